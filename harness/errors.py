@@ -1,0 +1,85 @@
+"""The one error tree: what went wrong, where, what it means and what to do next.
+
+An error that a user can cause or cure is a :class:`BenchError`; the command line draws it once, at the edge,
+without a traceback and exits with its code. Anything else is a bug and keeps its traceback.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from typing import ClassVar
+
+
+class BenchError(Exception):
+    """Base of every expected failure.
+
+    Parameters
+    ----------
+    message
+        What happened and where, in one or two sentences.
+    fix
+        What the user can do about it; drawn on a line of its own.
+    """
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, message: str, *, fix: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.fix = fix
+
+
+class EntrantError(BenchError):
+    """The entrant (an image, an adapter or its masks) failed; exit code 1."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class UsageError(BenchError):
+    """A name or an option does not exist or does not fit the others; exit code 2."""
+
+    exit_code: ClassVar[int] = 2
+
+
+class PrerequisiteError(BenchError):
+    """Something that the command needs is not there (engine, GPU, disk, source, weights); exit code 3."""
+
+    exit_code: ClassVar[int] = 3
+
+
+class DataError(BenchError):
+    """A data set, a mask, a record or a database is not what it should be; exit code 4."""
+
+    exit_code: ClassVar[int] = 4
+
+
+class Interrupted(BenchError):  # noqa: N818 - an interruption is no error of anybody's
+    """The user asked to stop; everything finished so far is kept; exit code 130."""
+
+    exit_code: ClassVar[int] = 130
+
+
+def unknown_name(kind: str, name: str, known: Iterable[str], *, fix: str = "") -> UsageError:
+    """Make the error for a name that is not known, with the nearest known ones.
+
+    Parameters
+    ----------
+    kind
+        What the name names, e.g. ``"plugin"``.
+    name
+        What was asked for.
+    known
+        The names that exist.
+    fix
+        Used when no known name is near; by default the known names are listed.
+    """
+    names = sorted(known)
+    near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+    if near:
+        hint = f"did you mean {' or '.join(near)}?"
+    elif fix or not names:
+        hint = fix
+    else:
+        hint = f"known: {', '.join(names)}"
+    return UsageError(f"no {kind} is named {name!r}", fix=hint)
