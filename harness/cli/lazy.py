@@ -1,0 +1,56 @@
+"""Command groups whose commands are named as strings and imported only when they are called."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+from harness.errors import unknown_name
+
+
+class LazyGroup(click.Group):
+    """A click group that knows its commands by ``name -> ("module:attribute", one-line help)``.
+
+    Help pages list the commands from that table alone, so that ``bench --help`` imports no command's code.
+    """
+
+    def __init__(self, *args: Any, lazy: Mapping[str, tuple[str, str]] | None = None, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.lazy = dict(lazy or {})
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Name the commands in the order of the table, then those registered directly."""
+        return [*self.lazy, *(name for name in super().list_commands(ctx) if name not in self.lazy)]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import and return one command, or None where it is not known."""
+        if cmd_name not in self.lazy:
+            return super().get_command(ctx, cmd_name)
+        module, _, attribute = self.lazy[cmd_name][0].partition(":")
+        command = getattr(importlib.import_module(module), attribute)
+        assert isinstance(command, click.Command)  # noqa: S101 - a wrong table is our own bug
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command asked for; an unknown one gets its nearest neighbours."""
+        name = args[0]
+        if not name.startswith("-") and name not in self.list_commands(ctx):
+            raise unknown_name("command", name, self.list_commands(ctx), fix=f"see `{ctx.command_path} --help`")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the command list without importing any command."""
+        rows = [(name, self.lazy[name][1]) for name in self.lazy]
+        rows += [
+            (name, command.get_short_help_str(limit=80))
+            for name, command in sorted(self.commands.items())
+            if name not in self.lazy
+        ]
+        if rows:
+            with formatter.section("Commands"):
+                formatter.write_dl(rows)
