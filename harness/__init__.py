@@ -1,1 +1,11 @@
-"""groundbench: how well do models find, in a 3D chest CT, what a radiology report says in free text?"""
+"""groundbench measures how well models find, in a 3D chest CT, what a radiology report says in free text.
+
+This module holds what a plugin author imports, and nothing heavy::
+
+    from harness import Model, Variant, hookimpl
+"""
+
+from harness.hookspecs import hookimpl
+from harness.models import Model, Prompt, Resources, Source, Variant, Weights
+
+__all__ = ["Model", "Prompt", "Resources", "Source", "Variant", "Weights", "hookimpl"]

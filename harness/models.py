@@ -1,0 +1,276 @@
+"""What a plugin declares: a model, its variants, its resources, and where its code and weights come from.
+
+Plain frozen dataclasses that import nothing heavy, so that listing the plugins costs milliseconds. Each checks itself
+when it is made: a wrong declaration fails where it is written, with a sentence that says what to change.
+"""
+
+from __future__ import annotations
+
+import enum
+import re
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+_NAME = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+class DeclarationError(ValueError):
+    """A plugin declares something that cannot be; the message names the field and what is allowed."""
+
+
+def _require(condition: object, message: str) -> None:
+    if not condition:
+        raise DeclarationError(message)
+
+
+def _require_name(value: str, what: str) -> None:
+    _require(
+        isinstance(value, str) and _NAME.fullmatch(value) and len(value) <= 64,
+        f"{what} must be lower-case letters, digits and single hyphens, at most 64 characters, not {value!r}",
+    )
+
+
+class Prompt(enum.StrEnum):
+    """How a variant is told what to find."""
+
+    TEXT = "text"  #: the finding's free text as it stands
+    STRUCTURED_TEXT = "structured-text"  #: a text rewritten or reduced to known classes
+    BOX = "box"  #: boxes simulated from the ground truth (paper, section 4.1)
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One way to use a model; one row of the leaderboard.
+
+    Parameters
+    ----------
+    name
+        Unique within the model, e.g. ``"zero-shot"``.
+    prompt
+        How it is told what to find.
+    fine_tuned
+        Whether it is trained on the training split of this benchmark's data.
+    summary
+        One line for people.
+    params
+        Parameters handed to the adapter as ``job.params``; part of a run's identity. JSON values only.
+    """
+
+    name: str
+    prompt: Prompt = Prompt.TEXT
+    fine_tuned: bool = False
+    summary: str = ""
+    params: dict[str, str | int | float | bool | None] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        _require_name(self.name, "a variant's name")
+        _require(isinstance(self.prompt, Prompt), f"variant {self.name!r}: prompt must be one of the Prompt values")
+        for key, value in self.params.items():
+            _require(
+                isinstance(key, str) and (value is None or isinstance(value, str | int | float | bool)),
+                f"variant {self.name!r}: parameter {key!r} must be text, a number, a boolean or None",
+            )
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What one container of a model may use; the limits are absolute and enforced.
+
+    Parameters
+    ----------
+    memory_mb
+        Memory of the container, temporary files and shared memory included, in MiB.
+    cpus
+        CPU cores.
+    pids
+        Processes and threads.
+    shm_mb
+        Size of ``/dev/shm`` in MiB (data loaders need it).
+    tmp_mb
+        Size of ``/tmp`` in MiB.
+    gpus
+        GPUs that one container needs; 0 for a model that runs on the CPU.
+    out_mb
+        Bytes that a container may leave in its output folder, in MiB.
+    start_timeout_s
+        Seconds from the container's start to its ``started`` event (imports and loading of weights).
+    case_timeout_s
+        Seconds for one case.
+    exec_tmp
+        Whether files in ``/tmp`` may be executed (just-in-time compilers need it).
+    """
+
+    memory_mb: int = 4096
+    cpus: float = 2.0
+    pids: int = 256
+    shm_mb: int = 64
+    tmp_mb: int = 512
+    gpus: int = 0
+    out_mb: int = 1024
+    start_timeout_s: float = 120.0
+    case_timeout_s: float = 600.0
+    exec_tmp: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("memory_mb", "cpus", "pids", "shm_mb", "tmp_mb", "out_mb", "start_timeout_s", "case_timeout_s"):
+            value = getattr(self, name)
+            _require(
+                isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < 10**9,
+                f"resources.{name} must be a positive number, not {value!r}",
+            )
+        _require(isinstance(self.gpus, int) and 0 <= self.gpus <= 64, "resources.gpus must be between 0 and 64")
+        _require(self.memory_mb >= 64, "resources.memory_mb must be at least 64")
+
+
+@dataclass(frozen=True)
+class Source:
+    """Upstream code at a pinned commit; never vendored.
+
+    Parameters
+    ----------
+    name
+        Folder name in the build context, below ``sources/``.
+    git
+        Address of the repository.
+    commit
+        Full 40-digit commit.
+    licence
+        SPDX identifier, or ``"none"`` where the authors state none.
+    """
+
+    name: str
+    git: str
+    commit: str
+    licence: str
+
+    def __post_init__(self) -> None:
+        _require_name(self.name, "a source's name")
+        _require(_COMMIT.fullmatch(self.commit), f"source {self.name!r}: commit must be 40 hexadecimal digits")
+        _require(self.git.startswith("https://"), f"source {self.name!r}: git must be an https:// address")
+
+
+@dataclass(frozen=True)
+class Weights:
+    """One file of released weights, pinned by content.
+
+    Parameters
+    ----------
+    name
+        File name below ``/bench/weights``.
+    repo
+        Repository on the model hub, ``owner/name``.
+    file
+        Path inside the repository.
+    revision
+        Full commit of the repository.
+    sha256
+        Digest of the file.
+    size
+        Bytes.
+    licence
+        SPDX identifier or the licence's name.
+    gated
+        Whether the hub wants a log-in and an agreement first.
+    """
+
+    name: str
+    repo: str
+    file: str
+    revision: str
+    sha256: str
+    size: int
+    licence: str
+    gated: bool = False
+
+    def __post_init__(self) -> None:
+        _require(
+            PurePosixPath(self.name).name == self.name, f"weights {self.name!r}: the name must be a plain file name"
+        )
+        _require(_SHA256.fullmatch(self.sha256), f"weights {self.name!r}: sha256 must be 64 hexadecimal digits")
+        _require(_COMMIT.fullmatch(self.revision), f"weights {self.name!r}: revision must be a full commit")
+        _require(self.size > 0, f"weights {self.name!r}: size must be positive")
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model as its plugin declares it.
+
+    Parameters
+    ----------
+    name
+        What the user types: ``bench run --plugin NAME``.
+    title
+        Name on the leaderboard.
+    summary
+        One line on what it is.
+    version
+        Version of the plugin (not of the weights); changing code or Dockerfile changes the image id anyway.
+    root
+        Folder that holds the Dockerfile and everything it copies; usually ``Path(__file__).parent``.
+    variants
+        At least one; the first is the default.
+    resources
+        Limits of one container.
+    adapter
+        ``"module:Class"`` inside `root`, used where no container engine answers (the ``local`` engine). Empty for
+        a model that runs in containers only.
+    dockerfile
+        Name of the Dockerfile below `root`.
+    licence
+        SPDX identifier of the model's code.
+    homepage, citation
+        Where it comes from.
+    sources, weights
+        What has to be fetched ahead of a build or a run.
+    reads_truth
+        Asks for the test-only grant of the ground truth. Only the harness's own known-answer plugin is granted it;
+        any other plugin that asks is refused.
+    """
+
+    name: str
+    title: str
+    summary: str
+    version: str
+    root: Path
+    variants: tuple[Variant, ...] = (Variant("zero-shot"),)
+    resources: Resources = Resources()
+    adapter: str = ""
+    dockerfile: str = "Dockerfile"
+    licence: str = ""
+    homepage: str = ""
+    citation: str = ""
+    sources: tuple[Source, ...] = ()
+    weights: tuple[Weights, ...] = ()
+    reads_truth: bool = False
+
+    def __post_init__(self) -> None:
+        _require_name(self.name, "a model's name")
+        for text in ("title", "summary", "version"):
+            value = getattr(self, text)
+            _require(
+                isinstance(value, str) and value.strip() and "\n" not in value and len(value) <= 300,
+                f"model {self.name!r}: {text} must be one line of text",
+            )
+        _require(isinstance(self.root, Path), f"model {self.name!r}: root must be a pathlib.Path")
+        _require(self.variants, f"model {self.name!r}: at least one variant is needed")
+        for variant in self.variants:
+            _require(isinstance(variant, Variant), f"model {self.name!r}: variants must hold Variant objects")
+        names = [variant.name for variant in self.variants]
+        _require(len(set(names)) == len(names), f"model {self.name!r}: two variants share a name")
+        _require(isinstance(self.resources, Resources), f"model {self.name!r}: resources must be a Resources object")
+        _require(
+            not self.adapter or re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", self.adapter),
+            f"model {self.name!r}: adapter must read 'module:Class', not {self.adapter!r}",
+        )
+        _require(
+            PurePosixPath(self.dockerfile).name == self.dockerfile,
+            f"model {self.name!r}: dockerfile must be a plain file name below root",
+        )
+
+    def check_files(self) -> None:
+        """Raise :class:`DeclarationError` unless the folder and the Dockerfile that the model names are there."""
+        _require(self.root.is_dir(), f"model {self.name!r}: root {self.root} is not a folder")
+        path = self.root / self.dockerfile
+        _require(path.is_file(), f"model {self.name!r}: there is no {self.dockerfile} in {self.root}")

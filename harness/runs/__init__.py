@@ -1,0 +1,1 @@
+"""Runs: plan (content to identity), shard (the cases of one container), run (the pipeline)."""
