@@ -11,7 +11,7 @@ import importlib.util
 import inspect
 import sys
 import types
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -115,7 +115,8 @@ class Registry:
             if not implementations:
                 marked = f"it has {', '.join(hooks)}, not marked @hookimpl" if hooks else "it implements no hook"
                 raise DeclarationError(f"{marked}; a plugin needs `@hookimpl def bench_models()`")  # noqa: TRY301
-            for model in list(implementations[0].function()):
+            declared: Iterable[object] = implementations[0].function()  # type: ignore[assignment]
+            for model in list(declared):
                 self._add_model(name, origin, module, model)
         except BaseException:
             manager.unregister(module)

@@ -1,0 +1,1 @@
+"""What images are made from: the SDK for adapters, shared bases, engine set-up."""

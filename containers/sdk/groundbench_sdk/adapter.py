@@ -1,0 +1,39 @@
+"""The class that a plugin author fills in."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Iterable
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from groundbench_sdk.records import Case, Job
+
+
+class Adapter:
+    """Wraps one model: loaded once a container, then asked for the masks of one case after another."""
+
+    def load(self, job: Job) -> None:
+        """Make the model ready; runs once, before the first case.
+
+        Parameters
+        ----------
+        job
+            Variant, parameters, seed, devices, and the folder of the weights.
+        """
+
+    def predict(self, case: Case) -> Iterable[tuple[str, np.ndarray]]:
+        """Yield ``(finding id, mask)`` for every finding of a case.
+
+        Parameters
+        ----------
+        case
+            The CT and its findings.
+
+        Yields
+        ------
+        tuple of str and ndarray, shape (H, W, D)
+            Boolean or 0/1, on the CT's own grid (``case.shape``). A finding that is never yielded counts as missing
+            and scores 0. An exception fails this case and the next one goes on.
+        """
+        raise NotImplementedError

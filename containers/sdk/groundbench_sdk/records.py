@@ -1,0 +1,118 @@
+"""What a container is given, as objects: the job, its cases, their findings."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Iterator, NamedTuple
+
+import nibabel as nib
+import numpy as np
+
+CONTRACT_VERSION = 1
+
+
+class Rejected(ValueError):  # noqa: N818 - reads better where it is raised
+    """The job or a mask does not follow the contract; the message says what and how."""
+
+
+class Job(NamedTuple):
+    """What is asked of this container (``job.json``)."""
+
+    verb: str  #: ``"predict"`` or ``"finetune"``
+    model: str
+    variant: str
+    seed: int  #: seed every random choice with it
+    devices: list[str]  #: ``["cpu"]`` or ``["cuda:0", ...]``
+    threads: int  #: CPU threads to use
+    params: dict[str, Any]  #: the variant's parameters
+    weights: Path  #: folder of the pinned weights; may not exist where a model has none
+
+    @classmethod
+    def read(cls, root: Path) -> Job:
+        """Read ``job.json`` below `root`; raises Rejected for another contract version."""
+        raw = json.loads((root / "job.json").read_text(encoding="utf-8"))
+        if raw.get("contract") != CONTRACT_VERSION:
+            raise Rejected(
+                "this SDK speaks contract version {}, the job is version {}: rebuild the image".format(
+                    CONTRACT_VERSION, raw.get("contract")
+                )
+            )
+        return cls(
+            verb=raw["verb"],
+            model=raw["model"],
+            variant=raw["variant"],
+            seed=raw["seed"],
+            devices=raw["devices"],
+            threads=raw["threads"],
+            params=raw["params"],
+            weights=root / "weights",
+        )
+
+
+class Finding(NamedTuple):
+    """One finding to segment."""
+
+    id: str
+    text: str
+    category: str | None = None
+    boxes: list[list[int]] | None = None  #: per entity ``[x0, y0, z0, x1, y1, z1]``, array order, ends excluded
+
+
+class Case:
+    """One CT volume with its findings.
+
+    Attributes
+    ----------
+    id : str
+        The case's name.
+    path : Path
+        The CT file (NIfTI).
+    shape : tuple of int
+        (H, W, D), voxels along the array's axes as stored.
+    spacing : tuple of float
+        Millimetres along the same axes.
+    findings : list of Finding
+        What to segment.
+    truth : Path or None
+        Only for the harness's own known-answer checks.
+    """
+
+    def __init__(self, root: Path, raw: dict[str, Any]) -> None:
+        self.id: str = raw["id"]
+        self.path = root / raw["ct"]
+        self.shape: tuple[int, ...] = tuple(raw["shape"])
+        self.spacing: tuple[float, ...] = tuple(raw["spacing"])
+        self.findings = [Finding(f["id"], f["text"], f.get("category"), f.get("boxes")) for f in raw["findings"]]
+        self.truth: Path | None = root / raw["truth"] if raw.get("truth") else None
+
+    @property
+    def affine(self) -> np.ndarray:
+        """Voxel-to-world matrix of the CT, (4, 4), millimetres, RAS+ as NIfTI has it."""
+        return np.asarray(nib.load(str(self.path)).affine, dtype=np.float64)  # type: ignore[attr-defined]
+
+    def volume(self, dtype: Any = np.int16) -> np.ndarray:
+        """Read the CT.
+
+        Returns
+        -------
+        ndarray, shape (H, W, D)
+            Hounsfield units, C-contiguous, rounded when `dtype` is an integer type.
+        """
+        image: Any = nib.load(str(self.path))
+        unscaled = image.dataobj.slope == 1 and image.dataobj.inter == 0
+        if unscaled and image.get_data_dtype() == np.dtype(dtype):
+            data = np.asanyarray(image.dataobj)
+        else:
+            data = np.asanyarray(image.dataobj, dtype=np.float32)
+            if np.issubdtype(np.dtype(dtype), np.integer):
+                limits = np.iinfo(dtype)
+                data = np.clip(np.rint(data), limits.min, limits.max)
+        return np.ascontiguousarray(data, dtype=dtype)
+
+
+def read_cases(root: Path) -> Iterator[Case]:
+    """Yield the cases of ``cases.jsonl`` below `root`, in order."""
+    with (root / "cases.jsonl").open(encoding="utf-8") as lines:
+        for line in lines:
+            yield Case(root, json.loads(line))

@@ -1,0 +1,142 @@
+"""The loop of a container: read the job, load the model, write masks and events, all atomically."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import random
+import resource
+import sys
+import time
+import traceback
+from pathlib import Path
+from typing import Any, Sequence
+
+import nibabel as nib
+import numpy as np
+
+from groundbench_sdk.adapter import Adapter
+from groundbench_sdk.records import Case, Job, Rejected, read_cases
+
+VERSION = "1.0"
+
+
+class Events:
+    """Appends events to ``out/events.jsonl``, one JSON object a line, flushed at once."""
+
+    def __init__(self, out: Path) -> None:
+        self._file = (out / "events.jsonl").open("a", encoding="utf-8")
+
+    def emit(self, event: str, **fields: Any) -> None:
+        """Write one event; fields that are None are left out."""
+        record = {"event": event}
+        record.update((key, value) for key, value in fields.items() if value is not None)
+        self._file.write(json.dumps(record, sort_keys=True) + "\n")
+        self._file.flush()
+
+
+def main(adapter: type[Adapter], root: Path | None = None) -> int:
+    """Run `adapter` over every case of the job below `root`.
+
+    Parameters
+    ----------
+    adapter
+        The adapter's class.
+    root
+        Where job, cases and output lie; by default ``$BENCH_ROOT``, else ``/bench``.
+
+    Returns
+    -------
+    int
+        Exit code: 0 when every case was tried (a failed case is an event, not an exit code).
+    """
+    root = root or Path(os.environ.get("BENCH_ROOT", "/bench"))
+    events = Events(root / "out")
+    events.emit("started", sdk="groundbench-sdk-python " + VERSION)
+    job = Job.read(root)
+    if job.verb != "predict":
+        raise Rejected(f"this SDK version runs the verb 'predict' only, not {job.verb!r}")
+    _seed(job.seed)
+    model = adapter()
+    model.load(job)
+    events.emit("progress", stage="loaded")
+    for case in read_cases(root):
+        events.emit("progress", stage="case", case=case.id)
+        began = time.monotonic()
+        try:
+            _predict(model, case, root / "out" / case.id)
+        except Exception as error:  # noqa: BLE001 - whatever a model raises fails this case only
+            traceback.print_exc()
+            events.emit("case_failed", case=case.id, reason=f"{type(error).__name__}: {error}"[:2000])
+            continue
+        events.emit("case_done", case=case.id, seconds=time.monotonic() - began, **_memory(job))
+    events.emit("finished")
+    return 0
+
+
+def save_mask(path: Path, mask: np.ndarray, case: Case) -> None:
+    """Write one mask on the grid of the case's CT: first under another name, then renamed.
+
+    Parameters
+    ----------
+    path
+        ``out/<case>/<finding>.nii.gz``.
+    mask
+        (H, W, D), boolean or 0/1.
+    case
+        Gives shape and affine.
+
+    Raises
+    ------
+    Rejected
+        When the mask has another shape or values other than 0 and 1.
+    """
+    array = np.asarray(mask)
+    if array.shape != case.shape:
+        raise Rejected(f"finding {path.name}: the mask's shape is {array.shape}, the CT's is {case.shape}")
+    binary = array.astype(bool)
+    if array.dtype != np.bool_ and not np.array_equal(array, binary):
+        raise Rejected(f"finding {path.name}: the mask has values other than 0 and 1; apply your threshold first")
+    image = nib.Nifti1Image(binary.astype(np.uint8), case.affine)  # type: ignore[no-untyped-call]
+    path.parent.mkdir(exist_ok=True)
+    partial = path.with_name(".partial-" + path.name)
+    nib.save(image, str(partial))  # type: ignore[attr-defined]
+    partial.replace(path)
+
+
+def _predict(model: Adapter, case: Case, folder: Path) -> None:
+    folder.mkdir(exist_ok=True)
+    known = {finding.id for finding in case.findings}
+    for finding, mask in model.predict(case):
+        if finding not in known:
+            raise Rejected(f"the adapter yielded {finding!r}, which is no finding of case {case.id}")
+        save_mask(folder / (finding + ".nii.gz"), mask, case)
+
+
+def _seed(seed: int) -> None:
+    """Seed what a Python model draws from; torch only where the adapter's image has it loaded."""
+    random.seed(seed)
+    np.random.seed(seed % 2**32)  # noqa: NPY002 - the state that upstream code draws from
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        torch.manual_seed(seed)
+
+
+def _memory(job: Job) -> dict[str, int | None]:
+    """Return the peak memory of this process and, on a GPU, of torch's allocator, in bytes."""
+    host = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    torch = sys.modules.get("torch")
+    device = None
+    if torch is not None and any(name.startswith("cuda") for name in job.devices):
+        device = max(int(torch.cuda.max_memory_allocated(name)) for name in job.devices)
+    return {"host_bytes": host, "device_bytes": device}
+
+
+def command_line(arguments: Sequence[str]) -> int:
+    """Run ``python -m groundbench_sdk module:Class``."""
+    if len(arguments) != 1 or ":" not in arguments[0]:
+        sys.stderr.write("usage: python -m groundbench_sdk module:AdapterClass\n")
+        return 2
+    module, _, name = arguments[0].partition(":")
+    return main(getattr(importlib.import_module(module), name))

@@ -1,0 +1,146 @@
+"""The records that cross the container wall, contract version 1 (``docs/contract.md`` is the specification).
+
+What the harness writes (job, cases) is made here; what a container writes (events) is parsed here and trusted nowhere:
+an event is a claim, checked against files and clocks by whoever reads it.
+"""
+
+from __future__ import annotations
+
+import enum
+import json
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+CONTRACT_VERSION = 1
+
+#: A longer line of ``events.jsonl`` is dropped as a whole.
+MAX_EVENT_BYTES = 64 * 1024
+
+#: Bytes of one case's events; beyond it the rest of the file is ignored.
+MAX_EVENTS_BYTES = 64 * 1024 * 1024
+
+
+class Status(enum.StrEnum):
+    """How a case or a finding ended. Anything but ``ok`` scores 0 and is counted."""
+
+    OK = "ok"  #: a valid mask was delivered
+    PLUGIN_ERROR = "plugin_error"  #: the adapter failed, or its container died
+    TIMEOUT = "timeout"  #: it took longer than declared
+    OOM = "oom"  #: the kernel ended it for its memory
+    INVALID_OUTPUT = "invalid_output"  #: a file was delivered that is no mask of this case
+    MISSING_OUTPUT = "missing_output"  #: the case was done, the file is not there
+    INFRA_ERROR = "infra_error"  #: the harness or the engine failed, not the entrant
+    SKIPPED = "skipped"  #: not attempted (interrupted, or given up before it)
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Job(_Record):
+    """``/bench/job.json``: what the container is asked to do."""
+
+    contract: Literal[1] = 1
+    verb: Literal["predict", "finetune"] = "predict"  #: predict masks, or train a checkpoint
+    model: str  #: the model's name
+    variant: str  #: the variant's name
+    seed: int  #: seed of every random choice
+    devices: list[str]  #: ``["cpu"]`` or ``["cuda:0", ...]``, numbered as inside the container
+    threads: int  #: CPU threads to use; the CPU limit, rounded up
+    params: dict[str, str | int | float | bool | None] = {}  #: the variant's parameters
+
+
+class FindingPrompt(_Record):
+    """One finding as the container sees it."""
+
+    id: str  #: names the mask: ``out/<case>/<id>.nii.gz``
+    text: str  #: the finding's free text
+    category: str | None = None  #: code, for structured-text variants only
+    boxes: list[list[int]] | None = None  #: for box variants: per entity ``[x0, y0, z0, x1, y1, z1]``, ends excluded
+
+
+class CasePrompt(_Record):
+    """One line of ``/bench/cases.jsonl``."""
+
+    id: str  #: the case's name
+    ct: str  #: path of the CT below ``/bench``
+    shape: tuple[int, int, int]  #: voxels along the CT array's three axes
+    spacing: tuple[float, float, float]  #: millimetres along the same axes
+    findings: list[FindingPrompt]
+    truth: str | None = (
+        None  #: test-only grant: path of the (F,H,W,D) labels below ``/bench``; absent for every entrant
+    )
+
+
+class Started(_Record):
+    """The process is up; nothing is loaded yet."""
+
+    event: Literal["started"]
+    sdk: Annotated[str, Field(max_length=100)] = ""  #: name and version of what implements the contract inside
+
+
+class Progress(_Record):
+    """The model is ready (``loaded``), or a case begins (``case``)."""
+
+    event: Literal["progress"]
+    stage: Literal["loaded", "case"]
+    case: Annotated[str, Field(max_length=300)] | None = None  #: which case begins
+
+
+class CaseDone(_Record):
+    """Every mask of a case is in place."""
+
+    event: Literal["case_done"]
+    case: Annotated[str, Field(max_length=300)]
+    seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None  #: time that the case took
+    host_bytes: Annotated[int, Field(ge=0, lt=2**63)] | None = None  #: peak memory of the process so far
+    device_bytes: Annotated[int, Field(ge=0, lt=2**63)] | None = None  #: peak memory of the GPU so far
+
+
+class CaseFailed(_Record):
+    """The adapter gave a case up and goes on with the next."""
+
+    event: Literal["case_failed"]
+    case: Annotated[str, Field(max_length=300)]
+    reason: Annotated[str, Field(max_length=4000)]
+
+
+class Finished(_Record):
+    """Nothing more will come; the process is about to end with exit code 0."""
+
+    event: Literal["finished"]
+
+
+Event = Started | Progress | CaseDone | CaseFailed | Finished
+
+_EVENT: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="event")])
+
+
+def parse_event(line: bytes) -> Event | None:
+    """Read one line of ``events.jsonl``; None for anything that is no event of this contract."""
+    if len(line) > MAX_EVENT_BYTES:
+        return None
+    try:
+        return _EVENT.validate_json(line)
+    except ValidationError:
+        return None
+
+
+def schemas() -> dict[str, object]:
+    """Return the JSON Schema of every record, by record name, for the specification and for other languages."""
+    records: dict[str, type[BaseModel]] = {
+        "job": Job,
+        "case": CasePrompt,
+        "started": Started,
+        "progress": Progress,
+        "case_done": CaseDone,
+        "case_failed": CaseFailed,
+        "finished": Finished,
+    }
+    return {name: record.model_json_schema() for name, record in records.items()}
+
+
+def to_json_line(record: BaseModel) -> str:
+    """Serialise `record` as one line of JSON without its absent fields, ending in a newline."""
+    return json.dumps(record.model_dump(exclude_none=True), ensure_ascii=False, sort_keys=True) + "\n"
