@@ -1,0 +1,489 @@
+"""The results database: its schema and every query on it.
+
+One SQLite file (WAL) with one writer at a time. A case's rows are committed together, so that a process killed at any
+moment leaves whole cases only.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, Self
+
+from sqlite_utils import Database
+from sqlite_utils.migrations import Migrations
+
+from harness.errors import BenchError, DataError, PrerequisiteError, unknown_name
+
+#: Seconds to wait for another process's write before giving up.
+BUSY_TIMEOUT_S = 30.0
+
+migrations = Migrations("groundbench")
+
+
+@migrations()
+def m001_initial(db: Database) -> None:
+    """Create runs, their cases, their findings, and the metrics of each profile."""
+    db.table("runs").create(
+        {
+            "id": str,
+            "plan_key": str,
+            "attempt": int,
+            "kind": str,
+            "plugin": str,
+            "title": str,
+            "plugin_version": str,
+            "variant": str,
+            "prompt": str,
+            "fine_tuned": int,
+            "profile": str,
+            "dataset": str,
+            "fingerprint": str,
+            "split": str,
+            "engine": str,
+            "image_id": str,
+            "rankable": int,
+            "unrankable": str,
+            "state": str,
+            "created": str,
+            "finished": str,
+            "n_cases": int,
+            "n_findings": int,
+            "plan": str,
+            "record": str,
+            "timing": str,
+        },
+        pk="id",
+        not_null={"plan_key", "attempt", "kind", "plugin", "variant", "state", "created"},
+    )
+    db.table("runs").create_index(["plan_key", "attempt"], unique=True)
+    db.table("cases").create(
+        {
+            "run": str,
+            "case_id": str,
+            "ordinal": int,
+            "status": str,
+            "reason": str,
+            "seconds": float,
+            "host_bytes": int,
+            "device_bytes": int,
+            "attempts": int,
+            "log": str,
+            "scored": int,
+        },
+        pk=("run", "case_id"),
+        foreign_keys=[("run", "runs", "id")],
+        not_null={"status", "scored"},
+    )
+    db.table("findings").create(
+        {
+            "run": str,
+            "case_id": str,
+            "finding": str,
+            "ordinal": int,
+            "category": str,
+            "text": str,
+            "status": str,
+            "reason": str,
+            "dice": float,
+            "truth_voxels": int,
+            "pred_voxels": int,
+            "intersection": int,
+            "mask_sha256": str,
+            "verdict": str,
+            "details": str,
+        },
+        pk=("run", "case_id", "finding"),
+        foreign_keys=[("run", "runs", "id")],
+        not_null={"status", "dice"},
+    )
+    db.table("metrics").create(
+        {
+            "run": str,
+            "profile": str,
+            "metric": str,
+            "grp": str,
+            "value": float,
+            "low": float,
+            "high": float,
+            "n": int,
+        },
+        pk=("run", "profile", "metric", "grp"),
+        foreign_keys=[("run", "runs", "id")],
+    )
+
+
+@dataclass(frozen=True)
+class RunRow:
+    """One run: one variant of one model on one split.
+
+    Attributes
+    ----------
+    id, plan_key, attempt
+        Name of the run; digest of its plan; 1 for the first run of that plan, more for each ``--fresh``.
+    kind
+        ``"measured"`` (run here) or ``"submitted"`` (masks made elsewhere).
+    plugin, title, plugin_version, variant, prompt, fine_tuned
+        The entrant, as declared.
+    profile
+        The profile that was asked for; metrics of other profiles may be stored too.
+    dataset, fingerprint, split
+        The data, by name and content.
+    engine, image_id
+        What ran it.
+    rankable, unrankable
+        Whether it may stand in a ranking, and the reasons why not.
+    state
+        ``"running"``, ``"interrupted"`` or ``"done"``.
+    created, finished
+        UTC, ISO 8601.
+    n_cases, n_findings
+        Size of the split as run.
+    plan, record, timing
+        The plan that was hashed; provenance (commit, limits, hardware, versions, seeds); micro-benchmark figures.
+    """
+
+    id: str
+    plan_key: str
+    attempt: int
+    kind: str
+    plugin: str
+    title: str
+    plugin_version: str
+    variant: str
+    prompt: str
+    fine_tuned: bool
+    profile: str
+    dataset: str
+    fingerprint: str
+    split: str
+    engine: str
+    image_id: str
+    rankable: bool
+    unrankable: list[str]
+    state: str
+    created: str
+    finished: str | None = None
+    n_cases: int = 0
+    n_findings: int = 0
+    plan: dict[str, Any] = field(default_factory=dict)
+    record: dict[str, Any] = field(default_factory=dict)
+    timing: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class CaseRow:
+    """How one case of a run ended.
+
+    Attributes
+    ----------
+    case_id, ordinal
+        The case, and its place in the split.
+    status, reason
+        A :class:`harness.contract.Status` value and, unless ok, why.
+    seconds, host_bytes, device_bytes
+        Inference time and peak memory, where known.
+    attempts
+        Containers that tried it.
+    log
+        Path of the container's log below the run's folder.
+    scored
+        Whether its findings are in the database.
+    """
+
+    case_id: str
+    ordinal: int
+    status: str
+    reason: str = ""
+    seconds: float | None = None
+    host_bytes: int | None = None
+    device_bytes: int | None = None
+    attempts: int = 1
+    log: str = ""
+    scored: bool = False
+
+
+@dataclass(frozen=True)
+class FindingRow:
+    """The score of one finding of one case.
+
+    Attributes
+    ----------
+    case_id, finding, ordinal, category, text
+        Which finding.
+    status, reason
+        A :class:`harness.contract.Status` value and, unless ok, why.
+    dice
+        The Dice of the raw union of entities; 0 for anything but ok.
+    truth_voxels, pred_voxels, intersection
+        Counts, where the mask could be read.
+    mask_sha256
+        Digest of the mask's file.
+    verdict
+        The geometry verdict.
+    details
+        Everything else that the profiles need.
+    """
+
+    case_id: str
+    finding: str
+    ordinal: int
+    category: str | None
+    text: str
+    status: str
+    reason: str = ""
+    dice: float = 0.0
+    truth_voxels: int | None = None
+    pred_voxels: int | None = None
+    intersection: int | None = None
+    mask_sha256: str | None = None
+    verdict: dict[str, Any] = field(default_factory=dict)
+    details: dict[str, Any] = field(default_factory=dict)
+
+
+#: The metrics of one run under one profile: metric -> group -> {"value", "ci95", "n"}.
+Metrics = Mapping[str, Mapping[str, Any]]
+
+
+class Store:
+    """An open results database.
+
+    Parameters
+    ----------
+    path
+        The SQLite file; made, with its folder, when it is not there and `readonly` is false.
+    readonly
+        Open an existing file for reading only.
+
+    Raises
+    ------
+    PrerequisiteError
+        When the file cannot be opened or written, or another process holds it for too long.
+    DataError
+        When the file is no database of this project, or of a newer version of it.
+    """
+
+    def __init__(self, path: Path, *, readonly: bool = False) -> None:
+        self.path = path
+        if readonly and not path.is_file():
+            raise DataError(f"there is no results database at {path}", fix="run something first: `bench demo`")
+        try:
+            if not readonly:
+                path.parent.mkdir(parents=True, exist_ok=True)
+            address = f"{path.absolute().as_uri()}?mode={'ro' if readonly else 'rwc'}"
+            connection = sqlite3.connect(address, uri=True, timeout=BUSY_TIMEOUT_S)
+        except (OSError, sqlite3.Error) as error:
+            raise _explained(error, path) from error
+        self.db = Database(connection)
+        with self._explain():
+            known = {migration.name for migration in migrations.pending(self.db)} | {
+                migration.name for migration in migrations.applied(self.db)
+            }
+            ours = {m.name for m in migrations._migrations}  # noqa: SLF001 - the library has no public list of them
+            if known - ours:
+                raise DataError(
+                    f"{path} was written by a newer version of groundbench",
+                    fix="update groundbench, or use another --home",
+                )
+            if readonly:
+                if migrations.pending(self.db):
+                    raise DataError(
+                        f"{path} was written by an older version of groundbench", fix="run `bench results list`"
+                    )
+            else:
+                self.db.enable_wal()
+                self.db.execute("PRAGMA foreign_keys = ON")
+                migrations.apply(self.db)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        self.db.close()
+
+    @contextmanager
+    def _explain(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise _explained(error, self.path) from error
+
+    @contextmanager
+    def _write(self) -> Iterator[Database]:
+        with self._explain(), self.db.atomic():
+            yield self.db
+
+    # -- runs ---------------------------------------------------------------------------------------------------------
+
+    def save_run(self, run: RunRow) -> None:
+        """Insert `run`, or replace the row of the same id."""
+        with self._write() as db:
+            db.table("runs").upsert(_to_columns(run), pk="id")
+
+    def run(self, run_id: str) -> RunRow:
+        """Return one run by its id or by an unambiguous beginning of it; raises UsageError otherwise."""
+        with self._explain():
+            exact = list(self.db.query("select * from runs where id = ?", [run_id]))
+            rows = exact or list(
+                self.db.query("select * from runs where substr(id, 1, ?) = ?", [len(run_id), run_id]) if run_id else []
+            )
+            names = [row["id"] for row in self.db.query("select id from runs order by created, id")]
+        if len(rows) == 1:
+            return _run_from(rows[0])
+        if rows:
+            raise unknown_name("run", run_id, (row["id"] for row in rows), fix="give more of its id")
+        raise unknown_name("run", run_id, names, fix="see `bench results list`")
+
+    def runs(self) -> list[RunRow]:
+        """Return every run, oldest first."""
+        with self._explain():
+            return [_run_from(row) for row in self.db.query("select * from runs order by created, id")]
+
+    def latest(self, plan_key: str) -> RunRow | None:
+        """Return the newest run of a plan, or None."""
+        with self._explain():
+            rows = list(
+                self.db.query("select * from runs where plan_key = ? order by attempt desc limit 1", [plan_key])
+            )
+        return _run_from(rows[0]) if rows else None
+
+    # -- cases and findings -------------------------------------------------------------------------------------------
+
+    def save_case(self, run_id: str, case: CaseRow, findings: Sequence[FindingRow] = ()) -> None:
+        """Insert or replace a case and, in the same transaction, its findings."""
+        with self._write() as db:
+            db.table("cases").upsert({"run": run_id, **_to_columns(case)}, pk=("run", "case_id"))
+            db.table("findings").upsert_all(
+                ({"run": run_id, **_to_columns(finding)} for finding in findings), pk=("run", "case_id", "finding")
+            )
+
+    def cases(self, run_id: str) -> list[CaseRow]:
+        """Return the cases of a run, in the order of the split."""
+        with self._explain():
+            rows = self.db.query("select * from cases where run = ? order by ordinal, case_id", [run_id])
+            return [_case_from(row) for row in rows]
+
+    def findings(self, run_id: str, case_id: str | None = None) -> list[FindingRow]:
+        """Return the findings of a run (of one case, if given), in the order of the split."""
+        with self._explain():
+            rows = self.db.query(
+                "select findings.* from findings left join cases on cases.run = findings.run "
+                "and cases.case_id = findings.case_id where findings.run = ? and (? is null or findings.case_id = ?) "
+                "order by cases.ordinal, findings.case_id, findings.ordinal",
+                [run_id, case_id, case_id],
+            )
+            return [_finding_from(row) for row in rows]
+
+    # -- metrics ------------------------------------------------------------------------------------------------------
+
+    def save_metrics(self, run_id: str, profile: str, metrics: Metrics) -> None:
+        """Replace the metrics of a run under one profile."""
+        rows = [
+            {
+                "run": run_id,
+                "profile": profile,
+                "metric": metric,
+                "grp": group,
+                "value": cell["value"],
+                "low": cell["ci95"][0] if cell["ci95"] else None,
+                "high": cell["ci95"][1] if cell["ci95"] else None,
+                "n": cell["n"],
+            }
+            for metric, groups in metrics.items()
+            for group, cell in _flat(groups)
+        ]
+        with self._write() as db:
+            db.execute("delete from metrics where run = ? and profile = ?", [run_id, profile])
+            db.table("metrics").insert_all(rows)
+
+    def metrics(self, run_id: str, profile: str) -> dict[str, dict[str, Any]]:
+        """Return the metrics of a run under one profile, as they were saved; empty when there are none."""
+        found: dict[str, dict[str, Any]] = {}
+        with self._explain():
+            for row in self.db.query(
+                "select * from metrics where run = ? and profile = ? order by rowid", [run_id, profile]
+            ):
+                cell = {
+                    "value": row["value"],
+                    "ci95": None if row["low"] is None else [row["low"], row["high"]],
+                    "n": row["n"],
+                }
+                groups = found.setdefault(row["metric"], {})
+                parent, _, child = row["grp"].partition("/")
+                if child:
+                    groups.setdefault(parent, {})[child] = cell
+                else:
+                    groups[parent] = cell
+        return found
+
+    def coverage(self, run_id: str) -> dict[str, int]:
+        """Count the findings of a run by status."""
+        with self._explain():
+            rows = self.db.query(
+                "select status, count(*) as n from findings where run = ? group by status order by status", [run_id]
+            )
+            return {row["status"]: row["n"] for row in rows}
+
+
+def _flat(groups: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield (group, cell); the groups inside ``by_category`` and ``by_size`` are named ``by_category/1a``."""
+    for name, value in groups.items():
+        if "value" in value:
+            yield name, value
+        else:
+            yield from ((f"{name}/{child}", cell) for child, cell in value.items())
+
+
+def _to_columns(row: RunRow | CaseRow | FindingRow) -> dict[str, Any]:
+    """Turn a row into database values: booleans to 0/1, lists and dicts to JSON."""
+    values = asdict(row)
+    for key, value in values.items():
+        if isinstance(value, bool):
+            values[key] = int(value)
+        elif isinstance(value, dict | list):
+            values[key] = json.dumps(value, ensure_ascii=False, sort_keys=True)
+    return values
+
+
+def _run_from(row: Mapping[str, Any]) -> RunRow:
+    values = {f.name: row[f.name] for f in fields(RunRow)}
+    for name in ("unrankable", "plan", "record", "timing"):
+        values[name] = json.loads(values[name])
+    for name in ("fine_tuned", "rankable"):
+        values[name] = bool(values[name])
+    return RunRow(**values)
+
+
+def _case_from(row: Mapping[str, Any]) -> CaseRow:
+    values = {f.name: row[f.name] for f in fields(CaseRow)}
+    return CaseRow(**{**values, "scored": bool(values["scored"])})
+
+
+def _finding_from(row: Mapping[str, Any]) -> FindingRow:
+    values = {f.name: row[f.name] for f in fields(FindingRow)}
+    return FindingRow(**{**values, "verdict": json.loads(row["verdict"]), "details": json.loads(row["details"])})
+
+
+def _explained(error: Exception, path: Path) -> BenchError:
+    """Turn a failure of SQLite or of the file system into one that says what to do."""
+    text = str(error)
+    if "locked" in text or "busy" in text:
+        return PrerequisiteError(
+            f"another process has held {path} for more than {BUSY_TIMEOUT_S:.0f} s",
+            fix="wait for it to end, or use another --home; finished cases are kept",
+        )
+    if "disk is full" in text or "No space" in text:
+        return PrerequisiteError(f"the disk of {path} is full", fix="free some space and run the same command again")
+    if "not a database" in text or "malformed" in text or "no such table" in text or "no such column" in text:
+        return DataError(
+            f"{path} is no results database of groundbench: {text}", fix="move it away or use another --home"
+        )
+    return PrerequisiteError(f"cannot use the results database {path}: {text}", fix="check the folder's permissions")

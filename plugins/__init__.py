@@ -1,0 +1,1 @@
+"""The models that come with groundbench, each written as a third party would."""
