@@ -1,0 +1,9 @@
+"""The ReXGroundingCT layout: read, validate, describe, fingerprint (``docs/data.md``)."""
+
+from __future__ import annotations
+
+from harness.dataset.cases import Case, Dataset, Finding
+from harness.dataset.layout import find_dataset, open_dataset
+from harness.dataset.problems import Level, Problem
+
+__all__ = ["Case", "Dataset", "Finding", "Level", "Problem", "find_dataset", "open_dataset"]

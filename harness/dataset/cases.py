@@ -1,0 +1,144 @@
+"""What a data set is made of: findings, cases, splits."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from harness.dataset.digests import DigestCache, fingerprint_of_split, fingerprint_of_splits
+from harness.dataset.header import Affine, Header, read_header
+from harness.errors import DataError, unknown_name
+
+#: ``<split>_<patient>_<scan letter>_<reconstruction>``: all before the scan letter names the patient.
+_SCAN = re.compile(r"(?P<patient>.+)_[a-z]+_[0-9]+")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One sentence of a report, and what the index says about its mask."""
+
+    index: int  #: channel of the ground truth, from 0
+    id: str  #: its key in the index: ``"0"``
+    text: str  #: the free text as it stands
+    category: str | None = None  #: code such as ``"2d"``
+    entities: int | None = None  #: declared number of labelled instances
+    voxels: int | None = None  #: declared number of voxels, all entities together
+
+
+@dataclass(frozen=True)
+class Case:
+    """One CT volume with its findings.
+
+    The grid comes from the CT's header, which is read when it is first asked for; where a data set has no CTs, from
+    what the index and ``spacing.json`` declare. The masks' own affine is an identity and says nothing.
+    """
+
+    id: str  #: file name without ``.nii.gz``
+    split: str
+    findings: tuple[Finding, ...]
+    ct: Path | None = None  #: None: the data set does not hold this CT
+    seg: Path | None = None  #: None: no ground truth, so nothing can be scored
+    declared_shape: tuple[int, int, int] | None = None  #: (H, W, D) by the index
+    declared_spacing: tuple[float, float, float] | None = None  #: mm by ``spacing.json``
+
+    @property
+    def patient(self) -> str:
+        """The patient: ``train_19753`` for ``train_19753_a_2`` (patients of ``train`` and ``valid`` differ)."""
+        match = _SCAN.fullmatch(self.id)
+        return match["patient"] if match else self.id
+
+    @cached_property
+    def header(self) -> Header | None:
+        """The CT's header, or None where there is no CT. Raises DataError where it cannot be read."""
+        return None if self.ct is None else read_header(self.ct)
+
+    @cached_property
+    def shape(self) -> tuple[int, int, int]:
+        """Voxels (H, W, D) along the axes of the CT array; raises DataError where nothing tells."""
+        if self.header is not None:
+            shape = self.header.shape
+        elif self.declared_shape is not None:
+            shape = self.declared_shape
+        elif self.seg is not None:
+            shape = read_header(self.seg).shape[1:]
+        else:
+            raise DataError(f"nothing tells the shape of {self.id}", fix="add its CT, its mask or `shape` in the index")
+        if len(shape) != 3:
+            raise DataError(f"{self.ct or self.seg} has shape {shape}, not three axes", fix="replace the file")
+        return shape
+
+    @property
+    def spacing(self) -> tuple[float, float, float] | None:
+        """Millimetres along the same axes, or None where nothing tells."""
+        if self.header is None:
+            return self.declared_spacing
+        if len(self.header.spacing) != 3:
+            raise DataError(f"{self.ct} has {len(self.header.spacing)} axes, not three", fix="replace the file")
+        return self.header.spacing
+
+    @property
+    def affine(self) -> Affine | None:
+        """4x4 affine of the CT (array index -> mm, RAS+), or None where there is no CT."""
+        return None if self.header is None else self.header.affine
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A data set on disk. Make one with :func:`harness.dataset.open_dataset`."""
+
+    root: Path  #: the folder that holds it
+    index: Path  #: the JSON that was read
+    name: str
+    splits: Mapping[str, tuple[Case, ...]]
+    licence: str | None = None
+    #: In-plane axes (of 0 and 1) along which a mask must be reversed to lie on its CT array; ``()``: as stored.
+    mask_flip: tuple[int, ...] = ()
+    cache: Path | None = field(default=None, compare=False)  #: folder for the digests of files already read
+
+    def __iter__(self) -> Iterator[Case]:
+        """Go through the cases of every split."""
+        for cases in self.splits.values():
+            yield from cases
+
+    def split(self, name: str) -> tuple[Case, ...]:
+        """Return the cases of one split; raises UsageError with the nearest names."""
+        try:
+            return self.splits[name]
+        except KeyError:
+            raise unknown_name(f"split of {self.name}", name, self.splits) from None
+
+    def fingerprint(self, split: str | None = None, *, progress: Callable[[Path, int], None] | None = None) -> str:
+        """Identify what the data set holds: texts, categories, declared numbers, voxels, and the masks' flip.
+
+        It depends on content alone: neither on where the files lie, nor on their times, nor on whether they are
+        links. A run on one split needs the fingerprint of that split only.
+
+        Parameters
+        ----------
+        split
+            Hash the files of this split; None: of all, one after the other.
+        progress
+            Called with each file that had to be read, and its bytes.
+
+        Returns
+        -------
+        str
+            ``"sha256:"`` and 64 hexadecimal digits. The digests of the files are cached by path, size, time and
+            inode, so that asking again costs one ``stat`` a file.
+
+        Raises
+        ------
+        UsageError
+            There is no such split.
+        DataError
+            A file vanished or cannot be read.
+        """
+        digests = DigestCache(self.cache, progress)
+        if split is not None:
+            return fingerprint_of_split(self.split(split), self.mask_flip, digests)
+        return fingerprint_of_splits(
+            {name: fingerprint_of_split(cases, self.mask_flip, digests) for name, cases in self.splits.items()}
+        )

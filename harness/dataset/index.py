@@ -1,0 +1,202 @@
+"""Read the JSON that describes a data set; nothing in it is trusted.
+
+``dataset.json``, ``MICCAI_challenge_dataset.json`` and ``MLHC_dataset_version.json`` share one shape: an object whose
+lists are the splits and whose list items are the cases (dataset card of ReXGroundingCT, "Dataset Structure"). Every
+fault of the file is collected, so that a user sees all of them at once.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
+
+from harness.dataset.problems import Level, Problem
+
+#: An index of all 25,692 scans of CT-RATE would take a tenth of this.
+MAX_INDEX_BYTES: Final = 256 * 1024 * 1024
+
+SUFFIX: Final = ".nii.gz"
+_SPLIT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+_USUAL_SPLITS: Final = frozenset({"train", "val", "valid", "validation", "test"})
+
+
+def _whole(value: object) -> object:
+    """Let 3.0 pass for 3: some writers turn every number into a float."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _numbered(value: object) -> object:
+    """Let a list stand for an object with the keys "0", "1", ...: both mean channels of the mask."""
+    return {str(i): item for i, item in enumerate(value)} if isinstance(value, list) else value
+
+
+def _readable(text: str) -> str:
+    if not text.strip():
+        raise ValueError("the text is blank")
+    if any(unicodedata.category(char) in {"Cc", "Cs"} and char not in "\t\r\n" for char in text):
+        raise ValueError("the text holds control characters or broken Unicode")
+    return text
+
+
+Count = Annotated[int, BeforeValidator(_whole), Field(strict=True, ge=0, lt=2**53)]
+Extent = Annotated[int, BeforeValidator(_whole), Field(strict=True, ge=1, le=32767)]
+FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,199}\.nii\.gz$")]
+Key = Annotated[str, Field(pattern=r"^(0|[1-9][0-9]{0,2})$")]
+Text = Annotated[str, Field(max_length=10_000), AfterValidator(_readable)]
+Code = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,16}$")]
+
+
+def _base_name(value: object) -> object:
+    """Keep the last part of a path, as the organisers' evaluator does with ``seg_path``."""
+    return re.split(r"[/\\]", value)[-1] if isinstance(value, str) else value
+
+
+class Entry(BaseModel):
+    """One case of the index. What a key of these objects names is a channel of the mask."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    name: FileName  #: file name of the CT, and of the mask
+    findings: Annotated[dict[Key, Text], BeforeValidator(_numbered)]  #: channel -> text
+    entity_counts: Annotated[dict[Key, Count], BeforeValidator(_numbered)] = {}  #: channel -> number of entities
+    pixels: Annotated[dict[Key, Count], BeforeValidator(_numbered)] = {}  #: channel -> number of voxels
+    categories: Annotated[dict[Key, Code | None], BeforeValidator(_numbered)] = {}  #: channel -> category code
+    shape: tuple[Extent, Extent, Extent] | None = None  #: (H, W, D) of the CT array
+    seg_path: Annotated[FileName | None, BeforeValidator(_base_name)] = None  #: mask file, where its name differs
+
+    @property
+    def id(self) -> str:
+        """The case's name: its file name without the suffix."""
+        return self.name.removesuffix(SUFFIX)
+
+
+_ENTRY: TypeAdapter[Entry] = TypeAdapter(Entry)
+
+
+@dataclass(frozen=True)
+class Index:
+    """What could be read of an index, and what could not."""
+
+    path: Path
+    splits: Mapping[str, tuple[Entry, ...]]
+    licence: str | None
+    problems: tuple[Problem, ...]
+
+
+def load_json(path: Path) -> tuple[Any, list[Problem]]:
+    """Parse a JSON file of bounded size strictly.
+
+    Returns
+    -------
+    tuple
+        The document (None where it could not be parsed) and the faults: unreadable, too large, not UTF-8, not JSON,
+        NaN or infinity, nested too deeply, or an object that says a key twice (the first is kept).
+    """
+    twice: list[str] = []
+
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        result: dict[str, Any] = {}
+        for key, value in pairs:
+            if key in result:
+                twice.append(key)
+            else:
+                result[key] = value
+        return result
+
+    def no_constant(name: str) -> None:
+        raise ValueError(f"{name} is no JSON number")
+
+    def fault(code: str, what: str, fix: str) -> Problem:
+        return Problem(Level.ERROR, code, path.name, what, fix)
+
+    try:
+        if path.stat().st_size > MAX_INDEX_BYTES:
+            what = f"the file is larger than {MAX_INDEX_BYTES // 2**20} MiB"
+            return None, [fault("json", what, "give the index of the data set, not the data")]
+        document = json.loads(
+            path.read_bytes().decode("utf-8-sig"), object_pairs_hook=unique, parse_constant=no_constant
+        )
+    except OSError as error:
+        what = f"the file cannot be read: {error.strerror or error}"
+        return None, [fault("unreadable", what, "check the path and its permissions")]
+    except (ValueError, RecursionError) as error:
+        what = f"this is not JSON: {str(error)[:200] or 'nested too deeply'}"
+        return None, [fault("json", what, "download the file again, or mend it")]
+    fix = "keep one of the two; which one counts is not defined"
+    return document, [fault("duplicate-key", f"an object says {shown(key)} twice", fix) for key in dict.fromkeys(twice)]
+
+
+def shown(value: object) -> str:
+    """Quote an untrusted value for a message: printable, and no longer than a line."""
+    text = ascii(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def faults_of(error: ValidationError, where: str) -> list[Problem]:
+    """Turn pydantic's findings into problems, one each."""
+    problems = []
+    for detail in error.errors(include_url=False, include_input=False, include_context=False):
+        place = ".".join(part if part.isidentifier() else shown(part) for part in map(str, detail["loc"]))
+        fix = "write it as docs/data.md describes (section `The index`)"
+        problems.append(Problem(Level.ERROR, "index", where, f"{place or 'record'}: {detail['msg']}", fix))
+    return problems
+
+
+def _read_entry(item: object, split: str, position: int) -> tuple[Entry | None, list[Problem]]:
+    where = f"{split}[{position}]"
+    try:
+        entry = _ENTRY.validate_python(item)
+    except ValidationError as error:
+        return None, faults_of(error, where)
+    keys = sorted(map(int, entry.findings))
+    if keys != list(range(len(keys))):
+        what = f"{entry.name}: findings are numbered {shown(keys)} instead of 0 to {len(keys) - 1}"
+        fix = "number the findings as the channels of the mask, from 0, without gaps"
+        return None, [Problem(Level.ERROR, "finding-keys", where, what, fix)]
+    return entry, []
+
+
+def read_index(path: Path) -> Index:
+    """Read the index at `path`; faults end up in ``problems``, never in an exception."""
+    document, problems = load_json(path)
+    if document is None and problems:
+        return Index(path, {}, None, tuple(problems))
+    if not isinstance(document, dict):
+        what = f"the document is {type(document).__name__}, not an object with one list a split"
+        problems.append(Problem(Level.ERROR, "index", path.name, what, "give the index of a data set"))
+        return Index(path, {}, None, tuple(problems))
+
+    splits: dict[str, tuple[Entry, ...]] = {}
+    for key, value in document.items():
+        if not isinstance(value, list):
+            if key in _USUAL_SPLITS:
+                what = f"split {key} is {type(value).__name__}, not a list"
+                problems.append(Problem(Level.ERROR, "index", path.name, what, "write a list of cases"))
+            continue
+        if not _SPLIT.fullmatch(key):
+            what = f"{shown(key)} is no name of a split"
+            fix = "use up to 64 letters, digits, `_` and `-`"
+            problems.append(Problem(Level.ERROR, "index", path.name, what, fix))
+            continue
+        entries: dict[str, Entry] = {}
+        for position, item in enumerate(value):
+            entry, faults = _read_entry(item, key, position)
+            problems += faults
+            if entry is not None and entries.setdefault(entry.name, entry) is not entry:
+                what = f"{entry.name} stands in split {key} more than once"
+                fix = "keep one of the entries; results are stored by case"
+                problems.append(Problem(Level.ERROR, "duplicate-case", f"{key}[{position}]", what, fix))
+        splits[key] = tuple(entries.values())
+    if not any(splits.values()) and not problems:
+        what = "there is not a single case in it"
+        fix = "an index has lists of cases, e.g. `train`, `val` and `test`"
+        problems.append(Problem(Level.ERROR, "no-cases", path.name, what, fix))
+    licence = document.get("licence", document.get("license"))
+    return Index(path, splits, licence if isinstance(licence, str) else None, tuple(problems))

@@ -1,0 +1,247 @@
+"""Find the files of a data set: the index, the CTs, the masks, and what lies beside them.
+
+Two layouts are known: flat ``ct/`` and ``seg/`` folders, and the released one, where the masks lie in
+``segmentations/`` and the CTs in CT-RATE's nested folders. Nothing is ever copied.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Final
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from harness.dataset.cases import Case, Dataset, Finding
+from harness.dataset.index import Entry, FileName, Index, faults_of, load_json, read_index
+from harness.dataset.problems import Level, Problem, refuse
+from harness.errors import DataError, UsageError, unknown_name
+
+#: The indexes that are looked for in a folder, the first found is read.
+INDEXES: Final = ("dataset.json", "MICCAI_challenge_dataset.json", "MLHC_dataset_version.json")
+
+SPACINGS: Final = "spacing.json"
+NOTES: Final = "groundbench.json"
+
+_CT_FOLDERS: Final = ("ct", "ct/dataset", "dataset", "CT-RATE/dataset", ".")
+_SEG_FOLDERS: Final = ("seg", "segmentations")
+_CT_RATE = re.compile(r"(?P<split>train|valid)_(?P<patient>[0-9]+)_(?P<scan>[a-z]+)_[0-9]+\.nii\.gz")
+
+Millimetres = Annotated[float, Field(gt=0, lt=1000, allow_inf_nan=False)]
+
+
+class SpacingRecord(BaseModel):
+    """One item of ``spacing.json``: the spacing of a case whose CT is not there."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    name: FileName
+    spacing_mm: tuple[Millimetres, Millimetres, Millimetres]
+
+
+class Notes(BaseModel):
+    """``groundbench.json``: what the index of a data set cannot say."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")] | None = None
+    licence: Annotated[str, Field(max_length=200)] | None = None
+    #: In-plane axes along which every mask must be reversed to lie on its CT array.
+    mask_flip: Annotated[tuple[Annotated[int, Field(ge=0, le=1)], ...], Field(max_length=2)] = ()
+
+
+_SPACINGS: TypeAdapter[list[SpacingRecord]] = TypeAdapter(list[SpacingRecord])
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A data set as found: what the files say, where they are, and every fault met on the way."""
+
+    root: Path
+    index: Index
+    dataset: Dataset
+    problems: tuple[Problem, ...]
+
+
+def nested_ct(name: str, *, fixed: bool = True) -> Path | None:
+    """Return where CT-RATE keeps a volume below its ``dataset/`` folder, or None for a name that is not its.
+
+    The ``*_fixed`` folders hold corrected volumes; the older ones (`fixed` false) hold raw values, which mean nothing
+    without the slope and the intercept of CT-RATE's metadata tables.
+    """
+    match = _CT_RATE.fullmatch(name)
+    if match is None:
+        return None
+    split, patient = match["split"], f"{match['split']}_{match['patient']}"
+    return Path(f"{split}_fixed" if fixed else split, patient, f"{patient}_{match['scan']}", name)
+
+
+def ct_paths(root: Path, name: str, *, fixed: bool = True) -> Iterator[Path]:
+    """Name every place below `root` where the CT called `name` may lie, the likeliest first."""
+    nested = nested_ct(name, fixed=fixed)
+    if fixed:
+        yield root / "ct" / name
+    if nested is not None:
+        for folder in _CT_FOLDERS:
+            yield root / folder / nested
+
+
+def seg_paths(root: Path, name: str) -> Iterator[Path]:
+    """Name every place below `root` where the mask file called `name` may lie."""
+    for folder in _SEG_FOLDERS:
+        yield root / folder / name
+
+
+def _present(paths: Iterator[Path]) -> Path | None:
+    return next((path for path in paths if path.is_file()), None)
+
+
+def find_index(path: Path) -> Path:
+    """Return the index that `path` names: the file itself, or the first known one in a folder.
+
+    Raises
+    ------
+    UsageError
+        There is nothing at `path`.
+    DataError
+        The folder holds no index, or may not be looked into.
+    """
+    try:
+        if path.is_file():
+            return path
+        if not path.is_dir():
+            raise UsageError(
+                f"there is no data set at {path}", fix="check the path; `bench data phantom OUT` makes a data set"
+            )
+        for name in INDEXES:
+            if (path / name).is_file():
+                return path / name
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror or error}", fix="check its permissions") from error
+    raise DataError(
+        f"{path} holds none of {', '.join(INDEXES)}", fix="give the folder that holds the index, or the index itself"
+    )
+
+
+def find_dataset(spec: str, home: Path) -> Path:
+    """Resolve what a user wrote after ``--dataset``: a path, or the name of a folder in the home's ``datasets/``."""
+    path = Path(spec).expanduser()
+    if path.exists():
+        return path
+    shelf = home / "datasets"
+    known = sorted(folder.name for folder in shelf.iterdir() if folder.is_dir()) if shelf.is_dir() else []
+    if spec in known:
+        return shelf / spec
+    if "/" in spec or path.suffix == ".json":
+        return path  # `find_index` says that nothing is there
+    raise unknown_name("data set", spec, known, fix=f"give a path, or a name in {shelf}")
+
+
+def _notes(root: Path) -> tuple[Notes, list[Problem]]:
+    if not (root / NOTES).is_file():
+        return Notes(), []
+    document, problems = load_json(root / NOTES)
+    if problems:
+        return Notes(), problems
+    try:
+        return Notes.model_validate(document), []
+    except ValidationError as error:
+        return Notes(), faults_of(error, NOTES)
+
+
+def _spacings(root: Path) -> tuple[Mapping[str, tuple[float, float, float]], list[Problem]]:
+    if not (root / SPACINGS).is_file():
+        return {}, []
+    document, problems = load_json(root / SPACINGS)
+    if problems:
+        return {}, problems
+    try:
+        records = _SPACINGS.validate_python(document)
+    except ValidationError as error:
+        return {}, faults_of(error, SPACINGS)
+    return {record.name: record.spacing_mm for record in records}, []
+
+
+def _case(entry: Entry, split: str, root: Path, spacings: Mapping[str, tuple[float, float, float]]) -> Case:
+    findings = tuple(
+        Finding(
+            index=int(key),
+            id=key,
+            text=text,
+            category=entry.categories.get(key),
+            entities=entry.entity_counts.get(key),
+            voxels=entry.pixels.get(key),
+        )
+        for key, text in sorted(entry.findings.items(), key=lambda item: int(item[0]))
+    )
+    return Case(
+        id=entry.id,
+        split=split,
+        findings=findings,
+        ct=_present(ct_paths(root, entry.name)),
+        seg=_present(seg_paths(root, entry.seg_path or entry.name)),
+        declared_shape=entry.shape,
+        declared_spacing=spacings.get(entry.name),
+    )
+
+
+def read_layout(path: Path, *, cache: Path | None = None) -> Layout:
+    """Read all that is readable of the data set at `path`; faults of its files end up in ``problems``.
+
+    Raises
+    ------
+    UsageError, DataError
+        As :func:`find_index`.
+    """
+    index_path = find_index(path.absolute())
+    root = index_path.parent
+    index = read_index(index_path)
+    notes, faults = _notes(root)
+    spacings, more = _spacings(root)
+    try:
+        splits = {
+            split: tuple(_case(entry, split, root, spacings) for entry in entries)
+            for split, entries in index.splits.items()
+        }
+    except OSError as error:
+        splits = {}
+        what = f"{error.filename} cannot be looked at: {error.strerror}"
+        more.append(Problem(Level.ERROR, "unreadable", str(root), what, "check the permissions of the folder"))
+    dataset = Dataset(
+        root=root,
+        index=index_path,
+        name=notes.name or root.name,
+        splits=splits,
+        licence=notes.licence or index.licence,
+        mask_flip=tuple(sorted(set(notes.mask_flip))),
+        cache=cache,
+    )
+    return Layout(root, index, dataset, (*index.problems, *faults, *more))
+
+
+def open_dataset(path: Path, *, cache: Path | None = None) -> Dataset:
+    """Open the data set at `path`: a folder, or the JSON that describes one.
+
+    A data set without CTs opens (``Case.ct`` is None), and so does a split without masks (``Case.seg`` is None).
+    No volume is read. What the files hold is checked by ``bench data validate``.
+
+    Parameters
+    ----------
+    path
+        A folder with one of :data:`INDEXES`, or one of these files.
+    cache
+        Folder in which the digests for the fingerprint are remembered.
+
+    Raises
+    ------
+    UsageError
+        There is nothing at `path`.
+    DataError
+        There is no index, or it has faults; the message names every one.
+    """
+    layout = read_layout(path, cache=cache)
+    if layout.problems:
+        raise refuse(layout.problems, str(path))
+    return layout.dataset

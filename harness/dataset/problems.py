@@ -1,0 +1,44 @@
+"""What is wrong with a data set, said so that a person can put it right."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+
+from harness.errors import DataError
+
+
+class Level(enum.StrEnum):
+    """How much a problem matters."""
+
+    ERROR = "error"  #: scores would be wrong, or nothing can be run
+    WARNING = "warning"  #: worth a look before anybody trusts a number
+    INFO = "info"  #: a fact that a reader of the numbers should know
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong, where, and what to do about it."""
+
+    level: Level
+    code: str  #: short, stable, kebab-case: ``"missing-ct"``
+    where: str  #: file, case or finding: ``"val/train_1_a_1 finding 0"``
+    what: str  #: what was found, with its numbers
+    fix: str  #: what to do next
+
+    def as_dict(self) -> dict[str, str]:
+        """Return the problem as plain strings for a JSON document."""
+        return {**asdict(self), "level": self.level.value}
+
+
+def refuse(problems: Iterable[Problem], source: str, *, shown: int = 20) -> DataError:
+    """Make the one error that names every problem in `problems` (the first `shown` in full)."""
+    found = list(problems)
+    lines = [f"  {problem.where}: {problem.what}" for problem in found[:shown]]
+    if len(found) > shown:
+        lines.append(f"  and {len(found) - shown} more")
+    count = "1 problem" if len(found) == 1 else f"{len(found)} problems"
+    fixes = list(dict.fromkeys(problem.fix for problem in found))
+    fix = fixes[0] if len(fixes) == 1 else f"`bench data validate {source}` lists every problem with its fix"
+    return DataError("\n".join([f"{source} cannot be read as a data set ({count}):", *lines]), fix=fix)
