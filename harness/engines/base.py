@@ -1,0 +1,159 @@
+"""What an engine is: it prepares a plugin's image and runs sealed containers on it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from harness.images import Image
+    from harness.models import Resources
+    from harness.registry import Plugin
+
+#: Bytes of a container's output that are kept; what comes after is dropped, the last lines excepted.
+MAX_LOG_BYTES = 8 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Mount:
+    """One file or folder of the host that a container may read.
+
+    Attributes
+    ----------
+    source
+        Real path on the host (links resolved).
+    target
+        Path below ``/bench``.
+    """
+
+    source: Path
+    target: str
+
+
+@dataclass(frozen=True)
+class ContainerSpec:
+    """Everything an engine needs to run one container.
+
+    Attributes
+    ----------
+    name
+        Unique, readable.
+    plugin, image
+        What to run.
+    root
+        Folder that holds ``job.json``, ``cases.jsonl`` and the empty ``out/``: the container's ``/bench``.
+    mounts
+        What else it may read.
+    log
+        File for its standard output and error.
+    resources
+        Its limits.
+    gpu_ids
+        GPUs leased for it; empty for none.
+    labels
+        Who runs it, so that a stray one can be found.
+    """
+
+    name: str
+    plugin: Plugin
+    image: Image
+    root: Path
+    mounts: tuple[Mount, ...]
+    log: Path
+    resources: Resources
+    gpu_ids: tuple[str, ...] = ()
+    labels: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class Exit:
+    """How a container ended, from evidence gathered at that moment.
+
+    Attributes
+    ----------
+    code
+        Exit code; None when the engine lost it.
+    oom
+        Whether the kernel ended a process of it for memory.
+    error
+        What the engine itself had to say.
+    peak_bytes
+        Peak memory of the whole container, where it could be read.
+    """
+
+    code: int | None
+    oom: bool = False
+    error: str = ""
+    peak_bytes: int | None = None
+
+
+class Container(Protocol):
+    """A running container."""
+
+    def wait(self, seconds: float) -> Exit | None:
+        """Wait up to `seconds` for its end; None while it runs."""
+
+    def stop(self) -> Exit:
+        """End it now: ask, then kill, then make sure that it is gone."""
+
+    def remove(self) -> None:
+        """Leave nothing of it behind but the log."""
+
+
+class Engine(Protocol):
+    """A way to run images."""
+
+    name: str
+    isolates: bool
+
+    def prepare(self, plugin: Plugin, *, log: Path, tell: Callable[[str], None]) -> Image:
+        """Return the image of `plugin`, building it when needed."""
+
+    def start(self, spec: ContainerSpec) -> Container:
+        """Start one container; raises a BenchError when the engine refuses."""
+
+    def reap(self) -> list[str]:
+        """Remove the containers whose harness is gone; return their names."""
+
+    def describe(self) -> dict[str, Any]:
+        """Tell name and version, for the run's record."""
+
+
+def own_labels(run: str) -> tuple[tuple[str, str], ...]:
+    """Return the labels that tie a container to this very process: its pid, start time and the machine's boot."""
+    import os
+
+    from harness.images import LABEL
+
+    pid = os.getpid()
+    return (
+        (LABEL, "1"),
+        (f"{LABEL}.run", run),
+        (f"{LABEL}.pid", str(pid)),
+        (f"{LABEL}.start", process_start(pid)),
+        (f"{LABEL}.boot", boot_id()),
+    )
+
+
+def process_start(pid: int) -> str:
+    """Return when process `pid` started, in kernel ticks since boot; empty when there is no such process."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+    return stat.rpartition(")")[2].split()[19]
+
+
+def boot_id() -> str:
+    """Return the identity of the machine's present boot; empty where the kernel tells none."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return ""
+
+
+def is_alive(pid: str, start: str, boot: str) -> bool:
+    """Tell whether the process that these labels name is still running."""
+    return boot == boot_id() and pid.isdigit() and start != "" and process_start(int(pid)) == start

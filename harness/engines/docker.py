@@ -1,0 +1,252 @@
+"""The Docker engine: sealed containers through the SDK for Python."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import docker
+import docker.errors
+import requests
+from docker.types import DeviceRequest, LogConfig, Mount, Ulimit
+
+from harness import images
+from harness.engines.base import MAX_LOG_BYTES, ContainerSpec, Exit, is_alive
+from harness.errors import PrerequisiteError
+from harness.registry import Plugin
+
+#: The user inside a container when the harness itself runs as root: anybody but root.
+CONTAINER_UID = 10001
+
+#: Seconds that a container has between the request to end and being killed.
+GRACE_S = 3
+
+_UNREACHABLE = (requests.exceptions.RequestException, docker.errors.DockerException)
+
+
+class DockerEngine:
+    """Runs images on the Docker daemon that the environment names.
+
+    Raises
+    ------
+    PrerequisiteError
+        When no daemon answers.
+    """
+
+    name = "docker"
+    isolates = True
+
+    def __init__(self) -> None:
+        try:
+            self.client = docker.from_env(timeout=120)
+            self.version: dict[str, Any] = self.client.version()
+        except _UNREACHABLE as error:
+            raise PrerequisiteError(
+                f"no Docker daemon answers: {error}",
+                fix="start one (containers/dev/engine.sh does it on a bare Debian machine), or use --engine local",
+            ) from error
+
+    def prepare(self, plugin: Plugin, *, log: Path, tell: Callable[[str], None]) -> images.Image:
+        """Return the image of `plugin`, built from its folder when its content has changed."""
+        base = os.environ.get("BENCH_BASE_IMAGE", images.DEFAULT_BASE)
+        return images.ensure_image(self.client, plugin, log=log, base=base, tell=tell)
+
+    def start(self, spec: ContainerSpec) -> DockerContainer:
+        """Create and start one sealed container.
+
+        No network, read-only root, no capabilities, no new privileges, not root, and bounded memory, processors,
+        processes, files, shared memory, temporary space and logs; nothing of the host but the job, the named mounts
+        and ``out/``.
+
+        Raises
+        ------
+        PrerequisiteError
+            When the daemon refuses, with its words.
+        """
+        uid, gid = self._own_output(spec.root / "out")
+        resources = spec.resources
+        memory = f"{resources.memory_mb}m"
+        temporary = f"rw,{'exec' if resources.exec_tmp else 'noexec'},nosuid,nodev,size={resources.tmp_mb}m,mode=1777"
+        threads = str(max(1, round(resources.cpus)))
+        mounts = [
+            Mount(f"/bench/{name}", str(spec.root / name), type="bind", read_only=True)
+            for name in ("job.json", "cases.jsonl")
+        ]
+        mounts += [Mount(f"/bench/{m.target}", str(m.source), type="bind", read_only=True) for m in spec.mounts]
+        mounts.append(Mount("/bench/out", str(spec.root / "out"), type="bind"))
+        container = None
+        try:
+            container = self.client.containers.create(
+                image=spec.image.id,
+                name=spec.name,
+                network_mode="none",
+                read_only=True,
+                tmpfs={"/tmp": temporary},  # noqa: S108 - inside the container
+                shm_size=f"{resources.shm_mb}m",
+                ipc_mode="private",
+                cap_drop=["ALL"],
+                security_opt=["no-new-privileges:true"],
+                user=f"{uid}:{gid}",
+                init=True,
+                mem_limit=memory,
+                memswap_limit=memory,
+                pids_limit=resources.pids,
+                nano_cpus=round(min(resources.cpus, os.cpu_count() or 1) * 1e9),
+                ulimits=[
+                    Ulimit(name="nofile", soft=4096, hard=4096),
+                    Ulimit(name="core", soft=0, hard=0),
+                    Ulimit(name="fsize", soft=resources.out_mb * 2**20, hard=resources.out_mb * 2**20),
+                ],
+                mounts=mounts,
+                log_config=LogConfig(type="json-file", config={"max-size": "4m", "max-file": "2"}),
+                environment={
+                    "HOME": "/tmp",  # noqa: S108 - idem
+                    "PYTHONDONTWRITEBYTECODE": "1",
+                    "PYTHONUNBUFFERED": "1",
+                    "OMP_NUM_THREADS": threads,
+                    "OPENBLAS_NUM_THREADS": threads,
+                    **({} if spec.gpu_ids else {"NVIDIA_VISIBLE_DEVICES": "void"}),
+                },
+                device_requests=[
+                    DeviceRequest(device_ids=list(spec.gpu_ids), capabilities=[["gpu", "compute", "utility"]])
+                ]
+                if spec.gpu_ids
+                else None,
+                labels=dict(spec.labels),
+            )
+            container.start()
+        except _UNREACHABLE as error:
+            if container is not None:
+                with contextlib.suppress(*_UNREACHABLE):
+                    container.remove(force=True, v=True)
+            said = getattr(error, "explanation", None) or error
+            raise PrerequisiteError(
+                f"the Docker daemon refused to start {spec.plugin.name!r}: {said}",
+                fix="for GPUs install the NVIDIA Container Toolkit; see also `docker info`"
+                if spec.gpu_ids
+                else "see `docker info` and the daemon's log",
+            ) from error
+        return DockerContainer(self.client, container.id, spec)
+
+    @staticmethod
+    def _own_output(out: Path) -> tuple[int, int]:
+        """Return the user of the container, who must be able to write `out` and must not be root."""
+        if os.getuid() != 0:
+            return os.getuid(), os.getgid()
+        os.chown(out, CONTAINER_UID, CONTAINER_UID)
+        return CONTAINER_UID, CONTAINER_UID
+
+    def reap(self) -> list[str]:
+        """Remove every container of ours whose harness process is gone; return their names."""
+        removed = []
+        for container in self.client.containers.list(all=True, filters={"label": images.LABEL}, ignore_removed=True):
+            label = container.labels.get
+            if not is_alive(
+                label(f"{images.LABEL}.pid", ""), label(f"{images.LABEL}.start", ""), label(f"{images.LABEL}.boot", "")
+            ):
+                with contextlib.suppress(docker.errors.NotFound):
+                    container.remove(force=True, v=True)
+                    removed.append(str(container.name))
+        return removed
+
+    def describe(self) -> dict[str, Any]:
+        """Tell the daemon's name, version and kernel."""
+        return {
+            "engine": self.name,
+            "version": self.version.get("Version"),
+            "kernel": self.version.get("KernelVersion"),
+            "isolates": self.isolates,
+        }
+
+
+class DockerContainer:
+    """One started container; watched by a thread that waits for its end and one that keeps its log."""
+
+    def __init__(self, client: docker.DockerClient, container_id: str, spec: ContainerSpec) -> None:
+        self._client = client
+        self._id = container_id
+        self._log = spec.log
+        self._ended = threading.Event()
+        self._exit: Exit | None = None
+        self._peak: int | None = None
+        self._peak_files = _peak_files(container_id)
+        self._logger = threading.Thread(target=self._keep_log, name=f"log-{spec.name}", daemon=True)
+        self._waiter = threading.Thread(target=self._await_end, name=f"wait-{spec.name}", daemon=True)
+        self._logger.start()
+        self._waiter.start()
+
+    def wait(self, seconds: float) -> Exit | None:
+        """Wait up to `seconds` for the container's end; None while it runs."""
+        self._sample_peak()
+        return self._exit if self._ended.wait(seconds) else None
+
+    def stop(self) -> Exit:
+        """Ask it to end, kill it after a short grace, and return how it ended."""
+        with contextlib.suppress(*_UNREACHABLE):
+            self._client.api.stop(self._id, timeout=GRACE_S)
+        if not self._ended.wait(GRACE_S + 10):
+            with contextlib.suppress(*_UNREACHABLE):
+                self._client.api.kill(self._id)
+            self._ended.wait(10)
+        return self._exit or Exit(None, error="the container could not be stopped")
+
+    def remove(self) -> None:
+        """Remove the container and its anonymous volumes; the log's last lines are written first."""
+        self._logger.join(timeout=5)
+        with contextlib.suppress(*_UNREACHABLE):
+            self._client.api.remove_container(self._id, force=True, v=True)
+
+    def _await_end(self) -> None:
+        try:
+            result = self._client.api.wait(self._id, timeout=None)
+            state = self._client.api.inspect_container(self._id)["State"]
+            self._exit = Exit(
+                code=int(result["StatusCode"]),
+                oom=bool(state.get("OOMKilled")),
+                error=str(state.get("Error") or ""),
+                peak_bytes=self._peak,
+            )
+        except _UNREACHABLE as error:
+            self._exit = Exit(None, error=f"the engine lost the container: {error}", peak_bytes=self._peak)
+        self._ended.set()
+
+    def _keep_log(self) -> None:
+        """Copy the output to the log file as it comes, up to the bound; then only its last lines."""
+        try:
+            with self._log.open("ab") as file:
+                written = 0
+                for chunk in self._client.api.logs(self._id, stream=True, follow=True):
+                    file.write(chunk[: MAX_LOG_BYTES - written])
+                    file.flush()
+                    written += len(chunk)
+                    if written >= MAX_LOG_BYTES:
+                        break
+                else:
+                    return
+                file.write(b"\n[... more was written; the last lines follow ...]\n")
+                self._ended.wait()
+                file.write(self._client.api.logs(self._id, tail=50)[-64 * 1024 :])
+        except (OSError, *_UNREACHABLE):
+            return  # the log is a convenience: a full disk or a lost daemon shows elsewhere
+
+    def _sample_peak(self) -> None:
+        for path in self._peak_files:
+            try:
+                self._peak = int(path.read_text(encoding="ascii"))
+            except (OSError, ValueError):
+                continue
+            return
+
+
+def _peak_files(container_id: str) -> tuple[Path, ...]:
+    """Name the kernel's files that hold a container's peak memory: cgroup v1, then v2 under both drivers."""
+    root = Path("/sys/fs/cgroup")
+    return (
+        root / "memory" / "docker" / container_id / "memory.max_usage_in_bytes",
+        root / "docker" / container_id / "memory.peak",
+        root / "system.slice" / f"docker-{container_id}.scope" / "memory.peak",
+    )

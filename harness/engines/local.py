@@ -1,0 +1,158 @@
+"""The local engine: the adapter as a plain subprocess, with the same files and events, and no isolation at all."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import platform
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from harness.engines.base import MAX_LOG_BYTES, ContainerSpec, Exit
+from harness.errors import EntrantError, PrerequisiteError
+from harness.images import Image, code_digest
+from harness.registry import Plugin
+
+#: Seconds that a process has between the request to end and being killed.
+GRACE_S = 3
+
+_SDK = Path(__file__).resolve().parents[2] / "containers" / "sdk"
+
+# The child dies with the thread that started it (Linux), so that a killed harness leaves nothing running.
+_LAUNCHER = """
+import ctypes, os, signal, sys
+ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+if os.getppid() != int(sys.argv[1]):
+    os._exit(1)
+os.execv(sys.executable, [sys.executable, "-m", "groundbench_sdk", sys.argv[2]])
+"""
+
+
+class LocalEngine:
+    """Runs adapters as subprocesses of this Python; the embedded default where no daemon answers."""
+
+    name = "local"
+    isolates = False
+
+    def prepare(self, plugin: Plugin, *, log: Path, tell: Callable[[str], None]) -> Image:  # noqa: ARG002 - the interface
+        """Return the identity of the plugin's code; there is nothing to build.
+
+        Raises
+        ------
+        EntrantError
+            When the model declares no adapter to run without a container.
+        """
+        if not plugin.model.adapter:
+            raise EntrantError(
+                f"plugin {plugin.name!r} runs in a container only",
+                fix="start a Docker daemon (containers/dev/engine.sh) and use --engine docker",
+            )
+        return Image(id=f"local:{code_digest(plugin)}")
+
+    def start(self, spec: ContainerSpec) -> LocalContainer:
+        """Start the adapter in a process group of its own, with links where a container has mounts."""
+        for mount in spec.mounts:
+            link = spec.root / mount.target
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.unlink(missing_ok=True)
+            link.symlink_to(mount.source)
+        temporary = spec.root / "tmp"
+        temporary.mkdir(exist_ok=True)
+        threads = str(max(1, round(spec.resources.cpus)))
+        environment = {
+            "BENCH_ROOT": str(spec.root),
+            "PATH": os.environ.get("PATH", os.defpath),
+            "LANG": "C.UTF-8",
+            "HOME": str(temporary),
+            "TMPDIR": str(temporary),
+            "PYTHONPATH": f"{_SDK}{os.pathsep}{spec.plugin.model.root}",
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "PYTHONUNBUFFERED": "1",
+            "OMP_NUM_THREADS": threads,
+            "OPENBLAS_NUM_THREADS": threads,
+            "CUDA_VISIBLE_DEVICES": ",".join(spec.gpu_ids),
+        }
+        try:
+            process = subprocess.Popen(
+                [sys.executable, "-c", _LAUNCHER, str(os.getpid()), spec.plugin.model.adapter],
+                cwd=temporary,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise PrerequisiteError(f"cannot start {spec.plugin.name!r}: {error}") from error
+        return LocalContainer(process, spec)
+
+    def reap(self) -> list[str]:
+        """Do nothing: a local adapter dies with its harness."""
+        return []
+
+    def describe(self) -> dict[str, Any]:
+        """Tell the Python that runs the adapters."""
+        return {"engine": self.name, "version": platform.python_version(), "isolates": self.isolates}
+
+
+class LocalContainer:
+    """One adapter process and its group."""
+
+    def __init__(self, process: subprocess.Popen[bytes], spec: ContainerSpec) -> None:
+        self._process = process
+        self._root = spec.root
+        self._log = spec.log
+        self._ended = threading.Event()
+        self._exit: Exit | None = None
+        self._logger = threading.Thread(target=self._keep_log, name=f"log-{spec.name}", daemon=True)
+        self._waiter = threading.Thread(target=self._await_end, name=f"wait-{spec.name}", daemon=True)
+        self._logger.start()
+        self._waiter.start()
+
+    def wait(self, seconds: float) -> Exit | None:
+        """Wait up to `seconds` for the end of the process; None while it runs."""
+        return self._exit if self._ended.wait(seconds) else None
+
+    def stop(self) -> Exit:
+        """Ask the process group to end, kill it after a short grace, and return how it ended."""
+        self._signal(signal.SIGTERM)
+        if not self._ended.wait(GRACE_S):
+            self._signal(signal.SIGKILL)
+            self._ended.wait(10)
+        return self._exit or Exit(None, error="the process could not be stopped")
+
+    def remove(self) -> None:
+        """End what is left of the process group and remove links and temporary files."""
+        self._signal(signal.SIGKILL)
+        self._logger.join(timeout=5)
+        for name in ("ct", "truth", "tmp"):
+            shutil.rmtree(self._root / name, ignore_errors=True)
+
+    def _signal(self, number: int) -> None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, number)
+
+    def _await_end(self) -> None:
+        _, status, usage = os.wait4(self._process.pid, 0)
+        code = os.waitstatus_to_exitcode(status)
+        self._process.returncode = code
+        # As a container engine reports it: 128 + the signal's number.
+        self._exit = Exit(128 - code if code < 0 else code, peak_bytes=usage.ru_maxrss * 1024)
+        self._ended.set()
+
+    def _keep_log(self) -> None:
+        """Copy the output to the log file as it comes, up to the bound; the rest is read and dropped."""
+        assert self._process.stdout is not None  # noqa: S101 - opened as a pipe above
+        written = 0
+        with self._process.stdout as output, self._log.open("ab") as file:
+            while chunk := output.read1(65536):  # type: ignore[attr-defined]
+                with contextlib.suppress(OSError):
+                    file.write(chunk[: max(0, MAX_LOG_BYTES - written)])
+                    file.flush()
+                written += len(chunk)
