@@ -10,6 +10,7 @@ import resource
 import sys
 import time
 import traceback
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Sequence
 
@@ -27,6 +28,10 @@ class Events:
 
     def __init__(self, out: Path) -> None:
         self._file = (out / "events.jsonl").open("a", encoding="utf-8")
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
 
     def emit(self, event: str, **fields: Any) -> None:
         """Write one event; fields that are None are left out."""
@@ -52,7 +57,11 @@ def main(adapter: type[Adapter], root: Path | None = None) -> int:
         Exit code: 0 when every case was tried (a failed case is an event, not an exit code).
     """
     root = root or Path(os.environ.get("BENCH_ROOT", "/bench"))
-    events = Events(root / "out")
+    with closing(Events(root / "out")) as events:
+        return _run(adapter, root, events)
+
+
+def _run(adapter: type[Adapter], root: Path, events: Events) -> int:
     events.emit("started", sdk="groundbench-sdk-python " + VERSION)
     job = Job.read(root)
     if job.verb != "predict":

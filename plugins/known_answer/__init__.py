@@ -1,0 +1,39 @@
+"""Six entrants whose scores are known before they run: the harness's check on itself.
+
+They go through the same images, containers, masks and scoring as any model. They alone are given the ground truth,
+and no run of theirs is ever ranked.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from harness import Model, Resources, Variant, hookimpl
+
+
+def _entrant(answer: str, summary: str, variant: str = "default", **params: int) -> Model:
+    return Model(
+        name=answer,
+        title=f"Known answer: {answer}",
+        summary=summary,
+        version="1.0.0",
+        root=Path(__file__).resolve().parent,
+        variants=(Variant(variant, summary=summary, params={"answer": answer, **params}),),
+        resources=Resources(memory_mb=4096, cpus=1.0, pids=64, start_timeout_s=60.0, case_timeout_s=300.0),
+        adapter="adapter:KnownAnswer",
+        licence="Apache-2.0",
+        reads_truth=True,
+    )
+
+
+@hookimpl
+def bench_models() -> list[Model]:
+    """Return the six known answers."""
+    return [
+        _entrant("oracle", "The ground truth itself; every Dice is exactly 1."),
+        _entrant("empty", "No voxel of any finding; every Dice is exactly 0."),
+        _entrant("full", "Every voxel of the volume, for every finding."),
+        _entrant("shifted", "The ground truth moved 3 voxels along the first axis.", "by-3", axis=0, voxels=3),
+        _entrant("flipped", "The ground truth mirrored from left to right."),
+        _entrant("dropped", "The ground truth without the last finding of each case."),
+    ]
