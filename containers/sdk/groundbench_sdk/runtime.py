@@ -12,7 +12,7 @@ import time
 import traceback
 from contextlib import closing
 from pathlib import Path
-from typing import Any, Sequence
+from typing import Any, Sequence, cast
 
 import nibabel as nib
 import numpy as np
@@ -41,13 +41,14 @@ class Events:
         self._file.flush()
 
 
-def main(adapter: type[Adapter], root: Path | None = None) -> int:
+def main(adapter: type[Adapter] | str, root: Path | None = None) -> int:
     """Run `adapter` over every case of the job below `root`.
 
     Parameters
     ----------
     adapter
-        The adapter's class.
+        The adapter's class, or ``"module:Class"`` to import it from; imported after the ``started`` event, so that
+        an import that hangs is timed out as loading.
     root
         Where job, cases and output lie; by default ``$BENCH_ROOT``, else ``/bench``.
 
@@ -67,7 +68,7 @@ def _run(adapter: type[Adapter], root: Path, events: Events) -> int:
     if job.verb != "predict":
         raise Rejected(f"this SDK version runs the verb 'predict' only, not {job.verb!r}")
     _seed(job.seed)
-    model = adapter()
+    model = (_import(adapter) if isinstance(adapter, str) else adapter)()
     model.load(job)
     events.emit("progress", stage="loaded")
     for case in read_cases(root):
@@ -142,10 +143,14 @@ def _memory(job: Job) -> dict[str, int | None]:
     return {"host_bytes": host, "device_bytes": device}
 
 
+def _import(name: str) -> type[Adapter]:
+    module, _, attribute = name.partition(":")
+    return cast("type[Adapter]", getattr(importlib.import_module(module), attribute))
+
+
 def command_line(arguments: Sequence[str]) -> int:
     """Run ``python -m groundbench_sdk module:Class``."""
     if len(arguments) != 1 or ":" not in arguments[0]:
         sys.stderr.write("usage: python -m groundbench_sdk module:AdapterClass\n")
         return 2
-    module, _, name = arguments[0].partition(":")
-    return main(getattr(importlib.import_module(module), name))
+    return main(arguments[0])
