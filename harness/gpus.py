@@ -1,0 +1,116 @@
+"""GPUs of this machine: discovery, and leases that no two processes can hold at once."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.errors import PrerequisiteError, unknown_name
+
+_LEASES = Path(tempfile.gettempdir()) / "groundbench-gpus"
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """One GPU: its stable id, its name and its memory in MiB."""
+
+    id: str
+    name: str
+    memory_mb: int
+
+
+def discover_gpus() -> list[Gpu]:
+    """Return the GPUs that the NVIDIA driver of this machine reports, in its order; empty without a driver."""
+    tool = shutil.which("nvidia-smi")
+    if tool is None:
+        return []
+    try:
+        answer = subprocess.run(
+            [tool, "--query-gpu=uuid,name,memory.total", "--format=csv,noheader,nounits"],
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return []
+    rows = [[cell.strip() for cell in line.split(",")] for line in answer.stdout.splitlines() if line.strip()]
+    return [Gpu(id=row[0], name=row[1], memory_mb=int(float(row[2]))) for row in rows if len(row) == 3]
+
+
+@contextmanager
+def lease(count: int, ids: Sequence[str] = (), *, wait_s: float = 0.0) -> Iterator[list[Gpu]]:
+    """Hold GPUs for as long as the context lasts; the kernel frees them when the process dies.
+
+    Parameters
+    ----------
+    count
+        How many; ignored when `ids` names them.
+    ids
+        Which ones, by id.
+    wait_s
+        Seconds to wait for other processes to give theirs back.
+
+    Yields
+    ------
+    list of Gpu
+        The leased GPUs.
+
+    Raises
+    ------
+    PrerequisiteError
+        When there are not as many, or others hold them.
+    UsageError
+        When an id does not exist.
+    """
+    found = discover_gpus()
+    wanted = len(ids) or count
+    if wanted == 0:
+        yield []
+        return
+    if len(found) < wanted:
+        here = "no GPU" if not found else f"{len(found)} GPU{'s' if len(found) > 1 else ''}"
+        raise PrerequisiteError(
+            f"{wanted} GPU{'s' if wanted > 1 else ''} asked for, this machine has {here}",
+            fix="leave --gpus out to run on the CPU, or install the NVIDIA driver and its container toolkit "
+            "(`nvidia-smi` must list the GPUs)",
+        )
+    known = {gpu.id: gpu for gpu in found}
+    for name in ids:
+        if name not in known:
+            raise unknown_name("GPU", name, known)
+    candidates = [known[name] for name in ids] or found
+    deadline = time.monotonic() + wait_s
+    while True:
+        with ExitStack() as held:
+            leased = [gpu for gpu in candidates if _lock(gpu, held)][:wanted]
+            if len(leased) == wanted:
+                yield leased
+                return
+        if time.monotonic() >= deadline:
+            raise PrerequisiteError(
+                f"{wanted} GPU{'s' if wanted > 1 else ''} asked for, {len(leased)} free: other runs hold the rest",
+                fix="wait for them to end, or ask for fewer",
+            )
+        time.sleep(0.5)
+
+
+def _lock(gpu: Gpu, held: ExitStack) -> bool:
+    """Take the lock of one GPU into `held`; False when another process has it."""
+    _LEASES.mkdir(mode=0o1777, exist_ok=True)
+    handle = os.open(_LEASES / f"{gpu.id}.lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(handle)
+        return False
+    held.callback(os.close, handle)
+    return True

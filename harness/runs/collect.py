@@ -1,0 +1,103 @@
+"""Takes masks out of a container's reach: opened without following anything, bounded, copied.
+
+What an entrant leaves in ``out/`` may be a link, a pipe, a device or huge, and may change while it is looked at. A
+mask counts only as the copy that is made here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import stat
+from collections.abc import Sequence
+from pathlib import Path
+
+#: Compressed bytes of one mask; the largest real volume, incompressible, as bits.
+MAX_MASK_BYTES = 64 * 1024 * 1024
+
+_CHUNK = 1024 * 1024
+
+
+class RefusedFile(Exception):  # noqa: N818 - an outcome, caught a few lines on
+    """A file in ``out/`` that is not taken; the message says why."""
+
+
+def collect_case(out: Path, case: str, findings: Sequence[str], masks: Path) -> dict[str, str]:
+    """Copy the masks of one case into the run's own folder.
+
+    Parameters
+    ----------
+    out
+        The container's output folder.
+    case
+        The case's name.
+    findings
+        The findings to look for: ``out/<case>/<finding>.nii.gz``.
+    masks
+        The run's folder of accepted files; ``masks/<case>/`` is made anew, complete or not at all.
+
+    Returns
+    -------
+    dict of str to str
+        finding -> why its file was refused. A finding without a file is not in it.
+    """
+    refused: dict[str, str] = {}
+    incoming = masks / f".incoming-{case}"
+    shutil.rmtree(incoming, ignore_errors=True)
+    incoming.mkdir(parents=True)
+    try:
+        folder = os.open(out / case, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except FileNotFoundError:
+        folder = None
+    except OSError as error:
+        folder = None
+        refused = dict.fromkeys(findings, f"out/{case} is no plain folder ({error.strerror})")
+    if folder is not None:
+        try:
+            for finding in findings:
+                name = f"{finding}.nii.gz"
+                try:
+                    _copy(folder, name, incoming / name)
+                except FileNotFoundError:
+                    continue
+                except RefusedFile as reason:
+                    refused[finding] = f"out/{case}/{name} {reason}"
+        finally:
+            os.close(folder)
+    shutil.rmtree(masks / case, ignore_errors=True)
+    incoming.rename(masks / case)
+    return refused
+
+
+def _copy(folder: int, name: str, target: Path) -> None:
+    try:
+        # O_NONBLOCK: opening a pipe must not wait for somebody to write into it.
+        source = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        found = None
+        with contextlib.suppress(OSError):
+            found = os.stat(name, dir_fd=folder, follow_symlinks=False)
+        if found is not None and stat.S_ISLNK(found.st_mode):
+            raise RefusedFile("is a symbolic link; write the mask itself") from error
+        raise RefusedFile(f"cannot be opened ({error.strerror})") from error
+    with os.fdopen(source, "rb") as reading:
+        status = os.fstat(source)
+        if not stat.S_ISREG(status.st_mode):
+            raise RefusedFile("is no regular file")
+        if status.st_nlink != 1:
+            raise RefusedFile("is a hard link; write the mask itself")
+        if status.st_size > MAX_MASK_BYTES:
+            raise RefusedFile(f"has {status.st_size:,} bytes, a mask may have {MAX_MASK_BYTES:,}")
+        written = 0
+        with target.open("wb") as writing:
+            while chunk := reading.read(_CHUNK):
+                written += len(chunk)
+                if written > MAX_MASK_BYTES:
+                    break
+                writing.write(chunk)
+        if written > MAX_MASK_BYTES:
+            target.unlink()
+            raise RefusedFile(f"grew beyond {MAX_MASK_BYTES:,} bytes while it was read")

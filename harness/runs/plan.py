@@ -1,0 +1,169 @@
+"""From a request to a plan: what will run, on what, with which identity."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from harness.contract import CONTRACT_VERSION
+from harness.dataset import Case, Dataset
+from harness.errors import DataError, UsageError
+from harness.images import Image
+from harness.models import Prompt, Variant
+from harness.registry import Plugin
+from harness.scoring import SCORER_VERSION
+
+
+@dataclass(frozen=True)
+class RunRequest:
+    """What the user asked for.
+
+    Attributes
+    ----------
+    plugin, variant
+        The entrant, resolved.
+    dataset, split
+        The data, opened.
+    profile
+        Which metrics to show.
+    engine
+        ``"auto"``, ``"docker"`` or ``"local"``.
+    gpus, gpu_ids
+        How many GPUs, or which.
+    limit
+        Only the first cases of the split; None for all.
+    seed
+        Seed of every random choice.
+    fresh
+        Run again even where a finished run of the same plan exists.
+    """
+
+    plugin: Plugin
+    variant: Variant
+    dataset: Dataset
+    split: str
+    profile: str
+    engine: str = "auto"
+    gpus: int = 0
+    gpu_ids: tuple[str, ...] = ()
+    limit: int | None = None
+    seed: int = 0
+    fresh: bool = False
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A request with everything that gives it its identity.
+
+    Attributes
+    ----------
+    request
+        What was asked for.
+    cases
+        The cases that will run, in order.
+    image
+        What they will run in.
+    fingerprint
+        Content digest of the split.
+    engine
+        Name of the engine.
+    isolates
+        Whether the engine isolates what it runs.
+    """
+
+    request: RunRequest
+    cases: tuple[Case, ...]
+    image: Image
+    fingerprint: str
+    engine: str
+    isolates: bool
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """Everything that a result depends on; the same identity is the same run."""
+        request = self.request
+        return {
+            "contract": CONTRACT_VERSION,
+            "plugin": request.plugin.name,
+            "plugin_version": request.plugin.model.version,
+            "variant": request.variant.name,
+            "params": request.variant.params,
+            "image": self.image.id,
+            "fingerprint": self.fingerprint,
+            "split": request.split,
+            "limit": request.limit,
+            "seed": request.seed,
+            "scorer": SCORER_VERSION,
+        }
+
+    @property
+    def key(self) -> str:
+        """SHA-256 (hex) of the identity."""
+        return hashlib.sha256(json.dumps(self.identity, sort_keys=True).encode()).hexdigest()
+
+    def run_id(self, attempt: int) -> str:
+        """Name of the run: entrant, plan, and the attempt where there was an earlier one."""
+        again = f"-r{attempt}" if attempt > 1 else ""
+        return f"{self.request.plugin.name}-{self.request.variant.name}-{self.key[:10]}{again}"
+
+    @property
+    def unrankable(self) -> list[str]:
+        """Why the run may not stand in a ranking; empty when it may."""
+        reasons = []
+        if self.request.plugin.granted_truth:
+            reasons.append("known answer: it reads the ground truth")
+        if self.request.limit is not None:
+            reasons.append(f"partial: only the first {len(self.cases)} cases")
+        if not self.isolates:
+            reasons.append(f"not isolated: the {self.engine} engine shuts nothing out")
+        return reasons
+
+
+def select_cases(dataset: Dataset, split: str, limit: int | None) -> tuple[Case, ...]:
+    """Return the cases of a split that can run and be scored, in the data set's order.
+
+    Raises
+    ------
+    UsageError
+        For an unknown split, or one whose ground truth is not public.
+    DataError
+        When the split is empty, or a CT is not there.
+    """
+    cases = dataset.split(split)[:limit]
+    if not cases:
+        filled = ", ".join(name for name, found in dataset.splits.items() if found)
+        raise DataError(
+            f"split {split!r} of {dataset.name} has no cases",
+            fix=f"splits with cases: {filled or 'none; the data set is empty'}",
+        )
+    without_truth = [case.id for case in cases if case.seg is None]
+    if without_truth:
+        raise UsageError(
+            f"split {split!r} of {dataset.name} has no ground truth for {_some(without_truth)}",
+            fix="choose a split with masks; `bench data info` lists them",
+        )
+    without_ct = [case.id for case in cases if case.ct is None]
+    if without_ct:
+        raise DataError(
+            f"split {split!r} of {dataset.name} has no CT for {_some(without_ct)}",
+            fix="a model needs the volumes; masks made elsewhere are scored by `bench score`",
+        )
+    return cases
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+
+def spacing_of(case: Case) -> tuple[float, float, float]:
+    """Return the voxel spacing of a case in millimetres; raises DataError where nothing tells it."""
+    if case.spacing is None:
+        raise DataError(f"case {case.id}: nothing tells its voxel spacing", fix="add its CT or a spacing.json")
+    return case.spacing
+
+
+def categories_shown(prompt: Prompt) -> bool:
+    """Tell whether the container may see a finding's category: never where free text alone is measured."""
+    return prompt is Prompt.STRUCTURED_TEXT

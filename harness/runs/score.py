@@ -1,0 +1,128 @@
+"""Scores the cases of a run in worker processes, beside inference."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import threading
+from concurrent.futures import Future, ProcessPoolExecutor
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from harness.contract import Status
+from harness.dataset import Case
+from harness.runs.shard import CaseOutcome
+from harness.scoring.case import CaseScore, CaseTask, FindingTask, score_case
+from harness.store import CaseRow, FindingRow
+
+#: More workers than this only wait for the disk.
+MAX_WORKERS = 8
+
+
+class Scorers:
+    """A pool of scoring processes that does not outlive this one."""
+
+    def __init__(self, workers: int | None = None) -> None:
+        self._pool = ProcessPoolExecutor(
+            max_workers=workers or min(MAX_WORKERS, os.cpu_count() or 1),
+            mp_context=multiprocessing.get_context("spawn"),
+            initializer=_die_with_parent,
+        )
+
+    def submit(self, task: CaseTask) -> Future[CaseScore]:
+        """Score one case; the future holds its scores."""
+        return self._pool.submit(score_case, task)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: TracebackType | BaseException | None) -> None:
+        self._pool.shutdown(wait=kind is None, cancel_futures=True)
+
+
+def _die_with_parent() -> None:
+    """End this worker when the harness dies, however it dies; and leave Ctrl-C to the harness."""
+    import signal
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+
+        def watch() -> None:
+            parent.join()
+            os._exit(1)
+
+        threading.Thread(target=watch, daemon=True).start()
+
+
+def case_task(case: Case, masks: Path, *, delivered: bool) -> CaseTask:
+    """Make the scoring task of one case from the masks that were collected for it.
+
+    Parameters
+    ----------
+    case
+        The case, with its ground truth.
+    masks
+        The run's folder of masks.
+    delivered
+        Whether the case was done; otherwise nothing is read and every finding is missing.
+    """
+    folder = masks / case.id
+    assert case.seg is not None  # noqa: S101 - cases without ground truth are refused when a run is planned
+
+    def mask(finding: str) -> Path | None:
+        path = folder / f"{finding}.nii.gz"
+        return path if delivered and path.is_file() else None
+
+    return CaseTask(
+        case=case.id,
+        truth=case.seg,
+        shape=case.shape,
+        spacing=case.spacing,
+        affine=case.affine,
+        findings=tuple(
+            FindingTask(index=finding.index, finding=finding.id, category=finding.category, prediction=mask(finding.id))
+            for finding in case.findings
+        ),
+    )
+
+
+def finding_rows(case: Case, score: CaseScore, outcome: CaseOutcome | None) -> list[FindingRow]:
+    """Turn the scores of one case into rows; a failed case gives its status and reason to every finding.
+
+    Parameters
+    ----------
+    case, score
+        The case and what was computed for it.
+    outcome
+        How inference ended; None for masks made elsewhere.
+    """
+    rows = []
+    for finding, result in zip(case.findings, score.findings, strict=True):
+        values: dict[str, Any] = result.as_columns()
+        status, reason = values.pop("status"), values.pop("reason")
+        if outcome is not None and outcome.status is not Status.OK:
+            status, reason = outcome.status.value, outcome.reason
+        elif outcome is not None and finding.id in outcome.refused:
+            status, reason = Status.INVALID_OUTPUT.value, outcome.refused[finding.id]
+        rows.append(
+            FindingRow(
+                case_id=case.id,
+                finding=finding.id,
+                ordinal=finding.index,
+                category=finding.category,
+                text=finding.text,
+                status=status,
+                reason=reason,
+                **values,
+            )
+        )
+    return rows
+
+
+def case_status(outcome: CaseRow, findings: list[FindingRow]) -> tuple[str, str]:
+    """Return a case's status and reason: its own, or that of its first finding that is not ok."""
+    if outcome.status != Status.OK.value:
+        return outcome.status, outcome.reason
+    return next(((row.status, row.reason) for row in findings if row.status != Status.OK.value), (Status.OK.value, ""))

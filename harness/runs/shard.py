@@ -1,0 +1,434 @@
+"""Runs the cases of one shard: containers, one after another, until every case has an outcome.
+
+A container that dies is restarted on what is left. The case it died on is tried once more, alone, and then recorded
+as failed with the reason. This module talks to the engine and to files only; it knows nothing of scoring or the store.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from harness.contract import CaseDone, CaseFailed, CasePrompt, Event, Job, Progress, Started, Status, to_json_line
+from harness.engines.base import Container, ContainerSpec, Engine, Exit, Mount, own_labels
+from harness.images import Image
+from harness.registry import Plugin
+from harness.runs.collect import collect_case
+from harness.runs.events import EventTail
+
+#: Containers in a row that may end without finishing a case before the shard is given up.
+MAX_FRUITLESS = 5
+
+_TICK_S = 0.05
+_SIZE_EVERY_S = 1.0
+#: Seconds between the last case and the end of the container.
+_END_TIMEOUT_S = 30.0
+
+
+@dataclass(frozen=True)
+class ShardCase:
+    """One case as a shard needs it: what the container is told, and the files that are mounted for it."""
+
+    prompt: CasePrompt
+    ct: Path
+    truth: Path | None = None  #: only under the test-only grant
+
+
+@dataclass(frozen=True)
+class ShardSpec:
+    """What ``run_shard`` needs to know.
+
+    Attributes
+    ----------
+    run, number
+        The run's id, and which of its shards this is.
+    folder
+        The run's folder; masks, logs and containers' folders lie below it.
+    plugin, image, job
+        What to run, and the job it is given.
+    cases
+        The cases, in order.
+    gpu_ids
+        GPUs leased for this shard.
+    """
+
+    run: str
+    number: int
+    folder: Path
+    plugin: Plugin
+    image: Image
+    job: Job
+    cases: tuple[ShardCase, ...]
+    gpu_ids: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class CaseOutcome:
+    """How one case ended; its masks lie in ``masks/<case>/`` of the run's folder."""
+
+    case: str
+    status: Status
+    reason: str = ""
+    seconds: float | None = None
+    host_bytes: int | None = None
+    device_bytes: int | None = None
+    attempts: int = 1
+    log: str = ""
+    refused: Mapping[str, str] = field(default_factory=dict)  #: finding -> why its file was not taken
+
+
+@dataclass(frozen=True)
+class ContainerFigures:
+    """What one container cost, apart from its cases."""
+
+    shard: int
+    start_s: float | None  #: from the request to the first event
+    load_s: float | None  #: from the first event to the model being ready
+    first_case_s: float | None
+    peak_bytes: int | None
+
+
+@dataclass(frozen=True)
+class _Failure:
+    status: Status
+    reason: str
+
+
+Emit = Callable[[CaseOutcome | ContainerFigures], None]
+
+
+class Stop:
+    """How a run is asked to end: after the case in flight, or at once."""
+
+    def __init__(self) -> None:
+        self.soon = threading.Event()
+        self.now = threading.Event()
+
+
+def run_shard(engine: Engine, spec: ShardSpec, emit: Emit, stop: Stop) -> None:
+    """Run every case of a shard and emit an outcome for each.
+
+    Parameters
+    ----------
+    engine
+        Where to run.
+    spec
+        What to run.
+    emit
+        Receives each case's outcome as it is known, and each container's figures.
+    stop
+        Asked between cases and at every tick; cases not finished by then get no outcome.
+
+    Raises
+    ------
+    BenchError
+        When the engine cannot start a container.
+    """
+    todo = list(spec.cases)
+    alone: list[ShardCase] = []
+    attempts: dict[str, int] = {}
+    fruitless = number = 0
+    while (todo or alone) and not stop.soon.is_set():
+        single = not todo
+        batch = [alone.pop(0)] if single else todo
+        number += 1
+        attempt = _Attempt(engine, spec, batch, number, attempts=attempts, emit=emit, stop=stop)
+        failure = attempt.run()
+        left = [case for case in batch if case.prompt.id not in attempt.finished]
+        if failure is None:
+            todo = [] if single else left
+            continue
+        if single:
+            attempt.fail(left, failure)
+            todo = []
+            continue
+        fruitless = 0 if attempt.finished else fruitless + 1
+        suspect = next((case for case in left if case.prompt.id == attempt.current), None)
+        if suspect is not None:
+            left.remove(suspect)
+            alone.append(suspect)
+        todo = left
+        # Twice in a row without even reaching a case: the next container would do no better.
+        if fruitless >= (2 if suspect is None else MAX_FRUITLESS):
+            given_up = (
+                f"given up after {fruitless} containers in a row that finished no case; the last: {failure.reason}"
+            )
+            attempt.fail([*todo, *alone], _Failure(failure.status, given_up))
+            return
+
+
+class _Attempt:
+    """One container over a batch of cases."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        spec: ShardSpec,
+        batch: Sequence[ShardCase],
+        number: int,
+        *,
+        attempts: dict[str, int],
+        emit: Emit,
+        stop: Stop,
+    ) -> None:
+        self.finished: set[str] = set()
+        self.current: str | None = None
+        self._engine, self._spec, self._emit, self._stop = engine, spec, emit, stop
+        self._batch = {case.prompt.id: case for case in batch}
+        self._attempts = attempts
+        self._resources = spec.plugin.model.resources
+        name = f"{spec.number}-{number}"
+        self._root = spec.folder / "shards" / name
+        self._log = Path("logs") / f"{name}.log"
+        self._began = time.monotonic()
+        self._started: float | None = None
+        self._loaded: float | None = None
+        self._case_began = self._began
+        self._first_case: float | None = None
+        self._name = f"groundbench-{spec.run}-{name}-{time.time_ns() % 10**9:09d}"
+
+    def run(self) -> _Failure | None:
+        """Run the container to its end; None when it ended well, or was asked to."""
+        self._write_job()
+        container = self._engine.start(self._container_spec())
+        tail = EventTail(self._root / "out" / "events.jsonl")
+        try:
+            ended, failure = self._watch(container, tail)
+            if failure is None and ended is not None:
+                for event in tail.rest():
+                    self._take(event)
+                failure = self._judge(ended)
+            if failure is not None and self.current is not None:
+                self._attempts[self.current] = self._attempts.get(self.current, 0) + 1
+        finally:
+            tail.close()
+            peak = container.stop().peak_bytes
+            container.remove()
+            shutil.rmtree(self._root, ignore_errors=True)
+        self._emit(
+            ContainerFigures(
+                shard=self._spec.number,
+                start_s=_span(self._began, self._started),
+                load_s=_span(self._started, self._loaded),
+                first_case_s=self._first_case,
+                peak_bytes=peak,
+            )
+        )
+        return failure
+
+    def fail(self, cases: Sequence[ShardCase], failure: _Failure) -> None:
+        """Emit the same failure for every one of `cases`."""
+        for case in cases:
+            self._outcome(case.prompt.id, failure.status, failure.reason)
+
+    # -- preparation --------------------------------------------------------------------------------------------------
+
+    def _write_job(self) -> None:
+        shutil.rmtree(self._root, ignore_errors=True)
+        (self._root / "out").mkdir(parents=True)
+        (self._spec.folder / self._log).parent.mkdir(exist_ok=True)
+        job = json.dumps(self._spec.job.model_dump(), sort_keys=True, ensure_ascii=False, indent=1)
+        (self._root / "job.json").write_text(job + "\n", encoding="utf-8")
+        lines = [to_json_line(case.prompt) for case in self._batch.values()]
+        (self._root / "cases.jsonl").write_text("".join(lines), encoding="utf-8")
+
+    def _container_spec(self) -> ContainerSpec:
+        mounts = []
+        for case in self._batch.values():
+            mounts.append(Mount(case.ct.resolve(), case.prompt.ct))
+            if case.truth is not None and case.prompt.truth is not None:
+                mounts.append(Mount(case.truth.resolve(), case.prompt.truth))
+        return ContainerSpec(
+            name=self._name,
+            plugin=self._spec.plugin,
+            image=self._spec.image,
+            root=self._root.resolve(),
+            mounts=tuple(mounts),
+            log=self._spec.folder / self._log,
+            resources=self._resources,
+            gpu_ids=self._spec.gpu_ids,
+            labels=own_labels(self._spec.run),
+        )
+
+    # -- watching -----------------------------------------------------------------------------------------------------
+
+    def _watch(self, container: Container, tail: EventTail) -> tuple[Exit | None, _Failure | None]:
+        """Follow the container until it ends, breaks a limit, or the run is asked to stop."""
+        weighed = time.monotonic()
+        while True:
+            ended = container.wait(_TICK_S)
+            if ended is not None:
+                return ended, None
+            for event in tail.read():
+                self._take(event)
+            if self._stop.now.is_set() or (self._stop.soon.is_set() and self.current is None):
+                return None, None
+            now = time.monotonic()
+            late = self._late(now)
+            if late is not None:
+                return None, late
+            if now - weighed >= _SIZE_EVERY_S:
+                weighed = now
+                size = _folder_bytes(self._root / "out")
+                if size > self._resources.out_mb * 2**20:
+                    limit = f"limit {self._resources.out_mb} MiB"
+                    return None, _Failure(Status.PLUGIN_ERROR, f"wrote {size // 2**20} MiB into out/ ({limit})")
+
+    def _late(self, now: float) -> _Failure | None:
+        resources = self._resources
+        left = len(self._batch) - len(self.finished)
+        if self._started is None:
+            # Without any event only the sum of all limits can be held against the container.
+            limit = resources.start_timeout_s + resources.case_timeout_s * len(self._batch)
+            waited, what = now - self._began, "the container gave no sign and did not end"
+        elif self._loaded is None:
+            limit, waited, what = resources.start_timeout_s, now - self._started, "loading did not end"
+        elif left == 0:
+            limit, waited, what = (
+                _END_TIMEOUT_S,
+                now - self._case_began,
+                "the container did not end after its last case",
+            )
+        else:
+            limit, waited = resources.case_timeout_s, now - self._case_began
+            what = f"case {self.current} did not end" if self.current else "no case was begun"
+        if waited <= limit:
+            return None
+        return _Failure(Status.TIMEOUT, f"{what} within {limit:g} s")
+
+    def _take(self, event: Event) -> None:
+        """Believe an event as far as it fits what is known; `collect_case` looks at the files themselves."""
+        now = time.monotonic()
+        if isinstance(event, Started):
+            self._started = self._started or now
+        elif isinstance(event, Progress):
+            self._started = self._started or now
+            if event.stage == "loaded":
+                self._loaded = self._loaded or now
+                self._case_began = now
+            elif event.case in self._batch and event.case not in self.finished:
+                self._loaded = self._loaded or now
+                self.current, self._case_began = event.case, now
+        elif isinstance(event, CaseDone | CaseFailed):
+            if event.case not in self._batch or event.case in self.finished:
+                return
+            self._started = self._started or now
+            self._loaded = self._loaded or now
+            if isinstance(event, CaseDone):
+                self._deliver(event, now)
+            else:
+                self._outcome(event.case, Status.PLUGIN_ERROR, event.reason, seconds=now - self._case_began)
+            self.current, self._case_began = None, now
+
+    def _deliver(self, event: CaseDone, now: float) -> None:
+        observed = now - self._case_began
+        # The container's own clock is finer than our tick, but is believed only where ours agrees.
+        believable = event.seconds is not None and event.seconds <= observed + 2 * _TICK_S
+        seconds = event.seconds if believable and event.seconds is not None else observed
+        if self._first_case is None:
+            self._first_case = seconds
+        self._collect(event.case, seconds, _within(event.host_bytes, self._resources.memory_mb), event.device_bytes)
+
+    def _collect(self, case: str, seconds: float | None, host: int | None, device: int | None) -> None:
+        findings = [finding.id for finding in self._batch[case].prompt.findings]
+        refused = collect_case(self._root / "out", case, findings, self._spec.folder / "masks")
+        self._outcome(case, Status.OK, seconds=seconds, host=host, device=device, refused=refused)
+
+    def _outcome(
+        self,
+        case: str,
+        status: Status,
+        reason: str = "",
+        *,
+        seconds: float | None = None,
+        host: int | None = None,
+        device: int | None = None,
+        refused: Mapping[str, str] | None = None,
+    ) -> None:
+        self.finished.add(case)
+        self._emit(
+            CaseOutcome(
+                case=case,
+                status=status,
+                reason=reason,
+                seconds=seconds,
+                host_bytes=host,
+                device_bytes=device,
+                attempts=max(1, self._attempts.get(case, 0) + (status is Status.OK)),
+                log=self._log.as_posix(),
+                refused=refused or {},
+            )
+        )
+
+    # -- judging ------------------------------------------------------------------------------------------------------
+
+    def _judge(self, ended: Exit) -> _Failure | None:
+        """Decide from the evidence why a container ended, and settle what a clean end leaves open."""
+        if ended.code == 0 and not ended.oom:
+            for case in [name for name in self._batch if name not in self.finished]:
+                if (self._root / "out" / case).is_dir():
+                    self._collect(case, None, None, None)
+                else:
+                    self._outcome(case, Status.MISSING_OUTPUT, f"the container ended well without writing out/{case}/")
+            return None
+        if ended.code is None:
+            return _Failure(Status.INFRA_ERROR, ended.error)
+        if ended.oom:
+            return _Failure(
+                Status.OOM, f"the kernel ended it for its memory (limit {self._resources.memory_mb} MiB, declared)"
+            )
+        return _Failure(Status.PLUGIN_ERROR, f"{_exit_text(ended.code)}{self._last_line()}")
+
+    def _last_line(self) -> str:
+        """Return the last line that the container printed, made safe to show."""
+        try:
+            with (self._spec.folder / self._log).open("rb") as file:
+                file.seek(max(0, file.seek(0, 2) - 4096))
+                lines = [line for line in file.read().decode("utf-8", "replace").splitlines() if line.strip()]
+        except OSError:
+            return ""
+        return f"; its last line: {''.join(c for c in lines[-1] if c.isprintable())[:300]}" if lines else ""
+
+
+def _exit_text(code: int) -> str:
+    if code > 128:
+        try:
+            return f"the container was ended by {signal.Signals(code - 128).name} (exit code {code})"
+        except ValueError:
+            pass
+    return f"the container ended with exit code {code}"
+
+
+def _span(begin: float | None, end: float | None) -> float | None:
+    return None if begin is None or end is None else end - begin
+
+
+def _within(claimed: int | None, limit_mb: int) -> int | None:
+    return claimed if claimed is not None and claimed <= limit_mb * 2**20 else None
+
+
+def _folder_bytes(folder: Path) -> int:
+    """Add up the disk space below `folder`; whatever vanishes meanwhile counts nothing."""
+    total = 0
+    stack = [folder]
+    while stack:
+        try:
+            with os.scandir(stack.pop()) as entries:
+                for entry in entries:
+                    try:
+                        if entry.is_dir(follow_symlinks=False):
+                            stack.append(Path(entry.path))
+                        else:
+                            total += entry.stat(follow_symlinks=False).st_blocks * 512
+                    except OSError:
+                        continue
+        except OSError:
+            continue
+    return total
