@@ -1,0 +1,93 @@
+"""Put a finished set of files where the user wants it: whole or not at all, and never over somebody else's files."""
+
+from __future__ import annotations
+
+import errno
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from harness.errors import PrerequisiteError, UsageError
+
+#: Lists the files that were written, one relative path a line; a folder without it was not made here.
+MARKER = ".groundbench-site"
+
+
+def replace_folder(out: Path, files: Mapping[str, bytes]) -> None:
+    """Make `out` a folder that holds exactly `files` and the marker.
+
+    The files are written into a hidden folder beside `out` and renamed into place when all are there: what stands at
+    `out` is the old site or the new one, never half of one.
+
+    Parameters
+    ----------
+    out
+        Absent, empty, or a folder that this function made and nobody added to since.
+    files
+        Relative path with forward slashes -> content.
+
+    Raises
+    ------
+    UsageError
+        When `out` holds anything that this function did not write.
+    PrerequisiteError
+        When the file system refuses (permissions, a full disk).
+    """
+    with _explained(out):
+        target = out.resolve()
+        _refuse_foreign(target)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as beside:
+            new, old = Path(beside, "new"), Path(beside, "old")
+            new.mkdir()
+            listing = "".join(f"{name}\n" for name in sorted(files)).encode()
+            for name, content in {**files, MARKER: listing}.items():
+                path = new / name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(content)
+            if target.exists():
+                target.rename(old)
+            try:
+                new.rename(target)
+            except OSError:
+                if old.exists():
+                    old.rename(target)
+                raise
+
+
+def _refuse_foreign(target: Path) -> None:
+    """Raise UsageError where `target` holds what :func:`replace_folder` did not put there."""
+    if not target.exists():
+        return
+    if not target.is_dir():
+        raise UsageError(f"{target} is a file, not a folder", fix="give --out a folder that is new or empty")
+    if not any(target.iterdir()):
+        return
+    marker = target / MARKER
+    if not marker.is_file():
+        raise UsageError(
+            f"{target} was not made by `bench leaderboard build` and is left as it is",
+            fix="give --out a folder that is new or empty",
+        )
+    ours = {MARKER, *marker.read_text(encoding="utf-8", errors="replace").splitlines()}
+    found = (path.relative_to(target).as_posix() for path in target.rglob("*") if not path.is_dir())
+    foreign = sorted(set(found) - ours)
+    if foreign:
+        raise UsageError(
+            f"{target} holds files that `bench leaderboard build` did not write, {foreign[0]} among them",
+            fix="move them away, or give --out a folder that is new or empty",
+        )
+
+
+@contextmanager
+def _explained(out: Path) -> Iterator[None]:
+    """Turn a refusal of the file system into an error that says what to do."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            fix = "free some space and run the same command again; what was there before is untouched"
+        else:
+            fix = "check the permissions of the folder, or give --out another one"
+        raise PrerequisiteError(f"cannot write the site to {out}: {error.strerror or error}", fix=fix) from error
