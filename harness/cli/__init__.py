@@ -1,1 +1,98 @@
 """The command line: one module a command group, loaded only when called."""
+
+from __future__ import annotations
+
+import errno
+import sys
+from pathlib import Path
+
+import click
+
+from harness.cli.lazy import LazyGroup
+from harness.cli.settings import Settings
+from harness.errors import BenchError, Interrupted, PrerequisiteError
+
+_COMMANDS = {
+    "demo": ("harness.cli.demo:demo", "Phantom, baseline, scores and page: the whole way in one command."),
+    "list": ("harness.cli.list:list_plugins", "List the models that can be run."),
+    "run": ("harness.cli.run:run", "Run a model over a split, score it, and keep the result."),
+    "results": ("harness.cli.results:results", "List and show results."),
+    "leaderboard": ("leaderboard.cli:leaderboard", "Turn the results into a static site."),
+    "data": ("harness.cli.data:data", "Validate, describe, make and fetch data sets."),
+}
+
+
+@click.group(
+    cls=LazyGroup,
+    lazy=_COMMANDS,
+    context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "BENCH", "max_content_width": 100},
+)
+@click.option(
+    "--home",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path(".bench"),
+    show_default=True,
+    envvar="BENCH_HOME",
+    show_envvar=True,
+    help="Folder for everything that is written: data sets, runs, results.db.",
+)
+@click.version_option(package_name="groundbench", prog_name="bench")
+@click.pass_context
+def cli(ctx: click.Context, home: Path) -> None:
+    """Measure how well models find, in a 3D chest CT, what a radiology report says in free text.
+
+    Every option can also be given as an environment variable: BENCH_HOME, BENCH_RUN_PLUGIN, BENCH_RUN_GPUS, ...
+    """
+    ctx.obj = Settings(home)
+
+
+def main() -> None:
+    """Run the command line; draw an expected failure as two lines and exit with its code."""
+    try:
+        code = cli.main(standalone_mode=False)
+    except click.exceptions.Exit as ended:
+        code = ended.exit_code
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        code = _draw(Interrupted("interrupted"))
+    except BenchError as error:
+        code = _draw(error)
+    except BrokenPipeError:
+        # Whoever read our output has gone; nothing is left to say.
+        sys.stderr.close()
+        code = 0
+    except OSError as error:
+        if error.errno not in _MACHINE:
+            raise
+        code = _draw(_of_machine(error))
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+_MACHINE = {
+    errno.ENOSPC: ("the disk is full", "free some space and run the same command again; what is finished is kept"),
+    errno.EDQUOT: ("the disk quota is used up", "free some space and run the same command again"),
+    errno.EACCES: ("no permission", "give this user access, or choose another path"),
+    errno.EPERM: ("no permission", "give this user access, or choose another path"),
+    errno.EROFS: ("the file system is read-only", "choose another path, e.g. with --home"),
+    errno.EMFILE: ("too many open files", "raise the limit (`ulimit -n`)"),
+    errno.ENAMETOOLONG: ("a path is too long", "choose a shorter one"),
+    errno.ENOTDIR: ("a part of the path is no folder", "choose another path"),
+}
+
+
+def _of_machine(error: OSError) -> BenchError:
+    """Say what the operating system refused; only for what a user can cure."""
+    what, fix = _MACHINE[error.errno or 0]
+    where = f": {error.filename}" if error.filename else ""
+    return PrerequisiteError(f"{what}{where}", fix=fix)
+
+
+def _draw(error: BenchError) -> int:
+    click.secho("error: ", fg="red", bold=True, nl=False, err=True)
+    click.echo(error.message, err=True)
+    if error.fix:
+        click.secho("  fix: ", fg="green", nl=False, err=True)
+        click.echo(error.fix, err=True)
+    return error.exit_code

@@ -43,7 +43,7 @@ class LazyGroup(click.Group):
             raise unknown_name("command", name, self.list_commands(ctx), fix=f"see `{ctx.command_path} --help`")
         return super().resolve_command(ctx, args)
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - the interface
         """Write the command list without importing any command."""
         rows = [(name, self.lazy[name][1]) for name in self.lazy]
         rows += [

@@ -7,6 +7,7 @@ mask counts only as the copy that is made here.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import stat
@@ -17,14 +18,15 @@ from pathlib import Path
 MAX_MASK_BYTES = 64 * 1024 * 1024
 
 _CHUNK = 1024 * 1024
+_REFUSED = "refused.json"
 
 
 class RefusedFile(Exception):  # noqa: N818 - an outcome, caught a few lines on
     """A file in ``out/`` that is not taken; the message says why."""
 
 
-def collect_case(out: Path, case: str, findings: Sequence[str], masks: Path) -> dict[str, str]:
-    """Copy the masks of one case into the run's own folder.
+def collect_case(out: Path, case: str, findings: Sequence[str], masks: Path) -> None:
+    """Copy the masks of one case into the run's own folder, and note there which files were refused.
 
     Parameters
     ----------
@@ -36,11 +38,6 @@ def collect_case(out: Path, case: str, findings: Sequence[str], masks: Path) -> 
         The findings to look for: ``out/<case>/<finding>.nii.gz``.
     masks
         The run's folder of accepted files; ``masks/<case>/`` is made anew, complete or not at all.
-
-    Returns
-    -------
-    dict of str to str
-        finding -> why its file was refused. A finding without a file is not in it.
     """
     refused: dict[str, str] = {}
     incoming = masks / f".incoming-{case}"
@@ -65,9 +62,16 @@ def collect_case(out: Path, case: str, findings: Sequence[str], masks: Path) -> 
                     refused[finding] = f"out/{case}/{name} {reason}"
         finally:
             os.close(folder)
+    if refused:
+        (incoming / _REFUSED).write_text(json.dumps(refused), encoding="utf-8")
     shutil.rmtree(masks / case, ignore_errors=True)
     incoming.rename(masks / case)
-    return refused
+
+
+def read_refused(masks: Path, case: str) -> dict[str, str]:
+    """Return finding -> why its file was refused, as `collect_case` noted it; a finding without a file is not in it."""
+    path = masks / case / _REFUSED
+    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else {}
 
 
 def _copy(folder: int, name: str, target: Path) -> None:

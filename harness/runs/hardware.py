@@ -46,8 +46,12 @@ def _git(*arguments: str) -> str:
     if not (root / ".git").exists():
         return ""
     try:
-        answer = subprocess.run(  # noqa: S607 - git is found on PATH
-            ["git", "-C", str(root), *arguments], capture_output=True, text=True, timeout=10, check=True
+        answer = subprocess.run(
+            ["git", "-C", str(root), *arguments],  # noqa: S607 - git is found on PATH
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
         )
     except (OSError, subprocess.SubprocessError):
         return ""

@@ -7,12 +7,11 @@ import os
 import threading
 from concurrent.futures import Future, ProcessPoolExecutor
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 from harness.contract import Status
 from harness.dataset import Case
-from harness.runs.shard import CaseOutcome
+from harness.runs.collect import read_refused
 from harness.scoring.case import CaseScore, CaseTask, FindingTask, score_case
 from harness.store import CaseRow, FindingRow
 
@@ -37,7 +36,7 @@ class Scorers:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, *_: TracebackType | BaseException | None) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self._pool.shutdown(wait=kind is None, cancel_futures=True)
 
 
@@ -88,7 +87,7 @@ def case_task(case: Case, masks: Path, *, delivered: bool) -> CaseTask:
     )
 
 
-def finding_rows(case: Case, score: CaseScore, outcome: CaseOutcome | None) -> list[FindingRow]:
+def finding_rows(case: Case, score: CaseScore, outcome: CaseRow, masks: Path) -> list[FindingRow]:
     """Turn the scores of one case into rows; a failed case gives its status and reason to every finding.
 
     Parameters
@@ -96,16 +95,19 @@ def finding_rows(case: Case, score: CaseScore, outcome: CaseOutcome | None) -> l
     case, score
         The case and what was computed for it.
     outcome
-        How inference ended; None for masks made elsewhere.
+        How inference ended.
+    masks
+        The run's folder of masks, which remembers the files that were refused.
     """
     rows = []
+    refused = read_refused(masks, case.id)
     for finding, result in zip(case.findings, score.findings, strict=True):
         values: dict[str, Any] = result.as_columns()
         status, reason = values.pop("status"), values.pop("reason")
-        if outcome is not None and outcome.status is not Status.OK:
-            status, reason = outcome.status.value, outcome.reason
-        elif outcome is not None and finding.id in outcome.refused:
-            status, reason = Status.INVALID_OUTPUT.value, outcome.refused[finding.id]
+        if outcome.status != Status.OK.value:
+            status, reason = outcome.status, outcome.reason
+        elif finding.id in refused:
+            status, reason = Status.INVALID_OUTPUT.value, refused[finding.id]
         rows.append(
             FindingRow(
                 case_id=case.id,

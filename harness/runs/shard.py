@@ -12,8 +12,8 @@ import shutil
 import signal
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from harness.contract import CaseDone, CaseFailed, CasePrompt, Event, Job, Progress, Started, Status, to_json_line
@@ -81,7 +81,6 @@ class CaseOutcome:
     device_bytes: int | None = None
     attempts: int = 1
     log: str = ""
-    refused: Mapping[str, str] = field(default_factory=dict)  #: finding -> why its file was not taken
 
 
 @dataclass(frozen=True)
@@ -338,8 +337,8 @@ class _Attempt:
 
     def _collect(self, case: str, seconds: float | None, host: int | None, device: int | None) -> None:
         findings = [finding.id for finding in self._batch[case].prompt.findings]
-        refused = collect_case(self._root / "out", case, findings, self._spec.folder / "masks")
-        self._outcome(case, Status.OK, seconds=seconds, host=host, device=device, refused=refused)
+        collect_case(self._root / "out", case, findings, self._spec.folder / "masks")
+        self._outcome(case, Status.OK, seconds=seconds, host=host, device=device)
 
     def _outcome(
         self,
@@ -350,7 +349,6 @@ class _Attempt:
         seconds: float | None = None,
         host: int | None = None,
         device: int | None = None,
-        refused: Mapping[str, str] | None = None,
     ) -> None:
         self.finished.add(case)
         self._emit(
@@ -363,7 +361,6 @@ class _Attempt:
                 device_bytes=device,
                 attempts=max(1, self._attempts.get(case, 0) + (status is Status.OK)),
                 log=self._log.as_posix(),
-                refused=refused or {},
             )
         )
 

@@ -1,0 +1,74 @@
+"""``bench data fetch``: the way to a gated data set, and its links once it is here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from harness.dataset.orientation import name_of
+from harness.dataset.rexgroundingct import GUIDE, NAME, Linked, indexes_in, link, wanted_cts
+from harness.errors import PrerequisiteError, UsageError, unknown_name
+
+_FOLDER = click.Path(path_type=Path)
+
+
+@click.command()
+@click.argument("name")
+@click.option("--rexgroundingct", type=_FOLDER, help="The download of the findings and masks.")
+@click.option("--ct-rate", type=_FOLDER, help="The download of the CT volumes.")
+@click.option("--list", "as_list", is_flag=True, help="Print the CTs still to be downloaded, one path a line.")
+@click.option("--split", help="With --list: of this split only.")
+@click.pass_context
+def fetch(
+    ctx: click.Context,
+    name: str,
+    rexgroundingct: Path | None,
+    ct_rate: Path | None,
+    split: str | None,
+    *,
+    as_list: bool,
+) -> None:
+    """Show how to download the gated data set NAME, or link what was downloaded into the home.
+
+    Nothing is copied, and nothing is downloaded: the terms of the data sets are yours to accept.
+
+    Example: bench data fetch rexgroundingct --rexgroundingct ReXGroundingCT --ct-rate CT-RATE
+    """
+    if name != NAME:
+        raise unknown_name("data set", name, [NAME])
+    if split is not None and not as_list:
+        raise UsageError("--split goes with --list", fix="linking takes every split that is there")
+    if as_list:
+        if rexgroundingct is None:
+            raise UsageError("--list reads the names from the findings", fix="add --rexgroundingct PATH")
+        for path in wanted_cts(indexes_in(rexgroundingct), split, ct_rate):
+            click.echo(path)
+        return
+    target: Path = ctx.obj.home / "datasets" / NAME
+    if rexgroundingct is not None and ct_rate is not None:
+        _tell(link(target, rexgroundingct, ct_rate))
+    elif rexgroundingct is not None or ct_rate is not None:
+        raise UsageError("both downloads are needed", fix="give --rexgroundingct PATH and --ct-rate PATH")
+    elif target.is_dir():
+        click.echo(f"ReXGroundingCT is linked at {target}")
+    else:
+        click.echo(GUIDE)
+        raise PrerequisiteError("ReXGroundingCT is not here yet", fix="follow the four steps above")
+
+
+def _tell(linked: Linked) -> None:
+    click.echo(f"linked {linked.cts:,} of {linked.cases:,} CTs at {linked.folder}")
+    if linked.raw:
+        click.echo(f"{linked.raw:,} of the others are there as raw values only, which are not used", err=True)
+    found = linked.orientation
+    for error in found.damaged:
+        click.echo(f"{error.message} ({error.fix})", err=True)
+    if found.best is None:
+        click.echo("how the masks lie on the CTs: not told by what is there; taken as stored")
+    else:
+        click.echo(
+            f"how the masks lie on the CTs: {name_of(found.best)} "
+            f"({found.shares[found.best]:.1%} of a finding inside the lungs, mean over {found.findings} findings)"
+        )
+    click.echo(f"next: bench data validate {NAME} --quick")

@@ -1,0 +1,54 @@
+"""``bench list``: the models that can be run, and the plugins that are broken."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from harness.cli.settings import json_option, plugin_dir_option
+from harness.registry import Registry, discover
+
+
+@click.command("list")
+@plugin_dir_option
+@json_option
+def list_plugins(plugin_dirs: tuple[Path, ...], as_json: bool) -> None:  # noqa: FBT001 - click passes by name
+    """List the models that can be run; a plugin that cannot be loaded is a row that says why."""
+    registry = discover(plugin_dirs)
+    if as_json:
+        click.echo(json.dumps(_document(registry), indent=2, ensure_ascii=False))
+        return
+    from harness.cli.tables import print_table
+
+    rows = []
+    for plugin in registry.plugins.values():
+        model = plugin.model
+        variants = ", ".join(f"{variant.name} ({variant.prompt.value})" for variant in model.variants)
+        rows.append([model.name, variants, model.version, plugin.origin, model.summary])
+    rows += [[broken.name, "—", "—", broken.origin, f"broken: {broken.reason}"] for broken in registry.broken]
+    print_table(["plugin", "variants", "version", "from", "what it is"], rows)
+
+
+def _document(registry: Registry) -> dict[str, object]:
+    return {
+        "schema": 1,
+        "plugins": [
+            {
+                "name": plugin.name,
+                "title": plugin.model.title,
+                "summary": plugin.model.summary,
+                "version": plugin.model.version,
+                "origin": plugin.origin,
+                "licence": plugin.model.licence,
+                "rankable": not plugin.granted_truth,
+                "variants": [
+                    {"name": v.name, "prompt": v.prompt.value, "fine_tuned": v.fine_tuned, "summary": v.summary}
+                    for v in plugin.model.variants
+                ],
+            }
+            for plugin in registry.plugins.values()
+        ],
+        "broken": [{"name": b.name, "origin": b.origin, "reason": b.reason} for b in registry.broken],
+    }

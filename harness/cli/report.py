@@ -1,0 +1,80 @@
+"""How results are shown on a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from harness.cli.tables import cell, print_table, seconds, size
+
+_COLUMNS = {
+    "mlhc2025": [
+        ("Non-focal", "dice", "non_focal"),
+        ("Focal", "dice", "focal"),
+        ("Average", "dice", "all"),
+        ("HIT 5 %", "hit5", "all"),
+        ("HIT 10 %", "hit10", "all"),
+    ],
+    "miccai2026": [
+        ("Dice, per case", "dice", "per_case"),
+        ("Dice, per finding", "dice", "all"),
+        ("Hit rate", "hit", "all"),
+        ("Instance F1", "instance_f1", "all"),
+        ("Distance F1", "distance_f1", "all"),
+    ],
+}
+
+
+def print_documents(documents: Sequence[dict[str, Any]]) -> None:
+    """Print the scores of runs as one table, what they cost as another, and what keeps them from being ranked."""
+    if not documents:
+        return
+    first = documents[0]
+    data, profile = first["dataset"], first["profile"]
+    columns = _COLUMNS[profile]
+    print_table(
+        ["entrant", *(name for name, _, _ in columns), "ok"],
+        [
+            [
+                _entrant(document),
+                *(cell(document["metrics"].get(metric, {}).get(group)) for _, metric, group in columns),
+                f"{document['coverage']['ok']}/{document['n_findings']}",
+            ]
+            for document in documents
+        ],
+        title=f"{data['name']}, split {data['split']}: {first['n_cases']} cases, {first['n_findings']} findings "
+        f"({profile}; 95 % bootstrap intervals)",
+        right=range(1, len(columns) + 2),
+    )
+    print_table(
+        ["entrant", "engine", "image", "start", "load", "first case", "median", "p95", "cases/h", "memory"],
+        [_cost(document) for document in documents],
+        title="what it took, apart from scoring",
+        right=range(2, 10),
+    )
+    for document in documents:
+        if document["unrankable"]:
+            click.echo(f"not ranked: {_entrant(document)} ({'; '.join(document['unrankable'])})")
+
+
+def _entrant(document: dict[str, Any]) -> str:
+    return f"{document['plugin']} {document['variant']}"
+
+
+def _cost(document: dict[str, Any]) -> list[str]:
+    timing = document["timing"]
+    rate = timing.get("cases_per_hour")
+    return [
+        _entrant(document),
+        document["engine"],
+        size(timing.get("image_bytes")),
+        seconds(timing.get("container_start_s")),
+        seconds(timing.get("model_load_s")),
+        seconds(timing.get("first_case_s")),
+        seconds(timing.get("case_median_s")),
+        seconds(timing.get("case_p95_s")),
+        "—" if rate is None else f"{rate:.0f}",
+        size(timing.get("peak_host_bytes") or timing.get("peak_container_bytes")),
+    ]

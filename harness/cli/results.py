@@ -1,0 +1,127 @@
+"""``bench results``: what has been measured so far."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import Any
+
+import click
+
+from harness.cli.lazy import LazyGroup
+from harness.cli.settings import Settings, json_option, pass_settings
+from harness.errors import unknown_name
+
+results = LazyGroup(
+    name="results",
+    help="List and show results.",
+    no_args_is_help=True,
+    lazy={
+        "list": ("harness.cli.results:list_results", "List every run, newest last."),
+        "show": ("harness.cli.results:show", "Show one run: scores, costs, provenance, and what failed."),
+    },
+)
+
+
+@click.command("list")
+@json_option
+@pass_settings
+def list_results(settings: Settings, /, *, as_json: bool) -> None:
+    """List every run, newest last."""
+    from harness.cli.tables import cell, print_table
+
+    with settings.open_store(readonly=True) as store:
+        rows = store.runs()
+        metrics = {row.id: store.metrics(row.id, row.profile) for row in rows}
+        coverage = {row.id: store.coverage(row.id) for row in rows}
+    if as_json:
+        listed = [
+            {**asdict(row), "coverage": {"ok": 0, **coverage[row.id]}, "metrics": metrics[row.id]} for row in rows
+        ]
+        click.echo(json.dumps({"schema": 1, "runs": listed}, indent=2, ensure_ascii=False))
+        return
+    print_table(
+        ["run", "state", "data", "Dice", "ok", "ranked", "when"],
+        [
+            [
+                row.id,
+                row.state,
+                f"{row.dataset}/{row.split}",
+                cell(metrics[row.id].get("dice", {}).get("all")),
+                f"{coverage[row.id].get('ok', 0)}/{row.n_findings}",
+                "yes" if row.rankable else "no",
+                row.created,
+            ]
+            for row in rows
+        ],
+        right=(3, 4),
+    )
+
+
+@click.command()
+@click.argument("run_id", metavar="RUN")
+@click.option("--case", "case_id", metavar="C", help="Only this case: every finding, with verdicts and the log's path.")
+@click.option("--profile", help="Which metrics; those that the run was asked for by default.")
+@json_option
+@pass_settings
+def show(settings: Settings, /, run_id: str, case_id: str | None, profile: str | None, *, as_json: bool) -> None:
+    """Show one run (a beginning of its id is enough): scores, costs, provenance, and what failed and why."""
+    from harness.cli.report import print_documents
+    from harness.runs.document import run_document
+
+    with settings.open_store(readonly=True) as store:
+        row = store.run(run_id)
+        document = run_document(store, row, profile or row.profile)
+        cases = store.cases(row.id)
+        if case_id is not None and case_id not in {case.case_id for case in cases}:
+            raise unknown_name(f"case of {row.id}", case_id, [case.case_id for case in cases])
+        shown = [case for case in cases if case_id in (None, case.case_id)]
+        findings = store.findings(row.id, case_id)
+    if as_json:
+        document |= {
+            "record": row.record,
+            "plan": row.plan,
+            "cases": [asdict(case) for case in shown],
+            "findings": [asdict(finding) for finding in findings],
+        }
+        click.echo(json.dumps(document, indent=2, ensure_ascii=False))
+        return
+    if case_id is None:
+        print_documents([document])
+        _print_provenance(row.record, document)
+    _print_findings([asdict(f) for f in findings if case_id is not None or f.status != "ok"])
+    for case in shown:
+        if case_id is not None or case.status != "ok":
+            click.echo(f"log of {case.case_id}: {settings.home / 'runs' / row.id / case.log}")
+
+
+def _print_provenance(record: dict[str, Any], document: dict[str, Any]) -> None:
+    harness, hardware = record.get("harness", {}), record.get("hardware", {})
+    click.echo(f"run       {document['run']} ({document['state']})")
+    click.echo(f"image     {document['image']}")
+    click.echo(f"data      {document['dataset']['fingerprint']}")
+    click.echo(f"harness   {harness.get('groundbench', '—')}, commit {harness.get('commit', '—')}")
+    click.echo(f"scorer    {record.get('scorer', '—')}, seed {record.get('seed', '—')}")
+    click.echo(f"hardware  {hardware.get('cpu', '—')}, {hardware.get('cores', '—')} cores")
+
+
+def _print_findings(findings: list[dict[str, Any]]) -> None:
+    from harness.cli.tables import print_table
+
+    if findings:
+        print_table(
+            ["case", "finding", "category", "status", "Dice", "why", "text"],
+            [
+                [
+                    finding["case_id"],
+                    finding["finding"],
+                    finding["category"] or "—",
+                    finding["status"],
+                    f"{finding['dice']:.3f}",
+                    finding["reason"] or "; ".join(p["message"] for p in finding["verdict"].get("problems", [])),
+                    finding["text"],
+                ]
+                for finding in findings
+            ],
+            right=(4,),
+        )

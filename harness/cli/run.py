@@ -1,0 +1,186 @@
+"""``bench run``: a model over a split, scored and kept."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from harness.cli.settings import Settings, json_option, pass_settings, plugin_dir_option
+from harness.errors import EntrantError, UsageError
+
+if TYPE_CHECKING:
+    from harness.dataset import Dataset
+    from harness.runs.shard import Stop
+    from harness.store import RunRow, Store
+
+#: The data set that is made and used where none is named.
+PHANTOM = "phantom"
+PHANTOM_CASES = 20
+PHANTOM_SEED = 0
+
+
+@click.command()
+@click.option("--plugin", "plugins", required=True, metavar="NAME[,NAME]", help="Which models; see `bench list`.")
+@click.option("--variant", metavar="V", help="Which variant; the model's first by default.")
+@click.option(
+    "--dataset",
+    metavar="PATH|NAME",
+    help="A data set's folder or index, or a name below the home's datasets/. By default a small phantom is made.",
+)
+@click.option("--split", default="test", show_default=True, help="Which split.")
+@click.option(
+    "--profile",
+    type=click.Choice(["mlhc2025", "miccai2026"]),
+    default="mlhc2025",
+    show_default=True,
+    help="Which metrics to show; those of every profile are kept.",
+)
+@click.option("--gpus", type=click.IntRange(0, 1024), default=0, show_default=True, help="How many GPUs to use.")
+@click.option("--gpu-ids", default="", metavar="ID[,ID]", help="Which GPUs, by the ids of `nvidia-smi -L`.")
+@click.option(
+    "--engine",
+    type=click.Choice(["auto", "docker", "local"]),
+    default="auto",
+    show_default=True,
+    help="docker isolates; local does not; auto is docker where a daemon answers.",
+)
+@click.option("--limit", type=click.IntRange(1), help="Only the first N cases; such a run is never ranked.")
+@click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="Seed of the run.")
+@click.option("--fresh", is_flag=True, help="Run again even where this very run is finished already.")
+@click.option("--strict", is_flag=True, help="Exit with 1 when any finding is not ok.")
+@plugin_dir_option
+@json_option
+@pass_settings
+def run(settings: Settings, /, plugins: str, *, as_json: bool, strict: bool, **options: Any) -> None:
+    """Run models over a split in sealed containers, score their masks, and keep the result.
+
+    The same command again resumes what was interrupted and shows what is finished. Ctrl-C ends after the case in
+    flight; a second Ctrl-C ends at once.
+    """
+    from harness.cli.report import print_documents
+    from harness.runs.document import run_document
+
+    with settings.open_store() as store:
+        rows = run_plugins(settings, store, [name.strip() for name in plugins.split(",") if name.strip()], **options)
+        documents = [run_document(store, row, options["profile"]) for row in rows]
+    if as_json:
+        shown = documents[0] if len(documents) == 1 else {"schema": 1, "runs": documents}
+        click.echo(json.dumps(shown, indent=2, ensure_ascii=False))
+    else:
+        print_documents(documents)
+    _judge(documents, strict=strict)
+
+
+def run_plugins(
+    settings: Settings,
+    store: Store,
+    names: list[str],
+    *,
+    plugin_dirs: tuple[Path, ...] = (),
+    variant: str | None = None,
+    dataset: str | None = None,
+    split: str = "test",
+    profile: str = "mlhc2025",
+    gpus: int = 0,
+    gpu_ids: str = "",
+    engine: str = "auto",
+    limit: int | None = None,
+    seed: int = 0,
+    fresh: bool = False,
+) -> list[RunRow]:
+    """Run one model after another over one split; the options are those of ``bench run``.
+
+    Raises
+    ------
+    BenchError
+        When a name is not known, the data are wrong, or something needed is missing.
+    """
+    from harness.cli.watch import make_watcher
+    from harness.registry import discover
+    from harness.runs.plan import RunRequest
+    from harness.runs.run import execute
+
+    if not names:
+        raise UsageError("--plugin names no plugin", fix="see `bench list`")
+    registry = discover(plugin_dirs)
+    chosen = [(plugin, plugin.variant(variant)) for plugin in map(registry.get, names)]
+    ids = tuple(part.strip() for part in gpu_ids.split(",") if part.strip())
+    if ids and gpus not in (0, len(ids)):
+        raise UsageError(f"--gpus {gpus} and --gpu-ids with {len(ids)} ids do not agree", fix="give one of them")
+    rows = []
+    with make_watcher() as watcher:
+        data = open_data(settings, dataset, watcher.tell)
+        with _interruptible(watcher.tell) as stop:
+            for plugin, plugin_variant in chosen:
+                request = RunRequest(
+                    plugin=plugin,
+                    variant=plugin_variant,
+                    dataset=data,
+                    split=split,
+                    profile=profile,
+                    engine=engine,
+                    gpus=gpus,
+                    gpu_ids=ids,
+                    limit=limit,
+                    seed=seed,
+                    fresh=fresh,
+                )
+                rows.append(execute(request, home=settings.home, store=store, watcher=watcher, stop=stop))
+    return rows
+
+
+def open_data(settings: Settings, name: str | None, tell: Any) -> Dataset:
+    """Open the data set that was asked for; without a name the small phantom, which is made when it is not there."""
+    from harness.dataset import find_dataset, open_dataset
+
+    shelf = settings.home / "datasets"
+    if name is None and not (shelf / PHANTOM).exists():
+        from curation.phantom import make_dataset
+
+        tell(f"making the {PHANTOM}: {PHANTOM_CASES} small cases, seed {PHANTOM_SEED}")
+        shelf.mkdir(parents=True, exist_ok=True)
+        make_dataset(shelf / PHANTOM, cases=PHANTOM_CASES, size="small", seed=PHANTOM_SEED)
+    return open_dataset(find_dataset(name or PHANTOM, settings.home), cache=settings.home / "datasets" / ".digests")
+
+
+@contextmanager
+def _interruptible(tell: Any) -> Iterator[Stop]:
+    """Turn the first Ctrl-C (or a polite kill) into "after this case" and the second into "now"."""
+    from harness.runs.shard import Stop
+
+    stop = Stop()
+
+    def ask(number: int, _: object) -> None:
+        if stop.soon.is_set() or number == signal.SIGTERM:
+            stop.now.set()
+        else:
+            tell("stopping after the case in flight; Ctrl-C again stops at once")
+        stop.soon.set()
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _judge(documents: list[dict[str, Any]], *, strict: bool) -> None:
+    """Fail loudly when an entrant delivered nothing, or, under --strict, not everything."""
+    for document in documents:
+        coverage = document["coverage"]
+        missed = {status: n for status, n in coverage.items() if status != "ok" and n}
+        if not missed:
+            continue
+        text = ", ".join(f"{n} {status}" for status, n in missed.items())
+        line = f"{document['run']}: {coverage['ok']} of {document['n_findings']} findings ok; scored 0: {text}"
+        fix = f"`bench results show {document['run']}` says why, case by case"
+        if strict or not coverage["ok"]:
+            raise EntrantError(line, fix=fix)
+        click.secho(f"warning: {line}; {fix}", fg="yellow", err=True)

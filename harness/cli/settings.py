@@ -1,0 +1,50 @@
+"""What every command is given: the home folder, and how to reach what lies in it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from harness.store import Store
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Options of ``bench`` itself.
+
+    Attributes
+    ----------
+    home
+        Everything is written below this folder.
+    """
+
+    home: Path
+
+    @property
+    def database(self) -> Path:
+        """The results database."""
+        return self.home / "results.db"
+
+    def open_store(self, *, readonly: bool = False) -> Store:
+        """Open the results database; see :class:`harness.store.Store` for what may go wrong."""
+        from harness.store import Store
+
+        return Store(self.database, readonly=readonly)
+
+
+pass_settings = click.make_pass_decorator(Settings)
+
+plugin_dir_option = click.option(
+    "--plugin-dir",
+    "plugin_dirs",
+    type=click.Path(path_type=Path, file_okay=False),
+    multiple=True,
+    envvar="BENCH_PLUGIN_DIR",
+    help="A plugin's folder, or a folder of such folders, beside the installed plugins. May be repeated.",
+)
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs instead of a table.")

@@ -1,0 +1,75 @@
+"""Tables: rich for a person at a terminal, plain columns otherwise."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+
+def print_table(
+    header: Sequence[str], rows: Sequence[Sequence[object]], *, title: str = "", right: Sequence[int] = ()
+) -> None:
+    """Print a table on standard output.
+
+    Parameters
+    ----------
+    header, rows
+        Texts; whatever comes from outside is shown as it is, never as markup, and without control characters.
+    title
+        Shown above.
+    right
+        Columns that are aligned to the right.
+    """
+    person = sys.stdout.isatty()
+    console = Console(
+        width=None if person else max(200, shutil.get_terminal_size().columns), highlight=False, soft_wrap=False
+    )
+    table = Table(
+        title=Text(title) if title else None,
+        title_justify="left",
+        title_style="bold",
+        box=box.ROUNDED if person else box.SIMPLE_HEAD,
+        safe_box=True,
+        pad_edge=False,
+    )
+    for number, name in enumerate(header):
+        table.add_column(Text(name), justify="right" if number in right else "left")
+    for row in rows:
+        table.add_row(*(Text(printable(str(cell))) for cell in row))
+    console.print(table)
+
+
+def printable(text: str) -> str:
+    """Return `text` without what could move the cursor or hide behind other text."""
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+def cell(metric: dict[str, Any] | None) -> str:
+    """Show one metric with its interval, to three decimals; a dash where nothing was measured."""
+    if metric is None or metric["value"] is None:
+        return "—"
+    if metric["ci95"] is None:
+        return f"{metric['value']:.3f}"
+    low, high = metric["ci95"]
+    return f"{metric['value']:.3f} [{low:.3f}\N{EN DASH}{high:.3f}]"
+
+
+def seconds(value: float | None) -> str:
+    """Show a duration; a dash where it is not known."""
+    if value is None:
+        return "—"
+    return f"{value:.2f} s" if value < 60 else f"{int(value // 60)} min {value % 60:.0f} s"
+
+
+def size(value: float | None) -> str:
+    """Show bytes as MB or GB; a dash where they are not known."""
+    if value is None:
+        return "—"
+    return f"{value / 1e6:.0f} MB" if value < 1e9 else f"{value / 1e9:.1f} GB"

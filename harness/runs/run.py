@@ -1,0 +1,398 @@
+"""The pipeline of a run: plan, open or resume, shards beside scoring, sums, the finished row."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import math
+import os
+import queue
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+from harness.contract import CONTRACT_VERSION, CasePrompt, FindingPrompt, Job, Status
+from harness.dataset import Case
+from harness.engines import choose_engine
+from harness.engines.base import Engine
+from harness.errors import Interrupted, PrerequisiteError
+from harness.gpus import Gpu, lease
+from harness.runs.hardware import describe_hardware, describe_harness
+from harness.runs.plan import Plan, RunRequest, categories_shown, select_cases, spacing_of
+from harness.runs.score import Scorers, case_status, case_task, finding_rows
+from harness.runs.shard import CaseOutcome, ContainerFigures, ShardCase, ShardSpec, Stop, run_shard
+from harness.runs.timing import figures
+from harness.scoring import SCORER_VERSION
+from harness.scoring.case import CaseScore
+from harness.scoring.profiles import PROFILES
+from harness.scoring.summary import summarise
+from harness.store import CaseRow, RunRow, Store
+
+#: What is tried again when a finished run is asked for once more: it was not the entrant's fault.
+_NOT_THE_ENTRANT = (Status.INFRA_ERROR.value, Status.SKIPPED.value)
+
+
+class Watcher(Protocol):
+    """Shows a run to somebody while it goes on."""
+
+    def tell(self, line: str) -> None:
+        """Show one line: a step, a warning."""
+
+    def begin(self, run: RunRow, done: int) -> None:
+        """Show that the cases begin; `done` of them are kept from before."""
+
+    def case(self, case: CaseRow, done: int) -> None:
+        """Show that a case was scored; `done` of all are."""
+
+
+def execute(request: RunRequest, *, home: Path, store: Store, watcher: Watcher, stop: Stop) -> RunRow:
+    """Run a request to its end, resuming or reusing what is there.
+
+    Parameters
+    ----------
+    request
+        What to run.
+    home
+        The folder that everything is written to.
+    store
+        The open results database.
+    watcher
+        Shows progress.
+    stop
+        Set by whoever wants the run to end early.
+
+    Returns
+    -------
+    RunRow
+        The finished run.
+
+    Raises
+    ------
+    BenchError
+        When something needed is missing, the data are wrong, or the engine refuses.
+    Interrupted
+        When `stop` was set; everything finished is kept.
+    """
+    cases = select_cases(request.dataset, request.split, request.limit)
+    # GPUs are checked before anything long: a machine without them says so at once.
+    with lease(request.gpus, request.gpu_ids) as gpus:
+        engine = choose_engine(request.engine)
+        if not engine.isolates:
+            watcher.tell(f"warning: the {engine.name} engine isolates nothing; run only code that you trust")
+        for name in engine.reap():
+            watcher.tell(f"removed {name}, left by a run that had died")
+        plan = _plan(request, cases, engine, home, watcher)
+        row = _open_run(plan, store)
+        folder = home / "runs" / row.id
+        folder.mkdir(parents=True, exist_ok=True)
+        with _only_one(folder, row.id):
+            todo, unscored = _left_to_do(store, row, cases)
+            if row.state == "done" and not todo and not unscored:
+                watcher.tell(f"{row.id} is finished already; --fresh runs it again")
+                return row
+            row = replace(row, state="running", record={**row.record, **_record(plan, engine, gpus)})
+            store.save_run(row)
+            work = _Work(plan, row, folder, store, watcher=watcher, engine=engine, gpus=gpus)
+            return work.run(todo, unscored, stop)
+
+
+def _plan(request: RunRequest, cases: Sequence[Case], engine: Engine, home: Path, watcher: Watcher) -> Plan:
+    log = home / "images" / f"{request.plugin.name}.log"
+    image = engine.prepare(request.plugin, log=log, tell=watcher.tell)
+    fingerprint = request.dataset.fingerprint(request.split)
+    return Plan(request, tuple(cases), image, fingerprint, engine.name, isolates=engine.isolates)
+
+
+def _open_run(plan: Plan, store: Store) -> RunRow:
+    """Return the row of this plan: the one that is there, or a new one."""
+    request = plan.request
+    earlier = store.latest(plan.key)
+    if earlier is not None and not (request.fresh and earlier.state == "done"):
+        return earlier
+    attempt = earlier.attempt + 1 if earlier is not None else 1
+    model, variant = request.plugin.model, request.variant
+    row = RunRow(
+        id=plan.run_id(attempt),
+        plan_key=plan.key,
+        attempt=attempt,
+        kind="measured",
+        plugin=model.name,
+        title=model.title,
+        plugin_version=model.version,
+        variant=variant.name,
+        prompt=variant.prompt.value,
+        fine_tuned=variant.fine_tuned,
+        profile=request.profile,
+        dataset=request.dataset.name,
+        fingerprint=plan.fingerprint,
+        split=request.split,
+        engine=plan.engine,
+        image_id=plan.image.id,
+        rankable=not plan.unrankable,
+        unrankable=plan.unrankable,
+        state="running",
+        created=_now(),
+        n_cases=len(plan.cases),
+        n_findings=sum(len(case.findings) for case in plan.cases),
+        plan=plan.identity,
+    )
+    store.save_run(row)
+    return row
+
+
+def _record(plan: Plan, engine: Engine, gpus: Sequence[Gpu]) -> dict[str, Any]:
+    """Return the provenance that is not part of the identity."""
+    request = plan.request
+    return {
+        "contract": CONTRACT_VERSION,
+        "scorer": SCORER_VERSION,
+        "seed": request.seed,
+        "limits": asdict(request.plugin.model.resources),
+        "origin": request.plugin.origin,
+        "image": {"id": plan.image.id, "tag": plan.image.tag, "bytes": plan.image.size},
+        "engine": engine.describe(),
+        "hardware": describe_hardware(gpus),
+        "harness": describe_harness(),
+        "dataset": {"name": request.dataset.name, "licence": request.dataset.licence, "fingerprint": plan.fingerprint},
+    }
+
+
+def _left_to_do(store: Store, row: RunRow, cases: Sequence[Case]) -> tuple[list[Case], list[Case]]:
+    """Return the cases that still need inference, and those that only need scoring."""
+    known = {case.case_id: case for case in store.cases(row.id)}
+    todo = [case for case in cases if case.id not in known or known[case.id].status in _NOT_THE_ENTRANT]
+    again = {case.id for case in todo}
+    unscored = [case for case in cases if case.id not in again and not known[case.id].scored]
+    return todo, unscored
+
+
+@contextlib.contextmanager
+def _only_one(folder: Path, run: str) -> Iterator[None]:
+    """Hold the run for this process; the kernel lets go when the process dies."""
+    handle = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise PrerequisiteError(
+                f"another process is running {run} right now", fix="wait for it: the same command then shows its result"
+            ) from error
+        yield
+    finally:
+        os.close(handle)
+
+
+@dataclass(frozen=True)
+class _Scored:
+    case: str
+    future: Future[CaseScore]
+
+
+@dataclass(frozen=True)
+class _ShardEnded:
+    error: BaseException | None
+
+
+class _Work:
+    """One invocation's work on a run. Only the thread that calls :meth:`run` touches the store."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        row: RunRow,
+        folder: Path,
+        store: Store,
+        *,
+        watcher: Watcher,
+        engine: Engine,
+        gpus: Sequence[Gpu],
+    ) -> None:
+        self.plan, self.row, self.folder = plan, row, folder
+        self.store, self.watcher, self.engine, self.gpus = store, watcher, engine, gpus
+        self.cases = {case.id: (ordinal, case) for ordinal, case in enumerate(plan.cases)}
+        self.outcomes: dict[str, CaseRow] = {}
+        self.containers: list[dict[str, Any]] = list(row.timing.get("containers", []))
+        self.inbox: queue.SimpleQueue[CaseOutcome | ContainerFigures | _Scored | _ShardEnded] = queue.SimpleQueue()
+
+    def run(self, todo: Sequence[Case], unscored: Sequence[Case], stop: Stop) -> RunRow:
+        """Do what is left, then finish the row."""
+        self.watcher.begin(self.row, len(self.cases) - len(todo) - len(unscored))
+        threads = self._start_shards(todo, stop)
+        try:
+            predict_s, error = self._follow(len(threads), unscored, stop)
+        except BaseException:
+            stop.soon.set()
+            stop.now.set()
+            raise
+        finally:
+            for thread in threads:
+                thread.join()
+        return self._finish(predict_s, error)
+
+    def _follow(self, running: int, unscored: Sequence[Case], stop: Stop) -> tuple[float, BaseException | None]:
+        """Keep what shards and scorers report until all have ended; return inference time and what broke a shard."""
+        began, predict_s = time.monotonic(), 0.0
+        error: BaseException | None = None
+        saved = {case.case_id: case for case in self.store.cases(self.row.id)}
+        done = sum(case.scored for case in saved.values())
+        with Scorers() as scorers:
+            scoring = sum(self._submit(scorers, saved[case.id]) for case in unscored)
+            while running or scoring:
+                match self.inbox.get():
+                    case CaseOutcome() as outcome:
+                        scoring += self._submit(scorers, self._keep(outcome))
+                    case ContainerFigures() as container:
+                        self.containers.append(asdict(container))
+                    case _Scored() as scored:
+                        scoring -= 1
+                        done += 1
+                        self._keep_scores(scored, done)
+                    case _ShardEnded() as ended:
+                        running -= 1
+                        predict_s = time.monotonic() - began
+                        if ended.error is not None:
+                            error = error or ended.error
+                            stop.soon.set()
+        return predict_s, error
+
+    def _start_shards(self, todo: Sequence[Case], stop: Stop) -> list[threading.Thread]:
+        if not todo:
+            return []
+        threads = []
+        for number, (cases, gpu_ids) in enumerate(self._shards(todo)):
+            spec = self._shard_spec(number, cases, gpu_ids)
+            threads.append(threading.Thread(target=self._run_shard, args=(spec, stop), name=f"shard-{number}"))
+        for thread in threads:
+            thread.start()
+        return threads
+
+    def _shards(self, todo: Sequence[Case]) -> Iterator[tuple[Sequence[Case], tuple[str, ...]]]:
+        """Deal the cases to one container for every set of GPUs that a container needs; without GPUs, to one."""
+        each = max(1, self.plan.request.plugin.model.resources.gpus)
+        ids = [gpu.id for gpu in self.gpus]
+        groups = [tuple(ids[i : i + each]) for i in range(0, len(ids), each)] or [()]
+        for number, group in enumerate(groups):
+            dealt = todo[number :: len(groups)]
+            if dealt:
+                yield dealt, group
+
+    def _shard_spec(self, number: int, cases: Sequence[Case], gpu_ids: tuple[str, ...]) -> ShardSpec:
+        request = self.plan.request
+        resources = request.plugin.model.resources
+        job = Job(
+            model=request.plugin.name,
+            variant=request.variant.name,
+            seed=request.seed,
+            devices=[f"cuda:{i}" for i in range(len(gpu_ids))] or ["cpu"],
+            threads=max(1, math.ceil(min(resources.cpus, os.cpu_count() or 1))),
+            params=request.variant.params,
+        )
+        return ShardSpec(
+            run=self.row.id,
+            number=number,
+            folder=self.folder.resolve(),
+            plugin=request.plugin,
+            image=self.plan.image,
+            job=job,
+            cases=tuple(self._shard_case(case) for case in cases),
+            gpu_ids=gpu_ids,
+        )
+
+    def _shard_case(self, case: Case) -> ShardCase:
+        request = self.plan.request
+        granted = request.plugin.granted_truth
+        shown = categories_shown(request.variant.prompt)
+        assert case.ct is not None  # noqa: S101 - checked by select_cases
+        suffix = ".nii.gz" if case.ct.name.endswith(".gz") else ".nii"
+        return ShardCase(
+            prompt=CasePrompt(
+                id=case.id,
+                ct=f"ct/{case.id}{suffix}",
+                shape=case.shape,
+                spacing=spacing_of(case),
+                findings=[
+                    FindingPrompt(id=finding.id, text=finding.text, category=finding.category if shown else None)
+                    for finding in case.findings
+                ],
+                truth=f"truth/{case.id}.nii.gz" if granted else None,
+            ),
+            ct=case.ct,
+            truth=case.seg if granted else None,
+        )
+
+    def _run_shard(self, spec: ShardSpec, stop: Stop) -> None:
+        error: BaseException | None = None
+        try:
+            run_shard(self.engine, spec, self.inbox.put, stop)
+        except BaseException as raised:  # noqa: BLE001 - raised again by the thread that waits for this one
+            error = raised
+        self.inbox.put(_ShardEnded(error))
+
+    def _keep(self, outcome: CaseOutcome) -> CaseRow:
+        ordinal, _ = self.cases[outcome.case]
+        row = CaseRow(
+            case_id=outcome.case,
+            ordinal=ordinal,
+            status=outcome.status.value,
+            reason=outcome.reason,
+            seconds=outcome.seconds,
+            host_bytes=outcome.host_bytes,
+            device_bytes=outcome.device_bytes,
+            attempts=outcome.attempts,
+            log=outcome.log,
+        )
+        self.store.save_case(self.row.id, row)
+        return row
+
+    def _submit(self, scorers: Scorers, outcome: CaseRow) -> int:
+        """Hand a case to the scorers; returns how many were handed over."""
+        self.outcomes[outcome.case_id] = outcome
+        _, case = self.cases[outcome.case_id]
+        task = case_task(case, self.folder / "masks", delivered=outcome.status == Status.OK.value)
+        future = scorers.submit(task)
+        future.add_done_callback(lambda ended: self.inbox.put(_Scored(case.id, ended)))
+        return 1
+
+    def _keep_scores(self, scored: _Scored, done: int) -> None:
+        _, case = self.cases[scored.case]
+        outcome = self.outcomes[scored.case]
+        rows = finding_rows(case, scored.future.result(), outcome, self.folder / "masks")
+        status, reason = case_status(outcome, rows)
+        row = replace(outcome, status=status, reason=reason, scored=True)
+        self.store.save_case(self.row.id, row, rows)
+        self.watcher.case(row, done)
+
+    def _finish(self, predict_s: float, error: BaseException | None) -> RunRow:
+        """Sum up and save the row; an interrupted or broken run keeps what it has."""
+        cases = self.store.cases(self.row.id)
+        timing = figures(
+            cases,
+            self.containers,
+            image_bytes=self.plan.image.size,
+            predict_s=self.row.timing.get("predict_s", 0.0) + predict_s,
+        )
+        complete = len(cases) == len(self.cases) and all(case.scored for case in cases)
+        state = "done" if complete and error is None else "interrupted"
+        row = replace(self.row, state=state, finished=_now() if complete else None, timing=timing)
+        if complete:
+            findings = self.store.findings(row.id)
+            for name, profile in PROFILES.items():
+                self.store.save_metrics(row.id, name, summarise(findings, profile))
+        self.store.save_run(row)
+        if error is not None:
+            raise error
+        if not complete:
+            raise Interrupted(
+                f"{row.id} was stopped with {sum(case.scored for case in cases)} of {len(self.cases)} cases finished",
+                fix="the same command goes on from there",
+            )
+        return row
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
