@@ -1,0 +1,1 @@
+"""From radiology reports to an annotated data set, and data sets made without any report."""

@@ -1,0 +1,100 @@
+"""The voxel grid: how finely, and over what field of view, a patient is sampled."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+Size = Literal["small", "full"]
+Box = tuple[slice, slice, slice]
+Points = tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], npt.NDArray[np.float32]]
+
+#: Name of a size -> what it is; the command line offers these.
+SIZES: tuple[Size, ...] = ("small", "full")
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A regular grid whose axes run to the patient's left, back and head.
+
+    Parameters
+    ----------
+    shape
+        Voxels along (l, p, s).
+    spacing
+        Voxel size along each axis, in mm.
+    start
+        Position (l, p, s) of the centre of voxel (0, 0, 0), in mm.
+    """
+
+    shape: tuple[int, int, int]
+    spacing: tuple[float, float, float]
+    start: tuple[float, float, float]
+
+    @property
+    def affine(self) -> npt.NDArray[np.float64]:
+        """The NIfTI affine, voxel to RAS world in mm: left and back are the negative directions of x and y."""
+        matrix = np.diag([-self.spacing[0], -self.spacing[1], self.spacing[2], 1.0])
+        matrix[:3, 3] = -self.start[0], -self.start[1], self.start[2]
+        return matrix
+
+    @property
+    def voxel(self) -> float:
+        """The edge of a cube of one voxel's volume, in mm: the width over which an edge is blurred."""
+        return math.prod(self.spacing) ** (1 / 3)
+
+    @property
+    def whole(self) -> Box:
+        """The box that holds every voxel."""
+        return slice(0, self.shape[0]), slice(0, self.shape[1]), slice(0, self.shape[2])
+
+    def points(self, box: Box) -> Points:
+        """Give the positions of the voxel centres of `box` in mm, as three arrays that broadcast to its shape."""
+        axes = []
+        for axis, (part, spacing, start) in enumerate(zip(box, self.spacing, self.start, strict=True)):
+            line = (start + spacing * np.arange(part.start, part.stop)).astype(np.float32)
+            axes.append(line.reshape([-1 if other == axis else 1 for other in range(3)]))
+        return axes[0], axes[1], axes[2]
+
+    def box(self, low: npt.ArrayLike, high: npt.ArrayLike) -> Box:
+        """Give the box of voxels between two corners in mm, one voxel wider all round and cut at the grid's border.
+
+        The box is empty (some slice has equal ends) where nothing of it lies on the grid.
+        """
+        first = np.floor((np.asarray(low) - self.start) / self.spacing).astype(int) - 1
+        last = np.ceil((np.asarray(high) - self.start) / self.spacing).astype(int) + 2
+        first = np.clip(first, 0, self.shape)
+        last = np.maximum(np.clip(last, 0, self.shape), first)
+        return slice(first[0], last[0]), slice(first[1], last[1]), slice(first[2], last[2])
+
+
+def grid_for(size: Size, low: npt.ArrayLike, high: npt.ArrayLike) -> Grid:
+    """Choose the grid that samples the field of view from `low` to `high`.
+
+    Parameters
+    ----------
+    size
+        ``"small"``: voxels of about 3.5 x 3.5 x 4.5 mm, about 96 x 80 x 64 of them; ``"full"``: 512 x 512 in a square
+        field of view and a slice every millimetre, 300 and more.
+    low, high
+        Corners (l, p, s) of the field of view, in mm.
+    """
+    low, high = np.asarray(low, float), np.asarray(high, float)
+    extent = high - low
+    if size == "full":
+        side = round(float(max(extent[:2])) / 512, 4)
+        spacing = np.array([side, side, 1.0])
+        shape = np.array([512, 512, max(300, math.ceil(extent[2]))])
+    else:
+        spacing = np.array([3.5, 3.5, 4.5])
+        shape = np.ceil(extent / spacing).astype(int)
+    start = (low + high) / 2 - spacing * (shape - 1) / 2
+    return Grid(
+        shape=(int(shape[0]), int(shape[1]), int(shape[2])),
+        spacing=(float(spacing[0]), float(spacing[1]), float(spacing[2])),
+        start=(float(start[0]), float(start[1]), float(start[2])),
+    )

@@ -1,0 +1,62 @@
+"""NIfTI-1 files whose bytes depend on nothing but the volume."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import numpy.typing as npt
+
+from curation.phantom.case import Case
+
+#: Noise hardly compresses, masks compress at any level: the fastest one will do.
+_LEVEL = 1
+
+
+def write_case(case: Case, root: Path) -> None:
+    """Write the CT, the masks and the anatomy of a case into ``ct/``, ``seg/`` and ``anatomy/`` under `root`."""
+    name = case.plan.name
+    affine = case.grid.affine
+    _write(root / "ct" / name, case.ct, case.grid.shape, affine)
+    _write(root / "anatomy" / name, case.anatomy, case.grid.shape, affine)
+    count = len(case.texts)
+    _write(root / "seg" / name, _masks(case), (count, *case.grid.shape), np.eye(4), np.uint8)
+
+
+def write_json(path: Path, document: object) -> None:
+    """Write a JSON document with sorted keys and a final newline."""
+    path.write_text(json.dumps(document, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def _masks(case: Case) -> Iterable[npt.NDArray[np.uint8]]:
+    """Give the entity labels (F, H, W) of one slice after another: the file is written without ever holding it."""
+    numbers = np.arange(1, len(case.texts) + 1, dtype=np.uint8)[:, None, None]
+    for index in range(case.grid.shape[2]):
+        yield np.where(case.finding[None, :, :, index] == numbers, case.entity[None, :, :, index], np.uint8(0))
+
+
+def _write(
+    path: Path,
+    volume: npt.NDArray[np.generic] | Iterable[npt.NDArray[np.uint8]],
+    shape: tuple[int, ...],
+    affine: npt.NDArray[np.float64],
+    dtype: npt.DTypeLike = None,
+) -> None:
+    header = nib.Nifti1Header()
+    header.set_data_dtype(dtype if dtype is not None else volume.dtype)  # type: ignore[union-attr]
+    header.set_data_shape(shape)
+    header.set_qform(affine, code=1)
+    header.set_sform(affine, code=1)
+    header.set_xyzt_units("mm")
+    header.set_slope_inter(1, 0)
+    header["vox_offset"] = 352
+    header["magic"] = b"n+1"
+    slices = (volume[..., index] for index in range(shape[-1])) if isinstance(volume, np.ndarray) else volume
+    with path.open("wb") as raw, gzip.GzipFile("", "wb", _LEVEL, raw, mtime=0) as stream:
+        stream.write(header.binaryblock + bytes(4))
+        for image in slices:
+            stream.write(np.asarray(image).tobytes(order="F"))
