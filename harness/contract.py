@@ -1,7 +1,8 @@
 """The records that cross the container wall, contract version 1 (``docs/contract.md`` is the specification).
 
 What the harness writes (job, cases) is made here; what a container writes (events) is parsed here and trusted nowhere:
-an event is a claim, checked against files and clocks by whoever reads it.
+an event is a claim, checked against files and clocks by whoever reads it. Fields that a reader does not know are
+ignored on both sides, so that either may grow within one version.
 """
 
 from __future__ import annotations
@@ -10,14 +11,15 @@ import enum
 import json
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic.json_schema import GenerateJsonSchema
 
 CONTRACT_VERSION = 1
 
 #: A longer line of ``events.jsonl`` is dropped as a whole.
 MAX_EVENT_BYTES = 64 * 1024
 
-#: Bytes of one case's events; beyond it the rest of the file is ignored.
+#: Bytes of ``events.jsonl`` that are read; the rest of the file is ignored.
 MAX_EVENTS_BYTES = 64 * 1024 * 1024
 
 
@@ -35,11 +37,18 @@ class Status(enum.StrEnum):
 
 
 class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True)
+
+
+def _one_line(text: str) -> str:
+    """Make a container's words safe for a terminal, a page and a log: one line without control characters."""
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in " ".join(text.split()))
 
 
 class Job(_Record):
-    """``/bench/job.json``: what the container is asked to do."""
+    """``/bench/job.json``: what the container is asked to do. Every field is always there."""
+
+    model_config = ConfigDict(json_schema_serialization_defaults_required=True)
 
     contract: Literal[1] = 1
     verb: Literal["predict", "finetune"] = "predict"  #: predict masks, or train a checkpoint
@@ -52,7 +61,7 @@ class Job(_Record):
 
 
 class FindingPrompt(_Record):
-    """One finding as the container sees it."""
+    """One finding as the container sees it. A field without a value is absent."""
 
     id: str  #: names the mask: ``out/<case>/<id>.nii.gz``
     text: str  #: the finding's free text
@@ -61,23 +70,26 @@ class FindingPrompt(_Record):
 
 
 class CasePrompt(_Record):
-    """One line of ``/bench/cases.jsonl``."""
+    """One line of ``/bench/cases.jsonl``. A field without a value is absent."""
 
     id: str  #: the case's name
     ct: str  #: path of the CT below ``/bench``
     shape: tuple[int, int, int]  #: voxels along the CT array's three axes
     spacing: tuple[float, float, float]  #: millimetres along the same axes
     findings: list[FindingPrompt]
-    truth: str | None = (
-        None  #: test-only grant: path of the (F,H,W,D) labels below ``/bench``; absent for every entrant
-    )
+    #: Test-only grant, absent for every entrant: path below ``/bench`` of the (F, H, W, D) labels, one channel a
+    #: finding in the order of `findings`.
+    truth: str | None = None
+    truth_flip: list[int] | None = None  #: idem: axes of the CT along which the labels must be reversed to lie on it
 
 
 class Started(_Record):
     """The process is up; nothing is loaded yet."""
 
     event: Literal["started"]
-    sdk: Annotated[str, Field(max_length=100)] = ""  #: name and version of what implements the contract inside
+    sdk: Annotated[str, Field(max_length=100), AfterValidator(_one_line)] = (
+        ""  #: name and version of what implements the contract inside
+    )
 
 
 class Progress(_Record):
@@ -86,6 +98,7 @@ class Progress(_Record):
     event: Literal["progress"]
     stage: Literal["loaded", "case"]
     case: Annotated[str, Field(max_length=300)] | None = None  #: which case begins
+    seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None  #: time that loading took
 
 
 class CaseDone(_Record):
@@ -103,7 +116,7 @@ class CaseFailed(_Record):
 
     event: Literal["case_failed"]
     case: Annotated[str, Field(max_length=300)]
-    reason: Annotated[str, Field(max_length=4000)]
+    reason: Annotated[str, Field(max_length=4000), AfterValidator(_one_line)]  #: one line for people
 
 
 class Finished(_Record):
@@ -118,13 +131,20 @@ _EVENT: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="e
 
 
 def parse_event(line: bytes) -> Event | None:
-    """Read one line of ``events.jsonl``; None for anything that is no event of this contract."""
+    """Read one line of ``events.jsonl``; None for anything that is no event of this contract, whatever it is."""
     if len(line) > MAX_EVENT_BYTES:
         return None
     try:
-        return _EVENT.validate_json(line)
+        return _EVENT.validate_json(line, strict=True)
     except ValidationError:
         return None
+
+
+class _Plain(GenerateJsonSchema):
+    """Leaves out the titles, which only repeat the fields' names."""
+
+    def field_title_should_be_set(self, schema: object) -> bool:  # noqa: ARG002 - the base class's signature
+        return False
 
 
 def schemas() -> dict[str, object]:
@@ -138,7 +158,11 @@ def schemas() -> dict[str, object]:
         "case_failed": CaseFailed,
         "finished": Finished,
     }
-    return {name: record.model_json_schema() for name, record in records.items()}
+    return {
+        # A job is written with all of its fields; a case without those that are absent.
+        name: record.model_json_schema(schema_generator=_Plain, mode="serialization" if record is Job else "validation")
+        for name, record in records.items()
+    }
 
 
 def to_json_line(record: BaseModel) -> str:

@@ -34,7 +34,7 @@ def demo(settings: Settings, /, engine: str, out: Path | None, *, as_json: bool)
     """
     from harness.cli.report import print_documents
     from harness.runs.document import run_document
-    from leaderboard import build_site
+    from leaderboard.site import build_site
 
     with settings.open_store() as store:
         rows = run_plugins(settings, store, ENTRANTS, engine=engine)

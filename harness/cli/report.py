@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from harness.cli.tables import cell, print_table, seconds, size
+from harness.cli.tables import cell, counted, print_table, seconds, size
 
 _COLUMNS = {
     "mlhc2025": [
@@ -44,7 +44,8 @@ def print_documents(documents: Sequence[dict[str, Any]]) -> None:
             ]
             for document in documents
         ],
-        title=f"{data['name']}, split {data['split']}: {first['n_cases']} cases, {first['n_findings']} findings "
+        title=f"{data['name']}, split {data['split']}: {counted(first['n_cases'], 'case')}, "
+        f"{counted(first['n_findings'], 'finding')} "
         f"({profile}; 95 % bootstrap intervals)",
         right=range(1, len(columns) + 2),
     )

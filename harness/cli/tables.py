@@ -73,3 +73,8 @@ def size(value: float | None) -> str:
     if value is None:
         return "—"
     return f"{value / 1e6:.0f} MB" if value < 1e9 else f"{value / 1e9:.1f} GB"
+
+
+def counted(n: int, noun: str) -> str:
+    """Return a number with its noun: ``1 case``, ``2 cases``."""
+    return f"{n} {noun}{'' if n == 1 else 's'}"

@@ -9,7 +9,7 @@ from typing import Self
 
 import click
 
-from harness.cli.tables import printable, seconds
+from harness.cli.tables import counted, printable, seconds
 from harness.store import CaseRow, RunRow
 
 
@@ -34,7 +34,7 @@ class Lines:
         """Show that the cases begin; `done` of them are kept from before."""
         self._total, self._kept, self._began = run.n_cases, done, time.monotonic()
         kept = f", {done} kept from before" if done else ""
-        self.tell(f"{run.id}: {run.n_cases} cases, {run.n_findings} findings{kept}")
+        self.tell(f"{run.id}: {counted(run.n_cases, 'case')}, {counted(run.n_findings, 'finding')}{kept}")
 
     def case(self, case: CaseRow, done: int) -> None:
         """Show how one case ended, and how long the rest will take."""

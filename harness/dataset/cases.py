@@ -9,8 +9,9 @@ from functools import cached_property
 from pathlib import Path
 
 from harness.dataset.digests import DigestCache, fingerprint_of_split, fingerprint_of_splits
-from harness.dataset.header import Affine, Header, read_header
+from harness.dataset.voxels import read_header
 from harness.errors import DataError, unknown_name
+from harness.masks.header import Affine, Header
 
 #: ``<split>_<patient>_<scan letter>_<reconstruction>``: all before the scan letter names the patient.
 _SCAN = re.compile(r"(?P<patient>.+)_[a-z]+_[0-9]+")
@@ -55,6 +56,11 @@ class Case:
         """The CT's header, or None where there is no CT. Raises DataError where it cannot be read."""
         return None if self.ct is None else read_header(self.ct)
 
+    @property
+    def has_shape(self) -> bool:
+        """Whether anything tells the shape: the CT, the index or the mask."""
+        return self.ct is not None or self.declared_shape is not None or self.seg is not None
+
     @cached_property
     def shape(self) -> tuple[int, int, int]:
         """Voxels (H, W, D) along the axes of the CT array; raises DataError where nothing tells."""
@@ -68,7 +74,7 @@ class Case:
             raise DataError(f"nothing tells the shape of {self.id}", fix="add its CT, its mask or `shape` in the index")
         if len(shape) != 3:
             raise DataError(f"{self.ct or self.seg} has shape {shape}, not three axes", fix="replace the file")
-        return shape
+        return shape[0], shape[1], shape[2]
 
     @property
     def spacing(self) -> tuple[float, float, float] | None:
@@ -77,11 +83,12 @@ class Case:
             return self.declared_spacing
         if len(self.header.spacing) != 3:
             raise DataError(f"{self.ct} has {len(self.header.spacing)} axes, not three", fix="replace the file")
-        return self.header.spacing
+        along_x, along_y, along_z = self.header.spacing
+        return along_x, along_y, along_z
 
     @property
     def affine(self) -> Affine | None:
-        """4x4 affine of the CT (array index -> mm, RAS+), or None where there is no CT."""
+        """4x4 affine of the CT (array index -> mm, RAS+), or None where nothing tells."""
         return None if self.header is None else self.header.affine
 
 

@@ -40,8 +40,8 @@ def _numbered(value: object) -> object:
 def _readable(text: str) -> str:
     if not text.strip():
         raise ValueError("the text is blank")
-    if any(unicodedata.category(char) in {"Cc", "Cs"} and char not in "\t\r\n" for char in text):
-        raise ValueError("the text holds control characters or broken Unicode")
+    if any(unicodedata.category(char) == "Cc" and char not in "\t\r\n" for char in text):
+        raise ValueError("the text holds control characters")
     return text
 
 

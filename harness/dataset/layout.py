@@ -126,16 +126,20 @@ def find_index(path: Path) -> Path:
 
 
 def find_dataset(spec: str, home: Path) -> Path:
-    """Resolve what a user wrote after ``--dataset``: a path, or the name of a folder in the home's ``datasets/``."""
-    path = Path(spec).expanduser()
-    if path.exists():
-        return path
+    """Resolve what a user wrote after ``--dataset``: a path, or what lies under that name in the home's ``datasets/``.
+
+    Raises
+    ------
+    UsageError
+        Neither is there; the nearest names are told.
+    """
     shelf = home / "datasets"
-    known = sorted(folder.name for folder in shelf.iterdir() if folder.is_dir()) if shelf.is_dir() else []
-    if spec in known:
-        return shelf / spec
-    if "/" in spec or path.suffix == ".json":
-        return path  # `find_index` says that nothing is there
+    for path in (Path(spec).expanduser(), shelf / spec):
+        if path.exists():
+            return path
+    if "/" in spec:
+        raise UsageError(f"there is no data set at {spec}", fix="check the path")
+    known = [folder.name for folder in shelf.iterdir() if (folder / NOTES).exists()] if shelf.is_dir() else []
     raise unknown_name("data set", spec, known, fix=f"give a path, or a name in {shelf}")
 
 
@@ -181,7 +185,7 @@ def _case(entry: Entry, split: str, root: Path, spacings: Mapping[str, tuple[flo
         split=split,
         findings=findings,
         ct=_present(ct_paths(root, entry.name)),
-        seg=_present(seg_paths(root, entry.seg_path or entry.name)),
+        seg=_present(path for name in (entry.seg_path, entry.name) if name for path in seg_paths(root, name)),
         declared_shape=entry.shape,
         declared_spacing=spacings.get(entry.name),
     )

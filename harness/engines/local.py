@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import importlib.metadata
 import os
 import platform
 import shutil
@@ -53,7 +55,10 @@ class LocalEngine:
                 f"plugin {plugin.name!r} runs in a container only",
                 fix="start a Docker daemon (containers/dev/engine.sh) and use --engine docker",
             )
-        return Image(id=f"local:{code_digest(plugin)}")
+        # The adapter runs on whatever is installed beside the harness: another version is another run.
+        installed = sorted(f"{found.name}=={found.version}" for found in importlib.metadata.distributions())
+        digest = hashlib.sha256("\n".join([code_digest(plugin), platform.python_version(), *installed]).encode())
+        return Image(id=f"local:{digest.hexdigest()}")
 
     def start(self, spec: ContainerSpec) -> LocalContainer:
         """Start the adapter in a process group of its own, with links where a container has mounts."""

@@ -353,7 +353,12 @@ class _Work:
         """Hand a case to the scorers; returns how many were handed over."""
         self.outcomes[outcome.case_id] = outcome
         _, case = self.cases[outcome.case_id]
-        task = case_task(case, self.folder / "masks", delivered=outcome.status == Status.OK.value)
+        task = case_task(
+            case,
+            self.folder / "masks",
+            self.plan.request.dataset.mask_flip,
+            delivered=outcome.status == Status.OK.value,
+        )
         future = scorers.submit(task)
         future.add_done_callback(lambda ended: self.inbox.put(_Scored(case.id, ended)))
         return 1

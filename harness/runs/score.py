@@ -7,7 +7,7 @@ import os
 import threading
 from concurrent.futures import Future, ProcessPoolExecutor
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from harness.contract import Status
 from harness.dataset import Case
@@ -55,7 +55,7 @@ def _die_with_parent() -> None:
         threading.Thread(target=watch, daemon=True).start()
 
 
-def case_task(case: Case, masks: Path, *, delivered: bool) -> CaseTask:
+def case_task(case: Case, masks: Path, mask_flip: tuple[int, ...], *, delivered: bool) -> CaseTask:
     """Make the scoring task of one case from the masks that were collected for it.
 
     Parameters
@@ -64,6 +64,8 @@ def case_task(case: Case, masks: Path, *, delivered: bool) -> CaseTask:
         The case, with its ground truth.
     masks
         The run's folder of masks.
+    mask_flip
+        How the data set's ground truth lies on its CTs.
     delivered
         Whether the case was done; otherwise nothing is read and every finding is missing.
     """
@@ -84,6 +86,8 @@ def case_task(case: Case, masks: Path, *, delivered: bool) -> CaseTask:
             FindingTask(index=finding.index, finding=finding.id, category=finding.category, prediction=mask(finding.id))
             for finding in case.findings
         ),
+        root=masks,
+        mask_flip=mask_flip,
     )
 
 
@@ -102,8 +106,7 @@ def finding_rows(case: Case, score: CaseScore, outcome: CaseRow, masks: Path) ->
     rows = []
     refused = read_refused(masks, case.id)
     for finding, result in zip(case.findings, score.findings, strict=True):
-        values: dict[str, Any] = result.as_columns()
-        status, reason = values.pop("status"), values.pop("reason")
+        status, reason = result.status.value, result.reason
         if outcome.status != Status.OK.value:
             status, reason = outcome.status, outcome.reason
         elif finding.id in refused:
@@ -117,7 +120,13 @@ def finding_rows(case: Case, score: CaseScore, outcome: CaseRow, masks: Path) ->
                 text=finding.text,
                 status=status,
                 reason=reason,
-                **values,
+                dice=result.dice,
+                truth_voxels=result.truth_voxels,
+                pred_voxels=result.pred_voxels,
+                intersection=result.intersection,
+                mask_sha256=result.sha256,
+                verdict=result.verdict,
+                details=result.details(),
             )
         )
     return rows

@@ -189,6 +189,7 @@ class _Attempt:
         self._began = time.monotonic()
         self._started: float | None = None
         self._loaded: float | None = None
+        self._load_s: float | None = None
         self._case_began = self._began
         self._first_case: float | None = None
         self._name = f"groundbench-{spec.run}-{name}-{time.time_ns() % 10**9:09d}"
@@ -215,7 +216,7 @@ class _Attempt:
             ContainerFigures(
                 shard=self._spec.number,
                 start_s=_span(self._began, self._started),
-                load_s=_span(self._started, self._loaded),
+                load_s=self._load_s,
                 first_case_s=self._first_case,
                 peak_bytes=peak,
             )
@@ -309,9 +310,9 @@ class _Attempt:
             self._started = self._started or now
         elif isinstance(event, Progress):
             self._started = self._started or now
-            if event.stage == "loaded":
-                self._loaded = self._loaded or now
-                self._case_began = now
+            if event.stage == "loaded" and self._loaded is None:
+                self._loaded = self._case_began = now
+                self._load_s = _believed(event.seconds, now - self._started)
             elif event.case in self._batch and event.case not in self.finished:
                 self._loaded = self._loaded or now
                 self.current, self._case_began = event.case, now
@@ -327,10 +328,7 @@ class _Attempt:
             self.current, self._case_began = None, now
 
     def _deliver(self, event: CaseDone, now: float) -> None:
-        observed = now - self._case_began
-        # The container's own clock is finer than our tick, but is believed only where ours agrees.
-        believable = event.seconds is not None and event.seconds <= observed + 2 * _TICK_S
-        seconds = event.seconds if believable and event.seconds is not None else observed
+        seconds = _believed(event.seconds, now - self._case_began)
         if self._first_case is None:
             self._first_case = seconds
         self._collect(event.case, seconds, _within(event.host_bytes, self._resources.memory_mb), event.device_bytes)
@@ -405,6 +403,11 @@ def _exit_text(code: int) -> str:
 
 def _span(begin: float | None, end: float | None) -> float | None:
     return None if begin is None or end is None else end - begin
+
+
+def _believed(claimed: float | None, observed: float) -> float:
+    """Return a container's own time, which is finer than our tick, where our clock does not contradict it."""
+    return claimed if claimed is not None and claimed <= observed + 2 * _TICK_S else observed
 
 
 def _within(claimed: int | None, limit_mb: int) -> int | None:

@@ -7,7 +7,11 @@ import statistics
 from collections.abc import Sequence
 from typing import Any
 
+from harness.contract import Status
 from harness.store import CaseRow
+
+#: The container came to the end of these cases, whatever its masks were worth.
+_DELIVERED = (Status.OK, Status.INVALID_OUTPUT, Status.MISSING_OUTPUT)
 
 
 def figures(
@@ -31,8 +35,8 @@ def figures(
     dict
         Seconds, bytes and cases an hour; None where nothing is known.
     """
-    seconds = sorted(case.seconds for case in cases if case.seconds is not None and case.status == "ok")
-    done = sum(case.status == "ok" for case in cases)
+    delivered = [case for case in cases if case.status in _DELIVERED]
+    seconds = sorted(case.seconds for case in delivered if case.seconds is not None)
     return {
         "image_bytes": image_bytes,
         "container_start_s": _median(c["start_s"] for c in containers if c["start_s"] is not None),
@@ -40,7 +44,7 @@ def figures(
         "first_case_s": next((c["first_case_s"] for c in containers if c["first_case_s"] is not None), None),
         "case_median_s": _median(seconds),
         "case_p95_s": seconds[math.ceil(0.95 * len(seconds)) - 1] if seconds else None,
-        "cases_per_hour": 3600 * done / predict_s if predict_s > 0 and done else None,
+        "cases_per_hour": 3600 * len(delivered) / predict_s if predict_s > 0 and delivered else None,
         "predict_s": predict_s,
         "peak_host_bytes": max((c.host_bytes for c in cases if c.host_bytes is not None), default=None),
         "peak_container_bytes": max((c["peak_bytes"] for c in containers if c["peak_bytes"] is not None), default=None),

@@ -75,7 +75,9 @@ class Case:
     findings : list of Finding
         What to segment.
     truth : Path or None
-        Only for the harness's own known-answer checks.
+        Only for the harness's own known-answer checks: the (F, H, W, D) labels, one channel a finding, in order.
+    truth_flip : tuple of int
+        Idem: axes of the CT along which the labels must be reversed to lie on it.
     """
 
     def __init__(self, root: Path, raw: dict[str, Any]) -> None:
@@ -85,6 +87,7 @@ class Case:
         self.spacing: tuple[float, ...] = tuple(raw["spacing"])
         self.findings = [Finding(f["id"], f["text"], f.get("category"), f.get("boxes")) for f in raw["findings"]]
         self.truth: Path | None = root / raw["truth"] if raw.get("truth") else None
+        self.truth_flip: tuple[int, ...] = tuple(raw.get("truth_flip") or ())
 
     @property
     def affine(self) -> np.ndarray:

@@ -62,15 +62,17 @@ def main(adapter: type[Adapter] | str, root: Path | None = None) -> int:
         return _run(adapter, root, events)
 
 
-def _run(adapter: type[Adapter], root: Path, events: Events) -> int:
+def _run(adapter: type[Adapter] | str, root: Path, events: Events) -> int:
     events.emit("started", sdk="groundbench-sdk-python " + VERSION)
+    began = time.monotonic()
     job = Job.read(root)
     if job.verb != "predict":
         raise Rejected(f"this SDK version runs the verb 'predict' only, not {job.verb!r}")
-    _seed(job.seed)
-    model = (_import(adapter) if isinstance(adapter, str) else adapter)()
+    kind = _import(adapter) if isinstance(adapter, str) else adapter
+    _seed(job.seed)  # after the import, which may bring torch, and before any weight is drawn
+    model = kind()
     model.load(job)
-    events.emit("progress", stage="loaded")
+    events.emit("progress", stage="loaded", seconds=time.monotonic() - began)
     for case in read_cases(root):
         events.emit("progress", stage="case", case=case.id)
         began = time.monotonic()
@@ -78,7 +80,9 @@ def _run(adapter: type[Adapter], root: Path, events: Events) -> int:
             _predict(model, case, root / "out" / case.id)
         except Exception as error:  # noqa: BLE001 - whatever a model raises fails this case only
             traceback.print_exc()
-            events.emit("case_failed", case=case.id, reason=f"{type(error).__name__}: {error}"[:2000])
+            # "replace": text from a file name may hold what UTF-8, and so JSON, cannot.
+            reason = f"{type(error).__name__}: {error}"[:2000].encode("utf-8", "replace").decode()
+            events.emit("case_failed", case=case.id, reason=reason)
             continue
         events.emit("case_done", case=case.id, seconds=time.monotonic() - began, **_memory(job))
     events.emit("finished")
@@ -103,11 +107,12 @@ def save_mask(path: Path, mask: np.ndarray, case: Case) -> None:
         When the mask has another shape or values other than 0 and 1.
     """
     array = np.asarray(mask)
+    name = path.name[: -len(".nii.gz")]
     if array.shape != case.shape:
-        raise Rejected(f"finding {path.name}: the mask's shape is {array.shape}, the CT's is {case.shape}")
+        raise Rejected(f"finding {name}: the mask's shape is {array.shape}, the CT's is {case.shape}")
     binary = array.astype(bool)
     if array.dtype != np.bool_ and not np.array_equal(array, binary):
-        raise Rejected(f"finding {path.name}: the mask has values other than 0 and 1; apply your threshold first")
+        raise Rejected(f"finding {name}: the mask has values other than 0 and 1; apply your threshold first")
     image = nib.Nifti1Image(binary.astype(np.uint8), case.affine)  # type: ignore[no-untyped-call]
     path.parent.mkdir(exist_ok=True)
     partial = path.with_name(".partial-" + path.name)

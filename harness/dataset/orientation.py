@@ -1,0 +1,172 @@
+"""Measure whether the masks lie on the lungs as stored, or only after an in-plane flip.
+
+The released masks carry no orientation of their own, and copies of the data set are known in which CT and mask arrays
+lie half a turn apart in plane. Nothing fails then; every score merely drops to chance. So it is measured: the share of
+a finding's voxels inside the lungs, as stored and after each in-plane flip, over some cases.
+
+Lungs are nearly symmetric: a swap of left and right alone stays below what this can see. A front-back flip shows
+clearly, and where it explains the masks, the half turn (both axes) is what is known to happen, and is preferred.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from harness.dataset.cases import Case
+from harness.dataset.voxels import labelled, read_header, slices
+from harness.errors import DataError
+from harness.masks.header import Header
+
+Flip = tuple[int, ...]
+
+#: The four ways in which a mask may lie on its CT's array, in plane; the second is the one known from copies around.
+FLIPS: Final[tuple[Flip, ...]] = ((), (0, 1), (0,), (1,))
+
+_AIR: Final = -400.0  # HU: below it lung and other air, above it tissue
+_IN_PLANE: Final = 128  # voxels of the thinned volume along H and W
+_SLICES: Final = 96  # and along D
+_SMALLEST: Final = 0.005  # of the volume: a smaller pocket of air is no lung
+_WHOLE_CHEST: Final = 0.03  # of the volume: with less lung than this, the scan is a crop
+_LARGEST_SIDE: Final = 4096  # voxels of a slice's side
+_GAIN: Final = 0.10  # mean share of voxels that a flip must gain to be believed
+_TIE: Final = 0.02
+_ENOUGH: Final = 5  # findings
+
+
+@dataclass(frozen=True)
+class Orientation:
+    """What was measured over some cases."""
+
+    cases: int  #: scans that show enough lung to tell
+    shares: Mapping[Flip, float]  #: flip -> share of a finding's voxels inside the lungs, mean over findings
+    findings: int  #: how many findings these means are over
+    best: Flip | None  #: the flip that the masks need; None: too little to tell
+    damaged: tuple[DataError, ...] = ()  #: one for each case that could not be read to its end
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the measurement for a JSON document."""
+        return {
+            "cases": self.cases,
+            "findings": self.findings,
+            "share_in_lungs": {name_of(flip): share for flip, share in self.shares.items()},
+            "mask_flip": None if self.best is None else list(self.best),
+        }
+
+
+def name_of(flip: Flip) -> str:
+    """Say a flip in words."""
+    if len(flip) == 1:
+        return f"axis {flip[0]} reversed"
+    return "both in-plane axes reversed" if flip else "as stored"
+
+
+def measure(cases: Iterable[Case], *, limit: int = 8, recorded: Flip = ()) -> Orientation:
+    """Measure how the masks of up to `limit` cases, spread evenly, lie on their CTs.
+
+    Parameters
+    ----------
+    cases
+        Cases with readable CTs and masks of the same grid; those that lack either are passed over.
+    limit
+        Most cases to look at; each costs one pass through its CT and its mask.
+    recorded
+        The flip that is taken to be true unless another is clearly better.
+    """
+    usable = sorted((case for case in cases if case.ct and case.seg), key=lambda case: case.id)
+    chosen = [usable[i * len(usable) // limit] for i in range(limit)] if len(usable) > limit else usable
+    rows: list[list[float]] = []
+    damaged: list[DataError] = []
+    seen = 0
+    for case in chosen:
+        try:
+            shares = shares_of(case)
+        except DataError as error:
+            damaged.append(error)
+            continue
+        seen += shares is not None
+        rows += shares or []
+    if not rows:
+        return Orientation(0, {}, 0, None, tuple(damaged))
+    table = np.array(rows)
+    means = dict(zip(FLIPS, table.mean(axis=0).tolist(), strict=True))
+    return Orientation(seen, means, len(table), _decide(table, recorded), tuple(damaged))
+
+
+def _decide(table: npt.NDArray[np.float64], recorded: Flip) -> Flip | None:
+    """Choose a column of `table` (findings, flips): the recorded one, unless another gains much for most findings."""
+    if len(table) < _ENOUGH:
+        return None
+    before = table[:, FLIPS.index(recorded)]
+    means = table.mean(axis=0)
+    column = int(np.flatnonzero(means >= means.max() - _TIE)[0])
+    gains = table[:, column] - before
+    if gains.mean() < _GAIN or np.sum(gains > _TIE) < 2 * np.sum(gains < -_TIE):
+        return recorded
+    return FLIPS[column]
+
+
+def shares_of(case: Case) -> list[list[float]] | None:
+    """Return, for each finding of `case` with voxels, the share of them in the lungs under each of :data:`FLIPS`.
+
+    None where there is no telling: the scan is a crop, or the mask is not on the CT's grid.
+    """
+    assert case.ct is not None and case.seg is not None  # noqa: S101, PT018 - chosen so
+    ct, seg = read_header(case.ct), read_header(case.seg)
+    if len(ct.shape) != 3 or seg.shape[1:] != ct.shape or max(ct.shape[:2]) > _LARGEST_SIDE:
+        return None
+    steps = _steps(ct.shape)
+    lungs = crude_lungs(case, ct)
+    if lungs is None:
+        return None
+    height, width, _ = ct.shape
+    inside = np.zeros((seg.shape[0], len(FLIPS)))
+    total = np.zeros(seg.shape[0])
+    for part in labelled(case.seg, seg.shape[0]):
+        rest, x = np.divmod(part.voxel, height)
+        z, y = np.divmod(rest, width)
+        total += np.bincount(part.channel, minlength=len(total))
+        for column, flip in enumerate(FLIPS):
+            row = height - 1 - x if 0 in flip else x
+            col = width - 1 - y if 1 in flip else y
+            hit = lungs[row // steps[0], col // steps[1], z // steps[2]]
+            inside[:, column] += np.bincount(part.channel, weights=hit, minlength=len(total))
+    present = total > 0
+    shares: list[list[float]] = (inside[present] / total[present, None]).tolist()
+    return shares
+
+
+def crude_lungs(case: Case, header: Header) -> npt.NDArray[np.bool_] | None:
+    """Return the lungs of a scan on a thinned grid (every n-th voxel), dense parts near them included.
+
+    Air that does not reach the sides of the slices, closed over vessels and consolidations of up to a few voxels.
+    None where that is too little of the volume: the scan was cropped, and its lungs reach the sides.
+    """
+    assert case.ct is not None  # noqa: S101 - chosen so
+    along_x, along_y, along_z = _steps(header.shape)
+    thinned = [
+        plane[::along_x, ::along_y] * header.slope + header.inter < _AIR
+        for z, plane in enumerate(slices(case.ct, header.shape))
+        if z % along_z == 0
+    ]
+    air = np.stack(thinned, axis=2)
+    pockets, count = ndimage.label(air)
+    sizes = np.bincount(pockets.ravel(), minlength=count + 1)
+    keep = sizes >= _SMALLEST * air.size
+    keep[0] = False
+    for side in (pockets[0], pockets[-1], pockets[:, 0], pockets[:, -1]):
+        keep[np.unique(side)] = False
+    lungs: npt.NDArray[np.bool_] = keep[pockets]
+    if lungs.mean() < _WHOLE_CHEST:
+        return None
+    return np.asarray(ndimage.binary_closing(lungs, iterations=2) | lungs)
+
+
+def _steps(shape: Sequence[int]) -> tuple[int, int, int]:
+    in_plane = -(-max(shape[0], shape[1]) // _IN_PLANE)
+    return in_plane, in_plane, -(-shape[2] // _SLICES)

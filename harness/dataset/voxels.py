@@ -1,0 +1,95 @@
+"""Headers and voxels of a data set's ``.nii.gz`` files, in file order and bounded memory.
+
+A 4-D mask (F, H, W, D) is stored with its first axis fastest: the findings of one voxel lie side by side, and the
+axial slices follow one another. So is a 3-D CT (H, W, D). Unlike an entrant's, the files of a data set may be links.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from harness.errors import DataError
+from harness.masks.header import Header
+from harness.masks.stream import Volume, open_volume
+from harness.masks.verdict import Refused
+
+_NO_LIMIT: Final = 2**62  # bytes of a file: a CT may be large, and nothing of it is ever held whole
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """The labelled voxels of one stretch of a 4-D mask; three arrays of the same length."""
+
+    channel: npt.NDArray[np.int64]  #: which finding
+    voxel: npt.NDArray[np.int64]  #: position in the CT array, first axis fastest
+    label: npt.NDArray[Any]  #: the stored value: which entity
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Volume]:
+    """Open a volume of the data set, links followed; faults of the file become DataErrors that name it."""
+    try:
+        with open_volume(path.resolve(), limit=_NO_LIMIT) as volume:
+            yield volume
+    except Refused as refusal:
+        problem = refusal.problem
+        raise DataError(f"{path}: {problem.message}", fix="download or write the file again") from refusal
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror or error}", fix="put the file back") from error
+
+
+def read_header(path: Path) -> Header:
+    """Read the first few hundred bytes of a NIfTI file; raises DataError where that cannot be done."""
+    with _opened(path) as volume:
+        return volume.header
+
+
+def stretches(path: Path, unit: int = 1) -> Iterator[npt.NDArray[Any]]:
+    """Yield the stored values of a volume in file order, about 1 MiB at a time.
+
+    Parameters
+    ----------
+    path
+        The file.
+    unit
+        Values that must stay together.
+
+    Yields
+    ------
+    numpy.ndarray
+        A multiple of `unit` values, valid until the next stretch.
+
+    Raises
+    ------
+    DataError
+        The file is truncated, damaged, or holds more or less than its header says.
+    """
+    with _opened(path) as volume:
+        dtype = volume.header.dtype
+        for block in volume.blocks(unit * dtype.itemsize):
+            yield np.frombuffer(block, dtype)
+
+
+def slices(path: Path, shape: tuple[int, ...]) -> Iterator[npt.NDArray[Any]]:
+    """Yield the axial slices (H, W) of a 3-D volume of this shape, as stored."""
+    height, width, _ = shape
+    for values in stretches(path, height * width):
+        yield from values.reshape((-1, width, height)).transpose(0, 2, 1)
+
+
+def labelled(path: Path, findings: int) -> Iterator[Labelled]:
+    """Yield the voxels of a 4-D mask of so many channels that are not 0, stretch by stretch."""
+    start = 0
+    for values in stretches(path, findings):
+        if values.any():
+            positions = np.flatnonzero(values)
+            voxel, channel = np.divmod(positions + start, findings)
+            yield Labelled(channel, voxel, values[positions])
+        start += len(values)

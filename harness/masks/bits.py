@@ -1,0 +1,276 @@
+"""Masks as sparse bit grids: what is left of a volume once its zeros are dropped.
+
+A row of voxels along the first axis (the fastest in a NIfTI file) is cut into words of 64, and only the words that
+hold foreground are kept: 20 bytes each, whatever the shape of the volume. A label image is the same with one entry
+for every label in a word.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.masks.stream import Volume
+from harness.masks.verdict import Problem, refused, warning
+
+Shape = tuple[int, int, int]
+
+#: Voxels in a word.
+WORD = 64
+
+
+@dataclass(frozen=True)
+class Bits:
+    """A labelled mask.
+
+    Attributes
+    ----------
+    shape
+        Voxels (H, W, D); H is the fastest.
+    words
+        (n,) int64, ascending: word ``x // 64`` of row ``y + W * z`` is number ``row * ceil(H / 64) + x // 64``.
+    labels
+        (n,) int32, at least 1, ascending within a word.
+    bits
+        (n,) uint64; bit ``x % 64`` is the voxel. Entries of one word are disjoint, and none is zero.
+    """
+
+    shape: Shape
+    words: NDArray[np.int64]
+    labels: NDArray[np.int32]
+    bits: NDArray[np.uint64]
+
+    @cached_property
+    def count(self) -> int:
+        """Number of foreground voxels."""
+        return int(np.bitwise_count(self.bits).sum(dtype=np.int64))
+
+    @property
+    def row_words(self) -> int:
+        """Words in a row."""
+        return row_words(self.shape)
+
+    @cached_property
+    def flat(self) -> Bits:
+        """The union of all labels, as label 1."""
+        if not len(self.words) or bool((np.diff(self.words) > 0).all()):
+            return Bits(self.shape, self.words, np.ones(len(self.words), np.int32), self.bits)
+        first = np.flatnonzero(np.diff(self.words, prepend=-1))
+        return Bits(
+            self.shape, self.words[first], np.ones(len(first), np.int32), np.bitwise_or.reduceat(self.bits, first)
+        )
+
+    def select(self, keep: NDArray[np.bool_]) -> Bits:
+        """Return the entries where `keep` is true."""
+        return Bits(self.shape, self.words[keep], self.labels[keep], self.bits[keep])
+
+    def intersection(self, other: Bits) -> int:
+        """Count the voxels that are foreground in both."""
+        mine, theirs = self.flat, other.flat
+        _, i, j = np.intersect1d(mine.words, theirs.words, assume_unique=True, return_indices=True)
+        return int(np.bitwise_count(mine.bits[i] & theirs.bits[j]).sum(dtype=np.int64))
+
+    def coordinates(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+        """Return x, y, z of every foreground voxel, entry by entry."""
+        entry, bit = positions(self.bits)
+        word = self.words[entry]
+        row, column = np.divmod(word, self.row_words)
+        z, y = np.divmod(row, self.shape[1])
+        return column * WORD + bit, y, z
+
+    def flipped(self, axes: Sequence[int]) -> Bits:
+        """Return the mask with these axes (of 0 and 1) reversed."""
+        x, y, z = self.coordinates()
+        labels = np.repeat(self.labels, np.bitwise_count(self.bits))
+        h, w, _ = self.shape
+        return from_coordinates(self.shape, h - 1 - x if 0 in axes else x, w - 1 - y if 1 in axes else y, z, labels)
+
+
+def row_words(shape: Shape) -> int:
+    """Return the number of words in a row of a volume of this shape."""
+    return -(-shape[0] // WORD)
+
+
+def positions(bits: NDArray[np.uint64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return (entry, bit number) of every set bit, in order."""
+    little = bits.astype("<u8", copy=False)
+    found = np.flatnonzero(np.unpackbits(little.view(np.uint8), bitorder="little"))
+    return found >> 6, found & 63
+
+
+def from_coordinates(
+    shape: Shape, x: NDArray[np.int64], y: NDArray[np.int64], z: NDArray[np.int64], labels: NDArray[np.int32]
+) -> Bits:
+    """Make a grid from distinct voxels in any order."""
+    word = (z * shape[1] + y) * row_words(shape) + x // WORD
+    order = np.lexsort((labels, word))
+    word, labels = word[order], labels[order]
+    bit = np.uint64(1) << (x[order] % WORD).astype(np.uint64)
+    first = np.flatnonzero((np.diff(word, prepend=-1) != 0) | (np.diff(labels, prepend=0) != 0))
+    bits = np.bitwise_or.reduceat(bit, first) if len(first) else bit
+    return Bits(shape, word[first], labels[first], bits)
+
+
+def from_array(labels: NDArray[Any]) -> Bits:
+    """Make a grid from a whole (H, W, D) array of labels; for tests and small volumes."""
+    x, y, z = (axis.astype(np.int64) for axis in np.nonzero(labels))
+    h, w, d = labels.shape
+    return from_coordinates((h, w, d), x, y, z, labels[x, y, z].astype(np.int32))
+
+
+def read_bits(
+    volume: Volume, shape: Shape, channels: int, wanted: Sequence[int], *, labelled: bool
+) -> tuple[list[Bits], list[Problem]]:
+    """Read the wanted channels of a mask file in one streaming pass.
+
+    Parameters
+    ----------
+    volume
+        An open file whose voxels are (channels, H, W, D) in Fortran order: the channels of one voxel are neighbours.
+    shape
+        (H, W, D).
+    channels
+        Extent of the first axis; 1 for a plain 3-D mask.
+    wanted
+        Channels to return.
+    labelled
+        Keep the values as labels (ground truth); otherwise everything above 0 becomes label 1 (prediction).
+
+    Returns
+    -------
+    list of Bits, list of Problem
+        One grid a wanted channel; warnings about how the values are stored.
+
+    Raises
+    ------
+    Refused
+        The stream is damaged, or holds values that are not finite, not whole or negative.
+    """
+    header = volume.header
+    kept: list[list[tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.uint64]]]] = [[] for _ in wanted]
+    highest = 0
+    for words, groups in _nonzero_groups(volume, shape, channels):
+        values = _checked(groups)
+        highest = max(highest, int(values.max(initial=0)))
+        for out, channel in zip(kept, wanted, strict=True):
+            out.extend(_entries(words, values[:, :, channel], labelled=labelled))
+    grids = [_joined(shape, pieces) for pieces in kept]
+    problems = []
+    if header.dtype.kind == "f" or header.dtype.itemsize > 1:
+        problems.append(
+            warning(
+                "dtype",
+                f"the mask is stored as {header.dtype.name}; uint8 says the same in fewer bytes and is read faster",
+                cause="an array that was not converted before saving",
+                fix="store it as uint8: mask.astype('uint8')",
+            )
+        )
+    if highest > 1:
+        problems.append(
+            warning(
+                "labels",
+                f"the mask holds values up to {highest}; every value above 0 counts as foreground",
+                cause="entity labels, or 255 for true",
+                fix="nothing, if every label belongs to the finding; otherwise write 1 where the finding is, else 0",
+            )
+        )
+    return grids, problems
+
+
+def _nonzero_groups(volume: Volume, shape: Shape, channels: int) -> Iterator[tuple[NDArray[np.int64], NDArray[Any]]]:
+    """Yield (words (g,), values (g, 64, channels)) of the words that are not all zero bytes."""
+    header = volume.header
+    h = shape[0]
+    per_row = row_words(shape)
+    row_values = h * channels
+    row_bytes = row_values * header.dtype.itemsize
+    aligned = h % WORD == 0 and not header.scaled
+    first_row = 0
+    for block in volume.blocks(row_bytes):
+        rows = np.frombuffer(block, dtype=header.dtype).reshape(-1, row_values)
+        if aligned:
+            group_bytes = WORD * channels * header.dtype.itemsize
+            full = np.flatnonzero(np.frombuffer(block, dtype=np.uint64)) // (group_bytes // 8)
+            hit = full[np.flatnonzero(np.diff(full, prepend=-1))]
+            groups = rows.reshape(-1, WORD, channels)[hit]
+            words = first_row * per_row + hit
+        else:
+            if header.scaled:
+                rows = rows * np.float64(header.slope) + header.inter
+            used = np.flatnonzero((rows != 0).any(axis=1))
+            padded = np.zeros((len(used), per_row * WORD * channels), dtype=rows.dtype)
+            padded[:, :row_values] = rows[used]
+            groups = padded.reshape(-1, WORD, channels)
+            words = ((first_row + used)[:, np.newaxis] * per_row + np.arange(per_row)).reshape(-1)
+        first_row += len(rows)
+        if len(words):
+            yield words, groups
+
+
+def _checked(groups: NDArray[Any]) -> NDArray[Any]:
+    """Return the values, which are whole numbers of at least 0; raises Refused where they are not."""
+    if groups.dtype.kind == "u":
+        return groups
+    if groups.dtype.kind == "f":
+        if not np.isfinite(groups).all():
+            raise refused(
+                "not_finite",
+                "the mask holds NaN or infinite values",
+                cause="a division by zero or an overflow before thresholding",
+                fix="threshold the model's output and store it as uint8",
+            )
+        if (groups != np.trunc(groups)).any():
+            raise refused(
+                "not_binary",
+                "the mask holds fractions",
+                cause="probabilities saved in place of a mask, or a mask resampled with interpolation",
+                fix="threshold the model's output (for instance at 0.5), or resample with nearest neighbour",
+            )
+    if groups.min(initial=0) < 0:
+        raise refused(
+            "negative",
+            "the mask holds negative values",
+            cause="logits or signed distances saved in place of a mask, or a wrong scl_inter",
+            fix="threshold the model's output and store it as uint8",
+        )
+    return groups
+
+
+def _entries(
+    words: NDArray[np.int64], values: NDArray[Any], *, labelled: bool
+) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.uint64]]]:
+    """Turn the (g, 64) values of one channel into entries, one label of a word at a time."""
+    if not labelled:
+        bits = _pack(values != 0)
+        keep = np.flatnonzero(bits)
+        if len(keep):
+            yield words[keep], np.ones(len(keep), np.int32), bits[keep]
+        return
+    label = values.max(axis=1)
+    while len(keep := np.flatnonzero(label)):
+        words, values, label = words[keep], values[keep], label[keep]
+        here = values == label[:, np.newaxis]
+        yield words, label.astype(np.int32), _pack(here)
+        values = np.where(here, 0, values)
+        label = values.max(axis=1)
+
+
+def _pack(flags: NDArray[np.bool_]) -> NDArray[np.uint64]:
+    packed = np.packbits(flags, axis=1, bitorder="little")
+    return packed.view("<u8").astype(np.uint64, copy=False).reshape(-1)
+
+
+def _joined(shape: Shape, pieces: list[tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.uint64]]]) -> Bits:
+    words = np.concatenate([piece[0] for piece in pieces]) if pieces else np.empty(0, np.int64)
+    labels = np.concatenate([piece[1] for piece in pieces]) if pieces else np.empty(0, np.int32)
+    bits = np.concatenate([piece[2] for piece in pieces]) if pieces else np.empty(0, np.uint64)
+    pieces.clear()
+    if len(words) and not bool((np.diff(words) > 0).all()):
+        order = np.lexsort((labels, words))
+        words, labels, bits = words[order], labels[order], bits[order]
+    return Bits(shape, words, labels, bits)

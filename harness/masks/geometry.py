@@ -1,0 +1,205 @@
+"""Whether a mask lies where its case lies, judged from its header before a voxel is decoded.
+
+A Dice near zero looks the same whether a model found nothing or its masks were written transposed. The header tells
+most of these apart, so it is judged first and the likely cause is named.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.masks.header import Affine, Header
+from harness.masks.verdict import Problem, warning
+
+#: Affines are the same when no corner of the grid moves by more than this share of the smallest spacing.
+CORNER_TOLERANCE = 0.1
+
+_AXES = "xyz"
+_FIX = "save with the CT's own affine and array order: nibabel.Nifti1Image(mask, ct.affine)"
+
+
+@dataclass(frozen=True)
+class Expected:
+    """The grid that a mask must have.
+
+    Attributes
+    ----------
+    shape
+        Voxels (H, W, D) of the CT.
+    affine
+        4x4 affine of the CT; None where the data set has no CTs.
+    channels
+        Findings of a 4-D stack (F, H, W, D); None for one 3-D mask.
+    """
+
+    shape: tuple[int, int, int]
+    affine: Affine | None
+    channels: int | None = None
+
+    @property
+    def full_shape(self) -> tuple[int, ...]:
+        """The array shape that the file should declare."""
+        return self.shape if self.channels is None else (self.channels, *self.shape)
+
+
+def judge(header: Header, expected: Expected) -> list[Problem]:
+    """List everything about a mask's grid that its author should know.
+
+    The values are compared as arrays. A file that declares another position than the CT's claims other voxels than
+    the ones that would be scored, and is refused; an identity affine, or none, claims nothing and is accepted.
+
+    Parameters
+    ----------
+    header
+        What the file declares.
+    expected
+        What the case is.
+
+    Returns
+    -------
+    list of Problem
+        Empty for a mask on the CT's grid.
+    """
+    if _same_voxels(header.shape, expected):
+        problems = []
+        if header.shape != expected.full_shape:
+            problems.append(
+                warning(
+                    "extra_axis",
+                    f"the mask has shape {header.shape}; its axes of one voxel were ignored",
+                    cause="a batch or channel axis that was not squeezed",
+                    fix=f"save an array of shape {expected.full_shape}",
+                )
+            )
+        return problems + _judge_affine(header, expected)
+    return [_judge_shape(header.shape, expected)]
+
+
+def _same_voxels(shape: tuple[int, ...], expected: Expected) -> bool:
+    """Whether the shape is the expected one up to axes of one voxel, which change nothing in the file's order."""
+    if shape == expected.full_shape:
+        return True
+    trimmed = shape
+    while len(trimmed) > len(expected.full_shape) and trimmed[-1] == 1:
+        trimmed = trimmed[:-1]
+    if trimmed == expected.full_shape:
+        return True
+    single = expected.channels in (None, 1)
+    return single and trimmed in (expected.shape, (1, *expected.shape))
+
+
+def _judge_shape(shape: tuple[int, ...], expected: Expected) -> Problem:
+    wanted = expected.full_shape
+    cause, fix = _shape_cause(shape, expected)
+    return Problem("shape", "refused", f"the mask has shape {shape}, its case needs {wanted}", cause, fix)
+
+
+def _shape_cause(shape: tuple[int, ...], expected: Expected) -> tuple[str, str]:
+    """Return the likely cause of a wrong shape, and its fix."""
+    grid, wanted, f = expected.shape, expected.full_shape, expected.channels
+    known: dict[tuple[int, ...], tuple[str, str]] = {}
+    if f is None and len(shape) == 4:
+        known = {
+            (shape[0], *grid): ("a channel-first stack in place of one mask", "write one 3-D file a finding: mask[i]"),
+            (*grid, shape[3]): (
+                "a channel-last stack in place of one mask",
+                "write one 3-D file a finding: mask[..., i]",
+            ),
+        }
+    elif f is not None:
+        known = {
+            grid: ("one 3-D mask in place of a stack", f"stack the findings: numpy.stack(masks) of shape {wanted}"),
+            (*grid, f): ("the findings are on the last axis", "move them first: numpy.moveaxis(stack, -1, 0)"),
+            (shape[0], *grid): (
+                f"the stack has {shape[0]} findings, the case has {f}",
+                "write one channel a finding, in order, and an empty one where nothing was found",
+            ),
+        }
+    if shape in known:
+        return known[shape]
+    if sorted(shape) == sorted(wanted):
+        usual = " (z first, as SimpleITK and most deep-learning code hold volumes)" if shape == grid[::-1] else ""
+        order = ", ".join(map(str, _permutation(shape, wanted)))
+        return f"transposed axes{usual}", f"transpose back before saving: mask.transpose({order})"
+    if len(shape) != len(wanted):
+        return f"an array of {len(shape)} axes", f"save an array of shape {wanted}"
+    return (
+        "another grid: the volume was resampled, cropped or padded before the model, and the mask was not put back",
+        "resample or pad the mask back to the CT's grid (nearest neighbour)",
+    )
+
+
+def _permutation(shape: tuple[int, ...], wanted: tuple[int, ...]) -> tuple[int, ...]:
+    return next(
+        order for order in itertools.permutations(range(len(shape))) if tuple(shape[axis] for axis in order) == wanted
+    )
+
+
+def _judge_affine(header: Header, expected: Expected) -> list[Problem]:
+    if expected.affine is None:
+        return []
+    truth = np.array(expected.affine)
+    if header.affine is None or np.array_equal(np.array(header.affine), np.eye(4)):
+        if expected.channels is not None or np.array_equal(truth, np.eye(4)):
+            return []
+        return [
+            warning(
+                "identity_affine",
+                "the mask declares no position (identity affine); it was read in the CT's array order",
+                cause="saved with numpy.eye(4), as the released ground truth is",
+                fix=_FIX,
+            )
+        ]
+    given = np.array(header.affine)
+    if not _moves(given, truth, expected.shape):
+        if expected.channels is None:
+            return []
+        return [
+            warning(
+                "affine_of_stack",
+                "the stack carries the CT's affine, whose axes are not the stack's (F, H, W, D)",
+                cause="saved with ct.affine, which viewers will apply to the axes (F, H, W)",
+                fix="save stacks with numpy.eye(4), as the released ground truth is",
+            )
+        ]
+    cause = _affine_cause(given, truth, expected.shape)
+    message = "the mask declares another position than its CT: " + cause
+    return [Problem("affine", "refused", message, cause, _FIX)]
+
+
+def _moves(given: NDArray[np.float64], truth: NDArray[np.float64], shape: tuple[int, int, int]) -> bool:
+    """Whether any corner of the grid lies elsewhere under the two affines."""
+    corners = np.array([(*corner, 1.0) for corner in itertools.product(*((0, extent - 1) for extent in shape))])
+    spacing = float(np.linalg.norm(truth[:3, :3], axis=0).min())
+    shift = np.linalg.norm((corners @ (given - truth).T)[:, :3], axis=1)
+    return bool(shift.max() > CORNER_TOLERANCE * spacing)
+
+
+def _affine_cause(given: NDArray[np.float64], truth: NDArray[np.float64], shape: tuple[int, int, int]) -> str:
+    """Name the simplest difference between two affines."""
+    mine, theirs = given[:3, :3], truth[:3, :3]
+    sizes, wanted = np.linalg.norm(mine, axis=0), np.linalg.norm(theirs, axis=0)
+    tolerance = CORNER_TOLERANCE * float(wanted.min()) / max(shape)
+    if np.abs(mine - theirs).max() <= tolerance:
+        offset = ", ".join(f"{value:+.4g}" for value in given[:3, 3] - truth[:3, 3])
+        return f"its origin is shifted by ({offset}) mm"
+    for signs in itertools.product((1.0, -1.0), repeat=3):
+        if np.abs(mine - theirs * np.array(signs)).max() <= tolerance:
+            axes = " and ".join(axis for axis, sign in zip(_AXES, signs, strict=True) if sign < 0)
+            return f"axis {axes} points the other way (a flip, as between LPS and RAS tools)"
+    for order in itertools.permutations(range(3)):
+        for signs in itertools.product((1.0, -1.0), repeat=3):
+            if np.abs(mine - theirs[:, order] * np.array(signs)).max() <= tolerance:
+                return "its axes are transposed against the CT's"
+    if np.abs(sizes - wanted).max() > tolerance:
+        described = " x ".join(f"{size:.4g}" for size in sizes)
+        usual = " x ".join(f"{size:.4g}" for size in wanted)
+        if math.isclose(float(sizes.max()), 1.0) and math.isclose(float(sizes.min()), 1.0):
+            return f"its spacing is 1 mm, the CT's is {usual} mm (the spacing was lost on the way)"
+        return f"its spacing is {described} mm, the CT's is {usual} mm"
+    return "it is rotated against the CT"

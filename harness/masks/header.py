@@ -1,0 +1,225 @@
+"""The NIfTI header: what a file says that it holds, read from its first 348 or 540 bytes.
+
+Source: the NIfTI-1.1 and NIfTI-2 header files of the NIfTI Data Format Working Group (``nifti1.h``, ``nifti2.h``).
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import numpy as np
+
+from harness.masks.verdict import Refused, refused
+
+#: Code of the header -> NumPy type of one voxel. Complex, colour and 128-bit types are no masks.
+DTYPES = MappingProxyType(
+    {
+        2: "u1",
+        4: "i2",
+        8: "i4",
+        16: "f4",
+        64: "f8",
+        256: "i1",
+        512: "u2",
+        768: "u4",
+        1024: "i8",
+        1280: "u8",
+    }
+)
+
+#: Bytes of header and extensions beyond which a file is refused.
+MAX_OFFSET = 16 * 1024 * 1024
+
+#: A quaternion this near to a half turn is one.
+_HALF_TURN = 1e-6
+
+Affine = tuple[tuple[float, ...], ...]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where one version of the format keeps its fields."""
+
+    size: int
+    dim: tuple[str, int]
+    datatype: int
+    pixdim: tuple[str, int]
+    offset: tuple[str, int]
+    scaling: tuple[str, int]
+    codes: tuple[str, int]
+    quaternion: tuple[str, int]
+    rows: tuple[str, int]
+    magic: tuple[int, bytes]
+    first_voxel: int
+
+
+NIFTI1 = Layout(
+    size=348,
+    dim=("8h", 40),
+    datatype=70,
+    pixdim=("8f", 76),
+    offset=("f", 108),
+    scaling=("2f", 112),
+    codes=("2h", 252),
+    quaternion=("6f", 256),
+    rows=("12f", 280),
+    magic=(344, b"n+1\0"),
+    first_voxel=352,
+)
+NIFTI2 = Layout(
+    size=540,
+    dim=("8q", 16),
+    datatype=12,
+    pixdim=("8d", 104),
+    offset=("q", 168),
+    scaling=("2d", 176),
+    codes=("2i", 344),
+    quaternion=("6d", 352),
+    rows=("12d", 400),
+    magic=(4, b"n+2\0\r\n\x1a\n"),
+    first_voxel=544,
+)
+
+
+@dataclass(frozen=True)
+class Header:
+    """Geometry and encoding of one single-file NIfTI-1 or NIfTI-2 volume.
+
+    Attributes
+    ----------
+    shape
+        Voxels along each array axis; the first axis is the fastest in the file.
+    spacing
+        Size of a voxel along the same axes, as written (mm in this benchmark's files).
+    affine
+        4x4, array index -> mm in RAS+, from the sform, else the qform; None when the file declares neither.
+    dtype
+        Stored type of one voxel, with its byte order.
+    offset
+        Bytes before the first voxel.
+    slope, inter
+        value = stored * slope + inter.
+    """
+
+    shape: tuple[int, ...]
+    spacing: tuple[float, ...]
+    affine: Affine | None
+    dtype: np.dtype[np.generic]
+    offset: int
+    slope: float
+    inter: float
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of voxels that the file must hold."""
+        return math.prod(self.shape) * self.dtype.itemsize
+
+    @property
+    def scaled(self) -> bool:
+        """Whether the stored numbers are not the values themselves."""
+        return (self.slope, self.inter) != (1.0, 0.0)
+
+
+def layout_of(first: bytes) -> tuple[Layout, str]:
+    """Tell version and byte order (``"<"`` or ``">"``) from the first four bytes; raises Refused for anything else."""
+    for order in "<>":
+        (size,) = struct.unpack(f"{order}i", first[:4])
+        for layout in (NIFTI1, NIFTI2):
+            if size == layout.size:
+                return layout, order
+    raise refused(
+        "not_nifti",
+        "the file is no NIfTI volume: its first bytes name no header size",
+        cause="another format under a .nii or .nii.gz name",
+        fix="write it with nibabel.save(nibabel.Nifti1Image(mask, ct.affine), path)",
+    )
+
+
+def parse_header(block: bytes, layout: Layout, order: str) -> Header:
+    """Read the fields of a header of `layout.size` bytes.
+
+    Raises
+    ------
+    Refused
+        A field holds what no mask can have: a negative extent, an unknown type, a data offset outside the file.
+    """
+
+    def field(where: tuple[str, int]) -> tuple[float, ...]:
+        form, at = where
+        return struct.unpack_from(order + form, block, at)
+
+    at, magic = layout.magic
+    if block[at : at + len(magic)] != magic:
+        raise _bad("it is not a single-file volume (magic is not n+1 or n+2)")
+    n_axes, *extents = (int(value) for value in field(layout.dim))
+    if not 1 <= n_axes <= 7 or any(extent < 1 for extent in extents[:n_axes]):
+        raise _bad(f"dim says {n_axes} axes of {extents}")
+    (code,) = struct.unpack_from(f"{order}h", block, layout.datatype)
+    if code not in DTYPES:
+        raise refused(
+            "dtype",
+            f"voxels are stored with NIfTI data type {code}, which cannot be a mask",
+            cause="a complex, colour or extended-precision image",
+            fix="store the mask as uint8: mask.astype('uint8')",
+        )
+    (offset,) = field(layout.offset)
+    if not layout.first_voxel <= offset <= MAX_OFFSET:  # also false for NaN
+        raise _bad(f"the voxels are said to start at byte {offset}")
+    slope, inter = field(layout.scaling)
+    if slope == 0 or not math.isfinite(slope):
+        slope, inter = 1.0, 0.0  # the format's way to say "no scaling"
+    if not math.isfinite(inter):
+        raise _bad(f"scl_inter is {inter}")
+    pixdim = field(layout.pixdim)
+    return Header(
+        shape=tuple(extents[:n_axes]),
+        spacing=tuple(abs(size) for size in pixdim[1 : n_axes + 1]),
+        affine=_affine(field(layout.codes), pixdim, field(layout.quaternion), field(layout.rows)),
+        dtype=np.dtype(order + DTYPES[code]),
+        offset=int(offset),
+        slope=slope,
+        inter=inter,
+    )
+
+
+def _affine(
+    codes: tuple[float, ...], pixdim: tuple[float, ...], quaternion: tuple[float, ...], rows: tuple[float, ...]
+) -> Affine | None:
+    """Take the sform, else build the qform (``nifti1.h``, method 2), else None; a non-finite one counts as none."""
+    qform, sform = codes
+    if sform > 0:
+        matrix = np.array(rows, dtype=np.float64).reshape(3, 4)
+    elif qform > 0:
+        b, c, d, x, y, z = quaternion
+        square = b * b + c * c + d * d
+        if abs(1.0 - square) < _HALF_TURN:  # rounding to 32 bits must not become a small rotation
+            b, c, d = (part / math.sqrt(square) for part in (b, c, d))
+            square = 1.0
+        a = math.sqrt(max(0.0, 1.0 - square))
+        rotation = np.array(
+            [
+                [a * a + b * b - c * c - d * d, 2 * (b * c - a * d), 2 * (b * d + a * c)],
+                [2 * (b * c + a * d), a * a + c * c - b * b - d * d, 2 * (c * d - a * b)],
+                [2 * (b * d - a * c), 2 * (c * d + a * b), a * a + d * d - b * b - c * c],
+            ]
+        )
+        handedness = -1.0 if pixdim[0] < 0 else 1.0
+        sizes = np.array([pixdim[1], pixdim[2], pixdim[3] * handedness])
+        matrix = np.column_stack([rotation * sizes, [x, y, z]])
+    else:
+        return None
+    if not np.isfinite(matrix).all():
+        return None
+    return (*(tuple(row) for row in matrix.tolist()), (0.0, 0.0, 0.0, 1.0))
+
+
+def _bad(what: str) -> Refused:
+    return refused(
+        "header",
+        f"the header cannot be right: {what}",
+        cause="a damaged file, or one not written by a NIfTI library",
+        fix="write it again with nibabel.save",
+    )

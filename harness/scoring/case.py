@@ -1,0 +1,243 @@
+"""Score one case: its masks in, counts out. Runs in worker processes and touches nothing but the files it is given."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from harness.contract import Status
+from harness.errors import DataError
+from harness.masks import Affine, Bits, Expected, Refused, Source, Verdict, file_limit, judge, open_volume, read_bits
+from harness.scoring.mirror import mirror_hint
+from harness.scoring.overlap import dice
+
+Shape = tuple[int, int, int]
+Spacing = tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class FindingTask:
+    """One finding to score.
+
+    Attributes
+    ----------
+    index
+        Its channel in the ground truth.
+    finding
+        Its id.
+    category
+        Code such as ``"2d"``; tells focal from non-focal.
+    prediction
+        Its 3-D mask; None when none was delivered. Not used with :attr:`CaseTask.stack`.
+    """
+
+    index: int
+    finding: str
+    category: str | None = None
+    prediction: Source | None = None
+
+
+@dataclass(frozen=True)
+class CaseTask:
+    """One case to score; plain data, so that it can be sent to another process.
+
+    Attributes
+    ----------
+    case
+        Its id.
+    truth
+        Label file (F, H, W, D); every value above 0 is an entity.
+    shape, spacing, affine
+        Grid of the CT: voxels, millimetres (None where nothing tells), 4x4 affine (None without a CT).
+    findings
+        What to score.
+    stack
+        One (F, H, W, D) prediction for all findings, as the challenge has it, in place of a file a finding.
+    root
+        A folder that must contain the predictions; below it no symbolic link is followed.
+    mask_flip
+        In-plane axes (of 0 and 1) along which the ground truth is reversed against the CT; a 3-D mask, which lies on
+        the CT, is reversed before it is compared. A stack lies on the ground truth's own grid.
+    """
+
+    case: str
+    truth: Path
+    shape: Shape
+    spacing: Spacing | None
+    affine: Affine | None
+    findings: tuple[FindingTask, ...]
+    stack: Source | None = None
+    root: Path | None = None
+    mask_flip: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class FindingScore:
+    """What was counted for one finding.
+
+    Attributes
+    ----------
+    finding
+        Its id.
+    status, reason
+        ``ok``, ``invalid_output`` or ``missing_output``; why, unless ok.
+    verdict
+        :meth:`harness.masks.Verdict.to_json` of its mask.
+    sha256
+        Digest of the mask's file, where it could be read to its end.
+    truth_voxels, truth_entities
+        Foreground voxels and labels of the ground truth.
+    size_ratio
+        Share of the scan's volume that the ground truth fills.
+    pred_voxels, intersection
+        Counts of a mask that was scored, else None.
+    dice
+        Dice of the raw unions; 0 unless ok.
+    """
+
+    finding: str
+    status: Status
+    reason: str
+    verdict: dict[str, Any]
+    sha256: str | None
+    truth_voxels: int
+    truth_entities: int
+    size_ratio: float
+    pred_voxels: int | None = None
+    intersection: int | None = None
+    dice: float = 0.0
+
+    def details(self) -> dict[str, Any]:
+        """Return what the profiles need beyond the plain columns, ready for JSON."""
+        return {"truth_entities": self.truth_entities, "size_ratio": self.size_ratio}
+
+
+@dataclass(frozen=True)
+class CaseScore:
+    """The scores of one case, in the order of its task."""
+
+    case: str
+    findings: tuple[FindingScore, ...]
+
+
+@dataclass(frozen=True)
+class _Prediction:
+    """One prediction as read: a grid, or what stood in the way."""
+
+    status: Status
+    verdict: Verdict = field(default=Verdict())
+    sha256: str | None = None
+    bits: Bits | None = None
+
+
+def score_case(task: CaseTask) -> CaseScore:
+    """Score every finding of one case.
+
+    A bad prediction never raises: it gets a status, a reason, a verdict and the score 0.
+
+    Raises
+    ------
+    DataError
+        The ground truth cannot be read, or does not have the case's shape.
+    """
+    truths, channels = _read_truth(task)
+    stacked = None if task.stack is None else _read_stack(task, task.stack, channels)
+    scores = []
+    for i, (finding, truth) in enumerate(zip(task.findings, truths, strict=True)):
+        prediction = stacked[i] if stacked is not None else _read_one(task, finding)
+        scores.append(_score(finding, truth, prediction))
+    return CaseScore(task.case, tuple(scores))
+
+
+def _score(finding: FindingTask, truth: Bits, prediction: _Prediction) -> FindingScore:
+    h, w, d = truth.shape
+    verdict = prediction.verdict
+    counts: dict[str, Any] = {}
+    if prediction.bits is not None:
+        intersection = truth.intersection(prediction.bits)
+        value = dice(truth.count, prediction.bits.count, intersection)
+        verdict = verdict.plus(mirror_hint(truth, prediction.bits, value))
+        counts = {"pred_voxels": prediction.bits.count, "intersection": intersection, "dice": value}
+    reason = verdict.reason
+    if prediction.status == Status.MISSING_OUTPUT:
+        reason = "no mask was delivered"
+    return FindingScore(
+        finding=finding.finding,
+        status=prediction.status,
+        reason=reason,
+        verdict=verdict.to_json(),
+        sha256=prediction.sha256,
+        truth_voxels=truth.count,
+        truth_entities=len(set(truth.labels.tolist())),
+        size_ratio=truth.count / (h * w * d),
+        **counts,
+    )
+
+
+def _read_truth(task: CaseTask) -> tuple[list[Bits], int]:
+    fix = "run `bench data validate` on the data set and replace the file"
+    try:
+        with open_volume(task.truth.resolve(), limit=_truth_limit(task)) as volume:
+            shape = volume.header.shape
+            channels = shape[0]
+            if shape[1:] != task.shape:
+                raise DataError(f"{task.truth} has shape {shape}, its case (findings, {task.shape})", fix=fix)
+            wanted = [finding.index for finding in task.findings]
+            if any(not 0 <= index < channels for index in wanted):
+                raise DataError(
+                    f"{task.truth} has {channels} findings, its case asks for number {max(wanted)}", fix=fix
+                )
+            grids, _ = read_bits(volume, task.shape, channels, wanted, labelled=True)
+            return grids, channels
+    except FileNotFoundError as error:
+        raise DataError(f"there is no ground truth at {task.truth}", fix=fix) from error
+    except Refused as error:
+        raise DataError(f"{task.truth} is no ground truth: {error.problem.message}", fix=fix) from error
+
+
+def _truth_limit(task: CaseTask) -> int:
+    # The number of findings is only known from the file itself; it is the data set's own, so a wide bound will do.
+    h, w, d = task.shape
+    return file_limit(h * w * d * 256)
+
+
+def _read_one(task: CaseTask, finding: FindingTask) -> _Prediction:
+    if finding.prediction is None:
+        return _Prediction(Status.MISSING_OUTPUT)
+    prediction = _read(task, finding.prediction, Expected(task.shape, task.affine), wanted=(0,))[0]
+    if prediction.bits is None or not task.mask_flip:
+        return prediction
+    return replace(prediction, bits=prediction.bits.flipped(task.mask_flip))
+
+
+def _read_stack(task: CaseTask, source: Source, channels: int) -> list[_Prediction]:
+    expected = Expected(task.shape, task.affine, channels)
+    return _read(task, source, expected, [finding.index for finding in task.findings])
+
+
+def _read(task: CaseTask, source: Source, expected: Expected, wanted: Sequence[int]) -> list[_Prediction]:
+    """Read the wanted channels of one file; whatever is wrong with it is wrong with all of them."""
+    h, w, d = task.shape
+    channels = expected.channels or 1
+    verdict = Verdict()
+    sha256 = None
+    try:
+        with open_volume(source, limit=file_limit(h * w * d * channels), root=task.root) as volume:
+            verdict = Verdict(tuple(judge(volume.header, expected)))
+            grids: list[Bits] = []
+            if verdict.level != "refused":
+                try:
+                    grids, problems = read_bits(volume, task.shape, channels, wanted, labelled=False)
+                    verdict = verdict.plus(problems)
+                except Refused as error:
+                    verdict = verdict.plus([error.problem])
+            sha256 = volume.sha256()
+    except FileNotFoundError:
+        return [_Prediction(Status.MISSING_OUTPUT)] * len(wanted)
+    except Refused as error:
+        verdict, grids = Verdict((error.problem,)), []
+    if verdict.level == "refused":
+        return [_Prediction(Status.INVALID_OUTPUT, verdict, sha256)] * len(wanted)
+    return [_Prediction(Status.OK, verdict, sha256, bits) for bits in grids]

@@ -1,0 +1,230 @@
+"""Statistics on findings: intervals, paired tests, corrections and ranks.
+
+The same seed gives the same digits on any machine and with any build of NumPy. Two things make it so. Random numbers
+are taken from the raw 64-bit stream of PCG64, which NumPy guarantees, never from its distributions, which it does not.
+And values are rounded to multiples of a power of two small enough that every sum of them is exact in a double, so that
+the order in which a matrix product adds does not matter.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.errors import UsageError
+
+Floats = NDArray[np.float64]
+
+#: Two-sided level of every interval: the 2.5th and the 97.5th percentile, linearly interpolated.
+LEVEL = 0.95
+
+RESAMPLES = 1000
+
+
+def generator(seed: int, stream: str) -> np.random.PCG64:
+    """Return the random bits of one purpose; another name gives an independent stream."""
+    digest = hashlib.sha256(f"{seed}/{stream}".encode()).digest()
+    return np.random.PCG64(np.random.SeedSequence(int.from_bytes(digest[:16], "little")))
+
+
+def indices(bits: np.random.PCG64, n: int, size: int) -> NDArray[np.int64]:
+    """Draw `size` whole numbers below `n` (at most 2**32), each as likely as the others to within n / 2**32."""
+    high = bits.random_raw(size) >> np.uint64(32)
+    return ((high * np.uint64(n)) >> np.uint64(32)).astype(np.int64)
+
+
+def resample_weights(n: int, *, resamples: int, seed: int, stream: str) -> Floats:
+    """Draw bootstrap resamples as weights.
+
+    Parameters
+    ----------
+    n
+        Units (findings, or cases) to draw with replacement, `n` at a time.
+    resamples
+        How many times.
+    seed, stream
+        What is drawn is fixed by these two.
+
+    Returns
+    -------
+    (resamples, n) float64
+        How often each unit was drawn; every row sums to `n`.
+    """
+    drawn = indices(generator(seed, stream), n, resamples * n).reshape(resamples, n)
+    drawn += np.arange(resamples)[:, np.newaxis] * n
+    return np.bincount(drawn.reshape(-1), minlength=resamples * n).reshape(resamples, n).astype(np.float64)
+
+
+def exact(values: Floats) -> Floats:
+    """Round so that any weighted sum of the rows is exact, if the weights are whole and sum to at most the row count.
+
+    Parameters
+    ----------
+    values
+        (n, k). A column of whole numbers stays as it is while its sums stay below 2**53.
+
+    Returns
+    -------
+    (n, k) float64
+        Off by less than 2**-42 of the column's largest value for n up to 1,000.
+    """
+    rows = max(len(values), 1)
+    largest = np.abs(values).max(axis=0, initial=1.0)
+    unit = np.exp2(np.ceil(np.log2(largest)) + math.ceil(math.log2(rows)) - 52)
+    rounded: Floats = np.rint(values / unit) * unit
+    return rounded
+
+
+def interval(draws: Floats) -> list[list[float] | None]:
+    """Return the percentile interval of every column; None where a draw is not a number."""
+    return [
+        [float(low), float(high)] if math.isfinite(low) and math.isfinite(high) else None
+        for low, high in _percentiles(draws).T
+    ]
+
+
+def _percentiles(draws: Floats) -> Floats:
+    tail = (1 - LEVEL) / 2
+    bounds: Floats = np.quantile(draws, [tail, 1 - tail], axis=0)
+    return bounds
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two entrants on the same findings.
+
+    Attributes
+    ----------
+    difference
+        Mean of the first minus mean of the second.
+    ci95
+        Percentile interval of the difference over paired bootstrap resamples.
+    p_value
+        Two-sided, of the sign-flip permutation test.
+    n
+        Units compared.
+    """
+
+    difference: float
+    ci95: tuple[float, float]
+    p_value: float
+    n: int
+
+
+def compare(
+    first: Sequence[float],
+    second: Sequence[float],
+    *,
+    clusters: Sequence[str] | None = None,
+    seed: int = 0,
+    resamples: int = RESAMPLES,
+    permutations: int = 10_000,
+) -> Comparison:
+    """Compare two entrants on the same findings, in the same order.
+
+    Parameters
+    ----------
+    first, second
+        One value a finding.
+    clusters
+        The case of every finding: cases are then resampled and their signs flipped as a whole, since findings of one
+        case are not independent. None: every finding on its own.
+    seed, resamples, permutations
+        Of the bootstrap and of the permutation test.
+
+    Returns
+    -------
+    Comparison
+        The p-value is (1 + permutations at least as far from 0) / (1 + permutations), never 0.
+
+    Raises
+    ------
+    UsageError
+        The two were not measured on the same findings.
+    """
+    if len(first) != len(second) or not len(first):
+        raise UsageError(
+            f"{len(first)} and {len(second)} findings cannot be paired", fix="compare runs of one split of one data set"
+        )
+    names = list(clusters) if clusters is not None else [str(i) for i in range(len(first))]
+    order = {name: i for i, name in enumerate(dict.fromkeys(names))}
+    cluster = np.array([order[name] for name in names])
+    n = len(order)
+    delta = exact((np.asarray(first, np.float64) - np.asarray(second, np.float64))[:, np.newaxis])[:, 0]
+    sums: Floats = np.bincount(cluster, weights=delta, minlength=n).astype(np.float64)
+    sizes = np.bincount(cluster, minlength=n).astype(np.float64)
+    weights = resample_weights(n, resamples=resamples, seed=seed, stream=f"compare/{n}")
+    low, high = _percentiles((weights @ exact(sums[:, np.newaxis])[:, 0]) / (weights @ sizes))
+    raw = generator(seed, f"permute/{n}").random_raw(permutations * -(-n // 64))
+    signs = np.unpackbits(raw.astype("<u8").view(np.uint8).reshape(permutations, -1), axis=1, count=n)
+    total = float(sums.sum())
+    flipped = total - 2 * (signs.astype(np.float64) @ sums)
+    extreme = int((np.abs(flipped) >= abs(total)).sum())
+    return Comparison(
+        difference=math.fsum(delta.tolist()) / len(delta),
+        ci95=(float(low), float(high)),
+        p_value=(1 + extreme) / (1 + permutations),
+        n=n,
+    )
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Adjust p-values for many comparisons (Holm 1979); the order is kept."""
+    m = len(p_values)
+    adjusted = [0.0] * m
+    worst = 0.0
+    for place, i in enumerate(sorted(range(m), key=lambda i: p_values[i])):
+        worst = max(worst, min(1.0, (m - place) * p_values[i]))
+        adjusted[i] = worst
+    return adjusted
+
+
+def shared_ranks(values: Sequence[float], differ: NDArray[np.bool_]) -> list[int]:
+    """Rank entrants so that those who cannot be told apart share a rank.
+
+    Parameters
+    ----------
+    values
+        (k,) the entrants' means, higher is better.
+    differ
+        (k, k) whether two entrants differ by the corrected paired test.
+
+    Returns
+    -------
+    list of int
+        1 + the number of entrants that are both higher and different.
+    """
+    return [
+        1 + sum(bool(differ[i, j]) and values[j] > values[i] for j in range(len(values))) for i in range(len(values))
+    ]
+
+
+def rank_probabilities(scores: Floats, *, seed: int = 0, resamples: int = RESAMPLES) -> Floats:
+    """Estimate how likely each entrant is to take each rank on another sample of the same kind.
+
+    Parameters
+    ----------
+    scores
+        (n, k): the value of every entrant on every unit (finding or case).
+    seed, resamples
+        Of the bootstrap over units, which all entrants share.
+
+    Returns
+    -------
+    (k, k) float64
+        Row: entrant; column: rank, best first. Entrants that tie in a resample share the ranks they span equally.
+    """
+    n, k = scores.shape
+    weights = resample_weights(n, resamples=resamples, seed=seed, stream=f"ranks/{n}")
+    means = weights @ exact(scores)
+    above = (means[:, np.newaxis, :] > means[:, :, np.newaxis]).sum(axis=2)
+    level = (means[:, np.newaxis, :] == means[:, :, np.newaxis]).sum(axis=2)
+    ranks = np.arange(k)
+    spans = (ranks >= above[:, :, np.newaxis]) & (ranks < (above + level)[:, :, np.newaxis])
+    shares: Floats = (spans / level[:, :, np.newaxis]).sum(axis=0) / resamples
+    return shares
