@@ -20,8 +20,8 @@ from harness.errors import UsageError
 
 Floats = NDArray[np.float64]
 
-#: Two-sided level of every interval: the 2.5th and the 97.5th percentile, linearly interpolated.
-LEVEL = 0.95
+#: Bounds of every interval: percentiles of the draws, linearly interpolated.
+PERCENTILES = (2.5, 97.5)
 
 RESAMPLES = 1000
 
@@ -89,8 +89,7 @@ def interval(draws: Floats) -> list[list[float] | None]:
 
 
 def _percentiles(draws: Floats) -> Floats:
-    tail = (1 - LEVEL) / 2
-    bounds: Floats = np.quantile(draws, [tail, 1 - tail], axis=0)
+    bounds: Floats = np.percentile(draws, PERCENTILES, axis=0)
     return bounds
 
 

@@ -1,0 +1,120 @@
+"""Intervals, paired tests and ranks: known answers, plain loops, the same digits anywhere."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+
+from harness.errors import UsageError
+from harness.scoring.statistics import (
+    compare,
+    exact,
+    generator,
+    holm,
+    indices,
+    interval,
+    rank_probabilities,
+    resample_weights,
+    shared_ranks,
+)
+
+
+def test_the_stream_is_pinned() -> None:
+    """The same seed gives these very numbers, whatever the machine."""
+    pinned = [559, 42, 967, 164, 752, 698, 612, 458]
+    assert indices(generator(0, "all"), 1000, 8).tolist() == pinned
+    assert indices(generator(1, "all"), 1000, 8).tolist() != pinned
+
+
+def test_weights_count_what_a_loop_draws() -> None:
+    """Each row of weights counts one resample with replacement."""
+    drawn = indices(generator(7, "x"), 13, 50 * 13).reshape(50, 13)
+    expected = [[row.tolist().count(i) for i in range(13)] for row in drawn]
+    assert resample_weights(13, resamples=50, seed=7, stream="x").tolist() == expected
+
+
+def test_sums_do_not_depend_on_their_order() -> None:
+    """After rounding, any order of adding gives the same sum to the last bit."""
+    rng = np.random.default_rng(0)
+    values = exact(rng.random((997, 1)))[:, 0]
+    sums = {float(np.add.accumulate(values[rng.permutation(997)])[-1]) for _ in range(20)}
+    assert len(sums) == 1
+    whole = np.arange(997.0)[:, np.newaxis]
+    assert np.array_equal(exact(whole), whole)
+
+
+def test_rounding_is_far_below_what_is_reported() -> None:
+    """Rounding moves a value by less than 1e-12."""
+    values = np.random.default_rng(0).random((1000, 3))
+    assert np.abs(exact(values) - values).max() < 1e-12
+
+
+def test_interval_is_the_percentile_interval() -> None:
+    """The bounds are NumPy's linear percentiles of the draws; a draw that is not a number has none."""
+    draws = np.random.default_rng(0).random((1000, 2))
+    draws[3, 1] = np.nan
+    assert interval(draws) == [np.percentile(draws[:, 0], [2.5, 97.5]).tolist(), None]
+
+
+def test_permutation_test_against_all_sign_flips() -> None:
+    """On few findings the sampled p-value is near that of every possible sign flip."""
+    rng = np.random.default_rng(3)
+    a, b = rng.random(10), rng.random(10) * 0.6
+    delta = a - b
+    flips = np.array(list(itertools.product((1, -1), repeat=10)))
+    truth = (np.abs(flips @ delta) >= abs(delta.sum()) - 1e-12).mean()
+    result = compare(a, b, permutations=20_000)
+    assert result.p_value == pytest.approx(truth, abs=0.01)
+    assert result.difference == pytest.approx(delta.mean(), abs=1e-12)
+    assert result.ci95[0] < result.difference < result.ci95[1]
+
+
+def test_equal_entrants_do_not_differ() -> None:
+    """The same values give difference 0 and p-value 1."""
+    values = np.random.default_rng(0).random(40)
+    result = compare(values, values)
+    assert (result.difference, result.ci95, result.p_value) == (0.0, (0.0, 0.0), 1.0)
+
+
+def test_clusters_widen_the_interval() -> None:
+    """Findings that repeat within a case count once: the interval is that of the cases."""
+    rng = np.random.default_rng(1)
+    case = np.repeat(np.arange(20), 5)
+    delta = rng.normal(0.1, 0.3, 20)[case]
+    names = [str(c) for c in case]
+    wide = compare(delta, np.zeros(100), clusters=names)
+    narrow = compare(delta, np.zeros(100))
+    assert wide.n == 20
+    assert wide.ci95[1] - wide.ci95[0] > 1.5 * (narrow.ci95[1] - narrow.ci95[0])
+    assert wide.p_value > narrow.p_value
+
+
+def test_only_paired_findings_compare() -> None:
+    """Entrants measured on different findings are refused."""
+    with pytest.raises(UsageError):
+        compare([0.1], [0.1, 0.2])
+
+
+def test_holm_known_answer() -> None:
+    """The worked example of Holm's procedure."""
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([]) == []
+
+
+def test_ties_share_a_rank() -> None:
+    """An entrant ranks below only those that are higher and different."""
+    differ = np.array([[0, 0, 1], [0, 0, 0], [1, 0, 0]], bool)
+    assert shared_ranks([0.5, 0.4, 0.3], differ) == [1, 1, 2]
+
+
+def test_rank_probabilities() -> None:
+    """Rows and columns sum to 1; a sure winner wins; twins share their ranks."""
+    rng = np.random.default_rng(0)
+    base = rng.random(50) * 0.3
+    chances = rank_probabilities(np.stack([base, base + 0.5, base], axis=1))
+    assert chances.sum(axis=0) == pytest.approx(1)
+    assert chances.sum(axis=1) == pytest.approx(1)
+    assert chances[1].tolist() == [1, 0, 0]
+    assert chances[0].tolist() == [0, 0.5, 0.5]

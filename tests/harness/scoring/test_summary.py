@@ -1,0 +1,125 @@
+"""From findings to metrics: groups, edge cases, and plain loops as the oracle."""
+
+from __future__ import annotations
+
+import json
+import math
+from statistics import fmean
+
+import numpy as np
+import pytest
+
+from harness.contract import Status
+from harness.errors import UsageError
+from harness.scoring.profiles import PROFILES, profile_named
+from harness.scoring.statistics import generator, indices
+from harness.scoring.summary import summarise
+from harness.store import FindingRow
+
+MLHC = PROFILES["mlhc2025"]
+
+
+def row(case: str, finding: str, hit: int, *, category: str | None = "2d", size: float = 0.1, **more) -> FindingRow:
+    """Return a finding of 100 voxels of which `hit` were found by a mask of 100."""
+    counts = {"truth_voxels": 100, "pred_voxels": 100, "intersection": hit, "dice": hit / 100, "status": "ok"} | more
+    return FindingRow(
+        case_id=case,
+        finding=finding,
+        ordinal=0,
+        category=category,
+        text="",
+        details={"size_ratio": size, "truth_entities": 1},
+        **counts,
+    )
+
+
+def rows(n: int = 60) -> list[FindingRow]:
+    """Return findings of several cases, categories and sizes."""
+    rng = np.random.default_rng(0)
+    categories = ["1a", "1c", "2a", "2d", "2d"]
+    return [
+        row(
+            f"c{i // 4:03}", str(i % 4), int(rng.integers(0, 101)), category=categories[i % 5], size=float(rng.random())
+        )
+        for i in range(n)
+    ]
+
+
+def test_means_are_plain_means() -> None:
+    """Every group's value is the mean over its findings."""
+    data = rows()
+    metrics = summarise(data, MLHC)
+    dice = metrics["dice"]
+    assert dice["all"]["value"] == fmean(r.dice for r in data)
+    assert dice["focal"]["value"] == fmean(r.dice for r in data if r.category[0] == "2")
+    assert dice["non_focal"]["value"] == fmean(r.dice for r in data if r.category[0] == "1")
+    assert set(dice["by_category"]) == {"1a", "1c", "2a", "2d"}
+    assert dice["by_category"]["1c"] == dice["by_category"]["1c"] | {
+        "value": fmean(r.dice for r in data if r.category == "1c"),
+        "n": 12,
+    }
+    cases = {r.case_id for r in data}
+    assert dice["per_case"]["value"] == pytest.approx(
+        fmean(fmean(r.dice for r in data if r.case_id == c) for c in cases), abs=1e-15
+    )
+    assert dice["per_case"]["n"] == len(cases)
+    assert metrics["hit5"]["all"]["value"] == sum(r.dice > 0.05 for r in data) / len(data)
+    json.dumps(metrics)
+
+
+def test_thresholds_are_strict_in_the_paper_and_inclusive_in_the_challenge() -> None:
+    """A Dice of exactly the threshold is no hit under mlhc2025."""
+    metrics = summarise([row("c", "0", 5), row("c", "1", 10)], MLHC)
+    assert metrics["hit5"]["all"]["value"] == 0.5
+    assert metrics["hit10"]["all"]["value"] == 0.0
+    assert PROFILES["miccai2026"].hits["hit"](0.1)
+
+
+def test_intervals_are_those_of_a_loop() -> None:
+    """The vectorised bootstrap equals drawing and averaging one resample after the other."""
+    data = rows(40)
+    values = np.array([r.dice for r in sorted(data, key=lambda r: (r.case_id, r.finding))])
+    drawn = indices(generator(5, "all"), 40, 200 * 40).reshape(200, 40)
+    means = [fmean(values[i] for i in resample) for resample in drawn]
+    cell = summarise(data, MLHC, seed=5, resamples=200)["dice"]["all"]
+    assert cell["ci95"] == pytest.approx(np.percentile(means, [2.5, 97.5]).tolist(), abs=1e-12)
+
+
+def test_the_order_of_rows_does_not_matter() -> None:
+    """The same findings in another order give the same digits."""
+    data = rows()
+    assert summarise(data, MLHC) == summarise(data[::-1], MLHC)
+
+
+@pytest.mark.parametrize("status", [s for s in Status if s is not Status.OK])
+def test_anything_but_ok_scores_zero_and_is_counted(status: Status) -> None:
+    """A failed finding stays in every mean."""
+    cell = summarise([row("a", "0", 80), row("b", "0", 90, status=status)], MLHC)["dice"]["all"]
+    assert cell["value"] == 0.4
+    assert cell["n"] == 2
+
+
+def test_size_groups_are_percentiles_of_the_findings() -> None:
+    """Half the findings are small, a quarter medium, a quarter large."""
+    data = [row("c", str(i), 50, size=i / 100) for i in range(100)]
+    sizes = summarise(data, MLHC)["dice"]["by_size"]
+    assert {name: cell["n"] for name, cell in sizes.items()} == {"small": 50, "medium": 25, "large": 25}
+
+
+def test_a_group_of_none_has_no_value() -> None:
+    """No findings: no value, no interval, n = 0."""
+    assert summarise([row("c", "0", 50)], MLHC)["dice"]["non_focal"] == {"value": None, "ci95": None, "n": 0}
+    assert summarise([], MLHC)["dice"]["all"] == {"value": None, "ci95": None, "n": 0}
+
+
+def test_one_finding_has_an_interval_of_no_width() -> None:
+    """There is nothing to resample in one finding."""
+    assert summarise([row("c", "0", 50)], MLHC)["dice"]["all"] == {"value": 0.5, "ci95": [0.5, 0.5], "n": 1}
+
+
+def test_unknown_profiles_are_named() -> None:
+    """A misspelt profile gets a suggestion."""
+    with pytest.raises(UsageError) as caught:
+        profile_named("mlhc2026")
+    assert "mlhc2025" in caught.value.fix
+    assert math.isfinite(PROFILES["miccai2026"].smoothing)
