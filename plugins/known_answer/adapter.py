@@ -33,7 +33,7 @@ def oracle(case: Case, _: dict[str, int]) -> Iterator[tuple[str, np.ndarray]]:
         raise ValueError(f"case {case.id} comes without its ground truth, which this model was not granted")
     unions = read_unions(case.truth, case.shape)
     for finding, packed in zip(case.findings, unions, strict=True):
-        yield finding.id, np.unpackbits(packed, axis=-1, count=case.shape[2])
+        yield finding.id, np.flip(np.unpackbits(packed, axis=-1, count=case.shape[2]), case.truth_flip)
 
 
 def empty(case: Case, _: dict[str, int]) -> Iterator[tuple[str, np.ndarray]]:

@@ -39,7 +39,9 @@ def _labels() -> np.ndarray:
     return labels
 
 
-def _job(root: Path, answer: str, affine: np.ndarray, params: dict[str, int], labels: np.ndarray) -> None:
+def _job(
+    root: Path, answer: str, params: dict[str, int], *, affine: np.ndarray, labels: np.ndarray, flip: tuple[int, ...]
+) -> None:
     for folder in ("ct", "truth", "out"):
         (root / folder).mkdir(parents=True)
     nib.save(nib.Nifti1Image(np.zeros(labels.shape[1:], np.int16), affine), root / "ct" / "a.nii.gz")
@@ -47,6 +49,8 @@ def _job(root: Path, answer: str, affine: np.ndarray, params: dict[str, int], la
     job = {"contract": 1, "verb": "predict", "model": answer, "variant": "default", "seed": 0, "devices": ["cpu"]}
     (root / "job.json").write_text(json.dumps({**job, "threads": 1, "params": {"answer": answer, **params}}))
     case = {"id": "a", "ct": "ct/a.nii.gz", "shape": labels.shape[1:], "spacing": [1, 1, 1], "truth": "truth/a.nii.gz"}
+    if flip:
+        case["truth_flip"] = list(flip)
     # ids in no particular order: the channel is the finding's place in the list, whatever its name
     case["findings"] = [{"id": name, "text": "x"} for name in ("7", "0", "3", "1", "2")[: len(labels)]]
     (root / "cases.jsonl").write_text(json.dumps(case) + "\n")
@@ -59,12 +63,14 @@ def _answer(
     *,
     affine: np.ndarray | None = None,
     labels: np.ndarray | None = None,
+    flip: tuple[int, ...] = (),
     **params: int,
 ) -> dict[str, np.ndarray]:
     """Run one answer and return the masks by finding id."""
     from groundbench_sdk import main
 
-    _job(root, answer, np.eye(4) if affine is None else affine, params, _labels() if labels is None else labels)
+    labels = _labels() if labels is None else labels
+    _job(root, answer, params, affine=np.eye(4) if affine is None else affine, labels=labels, flip=flip)
     assert main(adapter.KnownAnswer, root) == 0
     return {p.name[:-7]: np.asanyarray(nib.load(p).dataobj) for p in (root / "out" / "a").iterdir()}
 
@@ -90,6 +96,12 @@ def test_oracle_is_the_union_of_entities_by_channel(adapter: ModuleType, tmp_pat
     assert sorted(masks) == ["0", "3", "7"]
     for channel, finding in enumerate(("7", "0", "3")):
         np.testing.assert_array_equal(masks[finding], labels[channel] > 0)
+
+
+def test_oracle_lies_on_the_ct_where_the_labels_do_not(adapter: ModuleType, tmp_path: Path) -> None:
+    """Labels stored 180 degrees apart from the CT in plane are turned before they are answered."""
+    masks = _answer(adapter, tmp_path / "job", "oracle", flip=(0, 1))
+    np.testing.assert_array_equal(masks["3"], _labels()[2, ::-1, ::-1] > 0)
 
 
 @pytest.mark.parametrize(("answer", "value"), [("empty", 0), ("full", 1)])
