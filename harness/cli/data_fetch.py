@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from harness.cli.settings import Settings, pass_settings
 from harness.dataset.orientation import name_of
 from harness.dataset.rexgroundingct import GUIDE, NAME, Linked, indexes_in, link, wanted_cts
 from harness.errors import PrerequisiteError, UsageError, unknown_name
@@ -19,9 +20,9 @@ _FOLDER = click.Path(path_type=Path)
 @click.option("--ct-rate", type=_FOLDER, help="The download of the CT volumes.")
 @click.option("--list", "as_list", is_flag=True, help="Print the CTs still to be downloaded, one path a line.")
 @click.option("--split", help="With --list: of this split only.")
-@click.pass_context
+@pass_settings
 def fetch(
-    ctx: click.Context,
+    settings: Settings,
     name: str,
     rexgroundingct: Path | None,
     ct_rate: Path | None,
@@ -45,7 +46,7 @@ def fetch(
         for path in wanted_cts(indexes_in(rexgroundingct), split, ct_rate):
             click.echo(path)
         return
-    target: Path = ctx.obj.home / "datasets" / NAME
+    target: Path = settings.home / "datasets" / NAME
     if rexgroundingct is not None and ct_rate is not None:
         _tell(link(target, rexgroundingct, ct_rate))
     elif rexgroundingct is not None or ct_rate is not None:

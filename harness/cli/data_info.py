@@ -8,8 +8,9 @@ from pathlib import Path
 import click
 from rich.console import Console
 from rich.progress import DownloadColumn, Progress, TransferSpeedColumn
-from rich.table import Table
 
+from harness.cli.settings import Settings, json_option, pass_settings
+from harness.cli.tables import print_table
 from harness.dataset import Dataset, find_dataset, open_dataset
 from harness.dataset.summary import Range, Summary, summarise
 
@@ -18,17 +19,16 @@ from harness.dataset.summary import Range, Summary, summarise
 @click.argument("path")
 @click.option("--split", help="Describe this split only.")
 @click.option("--no-fingerprint", is_flag=True, help="Do not read the files for the fingerprint.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-@click.pass_context
-def info(ctx: click.Context, path: str, split: str | None, *, no_fingerprint: bool, as_json: bool) -> None:
+@json_option
+@pass_settings
+def info(settings: Settings, path: str, split: str | None, *, no_fingerprint: bool, as_json: bool) -> None:
     """Describe the data set at PATH: splits, categories, grids, fingerprint.
 
     The fingerprint reads every file once; later calls remember what did not change.
 
     Example: bench data info .bench/datasets/phantom-small
     """
-    home = ctx.obj.home
-    dataset = open_dataset(find_dataset(path, home), cache=home / "datasets")
+    dataset = open_dataset(find_dataset(path, settings.home), cache=settings.home / "datasets" / ".digests")
     summary = summarise(dataset, [split] if split else list(dataset.splits))
     fingerprint = None if no_fingerprint else _fingerprint(dataset, split)
     if as_json:
@@ -63,23 +63,20 @@ def _fingerprint(dataset: Dataset, split: str | None) -> str:
 
 
 def _show(summary: Summary) -> None:
-    splits = ["split", "cases", "patients", "findings", "entities", "CTs", "masks"]
     parts = {**summary.splits, **({"all": summary.total} if len(summary.splits) > 1 else {})}
-    _table(
-        splits,
+    print_table(
+        ["split", "cases", "patients", "findings", "entities", "CTs", "masks"],
         [
             [name, *(f"{n:,}" for n in (s.cases, s.patients, s.findings, s.entities, s.cts, s.masks))]
             for name, s in parts.items()
         ],
+        right=range(1, 7),
     )
     rows = [[row.group, row.code, row.name, f"{row.count:,}", f"{row.percent:.1f}"] for row in summary.categories]
     if summary.uncategorised:
         percent = 100 * summary.uncategorised / summary.total.findings
         rows.append(["None of these", "", "", f"{summary.uncategorised:,}", f"{percent:.1f}"])
-    for i in range(len(rows) - 1, 0, -1):
-        if rows[i][0] == rows[i - 1][0]:
-            rows[i][0] = ""
-    _table(["category", "code", "subcategory", "count", "%"], rows)
+    print_table(["category", "code", "subcategory", "count", "%"], rows, right=(3, 4))
     if summary.focal_percent is not None:
         click.echo(f"focal {summary.focal_percent:.1f} %, non-focal {100 - summary.focal_percent:.1f} %")
     if summary.depth_mean is not None:
@@ -94,19 +91,3 @@ def _range(found: Range | None, unit: str) -> str:
         return "not known"
     low, high = (" x ".join(f"{value:.4g}" for value in triple) for triple in (found.lowest, found.highest))
     return f"{low} {unit}" if low == high else f"{low} to {high} {unit}"
-
-
-def _table(head: list[str], rows: list[list[str]]) -> None:
-    """Draw a table for a person, or tab-separated lines for a program."""
-    console = Console()
-    if not console.is_terminal:
-        for row in (head, *rows):
-            click.echo("\t".join(row))
-        return
-    table = Table()
-    for column in head:
-        number = column not in {"split", "category", "code", "subcategory"}
-        table.add_column(column, justify="right" if number else "left", no_wrap=number)
-    for row in rows:
-        table.add_row(*row)
-    console.print(table)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+from collections import Counter
 
 import click
 from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
-from rich.table import Table
-from rich.text import Text
 
+from harness.cli.settings import Settings, json_option, pass_settings
+from harness.cli.tables import counted, printable
 from harness.dataset.layout import find_dataset
 from harness.dataset.orientation import Orientation, name_of
 from harness.dataset.problems import Level
@@ -18,7 +19,7 @@ from harness.dataset.validate import Report, validate_dataset
 from harness.dataset.volumes import Depth
 from harness.errors import DataError, UsageError
 
-_STYLES = {Level.ERROR: "red", Level.WARNING: "yellow", Level.INFO: "cyan"}
+_COLOURS = {Level.ERROR: "red", Level.WARNING: "yellow", Level.INFO: "cyan"}
 
 
 @click.command()
@@ -33,10 +34,19 @@ _STYLES = {Level.ERROR: "red", Level.WARNING: "yellow", Level.INFO: "cyan"}
     show_default="up to 8",
     help="Cases read at a time.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@json_option
+@pass_settings
 @click.pass_context
 def validate(
-    ctx: click.Context, path: str, split: str | None, jobs: int, *, quick: bool, deep: bool, as_json: bool
+    ctx: click.Context,
+    settings: Settings,
+    path: str,
+    split: str | None,
+    jobs: int,
+    *,
+    quick: bool,
+    deep: bool,
+    as_json: bool,
 ) -> None:
     """Report every problem of the data set at PATH, each with a fix; exit code 4 when there is an error.
 
@@ -47,7 +57,7 @@ def validate(
     if quick and deep:
         raise UsageError("--quick and --deep exclude each other", fix="give one of them, or neither")
     depth = Depth.QUICK if quick else Depth.DEEP if deep else Depth.MASKS
-    folder = find_dataset(path, ctx.obj.home)
+    folder = find_dataset(path, settings.home)
     bar = Progress(
         *Progress.get_default_columns()[:2],
         MofNCompleteColumn(),
@@ -59,7 +69,11 @@ def validate(
     with bar:
         task = bar.add_task("checking", total=None)
         report = validate_dataset(
-            folder, split=split, depth=depth, jobs=jobs, progress=lambda _: bar.update(task, advance=1)
+            folder,
+            split=split,
+            depth=depth,
+            jobs=jobs,
+            progress=lambda done, total: bar.update(task, completed=done, total=total),
         )
     if as_json:
         click.echo(json.dumps(report.as_dict(), indent=2))
@@ -70,24 +84,17 @@ def validate(
 
 
 def _show(report: Report) -> None:
-    console = Console()
-    if console.is_terminal:
-        table = Table("level", "code", "where", "what", "fix", show_lines=True)
-        for problem in report.problems:
-            cells = (problem.code, problem.where, problem.what, problem.fix)
-            table.add_row(Text(problem.level.value, style=_STYLES[problem.level]), *map(Text, cells))
-        if report.problems:
-            console.print(table)
-    else:
-        for problem in report.problems:
-            click.echo(f"{problem.level.value} {problem.code} {problem.where}: {problem.what}\n  fix: {problem.fix}")
+    for problem in report.problems:
+        level = click.style(problem.level.value, fg=_COLOURS[problem.level], bold=True)
+        click.echo(f"{level} {problem.code} {printable(f'{problem.where}: {problem.what}')}")
+        click.echo(f"  fix: {printable(problem.fix)}")
     if report.orientation is not None:
         click.echo(_orientation(report.orientation))
-    counts = report.as_dict()["counts"]
+    counts = Counter(problem.level for problem in report.problems)
     cases = sum(len(report.dataset.splits[split]) for split in report.splits)
+    found = (counted(counts[level], name) for level, name in zip(Level, ("error", "warning", "note"), strict=True))
     click.echo(
-        f"{report.dataset.name}: {cases} cases in {', '.join(report.splits) or 'no split'}; "
-        f"{counts['error']} errors, {counts['warning']} warnings, {counts['info']} notes"
+        f"{report.dataset.name}: {counted(cases, 'case')} in {', '.join(report.splits) or 'no split'}; {', '.join(found)}"
     )
 
 

@@ -52,7 +52,7 @@ def validate_dataset(
     split: str | None = None,
     depth: Depth = Depth.MASKS,
     jobs: int = 1,
-    progress: Callable[[Case], None] | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Report:
     """Check the data set at `path` and report every problem, in an order that does not depend on `jobs`.
 
@@ -67,7 +67,7 @@ def validate_dataset(
     jobs
         Cases read at a time; each needs a few MiB.
     progress
-        Called with every case once its files were checked.
+        Called after every case with the number of cases checked so far, and of all.
 
     Raises
     ------
@@ -90,12 +90,13 @@ def validate_dataset(
     cases = [case for name in names for case in dataset.splits[name]]
     sound: list[Case] = []
     with ThreadPoolExecutor(max_workers=jobs) as pool:
-        for case, found in zip(cases, pool.map(lambda case: check_volumes(case, depth), cases), strict=True):
+        checked = pool.map(lambda case: check_volumes(case, depth), cases)
+        for done, (case, found) in enumerate(zip(cases, checked, strict=True), start=1):
             problems += found
             if not any(problem.level is Level.ERROR for problem in found):
                 sound.append(case)
             if progress:
-                progress(case)
+                progress(done, len(cases))
     orientation = None
     if depth is not Depth.QUICK:
         orientation = measure(sound, recorded=dataset.mask_flip)
