@@ -5,6 +5,6 @@ A patient is drawn from analytic surfaces in millimetres (:mod:`~curation.phanto
 (:mod:`~curation.phantom.findings`), sampled on a grid (:mod:`~curation.phantom.grid`) and scanned
 (:mod:`~curation.phantom.scanner`). The grid decides only how finely the same patient is sampled.
 
-Everywhere ``l``, ``p`` and ``s`` are millimetres towards the patient's left, back and head, with the carina near the
+Everywhere ``x``, ``y`` and ``z`` are millimetres towards the patient's left, back and head, with the carina near the
 origin: the axes of the arrays, in their order.
 """

@@ -115,64 +115,64 @@ class _Painter:
 
     def chest_wall(self) -> None:
         """Skin, subcutaneous fat, breasts and muscle."""
-        l, p, s = self.points
+        x, y, z = self.points
         fat = self.patient.fat
-        neck = np.maximum(s - 70, 0)
+        neck = np.maximum(z - 70, 0)
         width, depth = 138 + fat - 0.3 * neck, 96 + 0.8 * fat - 0.25 * neck
-        u, v = np.square(l / width), np.square((p - 2) / depth)
+        u, v = np.square(x / width), np.square((y - 2) / depth)
         norm = np.sqrt(np.maximum(u + v - 0.3 * u * v, 1e-4))
-        skin = np.sqrt(np.square(l) + np.square(p - 2)) * (1 - 1 / np.maximum(norm, 0.1))
+        skin = np.sqrt(np.square(x) + np.square(y - 2)) * (1 - 1 / np.maximum(norm, 0.1))
         skin = np.where(norm > 1.6, np.float32(60), skin)
         if self.patient.breasts:
             size = self.patient.breasts
-            breast = ellipsoid((np.abs(l), p, s), (72.0, -depth_at(fat) + 10, -42.0), (size, 0.75 * size, 0.9 * size))
+            breast = ellipsoid((np.abs(x), y, z), (72.0, -depth_at(fat) + 10, -42.0), (size, 0.75 * size, 0.9 * size))
             skin = np.minimum(skin, breast)
         self.skin = skin
         self._blend(skin, HU["skin"])
         self._blend(skin + 2, HU["fat"])
-        muscle = np.maximum(self.chest.cage - 19 - 5 * (p > 30) * (s > -40), skin + 3)
+        muscle = np.maximum(self.chest.cage - 19 - 5 * (y > 30) * (z > -40), skin + 3)
         self._blend(muscle, HU["muscle"])
         between = np.abs(self.chest.cage - 15) - 1.2
         self._blend(np.maximum(between, muscle), HU["fat"], 0.6 * self._thin(2.4))
         if self.patient.breasts:
             size = 0.5 * self.patient.breasts
-            gland = ellipsoid((np.abs(l), p, s), (72.0, -depth_at(fat) + 2, -42.0), (size, 0.7 * size, 0.9 * size))
+            gland = ellipsoid((np.abs(x), y, z), (72.0, -depth_at(fat) + 2, -42.0), (size, 0.7 * size, 0.9 * size))
             self._blend(np.maximum(gland, skin + 4), -10, 0.6)
 
     def bones(self) -> None:
         """Ribs, sternum, scapulae, clavicles and spine."""
-        l, p, s = self.points
-        side = np.abs(l)
-        phase = np.mod(s + 0.42 * (85 - p) + 4, 25) - 12.5
+        x, y, z = self.points
+        side = np.abs(x)
+        phase = np.mod(z + 0.42 * (85 - y) + 4, 25) - 12.5
         norm = np.sqrt(np.square((self.chest.cage - 7) / 4.5) + np.square(phase / 6.8))
-        rib = np.maximum(np.maximum((norm - 1) * 5.2, 20 - side), np.abs(s + 25) - 128)
-        costal = p < -62
+        rib = np.maximum(np.maximum((norm - 1) * 5.2, 20 - side), np.abs(z + 25) - 128)
+        costal = y < -62
         self._blend(rib, np.where(costal, HU["cartilage"], HU["cortical"]))
         self._blend(rib + 1.6, np.where(costal, HU["cartilage"], HU["marrow"]))
-        sternum = np.maximum(np.maximum(side - 18, np.abs(p + 93) - 5.5), np.abs(s + 22) - 74)
+        sternum = np.maximum(np.maximum(side - 18, np.abs(y + 93) - 5.5), np.abs(z + 22) - 74)
         self._bone(sternum, HU["marrow"] - 40)
-        blade = np.sqrt(np.square((side - 88) / 36) + np.square((s - 38) / 62))
-        scapula = np.maximum(np.maximum(np.abs(self.chest.cage - 21) - 3.2, (blade - 1) * 36), 30 - p)
+        blade = np.sqrt(np.square((side - 88) / 36) + np.square((z - 38) / 62))
+        scapula = np.maximum(np.maximum(np.abs(self.chest.cage - 21) - 3.2, (blade - 1) * 36), 30 - y)
         self._bone(scapula, HU["marrow"])
-        clavicle = np.sqrt(np.square((p + 58 - 0.35 * side) / 6.5) + np.square((s - 78 - 0.22 * side) / 6.5))
+        clavicle = np.sqrt(np.square((y + 58 - 0.35 * side) / 6.5) + np.square((z - 78 - 0.22 * side) / 6.5))
         self._bone(np.maximum((clavicle - 1) * 6.5, np.abs(side - 66) - 50), HU["marrow"])
-        self._spine(l, p, s)
+        self._spine(x, y, z)
 
     def _bone(self, distance: npt.NDArray[np.floating], marrow: float, shell: float = 1.6) -> None:
         self._blend(distance, HU["cortical"])
         self._blend(distance + shell, marrow)
 
-    def _spine(self, l: Array, p: Array, s: Array) -> None:
-        side = np.abs(l)
-        level = np.mod(s, 27) - 13.5
+    def _spine(self, x: Array, y: Array, z: Array) -> None:
+        side = np.abs(x)
+        level = np.mod(z, 27) - 13.5
         body = ellipsoid(self.points, (0.0, 65.0, 0.0), (18.0, 15.0, float("inf")))
         self._blend(body, HU["disc"])
         self._bone(np.maximum(body, np.abs(level) - 10.5), HU["marrow"])
         arch = ellipsoid(self.points, (0.0, 87.0, 0.0), (14.0, 12.0, float("inf")))
         self._bone(np.maximum(arch, np.abs(level) - 9), HU["marrow"] + 60)
-        transverse = np.maximum(np.maximum(side - 33, np.abs(p - 88 - 0.2 * side) - 4.5), np.abs(level) - 5)
+        transverse = np.maximum(np.maximum(side - 33, np.abs(y - 88 - 0.2 * side) - 4.5), np.abs(level) - 5)
         self._bone(transverse, HU["marrow"])
-        spinous = np.maximum(np.maximum(side - 3.2, np.abs(p - 104) - 9), np.abs(level + 4) - 8)
+        spinous = np.maximum(np.maximum(side - 3.2, np.abs(y - 104) - 9), np.abs(level + 4) - 8)
         self._bone(np.maximum(spinous, self.skin + 4), HU["marrow"] + 60)
         canal = ellipsoid(self.points, (0.0, 86.0, 0.0), (9.0, 7.5, float("inf")))
         self._blend(canal, HU["cord"])
@@ -180,8 +180,8 @@ class _Painter:
     def mediastinum(self) -> None:
         """Fat, heart and oesophagus; the great vessels follow as tubes."""
         within = self.chest.cage + 1
-        _, p, _ = self.points
-        self._blend(np.maximum(within, p - 56), HU["mediastinum"])
+        _, y, _ = self.points
+        self._blend(np.maximum(within, y - 56), HU["mediastinum"])
         heart = self.patient.heart_surface(self.points)
         self._blend(np.maximum(heart, within), HU["blood"])
         oesophagus = ellipsoid(self.points, (5.0, 34.0, 0.0), (8.0, 6.0, float("inf")))
@@ -189,24 +189,24 @@ class _Painter:
 
     def abdomen(self) -> None:
         """Diaphragm, liver, spleen and stomach, with fat between them."""
-        l, p, _ = self.points
+        x, y, _ = self.points
         below = np.maximum(-self.chest.diaphragm, self.chest.cage + 1)
-        below = np.maximum(below, 26 - np.abs(l))
-        behind = np.maximum(below, p - 84)
+        below = np.maximum(below, 26 - np.abs(x))
+        behind = np.maximum(below, y - 84)
         self._blend(behind, HU["muscle"])
-        self._blend(behind + 3, np.where(l < 0, HU["liver"], HU["fat"]))
+        self._blend(behind + 3, np.where(x < 0, HU["liver"], HU["fat"]))
         spleen = ellipsoid(self.points, (78.0, 34.0, -142.0), (34.0, 42.0, 40.0))
         stomach = ellipsoid(self.points, (58.0, -34.0, -146.0), (38.0, 36.0, 36.0))
         self._blend(np.maximum(spleen, behind + 4), HU["spleen"])
         self._blend(np.maximum(stomach, behind + 4), HU["muscle"])
-        self._blend(np.maximum(np.maximum(stomach + 5, behind + 9), p + 30), HU["gas"])
+        self._blend(np.maximum(np.maximum(stomach + 5, behind + 9), y + 30), HU["gas"])
 
     def lungs(self) -> None:
         """Parenchyma denser towards the back, the fissures, and what fills the pleural space."""
-        _, p, s = self.points
+        _, y, z = self.points
         chest = self.chest
-        gradient = 0.32 * p + 0.04 * (-s - 20)
-        mottle = 9 * np.sin(p / 9.0 + 1.3 * np.sin(s / 7.0)) * np.sin(self.points[0] / 8.0 + s / 11.0)
+        gradient = 0.32 * y + 0.04 * (-z - 20)
+        mottle = 9 * np.sin(y / 9.0 + 1.3 * np.sin(z / 7.0)) * np.sin(self.points[0] / 8.0 + z / 11.0)
         self._blend(chest.lung, self.patient.lung_hu + gradient + mottle)
         oblique, horizontal = self.patient.fissures_at(self.points)
         right_upper = np.maximum(self.points[0], -oblique)
@@ -219,10 +219,10 @@ class _Painter:
             self._blend(np.where(distance <= 0, -self.voxel, self.voxel), space.hu)
 
     def table(self) -> None:
-        """The couch under the patient: a thin shell round foam."""
-        l, p, _ = self.points
-        top = 103 + 0.8 * self.patient.fat - 0.0022 * np.square(l)
-        inside = np.maximum(np.maximum(top - p, p - top - 22), np.abs(l) - 168)
+        """Couch under the patient: a thin shell round foam."""
+        x, y, _ = self.points
+        top = 103 + 0.8 * self.patient.fat - 0.0022 * np.square(x)
+        inside = np.maximum(np.maximum(top - y, y - top - 22), np.abs(x) - 168)
         air = np.maximum(inside, 1 - self.skin)
         self._blend(air, HU["shell"], self._thin(1.5))
         self._blend(air + 1.5, HU["foam"])

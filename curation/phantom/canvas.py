@@ -16,7 +16,8 @@ Mask = npt.NDArray[np.bool_]
 
 def coverage(distance: Array, width: float) -> Array:
     """Give the part of a voxel `width` mm wide that lies inside a surface at a signed `distance` in mm (0 to 1)."""
-    return np.clip(np.float32(0.5) - distance / np.float32(width), 0, 1)
+    share: Array = np.clip(np.float32(0.5) - distance / np.float32(width), 0, 1)
+    return share
 
 
 @dataclass

@@ -24,11 +24,11 @@ class Grid:
     Parameters
     ----------
     shape
-        Voxels along (l, p, s).
+        Voxels along (x, y, z).
     spacing
         Voxel size along each axis, in mm.
     start
-        Position (l, p, s) of the centre of voxel (0, 0, 0), in mm.
+        Position (x, y, z) of the centre of voxel (0, 0, 0), in mm.
     """
 
     shape: tuple[int, int, int]
@@ -81,7 +81,7 @@ def grid_for(size: Size, low: npt.ArrayLike, high: npt.ArrayLike) -> Grid:
         ``"small"``: voxels of about 3.5 x 3.5 x 4.5 mm, about 96 x 80 x 64 of them; ``"full"``: 512 x 512 in a square
         field of view and a slice every millimetre, 300 and more.
     low, high
-        Corners (l, p, s) of the field of view, in mm.
+        Corners (x, y, z) of the field of view, in mm.
     """
     low, high = np.asarray(low, float), np.asarray(high, float)
     extent = high - low

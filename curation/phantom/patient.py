@@ -66,7 +66,7 @@ class Patient:
     Parameters
     ----------
     scale
-        Size along (l, p, s) relative to the reference patient.
+        Size along (x, y, z) relative to the reference patient.
     phases
         Six phases, in radians, of the warp that makes every surface slightly irregular.
     domes
@@ -114,35 +114,35 @@ class Patient:
 
     @property
     def field_of_view(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-        """Opposite corners (l, p, s), in mm, of a field of view that holds the whole chest."""
+        """Opposite corners (x, y, z), in mm, of a field of view that holds the whole chest."""
         scale = np.array(self.scale)
         return np.array([-168.0, -138.0, -166.0]) * scale, np.array([168.0, 138.0, 132.0]) * scale
 
     def reference(self, points: Points) -> Points:
         """Give the reference patient's coordinates of positions in this patient."""
-        l, p, s = (np.asarray(x / k, np.float32) for x, k in zip(points, self.scale, strict=True))
+        x, y, z = (np.asarray(axis / k, np.float32) for axis, k in zip(points, self.scale, strict=True))
         a, b, c, d, e, f = (np.float32(phase) for phase in self.phases)
-        dl = 2.5 * np.sin(p / 31 + a) * np.sin(s / 37 + b)
-        dp = 2.5 * np.sin(l / 34 + c) * np.sin(s / 33 + d)
-        ds = 2.5 * np.sin(l / 29 + e) * np.sin(p / 35 + f)
-        return l + dl, p + dp, s + ds
+        moved_x = x + np.float32(2.5) * np.sin(y / 31 + a) * np.sin(z / 37 + b)
+        moved_y = y + np.float32(2.5) * np.sin(x / 34 + c) * np.sin(z / 33 + d)
+        moved_z = z + np.float32(2.5) * np.sin(x / 29 + e) * np.sin(y / 35 + f)
+        return moved_x.astype(np.float32), moved_y.astype(np.float32), moved_z.astype(np.float32)
 
     def place(self, position: npt.ArrayLike) -> npt.NDArray[np.float64]:
         """Give the position in this patient of a landmark of the reference patient, up to the warp (3 mm)."""
         return np.asarray(position, float) * self.scale
 
     def chest(self, points: Points) -> Chest:
-        """Evaluate the surfaces of the chest at positions (l, p, s) in mm."""
+        """Evaluate the surfaces of the chest at positions (x, y, z) in mm."""
         reference = self.reference(points)
-        l, p, s = reference
+        x, y, z = reference
         cage = _cage(reference)
-        right = l < 0
-        side = np.abs(l)
+        right = x < 0
+        side = np.abs(x)
 
         top = np.where(right, np.float32(self.domes[0]), np.float32(self.domes[1]))
-        diaphragm = 0.8 * (top - 70 * (np.square((side - 60) / 75) + np.square((p + 8) / 95)) - s)
-        above = np.maximum(s + 40, 0)
-        apex = ellipsoid((side, p, above), (46.0, 10.0, 0.0), (80.0, 98.0, 156.0))
+        diaphragm = 0.8 * (top - 70 * (np.square((side - 60) / 75) + np.square((y + 8) / 95)) - z)
+        above = np.maximum(z + 40, 0)
+        apex = ellipsoid((side, y, above), (46.0, 10.0, 0.0), (80.0, 98.0, 156.0))
         cavity = np.maximum(np.maximum(cage, diaphragm), apex)
         cavity = np.maximum(cavity, -self._mediastinum(reference))
 
@@ -160,18 +160,18 @@ class Patient:
         return ellipsoid(reference, (17.0, -28.0, -66.0), radii)
 
     def _mediastinum(self, reference: Points) -> Array:
-        l, p, s = reference
+        x, y, z = reference
         endless = float("inf")
         upper = ellipsoid(reference, (1.0, -4.0, 0.0), (27.0, 56.0, endless))
         lower = ellipsoid(reference, (5.0, 32.0, 0.0), (27.0, 38.0, endless))
-        spine = np.maximum(np.abs(l) - 22, 58 - p)
+        spine = np.maximum(np.abs(x) - 22, 58 - y)
         round_spine = ellipsoid(reference, (0.0, 66.0, 0.0), (23.0, 25.0, endless))
         aorta = ellipsoid(reference, (24.0, 47.0, 0.0), (14.0, 14.0, endless))
-        aorta = np.maximum(aorta, s - 36)
+        aorta = np.maximum(aorta, z - 36)
         arch = ellipsoid(reference, (14.0, 10.0, 28.0), (24.0, 36.0, 17.0))
-        junction = np.abs(l) - 1.5
+        junction = np.abs(x) - 1.5
         result = self.heart_surface(reference) - 3
-        for part in (np.maximum(upper, -34 - s), lower, spine, round_spine, aorta, arch, junction):
+        for part in (np.maximum(upper, -34 - z), lower, spine, round_spine, aorta, arch, junction):
             result = np.minimum(result, part)
         return result
 
@@ -181,11 +181,11 @@ class Patient:
         The oblique one is positive in the upper and middle lobes; the horizontal one is positive in the right upper
         lobe and means nothing elsewhere.
         """
-        l, p, s = reference
-        shift = np.where(l < 0, np.float32(self.fissures[0]), np.float32(self.fissures[1]))
-        bulge = 6 * np.sin((np.abs(l) - 20) / 32)
-        oblique = 0.68 * (s - (46 + shift - 1.08 * (76 - p) + bulge))
-        horizontal = s - (-16 + self.fissures[2] - 0.1 * (np.abs(l) - 60))
+        x, y, z = reference
+        shift = np.where(x < 0, np.float32(self.fissures[0]), np.float32(self.fissures[1]))
+        bulge = 6 * np.sin((np.abs(x) - 20) / 32)
+        oblique = 0.68 * (z - (46 + shift - 1.08 * (76 - y) + bulge))
+        horizontal = z - (-16 + self.fissures[2] - 0.1 * (np.abs(x) - 60))
         return oblique, np.asarray(horizontal, np.float32)
 
     def lobes(self, chest: Chest) -> npt.NDArray[np.uint8]:
@@ -241,12 +241,12 @@ class Cloud:
 
 
 def _cage(reference: Points) -> Array:
-    l, p, s = reference
-    rise = np.maximum(s + 40, 0) / 155
+    x, y, z = reference
+    rise = np.maximum(z + 40, 0) / 155
     shrink = 1 - 0.5 * np.square(rise)
-    u = np.square(l / (_CAGE[0] * shrink))
-    v = np.square((p - 2 - 8 * rise) / (_CAGE[1] * (1 - 0.28 * np.square(rise))))
+    u = np.square(x / (_CAGE[0] * shrink))
+    v = np.square((y - 2 - 8 * rise) / (_CAGE[1] * (1 - 0.28 * np.square(rise))))
     norm = np.sqrt(np.maximum(u + v - _SQUARENESS * u * v, 1e-4))
-    length = np.sqrt(np.square(l) + np.square(p - 2))
+    length = np.sqrt(np.square(x) + np.square(y - 2))
     result: Array = np.minimum(length, 200) * (1 - 1 / np.maximum(norm, 0.1))
     return result

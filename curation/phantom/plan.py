@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from curation.phantom.pleura import Effusion, Pneumothorax, PleuralSpace, Side, Thickening
+from curation.phantom.pleura import Effusion, PleuralSpace, Pneumothorax, Side, Thickening
 from curation.phantom.segments import LOBES, SEGMENTS, Segment, segment
 from curation.phantom.streams import Stream, stream
 

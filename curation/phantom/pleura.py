@@ -15,22 +15,23 @@ Side = Literal["right", "left"]
 
 
 class PleuralSpace(Protocol):
-    """A part of one pleural cavity that is not lung.
+    """A part of one pleural cavity that is not lung."""
 
-    Attributes
-    ----------
-    side
-        Whose cavity it is.
-    finding, entity
-        Index of the finding it belongs to, and its entity id there.
-    hu
-        Its attenuation.
-    """
+    @property
+    def side(self) -> Side:
+        """Whose cavity it is."""
 
-    side: Side
-    finding: int
-    entity: int
-    hu: float
+    @property
+    def finding(self) -> int:
+        """Index of the finding it belongs to."""
+
+    @property
+    def entity(self) -> int:
+        """Its entity id in the finding's mask."""
+
+    @property
+    def hu(self) -> float:
+        """Its attenuation, in HU."""
 
     def distance(self, reference: Points, *, cavity: Array, cage: Array) -> Array:
         """Give the signed distance to it in mm, from positions and the distances to the cavity and the rib cage."""
@@ -59,10 +60,11 @@ class Effusion:
 
     def distance(self, reference: Points, *, cavity: Array, cage: Array) -> Array:  # noqa: ARG002 - one signature
         """Give the distance below the fluid's level."""
-        l, p, s = reference
-        meniscus = 16 * np.square((np.abs(l) - 66) / 52)
-        level = 86 - self.thickness + 0.16 * np.maximum(s + 80, 0) - meniscus
-        return np.maximum(level - p, _beyond_midline(reference, self.side))
+        x, y, z = reference
+        meniscus = 16 * np.square((np.abs(x) - 66) / 52)
+        level = 86 - self.thickness + 0.16 * np.maximum(z + 80, 0) - meniscus
+        below: Array = np.maximum(level - y, _beyond_midline(reference, self.side))
+        return below
 
 
 @dataclass(frozen=True)
@@ -87,11 +89,12 @@ class Thickening:
 
     def distance(self, reference: Points, *, cavity: Array, cage: Array) -> Array:  # noqa: ARG002 - one signature
         """Give the distance to the plate, which tapers towards its rims."""
-        l, p, s = reference
-        taper = 1 - np.square((s - self.centre) / self.height) - np.square((p - 42) / 46)
+        x, y, z = reference
+        taper = 1 - np.square((z - self.centre) / self.height) - np.square((y - 42) / 46)
         plate = -cage - self.thickness * np.sqrt(np.maximum(taper, 0))
         outside = np.where(taper > 0, plate, np.float32(50))
-        return np.maximum(np.maximum(outside, 34 - np.abs(l)), _beyond_midline(reference, self.side))
+        result: Array = np.maximum(np.maximum(outside, 34 - np.abs(x)), _beyond_midline(reference, self.side))
+        return result
 
 
 @dataclass(frozen=True)
@@ -112,8 +115,8 @@ class Pneumothorax:
 
     def distance(self, reference: Points, *, cavity: Array, cage: Array) -> Array:  # noqa: ARG002 - one signature
         """Give the distance to the crescent of air between chest wall and lung."""
-        _, p, s = reference
-        rise = np.clip((18 - p) / 90 + np.maximum(s - 30, 0) / 160, 0, 1)
+        _, y, z = reference
+        rise = np.clip((18 - y) / 90 + np.maximum(z - 30, 0) / 160, 0, 1)
         crescent = -cavity - self.thickness * rise
         empty = np.where(rise > 0.02, crescent, np.float32(50))
         return np.maximum(empty, _beyond_midline(reference, self.side))

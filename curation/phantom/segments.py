@@ -32,7 +32,7 @@ class Segment:
     name
         The adjective of its name, e.g. ``"posterior basal"``.
     centre
-        (l, p, s) in the reference patient, in mm.
+        (x, y, z) in the reference patient, in mm.
     """
 
     number: int

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 
 import numpy as np
@@ -47,7 +48,7 @@ def bronchiectasis(brush: Brush) -> str:
         length = float(np.linalg.norm(branch.end - branch.start))
         pieces = max(1, round(length / 4)) if varicose else 1
         joints = [branch.start + (branch.end - branch.start) * i / pieces for i in range(pieces + 1)]
-        for piece, (start, end) in enumerate(zip(joints, joints[1:], strict=False)):
+        for piece, (start, end) in enumerate(itertools.pairwise(joints)):
             beads = 1 + 0.22 * (-1) ** piece if varicose else 1.0
             tubes.append((start, end, widening * beads * branch.radius))
     wall = 1.1
@@ -80,7 +81,7 @@ def micronodules(brush: Brush) -> str:
             if buds:
                 end = spot + 4.5 * twig / np.linalg.norm(twig)
                 box, distance = brush.canvas.tube(spot, end, 0.7)
-                painted |= brush.paint(box, distance <= 0, hu, entity).any()
+                painted |= bool(brush.paint(box, distance <= 0, hu, entity).any())
                 painted |= _nodule(brush, end, 1.4, hu, entity)
             if not painted:
                 brush.paint(brush.nearest_voxel(spot), np.ones((1, 1, 1), np.bool_), hu, entity)

@@ -196,10 +196,11 @@ class Brush:
         low, high = positions.min(axis=0) - 3 * pitch, positions.max(axis=0) + 3 * pitch
         axes = [np.arange(a, b, pitch) for a, b in zip(low, high, strict=True)]
         lattice = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
-        lattice += self.rng.uniform(-0.42 * pitch, 0.42 * pitch, lattice.shape)
+        lattice = lattice + self.rng.uniform(-0.42 * pitch, 0.42 * pitch, lattice.shape)
         points = np.broadcast_arrays(*self.canvas.grid.points(box))
         places = np.stack([axis[voxels] for axis in points], axis=1)
-        distance, index = spatial.cKDTree(lattice).query(places, k=2)
+        found = spatial.cKDTree(lattice).query(places, k=2)
+        distance, index = np.asarray(found[0]), np.asarray(found[1])
         between = np.linalg.norm(lattice[index[:, 0]] - lattice[index[:, 1]], axis=1)
         wall = (np.square(distance[:, 1]) - np.square(distance[:, 0])) / (2 * between)
         return index[:, 0], wall.astype(np.float32)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from curation.phantom.canvas import Mask
+from curation.phantom.canvas import Mask, segment_distance
 from curation.phantom.findings.brush import Brush, Vector
 from curation.phantom.grid import Box
 from curation.phantom.measure import axial_diameters, millimetres
@@ -21,7 +21,7 @@ def nodules(brush: Brush) -> str:
         else ["solid", "solid", "calcified", "part-solid", "spiculated", "mass"]
     )
     kind = kinds[brush.rng.integers(len(kinds))]
-    sizes = []
+    sizes: list[tuple[int, int]] = []
     for number in brush.site.segments:
         count = int(brush.rng.integers(1, 4)) if several else 1
         radius = {"mass": (16, 22), "spiculated": (7, 12), "part-solid": (7, 11), "calcified": (2.6, 5)}.get(
@@ -59,8 +59,6 @@ def _nodule(brush: Brush, spot: Vector, radius: float, kind: str, entity: int) -
 
 
 def _tube_in(brush: Brush, box: Box, start: Vector, end: Vector) -> Mask:
-    from curation.phantom.canvas import segment_distance
-
     return segment_distance(brush.canvas.grid.points(box), start, end) <= 0.9
 
 

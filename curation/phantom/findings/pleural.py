@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from curation.phantom.canvas import Mask
 from curation.phantom.findings.brush import Brush
 from curation.phantom.measure import front_to_back, millimetres
 from curation.phantom.pleura import Effusion, Thickening
@@ -48,5 +49,5 @@ def pneumothorax(brush: Brush) -> str:
     )
 
 
-def _mask(brush: Brush, entity: int) -> np.ndarray[tuple[int, int, int], np.dtype[np.bool_]]:
-    return (brush.canvas.finding == brush.index + 1) & (brush.canvas.entity == entity)
+def _mask(brush: Brush, entity: int) -> Mask:
+    return np.asarray((brush.canvas.finding == brush.index + 1) & (brush.canvas.entity == entity))
