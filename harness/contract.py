@@ -36,6 +36,10 @@ class Status(enum.StrEnum):
     SKIPPED = "skipped"  #: not attempted (interrupted, or given up before it)
 
 
+#: Cases and findings name files on both sides of the wall.
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,199}$")]
+
+
 class _Record(BaseModel):
     model_config = ConfigDict(frozen=True)
 
@@ -63,7 +67,7 @@ class Job(_Record):
 class FindingPrompt(_Record):
     """One finding as the container sees it. A field without a value is absent."""
 
-    id: str  #: names the mask: ``out/<case>/<id>.nii.gz``
+    id: Name  #: names the mask: ``out/<case>/<id>.nii.gz``
     text: str  #: the finding's free text
     category: str | None = None  #: code, for structured-text variants only
     boxes: list[list[int]] | None = None  #: for box variants: per entity ``[x0, y0, z0, x1, y1, z1]``, ends excluded
@@ -72,8 +76,8 @@ class FindingPrompt(_Record):
 class CasePrompt(_Record):
     """One line of ``/bench/cases.jsonl``. A field without a value is absent."""
 
-    id: str  #: the case's name
-    ct: str  #: path of the CT below ``/bench``
+    id: Name  #: the case's name, unique in the job
+    ct: str  #: path of the CT below ``/bench``, ``.nii.gz`` or ``.nii``
     shape: tuple[int, int, int]  #: voxels along the CT array's three axes
     spacing: tuple[float, float, float]  #: millimetres along the same axes
     findings: list[FindingPrompt]

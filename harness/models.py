@@ -95,7 +95,7 @@ class Resources:
     out_mb
         Bytes that a container may leave in its output folder, in MiB.
     start_timeout_s
-        Seconds from the container's start to its ``started`` event (imports and loading of weights).
+        Seconds from the container's ``started`` event until its model is loaded (imports and weights).
     case_timeout_s
         Seconds for one case.
     exec_tmp

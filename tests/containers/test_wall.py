@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=200)
 NAME = st.text(string.ascii_letters + string.digits + "_-", min_size=1, max_size=20)
+ID = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,20}", fullmatch=True)
 NUMBER = st.floats(allow_nan=False, allow_infinity=False)
 VALUE = st.none() | st.booleans() | st.integers() | NUMBER | TEXT
 BOX = st.lists(st.integers(0, 600), min_size=6, max_size=6)
@@ -35,11 +36,11 @@ JOBS = st.builds(
     params=st.dictionaries(TEXT, VALUE, max_size=4),
 )
 FINDINGS = st.builds(
-    FindingPrompt, id=NAME, text=TEXT, category=st.none() | NAME, boxes=st.none() | st.lists(BOX, max_size=3)
+    FindingPrompt, id=ID, text=TEXT, category=st.none() | NAME, boxes=st.none() | st.lists(BOX, max_size=3)
 )
 CASES = st.builds(
     CasePrompt,
-    id=NAME,
+    id=ID,
     ct=NAME,
     shape=st.tuples(*[st.integers(1, 2000)] * 3),
     spacing=st.tuples(*[st.floats(0.01, 20)] * 3),

@@ -7,6 +7,7 @@ import json
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from harness import contract
 from harness.contract import CaseDone, CaseFailed, CasePrompt, FindingPrompt, Started, parse_event, to_json_line
@@ -112,6 +113,15 @@ def test_terminal_escapes_do_not_survive() -> None:
     event = parse_event(b'{"event": "case_failed", "case": "a", "reason": "no\\u001b[2J\\n  lungs\\u0000"}')
     assert isinstance(event, CaseFailed)
     assert event.reason == "no\N{REPLACEMENT CHARACTER}[2J lungs\N{REPLACEMENT CHARACTER}"
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "a/b", "/etc", ".hidden", "a\n", "a b", "x" * 201, "\u00e9"])
+def test_names_are_safe_file_names(name: str) -> None:
+    """Whatever a data set holds, no path of the harness or of a container is made from a name that leads elsewhere."""
+    with pytest.raises(ValidationError):
+        FindingPrompt(id=name, text="x")
+    with pytest.raises(ValidationError):
+        CasePrompt(id=name, ct="ct/a.nii.gz", shape=(1, 1, 1), spacing=(1, 1, 1), findings=[])
 
 
 def test_absent_fields_are_not_written() -> None:

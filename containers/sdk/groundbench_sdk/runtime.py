@@ -116,7 +116,7 @@ def save_mask(path: Path, mask: np.ndarray, case: Case) -> None:
     image = nib.Nifti1Image(binary.astype(np.uint8), case.affine)  # type: ignore[no-untyped-call]
     path.parent.mkdir(exist_ok=True)
     partial = path.with_name(".partial-" + path.name)
-    nib.save(image, str(partial))  # type: ignore[attr-defined]
+    nib.save(image, str(partial))
     partial.replace(path)
 
 
