@@ -66,9 +66,8 @@ def flipped(case: Case, params: dict[str, int]) -> Iterator[tuple[str, np.ndarra
 
 def dropped(case: Case, params: dict[str, int]) -> Iterator[tuple[str, np.ndarray]]:
     """Yield the truth of every finding but the last."""
-    last = case.findings[-1].id
     for finding, truth in oracle(case, params):
-        if finding != last:
+        if finding != case.findings[-1].id:
             yield finding, truth
 
 

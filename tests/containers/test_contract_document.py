@@ -1,0 +1,136 @@
+"""The written specification says what the code does: schemas, examples, bounds, and a program made from it alone."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import re
+import shutil
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from harness import contract
+from harness.masks import Expected, judge, open_volume, read_bits
+from harness.models import Resources
+from harness.runs import collect, shard
+
+if TYPE_CHECKING:
+    from conftest import Bench
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+TEXT = (DOCS / "contract.md").read_text(encoding="utf-8")
+#: What is written by people, without the generated schemas.
+PROSE = TEXT[: TEXT.index("## Schemas")]
+
+
+def _block(kind: str) -> str:
+    """Return the one code block of this kind."""
+    (found,) = re.findall(rf"^```{kind}\n(.*?)^```$", PROSE, flags=re.DOTALL | re.MULTILINE)
+    return str(found)
+
+
+@pytest.fixture
+def generate() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("docs_generate", DOCS / "generate.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_schemas_are_those_of_the_code(generate: ModuleType) -> None:
+    """The appendix is what the code gives now; ``python docs/generate.py`` renews it."""
+    assert generate.with_schemas(TEXT) == TEXT
+
+
+def test_examples_are_records() -> None:
+    """Every example is read by the harness's own models, with no field that they do not know."""
+    job = json.loads(_block("json job"))
+    assert contract.Job.model_validate(job, strict=True).model_dump() == job
+    case = json.loads(_block("json case"))
+    assert json.loads(contract.to_json_line(contract.CasePrompt.model_validate(case))) == case
+    events = [contract.parse_event(line.encode()) for line in _block("jsonl events").splitlines()]
+    assert [event.model_dump(exclude_none=True) if event else None for event in events] == [
+        json.loads(line) for line in _block("jsonl events").splitlines()
+    ]
+    assert {event.event for event in events if event} == set(contract.schemas()) - {"job", "case"}
+
+
+@pytest.mark.parametrize(
+    "record", [contract.Job, contract.CasePrompt, contract.FindingPrompt, contract.Started, contract.Progress,
+               contract.CaseDone, contract.CaseFailed, contract.Finished]
+)  # fmt: skip
+def test_every_field_is_described(record: type[contract.BaseModel]) -> None:
+    """No field crosses the wall without a word on it."""
+    assert [name for name in record.model_fields if f"`{name}`" not in PROSE] == []
+
+
+def test_every_status_is_described() -> None:
+    """The table of statuses is the enumeration, in its order."""
+    table = PROSE[PROSE.index("| Status ") :]
+    assert re.findall(r"^\| `(\w+)`", table, flags=re.MULTILINE)[: len(contract.Status)] == list(contract.Status)
+
+
+def test_numbers_are_those_of_the_code() -> None:
+    """Bounds that the text names are the bounds that hold."""
+    assert contract.CONTRACT_VERSION == 1
+    for bound in (
+        f"{contract.MAX_EVENT_BYTES:,} bytes",
+        f"After {contract.MAX_EVENTS_BYTES // 2**20} MiB",
+        f"no larger than {collect.MAX_MASK_BYTES // 2**20} MiB",
+        f"has {shard._END_TIMEOUT_S:.0f} s to exit",
+    ):
+        assert bound in PROSE, bound
+    assert shard.MAX_FRUITLESS == 5
+    assert "five in a row" in PROSE
+
+
+def test_every_limit_is_one_that_a_plugin_declares() -> None:
+    """The names in the table of limits are fields of Resources, and all of them are there."""
+    declared = set(Resources.__dataclass_fields__) - {"gpus"}
+    assert {name for name in declared if f"`{name}`" not in PROSE} == set()
+
+
+def test_program_without_the_sdk_delivers_masks(bench: Bench) -> None:
+    """A program written from the specification alone gives masks that the harness and nibabel read."""
+    perl = shutil.which("perl")
+    if perl is None:
+        pytest.skip("perl is not installed")
+    bench.ask({"a": ["0", "1"], "b": ["0"]})
+    program = bench.plugin / "program.pl"
+    program.write_text(_block("perl"), encoding="utf-8")
+    done = bench.run([perl, str(program)])
+    assert done.returncode == 0, done.stderr
+    assert [e["event"] for e in bench.events()] == [
+        *("started", "progress", "progress", "case_done", "progress", "case_done", "finished")
+    ]
+    assert sorted(p.name for p in (bench.out / "a").iterdir()) == ["0.nii.gz", "1.nii.gz"]
+    volume = np.asanyarray(nib.load(bench.root / "ct" / "a.nii.gz").dataobj)
+    image = bench.mask("a", "1")
+    np.testing.assert_array_equal(image.dataobj, volume < -950)
+    np.testing.assert_array_equal(image.affine, bench.affine)
+    expected = Expected(bench.shape, tuple(tuple(row) for row in bench.affine.tolist()))
+    with open_volume(bench.out / "a" / "1.nii.gz", limit=10**6, root=bench.out) as opened:
+        assert judge(opened.header, expected) == []
+        (bits,), problems = read_bits(opened, bench.shape, 1, [0], labelled=False)
+    assert problems == []
+    assert bits.count == np.count_nonzero(volume < -950)
+
+
+def test_program_without_the_sdk_goes_on_after_a_bad_case(bench: Bench) -> None:
+    """It reports what it cannot read as a failed case and does the next."""
+    perl = shutil.which("perl")
+    if perl is None:
+        pytest.skip("perl is not installed")
+    bench.ask({"a": ["0"], "b": ["0"]})
+    nib.save(nib.Nifti1Image(np.zeros(bench.shape, np.float32), bench.affine), bench.root / "ct" / "a.nii.gz")
+    (bench.plugin / "program.pl").write_text(_block("perl"), encoding="utf-8")
+    assert bench.run([perl, str(bench.plugin / "program.pl")]).returncode == 0
+    assert bench.failures() == {"a": "only 16-bit little-endian NIfTI-1 is read here"}
+    assert bench.mask("b", "0").shape == bench.shape
