@@ -6,14 +6,12 @@ from the text-only ones, and a run that may not be ranked is kept with its reaso
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from harness.categories import CATEGORIES
 from harness.contract import Status
-from harness.store import CaseRow, RunRow, Store
+from harness.store import RunRow, Store
 
 #: The profile whose metrics the board shows: the paper's.
 PROFILE = "mlhc2025"
@@ -82,9 +80,9 @@ class Cost:
     Attributes
     ----------
     median_s, p95_s
-        Seconds a case, over the cases that ended well.
+        Seconds a case: median and 95th percentile.
     host_bytes, device_bytes
-        Peak memory of a container, and of its GPU.
+        Peak memory of the process or its container, and of a GPU.
     """
 
     median_s: float | None = None
@@ -130,6 +128,19 @@ class Entry:
         """Whether boxes made from the ground truth told it where to look."""
         return self.prompt == "box"
 
+    def category(self, code: str) -> Score:
+        """Return the mean Dice on one category; scored runs have n = 0 on a category that the split does not hold."""
+        return self.by_category.get(code, Score(n=0 if self.by_category else None))
+
+    @property
+    def hardware(self) -> list[str]:
+        """Name the GPUs that were used, else the processor; empty where nothing was recorded."""
+        recorded = self.run.record.get("hardware", {}) if self.run else {}
+        gpus = [gpu["name"] for gpu in recorded.get("gpus", [])]
+        if gpus:
+            return [f"{gpus.count(name)} x {name}" for name in dict.fromkeys(gpus)]
+        return [f"{recorded['cpu']}, {recorded['cores']} cores"] if "cpu" in recorded else []
+
 
 @dataclass(frozen=True)
 class DataSet:
@@ -156,15 +167,6 @@ class DataSet:
     n_findings: int
     ranked: tuple[Entry, ...]
     apart: tuple[Entry, ...]
-
-    @property
-    def categories(self) -> list[str]:
-        """Every category of the paper's Table 3, then any other code that a ranked row was scored on."""
-        return [*CATEGORIES, *sorted({code for entry in self.ranked for code in entry.by_category} - set(CATEGORIES))]
-
-    def category_scores(self, code: str) -> list[Score]:
-        """Return the mean Dice of every ranked row on one category, in the order of the rows."""
-        return [entry.by_category.get(code, Score()) for entry in self.ranked]
 
 
 def read_board(store: Store) -> list[DataSet]:
@@ -230,7 +232,6 @@ def _data_set(runs: Sequence[RunRow], entries: Sequence[Entry]) -> DataSet:
 def _entry(store: Store, run: RunRow, replaced_by: str | None) -> Entry:
     metrics = store.metrics(run.id, PROFILE)
     by_category = metrics.get("dice", {}).get("by_category", {})
-    cases = store.cases(run.id)
     return Entry(
         kind=run.kind,
         title=run.title or run.plugin,
@@ -241,17 +242,17 @@ def _entry(store: Store, run: RunRow, replaced_by: str | None) -> Entry:
         by_category={code: _score(cell) for code, cell in by_category.items()},
         run=run,
         coverage=_coverage(store.coverage(run.id), run.n_findings),
-        cost=_cost(cases),
-        reasons=tuple(_reasons(run, cases, replaced_by)),
+        cost=_cost(run.timing),
+        reasons=tuple(_reasons(store, run, replaced_by)),
     )
 
 
-def _reasons(run: RunRow, cases: Sequence[CaseRow], replaced_by: str | None) -> list[str]:
+def _reasons(store: Store, run: RunRow, replaced_by: str | None) -> list[str]:
     reasons = list(run.unrankable)
     if not run.rankable and not reasons:
         reasons.append("not rankable; the reason was not recorded")
     if run.state != "done":
-        scored = sum(case.scored for case in cases)
+        scored = sum(case.scored for case in store.cases(run.id))
         reasons.append(f"{run.state}: {scored} of {run.n_cases} cases scored")
     if replaced_by:
         reasons.append(f"replaced by the newer run {replaced_by}")
@@ -263,7 +264,8 @@ def _score(cell: Mapping[str, Any] | None) -> Score:
         return Score()
     if cell["n"] == 0 or cell["value"] is None:
         return Score(n=cell["n"])
-    low, high = cell["ci95"] or (None, None)
+    # Resampling a single finding gives an interval of no width, which would look like certainty.
+    low, high = cell["ci95"] if cell["ci95"] and cell["n"] != 1 else (None, None)
     return Score(cell["value"], low, high, cell["n"])
 
 
@@ -276,20 +278,10 @@ def _coverage(counts: Mapping[str, int], n_findings: int) -> Coverage:
     return Coverage(ok=counts.get(Status.OK, 0), total=total, others=others)
 
 
-def _cost(cases: Sequence[CaseRow]) -> Cost:
-    seconds = [case.seconds for case in cases if case.status == Status.OK and case.seconds is not None]
+def _cost(timing: Mapping[str, Any]) -> Cost:
     return Cost(
-        median_s=statistics.median(seconds) if seconds else None,
-        p95_s=_percentile_95(seconds) if seconds else None,
-        host_bytes=max((case.host_bytes for case in cases if case.host_bytes is not None), default=None),
-        device_bytes=max((case.device_bytes for case in cases if case.device_bytes is not None), default=None),
+        median_s=timing.get("case_median_s"),
+        p95_s=timing.get("case_p95_s"),
+        host_bytes=timing.get("peak_host_bytes") or timing.get("peak_container_bytes"),
+        device_bytes=timing.get("peak_device_bytes"),
     )
-
-
-def _percentile_95(values: Sequence[float]) -> float:
-    """Return the 95th percentile with linear interpolation between the two nearest values, as NumPy's default does."""
-    ordered = sorted(values)
-    position = 0.95 * (len(ordered) - 1)
-    below = int(position)
-    above = min(below + 1, len(ordered) - 1)
-    return ordered[below] + (position - below) * (ordered[above] - ordered[below])

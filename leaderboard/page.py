@@ -59,12 +59,13 @@ def render_index(data_sets: Sequence[DataSet], reported: Reported) -> str:
         categories=CATEGORIES,
         nothing=NOTHING,
         anchor=anchor,
-        common_n=common_n,
         counts_of=counts_of,
+        category_n=category_n,
         whisker=whisker,
         whisker_width=WHISKER_WIDTH,
         scale_of=scale_of,
         groups_of=groups_of,
+        codes_of=codes_of,
     )
     page: dict[str, Any] = {
         "data_sets": data_sets,
@@ -93,16 +94,15 @@ def readable_seconds(value: float | None) -> str:
 
 
 def readable_bytes(value: int | None) -> str:
-    """Write a number of bytes in MiB or GiB."""
+    """Write a number of bytes in MB or GB."""
     if value is None:
         return NOTHING
-    mib = value / 2**20
-    return f"{mib:.0f} MiB" if mib < 1024 else f"{mib / 1024:.1f} GiB"
+    return f"{value / 1e6:.0f} MB" if value < 1e9 else f"{value / 1e9:.1f} GB"
 
 
 def short_digest(value: str) -> str:
     """Shorten a digest to its first twelve characters, without the name of the algorithm."""
-    return value.removeprefix("sha256:")[:12] or NOTHING
+    return value.rpartition(":")[2][:12] or NOTHING
 
 
 def anchor(data: DataSet) -> str:
@@ -119,6 +119,11 @@ def common_n(scores: Sequence[Score]) -> int | None:
 def counts_of(entries: Sequence[Entry]) -> dict[str, int | None]:
     """Return each column's common n, by :attr:`Column.key`."""
     return {column.key: common_n([entry.scores[column.key] for entry in entries]) for column in COLUMNS}
+
+
+def category_n(entries: Sequence[Entry], code: str) -> int | None:
+    """Return the n that all rows share on one category, or None."""
+    return common_n([entry.category(code) for entry in entries])
 
 
 def scale_of(entries: Sequence[Entry]) -> float:
@@ -145,6 +150,11 @@ def groups_of(entries: Sequence[Entry]) -> list[tuple[str, list[Entry]]]:
         ("Box-prompted: boxes made from the ground truth", [entry for entry in entries if entry.boxed]),
     ]
     return [(title, rows) for title, rows in groups if rows]
+
+
+def codes_of(entries: Sequence[Entry]) -> list[str]:
+    """Return every category of the paper's Table 3, then any other code that a row was scored on."""
+    return [*CATEGORIES, *sorted({code for entry in entries for code in entry.by_category} - set(CATEGORIES))]
 
 
 def _rows(data: DataSet) -> tuple[Entry, ...]:

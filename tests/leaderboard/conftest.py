@@ -1,18 +1,19 @@
-"""A seeded database, filled through the store as a run would fill it."""
+"""A seeded database, filled through the store and the scorer as runs would fill it."""
 
 from __future__ import annotations
 
 import random
-import statistics
-from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from harness.categories import CATEGORIES, is_focal
+from harness.categories import CATEGORIES
 from harness.contract import Status
+from harness.scoring.profiles import profile_named
+from harness.scoring.summary import summarise
 from harness.store import CaseRow, FindingRow, RunRow, Store
 
 TEMPLATE = RunRow(
@@ -28,23 +29,28 @@ TEMPLATE = RunRow(
     fine_tuned=False,
     profile="mlhc2025",
     dataset="phantom-small",
-    fingerprint="sha256:" + "ab" * 32,
+    fingerprint="ab" * 32,
     split="test",
     engine="docker",
-    image_id="sha256:" + "0123456789ab" * 5 + "cdef",
+    image_id="sha256:" + "0123456789abcdef" * 4,
     rankable=True,
     unrankable=[],
     state="done",
     created="",
+    record={"hardware": {"cpu": "AMD EPYC 9654", "cores": 16, "gpus": [{"name": "NVIDIA H200"}] * 2}},
+    timing={"case_median_s": 3.25, "case_p95_s": 12.5, "peak_host_bytes": 1.5e9, "peak_device_bytes": 8.25e8},
 )
 
+#: Voxels of every true and every predicted mask; their overlap decides the Dice.
+VOXELS = 1000
 
-@dataclass
+
 class FakeBench:
-    """Adds finished runs to a store; the same calls give the same database."""
+    """Adds runs to a store; the same calls make the same database."""
 
-    store: Store
-    added: int = field(default=0)
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.added = 0
 
     def add(
         self,
@@ -52,68 +58,64 @@ class FakeBench:
         level: float = 0.2,
         cases: int = 4,
         per_case: int = 6,
-        failures: dict[int, Status] | None = None,
-        empty: tuple[str, ...] = ("2f",),
+        failures: Mapping[int, Status] | None = None,
+        absent: tuple[str, ...] = ("2f",),
         scored: bool = True,
         **fields: Any,
     ) -> RunRow:
-        """Store a run of `cases` x `per_case` findings whose Dice lies around `level`.
+        """Store a run of `cases` times `per_case` findings whose Dice lies around `level`.
 
-        `failures` names, by the finding's number in the split, those that did not end well; no finding is of a
-        category in `empty`; `fields` are those of RunRow.
+        Parameters
+        ----------
+        failures
+            Status of those findings, by number in the split, that did not end well.
+        absent
+            Categories that no finding is of.
+        scored
+            Whether metrics are saved.
+        fields
+            Fields of RunRow.
         """
         self.added += 1
-        random_numbers = random.Random(self.added)  # noqa: S311 - seeded on purpose
+        number = self.added
+        draw = random.Random(number)  # noqa: S311 - seeded on purpose
         run = replace(
             TEMPLATE,
-            **{
-                "id": f"run-{self.added:02d}",
-                "plan_key": f"plan-{self.added:02d}",
-                "created": f"2026-11-{self.added:02d}T10:00:00+00:00",
-                "n_cases": cases,
-                "n_findings": cases * per_case,
-                **fields,
-            },
+            id=f"run-{number:02d}",
+            plan_key=f"plan-{number:02d}",
+            created=f"2026-11-{number:02d}T10:00:00+00:00",
+            n_cases=cases,
+            n_findings=cases * per_case,
         )
+        run = replace(run, **fields)
         self.store.save_run(run)
-        codes = [code for code in CATEGORIES if code not in empty]
-        dice: list[tuple[str, float]] = []
-        for ordinal in range(cases):
+        codes = [code for code in CATEGORIES if code not in absent]
+        findings = []
+        for case in range(cases):
             rows = []
             for index in range(per_case):
-                number = ordinal * per_case + index
-                status = (failures or {}).get(number, Status.OK)
-                value = min(1.0, max(0.0, random_numbers.gauss(level, 0.05))) if status == Status.OK else 0.0
-                code = codes[number % len(codes)]
-                dice.append((code, value))
-                rows.append(FindingRow(f"case-{ordinal}", str(index), index, code, "a text", status, dice=value))
-            case = CaseRow(f"case-{ordinal}", ordinal, Status.OK, "", 1.5 + ordinal, 2**30, None, scored=True)
-            self.store.save_case(run.id, case, rows)
+                place = case * per_case + index
+                status = (failures or {}).get(place, Status.OK)
+                shared = round(VOXELS * min(1.0, max(0.0, draw.gauss(level, 0.05))))
+                counts = (VOXELS, VOXELS, shared) if status == Status.OK else (VOXELS, None, None)
+                row = FindingRow(
+                    case_id=f"case-{case}",
+                    finding=str(index),
+                    ordinal=index,
+                    category=codes[place % len(codes)],
+                    text="a small nodule in the left upper lobe",
+                    status=status,
+                    dice=shared / VOXELS if status == Status.OK else 0.0,
+                    truth_voxels=counts[0],
+                    pred_voxels=counts[1],
+                    intersection=counts[2],
+                )
+                rows.append(row)
+            self.store.save_case(run.id, CaseRow(f"case-{case}", case, Status.OK, scored=True), rows)
+            findings += rows
         if scored:
-            self.store.save_metrics(run.id, run.profile, _metrics(dice))
+            self.store.save_metrics(run.id, run.profile, summarise(findings, profile_named(run.profile)))
         return run
-
-
-def _metrics(dice: list[tuple[str, float]]) -> dict[str, Any]:
-    def cell(values: list[float]) -> dict[str, Any]:
-        if not values:
-            return {"value": None, "ci95": None, "n": 0}
-        mean = statistics.fmean(values)
-        return {"value": mean, "ci95": [max(0.0, mean - 0.02), min(1.0, mean + 0.02)], "n": len(values)}
-
-    def hits(threshold: float) -> dict[str, Any]:
-        return {"all": cell([float(value > threshold) for _, value in dice])}
-
-    return {
-        "dice": {
-            "all": cell([value for _, value in dice]),
-            "focal": cell([value for code, value in dice if is_focal(code)]),
-            "non_focal": cell([value for code, value in dice if not is_focal(code)]),
-            "by_category": {code: cell([value for c, value in dice if c == code]) for code in CATEGORIES},
-        },
-        "hit5": hits(0.05),
-        "hit10": hits(0.10),
-    }
 
 
 @pytest.fixture
@@ -130,10 +132,10 @@ def bench(store: Store) -> FakeBench:
 
 
 @pytest.fixture
-def full_bench(bench: FakeBench) -> FakeBench:
+def full_store(bench: FakeBench) -> Store:
     """Return a database with every kind of row."""
     fill(bench)
-    return bench
+    return bench.store
 
 
 def fill(bench: FakeBench) -> None:
@@ -142,11 +144,11 @@ def fill(bench: FakeBench) -> None:
     apart: dict[str, Any] = {"rankable": False}
     bench.add(title="Rules", plugin="rules", level=0.31)
     bench.add(title="SAT", plugin="sat", variant="fine-tuned", fine_tuned=True, level=0.18, failures=lost)
-    bench.add(title="MedSAM2", plugin="medsam2", variant="box", prompt="box", level=0.26)
+    bench.add(title="MedSAM2", plugin="medsam2", variant="box", prompt="box", level=0.36)
     bench.add(title="VoxTell", plugin="voxtell", prompt="structured-text", level=0.22)
-    bench.add(title="A lab's masks", plugin="masks", kind="submitted", level=0.2, engine="", image_id="")
-    bench.add(title="Oracle", plugin="oracle", level=1.2, unrankable=["known answer: it reads the truth"], **apart)
-    bench.add(title="Rules", plugin="rules", cases=2, level=0.3, unrankable=["only the first 2 cases"], **apart)
-    bench.add(title="SAT", plugin="sat", engine="local", image_id="", unrankable=["random weights"], level=0.0, **apart)
+    bench.add(title="A lab's masks", plugin="masks", kind="submitted", engine="", image_id="", record={}, timing={})
+    bench.add(title="Oracle", plugin="oracle", level=2.0, unrankable=["known answer: it reads the truth"], **apart)
+    bench.add(title="Rules", plugin="rules", cases=2, level=0.3, unrankable=["partial: only 2 cases"], **apart)
+    bench.add(title="SAT", plugin="sat", engine="local", unrankable=["random weights"], level=0.0, **apart)
     bench.add(title="Rules", plugin="rules", dataset="ReXGroundingCT", fingerprint="ff" * 32, cases=9, level=0.1)
     bench.add(title="BiomedParse", plugin="biomedparse", state="interrupted", scored=False, cases=3)
