@@ -93,9 +93,8 @@ def _show(report: Report) -> None:
     counts = Counter(problem.level for problem in report.problems)
     cases = sum(len(report.dataset.splits[split]) for split in report.splits)
     found = (counted(counts[level], name) for level, name in zip(Level, ("error", "warning", "note"), strict=True))
-    click.echo(
-        f"{report.dataset.name}: {counted(cases, 'case')} in {', '.join(report.splits) or 'no split'}; {', '.join(found)}"
-    )
+    where = ", ".join(report.splits) or "no split"
+    click.echo(f"{report.dataset.name}: {counted(cases, 'case')} in {where}; {', '.join(found)}")
 
 
 def _orientation(found: Orientation) -> str:

@@ -19,6 +19,7 @@ from harness.masks.header import Affine, Header
 
 _AGAIN: Final = "download or write the file again"
 _AIR: Final = -500.0  # HU: a chest CT without a voxel below it is not in HU
+_UNCOUNTABLE: Final = {"seg-shape", "seg-dtype"}  # with these errors, channels and labels mean nothing
 _MARGIN: Final = 1e-3  # mm, and relative: single-precision headers are no better
 
 
@@ -53,7 +54,7 @@ def check_volumes(case: Case, depth: Depth) -> list[Problem]:
         grid = ct.shape if ct is not None else case.declared_shape
         of_header = list(_seg_header(case, seg, grid, ct, where))
         problems += of_header
-        fits = not any(problem.code in {"seg-shape", "seg-dtype"} for problem in of_header)
+        fits = not any(problem.level is Level.ERROR and problem.code in _UNCOUNTABLE for problem in of_header)
         if depth is not Depth.QUICK and fits and "unreadable-seg" not in unreadable:
             problems += _seg_voxels(case, seg, where)
     return problems
