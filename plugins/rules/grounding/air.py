@@ -1,0 +1,115 @@
+"""Findings made of air: emphysema, bullae, mosaic attenuation, pneumothorax, and the bronchi."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import ndimage
+
+from .filters import dark_tubeness
+from .grid import Bools, closed, components, dilated, opened, without_specks
+from .scene import Scene
+from .text import Query
+
+#: HU. Emphysema on inspiratory CT (Gevenois et al., AJRCCM 1996: -950 matches the pathologist best).
+EMPHYSEMA_HU = -950.0
+
+
+def emphysema(scene: Scene, query: Query) -> Bools:
+    """Segment low-attenuation areas; the threshold rises only where a lung has next to none below it."""
+    domain = scene.region(query) & scene.inner_lungs(0.0) & ~scene.airway
+    aerated = domain & (scene.ct.hu < -500.0)
+    low = domain
+    for threshold in (EMPHYSEMA_HU, -940.0, -930.0, -920.0, -910.0):
+        low = without_specks(domain & (scene.ct.hu < threshold), 2, connectivity=2)
+        if low.sum() > 0.003 * max(1, aerated.sum()):
+            break
+    return low
+
+
+def bullae(scene: Scene, query: Query) -> Bools:
+    """Segment the largest holes without any structure."""
+    domain = scene.region(query) & scene.inner_lungs(0.0) & ~scene.airway
+    smooth = scene.smooth(0.8)
+    holes = domain
+    for threshold, radius in ((-960.0, 3.0), (-945.0, 2.5), (-930.0, 2.0), (-915.0, 1.5)):
+        low = domain & (smooth < threshold)
+        holes = dilated(opened(low, radius, scene.ct.spacing), 1.0, scene.ct.spacing) & low
+        if holes.any():
+            break
+    labels, kept = components(holes)
+    wanted = query.count or (8 if query.plural else 1)
+    result: Bools = np.isin(labels, kept[:wanted])
+    return result
+
+
+def mosaic(scene: Scene, query: Query) -> Bools:
+    """Segment the darker patches of a lung of two densities."""
+    domain = scene.region(query) & scene.inner_lungs(3.0) & ~scene.airway
+    calm = domain & (scene.ct.hu < -600.0)
+    if not calm.any():
+        return domain
+    weight = ndimage.gaussian_filter(calm.astype(np.float32), scene.ct.voxels(3.0), truncate=2.5)
+    summed = ndimage.gaussian_filter(
+        np.where(calm, scene.ct.hu, 0).astype(np.float32), scene.ct.voxels(3.0), truncate=2.5
+    )
+    level = summed / np.maximum(weight, 1e-3)
+    limit = float(np.median(level[calm]))
+    return without_specks(domain & (level < limit), scene.voxels(1.0))
+
+
+def pneumothorax(scene: Scene, query: Query) -> Bools:
+    """Segment air without any vessel that touches the chest wall."""
+    smooth = scene.smooth(0.8)
+    domain = scene.region(query, tolerance_mm=12.0) & ~scene.airway
+    depth = scene.fine(scene.regions.costal_depth_mm)
+    empty = domain
+    for threshold, calm in ((-970.0, -930.0), (-955.0, -910.0), (-940.0, -890.0), (-925.0, -870.0)):
+        free = domain & (smooth < threshold)
+        size = [2 * round(2.5 / step) + 1 for step in scene.ct.spacing]
+        quiet = ndimage.maximum_filter(np.where(domain, smooth, -1000.0), size) < calm
+        empty = dilated(free & quiet, 3.5, scene.ct.spacing) & domain & (smooth < threshold + 60.0)
+        labels, kept = components(empty, scene.voxels(0.5))
+        touching = [label for label in kept if float(depth[labels == label].min()) < 8.0]
+        if touching:
+            return np.asarray(labels == touching[0] if not query.plural else np.isin(labels, touching[:4]))
+    return empty & (depth < 8.0)
+
+
+def _lumens(scene: Scene, query: Query) -> Bools:
+    """Return the lumens of bronchi: dark tubes with something bright around them."""
+    domain = scene.region(query) & scene.inner_lungs(5.0)
+    median, _ = scene.anatomy.parenchyma_hu
+    smooth = scene.smooth(1.0)
+    brightest = ndimage.maximum_filter(smooth, [2 * round(3.5 / step) + 1 for step in scene.ct.spacing])
+    tubes = np.zeros(domain.shape, dtype=bool)
+    for darkness, wall, contrast in ((30.0, 150.0, 25.0), (10.0, 110.0, 15.0), (-20.0, 70.0, 8.0)):
+        candidates = domain & (smooth < median - darkness) & (brightest > median + wall)
+        points = np.nonzero(candidates)
+        tubes[...] = False
+        tubes[points] = dark_tubeness(smooth, points, scene.ct.spacing) > contrast  # type: ignore[arg-type]
+        tubes = without_specks(tubes, scene.voxels(0.02), connectivity=3)
+        if tubes.sum() * scene.ct.voxel_ml > 0.2:
+            break
+    return tubes
+
+
+def bronchiectasis(scene: Scene, query: Query) -> Bools:
+    """Segment widened bronchi, lumen and wall."""
+    lumens = _lumens(scene, query)
+    return dilated(lumens, 1.6, scene.ct.spacing) & scene.lungs
+
+
+def bronchial_walls(scene: Scene, query: Query) -> Bools:
+    """Segment the walls around the lumens that can be seen."""
+    lumens = _lumens(scene, query)
+    median, _ = scene.anatomy.parenchyma_hu
+    ring = dilated(lumens, 2.8, scene.ct.spacing) & ~lumens & scene.lungs
+    return ring & (scene.smooth(0.6) > median + 80.0)
+
+
+def airway_content(scene: Scene, query: Query) -> Bools:
+    """Segment soft tissue where the large airways should hold air."""
+    airway = scene.fine(scene.anatomy.airway)
+    hull = closed(airway, 8.0, scene.ct.spacing) & ~dilated(airway, 1.0, scene.ct.spacing)
+    region = scene.region(query, tolerance_mm=30.0)
+    return without_specks(hull & region & (scene.smooth(0.8) > -200.0), scene.voxels(0.05))

@@ -1,0 +1,193 @@
+"""Orientation and resolution: every CT is brought to one orientation and to coarser grids, and masks exactly back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+Array = NDArray[Any]
+Bools = NDArray[np.bool_]
+Floats = NDArray[np.float32]
+
+#: Millimetres. Findings are sought on the finer grid (a 3 mm nodule covers two voxels), lungs on the coarser one.
+WORKING_MM = 1.2
+COARSE_MM = 2.8
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A CT on one grid, axes running to the patient's right, front and top ("RAS").
+
+    Attributes
+    ----------
+    hu
+        (X, Y, Z), Hounsfield units.
+    spacing
+        Millimetres along X, Y, Z.
+    """
+
+    hu: Array
+    spacing: tuple[float, float, float]
+
+    @property
+    def voxel_ml(self) -> float:
+        """Volume of a voxel in millilitres."""
+        return float(np.prod(self.spacing)) / 1000.0
+
+    def voxels(self, millimetres: float) -> tuple[float, float, float]:
+        """Express a length in voxels along each axis."""
+        x, y, z = self.spacing
+        return millimetres / x, millimetres / y, millimetres / z
+
+    def factors(self, target_mm: float) -> tuple[int, int, int]:
+        """Return by how much each axis may be reduced without getting coarser than about `target_mm`."""
+        x, y, z = (max(1, round(target_mm / step)) for step in self.spacing)
+        return x, y, z
+
+    def reduced(self, factors: tuple[int, int, int]) -> Grid:
+        """Return the block means; blocks at the far border may be smaller."""
+        hu = self.hu
+        for axis, factor in enumerate(factors):
+            size = hu.shape[axis]
+            if factor > 1:
+                starts = np.arange(0, size, factor)
+                counts = np.diff(np.append(starts, size)).astype(np.float32)
+                shape = [1, 1, 1]
+                shape[axis] = len(starts)
+                hu = np.add.reduceat(hu, starts, axis=axis, dtype=np.float32) / counts.reshape(shape)
+        x, y, z = (step * factor for step, factor in zip(self.spacing, factors, strict=True))
+        return Grid(np.asarray(hu, dtype=np.float32), (x, y, z))
+
+
+def canonical(volume: Array, affine: Array) -> tuple[Grid, Array]:
+    """Turn a CT to RAS axes, as views (no voxel is copied).
+
+    Parameters
+    ----------
+    volume
+        (H, W, D), Hounsfield units.
+    affine
+        (4, 4), voxel to RAS+ world, mm; an oblique one is taken to its nearest axes.
+
+    Returns
+    -------
+    Grid
+        The same voxels on RAS axes.
+    ndarray, shape (3, 2)
+        The orientation that :func:`restore` needs.
+    """
+    orientation: Array = nib.orientations.io_orientation(affine)  # type: ignore[no-untyped-call]
+    if np.isnan(orientation).any():  # an axis without extent
+        orientation = np.array([[0, 1], [1, 1], [2, 1]])
+    steps = np.sqrt((np.asarray(affine, dtype=np.float64)[:3, :3] ** 2).sum(axis=0))
+    steps = np.where(np.isfinite(steps) & (steps > 0), steps, 1.0)
+    hu = nib.orientations.apply_orientation(volume, orientation)  # type: ignore[no-untyped-call]
+    order = np.argsort(orientation[:, 0])
+    x, y, z = (float(step) for step in steps[order])
+    return Grid(hu, (x, y, z)), orientation
+
+
+def restore(mask: Bools, orientation: Array, shape: tuple[int, ...]) -> Bools:
+    """Turn a mask on RAS axes back onto the axes of the CT it belongs to."""
+    back = nib.orientations.ornt_transform(  # type: ignore[no-untyped-call]
+        np.array([[0, 1], [1, 1], [2, 1]]), orientation
+    )
+    turned: Bools = nib.orientations.apply_orientation(mask, back)  # type: ignore[no-untyped-call]
+    if turned.shape != shape:
+        raise AssertionError(f"the mask came back as {turned.shape}, the CT is {shape}")
+    return np.ascontiguousarray(turned)
+
+
+def enlarged(mask: Array, factors: tuple[int, int, int], shape: tuple[int, ...]) -> Array:
+    """Repeat each voxel of a reduced grid over its block; the inverse of :meth:`Grid.reduced` for labels."""
+    index = np.ix_(*(np.arange(size) // factor for size, factor in zip(shape, factors, strict=True)))
+    enlarged_: Array = mask[index]
+    return enlarged_
+
+
+def ball(radius_mm: float, spacing: tuple[float, float, float]) -> Bools:
+    """Return a ball as structuring element, at least one voxel."""
+    reach = [int(radius_mm / step) for step in spacing]
+    axes = np.ogrid[tuple(slice(-n, n + 1) for n in reach)]
+    squared = sum((axis * step) ** 2 for axis, step in zip(axes, spacing, strict=True))
+    element: Bools = np.asarray(squared <= radius_mm**2)
+    return element
+
+
+def bounding_box(mask: Bools, margin: tuple[float, float, float] = (0, 0, 0)) -> tuple[slice, slice, slice] | None:
+    """Return the box around a mask, widened by a margin in voxels, or None for an empty mask."""
+    boxes = ndimage.find_objects(mask.view(np.uint8) if mask.flags.c_contiguous else mask.astype(np.uint8))
+    if not boxes or boxes[0] is None:
+        return None
+    x, y, z = (
+        slice(max(0, box.start - int(np.ceil(m))), min(size, box.stop + int(np.ceil(m))))
+        for box, m, size in zip(boxes[0], margin, mask.shape, strict=True)
+    )
+    return x, y, z
+
+
+def dilated(mask: Bools, millimetres: float, spacing: tuple[float, float, float]) -> Bools:
+    """Return all voxels within a distance of the mask."""
+    return _within(mask, millimetres, spacing)
+
+
+def closed(mask: Bools, millimetres: float, spacing: tuple[float, float, float]) -> Bools:
+    """Close gaps up to twice a distance; the volume's border counts as more of the same."""
+    pad = [int(np.ceil(millimetres / step)) + 1 for step in spacing]
+    padded = np.pad(mask, [(n, n) for n in pad])
+    grown = _within(padded, millimetres, spacing)
+    shrunk = ~_within(~grown, millimetres, spacing)
+    x, y, z = (slice(n, size - n) for n, size in zip(pad, padded.shape, strict=True))
+    result: Bools = shrunk[x, y, z] | mask
+    return result
+
+
+def eroded(mask: Bools, millimetres: float, spacing: tuple[float, float, float]) -> Bools:
+    """Return the voxels further than a distance inside the mask; the volume's border is no edge of it."""
+    return mask & ~_within(~mask, millimetres, spacing)
+
+
+def opened(mask: Bools, millimetres: float, spacing: tuple[float, float, float]) -> Bools:
+    """Drop what no ball of a radius fits into; the volume's border is no edge of it."""
+    return mask & _within(eroded(mask, millimetres, spacing), millimetres, spacing)
+
+
+def _within(mask: Bools, millimetres: float, spacing: tuple[float, float, float]) -> Bools:
+    """Exact Euclidean dilation, computed in the box that it can reach."""
+    box = bounding_box(mask, tuple(millimetres / step + 1 for step in spacing))  # type: ignore[arg-type]
+    result = np.zeros(mask.shape, dtype=bool)
+    if box is None:
+        return result
+    near = mask[box]
+    if near.all():
+        result[box] = True
+        return result
+    distance = ndimage.distance_transform_edt(~near, sampling=spacing)
+    result[box] = distance <= millimetres + 1e-6
+    return result
+
+
+def components(mask: Bools, minimum: int = 1, connectivity: int = 1) -> tuple[Array, list[int]]:
+    """Label a mask and name the labels of at least `minimum` voxels, largest first."""
+    structure = ndimage.generate_binary_structure(3, connectivity)
+    labels, count = ndimage.label(mask, structure)
+    if count == 0:
+        return labels, []
+    sizes = np.bincount(labels.ravel(), minlength=count + 1)
+    sizes[0] = 0
+    order = np.argsort(-sizes, kind="stable")
+    return labels, [int(label) for label in order if sizes[label] >= max(1, minimum)]
+
+
+def without_specks(mask: Bools, minimum: int, connectivity: int = 1) -> Bools:
+    """Drop the components of fewer than `minimum` voxels."""
+    labels, kept = components(mask, minimum, connectivity)
+    table = np.zeros(int(labels.max(initial=0)) + 1, dtype=bool)
+    table[kept] = True
+    result: Bools = table[labels]
+    return result
