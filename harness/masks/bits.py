@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, reduce
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,12 @@ Shape = tuple[int, int, int]
 
 #: Voxels in a word.
 WORD = 64
+
+#: Labels looked for in a whole block before its words are looked at one by one.
+_BLOCK_LABELS = 4
+
+#: Words, labels and bits, as in :class:`Bits`.
+_Entries = tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.uint64]]
 
 
 @dataclass(frozen=True)
@@ -72,8 +78,14 @@ class Bits:
     def intersection(self, other: Bits) -> int:
         """Count the voxels that are foreground in both."""
         mine, theirs = self.flat, other.flat
-        _, i, j = np.intersect1d(mine.words, theirs.words, assume_unique=True, return_indices=True)
-        return int(np.bitwise_count(mine.bits[i] & theirs.bits[j]).sum(dtype=np.int64))
+        if not len(mine.words) or not len(theirs.words):
+            return 0
+        first, last = mine.words[0], mine.words[-1]
+        table = np.zeros(last - first + 1, np.uint64)
+        table[mine.words - first] = mine.bits
+        near = slice(*np.searchsorted(theirs.words, [first, last + 1]))
+        common = table[theirs.words[near] - first] & theirs.bits[near]
+        return int(np.bitwise_count(common).sum(dtype=np.int64))
 
     def coordinates(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
         """Return x, y, z of every foreground voxel, entry by entry."""
@@ -152,13 +164,17 @@ def read_bits(
         The stream is damaged, or holds values that are not finite, not whole or negative.
     """
     header = volume.header
-    kept: list[list[tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.uint64]]]] = [[] for _ in wanted]
+    kept: list[list[_Entries]] = [[] for _ in wanted]
     highest = 0
+    masks = _channel_masks(channels)
     for words, groups in _nonzero_groups(volume, shape, channels):
         values = _checked(groups)
         highest = max(highest, int(values.max(initial=0)))
+        interleaved = _pack((values != 0).reshape(len(values), -1))
         for out, channel in zip(kept, wanted, strict=True):
-            out.extend(_entries(words, values[:, :, channel], labelled=labelled))
+            used = np.flatnonzero(reduce(np.bitwise_or, (interleaved & masks[channel]).T))
+            mine = values[:, :, channel][used]
+            out.extend(_entries(words[used], mine) if labelled else [_union(words[used], mine)])
     grids = [_joined(shape, pieces) for pieces in kept]
     problems = []
     if header.dtype.kind == "f" or header.dtype.itemsize > 1:
@@ -194,9 +210,8 @@ def _nonzero_groups(volume: Volume, shape: Shape, channels: int) -> Iterator[tup
     for block in volume.blocks(row_bytes):
         rows = np.frombuffer(block, dtype=header.dtype).reshape(-1, row_values)
         if aligned:
-            group_bytes = WORD * channels * header.dtype.itemsize
-            full = np.flatnonzero(np.frombuffer(block, dtype=np.uint64)) // (group_bytes // 8)
-            hit = full[np.flatnonzero(np.diff(full, prepend=-1))]
+            flags = (np.frombuffer(block, dtype=np.uint64) != 0).view(np.uint64)  # a flag for every 8 bytes
+            hit = np.flatnonzero(reduce(np.bitwise_or, flags.reshape(-1, channels * header.dtype.itemsize).T) != 0)
             groups = rows.reshape(-1, WORD, channels)[hit]
             words = first_row * per_row + hit
         else:
@@ -241,31 +256,45 @@ def _checked(groups: NDArray[Any]) -> NDArray[Any]:
     return groups
 
 
-def _entries(
-    words: NDArray[np.int64], values: NDArray[Any], *, labelled: bool
-) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.uint64]]]:
-    """Turn the (g, 64) values of one channel into entries, one label of a word at a time."""
-    if not labelled:
-        bits = _pack(values != 0)
+def _channel_masks(channels: int) -> NDArray[np.uint64]:
+    """Return (channels, channels) words: the bits of each channel in 64 voxels of interleaved flags."""
+    return _pack(np.tile(np.eye(channels, dtype=bool), WORD))
+
+
+def _union(words: NDArray[np.int64], values: NDArray[Any]) -> _Entries:
+    """Turn (g, 64) values, none of them all zero, into entries of one label."""
+    return words, np.ones(len(words), np.int32), _pack(values != 0)[:, 0]
+
+
+def _entries(words: NDArray[np.int64], values: NDArray[Any]) -> Iterator[_Entries]:
+    """Turn (g, 64) values into entries, one label after the other.
+
+    Labels are taken for the whole block while that is likely to take them all, then word by word.
+    """
+    for _ in range(_BLOCK_LABELS):
+        label = values.max(initial=0)
+        if not label:
+            return
+        here = values == label
+        bits = _pack(here)[:, 0]
         keep = np.flatnonzero(bits)
-        if len(keep):
-            yield words[keep], np.ones(len(keep), np.int32), bits[keep]
-        return
-    label = values.max(axis=1)
-    while len(keep := np.flatnonzero(label)):
-        words, values, label = words[keep], values[keep], label[keep]
-        here = values == label[:, np.newaxis]
-        yield words, label.astype(np.int32), _pack(here)
-        values = np.where(here, 0, values)
-        label = values.max(axis=1)
+        yield words[keep], np.full(len(keep), label, np.int32), bits[keep]
+        values = values * ~here
+    while len(rest := np.flatnonzero(values.any(axis=1))):
+        words, values = words[rest], values[rest]
+        labels = values.max(axis=1)
+        here = values == labels[:, np.newaxis]
+        yield words, labels.astype(np.int32), _pack(here)[:, 0]
+        values = values * ~here
 
 
 def _pack(flags: NDArray[np.bool_]) -> NDArray[np.uint64]:
+    """Pack (n, 64 k) flags into (n, k) words."""
     packed = np.packbits(flags, axis=1, bitorder="little")
-    return packed.view("<u8").astype(np.uint64, copy=False).reshape(-1)
+    return packed.view("<u8").astype(np.uint64, copy=False)
 
 
-def _joined(shape: Shape, pieces: list[tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.uint64]]]) -> Bits:
+def _joined(shape: Shape, pieces: list[_Entries]) -> Bits:
     words = np.concatenate([piece[0] for piece in pieces]) if pieces else np.empty(0, np.int64)
     labels = np.concatenate([piece[1] for piece in pieces]) if pieces else np.empty(0, np.int32)
     bits = np.concatenate([piece[2] for piece in pieces]) if pieces else np.empty(0, np.uint64)

@@ -77,7 +77,7 @@ class Volume:
     _stream: IO[bytes]
     _raw: _Hashing
 
-    def blocks(self, unit: int) -> Iterator[memoryview]:
+    def blocks(self, unit: int) -> Iterator[bytes]:
         """Decode the voxels, in blocks of a whole number of units.
 
         Parameters
@@ -87,8 +87,8 @@ class Volume:
 
         Yields
         ------
-        memoryview
-            Valid until the next one; the last one may be shorter than the others.
+        bytes
+            About :data:`BLOCK_BYTES`; the last one may be shorter than the others.
 
         Raises
         ------
@@ -97,11 +97,10 @@ class Volume:
             decoded, and one byte to see that the stream ends.
         """
         left = self.header.nbytes
-        buffer = memoryview(bytearray(min(left, max(1, BLOCK_BYTES // unit) * unit)))
+        size = max(1, BLOCK_BYTES // unit) * unit
         with _explained():
             while left:
-                block = buffer[: min(left, len(buffer))]
-                _fill(self._stream, block)
+                block = _read(self._stream, min(left, size))
                 left -= len(block)
                 yield block
             if self._goes_on():
@@ -149,14 +148,10 @@ def open_volume(source: Source, *, limit: int, root: Path | None = None) -> Iter
         with _explained():
             is_gzip = buffered.peek(2)[:2] == b"\x1f\x8b"
             stream = Gzip(fileobj=buffered, mode="rb") if is_gzip else buffered
-            first = bytearray(4)
-            _fill(stream, memoryview(first))
-            layout, order = layout_of(bytes(first))
-            block = bytearray(layout.size)
-            block[:4] = first
-            _fill(stream, memoryview(block)[4:])
-            header = parse_header(bytes(block), layout, order)
-            _fill(stream, memoryview(bytearray(header.offset - layout.size)))
+            first = _read(stream, 4)
+            layout, order = layout_of(first)
+            header = parse_header(first + _read(stream, layout.size - 4), layout, order)
+            _read(stream, header.offset - layout.size)
         yield Volume(header, stream, hashing)
 
 
@@ -274,13 +269,11 @@ def _check_size(size: int, limit: int) -> None:
         )
 
 
-def _fill(stream: IO[bytes], block: memoryview) -> None:
-    done = 0
-    while done < len(block):
-        n = stream.readinto(block[done:])  # type: ignore[attr-defined]
-        if not n:
-            raise EOFError
-        done += n
+def _read(stream: IO[bytes], size: int) -> bytes:
+    block = stream.read(size)
+    if len(block) < size:
+        raise EOFError
+    return block
 
 
 @contextmanager

@@ -1,0 +1,189 @@
+"""Seeded masks of the real sizes, written as the released ones are: uint8, (F, H, W, D), gzip, identity affine."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+from scipy import ndimage
+from zlib_ng import gzip_ng
+
+#: Volumes are held as (D, W, H) in C order, which is the file's order of one finding.
+Volume = np.ndarray
+
+SPACING = (0.75, 0.75, 1.0)
+
+
+@dataclass(frozen=True)
+class Made:
+    """One synthetic case on disk."""
+
+    name: str
+    truth: Path
+    stack: Path
+    shape: tuple[int, int, int]
+    categories: tuple[str, ...]
+
+
+def lungs(shape: tuple[int, int, int]) -> np.ndarray:
+    """Return two ellipsoids that fill about a fifth of the volume."""
+    d, w, h = shape
+    z, y, x = np.ogrid[:d, :w, :h]
+    both = np.zeros(shape, bool)
+    for centre in (0.3, 0.7):
+        both |= ((x / h - centre) / 0.17) ** 2 + ((y / w - 0.5) / 0.3) ** 2 + ((z / d - 0.5) / 0.45) ** 2 < 1
+    return both
+
+
+def balls(rng: np.random.Generator, shape: tuple[int, int, int], n: int, radii: tuple[float, float]) -> Volume:
+    """Return `n` labelled balls inside the lungs; radii in mm."""
+    volume = np.zeros(shape, np.uint8)
+    inside = np.flatnonzero(lungs(shape))
+    for label, flat in enumerate(rng.choice(inside, n), 1):
+        draw_ball(volume, np.unravel_index(flat, shape), rng.uniform(*radii), (label - 1) % 255 + 1)
+    return volume
+
+
+def draw_ball(volume: Volume, centre: Sequence[int], radius: float, label: int) -> None:
+    """Draw one ball of `radius` mm around a voxel (z, y, x)."""
+    step = SPACING[::-1]
+    reach = [int(np.ceil(radius / size)) for size in step]
+    window = tuple(slice(max(0, int(c) - r), int(c) + r + 1) for c, r in zip(centre, reach, strict=True))
+    grid = np.ogrid[tuple(slice(s.start, min(s.stop, n)) for s, n in zip(window, volume.shape, strict=True))]
+    square = sum(((g - c) * size) ** 2 for g, c, size in zip(grid, centre, step, strict=True))
+    volume[window][square <= radius**2] = label
+
+
+def reticulation(rng: np.random.Generator, shape: tuple[int, int, int], *, share: float = 0.05) -> Volume:
+    """Return thin walls through both lungs, as interstitial disease draws them, in slabs of entities."""
+    d = shape[0]
+    coarse = rng.standard_normal((d // 6 + 2, shape[1] // 8 + 2, shape[2] // 8 + 2)).astype(np.float32)
+    inside = lungs(shape)
+    volume = np.zeros(shape, np.uint8)
+    for z in range(int(0.08 * d), int(0.92 * d)):
+        low, weight = divmod(z / 6, 1)
+        plane = coarse[int(low)] * (1 - weight) + coarse[int(low) + 1] * weight
+        field = ndimage.zoom(plane, 8, order=1)[: shape[1], : shape[2]]
+        walls = (np.abs(field) < share * 0.75) & inside[z]
+        volume[z][walls] = 1 + z * 16 // d + 17 * (np.nonzero(walls)[1] > shape[2] // 2)
+    return volume
+
+
+def blob(rng: np.random.Generator, shape: tuple[int, int, int]) -> Volume:
+    """Return one consolidation: a few overlapping balls."""
+    volume = np.zeros(shape, np.uint8)
+    centre = np.array([shape[0] * 0.4, shape[1] * 0.6, shape[2] * 0.3])
+    for _ in range(6):
+        draw_ball(volume, (centre + rng.integers(-12, 13, 3)).astype(int), rng.uniform(14, 24), 1)
+    return volume
+
+
+def imperfect(rng: np.random.Generator, truth: Volume) -> Volume:
+    """Return what a model might predict: shifted, eroded, pieces dropped and invented."""
+    guess = np.roll(truth > 0, (1, 1), axis=(1, 2))
+    keep = rng.random(256) > 0.15
+    keep[0] = True
+    guess &= keep[truth]
+    guess[: int(0.06 * truth.shape[0])] = False
+    guess[int(0.8 * truth.shape[0]) :] = False
+    if guess.sum() > 200_000 and (truth > 0).sum() < 500_000:
+        guess = ndimage.binary_erosion(guess)
+    for flat in rng.integers(0, guess.size, 60):
+        guess.reshape(-1)[flat] = True
+    return guess.astype(np.uint8)
+
+
+def write(path: Path, volumes: Sequence[Volume], dtype: str = "u1", level: int = 6) -> Path:
+    """Write findings as one (F, H, W, D) file, slice by slice."""
+    d, w, h = volumes[0].shape
+    header = nib.Nifti1Header()
+    header.set_data_dtype(np.dtype(dtype))
+    header.set_data_shape((len(volumes), h, w, d))
+    header.set_sform(np.eye(4), code=2)
+    header["vox_offset"], header["magic"] = 352, b"n+1"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with gzip_ng.open(path, "wb", compresslevel=level) if level else gzip.open(path, "wb", 0) as stream:
+        stream.write(header.binaryblock + b"\0" * 4)
+        for z in range(d):
+            stream.write(np.stack([volume[z] for volume in volumes], axis=-1).astype(dtype).tobytes())
+    return path
+
+
+Make = Callable[[np.random.Generator, tuple[int, int, int]], tuple[list[Volume], list[Volume], list[str]]]
+
+
+def _findings(*kinds: tuple[str, str]) -> Make:
+    def make(
+        rng: np.random.Generator, shape: tuple[int, int, int]
+    ) -> tuple[list[Volume], list[Volume], list[str]]:
+        truths = []
+        for kind, _ in kinds:
+            if kind == "nodules":
+                truths.append(balls(rng, shape, 40, (2.5, 7)))
+            elif kind == "specks":
+                truths.append(balls(rng, shape, 3000, (1.1, 1.6)))
+            elif kind == "blob":
+                truths.append(blob(rng, shape))
+            else:
+                truths.append(reticulation(rng, shape))
+        return truths, [imperfect(rng, truth) for truth in truths], [category for _, category in kinds]
+
+    return make
+
+
+def _worst(kind: str) -> Make:
+    def make(
+        rng: np.random.Generator, shape: tuple[int, int, int]
+    ) -> tuple[list[Volume], list[Volume], list[str]]:
+        truth = balls(rng, shape, 40, (2.5, 7))
+        if kind == "lung":
+            guess = lungs(shape).astype(np.uint8)
+        elif kind == "noise":
+            guess = (rng.integers(0, 2, shape, np.uint8)).astype(np.uint8)
+        elif kind == "sparse_noise":
+            guess = (rng.integers(0, 50, shape, np.uint8) == 0).astype(np.uint8)
+        else:
+            guess = np.ones(shape, np.uint8)
+        return [truth], [guess], ["1c"]
+
+    return make
+
+
+FULL = (320, 512, 512)
+MIXED = (("nodules", "2d"), ("blob", "2b"), ("reticulation", "1d"))
+
+#: name -> (volume shape (D, W, H), maker, type of the prediction).
+CASES: dict[str, tuple[tuple[int, int, int], Make, str]] = {
+    "blob_f1": (FULL, _findings(MIXED[1]), "u1"),
+    "specks_f1": (FULL, _findings(("specks", "2d")), "u1"),
+    "retic_f1": (FULL, _findings(MIXED[2]), "u1"),
+    "mixed_f3": (FULL, _findings(*MIXED), "u1"),
+    "mixed_f8": ((500, 512, 512), _findings(*MIXED, *MIXED, *MIXED[:2]), "u1"),
+    "float64_f1": (FULL, _findings(MIXED[0]), "f8"),
+    "lung_f1": (FULL, _worst("lung"), "u1"),
+    "ones_f1": (FULL, _worst("ones"), "u1"),
+    "noise2_f1": (FULL, _worst("sparse_noise"), "u1"),
+    "noise50_f1": (FULL, _worst("noise"), "u1"),
+}
+
+
+def make(name: str, folder: Path) -> Made:
+    """Make one case, or find it where an earlier call left it."""
+    shape, maker, dtype = CASES[name]
+    truth, stack = folder / name / "truth.nii.gz", folder / name / "prediction.nii.gz"
+    if not stack.exists():
+        truths, guesses, _ = maker(np.random.default_rng(20261123), shape)
+        write(truth, truths)
+        write(stack.with_name("part.nii.gz"), guesses, dtype).rename(stack)
+    kinds = {"1": ("2d",)} | {
+        "blob_f1": ("2b",),
+        "retic_f1": ("1d",),
+        "mixed_f3": ("2d", "2b", "1d"),
+        "mixed_f8": ("2d", "2b", "1d") * 2 + ("2d", "2b"),
+    }
+    default = ("1c",) if name in {"lung_f1", "ones_f1", "noise2_f1", "noise50_f1"} else ("2d",)
+    return Made(name, truth, stack, (shape[2], shape[1], shape[0]), kinds.get(name, default))
