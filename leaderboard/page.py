@@ -24,6 +24,9 @@ from leaderboard.reported import Reported
 #: What stands where there is no number.
 NOTHING = "—"
 
+#: Longest name or reason that is shown whole, in characters.
+LONGEST_TEXT = 160
+
 #: Width of an interval's drawing and the margin at both its ends, in CSS pixels.
 WHISKER_WIDTH, WHISKER_MARGIN = 112, 4
 
@@ -52,7 +55,8 @@ def render_index(data_sets: Sequence[DataSet], reported: Reported) -> str:
         seconds=readable_seconds,
         memory=readable_bytes,
         digest=short_digest,
-        status=lambda name: name.replace("_", " "),
+        brief=brief,
+        status=lambda name: brief(name.replace("_", " ")),
     )
     environment.globals.update(
         columns=COLUMNS,
@@ -77,6 +81,11 @@ def render_index(data_sets: Sequence[DataSet], reported: Reported) -> str:
         "script_hash": _csp_hash(script),
     }
     return environment.get_template("index.html.j2").render(page)
+
+
+def brief(text: str) -> str:
+    """Cut a text that would bury the page, and show that it was cut."""
+    return text if len(text) <= LONGEST_TEXT else text[: LONGEST_TEXT - 1] + "…"
 
 
 def three_decimals(value: float | None) -> str:

@@ -11,6 +11,7 @@ from html.parser import HTMLParser
 
 import pytest
 
+from harness.categories import CATEGORIES
 from harness.contract import Status
 from harness.store import Store
 from leaderboard.board import Score, read_board
@@ -142,7 +143,7 @@ HOSTILE = "</td><script>alert('x')</script>\"'&{{ 7 * 7 }}\u202edesrever" + "y" 
 
 
 def test_hostile_texts_are_shown_as_text(bench, store: Store) -> None:
-    """Markup, quotes, template code, right-to-left marks and 10 kB in any name stay the text they are."""
+    """Markup, quotes, template code, right-to-left marks and 10 kB in any name stay text, cut where too long."""
     bench.add(
         title=HOSTILE, plugin=HOSTILE, variant=HOSTILE, plugin_version=HOSTILE, dataset=HOSTILE, split=HOSTILE,
         fingerprint=HOSTILE, engine=HOSTILE, image_id=HOSTILE, kind=HOSTILE, created=HOSTILE, prompt=HOSTILE,
@@ -151,10 +152,11 @@ def test_hostile_texts_are_shown_as_text(bench, store: Store) -> None:
     bench.add(rankable=False, unrankable=[HOSTILE], failures={0: HOSTILE})
     page = page_of(store)
     assert len(page.all("script")) == 1
-    assert page.all("h2")[0].text == HOSTILE
-    assert page.all("bdi", "name")[0].text == HOSTILE
-    assert HOSTILE in [node.text for node in page.all("td", "reason")]
-    assert page.all("span", "failed")[0].text == f"1 {HOSTILE}"
+    shown = HOSTILE[:159] + "…"
+    assert page.all("h2")[0].text == shown
+    assert page.all("bdi", "name")[0].text == shown
+    assert shown in [node.text for node in page.all("td", "reason")]
+    assert page.all("span", "failed")[0].text == f"{shown}: 1"
 
 
 def test_measured_and_reported_rows_never_share_a_table(full_store: Store) -> None:
@@ -213,7 +215,7 @@ def test_cells_show_value_interval_and_n(bench, store: Store) -> None:
 def test_failures_stand_beside_the_score(bench, store: Store) -> None:
     """Coverage names what went wrong in words."""
     bench.add(failures={0: Status.TIMEOUT, 1: Status.PLUGIN_ERROR, 2: Status.PLUGIN_ERROR})
-    assert page_of(store).all("td", "coverage")[0].text == "21 of 24 ok 2 plugin error 1 timeout"
+    assert page_of(store).all("td", "coverage")[0].text == "21 of 24 ok plugin error: 2 timeout: 1"
 
 
 def test_missing_numbers_are_dashes(bench, store: Store) -> None:
@@ -227,6 +229,14 @@ def test_missing_numbers_are_dashes(bench, store: Store) -> None:
     [row] = [row for row in page.all("table")[1].all("tr") if "Honeycombing" in row.text]
     assert row.text == "2f Honeycombing 0 — —"
     assert "0.000" not in page.all("main")[0].all("section")[0].text
+
+
+def test_group_without_findings_is_a_dash(bench, store: Store) -> None:
+    """Where a split holds no focal finding, the column says n = 0 and every cell is a dash."""
+    bench.add(absent=tuple(code for code in CATEGORIES if code != "1c"))
+    table = page_of(store).all("table")[0]
+    assert table.all("thead")[0].all("th")[3].text == "Focal n = 0"
+    assert table.all("td", "focal")[0].text == "—"
 
 
 def test_unranked_runs_give_their_reason(full_store: Store) -> None:
