@@ -139,7 +139,7 @@ def find_dataset(spec: str, home: Path) -> Path:
             return path
     if "/" in spec:
         raise UsageError(f"there is no data set at {spec}", fix="check the path")
-    known = [folder.name for folder in shelf.iterdir() if (folder / NOTES).exists()] if shelf.is_dir() else []
+    known = {path.parent.name for index in INDEXES for path in shelf.glob(f"*/{index}")}
     raise unknown_name("data set", spec, known, fix=f"give a path, or a name in {shelf}")
 
 

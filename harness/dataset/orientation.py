@@ -4,8 +4,10 @@ The released masks carry no orientation of their own, and copies of the data set
 lie half a turn apart in plane. Nothing fails then; every score merely drops to chance. So it is measured: the share of
 a finding's voxels inside the lungs, as stored and after each in-plane flip, over some cases.
 
-Lungs are nearly symmetric: a swap of left and right alone stays below what this can see. A front-back flip shows
-clearly, and where it explains the masks, the half turn (both axes) is what is known to happen, and is preferred.
+What is told apart is how much of the findings lies outside: next to nothing where masks lie well, a tenth and more
+where they do not. Dense findings (consolidation, effusion) are left out: they hide the lung that they lie in, and look
+the better the more wrongly they lie. Lungs are nearly symmetric, so a swap of left and right alone may stay unseen; a
+front-back flip does not, and where several flips explain the masks alike, it is the half turn that is proposed.
 """
 
 from __future__ import annotations
@@ -34,9 +36,10 @@ _SLICES: Final = 96  # and along D
 _SMALLEST: Final = 0.005  # of the volume: a smaller pocket of air is no lung
 _WHOLE_CHEST: Final = 0.03  # of the volume: with less lung than this, the scan is a crop
 _LARGEST_SIDE: Final = 4096  # voxels of a slice's side
-_GAIN: Final = 0.10  # mean share of voxels that a flip must gain to be believed
-_TIE: Final = 0.02
+_GAIN: Final = 0.03  # mean share of voxels that a flip must bring inside, and half of all that lie outside
+_TIE: Final = 0.02  # shares closer than this are the same
 _ENOUGH: Final = 5  # findings
+_DENSE: Final = {"2b", "2e", "2h"}  # consolidation, effusion, other: may hold no air
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,7 @@ class Orientation:
 
     cases: int  #: scans that show enough lung to tell
     shares: Mapping[Flip, float]  #: flip -> share of a finding's voxels inside the lungs, mean over findings
-    findings: int  #: how many findings these means are over
+    findings: int  #: how many findings these means are over, dense ones left out
     best: Flip | None  #: the flip that the masks need; None: too little to tell
     damaged: tuple[DataError, ...] = ()  #: one for each case that could not be read to its end
 
@@ -106,15 +109,15 @@ def _decide(table: npt.NDArray[np.float64], recorded: Flip) -> Flip | None:
     means = table.mean(axis=0)
     column = int(np.flatnonzero(means >= means.max() - _TIE)[0])
     gains = table[:, column] - before
-    if gains.mean() < _GAIN or np.sum(gains > _TIE) < 2 * np.sum(gains < -_TIE):
-        return recorded
-    return FLIPS[column]
+    outside = 1 - before.mean()
+    believed = gains.mean() >= max(_GAIN, outside / 2) and np.sum(gains > _TIE) >= 2 * np.sum(gains < -_TIE)
+    return FLIPS[column] if believed else recorded
 
 
 def shares_of(case: Case) -> list[list[float]] | None:
-    """Return, for each finding of `case` with voxels, the share of them in the lungs under each of :data:`FLIPS`.
+    """Return the share of a finding's voxels in the lungs under each of :data:`FLIPS`, for every finding that can tell.
 
-    None where there is no telling: the scan is a crop, or the mask is not on the CT's grid.
+    None where no finding can: the scan is a crop, or the mask is not on the CT's grid.
     """
     assert case.ct is not None and case.seg is not None  # noqa: S101, PT018 - chosen so
     ct, seg = read_header(case.ct), read_header(case.seg)
@@ -136,8 +139,8 @@ def shares_of(case: Case) -> list[list[float]] | None:
             col = width - 1 - y if 1 in flip else y
             hit = lungs[row // steps[0], col // steps[1], z // steps[2]]
             inside[:, column] += np.bincount(part.channel, weights=hit, minlength=len(total))
-    present = total > 0
-    shares: list[list[float]] = (inside[present] / total[present, None]).tolist()
+    telling = [finding.index for finding in case.findings if finding.category not in _DENSE and total[finding.index]]
+    shares: list[list[float]] = (inside[telling] / total[telling, None]).tolist()
     return shares
 
 

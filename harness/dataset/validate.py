@@ -113,8 +113,8 @@ def _orientation_rules(found: Orientation, dataset: Dataset) -> list[Problem]:
     if found.best is None or found.best == recorded:
         return []
     what = (
-        f"the masks lie on the lungs with {name_of(found.best)} ({found.shares[found.best]:.0%} of a finding's voxels, "
-        f"mean over {found.findings} findings), not {name_of(recorded)} ({found.shares[recorded]:.0%})"
+        f"the masks lie on the lungs with {name_of(found.best)} ({found.shares[found.best]:.1%} of a finding's voxels, "
+        f"mean over {found.findings} findings), not {name_of(recorded)} ({found.shares[recorded]:.1%})"
     )
     fix = f'write {{"mask_flip": {list(found.best)}}} into groundbench.json beside the index, or correct the masks'
     return [Problem(Level.ERROR, "mask-flip", str(dataset.root), what, fix)]

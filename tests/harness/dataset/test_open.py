@@ -291,7 +291,6 @@ def test_a_name_is_looked_up_in_the_home(sound: Any, tmp_path: Path) -> None:
     home = tmp_path / "home"
     (home / "datasets").mkdir(parents=True)
     (home / "datasets" / "mine").symlink_to(sound.root)
-    (sound.root / "groundbench.json").write_text("{}")
     assert open_dataset(find_dataset("mine", home)).index == home / "datasets" / "mine" / "dataset.json"
     assert find_dataset("mine/dataset.json", home).is_file()
     assert find_dataset(str(sound.root), home) == sound.root

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
+import nibabel as nib
 import numpy as np
 import numpy.typing as npt
 import pytest
 
+from curation.phantom.dataset import make_dataset
 from harness.dataset import open_dataset
 from harness.dataset.orientation import FLIPS, crude_lungs, measure, shares_of
 from harness.dataset.validate import validate_dataset
@@ -39,6 +42,37 @@ def test_a_front_back_flip_is_an_error_with_the_measured_shares(maker: Any, flip
     assert report.orientation.shares[0, 1] > 0.95
     assert report.orientation.shares[()] < 0.3
     assert '{"mask_flip": [0, 1]}' in problem.fix
+
+
+@pytest.fixture(scope="module")
+def phantom(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return four chests with findings of all 14 categories."""
+    root = tmp_path_factory.mktemp("orientation") / "phantom"
+    make_dataset(root, cases=4, size="small", seed=1)
+    return root
+
+
+@pytest.mark.parametrize("flip", FLIPS)
+def test_every_flip_of_the_phantom_is_told(phantom: Path, tmp_path: Path, flip: tuple[int, ...]) -> None:
+    """With findings of all categories, even a swap of left and right alone shows."""
+    root = tmp_path / "flipped"
+    shutil.copytree(phantom, root)
+    for path in (root / "seg").iterdir():
+        image = nib.load(path)
+        labels = flipped(np.asarray(image.dataobj), tuple(axis + 1 for axis in flip))
+        nib.save(nib.Nifti1Image(labels, image.affine), path)
+    report = validate_dataset(root)
+    assert [problem.code for problem in report.problems] == (["mask-flip"] if flip else [])
+    assert report.orientation is not None
+    assert report.orientation.best == flip
+    assert report.orientation.shares[flip] > 0.98
+
+
+def test_dense_findings_are_left_out(maker: Any) -> None:
+    """Consolidation hides the lung that it lies in: it would lie better, the more wrongly it lies."""
+    maker.case("val", "train_1_a_1", maker.deep_nodules(), ct=maker.thorax(), category="2b")
+    maker.case("val", "train_2_a_1", maker.deep_nodules()[:2], ct=maker.thorax(), category="2c")
+    assert measure(open_dataset(maker.write())).findings == 2
 
 
 def test_masks_that_lie_well_are_left_alone(maker: Any) -> None:
