@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from harness.categories import is_focal
 from harness.contract import Status
 from harness.errors import DataError
 from harness.masks import Affine, Bits, Expected, Refused, Source, Verdict, file_limit, judge, open_volume, read_bits
+from harness.scoring.instances import InstanceCounts, count_instances
 from harness.scoring.mirror import mirror_hint
 from harness.scoring.overlap import dice
+from harness.scoring.profiles import PROFILES, InstanceRule
+
+DEFAULT_RULE = PROFILES["miccai2026"].instances
 
 Shape = tuple[int, int, int]
 Spacing = tuple[float, float, float]
@@ -60,6 +65,10 @@ class CaseTask:
     mask_flip
         In-plane axes (of 0 and 1) along which the ground truth is reversed against the CT; a 3-D mask, which lies on
         the CT, is reversed before it is compared. A stack lies on the ground truth's own grid.
+    rule
+        How instances are counted; None: they are not.
+    organiser_quirks
+        Let labels above 255 wrap around, as in the organisers' evaluator.
     """
 
     case: str
@@ -71,6 +80,8 @@ class CaseTask:
     stack: Source | None = None
     root: Path | None = None
     mask_flip: tuple[int, ...] = ()
+    rule: InstanceRule | None = DEFAULT_RULE
+    organiser_quirks: bool = False
 
 
 @dataclass(frozen=True)
@@ -95,6 +106,8 @@ class FindingScore:
         Counts of a mask that was scored, else None.
     dice
         Dice of the raw unions; 0 unless ok.
+    instances
+        Counts of instances; None unless ok and asked for.
     """
 
     finding: str
@@ -108,10 +121,12 @@ class FindingScore:
     pred_voxels: int | None = None
     intersection: int | None = None
     dice: float = 0.0
+    instances: InstanceCounts | None = None
 
     def details(self) -> dict[str, Any]:
         """Return what the profiles need beyond the plain columns, ready for JSON."""
-        return {"truth_entities": self.truth_entities, "size_ratio": self.size_ratio}
+        instances = None if self.instances is None else asdict(self.instances)
+        return {"truth_entities": self.truth_entities, "size_ratio": self.size_ratio, "instances": instances}
 
 
 @dataclass(frozen=True)
@@ -147,11 +162,11 @@ def score_case(task: CaseTask) -> CaseScore:
     scores = []
     for i, (finding, truth) in enumerate(zip(task.findings, truths, strict=True)):
         prediction = stacked[i] if stacked is not None else _read_one(task, finding)
-        scores.append(_score(finding, truth, prediction))
+        scores.append(_score(task, finding, truth, prediction))
     return CaseScore(task.case, tuple(scores))
 
 
-def _score(finding: FindingTask, truth: Bits, prediction: _Prediction) -> FindingScore:
+def _score(task: CaseTask, finding: FindingTask, truth: Bits, prediction: _Prediction) -> FindingScore:
     h, w, d = truth.shape
     verdict = prediction.verdict
     counts: dict[str, Any] = {}
@@ -160,6 +175,9 @@ def _score(finding: FindingTask, truth: Bits, prediction: _Prediction) -> Findin
         value = dice(truth.count, prediction.bits.count, intersection)
         verdict = verdict.plus(mirror_hint(truth, prediction.bits, value))
         counts = {"pred_voxels": prediction.bits.count, "intersection": intersection, "dice": value}
+        if task.rule is not None:
+            focal = None if finding.category is None else is_focal(finding.category)
+            counts["instances"] = count_instances(truth, prediction.bits, task.rule, spacing=task.spacing, focal=focal)
     reason = verdict.reason
     if prediction.status == Status.MISSING_OUTPUT:
         reason = "no mask was delivered"
@@ -229,7 +247,9 @@ def _read(task: CaseTask, source: Source, expected: Expected, wanted: Sequence[i
             grids: list[Bits] = []
             if verdict.level != "refused":
                 try:
-                    grids, problems = read_bits(volume, task.shape, channels, wanted, labelled=False)
+                    grids, problems = read_bits(
+                        volume, task.shape, channels, wanted, labelled=False, wrap=task.organiser_quirks
+                    )
                     verdict = verdict.plus(problems)
                 except Refused as error:
                     verdict = verdict.plus([error.problem])

@@ -1,0 +1,185 @@
+"""Connected components of a sparse mask: union-find on runs of voxels.
+
+A run is a stretch of foreground along the first axis. Runs are few where voxels are many, and two of them touch when
+they overlap in neighbouring rows, which two binary searches tell for all runs at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+from scipy.sparse.csgraph import connected_components
+
+from harness.masks.bits import WORD, Bits, positions
+
+Connectivity = Literal[6, 18, 26]
+Ints = NDArray[np.int64]
+
+#: Words labelled at a time: bounds the memory, whatever the mask holds.
+CHUNK_WORDS = 1 << 15
+
+#: The neighbouring rows before a row: rows along y, slices along z, and the voxels along x that a step may add.
+_ROWS_BEFORE: dict[Connectivity, tuple[tuple[int, int, int], ...]] = {
+    6: ((-1, 0, 0), (0, -1, 0)),
+    18: ((-1, 0, 1), (0, -1, 1), (-1, -1, 0), (1, -1, 0)),
+    26: ((-1, 0, 1), (0, -1, 1), (-1, -1, 1), (1, -1, 1)),
+}
+
+
+def components(mask: Bits, *, connectivity: Connectivity, min_voxels: int, max_components: int) -> Bits:
+    """Label the connected components of a mask that are large enough.
+
+    Parameters
+    ----------
+    mask
+        Foreground; its labels are ignored.
+    connectivity
+        Neighbours of a voxel: 6, 18 or 26.
+    min_voxels
+        Smaller components are dropped.
+    max_components
+        Only the largest so many are kept; among equals those whose first voxel comes first in C order.
+
+    Returns
+    -------
+    Bits
+        Labels 1, 2, ... in the order of the components' first voxels in C order of (H, W, D).
+    """
+    mask = mask.flat
+    pieces: list[Bits] = []
+    sizes: list[Ints] = []
+    same: list[tuple[Ints, Ints]] = []  # provisional labels of one component
+    carried = np.empty(0, np.int64)  # labels of the slice that the next chunk begins with, run by run
+    n = 0
+    for own, reach in _chunks(mask):
+        starts, ends = _runs(mask.words[own.start : reach], mask.bits[own.start : reach], mask.row_words)
+        labels, found = _connect(starts, ends, mask.shape, connectivity)
+        mine = int(np.searchsorted(starts, (mask.words[own.stop - 1] + 1) * WORD))
+        size = np.bincount(labels[:mine], weights=(ends - starts + 1)[:mine], minlength=found).astype(np.int64)
+        may_grow = np.zeros(found, bool)
+        may_grow[labels[: len(carried)]] = may_grow[labels[mine:]] = True
+        keep = np.flatnonzero((may_grow | (size >= min_voxels))[labels[:mine]])
+        pieces.append(_entries(starts[keep], ends[keep], labels[keep] + n, mask))
+        sizes.append(size)
+        same.append((carried, labels[: len(carried)] + n))
+        carried = labels[mine:] + n
+        n += found
+    if not n:
+        return mask
+    return _kept(_stacked(mask, pieces), np.concatenate(sizes), same, min_voxels, max_components)
+
+
+def _chunks(mask: Bits) -> Iterator[tuple[slice, int]]:
+    """Yield the entries of whole slices, and the end of the slice after them, which both chunks label."""
+    slice_words = mask.row_words * mask.shape[1]
+    bounds = np.searchsorted(mask.words, np.arange(mask.shape[2] + 1) * slice_words)
+    bounds = np.unique(bounds)  # slices that hold nothing connect nothing; see `_connect`
+    first = 0
+    while first < len(bounds) - 1:
+        last = max(first + 1, int(np.searchsorted(bounds, bounds[first] + CHUNK_WORDS, "right")) - 1)
+        yield slice(int(bounds[first]), int(bounds[last])), int(bounds[min(last + 1, len(bounds) - 1)])
+        first = last
+
+
+def _runs(words: Ints, bits: NDArray[np.uint64], row_words: int) -> tuple[Ints, Ints]:
+    """Return first and last voxel of every run, counted in padded rows of whole words."""
+    one, top = np.uint64(1), np.uint64(WORD - 1)
+    joined = (words[1:] == words[:-1] + 1) & (words[1:] % row_words != 0)
+    before, after = np.zeros_like(bits), np.zeros_like(bits)
+    before[1:] = (bits[:-1] >> top) * joined
+    after[:-1] = (bits[1:] << top) * joined
+    starts = bits & ~((bits << one) | before)
+    ends = bits & ~((bits >> one) | after)
+    return _voxels(words, starts), _voxels(words, ends)
+
+
+def _voxels(words: Ints, bits: NDArray[np.uint64]) -> Ints:
+    entry, bit = positions(bits)
+    return words[entry] * WORD + bit
+
+
+def _connect(starts: Ints, ends: Ints, shape: tuple[int, int, int], connectivity: Connectivity) -> tuple[Ints, int]:
+    """Return the component of every run and the number of components."""
+    width = -(-shape[0] // WORD) * WORD
+    row = starts // width
+    y = row % shape[1]
+    low, high = row * width, row * width + (width - 1)
+    first, count = [], []
+    for dy, dz, grow in _ROWS_BEFORE[connectivity]:
+        shift = (dy + dz * shape[1]) * width
+        begin = np.searchsorted(ends, np.maximum(starts - grow, low) + shift)
+        stop = np.searchsorted(starts, np.minimum(ends + grow, high) + shift, "right")
+        inside = (y + dy >= 0) & (y + dy < shape[1])
+        first.append(begin)
+        count.append((stop - begin) * inside)
+    firsts, counts = np.stack(first, axis=1).reshape(-1), np.stack(count, axis=1).reshape(-1)
+    begins = np.cumsum(counts) - counts
+    targets = np.arange(int(counts.sum())) - np.repeat(begins - firsts, counts)
+    pointers = np.append(begins[:: len(first)], len(targets))
+    n, labels = connected_components(_graph(targets, pointers), directed=False)
+    return labels.astype(np.int64), int(n)
+
+
+def _graph(targets: Ints, pointers: Ints) -> Any:
+    n = len(pointers) - 1
+    return csr_array((np.ones(len(targets)), targets, pointers), shape=(n, n))
+
+
+def _entries(starts: Ints, ends: Ints, labels: Ints, mask: Bits) -> Bits:
+    """Cut runs into words again, one entry a label and word."""
+    first, last = starts // WORD, ends // WORD
+    spans = last - first + 1
+    run = np.repeat(np.arange(len(starts)), spans)
+    word = np.arange(len(run)) - np.repeat(np.cumsum(spans) - spans - first, spans)
+    low = np.where(word == first[run], starts[run] % WORD, 0).astype(np.uint64)
+    high = np.where(word == last[run], ends[run] % WORD, WORD - 1).astype(np.uint64)
+    ones = np.uint64(2**WORD - 1)
+    bits = (ones << low) & (ones >> (np.uint64(WORD - 1) - high))
+    return _merged(mask, word, labels[run], bits)
+
+
+def _merged(mask: Bits, words: Ints, labels: Ints, bits: NDArray[np.uint64]) -> Bits:
+    """Sort by word and label, and unite the entries that share both."""
+    if not len(words):
+        return Bits(mask.shape, words, labels.astype(np.int32), bits)
+    key = words * (int(labels.max()) + 1) + labels
+    order = np.argsort(key, kind="stable")
+    first = np.flatnonzero(np.diff(key[order], prepend=-1))
+    united = np.bitwise_or.reduceat(bits[order], first)
+    return Bits(mask.shape, words[order][first], labels[order][first].astype(np.int32), united)
+
+
+def _stacked(mask: Bits, pieces: list[Bits]) -> Bits:
+    if len(pieces) == 1:
+        return pieces[0]
+    words = np.concatenate([piece.words for piece in pieces])
+    labels = np.concatenate([piece.labels for piece in pieces])
+    return Bits(mask.shape, words, labels, np.concatenate([piece.bits for piece in pieces]))
+
+
+def _kept(found: Bits, sizes: Ints, same: list[tuple[Ints, Ints]], min_voxels: int, max_components: int) -> Bits:
+    """Unite provisional labels, choose the components to keep and number them."""
+    one, other = (np.concatenate(side) for side in zip(*same, strict=True))
+    n = len(sizes)
+    total, final = connected_components(csr_array((np.ones(len(one)), (one, other)), shape=(n, n)), directed=False)
+    size = np.bincount(final, weights=sizes, minlength=total)
+    large = size >= min_voxels
+    label = final.astype(np.int64)[found.labels]
+    found, label = found.select(large[label]), label[large[label]]
+    h, w, d = found.shape
+    row, column = np.divmod(found.words, found.row_words)
+    z, y = np.divmod(row, w)
+    lowest = np.bitwise_count((found.bits & (~found.bits + np.uint64(1))) - np.uint64(1))
+    place = np.full(total, h * w * d)
+    np.minimum.at(place, label, ((column * WORD + lowest) * w + y) * d + z)
+    kept = np.flatnonzero(large)
+    kept = kept[np.lexsort((place[kept], -size[kept]))][:max_components]
+    number = np.zeros(total, np.int64)
+    number[kept[np.argsort(place[kept])]] = np.arange(1, len(kept) + 1)
+    label = number[label]
+    chosen = np.flatnonzero(label)
+    return _merged(found, found.words[chosen], label[chosen], found.bits[chosen])

@@ -1,0 +1,163 @@
+"""Instances: which labelled entities were found, by overlap and by distance."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.masks.bits import Bits
+from harness.scoring.components import components
+from harness.scoring.distances import Spacing, average_surface_distance
+from harness.scoring.profiles import InstanceRule
+from harness.scoring.regions import Regions
+
+Ints = NDArray[np.int64]
+
+#: A candidate pair: what it is sorted by, lowest first, then entity and component.
+Pair = tuple[float, int, int]
+
+
+@dataclass(frozen=True)
+class Matched:
+    """Instances found, predicted for nothing, and missed."""
+
+    tp: int
+    fp: int
+    fn: int
+
+
+@dataclass(frozen=True)
+class InstanceCounts:
+    """What the instance metrics of one finding need.
+
+    Attributes
+    ----------
+    kept_voxels, kept_intersection
+        Voxels of the components that were kept, and those of them within the ground truth.
+    overlap
+        Matches by Dice.
+    matched_dice
+        Sum of the Dice of the matched pairs.
+    distance
+        Matches by distance; None where the spacing or the category is unknown.
+    """
+
+    kept_voxels: int
+    kept_intersection: int
+    overlap: Matched
+    matched_dice: float
+    distance: Matched | None
+
+
+def count_instances(
+    truth: Bits, prediction: Bits, rule: InstanceRule, *, spacing: Spacing | None, focal: bool | None
+) -> InstanceCounts:
+    """Match the components of a prediction with the entities of the ground truth.
+
+    Parameters
+    ----------
+    truth
+        Entities; a label in several pieces is one entity.
+    prediction
+        Foreground.
+    rule
+        Connectivity, filters and thresholds.
+    spacing
+        mm along x, y, z.
+    focal
+        Distances are those of centroids (focal) or of surfaces (non-focal).
+    """
+    found = components(
+        prediction,
+        connectivity=rule.connectivity,
+        min_voxels=rule.min_voxels,
+        max_components=rule.max_components,
+    )
+    entities, parts = Regions(truth), Regions(found)
+    shared = _shared_voxels(entities, parts)
+    pairs = match(_overlap_pairs(entities, parts, shared, rule.match_dice))
+    distance = None
+    if spacing is not None and focal is not None:
+        distance = _by_distance(entities, parts, pairs, rule, spacing, focal=focal)
+    return InstanceCounts(
+        kept_voxels=found.count,
+        kept_intersection=int(shared.sum()),
+        overlap=_counted(len(pairs), entities, parts),
+        matched_dice=math.fsum(-key for key, _, _ in pairs),
+        distance=distance,
+    )
+
+
+def match(pairs: Iterable[Pair]) -> list[Pair]:
+    """Take pairs greedily, best first and one to one; ties go to the lower entity, then to the lower component."""
+    taken: list[Pair] = []
+    entities: set[int] = set()
+    parts: set[int] = set()
+    for pair in sorted(pairs):
+        _, entity, part = pair
+        if entity not in entities and part not in parts:
+            taken.append(pair)
+            entities.add(entity)
+            parts.add(part)
+    return taken
+
+
+def _counted(tp: int, entities: Regions, parts: Regions) -> Matched:
+    return Matched(tp=tp, fp=len(parts) - tp, fn=len(entities) - tp)
+
+
+def _shared_voxels(entities: Regions, parts: Regions) -> Ints:
+    """Return (entities, components) voxels that are in both."""
+    mine, theirs = entities.mask, parts.mask
+    first = np.searchsorted(mine.words, theirs.words)
+    spans = np.searchsorted(mine.words, theirs.words, "right") - first
+    j = np.repeat(np.arange(len(spans)), spans)
+    i = np.arange(len(j)) - np.repeat(np.cumsum(spans) - spans - first, spans)
+    count = np.bitwise_count(mine.bits[i] & theirs.bits[j])
+    cell = entities.number[i] * len(parts) + parts.number[j]
+    table = np.bincount(cell, weights=count, minlength=len(entities) * len(parts))
+    return table.astype(np.int64).reshape(len(entities), len(parts))
+
+
+def _overlap_pairs(entities: Regions, parts: Regions, shared: Ints, least: float) -> list[Pair]:
+    i, j = np.nonzero(shared)
+    values = 2 * shared[i, j] / (entities.sizes[i] + parts.sizes[j])
+    good = values >= least
+    return list(zip((-values[good]).tolist(), i[good].tolist(), j[good].tolist(), strict=True))
+
+
+def _by_distance(
+    entities: Regions, parts: Regions, overlapping: list[Pair], rule: InstanceRule, spacing: Spacing, *, focal: bool
+) -> Matched:
+    limit = rule.distance_spacings * max(spacing)
+    if rule.distance_match == "dice":
+        candidates = [(i, j) for _, i, j in overlapping]
+    else:
+        candidates = _near(entities, parts, spacing, limit)
+    step = np.array(spacing)
+    pairs: list[Pair] = []
+    for i, j in candidates:
+        if focal:
+            value = float(np.sqrt((((entities.centroids[i] - parts.centroids[j]) * step) ** 2).sum()))
+        else:
+            value = average_surface_distance(
+                entities.surface(i), parts.surface(j), spacing, pooling=rule.assd, limit=limit
+            )
+        if value <= limit:
+            pairs.append((value, i, j))
+    return _counted(len(match(pairs)), entities, parts)
+
+
+def _near(entities: Regions, parts: Regions, spacing: Spacing, limit: float) -> list[tuple[int, int]]:
+    """Return the pairs whose boxes are no farther apart than any distance that matters."""
+    if not len(entities) or not len(parts):
+        return []
+    one, other = entities.boxes[:, np.newaxis], parts.boxes[np.newaxis]
+    gap = np.maximum(np.maximum(one[:, :, 0] - other[:, :, 1], other[:, :, 0] - one[:, :, 1]), 0)
+    distance = np.sqrt(((gap * np.array(spacing)) ** 2).sum(axis=-1))
+    i, j = np.nonzero(distance <= limit)
+    return list(zip(i.tolist(), j.tolist(), strict=True))
