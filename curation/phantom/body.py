@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from curation.phantom.canvas import Array, Canvas, coverage
 from curation.phantom.grid import Points
-from curation.phantom.patient import Chest, Patient, ellipsoid
+from curation.phantom.patient import Chest, Patient, ellipsoid, smooth_union
 
 #: Attenuation of the tissues, in HU (unenhanced scan).
 HU = {
@@ -125,8 +125,8 @@ class _Painter:
         skin = np.where(norm > 1.6, np.float32(60), skin)
         if self.patient.breasts:
             size = self.patient.breasts
-            breast = ellipsoid((np.abs(x), y, z), (72.0, -depth_at(fat) + 10, -42.0), (size, 0.75 * size, 0.9 * size))
-            skin = np.minimum(skin, breast)
+            breast = ellipsoid((np.abs(x), y, z), (70.0, -depth_at(fat) + 22, -46.0), (size, 0.75 * size, 0.9 * size))
+            skin = smooth_union(skin, breast, 24)
         self.skin = skin
         self._blend(skin, HU["skin"])
         self._blend(skin + 2, HU["fat"])
@@ -136,7 +136,7 @@ class _Painter:
         self._blend(np.maximum(between, muscle), HU["fat"], 0.6 * self._thin(2.4))
         if self.patient.breasts:
             size = 0.5 * self.patient.breasts
-            gland = ellipsoid((np.abs(x), y, z), (72.0, -depth_at(fat) + 2, -42.0), (size, 0.7 * size, 0.9 * size))
+            gland = ellipsoid((np.abs(x), y, z), (70.0, -depth_at(fat) + 10, -46.0), (size, 0.7 * size, 0.9 * size))
             self._blend(np.maximum(gland, skin + 4), -10, 0.6)
 
     def bones(self) -> None:
@@ -195,6 +195,8 @@ class _Painter:
         behind = np.maximum(below, y - 84)
         self._blend(behind, HU["muscle"])
         self._blend(behind + 3, np.where(x < 0, HU["liver"], HU["fat"]))
+        epigastrium = ellipsoid(self.points, (2.0, -44.0, -150.0), (51.0, 45.0, 63.0))
+        self._blend(np.maximum(epigastrium, self.chest.cage + 1), HU["liver"])
         spleen = ellipsoid(self.points, (78.0, 34.0, -142.0), (34.0, 42.0, 40.0))
         stomach = ellipsoid(self.points, (58.0, -34.0, -146.0), (38.0, 36.0, 36.0))
         self._blend(np.maximum(spleen, behind + 4), HU["spleen"])
@@ -207,7 +209,7 @@ class _Painter:
         chest = self.chest
         gradient = 0.32 * y + 0.04 * (-z - 20)
         mottle = 9 * np.sin(y / 9.0 + 1.3 * np.sin(z / 7.0)) * np.sin(self.points[0] / 8.0 + z / 11.0)
-        self._blend(chest.lung, self.patient.lung_hu + gradient + mottle)
+        self._blend(chest.cavity, self.patient.lung_hu + gradient + mottle)
         oblique, horizontal = self.patient.fissures_at(self.points)
         right_upper = np.maximum(self.points[0], -oblique)
         self._blend(np.maximum(chest.lung + 1, np.abs(oblique) - 0.5 * self.voxel), HU["fissure"], self._thin(0.9))

@@ -76,9 +76,10 @@ class Canvas:
 def segment_distance(points: Points, start: npt.NDArray[np.float64], end: npt.NDArray[np.float64]) -> Array:
     """Give the distance in mm of each point to the straight line from `start` to `end`."""
     axis = np.asarray(end - start, np.float32)
-    offsets = [x - np.float32(c) for x, c in zip(points, start, strict=True)]
-    along = sum(o * a for o, a in zip(offsets, axis, strict=True)) / max(float(axis @ axis), 1e-9)
-    along = np.clip(along, 0, 1)
-    squared = sum(np.square(o - along * a) for o, a in zip(offsets, axis, strict=True))
-    result: Array = np.sqrt(squared)
+    length = np.float32(max(float(axis @ axis), 1e-9))
+    x, y, z = (line - np.float32(c) for line, c in zip(points, start, strict=True))
+    dot = x * axis[0] + y * axis[1] + z * axis[2]
+    along = np.clip(dot / length, 0, 1)
+    squared = np.square(x) + np.square(y) + np.square(z) + along * (along * length - 2 * dot)
+    result: Array = np.sqrt(np.maximum(squared, 0))
     return result

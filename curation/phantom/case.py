@@ -19,7 +19,7 @@ from curation.phantom.streams import Stream, stream
 from curation.phantom.trees import grow_trees, paint_airways, paint_vessels
 
 #: Slices of the full size painted at a time.
-_SLAB = 16
+_SLAB = 4
 
 
 @dataclass(frozen=True)

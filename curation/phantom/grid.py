@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -54,22 +55,28 @@ class Grid:
 
     def points(self, box: Box) -> Points:
         """Give the positions of the voxel centres of `box` in mm, as three arrays that broadcast to its shape."""
-        axes = []
-        for axis, (part, spacing, start) in enumerate(zip(box, self.spacing, self.start, strict=True)):
-            line = (start + spacing * np.arange(part.start, part.stop)).astype(np.float32)
-            axes.append(line.reshape([-1 if other == axis else 1 for other in range(3)]))
-        return axes[0], axes[1], axes[2]
+        x, y, z = self._axes
+        return x[box[0]], y[:, box[1]], z[:, :, box[2]]
 
-    def box(self, low: npt.ArrayLike, high: npt.ArrayLike) -> Box:
+    @cached_property
+    def _axes(self) -> Points:
+        lines = [
+            (start + spacing * np.arange(size)).astype(np.float32)
+            for start, spacing, size in zip(self.start, self.spacing, self.shape, strict=True)
+        ]
+        return lines[0][:, None, None], lines[1][None, :, None], lines[2][None, None, :]
+
+    def box(self, low: npt.NDArray[np.floating], high: npt.NDArray[np.floating]) -> Box:
         """Give the box of voxels between two corners in mm, one voxel wider all round and cut at the grid's border.
 
         The box is empty (some slice has equal ends) where nothing of it lies on the grid.
         """
-        first = np.floor((np.asarray(low) - self.start) / self.spacing).astype(int) - 1
-        last = np.ceil((np.asarray(high) - self.start) / self.spacing).astype(int) + 2
-        first = np.clip(first, 0, self.shape)
-        last = np.maximum(np.clip(last, 0, self.shape), first)
-        return slice(first[0], last[0]), slice(first[1], last[1]), slice(first[2], last[2])
+        parts = []
+        for a, b, start, spacing, size in zip(low, high, self.start, self.spacing, self.shape, strict=True):
+            first = min(max(math.floor((a - start) / spacing) - 1, 0), size)
+            last = min(max(math.ceil((b - start) / spacing) + 2, first), size)
+            parts.append(slice(first, last))
+        return parts[0], parts[1], parts[2]
 
 
 def grid_for(size: Size, low: npt.ArrayLike, high: npt.ArrayLike) -> Grid:

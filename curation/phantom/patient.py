@@ -31,6 +31,13 @@ def ellipsoid(points: Points, centre: tuple[float, float, float], radii: tuple[f
     return np.where(norm < 0.1, np.float32(-0.9 * min(radii)), shell)
 
 
+def smooth_union(first: Array, second: Array, width: float) -> Array:
+    """Give the distance to two bodies that melt into each other over `width` mm."""
+    share = np.clip(0.5 + 0.5 * (second - first) / np.float32(width), 0, 1)
+    result: Array = second + share * (first - second) - np.float32(width) * share * (1 - share)
+    return result
+
+
 @dataclass(frozen=True)
 class Chest:
     """What lies where, for an array of positions; distances in mm, negative inside.
@@ -140,7 +147,7 @@ class Patient:
         side = np.abs(x)
 
         top = np.where(right, np.float32(self.domes[0]), np.float32(self.domes[1]))
-        diaphragm = 0.8 * (top - 70 * (np.square((side - 60) / 75) + np.square((y + 8) / 95)) - z)
+        diaphragm = 0.8 * (top - 70 * (np.square((side - 60) / 86) + np.square((y + 4) / 104)) - z)
         above = np.maximum(z + 40, 0)
         apex = ellipsoid((side, y, above), (46.0, 10.0, 0.0), (80.0, 98.0, 156.0))
         cavity = np.maximum(np.maximum(cage, diaphragm), apex)
@@ -149,15 +156,17 @@ class Patient:
         lung = cavity
         spaces = []
         for space in self.pleura:
-            distance = np.maximum(cavity, space.distance(reference, cavity=cavity, cage=cage))
+            distance = np.maximum(cavity, space.distance(reference, cage))
             spaces.append(distance)
             lung = np.maximum(lung, -distance)
         return Chest(reference, cage, diaphragm, cavity, lung, tuple(spaces))
 
     def heart_surface(self, reference: Points) -> Array:
         """Give the distance to the heart, in mm."""
-        radii = (54 * self.heart, 46 * self.heart, 50 * self.heart)
-        return ellipsoid(reference, (17.0, -28.0, -66.0), radii)
+        k = self.heart
+        left = ellipsoid(reference, (34.0, -20.0, -72.0), (42 * k, 37 * k, 40 * k))
+        right = ellipsoid(reference, (0.0, -34.0, -66.0), (40 * k, 33 * k, 46 * k))
+        return smooth_union(left, right, 18)
 
     def _mediastinum(self, reference: Points) -> Array:
         x, y, z = reference
@@ -170,7 +179,8 @@ class Patient:
         aorta = np.maximum(aorta, z - 36)
         arch = ellipsoid(reference, (14.0, 10.0, 28.0), (24.0, 36.0, 17.0))
         junction = np.abs(x) - 1.5
-        result = self.heart_surface(reference) - 3
+        epigastrium = ellipsoid(reference, (2.0, -44.0, -150.0), (54.0, 48.0, 66.0))
+        result = smooth_union(self.heart_surface(reference) - 3, epigastrium, 12)
         for part in (np.maximum(upper, -34 - z), lower, spine, round_spine, aorta, arch, junction):
             result = np.minimum(result, part)
         return result
@@ -185,7 +195,8 @@ class Patient:
         shift = np.where(x < 0, np.float32(self.fissures[0]), np.float32(self.fissures[1]))
         bulge = 6 * np.sin((np.abs(x) - 20) / 32)
         oblique = 0.68 * (z - (46 + shift - 1.08 * (76 - y) + bulge))
-        horizontal = z - (-16 + self.fissures[2] - 0.1 * (np.abs(x) - 60))
+        dome = np.square((np.abs(x) - 72) / 50) + np.square((y + 30) / 58)
+        horizontal = z - (-13 + self.fissures[2] - 9 * dome)
         return oblique, np.asarray(horizontal, np.float32)
 
     def lobes(self, chest: Chest) -> npt.NDArray[np.uint8]:

@@ -133,7 +133,7 @@ def _pleural(
     sides: list[Side] = [side for side in ("right", "left") if side not in taken]
     side = sides[rng.integers(len(sides))]
     if category == "2g":
-        spaces: list[PleuralSpace] = [Pneumothorax(side, finding, 1, -998.0, float(rng.uniform(20, 38)))]
+        spaces: list[PleuralSpace] = [Pneumothorax(side, finding, 1, -998.0, float(rng.uniform(16, 30)))]
         return spaces, side, _numbers(side, ("apical", "apicoposterior", "anterior", "superior lingular", "medial"))
     kind = rng.choice(["effusion", "bilateral", "plate"], p=[0.5, 0.25, 0.25])
     if kind == "plate":

@@ -33,8 +33,8 @@ class PleuralSpace(Protocol):
     def hu(self) -> float:
         """Its attenuation, in HU."""
 
-    def distance(self, reference: Points, *, cavity: Array, cage: Array) -> Array:
-        """Give the signed distance to it in mm, from positions and the distances to the cavity and the rib cage."""
+    def distance(self, reference: Points, cage: Array) -> Array:
+        """Give the signed distance to it in mm, from positions and the distances to the rib cage."""
         ...
 
 
@@ -58,7 +58,7 @@ class Effusion:
     hu: float
     thickness: float
 
-    def distance(self, reference: Points, *, cavity: Array, cage: Array) -> Array:  # noqa: ARG002 - one signature
+    def distance(self, reference: Points, cage: Array) -> Array:  # noqa: ARG002 - one signature for all
         """Give the distance below the fluid's level."""
         x, y, z = reference
         meniscus = 16 * np.square((np.abs(x) - 66) / 52)
@@ -87,7 +87,7 @@ class Thickening:
     centre: float
     height: float
 
-    def distance(self, reference: Points, *, cavity: Array, cage: Array) -> Array:  # noqa: ARG002 - one signature
+    def distance(self, reference: Points, cage: Array) -> Array:
         """Give the distance to the plate, which tapers towards its rims."""
         x, y, z = reference
         taper = 1 - np.square((z - self.centre) / self.height) - np.square((y - 42) / 46)
@@ -113,10 +113,10 @@ class Pneumothorax:
     hu: float
     thickness: float
 
-    def distance(self, reference: Points, *, cavity: Array, cage: Array) -> Array:  # noqa: ARG002 - one signature
+    def distance(self, reference: Points, cage: Array) -> Array:
         """Give the distance to the crescent of air between chest wall and lung."""
         _, y, z = reference
         rise = np.clip((18 - y) / 90 + np.maximum(z - 30, 0) / 160, 0, 1)
-        crescent = -cavity - self.thickness * rise
+        crescent = -cage - self.thickness * rise
         empty = np.where(rise > 0.02, crescent, np.float32(50))
         return np.maximum(empty, _beyond_midline(reference, self.side))

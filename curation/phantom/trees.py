@@ -2,7 +2,8 @@
 
 From the root of a segment a branch runs towards the centre of the points it has to supply; the points are then parted
 by a plane along the branch, and each half is supplied by a child, until few points are left. This is the
-volume-filling growth of Tawhai et al. (Ann Biomed Eng 2000; 28:793), with the cube law for the radii.
+volume-filling growth of Tawhai et al. (Ann Biomed Eng 2000; 28:793), with Murray's law for the radii
+(its exponent 2.7 instead of 3, as measured in lungs).
 """
 
 from __future__ import annotations
@@ -38,6 +39,9 @@ _ROOTS[5] = (47.0, 31.0, -46.0)
 _LINGULA = (66.0, -10.0, -28.0)
 _SUPERIOR = {3: (-42.0, 20.0, -44.0), 5: (42.0, 26.0, -36.0)}
 _LEFT_ATRIUM = {"right": (-34.0, 13.0, -45.0), "left": (38.0, 14.0, -45.0)}
+
+#: A vessel that would fill less of its voxels is not drawn.
+_LEAST_SHARE = 0.25
 
 #: Wall of an airway relative to the radius of its lumen, and its least thickness in mm.
 WALL, LEAST_WALL = 0.22, 0.6
@@ -77,8 +81,9 @@ def root_of(segment: Segment) -> tuple[float, float, float]:
 
 
 def grow_trees(canvas: Canvas, rng: np.random.Generator) -> Trees:
-    """Grow every tree of the patient; the grid plays no part in it."""
+    """Grow every tree of the patient; on a coarse grid the vessels end where they would no longer be seen."""
     place = canvas.patient.place
+    least = 0.5 * canvas.grid.voxel * _LEAST_SHARE**0.5
     airways = [Branch(place(a), place(b), r, 0, 0) for a, b, r in _CENTRAL]
     vessels: list[Branch] = []
     for segment in SEGMENTS:
@@ -88,14 +93,21 @@ def grow_trees(canvas: Canvas, rng: np.random.Generator) -> Trees:
         root = place(root_of(segment))
         artery = root + place((3.0 if segment.side == "left" else -3.0, -4.0, 5.0))
         vein = place(_LEFT_ATRIUM[segment.side])
-        airways += _grow(root, supplied, 2.5, segment.number, leaves=14, rng=rng)
-        vessels += _grow(artery, supplied, 3.3, segment.number, leaves=44, rng=rng)
-        vessels += _grow(vein, supplied, 3.0, segment.number, leaves=32, rng=rng)
+        airways += _grow(root, supplied, 2.6, segment.number, leaves=14, rng=rng)
+        vessels += _grow(artery, supplied, 3.5, segment.number, leaves=60, rng=rng, least=least)
+        vessels += _grow(vein, supplied, 3.2, segment.number, leaves=44, rng=rng, least=least)
     return Trees(tuple(airways), tuple(vessels))
 
 
 def _grow(
-    root: Vector, supplied: Vector, radius: float, segment: int, *, leaves: int, rng: np.random.Generator
+    root: Vector,
+    supplied: Vector,
+    radius: float,
+    segment: int,
+    *,
+    leaves: int,
+    rng: np.random.Generator,
+    least: float = 0.0,
 ) -> Iterator[Branch]:
     count = min(leaves, len(supplied))
     points = supplied[rng.permutation(len(supplied))[:count]]
@@ -113,15 +125,16 @@ def _grow(
         rank = np.argsort(spread @ widest)
         half = len(points) // 2
         for part in (rank[:half], rank[half:]):
-            share = (len(part) / len(points)) ** (1 / 3)
-            stack.append((end, points[part], radius * share, order + 1))
+            child = radius * (len(part) / len(points)) ** (1 / 2.7)
+            if child >= least:
+                stack.append((end, points[part], child, order + 1))
 
 
 def paint_vessels(canvas: Canvas, trees: Trees) -> None:
     """Paint arteries and veins over the parenchyma, inside the lungs only."""
     voxel = canvas.grid.voxel
     for branch in trees.vessels:
-        strength = min(1.0, (2 * branch.radius / voxel) ** 1.5)
+        strength = min(1.0, (2 * branch.radius / voxel) ** 2)
         box, distance = canvas.tube(branch.start, branch.end, branch.radius)
         share = coverage(distance, voxel) * np.float32(strength) * (canvas.segments[box] > 0)
         part = canvas.ct[box]

@@ -31,10 +31,10 @@ def emphysema(brush: Brush) -> str:
 def air_trapping(brush: Brush) -> str:
     """Paint lobules that are too dark, but not as dark as emphysema, among normal ones."""
     box, voxels = brush.territory()
-    cell, _ = brush.cells(box, voxels, pitch=19.0)
-    dark = brush.rng.random(int(cell.max()) + 1) < 0.5
+    cells = brush.cells(box, voxels, pitch=19.0)
+    dark = brush.rng.random(len(cells.places)) < 0.5
     shape = np.zeros(voxels.shape, np.bool_)
-    shape[voxels] = dark[cell]
+    shape[voxels] = dark[cells.pairs[:, 0]]
     brush.paint(box, shape, brush.rng.uniform(-932, -918))
     return brush.one_of(
         f"Lobular areas of air trapping {brush.site.phrase}",
@@ -48,8 +48,8 @@ def consolidation(brush: Brush) -> str:
     atelectasis = bool(brush.rng.random() < 0.3)
     for entity, number in enumerate(brush.site.segments, start=1):
         radius = brush.rng.uniform(11, 16) if atelectasis else brush.rng.uniform(18, 32)
-        (spot,) = brush.spots(1, radius=radius, apart=0, depth=(3.0, 0.8 * radius), segments=[number])
-        blob = brush.blob(spot, radius, ripple=0.07, stretch=0.25)
+        (spot,) = brush.spots(1, radius=radius, apart=0, depth=(1.0, 0.5 * radius), segments=[number])
+        blob = brush.blob(spot, radius, ripple=0.08, stretch=0.3, rough=0.7)
         box, distance = brush.blob_box(blob)
         brush.paint(box, distance <= 0, brush.rng.uniform(28, 52), entity)
     if atelectasis:
@@ -75,9 +75,10 @@ def ground_glass(brush: Brush) -> str:
         spots = brush.spots(count, radius=radius, apart=3.2 * radius, depth=(2.0, 1.2 * radius), segments=[number])
         for spot in spots:
             entity += 1
-            blob = brush.blob(spot, radius, ripple=0.09, stretch=0.3)
+            blob = brush.blob(spot, radius, ripple=0.09, stretch=0.3, rough=1.0)
             box, distance = brush.blob_box(blob)
-            if not brush.paint(box, distance <= 0, brush.rng.uniform(-660, -560), entity).any():
+            hu = brush.rng.uniform(-590, -540) - 110 * np.clip(1 + distance / (0.6 * radius), 0, 1)
+            if not brush.paint(box, distance <= 0, hu, entity).any():
                 brush.paint(brush.nearest_voxel(spot), np.ones((1, 1, 1), np.bool_), -600, entity)
     word = "opacities" if entity > 1 else "opacity"
     manner = brush.one_of("Nodular", "Focal nodular") if nodular else brush.one_of("Patchy", "Peripheral", "Hazy")

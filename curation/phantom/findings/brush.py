@@ -97,8 +97,12 @@ class Brush:
         """Make an irregular ball with random ripples."""
         waves = self.rng.normal(0, 1, (4, 3))
         waves *= self.rng.uniform(1.5, 4.0, (4, 1)) / np.linalg.norm(waves, axis=1, keepdims=True)
+        grain = self.rng.normal(0, 1, (5, 3))
+        grain *= self.rng.uniform(0.45, 0.9, (5, 1)) / np.linalg.norm(grain, axis=1, keepdims=True)
         stretch = self.rng.uniform(1 - shape.get("stretch", 0.15), 1 + shape.get("stretch", 0.15), 3)
-        return Blob(centre, radius, shape.get("ripple", 0.08), waves, self.rng.uniform(0, 2 * np.pi, 4), stretch)
+        phases = self.rng.uniform(0, 2 * np.pi, 9)
+        ripple, rough = shape.get("ripple", 0.08), shape.get("rough", 0.0)
+        return Blob(centre, radius, ripple, rough, waves, grain, phases, stretch)
 
     def blob_box(self, blob: Blob, margin: float = 0.0) -> tuple[Box, Array]:
         """Give the box round a blob and the distances to its surface in mm."""
@@ -176,8 +180,8 @@ class Brush:
         box = self.canvas.grid.box(positions.min(axis=0) - margin, positions.max(axis=0) + margin)
         return box, self.own(box)
 
-    def cells(self, box: Box, voxels: Mask, pitch: float) -> tuple[npt.NDArray[np.intp], Array]:
-        """Part voxels into polyhedral cells.
+    def cells(self, box: Box, voxels: Mask, pitch: float) -> Cells:
+        """Part voxels into polyhedral cells, each around a place of a shaken lattice.
 
         Parameters
         ----------
@@ -186,10 +190,6 @@ class Brush:
         pitch
             Mean size of a cell in mm.
 
-        Returns
-        -------
-        cell, wall : ndarray, shape (number of voxels,)
-            Number of each voxel's cell, and its distance from the nearest wall between cells in mm.
         """
         cloud = self.canvas.cloud
         positions = cloud.positions[cloud.within(self.site.segments)].astype(float)
@@ -203,11 +203,30 @@ class Brush:
         distance, index = np.asarray(found[0]), np.asarray(found[1])
         between = np.linalg.norm(lattice[index[:, 0]] - lattice[index[:, 1]], axis=1)
         wall = (np.square(distance[:, 1]) - np.square(distance[:, 0])) / (2 * between)
-        return index[:, 0], wall.astype(np.float32)
+        return Cells(lattice, index, wall.astype(np.float32))
 
     def one_of(self, *options: str) -> str:
         """Choose one wording."""
         return options[self.rng.integers(len(options))]
+
+
+@dataclass(frozen=True)
+class Cells:
+    """Voxels parted into cells.
+
+    Parameters
+    ----------
+    places
+        The middle of every cell, (cells, 3) in mm.
+    pairs
+        The cell of each voxel and the next one to it, (voxels, 2).
+    wall
+        Distance of each voxel from the wall between the two, (voxels,) in mm.
+    """
+
+    places: Vector
+    pairs: npt.NDArray[np.intp]
+    wall: Array
 
 
 @dataclass(frozen=True)
@@ -220,8 +239,11 @@ class Blob:
         In mm.
     ripple
         Height of the ripples relative to the radius.
-    waves, phases
-        Direction and frequency (k, 3), and phase (k,), of each ripple on the unit sphere.
+    rough
+        Height of the roughness of the surface, in mm.
+    waves, grain, phases
+        Wave vectors of the ripples on the unit sphere (k, 3) and of the roughness in space (m, 3; radians per mm), and
+        the phases (k + m,) of both.
     stretch
         Relative size along each axis.
     """
@@ -229,14 +251,16 @@ class Blob:
     centre: Vector
     radius: float
     ripple: float
+    rough: float
     waves: Vector
+    grain: Vector
     phases: Vector
     stretch: Vector
 
     @property
     def reach(self) -> float:
         """A radius in mm that holds all of it."""
-        return self.radius * (1 + 4 * self.ripple) * float(self.stretch.max())
+        return (self.radius * (1 + 4 * self.ripple) + 5 * self.rough) * float(self.stretch.max())
 
     def distance(self, points: Points) -> Array:
         """Give the signed distance to the surface in mm."""
@@ -245,8 +269,14 @@ class Blob:
         ]
         length = np.sqrt(sum(np.square(o) for o in offsets) + np.float32(1e-6))
         relief = np.zeros((), np.float32)
-        for wave, phase in zip(self.waves, self.phases, strict=True):
+        for wave, phase in zip(self.waves, self.phases[: len(self.waves)], strict=True):
             across = sum(o * np.float32(w) for o, w in zip(offsets, wave, strict=True)) / length
             relief = relief + np.sin(across + np.float32(phase))
         result: Array = length - np.float32(self.radius) * (1 + np.float32(self.ripple) * relief)
-        return result
+        return result + np.float32(self.rough) * self.texture(offsets) if self.rough else result
+
+    def texture(self, offsets: Sequence[Array]) -> Array:
+        """Give a slow random texture of space, between -5 and 5."""
+        waves = zip(self.grain, self.phases[len(self.waves) :], strict=True)
+        total = sum(np.sin(sum(o * np.float32(w) for o, w in zip(offsets, wave, strict=True)) + p) for wave, p in waves)
+        return np.asarray(total, np.float32)

@@ -10,12 +10,13 @@ from curation.phantom.findings.brush import Brush, Vector
 def septal_thickening(brush: Brush) -> str:
     """Paint the walls between the lobules of the outer lung: polygons and lines that meet the pleura."""
     box, voxels = brush.territory()
-    outer = voxels & (brush.canvas.depth[box] < brush.rng.uniform(20, 28))
-    _, wall = brush.cells(box, outer, pitch=brush.rng.uniform(14, 17))
-    half = max(0.65, 0.36 * brush.canvas.grid.voxel)
+    outer = voxels & (brush.canvas.depth[box] < brush.rng.uniform(16, 23))
+    cells = brush.cells(box, outer, pitch=brush.rng.uniform(14, 17))
+    half = max(0.55, 0.36 * brush.canvas.grid.voxel)
+    thick = np.mod(brush.rng.random(len(cells.places))[cells.pairs].sum(axis=1), 1) < 0.62
     shape = np.zeros(voxels.shape, np.bool_)
-    shape[outer] = wall < half
-    brush.paint(box, shape, brush.diluted(-20, 1.3))
+    shape[outer] = thick & (cells.wall < half)
+    brush.paint(box, shape, brush.diluted(-120, 1.2))
     return brush.one_of(
         f"Smooth interlobular septal thickening in the periphery {brush.site.phrase}",
         f"Interlobular septal thickening {brush.site.phrase}",
@@ -65,11 +66,11 @@ def honeycombing(brush: Brush) -> str:
     """Paint stacked cysts with shared walls under the pleura; cysts and walls are the finding's."""
     box, voxels = brush.territory()
     outer = voxels & (brush.canvas.depth[box] < brush.rng.uniform(15, 20))
-    _, wall = brush.cells(box, outer, pitch=brush.rng.uniform(8.5, 10.5))
+    cells = brush.cells(box, outer, pitch=brush.rng.uniform(8.5, 10.5))
     half = max(0.8, 0.3 * brush.canvas.grid.voxel)
     hu = np.full(voxels.shape, -965, np.float32)
     walls = np.zeros(voxels.shape, np.bool_)
-    walls[outer] = wall < half
+    walls[outer] = cells.wall < half
     pleural = outer & (brush.canvas.depth[box] < 1.2)
     hu[walls | pleural] = brush.diluted(20, 1.8)
     brush.paint(box, outer, hu)
