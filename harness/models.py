@@ -7,13 +7,15 @@ when it is made: a wrong declaration fails where it is written, with a sentence 
 from __future__ import annotations
 
 import enum
+import math
 import re
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 _NAME = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_FILE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*")
 
 
 class DeclarationError(ValueError):
@@ -29,6 +31,20 @@ def _require_name(value: str, what: str) -> None:
     _require(
         isinstance(value, str) and _NAME.fullmatch(value) and len(value) <= 64,
         f"{what} must be lower-case letters, digits and single hyphens, at most 64 characters, not {value!r}",
+    )
+
+
+def _require_line(value: object, what: str) -> None:
+    _require(
+        isinstance(value, str) and value.strip() and value.isprintable() and len(value) <= 300,
+        f"{what} must be one line of text, at most 300 characters, not {value!r}",
+    )
+
+
+def _require_file(value: object, what: str) -> None:
+    _require(
+        isinstance(value, str) and _FILE.fullmatch(value) and len(value) <= 200,
+        f"{what} must be a plain file name, not {value!r}",
     )
 
 
@@ -67,10 +83,15 @@ class Variant:
     def __post_init__(self) -> None:
         _require_name(self.name, "a variant's name")
         _require(isinstance(self.prompt, Prompt), f"variant {self.name!r}: prompt must be one of the Prompt values")
+        _require(isinstance(self.params, dict), f"variant {self.name!r}: params must be a dict")
         for key, value in self.params.items():
             _require(
-                isinstance(key, str) and (value is None or isinstance(value, str | int | float | bool)),
+                isinstance(key, str) and (value is None or isinstance(value, str | int | float)),
                 f"variant {self.name!r}: parameter {key!r} must be text, a number, a boolean or None",
+            )
+            _require(
+                not isinstance(value, float) or math.isfinite(value),
+                f"variant {self.name!r}: parameter {key!r} must be finite, as JSON has no {value}",
             )
 
 
@@ -120,7 +141,10 @@ class Resources:
                 isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < 10**9,
                 f"resources.{name} must be a positive number, not {value!r}",
             )
-        _require(isinstance(self.gpus, int) and 0 <= self.gpus <= 64, "resources.gpus must be between 0 and 64")
+        _require(
+            isinstance(self.gpus, int) and not isinstance(self.gpus, bool) and 0 <= self.gpus <= 64,
+            f"resources.gpus must be a whole number from 0 to 64, not {self.gpus!r}",
+        )
         _require(self.memory_mb >= 64, "resources.memory_mb must be at least 64")
 
 
@@ -147,8 +171,8 @@ class Source:
 
     def __post_init__(self) -> None:
         _require_name(self.name, "a source's name")
-        _require(_COMMIT.fullmatch(self.commit), f"source {self.name!r}: commit must be 40 hexadecimal digits")
-        _require(self.git.startswith("https://"), f"source {self.name!r}: git must be an https:// address")
+        _require(_COMMIT.fullmatch(str(self.commit)), f"source {self.name!r}: commit must be 40 hexadecimal digits")
+        _require(str(self.git).startswith("https://"), f"source {self.name!r}: git must be an https:// address")
 
 
 @dataclass(frozen=True)
@@ -185,12 +209,10 @@ class Weights:
     gated: bool = False
 
     def __post_init__(self) -> None:
-        _require(
-            PurePosixPath(self.name).name == self.name, f"weights {self.name!r}: the name must be a plain file name"
-        )
-        _require(_SHA256.fullmatch(self.sha256), f"weights {self.name!r}: sha256 must be 64 hexadecimal digits")
-        _require(_COMMIT.fullmatch(self.revision), f"weights {self.name!r}: revision must be a full commit")
-        _require(self.size > 0, f"weights {self.name!r}: size must be positive")
+        _require_file(self.name, f"weights {self.name!r}: the name")
+        _require(_SHA256.fullmatch(str(self.sha256)), f"weights {self.name!r}: sha256 must be 64 hexadecimal digits")
+        _require(_COMMIT.fullmatch(str(self.revision)), f"weights {self.name!r}: revision must be a full commit")
+        _require(isinstance(self.size, int) and self.size > 0, f"weights {self.name!r}: size must be a number of bytes")
 
 
 @dataclass(frozen=True)
@@ -248,13 +270,12 @@ class Model:
     def __post_init__(self) -> None:
         _require_name(self.name, "a model's name")
         for text in ("title", "summary", "version"):
-            value = getattr(self, text)
-            _require(
-                isinstance(value, str) and value.strip() and "\n" not in value and len(value) <= 300,
-                f"model {self.name!r}: {text} must be one line of text",
-            )
+            _require_line(getattr(self, text), f"model {self.name!r}: {text}")
         _require(isinstance(self.root, Path), f"model {self.name!r}: root must be a pathlib.Path")
-        _require(self.variants, f"model {self.name!r}: at least one variant is needed")
+        _require(
+            isinstance(self.variants, tuple) and self.variants,
+            f"model {self.name!r}: variants must be a tuple of at least one: (Variant(...),)",
+        )
         for variant in self.variants:
             _require(isinstance(variant, Variant), f"model {self.name!r}: variants must hold Variant objects")
         names = [variant.name for variant in self.variants]
@@ -264,9 +285,10 @@ class Model:
             not self.adapter or re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", self.adapter),
             f"model {self.name!r}: adapter must read 'module:Class', not {self.adapter!r}",
         )
+        _require_file(self.dockerfile, f"model {self.name!r}: dockerfile")
         _require(
-            PurePosixPath(self.dockerfile).name == self.dockerfile,
-            f"model {self.name!r}: dockerfile must be a plain file name below root",
+            not self.homepage or str(self.homepage).startswith("https://"),
+            f"model {self.name!r}: homepage must be an https:// address, not {self.homepage!r}",
         )
 
     def check_files(self) -> None:

@@ -11,7 +11,7 @@ import importlib.util
 import inspect
 import sys
 import types
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -75,8 +75,6 @@ class Registry:
     def __init__(self) -> None:
         self.plugins: dict[str, Plugin] = {}
         self.broken: list[Broken] = []
-        self._manager = pluggy.PluginManager(hookspecs.PROJECT)
-        self._manager.add_hookspecs(hookspecs)
 
     def get(self, name: str) -> Plugin:
         """Return the plugin called `name`.
@@ -106,21 +104,21 @@ class Registry:
             self.broken.append(Broken(name, origin, _reason(error)))
 
     def _register(self, name: str, origin: str, module: object) -> None:
-        manager = self._manager
-        hooks = [h for h in dir(module) if h.startswith("bench_") and callable(getattr(module, h))]
-        manager.register(module, name=f"{origin}:{name}")
-        try:
-            manager.check_pending()
-            implementations = [i for i in manager.hook.bench_models.get_hookimpls() if i.plugin is module]
-            if not implementations:
-                marked = f"it has {', '.join(hooks)}, not marked @hookimpl" if hooks else "it implements no hook"
-                raise DeclarationError(f"{marked}; a plugin needs `@hookimpl def bench_models()`")  # noqa: TRY301
-            declared: Iterable[object] = implementations[0].function()  # type: ignore[assignment]
-            for model in list(declared):
-                self._add_model(name, origin, module, model)
-        except BaseException:
-            manager.unregister(module)
-            raise
+        # A manager of its own: what one plugin does to its manager cannot reach the next.
+        manager = pluggy.PluginManager(hookspecs.PROJECT)
+        manager.add_hookspecs(hookspecs)
+        manager.register(module, name=name)
+        manager.check_pending()
+        if not manager.hook.bench_models.get_hookimpls():
+            hooks = [h for h in dir(module) if h.startswith("bench_") and callable(getattr(module, h))]
+            marked = f"it has {', '.join(hooks)}, not marked @hookimpl" if hooks else "it implements no hook"
+            raise DeclarationError(f"{marked}; a plugin needs `@hookimpl def bench_models()`")
+        declared = manager.hook.bench_models()  # one result; pluggy leaves None out
+        models = list(declared[0]) if declared else []
+        if not models:
+            raise DeclarationError("bench_models() returns no model")
+        for model in models:
+            self._add_model(name, origin, module, model)
 
     def _add_model(self, name: str, origin: str, module: object, model: object) -> None:
         if not isinstance(model, Model):
