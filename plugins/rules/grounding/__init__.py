@@ -39,4 +39,6 @@ def iter_segment(volume_hu: NDArray[Any], affine: NDArray[Any], texts: Sequence[
     """Yield what :func:`segment` returns, one mask at a time; the anatomy is found once for all of them."""
     scene = Scene(volume_hu, affine)
     for text in texts:
-        yield scene.native(segment_finding(scene, parse(text)))
+        query = parse(text)
+        window = scene.window(query)
+        yield scene.native(window, segment_finding(window, query))

@@ -7,33 +7,33 @@ from scipy import ndimage
 
 from .filters import dark_tubeness
 from .grid import Bools, closed, components, dilated, opened, without_specks
-from .scene import Scene
+from .scene import Window
 from .text import Query
 
 #: HU. Emphysema on inspiratory CT (Gevenois et al., AJRCCM 1996: -950 matches the pathologist best).
 EMPHYSEMA_HU = -950.0
 
 
-def emphysema(scene: Scene, query: Query) -> Bools:
+def emphysema(window: Window, query: Query) -> Bools:
     """Segment low-attenuation areas; the threshold rises only where a lung has next to none below it."""
-    domain = scene.region(query) & scene.inner_lungs(0.0) & ~scene.airway
-    aerated = domain & (scene.ct.hu < -500.0)
+    domain = window.region(query) & window.inner_lungs(0.0) & ~window.airway
+    aerated = domain & (window.ct.hu < -500.0)
     low = domain
     for threshold in (EMPHYSEMA_HU, -940.0, -930.0, -920.0, -910.0):
-        low = without_specks(domain & (scene.ct.hu < threshold), 2, connectivity=2)
+        low = without_specks(domain & (window.ct.hu < threshold), 2, connectivity=2)
         if low.sum() > 0.003 * max(1, aerated.sum()):
             break
     return low
 
 
-def bullae(scene: Scene, query: Query) -> Bools:
+def bullae(window: Window, query: Query) -> Bools:
     """Segment the largest holes without any structure."""
-    domain = scene.region(query) & scene.inner_lungs(0.0) & ~scene.airway
-    smooth = scene.smooth(0.8)
+    domain = window.region(query) & window.inner_lungs(0.0) & ~window.airway
+    smooth = window.smooth(0.8)
     holes = domain
     for threshold, radius in ((-960.0, 3.0), (-945.0, 2.5), (-930.0, 2.0), (-915.0, 1.5)):
         low = domain & (smooth < threshold)
-        holes = dilated(opened(low, radius, scene.ct.spacing), 1.0, scene.ct.spacing) & low
+        holes = dilated(opened(low, radius, window.ct.spacing), 1.0, window.ct.spacing) & low
         if holes.any():
             break
     labels, kept = components(holes)
@@ -42,74 +42,74 @@ def bullae(scene: Scene, query: Query) -> Bools:
     return result
 
 
-def mosaic(scene: Scene, query: Query) -> Bools:
+def mosaic(window: Window, query: Query) -> Bools:
     """Segment the darker patches of a lung of two densities."""
-    domain = scene.region(query) & scene.inner_lungs(3.0) & ~scene.airway
-    calm = domain & (scene.ct.hu < -600.0)
+    domain = window.region(query) & window.inner_lungs(3.0) & ~window.airway
+    calm = domain & (window.ct.hu < -600.0)
     if not calm.any():
         return domain
-    weight = ndimage.gaussian_filter(calm.astype(np.float32), scene.ct.voxels(3.0), truncate=2.5)
+    weight = ndimage.gaussian_filter(calm.astype(np.float32), window.ct.voxels(3.0), truncate=2.5)
     summed = ndimage.gaussian_filter(
-        np.where(calm, scene.ct.hu, 0).astype(np.float32), scene.ct.voxels(3.0), truncate=2.5
+        np.where(calm, window.ct.hu, 0).astype(np.float32), window.ct.voxels(3.0), truncate=2.5
     )
     level = summed / np.maximum(weight, 1e-3)
     limit = float(np.median(level[calm]))
-    return without_specks(domain & (level < limit), scene.voxels(1.0))
+    return without_specks(domain & (level < limit), window.voxels(1.0))
 
 
-def pneumothorax(scene: Scene, query: Query) -> Bools:
+def pneumothorax(window: Window, query: Query) -> Bools:
     """Segment air without any vessel that touches the chest wall."""
-    smooth = scene.smooth(0.8)
-    domain = scene.region(query, tolerance_mm=12.0) & ~scene.airway
-    depth = scene.fine(scene.regions.costal_depth_mm)
+    smooth = window.smooth(0.8)
+    domain = window.region(query, tolerance_mm=12.0) & ~window.airway
+    depth = window.fine(window.regions.costal_depth_mm)
     empty = domain
     for threshold, calm in ((-970.0, -930.0), (-955.0, -910.0), (-940.0, -890.0), (-925.0, -870.0)):
         free = domain & (smooth < threshold)
-        size = [2 * round(2.5 / step) + 1 for step in scene.ct.spacing]
+        size = [2 * round(2.5 / step) + 1 for step in window.ct.spacing]
         quiet = ndimage.maximum_filter(np.where(domain, smooth, -1000.0), size) < calm
-        empty = dilated(free & quiet, 3.5, scene.ct.spacing) & domain & (smooth < threshold + 60.0)
-        labels, kept = components(empty, scene.voxels(0.5))
+        empty = dilated(free & quiet, 3.5, window.ct.spacing) & domain & (smooth < threshold + 60.0)
+        labels, kept = components(empty, window.voxels(0.5))
         touching = [label for label in kept if float(depth[labels == label].min()) < 8.0]
         if touching:
             return np.asarray(labels == touching[0] if not query.plural else np.isin(labels, touching[:4]))
     return empty & (depth < 8.0)
 
 
-def _lumens(scene: Scene, query: Query) -> Bools:
+def _lumens(window: Window, query: Query) -> Bools:
     """Return the lumens of bronchi: dark tubes with something bright around them."""
-    domain = scene.region(query) & scene.inner_lungs(5.0)
-    median, _ = scene.anatomy.parenchyma_hu
-    smooth = scene.smooth(1.0)
-    brightest = ndimage.maximum_filter(smooth, [2 * round(3.5 / step) + 1 for step in scene.ct.spacing])
+    domain = window.region(query) & window.inner_lungs(5.0)
+    median, _ = window.anatomy.parenchyma_hu
+    smooth = window.smooth(1.0)
+    brightest = ndimage.maximum_filter(smooth, [2 * round(3.5 / step) + 1 for step in window.ct.spacing])
     tubes = np.zeros(domain.shape, dtype=bool)
     for darkness, wall, contrast in ((30.0, 150.0, 25.0), (10.0, 110.0, 15.0), (-20.0, 70.0, 8.0)):
         candidates = domain & (smooth < median - darkness) & (brightest > median + wall)
         points = np.nonzero(candidates)
         tubes[...] = False
-        tubes[points] = dark_tubeness(smooth, points, scene.ct.spacing) > contrast  # type: ignore[arg-type]
-        tubes = without_specks(tubes, scene.voxels(0.02), connectivity=3)
-        if tubes.sum() * scene.ct.voxel_ml > 0.2:
+        tubes[points] = dark_tubeness(smooth, points, window.ct.spacing) > contrast  # type: ignore[arg-type]
+        tubes = without_specks(tubes, window.voxels(0.02), connectivity=3)
+        if tubes.sum() * window.ct.voxel_ml > 0.2:
             break
     return tubes
 
 
-def bronchiectasis(scene: Scene, query: Query) -> Bools:
+def bronchiectasis(window: Window, query: Query) -> Bools:
     """Segment widened bronchi, lumen and wall."""
-    lumens = _lumens(scene, query)
-    return dilated(lumens, 1.6, scene.ct.spacing) & scene.lungs
+    lumens = _lumens(window, query)
+    return dilated(lumens, 1.6, window.ct.spacing) & window.lungs
 
 
-def bronchial_walls(scene: Scene, query: Query) -> Bools:
+def bronchial_walls(window: Window, query: Query) -> Bools:
     """Segment the walls around the lumens that can be seen."""
-    lumens = _lumens(scene, query)
-    median, _ = scene.anatomy.parenchyma_hu
-    ring = dilated(lumens, 2.8, scene.ct.spacing) & ~lumens & scene.lungs
-    return ring & (scene.smooth(0.6) > median + 80.0)
+    lumens = _lumens(window, query)
+    median, _ = window.anatomy.parenchyma_hu
+    ring = dilated(lumens, 2.8, window.ct.spacing) & ~lumens & window.lungs
+    return ring & (window.smooth(0.6) > median + 80.0)
 
 
-def airway_content(scene: Scene, query: Query) -> Bools:
+def airway_content(window: Window, query: Query) -> Bools:
     """Segment soft tissue where the large airways should hold air."""
-    airway = scene.fine(scene.anatomy.airway)
-    hull = closed(airway, 8.0, scene.ct.spacing) & ~dilated(airway, 1.0, scene.ct.spacing)
-    region = scene.region(query, tolerance_mm=30.0)
-    return without_specks(hull & region & (scene.smooth(0.8) > -200.0), scene.voxels(0.05))
+    airway = window.fine(window.anatomy.airway)
+    hull = closed(airway, 8.0, window.ct.spacing) & ~dilated(airway, 1.0, window.ct.spacing)
+    region = window.region(query, tolerance_mm=30.0)
+    return without_specks(hull & region & (window.smooth(0.8) > -200.0), window.voxels(0.05))

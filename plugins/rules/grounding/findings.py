@@ -10,10 +10,10 @@ import numpy as np
 from . import air, nodules, opacities, pleura
 from .grid import Bools, without_specks
 from .lexicon import Kind
-from .scene import Scene
+from .scene import Window
 from .text import Query
 
-Segmenter = Callable[[Scene, Query], Bools]
+Segmenter = Callable[[Window, Query], Bools]
 
 SEGMENTERS: Mapping[Kind, Segmenter] = MappingProxyType(
     {
@@ -42,7 +42,7 @@ SEGMENTERS: Mapping[Kind, Segmenter] = MappingProxyType(
 DARK = frozenset({Kind.EMPHYSEMA, Kind.BULLA, Kind.MOSAIC, Kind.PNEUMOTHORAX, Kind.CYST})
 
 
-def segment_finding(scene: Scene, query: Query) -> Bools:
+def segment_finding(window: Window, query: Query) -> Bools:
     """Segment one finding on the working grid.
 
     Returns
@@ -52,19 +52,19 @@ def segment_finding(scene: Scene, query: Query) -> Bools:
         most conspicuous part of its region: the text says that there is something.
     """
     if query.absent:
-        return np.zeros(scene.ct.hu.shape, dtype=bool)
-    mask = SEGMENTERS[query.kind](scene, query)
+        return np.zeros(window.ct.hu.shape, dtype=bool)
+    mask = SEGMENTERS[query.kind](window, query)
     if mask.any():
         return mask
-    return _most_conspicuous(scene, query)
+    return _most_conspicuous(window, query)
 
 
-def _most_conspicuous(scene: Scene, query: Query) -> Bools:
+def _most_conspicuous(window: Window, query: Query) -> Bools:
     """Return the densest (for findings of air: the darkest) two per cent of a region."""
-    region = scene.region(query) & scene.lungs
+    region = window.region(query) & window.lungs
     if not region.any():
-        region = scene.lungs
-    smooth = scene.smooth(1.2)
+        region = window.lungs
+    smooth = window.smooth(1.2)
     value = -smooth if query.kind in DARK else smooth
     chosen = region & (value >= np.quantile(value[region], 0.98))
     parts = without_specks(chosen, 3)

@@ -13,6 +13,7 @@ from scipy import ndimage
 Array = NDArray[Any]
 Bools = NDArray[np.bool_]
 Floats = NDArray[np.float32]
+Box = tuple[slice, slice, slice]
 
 #: Millimetres. Findings are sought on the finer grid (a 3 mm nodule covers two voxels), lungs on the coarser one.
 WORKING_MM = 1.2
@@ -53,13 +54,8 @@ class Grid:
         """Return the block means; blocks at the far border may be smaller."""
         hu = self.hu
         for axis, factor in enumerate(factors):
-            size = hu.shape[axis]
             if factor > 1:
-                starts = np.arange(0, size, factor)
-                counts = np.diff(np.append(starts, size)).astype(np.float32)
-                shape = [1, 1, 1]
-                shape[axis] = len(starts)
-                hu = np.add.reduceat(hu, starts, axis=axis, dtype=np.float32) / counts.reshape(shape)
+                hu = _block_means(hu, axis, factor)
         x, y, z = (step * factor for step, factor in zip(self.spacing, factors, strict=True))
         return Grid(np.asarray(hu, dtype=np.float32), (x, y, z))
 
@@ -103,30 +99,39 @@ def restore(mask: Bools, orientation: Array, shape: tuple[int, ...]) -> Bools:
     return np.ascontiguousarray(turned)
 
 
+def _block_means(values: Array, axis: int, factor: int) -> Floats:
+    """Average blocks of `factor` voxels along one axis; the last block may be shorter."""
+    moved = np.moveaxis(values, axis, 0)
+    blocks = -(-moved.shape[0] // factor)
+    total = np.zeros((blocks, *moved.shape[1:]), dtype=np.float32)
+    for offset in range(factor):
+        part = moved[offset::factor]
+        total[: len(part)] += part
+    total[:-1] /= factor
+    total[-1] /= moved.shape[0] - factor * (blocks - 1)
+    return np.moveaxis(total, 0, axis)
+
+
 def enlarged(mask: Array, factors: tuple[int, int, int], shape: tuple[int, ...]) -> Array:
     """Repeat each voxel of a reduced grid over its block; the inverse of :meth:`Grid.reduced` for labels."""
-    index = np.ix_(*(np.arange(size) // factor for size, factor in zip(shape, factors, strict=True)))
-    enlarged_: Array = mask[index]
-    return enlarged_
+    for axis, (factor, size) in enumerate(zip(factors, shape, strict=True)):
+        if factor > 1:
+            mask = np.repeat(mask, factor, axis=axis)
+        mask = mask[(slice(None),) * axis + (slice(size),)]
+    return mask
 
 
-def ball(radius_mm: float, spacing: tuple[float, float, float]) -> Bools:
-    """Return a ball as structuring element, at least one voxel."""
-    reach = [int(radius_mm / step) for step in spacing]
-    axes = np.ogrid[tuple(slice(-n, n + 1) for n in reach)]
-    squared = sum((axis * step) ** 2 for axis, step in zip(axes, spacing, strict=True))
-    element: Bools = np.asarray(squared <= radius_mm**2)
-    return element
-
-
-def bounding_box(mask: Bools, margin: tuple[float, float, float] = (0, 0, 0)) -> tuple[slice, slice, slice] | None:
+def bounding_box(mask: Bools, margin: tuple[float, float, float] = (0, 0, 0)) -> Box | None:
     """Return the box around a mask, widened by a margin in voxels, or None for an empty mask."""
-    boxes = ndimage.find_objects(mask.view(np.uint8) if mask.flags.c_contiguous else mask.astype(np.uint8))
-    if not boxes or boxes[0] is None:
+    flat = np.asarray(mask.any(axis=2))
+    spans = [np.flatnonzero(np.any(flat, axis=1)), np.flatnonzero(np.any(flat, axis=0))]
+    if not spans[0].size:
         return None
+    rows, columns = (slice(int(span[0]), int(span[-1]) + 1) for span in spans)
+    spans.append(np.flatnonzero(np.any(mask[rows, columns], axis=(0, 1))))
     x, y, z = (
-        slice(max(0, box.start - int(np.ceil(m))), min(size, box.stop + int(np.ceil(m))))
-        for box, m, size in zip(boxes[0], margin, mask.shape, strict=True)
+        slice(max(0, int(span[0]) - int(np.ceil(m))), min(size, int(span[-1]) + 1 + int(np.ceil(m))))
+        for span, m, size in zip(spans, margin, mask.shape, strict=True)
     )
     return x, y, z
 
@@ -159,17 +164,58 @@ def opened(mask: Bools, millimetres: float, spacing: tuple[float, float, float])
 
 def _within(mask: Bools, millimetres: float, spacing: tuple[float, float, float]) -> Bools:
     """Exact Euclidean dilation, computed in the box that it can reach."""
-    box = bounding_box(mask, tuple(millimetres / step + 1 for step in spacing))  # type: ignore[arg-type]
+    x, y, z = (millimetres / step for step in spacing)
+    box = bounding_box(mask, (x + 1, y + 1, z + 1))
     result = np.zeros(mask.shape, dtype=bool)
-    if box is None:
-        return result
-    near = mask[box]
-    if near.all():
-        result[box] = True
-        return result
-    distance = ndimage.distance_transform_edt(~near, sampling=spacing)
-    result[box] = distance <= millimetres + 1e-6
+    if box is not None:
+        near = np.ascontiguousarray(mask[box])
+        if near.all():
+            result[box] = True
+        elif max(x, y) <= _SMALL_RADIUS:
+            result[box] = _dilated_by_columns(near, millimetres, spacing)
+        else:
+            result[box] = ndimage.distance_transform_edt(~near, sampling=spacing) <= millimetres + _ROUNDING_MM
     return result
+
+
+#: Voxels. Up to this radius, shifting a mask about costs less than a distance transform.
+_SMALL_RADIUS = 4.5
+#: mm. Voxels at exactly the distance belong to the ball whatever the arithmetic.
+_ROUNDING_MM = 1e-6
+
+
+def _dilated_by_columns(mask: Bools, millimetres: float, spacing: tuple[float, float, float]) -> Bools:
+    """Dilate by a ball taken as a bundle of columns along z: all columns of one height share one dilation along z."""
+    reach = millimetres + _ROUNDING_MM
+    sx, sy, sz = spacing
+    result = np.zeros_like(mask)
+    columns: dict[int, Bools] = {}
+    for dx in range(-int(reach / sx), int(reach / sx) + 1):
+        for dy in range(-int(reach / sy), int(reach / sy) + 1):
+            left = reach**2 - (dx * sx) ** 2 - (dy * sy) ** 2
+            if left < 0:
+                continue
+            height = int(np.sqrt(left) / sz)
+            if height not in columns:
+                columns[height] = _dilated_along_z(mask, height)
+            target, source = _shifted(mask.shape, (dx, dy))
+            result[target] |= columns[height][source]
+    return result
+
+
+def _dilated_along_z(mask: Bools, height: int) -> Bools:
+    result = mask.copy()
+    for shift in range(1, min(height, mask.shape[2] - 1) + 1):
+        result[:, :, shift:] |= mask[:, :, :-shift]
+        result[:, :, :-shift] |= mask[:, :, shift:]
+    return result
+
+
+def _shifted(shape: tuple[int, ...], shifts: tuple[int, int]) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
+    """Return where the voxels go to and come from when a volume is shifted along its first two axes."""
+    target = tuple(slice(max(0, d), max(0, n + min(0, d))) for d, n in zip(shifts, shape, strict=False))
+    source = tuple(slice(max(0, -d), max(0, n - max(0, d))) for d, n in zip(shifts, shape, strict=False))
+    return target, source
 
 
 def components(mask: Bools, minimum: int = 1, connectivity: int = 1) -> tuple[Array, list[int]]:

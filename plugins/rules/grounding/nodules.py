@@ -9,7 +9,7 @@ from scipy import ndimage
 
 from .filters import blobness, log_response, share_nearby
 from .grid import Array, Bools, Floats, closed, dilated, opened
-from .scene import Scene
+from .scene import Window
 from .text import Query
 
 #: Diameters in mm where the text states none (Fleischner: a nodule is at most 30 mm, a mass is larger).
@@ -31,62 +31,62 @@ class Blob:
     score: float
 
 
-def nodules(scene: Scene, query: Query) -> Bools:
+def nodules(window: Window, query: Query) -> Bools:
     """Segment nodules or masses of the size, number and density that the text states."""
     smallest, largest = _diameters(query)
-    background = scene.anatomy.parenchyma_hu[0]
-    volume = np.clip(scene.ct.hu, -1000, 200)
-    domain = scene.lungs
+    background = window.anatomy.parenchyma_hu[0]
+    volume = np.clip(window.ct.hu, -1000, 200)
+    domain = window.lungs
     if largest > 25.0:
-        coarse = scene.anatomy
-        domain = scene.fine(closed(coarse.lungs, min(largest / 2, 45.0), coarse.grid.spacing) & coarse.body) | domain
+        coarse = window.anatomy
+        domain = window.fine(closed(coarse.lungs, min(largest / 2, 45.0), coarse.grid.spacing) & coarse.body) | domain
     volume = np.where(domain, volume, np.float32(background))
-    region = scene.region(query) if largest <= 25.0 else _wide_region(scene, query, largest)
+    region = window.region(query) if largest <= 25.0 else _wide_region(window, query, largest)
     least = FAINT_CONTRAST if "ground glass" in query.modifiers else SOLID_CONTRAST
-    blobs = find_blobs(scene, volume, region & domain, (smallest, largest), least=least)
-    return _grow_best(scene, query, volume, blobs, background)
+    blobs = find_blobs(window, volume, region & domain, (smallest, largest), least=least)
+    return _grow_best(window, query, volume, blobs, background)
 
 
-def cysts(scene: Scene, query: Query) -> Bools:
+def cysts(window: Window, query: Query) -> Bools:
     """Segment air-filled holes with a wall: the same search on the inverted lung; a cavity is filled into its wall."""
     if "cavitary" in query.modifiers:
-        solid = nodules(scene, query)
-        filled: Bools = ndimage.binary_fill_holes(closed(solid, 2.0, scene.ct.spacing))
+        solid = nodules(window, query)
+        filled: Bools = ndimage.binary_fill_holes(closed(solid, 2.0, window.ct.spacing))
         return filled
     smallest, largest = (4.0, 40.0) if not query.sizes_mm else _diameters(query)
-    background = scene.anatomy.parenchyma_hu[0]
-    inverted = -np.clip(scene.ct.hu, -1010, background + 100)
-    domain = scene.inner_lungs(0.0) & ~scene.airway
+    background = window.anatomy.parenchyma_hu[0]
+    inverted = -np.clip(window.ct.hu, -1010, background + 100)
+    domain = window.inner_lungs(0.0) & ~window.airway
     volume = np.where(domain, inverted, np.float32(-background)).astype(np.float32)
-    blobs = find_blobs(scene, volume, scene.region(query) & domain, (smallest, largest), least=40.0)
-    return _grow_best(scene, query, volume, blobs, -background)
+    blobs = find_blobs(window, volume, window.region(query) & domain, (smallest, largest), least=40.0)
+    return _grow_best(window, query, volume, blobs, -background)
 
 
-def micronodules(scene: Scene, query: Query) -> Bools:
+def micronodules(window: Window, query: Query) -> Bools:
     """Segment crowds of nodules of a few millimetres: small blobs that have others close by."""
-    background = scene.anatomy.parenchyma_hu[0]
-    region = scene.region(query) & scene.inner_lungs(3.0) & ~scene.airway
-    volume = np.where(scene.lungs, np.clip(scene.ct.hu, -1000, 200), np.float32(background)).astype(np.float32)
-    blobs = find_blobs(scene, volume, region, (2.5, 6.0), least=60.0, most=600)
+    background = window.anatomy.parenchyma_hu[0]
+    region = window.region(query) & window.inner_lungs(3.0) & ~window.airway
+    volume = np.where(window.lungs, np.clip(window.ct.hu, -1000, 200), np.float32(background)).astype(np.float32)
+    blobs = find_blobs(window, volume, region, (2.5, 6.0), least=60.0, most=600)
     seeds = np.zeros(region.shape, dtype=bool)
     for blob in blobs:
         seeds[blob.centre] = True
-    crowd = share_nearby(seeds, 12.0, scene.ct)
+    crowd = share_nearby(seeds, 12.0, window.ct)
     if seeds.any():
         crowded = crowd >= np.quantile(crowd[seeds], 0.4)
         seeds &= crowded
-    grown: Bools = dilated(seeds, 3.0, scene.ct.spacing) & (scene.smooth(0.6) > background + 120.0) & region
+    grown: Bools = dilated(seeds, 3.0, window.ct.spacing) & (window.smooth(0.6) > background + 120.0) & region
     return grown | seeds
 
 
 def find_blobs(
-    scene: Scene, volume: Floats, region: Bools, diameters: tuple[float, float], *, least: float, most: int = 150
+    window: Window, volume: Floats, region: Bools, diameters: tuple[float, float], *, least: float, most: int = 150
 ) -> list[Blob]:
     """Find bright blobs.
 
     Parameters
     ----------
-    scene
+    window
         For the working grid.
     volume
         (X, Y, Z), HU on the working grid, everything outside the lungs flattened.
@@ -108,8 +108,8 @@ def find_blobs(
     size = np.zeros(volume.shape, dtype=np.float32)
     sigmas: dict[float, float] = {}
     for diameter in _scales(*diameters):
-        sigma = max(diameter / (2 * np.sqrt(3.0)), 0.4 * max(scene.ct.spacing))
-        response = _response(scene, volume, sigma)
+        sigma = max(diameter / (2 * np.sqrt(3.0)), 0.4 * max(window.ct.spacing))
+        response = _response(window, volume, sigma)
         better = response > best
         best[better] = response[better]
         size[better] = diameter
@@ -123,8 +123,8 @@ def find_blobs(
         if not chosen:
             continue
         at = tuple(axis[chosen] for axis in points)
-        smooth = ndimage.gaussian_filter(volume, scene.ct.voxels(max(sigma, 0.8)), truncate=2.5)
-        round_ = blobness(smooth, at, scene.ct.spacing)  # type: ignore[arg-type]
+        smooth = ndimage.gaussian_filter(volume, window.ct.voxels(max(sigma, 0.8)), truncate=2.5)
+        round_ = blobness(smooth, at, window.ct.spacing)  # type: ignore[arg-type]
         for x, y, z, roundness in zip(*at, round_, strict=True):
             score = float(best[x, y, z]) * float(roundness)
             if roundness > 0.15:
@@ -132,13 +132,13 @@ def find_blobs(
     return sorted(found, key=lambda blob: (-blob.score, blob.centre))
 
 
-def _response(scene: Scene, volume: Floats, sigma: float) -> Floats:
+def _response(window: Window, volume: Floats, sigma: float) -> Floats:
     """Return the blob filter's response, on a reduced grid where the scale allows."""
-    factor = max(1, int(sigma / (2.0 * max(scene.ct.spacing))))
+    factor = max(1, int(sigma / (2.0 * max(window.ct.spacing))))
     if factor == 1:
-        return log_response(volume, sigma, scene.ct)
+        return log_response(volume, sigma, window.ct)
     factors = (factor, factor, factor)
-    grid = type(scene.ct)(volume, scene.ct.spacing).reduced(factors)
+    grid = type(window.ct)(volume, window.ct.spacing).reduced(factors)
     reduced = log_response(np.asarray(grid.hu, dtype=np.float32), sigma, grid)
     index = np.ix_(
         *(np.minimum(np.arange(n) // factor, m - 1) for n, m in zip(volume.shape, reduced.shape, strict=True))
@@ -160,21 +160,21 @@ def _diameters(query: Query) -> tuple[float, float]:
     return MASS_MM if "mass" in query.modifiers else NODULE_MM
 
 
-def _wide_region(scene: Scene, query: Query, largest: float) -> Bools:
+def _wide_region(window: Window, query: Query, largest: float) -> Bools:
     """Return the region of a mass: it pushes the lung aside, so its centre may lie outside of what still holds air."""
-    region = scene.regions.of(query.places, query.settings)
-    return scene.fine(dilated(region, min(0.6 * largest, 50.0), scene.anatomy.grid.spacing))
+    region = window.regions.of(query.places, query.settings)
+    return window.fine(dilated(region, min(0.6 * largest, 50.0), window.anatomy.grid.spacing))
 
 
-def _grow_best(scene: Scene, query: Query, volume: Floats, blobs: list[Blob], background: float) -> Bools:
+def _grow_best(window: Window, query: Query, volume: Floats, blobs: list[Blob], background: float) -> Bools:
     """Grow candidates and keep those that fit the text best, as many as it says."""
     result = np.zeros(volume.shape, dtype=bool)
     wanted = query.count or (USUAL_COUNT if query.plural else 1)
     grown = []
     for blob in blobs[: max(25, 4 * wanted)]:
-        box, mask, core = _grow(scene, query, volume, blob, background)
+        box, mask, core = _grow(window, query, volume, blob, background)
         if mask.any():
-            fit = _size_fit(query, mask.sum() * scene.ct.voxel_ml * 1000.0)
+            fit = _size_fit(query, mask.sum() * window.ct.voxel_ml * 1000.0)
             grown.append((blob.score * fit * _density_fit(query, core), blob.centre, box, mask))
     grown.sort(key=lambda entry: (-entry[0], entry[1]))
     taken = 0
@@ -189,26 +189,26 @@ def _grow_best(scene: Scene, query: Query, volume: Floats, blobs: list[Blob], ba
 
 
 def _grow(
-    scene: Scene, query: Query, volume: Floats, blob: Blob, background: float
+    window: Window, query: Query, volume: Floats, blob: Blob, background: float
 ) -> tuple[tuple[slice, ...], Bools, float]:
     """Grow one candidate to half contrast inside a ball, and cut vessels off that leave it."""
     stated = max(query.sizes_mm, default=0.0)
     reach_mm = max(0.62 * stated, 0.75 * blob.diameter_mm, 2.0)
-    reach = [max(1, int(np.ceil(r))) for r in scene.ct.voxels(reach_mm)]
+    reach = [max(1, int(np.ceil(r))) for r in window.ct.voxels(reach_mm)]
     box = tuple(slice(max(0, c - r), c + r + 1) for c, r in zip(blob.centre, reach, strict=True))
-    window = volume[box]
+    near = volume[box]
     local = tuple(c - b.start for c, b in zip(blob.centre, box, strict=True))
-    axes = np.ogrid[tuple(slice(0, n) for n in window.shape)]
-    distance = np.sqrt(sum(((a - c) * s) ** 2 for a, c, s in zip(axes, local, scene.ct.spacing, strict=True)))
-    core = float(np.percentile(window[distance <= max(0.3 * blob.diameter_mm, 1.1 * max(scene.ct.spacing))], 75))
+    axes = np.ogrid[tuple(slice(0, n) for n in near.shape)]
+    distance = np.sqrt(sum(((a - c) * s) ** 2 for a, c, s in zip(axes, local, window.ct.spacing, strict=True)))
+    core = float(np.percentile(near[distance <= max(0.3 * blob.diameter_mm, 1.1 * max(window.ct.spacing))], 75))
     sub_solid = {"part-solid", "ground glass"} & query.modifiers
     threshold = background + (0.3 if sub_solid else 0.5) * (core - background)
     if "solid component" in query.modifiers:
         threshold = max(threshold, -250.0)
-    bright = (window > threshold) & (distance <= reach_mm)
+    bright = (near > threshold) & (distance <= reach_mm)
     mask = _part_at(bright, local)
     if blob.diameter_mm >= 6.0:
-        compact = _part_at(opened(mask, 0.18 * blob.diameter_mm, scene.ct.spacing), local)
+        compact = _part_at(opened(mask, 0.18 * blob.diameter_mm, window.ct.spacing), local)
         if compact.sum() > 0.3 * mask.sum():
             mask = compact
     return box, mask, core

@@ -7,7 +7,7 @@ from scipy import ndimage
 
 from .filters import plateness, share_nearby
 from .grid import Bools, closed, components, dilated, opened, without_specks
-from .scene import Scene
+from .scene import Window
 from .text import Query
 
 #: HU. Ground glass lies between normal lung and consolidation: -750 to -300 in quantitative CT of pneumonia.
@@ -16,36 +16,36 @@ GROUND_GLASS_HU = (-750.0, -300.0)
 CONSOLIDATION_HU = (-300.0, 170.0)
 
 
-def ground_glass(scene: Scene, query: Query) -> Bools:
+def ground_glass(window: Window, query: Query) -> Bools:
     """Segment lung that is denser than its own normal and still shows its vessels."""
-    median, spread = scene.anatomy.parenchyma_hu
-    smooth = scene.smooth(1.2)
+    median, spread = window.anatomy.parenchyma_hu
+    smooth = window.smooth(1.2)
     small = bool((query.largest_mm and query.largest_mm <= 10.0) or query.sizes_mm)
-    domain = scene.region(query) & scene.inner_lungs(2.5) & ~scene.airway
+    domain = window.region(query) & window.inner_lungs(2.5) & ~window.airway
     for step, opening_mm in ((2.5, 3.0), (1.7, 2.2), (1.2, 1.5)):
         low = float(np.clip(median + step * spread, -800.0, -600.0))
         low = max(low, GROUND_GLASS_HU[0]) if step > 2 else low
         hazy = domain & (smooth > low) & (smooth < GROUND_GLASS_HU[1])
         dense = domain & (smooth > low)
-        broad = opened(dense, 1.5 if small else opening_mm, scene.ct.spacing)
-        hazy = opened(hazy & broad, 1.3, scene.ct.spacing)
-        hazy = without_specks(hazy, scene.voxels(0.05 if small else 0.3))
-        if hazy.sum() * scene.ct.voxel_ml > (0.05 if small else 0.5):
+        broad = opened(dense, 1.5 if small else opening_mm, window.ct.spacing)
+        hazy = opened(hazy & broad, 1.3, window.ct.spacing)
+        hazy = without_specks(hazy, window.voxels(0.05 if small else 0.3))
+        if hazy.sum() * window.ct.voxel_ml > (0.05 if small else 0.5):
             return _main_parts(hazy, query)
     return hazy
 
 
-def consolidation(scene: Scene, query: Query) -> Bools:
+def consolidation(window: Window, query: Query) -> Bools:
     """Segment lung without air: dense regions too thick for vessels."""
-    smooth = scene.smooth(1.2)
+    smooth = window.smooth(1.2)
     low, high = CONSOLIDATION_HU
-    domain = scene.region(query, tolerance_mm=12.0) & ~scene.airway
+    domain = window.region(query, tolerance_mm=12.0) & ~window.airway
     for opening_mm, threshold in ((3.5, low), (2.2, low - 50), (1.4, low - 200)):
         dense = domain & (smooth > threshold) & (smooth < high)
-        thick = opened(dense, opening_mm, scene.ct.spacing)
-        thick = dilated(thick, 1.5, scene.ct.spacing) & dense
-        thick = without_specks(thick, scene.voxels(0.3 if opening_mm > 2 else 0.1))
-        if thick.sum() * scene.ct.voxel_ml > 0.4:
+        thick = opened(dense, opening_mm, window.ct.spacing)
+        thick = dilated(thick, 1.5, window.ct.spacing) & dense
+        thick = without_specks(thick, window.voxels(0.3 if opening_mm > 2 else 0.1))
+        if thick.sum() * window.ct.voxel_ml > 0.4:
             return _main_parts(thick, query)
     return thick
 
@@ -64,53 +64,53 @@ def _main_parts(mask: Bools, query: Query) -> Bools:
     return result
 
 
-def bands(scene: Scene, query: Query) -> Bools:
+def bands(window: Window, query: Query) -> Bools:
     """Segment linear atelectasis, scars and bands: bright plates in the lung, and streaks that start at the pleura."""
-    smooth = scene.smooth(1.0)
-    domain = scene.region(query) & scene.inner_lungs(2.0) & ~scene.airway
-    median, _ = scene.anatomy.parenchyma_hu
+    smooth = window.smooth(1.0)
+    domain = window.region(query) & window.inner_lungs(2.0) & ~window.airway
+    median, _ = window.anatomy.parenchyma_hu
     streaky = np.zeros(domain.shape, dtype=bool)
     for threshold in (median + 350.0, median + 220.0, median + 140.0):
         candidates = domain & (smooth > threshold)
         points = np.nonzero(candidates)
         streaky[...] = False
-        streaky[points] = plateness(smooth, points, scene.ct.spacing) > 0.45  # type: ignore[arg-type]
-        streaky = closed(streaky, 1.5, scene.ct.spacing) & candidates
-        streaky = without_specks(streaky, scene.voxels(0.08), connectivity=3)
-        if streaky.sum() * scene.ct.voxel_ml > 0.3:
+        streaky[points] = plateness(smooth, points, window.ct.spacing) > 0.45  # type: ignore[arg-type]
+        streaky = closed(streaky, 1.5, window.ct.spacing) & candidates
+        streaky = without_specks(streaky, window.voxels(0.08), connectivity=3)
+        if streaky.sum() * window.ct.voxel_ml > 0.3:
             break
-    return dilated(streaky, 0.8, scene.ct.spacing) & domain & (smooth > threshold - 100.0)
+    return dilated(streaky, 0.8, window.ct.spacing) & domain & (smooth > threshold - 100.0)
 
 
-def septal_lines(scene: Scene, query: Query) -> Bools:
+def septal_lines(window: Window, query: Query) -> Bools:
     """Segment areas where fine bright lines are dense: thickened septa and reticulation."""
-    smooth = scene.smooth(0.6)
-    median, _ = scene.anatomy.parenchyma_hu
-    domain = scene.region(query) & scene.inner_lungs(2.0) & ~scene.airway
-    bright = scene.inner_lungs(2.0) & (smooth > median + 130.0)
-    broad = opened(bright, 2.5, scene.ct.spacing)
-    fine = bright & ~dilated(broad, 1.5, scene.ct.spacing)
-    share = share_nearby(fine, 7.0, scene.ct)
+    smooth = window.smooth(0.6)
+    median, _ = window.anatomy.parenchyma_hu
+    domain = window.region(query) & window.inner_lungs(2.0) & ~window.airway
+    bright = window.inner_lungs(2.0) & (smooth > median + 130.0)
+    broad = opened(bright, 2.5, window.ct.spacing)
+    fine = bright & ~dilated(broad, 1.5, window.ct.spacing)
+    share = share_nearby(fine, 7.0, window.ct)
     if not domain.any():
         return domain
     limit = max(0.12, float(np.quantile(share[domain], 0.7)))
     area = domain & (share > limit)
-    return without_specks(area, scene.voxels(1.0)) & domain
+    return without_specks(area, window.voxels(1.0)) & domain
 
 
-def honeycombing(scene: Scene, query: Query) -> Bools:
+def honeycombing(window: Window, query: Query) -> Bools:
     """Segment clusters of small air cysts with thick walls below the pleura."""
-    depth = scene.fine(scene.regions.costal_depth_mm)
-    domain = scene.region(query) & scene.lungs & (depth < 35.0) & ~scene.airway
-    smooth = scene.smooth(0.6)
-    highest = ndimage.maximum_filter(smooth, [2 * round(4.0 / step) + 1 for step in scene.ct.spacing])
+    depth = window.fine(window.regions.costal_depth_mm)
+    domain = window.region(query) & window.lungs & (depth < 35.0) & ~window.airway
+    smooth = window.smooth(0.6)
+    highest = ndimage.maximum_filter(smooth, [2 * round(4.0 / step) + 1 for step in window.ct.spacing])
     holes = domain & (smooth < -820.0) & (highest > -550.0)
-    share = share_nearby(holes, 6.0, scene.ct)
-    walls = share_nearby(domain & (smooth > -650.0), 6.0, scene.ct)
+    share = share_nearby(holes, 6.0, window.ct)
+    walls = share_nearby(domain & (smooth > -650.0), 6.0, window.ct)
     area = np.zeros(domain.shape, dtype=bool)
     for least in (0.2, 0.12, 0.06):
         area = domain & (share > least) & (walls > least)
-        area = without_specks(area, scene.voxels(0.5))
+        area = without_specks(area, window.voxels(0.5))
         if area.any():
             break
-    return closed(area, 3.0, scene.ct.spacing) & domain
+    return closed(area, 3.0, window.ct.spacing) & domain

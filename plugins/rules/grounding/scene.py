@@ -1,4 +1,4 @@
-"""One CT made ready for all its findings: the working grid cropped to the chest cavity, and the way back to the CT."""
+"""One CT made ready for all its findings: its anatomy, windows on the working grid, and the way back to the CT."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from .grid import (
     WORKING_MM,
     Array,
     Bools,
+    Box,
     Floats,
     Grid,
     bounding_box,
@@ -28,12 +29,12 @@ from .text import Query
 
 #: mm. Lobes are approximate and lesions cross their border; findings are sought this far outside the region.
 TOLERANCE_MM = 8.0
-#: mm around the chest cavity that the crop keeps, for the pleura and for filters that look around a voxel.
-MARGIN_MM = 15.0
+#: mm around a finding's region that its window keeps: for the tolerance, and for filters that look around a voxel.
+MARGIN_MM = 20.0
 
 
 class Scene:
-    """A CT, its anatomy, and its working grid.
+    """A CT with its anatomy, from which each finding gets the window it needs.
 
     Parameters
     ----------
@@ -44,45 +45,92 @@ class Scene:
 
     Attributes
     ----------
-    ct : Grid
-        The working grid, cropped to the chest cavity; all masks that segmenters handle are on it.
     anatomy : Anatomy
-        On a coarser grid of the whole CT.
+        On a grid of about 3 mm, of the whole CT.
     regions : Regions
         On the anatomy's grid.
     """
 
     def __init__(self, volume: NDArray[Any], affine: NDArray[Any]) -> None:
-        self.shape = volume.shape
+        self._shape = volume.shape
         full, self._orientation = canonical(volume, affine)
         self._full_shape = full.hu.shape
         self._to_work = full.factors(WORKING_MM)
-        work = full.reduced(self._to_work)
-        self._to_coarse = work.factors(COARSE_MM)
-        coarse = work.reduced(self._to_coarse)
-        coarse = Grid(np.nan_to_num(np.clip(coarse.hu, -1024, 3071), nan=-1024.0), coarse.spacing)
-        self.anatomy: Anatomy = find_anatomy(coarse)
+        self._work = _clean(full.reduced(self._to_work))
+        self._to_coarse = self._work.factors(COARSE_MM)
+        self.anatomy: Anatomy = find_anatomy(self._work.reduced(self._to_coarse))
         self.regions = Regions(self.anatomy)
-        box = bounding_box(self.anatomy.cavity, coarse.voxels(MARGIN_MM)) or (slice(None),) * 3
-        self._coarse_box = box
-        self._work_shape = work.hu.shape
-        self._box = tuple(
-            slice((b.start or 0) * f, min(n, (b.stop if b.stop is not None else n) * f))
-            for b, f, n in zip(box, self._to_coarse, work.hu.shape, strict=True)
+        self._latest: tuple[Box, Window] | None = None
+
+    def window(self, query: Query) -> Window:
+        """Return the part of the CT that a finding's region lies in; equal parts are made once."""
+        anatomy = self.anatomy
+        reach = MARGIN_MM + 0.6 * max(query.sizes_mm, default=0.0)
+        box = bounding_box(self.regions.of(query.places, query.settings), anatomy.grid.voxels(reach))
+        if box is None:
+            box = bounding_box(np.ones_like(anatomy.lungs))
+        assert box is not None  # noqa: S101 - a CT has voxels
+        if self._latest is None or self._latest[0] != box:  # only the latest: a window holds several filtered volumes
+            self._latest = None
+            self._latest = (box, Window(self, box))
+        return self._latest[1]
+
+    def crop(self, box: Box) -> tuple[Grid, Box]:
+        """Cut the working grid to a box of the anatomy's grid; return it and the box on the working grid."""
+        x, y, z = (
+            slice(b.start * factor, min(size, b.stop * factor))
+            for b, factor, size in zip(box, self._to_coarse, self._work.hu.shape, strict=True)
         )
-        hu = np.nan_to_num(np.clip(work.hu[self._box], -1024, 3071), nan=-1024.0)
-        self.ct = Grid(np.ascontiguousarray(hu, dtype=np.float32), work.spacing)
+        return Grid(np.ascontiguousarray(self._work.hu[x, y, z]), self._work.spacing), (x, y, z)
+
+    @property
+    def to_coarse(self) -> tuple[int, int, int]:
+        """By how much the anatomy's grid is coarser than the working grid."""
+        return self._to_coarse
+
+    def native(self, window: Window, mask: Bools) -> Bools:
+        """Bring a mask of a window onto the CT's own grid, (H, W, D)."""
+        whole = np.zeros(self._work.hu.shape, dtype=bool)
+        whole[window.box] = mask
+        return restore(enlarged(whole, self._to_work, self._full_shape), self._orientation, self._shape)
+
+
+def _clean(grid: Grid) -> Grid:
+    """Bring padding, metal and missing values into the range of a CT."""
+    return Grid(np.nan_to_num(np.clip(grid.hu, -1024, 3071), nan=-1024.0), grid.spacing)
+
+
+class Window:
+    """A part of a CT on the working grid, with the anatomy in it; all masks that segmenters handle are on its grid.
+
+    Parameters
+    ----------
+    scene
+        The CT.
+    box
+        Which part, on the anatomy's grid.
+
+    Attributes
+    ----------
+    ct : Grid
+        About 1.2 mm, Hounsfield units.
+    box : tuple of slice
+        Which part, on the working grid of the whole CT.
+    anatomy, regions
+        Of the whole CT, on the anatomy's grid; :meth:`fine` brings their masks here.
+    """
+
+    def __init__(self, scene: Scene, box: Box) -> None:
+        self.anatomy = scene.anatomy
+        self.regions = scene.regions
+        self._coarse_box = box
+        self._to_coarse = scene.to_coarse
+        self.ct, self.box = scene.crop(box)
         self._smooth: dict[float, Floats] = {}
 
     def fine(self, mask: Array) -> Array:
-        """Bring a mask or map of the anatomy's grid onto the working grid."""
+        """Bring a mask or map of the anatomy's grid onto this grid."""
         return enlarged(mask[self._coarse_box], self._to_coarse, self.ct.hu.shape)
-
-    def native(self, mask: Bools) -> Bools:
-        """Bring a mask of the working grid onto the CT's own grid."""
-        whole = np.zeros(self._work_shape, dtype=bool)
-        whole[self._box] = mask
-        return restore(enlarged(whole, self._to_work, self._full_shape), self._orientation, self.shape)
 
     def smooth(self, sigma_mm: float) -> Floats:
         """Return the CT after a Gaussian of `sigma_mm`."""
