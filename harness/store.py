@@ -7,6 +7,7 @@ moment leaves whole cases only.
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -274,30 +275,44 @@ class Store:
         try:
             if not readonly:
                 path.parent.mkdir(parents=True, exist_ok=True)
-            address = f"{path.absolute().as_uri()}?mode={'ro' if readonly else 'rwc'}"
-            connection = sqlite3.connect(address, uri=True, timeout=BUSY_TIMEOUT_S)
-        except (OSError, sqlite3.Error) as error:
+        except OSError as error:
             raise _explained(error, path) from error
-        self.db = Database(connection)
         with self._explain():
-            known = {migration.name for migration in migrations.pending(self.db)} | {
-                migration.name for migration in migrations.applied(self.db)
-            }
-            ours = {m.name for m in migrations._migrations}  # noqa: SLF001 - the library has no public list of them
-            if known - ours:
+            self.db = Database(_connect(path, "ro" if readonly else "rwc"))
+        try:
+            self._prepare(readonly=readonly)
+        except BaseException:
+            self.close()
+            raise
+
+    def _prepare(self, *, readonly: bool) -> None:
+        """Make sure that the file is ours and of this version, and bring it to this version where that is allowed."""
+        with self._explain():
+            applied = {migration.name for migration in migrations.applied(self.db)}
+            foreign = set(self.db.table_names()) - {migrations.migrations_table}
+        if not applied and (foreign or readonly):
+            raise DataError(
+                f"{self.path} is no results database of groundbench", fix="move it away or use another --home"
+            )
+        ours = {migration.name for migration in migrations._migrations}  # noqa: SLF001 - the library has no public list
+        if applied - ours:
+            raise DataError(
+                f"{self.path} was written by a newer version of groundbench",
+                fix="update groundbench, or use another --home",
+            )
+        if readonly:
+            if ours - applied:
                 raise DataError(
-                    f"{path} was written by a newer version of groundbench",
-                    fix="update groundbench, or use another --home",
+                    f"{self.path} was written by an older version of groundbench",
+                    fix="run any command that writes, such as `bench demo`, to update it",
                 )
-            if readonly:
-                if migrations.pending(self.db):
-                    raise DataError(
-                        f"{path} was written by an older version of groundbench", fix="run `bench results list`"
-                    )
-            else:
-                self.db.enable_wal()
-                self.db.execute("PRAGMA foreign_keys = ON")
-                migrations.apply(self.db)
+            return
+        with self._explain():
+            self.db.enable_wal()
+            self.db.execute("PRAGMA foreign_keys = ON")
+        if ours - applied:
+            with self._write() as db:
+                migrations.apply(db)
 
     def __enter__(self) -> Self:
         return self
@@ -318,8 +333,18 @@ class Store:
 
     @contextmanager
     def _write(self) -> Iterator[Database]:
-        with self._explain(), self.db.atomic():
-            yield self.db
+        """Hold the one place of a writer from the first statement on.
+
+        A transaction that begins by reading would fail at once, without waiting, if another process wrote meanwhile.
+        """
+        with self._explain():
+            self.db.execute("BEGIN IMMEDIATE")
+            try:
+                yield self.db
+            except BaseException:
+                self.db.rollback()
+                raise
+            self.db.commit()
 
     # -- runs ---------------------------------------------------------------------------------------------------------
 
@@ -433,6 +458,21 @@ class Store:
             return {row["status"]: row["n"] for row in rows}
 
 
+def _connect(path: Path, mode: str) -> sqlite3.Connection:
+    address = f"{path.absolute().as_uri()}?mode={mode}"
+    connection = sqlite3.connect(address, uri=True, timeout=BUSY_TIMEOUT_S)
+    try:
+        connection.execute("select count(*) from sqlite_master").fetchone()
+    except sqlite3.OperationalError:
+        connection.close()
+        # Reading a WAL database makes a file beside it. Where the folder is read-only and nobody is writing, the
+        # file cannot change, and SQLite can be told so.
+        if mode != "ro" or os.access(path.parent, os.W_OK) or path.with_name(f"{path.name}-wal").exists():
+            raise
+        return sqlite3.connect(f"{address}&immutable=1", uri=True)
+    return connection
+
+
 def _flat(groups: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Yield (group, cell); the groups inside ``by_category`` and ``by_size`` are named ``by_category/1a``."""
     for name, value in groups.items():
@@ -482,7 +522,7 @@ def _explained(error: Exception, path: Path) -> BenchError:
         )
     if "disk is full" in text or "No space" in text:
         return PrerequisiteError(f"the disk of {path} is full", fix="free some space and run the same command again")
-    if "not a database" in text or "malformed" in text or "no such table" in text or "no such column" in text:
+    if "not a database" in text or "malformed" in text or "no such" in text:
         return DataError(
             f"{path} is no results database of groundbench: {text}", fix="move it away or use another --home"
         )

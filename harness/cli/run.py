@@ -141,7 +141,7 @@ def open_data(settings: Settings, name: str | None, tell: Any) -> Dataset:
 
     shelf = settings.home / "datasets"
     if name is None and not (shelf / PHANTOM).exists():
-        from curation.phantom import make_dataset
+        from curation.phantom.dataset import make_dataset
 
         tell(f"making the {PHANTOM}: {PHANTOM_CASES} small cases, seed {PHANTOM_SEED}")
         shelf.mkdir(parents=True, exist_ok=True)

@@ -136,7 +136,7 @@ def from_array(labels: NDArray[Any]) -> Bits:
 
 
 def read_bits(
-    volume: Volume, shape: Shape, channels: int, wanted: Sequence[int], *, labelled: bool
+    volume: Volume, shape: Shape, channels: int, wanted: Sequence[int], *, labelled: bool, wrap: bool = False
 ) -> tuple[list[Bits], list[Problem]]:
     """Read the wanted channels of a mask file in one streaming pass.
 
@@ -152,6 +152,8 @@ def read_bits(
         Channels to return.
     labelled
         Keep the values as labels (ground truth); otherwise everything above 0 becomes label 1 (prediction).
+    wrap
+        Take values modulo 256 first, as a conversion to uint8 does.
 
     Returns
     -------
@@ -170,6 +172,8 @@ def read_bits(
     for words, groups in _nonzero_groups(volume, shape, channels):
         values = _checked(groups)
         highest = max(highest, int(values.max(initial=0)))
+        if wrap and highest > 255:
+            values = values % 256
         interleaved = _pack((values != 0).reshape(len(values), -1))
         for out, channel in zip(kept, wanted, strict=True):
             used = np.flatnonzero(reduce(np.bitwise_or, (interleaved & masks[channel]).T))

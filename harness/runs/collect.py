@@ -91,8 +91,6 @@ def _copy(folder: int, name: str, target: Path) -> None:
         status = os.fstat(source)
         if not stat.S_ISREG(status.st_mode):
             raise RefusedFile("is no regular file")
-        if status.st_nlink != 1:
-            raise RefusedFile("is a hard link; write the mask itself")
         if status.st_size > MAX_MASK_BYTES:
             raise RefusedFile(f"has {status.st_size:,} bytes, a mask may have {MAX_MASK_BYTES:,}")
         written = 0

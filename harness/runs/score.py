@@ -12,7 +12,7 @@ from typing import Self
 from harness.contract import Status
 from harness.dataset import Case
 from harness.runs.collect import read_refused
-from harness.scoring.case import CaseScore, CaseTask, FindingTask, score_case
+from harness.scoring.case import CaseScore, CaseTask, FindingScore, FindingTask, score_case
 from harness.store import CaseRow, FindingRow
 
 #: More workers than this only wait for the disk.
@@ -106,7 +106,7 @@ def finding_rows(case: Case, score: CaseScore, outcome: CaseRow, masks: Path) ->
     rows = []
     refused = read_refused(masks, case.id)
     for finding, result in zip(case.findings, score.findings, strict=True):
-        status, reason = result.status.value, result.reason
+        status, reason = result.status.value, _reason(result)
         if outcome.status != Status.OK.value:
             status, reason = outcome.status, outcome.reason
         elif finding.id in refused:
@@ -125,11 +125,17 @@ def finding_rows(case: Case, score: CaseScore, outcome: CaseRow, masks: Path) ->
                 pred_voxels=result.pred_voxels,
                 intersection=result.intersection,
                 mask_sha256=result.sha256,
-                verdict=result.verdict,
+                verdict=result.verdict if result.sha256 or status == Status.INVALID_OUTPUT.value else {},
                 details=result.details(),
             )
         )
     return rows
+
+
+def _reason(result: FindingScore) -> str:
+    """Say in one line what made a mask refused and what to do about it."""
+    fixes = dict.fromkeys(p["fix"] for p in result.verdict["problems"] if p["level"] == "refused")
+    return "; fix: ".join([result.reason, *fixes])
 
 
 def case_status(outcome: CaseRow, findings: list[FindingRow]) -> tuple[str, str]:

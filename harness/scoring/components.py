@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 
-from harness.masks.bits import WORD, Bits, positions
+from harness.masks.bits import WORD, Bits
 
 Connectivity = Literal[6, 18, 26]
 Ints = NDArray[np.int64]
@@ -56,8 +56,9 @@ def components(mask: Bits, *, connectivity: Connectivity, min_voxels: int, max_c
     carried = np.empty(0, np.int64)  # labels of the slice that the next chunk begins with, run by run
     n = 0
     for own, reach in _chunks(mask):
-        starts, ends = _runs(mask.words[own.start : reach], mask.bits[own.start : reach], mask.row_words)
-        labels, found = _connect(starts, ends, mask.shape, connectivity)
+        runs = _Runs(mask.words[own.start : reach], mask.bits[own.start : reach], mask.row_words)
+        starts, ends = runs.starts, runs.ends
+        labels, found = _connect(runs, mask.shape, connectivity)
         mine = int(np.searchsorted(starts, (mask.words[own.stop - 1] + 1) * WORD))
         size = np.bincount(labels[:mine], weights=(ends - starts + 1)[:mine], minlength=found).astype(np.int64)
         may_grow = np.zeros(found, bool)
@@ -85,25 +86,68 @@ def _chunks(mask: Bits) -> Iterator[tuple[slice, int]]:
         first = last
 
 
-def _runs(words: Ints, bits: NDArray[np.uint64], row_words: int) -> tuple[Ints, Ints]:
-    """Return first and last voxel of every run, counted in padded rows of whole words."""
-    one, top = np.uint64(1), np.uint64(WORD - 1)
-    joined = (words[1:] == words[:-1] + 1) & (words[1:] % row_words != 0)
-    before, after = np.zeros_like(bits), np.zeros_like(bits)
-    before[1:] = (bits[:-1] >> top) * joined
-    after[:-1] = (bits[1:] << top) * joined
-    starts = bits & ~((bits << one) | before)
-    ends = bits & ~((bits >> one) | after)
-    return _voxels(words, starts), _voxels(words, ends)
+class _Runs:
+    """The runs of some words, counted in padded rows of whole words.
+
+    Attributes
+    ----------
+    starts, ends
+        First and last voxel of every run, ascending.
+    """
+
+    def __init__(self, words: Ints, bits: NDArray[np.uint64], row_words: int) -> None:
+        one, top = np.uint64(1), np.uint64(WORD - 1)
+        joined = (words[1:] == words[:-1] + 1) & (words[1:] % row_words != 0)
+        before, after = np.zeros_like(bits), np.zeros_like(bits)
+        before[1:] = (bits[:-1] >> top) * joined
+        after[:-1] = (bits[1:] << top) * joined
+        first = bits & ~((bits << one) | before)
+        last = bits & ~((bits >> one) | after)
+        self.starts, self.ends = _voxels(words, first), _voxels(words, last)
+        self._words = words
+        # For a rank in constant time: entries before each word, runs before each entry, and the bits themselves.
+        self._origin = int(words[0])
+        held = np.zeros(int(words[-1]) - self._origin + 3, np.int32)
+        held[words - self._origin + 1] = 1
+        self._entries = np.cumsum(held, dtype=np.int32)
+        self._first, self._last = np.append(first, np.uint64(0)), np.append(last, np.uint64(0))
+        self._starts_before = np.concatenate([[0], np.cumsum(np.bitwise_count(first), dtype=np.int64)])
+        self._ends_before = np.concatenate([[0], np.cumsum(np.bitwise_count(last), dtype=np.int64)])
+
+    def started_up_to(self, voxels: Ints) -> Ints:
+        """Count the runs that start at or before each voxel."""
+        return self._rank(voxels + 1, self._first, self._starts_before)
+
+    def ended_before(self, voxels: Ints) -> Ints:
+        """Count the runs that end before each voxel."""
+        return self._rank(voxels, self._last, self._ends_before)
+
+    def _rank(self, voxels: Ints, bits: NDArray[np.uint64], before: Ints) -> Ints:
+        word = np.clip((voxels // WORD) - self._origin, 0, len(self._entries) - 2)
+        inside = voxels - (word + self._origin) * WORD  # 64 and more behind the last word, below 0 before the first
+        entry = self._entries[word]
+        held = self._entries[word + 1] > entry
+        mask = (np.uint64(1) << np.clip(inside, 0, WORD - 1).astype(np.uint64)) - np.uint64(1)
+        return before[entry] + np.bitwise_count(bits[entry] & mask) * held
 
 
 def _voxels(words: Ints, bits: NDArray[np.uint64]) -> Ints:
-    entry, bit = positions(bits)
-    return words[entry] * WORD + bit
+    """Return the set bits as voxels, ascending: the lowest of every word, then the next lowest, and sort."""
+    one = np.uint64(1)
+    taken = []
+    while len(words):
+        below = bits - one
+        taken.append(words * WORD + np.bitwise_count(~bits & below))
+        bits = bits & below
+        left = np.flatnonzero(bits)
+        words, bits = words[left], bits[left]
+    found: Ints = np.sort(np.concatenate(taken)) if taken else words
+    return found
 
 
-def _connect(starts: Ints, ends: Ints, shape: tuple[int, int, int], connectivity: Connectivity) -> tuple[Ints, int]:
+def _connect(runs: _Runs, shape: tuple[int, int, int], connectivity: Connectivity) -> tuple[Ints, int]:
     """Return the component of every run and the number of components."""
+    starts, ends = runs.starts, runs.ends
     width = -(-shape[0] // WORD) * WORD
     row = starts // width
     y = row % shape[1]
@@ -111,8 +155,8 @@ def _connect(starts: Ints, ends: Ints, shape: tuple[int, int, int], connectivity
     first, count = [], []
     for dy, dz, grow in _ROWS_BEFORE[connectivity]:
         shift = (dy + dz * shape[1]) * width
-        begin = np.searchsorted(ends, np.maximum(starts - grow, low) + shift)
-        stop = np.searchsorted(starts, np.minimum(ends + grow, high) + shift, "right")
+        begin = runs.ended_before(np.maximum(starts - grow, low) + shift)
+        stop = runs.started_up_to(np.minimum(ends + grow, high) + shift)
         inside = (y + dy >= 0) & (y + dy < shape[1])
         first.append(begin)
         count.append((stop - begin) * inside)

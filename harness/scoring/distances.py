@@ -58,7 +58,7 @@ def average_surface_distance(
         mm.
     """
     sides = ((one, other), (other, one))
-    sizes = [len(side.points) for side in (one, other)]
+    sizes = [one.count, other.count]
     step = np.array(spacing)
     if _pool([_least(a, b, step) for a, b in sides], sizes, pooling) > limit:
         return math.inf
@@ -81,9 +81,9 @@ def _pool(totals: list[float], sizes: list[int], pooling: Pooling) -> float:
 
 
 def _least(source: Surface, target: Surface, step: Floats) -> float:
-    """Return a lower bound of the summed distances: those to the target's box, along the axis that says most."""
+    """Return a lower bound of the summed distances: those along y or along z to the target's box."""
     least = 0.0
-    for axis, profile in enumerate(source.profiles):
+    for axis, profile in enumerate(source.profiles, 1):
         index = source.box[0, axis] + np.arange(len(profile))
         gap = np.maximum(np.maximum(target.box[0, axis] - index, index - target.box[1, axis]), 0)
         least = max(least, float((profile * gap).sum() * step[axis]))
@@ -107,7 +107,8 @@ def _search(source: Surface, target: Surface, spacing: Spacing) -> _Found:
     far = source.points[~near]
     # Padded so that an offset from a near point never leaves the grid: a whole number of bytes along x.
     pad = reach * 2 + np.array([(8 - reach[0] * 2) % 8, 0, 0])
-    grid = np.pad(target.grid, [(pad[2], pad[2]), (pad[1], pad[1]), (pad[0] // 8, pad[0] // 8)])
+    flags = target.grid.astype("<u8", copy=False).view(np.uint8)
+    grid = np.pad(flags, [(pad[2], pad[2]), (pad[1], pad[1]), (pad[0] // 8, pad[0] // 8)])
     strides = np.array([1, grid.shape[2] * 8, grid.shape[2] * 8 * grid.shape[1]])
     bits = grid.reshape(-1)
     start = (source.points[near] - target.origin + pad) @ strides

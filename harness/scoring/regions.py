@@ -83,7 +83,7 @@ class Regions:
             order, bounds = self._order
             entries = order[bounds[i] : bounds[i + 1]]
             column, y, z = (part[entries] for part in self._columns)
-            self._surfaces[i] = _surface(column, y, z, self.mask.bits[entries])
+            self._surfaces[i] = _surface(column, y, z, self.mask.bits[entries], self.boxes[i])
         return self._surfaces[i]
 
     def _sum(self, values: Ints) -> Ints:
@@ -97,54 +97,54 @@ class Surface:
 
     Attributes
     ----------
-    points
-        (n, 3) int64 voxel indices x, y, z.
     grid
-        (nz, ny, 64 * words) uint8 flags packed eight to a byte along x, of the surface voxels alone.
+        (nz, ny, nx) uint64: 64 voxels along x in a word.
     origin
         (x, y, z) of the grid's first voxel.
+    box
+        (2, 3) lowest and highest voxel index along x, y, z.
     """
 
-    points: Ints
-    grid: NDArray[np.uint8]
+    grid: NDArray[np.uint64]
     origin: Ints
+    box: Ints
 
     @cached_property
-    def profiles(self) -> tuple[Ints, Ints, Ints]:
-        """How many points share each x, each y and each z, from the lowest on."""
-        low = self.points.min(axis=0)
-        x, y, z = (np.bincount(self.points[:, axis] - low[axis]) for axis in range(3))
-        return x, y, z
+    def count(self) -> int:
+        """Number of surface voxels."""
+        return int(self.profiles[0].sum())
 
     @cached_property
-    def box(self) -> Ints:
-        """(2, 3) lowest and highest voxel index."""
-        return np.stack([self.points.min(axis=0), self.points.max(axis=0)])
+    def profiles(self) -> tuple[Ints, Ints]:
+        """How many surface voxels share each y, and each z, from the box's lowest on."""
+        counts = np.bitwise_count(self.grid).sum(axis=2, dtype=np.int64)
+        return counts.sum(axis=0), counts.sum(axis=1)
+
+    @cached_property
+    def points(self) -> Ints:
+        """(n, 3) voxel indices x, y, z."""
+        z, y, column = np.nonzero(self.grid)
+        entry, bit = positions(self.grid[z, y, column])
+        return np.stack([column[entry] * WORD + bit, y[entry], z[entry]], axis=1) + self.origin
 
     def tree(self, spacing: Floats) -> cKDTree:
         """Return a k-d tree of the points in mm."""
         return cKDTree(self.points * spacing, balanced_tree=False, compact_nodes=False)
 
 
-def _surface(column: Ints, y: Ints, z: Ints, bits: NDArray[np.uint64]) -> Surface:
+def _surface(column: Ints, y: Ints, z: Ints, bits: NDArray[np.uint64], box: Ints) -> Surface:
     """Erode one instance on a dense grid of its box, 64 voxels at a time."""
-    low = np.array([column.min(), y.min(), z.min()])
-    high = np.array([column.max(), y.max(), z.max()])
+    low = np.array([box[0, 0] // WORD, *box[0, 1:]])
+    high = np.array([box[1, 0] // WORD, *box[1, 1:]])
     extent = high - low + 1
     solid = np.zeros((extent[2] + 2, extent[1] + 2, extent[0]), np.uint64)
-    at = (z - low[2] + 1, y - low[1] + 1, column - low[0])
-    solid[at] = bits
+    solid[z - low[2] + 1, y - low[1] + 1, column - low[0]] = bits
     one, top = np.uint64(1), np.uint64(WORD - 1)
     core = solid[1:-1, 1:-1]
-    left, right = core << one, core >> one
-    left[..., 1:] |= core[..., :-1] >> top
+    inner, right = core << one, core >> one
+    inner[..., 1:] |= core[..., :-1] >> top
     right[..., :-1] |= core[..., 1:] << top
-    left &= right
+    inner &= right
     for neighbour in (solid[1:-1, :-2], solid[1:-1, 2:], solid[:-2, 1:-1], solid[2:, 1:-1]):
-        left &= neighbour
-    shell = core & ~left
-    where = (z - low[2], y - low[1], column - low[0])
-    entry, bit = positions(shell[where])
-    points = np.stack([column[entry] * WORD + bit, y[entry], z[entry]], axis=1)
-    origin = np.array([low[0] * WORD, low[1], low[2]])
-    return Surface(points, shell.astype("<u8", copy=False).view(np.uint8), origin)
+        inner &= neighbour
+    return Surface(core & ~inner, np.array([low[0] * WORD, low[1], low[2]]), box)

@@ -1,0 +1,117 @@
+"""Whatever an entrant does on one case ends in that case's status, and the other cases are unharmed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from conftest import Bench
+
+PLUGINS = Path(__file__).parent / "plugins"
+
+#: fault -> (status of the second case, words that its reason must hold)
+FAULTS = {
+    "exit-1": ("plugin_error", ["exit code 1"]),
+    "segfault": ("plugin_error", ["SIGSEGV"]),
+    "raises": ("plugin_error", ["RuntimeError", "device-side assert"]),
+    "hangs": ("timeout", ["2 s"]),
+    "ignores-sigterm": ("timeout", ["2 s"]),
+    "writes-nothing": ("missing_output", ["no mask"]),
+    "writes-4d-stack": ("invalid_output", ["(2, 24, 20, 16)"]),
+    "other-grid": ("invalid_output", ["(27, 23, 19)"]),
+    "float-nan": ("invalid_output", ["finite"]),
+    "wrong-affine": ("invalid_output", ["flip", "affine"]),
+    "bomb": ("invalid_output", ["goes on after"]),
+    "symlink": ("invalid_output", ["symbolic link"]),
+    "fifo": ("invalid_output", ["regular file"]),
+    "truncated": ("invalid_output", ["end"]),
+    "not-nifti": ("invalid_output", ["no NIfTI volume"]),
+    "fills-out": ("plugin_error", ["out/"]),
+}
+
+#: Faults that cost nothing: what the entrant did is noise, and its masks count.
+HARMLESS = ("none", "hard-link", "floods-log", "forges-events", "no-events")
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_fault_ends_in_its_status(fault: str, engine: str, bench: Bench, make_dataset: Callable[..., Path]) -> None:
+    """The second case gets its status and a reason; the first and the third are ok with their exact scores."""
+    status, words = FAULTS[fault]
+    run = bench.json(
+        "run", "--plugin", "misbehaving", "--variant", fault, "--plugin-dir", PLUGINS / "misbehaving",
+        "--dataset", make_dataset(3), "--engine", engine,
+    )  # fmt: skip
+    shown = bench.json("results", "show", run["run"])
+    states = {case["case_id"]: case for case in shown["cases"]}
+    assert states["toy_2_a_1"]["status"] == status
+    for word in words:
+        assert word in states["toy_2_a_1"]["reason"]
+    assert states["toy_1_a_1"]["status"] == states["toy_3_a_1"]["status"] == "ok"
+    # A bad file is one finding's fault; a death takes both findings of its case.
+    assert run["coverage"]["ok"] == (5 if status == "invalid_output" else 4)
+    dice = {(f["case_id"], f["finding"]): f["dice"] for f in shown["findings"]}
+    assert len(dice) == 6
+    assert all(value == 0.0 for value in dice.values())
+    assert (bench.home / "runs" / run["run"] / states["toy_2_a_1"]["log"]).is_file()
+
+
+@pytest.mark.parametrize("fault", HARMLESS)
+def test_noise_changes_nothing(fault: str, engine: str, bench: Bench, make_dataset: Callable[..., Path]) -> None:
+    """A flooded log, forged events, no events at all or a link to its own file leave every case ok."""
+    run = bench.json(
+        "run", "--plugin", "misbehaving", "--variant", fault, "--plugin-dir", PLUGINS / "misbehaving",
+        "--dataset", make_dataset(3), "--engine", engine,
+    )  # fmt: skip
+    assert run["coverage"] == {"ok": 6}
+    log = next((bench.home / "runs" / run["run"] / "logs").iterdir())
+    assert log.stat().st_size < 10 * 2**20
+
+
+@pytest.mark.docker
+def test_memory_bomb_is_named(base_image: str, bench: Bench, make_dataset: Callable[..., Path]) -> None:
+    """A container over its memory limit is an oom with the limit in the reason; its neighbours are ok."""
+    run = bench.json(
+        "run", "--plugin", "misbehaving", "--variant", "memory", "--plugin-dir", PLUGINS / "misbehaving",
+        "--dataset", make_dataset(3), "--engine", "docker",
+    )  # fmt: skip
+    states = {case["case_id"]: case for case in bench.json("results", "show", run["run"])["cases"]}
+    assert states["toy_2_a_1"]["status"] == "oom"
+    assert "256 MiB" in states["toy_2_a_1"]["reason"]
+    assert states["toy_1_a_1"]["status"] == states["toy_3_a_1"]["status"] == "ok"
+
+
+@pytest.mark.parametrize(
+    ("fault", "status", "words"),
+    [
+        ("exit-1-at-import", "plugin_error", "the weights could not be read"),
+        ("hangs-at-import", "timeout", "loading did not end within 5 s"),
+    ],
+)
+def test_death_before_any_case(
+    fault: str, status: str, words: str, engine: str, bench: Bench, make_dataset: Callable[..., Path]
+) -> None:
+    """An entrant that never gets to a case fails all of them, after two containers, and the command exits with 1."""
+    result = bench(
+        "run", "--plugin", "misbehaving", "--variant", fault, "--plugin-dir", PLUGINS / "misbehaving",
+        "--dataset", make_dataset(2), "--engine", engine, code=1,
+    )  # fmt: skip
+    assert "bench results show" in result.stderr
+    run = bench.json("results", "list")["runs"][0]
+    cases = bench.json("results", "show", run["id"])["cases"]
+    assert [case["status"] for case in cases] == [status, status]
+    assert words in cases[0]["reason"]
+
+
+def test_broken_plugins_are_rows(bench: Bench) -> None:
+    """A plugin that cannot be imported or declares nonsense is a row with its reason; the others are listed."""
+    listed = bench.json("list", "--plugin-dir", PLUGINS)
+    reasons = {broken["name"]: broken["reason"] for broken in listed["broken"]}
+    assert "a_module_that_is_not_installed" in reasons["missing-module"]
+    assert "lower-case" in reasons["wrong-declaration"]
+    assert "misbehaving" in {plugin["name"] for plugin in listed["plugins"]}
+    refused = bench("run", "--plugin", "missing-module", "--plugin-dir", PLUGINS, code=3)
+    assert "a_module_that_is_not_installed" in refused.stderr
