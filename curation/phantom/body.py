@@ -189,7 +189,9 @@ class _Painter:
 
     def abdomen(self) -> None:
         """Diaphragm, liver, spleen and stomach, with fat between them."""
-        x, y, _ = self.points
+        x, y, z = self.points
+        if z.min() > -70:
+            return
         below = np.maximum(-self.chest.diaphragm, self.chest.cage + 1)
         below = np.maximum(below, 26 - np.abs(x))
         behind = np.maximum(below, y - 84)

@@ -40,22 +40,23 @@ def phantom(*, out: Path, cases: int, size: Any, seed: int, force: bool, as_json
         click.echo(f"{number + 1}/{total} {name} ({time.monotonic() - started:.0f} s)", err=True)
 
     make_dataset(out, cases=cases, size=size, seed=seed, force=force, progress=progress)
-    splits = json.loads((out / "dataset.json").read_text(encoding="utf-8"))
-    entries = [entry for split in splits.values() for entry in split]
+    index = json.loads((out / "dataset.json").read_text(encoding="utf-8"))
+    splits = {name: len(index[name]) for name in ("train", "val", "test")}
+    entries = [entry for name in splits for entry in index[name]]
+    categories = sorted({code for entry in entries for code in entry["categories"].values()})
     summary = {
         "path": str(out),
         "cases": len(entries),
         "findings": sum(len(entry["findings"]) for entry in entries),
-        "categories": sorted({code for entry in entries for code in entry["categories"].values()}),
-        "splits": {name: len(split) for name, split in splits.items()},
+        "categories": categories,
+        "splits": splits,
         "size": size,
         "seed": seed,
     }
     if as_json:
         click.echo(json.dumps(summary))
         return
-    shares = ", ".join(f"{count} {name}" for name, count in summary["splits"].items())
+    shares = ", ".join(f"{name} {count}" for name, count in splits.items())
     click.echo(
-        f"{out}: {summary['cases']} cases ({shares}), {summary['findings']} findings of "
-        f"{len(summary['categories'])} categories"
+        f"{out}: cases {len(entries)} ({shares}), findings {summary['findings']} of {len(categories)} categories"
     )

@@ -6,6 +6,7 @@ patient, in whose coordinates everything is written down, by a scale along each 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -24,11 +25,14 @@ _SQUARENESS = 0.28
 
 def ellipsoid(points: Points, centre: tuple[float, float, float], radii: tuple[float, float, float]) -> Array:
     """Give the distance to an ellipsoid along the ray from its centre, in mm; an infinite radius makes a cylinder."""
-    offsets = [np.asarray(x - c, np.float32) for x, c in zip(points, centre, strict=True)]
-    norm = np.sqrt(sum(np.square(o / r) for o, r in zip(offsets, radii, strict=True)) + np.float32(1e-6))
-    length = np.sqrt(sum(np.square(o) for o, r in zip(offsets, radii, strict=True) if np.isfinite(r)))
-    shell: Array = length - length / norm
-    return np.where(norm < 0.1, np.float32(-0.9 * min(radii)), shell)
+    near, scaled = np.float32(0), np.float32(1e-6)
+    for line, c, radius in zip(points, centre, radii, strict=True):
+        if math.isfinite(radius):
+            squared = np.square(line - np.float32(c))
+            near = near + squared
+            scaled = scaled + squared * np.float32(1 / radius**2)
+    shell: Array = np.sqrt(near) * (1 - 1 / np.sqrt(scaled))
+    return np.where(scaled < 0.01, np.float32(-0.9 * min(radii)), shell)
 
 
 def smooth_union(first: Array, second: Array, width: float) -> Array:

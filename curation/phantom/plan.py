@@ -93,8 +93,8 @@ def plan_case(seed: int, number: int) -> CasePlan:
     free = {item.number for item in SEGMENTS}
     pleura: list[PleuralSpace] = []
     sites: dict[int, Site] = {}
-    for index, category in enumerate(categories):
-        if category in _PLEURAL:
+    for index, category in sorted(enumerate(categories), key=lambda item: item[1], reverse=True):
+        if category in _PLEURAL:  # air first: it needs one side, fluid may take what is left of two
             taken = {space.side for space in pleura}
             spaces, phrase, covered = _pleural(category, index, taken, rng)
             pleura += spaces
