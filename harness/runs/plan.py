@@ -115,7 +115,7 @@ class Plan:
         if self.request.plugin.granted_truth:
             reasons.append("known answer: it reads the ground truth")
         if self.request.limit is not None:
-            reasons.append(f"partial: only the first {len(self.cases)} cases")
+            reasons.append(f"partial: only the first {len(self.cases)} of the split's cases")
         if not self.isolates:
             reasons.append(f"not isolated: the {self.engine} engine shuts nothing out")
         return reasons

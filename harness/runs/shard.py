@@ -268,6 +268,9 @@ class _Attempt:
                 return ended, None
             for event in tail.read():
                 self._take(event)
+                # Between two cases, even where the next one has begun since.
+                if self._stop.soon.is_set() and isinstance(event, CaseDone | CaseFailed):
+                    return None, None
             if self._stop.now.is_set() or (self._stop.soon.is_set() and self.current is None):
                 return None, None
             now = time.monotonic()

@@ -80,7 +80,7 @@ def test_flipped_is_flagged(bench: Bench, make_dataset: Callable[..., Path]) -> 
     """A mask that would fit if it were mirrored says so in its verdict."""
     run = bench.json("run", "--plugin", "flipped", "--dataset", make_dataset(1), "--engine", "local")
     verdicts = [f["verdict"] for f in bench.json("results", "show", run["run"])["findings"]]
-    assert any("mirror" in p["message"] + p["cause"] for v in verdicts for p in v["problems"])
+    assert [p["code"] for v in verdicts for p in v["problems"]] == ["mirrored", "mirrored"]
 
 
 def test_dropped_is_counted(bench: Bench, make_dataset: Callable[..., Path]) -> None:

@@ -47,14 +47,16 @@ def test_killed_ten_times(base_image: str, bench: Bench, make_dataset: Callable[
     """`kill -9` at ten random moments, then the same command: the undisturbed run's table, and no stray container."""
     dataset = make_dataset(CASES)
     command = _command(dataset, "docker")
+    began = time.monotonic()
     undisturbed = bench.json(*command)
+    whole = time.monotonic() - began
     table = bench(*command).stdout.split("what it took")[0]
     draw = random.Random(20260101)
     kept: list[int] = []
     for trial in range(10):
         bench.home = bench.home.with_name(f"home-{trial}")
         process = bench.popen(*command, start_new_session=True)
-        time.sleep(draw.uniform(0.3, 4.0))
+        time.sleep(draw.uniform(0.1, 1.0) * whole)
         process.send_signal(signal.SIGKILL)
         process.communicate(timeout=30)
         again = bench(*command)
@@ -141,15 +143,16 @@ def test_same_plan_is_reused_and_fresh_runs_again(bench: Bench, make_dataset: Ca
 
 def test_two_at_once_on_one_home(bench: Bench, make_dataset: Callable[..., Path]) -> None:
     """The second of two identical runs at once is told to wait; a different one works beside it."""
-    dataset = make_dataset(CASES)
+    cases = 30
+    dataset = make_dataset(cases)
     process = bench.popen(*_command(dataset, "local"))
     assert process.stderr is not None
     for line in process.stderr:
-        if f"1/{CASES}" in line:
+        if f"1/{cases}" in line:
             break
     refused = bench(*_command(dataset, "local"), code=3)
     assert "another process is running" in refused.stderr
     beside = bench.json(*_command(dataset, "local", "none"))
-    assert beside["coverage"] == {"ok": 2 * CASES}
+    assert beside["coverage"] == {"ok": 2 * cases}
     process.communicate(timeout=60)
     assert process.returncode == 0
