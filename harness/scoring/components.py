@@ -128,21 +128,19 @@ class _Runs:
         entry = self._entries[word]
         held = self._entries[word + 1] > entry
         mask = (np.uint64(1) << np.clip(inside, 0, WORD - 1).astype(np.uint64)) - np.uint64(1)
-        return before[entry] + np.bitwise_count(bits[entry] & mask) * held
+        rank: Ints = before[entry] + np.bitwise_count(bits[entry] & mask) * held
+        return rank
 
 
 def _voxels(words: Ints, bits: NDArray[np.uint64]) -> Ints:
     """Return the set bits as voxels, ascending: the lowest of every word, then the next lowest, and sort."""
-    one = np.uint64(1)
     taken = []
-    while len(words):
-        below = bits - one
+    while len(left := np.flatnonzero(bits)):
+        words, bits = words[left], bits[left]
+        below = bits - np.uint64(1)
         taken.append(words * WORD + np.bitwise_count(~bits & below))
         bits = bits & below
-        left = np.flatnonzero(bits)
-        words, bits = words[left], bits[left]
-    found: Ints = np.sort(np.concatenate(taken)) if taken else words
-    return found
+    return np.sort(np.concatenate(taken))
 
 
 def _connect(runs: _Runs, shape: tuple[int, int, int], connectivity: Connectivity) -> tuple[Ints, int]:
