@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,13 +29,24 @@ SIZE_PERCENTILES = (50.0, 75.0)
 class _Metric:
     """A ratio of two sums over findings; of a mean, the second sum is their number.
 
-    `empty` is the value where the denominator is 0.
+    Where there is nothing to divide by, the value is 1, or `empty` if `missed` says that there was something to find.
     """
 
     name: str
     numerator: Floats
     denominator: Floats
-    empty: float | None = None
+    missed: Floats
+    empty: float = 0.0
+    is_mean: bool = False
+
+    def ratio(self, top: Floats, bottom: Floats, missed: Floats) -> Floats:
+        """Divide sums."""
+        return np.divide(top, bottom, out=np.where(missed > 0, self.empty, 1.0), where=bottom != 0)
+
+
+def _mean(name: str, values: Sequence[float]) -> _Metric:
+    n = len(values)
+    return _Metric(name, np.array(values, np.float64), np.ones(n), np.zeros(n), is_mean=True)
 
 
 def summarise(
@@ -43,7 +54,8 @@ def summarise(
 ) -> dict[str, dict[str, Any]]:
     """Compute every metric of a profile on the findings of one split.
 
-    A finding that is not ``ok`` has Dice 0, is no hit, and leaves every entity of its ground truth unfound.
+    A finding that is not ``ok`` has Dice 0, is no hit, and leaves every entity of its ground truth unfound. Counts of
+    instances are summed over findings before they are divided.
 
     Parameters
     ----------
@@ -62,6 +74,9 @@ def summarise(
         findings has the value None.
     """
     rows = sorted(rows, key=lambda row: (row.case_id, row.finding))
+    if profile.organiser_quirks:
+        delivered = {row.case_id for row in rows if row.status != Status.MISSING_OUTPUT}
+        rows = [row for row in rows if row.case_id in delivered]
     metrics = _metrics(rows, profile)
     document: dict[str, dict[str, Any]] = {metric.name: {} for metric in metrics}
 
@@ -74,23 +89,54 @@ def summarise(
 
     for path, members in _groups(rows).items():
         put(path, _cells(metrics, members, seed, resamples, "/".join(path)))
-    put(("per_case",), _per_case([m for m in metrics if m.empty is None], rows, seed, resamples))
+    put(("per_case",), _per_case([metric for metric in metrics if metric.is_mean], rows, seed, resamples))
     return document
 
 
 def _metrics(rows: Sequence[FindingRow], profile: Profile) -> list[_Metric]:
-    values = np.array([_dice(row, profile) for row in rows], np.float64)
-    ones = np.ones(len(rows))
-    metrics = [_Metric("dice", values, ones)]
-    for name, hit in profile.hits.items():
-        metrics.append(_Metric(name, np.array([float(hit(value)) for value in values]), ones))
+    scores = [_dice(row, profile) for row in rows]
+    metrics = [_mean("dice", scores)]
+    metrics += [_mean(name, [float(hit(score)) for score in scores]) for name, hit in profile.hits.items()]
+    if profile.instances is not None:
+        unfiltered = replace(profile, instances=None)
+        metrics.append(_mean("dice_unfiltered", [_dice(row, unfiltered) for row in rows]))
+        metrics += _pooled("instance", [_matched(row, "overlap") for row in rows], profile)
+        if all(_has_distances(row) for row in rows):
+            metrics += _pooled("distance", [_matched(row, "distance") for row in rows], profile)
     return metrics
 
 
 def _dice(row: FindingRow, profile: Profile) -> float:
+    """Return the Dice of the profile: of the components kept where it filters them; 0 for anything but ok."""
     if row.status != Status.OK or row.truth_voxels is None or row.pred_voxels is None or row.intersection is None:
         return 0.0
-    return dice(row.truth_voxels, row.pred_voxels, row.intersection, profile.smoothing)
+    if profile.instances is None:
+        return dice(row.truth_voxels, row.pred_voxels, row.intersection, profile.smoothing)
+    counts = row.details["instances"]
+    return dice(row.truth_voxels, counts["kept_voxels"], counts["kept_intersection"], profile.smoothing)
+
+
+def _has_distances(row: FindingRow) -> bool:
+    return row.status != Status.OK or row.details["instances"]["distance"] is not None
+
+
+def _matched(row: FindingRow, kind: str) -> tuple[int, int, int]:
+    """Return (tp, fp, fn); every entity of a finding that is not ok was missed."""
+    if row.status != Status.OK:
+        return 0, 0, int(row.details.get("truth_entities", 0))
+    counts = row.details["instances"][kind]
+    return counts["tp"], counts["fp"], counts["fn"]
+
+
+def _pooled(prefix: str, counts: Sequence[tuple[int, int, int]], profile: Profile) -> list[_Metric]:
+    """Pool the counts over findings first (micro), then divide."""
+    tp, fp, fn = np.array(counts, np.float64).reshape(-1, 3).T
+    empty = 1.0 if profile.organiser_quirks else 0.0
+    return [
+        _Metric(f"{prefix}_precision", tp, tp + fp, fn, empty),
+        _Metric(f"{prefix}_recall", tp, tp + fn, fn),
+        _Metric(f"{prefix}_f1", 2 * tp, 2 * tp + fp + fn, fn),
+    ]
 
 
 def _groups(rows: Sequence[FindingRow]) -> dict[tuple[str, ...], NDArray[np.intp]]:
@@ -119,20 +165,14 @@ def _cells(
     n = len(members)
     if n == 0:
         return {metric.name: {"value": None, "ci95": None, "n": 0} for metric in metrics}
-    columns = exact(np.stack([part[members] for m in metrics for part in (m.numerator, m.denominator)], axis=1))
-    sums = resample_weights(n, resamples=resamples, seed=seed, stream=stream) @ columns
-    draws = np.stack([_ratio(sums[:, 2 * i], sums[:, 2 * i + 1], m.empty) for i, m in enumerate(metrics)], axis=1)
-    cells = {}
-    for metric, ci95 in zip(metrics, interval(draws), strict=True):
-        top, bottom = math.fsum(metric.numerator[members]), math.fsum(metric.denominator[members])
-        value = top / bottom if bottom else metric.empty
-        cells[metric.name] = {"value": value, "ci95": ci95, "n": n}
-    return cells
-
-
-def _ratio(top: Floats, bottom: Floats, empty: float | None) -> Floats:
-    missing = math.nan if empty is None else empty
-    return np.divide(top, bottom, out=np.full_like(top, missing), where=bottom != 0)
+    parts = np.stack([part[members] for m in metrics for part in (m.numerator, m.denominator, m.missed)], axis=1)
+    sums = resample_weights(n, resamples=resamples, seed=seed, stream=stream) @ exact(parts)
+    draws = np.stack([m.ratio(*sums[:, 3 * i : 3 * i + 3].T) for i, m in enumerate(metrics)], axis=1)
+    whole = np.array([[math.fsum(column)] for column in parts.T])
+    return {
+        m.name: {"value": float(m.ratio(*whole[3 * i : 3 * i + 3])[0]), "ci95": ci95, "n": n}
+        for (i, m), ci95 in zip(enumerate(metrics), interval(draws), strict=True)
+    }
 
 
 def _per_case(
@@ -143,7 +183,6 @@ def _per_case(
     of = np.array([cases[row.case_id] for row in rows], np.intp)
     sizes = np.bincount(of, minlength=len(cases)).astype(np.float64)
     folded = [
-        _Metric(m.name, np.bincount(of, weights=m.numerator, minlength=len(cases)) / sizes, np.ones(len(cases)))
-        for m in means
+        _mean(m.name, (np.bincount(of, weights=m.numerator, minlength=len(cases)) / sizes).tolist()) for m in means
     ]
     return _cells(folded, np.arange(len(cases)), seed, resamples, "per_case")

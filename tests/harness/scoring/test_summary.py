@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from statistics import fmean
 
 import numpy as np
@@ -123,3 +124,66 @@ def test_unknown_profiles_are_named() -> None:
         profile_named("mlhc2026")
     assert "mlhc2025" in caught.value.fix
     assert math.isfinite(PROFILES["miccai2026"].smoothing)
+
+
+MICCAI = PROFILES["miccai2026"]
+
+
+def counted(
+    case: str, finding: str, overlap: tuple[int, int, int], *, status: str = "ok", kept: int = 100, hit: int = 50
+) -> FindingRow:
+    """Return a finding with instance counts."""
+    tp, fp, fn = overlap
+    matched = {"tp": tp, "fp": fp, "fn": fn}
+    instances = {"kept_voxels": kept, "kept_intersection": hit, "overlap": matched, "distance": matched}
+    details = {"size_ratio": 0.1, "truth_entities": tp + fn, "instances": instances if status == "ok" else None}
+    return replace(row(case, finding, hit, status=status), details=details)
+
+
+def test_instance_metrics_pool_before_dividing() -> None:
+    """Precision, recall and F1 are those of the summed counts, not means of findings."""
+    metrics = summarise([counted("a", "0", (1, 0, 0)), counted("b", "0", (1, 5, 2))], MICCAI)
+    assert metrics["instance_precision"]["all"]["value"] == 2 / 7
+    assert metrics["instance_recall"]["all"]["value"] == 2 / 4
+    assert metrics["distance_f1"]["all"]["value"] == 4 / 11
+    assert "per_case" not in metrics["instance_f1"]
+
+
+def test_a_failed_finding_misses_every_entity() -> None:
+    """A refused mask adds its entities to the missed ones."""
+    metrics = summarise([counted("a", "0", (2, 0, 0)), counted("b", "0", (0, 0, 3), status="invalid_output")], MICCAI)
+    assert metrics["instance_recall"]["all"]["value"] == 2 / 5
+    assert metrics["dice"]["all"]["value"] == pytest.approx(0.25, abs=1e-8)
+
+
+@pytest.mark.parametrize(
+    ("counts", "quirks", "expected"),
+    [
+        ((0, 0, 0), False, (1, 1, 1)),
+        ((0, 0, 3), False, (0, 0, 0)),
+        ((0, 0, 3), True, (1, 0, 0)),
+        ((0, 3, 0), False, (0, 1, 0)),
+    ],
+)
+def test_nothing_to_divide_by(counts: tuple[int, int, int], quirks: bool, expected: tuple[int, int, int]) -> None:
+    """Empty sides have declared values; without predictions precision is 1 only under the organisers' rule."""
+    metrics = summarise([counted("a", "0", counts)], replace(MICCAI, organiser_quirks=quirks))
+    names = ("instance_precision", "instance_recall", "instance_f1")
+    assert tuple(metrics[name]["all"]["value"] for name in names) == expected
+
+
+def test_a_missing_case_leaves_the_mean_only_under_the_quirks() -> None:
+    """A case without any file scores 0, unless the organisers' rule is asked for."""
+    data = [counted("a", "0", (1, 0, 0)), counted("b", "0", (0, 0, 1), status="missing_output")]
+    ours = summarise(data, MICCAI)["dice"]["all"]
+    theirs = summarise(data, replace(MICCAI, organiser_quirks=True))["dice"]["all"]
+    assert (ours["n"], theirs["n"]) == (2, 1)
+    assert theirs["value"] == 2 * ours["value"]
+
+
+def test_dice_of_the_challenge_is_that_of_the_kept_components() -> None:
+    """The unfiltered Dice stands beside it."""
+    metrics = summarise([counted("a", "0", (1, 0, 0), kept=50, hit=50)], MICCAI)
+    assert metrics["dice"]["all"]["value"] == (2 * 50 + 1e-6) / (150 + 1e-6)
+    assert metrics["dice_unfiltered"]["all"]["value"] == (2 * 50 + 1e-6) / (200 + 1e-6)
+    assert metrics["hit"]["all"]["value"] == 1.0
