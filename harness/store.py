@@ -7,7 +7,6 @@ moment leaves whole cases only.
 from __future__ import annotations
 
 import json
-import os
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -288,8 +287,9 @@ class Store:
     def _prepare(self, *, readonly: bool) -> None:
         """Make sure that the file is ours and of this version, and bring it to this version where that is allowed."""
         with self._explain():
-            applied = {migration.name for migration in migrations.applied(self.db)}
+            # In this order: another process may be making the tables right now.
             foreign = set(self.db.table_names()) - {migrations.migrations_table}
+            applied = {migration.name for migration in migrations.applied(self.db)}
         if not applied and (foreign or readonly):
             raise DataError(
                 f"{self.path} is no results database of groundbench", fix="move it away or use another --home"
@@ -310,9 +310,8 @@ class Store:
         with self._explain():
             self.db.enable_wal()
             self.db.execute("PRAGMA foreign_keys = ON")
-        if ours - applied:
-            with self._write() as db:
-                migrations.apply(db)
+        with self._write() as db:  # also where nothing is pending: a file that cannot be written fails here, not later
+            migrations.apply(db)
 
     def __enter__(self) -> Self:
         return self
@@ -463,11 +462,11 @@ def _connect(path: Path, mode: str) -> sqlite3.Connection:
     connection = sqlite3.connect(address, uri=True, timeout=BUSY_TIMEOUT_S)
     try:
         connection.execute("select count(*) from sqlite_master").fetchone()
-    except sqlite3.OperationalError:
+    except sqlite3.Error as error:
         connection.close()
-        # Reading a WAL database makes a file beside it. Where the folder is read-only and nobody is writing, the
-        # file cannot change, and SQLite can be told so.
-        if mode != "ro" or os.access(path.parent, os.W_OK) or path.with_name(f"{path.name}-wal").exists():
+        # Reading a WAL database makes a file beside it. Where the folder is read-only and no writer has left such a
+        # file, the database cannot change, and SQLite can be told so.
+        if mode != "ro" or "readonly" not in str(error) or path.with_name(f"{path.name}-wal").exists():
             raise
         return sqlite3.connect(f"{address}&immutable=1", uri=True)
     return connection
