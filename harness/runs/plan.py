@@ -150,6 +150,10 @@ def select_cases(dataset: Dataset, split: str, limit: int | None) -> tuple[Case,
             f"split {split!r} of {dataset.name} has no CT for {_some(without_ct)}",
             fix="a model needs the volumes; masks made elsewhere are scored by `bench score`",
         )
+    for case in cases:
+        # Every header is read before anything runs: a bad one is the data's fault, not the entrant's.
+        if len(case.shape) != len(spacing_of(case)):
+            raise DataError(f"{case.ct} has another number of axes than of spacings", fix="replace the file")
     return cases
 
 

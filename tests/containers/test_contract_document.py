@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import re
 import shutil
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING
 
 import nibabel as nib
@@ -32,21 +30,6 @@ def _block(kind: str) -> str:
     """Return the one code block of this kind."""
     (found,) = re.findall(rf"^```{kind}\n(.*?)^```$", PROSE, flags=re.DOTALL | re.MULTILINE)
     return str(found)
-
-
-@pytest.fixture
-def generate() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("docs_generate", DOCS / "generate.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def test_schemas_are_those_of_the_code(generate: ModuleType) -> None:
-    """The appendix is what the code gives now; ``python docs/generate.py`` renews it."""
-    assert generate.with_schemas(TEXT) == TEXT
 
 
 def test_examples_are_records() -> None:

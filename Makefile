@@ -1,0 +1,61 @@
+# Everything that people and CI do here. `make help` lists it.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+.PHONY: help demo test test-slow check lint types docs-check docs lock bench-scoring clean
+
+help: ## List the targets
+	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
+
+$(VENV)/run.stamp: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "groundbench needs Python 3.11 or later; set PYTHON=..." >&2; exit 3; }
+	@echo "installing groundbench into $(VENV)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(PIP) --require-hashes -r requirements.lock
+	@$(PIP) --no-deps --editable .
+	@touch $@
+
+$(VENV)/dev.stamp: requirements-dev.lock $(VENV)/run.stamp
+	@echo "installing what development needs into $(VENV)"
+	@$(PIP) --require-hashes -r requirements-dev.lock
+	@touch $@
+
+demo: $(VENV)/run.stamp ## Phantom, baseline, scores, leaderboard page: the whole way (containers where an engine answers)
+	@$(BIN)/bench demo
+
+test: $(VENV)/dev.stamp ## Every test but the slow ones; container tests where an engine answers
+	$(BIN)/python -m pytest -m "not slow" $(PYTEST_ARGS)
+
+test-slow: $(VENV)/dev.stamp ## The tests that take minutes
+	$(BIN)/python -m pytest -m slow $(PYTEST_ARGS)
+
+check: lint types docs-check ## Linters, types, generated documentation
+
+lint: $(VENV)/dev.stamp
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/dev.stamp
+	$(BIN)/mypy
+
+docs: $(VENV)/dev.stamp ## Write the generated parts of the documentation
+	$(BIN)/python docs/generate.py
+
+docs-check: $(VENV)/dev.stamp
+	$(BIN)/python docs/generate.py --check
+
+lock: $(VENV)/dev.stamp ## Renew the locks of the run-time and of the development environment
+	$(PIP) uv
+	$(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --quiet --upgrade -o requirements.lock
+	$(BIN)/uv pip compile pyproject.toml --all-extras --group dev --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --quiet --upgrade -o requirements-dev.lock
+
+bench-scoring: $(VENV)/dev.stamp ## Time the scorer beside well-known libraries, in one run
+	$(BIN)/python tests/bench/bench_scoring.py
+
+clean: ## Remove what make made here (not the results in .bench)
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .coverage.* htmlcov
