@@ -18,8 +18,8 @@ from curation.phantom.segments import AIRWAY, LOBE_OF
 from curation.phantom.streams import Stream, stream
 from curation.phantom.trees import grow_trees, paint_airways, paint_vessels
 
-#: Slices of the full size painted at a time.
-_SLAB = 4
+#: Voxels painted at a time: few enough to stay near the processor, and for a bounded memory.
+_VOXELS = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def make_case(seed: int, number: int, size: Size) -> Case:
     patient = Patient.draw(stream(seed, number, Stream.PATIENT), plan.pleura)
     grid = grid_for(size, *patient.field_of_view)
     canvas = Canvas(patient, grid, patient.cloud(stream(seed, number, Stream.TREES)))
-    paint_body(canvas, _SLAB)
+    paint_body(canvas, max(1, _VOXELS // (grid.shape[0] * grid.shape[1])))
     trees = grow_trees(canvas, stream(seed, number, Stream.TREES, part=1))
     brushes = [
         Brush(canvas, trees, planned.site, index, stream(seed, number, Stream.FINDING, part=index))

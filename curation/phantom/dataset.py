@@ -13,10 +13,14 @@ from pathlib import Path
 from curation.phantom.case import make_case
 from curation.phantom.grid import SIZES, Size
 from curation.phantom.nifti import write_case, write_json
+from harness.dataset.layout import NOTES
 from harness.errors import PrerequisiteError, UsageError, unknown_name
 
 #: Says which options made a data set, and that it may be replaced by another phantom.
 RECIPE = "phantom.json"
+
+#: No patient is in it; the phantom is as free as the code that draws it.
+LICENCE = "Apache-2.0"
 
 #: Of the phantom itself: raised when the same options no longer make the same bytes.
 VERSION = 1
@@ -86,6 +90,7 @@ def _write(root: Path, cases: int, size: Size, seed: int, progress: Progress | N
         write_case(case, root)
         splits[case.plan.split].append(case.entry())
     write_json(root / "dataset.json", splits)
+    write_json(root / NOTES, {"licence": LICENCE})
     write_json(root / RECIPE, {"version": VERSION, "cases": cases, "size": size, "seed": seed})
 
 
@@ -110,7 +115,7 @@ def _is_phantom(folder: Path) -> bool:
         recipe = json.loads((folder / RECIPE).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return False
-    known = {"ct", "seg", "anatomy", "dataset.json", RECIPE}
+    known = {"ct", "seg", "anatomy", "dataset.json", NOTES, RECIPE}
     return isinstance(recipe, dict) and "version" in recipe and {path.name for path in folder.iterdir()} <= known
 
 

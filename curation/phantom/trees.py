@@ -43,6 +43,9 @@ _LEFT_ATRIUM = {"right": (-34.0, 13.0, -45.0), "left": (38.0, 14.0, -45.0)}
 #: A vessel that would fill less of its voxels is not drawn.
 _LEAST_SHARE = 0.25
 
+#: An airway whose lumen's radius is a smaller part of a voxel is not drawn.
+_LEAST_LUMEN = 0.3
+
 #: Wall of an airway relative to the radius of its lumen, and its least thickness in mm.
 WALL, LEAST_WALL = 0.22, 0.6
 
@@ -94,8 +97,8 @@ def grow_trees(canvas: Canvas, rng: np.random.Generator) -> Trees:
         artery = root + place((3.0 if segment.side == "left" else -3.0, -4.0, 5.0))
         vein = place(_LEFT_ATRIUM[segment.side])
         airways += _grow(root, supplied, 2.6, segment.number, leaves=14, rng=rng)
-        vessels += _grow(artery, supplied, 3.5, segment.number, leaves=60, rng=rng, least=least)
-        vessels += _grow(vein, supplied, 3.2, segment.number, leaves=44, rng=rng, least=least)
+        vessels += _grow(artery, supplied, 3.5, segment.number, leaves=150, rng=rng, least=least)
+        vessels += _grow(vein, supplied, 3.2, segment.number, leaves=110, rng=rng, least=least)
     return Trees(tuple(airways), tuple(vessels))
 
 
@@ -118,9 +121,10 @@ def _grow(
             yield Branch(start, points[0], radius, segment, order)
             continue
         reach = 0.62 if order == 0 else 0.45
-        end = start + reach * (points.mean(axis=0) - start)
+        centre = points.sum(axis=0) / len(points)
+        end = start + reach * (centre - start)
         yield Branch(start, end, radius, segment, order)
-        spread = points - points.mean(axis=0)
+        spread = points - centre
         widest = spread[np.argmax(np.square(spread).sum(axis=1))]
         rank = np.argsort(spread @ widest)
         half = len(points) // 2
@@ -146,7 +150,7 @@ def paint_airways(canvas: Canvas, trees: Trees) -> None:
     voxel = canvas.grid.voxel
     lumina: list[tuple[Branch, tuple[slice, slice, slice], Array]] = []
     for branch in trees.airways:
-        if branch.radius + branch.wall < 0.25 * voxel:
+        if branch.radius < _LEAST_LUMEN * voxel:
             continue
         box, distance = canvas.tube(branch.start, branch.end, branch.radius + branch.wall)
         free = canvas.finding[box] == 0 if branch.segment else True
