@@ -16,7 +16,7 @@ EMPHYSEMA_HU = -950.0
 
 def emphysema(window: Window, query: Query) -> Bools:
     """Segment low-attenuation areas; the threshold rises only where a lung has next to none below it."""
-    domain = window.region(query) & window.inner_lungs(0.0) & ~window.airway
+    domain = window.region(query) & window.lungs & ~window.airway
     aerated = domain & (window.ct.hu < -500.0)
     low = domain
     for threshold in (EMPHYSEMA_HU, -940.0, -930.0, -920.0, -910.0):
@@ -28,7 +28,7 @@ def emphysema(window: Window, query: Query) -> Bools:
 
 def bullae(window: Window, query: Query) -> Bools:
     """Segment the largest holes without any structure."""
-    domain = window.region(query) & window.inner_lungs(0.0) & ~window.airway
+    domain = window.region(query) & window.lungs & ~window.airway
     smooth = window.smooth(0.8)
     holes = domain
     for threshold, radius in ((-960.0, 3.0), (-945.0, 2.5), (-930.0, 2.0), (-915.0, 1.5)):

@@ -20,6 +20,8 @@ LUNG_HU = -400.0
 FREE_AIR_HU = -962.0
 #: mm. Vessels, nodules at the pleura and fissures are closed over up to twice this distance.
 CLOSING_MM = 9.0
+#: mm. The same for airless lung: wide enough for a consolidated segment, too narrow for the heart or the liver.
+HULL_MM = 20.0
 #: mm. Below the dome of the diaphragm only so much next to the chest wall counts as pleural recess, not as liver.
 RECESS_MM = 40.0
 
@@ -67,12 +69,27 @@ class Anatomy:
         return np.asarray(depth[1:-1, 1:-1, 1:-1], dtype=np.float32)
 
     @cached_property
+    def hull(self) -> Bools:
+        """The lungs with airless parts at their surface: consolidation beside the mediastinum or the chest wall."""
+        hull = self.cavity & (np.arange(self.lungs.shape[2]) >= self._dome)
+        for side in (self.right, self.left) if self.sided else (self.right,):
+            hull |= closed(side, HULL_MM, self.grid.spacing)
+        return hull & (self.body | self.lungs)
+
+    @cached_property
+    def _dome(self) -> int:
+        """Slice of the diaphragm's dome: below it, what lies beside the lung may be liver, spleen or stomach."""
+        lungs = self.lungs
+        columns = lungs.any(axis=2)
+        return int(np.percentile(lungs.argmax(axis=2)[columns], 90)) if columns.any() else 0
+
+    @cached_property
     def cavity(self) -> Bools:
         """The lungs and what lies between them and the chest wall: fluid, consolidated lung, free air."""
         cavity = self.lungs.copy()
         if self.found:
             for side, lateral in ((self.right, 1.0), (self.left, -1.0)):
-                cavity |= _hemithorax(side, self.body, self.grid, lateral) if self.sided else False
+                cavity |= _hemithorax(side, self.body, self.grid, lateral, self._dome) if self.sided else False
         return cavity
 
     @cached_property
@@ -269,7 +286,7 @@ def _nearest(aerated: Bools, right: Bools, left: Bools, grid: Grid) -> tuple[Boo
     return aerated & nearer, aerated & ~nearer
 
 
-def _hemithorax(lung: Bools, body: Bools, grid: Grid, lateral: float) -> Bools:
+def _hemithorax(lung: Bools, body: Bools, grid: Grid, lateral: float, dome: int) -> Bools:
     """Extend a lung to the chest wall where fluid or airless lung has taken its place.
 
     In polar coordinates around the lung's axis the chest wall lies where the lung reaches furthest in the slices
@@ -297,8 +314,6 @@ def _hemithorax(lung: Bools, body: Bools, grid: Grid, lateral: float) -> Bools:
     occupied = np.flatnonzero(lung.any(axis=(0, 1)))
     inside[:, :, : max(0, int(occupied[0] - 30.0 / sz))] = False
     inside[:, :, occupied[-1] + 1 :] = False
-    lowest = np.where(lung.any(axis=2), lung.argmax(axis=2), 0)[lung.any(axis=2)]
-    dome = int(np.percentile(lowest, 90))
     inner = (reach[index] - RECESS_MM) > radius[:, :, None]
     inside[:, :, :dome] &= ~inner[:, :, :dome]
     bone = dilated(grid.hu > 200.0, 3.0, grid.spacing)

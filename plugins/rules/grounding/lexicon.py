@@ -84,7 +84,7 @@ TERMS: tuple[tuple[re.Pattern[str], Kind], ...] = tuple(
         ),
         (
             (
-                r"pleural?\s+(?:\w+\s+)?(?:calcifi\w+|calcified\s+plaques?)|calcified\s+pleural?\w*(?:\s+plaques?)?"
+                r"pleural?\s+(?:\w+\s+)?(?:calcifi\w+|calcified\s+plaques?)|calcified\s+(?:\w+\s+)?pleural?\w*(?:\s+plaques?)?"
                 r"|calcifi\w+\s+(?:\w+\s+){0,6}pleura\b"
             ),
             Kind.PLEURAL_CALCIFICATION,

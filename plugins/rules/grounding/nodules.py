@@ -41,9 +41,9 @@ def nodules(window: Window, query: Query) -> Bools:
         coarse = window.anatomy
         domain = window.fine(closed(coarse.lungs, min(largest / 2, 45.0), coarse.grid.spacing) & coarse.body) | domain
     volume = np.where(domain, volume, np.float32(background))
-    region = window.region(query) if largest <= 25.0 else _wide_region(window, query, largest)
+    affinity = window.affinity(query) if largest <= 25.0 else _around(window, query, largest).astype(np.float32)
     least = FAINT_CONTRAST if "ground glass" in query.modifiers else SOLID_CONTRAST
-    blobs = find_blobs(window, volume, region & domain, (smallest, largest), least=least)
+    blobs = find_blobs(window, volume, affinity * domain, (smallest, largest), least=least)
     return _grow_best(window, query, volume, blobs, background)
 
 
@@ -56,9 +56,9 @@ def cysts(window: Window, query: Query) -> Bools:
     smallest, largest = (4.0, 40.0) if not query.sizes_mm else _diameters(query)
     background = window.anatomy.parenchyma_hu[0]
     inverted = -np.clip(window.ct.hu, -1010, background + 100)
-    domain = window.inner_lungs(0.0) & ~window.airway
+    domain = window.lungs & ~window.airway
     volume = np.where(domain, inverted, np.float32(-background)).astype(np.float32)
-    blobs = find_blobs(window, volume, window.region(query) & domain, (smallest, largest), least=40.0)
+    blobs = find_blobs(window, volume, window.affinity(query) * domain, (smallest, largest), least=40.0)
     return _grow_best(window, query, volume, blobs, -background)
 
 
@@ -67,7 +67,7 @@ def micronodules(window: Window, query: Query) -> Bools:
     background = window.anatomy.parenchyma_hu[0]
     region = window.region(query) & window.inner_lungs(3.0) & ~window.airway
     volume = np.where(window.lungs, np.clip(window.ct.hu, -1000, 200), np.float32(background)).astype(np.float32)
-    blobs = find_blobs(window, volume, region, (2.5, 6.0), least=60.0, most=600)
+    blobs = find_blobs(window, volume, region.astype(np.float32), (2.5, 6.0), least=60.0, most=600)
     seeds = np.zeros(region.shape, dtype=bool)
     for blob in blobs:
         seeds[blob.centre] = True
@@ -80,7 +80,7 @@ def micronodules(window: Window, query: Query) -> Bools:
 
 
 def find_blobs(
-    window: Window, volume: Floats, region: Bools, diameters: tuple[float, float], *, least: float, most: int = 150
+    window: Window, volume: Floats, affinity: Floats, diameters: tuple[float, float], *, least: float, most: int = 150
 ) -> list[Blob]:
     """Find bright blobs.
 
@@ -90,8 +90,8 @@ def find_blobs(
         For the working grid.
     volume
         (X, Y, Z), HU on the working grid, everything outside the lungs flattened.
-    region
-        Where centres may lie.
+    affinity
+        Weight of a centre, 0 where none may lie.
     diameters
         Smallest and largest diameter, mm.
     least
@@ -114,9 +114,9 @@ def find_blobs(
         best[better] = response[better]
         size[better] = diameter
         sigmas[diameter] = sigma
-    peaks = (best == ndimage.maximum_filter(best, size=3)) & region & (best >= least)
+    peaks = (best == ndimage.maximum_filter(best, size=3)) & (affinity > 0) & (best >= least)
     points = np.nonzero(peaks)
-    order = np.argsort(-best[points], kind="stable")[:most]
+    order = np.argsort(-best[points] * affinity[points], kind="stable")[:most]
     found = []
     for diameter, sigma in sigmas.items():
         chosen = [i for i in order if size[points[0][i], points[1][i], points[2][i]] == diameter]
@@ -126,7 +126,7 @@ def find_blobs(
         smooth = ndimage.gaussian_filter(volume, window.ct.voxels(max(sigma, 0.8)), truncate=2.5)
         round_ = blobness(smooth, at, window.ct.spacing)  # type: ignore[arg-type]
         for x, y, z, roundness in zip(*at, round_, strict=True):
-            score = float(best[x, y, z]) * float(roundness)
+            score = float(best[x, y, z]) * float(roundness) * float(affinity[x, y, z])
             if roundness > 0.15:
                 found.append(Blob((int(x), int(y), int(z)), diameter, score))
     return sorted(found, key=lambda blob: (-blob.score, blob.centre))
@@ -160,7 +160,7 @@ def _diameters(query: Query) -> tuple[float, float]:
     return MASS_MM if "mass" in query.modifiers else NODULE_MM
 
 
-def _wide_region(window: Window, query: Query, largest: float) -> Bools:
+def _around(window: Window, query: Query, largest: float) -> Bools:
     """Return the region of a mass: it pushes the lung aside, so its centre may lie outside of what still holds air."""
     region = window.regions.of(query.places, query.settings)
     return window.fine(dilated(region, min(0.6 * largest, 50.0), window.anatomy.grid.spacing))

@@ -6,7 +6,7 @@ import numpy as np
 from scipy import ndimage
 
 from .filters import plateness, share_nearby
-from .grid import Bools, closed, components, dilated, opened, without_specks
+from .grid import Bools, Floats, closed, components, dilated, opened, without_specks
 from .scene import Window
 from .text import Query
 
@@ -20,18 +20,20 @@ def ground_glass(window: Window, query: Query) -> Bools:
     """Segment lung that is denser than its own normal and still shows its vessels."""
     median, spread = window.anatomy.parenchyma_hu
     smooth = window.smooth(1.2)
-    small = bool((query.largest_mm and query.largest_mm <= 10.0) or query.sizes_mm)
-    domain = window.region(query) & window.inner_lungs(2.5) & ~window.airway
+    small = bool(query.sizes_mm) or (query.largest_mm is not None and query.largest_mm <= 10.0)
+    affinity = window.affinity(query)
+    inner = (affinity > 0) & window.inner_lungs(2.5) & ~window.airway
+    least_ml = 0.03 if small else 0.3
+    hazy = inner
     for step, opening_mm in ((2.5, 3.0), (1.7, 2.2), (1.2, 1.5)):
-        low = float(np.clip(median + step * spread, -800.0, -600.0))
-        low = max(low, GROUND_GLASS_HU[0]) if step > 2 else low
-        hazy = domain & (smooth > low) & (smooth < GROUND_GLASS_HU[1])
-        dense = domain & (smooth > low)
-        broad = opened(dense, 1.5 if small else opening_mm, window.ct.spacing)
-        hazy = opened(hazy & broad, 1.3, window.ct.spacing)
-        hazy = without_specks(hazy, window.voxels(0.05 if small else 0.3))
-        if hazy.sum() * window.ct.voxel_ml > (0.05 if small else 0.5):
-            return _main_parts(hazy, query)
+        low = float(np.clip(median + step * spread, GROUND_GLASS_HU[0] if step > 2 else -800.0, -600.0))
+        dense = inner & (smooth > low)
+        broad = _thick(window, dense, 1.5 if small else opening_mm)
+        hazy = _thick(window, broad & (smooth < GROUND_GLASS_HU[1]), 1.3)
+        hazy = without_specks(hazy, window.voxels(least_ml))
+        if hazy.any():
+            hazy = main_parts(window, query, hazy, affinity)
+            return hazy | (_rim(window, hazy, affinity) & (smooth > low) & (smooth < GROUND_GLASS_HU[1]))
     return hazy
 
 
@@ -39,47 +41,69 @@ def consolidation(window: Window, query: Query) -> Bools:
     """Segment lung without air: dense regions too thick for vessels."""
     smooth = window.smooth(1.2)
     low, high = CONSOLIDATION_HU
-    domain = window.region(query, tolerance_mm=12.0) & ~window.airway
+    affinity = window.affinity(query)
+    domain = (affinity > 0) & window.hull & ~window.airway
+    thick = domain
     for opening_mm, threshold in ((3.5, low), (2.2, low - 50), (1.4, low - 200)):
         dense = domain & (smooth > threshold) & (smooth < high)
-        thick = opened(dense, opening_mm, window.ct.spacing)
+        thick = _thick(window, dense, opening_mm)
         thick = dilated(thick, 1.5, window.ct.spacing) & dense
         thick = without_specks(thick, window.voxels(0.3 if opening_mm > 2 else 0.1))
-        if thick.sum() * window.ct.voxel_ml > 0.4:
-            return _main_parts(thick, query)
+        if thick.any():
+            return main_parts(window, query, thick, affinity)
     return thick
 
 
-def _main_parts(mask: Bools, query: Query) -> Bools:
-    """Keep the one large part of a singular finding; drop parts that are small beside the largest of several."""
+def _thick(window: Window, mask: Bools, radius_mm: float) -> Bools:
+    """Drop what is thinner than a ball, of one voxel at least."""
+    return opened(mask, max(radius_mm, 1.01 * min(window.ct.spacing)), window.ct.spacing)
+
+
+def _rim(window: Window, mask: Bools, affinity: Floats) -> Bools:
+    """Return the voxels between a mask and the pleura close by, which the search had to leave out."""
+    rim = window.lungs & ~window.inner_lungs(2.5) & (affinity > 0)
+    return rim & dilated(mask, 1.3 * max(window.anatomy.grid.spacing), window.ct.spacing)
+
+
+def main_parts(window: Window, query: Query, mask: Bools, affinity: Floats) -> Bools:
+    """Keep the one main part of a singular finding; drop parts that are slight beside the main one of several.
+
+    A part counts by how much of it lies deep inside itself and near the region that the text names.
+    """
     labels, kept = components(mask)
-    if not kept:
+    if len(kept) < 2:
         return mask
-    sizes = np.bincount(labels.ravel())
-    share = 0.02 if query.plural or "diffuse" in query.modifiers else 0.25
-    parts = [label for label in kept if sizes[label] >= share * sizes[kept[0]]]
-    if query.count is not None:
-        parts = parts[: query.count]
-    result: Bools = np.isin(labels, parts)
-    return result
+    depth = ndimage.distance_transform_edt(mask, sampling=window.ct.spacing)
+    weight = np.bincount(labels.ravel(), (depth * affinity).ravel())
+    weight[0] = 0.0
+    share = 0.02 if query.plural or "diffuse" in query.modifiers else 0.3
+    order = np.argsort(-weight, kind="stable")[: query.count]
+    result: Bools = np.isin(labels, [label for label in order if weight[label] >= share * weight[order[0]]])
+    return result & (labels > 0)
 
 
 def bands(window: Window, query: Query) -> Bools:
-    """Segment linear atelectasis, scars and bands: bright plates in the lung, and streaks that start at the pleura."""
+    """Segment linear atelectasis, scars and bands: bright plates in the lung that are larger than vessels' forks."""
     smooth = window.smooth(1.0)
-    domain = window.region(query) & window.inner_lungs(2.0) & ~window.airway
+    affinity = window.affinity(query)
+    domain = (affinity > 0) & window.inner_lungs(2.0) & ~window.airway
     median, _ = window.anatomy.parenchyma_hu
-    streaky = np.zeros(domain.shape, dtype=bool)
-    for threshold in (median + 350.0, median + 220.0, median + 140.0):
+    streaks = domain
+    for threshold in (median + 400.0, median + 250.0, median + 150.0):
         candidates = domain & (smooth > threshold)
         points = np.nonzero(candidates)
-        streaky[...] = False
-        streaky[points] = plateness(smooth, points, window.ct.spacing) > 0.45  # type: ignore[arg-type]
-        streaky = closed(streaky, 1.5, window.ct.spacing) & candidates
-        streaky = without_specks(streaky, window.voxels(0.08), connectivity=3)
-        if streaky.sum() * window.ct.voxel_ml > 0.3:
+        streaks = np.zeros(domain.shape, dtype=bool)
+        streaks[points] = plateness(smooth, points, window.ct.spacing) > 0.5  # type: ignore[arg-type]
+        streaks = closed(streaks, 1.5, window.ct.spacing) & candidates
+        streaks = without_specks(streaks, window.voxels(0.1), connectivity=3)
+        if streaks.any():
             break
-    return dilated(streaky, 0.8, window.ct.spacing) & domain & (smooth > threshold - 100.0)
+    labels, kept = components(streaks, connectivity=3)
+    weight = np.bincount(labels.ravel(), affinity.ravel())
+    order = sorted(kept, key=lambda label: (-weight[label], label))
+    order = [label for label in order if weight[label] >= 0.1 * weight[order[0]]][: 10 if query.plural else 3]
+    streaks = np.isin(labels, order)
+    return dilated(streaks, 0.8, window.ct.spacing) & domain & (smooth > threshold - 100.0)
 
 
 def septal_lines(window: Window, query: Query) -> Bools:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
-from .grid import Bools, components, dilated, opened, without_specks
-from .regions import Regions
+from .grid import Bools, closed, components, dilated, opened, without_specks
+from .opacities import main_parts
 from .scene import Window
 from .text import Query
 
@@ -48,37 +48,53 @@ def _distance_to_wall(window: Window) -> np.ndarray[tuple[int, ...], np.dtype[np
 def pleural_thickening(window: Window, query: Query) -> Bools:
     """Segment soft tissue between the aerated lung and the ribs, or along a fissure."""
     smooth = window.smooth(0.8)
+    region = window.region(query)
     if "fissural" in query.settings:
-        region = window.region(query) & window.fine(_near_fissures(window.regions))
-        return without_specks(region & window.inner_lungs(2.0) & (smooth > -600.0), window.voxels(0.05))
-    grid = window.anatomy.grid
-    shell = dilated(window.anatomy.aerated, 7.0, grid.spacing) & window.anatomy.cavity
-    shell &= window.regions.costal_depth_mm < 9.0
-    region = window.region(query) & window.fine(shell)
-    tissue = region & (smooth > -250.0) & (smooth < 150.0)
-    for radius in (2.0, 1.3):
-        thick = opened(tissue, radius, window.ct.spacing)
-        thick = without_specks(thick, window.voxels(0.1))
+        near = window.fine(window.regions.fissure("right", 12.0) | window.regions.fissure("left", 12.0))
+        return without_specks(region & near & window.inner_lungs(2.0) & (smooth > -600.0), window.voxels(0.05))
+    near = _around(window, query)
+    tissue = window.fine(_subcostal(window)) & near & (smooth > -200.0) & (smooth < 200.0)
+    for radius in (2.0, 1.4, 0.8):
+        thick = opened(tissue, max(radius, 0.5 * max(window.ct.spacing)), window.ct.spacing)
+        thick = without_specks(thick, window.voxels(0.2))
         if thick.any():
-            return thick
-    return without_specks(tissue, window.voxels(0.05))
+            return main_parts(window, query, thick, near.astype(np.float32))
+    return without_specks(tissue & region, window.voxels(0.05))
 
 
-def _near_fissures(regions: Regions) -> Bools:
-    return regions.fissure("right", 12.0) | regions.fissure("left", 12.0)
+def _subcostal(window: Window) -> Bools:
+    """Return what lies between the lungs and the cage of ribs and muscles, on the anatomy's grid: a film in health."""
+    anatomy = window.anatomy
+    spacing = anatomy.grid.spacing
+    cage = closed(anatomy.grid.hu > 180.0, 12.0, spacing) & ~anatomy.lungs
+    from_lung = ndimage.distance_transform_edt(~anatomy.aerated, sampling=spacing)
+    from_cage, nearest = ndimage.distance_transform_edt(~cage, sampling=spacing, return_indices=True)
+    inside = from_lung < from_lung[tuple(nearest)]
+    over = np.maximum.accumulate(anatomy.aerated[:, :, ::-1], axis=2)[:, :, ::-1]
+    under = np.maximum.accumulate(anatomy.aerated, axis=2)
+    diaphragm = over & ~under
+    film = inside & (from_lung < 16.0) & (from_cage < 12.0)
+    return np.asarray(film & ~cage & ~anatomy.aerated & ~diaphragm & ~window.regions.between_lungs)
+
+
+def _around(window: Window, query: Query) -> Bools:
+    """Return the region of a finding with the chest wall next to it, which no lung region holds."""
+    region = window.regions.of(query.places, query.settings)
+    other = np.zeros_like(region)
+    sides = {place.side for place in query.places.within}
+    if window.anatomy.sided and len(sides) == 1 and None not in sides:
+        other = window.anatomy.left if sides == {"right"} else window.anatomy.right
+        other = dilated(other, 14.0, window.anatomy.grid.spacing)
+    return window.fine(dilated(region, 14.0, window.anatomy.grid.spacing) & ~other)
 
 
 def pleural_calcification(window: Window, query: Query) -> Bools:
-    """Segment calcium at the lung's surface that belongs to no rib."""
+    """Segment calcium at the lung's surface, without the ribs behind it."""
     grid = window.anatomy.grid
-    near = window.fine(dilated(window.anatomy.aerated, 8.0, grid.spacing))
-    around = window.fine(dilated(window.anatomy.aerated, 14.0, grid.spacing))
-    calcium = around & (window.ct.hu > 160.0)
-    labels, kept = components(calcium, 2, connectivity=2)
-    sizes = np.bincount(labels.ravel())
-    inside = np.bincount(labels[near].ravel(), minlength=sizes.size)
-    region = window.region(query)
-    plaques = [label for label in kept if inside[label] > 0.95 * sizes[label]]
-    depth = window.fine(window.regions.costal_depth_mm)
-    result: Bools = np.isin(labels, plaques) & region & (depth < 12.0)
-    return result
+    calcium = _around(window, query) & (window.ct.hu > 160.0)
+    near = window.fine(dilated(window.anatomy.aerated, 7.0, grid.spacing))
+    plaque = calcium & near & ~dilated(calcium & ~near, 6.0, window.ct.spacing)
+    plaque &= ~window.fine(window.regions.between_lungs)
+    labels, kept = components(plaque, window.voxels(0.02), connectivity=2)
+    chosen = np.isin(labels, kept[: 10 if query.plural else 3])
+    return dilated(chosen, 3.0, window.ct.spacing) & calcium & near

@@ -156,14 +156,19 @@ class Regions:
         return narrowed if narrowed.any() else region
 
     @cached_property
+    def between_lungs(self) -> Bools:
+        """What lies between the two lungs, left to right: mediastinum and spine."""
+        lungs = self.anatomy.lungs
+        if not self.anatomy.sided:
+            return np.zeros_like(lungs)
+        forward = np.maximum.accumulate(lungs, axis=0)
+        backward = np.maximum.accumulate(lungs[::-1], axis=0)[::-1]
+        return np.asarray(forward & backward & ~lungs)
+
+    @cached_property
     def costal_depth_mm(self) -> Floats:
         """Distance from the surface of the chest cavity, in mm: the mediastinum counts as inside."""
-        cavity = self.anatomy.lungs
-        if self.anatomy.sided:
-            forward = np.maximum.accumulate(cavity, axis=0)
-            backward = np.maximum.accumulate(cavity[::-1], axis=0)[::-1]
-            cavity = forward & backward
-        padded = np.pad(cavity, 1, mode="edge")
+        padded = np.pad(self.anatomy.lungs | self.between_lungs, 1, mode="edge")
         depth = ndimage.distance_transform_edt(padded, sampling=self.anatomy.grid.spacing)
         return np.asarray(depth[1:-1, 1:-1, 1:-1], dtype=np.float32)
 

@@ -29,8 +29,10 @@ from .text import Query
 
 #: mm. Lobes are approximate and lesions cross their border; findings are sought this far outside the region.
 TOLERANCE_MM = 8.0
+#: mm. Where candidates compete, they are sought further out, at a price that grows by e over this distance.
+FAR_MM, FALL_OFF_MM = 24.0, 12.0
 #: mm around a finding's region that its window keeps: for the tolerance, and for filters that look around a voxel.
-MARGIN_MM = 20.0
+MARGIN_MM = 28.0
 
 
 class Scene:
@@ -150,24 +152,42 @@ class Window:
         return self.fine(self.anatomy.cavity)
 
     @cached_property
+    def hull(self) -> Bools:
+        """The lungs with airless parts at their surface."""
+        return self.fine(self.anatomy.hull)
+
+    @cached_property
     def airway(self) -> Bools:
         """Trachea and main bronchi with their walls."""
         return self.fine(dilated(self.anatomy.airway, 3.0, self.anatomy.grid.spacing))
 
     def inner_lungs(self, margin_mm: float) -> Bools:
-        """Return the lungs without a rim, where the pleura and the chest wall blur into them."""
-        return self.fine(self.anatomy.depth_mm > margin_mm)
+        """Return the lungs without a rim of at least a voxel, where the pleura and the chest wall blur into them."""
+        return self.fine(self.anatomy.depth_mm > max(margin_mm, 1.01 * max(self.anatomy.grid.spacing)))
+
+    def affinity(self, query: Query) -> Floats:
+        """Return 1 in a finding's region, less the further from it, 0 far away and wherever it cannot be."""
+        region = self.regions.of(query.places, query.settings)[self._coarse_box]
+        allowed = self._allowed(query, np.ones_like(self.anatomy.lungs))[self._coarse_box]
+        if not region.all():
+            outside = ndimage.distance_transform_edt(~region, sampling=self.anatomy.grid.spacing)
+            allowed = np.where(allowed & (outside <= FAR_MM), np.exp(-outside / FALL_OFF_MM), 0.0)
+        return enlarged(allowed.astype(np.float32), self._to_coarse, self.ct.hu.shape)
 
     def region(self, query: Query, *, tolerance_mm: float = TOLERANCE_MM) -> Bools:
         """Return where a finding is sought: its region, a little widened in the chest cavity, less what it spares."""
         region = self.regions.of(query.places, query.settings)
-        wide = dilated(region, tolerance_mm, self.anatomy.grid.spacing) & self.anatomy.cavity
+        return self.fine(self._allowed(query, dilated(region, tolerance_mm, self.anatomy.grid.spacing)))
+
+    def _allowed(self, query: Query, wide: Bools) -> Bools:
+        """Cut from a widened region what the finding cannot lie in: outside the chest, spared, the other lung."""
+        wide = wide & (self.anatomy.cavity | self.anatomy.hull)
         for place in query.places.spared:
             wide &= ~self.regions.place(place)
         sides = {place.side for place in query.places.within}
         if self.anatomy.sided and query.places.within and None not in sides and len(sides) == 1:
             wide &= ~(self.anatomy.left if sides == {"right"} else self.anatomy.right)
-        return self.fine(wide)
+        return wide
 
     def voxels(self, millilitres: float) -> int:
         """Express a volume in voxels of the working grid, at least one."""
