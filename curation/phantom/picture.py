@@ -68,17 +68,16 @@ def _coronal(case: Case) -> Image:
 def _panel(
     image: npt.NDArray[np.float64], mask: npt.NDArray[np.bool_], down: float, across: float, window: tuple[int, int]
 ) -> Image:
-    """Resample to a panel that keeps the proportions, and outline the mask."""
-    scale = min(_HEIGHT / (image.shape[0] * down), _WIDTH / (image.shape[1] * across))
+    """Resample to a panel that keeps the proportions and cuts what does not fit, and outline the mask."""
+    scale = max(_HEIGHT / (image.shape[0] * down), _WIDTH / (image.shape[1] * across))
     zoom = down * scale, across * scale
     gray = (ndimage.zoom(image, zoom, order=1) - window[0]) / (window[1] - window[0])
     rgb = np.repeat((np.clip(gray, 0, 1) * 255).astype(np.uint8)[:, :, None], 3, axis=2)
     enlarged = ndimage.zoom(mask.astype(np.float32), zoom, order=1) > 0.5
     rgb[ndimage.binary_dilation(enlarged) & ~enlarged] = _OUTLINE
-    panel = np.zeros((_HEIGHT, _WIDTH, 3), np.uint8)
-    top, left = (_HEIGHT - rgb.shape[0]) // 2, (_WIDTH - rgb.shape[1]) // 2
-    panel[top : top + rgb.shape[0], left : left + rgb.shape[1]] = rgb
-    return panel
+    rgb = np.pad(rgb, ((0, 1), (0, 1), (0, 0)), mode="edge")  # the zoom may round a pixel away
+    top, left = (rgb.shape[0] - _HEIGHT) // 2, (rgb.shape[1] - _WIDTH) // 2
+    return rgb[top : top + _HEIGHT, left : left + _WIDTH]
 
 
 def png(image: Image) -> bytes:

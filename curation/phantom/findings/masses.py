@@ -82,6 +82,8 @@ def _describe(brush: Brush, kind: str, sizes: list[tuple[int, int]]) -> str:
     least = min(sizes)[0]
     count = _COUNTS.get(len(sizes), "Multiple")
     span = f"{least}-{longest} mm " if least < longest else f"{longest} mm "
+    if longest < 10 and brush.rng.random() < 0.5:
+        return brush.one_of(f"A few subcentimeter {word} {place}", f"Indeterminate subcentimeter {word} {place}")
     return brush.one_of(
         f"{count} {word} {place}, the largest measuring {size}",
         f"Multiple {span}{word} {place}, largest measuring {size}",
