@@ -98,7 +98,7 @@ def test_harness_reads_every_event_the_sdk_writes(
     with tempfile.TemporaryDirectory() as folder:
         events = Events(Path(folder))
         events.emit("started", sdk="x")
-        events.emit("progress", stage="loaded")
+        events.emit("progress", stage="loaded", seconds=seconds)
         events.emit("progress", stage="case", case=case)
         events.emit("case_done", case=case, seconds=seconds, host_bytes=memory, device_bytes=memory)
         events.emit("case_failed", case=case, reason=reason)
