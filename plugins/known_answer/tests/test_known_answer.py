@@ -7,6 +7,7 @@ import json
 import tracemalloc
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -39,13 +40,22 @@ def _labels() -> np.ndarray:
     return labels
 
 
+def _save(path: Path, array: np.ndarray, affine: np.ndarray) -> None:
+    nib.save(nib.Nifti1Image(array, affine), path)  # type: ignore[no-untyped-call]
+
+
+def _load(path: Path) -> np.ndarray:
+    image: Any = nib.load(path)
+    return np.asanyarray(image.dataobj)
+
+
 def _job(
     root: Path, answer: str, params: dict[str, int], *, affine: np.ndarray, labels: np.ndarray, flip: tuple[int, ...]
 ) -> None:
     for folder in ("ct", "truth", "out"):
         (root / folder).mkdir(parents=True)
-    nib.save(nib.Nifti1Image(np.zeros(labels.shape[1:], np.int16), affine), root / "ct" / "a.nii.gz")
-    nib.save(nib.Nifti1Image(labels, np.eye(4)), root / "truth" / "a.nii.gz")
+    _save(root / "ct" / "a.nii.gz", np.zeros(labels.shape[1:], np.int16), affine)
+    _save(root / "truth" / "a.nii.gz", labels, np.eye(4))
     job = {"contract": 1, "verb": "predict", "model": answer, "variant": "default", "seed": 0, "devices": ["cpu"]}
     (root / "job.json").write_text(json.dumps({**job, "threads": 1, "params": {"answer": answer, **params}}))
     case = {"id": "a", "ct": "ct/a.nii.gz", "shape": labels.shape[1:], "spacing": [1, 1, 1], "truth": "truth/a.nii.gz"}
@@ -72,7 +82,7 @@ def _answer(
     labels = _labels() if labels is None else labels
     _job(root, answer, params, affine=np.eye(4) if affine is None else affine, labels=labels, flip=flip)
     assert main(adapter.KnownAnswer, root) == 0
-    return {p.name[:-7]: np.asanyarray(nib.load(p).dataobj) for p in (root / "out" / "a").iterdir()}
+    return {p.name[:-7]: _load(p) for p in (root / "out" / "a").iterdir()}
 
 
 def test_declares_six_entrants_that_read_truth() -> None:
@@ -161,7 +171,7 @@ def test_every_depth_survives_packing(adapter: ModuleType, tmp_path: Path, depth
 def test_truth_of_another_shape_fails_the_case(adapter: ModuleType, tmp_path: Path) -> None:
     """A truth that does not fit the case is an error that names both shapes, not a wrong mask."""
     path = tmp_path / "truth.nii.gz"
-    nib.save(nib.Nifti1Image(_labels(), np.eye(4)), path)
+    _save(path, _labels(), np.eye(4))
     with pytest.raises(ValueError, match=r"\(3, 12, 10, 21\).*\(12, 10, 20\)"):
         adapter.read_unions(path, (12, 10, 20))
 
@@ -171,7 +181,7 @@ def test_truth_is_never_held_unpacked(adapter: ModuleType, tmp_path: Path) -> No
     labels = np.zeros((6, 64, 64, 256), np.uint8)
     labels[:, 10:20, 10:20, ::3] = 1
     path = tmp_path / "truth.nii.gz"
-    nib.save(nib.Nifti1Image(labels, np.eye(4)), path)
+    _save(path, labels, np.eye(4))
     tracemalloc.start()
     try:
         packed = adapter.read_unions(path, labels.shape[1:])
