@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-from concurrent.futures import Future, as_completed
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from harness.cli.settings import Settings, json_option, pass_settings
 from harness.errors import EntrantError, UsageError
-
-if TYPE_CHECKING:
-    from harness.dataset import Case, Dataset
-    from harness.scoring.case import CaseScore
-    from harness.scoring.profiles import Profile
-    from harness.scoring.submission import Submission
-    from harness.store import FindingRow, RunRow
 
 
 @click.command()
@@ -71,6 +64,7 @@ def score(
     from harness.cli.report import print_documents
     from harness.dataset import find_dataset, open_dataset
     from harness.runs.document import run_document
+    from harness.runs.submitted import keep_submission, quirk_difference, score_submission
     from harness.scoring.profiles import profile_named
     from harness.scoring.rows import check_format, write_rows
     from harness.scoring.submission import open_submission
@@ -95,10 +89,10 @@ def score(
             fg="yellow",
             err=True,
         )
-    found = score_submission(submission, data, cases, jobs=jobs, organiser_quirks=organiser_quirks)
+    with _progress(len(cases)) as tick:
+        found = score_submission(submission, data, cases, jobs=jobs, organiser_quirks=organiser_quirks, done=tick)
     with settings.open_store() as store:
-        run = _record(name or _name_of(predictions), submission, data, split, chosen, found)
-        _keep(store, run, cases, found, chosen)
+        run = keep_submission(store, submission, found, data, split, name=name or _name_of(predictions), profile=chosen)
         document = run_document(store, run, profile)
         every = store.findings(run.id)
     if rows is not None:
@@ -107,124 +101,9 @@ def score(
         click.echo(json.dumps(document, indent=2, ensure_ascii=False))
     else:
         print_documents([document])
-    for line in quirk_differences(every, chosen):
-        click.secho(f"note: {line}", fg="yellow", err=True)
+    if difference := quirk_difference(every, chosen):
+        click.secho(f"note: {difference}", fg="yellow", err=True)
     _judge(document, strict=strict)
-
-
-def score_submission(
-    submission: Submission,
-    data: Dataset,
-    cases: tuple[Case, ...],
-    *,
-    jobs: int | None = None,
-    organiser_quirks: bool = False,
-) -> dict[str, list[FindingRow]]:
-    """Score every case in worker processes, the largest first; returns case -> rows in the order of the split."""
-    from harness.runs.score import Scorers
-    from harness.scoring.rows import finding_rows
-
-    tasks = [
-        (case, submission.task(case, data.mask_flip, organiser_quirks=organiser_quirks))
-        for case in sorted(cases, key=submission.nbytes, reverse=True)
-    ]
-    found: dict[str, list[FindingRow]] = {}
-    with Scorers(jobs) as scorers:
-        waiting: dict[Future[CaseScore], Case] = {scorers.submit(task): case for case, task in tasks}
-        with click.progressbar(as_completed(waiting), length=len(waiting), label="scoring", file=_stderr()) as bar:
-            for future in bar:
-                case = waiting[future]
-                found[case.id] = finding_rows(case, future.result())
-    return {case.id: found[case.id] for case in cases}
-
-
-def quirk_differences(rows: list[FindingRow], profile: Profile) -> list[str]:
-    """Say where the organisers' evaluator and ours differ on these findings; one line a metric, none mostly."""
-    from harness.scoring.summary import summarise
-
-    if profile.instances is None:
-        return []
-    ours, theirs = (summarise(rows, replace(profile, organiser_quirks=quirks), resamples=1) for quirks in (False, True))
-    lines = []
-    for metric, groups in ours.items():
-        for group in ("all", "per_case"):
-            if group in groups and groups[group]["value"] != (other := theirs[metric][group])["value"]:
-                lines.append(
-                    f"{metric} ({group}) is {groups[group]['value']:.4f} over {groups[group]['n']} by our rules and "
-                    f"{other['value']:.4f} over {other['n']} by the organisers' (missing cases leave the mean there, "
-                    "and precision without predictions is 1)"
-                )
-    return lines
-
-
-def _record(
-    name: str,
-    submission: Submission,
-    data: Dataset,
-    split: str,
-    profile: Profile,
-    found: dict[str, list[FindingRow]],
-) -> RunRow:
-    """Make the run's row; the same masks under the same name on the same data are the same run."""
-    from harness.runs.hardware import describe_hardware, describe_harness
-    from harness.scoring import SCORER_VERSION
-    from harness.store import RunRow
-
-    hashes = {f"{row.case_id}/{row.finding}": row.mask_sha256 for rows in found.values() for row in rows}
-    identity = {
-        "kind": "submitted",
-        "name": name,
-        "fingerprint": data.fingerprint(split),
-        "split": split,
-        "scorer": SCORER_VERSION,
-        "organiser_quirks": profile.organiser_quirks,
-        "masks": hashlib.sha256(json.dumps(hashes, sort_keys=True).encode()).hexdigest(),
-    }
-    key = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
-    now = datetime.now(UTC).isoformat(timespec="seconds")
-    return RunRow(
-        id=f"{name}-submitted-{key[:10]}",
-        plan_key=key,
-        attempt=1,
-        kind="submitted",
-        plugin=name,
-        title=name,
-        plugin_version="",
-        variant="masks",
-        prompt="",
-        fine_tuned=False,
-        profile=profile.name,
-        dataset=data.name,
-        fingerprint=identity["fingerprint"],
-        split=split,
-        engine="",
-        image_id="",
-        rankable=not profile.organiser_quirks,
-        unrankable=["scored with the organisers' quirks"] if profile.organiser_quirks else [],
-        state="done",
-        created=now,
-        finished=now,
-        n_cases=len(found),
-        n_findings=sum(map(len, found.values())),
-        plan={**identity, "predictions": str(submission.path.absolute()), "dataset": str(data.index.absolute())},
-        record={"harness": describe_harness(), "hardware": describe_hardware(()), "scorer": SCORER_VERSION, "seed": 0},
-    )
-
-
-def _keep(store: Any, run: RunRow, cases: tuple[Case, ...], found: dict[str, list[FindingRow]], used: Profile) -> None:
-    from harness.scoring.profiles import PROFILES
-    from harness.scoring.summary import summarise
-    from harness.store import CaseRow
-
-    store.save_run(run)
-    for ordinal, case in enumerate(cases):
-        rows = found[case.id]
-        status, reason = next(((row.status, row.reason) for row in rows if row.status != "ok"), ("ok", ""))
-        store.save_case(run.id, CaseRow(case.id, ordinal, status, reason, scored=True), rows)
-    every = [row for rows in found.values() for row in rows]
-    for profile in (used if name == used.name else profile for name, profile in PROFILES.items()):
-        if profile.instances is None or run.split != "train":
-            store.save_metrics(run.id, profile.name, summarise(every, profile))
 
 
 def _judge(document: dict[str, Any], *, strict: bool) -> None:
@@ -245,5 +124,9 @@ def _name_of(path: Path) -> str:
     return "".join(c if c.isalnum() or c in "-_." else "-" for c in stem).strip("-.") or "submission"
 
 
-def _stderr() -> Any:
-    return click.get_text_stream("stderr")
+@contextmanager
+def _progress(cases: int) -> Iterator[Callable[[], None]]:
+    """Show how far it is on standard error, to a person only."""
+    hidden = not sys.stderr.isatty()
+    with click.progressbar(length=cases, label="scoring", file=sys.stderr, hidden=hidden) as bar:
+        yield lambda: bar.update(1)

@@ -150,10 +150,7 @@ def compare(
         raise UsageError(
             f"{len(first)} and {len(second)} findings cannot be paired", fix="compare runs of one split of one data set"
         )
-    names = list(clusters) if clusters is not None else [str(i) for i in range(len(first))]
-    order = {name: i for i, name in enumerate(dict.fromkeys(names))}
-    cluster = np.array([order[name] for name in names])
-    n = len(order)
+    cluster, n = _numbered(clusters, len(first))
     delta = exact((np.asarray(first, np.float64) - np.asarray(second, np.float64))[:, np.newaxis])[:, 0]
     sums: Floats = np.bincount(cluster, weights=delta, minlength=n).astype(np.float64)
     sizes = np.bincount(cluster, minlength=n).astype(np.float64)
@@ -203,27 +200,41 @@ def shared_ranks(values: Sequence[float], differ: NDArray[np.bool_]) -> list[int
     ]
 
 
-def rank_probabilities(scores: Floats, *, seed: int = 0, resamples: int = RESAMPLES) -> Floats:
+def rank_probabilities(
+    scores: Floats, *, clusters: Sequence[str] | None = None, seed: int = 0, resamples: int = RESAMPLES
+) -> Floats:
     """Estimate how likely each entrant is to take each rank on another sample of the same kind.
 
     Parameters
     ----------
     scores
-        (n, k): the value of every entrant on every unit (finding or case).
+        (n, k): the value of every entrant on every finding.
+    clusters
+        The case of every finding: cases are then resampled as a whole.
     seed, resamples
-        Of the bootstrap over units, which all entrants share.
+        Of the bootstrap, which all entrants share.
 
     Returns
     -------
     (k, k) float64
         Row: entrant; column: rank, best first. Entrants that tie in a resample share the ranks they span equally.
     """
-    n, k = scores.shape
-    weights = resample_weights(n, resamples=resamples, seed=seed, stream=f"ranks/{n}")
-    means = weights @ exact(scores)
-    above = (means[:, np.newaxis, :] > means[:, :, np.newaxis]).sum(axis=2)
-    level = (means[:, np.newaxis, :] == means[:, :, np.newaxis]).sum(axis=2)
+    cluster, n = _numbered(clusters, len(scores))
+    k = scores.shape[1]
+    sums = np.zeros((n, k))
+    np.add.at(sums, cluster, exact(scores))
+    totals = resample_weights(n, resamples=resamples, seed=seed, stream=f"ranks/{n}") @ exact(sums)
+    above = (totals[:, np.newaxis, :] > totals[:, :, np.newaxis]).sum(axis=2)
+    level = (totals[:, np.newaxis, :] == totals[:, :, np.newaxis]).sum(axis=2)
     ranks = np.arange(k)
     spans = (ranks >= above[:, :, np.newaxis]) & (ranks < (above + level)[:, :, np.newaxis])
     shares: Floats = (spans / level[:, :, np.newaxis]).sum(axis=0) / resamples
     return shares
+
+
+def _numbered(clusters: Sequence[str] | None, n: int) -> tuple[NDArray[np.intp], int]:
+    """Return the cluster of every finding as a number, and how many there are."""
+    if clusters is None:
+        return np.arange(n), n
+    order = {name: i for i, name in enumerate(dict.fromkeys(clusters))}
+    return np.array([order[name] for name in clusters], np.intp), len(order)

@@ -88,9 +88,14 @@ def summarise(
             place[path[-1]] = cell
 
     for path, members in _groups(rows).items():
-        put(path, _cells(metrics, members, seed, resamples, "/".join(path)))
+        put(path, _cells(metrics, members, seed, resamples))
     put(("per_case",), _per_case([metric for metric in metrics if metric.is_mean], rows, seed, resamples))
     return document
+
+
+def finding_values(rows: Sequence[FindingRow], profile: Profile) -> dict[str, list[float]]:
+    """Return, for every metric that is a mean over findings, its value on each of `rows`."""
+    return {metric.name: metric.numerator.tolist() for metric in _metrics(rows, profile) if metric.is_mean}
 
 
 def _metrics(rows: Sequence[FindingRow], profile: Profile) -> list[_Metric]:
@@ -159,14 +164,15 @@ def _groups(rows: Sequence[FindingRow]) -> dict[tuple[str, ...], NDArray[np.intp
 
 
 def _cells(
-    metrics: Sequence[_Metric], members: NDArray[np.intp], seed: int, resamples: int, stream: str
+    metrics: Sequence[_Metric], members: NDArray[np.intp], seed: int, resamples: int
 ) -> dict[str, dict[str, Any]]:
     """Compute value and interval of every metric on one group."""
     n = len(members)
     if n == 0:
         return {metric.name: {"value": None, "ci95": None, "n": 0} for metric in metrics}
     parts = np.stack([part[members] for m in metrics for part in (m.numerator, m.denominator, m.missed)], axis=1)
-    sums = resample_weights(n, resamples=resamples, seed=seed, stream=stream) @ exact(parts)
+    # The stream depends on the size alone, so that equal groups have equal intervals.
+    sums = resample_weights(n, resamples=resamples, seed=seed, stream=f"{n}") @ exact(parts)
     draws = np.stack([m.ratio(*sums[:, 3 * i : 3 * i + 3].T) for i, m in enumerate(metrics)], axis=1)
     whole = np.array([[math.fsum(column)] for column in parts.T])
     return {
@@ -185,4 +191,4 @@ def _per_case(
     folded = [
         _mean(m.name, (np.bincount(of, weights=m.numerator, minlength=len(cases)) / sizes).tolist()) for m in means
     ]
-    return _cells(folded, np.arange(len(cases)), seed, resamples, "per_case")
+    return _cells(folded, np.arange(len(cases)), seed, resamples)

@@ -1,0 +1,80 @@
+"""``bench results compare``: entrants on the same findings."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from harness.cli.settings import Settings, json_option, pass_settings
+from harness.errors import UsageError
+
+
+@click.command()
+@click.argument("runs", metavar="RUN RUN...", nargs=-1, required=True)
+@click.option("--profile", help="Which metrics; those that the first run was asked for by default.")
+@click.option(
+    "--by-finding", is_flag=True, help="Treat findings as independent; by default those of one case stay together."
+)
+@click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="Seed of resampling.")
+@json_option
+@pass_settings
+def compare(
+    settings: Settings, /, runs: tuple[str, ...], *, profile: str | None, by_finding: bool, seed: int, as_json: bool
+) -> None:
+    """Compare runs on the same findings: paired differences, corrected p-values, shared ranks.
+
+    The difference is that of the first run minus the second, with a 95 % bootstrap interval; p is that of a
+    sign-flip permutation test, corrected for the number of pairs (Holm).
+    """
+    from harness.cli.tables import print_table
+    from harness.scoring.comparison import compare_entrants
+    from harness.scoring.profiles import profile_named
+
+    with settings.open_store(readonly=True) as store:
+        rows = {row.id: row for row in map(store.run, runs)}
+        first, *others = rows.values()
+        for other in others:
+            if (other.fingerprint, other.split) != (first.fingerprint, first.split):
+                raise UsageError(
+                    f"{first.id} and {other.id} were measured on different data",
+                    fix="compare runs of one split of one data set; `bench results list` shows them",
+                )
+        findings = {run_id: store.findings(run_id) for run_id in rows}
+    used = profile_named(profile or first.profile)
+    result = compare_entrants(findings, used, by_case=not by_finding, seed=seed)
+    if as_json:
+        click.echo(json.dumps({"schema": 1, "profile": used.name, "seed": seed, **result}, indent=2))
+        return
+    print_table(
+        ["metric", "first", "second", "difference", "p", "p (Holm)", "n"],
+        [
+            [
+                pair["metric"],
+                pair["first"],
+                pair["second"],
+                f"{pair['difference']:+.3f} [{pair['ci95'][0]:+.3f}\N{EN DASH}{pair['ci95'][1]:+.3f}]",
+                f"{pair['p']:.4f}",
+                f"{pair['p_holm']:.4f}",
+                pair["n"],
+            ]
+            for pair in result["pairs"]
+        ],
+        title=f"{first.dataset}, split {first.split} ({used.name}, n = {'findings' if by_finding else 'cases'})",
+        right=(3, 4, 5, 6),
+    )
+    print_table(
+        ["metric", "rank", "entrant", "value", "chance of rank 1"],
+        [
+            [
+                rank["metric"],
+                rank["rank"],
+                rank["entrant"],
+                f"{rank['value']:.3f}",
+                f"{rank['rank_probability'][0]:.2f}",
+            ]
+            for rank in sorted(result["ranks"], key=lambda rank: (rank["metric"], rank["rank"], -rank["value"]))
+        ],
+        title="ranks; entrants that cannot be told apart share one",
+        right=(1, 3, 4),
+    )

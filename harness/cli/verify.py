@@ -1,0 +1,42 @@
+"""``bench results verify``: a stored row, computed again from its masks."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from harness.cli.settings import Settings, json_option, pass_settings
+from harness.errors import DataError
+
+
+@click.command()
+@click.argument("run_id", metavar="RUN")
+@click.option("--masks", type=click.Path(path_type=Path, exists=True), help="Where the masks are now, if they moved.")
+@click.option("--dataset", metavar="PATH|NAME", help="Where the data set is now, if it moved.")
+@click.option("--jobs", type=click.IntRange(1), help="Worker processes; as many as there are cores by default.")
+@json_option
+@pass_settings
+def verify(
+    settings: Settings, /, run_id: str, *, masks: Path | None, dataset: str | None, jobs: int | None, as_json: bool
+) -> None:
+    """Compute a run again from its masks and compare every stored digit; exit with 4 when any differs."""
+    from harness.runs.verify import verify_run
+
+    with settings.open_store(readonly=True) as store:
+        report = verify_run(store, store.run(run_id), settings.home, masks=masks, dataset=dataset, jobs=jobs)
+    if as_json:
+        click.echo(json.dumps({"schema": 1, **report}, indent=2, ensure_ascii=False))
+    else:
+        click.echo(
+            f"{report['run']}: {report['findings']} findings and {report['metrics']} metrics computed again, "
+            f"{len(report['differences'])} differ"
+        )
+        for line in report["differences"][:20]:
+            click.echo(f"  {line}")
+    if report["differences"]:
+        raise DataError(
+            f"{report['run']} is not what its masks say",
+            fix="the masks, the data set or the scorer changed since; score again to make a new row",
+        )

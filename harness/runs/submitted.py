@@ -1,0 +1,169 @@
+"""Submitted masks: scored in worker processes, kept as a row beside those measured here."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, as_completed
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from harness.contract import Status
+from harness.dataset import Case, Dataset
+from harness.runs.hardware import describe_hardware, describe_harness
+from harness.runs.score import Scorers
+from harness.scoring import SCORER_VERSION
+from harness.scoring.case import CaseScore, CaseTask, score_case
+from harness.scoring.profiles import PROFILES, Profile
+from harness.scoring.rows import finding_rows
+from harness.scoring.submission import Submission
+from harness.scoring.summary import summarise
+from harness.store import CaseRow, FindingRow, RunRow, Store
+
+
+def score_submission(
+    submission: Submission,
+    data: Dataset,
+    cases: tuple[Case, ...],
+    *,
+    jobs: int | None = None,
+    organiser_quirks: bool = False,
+    done: Callable[[], None] = lambda: None,
+) -> dict[str, list[FindingRow]]:
+    """Score every case in worker processes, the largest first.
+
+    Parameters
+    ----------
+    submission, data, cases
+        Where the masks are; what they are compared with.
+    jobs
+        Worker processes; as many as there are cores by default, and with 1 none beside this one.
+    organiser_quirks
+        Read labels as the organisers' evaluator does.
+    done
+        Called after each case.
+
+    Returns
+    -------
+    dict
+        case -> its rows, in the order of the split.
+    """
+    tasks = [
+        (case, submission.task(case, data.mask_flip, organiser_quirks=organiser_quirks))
+        for case in sorted(cases, key=submission.nbytes, reverse=True)
+    ]
+    found: dict[str, list[FindingRow]] = {}
+    for case, scored in _scored(tasks, jobs):
+        found[case.id] = finding_rows(case, scored)
+        done()
+    return {case.id: found[case.id] for case in cases}
+
+
+def _scored(tasks: Sequence[tuple[Case, CaseTask]], jobs: int | None) -> Iterator[tuple[Case, CaseScore]]:
+    """Yield the scores of cases as they come; one job needs no process of its own."""
+    if jobs == 1:
+        yield from ((case, score_case(task)) for case, task in tasks)
+        return
+    with Scorers(jobs) as scorers:
+        waiting: dict[Future[CaseScore], Case] = {scorers.submit(task): case for case, task in tasks}
+        yield from ((waiting[future], future.result()) for future in as_completed(waiting))
+
+
+def quirk_difference(rows: Sequence[FindingRow], profile: Profile) -> str:
+    """Say where the organisers' evaluator and our rules give other values on these findings; empty where nowhere."""
+    if profile.instances is None:
+        return ""
+    ours, theirs = (summarise(rows, replace(profile, organiser_quirks=quirks), resamples=1) for quirks in (False, True))
+    found = [
+        f"{metric} {group} {mine['value']:.4f} / {other['value']:.4f}"
+        for metric, groups in ours.items()
+        for group, mine in groups.items()
+        if group in ("all", "per_case") and mine["value"] != (other := theirs[metric][group])["value"]
+    ]
+    if not found:
+        return ""
+    return (
+        "our rules / the organisers' (missing cases leave the mean there, and precision without predictions is 1): "
+        + ", ".join(found)
+    )
+
+
+def keep_submission(
+    store: Store,
+    submission: Submission,
+    found: Mapping[str, Sequence[FindingRow]],
+    data: Dataset,
+    split: str,
+    *,
+    name: str,
+    profile: Profile,
+) -> RunRow:
+    """Store a scored submission; the same masks under the same name on the same data are the same run.
+
+    Parameters
+    ----------
+    store
+        The open results database.
+    submission, found
+        Where the masks are; case -> rows, in the order of the split.
+    data, split
+        What they were compared with.
+    name
+        What the row is called.
+    profile
+        The profile that was asked for; its switches count.
+    """
+    fingerprint = data.fingerprint(split)
+    hashes = {f"{row.case_id}/{row.finding}": row.mask_sha256 for rows in found.values() for row in rows}
+    identity = {
+        "kind": "submitted",
+        "name": name,
+        "fingerprint": fingerprint,
+        "split": split,
+        "scorer": SCORER_VERSION,
+        "organiser_quirks": profile.organiser_quirks,
+        "masks": _digest(hashes),
+    }
+    key = _digest(identity)
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    run = RunRow(
+        id=f"{name}-submitted-{key[:10]}",
+        plan_key=key,
+        attempt=1,
+        kind="submitted",
+        plugin=name,
+        title=name,
+        plugin_version="",
+        variant="masks",
+        prompt="",
+        fine_tuned=False,
+        profile=profile.name,
+        dataset=data.name,
+        fingerprint=fingerprint,
+        split=split,
+        engine="",
+        image_id="",
+        rankable=not profile.organiser_quirks,
+        unrankable=["scored with the organisers' quirks"] if profile.organiser_quirks else [],
+        state="done",
+        created=now,
+        finished=now,
+        n_cases=len(found),
+        n_findings=sum(map(len, found.values())),
+        plan={**identity, "predictions": str(submission.path.absolute()), "dataset": str(data.index.absolute())},
+        record={"harness": describe_harness(), "hardware": describe_hardware(()), "scorer": SCORER_VERSION, "seed": 0},
+    )
+    store.save_run(run)
+    for ordinal, (case, rows) in enumerate(found.items()):
+        status, reason = next(((row.status, row.reason) for row in rows if row.status != Status.OK), (Status.OK, ""))
+        store.save_case(run.id, CaseRow(case, ordinal, str(status), reason, scored=True), rows)
+    every = [row for rows in found.values() for row in rows]
+    for used in (profile, *(other for other in PROFILES.values() if other.name != profile.name)):
+        if used.instances is None or split != "train":
+            store.save_metrics(run.id, used.name, summarise(every, used))
+    return run
+
+
+def _digest(content: object) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,123 @@
+"""Entrants on the same findings: paired tests, shared ranks, and how sure the ranks are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+from statistics import fmean
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from harness.errors import UsageError
+from harness.scoring.profiles import Profile
+from harness.scoring.statistics import RESAMPLES, compare, holm, rank_probabilities, shared_ranks
+from harness.scoring.summary import finding_values
+
+if TYPE_CHECKING:
+    from harness.store import FindingRow
+
+#: Two entrants differ when their corrected p-value is below this.
+SIGNIFICANT = 0.05
+
+
+def compare_entrants(
+    entrants: Mapping[str, Sequence[FindingRow]],
+    profile: Profile,
+    *,
+    by_case: bool = True,
+    seed: int = 0,
+    resamples: int = RESAMPLES,
+) -> dict[str, Any]:
+    """Compare two or more entrants on every metric of a profile that is a mean over findings.
+
+    Parameters
+    ----------
+    entrants
+        Name -> rows; all on the same findings.
+    profile
+        Which metrics.
+    by_case
+        Treat the findings of one case as a cluster, as they are not independent.
+    seed, resamples
+        Of every resampling.
+
+    Returns
+    -------
+    dict
+        ``"pairs"``: for each metric and pair ``{"metric", "first", "second", "difference", "ci95", "p", "p_holm",
+        "n"}``, Holm-corrected over the pairs of one metric; ``"ranks"``: for each metric and entrant ``{"metric",
+        "entrant", "value", "rank", "rank_probability"}``, where entrants that cannot be told apart share a rank.
+
+    Raises
+    ------
+    UsageError
+        Fewer than two entrants, or other findings.
+    """
+    if len(entrants) < 2:
+        raise UsageError("a comparison needs two entrants", fix="name two or more different runs")
+    ordered = {name: sorted(rows, key=lambda row: (row.case_id, row.finding)) for name, rows in entrants.items()}
+    names = list(ordered)
+    keys = {name: [(row.case_id, row.finding) for row in rows] for name, rows in ordered.items()}
+    for name in names[1:]:
+        if keys[name] != keys[names[0]]:
+            raise UsageError(
+                f"{names[0]} and {name} were not measured on the same findings",
+                fix="compare runs of one split of one data set",
+            )
+    values = {name: finding_values(rows, profile) for name, rows in ordered.items()}
+    clusters = [case for case, _ in keys[names[0]]]
+    pairs: list[dict[str, Any]] = []
+    ranks: list[dict[str, Any]] = []
+    for metric in values[names[0]]:
+        scores = {name: values[name][metric] for name in names}
+        found = _pairs(metric, scores, clusters if by_case else None, seed, resamples)
+        pairs += found
+        chances = rank_probabilities(
+            np.array(list(scores.values())).T,
+            clusters=clusters if by_case else None,
+            seed=seed,
+            resamples=resamples,
+        )
+        ranks += _ranks(metric, scores, found, chances.tolist())
+    return {"pairs": pairs, "ranks": ranks}
+
+
+def _pairs(
+    metric: str, scores: Mapping[str, list[float]], clusters: list[str] | None, seed: int, resamples: int
+) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = []
+    for first, second in combinations(scores, 2):
+        result = compare(scores[first], scores[second], clusters=clusters, seed=seed, resamples=resamples)
+        rows.append(
+            {
+                "metric": metric,
+                "first": first,
+                "second": second,
+                "difference": result.difference,
+                "ci95": list(result.ci95),
+                "p": result.p_value,
+                "n": result.n,
+            }
+        )
+    for row, corrected in zip(rows, holm([row["p"] for row in rows]), strict=True):
+        row["p_holm"] = corrected
+    return rows
+
+
+def _ranks(
+    metric: str,
+    scores: Mapping[str, list[float]],
+    pairs: Sequence[Mapping[str, Any]],
+    chances: Sequence[list[float]],
+) -> list[dict[str, Any]]:
+    names = list(scores)
+    differ = np.zeros((len(names), len(names)), bool)
+    for pair in pairs:
+        i, j = names.index(pair["first"]), names.index(pair["second"])
+        differ[i, j] = differ[j, i] = pair["p_holm"] < SIGNIFICANT
+    means = [fmean(values) for values in scores.values()]
+    return [
+        {"metric": metric, "entrant": name, "value": mean, "rank": rank, "rank_probability": chance}
+        for name, mean, rank, chance in zip(names, means, shared_ranks(means, differ), chances, strict=True)
+    ]
