@@ -134,7 +134,13 @@ def _pleural(
     side = sides[rng.integers(len(sides))]
     if category == "2g":
         spaces: list[PleuralSpace] = [Pneumothorax(side, finding, 1, -998.0, float(rng.uniform(16, 30)))]
-        return spaces, side, _numbers(side, ("apical", "apicoposterior", "anterior", "superior lingular", "medial"))
+        return (
+            spaces,
+            side,
+            _numbers(
+                side, ("apical", "apicoposterior", "anterior", "superior lingular", "inferior lingular", "medial")
+            ),
+        )
     kind = rng.choice(["effusion", "bilateral", "plate"], p=[0.5, 0.25, 0.25])
     if kind == "plate":
         centre, height = float(rng.uniform(-60, 10)), float(rng.uniform(38, 60))
