@@ -30,11 +30,11 @@ class Lines:
         """Show one line."""
         click.echo(printable(line), err=True)
 
-    def begin(self, run: RunRow, done: int) -> None:
-        """Show that the cases begin; `done` of them are kept from before."""
+    def begin(self, run: RunRow, done: int, kept: int) -> None:
+        """Show that the cases begin: masks of `kept` are there from before, `done` of these scored already."""
         self._total, self._kept, self._began = run.n_cases, done, time.monotonic()
-        kept = f", {done} kept from before" if done else ""
-        self.tell(f"{run.id}: {counted(run.n_cases, 'case')}, {counted(run.n_findings, 'finding')}{kept}")
+        before = f", {kept} kept from before" if kept else ""
+        self.tell(f"{run.id}: {counted(run.n_cases, 'case')}, {counted(run.n_findings, 'finding')}{before}")
 
     def case(self, case: CaseRow, done: int) -> None:
         """Show how one case ended, and how long the rest will take."""
@@ -75,8 +75,10 @@ class Bar:
         """Show one line above the bar."""
         self._console.print(printable(line), markup=False, soft_wrap=True)
 
-    def begin(self, run: RunRow, done: int) -> None:
+    def begin(self, run: RunRow, done: int, kept: int) -> None:
         """Begin a bar for the run's cases."""
+        if kept:
+            self.tell(f"{run.id}: {kept} kept from before")
         self._progress.update(self._task, description=run.id, total=run.n_cases, completed=done)
 
     def case(self, case: CaseRow, done: int) -> None:

@@ -43,8 +43,8 @@ class Watcher(Protocol):
     def tell(self, line: str) -> None:
         """Show one line: a step, a warning."""
 
-    def begin(self, run: RunRow, done: int) -> None:
-        """Show that the cases begin; `done` of them are kept from before."""
+    def begin(self, run: RunRow, done: int, kept: int) -> None:
+        """Show that the cases begin: masks of `kept` are there from before, `done` of these scored already."""
 
     def case(self, case: CaseRow, done: int) -> None:
         """Show that a case was scored; `done` of all are."""
@@ -221,7 +221,8 @@ class _Work:
 
     def run(self, todo: Sequence[Case], unscored: Sequence[Case], stop: Stop) -> RunRow:
         """Do what is left, then finish the row."""
-        self.watcher.begin(self.row, len(self.cases) - len(todo) - len(unscored))
+        kept = len(self.cases) - len(todo)
+        self.watcher.begin(self.row, kept - len(unscored), kept)
         threads = self._start_shards(todo, stop)
         try:
             predict_s, error = self._follow(len(threads), unscored, stop)
@@ -320,6 +321,7 @@ class _Work:
                     for finding in case.findings
                 ],
                 truth=f"truth/{case.id}.nii.gz" if granted else None,
+                truth_flip=list(request.dataset.mask_flip) or None if granted else None,
             ),
             ct=case.ct,
             truth=case.seg if granted else None,

@@ -191,6 +191,7 @@ class _Attempt:
         self._loaded: float | None = None
         self._load_s: float | None = None
         self._case_began = self._began
+        self._begun = False
         self._first_case: float | None = None
         self._name = f"groundbench-{spec.run}-{name}-{time.time_ns() % 10**9:09d}"
 
@@ -316,9 +317,12 @@ class _Attempt:
             if event.stage == "loaded" and self._loaded is None:
                 self._loaded = self._case_began = now
                 self._load_s = _believed(event.seconds, now - self._started)
-            elif event.case in self._batch and event.case not in self.finished:
+            elif event.case in self._batch and event.case not in self.finished and event.case != self.current:
                 self._loaded = self._loaded or now
-                self.current, self._case_began = event.case, now
+                self.current = event.case
+                # The clock runs on where the container leaves one case for another: only an ending starts it anew.
+                if not self._begun:
+                    self._begun, self._case_began = True, now
         elif isinstance(event, CaseDone | CaseFailed):
             if event.case not in self._batch or event.case in self.finished:
                 return
@@ -328,7 +332,7 @@ class _Attempt:
                 self._deliver(event, now)
             else:
                 self._outcome(event.case, Status.PLUGIN_ERROR, event.reason, seconds=now - self._case_began)
-            self.current, self._case_began = None, now
+            self.current, self._case_began, self._begun = None, now, False
 
     def _deliver(self, event: CaseDone, now: float) -> None:
         seconds = _believed(event.seconds, now - self._case_began)

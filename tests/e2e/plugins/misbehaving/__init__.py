@@ -7,6 +7,7 @@ from harness import Model, Resources, Variant, hookimpl
 FAULTS = (
     "none",
     "slow",
+    "slower",
     "exit-1",
     "exit-1-at-import",
     "segfault",

@@ -15,6 +15,8 @@ from groundbench_sdk import Adapter
 ROOT = Path(os.environ.get("BENCH_ROOT", "/bench"))
 FAULT = json.loads((ROOT / "job.json").read_text())["params"]["fault"]
 
+PAUSES_S = {"slow": 0.25, "slower": 1.5}
+
 if FAULT == "exit-1-at-import":
     sys.exit("the weights could not be read")
 if FAULT == "hangs-at-import":
@@ -43,10 +45,9 @@ class Misbehaving(Adapter):
         """Yield a one-voxel mask for every finding, or misbehave."""
         self.number += 1
         skip = None
-        if FAULT == "slow":
-            time.sleep(0.25)
+        time.sleep(PAUSES_S.get(FAULT, 0))
         first = json.loads((ROOT / "cases.jsonl").read_text().splitlines()[0])["id"]
-        if FAULT not in ("none", "slow") and case.id.endswith("2_a_1"):
+        if FAULT != "none" and FAULT not in PAUSES_S and case.id.endswith("2_a_1"):
             self.path = ROOT / "out" / case.id / "0.nii.gz"
             self.case, self.first = case, first
             getattr(self, FAULT.replace("-", "_"))()
