@@ -36,14 +36,20 @@ def print_table(
         title_justify="left",
         title_style="bold",
         box=box.ROUNDED if person else box.SIMPLE_HEAD,
-        safe_box=True,
+        show_edge=person,
         pad_edge=False,
     )
     for number, name in enumerate(header):
         table.add_column(Text(name), justify="right" if number in right else "left")
     for row in rows:
         table.add_row(*(Text(printable(str(cell))) for cell in row))
-    console.print(table)
+    if person:
+        console.print(table)
+        return
+    with console.capture() as captured:
+        console.print(table)
+    lines = (line.rstrip() for line in captured.get().splitlines())
+    sys.stdout.write("\n".join(line for line in lines if line) + "\n")
 
 
 def printable(text: str) -> str:
