@@ -16,7 +16,8 @@ _COMMANDS = {
     "demo": ("harness.cli.demo:demo", "Phantom, baseline, scores and page: the whole way in one command."),
     "list": ("harness.cli.list:list_plugins", "List the models that can be run."),
     "run": ("harness.cli.run:run", "Run a model over a split, score it, and keep the result."),
-    "results": ("harness.cli.results:results", "List and show results."),
+    "score": ("harness.cli.score:score", "Score masks made elsewhere: a folder or the challenge's zip."),
+    "results": ("harness.cli.results:results", "List, show, compare and verify results."),
     "leaderboard": ("leaderboard.cli:leaderboard", "Turn the results into a static site."),
     "data": ("harness.cli.data:data", "Validate, describe, make and fetch data sets."),
 }

@@ -49,12 +49,14 @@ def print_documents(documents: Sequence[dict[str, Any]]) -> None:
         f"({profile}; 95 % bootstrap intervals)",
         right=range(1, len(columns) + 2),
     )
-    print_table(
-        ["entrant", "engine", "image", "start", "load", "first case", "median", "p95", "cases/h", "memory"],
-        [_cost(document) for document in documents],
-        title="what it took, apart from scoring",
-        right=range(2, 10),
-    )
+    timed = [document for document in documents if document["timing"]]
+    if timed:
+        print_table(
+            ["entrant", "engine", "image", "start", "load", "first case", "median", "p95", "cases/h", "memory"],
+            [_cost(document) for document in timed],
+            title="what it took, apart from scoring",
+            right=range(2, 10),
+        )
     for document in documents:
         if document["unrankable"]:
             click.echo(f"not ranked: {_entrant(document)} ({'; '.join(document['unrankable'])})")

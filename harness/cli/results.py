@@ -14,11 +14,16 @@ from harness.errors import unknown_name
 
 results = LazyGroup(
     name="results",
-    help="List and show results.",
+    help="List, show, compare and verify results.",
     no_args_is_help=True,
     lazy={
         "list": ("harness.cli.results:list_results", "List every run, newest last."),
         "show": ("harness.cli.results:show", "Show one run: scores, costs, provenance, and what failed."),
+        "compare": (
+            "harness.cli.compare:compare",
+            "Compare runs on the same findings: differences, tests, shared ranks.",
+        ),
+        "verify": ("harness.cli.verify:verify", "Recompute a stored row from its masks, digit by digit."),
     },
 )
 
