@@ -23,6 +23,9 @@ Shape = tuple[int, int, int]
 #: Voxels in a word.
 WORD = 64
 
+#: Largest label of a ground truth.
+MAX_LABEL = 2**31 - 1
+
 #: Labels looked for in a whole block before its words are looked at one by one.
 _BLOCK_LABELS = 4
 
@@ -174,6 +177,13 @@ def read_bits(
         highest = max(highest, int(values.max(initial=0)))
         if wrap and highest > 255:
             values = values % 256
+        if labelled and highest > MAX_LABEL:
+            raise refused(
+                "labels",
+                f"the mask holds the label {highest}",
+                cause="a damaged file",
+                fix="number the entities 1, 2, 3, ...",
+            )
         interleaved = _pack((values != 0).reshape(len(values), -1))
         for out, channel in zip(kept, wanted, strict=True):
             used = np.flatnonzero(reduce(np.bitwise_or, (interleaved & masks[channel]).T))
@@ -220,7 +230,8 @@ def _nonzero_groups(volume: Volume, shape: Shape, channels: int) -> Iterator[tup
             words = first_row * per_row + hit
         else:
             if header.scaled:
-                rows = rows * np.float64(header.slope) + header.inter
+                with np.errstate(over="ignore", invalid="ignore"):  # judged by their values, below
+                    rows = rows * np.float64(header.slope) + header.inter
             used = np.flatnonzero((rows != 0).any(axis=1))
             padded = np.zeros((len(used), per_row * WORD * channels), dtype=rows.dtype)
             padded[:, :row_values] = rows[used]

@@ -33,6 +33,9 @@ DTYPES = MappingProxyType(
 #: Bytes of header and extensions beyond which a file is refused.
 MAX_OFFSET = 16 * 1024 * 1024
 
+#: Millimetres beyond which no voxel of a CT lies.
+MAX_POSITION = 1e6
+
 #: A quaternion this near to a half turn is one.
 _HALF_TURN = 1e-6
 
@@ -144,7 +147,7 @@ def parse_header(block: bytes, layout: Layout, order: str) -> Header:
     Raises
     ------
     Refused
-        A field holds what no mask can have: a negative extent, an unknown type, a data offset outside the file.
+        A field holds what no mask can have: a negative extent, an unknown type, voxels a kilometre away.
     """
 
     def field(where: tuple[str, int]) -> tuple[float, ...]:
@@ -188,7 +191,7 @@ def parse_header(block: bytes, layout: Layout, order: str) -> Header:
 def _affine(
     codes: tuple[float, ...], pixdim: tuple[float, ...], quaternion: tuple[float, ...], rows: tuple[float, ...]
 ) -> Affine | None:
-    """Take the sform, else build the qform (``nifti1.h``, method 2), else None; a non-finite one counts as none."""
+    """Take the sform, else build the qform (``nifti1.h``, method 2), else None."""
     qform, sform = codes
     if sform > 0:
         matrix = np.array(rows, dtype=np.float64).reshape(3, 4)
@@ -211,8 +214,8 @@ def _affine(
         matrix = np.column_stack([rotation * sizes, [x, y, z]])
     else:
         return None
-    if not np.isfinite(matrix).all():
-        return None
+    if not (np.abs(matrix) <= MAX_POSITION).all():  # also false for NaN
+        raise _bad(f"its affine holds {matrix.tolist()}")
     return (*(tuple(row) for row in matrix.tolist()), (0.0, 0.0, 0.0, 1.0))
 
 

@@ -84,9 +84,15 @@ def evaluate(
     shape = (len(entities), len(parts))
     overlap = np.zeros(shape)
     distance = np.zeros(shape)
+    edges = [edge(mask) for mask in (*entities, *parts)]
+    maps = [ndimage.distance_transform_edt(~shell, sampling=spacing) for shell in edges if not focal]
     for (i, a), (j, b) in product(enumerate(entities), enumerate(parts)):
         overlap[i, j] = dice(a, b)
-        distance[i, j] = centroid_distance(a, b, spacing) if focal else assd(a, b, spacing)
+        if focal:
+            distance[i, j] = centroid_distance(a, b, spacing)
+        else:
+            there, back = len(entities) + j, i
+            distance[i, j] = np.concatenate([maps[there][edges[back]], maps[back][edges[there]]]).mean()
     by_overlap = greedy(-overlap, overlap >= 0.2)
     by_distance = greedy(distance, distance <= 2 * max(spacing))
     return Expected(
