@@ -158,7 +158,12 @@ def _record(plan: Plan, engine: Engine, gpus: Sequence[Gpu]) -> dict[str, Any]:
         "engine": engine.describe(),
         "hardware": describe_hardware(gpus),
         "harness": describe_harness(),
-        "dataset": {"name": request.dataset.name, "licence": request.dataset.licence, "fingerprint": plan.fingerprint},
+        "dataset": {
+            "name": request.dataset.name,
+            "licence": request.dataset.licence,
+            "fingerprint": plan.fingerprint,
+            "path": str(request.dataset.index.resolve()),
+        },
     }
 
 

@@ -6,13 +6,15 @@ import multiprocessing
 import os
 import threading
 from concurrent.futures import Future, ProcessPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
 from harness.contract import Status
 from harness.dataset import Case
 from harness.runs.collect import read_refused
-from harness.scoring.case import CaseScore, CaseTask, FindingScore, FindingTask, score_case
+from harness.scoring.case import CaseScore, CaseTask, FindingTask, score_case
+from harness.scoring.rows import finding_rows as scored_rows
 from harness.store import CaseRow, FindingRow
 
 #: More workers than this only wait for the disk.
@@ -105,37 +107,17 @@ def finding_rows(case: Case, score: CaseScore, outcome: CaseRow, masks: Path) ->
     """
     rows = []
     refused = read_refused(masks, case.id)
-    for finding, result in zip(case.findings, score.findings, strict=True):
-        status, reason = result.status.value, _reason(result)
+    for row in scored_rows(case, score):
         if outcome.status != Status.OK.value:
-            status, reason = outcome.status, outcome.reason
-        elif finding.id in refused:
-            status, reason = Status.INVALID_OUTPUT.value, refused[finding.id]
-        rows.append(
-            FindingRow(
-                case_id=case.id,
-                finding=finding.id,
-                ordinal=finding.index,
-                category=finding.category,
-                text=finding.text,
-                status=status,
-                reason=reason,
-                dice=result.dice,
-                truth_voxels=result.truth_voxels,
-                pred_voxels=result.pred_voxels,
-                intersection=result.intersection,
-                mask_sha256=result.sha256,
-                verdict=result.verdict if result.sha256 or status == Status.INVALID_OUTPUT.value else {},
-                details=result.details(),
-            )
-        )
+            changed = replace(row, status=outcome.status, reason=outcome.reason, verdict={})
+        elif row.finding in refused:
+            changed = replace(row, status=Status.INVALID_OUTPUT.value, reason=refused[row.finding], verdict={})
+        else:
+            # A refused mask says in one line what to do about it.
+            fixes = dict.fromkeys(p["fix"] for p in row.verdict["problems"] if p["level"] == "refused")
+            changed = replace(row, reason="; fix: ".join([row.reason, *fixes]))
+        rows.append(changed)
     return rows
-
-
-def _reason(result: FindingScore) -> str:
-    """Say in one line what made a mask refused and what to do about it."""
-    fixes = dict.fromkeys(p["fix"] for p in result.verdict["problems"] if p["level"] == "refused")
-    return "; fix: ".join([result.reason, *fixes])
 
 
 def case_status(outcome: CaseRow, findings: list[FindingRow]) -> tuple[str, str]:

@@ -81,7 +81,7 @@ def verify_run(
 
 
 def _data(run: RunRow, home: Path, dataset: str | None) -> Dataset:
-    place = dataset or run.plan.get("dataset") or run.dataset
+    place = dataset or run.plan.get("dataset") or run.record.get("dataset", {}).get("path") or run.dataset
     data = open_dataset(find_dataset(place, home), cache=home / "datasets" / ".digests")
     fingerprint = data.fingerprint(run.split)
     if fingerprint != run.fingerprint:
