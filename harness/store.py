@@ -117,6 +117,12 @@ def m001_initial(db: Database) -> None:
     )
 
 
+@migrations()
+def m002_evidence(db: Database) -> None:
+    """Add what was seen when a case's container died."""
+    db.table("cases").add_column("evidence", str, not_null_default="{}")
+
+
 @dataclass(frozen=True)
 class RunRow:
     """One run: one variant of one model on one split.
@@ -193,6 +199,8 @@ class CaseRow:
         Path of the container's log below the run's folder.
     scored
         Whether its findings are in the database.
+    evidence
+        What was seen when its container died: exit code, memory, last event, last lines; empty otherwise.
     """
 
     case_id: str
@@ -205,6 +213,7 @@ class CaseRow:
     attempts: int = 1
     log: str = ""
     scored: bool = False
+    evidence: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -344,6 +353,16 @@ class Store:
                 self.db.rollback()
                 raise
             self.db.commit()
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Show the reads inside one and the same state of the database, whatever others write meanwhile."""
+        with self._explain():
+            self.db.execute("BEGIN")
+        try:
+            yield
+        finally:
+            self.db.rollback()
 
     # -- runs ---------------------------------------------------------------------------------------------------------
 
@@ -503,7 +522,7 @@ def _run_from(row: Mapping[str, Any]) -> RunRow:
 
 def _case_from(row: Mapping[str, Any]) -> CaseRow:
     values = {f.name: row[f.name] for f in fields(CaseRow)}
-    return CaseRow(**{**values, "scored": bool(values["scored"])})
+    return CaseRow(**{**values, "scored": bool(values["scored"]), "evidence": json.loads(values["evidence"])})
 
 
 def _finding_from(row: Mapping[str, Any]) -> FindingRow:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from harness.cli.lazy import LazyGroup
 from harness.cli.settings import Settings, json_option, pass_settings
 from harness.errors import unknown_name
+
+if TYPE_CHECKING:
+    from harness.store import CaseRow
 
 results = LazyGroup(
     name="results",
@@ -95,9 +99,35 @@ def show(settings: Settings, /, run_id: str, case_id: str | None, profile: str |
         print_documents([document])
         _print_provenance(row.record, document)
     _print_findings([asdict(f) for f in findings if case_id is not None or f.status != "ok"])
+    told: set[str] = set()
     for case in shown:
-        if case_id is not None or case.status != "ok":
-            click.echo(f"log of {case.case_id}: {settings.home / 'runs' / row.id / case.log}")
+        # Many cases that failed for one reason are explained once.
+        if case_id is not None or (case.status != "ok" and case.reason not in told):
+            told.add(case.reason)
+            for line in _explain(case, settings.home / "runs" / row.id):
+                click.echo(line)
+
+
+def _explain(case: CaseRow, folder: Path) -> list[str]:
+    """Say in three lines how a case ended: what happened, what was seen, and where the log is."""
+    from harness.cli.tables import printable, seconds, size
+
+    tries = f", {case.attempts} tries" if case.attempts > 1 else ""
+    lines = [f"{case.case_id}: {case.status}{tries}" + (f": {printable(case.reason)}" if case.reason else "")]
+    seen = case.evidence
+    if seen:
+        event = seen["last_event"] or {}
+        last = " ".join(str(event[key]) for key in ("event", "stage", "case") if key in event) or "none"
+        said = f"; it last said: {' | '.join(map(printable, seen['last_lines']))}" if seen["last_lines"] else ""
+        lines.append(
+            f"  seen: exit code {seen['exit_code']}, memory {size(seen['peak_bytes'])} of "
+            f"{size(seen['memory_limit_bytes'])}{' (ended by the kernel)' if seen['oom'] else ''}, "
+            f"lived {seconds(seen['lived_s'])}, last event: {last}{said}"
+        )
+    elif case.seconds is not None:
+        lines.append(f"  seen: done in {seconds(case.seconds)}, memory {size(case.host_bytes)}")
+    lines.append(f"  log:  {folder / case.log}")
+    return lines
 
 
 def _print_provenance(record: dict[str, Any], document: dict[str, Any]) -> None:

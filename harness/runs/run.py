@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -32,6 +33,9 @@ from harness.scoring.case import CaseScore
 from harness.scoring.profiles import PROFILES
 from harness.scoring.summary import summarise
 from harness.store import CaseRow, RunRow, Store
+
+#: How often a case is handed in again whose scoring worker was killed.
+MAX_RESCORED = 3
 
 #: What is tried again when a finished run is asked for once more: it was not the entrant's fault.
 _NOT_THE_ENTRANT = (Status.INFRA_ERROR.value, Status.SKIPPED.value)
@@ -221,6 +225,7 @@ class _Work:
         self.store, self.watcher, self.engine, self.gpus = store, watcher, engine, gpus
         self.cases = {case.id: (ordinal, case) for ordinal, case in enumerate(plan.cases)}
         self.outcomes: dict[str, CaseRow] = {}
+        self.rescored: dict[str, int] = {}
         self.containers: list[dict[str, Any]] = list(row.timing.get("containers", []))
         self.inbox: queue.SimpleQueue[CaseOutcome | ContainerFigures | _Scored | _ShardEnded] = queue.SimpleQueue()
 
@@ -254,6 +259,8 @@ class _Work:
                         scoring += self._submit(scorers, self._keep(outcome))
                     case ContainerFigures() as container:
                         self.containers.append(asdict(container))
+                    case _Scored() as scored if self._worker_died(scored):
+                        scoring += self._submit(scorers, self.outcomes[scored.case]) - 1
                     case _Scored() as scored:
                         scoring -= 1
                         done += 1
@@ -352,6 +359,7 @@ class _Work:
             device_bytes=outcome.device_bytes,
             attempts=outcome.attempts,
             log=outcome.log,
+            evidence=dict(outcome.evidence),
         )
         self.store.save_case(self.row.id, row)
         return row
@@ -369,6 +377,18 @@ class _Work:
         future = scorers.submit(task)
         future.add_done_callback(lambda ended: self.inbox.put(_Scored(case.id, ended)))
         return 1
+
+    def _worker_died(self, scored: _Scored) -> bool:
+        """Tell whether a scoring worker was killed, so that its case is handed in again; too often is an error."""
+        if not isinstance(scored.future.exception(), BrokenProcessPool):
+            return False
+        self.rescored[scored.case] = self.rescored.get(scored.case, 0) + 1
+        if self.rescored[scored.case] > MAX_RESCORED:
+            raise PrerequisiteError(
+                f"the process that scores case {scored.case} was killed {MAX_RESCORED + 1} times",
+                fix="look for the kernel's out-of-memory killer (`dmesg`); the same command goes on from there",
+            )
+        return True
 
     def _keep_scores(self, scored: _Scored, done: int) -> None:
         _, case = self.cases[scored.case]

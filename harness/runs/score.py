@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import threading
 from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 from pathlib import Path
 from typing import Self
@@ -25,15 +26,24 @@ class Scorers:
     """A pool of scoring processes that does not outlive this one."""
 
     def __init__(self, workers: int | None = None) -> None:
-        self._pool = ProcessPoolExecutor(
-            max_workers=workers or min(MAX_WORKERS, os.cpu_count() or 1),
+        self._workers = workers or min(MAX_WORKERS, os.cpu_count() or 1)
+        self._pool = self._new_pool()
+
+    def _new_pool(self) -> ProcessPoolExecutor:
+        return ProcessPoolExecutor(
+            max_workers=self._workers,
             mp_context=multiprocessing.get_context("spawn"),
             initializer=_die_with_parent,
         )
 
     def submit(self, task: CaseTask) -> Future[CaseScore]:
-        """Score one case; the future holds its scores."""
-        return self._pool.submit(score_case, task)
+        """Score one case; the future holds its scores, or BrokenProcessPool where its worker was killed."""
+        try:
+            return self._pool.submit(score_case, task)
+        except BrokenProcessPool:
+            # A killed worker takes its whole pool with it; what was in flight is handed in again by the caller.
+            self._pool = self._new_pool()
+            return self._pool.submit(score_case, task)
 
     def __enter__(self) -> Self:
         return self

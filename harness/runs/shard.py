@@ -12,9 +12,10 @@ import shutil
 import signal
 import threading
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from harness.contract import CaseDone, CaseFailed, CasePrompt, Event, Job, Progress, Started, Status, to_json_line
 from harness.engines.base import Container, ContainerSpec, Engine, Exit, Mount, own_labels
@@ -81,6 +82,7 @@ class CaseOutcome:
     device_bytes: int | None = None
     attempts: int = 1
     log: str = ""
+    evidence: Mapping[str, Any] = field(default_factory=dict)  #: what was seen when its container died
 
 
 @dataclass(frozen=True)
@@ -98,6 +100,7 @@ class ContainerFigures:
 class _Failure:
     status: Status
     reason: str
+    evidence: Mapping[str, Any] = field(default_factory=dict)
 
 
 Emit = Callable[[CaseOutcome | ContainerFigures], None]
@@ -159,7 +162,7 @@ def run_shard(engine: Engine, spec: ShardSpec, emit: Emit, stop: Stop) -> None:
             given_up = (
                 f"given up after {fruitless} containers in a row that finished no case; the last: {failure.reason}"
             )
-            attempt.fail([*todo, *alone], _Failure(failure.status, given_up))
+            attempt.fail([*todo, *alone], replace(failure, reason=given_up))
             return
 
 
@@ -193,6 +196,7 @@ class _Attempt:
         self._case_began = self._began
         self._begun = False
         self._first_case: float | None = None
+        self._last_event: Event | None = None
         self._name = f"groundbench-{spec.run}-{name}-{time.time_ns() % 10**9:09d}"
 
     def run(self) -> _Failure | None:
@@ -210,16 +214,18 @@ class _Attempt:
                 self._attempts[self.current] = self._attempts.get(self.current, 0) + 1
         finally:
             tail.close()
-            peak = container.stop().peak_bytes
+            ended = container.stop()
             container.remove()
             shutil.rmtree(self._root, ignore_errors=True)
+        if failure is not None:
+            failure = replace(failure, evidence=self._evidence(ended))
         self._emit(
             ContainerFigures(
                 shard=self._spec.number,
                 start_s=_span(self._began, self._started),
                 load_s=self._load_s,
                 first_case_s=self._first_case,
-                peak_bytes=peak,
+                peak_bytes=ended.peak_bytes,
             )
         )
         return failure
@@ -227,7 +233,7 @@ class _Attempt:
     def fail(self, cases: Sequence[ShardCase], failure: _Failure) -> None:
         """Emit the same failure for every one of `cases`."""
         for case in cases:
-            self._outcome(case.prompt.id, failure.status, failure.reason)
+            self._outcome(case.prompt.id, failure.status, failure.reason, evidence=failure.evidence)
 
     # -- preparation --------------------------------------------------------------------------------------------------
 
@@ -310,6 +316,7 @@ class _Attempt:
     def _take(self, event: Event) -> None:
         """Believe an event as far as it fits what is known; `collect_case` looks at the files themselves."""
         now = time.monotonic()
+        self._last_event = event
         if isinstance(event, Started):
             self._started = self._started or now
         elif isinstance(event, Progress):
@@ -354,6 +361,7 @@ class _Attempt:
         seconds: float | None = None,
         host: int | None = None,
         device: int | None = None,
+        evidence: Mapping[str, Any] | None = None,
     ) -> None:
         self.finished.add(case)
         self._emit(
@@ -366,6 +374,7 @@ class _Attempt:
                 device_bytes=device,
                 attempts=max(1, self._attempts.get(case, 0) + (status is Status.OK)),
                 log=self._log.as_posix(),
+                evidence=evidence or {},
             )
         )
 
@@ -386,17 +395,32 @@ class _Attempt:
             return _Failure(
                 Status.OOM, f"the kernel ended it for its memory (limit {self._resources.memory_mb} MiB, declared)"
             )
-        return _Failure(Status.PLUGIN_ERROR, f"{_exit_text(ended.code)}{self._last_line()}")
+        last = self._last_lines(1)
+        said = f"; its last line: {last[0]}" if last else ""
+        return _Failure(Status.PLUGIN_ERROR, f"{_exit_text(ended.code)}{said}")
 
-    def _last_line(self) -> str:
-        """Return the last line that the container printed, made safe to show."""
+    def _evidence(self, ended: Exit) -> dict[str, Any]:
+        """Gather what is known at the moment of a container's death, for whoever has to explain it."""
+        return {
+            "exit_code": ended.code,
+            "oom": ended.oom,
+            "engine_said": ended.error,
+            "peak_bytes": ended.peak_bytes,
+            "memory_limit_bytes": self._resources.memory_mb * 2**20,
+            "lived_s": round(time.monotonic() - self._began, 3),
+            "last_event": self._last_event.model_dump(exclude_none=True) if self._last_event else None,
+            "last_lines": self._last_lines(5),
+        }
+
+    def _last_lines(self, count: int) -> list[str]:
+        """Return the last lines that the container printed, made safe to show."""
         try:
             with (self._spec.folder / self._log).open("rb") as file:
-                file.seek(max(0, file.seek(0, 2) - 4096))
+                file.seek(max(0, file.seek(0, 2) - 16384))
                 lines = [line for line in file.read().decode("utf-8", "replace").splitlines() if line.strip()]
         except OSError:
-            return ""
-        return f"; its last line: {''.join(c for c in lines[-1] if c.isprintable())[:300]}" if lines else ""
+            return []
+        return ["".join(c for c in line if c.isprintable())[:300] for line in lines[-count:]]
 
 
 def _exit_text(code: int) -> str:

@@ -115,3 +115,16 @@ def test_broken_plugins_are_rows(bench: Bench) -> None:
     assert "misbehaving" in {plugin["name"] for plugin in listed["plugins"]}
     refused = bench("run", "--plugin", "missing-module", "--plugin-dir", PLUGINS, code=3)
     assert "a_module_that_is_not_installed" in refused.stderr
+
+
+def test_failure_is_explained_in_three_lines(bench: Bench, make_dataset: Callable[..., Path]) -> None:
+    """`results show --case` says what happened, what was seen at the moment of death, and where the log is."""
+    run = bench.json(
+        "run", "--plugin", "misbehaving", "--variant", "exit-1", "--plugin-dir", PLUGINS / "misbehaving",
+        "--dataset", make_dataset(2), "--engine", "local",
+    )  # fmt: skip
+    shown = bench("results", "show", run["run"], "--case", "toy_2_a_1").stdout.splitlines()[-3:]
+    assert shown[0].startswith("toy_2_a_1: plugin_error, 2 tries: the container ended with exit code 1")
+    assert "exit code 1" in shown[1]
+    assert "last event: progress case toy_2_a_1" in shown[1]
+    assert Path(shown[2].removeprefix("  log:").strip()).is_file()
