@@ -1,4 +1,4 @@
-"""What the board says: every run of the database sorted into data sets, rankings and what stands apart from them.
+"""What the board says: the runs of a site sorted into data sets, rankings and what stands apart from them.
 
 Nothing here knows of HTML. One data set, by content and split, is one ranking; within it box-prompted rows are kept
 from the text-only ones, and a run that may not be ranked is kept with its reasons instead of being dropped.
@@ -6,34 +6,52 @@ from the text-only ones, and a run that may not be ranked is kept with its reaso
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from harness.contract import Status
-from harness.store import RunRow, Store
+from leaderboard.published import DataSetRow, Published, PublishedRun, Rank
 
-#: The profile whose metrics the board shows: the paper's.
-PROFILE = "mlhc2025"
+#: The paper's profile, and that of the challenge.
+PAPER, CHALLENGE = "mlhc2025", "miccai2026"
 
 
 @dataclass(frozen=True)
 class Column:
-    """One column of the paper's Table 4: its name, and the metric and group it shows."""
+    """One column of a score table: its name, the metric and group it shows, and what that is."""
 
     key: str
     title: str
     metric: str
     group: str
+    meaning: str
 
 
-COLUMNS = (
-    Column("non_focal", "Non-focal", "dice", "non_focal"),
-    Column("focal", "Focal", "dice", "focal"),
-    Column("average", "Average", "dice", "all"),
-    Column("hit5", "HIT5", "hit5", "all"),
-    Column("hit10", "HIT10", "hit10", "all"),
-)
+#: The columns of the score table under each profile; ``average`` is what rows are ordered by.
+COLUMNS: Mapping[str, tuple[Column, ...]] = {
+    PAPER: (
+        Column("average", "Average", "dice", "all", "mean Dice over all findings"),
+        Column("non_focal", "Non-focal", "dice", "non_focal", "mean Dice over findings of categories 1a to 1f"),
+        Column("focal", "Focal", "dice", "focal", "mean Dice over findings of categories 2a to 2h"),
+        Column("hit5", "HIT5", "hit5", "all", "share of findings with a Dice above 0.05"),
+        Column("hit10", "HIT10", "hit10", "all", "share of findings with a Dice above 0.10"),
+    ),
+    CHALLENGE: (
+        Column("average", "Dice", "dice", "all", "mean Dice over all findings, of the components that are kept"),
+        Column("per_case", "Dice per case", "dice", "per_case", "mean over cases of the mean Dice within each"),
+        Column("hit", "Hit rate", "hit", "all", "share of findings with a Dice of at least 0.1"),
+        Column("instance_f1", "Instance F1", "instance_f1", "all", "instances found by overlap, pooled over findings"),
+        Column("distance_f1", "Distance F1", "distance_f1", "all", "instances found by surface distance, pooled"),
+    ),
+}
+
+#: The size groups of Figure 3, and how they are called.
+SIZES: Mapping[str, str] = {
+    "small": "Small (up to the median)",
+    "medium": "Medium (50th to 75th percentile)",
+    "large": "Large (above)",
+}
 
 
 @dataclass(frozen=True)
@@ -101,10 +119,13 @@ class Entry:
         ``"measured"``, ``"submitted"`` or ``"reported"``.
     title, variant
         Name for people; the variant's name, empty for reported rows.
-    prompt, fine_tuned
-        How it is told what to find; whether it was trained on this data set's training split.
-    scores, by_category
-        By :attr:`Column.key`; by category code.
+    prompt, fine_tuned, known_answer
+        How it is told what to find; whether it was trained on this data set's training split; whether it is no
+        model at all but reads the ground truth.
+    scores, by_category, by_size
+        By :attr:`Column.key`; by category code; by the keys of :data:`SIZES`.
+    rank
+        Rank within its group, shared with those that cannot be told apart; None where none is given.
     run, coverage, cost
         Provenance; None for reported rows.
     reasons
@@ -118,7 +139,10 @@ class Entry:
     fine_tuned: bool
     scores: Mapping[str, Score]
     by_category: Mapping[str, Score] = field(default_factory=dict)
-    run: RunRow | None = None
+    by_size: Mapping[str, Score] = field(default_factory=dict)
+    known_answer: bool = False
+    rank: Rank | None = None
+    run: PublishedRun | None = None
     coverage: Coverage | None = None
     cost: Cost | None = None
     reasons: tuple[str, ...] = ()
@@ -127,6 +151,13 @@ class Entry:
     def boxed(self) -> bool:
         """Whether boxes made from the ground truth told it where to look."""
         return self.prompt == "box"
+
+    @property
+    def training(self) -> str:
+        """Say what the row knew before: ``"known answer"``, ``"fine-tuned"`` or ``"zero-shot"``."""
+        if self.known_answer:
+            return "known answer"
+        return "fine-tuned" if self.fine_tuned else "zero-shot"
 
     def category(self, code: str) -> Score:
         """Return the mean Dice on one category; scored runs have n = 0 on a category that the split does not hold."""
@@ -148,44 +179,43 @@ class DataSet:
 
     Attributes
     ----------
-    names
-        Every name under which runs knew this content.
-    fingerprint, split
-        What it is, by content.
-    n_cases, n_findings
-        Size of the whole split.
+    about
+        Its names, content, split and size.
     ranked
         Comparable rows: text-only ones, then box-prompted ones; in each group best average Dice first.
     apart
         Rows that may not be ranked, oldest first.
     """
 
-    names: tuple[str, ...]
-    fingerprint: str
-    split: str
-    n_cases: int
-    n_findings: int
+    about: DataSetRow
     ranked: tuple[Entry, ...]
     apart: tuple[Entry, ...]
 
+    @property
+    def rows(self) -> tuple[Entry, ...]:
+        """Every row, ranked ones first."""
+        return self.ranked + self.apart
 
-def read_board(store: Store) -> list[DataSet]:
-    """Sort every run of `store` into data sets, the one with most findings first."""
-    runs = store.runs()
-    replaced_by = _replacements(runs)
-    by_content: dict[tuple[str, str], list[RunRow]] = {}
-    for run in runs:
-        by_content.setdefault((run.fingerprint, run.split), []).append(run)
-    data_sets = [
-        _data_set(group, [_entry(store, run, replaced_by.get(run.id)) for run in group])
-        for group in by_content.values()
-    ]
-    return sorted(data_sets, key=lambda data: (-data.n_findings, data.names, data.fingerprint, data.split))
+    @property
+    def shown(self) -> tuple[Entry, ...]:
+        """The rows that figures show: the ranked ones or, where there are none, those that have scores."""
+        return self.ranked or tuple(rank(entry for entry in self.apart if entry.scores["average"].value is not None))
 
 
-def scores_from(metrics: Mapping[str, Mapping[str, Any]]) -> dict[str, Score]:
+def read_board(published: Published, profile: str = PAPER) -> list[DataSet]:
+    """Sort every run into data sets, the one with most findings first."""
+    board = []
+    for about in published.data_sets():
+        ranks = published.ranks(about.id, profile)
+        entries = [_entry(published, run, profile, ranks.get(run.id)) for run in published.runs(about.id)]
+        ranked = tuple(rank(entry for entry in entries if not entry.reasons))
+        board.append(DataSet(about, ranked, tuple(entry for entry in entries if entry.reasons)))
+    return board
+
+
+def scores_from(metrics: Mapping[str, Mapping[str, Any]], profile: str = PAPER) -> dict[str, Score]:
     """Pick the board's columns out of one profile's metrics; a missing one gives an empty :class:`Score`."""
-    return {column.key: _score(metrics.get(column.metric, {}).get(column.group)) for column in COLUMNS}
+    return {column.key: score_from(metrics.get(column.metric, {}).get(column.group)) for column in COLUMNS[profile]}
 
 
 def rank(entries: Iterable[Entry]) -> list[Entry]:
@@ -205,61 +235,8 @@ def rank(entries: Iterable[Entry]) -> list[Entry]:
     return sorted(entries, key=key)
 
 
-def _replacements(runs: Sequence[RunRow]) -> dict[str, str]:
-    """Map each finished, rankable run that has a newer one of the same entrant and data to the newest of these."""
-    keys = {
-        run.id: (run.kind, run.plugin, run.variant, run.fingerprint, run.split)
-        for run in runs
-        if run.rankable and run.state == "done"
-    }
-    newest = {key: run_id for run_id, key in keys.items()}
-    return {run_id: newest[key] for run_id, key in keys.items() if newest[key] != run_id}
-
-
-def _data_set(runs: Sequence[RunRow], entries: Sequence[Entry]) -> DataSet:
-    whole = max(runs, key=lambda run: run.n_findings)
-    return DataSet(
-        names=tuple(sorted({run.dataset for run in runs})),
-        fingerprint=whole.fingerprint,
-        split=whole.split,
-        n_cases=whole.n_cases,
-        n_findings=whole.n_findings,
-        ranked=tuple(rank(entry for entry in entries if not entry.reasons)),
-        apart=tuple(entry for entry in entries if entry.reasons),
-    )
-
-
-def _entry(store: Store, run: RunRow, replaced_by: str | None) -> Entry:
-    metrics = store.metrics(run.id, PROFILE)
-    by_category = metrics.get("dice", {}).get("by_category", {})
-    return Entry(
-        kind=run.kind,
-        title=run.title or run.plugin,
-        variant=run.variant,
-        prompt=run.prompt,
-        fine_tuned=run.fine_tuned,
-        scores=scores_from(metrics),
-        by_category={code: _score(cell) for code, cell in by_category.items()},
-        run=run,
-        coverage=_coverage(store.coverage(run.id), run.n_findings),
-        cost=_cost(run.timing),
-        reasons=tuple(_reasons(store, run, replaced_by)),
-    )
-
-
-def _reasons(store: Store, run: RunRow, replaced_by: str | None) -> list[str]:
-    reasons = list(run.unrankable)
-    if not run.rankable and not reasons:
-        reasons.append("not rankable; the reason was not recorded")
-    if run.state != "done":
-        scored = sum(case.scored for case in store.cases(run.id))
-        reasons.append(f"{run.state}: {scored} of {run.n_cases} cases scored")
-    if replaced_by:
-        reasons.append(f"replaced by the newer run {replaced_by}")
-    return reasons
-
-
-def _score(cell: Mapping[str, Any] | None) -> Score:
+def score_from(cell: Mapping[str, Any] | None) -> Score:
+    """Turn a metric's cell into a number of the board."""
     if cell is None:
         return Score()
     if cell["n"] == 0 or cell["value"] is None:
@@ -267,6 +244,32 @@ def _score(cell: Mapping[str, Any] | None) -> Score:
     # Resampling a single finding gives an interval of no width, which would look like certainty.
     low, high = cell["ci95"] if cell["ci95"] and cell["n"] != 1 else (None, None)
     return Score(cell["value"], low, high, cell["n"])
+
+
+def _entry(published: Published, run: PublishedRun, profile: str, place: Rank | None) -> Entry:
+    metrics = published.metrics(run.id, profile)
+    dice = metrics.get("dice", {})
+    return Entry(
+        kind=run.kind,
+        title=run.title,
+        variant=run.variant,
+        prompt=run.prompt,
+        fine_tuned=run.fine_tuned,
+        scores=scores_from(metrics, profile),
+        by_category=_below("by_category", dice),
+        by_size=_below("by_size", dice),
+        known_answer=run.known_answer,
+        rank=place,
+        run=run,
+        coverage=_coverage(published.coverage(run.id), run.n_findings),
+        cost=_cost(run.timing),
+        reasons=tuple(run.apart),
+    )
+
+
+def _below(parent: str, groups: Mapping[str, Mapping[str, Any]]) -> dict[str, Score]:
+    found = {group.removeprefix(f"{parent}/"): cell for group, cell in groups.items() if group.startswith(f"{parent}/")}
+    return {name: score_from(cell) for name, cell in found.items()}
 
 
 def _coverage(counts: Mapping[str, int], n_findings: int) -> Coverage:

@@ -1,34 +1,32 @@
-"""Draw the board as one HTML page that stands alone: style and script inside, nothing loaded from anywhere.
+"""How values become text on a page, and the one template environment of the site.
 
-Names and texts of a run are whatever its author wrote. They reach the page through Jinja's escaping only, and the page
-forbids, by its content security policy, every script and style but the two that were put there, known by their hash.
+Names and texts of a run are whatever its author wrote. They reach a page through Jinja's escaping only, and every page
+forbids, by its content security policy, any script and style that is not a file of the site itself.
 """
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import math
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from importlib import resources
-from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
 
 from harness.categories import CATEGORIES
-from leaderboard.board import COLUMNS, DataSet, Entry, Score
-from leaderboard.reported import Reported
+from leaderboard.board import Column, Entry, Score
 
 #: What stands where there is no number.
 NOTHING = "—"
 
-#: Longest name or reason that is shown whole, in characters.
-LONGEST_TEXT = 160
+#: Longest name or reason that is shown whole, and the same for a finding in a list, in characters.
+LONGEST_TEXT, LONGEST_LINE = 160, 90
 
 #: Width of an interval's drawing and the margin at both its ends, in CSS pixels.
-WHISKER_WIDTH, WHISKER_MARGIN = 112, 4
+WHISKER_WIDTH, WHISKER_MARGIN = 96, 4
+
+_FILE_NAME = re.compile(r"[a-z0-9](?:[a-z0-9_.-]{0,78}[a-z0-9])?")
 
 
 @dataclass(frozen=True)
@@ -40,9 +38,8 @@ class Whisker:
     high: float
 
 
-def render_index(data_sets: Sequence[DataSet], reported: Reported) -> str:
-    """Render the front page: one ranking a data set, what stands apart, and the paper's rows."""
-    style, script = _asset("site.css"), _asset("sort.js")
+def make_environment() -> Environment:
+    """Return the environment with everything that templates call."""
     environment = Environment(
         loader=PackageLoader("leaderboard"),
         autoescape=True,
@@ -52,45 +49,89 @@ def render_index(data_sets: Sequence[DataSet], reported: Reported) -> str:
     )
     environment.filters.update(
         three=three_decimals,
+        signed=signed,
+        probability=probability,
         seconds=readable_seconds,
         memory=readable_bytes,
+        size=readable_size,
         digest=short_digest,
         brief=brief,
+        short=lambda text: brief(text, LONGEST_LINE),
         status=lambda name: brief(name.replace("_", " ")),
     )
     environment.globals.update(
-        columns=COLUMNS,
-        categories=CATEGORIES,
         nothing=NOTHING,
-        anchor=anchor,
         counts_of=counts_of,
-        category_n=category_n,
+        common_n=group_n,
         whisker=whisker,
         whisker_width=WHISKER_WIDTH,
         scale_of=scale_of,
         groups_of=groups_of,
-        codes_of=codes_of,
+        model_address=model_address,
+        run_address=run_address,
+        case_address=case_address,
+        category_name=category_name,
+        label=label,
     )
-    page: dict[str, Any] = {
-        "data_sets": data_sets,
-        "reported": reported,
-        "newest": max((entry.run.created for data in data_sets for entry in _rows(data) if entry.run), default=""),
-        "style": Markup(style),  # noqa: S704 - ours, from the package
-        "script": Markup(script),  # noqa: S704 - idem
-        "style_hash": _csp_hash(style),
-        "script_hash": _csp_hash(script),
-    }
-    return environment.get_template("index.html.j2").render(page)
+    return environment
 
 
-def brief(text: str) -> str:
+# -- addresses --------------------------------------------------------------------------------------------------------
+
+
+def file_name(name: str) -> str:
+    """Return a name that is safe as a file's on any system: the name itself where it is, else a digest of it."""
+    if _FILE_NAME.fullmatch(name) and name != "index":
+        return name
+    return "x-" + hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+def model_address(plugin: str) -> str:
+    """Return the path of a model's page."""
+    return f"models/{file_name(plugin)}.html"
+
+
+def run_address(run: str) -> str:
+    """Return the path of a run's page."""
+    return f"runs/{file_name(run)}.html"
+
+
+def case_address(data_set: str, case: str) -> str:
+    """Return the path of a case's page."""
+    return f"cases/{data_set}-{file_name(case)}.html"
+
+
+# -- texts ------------------------------------------------------------------------------------------------------------
+
+
+def brief(text: str, longest: int = LONGEST_TEXT) -> str:
     """Cut a text that would bury the page, and show that it was cut."""
-    return text if len(text) <= LONGEST_TEXT else text[: LONGEST_TEXT - 1] + "…"
+    return text if len(text) <= longest else text[: longest - 1] + "…"
+
+
+def label(entry: Entry) -> str:
+    """Name a row in one line."""
+    return f"{brief(entry.title, 40)} {brief(entry.variant, 30)}".strip()
+
+
+def category_name(code: str) -> str:
+    """Return a category's code and name."""
+    return f"{code} {CATEGORIES.get(code, '')}".strip()
 
 
 def three_decimals(value: float | None) -> str:
     """Write a score with three decimals, or a dash where there is none."""
     return NOTHING if value is None else f"{value:.3f}"
+
+
+def signed(value: float) -> str:
+    """Write a difference with its sign and three decimals."""
+    return f"{value:+.3f}".replace("-", "\N{MINUS SIGN}")
+
+
+def probability(value: float) -> str:
+    """Write a p-value."""
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
 def readable_seconds(value: float | None) -> str:
@@ -109,14 +150,17 @@ def readable_bytes(value: int | None) -> str:
     return f"{value / 1e6:.0f} MB" if value < 1e9 else f"{value / 1e9:.1f} GB"
 
 
+def readable_size(value: int) -> str:
+    """Write the size of a file."""
+    return f"{value / 1e3:.1f} kB" if value < 1e6 else readable_bytes(value)
+
+
 def short_digest(value: str) -> str:
     """Shorten a digest to its first twelve characters, without the name of the algorithm."""
     return value.rpartition(":")[2][:12] or NOTHING
 
 
-def anchor(data: DataSet) -> str:
-    """Name a data set's section; stays the same as long as the data do."""
-    return "data-" + hashlib.sha256(f"{data.fingerprint}\n{data.split}".encode()).hexdigest()[:8]
+# -- tables -----------------------------------------------------------------------------------------------------------
 
 
 def common_n(scores: Sequence[Score]) -> int | None:
@@ -125,14 +169,14 @@ def common_n(scores: Sequence[Score]) -> int | None:
     return known.pop() if len(known) == 1 else None
 
 
-def counts_of(entries: Sequence[Entry]) -> dict[str, int | None]:
+def counts_of(entries: Sequence[Entry], columns: Sequence[Column]) -> dict[str, int | None]:
     """Return each column's common n, by :attr:`Column.key`."""
-    return {column.key: common_n([entry.scores[column.key] for entry in entries]) for column in COLUMNS}
+    return {column.key: common_n([entry.scores[column.key] for entry in entries]) for column in columns}
 
 
-def category_n(entries: Sequence[Entry], code: str) -> int | None:
-    """Return the n that all rows share on one category, or None."""
-    return common_n([entry.category(code) for entry in entries])
+def group_n(entries: Sequence[Entry], group: str, pick: Callable[[Entry, str], Score]) -> int | None:
+    """Return the n that all rows share on one group of findings, or None."""
+    return common_n([pick(entry, group) for entry in entries])
 
 
 def scale_of(entries: Sequence[Entry]) -> float:
@@ -164,15 +208,3 @@ def groups_of(entries: Sequence[Entry]) -> list[tuple[str, list[Entry]]]:
 def codes_of(entries: Sequence[Entry]) -> list[str]:
     """Return every category of the paper's Table 3, then any other code that a row was scored on."""
     return [*CATEGORIES, *sorted({code for entry in entries for code in entry.by_category} - set(CATEGORIES))]
-
-
-def _rows(data: DataSet) -> tuple[Entry, ...]:
-    return data.ranked + data.apart
-
-
-def _asset(name: str) -> str:
-    return resources.files("leaderboard").joinpath("assets", name).read_text(encoding="utf-8")
-
-
-def _csp_hash(text: str) -> str:
-    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"

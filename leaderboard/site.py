@@ -2,27 +2,73 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.store import Store
-from leaderboard.board import read_board
+from leaderboard.downloads import checksums, make_files
+from leaderboard.export import export
 from leaderboard.folder import replace_folder
-from leaderboard.page import render_index
+from leaderboard.pages import Site, render_pages
+from leaderboard.privacy import Policy
 from leaderboard.reported import read_reported
+from leaderboard.vendor import asset
+
+#: Says what a folder holds; ``bench leaderboard publish`` reads it.
+BUILD = "build.json"
 
 
-def build_site(store: Store, out: Path) -> Path:
+@dataclass(frozen=True)
+class Options:
+    """How a site is built.
+
+    Attributes
+    ----------
+    policy
+        Who will see it.
+    figures
+        Whether to draw figures and write Parquet files, which needs the optional extra ``site``.
+    """
+
+    policy: Policy = field(default_factory=Policy)
+    figures: bool = False
+
+
+def build_site(store: Store, out: Path, options: Options | None = None) -> Path:
     """Write the leaderboard of `store` to the folder `out` and return the path of its ``index.html``.
 
-    The same database gives the same bytes. The page needs no server, no network and no JavaScript.
+    The same database gives the same bytes. The pages need no server, no network and no JavaScript.
+
+    Parameters
+    ----------
+    store
+        The results database.
+    out
+        Absent, empty, or a site made here.
+    options
+        By default what needs no optional package, for the eyes of whoever owns the database.
 
     Raises
     ------
     UsageError
         When `out` holds anything but a site made here.
     PrerequisiteError
-        When `out` cannot be written.
+        When `out` cannot be written, or an optional package is missing.
     """
-    page = render_index(read_board(store), read_reported())
-    replace_folder(out, {"index.html": page.encode()})
+    options = options or Options()
+    published = export(store, options.policy)
+    downloads = make_files(published, parquet=options.figures)
+    site = Site(published, read_reported(), downloads, draw=options.figures)
+    files = {path: html.encode("utf-8", "replace") for path, html in render_pages(site)}
+    files |= {f"downloads/{file.name}": file.data for file in downloads}
+    files |= {name: asset(name) for name in ("assets/site.css", "assets/app.js")}
+    files["downloads/SHA256SUMS"] = checksums(downloads)
+    files[".nojekyll"] = b""  # a hosted repository would otherwise leave files out
+    files[BUILD] = _describe(published.about())
+    replace_folder(out, files)
     return out / "index.html"
+
+
+def _describe(about: dict[str, str]) -> bytes:
+    return json.dumps({"schema": 1, "visibility": about["visibility"]}, indent=1).encode() + b"\n"

@@ -9,15 +9,21 @@ import pytest
 
 from harness.contract import Status
 from harness.store import Store
-from leaderboard.board import Coverage, DataSet, read_board
+from leaderboard.board import CHALLENGE, Coverage, DataSet, read_board
+from leaderboard.export import export
+from leaderboard.privacy import Policy
 
 
 def titles(data: DataSet) -> list[str]:
     return [entry.title for entry in data.ranked]
 
 
-def only(store: Store) -> DataSet:
-    [data] = read_board(store)
+def board(store: Store, *profile: str) -> list[DataSet]:
+    return read_board(export(store, Policy()), *profile)
+
+
+def only(store: Store, *profile: str) -> DataSet:
+    [data] = board(store, *profile)
     return data
 
 
@@ -26,7 +32,7 @@ def test_data_sets_are_told_apart_by_content_and_split(bench, store: Store) -> N
     bench.add(title="A")
     bench.add(title="B", fingerprint="cd" * 32)
     bench.add(title="C", split="val")
-    assert sorted(titles(data) for data in read_board(store)) == [["A"], ["B"], ["C"]]
+    assert sorted(titles(data) for data in board(store)) == [["A"], ["B"], ["C"]]
 
 
 def test_same_content_under_two_names_is_one_ranking(bench, store: Store) -> None:
@@ -34,7 +40,7 @@ def test_same_content_under_two_names_is_one_ranking(bench, store: Store) -> Non
     bench.add(title="A", plugin="a", dataset="one")
     bench.add(title="B", plugin="b", dataset="two")
     data = only(store)
-    assert data.names == ("one", "two")
+    assert data.about.names == ["one", "two"]
     assert len(data.ranked) == 2
 
 
@@ -89,7 +95,7 @@ def test_size_is_that_of_the_whole_split(bench, store: Store) -> None:
     bench.add(cases=2, rankable=False, unrankable=["partial"])
     bench.add(cases=5)
     data = only(store)
-    assert (data.n_cases, data.n_findings) == (5, 30)
+    assert (data.about.n_cases, data.about.n_findings) == (5, 30)
 
 
 def test_coverage_names_what_failed(bench, store: Store) -> None:
@@ -125,3 +131,40 @@ def test_hardware_names_what_the_model_ran_on(bench, store: Store) -> None:
     bench.add(plugin="c", record={})
     hardware = {entry.run.plugin: entry.hardware for entry in only(store).ranked if entry.run}
     assert hardware == {"a": ["2 x NVIDIA H200"], "b": ["EPYC, 2 cores"], "c": []}
+
+
+def test_rows_that_cannot_be_told_apart_share_a_rank(bench, store: Store) -> None:
+    """Two rows of one level are both first, a clearly worse one is third; box-prompted rows are apart."""
+    for title, level, prompt in [("c", 0.1, "text"), ("a", 0.5, "text"), ("b", 0.5, "text"), ("d", 0.9, "box")]:
+        bench.add(title=title, plugin=title, level=level, prompt=prompt, cases=8)
+    ranks = {entry.title: entry.rank.rank for entry in only(store).ranked if entry.rank}
+    assert ranks == {"a": 1, "b": 1, "c": 3, "d": 1}
+
+
+def test_a_single_row_is_first(bench, store: Store) -> None:
+    """Without anybody to compare with, a ranked row is first, and a known answer beside it has no rank."""
+    bench.add(title="model", plugin="model")
+    bench.add(title="oracle", plugin="oracle", level=2.0, rankable=False, unrankable=["known answer: it reads"])
+    data = only(store)
+    assert [entry.rank.rank for entry in data.ranked if entry.rank] == [1]
+    assert [entry.rank for entry in data.apart] == [None]
+    assert [entry.training for entry in data.rows] == ["zero-shot", "known answer"]
+
+
+def test_challenge_metrics_are_a_board_of_their_own(bench, store: Store) -> None:
+    """The challenge's profile has its own columns on the same rows."""
+    bench.add(level=0.5)
+    scores = only(store, CHALLENGE).ranked[0].scores
+    assert list(scores) == ["average", "per_case", "hit", "instance_f1", "distance_f1"]
+    assert scores["per_case"].n == 4
+    assert scores["hit"].value == 1.0
+
+
+def test_sizes_are_those_of_figure_3(bench, store: Store) -> None:
+    """Half of the findings are small, a quarter medium, a quarter large."""
+    bench.add()
+    assert {size: score.n for size, score in only(store).ranked[0].by_size.items()} == {
+        "small": 12,
+        "medium": 6,
+        "large": 6,
+    }

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
+import posixpath
 import re
 from collections import Counter
-from dataclasses import dataclass, field
-from html.parser import HTMLParser
 
 import pytest
 
@@ -15,154 +12,98 @@ from harness.categories import CATEGORIES
 from harness.contract import Status
 from harness.store import Store
 from leaderboard.board import Score, read_board
+from leaderboard.export import export
 from leaderboard.page import (
     common_n,
+    file_name,
+    probability,
     readable_bytes,
     readable_seconds,
-    render_index,
+    readable_size,
     scale_of,
     short_digest,
+    signed,
     three_decimals,
     whisker,
 )
+from leaderboard.privacy import Policy
 from leaderboard.reported import read_reported
 
-#: Elements without an end.
-VOID = {"meta", "link", "br", "hr", "img", "input", "col"}
 
-
-@dataclass
-class Node:
-    """An element: its tag, attributes, and children (elements and texts)."""
-
-    tag: str
-    attributes: dict[str, str]
-    children: list[Node | str] = field(default_factory=list)
-
-    @property
-    def text(self) -> str:
-        """All text inside, with single spaces."""
-        parts = (child if isinstance(child, str) else child.text for child in self.children)
-        return " ".join(" ".join(parts).split())
-
-    def all(self, tag: str = "", css: str = "") -> list[Node]:
-        """Every element below, in document order, that has this tag and this class."""
-        found = []
-        for child in self.children:
-            if isinstance(child, Node):
-                if tag in {"", child.tag} and (not css or css in child.attributes.get("class", "").split()):
-                    found.append(child)
-                found += child.all(tag, css)
-        return found
-
-
-class _Parser(HTMLParser):
-    def __init__(self) -> None:
-        super().__init__()
-        self.open = [Node("", {})]
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        names = [name for name, _ in attrs]
-        assert len(set(names)) == len(names), f"<{tag}> has an attribute twice: {names}"
-        node = Node(tag, {name: value or "" for name, value in attrs})
-        self.open[-1].children.append(node)
-        if tag not in VOID:
-            self.open.append(node)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.open[-1].children.append(Node(tag, {name: value or "" for name, value in attrs}))
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open[-1].tag == tag, f"</{tag}> closes <{self.open[-1].tag}> at {self.getpos()}"
-        self.open.pop()
-
-    def handle_data(self, data: str) -> None:
-        self.open[-1].children.append(data)
-
-
-def parse(html: str) -> Node:
-    """Return the page's tree; fails on an element that is left open or closed by another's end."""
-    parser = _Parser()
-    parser.feed(html)
-    parser.close()
-    assert len(parser.open) == 1, f"left open: {[node.tag for node in parser.open[1:]]}"
-    return parser.open[0]
-
-
-def html_of(store: Store) -> str:
-    return render_index(read_board(store), read_reported())
-
-
-def page_of(store: Store) -> Node:
-    return parse(html_of(store))
-
-
-def section(page: Node, title: str) -> Node:
-    [found] = [node for node in page.all("section") if node.all("h2")[0].text == title]
+def section(page, title: str):
+    [found] = [node for node in page.all("section") if node.all("h2")[0].text.startswith(title)]
     return found
 
 
-def test_markup_is_well_formed_and_accessible(full_store: Store) -> None:
-    """Every element is closed by itself; ids are unique, links lead somewhere, tables have captions and scopes."""
-    page = page_of(full_store)
-    nodes = page.all()
-    ids = [node.attributes["id"] for node in nodes if "id" in node.attributes]
-    assert len(ids) == len(set(ids))
-    targets = [a.attributes["href"] for a in page.all("a")]
-    assert targets
-    assert all(target[1:] in ids for target in targets)
-    for table in page.all("table"):
-        assert len(table.all("caption")) == 1
-        assert all(head.attributes["scope"] in {"col", "row", "rowgroup"} for head in table.all("th"))
-        width = len(table.all("thead")[0].all("th"))
-        for row in table.all("tr"):
-            cells = [*row.all("th"), *row.all("td")]
-            assert sum(int(cell.attributes.get("colspan", 1)) for cell in cells) == width
-    assert page.all("html")[0].attributes["lang"] == "en"
-    assert page.all("a")[0].attributes["class"] == "skip"
+def test_markup_is_well_formed_and_accessible(full_store: Store, pages) -> None:
+    """Every element is closed by itself; ids are unique, links lead to a page and a place, tables have captions."""
+    site = pages(full_store)
+    ids = {path: [n.attributes["id"] for n in page.all() if "id" in n.attributes] for path, page in site.items()}
+    assets = {"assets/site.css", "assets/app.js", "downloads/SHA256SUMS"}
+    for path, page in site.items():
+        assert len(ids[path]) == len(set(ids[path])), path
+        for node in page.all():
+            for name in ("href", "src"):
+                target, _, place = node.attributes.get(name, "data:").partition("#")
+                if not target.startswith("data:"):
+                    found = posixpath.normpath(posixpath.join(posixpath.dirname(path), target)) if target else path
+                    assert found in site.keys() | assets, f"{path} links to {found}"
+                    assert not place or place in ids[found], f"{path} links to {found}#{place}"
+        for table in page.all("table"):
+            assert len(table.all("caption")) == 1
+            assert all(head.attributes["scope"] in {"col", "row", "rowgroup"} for head in table.all("th"))
+            width = len(table.all("thead")[0].all("th"))
+            for row in table.all("tr"):
+                cells = [*row.all("th"), *row.all("td")]
+                assert sum(int(cell.attributes.get("colspan", 1)) for cell in cells) == width, path
+        assert len(page.all("h1")) == 1
+        assert page.all("html")[0].attributes["lang"] == "en"
+        assert page.all("a")[0].attributes["class"] == "skip"
 
 
-def test_nothing_is_loaded_from_anywhere(full_store: Store) -> None:
-    """The page names no address to load, and its security policy lets in its own style and script by hash only."""
-    html = html_of(full_store)
-    page = parse(html)
-    assert not re.search(r"https?:|url\(|@import|//[a-z]", html.replace("/*", ""))
-    loading = [(node.tag, node.attributes[name]) for node in page.all() for name in ("src", "href", "srcset", "data")
-               if name in node.attributes and not node.attributes[name].startswith("#")]  # fmt: skip
-    assert loading == [("link", "data:,")]
-    [policy] = [m.attributes["content"] for m in page.all("meta") if "http-equiv" in m.attributes]
-    for tag in ("style", "script"):
-        [element] = page.all(tag)
-        digest = base64.b64encode(hashlib.sha256("".join(element.children).encode()).digest()).decode()
-        assert f"{tag}-src 'sha256-{digest}'" in policy
-    assert policy.startswith("default-src 'none'")
-    assert not [name for node in page.all() for name in node.attributes if name == "style" or name.startswith("on")]
+def test_nothing_is_loaded_from_anywhere(full_store: Store, pages) -> None:
+    """No page names an address outside the folder, and each forbids scripts and styles that are not its own files."""
+    for path, page in pages(full_store).items():
+        for node in page.all():
+            assert not [name for name in node.attributes if name == "style" or name.startswith("on")], path
+            for name in ("src", "href", "srcset", "data", "action"):
+                assert not re.match(r"[a-z]+://|//|/", node.attributes.get(name, "")), path
+        assert len(page.all("style")) == 0
+        [policy] = [m.attributes["content"] for m in page.all("meta") if "http-equiv" in m.attributes]
+        assert policy.startswith("default-src 'none'; style-src 'self' file:; script-src 'self' file:;")
 
 
 HOSTILE = "</td><script>alert('x')</script>\"'&{{ 7 * 7 }}\u202edesrever" + "y" * 10_000
 
 
-def test_hostile_texts_are_shown_as_text(bench, store: Store) -> None:
+def test_hostile_texts_are_shown_as_text(bench, store: Store, pages) -> None:
     """Markup, quotes, template code, right-to-left marks and 10 kB in any name stay text, cut where too long."""
     bench.add(
         title=HOSTILE, plugin=HOSTILE, variant=HOSTILE, plugin_version=HOSTILE, dataset=HOSTILE, split=HOSTILE,
         fingerprint=HOSTILE, engine=HOSTILE, image_id=HOSTILE, kind=HOSTILE, created=HOSTILE, prompt=HOSTILE,
-        record={"hardware": {"cpu": HOSTILE, "cores": HOSTILE}},
+        record={"hardware": {"cpu": HOSTILE, "cores": HOSTILE}, HOSTILE: [HOSTILE]}, text=HOSTILE, case=HOSTILE,
     )  # fmt: skip
-    bench.add(rankable=False, unrankable=[HOSTILE], failures={0: HOSTILE})
-    page = page_of(store)
-    assert len(page.all("script")) == 1
+    bench.add(rankable=False, unrankable=[HOSTILE], failures={0: HOSTILE}, title=HOSTILE, text=HOSTILE)
+    site = pages(store)
+    assert {len(page.all("script")) for page in site.values()} == {1}
+    page = site["index.html"]
     shown = HOSTILE[:159] + "…"
-    assert page.all("h2")[0].text == shown
+    assert page.all("h2")[0].text == f"{shown} , {shown}"
     assert page.all("bdi", "name")[0].text == shown
     assert shown in [node.text for node in page.all("td", "reason")]
     assert page.all("span", "failed")[0].text == f"{shown}: 1"
+    [case] = [page for path, page in site.items() if path.startswith("cases/") and page.all("blockquote")][:1]
+    assert case.all("blockquote")[0].text == HOSTILE
 
 
-def test_measured_and_reported_rows_never_share_a_table(full_store: Store) -> None:
+def kinds_of(table) -> set[str]:
+    return {re.sub(r" run of .*", "", cell.text) for cell in table.all("td", "kind")}
+
+
+def test_measured_and_reported_rows_never_share_a_table(full_store: Store, pages) -> None:
     """Every row says its kind in words, and the paper's rows stand in a table and a section of their own."""
-    page = page_of(full_store)
-    tables = [{cell.text for cell in table.all("td", "kind")} for table in page.all("table")]
+    page = pages(full_store)["index.html"]
+    tables = [kinds_of(table) for table in page.all("table")]
     kinds = Counter(frozenset(found) for found in tables if found)
     assert kinds == {
         frozenset({"Measured here"}): 2,
@@ -175,9 +116,9 @@ def test_measured_and_reported_rows_never_share_a_table(full_store: Store) -> No
     assert len(paper.all("td", "kind")) == 10
 
 
-def test_groups_and_zero_shot_rows_are_marked_in_words(full_store: Store) -> None:
+def test_groups_and_zero_shot_rows_are_marked_in_words(full_store: Store, pages) -> None:
     """Text-only rows stand above box-prompted ones, each under its heading; zero-shot is a word, not a colour."""
-    table = section(page_of(full_store), "phantom-small").all("table")[0]
+    table = section(pages(full_store)["index.html"], "phantom-small").all("table")[0]
     groups = {body.all("th")[0].text: [name.text for name in body.all("bdi", "name")] for body in table.all("tbody")}
     assert groups == {
         "Text-only": ["Rules", "VoxTell", "A lab's masks", "SAT"],
@@ -190,60 +131,65 @@ def test_groups_and_zero_shot_rows_are_marked_in_words(full_store: Store) -> Non
     assert tags["MedSAM2"] == ["zero-shot", "box-prompted"]
 
 
-def test_cells_show_value_interval_and_n(bench, store: Store) -> None:
+def test_cells_show_value_interval_and_n(bench, store: Store, pages) -> None:
     """A score has three decimals and its interval; n stands once in the head, or in each cell where rows differ."""
     run = bench.add(level=2.0, plugin="oracle")
-    table = page_of(store).all("table")[0]
+    table = pages(store)["index.html"].all("table")[0]
     heads = [head.text for head in table.all("thead")[0].all("th")]
-    assert heads[:2] == ["Model", "Kind"]
-    assert heads[2:] == [
-        "Non-focal n = 12",
-        "Focal n = 12",
-        "Average n = 24",
-        "HIT5 n = 24",
-        "HIT10 n = 24",
-        "Coverage",
+    assert heads == [
+        "Rank",
+        "Model",
+        "Kind",
+        "Average ↑ n = 24",
+        "Non-focal ↑ n = 12",
+        "Focal ↑ n = 12",
+        "HIT5 ↑ n = 24",
+        "HIT10 ↑ n = 24",
+        "Seconds a case ↓",
+        "Peak memory ↓",
+        "Valid masks",
     ]
     shown = [cell.text for cell in table.all("td", "number")]
-    assert shown == ["1.000 [1.000\N{EN DASH}1.000]"] * 5 + ["24 of 24 ok"]
+    assert shown == ["1", *["1.000 [1.000\N{EN DASH}1.000]"] * 5, "3.2", "825 MB GPU", "24/24"]
     bench.add(plugin="other", cases=2, dataset=run.dataset)
-    table = page_of(store).all("table")[0]
-    assert "Average" in [head.text for head in table.all("thead")[0].all("th")]
+    table = pages(store)["index.html"].all("table")[0]
+    assert "Average ↑" in [head.text for head in table.all("thead")[0].all("th")]
     assert [cell.all("span", "n")[0].text for cell in table.all("td", "average")] == ["n = 24", "n = 12"]
 
 
-def test_failures_stand_beside_the_score(bench, store: Store) -> None:
+def test_failures_stand_beside_the_score(bench, store: Store, pages) -> None:
     """Coverage names what went wrong in words."""
     bench.add(failures={0: Status.TIMEOUT, 1: Status.PLUGIN_ERROR, 2: Status.PLUGIN_ERROR})
-    assert page_of(store).all("td", "coverage")[0].text == "21 of 24 ok plugin error: 2 timeout: 1"
+    assert pages(store)["index.html"].all("td", "coverage")[0].text == "21/24 plugin error: 2 timeout: 1"
 
 
-def test_missing_numbers_are_dashes(bench, store: Store) -> None:
+def test_missing_numbers_are_dashes(bench, store: Store, pages) -> None:
     """A category without findings, a run without metrics or figures: a dash, never 0.000."""
     bench.add(title="none", scored=False, timing={}, record={}, image_id="", engine="")
-    page = page_of(store)
-    assert {cell.text for cell in page.all("table")[0].all("td", "number")[:5]} == {"—"}
-    assert page.all("table")[2].all("tr")[1].text.startswith("none model · zero-shot · 1.0.0 — — — — — — —")
+    site = pages(store)
+    assert {cell.text for cell in site["index.html"].all("table")[0].all("td", "number")[:8]} == {"—"}
+    [row] = site["cost.html"].all("tbody")[0].all("tr")
+    assert row.text.startswith("none model · zero-shot · 1.0.0 — — — — — — —")
     bench.add(title="scored", plugin="scored")
-    page = page_of(store)
-    [row] = [row for row in page.all("table")[1].all("tr") if "Honeycombing" in row.text]
+    site = pages(store)
+    [row] = [row for row in site["categories.html"].all("tr") if "Honeycombing" in row.text]
     assert row.text == "2f Honeycombing 0 — —"
-    assert "0.000" not in page.all("main")[0].all("section")[0].text
+    assert "0.000" not in site["index.html"].all("main")[0].all("section")[0].text
 
 
-def test_group_without_findings_is_a_dash(bench, store: Store) -> None:
+def test_group_without_findings_is_a_dash(bench, store: Store, pages) -> None:
     """Where a split holds no focal finding, the column says n = 0 and every cell is a dash."""
     bench.add(absent=tuple(code for code in CATEGORIES if code != "1c"))
-    table = page_of(store).all("table")[0]
-    assert table.all("thead")[0].all("th")[3].text == "Focal n = 0"
+    table = pages(store)["index.html"].all("table")[0]
+    assert table.all("thead")[0].all("th")[5].text == "Focal ↑ n = 0"
     assert table.all("td", "focal")[0].text == "—"
 
 
-def test_unranked_runs_give_their_reason(full_store: Store) -> None:
+def test_unranked_runs_give_their_reason(full_store: Store, pages) -> None:
     """Known answers, partial runs and the like stand in a table of their own, each with its reason."""
-    tables = section(page_of(full_store), "phantom-small").all("table")
+    tables = section(pages(full_store)["index.html"], "phantom-small").all("table")
     assert not tables[0].all("td", "reason")
-    assert [cell.text for cell in tables[2].all("td", "reason")] == [
+    assert [cell.text for cell in tables[1].all("td", "reason")] == [
         "known answer: it reads the truth",
         "partial: only 2 cases",
         "random weights",
@@ -251,28 +197,93 @@ def test_unranked_runs_give_their_reason(full_store: Store) -> None:
     ]
 
 
-def test_cost_and_provenance(bench, store: Store) -> None:
-    """Each run shows time, memory, hardware, engine, image, its id and its date."""
-    bench.add(title="SAT", plugin="sat")
-    row = page_of(store).all("table")[2].all("tr")[1]
-    assert row.text == (
-        "SAT sat · zero-shot · 1.0.0 3.2 12.5 1.5 GB 825 MB 2 x NVIDIA H200 docker 0123456789ab run-01 2026-11-01"
+def test_cost_and_provenance(bench, store: Store, pages) -> None:
+    """Each run shows time, memory, hardware, engine, image, id and date; its page shows all that is known."""
+    run = bench.add(title="SAT", plugin="sat", level=2.0)
+    site = pages(store)
+    assert site["cost.html"].all("tbody")[0].all("tr")[0].text == (
+        "SAT sat · zero-shot · 1.0.0 1.000 3.2 12.5 1.5 GB 825 MB 2 x NVIDIA H200 docker 0123456789ab run-01 2026-11-01"
     )
+    text = site[f"runs/{run.id}.html"].text
+    assert "Rank 1 of its group on this split." in text
+    assert run.image_id in text
+    assert "AMD EPYC 9654" in text
+    assert "case median 3.2 s" in text
 
 
-def test_empty_database_says_what_to_do(store: Store) -> None:
+def test_history_of_a_row(bench, store: Store, pages) -> None:
+    """A run's page lists the runs that it replaced or that replaced it, newest first; the model's page has them all."""
+    first, second = bench.add(), bench.add()
+    bench.add(variant="other")
+    site = pages(store)
+    history = section(site[f"runs/{first.id}.html"], "History of this row").all("li")
+    assert [item.text.split(",")[0].strip() for item in history] == ["this run", second.id]
+    assert f"replaced by the newer run {second.id}" in site[f"runs/{first.id}.html"].text
+    rows = site["models/model.html"].all("td", "kind")
+    assert [row.all("a")[0].attributes["href"] for row in rows] == [
+        "../runs/run-03.html", "../runs/run-02.html", "../runs/run-01.html",
+    ]  # fmt: skip
+
+
+def test_cases_show_text_and_every_row(bench, store: Store, pages) -> None:
+    """A case's page has each finding's text and every row's Dice, best first; known answers are left out."""
+    bench.add(title="bad", plugin="bad", level=0.1)
+    bench.add(title="good", plugin="good", level=0.9)
+    bench.add(title="oracle", plugin="oracle", level=2.0, rankable=False, unrankable=["known answer: x"])
+    site = pages(store)
+    [case] = [page for path, page in site.items() if path.endswith("-case-0.html")]
+    assert len(case.all("blockquote")) == 6
+    rows = case.all("table")[0].all("tbody")[0].all("tr")
+    assert [row.all("th")[0].text for row in rows] == ["good zero-shot", "bad zero-shot"]
+    spread = [float(cell.text) for cell in site["cases/index.html"].all("td", "number")[3::4]]
+    assert spread == sorted(spread, reverse=True)
+    assert len(spread) == 24
+
+
+def test_compare_says_what_is_different(bench, store: Store, pages) -> None:
+    """Every pair of ranked rows is there with difference, interval, p-values, and a verdict in words."""
+    for title, level in (("c", 0.1), ("a", 0.5), ("b", 0.5)):
+        bench.add(title=title, plugin=title, level=level, cases=8)
+    rows = pages(store)["compare.html"].all("table")[0].all("tbody")[0].all("tr")
+    verdicts = {(row.all("th")[0].text[0], row.all("td")[0].text[0]): row.all("td")[-1].text for row in rows}
+    assert sorted(verdicts.values()) == ["cannot be told apart", "first is better", "first is better"]
+    assert {pair for pair, verdict in verdicts.items() if verdict == "first is better"} == {("a", "c"), ("b", "c")}
+
+
+def test_distributions_count_findings(bench, store: Store, pages) -> None:
+    """Every finding is counted once by category and once by size."""
+    bench.add()
+    page = pages(store)["distributions.html"]
+    by_category, by_size = page.all("table")
+    assert sum(int(cell.text) for cell in by_category.all("td", "number")) == 24
+    assert sum(int(cell.text) for cell in by_size.all("td", "number")) == 24
+
+
+def test_light_pages_show_the_first_rows(bench, store: Store, pages) -> None:
+    """With many rows the front page shows the best ones and links to the list of all of them."""
+    for number in range(40):
+        bench.add(plugin=f"model-{number}", cases=1, created="2026-11-01T10:00:00+00:00")
+    site = pages(store)
+    assert len(site["index.html"].all("table")[0].all("td", "average")) == 25
+    assert "All 40 ranked rows" in site["index.html"].text
+    assert len(site["runs/index.html"].all("tbody")[0].all("tr")) == 40
+
+
+def test_empty_database_says_what_to_do(store: Store, pages) -> None:
     """Without any run the page names the next command, and still carries the paper's rows."""
-    page = page_of(store)
+    page = pages(store)["index.html"]
     empty = section(page, "Nothing has been measured yet")
     assert "bench demo" in empty.text
     assert "bench run --plugin rules --dataset PATH --split test" in empty.text
     assert len(page.all("table")) == 1
+    for path in ("compare.html", "categories.html", "cases/index.html", "runs/index.html"):
+        assert "Nothing has been measured yet." in pages(store)[path].text
 
 
-def test_only_unrankable_runs(bench, store: Store) -> None:
+def test_only_unrankable_runs(bench, store: Store, pages) -> None:
     """A data set without a ranking says so and still shows what was run."""
     bench.add(rankable=False, unrankable=["random weights"])
-    text = page_of(store).all("main")[0].text
+    text = pages(store)["index.html"].all("main")[0].text
     assert "No run on this data set may be ranked yet." in text
     assert "random weights" in text
 
@@ -283,6 +294,9 @@ def test_texts_of_numbers() -> None:
     seconds = [readable_seconds(v) for v in (0.001, 0.25, 3.25, 99.9, 1234.5, None)]
     assert seconds == ["< 0.01", "0.25", "3.2", "99.9", "1234", "—"]
     assert [readable_bytes(v) for v in (0, 25_000_000, 1_500_000_000, None)] == ["0 MB", "25 MB", "1.5 GB", "—"]
+    assert [signed(0.5), signed(-0.25)] == ["+0.500", "\N{MINUS SIGN}0.250"]
+    assert [probability(0.0001), probability(0.0123)] == ["< 0.001", "0.012"]
+    assert [readable_size(2500), readable_size(2_500_000)] == ["2.5 kB", "2 MB"]
     digests = [short_digest(v) for v in ("sha256:0123456789abcdef", "local:00112233445566", "abc", "")]
     assert digests == ["0123456789ab", "001122334455", "abc", "—"]
 
@@ -297,7 +311,7 @@ def test_whisker_lies_on_its_axis() -> None:
     """0 and the end of the scale lie at the margins; without an interval nothing is drawn."""
     drawn = whisker(Score(0.25, 0.0, 0.5), 0.5)
     assert drawn is not None
-    assert (drawn.low, drawn.value, drawn.high) == (4.0, 56.0, 108.0)
+    assert (drawn.low, drawn.value, drawn.high) == (4.0, 48.0, 92.0)
     assert whisker(Score(0.25), 0.5) is None
     assert whisker(Score(), 0.5) is None
 
@@ -306,6 +320,14 @@ def test_scale_holds_every_interval(bench, store: Store) -> None:
     """A table's drawings end at the next tenth above its highest interval."""
     bench.add(level=0.2, plugin="a")
     bench.add(level=0.33, plugin="b")
-    assert scale_of(read_board(store)[0].ranked) == 0.4
+    assert scale_of(read_board(export(store, Policy()))[0].ranked) == 0.4
     assert scale_of([]) == 0.1
     assert scale_of(read_reported().entries) == 0.3
+
+
+def test_file_names_are_safe_and_distinct() -> None:
+    """Plain lower-case names stay; anything that a file system could take otherwise becomes a digest."""
+    assert file_name("run-01.b_c") == "run-01.b_c"
+    strange = ["index", "A", "a/b", "..", "a.", "", "con?", "x" * 300, "\u202e"]
+    assert len({file_name(name) for name in strange}) == len(strange)
+    assert all(re.fullmatch("x-[0-9a-f]{16}", file_name(name)) for name in strange)

@@ -1,0 +1,232 @@
+"""The figures: Vega-Lite specifications, drawn to SVG when the site is built, so that a page needs no script for them.
+
+Colours are CSS variables of the page, which makes one drawing right for light and dark. Shape says the same as colour.
+Every figure is drawn twice, for a wide and for a narrow screen; the page shows the one that fits.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from harness.errors import PrerequisiteError
+
+#: Rows that a figure tells apart: as many as there are colours that colour-blind readers can.
+DISTINCT = 7
+
+#: Width of the plotting area, in CSS pixels, by the screen it is for.
+WIDTHS = {"wide": 520, "narrow": 190}
+
+_SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down", "triangle-left")
+_NOISE = re.compile(r' (?:role|aria-[a-z]+|xmlns(?::xlink)?|class|version|pointer-events)="[^"]*"')
+
+Spec = dict[str, Any]
+Values = list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """One figure as SVG, for a wide and for a narrow screen; safe to put into a page."""
+
+    wide: str
+    narrow: str
+
+
+def draw(make: Callable[[int], Spec], title: str) -> Drawing:
+    """Render a specification at both widths.
+
+    Parameters
+    ----------
+    make
+        Returns the specification for a width of the plotting area.
+    title
+        Read out in place of the figure.
+
+    Raises
+    ------
+    PrerequisiteError
+        The optional extra is not installed.
+    """
+    return Drawing(*(_render(make(width), title) for width in WIDTHS.values()))
+
+
+def intervals(values: Values, groups: Sequence[str], models: Sequence[str], *, axis: str) -> Callable[[int], Spec]:
+    """Draw one dot and its interval a model in every group, groups from top to bottom (paper, Figures 2 and 3).
+
+    Parameters
+    ----------
+    values
+        ``{"group", "model", "value", "low", "high"}``; the ends may be None.
+    groups, models
+        In the order in which they are drawn.
+    axis
+        Title of the horizontal axis.
+    """
+    row = {"field": "group", "type": "nominal", "sort": list(groups), "title": None}
+    offset = {"field": "model", "type": "nominal", "sort": list(models), "scale": {"paddingOuter": 0.6}}
+    length = {"type": "quantitative", "title": axis}
+
+    def make(width: int) -> Spec:
+        y = {**row, "axis": {"labelLimit": 210 if width > 300 else 105, "ticks": False, "domain": False, "grid": True}}
+        colour = _by_model(models, width)
+        whisker = {
+            "transform": [{"filter": "datum.low != null"}],
+            "mark": {"type": "rule", "strokeWidth": 1.5},
+            "encoding": {"x": {"field": "low", **length}, "x2": {"field": "high"}, "color": colour["color"]},
+        }
+        dot = {
+            "mark": {"type": "point", "filled": True, "size": 38, "opacity": 1},
+            "encoding": {"x": {"field": "value", **length}, **colour},
+        }
+        return _spec(
+            values,
+            width,
+            height={"step": max(9, 15 - len(models)), "for": "offset"},
+            encoding={"y": y, "yOffset": offset},
+            layer=[whisker, dot],
+        )
+
+    return make
+
+
+def bars(values: Values, groups: Sequence[str], *, axis: str) -> Callable[[int], Spec]:
+    """Draw one bar a group with its number behind it; values are ``{"group", "value"}``."""
+
+    def make(width: int) -> Spec:
+        limit = 210 if width > 300 else 105
+        y = {"field": "group", "type": "nominal", "sort": list(groups), "title": None}
+        x = {"field": "value", "type": "quantitative", "title": axis, "axis": {"tickMinStep": 1, "format": "d"}}
+        text = {"type": "text", "align": "left", "dx": 4, "color": "var(--text)"}
+        return _spec(
+            values,
+            width,
+            height={"step": 20},
+            encoding={"y": {**y, "axis": {"labelLimit": limit, "ticks": False, "domain": False}}, "x": x},
+            layer=[
+                {"mark": {"type": "bar", "color": "var(--c0)"}},
+                {"mark": text, "encoding": {"text": {"field": "value", "format": "d"}}},
+            ],
+        )
+
+    return make
+
+
+def histogram(values: Values, panels: Sequence[str], *, axis: str) -> Callable[[int], Spec]:
+    """Draw counts over bins of a logarithmic axis, one panel above the other.
+
+    Values are ``{"panel", "from", "to", "n"}`` with the bins' edges.
+    """
+
+    def make(width: int) -> Spec:
+        edges = [value[end] for value in values for end in ("from", "to")]
+        scale = {"type": "log", "domain": [min(edges), max(edges)], "nice": False}
+        x = {"type": "quantitative", "scale": scale, "title": axis, "axis": {"tickCount": width // 60, "format": "~g"}}
+        n = {"field": "n", "type": "quantitative", "title": "findings", "axis": {"tickMinStep": 1, "tickCount": 4}}
+        spec = _spec(values, width, height=110, mark={"type": "bar", "color": "var(--c0)", "binSpacing": 1})
+        row = {"field": "panel", "type": "nominal", "sort": list(panels), "title": None}
+        head = {"labelAngle": 0, "labelOrient": "top", "labelAnchor": "start", "labelColor": "var(--text)"}
+        spec["encoding"] = {
+            "x": {"field": "from", **x},
+            "x2": {"field": "to"},
+            "y": n,
+            "y2": {"datum": 0},
+            "row": {**row, "header": head},
+        }
+        return spec
+
+    return make
+
+
+def scatter(values: Values, models: Sequence[str], *, axis: str) -> Callable[[int], Spec]:
+    """Draw average Dice against a cost on a logarithmic axis; values are ``{"model", "cost", "value", "front"}``.
+
+    A line joins the models that no other beats in both.
+    """
+
+    def make(width: int) -> Spec:
+        costs = [value["cost"] for value in values]
+        scale = {"type": "log", "domain": [min(costs) * 0.7, max(costs) * 1.4], "nice": False}
+        ticks = {"tickCount": width // 70, "format": "~g"}
+        x = {"field": "cost", "type": "quantitative", "scale": scale, "title": axis, "axis": ticks}
+        y = {"field": "value", "type": "quantitative", "title": "average Dice", "scale": {"zero": True}}
+        line = {"type": "line", "color": "var(--muted)", "strokeDash": [4, 4], "interpolate": "step-after"}
+        return _spec(
+            values,
+            width,
+            height=240,
+            encoding={"x": x, "y": y},
+            layer=[
+                {"transform": [{"filter": "datum.front"}], "mark": line},
+                {
+                    "mark": {"type": "point", "filled": True, "size": 70, "opacity": 1},
+                    "encoding": _by_model(models, width),
+                },
+            ],
+        )
+
+    return make
+
+
+def front(points: Sequence[tuple[float, float]]) -> list[bool]:
+    """Tell for every (cost, value) whether no other point is at least as good in both and better in one."""
+    return [
+        not any((c <= cost and v >= value) and (c, v) != (cost, value) for c, v in points) for cost, value in points
+    ]
+
+
+def log_bins(values: Sequence[float], *, per_decade: int = 4) -> list[float]:
+    """Return the edges of bins of equal width on a logarithmic axis that hold all of `values`, which are above 0."""
+    low = math.floor(math.log10(min(values)) * per_decade + 1e-9)
+    high = max(low + 1, math.ceil(math.log10(max(values)) * per_decade + 1e-9))
+    high += 10 ** (high / per_decade) <= max(values)
+    return [10 ** (step / per_decade) for step in range(low, high + 1)]
+
+
+def _by_model(models: Sequence[str], width: int) -> dict[str, Any]:
+    legend = {
+        "orient": "bottom",
+        "columns": 3 if width > 300 else 1,
+        "title": None,
+        "labelLimit": 220,
+        "symbolSize": 60,
+    }
+    names = list(models)
+    field = {"field": "model", "type": "nominal", "sort": names, "legend": legend if any(names) else None}
+    return {
+        "color": {**field, "scale": {"domain": names, "range": [f"var(--c{i})" for i in range(len(names))]}},
+        "shape": {**field, "scale": {"domain": names, "range": list(_SHAPES[: len(names)])}},
+    }
+
+
+def _spec(values: Values, width: int, **parts: Any) -> Spec:
+    axis = dict.fromkeys(("labelColor", "titleColor"), "var(--text)")
+    lines = dict.fromkeys(("gridColor", "domainColor", "tickColor"), "var(--line)")
+    text = {"labelFontSize": 12, "titleFontSize": 12, "titleFontWeight": "normal"}
+    config = {
+        "font": "sans-serif",
+        "axis": {**axis, **lines, **text},
+        "legend": {**axis, "labelFontSize": 12},
+        "header": {"labelFontSize": 12},
+        "view": {"stroke": None},
+        "text": {"fontSize": 12},
+    }
+    schema = "https://vega.github.io/schema/vega-lite/v6.json"
+    base = {"$schema": schema, "background": None, "padding": 4, "config": config}
+    return {**base, "data": {"values": values}, "width": width, **parts}
+
+
+def _render(spec: Mapping[str, Any], title: str) -> str:
+    try:
+        import vl_convert
+    except ImportError as error:
+        raise PrerequisiteError(
+            "drawing the figures needs the packages of the extra `site`",
+            fix='pip install "groundbench[site]", or leave the figures out with --no-figures',
+        ) from error
+    drawn = vl_convert.vegalite_to_svg(dict(spec), vl_version="6.1")
+    head, _, body = _NOISE.sub("", drawn).partition(">")
+    label = title.replace("&", "&amp;").replace("<", "&lt;").replace('"', "&quot;")
+    return f'{head} role="img" aria-label="{label}">{body}'
