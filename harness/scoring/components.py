@@ -11,8 +11,6 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
-from scipy.sparse.csgraph import connected_components
 
 from harness.masks.bits import WORD, Bits
 
@@ -162,13 +160,17 @@ def _connect(runs: _Runs, shape: tuple[int, int, int], connectivity: Connectivit
     begins = np.cumsum(counts) - counts
     targets = np.arange(int(counts.sum())) - np.repeat(begins - firsts, counts)
     pointers = np.append(begins[:: len(first)], len(targets))
-    n, labels = connected_components(_graph(targets, pointers), directed=False)
-    return labels.astype(np.int64), int(n)
+    return _united((np.ones(len(targets)), targets, pointers), len(starts))
 
 
-def _graph(targets: Ints, pointers: Ints) -> Any:
-    n = len(pointers) - 1
-    return csr_array((np.ones(len(targets)), targets, pointers), shape=(n, n))
+def _united(edges: Any, n: int) -> tuple[Ints, int]:
+    """Return the component of each of `n` nodes, and how many there are, from edges as SciPy's sparse arrays take."""
+    # Imported when first needed: it takes longer to load than a mask to read.
+    from scipy.sparse import csr_array
+    from scipy.sparse.csgraph import connected_components
+
+    count, labels = connected_components(csr_array(edges, shape=(n, n)), directed=False)
+    return labels.astype(np.int64), int(count)
 
 
 def _entries(starts: Ints, ends: Ints, labels: Ints, mask: Bits) -> Bits:
@@ -206,11 +208,10 @@ def _stacked(mask: Bits, pieces: list[Bits]) -> Bits:
 def _kept(found: Bits, sizes: Ints, same: list[tuple[Ints, Ints]], min_voxels: int, max_components: int) -> Bits:
     """Unite provisional labels, choose the components to keep and number them."""
     one, other = (np.concatenate(side) for side in zip(*same, strict=True))
-    n = len(sizes)
-    total, final = connected_components(csr_array((np.ones(len(one)), (one, other)), shape=(n, n)), directed=False)
+    final, total = _united((np.ones(len(one)), (one, other)), len(sizes))
     size = np.bincount(final, weights=sizes, minlength=total)
     large = size >= min_voxels
-    label = final.astype(np.int64)[found.labels]
+    label = final[found.labels]
     found, label = found.select(large[label]), label[large[label]]
     h, w, d = found.shape
     row, column = np.divmod(found.words, found.row_words)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 
 from harness.masks.bits import WORD, Bits, positions
+
+if TYPE_CHECKING:
+    from scipy.spatial import cKDTree
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -129,6 +132,8 @@ class Surface:
 
     def tree(self, spacing: Floats) -> cKDTree:
         """Return a k-d tree of the points in mm."""
+        from scipy.spatial import cKDTree  # imported when first needed, which is seldom
+
         return cKDTree(self.points * spacing, balanced_tree=False, compact_nodes=False)
 
 
