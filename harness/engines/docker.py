@@ -28,6 +28,11 @@ GRACE_S = 3
 _UNREACHABLE = (requests.exceptions.RequestException, docker.errors.DockerException)
 
 
+def base_image() -> str:
+    """Return the base image of every build: ``BENCH_BASE_IMAGE``, or the default."""
+    return os.environ.get("BENCH_BASE_IMAGE", images.DEFAULT_BASE)
+
+
 class DockerEngine:
     """Runs images on the Docker daemon that the environment names.
 
@@ -52,8 +57,7 @@ class DockerEngine:
 
     def prepare(self, plugin: Plugin, *, log: Path, tell: Callable[[str], None]) -> images.Image:
         """Return the image of `plugin`, built from its folder when its content has changed."""
-        base = os.environ.get("BENCH_BASE_IMAGE", images.DEFAULT_BASE)
-        return images.ensure_image(self.client, plugin, log=log, base=base, tell=tell)
+        return images.ensure_image(self.client, plugin, log=log, base=base_image(), tell=tell)
 
     def start(self, spec: ContainerSpec) -> DockerContainer:
         """Create and start one sealed container.
@@ -143,15 +147,30 @@ class DockerEngine:
     def reap(self) -> list[str]:
         """Remove every container of ours whose harness process is gone; return their names."""
         removed = []
-        for container in self.client.containers.list(all=True, filters={"label": images.LABEL}, ignore_removed=True):
-            label = container.labels.get
-            if not is_alive(
-                label(f"{images.LABEL}.pid", ""), label(f"{images.LABEL}.start", ""), label(f"{images.LABEL}.boot", "")
-            ):
-                with contextlib.suppress(docker.errors.NotFound):
-                    container.remove(force=True, v=True)
-                    removed.append(str(container.name))
+        for container in self.strays():
+            with contextlib.suppress(docker.errors.NotFound):
+                container.remove(force=True, v=True)
+                removed.append(str(container.name))
         return removed
+
+    def strays(self) -> list[Any]:
+        """Return the SDK's objects of the containers of ours whose harness process is gone."""
+        found = []
+        for container in self.client.containers.list(all=True, filters={"label": images.LABEL}, ignore_removed=True):
+            pid, start, boot = (container.labels.get(f"{images.LABEL}.{key}", "") for key in ("pid", "start", "boot"))
+            if not is_alive(pid, start, boot):
+                found.append(container)
+        return found
+
+    def images(self) -> list[tuple[str, int]]:
+        """Return tag and bytes of every image that was built here."""
+        found = self.client.images.list(filters={"label": images.LABEL})
+        return sorted((tag, int(image.attrs["Size"])) for image in found for tag in image.tags)
+
+    def remove_image(self, tag: str) -> None:
+        """Remove one image by its tag; one that is still in use stays."""
+        with contextlib.suppress(docker.errors.APIError):
+            self.client.images.remove(tag)
 
     def describe(self) -> dict[str, Any]:
         """Tell the daemon's name, version and kernel."""

@@ -25,6 +25,7 @@ from harness.errors import Interrupted, PrerequisiteError
 from harness.gpus import Gpu, lease
 from harness.runs.hardware import describe_hardware, describe_harness
 from harness.runs.plan import Plan, RunRequest, categories_shown, select_cases, spacing_of
+from harness.runs.preflight import check_room
 from harness.runs.score import Scorers, case_status, case_task, finding_rows
 from harness.runs.shard import CaseOutcome, ContainerFigures, ShardCase, ShardSpec, Stop, run_shard
 from harness.runs.timing import figures
@@ -90,6 +91,8 @@ def execute(request: RunRequest, *, home: Path, store: Store, watcher: Watcher, 
             watcher.tell(f"warning: the {engine.name} engine isolates nothing; run only code that you trust")
         for name in engine.reap():
             watcher.tell(f"removed {name}, left by a run that had died")
+        each = max(1, request.plugin.model.resources.gpus)
+        check_room(home, cases, request.plugin.model.resources, max(1, len(gpus) // each), watcher.tell)
         plan = _plan(request, cases, engine, home, watcher)
         row = _open_run(plan, store)
         folder = home / "runs" / row.id

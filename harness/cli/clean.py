@@ -1,0 +1,81 @@
+"""``bench clean``: removes what groundbench made and nobody needs any more, by label only."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import click
+
+from harness.cli.settings import Settings, json_option, pass_settings
+from harness.errors import PrerequisiteError
+
+
+@click.command()
+@click.option("--images", is_flag=True, help="Also the images of plugins; the next run builds them again.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--dry-run", is_flag=True, help="Only say what would be removed.")
+@json_option
+@pass_settings
+def clean(settings: Settings, /, *, images: bool, yes: bool, dry_run: bool, as_json: bool) -> None:
+    """Remove containers of runs that died, their scratch folders and, with --images, the images built here.
+
+    Says first what it would remove, and asks. Results, masks, logs and data sets are never touched.
+    """
+    from harness.engines.docker import DockerEngine
+
+    try:
+        engine = DockerEngine()
+    except PrerequisiteError:
+        engine = None
+    built = engine.images() if engine and images else []
+    found = {
+        "containers": [str(container.name) for container in engine.strays()] if engine else [],
+        "images": [tag for tag, _ in built],
+        "folders": [str(path) for path in _scratch(settings.home)],
+    }
+    anything = any(found.values())
+    if as_json:
+        click.echo(json.dumps({"schema": 1, "removed": anything and not dry_run, **found}, indent=2))
+    else:
+        _show(found, sum(taken for _, taken in built))
+    if dry_run or not anything:
+        return
+    if not yes and not as_json:
+        click.confirm("remove all of this?", abort=True, err=True)
+    if engine:
+        engine.reap()
+        for tag in found["images"]:
+            engine.remove_image(tag)
+    for folder in found["folders"]:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _show(found: dict[str, list[str]], image_bytes: int) -> None:
+    from harness.cli.tables import size
+
+    for kind, names in found.items():
+        for name in names:
+            click.echo(f"{kind[:-1]}  {name}")
+    if image_bytes:
+        click.echo(f"the images take up to {size(image_bytes)}; they may share layers")
+    if not any(found.values()):
+        click.echo("nothing to remove")
+
+
+def _scratch(home: Path) -> list[Path]:
+    """Return the scratch folders of runs that no process holds."""
+    import fcntl
+
+    found = []
+    for folder in sorted((home / "runs").glob("*/shards/*")):
+        lock = folder.parents[1] / "lock"
+        if lock.is_file():
+            with lock.open("rb") as handle:
+                try:
+                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    continue
+        found.append(folder)
+    return [*found, *sorted((home / "datasets").glob(".*.partial"))]

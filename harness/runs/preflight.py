@@ -1,0 +1,78 @@
+"""Compares what a run needs with what the machine has, before anything long begins."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from harness.dataset import Case
+from harness.errors import PrerequisiteError
+from harness.models import Resources
+
+#: Bytes of a stored mask for one voxel of its volume: real masks compress to a fiftieth and far below.
+_BYTES_A_VOXEL = 1 / 50
+
+#: Database, logs and records of a run.
+_FIXED_BYTES = 32 * 2**20
+
+
+def check_room(
+    home: Path, cases: Sequence[Case], resources: Resources, containers: int, tell: Callable[[str], None]
+) -> None:
+    """Refuse a run for which disk or memory cannot suffice; warn where it will be tight.
+
+    Parameters
+    ----------
+    home
+        Where masks will be written.
+    cases
+        What will run.
+    resources
+        Limits of one container.
+    containers
+        How many run at once.
+    tell
+        Receives a warning.
+
+    Raises
+    ------
+    PrerequisiteError
+        With the numbers: what is needed, what is there.
+    """
+    voxels = sum(len(case.findings) * case.shape[0] * case.shape[1] * case.shape[2] for case in cases)
+    needed = int(voxels * _BYTES_A_VOXEL) + _FIXED_BYTES
+    free = shutil.disk_usage(home).free
+    if free < needed:
+        raise PrerequisiteError(
+            f"the disk of {home} is full: about {needed / 1e6:.0f} MB are needed for masks, "
+            f"{free / 1e6:.0f} MB are free",
+            fix="free some space, or choose another place with --home",
+        )
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    wanted = containers * resources.memory_mb * 2**20
+    if wanted > total:
+        raise PrerequisiteError(
+            f"{containers} container{'s' if containers > 1 else ''} of {resources.memory_mb} MiB "
+            f"need {wanted / 1e9:.1f} GB of memory, this machine has {total / 1e9:.1f} GB",
+            fix="use a larger machine, or fewer GPUs at once",
+        )
+    available = _available_memory()
+    if available is not None and wanted > available:
+        tell(
+            f"warning: the model may use {wanted / 1e9:.1f} GB of memory, {available / 1e9:.1f} GB are free; "
+            "a container that cannot get it ends as oom"
+        )
+
+
+def _available_memory() -> int | None:
+    """Return the bytes that the kernel could give without swapping, where it tells."""
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return None
+    for line in lines:
+        if line.startswith("MemAvailable:"):
+            return int(line.split()[1]) * 1024
+    return None

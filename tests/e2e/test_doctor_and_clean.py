@@ -1,0 +1,104 @@
+"""`bench doctor` finds what is wrong and says how to mend it; `bench clean` removes what is left over, nothing else."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from conftest import Bench
+
+PLUGINS = Path(__file__).parent / "plugins"
+
+
+def test_doctor_says_what_to_do(bench: Bench) -> None:
+    """Every line that is not ok has a fix; with nothing broken the exit code is 0."""
+    checks = bench.json("doctor")["checks"]
+    assert {check["group"] for check in checks} >= {"machine", "home", "GPU", "plugins"}
+    assert all(check["fix"] for check in checks if check["verdict"] != "ok")
+    assert "what to do" in bench("doctor").stdout
+
+
+def test_doctor_fails_on_a_broken_plugin(bench: Bench) -> None:
+    """A broken plugin is a failed check with its reason, and the exit code is 3."""
+    result = bench("doctor", "--plugin-dir", PLUGINS / "missing_module", code=3)
+    assert "a_module_that_is_not_installed" in result.stdout
+    assert "missing-module" in result.stderr
+
+
+def test_doctor_without_a_daemon(bench: Bench) -> None:
+    """Without a daemon doctor says so, with the way out, and does not fail."""
+    bench.environment["DOCKER_HOST"] = "unix:///nonexistent/docker.sock"
+    (daemon,) = [check for check in bench.json("doctor")["checks"] if check["name"] == "daemon"]
+    assert daemon["verdict"] == "warning"
+    assert "engine.sh" in daemon["fix"]
+
+
+@pytest.mark.docker
+def test_clean_removes_a_stray_and_only_that(base_image: str, bench: Bench, make_dataset: Callable[..., Path]) -> None:
+    """The container and the scratch folder of a killed run go; its results and masks stay."""
+    command = (
+        "run", "--plugin", "misbehaving", "--variant", "slower", "--plugin-dir", PLUGINS / "misbehaving",
+        "--dataset", make_dataset(6), "--engine", "docker",
+    )  # fmt: skip
+    process = bench.popen(*command)
+    assert process.stderr is not None
+    for line in process.stderr:
+        if "1/6" in line:
+            break
+    process.send_signal(signal.SIGKILL)
+    process.communicate(timeout=30)
+    would = bench.json("clean", "--dry-run")
+    assert would["removed"] is False
+    (stray,) = [name for name in would["containers"] if "misbehaving-slower" in name]
+    assert would["folders"]
+    removed = bench.json("clean", "--yes")
+    assert stray in removed["containers"]
+    assert bench.json("clean", "--dry-run")["folders"] == []
+    assert bench.json("results", "list")["runs"][0]["state"] == "running"
+    assert list((bench.home / "runs").glob("*/masks/*/*.nii.gz"))
+
+
+@pytest.mark.docker
+def test_clean_leaves_a_live_run_alone(base_image: str, bench: Bench, make_dataset: Callable[..., Path]) -> None:
+    """What a running harness uses is not touched."""
+    process = bench.popen(
+        "run", "--plugin", "misbehaving", "--variant", "slower", "--plugin-dir", PLUGINS / "misbehaving",
+        "--dataset", make_dataset(4), "--engine", "docker",
+    )  # fmt: skip
+    assert process.stderr is not None
+    for line in process.stderr:
+        if "1/4" in line:
+            break
+    assert bench.json("clean", "--yes")["folders"] == []
+    process.communicate(timeout=120)
+    assert process.returncode == 0
+
+
+def test_too_little_memory_is_said_before(bench: Bench, make_dataset: Callable[..., Path], tmp_path: Path) -> None:
+    """A model that declares more memory than the machine has is refused with both numbers."""
+    folder = tmp_path / "greedy"
+    folder.mkdir()
+    (folder / "Dockerfile").write_text("FROM scratch\n")
+    (folder / "__init__.py").write_text(
+        "from pathlib import Path\n"
+        "from harness import Model, Resources, hookimpl\n\n\n"
+        "@hookimpl\n"
+        "def bench_models():\n"
+        "    return [Model(name='greedy', title='Greedy', summary='Wants all.', version='1',\n"
+        "                  root=Path(__file__).parent, adapter='adapter:A',\n"
+        "                  resources=Resources(memory_mb=10**8))]\n"
+    )
+    began = time.monotonic()
+    refused = bench(
+        "run", "--plugin", "greedy", "--plugin-dir", folder, "--dataset", make_dataset(1), "--engine", "local", code=3
+    )
+    assert "100000000 MiB" in refused.stderr
+    assert f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 1e9:.1f} GB" in refused.stderr
+    assert time.monotonic() - began < 30
