@@ -5,13 +5,15 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
-from .filters import dark_tubeness
 from .grid import Bools, closed, components, dilated, opened, without_specks
 from .scene import Window
 from .text import Query
 
 #: HU. Emphysema on inspiratory CT (Gevenois et al., AJRCCM 1996: -950 matches the pathologist best).
 EMPHYSEMA_HU = -950.0
+
+#: mm. The widest lumen sought; the main bronchi are wider, and none of a finding of the lung.
+LUMEN_MM = 9.0
 
 
 def emphysema(window: Window, query: Query) -> Bools:
@@ -76,21 +78,19 @@ def pneumothorax(window: Window, query: Query) -> Bools:
 
 
 def _lumens(window: Window, query: Query) -> Bools:
-    """Return the lumens of bronchi: dark tubes with something bright around them."""
+    """Return the lumens of bronchi: darker than lung, and filled by a closing because a bright wall surrounds them."""
     domain = window.region(query) & window.inner_lungs(5.0)
     median, _ = window.anatomy.parenchyma_hu
-    smooth = window.smooth(1.0)
-    brightest = ndimage.maximum_filter(smooth, [2 * round(3.5 / step) + 1 for step in window.ct.spacing])
-    tubes = np.zeros(domain.shape, dtype=bool)
-    for darkness, wall, contrast in ((30.0, 150.0, 25.0), (10.0, 110.0, 15.0), (-20.0, 70.0, 8.0)):
-        candidates = domain & (smooth < median - darkness) & (brightest > median + wall)
-        points = np.nonzero(candidates)
-        tubes[...] = False
-        tubes[points] = dark_tubeness(smooth, points, window.ct.spacing) > contrast  # type: ignore[arg-type]
-        tubes = without_specks(tubes, window.voxels(0.02), connectivity=3)
-        if tubes.sum() * window.ct.voxel_ml > 0.2:
+    smooth = window.smooth(0.6)
+    size = tuple(2 * max(1, round(LUMEN_MM / 2 / step)) + 1 for step in window.ct.spacing)
+    filled = ndimage.grey_closing(smooth, size)
+    lumens = domain
+    for darkness, wall in ((40.0, 200.0), (15.0, 130.0), (-10.0, 80.0)):
+        lumens = domain & (smooth < median - darkness) & (filled > median + wall)
+        lumens = without_specks(lumens, window.voxels(0.02), connectivity=3)
+        if lumens.sum() * window.ct.voxel_ml > 0.1:
             break
-    return tubes
+    return lumens
 
 
 def bronchiectasis(window: Window, query: Query) -> Bools:

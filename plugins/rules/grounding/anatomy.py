@@ -137,16 +137,15 @@ def find_anatomy(grid: Grid) -> Anatomy:
 
 def _body(grid: Grid) -> Bools:
     """Return the patient without the table: the largest dense component, filled slice by slice."""
-    dense = grid.hu > LUNG_HU
+    dense = _filled_axially(grid.hu > LUNG_HU)
     opened = ndimage.binary_opening(np.pad(dense, 2, mode="edge"), iterations=2)[2:-2, 2:-2, 2:-2]
     labels, kept = components(opened)
     if not kept:
         labels, kept = components(dense)
     if not kept:
         return np.zeros(dense.shape, dtype=bool)
-    return _filled_axially(
-        dilated(labels == kept[0], 1.5 * max(grid.spacing[:2]), grid.spacing) & dense | (labels == kept[0])
-    )
+    main = labels == kept[0]
+    return _filled_axially((dilated(main, 1.5 * max(grid.spacing[:2]), grid.spacing) & dense) | main)
 
 
 def _filled_axially(mask: Bools) -> Bools:
@@ -236,9 +235,14 @@ def _sides(aerated: Bools, body: Bools, grid: Grid) -> tuple[Bools, Bools, bool]
     split = _split_by_components(aerated, grid)
     if split is not None:
         return *split, True
-    box = bounding_box(body)
-    shows_midline = box is not None and box[0].start > 0 and box[0].stop < body.shape[0]
+    box, extent = bounding_box(body), bounding_box(aerated)
     columns = aerated.sum(axis=(1, 2))
+    shows_midline = (
+        box is not None
+        and extent is not None
+        and 0 < box[0].start < extent[0].start
+        and extent[0].stop < box[0].stop < body.shape[0]
+    )
     if shows_midline and box is not None:
         middle = _midline(body, box)
         share = columns[middle:].sum() / columns.sum()

@@ -80,13 +80,6 @@ def plateness(smooth: Floats, points: tuple[Array, Array, Array], spacing: tuple
     return value
 
 
-def dark_tubeness(smooth: Floats, points: tuple[Array, Array, Array], spacing: tuple[float, float, float]) -> Array:
-    """Return the contrast of a dark tube in HU/mm²: its second largest eigenvalue, less what bends along it."""
-    low, middle, high = eigenvalues(smooth, points, spacing)
-    value: Array = np.where((middle > 0) & (np.abs(low) < 0.6 * high), middle, 0.0)
-    return value
-
-
 def log_response(volume: Floats, sigma_mm: float, grid: Grid) -> Floats:
     """Return the scale-normalised, negated Laplacian of Gaussian, in HU: the contrast of a blob of radius √3 sigma."""
     smooth = ndimage.gaussian_filter(volume, grid.voxels(sigma_mm), truncate=3.0)

@@ -6,12 +6,14 @@ import numpy as np
 from scipy import ndimage
 
 from .filters import plateness, share_nearby
-from .grid import Bools, Floats, closed, components, dilated, opened, without_specks
+from .grid import Array, Bools, Floats, closed, components, dilated, opened, without_specks
 from .scene import Window
 from .text import Query
 
 #: HU. Ground glass lies between normal lung and consolidation: -750 to -300 in quantitative CT of pneumonia.
 GROUND_GLASS_HU = (-750.0, -300.0)
+#: mm. The blurred surface of a vessel has the density of ground glass over about this distance.
+HALO_MM = 2.0
 #: HU. Consolidated and airless lung; brighter is contrast-filled vessel or bone.
 CONSOLIDATION_HU = (-300.0, 170.0)
 
@@ -24,17 +26,18 @@ def ground_glass(window: Window, query: Query) -> Bools:
     affinity = window.affinity(query)
     inner = (affinity > 0) & window.inner_lungs(2.5) & ~window.airway
     least_ml = 0.03 if small else 0.3
-    hazy = inner
-    for step, opening_mm in ((2.5, 3.0), (1.7, 2.2), (1.2, 1.5)):
+    halos = dilated(window.lungs & (smooth > GROUND_GLASS_HU[1]), HALO_MM, window.ct.spacing)
+    core = inner
+    for step, opening_mm in ((2.5, 2.5), (1.7, 1.8), (1.2, 1.3)):
         low = float(np.clip(median + step * spread, GROUND_GLASS_HU[0] if step > 2 else -800.0, -600.0))
-        dense = inner & (smooth > low)
-        broad = _thick(window, dense, 1.5 if small else opening_mm)
-        hazy = _thick(window, broad & (smooth < GROUND_GLASS_HU[1]), 1.3)
-        hazy = without_specks(hazy, window.voxels(least_ml))
-        if hazy.any():
-            hazy = main_parts(window, query, hazy, affinity)
+        grey = inner & (smooth > low) & (smooth < GROUND_GLASS_HU[1])
+        core = _thick(window, grey & ~halos, 1.0 if small else opening_mm)
+        core = without_specks(core, window.voxels(least_ml / 3))
+        if core.any():
+            main = main_parts(window, query, core, affinity)
+            hazy = dilated(main, HALO_MM + 1.0, window.ct.spacing) & grey
             return hazy | (_rim(window, hazy, affinity) & (smooth > low) & (smooth < GROUND_GLASS_HU[1]))
-    return hazy
+    return core
 
 
 def consolidation(window: Window, query: Query) -> Bools:
@@ -99,15 +102,31 @@ def bands(window: Window, query: Query) -> Bools:
         if streaks.any():
             break
     labels, kept = components(streaks, connectivity=3)
-    weight = np.bincount(labels.ravel(), affinity.ravel())
-    order = sorted(kept, key=lambda label: (-weight[label], label))
-    order = [label for label in order if weight[label] >= 0.1 * weight[order[0]]][: 10 if query.plural else 3]
+    volumes = np.bincount(labels.ravel(), affinity.ravel())
+    depth = window.fine(window.regions.costal_depth_mm)
+    weight = {label: volumes[label] * _flatness(window, labels, label, depth) for label in kept[:100]}
+    order = sorted(weight, key=lambda label: (-weight[label], label))
+    order = [label for label in order if weight[label] >= 0.15 * weight[order[0]]][: 10 if query.plural else 3]
     streaks = np.isin(labels, order)
     return dilated(streaks, 0.8, window.ct.spacing) & domain & (smooth > threshold - 100.0)
 
 
+def _flatness(window: Window, labels: Array, label: int, depth: Floats) -> float:
+    """Return how flat a streak is as a whole, 0 for a line or a lump; more where it reaches the pleura.
+
+    A vessel's fork is flat for a few millimetres, but the vessel is a line; a band stays flat, and often meets pleura.
+    """
+    points = np.argwhere(labels == label)
+    if len(points) < 4:
+        return 0.0
+    lengths = np.sqrt(np.maximum(np.linalg.eigvalsh(np.cov((points * window.ct.spacing).T)), 0.0))
+    flat = float((lengths[1] - lengths[0]) / max(lengths[2], 1e-6))
+    at_pleura = float(depth[tuple(points.T)].min()) < 12.0
+    return flat * (2.0 if at_pleura else 1.0)
+
+
 def septal_lines(window: Window, query: Query) -> Bools:
-    """Segment areas where fine bright lines are dense: thickened septa and reticulation."""
+    """Segment fine bright lines where they are dense: thickened septa and reticulation."""
     smooth = window.smooth(0.6)
     median, _ = window.anatomy.parenchyma_hu
     domain = window.region(query) & window.inner_lungs(2.0) & ~window.airway
@@ -118,8 +137,8 @@ def septal_lines(window: Window, query: Query) -> Bools:
     if not domain.any():
         return domain
     limit = max(0.12, float(np.quantile(share[domain], 0.7)))
-    area = domain & (share > limit)
-    return without_specks(area, window.voxels(1.0)) & domain
+    area = without_specks(domain & (share > limit), window.voxels(1.0))
+    return dilated(fine & area, 0.6, window.ct.spacing) & domain
 
 
 def honeycombing(window: Window, query: Query) -> Bools:
