@@ -9,7 +9,6 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
-from scipy import ndimage
 from zlib_ng import gzip_ng
 
 #: Volumes are held as (D, W, H) in C order, which is the file's order of one finding.
@@ -60,6 +59,8 @@ def draw_ball(volume: Volume, centre: Sequence[int], radius: float, label: int) 
 
 def reticulation(rng: np.random.Generator, shape: tuple[int, int, int], *, share: float = 0.05) -> Volume:
     """Return thin walls through both lungs, as interstitial disease draws them, in slabs of entities."""
+    from scipy import ndimage  # only where masks are made, so that a process that scores them does not carry it
+
     d = shape[0]
     coarse = rng.standard_normal((d // 6 + 2, shape[1] // 8 + 2, shape[2] // 8 + 2)).astype(np.float32)
     inside = lungs(shape)
@@ -84,6 +85,8 @@ def blob(rng: np.random.Generator, shape: tuple[int, int, int]) -> Volume:
 
 def imperfect(rng: np.random.Generator, truth: Volume) -> Volume:
     """Return what a model might predict: shifted, eroded, pieces dropped and invented."""
+    from scipy import ndimage
+
     keep = rng.random(256) > 0.15
     keep[:2] = True
     guess = (truth > 0) & keep[truth]
