@@ -13,7 +13,7 @@ from scipy import ndimage
 from .grid import Array, Floats, Grid
 
 
-def eigenvalues(smooth: Floats, points: tuple[Array, Array, Array], spacing: tuple[float, float, float]) -> Array:
+def eigenvalues(smooth: Floats, points: tuple[Array, ...], spacing: tuple[float, float, float]) -> Array:
     """Return the eigenvalues of the Hessian at some voxels of a smoothed volume.
 
     Parameters
@@ -65,14 +65,14 @@ def _symmetric_eigenvalues(h: dict[tuple[int, int], Array]) -> Array:
     return np.stack([smallest, 3 * mean - largest - smallest, largest])
 
 
-def blobness(smooth: Floats, points: tuple[Array, Array, Array], spacing: tuple[float, float, float]) -> Array:
+def blobness(smooth: Floats, points: tuple[Array, ...], spacing: tuple[float, float, float]) -> Array:
     """Return 1 in a bright ball, about 0 in a tube or a plate, 0 in anything dark; one value a point."""
     low, _, high = eigenvalues(smooth, points, spacing)
     ratio: Array = np.where((high < 0) & (low < 0), high / np.minimum(low, -1e-12), 0.0)
     return ratio
 
 
-def plateness(smooth: Floats, points: tuple[Array, Array, Array], spacing: tuple[float, float, float]) -> Array:
+def plateness(smooth: Floats, points: tuple[Array, ...], spacing: tuple[float, float, float]) -> Array:
     """Return 1 in a bright plate, 0 in a tube, a ball or anything dark."""
     low, middle, high = eigenvalues(smooth, points, spacing)
     rest = np.maximum(np.abs(middle), np.abs(high))

@@ -124,7 +124,7 @@ def find_blobs(
             continue
         at = tuple(axis[chosen] for axis in points)
         smooth = ndimage.gaussian_filter(volume, window.ct.voxels(max(sigma, 0.8)), truncate=2.5)
-        round_ = blobness(smooth, at, window.ct.spacing)  # type: ignore[arg-type]
+        round_ = blobness(smooth, at, window.ct.spacing)
         for x, y, z, roundness in zip(*at, round_, strict=True):
             score = float(best[x, y, z]) * float(roundness) * float(affinity[x, y, z])
             if roundness > 0.15:

@@ -96,7 +96,7 @@ def bands(window: Window, query: Query) -> Bools:
         candidates = domain & (smooth > threshold)
         points = np.nonzero(candidates)
         streaks = np.zeros(domain.shape, dtype=bool)
-        streaks[points] = plateness(smooth, points, window.ct.spacing) > 0.5  # type: ignore[arg-type]
+        streaks[points] = plateness(smooth, points, window.ct.spacing) > 0.5
         streaks = closed(streaks, 1.5, window.ct.spacing) & candidates
         streaks = without_specks(streaks, window.voxels(0.1), connectivity=3)
         if streaks.any():

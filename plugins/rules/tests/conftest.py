@@ -39,7 +39,7 @@ class Thorax:
         return mask
 
     def lungs(self, side: str) -> NDArray[np.bool_]:
-        """Return the shape that one lung was drawn as: an ellipse in every slice, nearly as wide below as in the middle."""
+        """Return the shape that one lung was drawn as: an ellipse in every slice, nearly as wide below as above."""
         x, y, z = self.axes
         centre = 72.0 if side == "right" else -72.0
         return np.asarray(((x - centre) / 55.0) ** 2 + (y / 80.0) ** 2 + (z / 110.0) ** 8 <= 1.0)
@@ -65,6 +65,12 @@ def draw() -> Callable[..., Thorax]:
 @pytest.fixture
 def thorax() -> Thorax:
     return draw_thorax()
+
+
+@pytest.fixture
+def small() -> Thorax:
+    """Give the same thorax in few voxels."""
+    return draw_thorax((4.0, 4.0, 5.0))
 
 
 @pytest.fixture(scope="session")

@@ -8,11 +8,11 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 import pytest
-from nibabel.orientations import axcodes2ornt, inv_ornt_aff
 from numpy.typing import NDArray
 
 from plugins.rules.grounding import segment
 
+orientations: Any = nib.orientations  # untyped
 Mask = NDArray[np.bool_]
 RIGHT, LEFT = (72.0, 0.0, 0.0), (-72.0, 0.0, 0.0)
 
@@ -139,47 +139,47 @@ def test_a_spared_lung_holds_nothing(thorax: Any) -> None:
 
 
 @pytest.mark.parametrize("codes", ["LPS", "RAS", "PIR", "SAL", "ILA", "AIL"])
-def test_orientation_does_not_matter(thorax: Any, codes: str) -> None:
+def test_orientation_does_not_matter(small: Any, codes: str) -> None:
     """The same scan stored along other axes gives the same voxels of the patient."""
-    thorax.fill(thorax.ellipsoid((80, 10, 20), (9, 9, 9)), 40.0)
-    thorax.fill(thorax.ellipsoid((-72, -40, -40), (25, 25, 25)), -600.0)
+    small.fill(small.ellipsoid((80, 10, 20), (9, 9, 9)), 40.0)
+    small.fill(small.ellipsoid((-72, -40, -40), (25, 25, 25)), -600.0)
     texts = ["18 mm nodule in the right lung", "Ground-glass opacity in the left lower lobe", "Emphysema"]
-    expected = segment(thorax.hu, thorax.affine, texts)
-    turn = nib.orientations.ornt_transform(axcodes2ornt("RAS"), axcodes2ornt(codes))
-    stored = nib.orientations.apply_orientation(thorax.hu, turn)
-    affine = thorax.affine @ inv_ornt_aff(turn, thorax.hu.shape)
-    assert "".join(nib.orientations.aff2axcodes(affine)) == codes
+    expected = segment(small.hu, small.affine, texts)
+    turn = orientations.ornt_transform(orientations.axcodes2ornt("RAS"), orientations.axcodes2ornt(codes))
+    stored = orientations.apply_orientation(small.hu, turn)
+    affine = small.affine @ orientations.inv_ornt_aff(turn, small.hu.shape)
+    assert "".join(orientations.aff2axcodes(affine)) == codes
     for mask, wanted in zip(segment(stored, affine, texts), expected, strict=True):
         assert mask.shape == stored.shape
-        assert np.array_equal(mask, nib.orientations.apply_orientation(wanted, turn))
+        assert np.array_equal(mask, orientations.apply_orientation(wanted, turn))
 
 
-def test_an_oblique_affine_is_taken_to_its_nearest_axes(thorax: Any) -> None:
+def test_an_oblique_affine_is_taken_to_its_nearest_axes(small: Any) -> None:
     """A tilt of ten degrees changes nothing."""
-    thorax.fill(thorax.ellipsoid((80, 10, 20), (9, 9, 9)), 40.0)
+    small.fill(small.ellipsoid((80, 10, 20), (9, 9, 9)), 40.0)
     text = "18 mm nodule in the right lung"
     tilt = np.radians(10)
     turn = np.eye(4)
     turn[1:3, 1:3] = [[np.cos(tilt), -np.sin(tilt)], [np.sin(tilt), np.cos(tilt)]]
-    tilted = segment(thorax.hu, turn @ thorax.affine, [text])[0]
-    assert np.array_equal(tilted, found(thorax, text))
+    tilted = segment(small.hu, turn @ small.affine, [text])[0]
+    assert np.array_equal(tilted, found(small, text))
 
 
-def test_the_same_case_gives_the_same_masks_whatever_its_dtype(thorax: Any) -> None:
+def test_the_same_case_gives_the_same_masks_whatever_its_dtype(small: Any) -> None:
     """Deterministic, and int16 is as good as float32."""
-    whole = np.rint(thorax.hu)
+    whole = np.rint(small.hu)
     texts = ["Emphysema", "Nodules in both lungs", "Scarring at both apices", "Reticulation"]
-    first = segment(whole.astype(np.int16), thorax.affine, texts)
-    second = segment(whole.astype(np.float32), thorax.affine, texts)
+    first = segment(whole.astype(np.int16), small.affine, texts)
+    second = segment(whole.astype(np.float32), small.affine, texts)
     assert all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
 
 
-def test_a_finding_does_not_depend_on_the_others(thorax: Any) -> None:
+def test_a_finding_does_not_depend_on_the_others(small: Any) -> None:
     """Each finding alone gives what it gives among others."""
     texts = ["Emphysema in the right lung", "Left pleural effusion", "Nodules in both lungs"]
-    together = segment(thorax.hu, thorax.affine, texts)
+    together = segment(small.hu, small.affine, texts)
     for text, mask in zip(texts, together, strict=True):
-        assert np.array_equal(found(thorax, text), mask)
+        assert np.array_equal(found(small, text), mask)
 
 
 def test_thick_slices(draw: Callable[..., Any]) -> None:

@@ -155,7 +155,7 @@ def test_involving_narrows_both_lungs() -> None:
 
 
 def test_emphasis_does_not_restrict() -> None:
-    """ "More prominent in" says where it is strongest, not where it ends."""
+    """Prominence says where it is strongest, not where it ends."""
     query = parse("Ground-glass opacities in both lungs, more prominent in the lower lobes")
     assert query.places.within == (Place(),)
     assert query.places.emphasised == (Place(None, "lower lobe"),)
