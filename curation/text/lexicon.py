@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from importlib import resources
 from types import MappingProxyType
 
@@ -49,17 +49,18 @@ def concepts() -> Mapping[str, Concept]:
     )
 
 
-def mentions(text: str) -> list[Mention]:
+@lru_cache(maxsize=65536)  # the steps ask about the same phrase several times
+def mentions(text: str) -> tuple[Mention, ...]:
     """Return the first mention of every concept in `text`, by position, then in the order of the file."""
     found = []
     for concept in concepts().values():
         match = concept.pattern.search(text)
         if match:
             found.append(Mention(concept, *match.span()))
-    return sorted(found, key=lambda mention: mention.start)
+    return tuple(sorted(found, key=lambda mention: mention.start))
 
 
-def subject(found: list[Mention]) -> Mention | None:
+def subject(found: Sequence[Mention]) -> Mention | None:
     """Return what a phrase with these mentions is about: its first finding that is not generic, else its first one."""
     findings = [mention for mention in found if mention.concept.finding]
     telling = [mention for mention in findings if not mention.concept.generic]

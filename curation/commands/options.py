@@ -1,0 +1,137 @@
+"""Options that several commands share: who does the steps, and where their memory lies."""
+
+from __future__ import annotations
+
+import functools
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from harness.errors import UsageError
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_LLM_OPTIONS = (
+    click.option("--llm", default="none", show_default=True, metavar="none|MODEL", help="none: rules, offline."),
+    click.option("--base-url", help="Endpoint of an OpenAI-compatible server; the resource's, for Azure."),
+    click.option("--azure-version", help="API version of an Azure OpenAI resource, e.g. 2024-10-21."),
+    click.option(
+        "--prompts",
+        type=click.Path(path_type=Path, file_okay=False),
+        help="Folder with rewrite.md, extract.md and categorize.md instead of ours.",
+    ),
+    click.option("--jobs", default=8, show_default=True, type=click.IntRange(1, 256), help="Requests at a time."),
+    click.option("--timeout", default=120.0, show_default=True, type=click.FloatRange(0.1), help="Seconds a request."),
+    click.option("--tries", default=6, show_default=True, type=click.IntRange(1), help="Tries of one request."),
+    click.option(
+        "--asks", default=3, show_default=True, type=click.IntRange(1), help="Answers before an item is set aside."
+    ),
+    click.option("--temperature", default="0", show_default=True, metavar="FLOAT|none", help="none: not sent."),
+    click.option("--llm-seed", default="0", show_default=True, metavar="INT|none", help="none: not sent."),
+    click.option(
+        "--max-tokens", default=8192, show_default=True, type=click.IntRange(1), help="Most tokens an answer."
+    ),
+    click.option("--price", metavar="IN,OUT", help="US dollars for a million tokens of prompt and of answer."),
+    click.option(
+        "--max-cost", type=click.FloatRange(0), help="Most US dollars, earlier runs with this memory included."
+    ),
+    click.option("--batch", is_flag=True, help="Use the Batch API: cheaper, and slower by hours."),
+    click.option(
+        "--poll",
+        default=30.0,
+        show_default=True,
+        type=click.FloatRange(0.01),
+        help="Seconds between two looks at a batch.",
+    ),
+)
+
+
+def llm_options(command: F) -> F:
+    """Add the options of the language model; the command gets them as one function `engine_of`.
+
+    It takes the memory and returns who does a step, and is made late: a wrong combination is refused before anything
+    is read, and a missing key only where something must be asked.
+    """
+
+    @functools.wraps(command)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        names = [
+            "llm", "base_url", "azure_version", "prompts", "jobs", "timeout", "tries", "asks", "temperature",
+            "llm_seed", "max_tokens", "price", "max_cost", "batch", "poll",
+        ]  # fmt: skip
+        chosen = {name: kwargs.pop(name) for name in names}
+        return command(*args, engine_of=functools.partial(_engine, _checked(chosen)), **kwargs)
+
+    for option in reversed(_LLM_OPTIONS):
+        wrapped = option(wrapped)
+    return wrapped  # type: ignore[return-value]
+
+
+def _checked(chosen: dict[str, Any]) -> dict[str, Any]:
+    for name, kind in (("temperature", float), ("llm_seed", int)):
+        try:
+            chosen[name] = None if chosen[name] == "none" else kind(chosen[name])
+        except ValueError:
+            option = f"--{name.replace('_', '-')}"
+            raise UsageError(f"{option} {chosen[name]!r} is no number", fix="give a number, or none") from None
+    try:
+        prices = tuple(float(part) for part in (chosen["price"] or "0,0").split(","))
+    except ValueError:
+        prices = ()
+    if len(prices) != 2 or min(prices) < 0:
+        raise UsageError(f"--price {chosen['price']!r} is no pair of prices", fix="e.g. --price 2.5,10")
+    chosen["price"] = prices
+    if chosen["max_cost"] is not None and not any(prices) and chosen["llm"] != "none":
+        raise UsageError("--max-cost needs to know what tokens cost", fix="add --price IN,OUT (US dollars a million)")
+    return chosen
+
+
+def _engine(chosen: dict[str, Any], work: Any) -> Any:
+    """Make what does the steps."""
+    from curation.offline import Rules
+
+    if chosen["llm"] == "none":
+        return Rules()
+    from curation.llm.batch import BatchLanguageModel
+    from curation.llm.budget import Budget
+    from curation.llm.endpoint import Settings
+    from curation.llm.engine import LanguageModel
+    from curation.llm.prompts import load_prompts
+
+    settings = Settings(
+        model=chosen["llm"],
+        base_url=chosen["base_url"],
+        azure_version=chosen["azure_version"],
+        timeout=chosen["timeout"],
+        tries=chosen["tries"],
+        temperature=chosen["temperature"],
+        seed=chosen["llm_seed"],
+        max_tokens=chosen["max_tokens"],
+    )
+    budget = Budget(chosen["price"], chosen["max_cost"], work.spent().cost)
+    common: dict[str, Any] = {"settings": settings, "prompts": load_prompts(chosen["prompts"]), "budget": budget}
+    if chosen["batch"]:
+        return BatchLanguageModel(**common, asks=chosen["asks"], poll=chosen["poll"])
+    return LanguageModel(**common, asks=chosen["asks"], jobs=chosen["jobs"])
+
+
+class Progress:
+    """Shows on standard error how far a step is: a line drawn over at a terminal, else a line now and then."""
+
+    def __init__(self) -> None:
+        self._last = 0.0
+        self._terminal = sys.stderr.isatty()
+
+    def __call__(self, step: str, done: int, total: int) -> None:
+        """Show that `done` of `total` items of a step are done."""
+        now = time.monotonic()
+        ended = done >= total
+        if not ended and now - self._last < (0.1 if self._terminal else 5.0):
+            return
+        self._last = now
+        line = f"{step}: {done}/{total}"
+        click.echo(f"\r{line}" if self._terminal else line, nl=ended or not self._terminal, err=True)

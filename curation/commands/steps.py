@@ -1,0 +1,155 @@
+"""``bench curate split | rewrite | extract | categorize | select``: one step from a file to a file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from curation.commands.options import Progress, llm_options
+from harness.cli.settings import Settings, json_option, pass_settings
+from harness.errors import DataError, UsageError
+
+_IN = click.option("--in", "source", required=True, type=click.Path(path_type=Path), help="Output of the step before.")
+_OUT = click.option("--out", required=True, type=click.Path(path_type=Path, dir_okay=False), help="File to write.")
+_MEMORY = click.option(
+    "--memory",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="What is known already [default: HOME/curation/work.db].",
+)
+
+
+def _command(name: str, what: str, *, asks: bool) -> click.Command:
+    """Make the command of one step."""
+
+    def body(
+        settings: Settings,
+        *,
+        source: Path,
+        out: Path,
+        memory: Path | None,
+        as_json: bool,
+        engine_of: Callable[[Any], Any] | None = None,
+    ) -> None:
+        if name == "categorize" and source.suffix == ".json":
+            _categorize_json(settings, source, out, memory, engine_of)
+        else:
+            _run(settings, name, (source, out), memory, engine_of, as_json=as_json)
+
+    body.__doc__ = what
+    command: Any = pass_settings(body)
+    if asks:
+        command = llm_options(command)
+    for option in (json_option, _MEMORY, _OUT, _IN):
+        command = option(command)
+    made: click.Command = click.command(name)(command)
+    return made
+
+
+def _open_work(settings: Settings, memory: Path | None) -> Any:
+    from curation.work import Work
+
+    return Work(memory or settings.home / "curation" / "work.db")
+
+
+def _run(
+    settings: Settings,
+    name: str,
+    files: tuple[Path, Path],
+    memory: Path | None,
+    engine_of: Callable[[Any], Any] | None,
+    *,
+    as_json: bool,
+) -> None:
+    from curation.offline import Rules
+    from curation.pipeline import STEPS, read_records, run_step, write_records
+    from curation.reports import read_reports, tell_problems
+
+    step, (source, out) = STEPS[name], files
+    if name == "split" and source.suffix != ".jsonl":
+        read = read_reports(source)
+        for line in tell_problems(read.problems):
+            click.echo(line, err=True)
+        records: list[Any] = list(read.reports)
+    else:
+        records = read_records(source, step.source)
+    shown = Progress()
+    count = 0
+
+    def tick(n: int) -> None:
+        nonlocal count
+        count += n
+        shown(name, count, len(records))
+
+    with _open_work(settings, memory) as work:
+        engine = engine_of(work) if engine_of else Rules()
+        done, aside = run_step(step, records, engine, work, tick)
+    write_records(out, done)
+    for item in aside:
+        click.echo(f"{item.id}: set aside: {item.reason}", err=True)
+    if as_json:
+        rows = [{"id": item.id, "reason": item.reason} for item in aside]
+        click.echo(json.dumps({"schema": 1, "step": name, "done": len(done), "set_aside": rows}, ensure_ascii=False))
+    else:
+        click.echo(f"{name}: {len(done)} done, {len(aside)} set aside; {out}")
+
+
+def _categorize_json(
+    settings: Settings, source: Path, out: Path, memory: Path | None, engine_of: Callable[[Any], Any] | None
+) -> None:
+    """Categorise ``{"P1": text, …}`` into ``{"P1": code, …}``, the form of the paper's Figures S7 and S8."""
+    from curation.pipeline import STEPS, run_step, write_text
+    from curation.records import ExtractedReport, Phrase
+
+    texts = _read_findings(source)
+    phrases = tuple(Phrase(text=text, codes=(), abnormal=True, prior=False) for text in texts.values())
+    with _open_work(settings, memory) as work:
+        assert engine_of is not None  # noqa: S101 - categorize has the options of the model
+        report = ExtractedReport(id=source.stem or "findings", phrases=phrases)
+        done, aside = run_step(STEPS["categorize"], [report], engine_of(work), work)
+    if aside:
+        raise DataError(f"the categories could not be found: {aside[0].reason}", fix="run it again, or use --llm none")
+    codes = [finding.category for finding in done[0].findings]  # type: ignore[attr-defined]
+    result = dict(zip(texts, codes, strict=True))
+    write_text(out, json.dumps(result, indent=1, ensure_ascii=False) + "\n")
+    click.echo(f"categorize: {len(result)} findings; {out}", err=True)
+
+
+def _read_findings(source: Path) -> dict[str, str]:
+    try:
+        document = json.loads(source.read_text(encoding="utf-8-sig"))
+    except FileNotFoundError as error:
+        raise UsageError(f"there is no file {source}", fix='give {"P1": "text", …} as JSON') from error
+    except (OSError, ValueError) as error:
+        raise DataError(f"{source} is no JSON file: {error}", fix='give {"P1": "text", …} as JSON') from error
+    if not isinstance(document, dict) or not all(isinstance(text, str) for text in document.values()):
+        raise DataError(f"{source} is no object of texts", fix='give {"P1": "text", …} as JSON')
+    blank = [key for key, text in document.items() if not text.strip()]
+    if blank:
+        raise DataError(f"{source}: the text of {', '.join(blank[:5])} is blank", fix="write a text, or take it out")
+    return document
+
+
+split = _command(
+    "split", "Cut reports (CSV, or reports.jsonl) into sentences with the codes F0, F1, … and I0, I1, …", asks=False
+)
+rewrite = _command("rewrite", "Rewrite sentences in US radiology English and sort them into 7 regions.", asks=True)
+extract = _command(
+    "extract", "Extract distinct phrases: sentence codes, abnormal or not, earlier examination or not.", asks=True
+)
+categorize = _command(
+    "categorize",
+    """Give every abnormal phrase one of the schema's 62 codes.
+
+    With a .json file {"P1": "text", …} the output is {"P1": "2d", …}, as in the paper's Figures S7 and S8.
+
+    Example: bench curate categorize --llm none --in findings.json --out categories.json
+    """,
+    asks=True,
+)
+select = _command(
+    "select", "Keep the findings of lung and pleura that can be drawn; give a reason for all others.", asks=False
+)

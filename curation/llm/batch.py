@@ -1,0 +1,157 @@
+"""Does steps through the Batch API: half the price, an answer within a day, and resumable all the way."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from curation.llm.conversation import Conversation
+from curation.llm.endpoint import Refusal, read_completion, request_body
+from curation.llm.engine import LanguageModel
+from curation.offline import Rules
+from curation.records import Record
+from curation.steps.step import Step
+from curation.work import Answer, Outcome, Work, key_of
+from harness.errors import PrerequisiteError
+
+_DISCOUNT: Final = 0.5  # of the direct price
+_ENDED: Final = frozenset({"completed", "expired", "cancelled", "failed"})
+_MARK: Final = "groundbench"  # metadata by which a batch that was handed in is known again
+
+
+@dataclass
+class BatchLanguageModel(LanguageModel):
+    """Asks an endpoint in batches: one round for all items, then one for the answers that were wrong, and so on."""
+
+    poll: float = 30.0  #: seconds between two looks
+    wait: float = 26 * 3600.0  #: seconds after which the batch counts as stuck
+
+    def do(
+        self, step: Step[Any, Any], items: Sequence[tuple[str, Record]], work: Work, tick: Callable[[int], None]
+    ) -> Iterator[Outcome]:
+        """Yield the outcome of every item, in order, once all rounds are over.
+
+        Raises
+        ------
+        PrerequisiteError
+            The endpoint has no Batch API, the batch failed or is stuck, or the budget is reached.
+        """
+        if step.question is None:
+            yield from Rules().do(step, items, work, tick)
+            return
+        talks = [(item, self.begin(step, record)) for item, record in items]
+        by_key = {talk.key: (item, talk) for item, talk in talks}
+        refused: dict[str, str] = {}
+        for _ in range(self.asks + 1):
+            for batch, keys in work.open_batches(step.name):
+                if set(keys) <= set(by_key):
+                    refused |= self._fetch(batch, by_key, work)
+            for key, (item, talk) in by_key.items():
+                self._decide(item, talk, refused.get(key), work)
+            open_ = [talk for key, (_, talk) in by_key.items() if work.find(key) is None]
+            if not open_:
+                break
+            self._hand_in(step, open_, work)
+        for _, talk in talks:
+            outcome = work.find(talk.key)
+            assert outcome is not None  # noqa: S101 - the rounds end when every item is decided
+            tick(1)
+            yield outcome
+
+    def _decide(self, item: str, talk: Conversation, refusal: str | None, work: Work) -> None:
+        key, step = talk.key, talk.step
+        if work.find(key) is not None:
+            return
+        outcome = talk.outcome(work.answers(key), self.asks)
+        if refusal:
+            outcome = Outcome(None, refusal)
+        elif step.needless(talk.record):
+            outcome = Outcome(step.offline(talk.record).model_dump(mode="json"))
+        if outcome is not None:
+            work.keep(key, step.name, item, outcome)
+
+    def _hand_in(self, step: Step[Any, Any], talks: list[Conversation], work: Work) -> None:
+        """Hand in one batch, unless a run that was killed did it already."""
+        lines, reserved = [], 0.0
+        for talk in talks:
+            body = request_body(self.settings, talk.messages(work.answers(talk.key)), talk.schema)
+            reserved += self.budget.reserve(len(str(body)), self.settings.max_tokens) * _DISCOUNT
+            lines.append({"custom_id": talk.key, "method": "POST", "url": "/v1/chat/completions", "body": body})
+        self.budget.settle(reserved / _DISCOUNT, 0.0)
+        mark = key_of(lines=lines)[:32]
+        with _explained():
+            known = next(
+                (b for b in self.client.batches.list(limit=100) if (b.metadata or {}).get(_MARK) == mark), None
+            )
+            if known is None:
+                text = "".join(f"{json.dumps(line)}\n" for line in lines)
+                file = self.client.files.create(file=("requests.jsonl", text.encode()), purpose="batch")
+                known = self.client.batches.create(
+                    input_file_id=file.id,
+                    endpoint="/v1/chat/completions",
+                    completion_window="24h",
+                    metadata={_MARK: mark},
+                )
+        work.keep_batch(known.id, step.name, [talk.key for talk in talks])
+
+    def _fetch(self, id_: str, by_key: dict[str, tuple[str, Conversation]], work: Work) -> dict[str, str]:
+        """Wait for a batch and keep its answers; return the items that the endpoint refuses, with the reason."""
+        deadline = time.monotonic() + self.wait
+        with _explained():
+            batch = self.client.batches.retrieve(id_)
+            while batch.status not in _ENDED:
+                if time.monotonic() > deadline:
+                    raise PrerequisiteError(f"batch {id_} is still {batch.status}", fix="run the same command later")
+                time.sleep(self.poll)
+                batch = self.client.batches.retrieve(id_)
+            files = [name for name in (batch.output_file_id, batch.error_file_id) if name]
+            lines = [line for name in files for line in self.client.files.content(name).text.splitlines()]
+        if not lines and batch.status == "failed":
+            work.close_batch(id_)
+            raise PrerequisiteError(f"the endpoint refused the batch {id_}: {batch.errors}", fix="see what it says")
+        refused: dict[str, str] = {}
+        for line in lines:
+            row = json.loads(line)
+            key = row["custom_id"]
+            if key in by_key:
+                why = self._keep(by_key[key][1], row, work)
+                if why:
+                    refused[key] = why
+        work.close_batch(id_)
+        return refused
+
+    def _keep(self, talk: Conversation, row: dict[str, Any], work: Work) -> str:
+        response = row.get("response") or {}
+        if response.get("status_code") != 200:
+            return f"the endpoint refuses it: {str(row.get('error') or response.get('body'))[:300]}"
+        try:
+            answer = read_completion(response["body"])
+        except Refusal as refusal:
+            return str(refusal)
+        except ValueError as error:
+            return f"the answer is no chat completion ({error})"
+        _, violations = talk.read(answer.text, cut=answer.cut)
+        cost = self.budget.cost(answer.prompt_tokens, answer.completion_tokens) * _DISCOUNT
+        self.budget.settle(0.0, cost)
+        kept = Answer(answer.text, violations, answer.prompt_tokens, answer.completion_tokens, cost)
+        work.keep_answer(talk.key, len(work.answers(talk.key)) + 1, self.settings.model, kept)
+        return ""
+
+
+class _explained:  # noqa: N801 - reads as a verb where it is used
+    """Turn the SDK's errors into ours."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
+        import openai
+
+        if isinstance(error, openai.OpenAIError):
+            raise PrerequisiteError(
+                f"the endpoint's Batch API fails: {str(error)[:300]}",
+                fix="run the same command again (nothing is handed in twice), or leave --batch out",
+            ) from error

@@ -1,0 +1,66 @@
+"""What may be spent: reserved before a request, settled after it, so that the limit holds with many threads too."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from typing import Final
+
+from harness.errors import PrerequisiteError
+
+_MILLION: Final = 1_000_000
+_CHARACTERS_A_TOKEN: Final = 2.5  # fewer than in any English text: an estimate must not be too low
+
+
+class BudgetReachedError(PrerequisiteError):
+    """The next request could cost more than is left."""
+
+
+@dataclass
+class Budget:
+    """Prices and the limit.
+
+    Attributes
+    ----------
+    price
+        US dollars for a million tokens of prompt, and of answer.
+    limit
+        US dollars for the whole curation, earlier runs included; None: no limit.
+    spent
+        US dollars so far.
+    """
+
+    price: tuple[float, float] = (0.0, 0.0)
+    limit: float | None = None
+    spent: float = 0.0
+    _reserved: float = 0.0
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def cost(self, prompt_tokens: int, completion_tokens: int) -> float:
+        """Return the price of one request in US dollars."""
+        return (prompt_tokens * self.price[0] + completion_tokens * self.price[1]) / _MILLION
+
+    def reserve(self, characters: int, max_tokens: int) -> float:
+        """Set aside what a request can cost at most, and return it.
+
+        Raises
+        ------
+        BudgetReachedError
+            That much is no longer left.
+        """
+        most = self.cost(int(characters / _CHARACTERS_A_TOKEN) + 1, max_tokens)
+        with self._lock:
+            if self.limit is not None and self.spent + self._reserved + most > self.limit:
+                raise BudgetReachedError(
+                    f"the budget is reached: {self.spent:.4f} of {self.limit:g} US dollars are spent, "
+                    f"and the next request may cost {most:.4f}",
+                    fix="raise --max-cost, or lower --max-tokens, and run it again: nothing is asked twice",
+                )
+            self._reserved += most
+        return most
+
+    def settle(self, reserved: float, actual: float) -> None:
+        """Replace what was set aside by what was spent."""
+        with self._lock:
+            self._reserved -= reserved
+            self.spent += actual

@@ -1,0 +1,125 @@
+"""Does steps with a language model: many items at a time, none of them twice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from curation.llm.budget import Budget
+from curation.llm.conversation import Conversation, converse
+from curation.llm.endpoint import Gate, Refusal, Settings, Stopped, complete, connect, request_body
+from curation.llm.prompts import PromptSet
+from curation.offline import Rules
+from curation.records import Record
+from curation.steps.step import Step
+from curation.work import Answer, Outcome, Work
+
+if TYPE_CHECKING:
+    from openai import OpenAI
+
+
+@dataclass
+class LanguageModel:
+    """Asks an endpoint directly.
+
+    Attributes
+    ----------
+    asks
+        How often an item is asked about before it is set aside.
+    jobs
+        Requests at a time.
+    """
+
+    settings: Settings
+    prompts: PromptSet
+    budget: Budget
+    asks: int = 3
+    jobs: int = 8
+    _client: OpenAI | None = field(default=None, repr=False)
+
+    @property
+    def client(self) -> OpenAI:
+        """The connection, made when it is first needed: what is known already needs no key."""
+        if self._client is None:
+            self._client = connect(self.settings)
+        return self._client
+
+    def begin(self, step: Step[Any, Any], record: Record) -> Conversation:
+        """Begin the conversation about one item."""
+        return converse(step, record, self.prompts, model=self.settings.model, parameters=self.settings.parameters())
+
+    def do(
+        self, step: Step[Any, Any], items: Sequence[tuple[str, Record]], work: Work, tick: Callable[[int], None]
+    ) -> Iterator[Outcome]:
+        """Yield the outcome of every item, in order.
+
+        Raises
+        ------
+        PrerequisiteError
+            The endpoint fails for good, or the budget is reached; what is finished by then is kept.
+        """
+        if step.question is None:
+            yield from Rules().do(step, items, work, tick)
+            return
+        gate = Gate()
+
+        def one(item: str, record: Record) -> Outcome:
+            try:
+                outcome = self._one(step, item, record, work, gate)
+            except BaseException:
+                gate.stop.set()
+                raise
+            tick(1)
+            return outcome
+
+        with ThreadPoolExecutor(self.jobs) as pool:
+            futures = [pool.submit(one, item, record) for item, record in items]
+            try:
+                for future in futures:
+                    with suppress(Stopped):
+                        yield future.result()
+                        continue
+                    # Another thread failed: its error is the one to raise.
+                    for other in futures:
+                        with suppress(Stopped):
+                            other.result()
+            except BaseException:
+                gate.stop.set()
+                pool.shutdown(cancel_futures=True)
+                raise
+
+    def _one(self, step: Step[Any, Any], item: str, record: Record, work: Work, gate: Gate) -> Outcome:
+        talk = self.begin(step, record)
+        outcome = work.find(talk.key)
+        if outcome is not None:
+            return outcome
+        if step.needless(record):
+            outcome = Outcome(step.offline(record).model_dump(mode="json"))
+        while outcome is None:
+            answers = work.answers(talk.key)  # those of a run that was killed count as well
+            outcome = talk.outcome(answers, self.asks)
+            if outcome is None:
+                try:
+                    self._ask(talk, answers, work, gate)
+                except Refusal as refusal:
+                    outcome = Outcome(None, str(refusal))
+        work.keep(talk.key, step.name, item, outcome)
+        return outcome
+
+    def _ask(self, talk: Conversation, answers: list[Answer], work: Work, gate: Gate) -> None:
+        body = request_body(self.settings, talk.messages(answers), talk.schema)
+        gate.wait()
+        reserved = self.budget.reserve(len(str(body)), self.settings.max_tokens)
+        actual = 0.0
+        try:
+            answer = complete(self.client, self.settings, body, gate)
+            actual = self.budget.cost(answer.prompt_tokens, answer.completion_tokens)
+            _, violations = talk.read(answer.text, cut=answer.cut)
+            tokens = (answer.prompt_tokens, answer.completion_tokens)
+            kept = Answer(answer.text, violations, *tokens, actual)
+            work.keep_answer(talk.key, len(answers) + 1, self.settings.model, kept)
+        finally:
+            self.budget.settle(reserved, actual)

@@ -1,0 +1,81 @@
+"""Prompts as versioned text files: ours, or a folder of anybody's."""
+
+from __future__ import annotations
+
+import hashlib
+import tomllib
+from dataclasses import dataclass
+from importlib import resources
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import Final
+
+from harness.errors import DataError, UsageError
+
+MANIFEST: Final = "prompts.toml"
+NAMES: Final = ("rewrite", "extract", "categorize")
+
+
+@dataclass(frozen=True)
+class PromptSet:
+    """The prompts of all steps.
+
+    Attributes
+    ----------
+    texts
+        Name -> the system message, as it stands in the file.
+    figures
+        Whether the answers have the form of the paper's figures, which do not say where a rewritten sentence comes
+        from; False: our form, which does.
+    """
+
+    texts: dict[str, str]
+    figures: bool
+
+    def version(self, name: str) -> str:
+        """Return the version of one prompt: a digest of its text and of the form of its answers."""
+        return hashlib.sha256(f"{self.figures}\0{self.texts[name]}".encode()).hexdigest()[:16]
+
+
+def load_prompts(folder: Path | None = None) -> PromptSet:
+    """Read ``rewrite.md``, ``extract.md``, ``categorize.md`` and, where it is there, ``prompts.toml``.
+
+    Parameters
+    ----------
+    folder
+        None: the prompts that are shipped. A folder without ``prompts.toml`` is taken to answer as the paper's figures.
+
+    Raises
+    ------
+    UsageError
+        There is no such folder.
+    DataError
+        A prompt is missing or empty, or the manifest says something else than ``answers = "traced"`` or ``"figures"``.
+    """
+    root: Traversable = folder or resources.files("curation").joinpath("prompts")
+    if not root.is_dir():
+        raise UsageError(f"there is no folder of prompts at {root}", fix="give a folder with rewrite.md and the others")
+    texts = {}
+    for name in NAMES:
+        try:
+            texts[name] = root.joinpath(f"{name}.md").read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise DataError(
+                f"{root} has no readable {name}.md", fix=f"a folder needs {', '.join(NAMES)} (.md)"
+            ) from error
+        if not texts[name]:
+            raise DataError(f"{root}/{name}.md is empty", fix="write the prompt into it")
+    return PromptSet(texts, figures=_answers(root) == "figures")
+
+
+def _answers(root: Traversable) -> str:
+    manifest = root.joinpath(MANIFEST)
+    if not manifest.is_file():
+        return "figures"
+    try:
+        answers = tomllib.loads(manifest.read_text(encoding="utf-8"))["answers"]
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, KeyError) as error:
+        raise DataError(f"{root}/{MANIFEST} cannot be read", fix='write: answers = "traced" or "figures"') from error
+    if answers not in {"traced", "figures"}:
+        raise DataError(f"{root}/{MANIFEST}: answers = {answers!r}", fix='use "traced" or "figures"')
+    return str(answers)

@@ -1,0 +1,80 @@
+"""Step 5, ``select``: the findings that can be annotated (paper, section 3.3)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Final
+
+from curation.records import CategorizedReport, Excluded, SelectedReport
+from curation.schema import CODES, is_lung
+from curation.steps.step import Step
+from curation.text.lexicon import mentions
+
+_DIFFUSE = re.compile(
+    r"\b(?:mosaic|hyper-?inflat|air[- ]trapping|aeration difference|difference\w* in aeration)", re.IGNORECASE
+)
+_VARIANT = re.compile(
+    r"\b(?:azygos (?:lobe|fissure)|accessory fissure|(?:normal|anatomic\w*) varia|"
+    r"intra-?pulmonary lymph node|tracheal bronchus|"
+    r"(?:sub-?centimeter|millimetric|small) (?:\w+ )?lymph node)",
+    re.IGNORECASE,
+)
+_GONE = re.compile(r"\b(?:resected|lobectomy|pneumonectomy|operated|no longer|disappeared|resolved)\b", re.IGNORECASE)
+_DIAGNOSIS = re.compile(
+    r"\b(?:covid|pneumonia|tuberculosis|infection|disease|copd|bronchitis|bronchiolitis|edema|malignan|carcinoma|ca\b)",
+    re.IGNORECASE,
+)
+#: Concepts that name a diagnosis or nothing by themselves: a finding of only these has no shape that could be drawn.
+_SHAPELESS: Final = frozenset({"edema", "postoperative", "thickening", "calcification", "dilatation"})
+
+
+def select(report: CategorizedReport) -> SelectedReport:
+    """Keep what can be annotated; everything else is kept apart with its reason."""
+    kept, excluded = [], []
+    for finding in report.findings:
+        reason = why_not(finding.text, finding.category)
+        if reason:
+            excluded.append(Excluded(text=finding.text, category=finding.category, reason=reason))
+        else:
+            kept.append(finding)
+    return SelectedReport(id=report.id, findings=tuple(kept), excluded=tuple(excluded))
+
+
+def why_not(text: str, category: str) -> str:
+    """Say why a finding is not annotated; the empty text where it is."""
+    if not is_lung(category):
+        return f"outside the lung and the pleura ({category} {CODES[category]})"
+    if _VARIANT.search(text):
+        return "normal variant"
+    if _DIFFUSE.search(text):
+        return "too diffuse to segment"
+    if _GONE.search(text):
+        return "not localizable: what it names is no longer there"
+    findings = {mention.concept.name for mention in mentions(text) if mention.concept.finding}
+    seen = {mention.concept.name for mention in mentions(_DIAGNOSIS.sub(" ", text)) if mention.concept.finding}
+    if not seen - _SHAPELESS and (findings or _DIAGNOSIS.search(text)):
+        return "not localizable: it names a diagnosis, and nothing to be seen"
+    return ""
+
+
+def check(report: CategorizedReport, result: SelectedReport) -> list[str]:
+    """Check that no finding is lost: each is kept or excluded with a reason, and the order is the report's."""
+    texts = [finding.text for finding in report.findings]
+    after = sorted([finding.text for finding in result.findings] + [item.text for item in result.excluded])
+    kept = [finding for finding in report.findings if finding in result.findings]
+    return [] if sorted(texts) == after and kept == list(result.findings) else ["findings were lost or reordered"]
+
+
+def choose_scans(reports: Iterable[SelectedReport], limit: int | None = None) -> list[SelectedReport]:
+    """Return the scans with a finding to annotate, by id in natural order, at most `limit` of them."""
+    chosen = sorted((report for report in reports if report.findings), key=lambda report: natural(report.id))
+    return chosen[:limit]
+
+
+def natural(name: str) -> tuple[tuple[int, str], ...]:
+    """Return a key that sorts ``train_2_a`` before ``train_10_a``."""
+    return tuple((int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name))
+
+
+STEP: Final = Step("select", CategorizedReport, SelectedReport, select, check)

@@ -1,0 +1,126 @@
+"""Whether a phrase says that something is there, and whether it speaks of an earlier examination.
+
+After NegEx (Chapman et al., J Biomed Inform 2001): a list of triggers, each with a direction; the phrases here are
+clauses already, so that a trigger's scope is its clause. Uncertainty is not negation: "may be" stays positive.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+_NEGATION = re.compile(
+    r"""\b(?:
+      no(?!\s+(?:significant\s+|obvious\s+)?(?:change|difference|increase|interval))|
+      not\s+(?:\w+\s+){0,2}(?:observed|detected|seen|noted|present|found|identified|evident|monitored|distinguish\w*|
+        selected|encountered|visuali[sz]ed|shown|followed|available|appreciated)|
+      (?:was|were|is|are|has|have)\s+not\b|cannot|could\s+not|can\s+not|without(?!\s+(?:contrast|iv\b))|
+      absence\s+of|negative\s+for|free\s+of|neither|nor|none|never|n[o']t\s+given|(?:has|have)\s+(?:been\s+)?(?:resolved|disappeared|regressed\s+completely)|
+      resolved|unremarkable|ruled\s+out|non-?visuali[sz]ed
+    )\b""",
+    re.IGNORECASE | re.VERBOSE,
+)
+#: Negation that says nothing of the finding itself: "not measured", "nodules that cannot be characterised".
+_PSEUDO = re.compile(
+    r"\b(?:not\s+only|no(?:t)?\s+(?:significant\s+)?(?:change|difference|increase|"
+    r"decrease)\w*|not\s+(?:specific|typical|changed|differ\w*)|"
+    r"(?:cannot|could\s+not|can\s+not|not)\s+(?:be\s+)?(?:\w+\s+)?(?:characteri[sz]ed|"
+    r"excluded|differentiated|ruled\s+out)|"
+    r"without\s+(?:significant\s+)?(?:change|difference|interval|contrast|iv)|"
+    r"not\s+present\s+(?:on|in)\s+(?:the\s+)?(?:prior|previous)|"
+    r"not\s+(?:observed|detected|seen|present|available|visible)\s+(?:on|in)\s+(?:the\s+|"
+    r"his\s+|her\s+)?(?:prior|previous|old)\b)",
+    re.IGNORECASE,
+)
+_NORMAL = re.compile(
+    r"\b(?:normal(?!\s+(?:limits?\s+)?(?:is|are)\s+exceed)|natural|preserved|patent|unremarkable|open|symmetric(?:al)?|"
+    r"within\s+(?:normal|physiologic\w*)\s+limits|physiologic(?:al)?|regular|clear|intact|maintained|midline|"
+    r"age-appropriate|ordinary|homogen\w+)\b",
+    re.IGNORECASE,
+)
+_ABNORMAL_ANYWAY = re.compile(
+    (r"\b(?:larger|wider|above|more|greater|higher|beyond|exceed\w*|below)\s+(?:than\s+)?(?:the\s+)?normal"),
+    re.IGNORECASE,
+)
+#: Smaller lymph nodes, and the like: seen, and no abnormality.
+_VARIANT = re.compile(
+    r"\b(?:non-?pathologic\w*|nonspecific\s+lymph|(?:not?|below|under|"
+    r"smaller\s+than)\s+(?:in\s+|of\s+|reach\w*\s+)?(?:the\s+)?pathologic\w*|"
+    r"anatomic(?:al)?\s+variant|normal\s+variant|azygos\s+(?:lobe|fissure)|accessory\s+fissure|fatty\s+hil\w+)\b",
+    re.IGNORECASE,
+)
+_PRIOR = re.compile(
+    r"""\b(?:stable|stabili[sz]ed|stability|unchanged|no(?:t)?\s+(?:\w+\s+)?(?:change|difference)\w*|new(?:ly)?|progress\w*|regress\w*|
+      previous(?:ly)?|prior|earlier|old\s+(?:examination|ct|study|review)|compar(?:ed|ison|ative|ing)|interval|since\s+(?:the|last)|
+      current\s+(?:examination|study|review|ct)|follow-?up|(?:de|in)creas(?:ed|ing|e)\s+in\s+(?:the\s+)?(?:size|number|amount|extent)|
+      (?:has|have)\s+(?:been\s+)?(?:de|in)creased|resol(?:ved|ution|ving)|persist\w*|still|again|known|
+      (?:de|in)creased\s+(?:in\s+)?(?:number|size)|appeared|emerged|residual|worsen\w*|improv\w*|became|disappear\w*)\b""",
+    re.IGNORECASE | re.VERBOSE,
+)
+_SPECULATION: Final = (
+    r"suspicious\s+(?:for|of|in\s+terms\s+of)|suggest(?:ive|ing|s)?\s+(?:of\b)?|suspected|"
+    r"suspicion|concerning\s+for|likely|probabl[ey]|possibl[ey]|"
+    r"(?:was|were|is|are)?\s*(?:primarily\s+|initially\s+|first\s+)?(?:evaluated|considered|"
+    r"interpreted|thought)\s+(?:primarily\s+|initially\s+)?(?:in\s+favou?r|to\s+be|as|"
+    r"in\s+terms|secondary|to\s+represent)|"
+    r"in\s+favou?r\s+of|may\s+be|might\s+be|could\s+be|can\s+be\s+(?:seen|considered)|reminiscent\s+of|differential"
+)
+_SPECULATION_TAIL = re.compile(
+    (
+        rf"\s*(?:[,;(]|\band\b|\bwhich\b|\bthat\b|\bwith\b|\b(?:is|are|was|"
+        rf"were)\b)*\s*\b(?:highly\s+|very\s+|primarily\s+|initially\s+|"
+        rf"first\s+)?(?:{_SPECULATION}).*$"
+    ),
+    re.IGNORECASE | re.DOTALL,
+)
+_ADVICE = re.compile(
+    r"\b(?:recommend\w*|advis\w+|(?:it\s+)?(?:is|would\s+be)\s+appropriate\s+to|"
+    r"should\s+be\s+(?:evaluated|considered|correlated|followed)|"
+    r"correlat(?:ion|ed)\s+with|evaluat(?:e|ed|ion)\s+together\s+with|follow-?up\s+(?:is|was|"
+    r"of\s+the\s+patient|examination)|control\s+(?:is|ct|us)|"
+    r"clinical\s+and\s+lab\w*|please)\b",
+    re.IGNORECASE,
+)
+_LIMITED = re.compile(
+    r"\b(?:suboptimal\w*|(?:cannot|could\s+not|can\s+not|not)\s+(?:be\s+)?(?:optimally\s+|"
+    r"clearly\s+|fully\s+)?(?:be\s+)?(?:evaluated|assessed|examined)|"
+    r"without\s+(?:iv\s+)?contrast|un-?enhanced|non-?contrast|contrast\s+(?:material|agent|"
+    r"medium)\s+(?:is|was|were)?\s*not|limited)\b",
+    re.IGNORECASE,
+)
+
+
+def is_negated(text: str) -> bool:
+    """Tell whether a clause says that its finding is not there."""
+    return bool(_NEGATION.search(_PSEUDO.sub(" ", text)))
+
+
+def is_normal(text: str) -> bool:
+    """Tell whether a clause calls something normal, or a normal variant."""
+    return bool((_NORMAL.search(text) and not _ABNORMAL_ANYWAY.search(text)) or _VARIANT.search(text))
+
+
+def mentions_prior(text: str) -> bool:
+    """Tell whether a text uses terms that only make sense beside an earlier examination."""
+    return bool(_PRIOR.search(text))
+
+
+def is_advice(text: str) -> bool:
+    """Tell whether a text recommends something, or asks for correlation, instead of describing the image."""
+    return bool(_ADVICE.search(text))
+
+
+def is_limitation(text: str) -> bool:
+    """Tell whether a text speaks of the limits of the examination."""
+    return bool(_LIMITED.search(text))
+
+
+def without_speculation(text: str) -> str:
+    """Return a phrase without what it supposes: from the first word of suspicion to its end.
+
+    What would lose a number, or everything, is returned whole: a size is never given up for a supposition.
+    """
+    cut = _SPECULATION_TAIL.sub("", text).strip(" ,;(")
+    if len(cut.split()) < 2 or re.findall(r"\d", cut) != re.findall(r"\d", text):
+        return text
+    return cut

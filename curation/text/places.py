@@ -1,0 +1,71 @@
+"""Sides and lobes that a text names, in a form that two wordings of the same place share."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+_SIDES: Final = {
+    "right": re.compile(r"\bright(?:-sided)?\b", re.IGNORECASE),
+    "left": re.compile(r"\bleft(?:-sided)?\b", re.IGNORECASE),
+}
+_BOTH = re.compile(r"\b(?:bilateral(?:ly)?|both|either|biapical|bibasilar|bibasal)\b", re.IGNORECASE)
+_LOBES: Final = {
+    lobe: re.compile(
+        rf"\b{lobe}(?:(?:\s*[,/]\s*|\s+)(?:and|or|as|well|upper|middle|lower|lung|left|right|&)){{0,4}}\s*[,/]?\s*lob(?:e|es|ar)\b",
+        re.IGNORECASE,
+    )
+    for lobe in ("upper", "middle", "lower")
+}
+_LINGULA = re.compile(r"\blingul(?:a|ar)\b", re.IGNORECASE)
+_WITHOUT_LOBE = re.compile(r"\bleft lung\s+(upper|lower)\b|\bright lung\s+(upper|middle|lower)\b", re.IGNORECASE)
+
+
+def sides(text: str) -> frozenset[str]:
+    """Return which of ``right`` and ``left`` a text names; ``both`` and ``bilateral`` name both.
+
+    "Left" and "right" count wherever they stand, hearts and kidneys included: this is about what must survive, not
+    about where a finding is.
+    """
+    named = {side for side, pattern in _SIDES.items() if pattern.search(text)}
+    return frozenset({"right", "left"} if _BOTH.search(text) else named)
+
+
+def lobes(text: str) -> frozenset[str]:
+    """Return which of ``upper``, ``middle``, ``lower`` lobe and ``lingula`` a text names."""
+    named = {lobe for lobe, pattern in _LOBES.items() if pattern.search(text)}
+    named |= {word.lower() for match in _WITHOUT_LOBE.finditer(text) for word in match.groups() if word}
+    if _LINGULA.search(text):
+        named.add("lingula")
+    return frozenset(named)
+
+
+def places(text: str) -> frozenset[str]:
+    """Return the sides and lobes of a text together."""
+    return sides(text) | lobes(text)
+
+
+def implied(text: str) -> frozenset[str]:
+    """Return what the anatomy adds: the middle lobe is right, the lingula left and part of the upper lobe."""
+    named = lobes(text)
+    extra = ({"right"} if "middle" in named else set()) | ({"left", "upper"} if "lingula" in named else set())
+    return frozenset(extra)
+
+
+def lost(source: str, target: str) -> list[str]:
+    """Return the sides and lobes of `source` that `target` does not name, sorted."""
+    return sorted(places(source) - places(target) - implied(target))
+
+
+def invented(target: str, sources: str) -> list[str]:
+    """Return the sides and lobes of `target` that `sources` do not name, sorted."""
+    return sorted(places(target) - places(sources) - implied(sources))
+
+
+def clashes(first: str, second: str) -> bool:
+    """Tell whether two texts cannot be about the same place: they name sides, or lobes, that have none in common."""
+    for of in (sides, lobes):
+        here, there = of(first), of(second)
+        if here and there and not here & there:
+            return True
+    return False

@@ -1,0 +1,177 @@
+"""The memory of a curation: every result, every raw answer and every token spent, in one SQLite file.
+
+A result is found again by its content: the step's name, its input, the version of the prompt or of the rules, the
+model and its parameters. So a run that was killed goes on where it stood, and nothing is asked or paid for twice.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+from harness.errors import DataError
+
+_SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS results (
+  key TEXT PRIMARY KEY, step TEXT NOT NULL, item TEXT NOT NULL,
+  record TEXT,            -- JSON; NULL: set aside
+  reason TEXT             -- why it was set aside
+) STRICT;
+CREATE TABLE IF NOT EXISTS answers (
+  id INTEGER PRIMARY KEY, key TEXT NOT NULL, attempt INTEGER NOT NULL, model TEXT NOT NULL,
+  raw TEXT NOT NULL,      -- what the model said, untouched
+  violations TEXT NOT NULL, -- JSON list: what was wrong with it
+  prompt_tokens INTEGER NOT NULL, completion_tokens INTEGER NOT NULL, cost REAL NOT NULL
+) STRICT;
+CREATE INDEX IF NOT EXISTS answers_key ON answers (key);
+CREATE TABLE IF NOT EXISTS batches (
+  id TEXT PRIMARY KEY, step TEXT NOT NULL, keys TEXT NOT NULL, done INTEGER NOT NULL DEFAULT 0
+) STRICT;
+"""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one item in one step."""
+
+    record: dict[str, Any] | None  #: None: set aside
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One raw answer of a model."""
+
+    raw: str
+    violations: list[str]
+    prompt_tokens: int
+    completion_tokens: int
+    cost: float
+
+
+@dataclass(frozen=True)
+class Spent:
+    """What a curation has cost so far."""
+
+    requests: int
+    prompt_tokens: int
+    completion_tokens: int
+    cost: float
+
+
+def key_of(**parts: Any) -> str:
+    """Return the name of a piece of work: a digest of everything that its result depends on."""
+    text = json.dumps(parts, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+class Work:
+    """The SQLite file of one curation; safe to use from several threads.
+
+    Every write is committed at once, so that a killed process loses what was in flight and nothing else.
+
+    Parameters
+    ----------
+    path
+        Made where it is not there, with its folder.
+
+    Raises
+    ------
+    DataError
+        The file is no such memory.
+    """
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._lock = threading.Lock()
+        try:
+            self._db = sqlite3.connect(path, timeout=60, check_same_thread=False, isolation_level=None)
+            self._db.execute("PRAGMA journal_mode=WAL")
+            self._db.execute("PRAGMA synchronous=NORMAL")
+            self._db.executescript(_SCHEMA)
+        except sqlite3.DatabaseError as error:
+            raise DataError(f"{path} is no work file of a curation: {error}", fix="name another folder") from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with self._lock:
+            self._db.close()
+
+    def _do(self, sql: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+        with self._lock:
+            return self._db.execute(sql, values).fetchall()
+
+    def find(self, key: str) -> Outcome | None:
+        """Return the outcome that is known for `key`, or None."""
+        rows = self._do("SELECT record, reason FROM results WHERE key = ?", (key,))
+        if not rows:
+            return None
+        record, reason = rows[0]
+        return Outcome(None if record is None else json.loads(record), reason or "")
+
+    def keep(self, key: str, step: str, item: str, outcome: Outcome) -> None:
+        """Remember an outcome."""
+        record = None if outcome.record is None else json.dumps(outcome.record, ensure_ascii=False)
+        self._do("INSERT OR REPLACE INTO results VALUES (?, ?, ?, ?, ?)", (key, step, item, record, outcome.reason))
+
+    def keep_many(self, step: str, rows: Mapping[str, tuple[str, Outcome]]) -> None:
+        """Remember many outcomes at once: key -> (item, outcome)."""
+        values = [
+            (key, step, item, None if o.record is None else json.dumps(o.record, ensure_ascii=False), o.reason)
+            for key, (item, o) in rows.items()
+        ]
+        with self._lock:
+            self._db.execute("BEGIN")
+            self._db.executemany("INSERT OR REPLACE INTO results VALUES (?, ?, ?, ?, ?)", values)
+            self._db.execute("COMMIT")
+
+    def forget_set_aside(self) -> int:
+        """Forget what was set aside, so that it is tried again; return how many that are."""
+        rows = self._do("DELETE FROM results WHERE record IS NULL RETURNING key")
+        for (key,) in rows:
+            self._do("UPDATE answers SET key = 'earlier ' || key WHERE key = ?", (key,))
+        return len(rows)
+
+    def keep_answer(self, key: str, attempt: int, model: str, answer: Answer) -> None:
+        """Keep one raw answer, whatever is wrong with it."""
+        values = (key, attempt, model, answer.raw, json.dumps(answer.violations))
+        numbers = (answer.prompt_tokens, answer.completion_tokens, answer.cost)
+        self._do("INSERT INTO answers VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?)", values + numbers)
+
+    def answers(self, key: str) -> list[Answer]:
+        """Return the answers kept for one piece of work, in the order in which they came."""
+        rows = self._do(
+            "SELECT raw, violations, prompt_tokens, completion_tokens, cost FROM answers WHERE key = ? ORDER BY id",
+            (key,),
+        )
+        return [Answer(raw, json.loads(violations), *numbers) for raw, violations, *numbers in rows]
+
+    def spent(self) -> Spent:
+        """Return what all answers together cost, those of earlier runs included."""
+        rows = self._do("SELECT count(*), total(prompt_tokens), total(completion_tokens), total(cost) FROM answers")
+        requests, prompt, completion, cost = rows[0]
+        return Spent(requests, int(prompt), int(completion), cost)
+
+    def keep_batch(self, id_: str, step: str, keys: list[str]) -> None:
+        """Remember a batch that was handed in."""
+        self._do("INSERT OR REPLACE INTO batches VALUES (?, ?, ?, 0)", (id_, step, json.dumps(keys)))
+
+    def open_batches(self, step: str) -> Iterator[tuple[str, list[str]]]:
+        """Give the batches of a step that were handed in and not yet fetched."""
+        for id_, keys in self._do("SELECT id, keys FROM batches WHERE step = ? AND done = 0 ORDER BY rowid", (step,)):
+            yield id_, json.loads(keys)
+
+    def close_batch(self, id_: str) -> None:
+        """Remember that a batch was fetched."""
+        self._do("UPDATE batches SET done = 1 WHERE id = ?", (id_,))
