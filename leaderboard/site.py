@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from harness.dataset import Dataset
 from harness.store import Store
 from leaderboard.downloads import checksums, make_files
 from leaderboard.export import export
 from leaderboard.folder import replace_folder
+from leaderboard.gallery import make_gallery
 from leaderboard.pages import Site, render_pages
 from leaderboard.privacy import Policy
 from leaderboard.reported import read_reported
-from leaderboard.vendor import asset
+from leaderboard.vendor import NIIVUE, asset
 
 #: Says what a folder holds; ``bench leaderboard publish`` reads it.
 BUILD = "build.json"
@@ -29,10 +32,19 @@ class Options:
         Who will see it.
     figures
         Whether to draw figures and write Parquet files, which needs the optional extra ``site``.
+    datasets
+        Data sets whose cases are shown with pictures, where `policy` opens them.
+    runs
+        The folder of the runs, which hold the masks.
+    tell
+        Called with a line on what is being drawn.
     """
 
     policy: Policy = field(default_factory=Policy)
     figures: bool = False
+    datasets: tuple[Dataset, ...] = ()
+    runs: Path = Path("runs")
+    tell: Callable[[str], None] = lambda _: None
 
 
 def build_site(store: Store, out: Path, options: Options | None = None) -> Path:
@@ -60,7 +72,15 @@ def build_site(store: Store, out: Path, options: Options | None = None) -> Path:
     published = export(store, options.policy)
     downloads = make_files(published, parquet=options.figures)
     site = Site(published, read_reported(), downloads, draw=options.figures)
-    files = {path: html.encode("utf-8", "replace") for path, html in render_pages(site)}
+    files: dict[str, bytes] = {}
+    if options.datasets:
+        gallery = make_gallery(published, site.board, options.datasets, options.runs, options.tell)
+        site = replace(site, pictures=gallery.pictures, vendored=(NIIVUE,) if gallery.pictures else ())
+        files |= gallery.files
+        if gallery.pictures:
+            names = ("assets/viewer.js", "assets/viewer3d.js", NIIVUE.script, NIIVUE.notice)
+            files |= {name: asset(name) for name in names}
+    files |= {path: html.encode("utf-8", "replace") for path, html in render_pages(site)}
     files |= {f"downloads/{file.name}": file.data for file in downloads}
     files |= {name: asset(name) for name in ("assets/site.css", "assets/app.js")}
     files["downloads/SHA256SUMS"] = checksums(downloads)
