@@ -1,0 +1,109 @@
+"""The tables of the results database, as migrations: a file written by an older version is brought up to date.
+
+A release's migrations are never changed afterwards; what comes later is another one at the end.
+"""
+
+from __future__ import annotations
+
+from sqlite_utils import Database
+from sqlite_utils.migrations import Migrations
+
+migrations = Migrations("groundbench")
+
+
+@migrations()
+def m001_initial(db: Database) -> None:
+    """Create runs, their cases, their findings, and the metrics of each profile."""
+    db.table("runs").create(
+        {
+            "id": str,
+            "plan_key": str,
+            "attempt": int,
+            "kind": str,
+            "plugin": str,
+            "title": str,
+            "plugin_version": str,
+            "variant": str,
+            "prompt": str,
+            "fine_tuned": int,
+            "profile": str,
+            "dataset": str,
+            "fingerprint": str,
+            "split": str,
+            "engine": str,
+            "image_id": str,
+            "rankable": int,
+            "unrankable": str,
+            "state": str,
+            "created": str,
+            "finished": str,
+            "n_cases": int,
+            "n_findings": int,
+            "plan": str,
+            "record": str,
+            "timing": str,
+        },
+        pk="id",
+        not_null={"plan_key", "attempt", "kind", "plugin", "variant", "state", "created"},
+    )
+    db.table("runs").create_index(["plan_key", "attempt"], unique=True)
+    db.table("cases").create(
+        {
+            "run": str,
+            "case_id": str,
+            "ordinal": int,
+            "status": str,
+            "reason": str,
+            "seconds": float,
+            "host_bytes": int,
+            "device_bytes": int,
+            "attempts": int,
+            "log": str,
+            "scored": int,
+        },
+        pk=("run", "case_id"),
+        foreign_keys=[("run", "runs", "id")],
+        not_null={"status", "scored"},
+    )
+    db.table("findings").create(
+        {
+            "run": str,
+            "case_id": str,
+            "finding": str,
+            "ordinal": int,
+            "category": str,
+            "text": str,
+            "status": str,
+            "reason": str,
+            "dice": float,
+            "truth_voxels": int,
+            "pred_voxels": int,
+            "intersection": int,
+            "mask_sha256": str,
+            "verdict": str,
+            "details": str,
+        },
+        pk=("run", "case_id", "finding"),
+        foreign_keys=[("run", "runs", "id")],
+        not_null={"status", "dice"},
+    )
+    db.table("metrics").create(
+        {
+            "run": str,
+            "profile": str,
+            "metric": str,
+            "grp": str,
+            "value": float,
+            "low": float,
+            "high": float,
+            "n": int,
+        },
+        pk=("run", "profile", "metric", "grp"),
+        foreign_keys=[("run", "runs", "id")],
+    )
+
+
+@migrations()
+def m002_evidence(db: Database) -> None:
+    """Add what was seen when a case's container died."""
+    db.table("cases").add_column("evidence", str, not_null_default="{}")
