@@ -151,11 +151,18 @@ def bench(store: Store) -> FakeBench:
     return FakeBench(store)
 
 
-@pytest.fixture
-def full_store(bench: FakeBench) -> Store:
-    """Return a database with every kind of row."""
-    fill(bench)
-    return bench.store
+@pytest.fixture(scope="session")
+def full_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    """Return a database with every kind of row, in a folder of its own; it is not to be written to."""
+    with Store(tmp_path_factory.mktemp("home") / "results.db") as opened:
+        fill(FakeBench(opened))
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def full_pages(full_store: Store) -> dict[str, Node]:
+    """Return the parsed pages of `full_store`."""
+    return {path: parse(html) for path, html in render(full_store, Policy()).items()}
 
 
 def fill(bench: FakeBench) -> None:

@@ -35,9 +35,9 @@ def section(page, title: str):
     return found
 
 
-def test_markup_is_well_formed_and_accessible(full_store: Store, pages) -> None:
+def test_markup_is_well_formed_and_accessible(full_pages) -> None:
     """Every element is closed by itself; ids are unique, links lead to a page and a place, tables have captions."""
-    site = pages(full_store)
+    site = full_pages
     ids = {path: [n.attributes["id"] for n in page.all() if "id" in n.attributes] for path, page in site.items()}
     assets = {"assets/site.css", "assets/app.js", "downloads/SHA256SUMS"}
     for path, page in site.items():
@@ -61,9 +61,9 @@ def test_markup_is_well_formed_and_accessible(full_store: Store, pages) -> None:
         assert page.all("a")[0].attributes["class"] == "skip"
 
 
-def test_nothing_is_loaded_from_anywhere(full_store: Store, pages) -> None:
+def test_nothing_is_loaded_from_anywhere(full_pages) -> None:
     """No page names an address outside the folder, and each forbids scripts and styles that are not its own files."""
-    for path, page in pages(full_store).items():
+    for path, page in full_pages.items():
         for node in page.all():
             assert not [name for name in node.attributes if name == "style" or name.startswith("on")], path
             for name in ("src", "href", "srcset", "data", "action"):
@@ -100,9 +100,9 @@ def kinds_of(table) -> set[str]:
     return {re.sub(r" run of .*", "", cell.text) for cell in table.all("td", "kind")}
 
 
-def test_measured_and_reported_rows_never_share_a_table(full_store: Store, pages) -> None:
+def test_measured_and_reported_rows_never_share_a_table(full_pages) -> None:
     """Every row says its kind in words, and the paper's rows stand in a table and a section of their own."""
-    page = pages(full_store)["index.html"]
+    page = full_pages["index.html"]
     tables = [kinds_of(table) for table in page.all("table")]
     kinds = Counter(frozenset(found) for found in tables if found)
     assert kinds == {
@@ -116,9 +116,9 @@ def test_measured_and_reported_rows_never_share_a_table(full_store: Store, pages
     assert len(paper.all("td", "kind")) == 10
 
 
-def test_groups_and_zero_shot_rows_are_marked_in_words(full_store: Store, pages) -> None:
+def test_groups_and_zero_shot_rows_are_marked_in_words(full_pages) -> None:
     """Text-only rows stand above box-prompted ones, each under its heading; zero-shot is a word, not a colour."""
-    table = section(pages(full_store)["index.html"], "phantom-small").all("table")[0]
+    table = section(full_pages["index.html"], "phantom-small").all("table")[0]
     groups = {body.all("th")[0].text: [name.text for name in body.all("bdi", "name")] for body in table.all("tbody")}
     assert groups == {
         "Text-only": ["Rules", "VoxTell", "A lab's masks", "SAT"],
@@ -185,9 +185,9 @@ def test_group_without_findings_is_a_dash(bench, store: Store, pages) -> None:
     assert table.all("td", "focal")[0].text == "—"
 
 
-def test_unranked_runs_give_their_reason(full_store: Store, pages) -> None:
+def test_unranked_runs_give_their_reason(full_pages) -> None:
     """Known answers, partial runs and the like stand in a table of their own, each with its reason."""
-    tables = section(pages(full_store)["index.html"], "phantom-small").all("table")
+    tables = section(full_pages["index.html"], "phantom-small").all("table")
     assert not tables[0].all("td", "reason")
     assert [cell.text for cell in tables[1].all("td", "reason")] == [
         "known answer: it reads the truth",
@@ -271,13 +271,14 @@ def test_light_pages_show_the_first_rows(bench, store: Store, pages) -> None:
 
 def test_empty_database_says_what_to_do(store: Store, pages) -> None:
     """Without any run the page names the next command, and still carries the paper's rows."""
-    page = pages(store)["index.html"]
+    site = pages(store)
+    page = site["index.html"]
     empty = section(page, "Nothing has been measured yet")
     assert "bench demo" in empty.text
     assert "bench run --plugin rules --dataset PATH --split test" in empty.text
     assert len(page.all("table")) == 1
     for path in ("compare.html", "categories.html", "cases/index.html", "runs/index.html"):
-        assert "Nothing has been measured yet." in pages(store)[path].text
+        assert "Nothing has been measured yet." in site[path].text
 
 
 def test_only_unrankable_runs(bench, store: Store, pages) -> None:
