@@ -6,6 +6,7 @@ import numpy as np
 from scipy import ndimage
 
 from .grid import Bools, closed, components, dilated, opened, without_specks
+from .opacities import main_parts
 from .scene import Window
 from .text import Query
 
@@ -30,18 +31,17 @@ def emphysema(window: Window, query: Query) -> Bools:
 
 def bullae(window: Window, query: Query) -> Bools:
     """Segment the largest holes without any structure."""
-    domain = window.region(query) & window.lungs & ~window.airway
+    affinity = window.affinity(query)
+    domain = (affinity > 0) & window.lungs & ~window.airway
     smooth = window.smooth(0.8)
     holes = domain
     for threshold, radius in ((-960.0, 3.0), (-945.0, 2.5), (-930.0, 2.0), (-915.0, 1.5)):
         low = domain & (smooth < threshold)
-        holes = dilated(opened(low, radius, window.ct.spacing), 1.0, window.ct.spacing) & low
+        core = opened(low, max(radius, 1.01 * min(window.ct.spacing)), window.ct.spacing)
+        holes = without_specks(dilated(core, 1.0, window.ct.spacing) & low, window.voxels(0.1))
         if holes.any():
             break
-    labels, kept = components(holes)
-    wanted = query.count or (8 if query.plural else 1)
-    result: Bools = np.isin(labels, kept[:wanted])
-    return result
+    return main_parts(window, query, holes, affinity)
 
 
 def mosaic(window: Window, query: Query) -> Bools:

@@ -12,12 +12,14 @@ from functools import cached_property
 import numpy as np
 from scipy import ndimage
 
-from .grid import Array, Bools, Floats, Grid, bounding_box, closed, components, dilated
+from .grid import Array, Bools, Floats, Grid, bounding_box, closed, components, dilated, without_specks
 
 #: HU. Aerated lung is below (Hu, Hoffman, Reinhardt, IEEE TMI 2001: an optimal threshold near -400 in most chest CTs).
 LUNG_HU = -400.0
 #: HU. Free air and padding have a lower median than any lung, emphysema included.
 FREE_AIR_HU = -962.0
+#: mL. Bone and contrast-filled heart come in larger pieces than calcium in the lung.
+BONE_ML = 3.0
 #: mm. Vessels, nodules at the pleura and fissures are closed over up to twice this distance.
 CLOSING_MM = 9.0
 #: mm. The same for airless lung: wide enough for a consolidated segment, too narrow for the heart or the liver.
@@ -126,7 +128,7 @@ def find_anatomy(grid: Grid) -> Anatomy:
         return Anatomy(grid, body, everything, everything, airway & False, aerated, sided=False, found=False)
     right, left, sided = _sides(aerated, body, grid)
     filled = []
-    solid = grid.hu > 300.0
+    solid = without_specks(grid.hu > 300.0, max(2, int(BONE_ML / grid.voxel_ml)))  # what is smaller may be a granuloma
     for side, other in ((right, left), (left, right)):
         lobe = closed(side, CLOSING_MM, grid.spacing)
         lobe = _filled_axially(lobe) & ~solid & ~airway

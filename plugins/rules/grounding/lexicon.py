@@ -167,6 +167,7 @@ VAGUE_TERMS: tuple[tuple[re.Pattern[str], Kind], ...] = tuple(
 #: Words that say more about a finding of any kind.
 MODIFIERS: dict[str, re.Pattern[str]] = {
     "calcified": re.compile(r"(?<!non)(?<!non-)\bcalcifi\w+|\bcalcific\b"),
+    "partly calcified": re.compile(r"\b(?:some|partly|partially|several of)\b[^;.]*calcif"),
     "ground glass": re.compile(rf"{_GGO}|pure\s+gg|non-?solid"),
     "part-solid": re.compile(r"(?:part|semi|sub)[- ]?solid"),
     "solid component": re.compile(r"solid\s+(?:component|part|portion)"),

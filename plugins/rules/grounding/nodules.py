@@ -17,6 +17,8 @@ NODULE_MM = (4.0, 20.0)
 MASS_MM = (30.0, 90.0)
 #: How many are taken for a plural without a number.
 USUAL_COUNT = 6
+#: HU. Blurred calcium in a small nodule; vessels without contrast medium stay well below.
+CALCIUM_HU = 130.0
 #: HU. The least contrast of a blob to the lung that counts.
 SOLID_CONTRAST = 130.0
 FAINT_CONTRAST = 50.0
@@ -35,7 +37,8 @@ def nodules(window: Window, query: Query) -> Bools:
     """Segment nodules or masses of the size, number and density that the text states."""
     smallest, largest = _diameters(query)
     background = window.anatomy.parenchyma_hu[0]
-    volume = np.clip(window.ct.hu, -1000, 200)
+    calcified = "calcified" in query.modifiers and "partly calcified" not in query.modifiers
+    volume = np.clip(window.ct.hu, -1000, 900 if calcified else 200)
     domain = window.lungs
     if largest > 25.0:
         coarse = window.anatomy
@@ -241,8 +244,8 @@ def _size_fit(query: Query, cubic_mm: float) -> float:
 
 def _density_fit(query: Query, core: float) -> float:
     """Return how well the core's HU fits what the text says of it."""
-    if "calcified" in query.modifiers and "scattered" not in query.modifiers:
-        return 1.0 if core > 150.0 else 0.3
+    if "calcified" in query.modifiers and "partly calcified" not in query.modifiers:
+        return 1.0 if core > CALCIUM_HU else 0.2
     if "ground glass" in query.modifiers and "part-solid" not in query.modifiers:
         return 1.0 if core < -250.0 else 0.4
     return 1.0

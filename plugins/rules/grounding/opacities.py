@@ -131,7 +131,7 @@ def septal_lines(window: Window, query: Query) -> Bools:
     median, _ = window.anatomy.parenchyma_hu
     domain = window.region(query) & window.inner_lungs(2.0) & ~window.airway
     bright = window.inner_lungs(2.0) & (smooth > median + 130.0)
-    broad = opened(bright, 2.5, window.ct.spacing)
+    broad = _thick(window, bright, 2.5)
     fine = bright & ~dilated(broad, 1.5, window.ct.spacing)
     share = share_nearby(fine, 7.0, window.ct)
     if not domain.any():

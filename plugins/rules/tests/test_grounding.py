@@ -116,6 +116,13 @@ def test_plaque_of_calcium_is_not_lung(thorax: Any) -> None:
     assert dice(found(thorax, "Calcified pleural plaque on the right"), plaque) > 0.5
 
 
+def test_calcium_in_the_lung_is_a_nodule_not_bone(thorax: Any) -> None:
+    """The calcified one of two nodules, however bright."""
+    thorax.fill(thorax.ellipsoid((70, 20, 40), (6, 6, 6)), 40.0)
+    calcified = thorax.fill(thorax.ellipsoid((80, -10, -20), (6, 6, 6)), 700.0)
+    assert dice(found(thorax, "Calcified nodule measuring 12 mm in the right lung"), calcified) > 0.6
+
+
 @pytest.mark.parametrize("text", ["No pleural effusion", "No nodule in the left lung"])
 def test_what_is_denied_is_empty(thorax: Any, text: str) -> None:
     """A text that denies its finding gets no voxel."""
