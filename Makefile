@@ -7,7 +7,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check
 
-.PHONY: help demo test test-slow check lint types docs-check docs lock bench-scoring clean
+.PHONY: help demo test test-slow test-hostile test-faults check lint types docs-check docs lock bench-scoring bench-overhead clean
 
 help: ## List the targets
 	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -34,6 +34,12 @@ test: $(VENV)/dev.stamp ## Every test but the slow ones; container tests where a
 test-slow: $(VENV)/dev.stamp ## The tests that take minutes
 	$(BIN)/python -m pytest -m slow $(PYTEST_ARGS)
 
+test-hostile: $(VENV)/dev.stamp ## Hostile entrants: a table of attacks and their outcomes
+	$(BIN)/python -m pytest tests/hostile $(PYTEST_ARGS)
+
+test-faults: $(VENV)/dev.stamp ## Kills, full disks, lost engines: a table of faults and their outcomes
+	$(BIN)/python -m pytest tests/faults $(PYTEST_ARGS)
+
 check: lint types docs-check ## Linters, types, generated documentation
 
 lint: $(VENV)/dev.stamp
@@ -56,6 +62,9 @@ lock: $(VENV)/dev.stamp ## Renew the locks of the run-time and of the developmen
 
 bench-scoring: $(VENV)/dev.stamp ## Time the scorer beside well-known libraries, in one run
 	$(BIN)/python tests/bench/bench_scoring.py
+
+bench-overhead: $(VENV)/dev.stamp ## Time the harness beside a bare docker run
+	$(BIN)/python tests/bench/bench_overhead.py
 
 clean: ## Remove what make made here (not the results in .bench)
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .coverage.* htmlcov

@@ -8,6 +8,7 @@ import threading
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
+from multiprocessing.context import BaseContext
 from pathlib import Path
 from typing import Self
 
@@ -32,7 +33,7 @@ class Scorers:
     def _new_pool(self) -> ProcessPoolExecutor:
         return ProcessPoolExecutor(
             max_workers=self._workers,
-            mp_context=multiprocessing.get_context("spawn"),
+            mp_context=_context(),
             initializer=_die_with_parent,
         )
 
@@ -50,6 +51,13 @@ class Scorers:
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self._pool.shutdown(wait=kind is None, cancel_futures=True)
+
+
+def _context() -> BaseContext:
+    """Return how workers are started: forked from one clean process that has imported the scorer once for all."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["harness.scoring.case"])
+    return context
 
 
 def _die_with_parent() -> None:
