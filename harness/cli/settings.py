@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,9 +31,14 @@ class Settings:
         return self.home / "results.db"
 
     def open_store(self, *, readonly: bool = False) -> Store:
-        """Open the results database; see :class:`harness.store.Store` for what may go wrong."""
+        """Open the results database; see :class:`harness.store.Store` for what may go wrong.
+
+        For reading only, it must be there already; where it can be written it is first brought up to date.
+        """
         from harness.store import Store
 
+        if readonly and os.access(self.database, os.W_OK) and os.access(self.home, os.W_OK):
+            Store(self.database).close()
         return Store(self.database, readonly=readonly)
 
 
