@@ -1,0 +1,44 @@
+"""``bench curate finalize``: make a data set in the benchmark's layout."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from harness.cli.settings import json_option
+from harness.cli.tables import counted
+
+_folder = click.Path(path_type=Path, file_okay=False)
+_share = click.FloatRange(0, 1)
+
+
+@click.command()
+@click.option("--tasks", required=True, type=_folder, help="Folder of `annotate export`.")
+@click.option("--masks", required=True, type=_folder, help="Folder of `annotate import`.")
+@click.option("--out", required=True, type=_folder, help="Folder of the data set to make.")
+@click.option("--val", default=0.05, show_default=True, type=_share, help="Share of the patients for validation.")
+@click.option("--test", default=0.1, show_default=True, type=_share, help="Share of the patients for testing.")
+@click.option("--seed", default=0, show_default=True, help="Of the split.")
+@click.option("--copy", is_flag=True, help="Copy the CTs instead of linking them.")
+@json_option
+def finalize(
+    *, tasks: Path, masks: Path, out: Path, val: float, test: float, seed: int, copy: bool, as_json: bool
+) -> None:
+    """Make a data set of CTs, 4-D masks and dataset.json, split by patient; then try `bench data validate OUT`."""
+    from curation.annotation.tasks import read_tasks
+    from curation.finalize import finalize as make
+
+    made = make(
+        read_tasks(tasks), tasks, masks, out, val=val, test=test, seed=seed, copy=copy,
+        progress=lambda name: click.echo(name, err=True),
+    )  # fmt: skip
+    for name, reason in made.left_out.items():
+        click.echo(f"{name}: left out: {reason}", err=True)
+    if as_json:
+        click.echo(json.dumps({"schema": 1, "path": str(out), **asdict(made)}))
+    else:
+        shares = ", ".join(f"{name} {count}" for name, count in made.splits.items())
+        click.echo(f"{out}: {counted(made.findings, 'finding')}; cases: {shares}")
