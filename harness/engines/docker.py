@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import posixpath
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -82,6 +83,7 @@ class DockerEngine:
         ]
         mounts += [Mount(f"/bench/{m.target}", str(m.source), type="bind", read_only=True) for m in spec.mounts]
         mounts.append(Mount("/bench/out", str(spec.root / "out"), type="bind"))
+        taken = {str(mount["Target"]) for mount in mounts}
         container = None
         try:
             container = self.client.containers.create(
@@ -89,7 +91,8 @@ class DockerEngine:
                 name=spec.name,
                 network_mode="none",
                 read_only=True,
-                tmpfs={"/tmp": temporary},  # noqa: S108 - inside the container
+                # A volume that the image declares would be room on the host's disk that nobody weighs.
+                tmpfs=dict.fromkeys({"/tmp", *self._image_volumes(spec)} - taken, temporary),  # noqa: S108 - inside it
                 shm_size=f"{resources.shm_mb}m",
                 ipc_mode="private",
                 cap_drop=["ALL"],
@@ -135,6 +138,11 @@ class DockerEngine:
                 else "see `docker info` and the daemon's log",
             ) from error
         return DockerContainer(self.client, container.id, spec)
+
+    def _image_volumes(self, spec: ContainerSpec) -> set[str]:
+        """Name the folders that the image declares as volumes."""
+        config = self.client.images.get(spec.image.id).attrs["Config"]
+        return {posixpath.normpath(path) for path in config.get("Volumes") or {}}
 
     @staticmethod
     def _own_output(out: Path) -> tuple[int, int]:

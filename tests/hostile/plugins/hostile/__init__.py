@@ -1,0 +1,54 @@
+"""A model that attacks on its second case; each variant in another way."""
+
+from pathlib import Path
+
+from harness import Model, Resources, Variant, hookimpl
+
+ATTACKS = (
+    "probe-everything",
+    "outputs",
+    "events",
+    "fork-bomb",
+    "memory-bomb",
+    "fill-out",
+    "fill-out-deep",
+    "fill-unlinked",
+    "fill-volume",
+    "many-files",
+    "million-files",
+    "flood-stdout",
+    "hang-in-case",
+    "stop-itself",
+    "hang-at-import",
+    "hang-at-exit",
+    "spam-progress",
+    "daemonise",
+    "close-out",
+    "hide-events",
+)
+
+
+@hookimpl
+def bench_models():
+    """Return the model."""
+    return [
+        Model(
+            name="hostile",
+            title="Hostile",
+            summary="Attacks the machine it runs on.",
+            version="1",
+            root=Path(__file__).parent,
+            variants=tuple(Variant(attack, params={"attack": attack}) for attack in ATTACKS),
+            resources=Resources(
+                memory_mb=256,
+                cpus=1,
+                pids=64,
+                tmp_mb=32,
+                shm_mb=32,
+                out_mb=64,
+                start_timeout_s=10.0,
+                case_timeout_s=4.0,
+            ),
+            adapter="adapter:Hostile",
+        )
+    ]
