@@ -49,7 +49,7 @@ def test_a_real_finding_is_segmented(real_data: Path, name: str, finding: str, l
 
 @pytest.mark.parametrize(("name", "right"), [("realct_lung1_a_1", (1,)), ("realct_cip_a_1", (1, 2, 3))])
 def test_real_lungs_are_found_and_told_apart(real_data: Path, name: str, right: tuple[int, ...]) -> None:
-    """Both lungs and the right one against labels made by others."""
+    """Both lungs and the right one against the labels that come with the scans."""
     ct: Any = nib.load(real_data / "realct" / "ct" / f"{name}.nii.gz")
     labels: Any = nib.load(real_data / "realct" / "anatomy" / f"{name}.nii.gz")
     full, _ = canonical(np.asarray(ct.dataobj), ct.affine)
