@@ -87,10 +87,13 @@ def _copy(folder: int, name: str, target: Path) -> None:
         if found is not None and stat.S_ISLNK(found.st_mode):
             raise RefusedFile("is a symbolic link; write the mask itself") from error
         raise RefusedFile(f"cannot be opened ({error.strerror})") from error
+    status = os.fstat(source)
+    if not stat.S_ISREG(status.st_mode):
+        os.close(source)
+        raise RefusedFile("is no regular file")
     with os.fdopen(source, "rb") as reading:
-        status = os.fstat(source)
-        if not stat.S_ISREG(status.st_mode):
-            raise RefusedFile("is no regular file")
+        if status.st_nlink != 1:
+            raise RefusedFile("has another name (a hard link); write each mask for itself")
         if status.st_size > MAX_MASK_BYTES:
             raise RefusedFile(f"has {status.st_size:,} bytes, a mask may have {MAX_MASK_BYTES:,}")
         written = 0

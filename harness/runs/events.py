@@ -10,6 +10,9 @@ from harness.contract import MAX_EVENT_BYTES, MAX_EVENTS_BYTES, Event, parse_eve
 
 _CHUNK = 256 * 1024
 
+#: No event is shorter (``{"event":"started"}`` has one byte more); a flood of shorter lines costs nothing.
+_MIN_EVENT_BYTES = 18
+
 
 class EventTail:
     """Follows one event file.
@@ -40,7 +43,7 @@ class EventTail:
             if self._skipping:
                 self._skipping = False
                 continue
-            event = parse_event(line)
+            event = parse_event(line) if len(line) >= _MIN_EVENT_BYTES else None
             if event is not None:
                 events.append(event)
         if len(self._partial) > MAX_EVENT_BYTES:

@@ -6,9 +6,9 @@ as failed with the reason. This module talks to the engine and to files only; it
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
-import shutil
 import signal
 import threading
 import time
@@ -23,11 +23,14 @@ from harness.images import Image
 from harness.registry import Plugin
 from harness.runs.collect import collect_case
 from harness.runs.events import EventTail
+from harness.runs.output import broken_bound, lack_of_disk, remove_tree, require_disk
 
 #: Containers in a row that may end without finishing a case before the shard is given up.
 MAX_FRUITLESS = 5
 
 _TICK_S = 0.05
+#: A container's own time counts, being finer than our tick, while it is this near to ours.
+_CLOCK_SLACK_S = 0.25
 _SIZE_EVERY_S = 1.0
 #: Seconds between the last case and the end of the container.
 _END_TIMEOUT_S = 30.0
@@ -194,13 +197,13 @@ class _Attempt:
         self._loaded: float | None = None
         self._load_s: float | None = None
         self._case_began = self._began
-        self._begun = False
         self._first_case: float | None = None
         self._last_event: Event | None = None
         self._name = f"groundbench-{spec.run}-{name}-{time.time_ns() % 10**9:09d}"
 
     def run(self) -> _Failure | None:
         """Run the container to its end; None when it ended well, or was asked to."""
+        require_disk(self._spec.folder)
         self._write_job()
         container = self._engine.start(self._container_spec())
         tail = EventTail(self._root / "out" / "events.jsonl")
@@ -216,7 +219,8 @@ class _Attempt:
             tail.close()
             ended = container.stop()
             container.remove()
-            shutil.rmtree(self._root, ignore_errors=True)
+            with contextlib.suppress(OSError):  # what is left is removed by the next attempt
+                remove_tree(self._root)
         if failure is not None:
             failure = replace(failure, evidence=self._evidence(ended))
         self._emit(
@@ -228,6 +232,8 @@ class _Attempt:
                 peak_bytes=ended.peak_bytes,
             )
         )
+        if failure is not None and failure.status is Status.INFRA_ERROR:
+            require_disk(self._spec.folder)  # full without the container, too: no case can be done
         return failure
 
     def fail(self, cases: Sequence[ShardCase], failure: _Failure) -> None:
@@ -238,13 +244,17 @@ class _Attempt:
     # -- preparation --------------------------------------------------------------------------------------------------
 
     def _write_job(self) -> None:
-        shutil.rmtree(self._root, ignore_errors=True)
-        (self._root / "out").mkdir(parents=True)
+        remove_tree(self._root)
+        # Shut for other users of the host: a container may leave set-uid programs in out/.
+        self._root.mkdir(parents=True, mode=0o700)
+        (self._root / "out").mkdir()
         (self._spec.folder / self._log).parent.mkdir(exist_ok=True)
         job = json.dumps(self._spec.job.model_dump(), sort_keys=True, ensure_ascii=False, indent=1)
         (self._root / "job.json").write_text(job + "\n", encoding="utf-8")
         lines = [to_json_line(case.prompt) for case in self._batch.values()]
         (self._root / "cases.jsonl").write_text("".join(lines), encoding="utf-8")
+        for name in ("job.json", "cases.jsonl"):
+            (self._root / name).chmod(0o644)  # whatever the umask: the container's user is another one
 
     def _container_spec(self) -> ContainerSpec:
         mounts = []
@@ -286,10 +296,12 @@ class _Attempt:
                 return None, late
             if now - weighed >= _SIZE_EVERY_S:
                 weighed = now
-                size = _folder_bytes(self._root / "out")
-                if size > self._resources.out_mb * 2**20:
-                    limit = f"limit {self._resources.out_mb} MiB"
-                    return None, _Failure(Status.PLUGIN_ERROR, f"wrote {size // 2**20} MiB into out/ ({limit})")
+                broken = broken_bound(self._root / "out", self._resources.out_mb)
+                if broken:
+                    return None, _Failure(Status.PLUGIN_ERROR, broken)
+                lacking = lack_of_disk(self._spec.folder)
+                if lacking:
+                    return None, _Failure(Status.INFRA_ERROR, lacking)
 
     def _late(self, now: float) -> _Failure | None:
         resources = self._resources
@@ -324,12 +336,11 @@ class _Attempt:
             if event.stage == "loaded" and self._loaded is None:
                 self._loaded = self._case_began = now
                 self._load_s = _believed(event.seconds, now - self._started)
-            elif event.case in self._batch and event.case not in self.finished and event.case != self.current:
-                self._loaded = self._loaded or now
+            elif event.case in self._batch and event.case not in self.finished:
+                # A case's clock starts where the last one ended: announcing cases neither stops nor sets it.
+                if self._loaded is None:
+                    self._loaded = self._case_began = now
                 self.current = event.case
-                # The clock runs on where the container leaves one case for another: only an ending starts it anew.
-                if not self._begun:
-                    self._begun, self._case_began = True, now
         elif isinstance(event, CaseDone | CaseFailed):
             if event.case not in self._batch or event.case in self.finished:
                 return
@@ -339,13 +350,14 @@ class _Attempt:
                 self._deliver(event, now)
             else:
                 self._outcome(event.case, Status.PLUGIN_ERROR, event.reason, seconds=now - self._case_began)
-            self.current, self._case_began, self._begun = None, now, False
+            self.current, self._case_began = None, now
 
     def _deliver(self, event: CaseDone, now: float) -> None:
         seconds = _believed(event.seconds, now - self._case_began)
         if self._first_case is None:
             self._first_case = seconds
-        self._collect(event.case, seconds, _within(event.host_bytes, self._resources.memory_mb), event.device_bytes)
+        device = event.device_bytes if self._spec.gpu_ids else None
+        self._collect(event.case, seconds, _within(event.host_bytes, self._resources.memory_mb), device)
 
     def _collect(self, case: str, seconds: float | None, host: int | None, device: int | None) -> None:
         findings = [finding.id for finding in self._batch[case].prompt.findings]
@@ -364,6 +376,9 @@ class _Attempt:
         evidence: Mapping[str, Any] | None = None,
     ) -> None:
         self.finished.add(case)
+        if status is not Status.INFRA_ERROR and (lacking := lack_of_disk(self._spec.folder)):
+            # Whoever could not write on a full disk is not to blame, and what was written may not be whole.
+            status, reason = Status.INFRA_ERROR, f"{lacking}; {reason}".removesuffix("; ")
         self._emit(
             CaseOutcome(
                 case=case,
@@ -384,7 +399,7 @@ class _Attempt:
         """Decide from the evidence why a container ended, and settle what a clean end leaves open."""
         if ended.code == 0 and not ended.oom:
             for case in [name for name in self._batch if name not in self.finished]:
-                if (self._root / "out" / case).is_dir():
+                if os.path.lexists(self._root / "out" / case):
                     self._collect(case, None, None, None)
                 else:
                     self._outcome(case, Status.MISSING_OUTPUT, f"the container ended well without writing out/{case}/")
@@ -438,28 +453,8 @@ def _span(begin: float | None, end: float | None) -> float | None:
 
 def _believed(claimed: float | None, observed: float) -> float:
     """Return a container's own time, which is finer than our tick, where our clock does not contradict it."""
-    return claimed if claimed is not None and claimed <= observed + 2 * _TICK_S else observed
+    return claimed if claimed is not None and abs(claimed - observed) <= _CLOCK_SLACK_S else observed
 
 
 def _within(claimed: int | None, limit_mb: int) -> int | None:
     return claimed if claimed is not None and claimed <= limit_mb * 2**20 else None
-
-
-def _folder_bytes(folder: Path) -> int:
-    """Add up the disk space below `folder`; whatever vanishes meanwhile counts nothing."""
-    total = 0
-    stack = [folder]
-    while stack:
-        try:
-            with os.scandir(stack.pop()) as entries:
-                for entry in entries:
-                    try:
-                        if entry.is_dir(follow_symlinks=False):
-                            stack.append(Path(entry.path))
-                        else:
-                            total += entry.stat(follow_symlinks=False).st_blocks * 512
-                    except OSError:
-                        continue
-        except OSError:
-            continue
-    return total

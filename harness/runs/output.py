@@ -1,0 +1,131 @@
+"""The one folder that a container can write to: weighed while it runs, removed afterwards, whatever it holds."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from harness.errors import PrerequisiteError
+
+#: Files and folders that a container may leave; a run needs one for each finding.
+MAX_ENTRIES = 100_000
+
+#: Room that is kept on the disk of the home, at most; on a small disk it is a fiftieth.
+KEEP_FREE_BYTES = 256 * 1024 * 1024
+
+
+def broken_bound(out: Path, limit_mb: int) -> str:
+    """Say which bound a container's output breaks; empty when it keeps them all.
+
+    Parameters
+    ----------
+    out
+        The output folder; it may change while it is looked at.
+    limit_mb
+        Disk space that everything below it may take, MiB.
+    """
+    size = entries = 0
+    waiting = [os.fspath(out)]
+    while waiting:
+        try:
+            with os.scandir(waiting.pop()) as found:
+                for entry in found:
+                    try:
+                        status = entry.stat(follow_symlinks=False)
+                    except FileNotFoundError:
+                        continue
+                    entries += 1
+                    size += status.st_blocks * 512
+                    if size > limit_mb * 2**20:
+                        return f"wrote more than {limit_mb} MiB into out/ (the declared limit)"
+                    if entries > MAX_ENTRIES:
+                        return f"made more than {MAX_ENTRIES:,} files and folders in out/"
+                    if stat.S_ISDIR(status.st_mode):
+                        waiting.append(entry.path)
+        except (FileNotFoundError, NotADirectoryError):
+            continue  # gone meanwhile
+        except OSError as error:  # shut, or nested deeper than a path can name
+            return f"made a folder in out/ that cannot be looked into ({error.strerror})"
+    return ""
+
+
+def lack_of_disk(folder: Path) -> str:
+    """Say how little room is left on the disk of `folder`; empty while there is enough.
+
+    Files that a container has unlinked but holds open are counted here and nowhere else.
+    """
+    found = os.statvfs(folder)
+    free = found.f_bavail * found.f_frsize
+    keep = min(KEEP_FREE_BYTES, found.f_blocks * found.f_frsize // 50)
+    if free >= keep:
+        return ""
+    return f"the disk is full: {free / 2**20:.1f} MiB left, {keep / 2**20:.1f} MiB are kept free"
+
+
+def require_disk(folder: Path) -> None:
+    """Raise PrerequisiteError where the disk of `folder` has no room left."""
+    lacking = lack_of_disk(folder)
+    if lacking:
+        raise PrerequisiteError(
+            f"{lacking} ({folder})", fix="free some space and run the same command again; what is finished is kept"
+        )
+
+
+def remove_tree(root: Path) -> None:
+    """Remove a container's folder, however deep, full or shut it is; nothing below it is followed.
+
+    Folders inside folders are lifted to the top before they are emptied, so neither the length of a path nor the
+    depth of a recursion matters.
+
+    Raises
+    ------
+    OSError
+        When something cannot be removed; a folder that is not there is no error.
+    """
+    try:
+        with _opened(root) as top:
+            waiting = os.listdir(top)  # noqa: PTH208 - a handle, not a path
+            token = secrets.token_hex(8)
+            lifted = 0
+            while waiting:
+                name = waiting.pop()
+                if not _is_folder(name, top):
+                    os.unlink(name, dir_fd=top)
+                    continue
+                with _opened(name, top) as folder:
+                    for inner in os.listdir(folder):  # noqa: PTH208 - idem
+                        if _is_folder(inner, folder):
+                            with _opened(inner, folder):  # a folder that is shut cannot be moved
+                                lifted += 1
+                            os.rename(inner, f"{token}-{lifted}", src_dir_fd=folder, dst_dir_fd=top)
+                            waiting.append(f"{token}-{lifted}")
+                        else:
+                            os.unlink(inner, dir_fd=folder)
+                os.rmdir(name, dir_fd=top)
+        root.rmdir()
+    except FileNotFoundError:
+        return
+
+
+def _is_folder(name: str, parent: int) -> bool:
+    return stat.S_ISDIR(os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode)
+
+
+@contextmanager
+def _opened(name: str | Path, parent: int | None = None) -> Iterator[int]:
+    """Open a folder for its owner's use, shut or not, without following a link."""
+    handle = os.open(name, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
+    try:
+        way = f"/proc/self/fd/{handle}"
+        os.chmod(way, 0o700)  # noqa: PTH101 - a handle, not a path
+        reading = os.open(way, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    finally:
+        os.close(handle)
+    try:
+        yield reading
+    finally:
+        os.close(reading)
