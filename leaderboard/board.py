@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from harness.contract import Status
+from harness.status import Status
 from leaderboard.published import DataSetRow, Published, PublishedRun, Rank
 
 #: The paper's profile, and that of the challenge.

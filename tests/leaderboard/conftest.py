@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import random
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import nibabel as nib
+import numpy as np
 import pytest
+from nibabel import orientations
 
 from harness.categories import CATEGORIES
-from harness.contract import Status
+from harness.status import Status
+from harness.dataset import Dataset, open_dataset
 from harness.scoring.profiles import PROFILES
 from harness.scoring.summary import summarise
 from harness.store import CaseRow, FindingRow, RunRow, Store
@@ -256,3 +261,98 @@ def pages() -> Callable[..., dict[str, Node]]:
         return {path: parse(html) for path, html in render(store, policy or Policy()).items()}
 
     return make
+
+
+#: Anatomy of the scene below, on axes to the Left, Posterior, Superior: voxels and millimetres.
+GRID, SPACING = (48, 40, 24), (3.0, 4.0, 5.0)
+
+#: The lesions: left, anterior, high; and right, posterior, low. First and last voxel along each axis.
+LESIONS = (((30, 37), (12, 17), (15, 19)), ((8, 12), (26, 31), (4, 7)))
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A data set of two small scans with two lesions each, and a model's masks of them."""
+
+    root: Path
+    dataset: Dataset
+    store: Store
+    runs: Path
+
+
+def lesion(number: int, shift: int = 0) -> np.ndarray:
+    """Return one lesion as a mask on :data:`GRID`, shifted towards the left."""
+    mask = np.zeros(GRID, bool)
+    (x0, x1), (y0, y1), (z0, z1) = LESIONS[number]
+    mask[x0 + shift : x1 + shift, y0:y1, z0:z1] = True
+    return mask
+
+
+def anatomy() -> np.ndarray:
+    """Return HU on :data:`GRID`: air, a body, two lungs, the lesions, and a bright spot on the left front."""
+    x, y, z = np.ogrid[: GRID[0], : GRID[1], : GRID[2]]
+    hu = np.full(GRID, -1000, np.int16)
+    hu[((x - 24) / 22) ** 2 + ((y - 20) / 17) ** 2 + 0 * z < 1] = 40
+    for centre in (14, 34):
+        hu[((x - centre) / 8) ** 2 + ((y - 20) / 12) ** 2 + ((z - 12) / 11) ** 2 < 1] = -850
+    for number in range(len(LESIONS)):
+        hu[lesion(number)] = 30
+    return hu
+
+
+def stored(volume: np.ndarray, axes: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return a volume of :data:`GRID` as it is stored with other axes, and the affine that says so."""
+    affine = np.diag([-SPACING[0], -SPACING[1], SPACING[2], 1.0])
+    turn = orientations.ornt_transform(orientations.axcodes2ornt("LPS"), orientations.axcodes2ornt(tuple(axes)))
+    turned = orientations.apply_orientation(volume, turn)
+    return np.ascontiguousarray(turned), affine @ orientations.inv_ornt_aff(turn, volume.shape)
+
+
+def write_dataset(root: Path, axes: Sequence[str], *, flip: Sequence[int] = (), licence: str = "CC BY 4.0") -> Dataset:
+    """Write one case for each of `axes`, masks reversed along `flip` against the CT, and open the data set."""
+    (root / "ct").mkdir(parents=True)
+    (root / "seg").mkdir()
+    cases = []
+    for number, order in enumerate(axes):
+        name = f"case-{number}.nii.gz"
+        ct, affine = stored(anatomy(), order)
+        nib.save(nib.Nifti1Image(ct, affine), root / "ct" / name)
+        masks = [np.flip(stored(lesion(n), order)[0], axis=tuple(flip)) for n in range(len(LESIONS))]
+        nib.save(nib.Nifti1Image(np.stack(masks).astype(np.uint8), np.eye(4)), root / "seg" / name)
+        cases.append({"name": name, "findings": {"0": "left nodule", "1": "right nodule"}})
+    (root / "dataset.json").write_text(json.dumps({"test": cases}))
+    notes = {"name": "scene", "licence": licence, "mask_flip": list(flip)}
+    (root / "groundbench.json").write_text(json.dumps(notes))
+    return open_dataset(root)
+
+
+@pytest.fixture(scope="session")
+def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+    """Return a data set, a database of three runs on it, and the masks of one of them."""
+    root = tmp_path_factory.mktemp("scene")
+    dataset = write_dataset(root / "data", ["LPS", "RAS"])
+    with Store(root / "results.db") as store:
+        bench = FakeBench(store)
+        same: dict[str, Any] = {
+            "cases": 2,
+            "per_case": 2,
+            "dataset": "scene",
+            "fingerprint": dataset.fingerprint("test"),
+            "record": {"dataset": {"licence": "CC BY 4.0"}, "hardware": {"cpu": "EPYC", "cores": 2}},
+        }
+        bench.add(title="Shifted", plugin="shifted", level=0.4, **same)
+        bench.add(title="Weak", plugin="weak", level=0.1, variant="fine-tuned", fine_tuned=True, **same)
+        bench.add(title="Boxes", plugin="boxes", level=0.6, prompt="box", **same)
+        for number, axes in enumerate(["LPS", "RAS"]):
+            folder = root / "runs" / "run-01" / "masks" / f"case-{number}"
+            folder.mkdir(parents=True)
+            for finding in range(len(LESIONS)):
+                mask, affine = stored(lesion(finding, shift=2), axes)
+                nib.save(nib.Nifti1Image(mask.astype(np.uint8), affine), folder / f"{finding}.nii.gz")
+        yield Scene(root, dataset, store, root / "runs")
+
+
+@pytest.fixture(scope="session")
+def make_dataset() -> Callable[..., Dataset]:
+    """Return :func:`write_dataset`."""
+    return write_dataset

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from harness.contract import Status
+from harness.status import Status
 from harness.store import Store
 from leaderboard.board import CHALLENGE, Coverage, DataSet, read_board
 from leaderboard.export import export

@@ -9,7 +9,7 @@ from collections import Counter
 import pytest
 
 from harness.categories import CATEGORIES
-from harness.contract import Status
+from harness.status import Status
 from harness.store import Store
 from leaderboard.board import Score, read_board
 from leaderboard.export import export

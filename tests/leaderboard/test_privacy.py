@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.contract import Status
+from harness.status import Status
 from harness.store import CaseRow, Store
 from leaderboard.export import export
 from leaderboard.privacy import ENOUGH, Policy, publishable

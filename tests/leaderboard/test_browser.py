@@ -1,0 +1,333 @@
+"""The site in a real browser: offline, accessible, usable without scripts, and right down to the pixels."""
+
+from __future__ import annotations
+
+import http.server
+import io
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import numpy as np
+import pytest
+
+from harness.store import Store
+from leaderboard.pictures import MODEL, REFERENCE
+from leaderboard.site import Options, build_site
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+Image = pytest.importorskip("PIL.Image", reason="the extra `site` is not installed")
+
+CHROMIUM = os.environ.get("BENCH_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+pytestmark = pytest.mark.skipif(not CHROMIUM, reason="there is no chromium; install it or set BENCH_CHROMIUM")
+
+ROOT = Path(__file__).parents[2]
+AXE = (Path(__file__).parent / "vendor" / "axe.min.js").read_text(encoding="utf-8")
+QUIET = ["--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
+SOFTWARE_GL = ["--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
+
+#: One page of every template.
+KINDS = [
+    "index.html", "challenge.html", "categories.html", "sizes.html", "distributions.html", "compare.html", "cost.html",
+    "cases/index.html", "cases/*-case-0.html", "runs/index.html", "runs/run-01.html", "models/shifted.html",
+    "methods.html", "submit.html", "downloads.html", "licences.html", "404.html",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """Return a browser without network, with a software WebGL."""
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-quic", *QUIET, *SOFTWARE_GL]
+        )
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def site(scene: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of a site with figures and pictures, inside the folder that is served."""
+    out = tmp_path_factory.mktemp("www") / "some" / "board"
+    build_site(scene.store, out, Options(figures=True, datasets=(scene.dataset,), runs=scene.runs))
+    return out
+
+
+class _Silent(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture(scope="session")
+def served(site: Path) -> Iterator[str]:
+    """Return the address of the site under a sub-path of a server."""
+    root = site.parent.parent
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(_Silent, directory=str(root))) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}/some/board/"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def open_page(browser: Any) -> Iterator[Callable[..., Any]]:
+    """Return a function that opens a page with given options of its context; complaints collect in ``page.faults``."""
+    contexts = []
+
+    def open_(address: str, **options: Any) -> Any:
+        context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **options})
+        contexts.append(context)
+        page = context.new_page()
+        page.faults = []
+        page.requested = []
+        page.on("console", lambda m: page.faults.append(m.text) if m.type == "error" else None)
+        page.on("pageerror", lambda error: page.faults.append(str(error)))
+        page.on("request", lambda request: page.requested.append(request.url))
+        page.goto(address)
+        return page
+
+    yield open_
+    for context in contexts:
+        context.close()
+
+
+def only(site: Path, pattern: str) -> str:
+    """Return the path of the page that a pattern names, seen from the site."""
+    [found] = sorted(site.glob(pattern))[:1]
+    return found.relative_to(site).as_posix()
+
+
+@pytest.mark.parametrize("scheme", ["file", "http"])
+def test_every_page_works_offline(site: Path, served: str, open_page: Any, scheme: str) -> None:
+    """Every page, from a file or below a sub-path of a server: no error, and no request outside the folder."""
+    base = f"{site.as_uri()}/" if scheme == "file" else served
+    page = open_page(f"{base}index.html")
+    for path in sorted(site.rglob("*.html")):
+        page.goto(base + path.relative_to(site).as_posix())
+        page.wait_for_load_state("load")
+    assert page.faults == []
+    outside = {url for url in page.requested if not url.startswith((base, "data:")) and not url.endswith("favicon.ico")}
+    assert not outside
+    assert len(page.requested) > len(list(site.rglob("*.html")))
+
+
+@pytest.mark.parametrize(
+    "look",
+    [{"color_scheme": "light"}, {"color_scheme": "dark"}, {"viewport": {"width": 390, "height": 844}}],
+    ids=["light", "dark", "phone"],
+)
+def test_accessible(site: Path, open_page: Any, look: dict[str, Any]) -> None:
+    """No rule of WCAG 2 A and AA that axe knows is broken on any kind of page; on a phone nothing scrolls sideways."""
+    page = open_page(f"{site.as_uri()}/index.html", **look)
+    broken = {}
+    for kind in KINDS:
+        page.goto(f"{site.as_uri()}/{only(site, kind)}")
+        page.evaluate(AXE)
+        tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]
+        rules = {"runOnly": tags, "preload": False, "resultTypes": ["violations"]}
+        found = page.evaluate("rules => axe.run(document, rules)", rules)["violations"]
+        if found:
+            broken[kind] = [(rule["id"], rule["nodes"][0]["html"][:200]) for rule in found]
+        if page.evaluate("document.documentElement.scrollWidth > innerWidth"):
+            broken[kind] = [*broken.get(kind, []), "scrolls sideways"]
+    assert broken == {}
+
+
+def test_without_javascript(site: Path, open_page: Any) -> None:
+    """Tables, figures, pictures and links are there without any script; controls that need one are not."""
+    base = site.as_uri()
+    page = open_page(f"{base}/index.html", java_script_enabled=False)
+    assert page.locator("table tbody tr").count() > 10
+    assert not page.locator("#filter").is_visible()
+    page.get_by_role("link", name="Categories").click()
+    assert page.locator("figure svg").first.is_visible()
+    assert page.locator("table.categories tbody tr").count() == 14
+    page.goto(f"{base}/{only(site, 'cases/*-case-0.html')}")
+    assert page.locator(".panel img").count() == 4
+    assert page.locator(".viewer").first.is_hidden()
+
+
+def column(page: Any, key: str) -> list[str]:
+    """Return the first words of a column of the ranking, top to bottom, group by group, without hidden rows."""
+    script = """key => { const table = document.querySelector('table[id^=ranking]');
+      const at = [...table.tHead.rows[0].cells].findIndex(cell => cell.dataset.key === key);
+      return [...table.querySelectorAll('tbody tr')].filter(row => row.cells.length > 1 && !row.hidden)
+        .map(row => row.cells[at].innerText.split('\\n')[0]); }"""
+    return [str(text) for text in page.evaluate(script, key)]
+
+
+def test_sort_filter_link_and_back(site: Path, open_page: Any) -> None:
+    """Sorting and filtering stand in the address: it can be opened elsewhere, and the back button undoes them."""
+    page = open_page(f"{site.as_uri()}/index.html")
+    at_first = column(page, "model")
+    assert at_first == ["Shifted", "Weak", "Boxes"]
+    head = page.locator("table[id^=ranking] th[data-key=model] button")
+    head.click()
+    head.click()
+    assert column(page, "model") == ["Weak", "Shifted", "Boxes"]  # descending inside each group
+    assert page.locator("th[aria-sort=descending]").count() == 1
+    link = page.url
+    page.go_back()
+    page.go_back()
+    assert column(page, "model") == at_first
+    assert page.locator("th[aria-sort]").count() == 0
+    page.fill("#filter", "fine-tuned")
+    assert column(page, "model") == ["Weak"]
+    assert page.locator("output").inner_text() == "5 of 13 rows"  # four are of the paper
+    assert "q=fine-tuned" in page.url
+    elsewhere = open_page(link)
+    assert column(elsewhere, "model") == ["Weak", "Shifted", "Boxes"]
+    filtered = open_page(f"{site.as_uri()}/index.html#q=box%20boxes")
+    assert column(filtered, "model") == ["Boxes"]
+    assert filtered.locator("#filter").input_value() == "box boxes"
+
+
+def test_sort_works_from_the_keyboard(site: Path, open_page: Any) -> None:
+    """A heading is a button: focus and Enter sort."""
+    page = open_page(f"{site.as_uri()}/index.html")
+    page.locator("table[id^=ranking] th[data-key=average] button").focus()
+    page.keyboard.press("Enter")
+    values = [float(text) for text in column(page, "average")[:2]]
+    assert values == sorted(values, reverse=True)
+
+
+def centres(page: Any, colour: tuple[int, int, int]) -> tuple[float, float]:
+    """Return the centre of a colour on the canvas as shares of its width and height, from a picture of the screen."""
+    picture = page.locator("canvas.slices").first.screenshot()
+    pixels = np.asarray(Image.open(io.BytesIO(picture)).convert("RGB")).astype(int)
+    y, x = np.nonzero(np.abs(pixels - colour).sum(axis=-1) < 40)
+    assert len(x) > 10, "the colour is not on the screen"
+    middle = (x.min() + x.max() + 1) / 2, (y.min() + y.max() + 1) / 2
+    return middle[0] / pixels.shape[1], middle[1] / pixels.shape[0]
+
+
+@pytest.mark.parametrize("case", ["case-0", "case-1"])
+def test_viewer_shows_the_lesion_where_it_is(site: Path, open_page: Any, case: str) -> None:
+    """The pixels of reference and model on the screen lie where the lesion is in the patient."""
+    page = open_page(f"{site.as_uri()}/{only(site, f'cases/*-{case}.html')}")
+    page.wait_for_selector(".viewer[data-drawn]")
+    viewer = page.locator(".viewer").first
+    viewer.get_by_role("combobox", name="Model").select_option(label="none")
+    assert centres(page, REFERENCE) == pytest.approx((33.5 / 48, 14.5 / 40), abs=0.02)
+    viewer.get_by_role("combobox", name="Model").select_option(index=1)
+    viewer.get_by_label("Reference").uncheck()
+    assert centres(page, MODEL) == pytest.approx((35.5 / 48, 14.5 / 40), abs=0.02)
+    assert page.locator(".mark.left").first.inner_text() == "R"
+    assert page.locator(".mark.right").first.inner_text() == "L"
+    assert page.faults == []
+
+
+def test_viewer_keys_windows_and_drag(site: Path, open_page: Any) -> None:
+    """Arrow keys and a drag go through the slices; the window changes what is grey; the second viewer waits."""
+    page = open_page(f"{site.as_uri()}/{only(site, 'cases/*-case-0.html')}")
+    page.wait_for_selector(".viewer[data-drawn]")
+    viewer = page.locator(".viewer").first
+    before = int(viewer.get_attribute("data-drawn").split()[0])
+    viewer.get_by_role("slider").focus()
+    page.keyboard.press("ArrowRight")
+    assert int(viewer.get_attribute("data-drawn").split()[0]) == before + 1
+    canvas = viewer.locator("canvas.slices")
+    canvas.hover(position={"x": 200, "y": 150})
+    page.mouse.down()
+    canvas.hover(position={"x": 160, "y": 150})
+    page.mouse.up()
+    assert int(viewer.get_attribute("data-drawn").split()[0]) == before - 1
+    viewer.get_by_role("combobox", name="Window").select_option(label="Soft tissue")
+    page.wait_for_selector(".viewer[data-drawn$='Soft tissue']")
+    assert page.locator("canvas").count() == 1
+    page.get_by_role("button", name="Browse").click()
+    assert page.locator("canvas").count() == 2
+
+
+def hues(picture: bytes) -> np.ndarray:
+    """Return how far from grey every pixel is."""
+    pixels = np.asarray(Image.open(io.BytesIO(picture)).convert("RGB")).astype(int)
+    spread: np.ndarray = pixels.max(axis=-1) - pixels.min(axis=-1)
+    return spread
+
+
+@pytest.mark.timeout(180)
+def test_volume_viewer_opens_from_a_file(site: Path, open_page: Any) -> None:
+    """On demand, and only then, the volume viewer is loaded; it draws the scan and the coloured masks."""
+    page = open_page(f"{site.as_uri()}/{only(site, 'cases/*-case-0.html')}")
+    page.wait_for_selector(".viewer[data-drawn]")
+    assert not [url for url in page.requested if "niivue" in url or "volume" in unquote(url)]
+    page.get_by_role("button", name="Open the volume viewer").first.click()
+    page.wait_for_selector(".viewer[data-volume-shown]", timeout=120_000, state="attached")
+    page.wait_for_timeout(1000)
+    picture = page.locator(".volume canvas").screenshot(timeout=120_000)
+    grey = np.asarray(Image.open(io.BytesIO(picture)).convert("L"))
+    assert grey.std() > 10
+    assert (hues(picture) > 60).sum() > 50
+    assert page.faults == []
+    assert all(url.startswith((site.as_uri(), "data:", "blob:")) for url in page.requested)
+
+
+def test_without_webgl_the_slices_stay(site: Path, open_page: Any) -> None:
+    """Where there is no WebGL 2, the page says so and the slices stay."""
+    page = open_page("about:blank")
+    page.add_init_script("HTMLCanvasElement.prototype.getContext = (get => function (kind, ...rest) {"
+                         "return kind === 'webgl2' ? null : get.call(this, kind, ...rest); })"
+                         "(HTMLCanvasElement.prototype.getContext);")  # fmt: skip
+    page.goto(f"{site.as_uri()}/{only(site, 'cases/*-case-0.html')}")
+    page.wait_for_selector(".viewer[data-drawn]")
+    page.get_by_role("button", name="Open the volume viewer").first.click()
+    assert "no WebGL 2" in page.locator(".viewer [role=status]").first.inner_text()
+    assert centres(page, REFERENCE)
+    assert not [url for url in page.requested if "niivue" in url]
+
+
+HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'\u202e" + "y" * 10_000
+
+
+def test_hostile_texts_do_nothing(bench: Any, store: Store, tmp_path: Path, open_page: Any) -> None:
+    """Names and texts with markup run nothing and load nothing on any page, figures included."""
+    for plugin in ("a", "b"):
+        bench.add(title=HOSTILE, plugin=plugin + HOSTILE, variant=HOSTILE, dataset=HOSTILE, text=HOSTILE, case=HOSTILE)
+    out = tmp_path / "site"
+    build_site(store, out, Options(figures=True))
+    page = open_page(f"{out.as_uri()}/index.html", viewport={"width": 390, "height": 844})
+    dialogs = []
+    page.on("dialog", lambda dialog: (dialogs.append(dialog.message), dialog.dismiss()))
+    for path in sorted(out.rglob("*.html")):
+        page.goto(path.as_uri())
+        assert not page.evaluate("document.documentElement.scrollWidth > innerWidth"), path
+    assert dialogs == []
+    assert page.faults == []
+    assert all(url.startswith((out.as_uri(), "data:")) for url in page.requested)
+
+
+@pytest.mark.slow
+def test_pictures_for_the_documentation(tmp_path: Path, open_page: Any) -> None:
+    """The demonstration's front page, a case and the comparison, as the documentation shows them.
+
+    They are written to ``docs/img`` where GROUNDBENCH_WRITE_IMAGES is set.
+    """
+    command = [sys.executable, "-m", "harness", "--home", str(tmp_path / "home")]
+    subprocess.run([*command, "demo", "--engine", os.environ.get("GROUNDBENCH_ENGINE", "auto")], check=True, cwd=ROOT)
+    site = ["--out", str(tmp_path / "site"), "--cases", "public", "--dataset", "phantom"]
+    subprocess.run([*command, "leaderboard", "build", *site], check=True, cwd=ROOT)
+    folder = ROOT / "docs" / "img" if os.environ.get("GROUNDBENCH_WRITE_IMAGES") else tmp_path
+    case = only(tmp_path / "site", "cases/*phantom_1_a_1.html")
+    for name, path, height in (
+        ("board-index", "index.html", 1000), ("board-case", case, 1250), ("board-compare", "compare.html", 900),
+    ):  # fmt: skip
+        page = open_page(f"{(tmp_path / 'site').as_uri()}/{path}", viewport={"width": 1200, "height": height})
+        page.wait_for_load_state("networkidle")
+        page.screenshot(path=folder / f"{name}.png")
+        assert page.faults == []
+
+
+def test_index_is_interactive_at_once(site: Path, served: str, open_page: Any) -> None:
+    """The front page is ready in less than a second."""
+    page = open_page(f"{served}index.html")
+    ready = page.evaluate("performance.getEntriesByType('navigation')[0].domInteractive")
+    assert ready < 1000
