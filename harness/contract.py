@@ -7,7 +7,6 @@ ignored on both sides, so that either may grow within one version.
 
 from __future__ import annotations
 
-import enum
 import json
 from typing import Annotated, Literal
 
@@ -21,19 +20,6 @@ MAX_EVENT_BYTES = 64 * 1024
 
 #: Bytes of ``events.jsonl`` that are read; the rest of the file is ignored.
 MAX_EVENTS_BYTES = 64 * 1024 * 1024
-
-
-class Status(enum.StrEnum):
-    """How a case or a finding ended. Anything but ``ok`` scores 0 and is counted."""
-
-    OK = "ok"  #: a valid mask was delivered
-    PLUGIN_ERROR = "plugin_error"  #: the adapter failed, or its container died
-    TIMEOUT = "timeout"  #: it took longer than declared
-    OOM = "oom"  #: the kernel ended it for its memory
-    INVALID_OUTPUT = "invalid_output"  #: a file was delivered that is no mask of this case
-    MISSING_OUTPUT = "missing_output"  #: the case was done, the file is not there
-    INFRA_ERROR = "infra_error"  #: the harness or the engine failed, not the entrant
-    SKIPPED = "skipped"  #: not attempted (interrupted, or given up before it)
 
 
 #: Cases and findings name files on both sides of the wall.

@@ -90,7 +90,7 @@ class CaseRow:
     case_id, ordinal
         The case, and its place in the split.
     status, reason
-        A :class:`harness.contract.Status` value and, unless ok, why.
+        A :class:`harness.status.Status` value and, unless ok, why.
     seconds, host_bytes, device_bytes
         Inference time and peak memory, where known.
     attempts
@@ -125,7 +125,7 @@ class FindingRow:
     case_id, finding, ordinal, category, text
         Which finding.
     status, reason
-        A :class:`harness.contract.Status` value and, unless ok, why.
+        A :class:`harness.status.Status` value and, unless ok, why.
     dice
         The Dice of the raw union of entities; 0 for anything but ok.
     truth_voxels, pred_voxels, intersection

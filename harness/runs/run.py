@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
-from harness.contract import CONTRACT_VERSION, CasePrompt, FindingPrompt, Job, Status
+from harness.contract import CONTRACT_VERSION, CasePrompt, FindingPrompt, Job
 from harness.dataset import Case
 from harness.engines import choose_engine
 from harness.engines.base import Engine
@@ -33,6 +33,7 @@ from harness.scoring import SCORER_VERSION
 from harness.scoring.case import CaseScore
 from harness.scoring.profiles import PROFILES
 from harness.scoring.summary import summarise
+from harness.status import Status
 from harness.store import CaseRow, RunRow, Store
 
 #: How often a case is handed in again whose scoring worker was killed.

@@ -9,7 +9,6 @@ from concurrent.futures import Future, as_completed
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from harness.contract import Status
 from harness.dataset import Case, Dataset
 from harness.runs.hardware import describe_hardware, describe_harness
 from harness.runs.score import Scorers
@@ -19,6 +18,7 @@ from harness.scoring.profiles import PROFILES, Profile
 from harness.scoring.rows import finding_rows
 from harness.scoring.submission import Submission
 from harness.scoring.summary import summarise
+from harness.status import Status
 from harness.store import CaseRow, FindingRow, RunRow, Store
 
 

@@ -7,7 +7,7 @@ import statistics
 from collections.abc import Sequence
 from typing import Any
 
-from harness.contract import Status
+from harness.status import Status
 from harness.store import CaseRow
 
 #: The container came to the end of these cases, whatever its masks were worth.

@@ -7,13 +7,13 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from harness.contract import Status
 from harness.dataset import Dataset, find_dataset, open_dataset
 from harness.errors import DataError
 from harness.runs.submitted import score_submission
 from harness.scoring.profiles import PROFILES
 from harness.scoring.submission import Submission, open_submission
 from harness.scoring.summary import summarise
+from harness.status import Status
 from harness.store import FindingRow, RunRow, Store
 
 #: Columns that are computed from the masks; the others are copied from the data set or written by inference.

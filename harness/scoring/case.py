@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from harness.categories import is_focal
-from harness.contract import Status
 from harness.errors import DataError
 from harness.masks import Affine, Bits, Expected, Refused, Source, Verdict, file_limit, judge, open_volume, read_bits
 from harness.scoring.instances import InstanceCounts, count_instances
 from harness.scoring.mirror import mirror_hint
 from harness.scoring.overlap import dice
 from harness.scoring.profiles import PROFILES, InstanceRule
+from harness.status import Status
 
 DEFAULT_RULE = PROFILES["miccai2026"].instances
 

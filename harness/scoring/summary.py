@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.categories import is_focal
-from harness.contract import Status
 from harness.scoring.overlap import dice
 from harness.scoring.profiles import Profile
 from harness.scoring.statistics import RESAMPLES, exact, interval, resample_weights
+from harness.status import Status
 
 if TYPE_CHECKING:
     from harness.store import FindingRow

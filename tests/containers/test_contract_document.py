@@ -16,6 +16,7 @@ from harness import contract
 from harness.masks import Expected, judge, open_volume, read_bits
 from harness.models import Resources
 from harness.runs import collect, shard
+from harness.status import Status
 
 if TYPE_CHECKING:
     from conftest import Bench
@@ -66,7 +67,7 @@ def test_every_field_of_an_event_stands_in_its_row(record: type[contract.BaseMod
 def test_every_status_is_described() -> None:
     """The table of statuses is the enumeration, in its order."""
     table = PROSE[PROSE.index("| Status ") :]
-    assert re.findall(r"^\| `(\w+)`", table, flags=re.MULTILINE)[: len(contract.Status)] == list(contract.Status)
+    assert re.findall(r"^\| `(\w+)`", table, flags=re.MULTILINE)[: len(Status)] == list(Status)
 
 
 def test_numbers_are_those_of_the_code() -> None:

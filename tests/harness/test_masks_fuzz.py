@@ -13,8 +13,8 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from harness.contract import Status
 from harness.scoring.case import CaseTask, FindingTask, score_case
+from harness.status import Status
 
 SHAPE = (20, 9, 7)
 

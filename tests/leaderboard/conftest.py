@@ -16,10 +16,10 @@ import pytest
 from nibabel import orientations
 
 from harness.categories import CATEGORIES
-from harness.status import Status
 from harness.dataset import Dataset, open_dataset
 from harness.scoring.profiles import PROFILES
 from harness.scoring.summary import summarise
+from harness.status import Status
 from harness.store import CaseRow, FindingRow, RunRow, Store
 from leaderboard.export import export
 from leaderboard.pages import Site, render_pages

@@ -11,9 +11,9 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from harness.contract import Status
 from harness.errors import DataError
 from harness.scoring.case import CaseTask, score_case
+from harness.status import Status
 
 
 def plain_dice(truth: np.ndarray, prediction: np.ndarray) -> float:

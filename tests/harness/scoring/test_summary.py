@@ -10,11 +10,11 @@ from statistics import fmean
 import numpy as np
 import pytest
 
-from harness.contract import Status
 from harness.errors import UsageError
 from harness.scoring.profiles import PROFILES, profile_named
 from harness.scoring.statistics import generator, indices
 from harness.scoring.summary import summarise
+from harness.status import Status
 from harness.store import FindingRow
 
 MLHC = PROFILES["mlhc2025"]
