@@ -21,6 +21,7 @@ curate = LazyGroup(
         "finalize": ("curation.commands.finalize:finalize", "Make a data set in the benchmark's layout."),
         "review": ("curation.commands.review:review", "Let people review a sample, and measure what they found."),
         "intake": ("curation.commands.intake:intake", "Bring CT-RATE volumes to HU."),
+        "sizes": ("curation.commands.sizes:sizes", "Measure findings after isotropic resampling, as the paper does."),
         "qc": ("curation.commands.qc:qc", "Check masks against texts and anatomy."),
     },
 )

@@ -1,0 +1,179 @@
+"""What may be wrong with a mask, one function a question; each returns problems with a level and a fix."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+from scipy.spatial import ConvexHull, QhullError
+from scipy.spatial.distance import pdist
+
+from curation.qc.anatomy import LOBES, Anatomy
+from curation.text.measurements import sizes
+from curation.text.places import lobes as lobes_named
+from curation.text.places import sides as sides_named
+from harness.dataset.cases import Finding
+from harness.dataset.problems import Level, Problem
+
+#: Category -> (mm from the lungs that still count as inside, largest share of voxels outside). Air-filled findings lie
+#: in the lungs; dense ones hide the lung they lie in, and pleural ones lie around it.
+_TOLERANCE: Final = {
+    "1f": (15.0, 0.25),
+    "2b": (25.0, 0.25),
+    "2e": (40.0, 0.5),
+    "2g": (25.0, 0.25),
+    "2h": (15.0, 0.25),
+}
+_USUAL: Final = (8.0, 0.1)
+_OUTSIDE_BODY: Final = 0.01  # share of voxels
+_WRONG_SIDE: Final = 0.25  # share of voxels on a side that the text does not name
+_NAMED_LOBES: Final = 0.5  # share of voxels in lobes that must lie in those that the text names
+_SIZE_RATIO: Final = 1.8  # between what the text says and what the mask measures
+_SIZED: Final = re.compile(
+    r"\b(?:nodul\w*|mass(?:es)?|cysts?|lesions?|bulla\w*|cavit\w*|semisolid|opacit\w*)\b", re.IGNORECASE
+)
+_THINGS: Final = r"(?:nodules?|masses|mass|cysts?|lesions?|bullae?|cavit(?:y|ies)|effusions?|consolidations?)"
+_WORDS: Final = {"two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9, "ten": 10}
+_COUNT: Final = re.compile(
+    rf"\b({'|'.join(_WORDS)}|[2-9]|1\d)\s+(?!mm|cm|x\b)(?:[a-z-]+\s+){{0,3}}{_THINGS}\b", re.IGNORECASE
+)
+_ONE: Final = re.compile(
+    (r"^(?:(?:a|an|one|single|solitary)\s+)(?:\S+\s+){0,4}(?:nodule|mass|cyst|lesion|bulla)\b|\bsolitary\b"),
+    re.IGNORECASE,
+)
+_MANY: Final = re.compile(r"\b(?:multiple|several|numerous|many)\b|\bnodules\b", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """The mask of one finding: voxels (n, 3) on the CT's array, and the entity of each."""
+
+    voxels: npt.NDArray[np.int64]
+    entities: npt.NDArray[np.int64]
+
+
+def check_finding(
+    finding: Finding, drawn: Drawn, anatomy: Anatomy, spacing: tuple[float, float, float] | None, where: str
+) -> list[Problem]:
+    """Return everything that is wrong with one mask; an empty one is wrong in one way only."""
+    if not len(drawn.voxels):
+        return [Problem(Level.ERROR, "empty", where, "the mask has no voxel", "annotate it, or take the finding out")]
+    return [
+        *_outside(finding, drawn, anatomy, where),
+        *_side(finding, drawn, anatomy, where),
+        *_lobe(finding, drawn, anatomy, where),
+        *(_size(finding, drawn, spacing, where) if spacing else ()),
+        *_count(finding, drawn, where),
+    ]
+
+
+def _outside(finding: Finding, drawn: Drawn, anatomy: Anatomy, where: str) -> Iterator[Problem]:
+    outside = 0.0 if anatomy.body is None else 1 - anatomy.at(anatomy.body, drawn.voxels).mean()
+    if outside > _OUTSIDE_BODY:
+        what = f"{outside:.0%} of its voxels lie outside the body"
+        yield Problem(Level.ERROR, "outside-body", where, what, "look whether the mask is flipped or of another scan")
+        return
+    if anatomy.lungs is None:
+        return
+    millimetres, most = _TOLERANCE.get(finding.category or "", _USUAL)
+    outside = 1 - anatomy.at(anatomy.near_lungs(millimetres), drawn.voxels).mean()
+    if outside > most:
+        what = f"{outside:.0%} of its voxels lie more than {millimetres:g} mm outside the lungs"
+        yield Problem(
+            Level.WARNING, "outside-lung", where, what, "look whether it spills into the chest wall or the heart"
+        )
+
+
+def _side(finding: Finding, drawn: Drawn, anatomy: Anatomy, where: str) -> Iterator[Problem]:
+    named, middle = sides_named(finding.text), anatomy.middle()
+    if not named or middle is None:
+        return
+    left = float((anatomy.x_of(drawn.voxels) < middle).mean())
+    share = {"left": left, "right": 1 - left}
+    if len(named) == 1:
+        (side,) = named
+        if share[side] < 1 - _WRONG_SIDE:
+            what = f"the text says {side}, and {1 - share[side]:.0%} of the mask lie on the other side"
+            yield Problem(Level.ERROR, "laterality", where, what, "draw it on the side that the text names")
+    elif min(share.values()) == 0.0:
+        missing = min(share, key=lambda side: share[side])
+        what = f"the text names both sides, and the {missing} one has no voxel"
+        yield Problem(Level.WARNING, "one-sided", where, what, "look for the finding on the other side")
+
+
+def _lobe(finding: Finding, drawn: Drawn, anatomy: Anatomy, where: str) -> Iterator[Problem]:
+    named = lobes_named(finding.text)
+    wanted = ({"upper"} if "lingula" in named else set()) | (named - {"lingula"})
+    if not wanted:
+        return
+    fix = "draw it in the lobe that the text names"
+    if anatomy.lobes is not None:
+        sides = sides_named(finding.text) or {"right", "left"}
+        right = [label for label, (side, lobe) in LOBES.items() if lobe in wanted and side in sides]
+        labels = anatomy.at(anatomy.lobes, drawn.voxels)
+        inside = np.isin(labels, list(LOBES))
+        if right and inside.any():
+            share = float(np.isin(labels[inside], right).mean())
+            if share < _NAMED_LOBES:
+                what = f"{share:.0%} of the mask lie in the lobes that the text names ({', '.join(sorted(named))})"
+                yield Problem(Level.WARNING, "lobe", where, what, fix)
+        return
+    height = anatomy.height(drawn.voxels)
+    if height is None or len(wanted) > 1:
+        return
+    mean = float(height.mean())
+    if (wanted == {"upper"} and mean < 0.2) or (wanted == {"lower"} and mean > 0.85):
+        what = f"the text says {next(iter(wanted))} lobe, and the mask lies at {mean:.0%} of the lungs' height"
+        yield Problem(Level.WARNING, "lobe", where, what, fix)
+
+
+def _size(finding: Finding, drawn: Drawn, spacing: tuple[float, float, float], where: str) -> Iterator[Problem]:
+    said = sizes(finding.text)
+    if not said or not _SIZED.search(finding.text):
+        return
+    expected = float(max(size.largest for size in said))
+    measured = max(
+        longest_diameter(drawn.voxels[drawn.entities == entity], spacing) for entity in np.unique(drawn.entities)
+    )
+    slack = 2 * max(spacing)
+    if measured > expected * _SIZE_RATIO + slack or measured + slack < expected / _SIZE_RATIO:
+        what = f"the text says {expected:g} mm, the largest entity measures {measured:.0f} mm in its axial plane"
+        yield Problem(
+            Level.WARNING, "size", where, what, "look whether too much, too little or another thing was drawn"
+        )
+
+
+def longest_diameter(voxels: npt.NDArray[np.int64], spacing: tuple[float, float, float]) -> float:
+    """Return the longest axial diameter of some voxels in mm, their own width included (as RECIST measures)."""
+    longest = 0.0
+    width = float(np.mean(spacing[:2]))
+    for z in np.unique(voxels[:, 2]):
+        points = voxels[voxels[:, 2] == z][:, :2] * np.array(spacing[:2])
+        if len(points) > 3:
+            try:
+                points = points[ConvexHull(points).vertices]
+            except QhullError:
+                points = points[
+                    [points[:, 0].argmin(), points[:, 0].argmax(), points[:, 1].argmin(), points[:, 1].argmax()]
+                ]
+        longest = max(longest, width + (float(pdist(points).max()) if len(points) > 1 else 0.0))
+    return longest
+
+
+def _count(finding: Finding, drawn: Drawn, where: str) -> Iterator[Problem]:
+    entities = len(np.unique(drawn.entities))
+    match = _COUNT.search(finding.text)
+    fix = "look whether an entity is missing, broken up or joined"
+    if match:
+        expected = _WORDS.get(match[1].lower()) or int(match[1])
+        if entities != expected:
+            what = f"the text counts {expected}, the mask has {entities}"
+            yield Problem(Level.WARNING, "entity-count", where, what, fix)
+    elif _ONE.search(finding.text) and entities > 1:
+        yield Problem(Level.WARNING, "entity-count", where, f"the text names one, the mask has {entities}", fix)
+    elif _MANY.search(finding.text) and entities == 1 and finding.category in {"1e", "2d"}:
+        yield Problem(Level.INFO, "entity-count", where, "the text names several, the mask has one", fix)
