@@ -29,7 +29,7 @@ def compare(
     """
     from harness.cli.tables import print_table
     from harness.scoring.comparison import compare_entrants
-    from harness.scoring.profiles import profile_named
+    from harness.scoring.profiles import profile_on
 
     with settings.open_store(readonly=True) as store:
         rows = {row.id: row for row in map(store.run, runs)}
@@ -41,7 +41,7 @@ def compare(
                     fix="compare runs of one split of one data set; `bench results list` shows them",
                 )
         findings = {run_id: store.findings(run_id) for run_id in rows}
-    used = profile_named(profile or first.profile)
+    used = profile_on(profile or first.profile, first.split)
     result = compare_entrants(findings, used, by_case=not by_finding, seed=seed)
     if as_json:
         click.echo(json.dumps({"schema": 1, "profile": used.name, "seed": seed, **result}, indent=2))

@@ -65,18 +65,13 @@ def score(
     from harness.dataset import find_dataset, open_dataset
     from harness.runs.document import run_document
     from harness.runs.submitted import keep_submission, quirk_difference, score_submission
-    from harness.scoring.profiles import profile_named
+    from harness.scoring.profiles import profile_on
     from harness.scoring.rows import check_format, write_rows
     from harness.scoring.submission import open_submission
 
-    chosen = replace(profile_named(profile), organiser_quirks=organiser_quirks)
+    chosen = replace(profile_on(profile, split), organiser_quirks=organiser_quirks)
     if organiser_quirks and chosen.instances is None:
         raise UsageError("--organiser-quirks belongs to miccai2026", fix="add --profile miccai2026")
-    if chosen.instances is not None and split == "train":
-        raise UsageError(
-            "training masks hold at most three entities a finding, so instances cannot be counted on them",
-            fix="use --profile mlhc2025, or another split",
-        )
     if rows is not None:
         check_format(rows)
     data = open_dataset(find_dataset(dataset, settings.home), cache=settings.home / "datasets" / ".digests")

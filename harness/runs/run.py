@@ -31,7 +31,7 @@ from harness.runs.shard import CaseOutcome, ContainerFigures, ShardCase, ShardSp
 from harness.runs.timing import figures
 from harness.scoring import SCORER_VERSION
 from harness.scoring.case import CaseScore
-from harness.scoring.profiles import PROFILES
+from harness.scoring.profiles import profile_on, profiles_on
 from harness.scoring.summary import summarise
 from harness.status import Status
 from harness.store import CaseRow, RunRow, Store
@@ -84,6 +84,7 @@ def execute(request: RunRequest, *, home: Path, store: Store, watcher: Watcher, 
     Interrupted
         When `stop` was set; everything finished is kept.
     """
+    profile_on(request.profile, request.split)  # refused before anything long
     cases = select_cases(request.dataset, request.split, request.limit)
     # GPUs are checked before anything long: a machine without them says so at once.
     with lease(request.gpus, request.gpu_ids) as gpus:
@@ -417,7 +418,7 @@ class _Work:
         row = replace(self.row, state=state, finished=_now() if complete else None, timing=timing)
         if complete:
             findings = self.store.findings(row.id)
-            for name, profile in PROFILES.items():
+            for name, profile in profiles_on(row.split).items():
                 self.store.save_metrics(row.id, name, summarise(findings, profile))
         self.store.save_run(row)
         if error is not None:

@@ -14,7 +14,7 @@ from harness.runs.hardware import describe_hardware, describe_harness
 from harness.runs.score import Scorers
 from harness.scoring import SCORER_VERSION
 from harness.scoring.case import CaseScore, CaseTask, score_case
-from harness.scoring.profiles import PROFILES, Profile
+from harness.scoring.profiles import Profile, profiles_on
 from harness.scoring.rows import finding_rows
 from harness.scoring.submission import Submission
 from harness.scoring.summary import summarise
@@ -159,9 +159,8 @@ def keep_submission(
         status, reason = next(((row.status, row.reason) for row in rows if row.status != Status.OK), (Status.OK, ""))
         store.save_case(run.id, CaseRow(case, ordinal, str(status), reason, scored=True), rows)
     every = [row for rows in found.values() for row in rows]
-    for used in (profile, *(other for other in PROFILES.values() if other.name != profile.name)):
-        if used.instances is None or split != "train":
-            store.save_metrics(run.id, used.name, summarise(every, used))
+    for used in {**profiles_on(split), profile.name: profile}.values():
+        store.save_metrics(run.id, used.name, summarise(every, used))
     return run
 
 

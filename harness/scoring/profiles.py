@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
-from harness.errors import unknown_name
+from harness.errors import UsageError, unknown_name
+
+#: The split whose masks hold at most three entities a finding: what else is predicted there may well be right.
+PARTIAL_SPLIT = "train"
 
 
 @dataclass(frozen=True)
@@ -112,3 +115,19 @@ def profile_named(name: str) -> Profile:
         return PROFILES[name]
     except KeyError:
         raise unknown_name("profile", name, PROFILES) from None
+
+
+def profiles_on(split: str) -> dict[str, Profile]:
+    """Return the profiles that a split can be scored by: instances are not counted where the masks are partial."""
+    return {name: profile for name, profile in PROFILES.items() if profile.instances is None or split != PARTIAL_SPLIT}
+
+
+def profile_on(name: str, split: str) -> Profile:
+    """Return a profile for a split; raises UsageError for an unknown one, or where the split's masks are partial."""
+    profile = profile_named(name)
+    if name not in profiles_on(split):
+        raise UsageError(
+            f"{split} masks hold at most three entities a finding, so {name} cannot count instances on them",
+            fix="use --profile mlhc2025, or another split",
+        )
+    return profile

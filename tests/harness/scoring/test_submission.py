@@ -180,8 +180,16 @@ def test_what_is_no_submission_is_refused(data: Path, tmp_path: Path) -> None:
 
 
 def test_instances_are_not_counted_on_partial_truth(data: Path, tmp_path: Path) -> None:
-    """Training masks hold at most three entities a finding: instance metrics are refused there."""
-    result = bench(
-        tmp_path / "home", score, tmp_path / "perfect", "--dataset", data, "--split", "train", "--profile", "miccai2026"
-    )
-    assert isinstance(result.exception, UsageError)
+    """Training masks hold at most three entities a finding: instance metrics are refused there, and never kept."""
+    index = json.loads((data / "dataset.json").read_text())
+    (data / "dataset.json").write_text(json.dumps(index | {"train": index["test"], "test": []}))
+    home = tmp_path / "home"
+    arguments = (tmp_path / "worse", "--dataset", data, "--split", "train")
+    assert isinstance(bench(home, score, *arguments, "--profile", "miccai2026").exception, UsageError)
+    run = scored(home, *arguments)
+    assert run["metrics"]["dice"]["all"]["n"] == 10
+    with Settings(home).open_store(readonly=True) as store:
+        assert store.metrics(run["run"], "miccai2026") == {}
+    assert "0 differ" in bench(home, verify, run["run"], "--jobs", 1).output
+    other = scored(home, tmp_path / "perfect", "--dataset", data, "--split", "train")["run"]
+    assert isinstance(bench(home, compare, run["run"], other, "--profile", "miccai2026").exception, UsageError)
