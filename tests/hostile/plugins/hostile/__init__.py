@@ -46,8 +46,8 @@ def bench_models():
                 tmp_mb=32,
                 shm_mb=32,
                 out_mb=64,
-                start_timeout_s=10.0,
-                case_timeout_s=4.0,
+                start_timeout_s=6.0,
+                case_timeout_s=3.0,
             ),
             adapter="adapter:Hostile",
         )

@@ -104,12 +104,10 @@ def fill_unlinked(_case):
     held = []
     try:
         for number in range(4000):
-            file = (OUT / f"gone-{number}").open("wb")
+            file = (OUT / f"gone-{number}").open("wb", buffering=0)
             (OUT / f"gone-{number}").unlink()
-            file.write(os.urandom(2**22))
-            file.flush()
             held.append(file)
-            time.sleep(0.02)
+            file.write(bytes(2**23))
     except OSError as error:
         say(f"{len(held)} files, then {error}")
     time.sleep(3600)

@@ -102,9 +102,9 @@ def failure_that_writes_on_the_terminal(case):
 
 @forgery
 def flood_of_noise(case):
-    """Twenty megabytes of lines that are no events, then the truth."""
+    """Megabytes of lines that are no events, then the truth."""
     with (OUT / "events.jsonl").open("ab") as file:
-        file.write(b"\n" * 2**22)
-        file.write(b"{}\n" * 2**21)
-        file.write(b"[" * 2**20 + b"\n\xff\xfe\n" + b"x" * 2**22 + b"\n")
-        file.write(b'{"event": "started"}\n' * 2**16)
+        file.write(b"\n" * 2**20)
+        file.write(b"{}\n" * 2**19)
+        file.write(b"[" * 2**20 + b"\n\xff\xfe\n" + b"x" * 2**20 + b"\n")
+        file.write(b'{"event": "started"}\n' * 2**14)

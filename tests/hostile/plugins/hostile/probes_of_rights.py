@@ -146,8 +146,9 @@ def privileged_system_calls():
     calls = {
         "bpf": (321, 0, None, 0), "perf_event_open": (298, None, 0, -1, -1, 0), "init_module": (175, None, 0, b""),
         "finit_module": (313, -1, b"", 0), "delete_module": (176, b"x", 0), "kexec_load": (246, 0, 0, None, 0),
-        "reboot": (169, 0xFEE1DEAD, 672274793, 0x01234567, None), "swapon": (167, b"/tmp/x", 0), "acct": (163, b"/tmp/x"),
-        "sethostname": (170, b"x", 1), "syslog": (103, 3, None, 0), "iopl": (172, 3), "quotactl": (179, 0, None, 0, None),
+        "reboot": (169, 0xFEE1DEAD, 672274793, 0x01234567, None), "swapon": (167, b"/tmp/x", 0),
+        "acct": (163, b"/tmp/x"), "quotactl": (179, 0, None, 0, None),
+        "sethostname": (170, b"x", 1), "syslog": (103, 3, None, 0), "iopl": (172, 3),
         "userfaultfd": (323, 0), "process_vm_readv": (310, 1, None, 0, None, 0, 1), "fanotify_init": (300, 0, 0),
     }  # fmt: skip
     allowed = []

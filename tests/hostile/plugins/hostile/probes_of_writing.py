@@ -15,7 +15,7 @@ def write_over_inputs():
     for path in inputs:
         for attempt in (
             lambda p: p.open("ab"), lambda p: p.open("r+b"), Path.unlink, lambda p: p.chmod(0o777),
-            lambda p: p.rename(p.with_name("other")), lambda p: os.truncate(p, 0), lambda p: os.utime(p),
+            lambda p: p.rename(p.with_name("other")), lambda p: os.truncate(p, 0), os.utime,
             lambda p: os.rename("/bench/out/events.jsonl", p), lambda p: os.setxattr(p, "user.x", b"x"),
         ):  # fmt: skip
             last = refused(attempt, path)
@@ -52,8 +52,8 @@ def write_cgroup_limits():
     tried = 0
     for folder, _, names in os.walk("/sys/fs/cgroup"):
         for name in names:
-            if name in ("memory.limit_in_bytes", "pids.max", "memory.max", "cpu.max", "release_agent", "notify_on_release",
-                        "tasks", "cgroup.procs", "devices.allow"):  # fmt: skip
+            if name in {"memory.limit_in_bytes", "pids.max", "memory.max", "cpu.max", "tasks", "cgroup.procs",
+                        "release_agent", "notify_on_release", "devices.allow"}:  # fmt: skip
                 refused(open, os.path.join(folder, name), "r+b")
                 tried += 1
     return f"{tried} knobs cannot be written"

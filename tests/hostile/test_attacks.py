@@ -1,0 +1,158 @@
+"""Attacks on the machine and on the clock, one container each: bounded in time, in the right status, nobody harmed."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.docker
+
+Record = Callable[[str, object], None]
+
+#: Attack -> status of the case that attacks, words of the reason, and seconds within which the run must be over.
+ATTACKS = {
+    "fork-bomb": ("plugin_error", "exit code 1", 30),
+    "memory-bomb": ("oom", "256 MiB", 40),
+    "fill-out": ("plugin_error", "more than 64 MiB", 40),
+    "fill-out-deep": ("plugin_error", "cannot be looked into", 60),
+    "flood-stdout": ("timeout", "within 3 s", 90),
+    "hang-in-case": ("timeout", "within 3 s", 60),
+    "stop-itself": ("timeout", "within 3 s", 60),
+    "spam-progress": ("timeout", "within 3 s", 60),
+}
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_attack_ends_in_its_status(name: str, attack: Callable[..., Any], record_property: Record) -> None:
+    """The case that attacks fails with its reason in bounded time; the first and the third keep their scores."""
+    record_property("attack", name)
+    status, words, limit = ATTACKS[name]
+    outcome = attack(name)
+    row = outcome.cases["toy_2_a_1"]
+    record_property("outcome", f"{row['status']} in {outcome.seconds:.0f} s: {row['reason'][:80]}")
+    assert row["status"] == status, row["reason"]
+    assert words in row["reason"]
+    assert outcome.cases["toy_1_a_1"]["status"] == outcome.cases["toy_3_a_1"]["status"] == "ok"
+    assert outcome.seconds < limit
+    assert not any("BREACH" in line for line in outcome.lines)
+    assert row["attempts"] == 2
+
+
+@pytest.mark.parametrize("name", ["many-files", pytest.param("million-files", marks=pytest.mark.slow)])
+def test_files_without_number(name: str, attack: Callable[..., Any], record_property: Record) -> None:
+    """Hundreds of thousands of files end a container by their number or by its time, and are removed."""
+    record_property("attack", name)
+    outcome = attack(name)
+    row = outcome.cases["toy_2_a_1"]
+    record_property("outcome", f"{row['status']} in {outcome.seconds:.0f} s: {row['reason'][:80]}")
+    assert row["status"] in ("plugin_error", "timeout")
+    assert "100,000 files" in row["reason"] or "within 3 s" in row["reason"]
+    assert outcome.cases["toy_1_a_1"]["status"] == outcome.cases["toy_3_a_1"]["status"] == "ok"
+    assert outcome.seconds < 90
+
+
+def test_hang_at_import(attack: Callable[..., Any], record_property: Record) -> None:
+    """An image that never loads, and does not want to end, fails every case after two containers."""
+    record_property("attack", "hang-at-import")
+    outcome = attack("hang-at-import")
+    reasons = {row["reason"] for row in outcome.cases.values()}
+    record_property("outcome", f"timeout in {outcome.seconds:.0f} s: {reasons}"[:100])
+    assert {row["status"] for row in outcome.cases.values()} == {"timeout"}
+    assert all("loading did not end within 6 s" in reason for reason in reasons)
+    assert outcome.seconds < 70
+
+
+def test_hang_at_exit(attack: Callable[..., Any], record_property: Record) -> None:
+    """A container that does not end after its last case is ended; its cases count."""
+    record_property("attack", "hang-at-exit")
+    outcome = attack("hang-at-exit")
+    record_property("outcome", f"ok in {outcome.seconds:.0f} s")
+    assert {row["status"] for row in outcome.cases.values()} == {"ok"}
+    assert outcome.seconds < 60
+
+
+def test_daemon(attack: Callable[..., Any], record_property: Record) -> None:
+    """A process that has left its parents and ignores SIGTERM is gone with the container."""
+    record_property("attack", "daemonise")
+    outcome = attack("daemonise")
+    assert {row["status"] for row in outcome.cases.values()} == {"ok"}
+    listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
+    assert "adapter:Hostile" not in listed
+    record_property("outcome", f"ok in {outcome.seconds:.0f} s: no process is left")
+
+
+def test_shut_output_folder(attack: Callable[..., Any], record_property: Record) -> None:
+    """Folders that nobody may enter are weighed and removed all the same."""
+    record_property("attack", "close-out")
+    outcome = attack("close-out")
+    record_property("outcome", f"{outcome.cases['toy_2_a_1']['status']} in {outcome.seconds:.0f} s: nothing is left")
+    assert outcome.cases["toy_1_a_1"]["status"] == "ok"
+
+
+def test_events_behind_a_pipe(attack: Callable[..., Any], record_property: Record) -> None:
+    """A pipe in the place of the events holds nobody up: what was read before counts, the masks do the rest."""
+    record_property("attack", "hide-events")
+    outcome = attack("hide-events")
+    record_property("outcome", f"ok in {outcome.seconds:.0f} s")
+    assert {row["status"] for row in outcome.cases.values()} == {"ok"}
+    assert outcome.seconds < 40
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """Return a folder on a disk of 300 MiB; a tmpfs would count as the container's memory."""
+    if os.getuid() != 0:
+        pytest.skip("mounting a small file system needs root")
+    folder, image = tmp_path / "small", tmp_path / "image"
+    folder.mkdir()
+    with image.open("wb") as file:
+        file.truncate(300 * 2**20)
+    for command in (["mkfs.ext4", "-q", "-m", "0", image], ["mount", "-o", "loop", image, folder]):
+        ended = subprocess.run([*map(str, command)], capture_output=True, text=True, check=False)
+        if ended.returncode:
+            pytest.skip(f"cannot make a small file system here: {ended.stderr.strip()}")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def test_files_without_names(attack: Callable[..., Any], small_disk: Path, record_property: Record) -> None:
+    """Files that are unlinked but held open fill the disk unseen: the container is ended while there is room left."""
+    record_property("attack", "fill-unlinked")
+    outcome = attack("fill-unlinked", home=small_disk / "home")
+    row = outcome.cases["toy_2_a_1"]
+    record_property("outcome", f"{row['status']} in {outcome.seconds:.0f} s: {row['reason'][:80]}")
+    assert row["status"] == "infra_error"
+    assert "disk is full" in row["reason"]
+    assert outcome.cases["toy_1_a_1"]["status"] == outcome.cases["toy_3_a_1"]["status"] == "ok"
+    found = os.statvfs(small_disk)
+    assert found.f_bavail * found.f_frsize > 200 * 2**20
+
+
+def test_home_is_shut_for_others(attack: Callable[..., Any], record_property: Record, tmp_path: Path) -> None:
+    """While a container runs, no other user of the host reaches its folder, where set-uid programs may lie."""
+    record_property("attack", "set-uid-program-for-others")
+    home = tmp_path / "home"
+    modes = set()
+    over = threading.Event()
+
+    def look() -> None:
+        while not over.is_set():
+            modes.update(oct(folder.stat().st_mode & 0o777) for folder in home.glob("runs/*/shards/*"))
+            time.sleep(0.02)
+
+    watcher = threading.Thread(target=look)
+    watcher.start()
+    try:
+        attack("daemonise", home=home)
+    finally:
+        over.set()
+        watcher.join()
+    record_property("outcome", f"the container's folder has mode {modes}")
+    assert modes == {"0o700"}
