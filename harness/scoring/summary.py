@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from harness.categories import is_focal
 from harness.scoring.overlap import dice
 from harness.scoring.profiles import Profile
-from harness.scoring.statistics import RESAMPLES, exact, interval, resample_weights
+from harness.scoring.statistics import RESAMPLES, interval, random_numbers, resampled_sums
 from harness.status import Status
 
 if TYPE_CHECKING:
@@ -26,27 +26,32 @@ SIZE_PERCENTILES = (50.0, 75.0)
 
 
 @dataclass(frozen=True)
-class _Metric:
-    """A ratio of two sums over findings; of a mean, the second sum is their number.
+class _Family:
+    """Metrics that come from the same sums over findings.
 
-    Where there is nothing to divide by, the value is 1, or `empty` if `missed` says that there was something to find.
+    Attributes
+    ----------
+    names
+        Of the metrics.
+    parts
+        (findings, k) what is summed.
+    values
+        (m, k) sums over so many findings -> (m, metrics).
     """
 
-    name: str
-    numerator: Floats
-    denominator: Floats
-    missed: Floats
-    empty: float = 0.0
-    is_mean: bool = False
-
-    def ratio(self, top: Floats, bottom: Floats, missed: Floats) -> Floats:
-        """Divide sums."""
-        return np.divide(top, bottom, out=np.where(missed > 0, self.empty, 1.0), where=bottom != 0)
+    names: tuple[str, ...]
+    parts: Floats
+    values: Callable[[Floats, int], Floats]
 
 
-def _mean(name: str, values: Sequence[float]) -> _Metric:
-    n = len(values)
-    return _Metric(name, np.array(values, np.float64), np.ones(n), np.zeros(n), is_mean=True)
+@dataclass(frozen=True)
+class _Measured:
+    """Metrics of one group of findings: in the first row their values, then those of every resample."""
+
+    path: tuple[str, ...]
+    n: int
+    names: tuple[str, ...]
+    values: Floats
 
 
 def summarise(
@@ -64,7 +69,8 @@ def summarise(
     profile
         Which metrics.
     seed, resamples
-        Of the bootstrap. Each group is resampled on its own: over findings, ``per_case`` over cases.
+        Of the bootstrap. Each group is resampled on its own, so that no resample of a small group is empty: over
+        findings, ``per_case`` over cases.
 
     Returns
     -------
@@ -77,38 +83,49 @@ def summarise(
     if profile.organiser_quirks:
         delivered = {row.case_id for row in rows if row.status != Status.MISSING_OUTPUT}
         rows = [row for row in rows if row.case_id in delivered]
-    metrics = _metrics(rows, profile)
-    document: dict[str, dict[str, Any]] = {metric.name: {} for metric in metrics}
+    families = _families(rows, profile)
+    random = random_numbers(len(rows), resamples=resamples, seed=seed, stream="summary")
+    measured = [_measure(path, families, members, random) for path, members in _groups(rows).items()]
+    per_case = _per_case(families[0], rows)
+    measured.append(_measure(("per_case",), [per_case], np.arange(len(per_case.parts)), random))
+    return _document(measured)
 
-    def put(path: tuple[str, ...], cells: Mapping[str, dict[str, Any]]) -> None:
-        for name, cell in cells.items():
-            place = document[name]
-            for step in path[:-1]:
+
+def _document(measured: Sequence[_Measured]) -> dict[str, dict[str, Any]]:
+    """Nest metric, group, and the cell of value and interval."""
+    document: dict[str, dict[str, Any]] = {}
+    intervals = iter(interval(np.concatenate([group.values[1:] for group in measured], axis=1)))
+    for group in measured:
+        for name, value in zip(group.names, group.values[0].tolist(), strict=True):
+            place = document.setdefault(name, {})
+            for step in group.path[:-1]:
                 place = place.setdefault(step, {})
-            place[path[-1]] = cell
-
-    for path, members in _groups(rows).items():
-        put(path, _cells(metrics, members, seed, resamples))
-    put(("per_case",), _per_case([metric for metric in metrics if metric.is_mean], rows, seed, resamples))
+            place[group.path[-1]] = {"value": value if group.n else None, "ci95": next(intervals), "n": group.n}
     return document
 
 
 def finding_values(rows: Sequence[FindingRow], profile: Profile) -> dict[str, list[float]]:
     """Return, for every metric that is a mean over findings, its value on each of `rows`."""
-    return {metric.name: metric.numerator.tolist() for metric in _metrics(rows, profile) if metric.is_mean}
+    means, *_ = _families(rows, profile)
+    return dict(zip(means.names, means.parts.T.tolist(), strict=True))
 
 
-def _metrics(rows: Sequence[FindingRow], profile: Profile) -> list[_Metric]:
+def _families(rows: Sequence[FindingRow], profile: Profile) -> list[_Family]:
+    """Return what is summed: the means first, then the counts of instances."""
     scores = [_dice(row, profile) for row in rows]
-    metrics = [_mean("dice", scores)]
-    metrics += [_mean(name, [float(hit(score)) for score in scores]) for name, hit in profile.hits.items()]
+    means = {"dice": scores} | {name: [float(hit(score)) for score in scores] for name, hit in profile.hits.items()}
+    counted = []
     if profile.instances is not None:
         unfiltered = replace(profile, instances=None)
-        metrics.append(_mean("dice_unfiltered", [_dice(row, unfiltered) for row in rows]))
-        metrics += _pooled("instance", [_matched(row, "overlap") for row in rows], profile)
+        means["dice_unfiltered"] = [_dice(row, unfiltered) for row in rows]
+        counted.append(_pooled("instance", [_matched(row, "overlap") for row in rows], profile))
         if all(_has_distances(row) for row in rows):
-            metrics += _pooled("distance", [_matched(row, "distance") for row in rows], profile)
-    return metrics
+            counted.append(_pooled("distance", [_matched(row, "distance") for row in rows], profile))
+    return [_means(tuple(means), np.array(list(means.values()), np.float64).T), *counted]
+
+
+def _means(names: tuple[str, ...], values: Floats) -> _Family:
+    return _Family(names, values, lambda sums, n: sums / n)
 
 
 def _dice(row: FindingRow, profile: Profile) -> float:
@@ -133,15 +150,23 @@ def _matched(row: FindingRow, kind: str) -> tuple[int, int, int]:
     return counts["tp"], counts["fp"], counts["fn"]
 
 
-def _pooled(prefix: str, counts: Sequence[tuple[int, int, int]], profile: Profile) -> list[_Metric]:
-    """Pool the counts over findings first (micro), then divide."""
-    tp, fp, fn = np.array(counts, np.float64).reshape(-1, 3).T
-    empty = 1.0 if profile.organiser_quirks else 0.0
-    return [
-        _Metric(f"{prefix}_precision", tp, tp + fp, fn, empty),
-        _Metric(f"{prefix}_recall", tp, tp + fn, fn),
-        _Metric(f"{prefix}_f1", 2 * tp, 2 * tp + fp + fn, fn),
-    ]
+def _pooled(prefix: str, counts: Sequence[tuple[int, int, int]], profile: Profile) -> _Family:
+    """Pool the counts over findings first (micro), then divide.
+
+    Where there is nothing to divide by, the value is 1 if there was nothing to find, else 0; the organisers' precision
+    is 1 in either case.
+    """
+
+    def values(sums: Floats, _: int) -> Floats:
+        tp, fp, fn = np.ascontiguousarray(sums.T)
+        empty = (fn == 0).astype(np.float64)
+        ratios = np.stack([np.ones_like(empty) if profile.organiser_quirks else empty, empty, empty])
+        bottoms = np.stack([tp + fp, tp + fn, 2 * tp + fp + fn])
+        np.divide([tp, tp, 2 * tp], bottoms, out=ratios, where=bottoms != 0)
+        return ratios.T
+
+    names = (f"{prefix}_precision", f"{prefix}_recall", f"{prefix}_f1")
+    return _Family(names, np.array(counts, np.float64).reshape(-1, 3), values)
 
 
 def _groups(rows: Sequence[FindingRow]) -> dict[tuple[str, ...], NDArray[np.intp]]:
@@ -163,32 +188,26 @@ def _groups(rows: Sequence[FindingRow]) -> dict[tuple[str, ...], NDArray[np.intp
     return groups
 
 
-def _cells(
-    metrics: Sequence[_Metric], members: NDArray[np.intp], seed: int, resamples: int
-) -> dict[str, dict[str, Any]]:
-    """Compute value and interval of every metric on one group."""
+def _measure(
+    path: tuple[str, ...], families: Sequence[_Family], members: NDArray[np.intp], random: NDArray[np.uint32]
+) -> _Measured:
+    """Compute every metric on one group, and on each of its resamples."""
     n = len(members)
+    names = tuple(name for family in families for name in family.names)
     if n == 0:
-        return {metric.name: {"value": None, "ci95": None, "n": 0} for metric in metrics}
-    parts = np.stack([part[members] for m in metrics for part in (m.numerator, m.denominator, m.missed)], axis=1)
-    # The stream depends on the size alone, so that equal groups have equal intervals.
-    sums = resample_weights(n, resamples=resamples, seed=seed, stream=f"{n}") @ exact(parts)
-    draws = np.stack([m.ratio(*sums[:, 3 * i : 3 * i + 3].T) for i, m in enumerate(metrics)], axis=1)
-    whole = np.array([[math.fsum(column)] for column in parts.T])
-    return {
-        m.name: {"value": float(m.ratio(*whole[3 * i : 3 * i + 3])[0]), "ci95": ci95, "n": n}
-        for (i, m), ci95 in zip(enumerate(metrics), interval(draws), strict=True)
-    }
+        return _Measured(path, n, names, np.full((1 + len(random), len(names)), np.nan))
+    parts = np.concatenate([family.parts[members] for family in families], axis=1)
+    whole = [[math.fsum(column) for column in parts.T.tolist()]]
+    sums = np.concatenate([whole, resampled_sums(parts, random)])
+    bounds = np.cumsum([family.parts.shape[1] for family in families])[:-1]
+    shares = zip(families, np.split(sums, bounds, axis=1), strict=True)
+    return _Measured(path, n, names, np.concatenate([family.values(share, n) for family, share in shares], axis=1))
 
 
-def _per_case(
-    means: Sequence[_Metric], rows: Sequence[FindingRow], seed: int, resamples: int
-) -> dict[str, dict[str, Any]]:
-    """Average within each case first, then over cases; resample cases."""
+def _per_case(means: _Family, rows: Sequence[FindingRow]) -> _Family:
+    """Average within each case; the cases then take the place of the findings."""
     cases = {case: i for i, case in enumerate(dict.fromkeys(row.case_id for row in rows))}
     of = np.array([cases[row.case_id] for row in rows], np.intp)
-    sizes = np.bincount(of, minlength=len(cases)).astype(np.float64)
-    folded = [
-        _mean(m.name, (np.bincount(of, weights=m.numerator, minlength=len(cases)) / sizes).tolist()) for m in means
-    ]
-    return _cells(folded, np.arange(len(cases)), seed, resamples)
+    sizes = np.bincount(of, minlength=len(cases))
+    sums = [np.bincount(of, weights=column, minlength=len(cases)) for column in means.parts.T]
+    return _means(means.names, np.stack([total / sizes for total in sums], axis=1))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -11,28 +12,38 @@ from harness.errors import UsageError
 from harness.scoring.statistics import (
     compare,
     exact,
-    generator,
     holm,
-    indices,
     interval,
+    random_numbers,
     rank_probabilities,
-    resample_weights,
+    resampled_sums,
     shared_ranks,
 )
 
 
 def test_the_stream_is_pinned() -> None:
-    """The same seed gives these very numbers, whatever the machine."""
-    pinned = [559, 42, 967, 164, 752, 698, 612, 458]
-    assert indices(generator(0, "all"), 1000, 8).tolist() == pinned
-    assert indices(generator(1, "all"), 1000, 8).tolist() != pinned
+    """The same seed gives these very numbers, whatever the machine; the first units' do not depend on the others."""
+    pinned = [[1220412934, 1665340071], [2402425647, 4153244236], [3083993119, 1751023892], [182845611, 706694446]]
+    assert random_numbers(2, resamples=4, seed=0, stream="all").tolist() == pinned
+    assert random_numbers(9, resamples=4, seed=0, stream="all")[:, :2].tolist() == pinned
+    assert random_numbers(2, resamples=4, seed=1, stream="all").tolist() != pinned
 
 
-def test_weights_count_what_a_loop_draws() -> None:
-    """Each row of weights counts one resample with replacement."""
-    drawn = indices(generator(7, "x"), 13, 50 * 13).reshape(50, 13)
-    expected = [[row.tolist().count(i) for i in range(13)] for row in drawn]
-    assert resample_weights(13, resamples=50, seed=7, stream="x").tolist() == expected
+@pytest.mark.parametrize("n", [1, 13, 20])
+def test_sums_are_those_of_a_loop_that_draws(n: int) -> None:
+    """Each resample adds up `n` units drawn with replacement, whichever of more random numbers there are."""
+    random = random_numbers(20, resamples=600, seed=7, stream="x")
+    values = exact(np.random.default_rng(0).random((n, 2)))
+    expected = [[sum(values[(number * n) >> 32] for number in row[:n])] for row in random.tolist()]
+    assert np.array_equal(resampled_sums(values, random), np.concatenate(expected))
+
+
+def test_every_unit_is_drawn_alike() -> None:
+    """Over many resamples, units are drawn once each on average, as often as a multinomial lets them."""
+    drawn = resampled_sums(np.eye(40), random_numbers(40, resamples=4000, seed=0, stream="x"))
+    assert drawn.sum(axis=1).tolist() == [40.0] * 4000
+    assert drawn.mean(axis=0) == pytest.approx(1, abs=5 * (0.975 / 4000) ** 0.5)
+    assert drawn.var() == pytest.approx(0.975, rel=0.02)
 
 
 def test_sums_do_not_depend_on_their_order() -> None:
@@ -43,6 +54,15 @@ def test_sums_do_not_depend_on_their_order() -> None:
     assert len(sums) == 1
     whole = np.arange(997.0)[:, np.newaxis]
     assert np.array_equal(exact(whole), whole)
+
+
+@pytest.mark.parametrize("largest", [1.0, 0.1, 3.0, 2.0**20, np.nextafter(2.0**20, np.inf), 1e6])
+def test_the_largest_sums_are_exact(largest: float) -> None:
+    """Even as many times the largest value as there are rows is a sum without rounding."""
+    values = exact(np.array([[largest], [largest / 3], [largest / 7]]))[:, 0].tolist()
+    for i, j, k in itertools.product(range(3), repeat=3):
+        total = Fraction(values[i]) + Fraction(values[j]) + Fraction(values[k])
+        assert Fraction(values[i] + values[j] + values[k]) == total
 
 
 def test_rounding_is_far_below_what_is_reported() -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from harness.errors import UsageError
 from harness.scoring.profiles import PROFILES, profile_named
-from harness.scoring.statistics import generator, indices
+from harness.scoring.statistics import random_numbers
 from harness.scoring.summary import summarise
 from harness.status import Status
 from harness.store import FindingRow
@@ -80,7 +80,7 @@ def test_intervals_are_those_of_a_loop() -> None:
     """The vectorised bootstrap equals drawing and averaging one resample after the other."""
     data = rows(40)
     values = np.array([r.dice for r in sorted(data, key=lambda r: (r.case_id, r.finding))])
-    drawn = indices(generator(5, "40"), 40, 200 * 40).reshape(200, 40)
+    drawn = random_numbers(40, resamples=200, seed=5, stream="summary").astype(int) * 40 >> 32
     means = [fmean(values[i] for i in resample) for resample in drawn]
     cell = summarise(data, MLHC, seed=5, resamples=200)["dice"]["all"]
     assert cell["ci95"] == pytest.approx(np.percentile(means, [2.5, 97.5]).tolist(), abs=1e-12)
