@@ -77,10 +77,13 @@ def test_real_data(split: str, engine: str, bench: Bench, real_data: Path) -> No
 
 
 def test_flipped_is_flagged(bench: Bench, make_dataset: Callable[..., Path]) -> None:
-    """A mask that would fit if it were mirrored says so in its verdict."""
+    """A mask that misses but would fit if it were mirrored says so in its verdict."""
     run = bench.json("run", "--plugin", "flipped", "--dataset", make_dataset(1), "--engine", "local")
-    verdicts = [f["verdict"] for f in bench.json("results", "show", run["run"])["findings"]]
-    assert [p["code"] for v in verdicts for p in v["problems"]] == ["mirrored", "mirrored"]
+    missed, hit = bench.json("results", "show", run["run"])["findings"]
+    assert missed["dice"] == 0
+    assert [problem["code"] for problem in missed["verdict"]["problems"]] == ["mirrored"]
+    assert hit["dice"] > 0.1  # its two boxes overlap with their mirror image: nothing to be seen
+    assert hit["verdict"]["problems"] == []
 
 
 def test_dropped_is_counted(bench: Bench, make_dataset: Callable[..., Path]) -> None:
