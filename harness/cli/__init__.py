@@ -19,6 +19,7 @@ _COMMANDS = {
     "score": ("harness.cli.score:score", "Score masks made elsewhere: a folder or the challenge's zip."),
     "results": ("harness.cli.results:results", "List, show, compare and verify results."),
     "leaderboard": ("leaderboard.cli:leaderboard", "Turn the results into a static site."),
+    "curate": ("curation.cli:curate", "From radiology reports to an annotated data set."),
     "doctor": ("harness.cli.doctor:doctor", "Check that everything is here that a run needs."),
     "clean": ("harness.cli.clean:clean", "Remove leftovers of runs that died and, if asked, images."),
     "data": ("harness.cli.data:data", "Validate, describe, make and fetch data sets."),
