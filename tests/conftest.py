@@ -57,11 +57,13 @@ class Bench:
 
     home: Path
     environment: dict[str, str]
+    #: What Python is told to run; a test that shortens a time-out or turns the clock gives a program of its own.
+    program: tuple[str, ...] = ("-m", "harness")
 
     def popen(self, *arguments: object, **options: Any) -> subprocess.Popen[str]:
         """Start a command and return its process."""
         return subprocess.Popen(
-            [sys.executable, "-m", "harness", "--home", str(self.home), *map(str, arguments)],
+            [sys.executable, *self.program, "--home", str(self.home), *map(str, arguments)],
             cwd=ROOT,
             env=self.environment,
             stdout=subprocess.PIPE,
@@ -163,6 +165,23 @@ def make_dataset(tmp_path: Path) -> Callable[..., Path]:
         return write_dataset(tmp_path / name, cases, **options)
 
     return make
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """Return a folder on a disk of 300 MiB; a tmpfs would count as the container's memory."""
+    if os.getuid() != 0:
+        pytest.skip("mounting a small file system needs root")
+    folder, image = tmp_path / "small", tmp_path / "image"
+    folder.mkdir()
+    with image.open("wb") as file:
+        file.truncate(300 * 2**20)
+    for command in (["mkfs.ext4", "-q", "-m", "0", image], ["mount", "-o", "loop", image, folder]):
+        ended = subprocess.run([*map(str, command)], capture_output=True, text=True, check=False)
+        if ended.returncode:
+            pytest.skip(f"cannot make a small file system here: {ended.stderr.strip()}")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -24,6 +24,7 @@ from harness.engines.base import Engine
 from harness.errors import Interrupted, PrerequisiteError
 from harness.gpus import Gpu, lease
 from harness.runs.hardware import describe_hardware, describe_harness
+from harness.runs.output import remove_tree
 from harness.runs.plan import Plan, RunRequest, categories_shown, select_cases, spacing_of
 from harness.runs.preflight import check_room
 from harness.runs.score import Scorers, case_status, case_task, finding_rows
@@ -100,6 +101,7 @@ def execute(request: RunRequest, *, home: Path, store: Store, watcher: Watcher, 
         folder = home / "runs" / row.id
         folder.mkdir(parents=True, exist_ok=True)
         with _only_one(folder, row.id):
+            remove_tree(folder / "shards")  # of containers whose harness was killed
             todo, unscored = _left_to_do(store, row, cases)
             if row.state == "done" and not todo and not unscored:
                 watcher.tell(f"{row.id} is finished already; --fresh runs it again")

@@ -6,7 +6,7 @@ import os
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -103,23 +103,6 @@ def test_events_behind_a_pipe(attack: Callable[..., Any], record_property: Recor
     record_property("outcome", f"ok in {outcome.seconds:.0f} s")
     assert {row["status"] for row in outcome.cases.values()} == {"ok"}
     assert outcome.seconds < 40
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """Return a folder on a disk of 300 MiB; a tmpfs would count as the container's memory."""
-    if os.getuid() != 0:
-        pytest.skip("mounting a small file system needs root")
-    folder, image = tmp_path / "small", tmp_path / "image"
-    folder.mkdir()
-    with image.open("wb") as file:
-        file.truncate(300 * 2**20)
-    for command in (["mkfs.ext4", "-q", "-m", "0", image], ["mount", "-o", "loop", image, folder]):
-        ended = subprocess.run([*map(str, command)], capture_output=True, text=True, check=False)
-        if ended.returncode:
-            pytest.skip(f"cannot make a small file system here: {ended.stderr.strip()}")
-    yield folder
-    subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
 def test_files_without_names(attack: Callable[..., Any], small_disk: Path, record_property: Record) -> None:

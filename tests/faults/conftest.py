@@ -1,0 +1,167 @@
+"""A run that is disturbed, and the same command after it; a container engine that may be restarted."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.conftest import Bench
+
+PLUGIN = Path(__file__).resolve().parents[1] / "e2e" / "plugins" / "misbehaving"
+CASES = 5
+
+
+@dataclass
+class Setting:
+    """What every trial on one engine shares: the command, how long it takes, and what it must come to."""
+
+    engine: str
+    bench: Callable[[Path], Bench]
+    command: list[object]
+    seconds: float
+    expected: dict[str, Any]
+
+    def finish(self, bench: Bench) -> tuple[dict[str, Any], str]:
+        """Run the command to its end; return the run's document and what was shown."""
+        ended = bench(*self.command, "--json")
+        return json.loads(ended.stdout), ended.stderr
+
+    def same(self, document: dict[str, Any]) -> bool:
+        """Tell whether a run's document has the undisturbed run's digits."""
+        return stable(document) == self.expected
+
+    def strays(self, bench: Bench, run: str) -> list[str]:
+        """Name the processes, folders and containers that are left of a run a few seconds after it."""
+        deadline = time.monotonic() + 10
+        while (left := self._left(bench, run)) and time.monotonic() < deadline:
+            time.sleep(0.2)
+        return left
+
+    def _left(self, bench: Bench, run: str) -> list[str]:
+        listed = subprocess.run(["ps", "-eo", "pid,args"], capture_output=True, text=True, check=True).stdout
+        left = [line for line in listed.splitlines() if str(bench.home) in line]
+        left += [str(folder) for folder in bench.home.glob("runs/*/shards/*")]
+        if self.engine == "docker":
+            import docker
+
+            client = docker.from_env(environment={**os.environ, **bench.environment}, timeout=60)
+            found = client.containers.list(all=True, filters={"label": f"org.groundbench.run={run}"})
+            left += [str(container.name) for container in found]
+            client.close()
+        return left
+
+
+def stable(document: dict[str, Any]) -> dict[str, Any]:
+    """Return everything of a finished run's document that must not depend on how it came about."""
+    return {key: value for key, value in document.items() if key not in {"timing", "run", "image"}}
+
+
+@pytest.fixture(scope="session")
+def settings(
+    request: pytest.FixtureRequest,
+    new_bench: Callable[[Path], Bench],
+    dataset_writer: Callable[..., Path],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Callable[[str], Setting]:
+    """Return a function from an engine's name to the setting of its trials; the undisturbed run happens once."""
+    known: dict[str, Setting] = {}
+    dataset = dataset_writer(tmp_path_factory.mktemp("data") / "toy", CASES)
+
+    def setting(engine: str) -> Setting:
+        if engine == "docker":
+            request.getfixturevalue("base_image")
+        if engine not in known:
+            command = [
+                "run", "--plugin", "misbehaving", "--variant", "slow", "--plugin-dir", PLUGIN, "--dataset", dataset,
+                "--engine", engine,
+            ]  # fmt: skip
+            bench = new_bench(tmp_path_factory.mktemp(engine) / "first")
+            bench(*command)  # builds the image
+            bench = new_bench(tmp_path_factory.mktemp(engine) / "home")
+            began = time.monotonic()
+            document = bench.json(*command)
+            assert document["coverage"] == {"ok": 2 * CASES}
+            made = Setting(engine, new_bench, command, time.monotonic() - began, stable(document))
+            known[engine] = made
+        return known[engine]
+
+    return setting
+
+
+@dataclass
+class OwnEngine:
+    """A second Docker daemon, in a network of its own, that a test may stop and start again."""
+
+    folder: Path
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def host(self) -> str:
+        """Its address, for DOCKER_HOST."""
+        return f"unix://{self.folder}/d.sock"
+
+    def start(self) -> None:
+        """Start it and wait until it answers."""
+        import docker
+
+        # The stand-in for NVIDIA's hook must be on the daemon's PATH when it starts.
+        environment = {**os.environ, "PATH": f"{self.folder}/bin:{os.environ['PATH']}"}
+        with (self.folder / "log").open("ab") as log:
+            self.process = subprocess.Popen(
+                ["unshare", "-n", "dockerd", "--data-root", f"{self.folder}/data", "--exec-root", f"{self.folder}/exec",
+                 "--pidfile", f"{self.folder}/pid", "-H", self.host, "--bridge=none", "--iptables=false"],
+                stdout=log, stderr=log, env=environment, start_new_session=True,
+            )  # fmt: skip
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            with contextlib.suppress(Exception):
+                client = docker.DockerClient(base_url=self.host, timeout=20)
+                client.ping()
+                client.close()
+                return
+            time.sleep(0.1)
+        pytest.skip(f"no second dockerd here: {(self.folder / 'log').read_text()[-300:]}")
+
+    def stop(self) -> None:
+        """End it as a service manager does; it takes its containers with it."""
+        if self.process is not None:
+            self.process.send_signal(signal.SIGTERM)
+            self.process.wait(timeout=60)
+            self.process = None
+
+
+@pytest.fixture(scope="session")
+def own_engine(base_image: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[OwnEngine]:
+    """Start a second daemon that knows the base image and has a stand-in for NVIDIA's hook."""
+    if os.getuid() != 0:
+        pytest.skip("a second dockerd needs root")
+    for tool in ("dockerd", "unshare"):
+        if shutil.which(tool) is None:
+            pytest.skip(f"a second dockerd needs {tool} on PATH")
+    folder = tmp_path_factory.mktemp("dockerd")
+    hook = folder / "bin" / "nvidia-container-runtime-hook"
+    hook.parent.mkdir()
+    hook.write_text("#!/bin/sh\ncat >/dev/null\n")
+    hook.chmod(0o755)
+    engine = OwnEngine(folder)
+    engine.start()
+    try:
+        saved = subprocess.Popen(["docker", "save", base_image], stdout=subprocess.PIPE)
+        subprocess.run(["docker", "-H", engine.host, "load"], stdin=saved.stdout, check=True, capture_output=True)
+        assert saved.wait(timeout=60) == 0
+        yield engine
+    finally:
+        engine.stop()
+        shutil.rmtree(folder / "data", ignore_errors=True)

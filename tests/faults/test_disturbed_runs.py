@@ -1,0 +1,213 @@
+"""Whatever happens to a run at any moment, the same command after it gives the undisturbed run's digits."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import signal
+import sqlite3
+import subprocess
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.conftest import Bench
+    from tests.faults.conftest import Setting
+
+Process = subprocess.Popen[str]
+
+#: A home locked for longer than this many seconds is given up.
+BUSY_S = 1
+
+_IMPATIENT = f"import harness.store; harness.store.BUSY_TIMEOUT_S = {BUSY_S}; from harness.cli import main; main()"
+
+#: Wall clocks that jump by up to a day, to and fro, at every look.
+_JUMPY = """
+import random, time
+from datetime import UTC, datetime, timedelta
+import harness.runs.run as run
+true, draw = time.time, random.Random(1)
+time.time = lambda: true() + draw.uniform(-86400, 86400)
+time.time_ns = lambda: int(time.time() * 10**9)
+run._now = lambda: (datetime.now(UTC) + timedelta(seconds=draw.uniform(-86400, 86400))).isoformat()
+from harness.cli import main
+main()
+"""
+
+
+def _children(pid: int, word: str) -> list[int]:
+    """Return the descendants of a process whose command line holds `word`."""
+    listed = subprocess.run(["ps", "-eo", "pid,ppid,args"], capture_output=True, text=True, check=True).stdout
+    rows = [line.split(None, 2) for line in listed.splitlines()[1:]]
+    family = {pid}
+    for _ in range(3):
+        family |= {int(row[0]) for row in rows if int(row[1]) in family}
+    return [int(row[0]) for row in rows if int(row[0]) in family - {pid} and word in row[2]]
+
+
+def kill_harness(process: Process, bench: Bench, draw: random.Random) -> None:
+    """SIGKILL to the harness."""
+    process.kill()
+
+
+def kill_scorer(process: Process, bench: Bench, draw: random.Random) -> None:
+    """SIGKILL to a scoring worker."""
+    for _ in range(100):
+        workers = _children(process.pid, "spawn_main")
+        if workers or process.poll() is not None:
+            break
+        time.sleep(0.05)
+    with contextlib.suppress(ProcessLookupError):
+        for worker in workers[:1]:
+            os.kill(worker, signal.SIGKILL)
+
+
+def kill_container(process: Process, bench: Bench, draw: random.Random) -> None:
+    """`docker kill` of the run's container, or SIGKILL to the local adapter."""
+    for pid in _children(process.pid, "groundbench_sdk"):
+        os.kill(pid, signal.SIGKILL)
+    with contextlib.suppress(Exception):
+        import docker
+
+        client = docker.from_env(timeout=20)
+        for container in client.containers.list(filters={"label": f"org.groundbench.pid={process.pid}"}):
+            container.kill()
+        client.close()
+
+
+def interrupt(process: Process, bench: Bench, draw: random.Random) -> None:
+    """Ctrl-C, as a terminal sends it: to the whole group."""
+    os.killpg(process.pid, signal.SIGINT)
+
+
+def interrupt_twice(process: Process, bench: Bench, draw: random.Random) -> None:
+    """Ctrl-C, and again."""
+    os.killpg(process.pid, signal.SIGINT)
+    time.sleep(draw.uniform(0, 0.5))
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGINT)
+
+
+def terminate(process: Process, bench: Bench, draw: random.Random) -> None:
+    """SIGTERM, as a batch system sends it."""
+    process.terminate()
+
+
+def lock_database(process: Process, bench: Bench, draw: random.Random) -> None:
+    """Another process holds the database, for less or for more than the run is ready to wait."""
+    path = bench.home / "results.db"
+    if not path.exists():
+        return
+    with contextlib.closing(sqlite3.connect(path, timeout=20)) as other:
+        other.execute("begin immediate")
+        time.sleep(BUSY_S * draw.choice((0.5, 3)))
+        other.rollback()
+
+
+def fill_disk(process: Process, bench: Bench, draw: random.Random) -> None:
+    """Fill the disk of the home to the last byte until the run has ended or a few seconds are over."""
+    filler = bench.home.parent / "filler"
+    with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        while True:
+            file.write(bytes(2**16))
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(timeout=3)
+    filler.unlink()
+
+
+def jump_clock(process: Process, bench: Bench, draw: random.Random) -> None:
+    """Nothing now: the clock jumps from the start on. Then the harness is killed as well."""
+    process.kill()
+
+
+#: Fault -> exit codes that the disturbed command may have (0 where the moment came too late), and its program.
+FAULTS: dict[Callable[..., None], tuple[set[int], tuple[str, ...]]] = {
+    kill_harness: ({0, -9}, ("-m", "harness")),
+    kill_scorer: ({0}, ("-m", "harness")),
+    kill_container: ({0}, ("-m", "harness")),
+    interrupt: ({0, 130}, ("-m", "harness")),
+    interrupt_twice: ({0, 130}, ("-m", "harness")),
+    terminate: ({0, 130}, ("-m", "harness")),
+    lock_database: ({0, 3}, ("-c", _IMPATIENT)),
+    fill_disk: ({0, 3}, ("-m", "harness")),
+    jump_clock: ({0, -9}, ("-c", _JUMPY)),
+}
+
+#: Seconds before which Python is still starting and answers to no signal in our words.
+STARTING_S = 0.7
+
+QUICK = [(fault, "local", 0) for fault in FAULTS]
+QUICK += [(kill_harness, "docker", 0), (kill_container, "docker", 0), (interrupt_twice, "docker", 0)]
+SLOW = [(fault, "docker" if seed % 2 else "local", seed) for fault in FAULTS for seed in range(1, 13)]
+
+
+def _trial(fault: Callable[..., None], engine: str, seed: int, *marks: pytest.MarkDecorator) -> Any:
+    needs = (pytest.mark.docker,) if engine == "docker" else ()
+    name = fault.__name__.replace("_", "-")
+    return pytest.param(fault, engine, seed, id=f"{name}-{engine}-{seed}", marks=[*needs, *marks])
+
+
+@pytest.mark.parametrize(
+    ("fault", "engine", "seed"),
+    [*(_trial(*trial) for trial in QUICK), *(_trial(*trial, pytest.mark.slow) for trial in SLOW)],
+)
+def test_same_command_again(
+    fault: Callable[..., None],
+    engine: str,
+    seed: int,
+    settings: Callable[[str], Setting],
+    request: pytest.FixtureRequest,
+    record_property: Callable[[str, object], None],
+) -> None:
+    """A fault at a random moment, then the same command: same digits, no case lost or scored twice, nothing left."""
+    setting = settings(engine)
+    draw = random.Random(f"{fault.__name__} {engine} {seed}")
+    moment = draw.uniform(STARTING_S, setting.seconds)
+    record_property("fault", f"{fault.__name__.replace('_', '-')} {engine} {seed}")
+    bench = setting.bench(request.getfixturevalue("small_disk" if fault is fill_disk else "tmp_path") / "home")
+    codes, bench.program = FAULTS[fault]
+
+    process = bench.popen(*setting.command, start_new_session=True)
+    said: list[str] = []
+    reader = threading.Thread(target=lambda: said.append(process.communicate(timeout=120)[1]))
+    reader.start()
+    time.sleep(moment)
+    if process.poll() is None:
+        fault(process, bench, draw)
+    reader.join()
+    first = said[0]
+    assert process.returncode in codes, first
+    assert "Traceback" not in first, first
+
+    bench.program = ("-m", "harness")
+    document, shown = setting.finish(bench)
+    assert setting.same(document), document
+    _each_case_once(bench, document["run"], first + shown)
+    assert setting.strays(bench, document["run"]) == []
+    kept = [line for line in shown.splitlines() if "kept from before" in line or "finished already" in line]
+    record_property(
+        "outcome",
+        f"exit {process.returncode} at {moment:.1f} of {setting.seconds:.1f} s; then the same digits; "
+        f"{kept[0].split(', ')[-1] if kept else 'nothing was done before'}",
+    )
+
+
+def _each_case_once(bench: Bench, run: str, said: str) -> None:
+    """No case is lost, none is scored twice, and every finding has one row."""
+    with contextlib.closing(sqlite3.connect(bench.home / "results.db")) as db:
+        cases = db.execute("select case_id, scored from cases where run = ?", [run]).fetchall()
+        findings = db.execute("select case_id, finding from findings where run = ?", [run]).fetchall()
+        states = db.execute("select state from runs").fetchall()
+    assert states == [("done",)]
+    assert all(scored for _, scored in cases)
+    assert len(findings) == 2 * len(cases) == len(set(findings))
+    # What a full disk spoilt is done again, and must be.
+    lines = [line.split() for line in said.splitlines() if line.startswith("  ")]
+    shown = Counter(words[1] for words in lines if "/" in words[0] and words[2] != "infra_error")
+    assert all(count == 1 for count in shown.values()), shown
