@@ -32,7 +32,10 @@ _SEEN_GROUP = re.compile(
     rf"\s*\b(?:(?:is|are|was|were|has been|have been)\s+(?:also\s+|still\s+)?{_SEEN}|(?:is|are) there)\b", re.IGNORECASE
 )
 _THERE = re.compile(
-    (r"^(?:there\s+(?:is|are|was|were)\s+(?:also\s+)?|(?:it|we)\s+(?:is|was)\s+(?:observed|seen)\s+that\s+)"),
+    (
+        r"^(?:there\s+(?:is|are|was|were)\s+(?:also\s+)?|it\s+(?:is|was)\s+(?:(?:observed|seen|"
+        r"understood)\s+that|accompanied\s+by)\s+)"
+    ),
     re.IGNORECASE,
 )
 _PLACE_FIRST = re.compile(

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
+from functools import lru_cache
 from typing import Final
 
 _NUMBER: Final = r"\d+(?:\.\d+|,\d+(?=\s*(?:x|X|\*|\u00d7|mm\b|cm\b)))?"
@@ -96,6 +97,7 @@ def _rounded(part: re.Match[str], *, is_cm: bool) -> str:
     return f"{fixed}{part[2] or ''}"
 
 
+@lru_cache(maxsize=16384)  # a report is compared with each of its phrases
 def numbers(text: str) -> frozenset[str]:
     """Return what must survive of the numbers of `text`: lengths as ``"28 mm"``, all else as written (``"t12"``).
 
@@ -140,15 +142,17 @@ def invented(target: str, sources: Iterable[str], *, rounded: bool = False) -> l
     return sorted(numbers(target) - allowed)
 
 
-def _spelled(text: str) -> set[str]:
+@lru_cache(maxsize=16384)
+def _spelled(text: str) -> frozenset[str]:
     """Return the numbers that stand as words, for ``two nodules`` may become ``2 nodules`` and the reverse."""
-    return {_WORDS[word] for word in re.findall(r"[a-z]+", text.lower()) if word in _WORDS}
+    return frozenset(_WORDS[word] for word in re.findall(r"[a-z]+", text.lower()) if word in _WORDS)
 
 
-def _forms(number: str, *, rounded: bool) -> set[str]:
+@lru_cache(maxsize=16384)
+def _forms(number: str, *, rounded: bool) -> frozenset[str]:
     forms = {number}
     if rounded and number.endswith(" mm"):
         value = Decimal(number[:-3])
         forms.add(_length(value.quantize(Decimal(1), ROUND_HALF_UP)))
         forms.add(_length((value / 10).quantize(Decimal("0.1"), ROUND_HALF_UP) * 10))
-    return forms
+    return frozenset(forms)

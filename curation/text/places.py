@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final
 
 _SIDES: Final = {
@@ -21,6 +22,7 @@ _LINGULA = re.compile(r"\blingul(?:a|ar)\b", re.IGNORECASE)
 _WITHOUT_LOBE = re.compile(r"\bleft lung\s+(upper|lower)\b|\bright lung\s+(upper|middle|lower)\b", re.IGNORECASE)
 
 
+@lru_cache(maxsize=16384)  # a report is compared with each of its phrases
 def sides(text: str) -> frozenset[str]:
     """Return which of ``right`` and ``left`` a text names; ``both`` and ``bilateral`` name both.
 
@@ -31,6 +33,7 @@ def sides(text: str) -> frozenset[str]:
     return frozenset({"right", "left"} if _BOTH.search(text) else named)
 
 
+@lru_cache(maxsize=16384)
 def lobes(text: str) -> frozenset[str]:
     """Return which of ``upper``, ``middle``, ``lower`` lobe and ``lingula`` a text names."""
     named = {lobe for lobe, pattern in _LOBES.items() if pattern.search(text)}

@@ -62,7 +62,8 @@ _TERMS: Final = tuple(
     )
 )
 _PREFACE = re.compile(
-    r"^(?:in addition|also|additionally|apart from (?:these|this)|on the other hand|however|besides|"
+    r"^(?:in addition|also|additionally|apart from (?:these|this)|on the other hand|however|"
+    r"besides|again|in the current (?:examination|study)|"
     r"as far as (?:can be|it can be|could be) (?:seen|observed|monitored|evaluated)(?: within "
     r"the (?:sections?|limits? of (?:the )?(?:non-?contrast|unenhanced) (?:ct|examination)))?|"
     r"when (?:examined|evaluated|viewed) in the lung (?:parenchyma )?window|when the lung "

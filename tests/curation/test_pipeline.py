@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -104,6 +105,20 @@ def test_every_real_report_goes_through(real_reports: list[dict[str, str]], tmp_
     assert summary.reports == len(rows)
     assert len(summary.counts) >= 12
     assert summary.counts["2d"] == max(summary.counts.values())
+
+
+def test_no_digit_changes_in_any_real_report(real_reports: list[dict[str, str]], tmp_path: Path) -> None:
+    """By the simplest of means, apart from the tool's own checks: rewriting keeps every run of digits, in order."""
+    for row in real_reports[5::12]:
+        report = Report(id=row["VolumeName"], findings=row["Findings_EN"], impressions=row["Impressions_EN"])
+        sentences = STEPS["split"].offline(report)
+        rewritten = STEPS["rewrite"].offline(sentences)
+        after = {line.sources[0]: line.text for lines in rewritten.regions.values() for line in lines}
+        after |= {line.sources[0]: line.text for line in rewritten.impressions}
+        dropped = {item.source for item in rewritten.dropped}
+        for code, text in sentences.coded().items():
+            if code not in dropped:
+                assert re.findall(r"\d+", after[code]) == re.findall(r"\d+", text)
 
 
 @pytest.mark.slow

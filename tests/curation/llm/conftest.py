@@ -66,6 +66,7 @@ class Server:
 
     url: str = ""
     requests: list[dict[str, Any]] = field(default_factory=list)  #: bodies of chat completions, in order
+    paths: list[str] = field(default_factory=list)
     times: list[float] = field(default_factory=list)
     answered: list[str] = field(default_factory=list)  #: bodies whose right answer was sent to its end
     faults: list[Reply | Callable[[dict[str, Any]], Reply]] = field(default_factory=list)  #: sent first, in order
@@ -180,6 +181,7 @@ class Handler(BaseHTTPRequestHandler):
             }  # fmt: skip
             self.send(Reply(self.state.batches[name]))
         else:
+            self.state.paths.append(self.path)
             body = json.loads(raw)
             reply = self.state.reply(body)
             try:

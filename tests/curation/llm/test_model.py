@@ -277,6 +277,18 @@ def test_prompts_of_ones_own(run: Any, server: Any, tmp_path: Path, examples: di
     }
 
 
+def test_azure(server: Any, three_reports: Path, tmp_path: Path, bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An Azure resource is asked by deployment and API version, with its own key."""
+    monkeypatch.delenv("OPENAI_API_KEY")
+    options = ("--llm", "deployed", "--base-url", server.url.removesuffix("/v1"), "--azure-version", "2024-10-21")
+    command = ("run", three_reports, "--out", tmp_path / "out", *options, "--json")
+    assert "AZURE_OPENAI_API_KEY" in bench(*command).exception.message
+    monkeypatch.setenv("AZURE_OPENAI_API_KEY", "test")
+    assert document(bench(*command))["set_aside"] == 0
+    assert {path.partition("?")[0] for path in server.paths} == {"/openai/deployments/deployed/chat/completions"}
+    assert all("api-version=2024-10-21" in path for path in server.paths)
+
+
 def test_missing_prompts_are_told(run: Any, tmp_path: Path) -> None:
     """A folder that is not there is refused before anything is asked."""
     assert isinstance(run("--prompts", tmp_path / "none").exception, UsageError)
