@@ -17,8 +17,8 @@ from harness.masks.bits import WORD, Bits
 Connectivity = Literal[6, 18, 26]
 Ints = NDArray[np.int64]
 
-#: Words labelled at a time: bounds the memory, whatever the mask holds.
-CHUNK_WORDS = 1 << 15
+#: Runs labelled at a time: bounds the memory, whatever the mask holds.
+CHUNK_RUNS = 1 << 18
 
 #: The neighbouring rows before a row: rows along y, slices along z, and the voxels along x that a step may add.
 _ROWS_BEFORE: dict[Connectivity, tuple[tuple[int, int, int], ...]] = {
@@ -50,6 +50,7 @@ def components(mask: Bits, *, connectivity: Connectivity, min_voxels: int, max_c
     mask = mask.flat
     pieces: list[Bits] = []
     sizes: list[Ints] = []
+    places: list[Ints] = []
     same: list[tuple[Ints, Ints]] = []  # provisional labels of one component
     carried = np.empty(0, np.int64)  # labels of the slice that the next chunk begins with, run by run
     n = 0
@@ -62,14 +63,20 @@ def components(mask: Bits, *, connectivity: Connectivity, min_voxels: int, max_c
         may_grow = np.zeros(found, bool)
         may_grow[labels[: len(carried)]] = may_grow[labels[mine:]] = True
         keep = np.flatnonzero((may_grow | (size >= min_voxels))[labels[:mine]])
-        pieces.append(_entries(starts[keep], ends[keep], labels[keep] + n, mask))
+        piece = _entries(starts[keep], ends[keep], labels[keep], mask)
         sizes.append(size)
-        same.append((carried, labels[: len(carried)] + n))
+        places.append(_first_voxels(piece, found))
+        pieces.append(Bits(piece.shape, piece.words, piece.labels + np.int32(n), piece.bits))
+        pairs = np.unique(carried * found + labels[: len(carried)])  # as many runs as a slice has, few pairs
+        same.append((pairs // found, pairs % found + n))
         carried = labels[mine:] + n
         n += found
     if not n:
         return mask
-    return _kept(_stacked(mask, pieces), np.concatenate(sizes), same, min_voxels, max_components)
+    label = _numbers(np.concatenate(sizes), np.concatenate(places), same, min_voxels, max_components)
+    for i, piece in enumerate(pieces):  # one by one, so that no two copies of the whole mask are ever held
+        pieces[i] = _relabelled(piece, label)
+    return _stacked(mask, pieces)
 
 
 def _chunks(mask: Bits) -> Iterator[tuple[slice, int]]:
@@ -77,9 +84,11 @@ def _chunks(mask: Bits) -> Iterator[tuple[slice, int]]:
     slice_words = mask.row_words * mask.shape[1]
     bounds = np.searchsorted(mask.words, np.arange(mask.shape[2] + 1) * slice_words)
     bounds = np.unique(bounds)  # slices that hold nothing connect nothing; see `_connect`
+    begun = np.bitwise_count(mask.bits & ~(mask.bits << np.uint64(1)))  # runs in every word
+    runs = np.cumsum(np.append(0, np.add.reduceat(begun, bounds[:-1], dtype=np.int64) if len(bounds) > 1 else []))
     first = 0
     while first < len(bounds) - 1:
-        last = max(first + 1, int(np.searchsorted(bounds, bounds[first] + CHUNK_WORDS, "right")) - 1)
+        last = max(first + 1, int(np.searchsorted(runs, runs[first] + CHUNK_RUNS, "right")) - 1)
         yield slice(int(bounds[first]), int(bounds[last])), int(bounds[min(last + 1, len(bounds) - 1)])
         first = last
 
@@ -157,10 +166,11 @@ def _connect(runs: _Runs, shape: tuple[int, int, int], connectivity: Connectivit
         first.append(begin)
         count.append((stop - begin) * inside)
     firsts, counts = np.stack(first, axis=1).reshape(-1), np.stack(count, axis=1).reshape(-1)
-    begins = np.cumsum(counts) - counts
-    targets = np.arange(int(counts.sum())) - np.repeat(begins - firsts, counts)
-    pointers = np.append(begins[:: len(first)], len(targets))
-    return _united((np.ones(len(targets)), targets, pointers), len(starts))
+    ends_at = np.cumsum(counts, dtype=np.int32)  # 32 bits, as SciPy's sparse arrays take
+    targets = np.arange(int(counts.sum()), dtype=np.int32)
+    targets -= np.repeat(ends_at - (counts + firsts).astype(np.int32), counts)
+    pointers = np.append(np.int32(0), ends_at[len(first) - 1 :: len(first)])
+    return _united((np.ones(len(targets), np.int8), targets, pointers), len(starts))
 
 
 def _united(edges: Any, n: int) -> tuple[Ints, int]:
@@ -186,7 +196,7 @@ def _entries(starts: Ints, ends: Ints, labels: Ints, mask: Bits) -> Bits:
     return _merged(mask, word, labels[run], bits)
 
 
-def _merged(mask: Bits, words: Ints, labels: Ints, bits: NDArray[np.uint64]) -> Bits:
+def _merged(mask: Bits, words: Ints, labels: NDArray[Any], bits: NDArray[np.uint64]) -> Bits:
     """Sort by word and label, and unite the entries that share both."""
     if not len(words):
         return Bits(mask.shape, words, labels.astype(np.int32), bits)
@@ -205,24 +215,34 @@ def _stacked(mask: Bits, pieces: list[Bits]) -> Bits:
     return Bits(mask.shape, words, labels, np.concatenate([piece.bits for piece in pieces]))
 
 
-def _kept(found: Bits, sizes: Ints, same: list[tuple[Ints, Ints]], min_voxels: int, max_components: int) -> Bits:
-    """Unite provisional labels, choose the components to keep and number them."""
+def _first_voxels(piece: Bits, n: int) -> Ints:
+    """Return where each of `n` labels first appears in C order of (H, W, D)."""
+    h, w, d = piece.shape
+    row, column = np.divmod(piece.words, piece.row_words)
+    z, y = np.divmod(row, w)
+    lowest = np.bitwise_count((piece.bits & (~piece.bits + np.uint64(1))) - np.uint64(1))
+    place = np.full(n, h * w * d)
+    np.minimum.at(place, piece.labels, ((column * WORD + lowest) * w + y) * d + z)
+    return place
+
+
+def _numbers(
+    sizes: Ints, places: Ints, same: list[tuple[Ints, Ints]], min_voxels: int, max_components: int
+) -> NDArray[np.int32]:
+    """Unite provisional labels and choose the components to keep; return the number of each label, 0 if not kept."""
     one, other = (np.concatenate(side) for side in zip(*same, strict=True))
     final, total = _united((np.ones(len(one)), (one, other)), len(sizes))
     size = np.bincount(final, weights=sizes, minlength=total)
-    large = size >= min_voxels
-    label = final[found.labels]
-    found, label = found.select(large[label]), label[large[label]]
-    h, w, d = found.shape
-    row, column = np.divmod(found.words, found.row_words)
-    z, y = np.divmod(row, w)
-    lowest = np.bitwise_count((found.bits & (~found.bits + np.uint64(1))) - np.uint64(1))
-    place = np.full(total, h * w * d)
-    np.minimum.at(place, label, ((column * WORD + lowest) * w + y) * d + z)
-    kept = np.flatnonzero(large)
+    place = np.full(total, np.iinfo(np.int64).max)
+    np.minimum.at(place, final, places)
+    kept = np.flatnonzero(size >= min_voxels)
     kept = kept[np.lexsort((place[kept], -size[kept]))][:max_components]
-    number = np.zeros(total, np.int64)
+    number = np.zeros(total, np.int32)
     number[kept[np.argsort(place[kept])]] = np.arange(1, len(kept) + 1)
-    label = number[label]
+    return number[final]
+
+
+def _relabelled(piece: Bits, number: NDArray[np.int32]) -> Bits:
+    label = number[piece.labels]
     chosen = np.flatnonzero(label)
-    return _merged(found, found.words[chosen], label[chosen], found.bits[chosen])
+    return _merged(piece, piece.words[chosen], label[chosen], piece.bits[chosen])

@@ -45,10 +45,10 @@ class Regions:
         return self._sum(self.voxels)
 
     @cached_property
-    def _columns(self) -> tuple[Ints, Ints, Ints]:
+    def _columns(self) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32]]:
         row, column = np.divmod(self.mask.words, self.mask.row_words)
         z, y = np.divmod(row, self.mask.shape[1])
-        return column, y, z
+        return column.astype(np.int32), y.astype(np.int32), z.astype(np.int32)
 
     @cached_property
     def centroids(self) -> Floats:
@@ -137,7 +137,9 @@ class Surface:
         return cKDTree(self.points * spacing, balanced_tree=False, compact_nodes=False)
 
 
-def _surface(column: Ints, y: Ints, z: Ints, bits: NDArray[np.uint64], box: Ints) -> Surface:
+def _surface(
+    column: NDArray[np.int32], y: NDArray[np.int32], z: NDArray[np.int32], bits: NDArray[np.uint64], box: Ints
+) -> Surface:
     """Erode one instance on a dense grid of its box, 64 voxels at a time."""
     low = np.array([box[0, 0] // WORD, *box[0, 1:]])
     high = np.array([box[1, 0] // WORD, *box[1, 1:]])
@@ -152,4 +154,6 @@ def _surface(column: Ints, y: Ints, z: Ints, bits: NDArray[np.uint64], box: Ints
     inner &= right
     for neighbour in (solid[1:-1, :-2], solid[1:-1, 2:], solid[:-2, 1:-1], solid[2:, 1:-1]):
         inner &= neighbour
-    return Surface(core & ~inner, np.array([low[0] * WORD, low[1], low[2]]), box)
+    np.invert(inner, out=inner)
+    inner &= core
+    return Surface(inner, np.array([low[0] * WORD, low[1], low[2]]), box)

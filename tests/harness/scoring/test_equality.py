@@ -110,7 +110,7 @@ def test_components(seed: int, shape: tuple[int, int, int], density: float, conn
     """Runs and union-find label as a plain labeller does, however the volume is cut into chunks."""
     mask = np.random.default_rng(seed).random(shape) < density
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("harness.scoring.components.CHUNK_WORDS", chunk)
+        patch.setattr("harness.scoring.components.CHUNK_RUNS", chunk)
         found = components(from_array(mask), connectivity=connectivity, min_voxels=2, max_components=5)
     labels = np.zeros(shape, int)
     x, y, z = found.coordinates()
