@@ -199,7 +199,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 def _outcomes(reporter: pytest.TerminalReporter, kind: str) -> Iterator[tuple[str, str, bool]]:
     """Yield (name, outcome, withstood) from the properties that tests recorded with ``record_property``."""
-    for result in ("passed", "failed", "error"):
+    for result in ("passed", "failed", "error", "xfailed"):
         for report in reporter.stats.get(result, []):
             properties = dict(report.user_properties)
             if kind in properties:

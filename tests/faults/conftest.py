@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -114,8 +115,6 @@ class OwnEngine:
 
     def start(self) -> None:
         """Start it and wait until it answers."""
-        import docker
-
         # The stand-in for NVIDIA's hook must be on the daemon's PATH when it starts.
         environment = {**os.environ, "PATH": f"{self.folder}/bin:{os.environ['PATH']}"}
         with (self.folder / "log").open("ab") as log:
@@ -126,11 +125,12 @@ class OwnEngine:
             )  # fmt: skip
         deadline = time.monotonic() + 30
         while time.monotonic() < deadline:
-            with contextlib.suppress(Exception):
-                client = docker.DockerClient(base_url=self.host, timeout=20)
-                client.ping()
-                client.close()
-                return
+            with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as asking:
+                asking.settimeout(10)
+                asking.connect(f"{self.folder}/d.sock")
+                asking.sendall(b"GET /_ping HTTP/1.0\r\n\r\n")
+                if b"OK" in asking.recv(4096):
+                    return
             time.sleep(0.1)
         pytest.skip(f"no second dockerd here: {(self.folder / 'log').read_text()[-300:]}")
 
@@ -158,9 +158,9 @@ def own_engine(base_image: str, tmp_path_factory: pytest.TempPathFactory) -> Ite
     engine = OwnEngine(folder)
     engine.start()
     try:
-        saved = subprocess.Popen(["docker", "save", base_image], stdout=subprocess.PIPE)
-        subprocess.run(["docker", "-H", engine.host, "load"], stdin=saved.stdout, check=True, capture_output=True)
-        assert saved.wait(timeout=60) == 0
+        with subprocess.Popen(["docker", "save", base_image], stdout=subprocess.PIPE) as saved:
+            subprocess.run(["docker", "-H", engine.host, "load"], stdin=saved.stdout, check=True, capture_output=True)
+        assert saved.returncode == 0
         yield engine
     finally:
         engine.stop()

@@ -1,0 +1,143 @@
+"""An engine of the tests' own: restarted in the middle of a run, and asked for GPUs that are not there."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.conftest import Bench
+    from tests.faults.conftest import OwnEngine, Setting
+
+pytestmark = pytest.mark.docker
+
+GPUS = {"GPU-aaaa": "First", "GPU-bbbb": "Second", "GPU-cccc": "Third"}
+
+PLUGIN = """
+from pathlib import Path
+from harness import Model, Resources, Variant, hookimpl
+
+@hookimpl
+def bench_models():
+    return [Model(name="tells-gpus", title="Tells its GPUs", summary="Prints its environment.", version="1",
+                  root=Path(__file__).parent, variants=(Variant("default"),), adapter="adapter:Tells",
+                  resources=Resources(memory_mb=256, cpus=1, pids=64))]
+"""
+
+ADAPTER = """
+import json
+import os
+import numpy as np
+from groundbench_sdk import Adapter
+
+class Tells(Adapter):
+    def load(self, job):
+        seen = {k: v for k, v in os.environ.items() if k.startswith("NVIDIA")}
+        print("SEEN", json.dumps({"devices": job.devices, **seen}), flush=True)
+
+    def predict(self, case):
+        for finding in case.findings:
+            yield finding.id, np.zeros(case.shape, bool)
+"""
+
+DOCKERFILE = """ARG BASE_IMAGE=python:3.11-slim-bookworm
+FROM ${BASE_IMAGE}
+COPY sdk/ /opt/sdk/
+COPY adapter.py /opt/plugin/
+ENV PYTHONPATH=/opt/sdk:/opt/plugin NVIDIA_VISIBLE_DEVICES=all
+ENTRYPOINT ["python", "-m", "groundbench_sdk", "adapter:Tells"]
+"""
+
+
+@pytest.fixture
+def tells_gpus(tmp_path: Path) -> Path:
+    """Write a plugin that prints the GPUs it was given."""
+    folder = tmp_path / "tells_gpus"
+    folder.mkdir()
+    for name, text in (("__init__.py", PLUGIN), ("adapter.py", ADAPTER), ("Dockerfile", DOCKERFILE)):
+        (folder / name).write_text(text)
+    return folder
+
+
+@pytest.fixture
+def three_gpus(tmp_path: Path, bench: Bench) -> Bench:
+    """Return the command line on a machine whose driver reports three GPUs, with leases of its own."""
+    tool = tmp_path / "bin" / "nvidia-smi"
+    tool.parent.mkdir()
+    rows = "".join(f"{gpu}, {name}, 8192\\n" for gpu, name in GPUS.items())
+    tool.write_text(f"#!/bin/sh\nprintf '{rows}'\n")
+    tool.chmod(0o755)
+    bench.environment["PATH"] = f"{tool.parent}:{bench.environment['PATH']}"
+    return bench
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        ((), [{"devices": ["cpu"], "NVIDIA_VISIBLE_DEVICES": "void"}]),
+        (("--gpus", 1), [{"devices": ["cuda:0"], "NVIDIA_VISIBLE_DEVICES": "GPU-aaaa"}]),
+        (("--gpu-ids", "GPU-cccc"), [{"devices": ["cuda:0"], "NVIDIA_VISIBLE_DEVICES": "GPU-cccc"}]),
+        (
+            ("--gpus", 2),
+            [
+                {"devices": ["cuda:0"], "NVIDIA_VISIBLE_DEVICES": "GPU-aaaa"},
+                {"devices": ["cuda:0"], "NVIDIA_VISIBLE_DEVICES": "GPU-bbbb"},
+            ],
+        ),
+    ],
+    ids=["none", "one", "named", "two"],
+)
+def test_gpus_reach_the_container(
+    asked: tuple[object, ...],
+    expected: list[dict[str, Any]],
+    own_engine: OwnEngine,
+    three_gpus: Bench,
+    tells_gpus: Path,
+    make_dataset: Callable[..., Path],
+    record_property: Callable[[str, object], None],
+) -> None:
+    """Each container sees exactly the GPUs leased for it, by id; without GPUs none, whatever its image says."""
+    record_property("fault", f"gpus asked: {' '.join(map(str, asked)) or 'none'}")
+    three_gpus.environment["DOCKER_HOST"] = own_engine.host
+    run = three_gpus.json(
+        "run", "--plugin", "tells-gpus", "--plugin-dir", tells_gpus, "--dataset", make_dataset(2),
+        "--engine", "docker", *asked,
+    )  # fmt: skip
+    assert run["coverage"] == {"ok": 4}
+    logs = sorted((three_gpus.home / "runs" / run["run"] / "logs").iterdir())
+    lines = [line for log in logs for line in log.read_text().splitlines() if line.startswith("SEEN ")]
+    seen = [json.loads(line.removeprefix("SEEN ")) for line in lines]
+    for one in seen:
+        assert one.pop("NVIDIA_DRIVER_CAPABILITIES", "compute,utility") in ("compute,utility", "utility,compute")
+    assert seen == expected
+    record_property("outcome", "; ".join(f"{one['devices']} is {one['NVIDIA_VISIBLE_DEVICES']}" for one in seen))
+
+
+def test_engine_is_restarted(
+    own_engine: OwnEngine,
+    settings: Callable[[str], Setting],
+    bench: Bench,
+    record_property: Callable[[str, object], None],
+) -> None:
+    """The engine goes away in the middle of a run and comes back: exit 3 or 0, then the same digits, nothing left."""
+    record_property("fault", "engine restarted")
+    setting = settings("docker")
+    bench.environment["DOCKER_HOST"] = own_engine.host
+    process = bench.popen(*setting.command)
+    assert process.stderr is not None
+    for line in process.stderr:
+        if "1/5" in line:
+            break
+    own_engine.stop()
+    own_engine.start()
+    _, said = process.communicate(timeout=120)
+    assert process.returncode in (0, 3), said
+    assert "Traceback" not in said, said
+    document, shown = setting.finish(bench)
+    assert setting.same(document), shown
+    assert setting.strays(bench, document["run"]) == []
+    record_property("outcome", f"exit {process.returncode}, then the same digits")
