@@ -9,6 +9,9 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from curation.text.lexicon import mentions, subject
+from curation.text.places import places
+
 _NEGATION = re.compile(
     r"""\b(?:
       no(?!\s+(?:significant\s+|obvious\s+)?(?:change|difference|increase|interval))|
@@ -68,10 +71,16 @@ _SPECULATION: Final = (
 _SPECULATION_TAIL = re.compile(
     (
         rf"\s*(?:[,;(]|\band\b|\bwhich\b|\bthat\b|\bwith\b|\b(?:is|are|was|"
-        rf"were)\b)*\s*\b(?:highly\s+|very\s+|primarily\s+|initially\s+|"
-        rf"first\s+)?(?:{_SPECULATION}).*$"
+        rf"were)\b)*\s*\b(?:high(?:ly)?\s+|very\s+|primarily\s+|initially\s+|"
+        rf"first\s+)?(?P<trigger>{_SPECULATION}).*$"
     ),
     re.IGNORECASE | re.DOTALL,
+)
+_ADVICE_TAIL = re.compile(
+    r"\s*[,;]?\s*(?:and\s+|which\s+|it\s+)?(?:is|are|was|were)\s+recommended\b.*$", re.IGNORECASE | re.DOTALL
+)
+_PLACE = re.compile(
+    r"\s(?:in|at|on)\s+(?:the\s+)?(?:both|bilateral|right|left|upper|middle|lower|lung|ling)", re.IGNORECASE
 )
 _ADVICE = re.compile(
     r"\b(?:recommend\w*|advis\w+|(?:it\s+)?(?:is|would\s+be)\s+appropriate\s+to|"
@@ -115,12 +124,33 @@ def is_limitation(text: str) -> bool:
     return bool(_LIMITED.search(text))
 
 
-def without_speculation(text: str) -> str:
-    """Return a phrase without what it supposes: from the first word of suspicion to its end.
+def digits(text: str) -> list[str]:
+    """Return the numbers of a text as written, but for the one in the name of COVID-19."""
+    return re.findall(r"\d+", re.sub(r"covid\W{0,2}19", "", text, flags=re.IGNORECASE))
 
-    What would lose a number, or everything, is returned whole: a size is never given up for a supposition.
+
+def without_speculation(text: str) -> str:
+    """Return a phrase without what it supposes or recommends.
+
+    All from the first word of suspicion goes or, where the end says where the finding is, only what stands before the
+    place. What would lose a number, a side or a lobe stays, and so does a supposition that alone says what is seen
+    ("density evaluated in favor of atelectasis").
     """
-    cut = _SPECULATION_TAIL.sub("", text).strip(" ,;(")
-    if len(cut.split()) < 2 or re.findall(r"\d", cut) != re.findall(r"\d", text):
+    advised = _ADVICE_TAIL.sub("", text)
+    if _keeps(advised, text):
+        text = advised
+    match = _SPECULATION_TAIL.search(text)
+    if match is None:
         return text
-    return cut
+    place = _PLACE.search(text, match.end("trigger"))
+    head = text[: match.start()]
+    cuts = [head] + ([head + text[place.start() :]] if place else [])
+    return next((cut for cut in (cut.strip(" ,;(") for cut in cuts) if _keeps(cut, text)), text)
+
+
+def _keeps(cut: str, text: str) -> bool:
+    """Tell whether a shortened phrase keeps the numbers and places of the whole one, and what it is about."""
+    if len(cut.split()) < 2 or digits(cut) != digits(text) or places(text) - places(cut):
+        return False
+    here, there = subject(mentions(cut)), subject(mentions(text))
+    return here is not None and (not here.concept.generic or there is None or there.concept.generic)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from curation.text.assertion import is_negated, without_speculation
+from curation.text.assertion import digits, is_negated, without_speculation
 from curation.text.lexicon import mentions, subject
 from curation.text.wording import capitalised, without_preface
 
@@ -63,7 +63,7 @@ def phrases_of(sentence: str) -> list[str]:
 
 def _unasked(sentence: str) -> str:
     """Take the questions in parentheses out, unless a number goes with them."""
-    return _ASIDE.sub(lambda match: match.group() if re.search(r"\d", match.group()) else "", sentence)
+    return _ASIDE.sub(lambda match: match.group() if digits(match.group()) else "", sentence)
 
 
 def _clauses(sentence: str) -> list[str]:

@@ -150,6 +150,10 @@ def test_normality_and_history() -> None:
 def test_speculation_goes_and_sizes_stay() -> None:
     """What is supposed is cut off, but never with a number."""
     assert without_speculation("Nodule in the liver, suspicious for metastasis") == "Nodule in the liver"
+    placed = "Consolidation with high suspicion for Covid-19 pneumonia in both lungs is recommended to be evaluated"
+    assert without_speculation(placed) == "Consolidation in both lungs"
+    only = "Increase in density evaluated in favor of atelectasis in the left lung"
+    assert without_speculation(only) == only
     kept = "Lesion suspicious for metastasis, 28x17 mm"
     assert without_speculation(kept) == kept
 
