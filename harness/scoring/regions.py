@@ -80,11 +80,16 @@ class Regions:
         order = np.argsort(self.number, kind="stable")
         return order, np.searchsorted(self.number[order], np.arange(len(self) + 1))
 
+    def _entries(self, i: int) -> Ints | slice:
+        if len(self) == 1:
+            return slice(None)  # a mask of one instance may be large, and needs no copy
+        order, bounds = self._order
+        return order[bounds[i] : bounds[i + 1]]
+
     def surface(self, i: int) -> Surface:
         """Return the surface of one instance; computed once."""
         if i not in self._surfaces:
-            order, bounds = self._order
-            entries = order[bounds[i] : bounds[i + 1]]
+            entries = self._entries(i)
             column, y, z = (part[entries] for part in self._columns)
             self._surfaces[i] = _surface(column, y, z, self.mask.bits[entries], self.boxes[i])
         return self._surfaces[i]
