@@ -5,9 +5,11 @@ SHELL := /bin/bash
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV ?= .venv
 BIN := $(VENV)/bin
+PEERS_VENV ?= .venv-peers
+PEERS ?= $(wildcard $(PEERS_VENV)/bin/python)
 PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check
 
-.PHONY: help demo test test-slow test-hostile test-faults check lint types docs-check docs lock bench-scoring bench-overhead clean
+.PHONY: help demo test test-slow test-hostile test-faults test-peers check lint types docs-check docs lock bench-scoring bench-overhead clean
 
 help: ## List the targets
 	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -40,6 +42,18 @@ test-hostile: $(VENV)/dev.stamp ## Hostile entrants: a table of attacks and thei
 test-faults: $(VENV)/dev.stamp ## Kills, full disks, lost engines: a table of faults and their outcomes
 	$(BIN)/python -m pytest tests/faults $(PYTEST_ARGS)
 
+$(PEERS_VENV)/stamp: requirements-dev.lock pyproject.toml
+	@echo "installing MONAI, surface-distance and torch into $(PEERS_VENV)"
+	@$(PYTHON) -m venv $(PEERS_VENV)
+	@$(PEERS_VENV)/bin/python -m pip install -qq --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@$(PEERS_VENV)/bin/python -m pip install -qq --disable-pip-version-check torch==2.13.0 monai surface-distance
+	@$(PEERS_VENV)/bin/python -m pip install -qq --disable-pip-version-check --no-deps --editable .
+	@touch $@
+
+test-peers: $(PEERS_VENV)/stamp ## The scorer beside MONAI and surface-distance, none of it skipped
+	$(PEERS_VENV)/bin/python -c 'import monai, surface_distance, torch'
+	$(PEERS_VENV)/bin/python -m pytest tests/harness/scoring/test_peers.py $(PYTEST_ARGS)
+
 check: lint types docs-check ## Linters, types, generated documentation
 
 lint: $(VENV)/dev.stamp
@@ -61,10 +75,10 @@ lock: $(VENV)/dev.stamp ## Renew the locks of the run-time and of the developmen
 	$(BIN)/uv pip compile pyproject.toml --all-extras --group dev --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --quiet --upgrade -o requirements-dev.lock
 
 bench-scoring: $(VENV)/dev.stamp ## Time the scorer beside well-known libraries, in one run
-	$(BIN)/python tests/bench/bench_scoring.py
+	$(BIN)/python tests/bench/bench_scoring.py --peers "$(PEERS)"
 
 bench-overhead: $(VENV)/dev.stamp ## Time the harness beside a bare docker run
 	$(BIN)/python tests/bench/bench_overhead.py
 
 clean: ## Remove what make made here (not the results in .bench)
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .coverage.* htmlcov
+	rm -rf $(VENV) $(PEERS_VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .coverage.* htmlcov
