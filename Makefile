@@ -9,10 +9,10 @@ PEERS_VENV ?= .venv-peers
 PEERS ?= $(wildcard $(PEERS_VENV)/bin/python)
 PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check
 
-.PHONY: help demo test test-slow test-hostile test-faults test-peers check lint types docs-check docs lock bench-scoring bench-overhead clean
+.PHONY: help demo test test-slow test-hostile test-faults test-peers check lint types docs-check docs lock bench-scoring bench-overhead curation-weights clean
 
 help: ## List the targets
-	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
+	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20
 
 $(VENV)/run.stamp: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "groundbench needs Python 3.11 or later; set PYTHON=..." >&2; exit 3; }
@@ -79,6 +79,10 @@ bench-scoring: $(VENV)/dev.stamp ## Time the scorer beside well-known libraries,
 
 bench-overhead: $(VENV)/dev.stamp ## Time the harness beside a bare docker run
 	$(BIN)/python tests/bench/bench_overhead.py
+
+PROMPTS ?= ../shared/data/text/rex_val_prompts.json
+curation-weights: $(VENV)/dev.stamp ## Train the offline classifier of curation on PROMPTS, and cross-validate it
+	$(BIN)/python -m curation.categorise.train $(PROMPTS)
 
 clean: ## Remove what make made here (not the results in .bench)
 	rm -rf $(VENV) $(PEERS_VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .coverage.* htmlcov
