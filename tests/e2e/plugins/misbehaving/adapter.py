@@ -109,7 +109,9 @@ class Misbehaving(Adapter):
         self.path.symlink_to("/etc/passwd")
 
     def hard_link(self):
-        os.link(ROOT / "out" / self.first / "0.nii.gz", self.path)
+        spare = self.path.with_name("spare")
+        spare.write_bytes(b"x")
+        os.link(spare, self.path)
 
     def fifo(self):
         os.mkfifo(self.path)
