@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from harness.errors import PrerequisiteError, unknown_name
@@ -91,7 +92,8 @@ def lease(count: int, ids: Sequence[str] = (), *, wait_s: float = 0.0) -> Iterat
     deadline = time.monotonic() + wait_s
     while True:
         with ExitStack() as held:
-            leased = [gpu for gpu in candidates if _lock(gpu, held)][:wanted]
+            # Lazily, so that no more are locked than are wanted.
+            leased = list(islice((gpu for gpu in candidates if _lock(gpu, held)), wanted))
             if len(leased) == wanted:
                 yield leased
                 return

@@ -61,7 +61,6 @@ def _end(process: subprocess.Popen[str]) -> str:
     return process.communicate("", timeout=30)[1]
 
 
-@pytest.mark.xfail(strict=True, reason="a lease of one GPU locks every free one (harness.gpus.lease)")
 def test_no_gpu_is_leased_twice(
     start: Callable[..., subprocess.Popen[str]], record_property: Callable[[str, object], None]
 ) -> None:
