@@ -18,7 +18,10 @@ Connectivity = Literal[6, 18, 26]
 Ints = NDArray[np.int64]
 
 #: Runs labelled at a time: bounds the memory, whatever the mask holds.
-CHUNK_RUNS = 1 << 18
+CHUNK_RUNS = 1 << 16
+
+#: Slices labelled at a time at least, since one more is labelled twice.
+CHUNK_SLICES = 3
 
 #: The neighbouring rows before a row: rows along y, slices along z, and the voxels along x that a step may add.
 _ROWS_BEFORE: dict[Connectivity, tuple[tuple[int, int, int], ...]] = {
@@ -88,7 +91,8 @@ def _chunks(mask: Bits) -> Iterator[tuple[slice, int]]:
     runs = np.cumsum(np.append(0, np.add.reduceat(begun, bounds[:-1], dtype=np.int64) if len(bounds) > 1 else []))
     first = 0
     while first < len(bounds) - 1:
-        last = max(first + 1, int(np.searchsorted(runs, runs[first] + CHUNK_RUNS, "right")) - 1)
+        last = max(first + CHUNK_SLICES, int(np.searchsorted(runs, runs[first] + CHUNK_RUNS, "right")) - 1)
+        last = min(last, len(bounds) - 1)
         yield slice(int(bounds[first]), int(bounds[last])), int(bounds[min(last + 1, len(bounds) - 1)])
         first = last
 
@@ -222,7 +226,8 @@ def _first_voxels(piece: Bits, n: int) -> Ints:
     z, y = np.divmod(row, w)
     lowest = np.bitwise_count((piece.bits & (~piece.bits + np.uint64(1))) - np.uint64(1))
     place = np.full(n, h * w * d)
-    np.minimum.at(place, piece.labels, ((column * WORD + lowest) * w + y) * d + z)
+    label = piece.labels.astype(np.intp)  # `at` is fast only where no type has to be changed
+    np.minimum.at(place, label, ((column * WORD + lowest) * w + y) * d + z)
     return place
 
 

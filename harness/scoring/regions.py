@@ -71,8 +71,9 @@ class Regions:
         boxes = np.empty((len(self), 2, 3), np.int64)
         boxes[:, 0], boxes[:, 1] = np.iinfo(np.int64).max, -1
         for axis, (low, high) in enumerate([(column * WORD + lowest, column * WORD + highest), (y, y), (z, z)]):
-            np.minimum.at(boxes[:, 0, axis], self.number, low)
-            np.maximum.at(boxes[:, 1, axis], self.number, high)
+            # `at` is fast only where no type has to be changed.
+            np.minimum.at(boxes[:, 0, axis], self.number, low.astype(np.int64))
+            np.maximum.at(boxes[:, 1, axis], self.number, high.astype(np.int64))
         return boxes
 
     @cached_property

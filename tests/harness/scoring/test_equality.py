@@ -111,6 +111,7 @@ def test_components(seed: int, shape: tuple[int, int, int], density: float, conn
     mask = np.random.default_rng(seed).random(shape) < density
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("harness.scoring.components.CHUNK_RUNS", chunk)
+        patch.setattr("harness.scoring.components.CHUNK_SLICES", 1 + seed % 3)
         found = components(from_array(mask), connectivity=connectivity, min_voxels=2, max_components=5)
     labels = np.zeros(shape, int)
     x, y, z = found.coordinates()
