@@ -48,6 +48,9 @@ class Job(_Record):
     devices: list[str]  #: ``["cpu"]`` or ``["cuda:0", ...]``, numbered as inside the container
     threads: int  #: CPU threads to use; the CPU limit, rounded up
     params: dict[str, str | int | float | bool | None] = {}  #: the variant's parameters
+    #: What lies in ``/bench/weights``: nothing; the files that the model pins; nothing, and the model is to be drawn
+    #: at random from `seed`; files that the user gave
+    weights: Literal["none", "pinned", "random", "given"] = "none"
 
 
 class FindingPrompt(_Record):

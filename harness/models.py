@@ -15,7 +15,12 @@ from pathlib import Path
 _NAME = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_REPO = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*/[A-Za-z0-9][A-Za-z0-9_.-]*")
 _FILE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*")
+
+
+#: A parameter's value: what JSON can say in one word.
+Param = str | int | float | bool | None
 
 
 class DeclarationError(ValueError):
@@ -48,6 +53,30 @@ def _require_file(value: object, what: str) -> None:
     )
 
 
+def _require_params(params: object, what: str) -> None:
+    _require(isinstance(params, dict), f"{what} must be a dict")
+    assert isinstance(params, dict)  # noqa: S101 - required above
+    for key, value in params.items():
+        _require(
+            isinstance(key, str) and (value is None or isinstance(value, str | int | float)),
+            f"{what}: parameter {key!r} must be text, a number, a boolean or None",
+        )
+        _require(
+            not isinstance(value, float) or math.isfinite(value),
+            f"{what}: parameter {key!r} must be finite, as JSON has no {value}",
+        )
+
+
+def _require_names(items: object, kind: type, what: str) -> None:
+    _require(
+        isinstance(items, tuple) and all(isinstance(item, kind) for item in items),
+        f"{what} must be a tuple of {kind.__name__} objects",
+    )
+    assert isinstance(items, tuple)  # noqa: S101 - required above
+    names = [item.name for item in items]
+    _require(len(set(names)) == len(names), f"{what}: two of them share a name")
+
+
 class Prompt(enum.StrEnum):
     """How a variant is told what to find."""
 
@@ -72,27 +101,32 @@ class Variant:
         One line for people.
     params
         Parameters handed to the adapter as ``job.params``; part of a run's identity. JSON values only.
+    weights
+        Names of the model's weights that this variant loads; mounted as ``/bench/weights/<name>``.
+    reduced
+        Values that take the place of those in `params` under ``--weights random``: the true architecture, small
+        enough for a CPU.
     """
 
     name: str
     prompt: Prompt = Prompt.TEXT
     fine_tuned: bool = False
     summary: str = ""
-    params: dict[str, str | int | float | bool | None] = field(default_factory=dict)
+    params: dict[str, Param] = field(default_factory=dict)
+    weights: tuple[str, ...] = ()
+    reduced: dict[str, Param] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         _require_name(self.name, "a variant's name")
         _require(isinstance(self.prompt, Prompt), f"variant {self.name!r}: prompt must be one of the Prompt values")
-        _require(isinstance(self.params, dict), f"variant {self.name!r}: params must be a dict")
-        for key, value in self.params.items():
-            _require(
-                isinstance(key, str) and (value is None or isinstance(value, str | int | float)),
-                f"variant {self.name!r}: parameter {key!r} must be text, a number, a boolean or None",
-            )
-            _require(
-                not isinstance(value, float) or math.isfinite(value),
-                f"variant {self.name!r}: parameter {key!r} must be finite, as JSON has no {value}",
-            )
+        _require_params(self.params, f"variant {self.name!r}: params")
+        _require_params(self.reduced, f"variant {self.name!r}: reduced")
+        unknown = [name for name in self.reduced if name not in self.params]
+        _require(not unknown, f"variant {self.name!r}: reduced names {unknown}, which params does not have")
+        _require(
+            isinstance(self.weights, tuple) and all(isinstance(name, str) for name in self.weights),
+            f"variant {self.name!r}: weights must be a tuple of names",
+        )
 
 
 @dataclass(frozen=True)
@@ -121,6 +155,8 @@ class Resources:
         Seconds for one case.
     exec_tmp
         Whether files in ``/tmp`` may be executed (just-in-time compilers need it).
+    gpu_memory_mb
+        Memory that each GPU must have, in MiB; checked before a run that uses GPUs. 0 for no demand.
     """
 
     memory_mb: int = 4096
@@ -133,6 +169,7 @@ class Resources:
     start_timeout_s: float = 120.0
     case_timeout_s: float = 600.0
     exec_tmp: bool = False
+    gpu_memory_mb: int = 0
 
     def __post_init__(self) -> None:
         for name in ("memory_mb", "cpus", "pids", "shm_mb", "tmp_mb", "out_mb", "start_timeout_s", "case_timeout_s"):
@@ -141,10 +178,12 @@ class Resources:
                 isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < 10**9,
                 f"resources.{name} must be a positive number, not {value!r}",
             )
-        _require(
-            isinstance(self.gpus, int) and not isinstance(self.gpus, bool) and 0 <= self.gpus <= 64,
-            f"resources.gpus must be a whole number from 0 to 64, not {self.gpus!r}",
-        )
+        for name, most in (("gpus", 64), ("gpu_memory_mb", 10**9)):
+            value = getattr(self, name)
+            _require(
+                isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= most,
+                f"resources.{name} must be a whole number from 0 to {most}, not {value!r}",
+            )
         _require(self.memory_mb >= 64, "resources.memory_mb must be at least 64")
 
 
@@ -162,22 +201,31 @@ class Source:
         Full 40-digit commit.
     licence
         SPDX identifier, or ``"none"`` where the authors state none.
+    tree
+        Full 40-digit tree of that commit (``git rev-parse COMMIT^{tree}``): what the files are held against, however
+        they came here.
     """
 
     name: str
     git: str
     commit: str
     licence: str
+    tree: str
 
     def __post_init__(self) -> None:
         _require_name(self.name, "a source's name")
         _require(_COMMIT.fullmatch(str(self.commit)), f"source {self.name!r}: commit must be 40 hexadecimal digits")
+        _require(_COMMIT.fullmatch(str(self.tree)), f"source {self.name!r}: tree must be 40 hexadecimal digits")
         _require(str(self.git).startswith("https://"), f"source {self.name!r}: git must be an https:// address")
+        _require_line(self.licence, f"source {self.name!r}: licence")
 
 
 @dataclass(frozen=True)
 class Weights:
     """One file of released weights, pinned by content.
+
+    A file whose digest its plugin's author could not look up is declared without one: *not pinned yet*. The first copy
+    that arrives is then recorded and taken from there on, and a run with it is never ranked.
 
     Parameters
     ----------
@@ -188,15 +236,17 @@ class Weights:
     file
         Path inside the repository.
     revision
-        Full commit of the repository.
+        Full commit of the repository; empty for whatever is newest when the file is fetched.
     sha256
-        Digest of the file.
+        Digest of the file; empty when it is not pinned yet.
     size
-        Bytes.
+        Bytes; 0 where not known.
     licence
         SPDX identifier or the licence's name.
     gated
         Whether the hub wants a log-in and an agreement first.
+    repo_type
+        ``"model"`` or ``"dataset"``: which kind of repository of the hub.
     """
 
     name: str
@@ -207,12 +257,35 @@ class Weights:
     size: int
     licence: str
     gated: bool = False
+    repo_type: str = "model"
 
     def __post_init__(self) -> None:
-        _require_file(self.name, f"weights {self.name!r}: the name")
-        _require(_SHA256.fullmatch(str(self.sha256)), f"weights {self.name!r}: sha256 must be 64 hexadecimal digits")
-        _require(_COMMIT.fullmatch(str(self.revision)), f"weights {self.name!r}: revision must be a full commit")
-        _require(isinstance(self.size, int) and self.size > 0, f"weights {self.name!r}: size must be a number of bytes")
+        what = f"weights {self.name!r}"
+        _require_file(self.name, f"{what}: the name")
+        _require(_REPO.fullmatch(str(self.repo)), f"{what}: repo must be 'owner/name', not {self.repo!r}")
+        _require(
+            isinstance(self.file, str) and all(_FILE.fullmatch(part) for part in self.file.split("/")),
+            f"{what}: file must be a plain relative path, not {self.file!r}",
+        )
+        _require(
+            self.sha256 == "" or _SHA256.fullmatch(str(self.sha256)),
+            f"{what}: sha256 must be 64 hexadecimal digits, or empty when it is not pinned yet",
+        )
+        _require(
+            self.revision == "" or _COMMIT.fullmatch(str(self.revision)),
+            f"{what}: revision must be a full commit, or empty when it is not pinned yet",
+        )
+        _require(
+            isinstance(self.size, int) and not isinstance(self.size, bool) and self.size >= 0,
+            f"{what}: size must be a number of bytes, or 0 where it is not known",
+        )
+        _require_line(self.licence, f"{what}: licence")
+        _require(self.repo_type in {"model", "dataset"}, f"{what}: repo_type must be 'model' or 'dataset'")
+
+    @property
+    def pinned(self) -> bool:
+        """Whether the declaration says what the file's content is."""
+        return bool(self.sha256)
 
 
 @dataclass(frozen=True)
@@ -246,6 +319,8 @@ class Model:
         Where it comes from.
     sources, weights
         What has to be fetched ahead of a build or a run.
+    training
+        Limits of a container that fine-tunes; None for those in `resources`.
     reads_truth
         Asks for the test-only grant of the ground truth. Only the harness's own known-answer plugin is granted it;
         any other plugin that asks is refused.
@@ -265,6 +340,7 @@ class Model:
     citation: str = ""
     sources: tuple[Source, ...] = ()
     weights: tuple[Weights, ...] = ()
+    training: Resources | None = None
     reads_truth: bool = False
 
     def __post_init__(self) -> None:
@@ -281,6 +357,18 @@ class Model:
         names = [variant.name for variant in self.variants]
         _require(len(set(names)) == len(names), f"model {self.name!r}: two variants share a name")
         _require(isinstance(self.resources, Resources), f"model {self.name!r}: resources must be a Resources object")
+        _require(
+            self.training is None or isinstance(self.training, Resources),
+            f"model {self.name!r}: training must be a Resources object or None",
+        )
+        _require_names(self.sources, Source, f"model {self.name!r}: sources")
+        _require_names(self.weights, Weights, f"model {self.name!r}: weights")
+        for variant in self.variants:
+            unknown = set(variant.weights) - {weights.name for weights in self.weights}
+            _require(
+                not unknown,
+                f"model {self.name!r}: variant {variant.name!r} names weights that are not declared: {sorted(unknown)}",
+            )
         _require(
             not self.adapter or re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", self.adapter),
             f"model {self.name!r}: adapter must read 'module:Class', not {self.adapter!r}",

@@ -16,7 +16,7 @@ COMMIT = "0123456789abcdef" * 2 + "01234567"
 SHA256 = "0123456789abcdef" * 4
 
 MODEL = {"name": "my-model", "title": "My model", "summary": "Finds it.", "version": "1", "root": Path("/")}
-SOURCE = {"name": "code", "git": "https://example.org/code", "commit": COMMIT, "licence": "MIT"}
+SOURCE = {"name": "code", "git": "https://example.org/code", "commit": COMMIT, "licence": "MIT", "tree": COMMIT}
 WEIGHTS = {"name": "model.safetensors", "repo": "owner/name", "file": "a/b.safetensors", "licence": "MIT"} | {
     "revision": COMMIT,
     "sha256": SHA256,
@@ -40,8 +40,10 @@ def test_full_declarations_are_taken() -> None:
         variants=(
             Variant("zero-shot", params={"text": "a", "number": 1, "share": 0.5, "flag": True, "none": None}),
             Variant("tuned", prompt=Prompt.BOX, fine_tuned=True, summary="s"),
+            Variant("large", params={"width": 96}, reduced={"width": 8}, weights=("model.safetensors",)),
         ),
-        resources=Resources(gpus=2, memory_mb=64, cpus=0.5, exec_tmp=True),
+        resources=Resources(gpus=2, memory_mb=64, cpus=0.5, exec_tmp=True, gpu_memory_mb=24_000),
+        training=Resources(gpus=8, memory_mb=256),
         adapter="package.module:Class",
         dockerfile="Dockerfile.gpu",
         homepage="https://example.org",
@@ -71,6 +73,11 @@ def test_full_declarations_are_taken() -> None:
         (Model, MODEL, {"variants": ("a",)}, "variants must hold Variant objects"),
         (Model, MODEL, {"variants": (Variant("a"), Variant("a"))}, "two variants share a name"),
         (Model, MODEL, {"resources": None}, "resources must be a Resources object"),
+        (Model, MODEL, {"variants": (Variant("a", weights=("b",)),)}, "names weights that are not declared: ['b']"),
+        (Model, MODEL, {"sources": Source(**SOURCE)}, "sources must be a tuple of Source objects"),
+        (Model, MODEL, {"sources": (Source(**SOURCE),) * 2}, "sources: two of them share a name"),
+        (Model, MODEL, {"weights": (Weights(**WEIGHTS),) * 2}, "weights: two of them share a name"),
+        (Model, MODEL, {"training": 1}, "training must be a Resources object or None"),
         (Model, MODEL, {"adapter": "module.Class"}, "adapter must read 'module:Class'"),
         (Model, MODEL, {"adapter": "a b:C"}, "adapter must read 'module:Class'"),
         (Model, MODEL, {"dockerfile": "../Dockerfile"}, "dockerfile must be a plain file name"),
@@ -83,25 +90,38 @@ def test_full_declarations_are_taken() -> None:
         (Variant, {"name": "a"}, {"params": {"a": [1]}}, "parameter 'a' must be text, a number, a boolean or None"),
         (Variant, {"name": "a"}, {"params": {"a": math.inf}}, "parameter 'a' must be finite"),
         (Variant, {"name": "a"}, {"params": {"a": math.nan}}, "parameter 'a' must be finite"),
+        (Variant, {"name": "a"}, {"weights": "model.pt"}, "weights must be a tuple of names"),
+        (Variant, {"name": "a"}, {"reduced": {"size": 1}}, "reduced names ['size'], which params does not have"),
+        (Variant, {"name": "a"}, {"params": {"a": 1}, "reduced": {"a": [1]}}, "parameter 'a' must be text"),
         (Resources, {}, {"memory_mb": 0}, "resources.memory_mb must be a positive number"),
         (Resources, {}, {"memory_mb": 63}, "resources.memory_mb must be at least 64"),
         (Resources, {}, {"cpus": math.nan}, "resources.cpus must be a positive number"),
         (Resources, {}, {"pids": True}, "resources.pids must be a positive number"),
         (Resources, {}, {"case_timeout_s": "60"}, "resources.case_timeout_s must be a positive number"),
         (Resources, {}, {"start_timeout_s": math.inf}, "resources.start_timeout_s must be a positive number"),
+        (Resources, {}, {"gpu_memory_mb": -1}, "resources.gpu_memory_mb must be a whole number"),
+        (Resources, {}, {"gpu_memory_mb": 0.5}, "resources.gpu_memory_mb must be a whole number"),
         (Resources, {}, {"gpus": -1}, "resources.gpus must be a whole number from 0 to 64"),
         (Resources, {}, {"gpus": True}, "resources.gpus must be a whole number from 0 to 64"),
         (Source, SOURCE, {"name": "a/b"}, "a source's name must be lower-case"),
         (Source, SOURCE, {"commit": "main"}, "commit must be 40 hexadecimal digits"),
         (Source, SOURCE, {"commit": COMMIT.upper()}, "commit must be 40 hexadecimal digits"),
         (Source, SOURCE, {"commit": None}, "commit must be 40 hexadecimal digits"),
+        (Source, SOURCE, {"tree": ""}, "tree must be 40 hexadecimal digits"),
+        (Source, SOURCE, {"licence": ""}, "licence must be one line of text"),
         (Source, SOURCE, {"git": "git@example.org:code"}, "git must be an https:// address"),
         (Weights, WEIGHTS, {"name": ".."}, "the name must be a plain file name"),
         (Weights, WEIGHTS, {"name": "a/b"}, "the name must be a plain file name"),
         (Weights, WEIGHTS, {"name": ""}, "the name must be a plain file name"),
         (Weights, WEIGHTS, {"sha256": "0"}, "sha256 must be 64 hexadecimal digits"),
         (Weights, WEIGHTS, {"revision": "main"}, "revision must be a full commit"),
-        (Weights, WEIGHTS, {"size": 0}, "size must be a number of bytes"),
+        (Weights, WEIGHTS, {"size": -1}, "size must be a number of bytes"),
+        (Weights, WEIGHTS, {"repo": "https://example.org/a"}, "repo must be 'owner/name'"),
+        (Weights, WEIGHTS, {"file": "../a"}, "file must be a plain relative path"),
+        (Weights, WEIGHTS, {"file": "/a"}, "file must be a plain relative path"),
+        (Weights, WEIGHTS, {"file": "a?b"}, "file must be a plain relative path"),
+        (Weights, WEIGHTS, {"repo_type": "space"}, "repo_type must be 'model' or 'dataset'"),
+        (Weights, WEIGHTS, {"licence": ""}, "licence must be one line of text"),
         (Weights, WEIGHTS, {"size": "10"}, "size must be a number of bytes"),
     ],
 )
@@ -124,6 +144,13 @@ def test_files_are_looked_for_when_asked(tmp_path: Path) -> None:
         model.check_files()
     (model.root / "Dockerfile").touch()
     model.check_files()
+
+
+def test_weights_may_be_declared_before_anybody_could_pin_them() -> None:
+    """Digest, size and revision may be left open; only the digest decides whether a file is pinned."""
+    assert Weights(**WEIGHTS).pinned
+    assert Weights(**{**WEIGHTS, "revision": "", "size": 0, "repo_type": "dataset"}).pinned
+    assert not Weights(**{**WEIGHTS, "sha256": ""}).pinned
 
 
 def test_declarations_do_not_change() -> None:

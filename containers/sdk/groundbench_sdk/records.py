@@ -26,7 +26,9 @@ class Job(NamedTuple):
     devices: list[str]  #: ``["cpu"]`` or ``["cuda:0", ...]``
     threads: int  #: CPU threads to use
     params: dict[str, Any]  #: the variant's parameters
-    weights: Path  #: folder of the pinned weights; may not exist where a model has none
+    weights: Path  #: folder of the weights; does not exist where there are none
+    #: ``"none"``, ``"pinned"``, ``"given"``, or ``"random"``: draw the true architecture from `seed` and load nothing
+    weights_mode: str = "none"
 
     @classmethod
     def read(cls, root: Path) -> Job:
@@ -47,6 +49,7 @@ class Job(NamedTuple):
             threads=raw["threads"],
             params=raw["params"],
             weights=root / "weights",
+            weights_mode=raw.get("weights", "none"),
         )
 
 
