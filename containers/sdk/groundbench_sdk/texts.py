@@ -1,0 +1,57 @@
+"""Texts that must fit an encoder: cut at a word, and said."""
+
+from __future__ import annotations
+
+from typing import Callable
+
+
+def one_line(text: str) -> str:
+    """Return `text` without line breaks, doubled blanks and blanks at its ends."""
+    return " ".join(text.split())
+
+
+def fit(text: str, count: Callable[[str], int], limit: int) -> tuple[str, str]:
+    """Shorten `text` until an encoder takes it whole.
+
+    Whole words are dropped from the end, since a report states what and where before it qualifies. A single word that
+    is too long is cut at a letter.
+
+    Parameters
+    ----------
+    text
+        The finding's text.
+    count
+        Tokens that the encoder makes of a text, template and special tokens included.
+    limit
+        Tokens that the encoder takes.
+
+    Returns
+    -------
+    kept : str
+        The longest beginning of `text` that fits.
+    dropped : str
+        The rest; empty when everything fits.
+
+    Raises
+    ------
+    ValueError
+        When not even an empty text fits.
+    """
+    if count(text) <= limit:
+        return text, ""
+    if count("") > limit:
+        raise ValueError(f"an encoder of {limit} tokens has no room for any text: its template alone has {count('')}")
+    pieces = text.split(" ")
+    joint = " "
+    if count(pieces[0]) > limit:
+        pieces, joint = list(pieces[0]), ""
+    keep = len(pieces)
+    while keep and count(joint.join(pieces[:keep])) > limit:
+        keep -= 1
+    kept = joint.join(pieces[:keep])
+    return kept, text[len(kept) :].lstrip()
+
+
+def warning(finding: str, dropped: str, limit: int, encoder: str) -> str:
+    """Word the announcement of a text that was cut, for ``case.warn``."""
+    return f"finding {finding}: the text is longer than the {limit} tokens of {encoder}; not read: {dropped!r}"
