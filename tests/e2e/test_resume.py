@@ -31,13 +31,13 @@ def _scores(document: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in document.items() if key not in ("timing", "run")}
 
 
-def _containers() -> list[str]:
-    """Name the containers of ours that the engine still knows."""
+def _containers(run: str) -> list[str]:
+    """Name the containers of a run that the engine still knows."""
     import docker
 
     client = docker.from_env(timeout=20)
     try:
-        return [str(c.name) for c in client.containers.list(all=True, filters={"label": "org.groundbench"})]
+        return [str(c.name) for c in client.containers.list(all=True, filters={"label": f"org.groundbench.run={run}"})]
     finally:
         client.close()
 
@@ -65,7 +65,7 @@ def test_killed_ten_times(base_image: str, bench: Bench, make_dataset: Callable[
         ]
         assert again.stdout.split("what it took")[0] == table, f"trial {trial}"
         assert _scores(bench.json(*command)) == _scores(undisturbed), f"trial {trial}"
-        assert _containers() == []
+        assert _containers(undisturbed["run"]) == []
     assert kept, "no trial was killed between its first and its last case: the moments are badly chosen"
 
 
