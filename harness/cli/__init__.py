@@ -20,6 +20,8 @@ _COMMANDS = {
     "results": ("harness.cli.results:results", "List, show, compare and verify results."),
     "leaderboard": ("leaderboard.cli:leaderboard", "Turn the results into a static site."),
     "curate": ("curation.cli:curate", "From radiology reports to an annotated data set."),
+    "sources": ("harness.cli.sources:sources", "Fetch and verify the upstream code that plugins declare."),
+    "weights": ("harness.cli.weights:weights", "Fetch and verify the weights that plugins declare."),
     "doctor": ("harness.cli.doctor:doctor", "Check that everything is here that a run needs."),
     "clean": ("harness.cli.clean:clean", "Remove leftovers of runs that died and, if asked, images."),
     "data": ("harness.cli.data:data", "Validate, describe, make and fetch data sets."),

@@ -52,6 +52,21 @@ PHANTOM_SEED = 0
 )
 @click.option("--limit", type=click.IntRange(1), help="Only the first N cases; such a run is never ranked.")
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="Seed of the run.")
+@click.option(
+    "--weights",
+    default="pinned",
+    show_default=True,
+    metavar="pinned|random|PATH",
+    help="random: the true architecture, untrained, reduced where the variant says how. PATH: a folder with files "
+    "of the declared names. Neither is ever ranked.",
+)
+@click.option(
+    "--param",
+    "params",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Another value of one of the variant's parameters; such a run is never ranked. May be repeated.",
+)
 @click.option("--fresh", is_flag=True, help="Run again even where this very run is finished already.")
 @click.option("--strict", is_flag=True, help="Exit with 1 when any finding is not ok.")
 @plugin_dir_option
@@ -93,6 +108,8 @@ def run_plugins(
     limit: int | None = None,
     seed: int = 0,
     fresh: bool = False,
+    weights: str = "pinned",
+    params: tuple[str, ...] = (),
 ) -> list[RunRow]:
     """Run one model after another over one split; the options are those of ``bench run``.
 
@@ -105,6 +122,7 @@ def run_plugins(
     from harness.registry import discover
     from harness.runs.plan import RunRequest
     from harness.runs.run import execute
+    from harness.runs.weights import parse_changes
 
     if not names:
         raise UsageError("--plugin names no plugin", fix="see `bench list`")
@@ -130,6 +148,8 @@ def run_plugins(
                     limit=limit,
                     seed=seed,
                     fresh=fresh,
+                    weights=weights,
+                    changes=parse_changes(plugin, plugin_variant, params),
                 )
                 rows.append(execute(request, home=settings.home, store=store, watcher=watcher, stop=stop))
     return rows

@@ -136,7 +136,7 @@ class LocalContainer:
         """End what is left of the process group and remove links and temporary files."""
         self._signal(signal.SIGKILL)
         self._logger.join(timeout=5)
-        for name in ("ct", "truth", "tmp"):
+        for name in ("ct", "truth", "weights", "tmp"):
             shutil.rmtree(self._root / name, ignore_errors=True)
 
     def _signal(self, number: int) -> None:

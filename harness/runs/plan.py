@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from harness.contract import CONTRACT_VERSION
 from harness.dataset import Case, Dataset
 from harness.errors import DataError, UsageError
 from harness.images import Image
-from harness.models import Prompt, Variant
+from harness.models import Param, Prompt, Variant
 from harness.registry import Plugin
+from harness.runs.weights import PINNED, RANDOM, Loaded, changed
 from harness.scoring import SCORER_VERSION
 
 
@@ -38,6 +40,10 @@ class RunRequest:
         Seed of every random choice.
     fresh
         Run again even where a finished run of the same plan exists.
+    weights
+        ``"pinned"``, ``"random"``, or a path.
+    changes
+        Parameters that take the place of the variant's.
     """
 
     plugin: Plugin
@@ -51,6 +57,14 @@ class RunRequest:
     limit: int | None = None
     seed: int = 0
     fresh: bool = False
+    weights: str = PINNED
+    changes: Mapping[str, Param] = field(default_factory=dict)
+
+    @property
+    def params(self) -> dict[str, Param]:
+        """The parameters that reach the adapter: declared, reduced under random weights, changed by the user."""
+        reduced = self.variant.reduced if self.weights == RANDOM else {}
+        return {**self.variant.params, **reduced, **self.changes}
 
 
 @dataclass(frozen=True)
@@ -71,6 +85,8 @@ class Plan:
         Name of the engine.
     isolates
         Whether the engine isolates what it runs.
+    weights
+        What is mounted as weights.
     """
 
     request: RunRequest
@@ -79,6 +95,7 @@ class Plan:
     fingerprint: str
     engine: str
     isolates: bool
+    weights: Loaded = field(default_factory=Loaded)
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -89,7 +106,8 @@ class Plan:
             "plugin": request.plugin.name,
             "plugin_version": request.plugin.model.version,
             "variant": request.variant.name,
-            "params": request.variant.params,
+            "params": request.params,
+            "weights": self.weights.identity,
             "image": self.image.id,
             "fingerprint": self.fingerprint,
             "split": request.split,
@@ -116,6 +134,8 @@ class Plan:
             reasons.append("known answer: it reads the ground truth")
         if self.request.limit is not None:
             reasons.append(f"partial: only the first {len(self.cases)} of the split's cases")
+        reasons += self.weights.unrankable
+        reasons += changed(self.request.variant, self.request.params)
         if not self.isolates:
             reasons.append(f"not isolated: the {self.engine} engine shuts nothing out")
         return reasons

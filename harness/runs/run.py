@@ -30,6 +30,7 @@ from harness.runs.preflight import check_room
 from harness.runs.score import Scorers, case_status, case_task, finding_rows
 from harness.runs.shard import CaseOutcome, ContainerFigures, ShardCase, ShardSpec, Stop, run_shard
 from harness.runs.timing import figures
+from harness.runs.weights import load_weights
 from harness.scoring import SCORER_VERSION
 from harness.scoring.case import CaseScore
 from harness.scoring.profiles import profile_on, profiles_on
@@ -114,9 +115,10 @@ def execute(request: RunRequest, *, home: Path, store: Store, watcher: Watcher, 
 
 def _plan(request: RunRequest, cases: Sequence[Case], engine: Engine, home: Path, watcher: Watcher) -> Plan:
     log = home / "images" / f"{request.plugin.name}.log"
+    weights = load_weights(request.plugin, request.variant, request.weights, home)
     image = engine.prepare(request.plugin, log=log, tell=watcher.tell)
     fingerprint = request.dataset.fingerprint(request.split)
-    return Plan(request, tuple(cases), image, fingerprint, engine.name, isolates=engine.isolates)
+    return Plan(request, tuple(cases), image, fingerprint, engine.name, isolates=engine.isolates, weights=weights)
 
 
 def _open_run(plan: Plan, store: Store) -> RunRow:
@@ -165,6 +167,7 @@ def _record(plan: Plan, engine: Engine, gpus: Sequence[Gpu]) -> dict[str, Any]:
         "seed": request.seed,
         "limits": asdict(request.plugin.model.resources),
         "origin": request.plugin.origin,
+        "weights": [{"name": name, "sha256": digest} for name, _, digest in plan.weights.files],
         "image": {"id": plan.image.id, "tag": plan.image.tag, "bytes": plan.image.size},
         "engine": engine.describe(),
         "hardware": describe_hardware(gpus),
@@ -310,7 +313,8 @@ class _Work:
             seed=request.seed,
             devices=[f"cuda:{i}" for i in range(len(gpu_ids))] or ["cpu"],
             threads=max(1, math.ceil(min(resources.cpus, os.cpu_count() or 1))),
-            params=request.variant.params,
+            params=request.params,
+            weights=self.plan.weights.mode,
         )
         return ShardSpec(
             run=self.row.id,
@@ -321,6 +325,7 @@ class _Work:
             job=job,
             cases=tuple(self._shard_case(case) for case in cases),
             gpu_ids=gpu_ids,
+            weights=self.plan.weights.mounts,
         )
 
     def _shard_case(self, case: Case) -> ShardCase:

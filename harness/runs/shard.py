@@ -62,6 +62,8 @@ class ShardSpec:
         The cases, in order.
     gpu_ids
         GPUs leased for this shard.
+    weights
+        Files of weights, mounted read-only.
     """
 
     run: str
@@ -72,6 +74,7 @@ class ShardSpec:
     job: Job
     cases: tuple[ShardCase, ...]
     gpu_ids: tuple[str, ...] = ()
+    weights: tuple[Mount, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -258,7 +261,7 @@ class _Attempt:
             (self._root / name).chmod(0o644)  # whatever the umask: the container's user is another one
 
     def _container_spec(self) -> ContainerSpec:
-        mounts = []
+        mounts = list(self._spec.weights)
         for case in self._batch.values():
             mounts.append(Mount(case.ct.resolve(), case.prompt.ct))
             if case.truth is not None and case.prompt.truth is not None:

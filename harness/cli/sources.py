@@ -1,0 +1,129 @@
+"""``bench sources``: upstream code at its pinned commits, fetched ahead of a build."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from harness.cli.lazy import LazyGroup
+from harness.cli.settings import Settings, json_option, pass_settings, plugin_dir_option
+from harness.cli.stored import declared, plugin_option, tell, verify_all
+from harness.errors import UsageError
+
+if TYPE_CHECKING:
+    from harness.sources import SourceStore
+
+sources = LazyGroup(
+    name="sources",
+    help="Fetch, add, list and verify the upstream code that plugins declare.",
+    no_args_is_help=True,
+    lazy={
+        "fetch": ("harness.cli.sources:fetch", "Fetch the declared commits from where they are published."),
+        "add": ("harness.cli.sources:add", "Take commits from a clone, a mirror or an archive that is here."),
+        "list": ("harness.cli.sources:list_sources", "List the declared sources, and which are here."),
+        "verify": ("harness.cli.sources:verify", "Compare the files that are here with their tree hashes."),
+    },
+)
+
+_name_option = click.option("--name", help="Only the source of this name.")
+
+
+def _store(settings: Settings) -> SourceStore:
+    from harness.sources import SourceStore
+
+    return SourceStore(settings.home / "sources")
+
+
+@click.command()
+@plugin_option
+@_name_option
+@plugin_dir_option
+@pass_settings
+def fetch(settings: Settings, /, plugin: str | None, name: str | None, plugin_dirs: tuple[Path, ...]) -> None:
+    """Fetch the declared commits from where they are published; what is here already is left alone."""
+    for source in declared(lambda model: model.sources, plugin_dirs, plugin, name):
+        click.echo(_store(settings).fetch(source, tell))
+
+
+@click.command()
+@click.option(
+    "--from",
+    "path",
+    required=True,
+    type=click.Path(path_type=Path, exists=True),
+    help="A clone, a bare repository, or an archive (.zip, .tar.gz) of one commit.",
+)
+@plugin_option
+@_name_option
+@plugin_dir_option
+@pass_settings
+def add(settings: Settings, /, path: Path, plugin: str | None, name: str | None, plugin_dirs: tuple[Path, ...]) -> None:
+    """Take declared commits from a clone, a mirror or an archive that is here: without any network.
+
+    A commit is known by its id in a repository, and by its tree hash in an archive.
+
+    Example: bench sources add --from ~/mirrors/sam2.git
+    """
+    candidates = list(declared(lambda model: model.sources, plugin_dirs, plugin, name))
+    if not candidates:
+        raise UsageError("no source is declared", fix="see `bench sources list`")
+    for source in _store(settings).add(candidates, path, tell):
+        click.echo(_store(settings).folder(source))
+
+
+@click.command("list")
+@plugin_option
+@plugin_dir_option
+@json_option
+@pass_settings
+def list_sources(settings: Settings, /, plugin: str | None, plugin_dirs: tuple[Path, ...], *, as_json: bool) -> None:
+    """List the declared sources, and which are here."""
+    store = _store(settings)
+    rows: list[dict[str, Any]] = [
+        {
+            "name": source.name,
+            "plugins": plugins,
+            "here": store.has(source),
+            "commit": source.commit,
+            "tree": source.tree,
+            "licence": source.licence,
+            "git": source.git,
+            "folder": str(store.folder(source)),
+        }
+        for source, plugins in declared(lambda model: model.sources, plugin_dirs, plugin).items()
+    ]
+    if as_json:
+        click.echo(json.dumps({"schema": 1, "sources": rows}, indent=2))
+        return
+    from harness.cli.tables import print_table
+
+    print_table(
+        ["source", "plugins", "here", "commit", "licence", "from"],
+        [
+            [
+                source["name"],
+                ", ".join(source["plugins"]),
+                "yes" if source["here"] else "no",
+                source["commit"][:12],
+                source["licence"],
+                source["git"],
+            ]
+            for source in rows
+        ],
+    )
+
+
+@click.command()
+@plugin_option
+@plugin_dir_option
+@json_option
+@pass_settings
+def verify(settings: Settings, /, plugin: str | None, plugin_dirs: tuple[Path, ...], *, as_json: bool) -> None:
+    """Compare all files that are here with the tree hashes of their commits.
+
+    Exits with 3 when some are not here, with 4 when some were changed.
+    """
+    verify_all(declared(lambda model: model.sources, plugin_dirs, plugin), _store(settings).check, as_json=as_json)

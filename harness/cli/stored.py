@@ -1,0 +1,90 @@
+"""What ``bench sources`` and ``bench weights`` share: which plugins are meant, and a verdict for each thing kept."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import TypeVar
+
+import click
+
+from harness.errors import BenchError, DataError, PrerequisiteError, unknown_name
+from harness.models import Model, Source, Weights
+from harness.registry import discover
+
+Item = TypeVar("Item", Source, Weights)
+
+plugin_option = click.option("--plugin", help="Only what this plugin declares.")
+
+
+def declared(
+    items: Callable[[Model], Iterable[Item]], plugin_dirs: tuple[Path, ...], plugin: str | None, name: str | None = None
+) -> dict[Item, list[str]]:
+    """Return what is meant, each with the plugins that declare it.
+
+    Parameters
+    ----------
+    items
+        What of a model: its sources or its weights.
+    plugin_dirs, plugin
+        Where to look, and the one plugin that is meant; None for all.
+    name
+        Only what is called so; None for all.
+
+    Raises
+    ------
+    UsageError
+        When nothing is called `name`, with the nearest names.
+    """
+    registry = discover(plugin_dirs)
+    found: dict[Item, list[str]] = {}
+    for one in [registry.get(plugin)] if plugin else registry.plugins.values():
+        for item in items(one.model):
+            found.setdefault(item, []).append(one.name)
+    named = {item: plugins for item, plugins in found.items() if name in {None, item.name}}
+    if name is not None and not named:
+        raise unknown_name("declaration", name, {item.name for item in found})
+    return named
+
+
+def verify_all(found: Mapping[Item, list[str]], check: Callable[[Item], object], *, as_json: bool) -> None:
+    """Check one thing after another and print a verdict for each; the worst one is raised at the end.
+
+    Parameters
+    ----------
+    found
+        What to check.
+    check
+        Raises a BenchError for what is missing or changed.
+    as_json
+        Print one document instead of lines.
+
+    Raises
+    ------
+    DataError
+        When something is not what it should be.
+    PrerequisiteError
+        When something is not here.
+    """
+    rows, worst = [], None
+    for item in found:
+        problem = None
+        try:
+            check(item)
+        except BenchError as error:
+            problem = error
+            worst = error if worst is None or error.exit_code > worst.exit_code else worst
+        state = {DataError: "changed", PrerequisiteError: "missing", type(None): "ok"}[type(problem)]
+        rows.append({"name": item.name, "state": state, "why": problem.message if problem else ""})
+        if not as_json:
+            click.echo(f"{state:8} {item.name}")
+    if as_json:
+        click.echo(json.dumps({"schema": 1, "verified": rows}, indent=2))
+    if worst is not None:
+        raise worst
+
+
+def tell(line: str) -> None:
+    """Show a step on standard error."""
+    click.echo(line, err=True)

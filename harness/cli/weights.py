@@ -1,0 +1,118 @@
+"""``bench weights``: released weights, fetched ahead of a run."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from harness.cli.lazy import LazyGroup
+from harness.cli.settings import Settings, json_option, pass_settings, plugin_dir_option
+from harness.cli.stored import declared, plugin_option, tell, verify_all
+from harness.errors import UsageError
+
+if TYPE_CHECKING:
+    from harness.weights import WeightsStore
+
+weights = LazyGroup(
+    name="weights",
+    help="Add, list and verify the weights that plugins declare.",
+    no_args_is_help=True,
+    lazy={
+        "add": ("harness.cli.weights:add", "Take a file that is here already."),
+        "list": ("harness.cli.weights:list_weights", "List the declared weights, and which are here."),
+        "verify": ("harness.cli.weights:verify", "Read the weights that are here again, and compare their digests."),
+    },
+)
+
+
+def _store(settings: Settings) -> WeightsStore:
+    from harness.weights import WeightsStore
+
+    return WeightsStore(settings.home / "weights")
+
+
+@click.command()
+@click.option(
+    "--from", "path", required=True, type=click.Path(path_type=Path, exists=True, dir_okay=False), help="The file."
+)
+@plugin_option
+@click.option("--name", help="As which of the declared weights; needed only where they are not pinned.")
+@plugin_dir_option
+@pass_settings
+def add(settings: Settings, /, path: Path, plugin: str | None, name: str | None, plugin_dirs: tuple[Path, ...]) -> None:
+    """Take a file that is here already: it is known by its SHA-256, and copied into the home.
+
+    Example: bench weights add --from ~/Downloads/sam2.1_hiera_tiny.pt
+    """
+    candidates = list(declared(lambda model: model.weights, plugin_dirs, plugin, name))
+    if not candidates:
+        raise UsageError("no weights are declared", fix="see `bench weights list`")
+    _store(settings).add(candidates, path, tell)
+
+
+@click.command("list")
+@plugin_option
+@plugin_dir_option
+@json_option
+@pass_settings
+def list_weights(settings: Settings, /, plugin: str | None, plugin_dirs: tuple[Path, ...], *, as_json: bool) -> None:
+    """List the declared weights, and which are here."""
+    store = _store(settings)
+    rows: list[dict[str, Any]] = []
+    for file, plugins in declared(lambda model: model.weights, plugin_dirs, plugin).items():
+        path, received = store.find(file), store.received(file)
+        rows.append(
+            {
+                "name": file.name,
+                "plugins": plugins,
+                "here": path is not None,
+                "size": path.stat().st_size if path else file.size,
+                "pinned": file.pinned,
+                "sha256": file.sha256 or (received.sha256 if received else ""),
+                "repo": file.repo,
+                "repo_type": file.repo_type,
+                "file": file.file,
+                "revision": file.revision or (received.revision if received else ""),
+                "licence": file.licence,
+                "gated": file.gated,
+            }
+        )
+    if as_json:
+        click.echo(json.dumps({"schema": 1, "weights": rows}, indent=2))
+        return
+    from harness.cli.tables import print_table, size
+
+    print_table(
+        ["weights", "plugins", "here", "size", "SHA-256", "licence", "from"],
+        [
+            [
+                file["name"],
+                ", ".join(file["plugins"]),
+                "yes" if file["here"] else "no",
+                size(file["size"] or None),
+                (file["sha256"][:12] or "—") + ("" if file["pinned"] else " (not pinned)"),
+                file["licence"] + (" (gated)" if file["gated"] else ""),
+                f"{file['repo']}/{file['file']}",
+            ]
+            for file in rows
+        ],
+        right=(3,),
+    )
+
+
+@click.command()
+@plugin_option
+@plugin_dir_option
+@json_option
+@pass_settings
+def verify(settings: Settings, /, plugin: str | None, plugin_dirs: tuple[Path, ...], *, as_json: bool) -> None:
+    """Read the weights that are here again, every byte, and compare their digests.
+
+    Exits with 3 when some are not here, with 4 when some are not what they should be.
+    """
+    store = _store(settings)
+    found = declared(lambda model: model.weights, plugin_dirs, plugin)
+    verify_all(found, lambda file: store.check(file, again=True), as_json=as_json)

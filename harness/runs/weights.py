@@ -1,0 +1,147 @@
+"""Which weights and parameters a run loads, decided before anything starts; both are part of its identity."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from harness.dataset.digests import DigestCache
+from harness.engines.base import Mount
+from harness.errors import UsageError, unknown_name
+from harness.models import Param, Variant
+from harness.registry import Plugin
+from harness.weights import WeightsStore, given_files
+
+#: Words that ``--weights`` knows; anything else is a path.
+PINNED, RANDOM = "pinned", "random"
+
+Mode = Literal["none", "pinned", "random", "given"]
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """The weights of one run.
+
+    Attributes
+    ----------
+    mode
+        What the job says of them.
+    files
+        (name, real path, SHA-256) of each.
+    unpinned
+        Names of those that their plugin does not pin.
+    """
+
+    mode: Mode = "none"
+    files: tuple[tuple[str, Path, str], ...] = ()
+    unpinned: tuple[str, ...] = ()
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What results depend on: the mode, and the content of every file."""
+        return {"mode": self.mode, "files": {name: digest for name, _, digest in self.files}}
+
+    @property
+    def mounts(self) -> tuple[Mount, ...]:
+        """Each file, read-only, as ``/bench/weights/<name>``."""
+        return tuple(Mount(path, f"weights/{name}") for name, path, _ in self.files)
+
+    @property
+    def unrankable(self) -> list[str]:
+        """Why a run with these weights may not stand in a ranking."""
+        if self.mode == "random":
+            return ["random weights: a smoke test of the architecture"]
+        if self.mode == "given":
+            return ["weights given by path: not those that the plugin declares"]
+        if self.unpinned:
+            return [f"weights not pinned by the plugin: {', '.join(self.unpinned)}"]
+        return []
+
+
+def load_weights(plugin: Plugin, variant: Variant, wanted: str, home: Path) -> Loaded:
+    """Find what ``--weights`` asks for.
+
+    Parameters
+    ----------
+    plugin, variant
+        The entrant.
+    wanted
+        ``"pinned"``, ``"random"``, or a path: a folder with files of the declared names, or the file where the
+        variant needs one.
+    home
+        Its ``weights/`` is looked into.
+
+    Raises
+    ------
+    UsageError
+        For a path where the variant loads no weights.
+    PrerequisiteError
+        When a file is not there, with the command that brings it.
+    DataError
+        When a file is not what its digest says.
+    """
+    if wanted == RANDOM:
+        return Loaded("random")
+    if wanted == PINNED:
+        if not variant.weights:
+            return Loaded()
+        store = WeightsStore(home / "weights")
+        declared = [weights for weights in plugin.model.weights if weights.name in variant.weights]
+        found = [(weights.name, *store.check(weights)) for weights in declared]
+        files = tuple((name, path.resolve(), digest) for name, path, digest in found)
+        return Loaded("pinned", files, tuple(weights.name for weights in declared if not weights.pinned))
+    if not variant.weights:
+        raise UsageError(f"{plugin.name} {variant.name} loads no weights", fix="leave --weights out")
+    digests = DigestCache(home / "weights")
+    given = given_files(Path(wanted), variant.weights)
+    return Loaded("given", tuple((name, path, digests.digest(path)) for name, path in given))
+
+
+def parse_changes(plugin: Plugin, variant: Variant, texts: Sequence[str]) -> dict[str, Param]:
+    """Read ``NAME=VALUE`` texts as values of the variant's parameters, each of the type of the declared value.
+
+    Raises
+    ------
+    UsageError
+        For a name that is not declared, with the nearest ones, or a value of another type.
+    """
+    changes: dict[str, Param] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise UsageError(f"--param {text} has no value", fix="write it as NAME=VALUE")
+        if name not in variant.params:
+            raise unknown_name(f"parameter of {plugin.name} {variant.name}", name, variant.params)
+        changes[name] = _typed(name, value, variant.params[name])
+    return changes
+
+
+def _typed(name: str, text: str, declared: Param) -> Param:
+    if isinstance(declared, str):
+        return text
+    try:
+        value = json.loads(text)
+    except ValueError:
+        value = text
+    if isinstance(value, float) and not math.isfinite(value):
+        value = text  # JSON has no NaN and no infinity, whatever Python reads
+    fits = {
+        bool: isinstance(value, bool),
+        int: isinstance(value, int) and not isinstance(value, bool),
+        float: isinstance(value, int | float) and not isinstance(value, bool),
+        type(None): value is None or isinstance(value, str | int | float),
+    }[type(declared)]
+    if not fits:
+        kind = {bool: "true or false", int: "a whole number", float: "a number"}.get(type(declared), "one word of JSON")
+        raise UsageError(f"--param {name}={text}: {name} is {kind}", fix=f"declared is {name}={json.dumps(declared)}")
+    return float(value) if isinstance(declared, float) else value
+
+
+def changed(variant: Variant, params: Mapping[str, Param]) -> list[str]:
+    """Say which parameters are not the declared ones, as reasons against ranking; empty when all are."""
+    other = [f"{name}={json.dumps(value)}" for name, value in params.items() if value != variant.params[name]]
+    return [f"changed parameters: {', '.join(other)}"] if other else []

@@ -1,0 +1,131 @@
+"""Git trees as plain files: written safely from wherever they come, and hashed as git does.
+
+A tree hash covers every name, mode and content, so files that come from a clone, a mirror or somebody's archive are
+the same files exactly when their hashes are.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.errors import DataError
+
+FILE, PROGRAM, LINK = 0o100644, 0o100755, 0o120000
+
+#: A source that is larger than this, or has more files, is refused.
+MAX_TREE_BYTES = 2 * 1024**3
+MAX_TREE_FILES = 200_000
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One file or link of a tree: its path, its mode as git has it, and its content (a link's target)."""
+
+    name: str
+    mode: int
+    content: bytes
+
+
+def write_tree(entries: Iterable[Entry], folder: Path) -> None:
+    """Write files and links below an empty folder; nothing is ever written or linked outside it.
+
+    Raises
+    ------
+    DataError
+        For a path or a link that leads out of the folder, a path given twice, and more than the bounds allow.
+    """
+    total = 0
+    links: list[Entry] = []
+    for number, entry in enumerate(entries):
+        total += len(entry.content)
+        if total > MAX_TREE_BYTES or number >= MAX_TREE_FILES:
+            raise DataError(f"more than {MAX_TREE_BYTES // 2**20} MiB or {MAX_TREE_FILES:,} files")
+        parts = entry.name.split("/")
+        if any(part in {"", ".", ".."} or part.lower() == ".git" or "\0" in part for part in parts):
+            raise DataError(f"{entry.name!r} is no path inside a source tree")
+        if entry.mode == LINK:
+            links.append(entry)  # last, so that nothing is written through one
+            continue
+        path = folder / entry.name
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        except (FileExistsError, NotADirectoryError) as error:
+            raise DataError(f"{entry.name!r} is there twice") from error
+        with os.fdopen(handle, "wb") as file:
+            file.write(entry.content)
+        path.chmod(0o755 if entry.mode == PROGRAM else 0o644)
+    _write_links(links, folder)
+
+
+def _write_links(links: list[Entry], folder: Path) -> None:
+    root = folder.resolve()
+    for entry in links:
+        path = folder / entry.name
+        if Path(os.path.realpath(path.parent)) != root / Path(entry.name).parent:
+            raise DataError(f"{entry.name!r} lies below a link")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.symlink_to(os.fsdecode(entry.content))
+        except (OSError, ValueError) as error:
+            raise DataError(f"the link {entry.name!r} cannot be made: {error}") from error
+    for entry in links:
+        # Where it really leads, through all the others; a loop leads nowhere.
+        if not Path(os.path.realpath(folder / entry.name)).is_relative_to(root):
+            raise DataError(f"{entry.name!r} is a link that leads out of the source tree")
+
+
+def tree_hash(folder: Path) -> str:
+    """Return the hash (40 hex) that git gives to the content of `folder`; empty folders do not count.
+
+    Raises
+    ------
+    DataError
+        For something that is neither file, folder nor link, or cannot be read.
+    """
+    try:
+        return _hash("tree", _rows(folder)).hex()
+    except OSError as error:
+        raise DataError(f"{error.filename or folder} cannot be read: {error.strerror}") from error
+
+
+def _rows(folder: Path) -> bytes:
+    # https://git-scm.com/book/en/v2/Git-Internals-Git-Objects: "<mode> <name>\0<20 bytes>", sorted as if the names of
+    # folders ended in a slash.
+    rows = []
+    with os.scandir(folder) as found:
+        for item in found:
+            name, mode = os.fsencode(item.name), item.stat(follow_symlinks=False).st_mode
+            if stat.S_ISDIR(mode):
+                inside = _rows(Path(item.path))
+                if inside:
+                    rows.append((name + b"/", b"40000 " + name + b"\0" + _hash("tree", inside)))
+            elif stat.S_ISLNK(mode):
+                rows.append((name, b"120000 " + name + b"\0" + _hash("blob", _target(item.path))))
+            elif stat.S_ISREG(mode):
+                kind = b"100755 " if mode & 0o100 else b"100644 "
+                rows.append((name, kind + name + b"\0" + _hash_file(Path(item.path))))
+            else:
+                raise DataError(f"{item.path} is neither a file nor a folder nor a link")
+    return b"".join(row for _, row in sorted(rows))
+
+
+def _target(link: str) -> bytes:
+    return os.readlink(os.fsencode(link))  # noqa: PTH115 - a Path would tidy what it says
+
+
+def _hash(kind: str, content: bytes) -> bytes:
+    return hashlib.sha1(f"{kind} {len(content)}\0".encode() + content, usedforsecurity=False).digest()
+
+
+def _hash_file(path: Path) -> bytes:
+    with path.open("rb") as file:
+        digest = hashlib.sha1(f"blob {os.fstat(file.fileno()).st_size}\0".encode(), usedforsecurity=False)
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    return digest.digest()
