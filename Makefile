@@ -9,7 +9,7 @@ PEERS_VENV ?= .venv-peers
 PEERS ?= $(wildcard $(PEERS_VENV)/bin/python)
 PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check
 
-.PHONY: help demo test test-slow test-hostile test-faults test-peers check lint types docs-check docs lock bench-scoring bench-overhead curation-weights clean
+.PHONY: help demo test test-slow test-hostile test-faults test-peers check lint types docs-check docs lock bench-scoring bench-overhead bench-site curation-weights clean
 
 help: ## List the targets
 	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20
@@ -79,6 +79,9 @@ bench-scoring: $(VENV)/dev.stamp ## Time the scorer beside well-known libraries,
 
 bench-overhead: $(VENV)/dev.stamp ## Time the harness beside a bare docker run
 	$(BIN)/python tests/bench/bench_overhead.py
+
+bench-site: $(VENV)/dev.stamp ## Build and open the board of 1,000 runs
+	$(BIN)/python tests/bench/bench_site.py --out docs/benchmarks/site.md
 
 PROMPTS ?= ../shared/data/text/rex_val_prompts.json
 curation-weights: $(VENV)/dev.stamp ## Train the offline classifier of curation on PROMPTS, and cross-validate it

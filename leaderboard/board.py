@@ -12,6 +12,7 @@ from typing import Any
 
 from harness.status import Status
 from leaderboard.published import DataSetRow, Published, PublishedRun, Rank
+from leaderboard.standing import REPLACED
 
 #: The paper's profile, and that of the challenge.
 PAPER, CHALLENGE = "mlhc2025", "miccai2026"
@@ -151,6 +152,11 @@ class Entry:
     def boxed(self) -> bool:
         """Whether boxes made from the ground truth told it where to look."""
         return self.prompt == "box"
+
+    @property
+    def replaced(self) -> bool:
+        """Whether a newer run of the same entrant took its place."""
+        return any(reason.startswith(REPLACED) for reason in self.reasons)
 
     @property
     def training(self) -> str:

@@ -15,7 +15,7 @@ from leaderboard.published import Published, Target
 
 if TYPE_CHECKING:
     from leaderboard.pictures import Layer, Picture
-    from leaderboard.scans import Scan
+    from leaderboard.scans import Points, Scan
 
 #: Models whose masks are shown for a finding.
 MODELS = 4
@@ -115,10 +115,10 @@ class _Work:
             key = (self.data.about.id, case.id, target.finding)
             yield key, replace(drawn.picture, volume=volume), {f"cases/{path}": data for path, data in files.items()}
 
-    def _layers(self, scan: Scan, reference: object, case: Case, target: Target) -> Iterator[Layer]:
+    def _layers(self, scan: Scan, reference: Points, case: Case, target: Target) -> Iterator[Layer]:
         from leaderboard.pictures import Layer
 
-        yield Layer("Reference", reference)  # type: ignore[arg-type]
+        yield Layer("Reference", reference)
         for entry in self.rows:
             assert entry.run is not None  # noqa: S101 - rows of a data set are runs
             status, dice = self.scores[entry.run.id].get(target.id, ("", 0.0))

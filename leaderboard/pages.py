@@ -34,8 +34,8 @@ NAVIGATION = (
     ("downloads.html", "Downloads"),
 )
 
-#: Rows of a table on a page that must stay light, columns of a wide table, and rows of a long list.
-ROWS, ROWS_APART, COLUMNS_SHOWN, LONGEST_LIST = 25, 10, 10, 1500
+#: Rows of the front page, ranked and not, over all data sets; columns of a wide table; rows of long lists.
+ROWS, ROWS_APART, COLUMNS_SHOWN, ROWS_COST, LONGEST_LIST = 25, 12, 10, 100, 1500
 
 Pages = Iterator[tuple[str, str]]
 
@@ -118,17 +118,19 @@ def _scores(site: Site, render: Render) -> Pages:
             profile=profile,
             columns=COLUMNS[profile],
             reported=site.reported,
-            first_rows=lambda rows: rows[:ROWS],
-            first_apart=_first_apart,
+            first_rows=lambda rows: rows[: _share(ROWS, site.board, 5)],
+            first_apart=lambda rows: _current_first(rows)[: _share(ROWS_APART, site.board, 3)],
         )
 
 
-def _first_apart(rows: Sequence[Entry]) -> Sequence[Entry]:
-    """Return the rows that are shown of those that stand apart: ranked ones, then those never replaced, then newer."""
-    if len(rows) <= ROWS + ROWS_APART:
-        return rows
-    replaced = [entry for entry in rows if any(reason.startswith("replaced") for reason in entry.reasons)]
-    return [*(entry for entry in rows if entry not in replaced), *reversed(replaced)][: ROWS + ROWS_APART]
+def _share(most: int, board: Sequence[DataSet], least: int) -> int:
+    """Return how many rows of each data set a page shows, so that many data sets do not make it heavy."""
+    return max(least, most // max(1, len(board)))
+
+
+def _current_first(rows: Sequence[Entry]) -> list[Entry]:
+    """Order rows that stand apart: those that no newer run replaced, then the others, newest first."""
+    return [*(entry for entry in rows if not entry.replaced), *(e for e in reversed(rows) if e.replaced)]
 
 
 def _drawings(site: Site, draw: Callable[[DataSet], Drawing | None]) -> dict[str, Drawing | None]:
@@ -214,7 +216,7 @@ def _cost(site: Site, render: Render) -> Pages:
         for data in site.board:
             for what in ("seconds", "memory"):
                 drawings[f"{what}-{data.about.id}"] = figures.cost(data, what)
-    yield render("cost.html", "cost.html.j2", "Cost", drawings=drawings, first_apart=_first_apart)
+    yield render("cost.html", "cost.html.j2", "Cost", drawings=drawings, most=ROWS_COST)
 
 
 def _cases(site: Site, render: Render) -> Pages:
@@ -222,8 +224,7 @@ def _cases(site: Site, render: Render) -> Pages:
     views: list[tuple[DataSet, CaseView]] = []
     n_rows = {}
     for data in site.board:
-        rows = [entry for entry in data.shown + data.apart if not entry.known_answer]
-        rows = list({entry.run.id: entry for entry in rows if entry.run}.values())
+        rows = [entry for entry in data.rows if not entry.known_answer and not entry.replaced]
         cases = case_views(site.published, data, rows)
         views += [(data, case) for case in cases]
         findings[data.about.id] = disputed(cases)

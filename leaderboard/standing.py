@@ -6,6 +6,9 @@ from collections.abc import Sequence
 
 from harness.store import RunRow, Store
 
+#: Begins the reason of a run that a newer one of the same entrant on the same data took the place of.
+REPLACED = "replaced by the newer run"
+
 
 def reasons_apart(store: Store, runs: Sequence[RunRow]) -> dict[str, list[str]]:
     """Return, for every run, why it stands in no ranking; an empty list for one that does.
@@ -40,5 +43,5 @@ def _reasons(store: Store, run: RunRow, replaced_by: str | None) -> list[str]:
         scored = sum(case.scored for case in store.cases(run.id))
         reasons.append(f"{run.state}: {scored} of {run.n_cases} cases scored")
     if replaced_by:
-        reasons.append(f"replaced by the newer run {replaced_by}")
+        reasons.append(f"{REPLACED} {replaced_by}")
     return reasons

@@ -1,0 +1,222 @@
+"""What a large board costs: a seeded database of 1,000 runs on 700 findings, built into a site and opened.
+
+Writes ``docs/benchmarks/site.md``. Run it as ``make bench-site``, or ``python tests/bench/bench_site.py --runs 100``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from harness.categories import CATEGORIES
+from harness.runs.hardware import describe_hardware
+from harness.scoring.profiles import PROFILES
+from harness.scoring.summary import summarise
+from harness.store import CaseRow, FindingRow, RunRow, Store
+from leaderboard.check import check_site
+
+ROOT = Path(__file__).resolve().parents[2]
+CASES, PER_CASE = 200, (3, 4)
+
+#: Every entrant was run this often: the newest is ranked, the others are its history.
+ATTEMPTS = 10
+
+TEMPLATE = RunRow(
+    id="",
+    plan_key="",
+    attempt=1,
+    kind="measured",
+    plugin="",
+    title="",
+    plugin_version="1.0.0",
+    variant="zero-shot",
+    prompt="text",
+    fine_tuned=False,
+    profile="mlhc2025",
+    dataset="ReXGroundingCT",
+    fingerprint="sha256:" + "ab" * 32,
+    split="test",
+    engine="docker",
+    image_id="sha256:" + "0123456789abcdef" * 4,
+    rankable=True,
+    unrankable=[],
+    state="done",
+    created="",
+    n_cases=CASES,
+    plan={"seed": 0, "image": "sha256:" + "0123456789abcdef" * 4, "params": {}},
+    record={
+        "hardware": {"cpu": "AMD EPYC 9654", "cores": 16, "gpus": [{"name": "NVIDIA H200"}]},
+        "limits": {"memory_mb": 65536, "cpus": 8.0, "gpus": 1},
+        "harness": {"groundbench": "0.1.0", "commit": "0" * 40},
+    },
+)
+
+
+def findings(draw: random.Random, level: float) -> list[FindingRow]:
+    """Return the scores of one entrant on 700 findings of all 14 categories, around a level of Dice."""
+    sizes = random.Random(0)
+    codes = list(CATEGORIES)
+    rows = []
+    for case in range(CASES):
+        for index in range(PER_CASE[case % 2]):
+            ratio = 10 ** sizes.uniform(-5, -1)
+            truth = round(5e7 * ratio)
+            shared = round(truth * min(1.0, max(0.0, draw.gauss(level, 0.2))))
+            counts = {"tp": int(shared > truth / 5), "fp": 1, "fn": int(shared <= truth / 5)}
+            instances = {"kept_voxels": truth, "kept_intersection": shared, "overlap": counts, "distance": counts}
+            rows.append(
+                FindingRow(
+                    case_id=f"test_{case}_a_1",
+                    finding=str(index),
+                    ordinal=index,
+                    category=codes[sizes.randrange(len(codes))],
+                    text=f"Finding {index} of case {case}: a focal abnormality in one of the lobes of the lung",
+                    status="ok",
+                    dice=shared / truth,
+                    truth_voxels=truth,
+                    pred_voxels=truth,
+                    intersection=shared,
+                    mask_sha256="ab" * 32,
+                    verdict={"level": "ok", "problems": []},
+                    details={"truth_entities": 1, "size_ratio": ratio, "instances": instances},
+                )
+            )
+    return rows
+
+
+def columns(row: Any, run: str) -> dict[str, Any]:
+    """Return a row as the store keeps it."""
+    values = {"run": run, **asdict(row)}
+    return {key: json.dumps(value) if isinstance(value, dict) else value for key, value in values.items()}
+
+
+def fill(path: Path, runs: int) -> int:
+    """Write the database; returns the number of findings of a run."""
+    entrants = max(1, runs // ATTEMPTS)
+    with Store(path) as store:
+        for entrant in range(entrants):
+            draw = random.Random(entrant)
+            rows = findings(draw, 0.02 + 0.4 * entrant / entrants)
+            metrics = {name: summarise(rows, profile) for name, profile in PROFILES.items()}
+            for attempt in range(runs // entrants):
+                run = replace(
+                    TEMPLATE,
+                    id=f"model-{entrant:03d}-{attempt:02d}",
+                    plan_key=f"{entrant}-{attempt}",
+                    plugin=f"model-{entrant:03d}",
+                    title=f"Model {entrant}",
+                    prompt="box" if entrant % 5 == 0 else "text",
+                    created=f"2026-{1 + attempt % 12:02d}-{1 + entrant % 28:02d}T10:00:00+00:00",
+                    n_findings=len(rows),
+                    timing={
+                        "case_median_s": draw.uniform(1, 60),
+                        "case_p95_s": draw.uniform(60, 90),
+                        "peak_device_bytes": round(draw.uniform(2e9, 6e10)),
+                    },
+                )
+                store.save_run(run)
+                cases = (CaseRow(f"test_{case}_a_1", case, "ok", scored=True, seconds=2.0) for case in range(CASES))
+                with store.db.conn:
+                    store.db.table("cases").insert_all(columns(case, run.id) for case in cases)
+                    store.db.table("findings").insert_all(columns(row, run.id) for row in rows)
+                for name, document in metrics.items():
+                    store.save_metrics(run.id, name, document)
+    return len(rows)
+
+
+MEASURE = """
+import resource, sys, time
+from pathlib import Path
+from harness.store import Store
+from leaderboard.privacy import Policy
+from leaderboard.site import Options, build_site
+start = time.perf_counter()
+with Store(Path(sys.argv[1]), readonly=True) as store:
+    build_site(store, Path(sys.argv[2]), Options(policy=Policy(), figures=True))
+print(time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+def build(database: Path, out: Path) -> tuple[float, float]:
+    """Build the site in a process of its own; returns seconds and peak memory in GB."""
+    command = [sys.executable, "-c", MEASURE, str(database), str(out)]
+    answer = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT)
+    seconds, kilobytes = answer.stdout.split()
+    return float(seconds), float(kilobytes) / 1e6
+
+
+def interactive(page: Path) -> str:
+    """Return the milliseconds until a page is interactive in a browser, or why that is not known."""
+    chromium = os.environ.get("BENCH_CHROMIUM") or shutil.which("chromium")
+    if chromium is None:
+        return "no browser"
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
+        opened = browser.new_page()
+        times = []
+        for _ in range(3):
+            opened.goto(page.as_uri())
+            times.append(opened.evaluate("performance.getEntriesByType('navigation')[0].domInteractive"))
+        browser.close()
+    return f"{sorted(times)[1]:.0f} ms"
+
+
+def report(runs: int, n_findings: int, seconds: float, memory: float, site: Path) -> Iterator[str]:
+    """Yield the lines of the page."""
+    files = [path for path in site.rglob("*") if path.is_file()]
+    pages = sorted((path for path in files if path.suffix == ".html"), key=lambda path: -path.stat().st_size)
+    heaviest = pages[0]
+    sqlite = site / "downloads" / "results.sqlite"
+    problems = check_site(site)
+    yield "# What a large board costs\n"
+    entrants = f"{runs // ATTEMPTS} entrants, {ATTEMPTS} times each"
+    yield f"`make bench-site`: a seeded database of {runs:,} runs ({entrants}) on {n_findings}"
+    yield f"findings of 14 categories in {CASES} cases, built with figures, without pictures of cases.\n"
+    yield "| | |\n|---|---|"
+    yield f"| build | {seconds:.0f} s |"
+    yield f"| peak memory of the build | {memory:.1f} GB |"
+    yield f"| files, pages | {len(files):,}, {len(pages):,} |"
+    yield f"| the folder | {sum(path.stat().st_size for path in files) / 1e6:.0f} MB |"
+    yield f"| `downloads/results.sqlite` | {sqlite.stat().st_size / 1e6:.0f} MB |"
+    index = site / "index.html"
+    yield f"| `index.html` | {index.stat().st_size / 1e3:.0f} kB, interactive after {interactive(index)} |"
+    yield f"| heaviest page | `{heaviest.relative_to(site)}`, {heaviest.stat().st_size / 1e3:.0f} kB |"
+    yield f"| `bench leaderboard check` | {'in order' if not problems else f'{problems[0].where} {problems[0].what}'} |"
+    hardware = describe_hardware([])
+    yield f"\nOne build, measured on {hardware['cpu']}, {hardware['cores']} cores."
+
+
+def main() -> None:
+    """Fill, build, open, and write what was seen."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", type=int, default=1000)
+    parser.add_argument("--out", type=Path, help="where the page goes; printed by default")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        database, site = Path(folder, "results.db"), Path(folder, "site")
+        start = time.perf_counter()
+        n_findings = fill(database, arguments.runs)
+        print(f"filled in {time.perf_counter() - start:.0f} s", file=sys.stderr)  # noqa: T201
+        seconds, memory = build(database, site)
+        page = "\n".join(report(arguments.runs, n_findings, seconds, memory, site)) + "\n"
+    if arguments.out:
+        arguments.out.write_text(page, encoding="utf-8")
+    else:
+        print(page)  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()
