@@ -10,7 +10,7 @@ from typing import Any
 
 from harness.scoring.profiles import PROFILES
 from harness.store import FindingRow, RunRow, Store
-from leaderboard.privacy import ENOUGH, Policy, provenance, publishable
+from leaderboard.privacy import ENOUGH, Policy, provenance, publishable, without_places
 from leaderboard.published import SCHEMA_VERSION, Published
 from leaderboard.standing import reasons_apart
 
@@ -38,7 +38,7 @@ def export(store: Store, policy: Policy) -> Published:
         for run in runs:
             groups.setdefault((run.fingerprint, run.split), []).append(run)
         for group in groups.values():
-            _DataSet(store, published, group, apart, opened=policy.opens(group[0].split)).fill()
+            _DataSet(store, published, group, apart, policy).fill()
     return published
 
 
@@ -55,7 +55,12 @@ class _DataSet:
     published: Published
     runs: Sequence[RunRow]
     apart: Mapping[str, list[str]]
-    opened: bool
+    policy: Policy
+
+    @property
+    def opened(self) -> bool:
+        """Whether single cases may be shown."""
+        return self.policy.opens(self.runs[0].split)
 
     def fill(self) -> None:
         whole = max(self.runs, key=lambda run: run.n_findings)
@@ -87,8 +92,8 @@ class _DataSet:
             "data_set": self.id,
             "title": run.title or run.plugin,
             "known_answer": any(reason.startswith("known answer") for reason in run.unrankable),
-            "apart": self.apart[run.id],
-            **provenance(run, opened=self.opened),
+            "apart": self._told(self.apart[run.id]),
+            **provenance(run, self.policy),
         }
 
     def _numbers(self, run: RunRow, *, complete: bool) -> None:
@@ -151,8 +156,12 @@ class _DataSet:
             ],
         )
         names = self.published.columns("cases")[1:]
-        cases = ({"run": run.id, **{name: getattr(case, name) for name in names}} for case in self.store.cases(run.id))
-        self.published.add("cases", cases)
+        cases = ({name: getattr(case, name) for name in names} for case in self.store.cases(run.id))
+        self.published.add("cases", ({"run": run.id, **case, "reason": self._told(case["reason"])} for case in cases))
+
+    def _told(self, reason: Any) -> Any:
+        """Return a reason as it may be told: to anybody, without the places of the machine where it happened."""
+        return without_places(reason) if self.policy.public else reason
 
     def _compare(self, profile: str) -> None:
         """Compare the best ranked runs pair by pair; where fewer than two are ranked, the complete ones instead."""

@@ -6,6 +6,7 @@ half, the halves and the sizes to the whole), a cell is also left out where the 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +21,17 @@ ENOUGH = 5
 _RECORD = frozenset({"contract", "scorer", "seed", "limits", "image", "engine", "hardware", "harness", "dataset"})
 _PLAN = frozenset({"contract", "plugin", "plugin_version", "variant", "params", "image", "limit", "seed", "scorer"})
 _CASE_TIMES = ("case_median_s", "case_p95_s", "first_case_s")
+
+#: What belongs to the machine that ran, and not to the result, whatever it holds.
+_OF_A_MACHINE = frozenset({"path", "predictions", "host", "hostname", "node", "user", "home", "cwd"})
+
+#: An absolute path (POSIX, a home folder, a drive, a share, a file address); ``/bench`` is the same in every container.
+_PLACE = re.compile(
+    r"file:/+[^\s'\")]*|(?<![\w.:/~\\])(?!/bench(?![\w.-]))(?:~?/[\w.+@~-][^\s'\")]*|[A-Za-z]:\\[^\s'\")]*|\\\\[^\s'\")]+)"
+)
+
+#: What stands in its place.
+REMOVED = "(path removed)"
 
 
 @dataclass(frozen=True)
@@ -42,26 +54,32 @@ class Policy:
         return not self.public or split in self.open_splits
 
 
-def provenance(run: RunRow, *, opened: bool) -> dict[str, dict[str, Any]]:
+def provenance(run: RunRow, policy: Policy) -> dict[str, dict[str, Any]]:
     """Return what may be told of how a run was made: its plan, record and timing.
 
-    Parameters
-    ----------
-    run
-        The run.
-    opened
-        Whether single cases of its split may be shown.
+    Anybody may know what was run on what kind of machine, but not where on it: no path and no host name leaves.
     """
     timing = {key: value for key, value in run.timing.items() if key != "containers"}
-    if opened:
+    if not policy.public:
         return {"plan": run.plan, "record": run.record, "timing": timing}
-    if run.n_cases < ENOUGH:
-        timing = {key: value for key, value in timing.items() if key not in _CASE_TIMES}
-    return {
-        "plan": {key: value for key, value in run.plan.items() if key in _PLAN},
-        "record": {key: value for key, value in run.record.items() if key in _RECORD},
-        "timing": timing,
-    }
+    plan, record = run.plan, run.record
+    if not policy.opens(run.split):
+        plan = {key: value for key, value in plan.items() if key in _PLAN}
+        record = {key: value for key, value in record.items() if key in _RECORD}
+        if run.n_cases < ENOUGH:
+            timing = {key: value for key, value in timing.items() if key not in _CASE_TIMES}
+    return {"plan": without_places(plan), "record": without_places(record), "timing": timing}
+
+
+def without_places(value: Any) -> Any:
+    """Return a record without anything that belongs to one machine: paths in any text, and the names of hosts."""
+    if isinstance(value, Mapping):
+        return {without_places(key): without_places(inner) for key, inner in value.items() if key not in _OF_A_MACHINE}
+    if isinstance(value, list | tuple):
+        return [without_places(inner) for inner in value]
+    if not isinstance(value, str):
+        return value
+    return REMOVED if _PLACE.match(value) else _PLACE.sub(REMOVED, value)  # a path alone may hold spaces
 
 
 def publishable(groups: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from harness.status import Status
 from harness.store import CaseRow, Store
 from leaderboard.export import export
-from leaderboard.privacy import ENOUGH, Policy, publishable
+from leaderboard.privacy import ENOUGH, REMOVED, Policy, publishable, without_places
 from leaderboard.site import Options, build_site
 
 HIDDEN_TEXT = "zzsecretsentence about a nodule"
@@ -118,6 +118,48 @@ def test_small_private_split_tells_nothing(bench, store: Store) -> None:
     assert published.metrics(run.id, "mlhc2025") == {}
     assert published.pairs(closed.id, "mlhc2025") == []
     assert run.timing == {"peak_host_bytes": 1.5e9, "peak_device_bytes": 8.25e8}
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("/data/chest ct/dataset.json", REMOVED),
+        ("~/.bench/runs", REMOVED),
+        ("file:///data/x", REMOVED),
+        (r"C:\Users\me", REMOVED),
+        (r"\\\\server\share", REMOVED),
+        ("cannot read '/data/a.nii.gz' (/tmp/b)", f"cannot read '{REMOVED}' ({REMOVED})"),
+        ("log=/opt/x", f"log={REMOVED}"),
+        ("/bench/out/a.nii.gz is no mask", "/bench/out/a.nii.gz is no mask"),
+        ("docker.io/library/python:3.11, 1/2 and/or https://example.org/a/b", None),
+    ],
+)
+def test_paths_are_removed(text: str, told: str | None) -> None:
+    """Whatever looks like a place on a machine goes; addresses of the web, images and container paths stay."""
+    assert without_places(text) == (text if told is None else told)
+
+
+def test_no_public_site_tells_of_the_machine(bench, store: Store, tmp_path: Path) -> None:
+    """Of an open split on a public site, no file holds a path or a host's name; the rest of the provenance stays."""
+    place, host = "/zzhome/zzsomebody/data set/dataset.json", "zzhost"
+    record = {"dataset": {"path": place, "licence": "CC0"}, "hardware": {"cpu": "EPYC", "cores": 2, "host": host}}
+    run = bench.add(
+        split="val",
+        plan={"dataset": place, "params": {"levels": [1, f"{place}"]}, "seed": 77},
+        record={**record, "origin": "/zzhome/zzsomebody/plugins/model", "seed": 77},
+        rankable=False,
+        unrankable=[f"made from {place}"],
+    )
+    store.save_case(run.id, CaseRow("case-0", 0, "oom", reason=f"no room at {place}", scored=True))
+    build_site(store, tmp_path / "private")
+    build_site(store, tmp_path / "public", Options(policy=PUBLIC))
+    secrets = [b"zzhome", b"zzsomebody", host.encode(), str(store.path.parent).encode()]
+    for name, data in content(tmp_path / "public").items():
+        assert not [secret for secret in secrets if secret in data], name
+    assert all(secret in b"".join(content(tmp_path / "private").values()) for secret in secrets[:3])
+    [told] = export(store, PUBLIC).runs(export(store, PUBLIC).data_sets()[0].id)
+    assert told.plan["seed"] == told.record["seed"] == 77
+    assert told.record["dataset"] == {"licence": "CC0"}
 
 
 CODES = ["1a", "1b", "2a", "2b", "2c"]
