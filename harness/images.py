@@ -12,7 +12,9 @@ import io
 import os
 import stat
 import tarfile
+from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -34,6 +36,11 @@ MAX_CONTEXT_BYTES = 512 * 1024 * 1024
 
 _SDK = Path(__file__).resolve().parents[1] / "containers" / "sdk"
 _LEFT_OUT = {"tests", "__pycache__", "README.md", ".git"}
+
+#: Characters of a builder's output that are kept; what comes after is dropped, the last lines excepted.
+MAX_BUILD_LOG = 8 * 1024 * 1024
+_LAST_LINES = 8
+_LINE = 300
 
 
 @dataclass(frozen=True)
@@ -133,7 +140,7 @@ def ensure_image(
     plugin
         What to build.
     log
-        File that receives everything the builder says.
+        File that receives what the builder says, up to a bound, and in any case its last lines.
     base
         Value of the build argument ``BASE_IMAGE``.
     tell
@@ -170,10 +177,10 @@ def _build(
     import requests
 
     log.parent.mkdir(parents=True, exist_ok=True)
-    tail: list[str] = []
     failure = ""
+    said = BuildLog()
     try:
-        with log.open("w", encoding="utf-8") as lines, _context(plugin) as context:
+        with said.kept_in(log), _context(plugin) as context:
             for event in client.api.build(
                 fileobj=context,
                 custom_context=True,
@@ -193,8 +200,7 @@ def _build(
                 },
             ):
                 text = _event_text(event)
-                lines.write(text)
-                tail = [*tail, *(line for line in text.splitlines() if line.strip())][-8:]
+                said.add(text)
                 if text.startswith("Step "):
                     tell(text.splitlines()[0])
                 failure = str(event.get("error", failure))
@@ -208,9 +214,40 @@ def _build(
         ) from error
     if failure:
         raise EntrantError(
-            "\n".join([f"the image of plugin {plugin.name!r} could not be built:", *(f"  {line}" for line in tail)]),
-            fix=f"the whole log is {log}",
+            "\n".join([f"the image of plugin {plugin.name!r} could not be built:", *(f"  {line}" for line in said.tail)]),
+            fix=f"the log is {log}",
         )
+
+
+class BuildLog:
+    """What a builder says: the beginning in a file, the last lines in memory and, of a long log, in the file too.
+
+    A build runs a stranger's commands, which may print without end.
+    """
+
+    def __init__(self) -> None:
+        self.tail: deque[str] = deque(maxlen=_LAST_LINES)  #: the last lines, safe to show
+        self._room = MAX_BUILD_LOG
+        self._file: IO[str] | None = None
+
+    @contextmanager
+    def kept_in(self, path: Path) -> Iterator[None]:
+        """Write to `path`, which is made anew, for as long as the context lasts."""
+        with path.open("w", encoding="utf-8") as self._file:
+            try:
+                yield
+            finally:
+                if self._room <= 0:
+                    rest = "".join(f"{line}\n" for line in self.tail)
+                    self._file.write(f"\n[... more was said; the last lines follow ...]\n{rest}")
+
+    def add(self, text: str) -> None:
+        """Take one piece of output."""
+        if self._file is not None and self._room > 0:
+            self._file.write(text[: self._room])
+            self._room -= len(text)
+        lines = [line for line in text[-_LAST_LINES * _LINE :].splitlines() if line.strip()]
+        self.tail.extend("".join(c for c in line if c.isprintable())[:_LINE] for line in lines)
 
 
 def _event_text(event: dict[str, Any]) -> str:

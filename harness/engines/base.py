@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+import stat
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
+
+from harness.errors import DataError
 
 if TYPE_CHECKING:
     from harness.images import Image
@@ -111,6 +115,9 @@ class Engine(Protocol):
     def prepare(self, plugin: Plugin, *, log: Path, tell: Callable[[str], None]) -> Image:
         """Return the image of `plugin`, building it when needed."""
 
+    def require_readable(self, paths: Iterable[Path]) -> None:
+        """Raise DataError where a container could not read one of `paths`, whatever it did."""
+
     def start(self, spec: ContainerSpec) -> Container:
         """Start one container; raises a BenchError when the engine refuses."""
 
@@ -121,10 +128,41 @@ class Engine(Protocol):
         """Tell name and version, for the run's record."""
 
 
+def require_readable(paths: Iterable[Path], uid: int, gid: int) -> None:
+    """Raise DataError where the user of a container cannot read a file, which is not the entrant's fault.
+
+    Parameters
+    ----------
+    paths
+        Files and folders that will be mounted; the folders above them do not matter inside.
+    uid, gid
+        The container's user and group on the host.
+
+    Raises
+    ------
+    DataError
+        With the first file and how many there are.
+    """
+    shut = [path for path in paths if not _may_read(path, uid, gid)]
+    if shut:
+        more = f" (and {len(shut) - 1} more)" if len(shut) > 1 else ""
+        raise DataError(
+            f"the container's user, {uid}, may not read {shut[0]}{more}",
+            fix=f"chmod o+r{'x' if shut[0].is_dir() else ''} on what is mounted, or run bench as the owner of the data",
+        )
+
+
+def _may_read(path: Path, uid: int, gid: int) -> bool:
+    if uid == os.getuid():
+        return os.access(path, os.R_OK | (os.X_OK if path.is_dir() else 0))
+    status = path.stat()
+    shift = 6 if status.st_uid == uid else 3 if status.st_gid == gid else 0
+    wanted = 0o5 if stat.S_ISDIR(status.st_mode) else 0o4
+    return status.st_mode >> shift & wanted == wanted
+
+
 def own_labels(run: str) -> tuple[tuple[str, str], ...]:
     """Return the labels that tie a container to this very process: its pid, start time and the machine's boot."""
-    import os
-
     from harness.images import LABEL
 
     pid = os.getpid()

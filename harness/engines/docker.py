@@ -6,7 +6,7 @@ import contextlib
 import os
 import posixpath
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ import requests
 from docker.types import DeviceRequest, LogConfig, Mount, Ulimit
 
 from harness import images
-from harness.engines.base import MAX_LOG_BYTES, ContainerSpec, Exit, is_alive
+from harness.engines.base import MAX_LOG_BYTES, ContainerSpec, Exit, is_alive, require_readable
 from harness.errors import PrerequisiteError
 from harness.registry import Plugin
 
@@ -60,6 +60,10 @@ class DockerEngine:
         """Return the image of `plugin`, built from its folder when its content has changed."""
         return images.ensure_image(self.client, plugin, log=log, base=base_image(), tell=tell)
 
+    def require_readable(self, paths: Iterable[Path]) -> None:
+        """Raise DataError where the user of the containers cannot read one of `paths`."""
+        require_readable(paths, *_container_user())
+
     def start(self, spec: ContainerSpec) -> DockerContainer:
         """Create and start one sealed container.
 
@@ -71,8 +75,13 @@ class DockerEngine:
         ------
         PrerequisiteError
             When the daemon refuses, with its words.
+        DataError
+            When the container could not read what is mounted for it.
         """
-        uid, gid = self._own_output(spec.root / "out")
+        self.require_readable(mount.source for mount in spec.mounts)
+        uid, gid = _container_user()
+        if uid != os.getuid():
+            os.chown(spec.root / "out", uid, gid)
         resources = spec.resources
         memory = f"{resources.memory_mb}m"
         temporary = f"rw,{'exec' if resources.exec_tmp else 'noexec'},nosuid,nodev,size={resources.tmp_mb}m,mode=1777"
@@ -143,14 +152,6 @@ class DockerEngine:
         """Name the folders that the image declares as volumes."""
         config = self.client.images.get(spec.image.id).attrs["Config"]
         return {posixpath.normpath(path) for path in config.get("Volumes") or {}}
-
-    @staticmethod
-    def _own_output(out: Path) -> tuple[int, int]:
-        """Return the user of the container, who must be able to write `out` and must not be root."""
-        if os.getuid() != 0:
-            return os.getuid(), os.getgid()
-        os.chown(out, CONTAINER_UID, CONTAINER_UID)
-        return CONTAINER_UID, CONTAINER_UID
 
     def reap(self) -> list[str]:
         """Remove every container of ours whose harness process is gone; return their names."""
@@ -267,6 +268,11 @@ class DockerContainer:
             except (OSError, ValueError):
                 continue
             return
+
+
+def _container_user() -> tuple[int, int]:
+    """Return user and group of every container: whoever runs the harness, but never root."""
+    return (CONTAINER_UID, CONTAINER_UID) if os.getuid() == 0 else (os.getuid(), os.getgid())
 
 
 def _peak_files(container_id: str) -> tuple[Path, ...]:

@@ -12,11 +12,11 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from harness.engines.base import MAX_LOG_BYTES, ContainerSpec, Exit
+from harness.engines.base import MAX_LOG_BYTES, ContainerSpec, Exit, require_readable
 from harness.errors import EntrantError, PrerequisiteError
 from harness.images import Image, code_digest
 from harness.registry import Plugin
@@ -59,6 +59,10 @@ class LocalEngine:
         installed = sorted(f"{found.name}=={found.version}" for found in importlib.metadata.distributions())
         digest = hashlib.sha256("\n".join([code_digest(plugin), platform.python_version(), *installed]).encode())
         return Image(id=f"local:{digest.hexdigest()}")
+
+    def require_readable(self, paths: Iterable[Path]) -> None:
+        """Raise DataError where this user cannot read one of `paths`."""
+        require_readable(paths, os.getuid(), os.getgid())
 
     def start(self, spec: ContainerSpec) -> LocalContainer:
         """Start the adapter in a process group of its own, with links where a container has mounts."""

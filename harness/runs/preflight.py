@@ -21,7 +21,7 @@ _FIXED_BYTES = 32 * 2**20
 def check_room(
     home: Path, cases: Sequence[Case], resources: Resources, containers: int, tell: Callable[[str], None]
 ) -> None:
-    """Refuse a run for which disk or memory cannot suffice; warn where it will be tight.
+    """Tell what a run may need of disk and memory; refuse it where that cannot suffice, warn where it will be tight.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ def check_room(
     containers
         How many run at once.
     tell
-        Receives a warning.
+        Receives the numbers, and a warning.
 
     Raises
     ------
@@ -59,6 +59,10 @@ def check_room(
             fix="use a larger machine, or fewer GPUs at once",
         )
     available = _available_memory()
+    tell(
+        f"room: about {needed / 1e6:.0f} MB of disk for masks ({free / 1e9:.1f} GB free), up to {wanted / 1e9:.1f} GB "
+        f"of memory ({(total if available is None else available) / 1e9:.1f} GB free)"
+    )
     if available is not None and wanted > available:
         tell(
             f"warning: the model may use {wanted / 1e9:.1f} GB of memory, {available / 1e9:.1f} GB are free; "

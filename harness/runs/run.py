@@ -95,6 +95,8 @@ def execute(request: RunRequest, *, home: Path, store: Store, watcher: Watcher, 
             watcher.tell(f"warning: the {engine.name} engine isolates nothing; run only code that you trust")
         for name in engine.reap():
             watcher.tell(f"removed {name}, left by a run that had died")
+        # Before anything is built: a CT that a container cannot read would look like the entrant's failure.
+        engine.require_readable(case.ct for case in cases if case.ct is not None)
         each = max(1, request.plugin.model.resources.gpus)
         check_room(home, cases, request.plugin.model.resources, max(1, len(gpus) // each), watcher.tell)
         plan = _plan(request, cases, engine, home, watcher)
