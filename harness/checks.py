@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import enum
 import os
 import shutil
@@ -145,6 +146,17 @@ def _engine(client: DockerClient) -> Iterator[Check]:
         f"cannot limit {', '.join(unlimited)}" if unlimited else "memory, processes and processors can be limited",
         "a rootless engine on cgroup v1 ignores limits: use cgroup v2, or the system's daemon" if unlimited else "",
     )
+    options = info.get("SecurityOptions") or []
+    filtered = any("seccomp" in option and "unconfined" not in option for option in options)
+    yield Check(
+        "engine",
+        "seccomp",
+        Verdict.OK if filtered else Verdict.FAILED,
+        "system calls are filtered"
+        if filtered
+        else f"system calls are not filtered ({', '.join(options) or 'no option'})",
+        "" if filtered else "a daemon with its default seccomp profile keeps strangers' images off the kernel's edges",
+    )
     base = base_image()
     present = bool(client.images.list(name=base))
     yield Check(
@@ -180,24 +192,50 @@ def _gpus(client: DockerClient | None) -> Iterator[Check]:
         yield _gpu_container(client, gpus[0].id)
 
 
+#: Ends well where a driver has been put into the container: its control device, and a GPU's.
+_SEES_GPU = "test -e /dev/nvidiactl && ls /dev/nvidia[0-9]* > /dev/null"
+
+
 def _gpu_container(client: DockerClient, gpu: str) -> Check:
-    """Start a tiny container with one GPU: the only proof that the container toolkit works."""
+    """Start a tiny container with one GPU, sealed as a run's are: the only proof that the container toolkit works."""
     import docker.errors
+    import requests
     from docker.types import DeviceRequest
 
-    from harness.engines.docker import base_image
+    from harness.engines.base import own_labels
+    from harness.engines.docker import CONTAINER_UID, base_image
 
+    container = None
     try:
-        client.containers.run(
+        # Created, not run: a base image that is not here must not be pulled behind anybody's back.
+        container = client.containers.create(
             base_image(),
-            ["test", "-e", "/dev/nvidiactl"],
-            remove=True,
+            ["sh", "-c", _SEES_GPU],
             network_mode="none",
+            read_only=True,
+            cap_drop=["ALL"],
+            security_opt=["no-new-privileges:true"],
+            user=f"{CONTAINER_UID}:{CONTAINER_UID}",
+            labels=dict(own_labels("doctor")),
             device_requests=[DeviceRequest(device_ids=[gpu], capabilities=[["gpu", "utility"]])],
         )
-    except docker.errors.DockerException as error:
+        container.start()
+        code = container.wait(timeout=60)["StatusCode"]
+        problem = "" if code == 0 else "it starts, but without /dev/nvidiactl: the engine ignores the request for a GPU"
+    except docker.errors.ImageNotFound:
         return Check(
-            "GPU", "container", Verdict.FAILED, f"a container gets no GPU: {error}",
+            "GPU", "container", Verdict.WARNING, f"not tried: {base_image()} is not here",
+            "get the base image (see above), then run doctor again",
+        )  # fmt: skip
+    except (docker.errors.DockerException, requests.exceptions.RequestException) as error:
+        problem = str(getattr(error, "explanation", None) or error)
+    finally:
+        if container is not None:
+            with contextlib.suppress(docker.errors.DockerException, requests.exceptions.RequestException):
+                container.remove(force=True, v=True)
+    if problem:
+        return Check(
+            "GPU", "container", Verdict.FAILED, f"a container gets no GPU: {problem}",
             "install the NVIDIA Container Toolkit and restart the daemon",
         )  # fmt: skip
     return Check("GPU", "container", Verdict.OK, "a container sees a GPU")

@@ -214,7 +214,9 @@ def _build(
         ) from error
     if failure:
         raise EntrantError(
-            "\n".join([f"the image of plugin {plugin.name!r} could not be built:", *(f"  {line}" for line in said.tail)]),
+            "\n".join(
+                [f"the image of plugin {plugin.name!r} could not be built:", *(f"  {line}" for line in said.tail)]
+            ),
             fix=f"the log is {log}",
         )
 

@@ -100,7 +100,8 @@ class CaseRow:
     scored
         Whether its findings are in the database.
     evidence
-        What was seen when its container died: exit code, memory, last event, last lines; empty otherwise.
+        What was seen when its container died: state, exit code, OOM flag, memory, last event, last lines; empty
+        otherwise.
     """
 
     case_id: str

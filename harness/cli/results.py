@@ -120,7 +120,7 @@ def _explain(case: CaseRow, folder: Path) -> list[str]:
         last = " ".join(str(event[key]) for key in ("event", "stage", "case") if key in event) or "none"
         said = f"; it last said: {' | '.join(map(printable, seen['last_lines']))}" if seen["last_lines"] else ""
         lines.append(
-            f"  seen: exit code {seen['exit_code']}, memory {size(seen['peak_bytes'])} of "
+            f"  seen: {_end(seen)}, memory {size(seen['peak_bytes'])} of "
             f"{size(seen['memory_limit_bytes'])}{' (ended by the kernel)' if seen['oom'] else ''}, "
             f"lived {seconds(seen['lived_s'])}, last event: {last}{said}"
         )
@@ -128,6 +128,13 @@ def _explain(case: CaseRow, folder: Path) -> list[str]:
         lines.append(f"  seen: done in {seconds(case.seconds)}, memory {size(case.host_bytes)}")
     lines.append(f"  log:  {folder / case.log}")
     return lines
+
+
+def _end(seen: dict[str, Any]) -> str:
+    """Say how a container ended: by itself or by the harness, in which state, with which code."""
+    # Rows of earlier versions do not know the first two.
+    state, by_us = seen.get("state", "exited"), seen.get("ended_by_us", False)
+    return f"{state} with code {seen['exit_code']}{' (ended by the harness)' if by_us else ''}"
 
 
 def _print_provenance(record: dict[str, Any], document: dict[str, Any]) -> None:

@@ -85,12 +85,15 @@ class Exit:
         What the engine itself had to say.
     peak_bytes
         Peak memory of the whole container, where it could be read.
+    state
+        What the engine called it then: ``exited`` or ``dead``; ``lost`` where it did not say.
     """
 
     code: int | None
     oom: bool = False
     error: str = ""
     peak_bytes: int | None = None
+    state: str = "lost"
 
 
 class Container(Protocol):

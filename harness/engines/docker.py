@@ -237,6 +237,7 @@ class DockerContainer:
                 oom=bool(state.get("OOMKilled")),
                 error=str(state.get("Error") or ""),
                 peak_bytes=self._peak,
+                state=str(state.get("Status") or "exited"),
             )
         except _UNREACHABLE as error:
             self._exit = Exit(None, error=f"the engine lost the container: {error}", peak_bytes=self._peak)

@@ -152,7 +152,7 @@ class LocalContainer:
         code = os.waitstatus_to_exitcode(status)
         self._process.returncode = code
         # As a container engine reports it: 128 + the signal's number.
-        self._exit = Exit(128 - code if code < 0 else code, peak_bytes=usage.ru_maxrss * 1024)
+        self._exit = Exit(128 - code if code < 0 else code, peak_bytes=usage.ru_maxrss * 1024, state="exited")
         self._ended.set()
 
     def _keep_log(self) -> None:

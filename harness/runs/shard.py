@@ -203,6 +203,7 @@ class _Attempt:
         self._case_began = self._began
         self._first_case: float | None = None
         self._last_event: Event | None = None
+        self._ended_by_us = False
         self._name = f"groundbench-{spec.run}-{name}-{time.time_ns() % 10**9:09d}"
 
     def run(self) -> _Failure | None:
@@ -213,6 +214,7 @@ class _Attempt:
         tail = EventTail(self._root / "out" / "events.jsonl")
         try:
             ended, failure = self._watch(container, tail)
+            self._ended_by_us = ended is None
             if failure is None and ended is not None:
                 for event in tail.rest():
                     self._take(event)
@@ -421,6 +423,8 @@ class _Attempt:
     def _evidence(self, ended: Exit) -> dict[str, Any]:
         """Gather what is known at the moment of a container's death, for whoever has to explain it."""
         return {
+            "state": ended.state,
+            "ended_by_us": self._ended_by_us,
             "exit_code": ended.code,
             "oom": ended.oom,
             "engine_said": ended.error,

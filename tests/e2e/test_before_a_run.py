@@ -23,7 +23,7 @@ PLUGIN = Path(__file__).parent / "plugins" / "misbehaving"
     (0o044, (777, 0), False), (0o004, (0, 777), False),
 ])  # fmt: skip
 def test_whose_file_it_is_decides(tmp_path: Path, mode: int, owner: tuple[int, int], *, readable: bool) -> None:
-    """The class of the container's user decides, the owner's before the group's before the others', as in the kernel."""
+    """The class of the user decides, the owner's before the group's before the others', as in the kernel."""
     if os.getuid() != 0:
         pytest.skip("giving a file away needs root")
     path = tmp_path / "ct.nii.gz"

@@ -25,6 +25,14 @@ def test_doctor_says_what_to_do(bench: Bench) -> None:
     assert "what to do" in bench("doctor").stdout
 
 
+@pytest.mark.docker
+def test_doctor_looks_at_the_engine(bench: Bench) -> None:
+    """The daemon, its limits, its filter of system calls, the base image and strays are each a line."""
+    checks = {check["name"]: check for check in bench.json("doctor")["checks"] if check["group"] == "engine"}
+    assert set(checks) == {"daemon", "limits", "seccomp", "base image", "strays"}
+    assert checks["limits"]["verdict"] == checks["seccomp"]["verdict"] == "ok"
+
+
 def test_doctor_fails_on_a_broken_plugin(bench: Bench) -> None:
     """A broken plugin is a failed check with its reason, and the exit code is 3."""
     result = bench("doctor", "--plugin-dir", PLUGINS / "missing_module", code=3)

@@ -126,6 +126,33 @@ def test_failure_is_explained_in_three_lines(bench: Bench, make_dataset: Callabl
     )  # fmt: skip
     shown = bench("results", "show", run["run"], "--case", "toy_2_a_1").stdout.splitlines()[-3:]
     assert shown[0].startswith("toy_2_a_1: plugin_error, 2 tries: the container ended with exit code 1")
-    assert "exit code 1" in shown[1]
+    assert "exited with code 1, memory" in shown[1]
     assert "last event: progress case toy_2_a_1" in shown[1]
     assert Path(shown[2].removeprefix("  log:").strip()).is_file()
+    (case,) = bench.json("results", "show", run["run"], "--case", "toy_2_a_1")["cases"]
+    seen = case["evidence"]
+    assert (seen["state"], seen["ended_by_us"], seen["exit_code"], seen["oom"]) == ("exited", False, 1, False)
+    assert 0 < seen["peak_bytes"] < seen["memory_limit_bytes"]
+    assert seen["last_event"] == {"event": "progress", "stage": "case", "case": "toy_2_a_1"}
+    assert seen["last_lines"] == []  # it said nothing
+
+
+@pytest.mark.docker
+def test_memory_and_clock_are_told_apart(base_image: str, bench: Bench, make_dataset: Callable[..., Path]) -> None:
+    """Both end with 137; what is stored says which it was: the kernel's flag, or that the harness ended it."""
+    data = make_dataset(2)
+    for variant, by_us, oom, words in (
+        ("memory-bomb", False, True, "(ended by the kernel)"),
+        ("hangs", True, False, "(ended by the harness)"),
+    ):
+        plugin = PLUGINS.parents[1] / "hostile" / "plugins" / "hostile" if variant == "memory-bomb" else None
+        run = bench.json(
+            "run", "--plugin", "hostile" if plugin else "misbehaving", "--variant", variant,
+            "--plugin-dir", plugin or PLUGINS / "misbehaving", "--dataset", data, "--engine", "docker",
+        )  # fmt: skip
+        (case,) = bench.json("results", "show", run["run"], "--case", "toy_2_a_1")["cases"]
+        seen = case["evidence"]
+        assert (seen["state"], seen["ended_by_us"], seen["oom"]) == ("exited", by_us, oom), seen
+        assert seen["peak_bytes"] is None or 0 < seen["peak_bytes"] <= seen["memory_limit_bytes"]
+        shown = bench("results", "show", run["run"], "--case", "toy_2_a_1").stdout.splitlines()[-3:]
+        assert words in shown[1]

@@ -113,6 +113,11 @@ class OwnEngine:
         """Its address, for DOCKER_HOST."""
         return f"unix://{self.folder}/d.sock"
 
+    @property
+    def hook(self) -> Path:
+        """The stand-in for NVIDIA's hook, which the daemon runs for every container that asks for a GPU."""
+        return self.folder / "bin" / "nvidia-container-runtime-hook"
+
     def start(self) -> None:
         """Start it and wait until it answers."""
         # The stand-in for NVIDIA's hook must be on the daemon's PATH when it starts.
@@ -151,11 +156,10 @@ def own_engine(base_image: str, tmp_path_factory: pytest.TempPathFactory) -> Ite
         if shutil.which(tool) is None:
             pytest.skip(f"a second dockerd needs {tool} on PATH")
     folder = tmp_path_factory.mktemp("dockerd")
-    hook = folder / "bin" / "nvidia-container-runtime-hook"
-    hook.parent.mkdir()
-    hook.write_text("#!/bin/sh\ncat >/dev/null\n")
-    hook.chmod(0o755)
     engine = OwnEngine(folder)
+    engine.hook.parent.mkdir()
+    engine.hook.write_text("#!/bin/sh\ncat >/dev/null\n")
+    engine.hook.chmod(0o755)
     engine.start()
     try:
         with subprocess.Popen(["docker", "save", base_image], stdout=subprocess.PIPE) as saved:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
+from tests.conftest import BASE_TAG
 
 if TYPE_CHECKING:
     from tests.conftest import Bench
@@ -115,6 +118,51 @@ def test_gpus_reach_the_container(
         assert one.pop("NVIDIA_DRIVER_CAPABILITIES", "compute,utility") in ("compute,utility", "utility,compute")
     assert seen == expected
     record_property("outcome", "; ".join(f"{one['devices']} is {one['NVIDIA_VISIBLE_DEVICES']}" for one in seen))
+
+
+#: A hook that does what NVIDIA's does in the end: the driver's devices appear in the container.
+HOOK_WITH_DEVICES = """#!/usr/bin/env python3
+import json, subprocess, sys
+state = json.load(sys.stdin)
+root = json.load(open(state["bundle"] + "/config.json"))["root"]["path"]
+names = [f"{root}/dev/nvidiactl", f"{root}/dev/nvidia0"]
+subprocess.run(["nsenter", "-t", str(state["pid"]), "-m", "touch", *names], check=True)
+"""
+
+
+@pytest.mark.parametrize(
+    ("devices", "verdict", "words"),
+    [(True, "ok", "a container sees a GPU"), (False, "failed", "without /dev/nvidiactl")],
+    ids=["toolkit", "request ignored"],
+)
+def test_doctor_tries_a_container_with_a_gpu(
+    *,
+    devices: bool,
+    verdict: str,
+    words: str,
+    own_engine: OwnEngine,
+    three_gpus: Bench,
+    record_property: Callable[[str, object], None],
+) -> None:
+    """A tiny container is started with a GPU and looks for it: an engine that ignores the request is a failure."""
+    record_property("fault", f"doctor, {'GPU in the container' if devices else 'engine that ignores GPUs'}")
+    three_gpus.environment |= {"DOCKER_HOST": own_engine.host, "BENCH_BASE_IMAGE": BASE_TAG}
+    plain = own_engine.hook.read_text()
+    try:
+        if devices:
+            own_engine.hook.write_text(HOOK_WITH_DEVICES)
+        checks = three_gpus.json("doctor", code=0 if devices else 3)["checks"]
+    finally:
+        own_engine.hook.write_text(plain)
+    (check,) = [check for check in checks if (check["group"], check["name"]) == ("GPU", "container")]
+    assert check["verdict"] == verdict, check
+    assert words in check["found"]
+    assert devices or "Container Toolkit" in check["fix"]
+    assert not subprocess.run(
+        ["docker", "-H", own_engine.host, "ps", "-aq", "--filter", "label=org.groundbench.run=doctor"],
+        capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+    record_property("outcome", f"{verdict}: {check['found'][:90]}")
 
 
 def test_engine_is_restarted(
