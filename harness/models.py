@@ -202,8 +202,10 @@ class Source:
     licence
         SPDX identifier, or ``"none"`` where the authors state none.
     tree
-        Full 40-digit tree of that commit (``git rev-parse COMMIT^{tree}``): what the files are held against, however
-        they came here.
+        Full 40-digit tree of that commit (``git rev-parse COMMIT^{tree}``), or of `path` in it
+        (``git rev-parse COMMIT:PATH``): what the files are held against, however they came here.
+    path
+        The one folder of the repository that is taken, without demonstration data and pictures; empty for all of it.
     """
 
     name: str
@@ -211,6 +213,7 @@ class Source:
     commit: str
     licence: str
     tree: str
+    path: str = ""
 
     def __post_init__(self) -> None:
         _require_name(self.name, "a source's name")
@@ -218,6 +221,10 @@ class Source:
         _require(_COMMIT.fullmatch(str(self.tree)), f"source {self.name!r}: tree must be 40 hexadecimal digits")
         _require(str(self.git).startswith("https://"), f"source {self.name!r}: git must be an https:// address")
         _require_line(self.licence, f"source {self.name!r}: licence")
+        _require(
+            self.path == "" or all(_FILE.fullmatch(part) for part in str(self.path).split("/")),
+            f"source {self.name!r}: path must be a plain relative folder, not {self.path!r}",
+        )
 
 
 @dataclass(frozen=True)

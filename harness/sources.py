@@ -99,7 +99,7 @@ class SourceStore:
             except PrerequisiteError:
                 # Not every host gives single commits away.
                 _fetch_all(clone, source)
-            return self._keep(source, _from_git(clone, source.commit), work)
+            return self._keep(source, _from_git(clone, source), work)
 
     def add(self, candidates: Sequence[Source], path: Path, tell: Callable[[str], None]) -> list[Source]:
         """Take what `path` holds: the candidates whose commit is in it, or whose tree it is.
@@ -147,7 +147,7 @@ class SourceStore:
             except PrerequisiteError:
                 continue
             with self._workplace() as work:
-                self._keep(source, _from_git(path, source.commit), work)
+                self._keep(source, _from_git(path, source), work)
             added.append(source)
         return added
 
@@ -159,14 +159,19 @@ class SourceStore:
             inside = list(files.iterdir())
             # Code hosts pack everything into one folder; our own `git archive` does not.
             places = [files, *(inside if len(inside) == 1 and inside[0].is_dir() else [])]
-            trees = {tree_hash(place): place for place in places}
-            added = [source for source in candidates if source.tree in trees]
-            if not added:
-                raise DataError(f"its tree is {' or, without the outer folder, '.join(trees)}, which nobody declares")
-            for source in added:
+            found = {(place, path): tree_hash(place / path) for place in places for path in _paths(candidates, place)}
+            added = []
+            for source in candidates:
+                match = next((at for at, tree in found.items() if (at[1], tree) == (source.path, source.tree)), None)
+                if match is None:
+                    continue
                 copy = work / source.name
-                shutil.copytree(trees[source.tree], copy, symlinks=True)
+                shutil.copytree(match[0] / match[1], copy, symlinks=True)
                 self._rename(source, copy)
+                added.append(source)
+            if not added:
+                trees = " or, without the outer folder, ".join(tree_hash(place) for place in places)
+                raise DataError(f"its tree is {trees}, which nobody declares")
             return added
 
     def _keep(self, source: Source, entries: Iterator[Entry], work: Path) -> Path:
@@ -177,7 +182,7 @@ class SourceStore:
         if found != source.tree:
             raise DataError(
                 f"commit {source.commit} of {source.name} has the tree {found}, declared is {source.tree}",
-                fix="the plugin's declaration is wrong: `git rev-parse COMMIT^{tree}` tells the tree",
+                fix=f"the plugin's declaration is wrong: `git rev-parse COMMIT:{source.path}` tells the tree",
             )
         return self._rename(source, files)
 
@@ -239,9 +244,14 @@ def _fetch_all(clone: Path, source: Source) -> None:
         ) from error
 
 
-def _from_git(repository: Path, commit: str) -> Iterator[Entry]:
-    """Yield the files of a commit as they are stored: no attribute, filter or line ending is applied."""
-    rows = _git(repository, "ls-tree", "-r", "-z", "--full-tree", commit).split(b"\0")
+def _paths(candidates: Sequence[Source], place: Path) -> list[str]:
+    """Return the folders below `place` that candidates declare."""
+    return sorted({source.path for source in candidates if (place / source.path).is_dir()})
+
+
+def _from_git(repository: Path, source: Source) -> Iterator[Entry]:
+    """Yield the files of a source as they are stored: no attribute, filter or line ending is applied."""
+    rows = _git(repository, "ls-tree", "-r", "-z", "--full-tree", f"{source.commit}:{source.path}").split(b"\0")
     with subprocess.Popen(
         [_program(), "-C", str(repository), "cat-file", "--batch"],
         stdin=subprocess.PIPE,

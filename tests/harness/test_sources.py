@@ -119,6 +119,29 @@ def _plain_tree(upstream: Path) -> str:
     return git(upstream, "rev-parse", "HEAD~1:pkg")
 
 
+@pytest.mark.parametrize("form", ["clone", "zip", "tar.gz"])
+def test_one_folder_of_a_repository_is_a_source(form: str, store: SourceStore, upstream: Path, tmp_path: Path) -> None:
+    """Only that folder comes, held against its own tree, and the rest of the repository may be missing."""
+    part = _source(upstream, tree=git(upstream, "rev-parse", "HEAD~1:pkg/configs"), path="pkg/configs")
+    origin = upstream
+    if form != "clone":
+        origin = tmp_path / f"a.{form}"
+        git(upstream, "archive", f"--format={form}", "--prefix=x/", "-o", str(origin), _plain_commit(upstream))
+    assert store.add([part], origin, print) == [part]
+    assert _names(store.check(part)) == {"a+b é.yaml"}
+
+
+def _plain_commit(upstream: Path) -> str:
+    """Return the first commit's files without the attributes that would change them on the way into an archive."""
+    index = {**os.environ, "GIT_INDEX_FILE": str(upstream / ".git" / "plain-index")}
+    for arguments in (["read-tree", "HEAD~1"], ["rm", "-q", "--cached", ".gitattributes"]):
+        subprocess.run(["git", "-C", upstream, *arguments], check=True, env=index)
+    tree = subprocess.run(
+        ["git", "-C", upstream, "write-tree"], check=True, env=index, capture_output=True, text=True
+    ).stdout.strip()
+    return git(upstream, "commit-tree", "-m", "plain", tree)
+
+
 def test_an_archive_that_lacks_files_is_refused(
     store: SourceStore, source: Source, upstream: Path, tmp_path: Path
 ) -> None:
