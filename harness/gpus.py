@@ -47,6 +47,39 @@ def discover_gpus() -> list[Gpu]:
     return [Gpu(id=row[0], name=row[1], memory_mb=int(float(row[2]))) for row in rows if len(row) == 3]
 
 
+def require_gpus(count: int, ids: Sequence[str] = ()) -> list[Gpu]:
+    """Return the GPUs that a lease of `count`, or of those in `ids`, may choose from, whether they are free or not.
+
+    Parameters
+    ----------
+    count
+        How many are wanted; ignored when `ids` names them.
+    ids
+        Which ones, by id.
+
+    Raises
+    ------
+    PrerequisiteError
+        When this machine has fewer.
+    UsageError
+        When an id does not exist.
+    """
+    wanted = len(ids) or count
+    found = discover_gpus() if wanted else []
+    if len(found) < wanted:
+        here = "no GPU" if not found else f"{len(found)} GPU{'s' if len(found) > 1 else ''}"
+        raise PrerequisiteError(
+            f"{wanted} GPU{'s' if wanted > 1 else ''} asked for, this machine has {here}",
+            fix="leave --gpus out to run on the CPU, or install the NVIDIA driver and its container toolkit "
+            "(`nvidia-smi` must list the GPUs)",
+        )
+    known = {gpu.id: gpu for gpu in found}
+    for name in ids:
+        if name not in known:
+            raise unknown_name("GPU", name, known)
+    return [known[name] for name in ids] or found
+
+
 @contextmanager
 def lease(count: int, ids: Sequence[str] = (), *, wait_s: float = 0.0) -> Iterator[list[Gpu]]:
     """Hold GPUs for as long as the context lasts; the kernel frees them when the process dies.
@@ -72,23 +105,11 @@ def lease(count: int, ids: Sequence[str] = (), *, wait_s: float = 0.0) -> Iterat
     UsageError
         When an id does not exist.
     """
-    found = discover_gpus()
+    candidates = require_gpus(count, ids)
     wanted = len(ids) or count
     if wanted == 0:
         yield []
         return
-    if len(found) < wanted:
-        here = "no GPU" if not found else f"{len(found)} GPU{'s' if len(found) > 1 else ''}"
-        raise PrerequisiteError(
-            f"{wanted} GPU{'s' if wanted > 1 else ''} asked for, this machine has {here}",
-            fix="leave --gpus out to run on the CPU, or install the NVIDIA driver and its container toolkit "
-            "(`nvidia-smi` must list the GPUs)",
-        )
-    known = {gpu.id: gpu for gpu in found}
-    for name in ids:
-        if name not in known:
-            raise unknown_name("GPU", name, known)
-    candidates = [known[name] for name in ids] or found
     deadline = time.monotonic() + wait_s
     while True:
         with ExitStack() as held:

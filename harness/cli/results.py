@@ -49,6 +49,9 @@ def list_results(settings: Settings, /, *, as_json: bool) -> None:
         ]
         click.echo(json.dumps({"schema": 1, "runs": listed}, indent=2, ensure_ascii=False))
         return
+    if not rows:
+        click.echo(f"no results yet in {settings.home}; `bench demo` or `bench run` makes the first", err=True)
+        return
     print_table(
         ["run", "state", "data", "Dice", "ok", "ranked", "when"],
         [

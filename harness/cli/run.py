@@ -119,6 +119,7 @@ def run_plugins(
         When a name is not known, the data are wrong, or something needed is missing.
     """
     from harness.cli.watch import make_watcher
+    from harness.gpus import require_gpus
     from harness.registry import discover
     from harness.runs.plan import RunRequest
     from harness.runs.run import execute
@@ -131,6 +132,7 @@ def run_plugins(
     ids = tuple(part.strip() for part in gpu_ids.split(",") if part.strip())
     if ids and gpus not in (0, len(ids)):
         raise UsageError(f"--gpus {gpus} and --gpu-ids with {len(ids)} ids do not agree", fix="give one of them")
+    require_gpus(gpus, ids)  # before a data set is made for a run that cannot be
     rows = []
     with make_watcher() as watcher:
         data = open_data(settings, dataset, watcher.tell)

@@ -118,6 +118,17 @@ def test_gpus_where_there_are_none(run: Run, dataset: Path) -> None:
     if shutil.which("nvidia-smi"):
         pytest.skip("this machine has an NVIDIA driver")
     _failed(run("run", "--plugin", "empty", "--dataset", dataset, "--gpus", 2), 3, "no GPU", "--gpus")
+    without_data = run("run", "--plugin", "empty", "--gpus", 1)
+    _failed(without_data, 3, "no GPU")
+    assert "phantom" not in without_data.stderr, "a data set was made for a run that cannot be"
+
+
+def test_nothing_to_list_says_what_to_do(run: Run, dataset: Path) -> None:
+    """A home in which no run has ended yet names the command that makes the first."""
+    run("run", "--plugin", "rulez", "--dataset", dataset)
+    listed = run("results", "list")
+    assert listed.returncode == 0
+    assert (listed.stdout, "bench demo" in listed.stderr) == ("", True)
 
 
 def test_no_engine(run: Run, dataset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
