@@ -13,6 +13,7 @@ from harness.dataset import Case, Dataset
 from harness.errors import DataError, UsageError
 from harness.images import Image
 from harness.models import Param, Prompt, Variant
+from harness.prompts import BOX_RULE
 from harness.registry import Plugin
 from harness.runs.weights import PINNED, RANDOM, Loaded, changed
 from harness.scoring import SCORER_VERSION
@@ -101,7 +102,9 @@ class Plan:
     def identity(self) -> dict[str, Any]:
         """Everything that a result depends on; the same identity is the same run."""
         request = self.request
+        boxes = {"boxes": BOX_RULE} if request.variant.prompt is Prompt.BOX else {}
         return {
+            **boxes,
             "contract": CONTRACT_VERSION,
             "plugin": request.plugin.name,
             "plugin_version": request.plugin.model.version,

@@ -23,6 +23,8 @@ from harness.engines import choose_engine
 from harness.engines.base import Engine
 from harness.errors import Interrupted, PrerequisiteError
 from harness.gpus import Gpu, lease
+from harness.models import Prompt
+from harness.runs.boxes import RunBoxes, run_boxes
 from harness.runs.hardware import describe_hardware, describe_harness
 from harness.runs.output import remove_tree
 from harness.runs.plan import Plan, RunRequest, categories_shown, select_cases, spacing_of
@@ -109,9 +111,10 @@ def execute(request: RunRequest, *, home: Path, store: Store, watcher: Watcher, 
             if row.state == "done" and not todo and not unscored:
                 watcher.tell(f"{row.id} is finished already; --fresh runs it again")
                 return row
-            row = replace(row, state="running", record={**row.record, **_record(plan, engine, gpus)})
+            boxes = _boxes(plan, row, folder, watcher)
+            row = replace(row, state="running", record={**row.record, **_record(plan, engine, gpus), **boxes.record})
             store.save_run(row)
-            work = _Work(plan, row, folder, store, watcher=watcher, engine=engine, gpus=gpus)
+            work = _Work(plan, row, folder, store, boxes=boxes, watcher=watcher, engine=engine, gpus=gpus)
             return work.run(todo, unscored, stop)
 
 
@@ -158,6 +161,15 @@ def _open_run(plan: Plan, store: Store) -> RunRow:
     )
     store.save_run(row)
     return row
+
+
+def _boxes(plan: Plan, row: RunRow, folder: Path, watcher: Watcher) -> RunBoxes:
+    """Return the box prompts of a run whose variant is prompted with boxes; none for any other."""
+    request = plan.request
+    if request.variant.prompt is not Prompt.BOX:
+        return RunBoxes({}, {})
+    flip = request.dataset.mask_flip
+    return run_boxes(folder, plan.cases, mask_flip=flip, seed=request.seed, earlier=row.record, tell=watcher.tell)
 
 
 def _record(plan: Plan, engine: Engine, gpus: Sequence[Gpu]) -> dict[str, Any]:
@@ -229,11 +241,12 @@ class _Work:
         folder: Path,
         store: Store,
         *,
+        boxes: RunBoxes,
         watcher: Watcher,
         engine: Engine,
         gpus: Sequence[Gpu],
     ) -> None:
-        self.plan, self.row, self.folder = plan, row, folder
+        self.plan, self.row, self.folder, self.boxes = plan, row, folder, boxes
         self.store, self.watcher, self.engine, self.gpus = store, watcher, engine, gpus
         self.cases = {case.id: (ordinal, case) for ordinal, case in enumerate(plan.cases)}
         self.outcomes: dict[str, CaseRow] = {}
@@ -343,7 +356,12 @@ class _Work:
                 shape=case.shape,
                 spacing=spacing_of(case),
                 findings=[
-                    FindingPrompt(id=finding.id, text=finding.text, category=finding.category if shown else None)
+                    FindingPrompt(
+                        id=finding.id,
+                        text=finding.text,
+                        category=finding.category if shown else None,
+                        boxes=self.boxes.of(case.id, finding.id),
+                    )
                     for finding in case.findings
                 ],
                 truth=f"truth/{case.id}.nii.gz" if granted else None,

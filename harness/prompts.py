@@ -1,0 +1,137 @@
+"""Box prompts: simulated from the ground truth, one for each entity (paper, section 4.1).
+
+A box encloses one entity and is then moved by a random number of voxels along the two in-plane axes, "to simulate
+imprecise box annotations". An entity is a label of the truth: one that lies in several pieces has one box. Only the
+boxes reach a container, never the mask that they are made from.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from harness.dataset.cases import Case, Finding
+from harness.dataset.voxels import Labelled, labelled, read_header
+from harness.errors import DataError
+
+#: ``[x0, y0, z0, x1, y1, z1]``: array indices along the CT's axes, the upper ends excluded.
+Box = list[int]
+
+#: Voxels by which a box is moved along each in-plane axis, at most.
+SHIFT: Final = 5
+
+#: What boxes depend on beside the data and the seed; part of a run's identity. Change it with the rule.
+BOX_RULE: Final = f"box per label, moved by -{SHIFT}..{SHIFT} voxels along axes 0 and 1, clipped; version 1"
+
+#: A finding with more labels than this is no annotation.
+MAX_ENTITIES: Final = 10_000
+
+_LOW, _HIGH = slice(0, 3), slice(3, 6)
+
+
+def simulate_boxes(case: Case, *, mask_flip: tuple[int, ...] = (), seed: int) -> dict[str, list[Box]]:
+    """Make the box prompts of a case's findings from its ground truth.
+
+    The mask is read once, front to back, and never held; what is kept is one box an entity. The draw of a box depends
+    on the seed, the case, the finding and the label alone, so neither the order nor the number of cases matters.
+
+    Parameters
+    ----------
+    case
+        A case with ground truth.
+    mask_flip
+        In-plane axes (0 and 1) along which the mask is reversed against the CT (``Dataset.mask_flip``).
+    seed
+        Seed of the run.
+
+    Returns
+    -------
+    dict of str to list of list of int
+        Finding id -> boxes in the order of their labels; an empty list for a finding without a voxel.
+
+    Raises
+    ------
+    DataError
+        There is no ground truth, it cannot be read, lies on another grid than the CT, or holds no labels.
+    """
+    tight = entity_boxes(case)
+    boxes = {}
+    for finding in case.findings:
+        flipped = {label: _flipped(box, case.shape, mask_flip) for label, box in tight[finding.index].items()}
+        boxes[finding.id] = [_moved(flipped[label], case, finding, label, seed) for label in sorted(flipped)]
+    return boxes
+
+
+def entity_boxes(case: Case) -> list[dict[int, Box]]:
+    """Return, for every channel of a case's mask, label -> the smallest box around it, in the mask's array order."""
+    if case.seg is None:
+        raise DataError(f"case {case.id} has no ground truth to make boxes from", fix="choose a split with masks")
+    header = read_header(case.seg)
+    if len(header.shape) != 4 or header.shape[1:] != case.shape or header.shape[0] < len(case.findings):
+        raise DataError(
+            f"{case.seg} has shape {header.shape}; {len(case.findings)} findings on the CT's grid make "
+            f"{(len(case.findings), *case.shape)}",
+            fix="`bench data validate` says more",
+        )
+    if header.dtype.kind not in "iu" or header.scaled:
+        raise DataError(
+            f"{case.seg} holds {header.dtype.name} values, scaled or not whole: no labels", fix="store uint8"
+        )
+    channels = header.shape[0]
+    found: list[dict[int, npt.NDArray[np.int64]]] = [{} for _ in range(channels)]
+    for part in labelled(case.seg, channels):
+        if part.label.min() < 1:
+            raise DataError(f"{case.seg} holds negative labels", fix="number the entities of a finding from 1")
+        for channel, label, box in _extents(part, case.shape):
+            known = found[channel].get(label)
+            if known is None:
+                if len(found[channel]) == MAX_ENTITIES:
+                    raise DataError(
+                        f"{case.seg}: channel {channel} holds more than {MAX_ENTITIES} labels",
+                        fix="number the entities of a finding 1, 2, 3, ...",
+                    )
+                found[channel][label] = box
+            else:
+                np.minimum(known[_LOW], box[_LOW], out=known[_LOW])
+                np.maximum(known[_HIGH], box[_HIGH], out=known[_HIGH])
+    return [{label: box.tolist() for label, box in entities.items()} for entities in found]
+
+
+def _extents(part: Labelled, shape: tuple[int, int, int]) -> list[tuple[int, int, npt.NDArray[np.int64]]]:
+    """Return (channel, label, box) of every entity in one stretch of a mask."""
+    rest, x = np.divmod(part.voxel, shape[0])
+    z, y = np.divmod(rest, shape[1])
+    order = np.lexsort((part.label, part.channel))
+    channel, label = part.channel[order], part.label[order].astype(np.int64)
+    first = np.flatnonzero((np.diff(channel, prepend=-1) != 0) | (np.diff(label, prepend=0) != 0))
+    low = [np.minimum.reduceat(axis[order], first) for axis in (x, y, z)]
+    high = [np.maximum.reduceat(axis[order], first) + 1 for axis in (x, y, z)]
+    return list(zip(channel[first].tolist(), label[first].tolist(), np.stack([*low, *high], axis=1), strict=True))
+
+
+def _flipped(box: Box, shape: tuple[int, int, int], axes: tuple[int, ...]) -> Box:
+    """Return the box of a mask with these axes reversed."""
+    flipped = list(box)
+    for axis in axes:
+        flipped[axis], flipped[axis + 3] = shape[axis] - box[axis + 3], shape[axis] - box[axis]
+    return flipped
+
+
+def _moved(box: Box, case: Case, finding: Finding, label: int, seed: int) -> Box:
+    """Move a box in plane by the draw that belongs to its entity; at least one voxel of it stays in the volume."""
+    moved = list(box)
+    for axis in (0, 1):
+        length = case.shape[axis]
+        by = _draw(seed, case.id, finding.id, label, axis)
+        moved[axis] = min(max(box[axis] + by, 0), length - 1)
+        moved[axis + 3] = min(max(box[axis + 3] + by, moved[axis] + 1), length)
+    return moved
+
+
+def _draw(*names: object) -> int:
+    """Return a uniform whole number from -SHIFT to SHIFT that depends on `names` alone, on every machine for ever."""
+    digest = hashlib.sha256("\0".join(map(str, names)).encode()).digest()
+    return int.from_bytes(digest[:8], "big") % (2 * SHIFT + 1) - SHIFT

@@ -1,0 +1,88 @@
+"""The box prompts of a run: made once, kept in the run's folder, the same for every resumption."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.dataset import Case
+from harness.prompts import BOX_RULE, Box, simulate_boxes
+
+#: Name below the run's folder: one JSON object a line, ``{"case": id, "boxes": {finding id: [box, ...]}}``.
+BOXES_FILE = "boxes.jsonl"
+
+
+@dataclass(frozen=True)
+class RunBoxes:
+    """Every box prompt of a run.
+
+    Attributes
+    ----------
+    by_case
+        Case id -> finding id -> boxes.
+    record
+        What the run's row says about them, as its entry ``prompts``: the rule, their number, the file and its digest.
+        Empty for a run without boxes.
+    """
+
+    by_case: Mapping[str, Mapping[str, list[Box]]]
+    record: Mapping[str, Any]
+
+    def of(self, case: str, finding: str) -> list[Box] | None:
+        """Return the boxes of a finding; None in a run without boxes."""
+        return self.by_case[case][finding] if self.record else None
+
+
+def run_boxes(
+    folder: Path,
+    cases: Sequence[Case],
+    *,
+    mask_flip: tuple[int, ...],
+    seed: int,
+    earlier: Mapping[str, Any],
+    tell: Callable[[str], None],
+) -> RunBoxes:
+    """Return the boxes of a run: those that are kept in its folder, or new ones, which are kept there.
+
+    Parameters
+    ----------
+    folder
+        The run's folder.
+    cases
+        All the cases of the run.
+    mask_flip, seed
+        See :func:`harness.prompts.simulate_boxes`.
+    earlier
+        The record of the run's row, as an earlier invocation left it.
+    tell
+        Called with one line before masks are read.
+
+    Raises
+    ------
+    DataError
+        A mask cannot be read, or boxes cannot be made from it.
+    """
+    path = folder / BOXES_FILE
+    content = path.read_bytes() if path.is_file() else b""
+    if not content or hashlib.sha256(content).hexdigest() != earlier.get("prompts", {}).get("sha256"):
+        tell(f"making box prompts from the ground truth of {len(cases)} cases")
+        lines = []
+        for case in cases:
+            boxes = simulate_boxes(case, mask_flip=mask_flip, seed=seed)
+            lines.append(json.dumps({"case": case.id, "boxes": boxes}) + "\n")
+        content = "".join(lines).encode()
+        partial = path.with_name(f".partial-{path.name}")
+        partial.write_bytes(content)
+        partial.replace(path)
+    by_case = {line["case"]: line["boxes"] for line in map(json.loads, content.splitlines())}
+    prompts = {
+        "rule": BOX_RULE,
+        "file": BOXES_FILE,
+        "sha256": hashlib.sha256(content).hexdigest(),
+        "number": sum(len(boxes) for findings in by_case.values() for boxes in findings.values()),
+    }
+    return RunBoxes(by_case, {"prompts": prompts})

@@ -1,0 +1,69 @@
+"""Boxes reach a model that is prompted with them, on the grid of its CT, and no other model."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+if TYPE_CHECKING:
+    from conftest import Bench
+
+PLUGINS = Path(__file__).parent / "plugins"
+
+
+def _run(bench: Bench, dataset: Path, engine: str, variant: str, *more: object) -> Any:
+    command = ("run", "--plugin", "boxed", "--plugin-dir", PLUGINS / "boxed", "--dataset", dataset)
+    return bench.json(*command, "--engine", engine, "--variant", variant, *more)
+
+
+def test_a_box_model_gets_a_box_for_each_entity(engine: str, bench: Bench, make_dataset: Callable[..., Path]) -> None:
+    """Its masks are the boxes that are kept with the run: every entity touched, moved by at most five voxels."""
+    dataset = make_dataset(2)
+    run = _run(bench, dataset, engine, "box")
+    assert run["coverage"] == {"ok": 4}
+    shown = bench.json("results", "show", run["run"])
+    folder = bench.home / "runs" / run["run"]
+    kept = (folder / "boxes.jsonl").read_bytes()
+    assert shown["record"]["prompts"]["sha256"] == hashlib.sha256(kept).hexdigest()
+    assert shown["record"]["prompts"]["number"] == 2 * 3
+    assert "-5..5" in shown["plan"]["boxes"]
+    tight = {"0": [[2, 3, 4, 8, 9, 10]], "1": [[10, 5, 2, 14, 9, 6], [16, 5, 8, 20, 9, 12]]}
+    for line in map(json.loads, kept.splitlines()):
+        for finding, boxes in line["boxes"].items():
+            assert len(boxes) == len(tight[finding])
+            moved = np.array(boxes) - np.array(tight[finding])
+            assert np.abs(moved).max() <= 5
+            assert not moved[:, [2, 5]].any()
+            mask = np.zeros((24, 20, 16), np.uint8)
+            for x0, y0, z0, x1, y1, z1 in boxes:
+                mask[x0:x1, y0:y1, z0:z1] = 1
+            answer: Any = nib.load(folder / "masks" / line["case"] / f"{finding}.nii.gz")
+            np.testing.assert_array_equal(np.asarray(answer.dataobj), mask)
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_boxes_of_a_part_are_those_of_the_whole(seed: int, bench: Bench, make_dataset: Callable[..., Path]) -> None:
+    """A run over the first case gives it the boxes that a run over all of them does, for the same seed."""
+    dataset = make_dataset(2)
+    files = []
+    for more in ((), ("--limit", "1")):
+        run = _run(bench, dataset, "local", "box", "--seed", seed, *more)
+        files.append((bench.home / "runs" / run["run"] / "boxes.jsonl").read_text().splitlines())
+    assert files[1] == files[0][:1]
+
+
+def test_a_text_model_gets_no_box(bench: Bench, make_dataset: Callable[..., Path]) -> None:
+    """The same model, prompted with text: no box in its cases, none kept with the run."""
+    run = _run(bench, make_dataset(1), "local", "text")
+    assert run["coverage"] == {"ok": 2}
+    shown = bench.json("results", "show", run["run"])
+    assert "prompts" not in shown["record"]
+    assert "boxes" not in shown["plan"]
+    assert not (bench.home / "runs" / run["run"] / "boxes.jsonl").exists()
