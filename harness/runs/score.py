@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import threading
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
+from multiprocessing import forkserver
 from multiprocessing.context import BaseContext
 from pathlib import Path
 from typing import Self
@@ -57,13 +59,18 @@ def _context() -> BaseContext:
     """Return how workers are started: forked from one clean process that has imported the scorer once for all."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["harness.scoring.case"])
+    # Started now, so that it imports while the first container starts; and with Ctrl-C, which a terminal sends to the
+    # whole group, blocked from its first instruction on.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
     return context
 
 
 def _die_with_parent() -> None:
     """End this worker when the harness dies, however it dies; and leave Ctrl-C to the harness."""
-    import signal
-
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     if parent is not None:
