@@ -21,7 +21,10 @@ from harness.errors import DataError
 def verify(
     settings: Settings, /, run_id: str, *, masks: Path | None, dataset: str | None, jobs: int | None, as_json: bool
 ) -> None:
-    """Compute a run again from its masks and compare every stored digit; exit with 4 when any differs."""
+    """Compute a run again from its masks and compare every stored digit; exit with 4 when any differs.
+
+    Also held against each other: the row and its plan, the database and the record.json beside the masks.
+    """
     from harness.runs.verify import verify_run
 
     with settings.open_store(readonly=True) as store:
@@ -37,6 +40,6 @@ def verify(
             click.echo(f"  {line}")
     if report["differences"]:
         raise DataError(
-            f"{report['run']} is not what its masks say",
-            fix="the masks, the data set or the scorer changed since; score again to make a new row",
+            f"{report['run']} is not what its masks and its record say",
+            fix="the database, the masks, the record or the scorer changed since; run or score again for a new row",
         )

@@ -29,6 +29,7 @@ from harness.runs.hardware import describe_hardware, describe_harness
 from harness.runs.output import remove_tree
 from harness.runs.plan import Plan, RunRequest, categories_shown, select_cases, spacing_of
 from harness.runs.preflight import check_room
+from harness.runs.record import write_record
 from harness.runs.score import Scorers, case_status, case_task, finding_rows
 from harness.runs.shard import CaseOutcome, ContainerFigures, ShardCase, ShardSpec, Stop, run_shard
 from harness.runs.timing import figures
@@ -447,6 +448,7 @@ class _Work:
             findings = self.store.findings(row.id)
             for name, profile in profiles_on(row.split).items():
                 self.store.save_metrics(row.id, name, summarise(findings, profile))
+            write_record(self.folder, row, cases, findings)  # before the row says "done": there is none without it
         self.store.save_run(row)
         if error is not None:
             raise error

@@ -1,15 +1,19 @@
-"""Recomputes a stored row from its masks and compares digit by digit."""
+"""Recomputes a stored row from its masks, compares digit by digit, and holds its record against the database."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from harness.dataset import Dataset, find_dataset, open_dataset
+from harness.dataset import Case, Dataset, find_dataset, open_dataset
 from harness.errors import DataError
+from harness.runs.record import compare_record
 from harness.runs.submitted import score_submission
+from harness.scoring import SCORER_VERSION
 from harness.scoring.profiles import PROFILES
 from harness.scoring.submission import Submission, open_submission
 from harness.scoring.summary import summarise
@@ -18,6 +22,18 @@ from harness.store import FindingRow, RunRow, Store
 
 #: Columns that are computed from the masks; the others are copied from the data set or written by inference.
 _COMPUTED = ("dice", "truth_voxels", "pred_voxels", "intersection", "mask_sha256", "details")
+
+#: What the plan of a submission holds beside its identity.
+_PLACES = ("predictions", "dataset")
+
+#: Columns that are copied from the data set.
+_COPIED = ("category", "text")
+
+#: Columns of a run that its plan, whose digest is its key, holds as well.
+_PLANNED = {
+    "plugin": "plugin", "plugin_version": "plugin_version", "variant": "variant", "image_id": "image",
+    "fingerprint": "fingerprint", "split": "split",
+}  # fmt: skip
 
 #: Outcomes that are decided by the mask alone.
 _OF_MASKS = (Status.OK, Status.INVALID_OUTPUT, Status.MISSING_OUTPUT)
@@ -52,7 +68,8 @@ def verify_run(
     data = _data(run, home, dataset)
     stored = {(row.case_id, row.finding): row for row in store.findings(run.id)}
     names = {case for case, _ in stored}
-    cases = tuple(case for case in data.split(run.split) if case.id in names)
+    split = data.split(run.split)[: run.plan.get("limit")]
+    cases = tuple(case for case in split if case.id in names)
     quirks = bool(run.plan.get("organiser_quirks"))
     folder = masks or Path(run.plan.get("predictions") or home / "runs" / run.id / "masks")
     if not folder.exists():
@@ -60,14 +77,21 @@ def verify_run(
     nothing_delivered = all(row.mask_sha256 is None for row in stored.values())
     submission = Submission(folder, {}, {}, ()) if nothing_delivered else open_submission(folder, cases)
     found = score_submission(submission, data, cases, jobs=jobs, organiser_quirks=quirks)
-    differences: list[str] = []
+    differences = [*_identity(run), *_whole(run, split, stored)]
+    if run.kind == "measured" and run.state == "done":
+        differences += compare_record(home / "runs" / run.id, run, store.cases(run.id), list(stored.values()))
     again = []
     for row in (row for rows in found.values() for row in rows):
-        kept = stored[row.case_id, row.finding]
+        kept = stored.get((row.case_id, row.finding))
+        if kept is None:
+            continue  # named above
         if kept.status in _OF_MASKS:
             differences += _differences(f"{row.case_id}/{row.finding}", kept, row)
         else:
-            row = replace(row, status=kept.status)  # noqa: PLW2901 - inference failed; the mask decides nothing
+            # Inference failed: the mask decides nothing.
+            differences += _differing(f"{row.case_id}/{row.finding}", kept, replace(kept, dice=0.0), ("dice",))
+            row = replace(row, status=kept.status)  # noqa: PLW2901 - idem
+        differences += _differing(f"{row.case_id}/{row.finding}", kept, row, _COPIED)
         again.append(row)
     compared = 0
     for name, profile in PROFILES.items():
@@ -92,14 +116,42 @@ def _data(run: RunRow, home: Path, dataset: str | None) -> Dataset:
     return data
 
 
+def _identity(run: RunRow) -> Iterator[str]:
+    """Name what in a run's row does not follow from its plan, and a scorer that is not this one."""
+    plan = {key: value for key, value in run.plan.items() if run.kind == "measured" or key not in _PLACES}
+    key = hashlib.sha256(json.dumps(plan, sort_keys=True).encode()).hexdigest()
+    if key != run.plan_key:
+        yield f"plan: its digest is {key[:10]}…, the row's key is {run.plan_key[:10]}…"
+    if run.plan_key[:10] not in run.id:
+        yield f"id: {run.id} is not that of the plan {run.plan_key[:10]}…"
+    for column, name in _PLANNED.items() if run.kind == "measured" else ():
+        if getattr(run, column) != run.plan.get(name):
+            yield f"{column}: {getattr(run, column)} in the row, {run.plan.get(name)} in the plan"
+    if run.record.get("scorer") != SCORER_VERSION:
+        yield f"scorer: version {run.record.get('scorer')} made the row, this is version {SCORER_VERSION}"
+
+
+def _whole(run: RunRow, split: Sequence[Case], stored: Mapping[tuple[str, str], FindingRow]) -> Iterator[str]:
+    """Name the findings that a finished run lacks, and those that the data set does not have."""
+    expected = {(case.id, finding.id) for case in split for finding in case.findings}
+    for case, finding in sorted(stored.keys() - expected):
+        yield f"{case}/{finding}: in the database, not in the split"
+    for case, finding in sorted(expected - stored.keys()) if run.state == "done" else ():
+        yield f"{case}/{finding}: in the split, not in the database"
+
+
 def _differences(name: str, kept: FindingRow, computed: FindingRow) -> Iterator[str]:
     if kept.status != computed.status:
         yield f"{name} status: stored {kept.status}, computed {computed.status}"
     elif kept.status == Status.OK:
-        before, now = asdict(kept), asdict(computed)
-        for column in _COMPUTED:
-            if before[column] != now[column]:
-                yield f"{name} {column}: stored {before[column]}, computed {now[column]}"
+        yield from _differing(name, kept, computed, _COMPUTED)
+
+
+def _differing(name: str, kept: FindingRow, computed: FindingRow, columns: Sequence[str]) -> Iterator[str]:
+    before, now = asdict(kept), asdict(computed)
+    for column in columns:
+        if before[column] != now[column]:
+            yield f"{name} {column}: stored {before[column]}, computed {now[column]}"
 
 
 def _cells(metrics: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:

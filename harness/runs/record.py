@@ -1,0 +1,92 @@
+"""A finished run's record beside its masks: a second copy of what the database says, so that neither changes unseen."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from harness.store import CaseRow, FindingRow, RunRow
+
+SCHEMA = 1
+_NAME = "record.json"
+
+#: Of a finding the record keeps what cannot be computed from its mask, and what its mask must come to.
+_FINDING = ("status", "reason", "category", "text", "dice", "mask_sha256")
+
+
+def write_record(folder: Path, run: RunRow, cases: Sequence[CaseRow], findings: Sequence[FindingRow]) -> None:
+    """Write ``record.json`` into a run's folder, whole or not at all.
+
+    Parameters
+    ----------
+    folder
+        The run's folder.
+    run, cases, findings
+        What the database holds of it.
+    """
+    partial = folder / f".{_NAME}"
+    with partial.open("w", encoding="utf-8") as file:
+        json.dump(_document(run, cases, findings), file, indent=1, sort_keys=True, ensure_ascii=False)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(folder / _NAME)
+
+
+def compare_record(
+    folder: Path, run: RunRow, cases: Sequence[CaseRow], findings: Sequence[FindingRow]
+) -> Iterator[str]:
+    """Name every value in which a run's record and the database differ.
+
+    Parameters
+    ----------
+    folder
+        The run's folder.
+    run, cases, findings
+        What the database holds of it now.
+
+    Yields
+    ------
+    str
+        One line a value: where it stands, what the record says and what the database says.
+    """
+    path = folder / _NAME
+    try:
+        kept = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        yield f"record: {path} is not there"
+        return
+    except (OSError, ValueError) as error:
+        yield f"record: {path} cannot be read ({error})"
+        return
+    # Through JSON as well, so that a tuple or a rounded float is no difference.
+    now = json.loads(json.dumps(_document(run, cases, findings)))
+    before, after = dict(_leaves(kept)), dict(_leaves(now))
+    for name in sorted(before.keys() | after.keys()):
+        if before.get(name) != after.get(name):
+            yield f"record {name}: {_said(before, name)} in {_NAME}, {_said(after, name)} in the database"
+
+
+def _document(run: RunRow, cases: Sequence[CaseRow], findings: Sequence[FindingRow]) -> dict[str, Any]:
+    return {
+        "schema": SCHEMA,
+        "run": asdict(run),
+        "cases": {case.case_id: asdict(case) for case in cases},
+        "findings": {f"{f.case_id}/{f.finding}": {key: getattr(f, key) for key in _FINDING} for f in findings},
+    }
+
+
+def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield (path, value) of everything that is neither an object nor a list, and of those that are empty."""
+    if isinstance(value, dict | list) and value:
+        for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _leaves(inner, f"{path}.{key}" if path else str(key))
+    else:
+        yield path, value
+
+
+def _said(found: dict[str, Any], name: str) -> str:
+    return repr(found[name])[:200] if name in found else "nothing"

@@ -1,0 +1,129 @@
+"""`bench results verify` proves a row: whatever of it is changed by hand is named."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import shutil
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from harness.runs.verify import verify_run
+from harness.store import Store
+
+if TYPE_CHECKING:
+    from conftest import Bench
+
+PLUGIN = Path(__file__).parent / "plugins" / "misbehaving"
+
+#: A change of the database, and how the line that names it begins.
+CHANGES = {
+    "dice": ("update findings set dice = 0.99 where case_id = 'toy_1_a_1' and finding = '0'", "toy_1_a_1/0 dice:"),
+    "voxels": ("update findings set pred_voxels = 7 where case_id = 'toy_3_a_1'", "toy_3_a_1/0 pred_voxels:"),
+    "details": ("update findings set details = '{}' where case_id = 'toy_1_a_1'", "toy_1_a_1/0 details:"),
+    "hash": ("update findings set mask_sha256 = 'aa' where case_id = 'toy_1_a_1'", "toy_1_a_1/0 mask_sha256:"),
+    "failure made good": (
+        "update findings set status = 'ok', dice = 1.0 where case_id = 'toy_2_a_1'",
+        "toy_2_a_1/0 status: stored ok",
+    ),
+    "failure with a score": ("update findings set dice = 1.0 where case_id = 'toy_2_a_1'", "toy_2_a_1/0 dice:"),
+    "success hidden": (
+        "update findings set status = 'timeout' where case_id = 'toy_1_a_1'",
+        "record findings.toy_1_a_1/0",
+    ),
+    "reason": ("update cases set reason = 'bad luck' where case_id = 'toy_2_a_1'", "record cases.toy_2_a_1.reason:"),
+    "case's time": ("update cases set seconds = 0.001 where case_id = 'toy_1_a_1'", "record cases.toy_1_a_1.seconds:"),
+    "text": ("update findings set text = 'other' where case_id = 'toy_1_a_1' and finding = '1'", "toy_1_a_1/1 text:"),
+    "category": ("update findings set category = '2h' where case_id = 'toy_1_a_1'", "toy_1_a_1/0 category:"),
+    "finding lost": ("delete from findings where case_id = 'toy_2_a_1' and finding = '1'", "toy_2_a_1/1: in the split"),
+    "case lost": ("delete from findings where case_id = 'toy_2_a_1'", "toy_2_a_1/0: in the split, not in the database"),
+    "finding invented": (
+        ("insert into findings select run, case_id, '7', ordinal, category, text, status, reason, dice, truth_voxels, "
+        "pred_voxels, intersection, mask_sha256, verdict, details from findings where case_id = 'toy_1_a_1' limit 1"),
+        "toy_1_a_1/7: in the database, not in the split",
+    ),
+    "metric": ("update metrics set value = 0.99 where metric = 'dice' and grp = 'all'", "mlhc2025 dice/all:"),
+    "interval": ("update metrics set low = -1 where metric = 'dice' and grp = 'all'", "mlhc2025 dice/all:"),
+    "image": ("update runs set image_id = 'sha256:0'", "image_id: sha256:0 in the row"),
+    "entrant": ("update runs set plugin = 'better'", "plugin: better in the row"),
+    "plan": ("update runs set plan = json_set(plan, '$.seed', 7)", "plan: its digest is"),
+    "key": ("update runs set plan_key = 'ab' || plan_key", "plan: its digest is"),
+    "scorer": ("update runs set record = json_set(record, '$.scorer', 'x')", "scorer: version x made the row"),
+    "hardware": ("update runs set record = json_set(record, '$.hardware.cores', 512)", "record run.record.hardware"),
+    "limits": ("update runs set record = json_set(record, '$.limits.memory_mb', 1)", "record run.record.limits"),
+    "speed": ("update runs set timing = json_set(timing, '$.cases_per_hour', 1e9)", "record run.timing.cases"),
+    "ranking": ("update runs set rankable = 1", "record run.rankable:"),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def measured(
+    new_bench: Callable[[Path], Bench], dataset_writer: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Bench, str]:
+    """Run a model that fails on its second case once; return the command line and the run's id."""
+    folder = tmp_path_factory.mktemp("verify")
+    bench = new_bench(folder / "home")
+    run = bench.json(
+        "run", "--plugin", "misbehaving", "--variant", "raises", "--plugin-dir", PLUGIN,
+        "--dataset", dataset_writer(folder / "toy", 3), "--engine", "local",
+    )  # fmt: skip
+    return bench, run["run"]
+
+
+@pytest.fixture
+def home(measured: tuple[Bench, str], tmp_path: Path) -> Path:
+    """Return a copy of that run's home, to be tampered with."""
+    return Path(shutil.copytree(measured[0].home, tmp_path / "home"))
+
+
+def _named(home: Path, run: str) -> list[str]:
+    with Store(home / "results.db", readonly=True) as store:
+        return list(verify_run(store, store.run(run), home, masks=None, dataset=None, jobs=1)["differences"])
+
+
+def test_what_nobody_touched_is_proven(measured: tuple[Bench, str]) -> None:
+    """A row as it was made has no difference; the command says so and ends with 0."""
+    bench, run = measured
+    assert bench.json("results", "verify", run, "--jobs", 1)["differences"] == []
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_tampered_database_is_named(change: str, measured: tuple[Bench, str], home: Path) -> None:
+    """Whatever column is changed, a line names it."""
+    statement, begins = CHANGES[change]
+    with closing(sqlite3.connect(home / "results.db")) as db:
+        assert db.execute(statement).rowcount > 0
+        db.commit()
+    named = _named(home, measured[1])
+    assert any(line.startswith(begins) for line in named), named
+
+
+def test_tampered_mask_is_named(measured: tuple[Bench, str], home: Path) -> None:
+    """Another mask in the place of an accepted one is named by its case and finding; the command ends with 4."""
+    bench, run = measured
+    mask = home / "runs" / run / "masks" / "toy_1_a_1" / "0.nii.gz"
+    content = gzip.decompress(mask.read_bytes())
+    mask.write_bytes(gzip.compress(content[:-1] + b"\1"))
+    assert any(line.startswith("toy_1_a_1/0 mask_sha256:") for line in _named(home, run))
+    bench = type(bench)(home, bench.environment)
+    assert "toy_1_a_1/0 mask_sha256" in bench("results", "verify", run, "--jobs", 1, code=4).stdout
+
+
+def test_tampered_record_is_named(measured: tuple[Bench, str], home: Path) -> None:
+    """A value changed in the record, a record that is no JSON and one that is gone are each named."""
+    run = measured[1]
+    path = home / "runs" / run / "record.json"
+    record = json.loads(path.read_text())
+    record["cases"]["toy_2_a_1"]["status"] = "ok"
+    path.write_text(json.dumps(record))
+    assert _named(home, run) == ["record cases.toy_2_a_1.status: 'ok' in record.json, 'plugin_error' in the database"]
+    path.write_text("{")
+    (line,) = _named(home, run)
+    assert line.startswith(f"record: {path} cannot be read")
+    path.unlink()
+    assert _named(home, run) == [f"record: {path} is not there"]
