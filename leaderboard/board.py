@@ -47,6 +47,9 @@ COLUMNS: Mapping[str, tuple[Column, ...]] = {
     ),
 }
 
+#: Fewest findings (or cases) for which an interval is shown.
+FEWEST = 5
+
 #: The size groups of Figure 3, and how they are called.
 SIZES: Mapping[str, str] = {
     "small": "Small (up to the median)",
@@ -247,8 +250,8 @@ def score_from(cell: Mapping[str, Any] | None) -> Score:
         return Score()
     if cell["n"] == 0 or cell["value"] is None:
         return Score(n=cell["n"])
-    # Resampling a single finding gives an interval of no width, which would look like certainty.
-    low, high = cell["ci95"] if cell["ci95"] and cell["n"] != 1 else (None, None)
+    # Resampling a few findings gives a narrow interval, which would look like certainty.
+    low, high = cell["ci95"] if cell["ci95"] and (cell["n"] is None or cell["n"] >= FEWEST) else (None, None)
     return Score(cell["value"], low, high, cell["n"])
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +20,13 @@ DISTINCT = 7
 
 #: Width of the plotting area, in CSS pixels, by the screen it is for.
 WIDTHS = {"wide": 520, "narrow": 190}
+
+#: Letters in a line of a name beside the axis, by the same; how wide and how high a letter may be in a browser's font.
+LETTERS = {"wide": 34, "narrow": 17}
+LETTER, LINE = 7.2, 14
+
+#: Most lines of a name.
+LINES = 3
 
 _SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down", "triangle-left")
 _NOISE = re.compile(r' (?:role|aria-[a-z]+|xmlns(?::xlink)?|class|version|pointer-events)="[^"]*"')
@@ -65,12 +73,13 @@ def intervals(values: Values, groups: Sequence[str], models: Sequence[str], *, a
     axis
         Title of the horizontal axis.
     """
-    row = {"field": "group", "type": "nominal", "sort": list(groups), "title": None}
     offset = {"field": "model", "type": "nominal", "sort": list(models), "scale": {"paddingOuter": 0.6}}
-    length = {"type": "quantitative", "title": axis}
 
     def make(width: int) -> Spec:
-        y = {**row, "axis": {"labelLimit": 210 if width > 300 else 105, "ticks": False, "domain": False, "grid": True}}
+        names, y = _names(groups, width)
+        y["axis"]["grid"] = True
+        lines = max(name.count("\n") + 1 for name in names.values())
+        length = {"type": "quantitative", "title": _title(axis, width)}
         colour = _by_model(models, width)
         whisker = {
             "transform": [{"filter": "datum.low != null"}],
@@ -81,10 +90,11 @@ def intervals(values: Values, groups: Sequence[str], models: Sequence[str], *, a
             "mark": {"type": "point", "filled": True, "size": 38, "opacity": 1},
             "encoding": {"x": {"field": "value", **length}, **colour},
         }
+        step = max(9, 15 - len(models), math.ceil(LINE * lines / (len(models) + 1.6)))
         return _spec(
-            values,
+            [{**value, "group": names[value["group"]]} for value in values],
             width,
-            height={"step": max(9, 15 - len(models)), "for": "offset"},
+            height={"step": step, "for": "offset"},
             encoding={"y": y, "yOffset": offset},
             layer=[whisker, dot],
         )
@@ -96,15 +106,16 @@ def bars(values: Values, groups: Sequence[str], *, axis: str) -> Callable[[int],
     """Draw one bar a group with its number behind it; values are ``{"group", "value"}``."""
 
     def make(width: int) -> Spec:
-        limit = 210 if width > 300 else 105
-        y = {"field": "group", "type": "nominal", "sort": list(groups), "title": None}
-        x = {"field": "value", "type": "quantitative", "title": axis, "axis": {"tickMinStep": 1, "format": "d"}}
+        names, y = _names(groups, width)
+        lines = max(name.count("\n") + 1 for name in names.values())
+        ticks = {"tickMinStep": 1, "format": "d"}
+        x = {"field": "value", "type": "quantitative", "title": _title(axis, width), "axis": ticks}
         text = {"type": "text", "align": "left", "dx": 4, "color": "var(--text)"}
         return _spec(
-            values,
+            [{**value, "group": names[value["group"]]} for value in values],
             width,
-            height={"step": 20},
-            encoding={"y": {**y, "axis": {"labelLimit": limit, "ticks": False, "domain": False}}, "x": x},
+            height={"step": LINE * lines + 6},
+            encoding={"y": y, "x": x},
             layer=[
                 {"mark": {"type": "bar", "color": "var(--c0)"}},
                 {"mark": text, "encoding": {"text": {"field": "value", "format": "d"}}},
@@ -150,7 +161,7 @@ def scatter(values: Values, models: Sequence[str], *, axis: str) -> Callable[[in
         costs = [value["cost"] for value in values]
         scale = {"type": "log", "domain": [min(costs) * 0.7, max(costs) * 1.4], "nice": False}
         ticks = {"tickCount": width // 70, "format": "~g"}
-        x = {"field": "cost", "type": "quantitative", "scale": scale, "title": axis, "axis": ticks}
+        x = {"field": "cost", "type": "quantitative", "scale": scale, "title": _title(axis, width), "axis": ticks}
         y = {"field": "value", "type": "quantitative", "title": "average Dice", "scale": {"zero": True}}
         line = {"type": "line", "color": "var(--muted)", "strokeDash": [4, 4], "interpolate": "step-after"}
         return _spec(
@@ -183,6 +194,30 @@ def log_bins(values: Sequence[float], *, per_decade: int = 4) -> list[float]:
     high = max(low + 1, math.ceil(math.log10(max(values)) * per_decade + 1e-9))
     high += 10 ** (high / per_decade) <= max(values)
     return [10 ** (step / per_decade) for step in range(low, high + 1)]
+
+
+def _names(groups: Sequence[str], width: int) -> tuple[dict[str, str], dict[str, Any]]:
+    """Return every name in lines, and the axis that shows them: the browser's font may be wider than the one here."""
+    letters = LETTERS["wide" if width > WIDTHS["narrow"] else "narrow"]
+    names: dict[str, str] = {}
+    for group in groups:
+        lines = textwrap.wrap(group, letters, max_lines=LINES, placeholder="…") or [group]
+        name = "\n".join(lines)
+        names[group] = name if name not in names.values() else f"{name}\n({len(names) + 1})"
+    longest = max(len(line) for name in names.values() for line in name.split("\n"))
+    axis = {
+        "labelExpr": r"split(datum.label, '\n')",
+        "labelLineHeight": LINE - 1,
+        "labelLimit": 0,
+        "minExtent": math.ceil(longest * LETTER) + 6,
+        "ticks": False,
+        "domain": False,
+    }
+    return names, {"field": "group", "type": "nominal", "sort": list(names.values()), "title": None, "axis": axis}
+
+
+def _title(text: str, width: int) -> list[str]:
+    return textwrap.wrap(text, width // 7)
 
 
 def _by_model(models: Sequence[str], width: int) -> dict[str, Any]:

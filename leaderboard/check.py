@@ -78,7 +78,9 @@ def _links_of(name: str, page: _Links, pages: dict[str, _Links], found: set[str]
         )
         if target not in found:
             yield Problem(name, f"links to {target}, which is not there")
-        elif parts.fragment and target in pages and parts.fragment not in pages[target].ids:
+        elif (
+            parts.fragment and "=" not in parts.fragment and target in pages and parts.fragment not in pages[target].ids
+        ):
             yield Problem(name, f"links to a place {parts.fragment} that {target} does not have")
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from leaderboard.scans import Points, Scan
 
 #: Models whose masks are shown for a finding.
-MODELS = 4
+MODELS = 8
 
 #: (data set, case, finding).
 Key = tuple[str, str, str]

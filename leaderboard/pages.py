@@ -9,14 +9,15 @@ from typing import Any
 
 from harness.scoring.profiles import PROFILES
 from leaderboard import figures
-from leaderboard.board import CHALLENGE, COLUMNS, PAPER, SIZES, DataSet, Entry, rank, read_board, score_from
+from leaderboard.board import CHALLENGE, COLUMNS, PAPER, SIZES, DataSet, Entry, rank, read_board
 from leaderboard.cases import CaseView, FindingView, case_views, disputed
 from leaderboard.charts import DISTINCT, Drawing
 from leaderboard.downloads import File
 from leaderboard.export import COMPARED
 from leaderboard.page import brief, case_address, file_name, make_environment, model_address, run_address
-from leaderboard.published import TABLES, Pair, Published, PublishedRun
+from leaderboard.published import TABLES, Pair, Published
 from leaderboard.reported import Reported
+from leaderboard.run import METRICS, at_a_glance, groups_in, metrics_of, timing_of
 from leaderboard.vendor import Vendored
 
 #: The pages that every page links to.
@@ -238,14 +239,15 @@ def _cases(site: Site, render: Render) -> Pages:
         most=LONGEST_LIST,
         picks={
             key: [
-                ("Most disputed", rows[:5]),
-                ("Hardest", sorted(rows, key=lambda row: (row.mean, row.target.id))[:5]),
-                ("Easiest", sorted(rows, key=lambda row: (-row.mean, row.target.id))[:5]),
+                *([("Most disputed", "-spread", rows[:5])] if n_rows[key] > 1 else []),
+                ("Worst", "mean", sorted(rows, key=lambda row: (row.mean, row.target.id))[:5]),
+                ("Best", "-mean", sorted(rows, key=lambda row: (-row.mean, row.target.id))[:5]),
             ]
             for key, rows in findings.items()
         },
     )
-    for data, case in views:
+    for place, (data, case) in enumerate(views):
+        before, after = (_neighbour(views, place, step) for step in (-1, 1))
         shown = [(f, site.pictures.get((data.about.id, case.id, f.target.finding))) for f in case.findings]
         pictured = any(picture for _, picture in shown)
         yield render(
@@ -255,10 +257,20 @@ def _cases(site: Site, render: Render) -> Pages:
             also=["cases/index.html"],
             data=data,
             findings=[{"target": f.target, "rows": f.rows, "more": f.more, "picture": picture} for f, picture in shown],
+            before=before,
+            after=after,
             pictures=pictured,
             viewer3d=any(picture and picture.volume for _, picture in shown),
             licence=data.about.licence or "not stated by the data set",
         )
+
+
+def _neighbour(views: Sequence[tuple[DataSet, CaseView]], place: int, step: int) -> str:
+    """Name the case before or after one, on the same data set; empty at its ends."""
+    if not 0 <= place + step < len(views):
+        return ""
+    data, case = views[place + step]
+    return case.id if data is views[place][0] else ""
 
 
 def _runs(site: Site, render: Render) -> Pages:
@@ -275,15 +287,14 @@ def _runs(site: Site, render: Render) -> Pages:
                 also=["runs/index.html"],
                 data=data,
                 entry=entry,
-                profiles=_metrics_of(site.published, run),
-                groups_in=_groups_in,
-                group_n=lambda metrics, group: next((c[group].n for c in metrics.values() if group in c), None),
-                group_name=lambda group: (
-                    group.replace("by_category/", "category ").replace("by_size/", "size ").replace("_", " ")
-                ),
+                group=[row for row in data.ranked if row.boxed == entry.boxed],
+                profiles=metrics_of(site.published, run.id),
+                metric_names=METRICS,
+                groups_in=groups_in,
+                glance=at_a_glance(entry),
                 failed=failed[:100],
                 n_failed=len(failed),
-                timing_of=readable_timing,
+                timing_of=timing_of,
                 history=[e for e in reversed(data.rows) if _same_row(e, entry)],
             )
 
@@ -298,38 +309,6 @@ def _same_row(first: Entry, second: Entry) -> bool:
         second.variant,
         second.run and second.run.plugin,
     )
-
-
-def _metrics_of(published: Published, run: PublishedRun) -> dict[str, dict[str, dict[str, Any]]]:
-    return {
-        profile: {
-            metric: {group: score_from(cell) for group, cell in groups.items()}
-            for metric, groups in published.metrics(run.id, profile).items()
-        }
-        for profile in PROFILES
-    }
-
-
-def _groups_in(metrics: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    first = ["all", "non_focal", "focal", "per_case"]
-    found = {group for cells in metrics.values() for group in cells}
-    return [*(group for group in first if group in found), *sorted(found - set(first))]
-
-
-def readable_timing(timing: Mapping[str, Any]) -> dict[str, str]:
-    """Write what a run took with its units; what is not known is left out."""
-    from leaderboard.page import readable_bytes, readable_seconds
-
-    readable = {}
-    for key, value in timing.items():
-        name = key.replace("_", " ")
-        if key.endswith("_s") and value is not None:
-            readable[name.removesuffix(" s")] = f"{readable_seconds(value)} s"
-        elif key.endswith("_bytes") and value is not None:
-            readable[name.removesuffix(" bytes")] = readable_bytes(value)
-        elif isinstance(value, int | float):
-            readable[name] = f"{value:.0f}"
-    return readable
 
 
 def _models(site: Site, render: Render) -> Pages:

@@ -18,8 +18,12 @@ from harness.store import RunRow
 ENOUGH = 5
 
 #: What a run's record may say of a closed split: never a path, a case, or anything that a container wrote.
-_RECORD = frozenset({"contract", "scorer", "seed", "limits", "image", "engine", "hardware", "harness", "dataset"})
-_PLAN = frozenset({"contract", "plugin", "plugin_version", "variant", "params", "image", "limit", "seed", "scorer"})
+_RECORD = frozenset(
+    {"contract", "scorer", "seed", "limits", "image", "engine", "hardware", "harness", "dataset", "weights"}
+)
+_PLAN = frozenset(
+    {"contract", "plugin", "plugin_version", "variant", "params", "image", "weights", "limit", "seed", "scorer"}
+)
 _CASE_TIMES = ("case_median_s", "case_p95_s", "first_case_s")
 
 #: What belongs to the machine that ran, and not to the result, whatever it holds.

@@ -98,6 +98,15 @@
     });
   });
 
+  /* A link to an order also goes to the table that it orders. */
+  each(document.querySelectorAll("a.order"), function (link) {
+    link.hidden = false;
+    link.addEventListener("click", function () {
+      var table = document.getElementById(link.hash.replace(/^#sort=([\w-]+):.*$/, "$1"));
+      if (table) table.scrollIntoView();
+    });
+  });
+
   if (field) {
     field.closest(".filter").hidden = false;
     field.addEventListener("input", function () { go({ q: field.value.trim() }, true); });

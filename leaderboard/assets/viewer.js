@@ -50,6 +50,7 @@
       slider.setAttribute("aria-valuetext", position.textContent);
       canvas.setAttribute("aria-label", "Axial CT slice, " + state.window + " window, " + position.textContent);
       box.dataset.drawn = state.slice + " " + state.window;
+      box.dispatchEvent(new CustomEvent("layers", { detail: { model: state.model, reference: state.reference } }));
     }
 
     function step(by) {
@@ -95,7 +96,7 @@
     box.textContent = "";
     box.appendChild(stage);
     box.appendChild(controls);
-    if (box.dataset.volume && window.groundbenchVolumeButton) box.appendChild(window.groundbenchVolumeButton(box, sheet));
+    if (box.dataset.volume && window.groundbenchVolumeButton) box.appendChild(window.groundbenchVolumeButton(box, state));
     draw();
   }
 

@@ -27,7 +27,15 @@
     return name;
   }
 
-  function show(box, canvas) {
+  /* Shows what the slices above show: the reference or not, and one model or none. */
+  function choose(view, state) {
+    view.volumes.forEach(function (volume, number) {
+      var opacity = (number === 1 ? state.reference : number - 1 === state.model) ? 0.5 : 0;
+      if (number && volume.opacity !== opacity) view.setOpacity(number, opacity);
+    });
+  }
+
+  function show(box, canvas, state) {
     var path = box.dataset.volume, root = box.dataset.root;
     var volumes = new Promise(function (done) { waiting[path] = done; });
     return load(root + "assets/vendor/niivue/niivue.umd.js")
@@ -55,11 +63,14 @@
               view.addVolume(image);
             });
           }, Promise.resolve());
+        }).then(function () {
+          choose(view, state);
+          box.addEventListener("layers", function (event) { choose(view, event.detail); });
         });
       });
   }
 
-  window.groundbenchVolumeButton = function (box) {
+  window.groundbenchVolumeButton = function (box, state) {
     var holder = document.createElement("div"), button = document.createElement("button");
     var message = document.createElement("p");
     button.type = "button";
@@ -80,8 +91,8 @@
       canvas.setAttribute("role", "img");
       canvas.setAttribute("aria-label", "The finding in three planes; drag to move the crosshair");
       holder.insertBefore(stage, message);
-      show(box, canvas).then(function () {
-        message.textContent = "Lung window; blue: reference, orange: models. The patient’s right is on the left.";
+      show(box, canvas, state).then(function () {
+        message.textContent = "Lung window; blue: reference, orange: the model chosen above. The patient’s right is on the left.";
         box.dataset.volumeShown = "yes";
       }, function (error) {
         stage.remove();

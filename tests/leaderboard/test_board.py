@@ -115,13 +115,14 @@ def test_category_without_findings_has_no_value(bench, store: Store) -> None:
     assert (unscored.category("2f").value, unscored.category("2f").n) == (None, None)
 
 
-def test_single_finding_has_no_interval(bench, store: Store) -> None:
-    """Resampling one finding says nothing about uncertainty, so no interval is shown."""
-    bench.add(cases=1, per_case=14, absent=())
+@pytest.mark.parametrize(("each", "shown"), [(1, False), (4, False), (5, True)])
+def test_few_findings_have_no_interval(bench, store: Store, each: int, shown: bool) -> None:
+    """Resampling fewer than five findings says little about uncertainty, so no interval is shown."""
+    bench.add(cases=each, per_case=14, absent=())
     score = only(store).ranked[0].category("1a")
-    assert score.n == 1
+    assert score.n == each
     assert score.value is not None
-    assert score.low is score.high is None
+    assert (score.low is not None) is (score.high is not None) is shown
 
 
 def test_hardware_names_what_the_model_ran_on(bench, store: Store) -> None:

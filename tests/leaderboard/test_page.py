@@ -11,7 +11,7 @@ import pytest
 from harness.categories import CATEGORIES
 from harness.status import Status
 from harness.store import Store
-from leaderboard.board import Score, read_board
+from leaderboard.board import SIZES, Score, read_board
 from leaderboard.export import export
 from leaderboard.page import (
     common_n,
@@ -28,6 +28,7 @@ from leaderboard.page import (
 )
 from leaderboard.privacy import Policy
 from leaderboard.reported import read_reported
+from leaderboard.run import at_a_glance
 
 
 def section(page, title: str):
@@ -48,7 +49,9 @@ def test_markup_is_well_formed_and_accessible(full_pages) -> None:
                 if not target.startswith("data:"):
                     found = posixpath.normpath(posixpath.join(posixpath.dirname(path), target)) if target else path
                     assert found in site.keys() | assets, f"{path} links to {found}"
-                    assert not place or place in ids[found], f"{path} links to {found}#{place}"
+                    assert not place or place.startswith("sort=") or place in ids[found], (
+                        f"{path} links to {found}#{place}"
+                    )
         for table in page.all("table"):
             assert len(table.all("caption")) == 1
             assert all(head.attributes["scope"] in {"col", "row", "rowgroup"} for head in table.all("th"))
@@ -205,10 +208,58 @@ def test_cost_and_provenance(bench, store: Store, pages) -> None:
         "SAT sat · zero-shot · 1.0.0 1.000 3.2 12.5 1.5 GB 825 MB 2 x NVIDIA H200 docker 0123456789ab run-01 2026-11-01"
     )
     text = site[f"runs/{run.id}.html"].text
-    assert "Rank 1 of its group on this split." in text
+    glance = site[f"runs/{run.id}.html"].all("dl", "glance")[0].text
+    assert glance == (
+        "Average Dice 1.000 [1.000\N{EN DASH}1.000] n 24 findings Rank 1 of 1 text-only Valid masks 24/24 "
+        "Seconds a case 3.2 Peak GPU memory 825 MB"
+    )
     assert run.image_id in text
     assert "AMD EPYC 9654" in text
-    assert "case median 3.2 s" in text
+    assert "a case, median 3.2 s" in text
+
+
+def test_run_names_its_metrics_and_groups(bench, store: Store, pages) -> None:
+    """Metrics and groups of a run stand in a fixed order under the names that readers know, not the stored ones."""
+    run = bench.add()
+    paper, challenge = pages(store)[f"runs/{run.id}.html"].all("table")[:2]
+    heads = [[head.text for head in table.all("thead")[0].all("th")] for table in (paper, challenge)]
+    assert heads[0] == ["Group", "n", "Dice", "HIT5", "HIT10"]
+    assert heads[1][2:6] == ["Dice", "Dice, unfiltered", "Hit rate", "Instance F1"]
+    groups = [head.text for head in paper.all("tbody")[0].all("th")]
+    assert groups[:5] == ["All findings", "Non-focal", "Focal", "Mean over cases", "1a Bronchial wall thickening"]
+    assert groups[-3:] == list(SIZES.values())
+
+
+def test_origin_at_a_glance(bench, store: Store) -> None:
+    """What was recorded of a run's origin is told in a few words; a record of another form breaks nothing."""
+    bench.add(
+        plugin="a",
+        plan={"seed": 7, "scorer": 2, "weights": {"mode": "pinned", "files": {"model.pt": "ab"}}},
+        record={
+            "engine": {"engine": "docker", "version": "20.10", "isolates": True},
+            "harness": {"groundbench": "0.1.0", "commit": "c" * 40, "modified": True},
+        },
+    )
+    bench.add(plugin="b", plan={"weights": 3}, record={"engine": "x", "harness": []}, image_id="")
+    full, strange = sorted(read_board(export(store, Policy()))[0].ranked, key=lambda entry: entry.run.plugin)
+    assert dict(at_a_glance(full)) == {
+        "Plugin": "a 1.0.0",
+        "Image": "0123456789ab",
+        "Engine": "docker 20.10, isolated",
+        "Weights": "pinned, model.pt",
+        "Harness": "groundbench 0.1.0, commit cccccccccccc with changes",
+        "Scorer": "2",
+        "Seed": "7",
+    }
+    assert dict(at_a_glance(strange)) == {"Plugin": "b 1.0.0"}
+
+
+def test_cases_lead_to_their_neighbours(bench, store: Store, pages) -> None:
+    """From a case one goes to the one before and the one after, on the same data set."""
+    bench.add(cases=3, per_case=2)
+    cases = {path: page for path, page in pages(store).items() if re.search(r"case-\d", path)}
+    led = [[link.text for link in page.all("a") if "rel" in link.attributes] for page in cases.values()]
+    assert led == [["Next case"], ["Previous case", "Next case"], ["Previous case"]]
 
 
 def test_history_of_a_row(bench, store: Store, pages) -> None:
