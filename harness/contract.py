@@ -25,6 +25,9 @@ MAX_EVENTS_BYTES = 64 * 1024 * 1024
 #: Cases and findings name files on both sides of the wall.
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,199}$")]
 
+#: What a part of a loss may be called.
+LossName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_.-]{0,39}$")]
+
 
 class _Record(BaseModel):
     model_config = ConfigDict(frozen=True)
@@ -51,6 +54,7 @@ class Job(_Record):
     #: What lies in ``/bench/weights``: nothing; the files that the model pins; nothing, and the model is to be drawn
     #: at random from `seed`; files that the user gave
     weights: Literal["none", "pinned", "random", "given"] = "none"
+    checkpoint: bool = False  #: whether ``/bench/checkpoint/`` holds what an earlier ``finetune`` delivered
 
 
 class FindingPrompt(_Record):
@@ -70,6 +74,11 @@ class CasePrompt(_Record):
     shape: tuple[int, int, int]  #: voxels along the CT array's three axes
     spacing: tuple[float, float, float]  #: millimetres along the same axes
     findings: list[FindingPrompt]
+    split: Literal["train", "val"] | None = None  #: finetune only: what the case is for
+    #: Finetune only: path below ``/bench`` of the (F, H, W, D) labels, one channel a finding in the order of
+    #: `findings`; 0 outside, entities from 1.
+    seg: str | None = None
+    seg_flip: list[int] | None = None  #: idem: axes of the CT along which the labels must be reversed to lie on it
     #: Test-only grant, absent for every entrant: path below ``/bench`` of the (F, H, W, D) labels, one channel a
     #: finding in the order of `findings`.
     truth: str | None = None
@@ -112,13 +121,32 @@ class CaseFailed(_Record):
     reason: Annotated[str, Field(max_length=4000), AfterValidator(_one_line)]  #: one line for people
 
 
+class Train(_Record):
+    """Training goes on: optimiser steps done, and what was measured since the last such event."""
+
+    event: Literal["train"]
+    step: Annotated[int, Field(ge=0, lt=2**53)]  #: steps done
+    steps: Annotated[int, Field(ge=1, lt=2**53)]  #: steps to be done in all
+    losses: Annotated[dict[LossName, Annotated[float, Field(allow_inf_nan=False)]], Field(max_length=16)] = {}  #: means
+    epoch: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None  #: passes over the training cases so far
+    val_dice: Annotated[float, Field(ge=0, le=1)] | None = None  #: mean Dice over the findings of the val cases
+
+
+class TrainFailed(_Record):
+    """Training cannot go on; the process is about to end with an exit code other than 0."""
+
+    event: Literal["train_failed"]
+    kind: Literal["nan_loss", "out_of_memory", "stalled_loader", "error"]
+    reason: Annotated[str, Field(max_length=4000), AfterValidator(_one_line)]  #: one line for people
+
+
 class Finished(_Record):
     """Nothing more will come; the process is about to end with exit code 0."""
 
     event: Literal["finished"]
 
 
-Event = Started | Progress | CaseDone | CaseFailed | Finished
+Event = Started | Progress | CaseDone | CaseFailed | Train | TrainFailed | Finished
 
 _EVENT: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="event")])
 
@@ -149,6 +177,8 @@ def schemas() -> dict[str, object]:
         "progress": Progress,
         "case_done": CaseDone,
         "case_failed": CaseFailed,
+        "train": Train,
+        "train_failed": TrainFailed,
         "finished": Finished,
     }
     return {

@@ -157,6 +157,8 @@ class Resources:
         Whether files in ``/tmp`` may be executed (just-in-time compilers need it).
     gpu_memory_mb
         Memory that each GPU must have, in MiB; checked before a run that uses GPUs. 0 for no demand.
+    stall_timeout_s
+        Seconds between two ``train`` events of a container that fine-tunes.
     """
 
     memory_mb: int = 4096
@@ -170,9 +172,11 @@ class Resources:
     case_timeout_s: float = 600.0
     exec_tmp: bool = False
     gpu_memory_mb: int = 0
+    stall_timeout_s: float = 1800.0
 
     def __post_init__(self) -> None:
-        for name in ("memory_mb", "cpus", "pids", "shm_mb", "tmp_mb", "out_mb", "start_timeout_s", "case_timeout_s"):
+        positive = ("memory_mb", "cpus", "pids", "shm_mb", "tmp_mb", "out_mb")
+        for name in (*positive, "start_timeout_s", "case_timeout_s", "stall_timeout_s"):
             value = getattr(self, name)
             _require(
                 isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < 10**9,

@@ -107,3 +107,40 @@ def m001_initial(db: Database) -> None:
 def m002_evidence(db: Database) -> None:
     """Add what was seen when a case's container died."""
     db.table("cases").add_column("evidence", str, not_null_default="{}")
+
+
+@migrations()
+def m003_training(db: Database) -> None:
+    """Create trainings and what they reported on their way."""
+    db.table("trainings").create(
+        {
+            "key": str,
+            "plugin": str,
+            "variant": str,
+            "dataset": str,
+            "state": str,
+            "reason": str,
+            "created": str,
+            "finished": str,
+            "seconds": float,
+            "sha256": str,
+            "plan": str,
+            "record": str,
+        },
+        pk="key",
+        not_null={"plugin", "variant", "state", "created"},
+    )
+    db.table("training").create(
+        {
+            "key": str,
+            "step": int,
+            "steps": int,
+            "epoch": float,
+            "losses": str,
+            "val_dice": float,
+            "seconds": float,
+        },
+        pk=("key", "step"),
+        foreign_keys=[("key", "trainings", "key")],
+        not_null={"steps", "losses"},
+    )

@@ -186,7 +186,7 @@ class Store:
                 path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise _explained(error, path) from error
-        with self._explain():
+        with self.explaining():
             self.db = Database(_connect(path, "ro" if readonly else "rwc"))
         try:
             self._prepare(readonly=readonly)
@@ -196,7 +196,7 @@ class Store:
 
     def _prepare(self, *, readonly: bool) -> None:
         """Make sure that the file is ours and of this version, and bring it to this version where that is allowed."""
-        with self._explain():
+        with self.explaining():
             # In this order: another process may be making the tables right now.
             foreign = set(self.db.table_names()) - {migrations.migrations_table}
             applied = {migration.name for migration in migrations.applied(self.db)}
@@ -217,10 +217,10 @@ class Store:
                     fix="run any command that writes, such as `bench demo`, to update it",
                 )
             return
-        with self._explain():
+        with self.explaining():
             self.db.enable_wal()
             self.db.execute("PRAGMA foreign_keys = ON")
-        with self._write() as db:  # also where nothing is pending: a file that cannot be written fails here, not later
+        with self.write() as db:  # also where nothing is pending: a file that cannot be written fails here, not later
             migrations.apply(db)
 
     def __enter__(self) -> Self:
@@ -234,19 +234,20 @@ class Store:
         self.db.close()
 
     @contextmanager
-    def _explain(self) -> Iterator[None]:
+    def explaining(self) -> Iterator[None]:
+        """Turn SQLite's errors inside into those of this project."""
         try:
             yield
         except sqlite3.Error as error:
             raise _explained(error, self.path) from error
 
     @contextmanager
-    def _write(self) -> Iterator[Database]:
+    def write(self) -> Iterator[Database]:
         """Hold the one place of a writer from the first statement on.
 
         A transaction that begins by reading would fail at once, without waiting, if another process wrote meanwhile.
         """
-        with self._explain():
+        with self.explaining():
             self.db.execute("BEGIN IMMEDIATE")
             try:
                 yield self.db
@@ -258,7 +259,7 @@ class Store:
     @contextmanager
     def snapshot(self) -> Iterator[None]:
         """Show the reads inside one and the same state of the database, whatever others write meanwhile."""
-        with self._explain():
+        with self.explaining():
             self.db.execute("BEGIN")
         try:
             yield
@@ -269,12 +270,12 @@ class Store:
 
     def save_run(self, run: RunRow) -> None:
         """Insert `run`, or replace the row of the same id."""
-        with self._write() as db:
+        with self.write() as db:
             db.table("runs").upsert(_to_columns(run), pk="id")
 
     def run(self, run_id: str) -> RunRow:
         """Return one run by its id or by an unambiguous beginning of it; raises UsageError otherwise."""
-        with self._explain():
+        with self.explaining():
             exact = list(self.db.query("select * from runs where id = ?", [run_id]))
             rows = exact or list(
                 self.db.query("select * from runs where substr(id, 1, ?) = ?", [len(run_id), run_id]) if run_id else []
@@ -288,12 +289,12 @@ class Store:
 
     def runs(self) -> list[RunRow]:
         """Return every run, oldest first."""
-        with self._explain():
+        with self.explaining():
             return [_run_from(row) for row in self.db.query("select * from runs order by created, id")]
 
     def latest(self, plan_key: str) -> RunRow | None:
         """Return the newest run of a plan, or None."""
-        with self._explain():
+        with self.explaining():
             rows = list(
                 self.db.query("select * from runs where plan_key = ? order by attempt desc limit 1", [plan_key])
             )
@@ -303,7 +304,7 @@ class Store:
 
     def save_case(self, run_id: str, case: CaseRow, findings: Sequence[FindingRow] = ()) -> None:
         """Insert or replace a case and, in the same transaction, its findings."""
-        with self._write() as db:
+        with self.write() as db:
             db.table("cases").upsert({"run": run_id, **_to_columns(case)}, pk=("run", "case_id"))
             db.table("findings").upsert_all(
                 ({"run": run_id, **_to_columns(finding)} for finding in findings), pk=("run", "case_id", "finding")
@@ -311,13 +312,13 @@ class Store:
 
     def cases(self, run_id: str) -> list[CaseRow]:
         """Return the cases of a run, in the order of the split."""
-        with self._explain():
+        with self.explaining():
             rows = self.db.query("select * from cases where run = ? order by ordinal, case_id", [run_id])
             return [_case_from(row) for row in rows]
 
     def findings(self, run_id: str, case_id: str | None = None) -> list[FindingRow]:
         """Return the findings of a run (of one case, if given), in the order of the split."""
-        with self._explain():
+        with self.explaining():
             rows = self.db.query(
                 "select findings.* from findings left join cases on cases.run = findings.run "
                 "and cases.case_id = findings.case_id where findings.run = ? and (? is null or findings.case_id = ?) "
@@ -344,14 +345,14 @@ class Store:
             for metric, groups in metrics.items()
             for group, cell in _flat(groups)
         ]
-        with self._write() as db:
+        with self.write() as db:
             db.execute("delete from metrics where run = ? and profile = ?", [run_id, profile])
             db.table("metrics").insert_all(rows)
 
     def metrics(self, run_id: str, profile: str) -> dict[str, dict[str, Any]]:
         """Return the metrics of a run under one profile, as they were saved; empty when there are none."""
         found: dict[str, dict[str, Any]] = {}
-        with self._explain():
+        with self.explaining():
             for row in self.db.query(
                 "select * from metrics where run = ? and profile = ? order by rowid", [run_id, profile]
             ):
@@ -370,7 +371,7 @@ class Store:
 
     def coverage(self, run_id: str) -> dict[str, int]:
         """Count the findings of a run by status."""
-        with self._explain():
+        with self.explaining():
             rows = self.db.query(
                 "select status, count(*) as n from findings where run = ? group by status order by status", [run_id]
             )

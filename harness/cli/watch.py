@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
@@ -11,6 +12,36 @@ import click
 
 from harness.cli.tables import counted, printable, seconds
 from harness.store import CaseRow, RunRow
+from harness.trainings import TrainingPoint
+
+#: Seconds between two lines of a training that measures nothing.
+LINE_EVERY_S = 15.0
+
+
+def described(point: TrainingPoint) -> str:
+    """Say in words what a training reported."""
+    losses = ", ".join(f"{name} {value:.4g}" for name, value in point.losses.items())
+    dice = "" if point.val_dice is None else f", val Dice {point.val_dice:.3f}"
+    return f"step {point.step}/{point.steps}" + (f": {losses}" if losses else "") + dice
+
+
+class Pace:
+    """How fast a training goes, in this invocation."""
+
+    def __init__(self) -> None:
+        self._first: TrainingPoint | None = None
+
+    def note(self, point: TrainingPoint) -> None:
+        """Remember the first point; a smaller step is another training."""
+        if self._first is None or point.step < self._first.step:
+            self._first = point
+
+    def left(self, point: TrainingPoint) -> str:
+        """Say how long the rest will take; empty where that cannot be known yet."""
+        if self._first is None or point.step <= self._first.step or point.step >= point.steps:
+            return ""
+        a_step = (point.seconds - self._first.seconds) / (point.step - self._first.step)
+        return f", {seconds(a_step * (point.steps - point.step))} left"
 
 
 class Lines:
@@ -19,6 +50,7 @@ class Lines:
     def __init__(self) -> None:
         self._total = self._kept = 0
         self._began = time.monotonic()
+        self._pace, self._said = Pace(), 0.0
 
     def __enter__(self) -> Self:
         return self
@@ -29,6 +61,15 @@ class Lines:
     def tell(self, line: str) -> None:
         """Show one line."""
         click.echo(printable(line), err=True)
+
+    def training(self, name: str, points: Sequence[TrainingPoint]) -> None:
+        """Show a validation, or now and then a step, with the time that is left."""
+        for point in points:
+            now = time.monotonic()
+            self._pace.note(point)
+            if point.val_dice is not None or point.step == point.steps or now - self._said >= LINE_EVERY_S:
+                self._said = now
+                self.tell(f"  {name} {described(point)}{self._pace.left(point)}")
 
     def begin(self, run: RunRow, done: int, kept: int) -> None:
         """Show that the cases begin: masks of `kept` are there from before, `done` of these scored already."""
@@ -75,11 +116,19 @@ class Bar:
         """Show one line above the bar."""
         self._console.print(printable(line), markup=False, soft_wrap=True)
 
+    def training(self, name: str, points: Sequence[TrainingPoint]) -> None:
+        """Move the bar of a training on; a validation is told in a line."""
+        for point in points:
+            text = f"training: {described(point)}"
+            self._progress.update(self._task, description=text, total=point.steps, completed=point.step)
+            if point.val_dice is not None:
+                self.tell(f"{name} {described(point)}")
+
     def begin(self, run: RunRow, done: int, kept: int) -> None:
         """Begin a bar for the run's cases."""
         if kept:
             self.tell(f"{run.id}: {kept} kept from before")
-        self._progress.update(self._task, description=run.id, total=run.n_cases, completed=done)
+        self._progress.reset(self._task, description=run.id, total=run.n_cases, completed=done)
 
     def case(self, case: CaseRow, done: int) -> None:
         """Move the bar on; a case that failed is told in a line."""

@@ -102,6 +102,9 @@ class Container(Protocol):
     def wait(self, seconds: float) -> Exit | None:
         """Wait up to `seconds` for its end; None while it runs."""
 
+    def ask(self) -> None:
+        """Ask it to end (SIGTERM) and return at once."""
+
     def stop(self) -> Exit:
         """End it now: ask, then kill, then make sure that it is gone."""
 

@@ -212,6 +212,11 @@ class DockerContainer:
         self._sample_peak()
         return self._exit if self._ended.wait(seconds) else None
 
+    def ask(self) -> None:
+        """Send it SIGTERM; its init hands the signal on."""
+        with contextlib.suppress(*_UNREACHABLE):
+            self._client.api.kill(self._id, signal="SIGTERM")
+
     def stop(self) -> Exit:
         """Ask it to end, kill it after a short grace, and return how it ended."""
         with contextlib.suppress(*_UNREACHABLE):

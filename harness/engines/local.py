@@ -128,6 +128,10 @@ class LocalContainer:
         """Wait up to `seconds` for the end of the process; None while it runs."""
         return self._exit if self._ended.wait(seconds) else None
 
+    def ask(self) -> None:
+        """Send SIGTERM to the process group."""
+        self._signal(signal.SIGTERM)
+
     def stop(self) -> Exit:
         """Ask the process group to end, kill it after a short grace, and return how it ended."""
         self._signal(signal.SIGTERM)
@@ -140,7 +144,7 @@ class LocalContainer:
         """End what is left of the process group and remove links and temporary files."""
         self._signal(signal.SIGKILL)
         self._logger.join(timeout=5)
-        for name in ("ct", "truth", "weights", "tmp"):
+        for name in ("ct", "seg", "truth", "weights", "checkpoint", "tmp"):
             shutil.rmtree(self._root / name, ignore_errors=True)
 
     def _signal(self, number: int) -> None:

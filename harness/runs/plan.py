@@ -15,6 +15,7 @@ from harness.images import Image
 from harness.models import Param, Prompt, Variant
 from harness.prompts import BOX_RULE
 from harness.registry import Plugin
+from harness.runs.checkpoint import Checkpoint
 from harness.runs.weights import PINNED, RANDOM, Loaded, changed
 from harness.scoring import SCORER_VERSION
 
@@ -88,6 +89,8 @@ class Plan:
         Whether the engine isolates what it runs.
     weights
         What is mounted as weights.
+    checkpoint
+        What a fine-tuned variant predicts with.
     """
 
     request: RunRequest
@@ -97,12 +100,14 @@ class Plan:
     engine: str
     isolates: bool
     weights: Loaded = field(default_factory=Loaded)
+    checkpoint: Checkpoint | None = None
 
     @property
     def identity(self) -> dict[str, Any]:
         """Everything that a result depends on; the same identity is the same run."""
         request = self.request
         boxes = {"boxes": BOX_RULE} if request.variant.prompt is Prompt.BOX else {}
+        checkpoint = {} if self.checkpoint is None else {"checkpoint": self.checkpoint.sha256}
         return {
             **boxes,
             "contract": CONTRACT_VERSION,
@@ -117,6 +122,7 @@ class Plan:
             "limit": request.limit,
             "seed": request.seed,
             "scorer": SCORER_VERSION,
+            **checkpoint,
         }
 
     @property

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import math
 import os
 import queue
@@ -20,12 +18,15 @@ from typing import Any, Protocol
 from harness.contract import CONTRACT_VERSION, CasePrompt, FindingPrompt, Job
 from harness.dataset import Case
 from harness.engines import choose_engine
-from harness.engines.base import Engine
+from harness.engines.base import Engine, Mount
 from harness.errors import Interrupted, PrerequisiteError
 from harness.gpus import Gpu, lease
 from harness.models import Prompt
 from harness.runs.boxes import RunBoxes, run_boxes
+from harness.runs.checkpoint import Checkpoint
+from harness.runs.finetune import TrainingWatcher, ensure_checkpoint
 from harness.runs.hardware import describe_hardware, describe_harness
+from harness.runs.lock import only_one
 from harness.runs.output import remove_tree
 from harness.runs.plan import Plan, RunRequest, categories_shown, select_cases, spacing_of
 from harness.runs.preflight import check_room
@@ -48,11 +49,8 @@ MAX_RESCORED = 3
 _NOT_THE_ENTRANT = (Status.INFRA_ERROR.value, Status.SKIPPED.value)
 
 
-class Watcher(Protocol):
-    """Shows a run to somebody while it goes on."""
-
-    def tell(self, line: str) -> None:
-        """Show one line: a step, a warning."""
+class Watcher(TrainingWatcher, Protocol):
+    """Shows a run, and the training before it, to somebody while it goes on."""
 
     def begin(self, run: RunRow, done: int, kept: int) -> None:
         """Show that the cases begin: masks of `kept` are there from before, `done` of these scored already."""
@@ -103,10 +101,23 @@ def execute(request: RunRequest, *, home: Path, store: Store, watcher: Watcher, 
         each = max(1, request.plugin.model.resources.gpus)
         check_room(home, cases, request.plugin.model.resources, max(1, len(gpus) // each), watcher.tell)
         plan = _plan(request, cases, engine, home, watcher)
+        if request.variant.fine_tuned:
+            checkpoint = ensure_checkpoint(
+                request,
+                plan.image,
+                plan.weights,
+                engine=engine,
+                gpus=gpus,
+                home=home,
+                store=store,
+                watcher=watcher,
+                stop=stop,
+            )
+            plan = replace(plan, checkpoint=checkpoint)
         row = _open_run(plan, store)
         folder = home / "runs" / row.id
         folder.mkdir(parents=True, exist_ok=True)
-        with _only_one(folder, row.id):
+        with only_one(folder, row.id):
             remove_tree(folder / "shards")  # of containers whose harness was killed
             todo, unscored = _left_to_do(store, row, cases)
             if row.state == "done" and not todo and not unscored:
@@ -193,7 +204,14 @@ def _record(plan: Plan, engine: Engine, gpus: Sequence[Gpu]) -> dict[str, Any]:
             "fingerprint": plan.fingerprint,
             "path": str(request.dataset.index.resolve()),
         },
+        **({} if plan.checkpoint is None else {"training": _training(plan.checkpoint)}),
     }
+
+
+def _training(checkpoint: Checkpoint) -> dict[str, Any]:
+    """Return what a run's record says of the training before it."""
+    about = {name: checkpoint.record.get(name) for name in ("seconds", "val_dice", "gpus", "finished", "hardware")}
+    return {"key": checkpoint.key, "sha256": checkpoint.sha256, **about}
 
 
 def _left_to_do(store: Store, row: RunRow, cases: Sequence[Case]) -> tuple[list[Case], list[Case]]:
@@ -203,22 +221,6 @@ def _left_to_do(store: Store, row: RunRow, cases: Sequence[Case]) -> tuple[list[
     again = {case.id for case in todo}
     unscored = [case for case in cases if case.id not in again and not known[case.id].scored]
     return todo, unscored
-
-
-@contextlib.contextmanager
-def _only_one(folder: Path, run: str) -> Iterator[None]:
-    """Hold the run for this process; the kernel lets go when the process dies."""
-    handle = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise PrerequisiteError(
-                f"another process is running {run} right now", fix="wait for it: the same command then shows its result"
-            ) from error
-        yield
-    finally:
-        os.close(handle)
 
 
 @dataclass(frozen=True)
@@ -331,6 +333,7 @@ class _Work:
             threads=max(1, math.ceil(min(resources.cpus, os.cpu_count() or 1))),
             params=request.params,
             weights=self.plan.weights.mode,
+            checkpoint=self.plan.checkpoint is not None,
         )
         return ShardSpec(
             run=self.row.id,
@@ -341,8 +344,14 @@ class _Work:
             job=job,
             cases=tuple(self._shard_case(case) for case in cases),
             gpu_ids=gpu_ids,
-            weights=self.plan.weights.mounts,
+            mounts=self._mounts(),
         )
+
+    def _mounts(self) -> tuple[Mount, ...]:
+        """Return what every container may read beside its cases."""
+        checkpoint = self.plan.checkpoint
+        trained = () if checkpoint is None else (Mount(checkpoint.folder.resolve(), "checkpoint"),)
+        return (*self.plan.weights.mounts, *trained)
 
     def _shard_case(self, case: Case) -> ShardCase:
         request = self.plan.request

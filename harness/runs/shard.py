@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import signal
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -23,6 +22,7 @@ from harness.images import Image
 from harness.registry import Plugin
 from harness.runs.collect import collect_case
 from harness.runs.events import EventTail
+from harness.runs.evidence import exit_text, last_lines
 from harness.runs.output import broken_bound, lack_of_disk, remove_tree, require_disk
 from harness.status import Status
 
@@ -62,8 +62,8 @@ class ShardSpec:
         The cases, in order.
     gpu_ids
         GPUs leased for this shard.
-    weights
-        Files of weights, mounted read-only.
+    mounts
+        What every container of it may read beside its cases.
     """
 
     run: str
@@ -74,7 +74,7 @@ class ShardSpec:
     job: Job
     cases: tuple[ShardCase, ...]
     gpu_ids: tuple[str, ...] = ()
-    weights: tuple[Mount, ...] = ()
+    mounts: tuple[Mount, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -263,7 +263,7 @@ class _Attempt:
             (self._root / name).chmod(0o644)  # whatever the umask: the container's user is another one
 
     def _container_spec(self) -> ContainerSpec:
-        mounts = list(self._spec.weights)
+        mounts = list(self._spec.mounts)
         for case in self._batch.values():
             mounts.append(Mount(case.ct.resolve(), case.prompt.ct))
             if case.truth is not None and case.prompt.truth is not None:
@@ -416,9 +416,9 @@ class _Attempt:
             return _Failure(
                 Status.OOM, f"the kernel ended it for its memory (limit {self._resources.memory_mb} MiB, declared)"
             )
-        last = self._last_lines(1)
+        last = last_lines(self._spec.folder / self._log, 1)
         said = f"; its last line: {last[0]}" if last else ""
-        return _Failure(Status.PLUGIN_ERROR, f"{_exit_text(ended.code)}{said}")
+        return _Failure(Status.PLUGIN_ERROR, f"{exit_text(ended.code)}{said}")
 
     def _evidence(self, ended: Exit) -> dict[str, Any]:
         """Gather what is known at the moment of a container's death, for whoever has to explain it."""
@@ -432,27 +432,8 @@ class _Attempt:
             "memory_limit_bytes": self._resources.memory_mb * 2**20,
             "lived_s": round(time.monotonic() - self._began, 3),
             "last_event": self._last_event.model_dump(exclude_none=True) if self._last_event else None,
-            "last_lines": self._last_lines(5),
+            "last_lines": last_lines(self._spec.folder / self._log, 5),
         }
-
-    def _last_lines(self, count: int) -> list[str]:
-        """Return the last lines that the container printed, made safe to show."""
-        try:
-            with (self._spec.folder / self._log).open("rb") as file:
-                file.seek(max(0, file.seek(0, 2) - 16384))
-                lines = [line for line in file.read().decode("utf-8", "replace").splitlines() if line.strip()]
-        except OSError:
-            return []
-        return ["".join(c for c in line if c.isprintable())[:300] for line in lines[-count:]]
-
-
-def _exit_text(code: int) -> str:
-    if code > 128:
-        try:
-            return f"the container was ended by {signal.Signals(code - 128).name} (exit code {code})"
-        except ValueError:
-            pass
-    return f"the container ended with exit code {code}"
 
 
 def _span(begin: float | None, end: float | None) -> float | None:

@@ -15,8 +15,8 @@ import pytest
 from harness import contract
 from harness.masks import Expected, judge, open_volume, read_bits
 from harness.models import Resources
-from harness.runs import collect, shard
-from harness.status import Status
+from harness.runs import checkpoint, collect, shard, training
+from harness.status import Status, TrainingState
 
 if TYPE_CHECKING:
     from conftest import Bench
@@ -54,7 +54,16 @@ def test_every_field_of_a_question_has_its_row(record: type[contract.BaseModel])
 
 
 @pytest.mark.parametrize(
-    "record", [contract.Started, contract.Progress, contract.CaseDone, contract.CaseFailed, contract.Finished]
+    "record",
+    [
+        contract.Started,
+        contract.Progress,
+        contract.CaseDone,
+        contract.CaseFailed,
+        contract.Train,
+        contract.TrainFailed,
+        contract.Finished,
+    ],
 )
 def test_every_field_of_an_event_stands_in_its_row(record: type[contract.BaseModel]) -> None:
     """No field crosses the wall outwards without a word on it."""
@@ -70,6 +79,13 @@ def test_every_status_is_described() -> None:
     assert re.findall(r"^\| `(\w+)`", table, flags=re.MULTILINE)[: len(Status)] == list(Status)
 
 
+def test_every_state_of_a_training_is_described() -> None:
+    """The table of training states names each of them."""
+    table = PROSE[PROSE.index("| State ") :]
+    rows = "".join(re.findall(r"^\| (`.*?) \|", table, flags=re.MULTILINE)[: len(TrainingState)])
+    assert [state for state in TrainingState if f"`{state}`" not in rows] == []
+
+
 def test_numbers_are_those_of_the_code() -> None:
     """Bounds that the text names are the bounds that hold."""
     assert contract.CONTRACT_VERSION == 1
@@ -78,6 +94,9 @@ def test_numbers_are_those_of_the_code() -> None:
         f"After {contract.MAX_EVENTS_BYTES // 2**20} MiB",
         f"no larger than {collect.MAX_MASK_BYTES // 2**20} MiB",
         f"has {shard._END_TIMEOUT_S:.0f} s to exit",
+        f"exit within {training.SAVE_S:.0f} s",
+        f"up to {checkpoint.MAX_FILES:,} regular files",
+        f"folders up to {checkpoint.MAX_DEPTH} deep",
     ):
         assert bound in PROSE, bound
     assert shard.MAX_FRUITLESS == 5

@@ -18,7 +18,19 @@ nibabel are used, and Python 3.8 is enough.
 """
 
 from groundbench_sdk.adapter import Adapter
-from groundbench_sdk.records import Case, Finding, Job, Rejected
+from groundbench_sdk.finetuning import Training, TrainingFailed
+from groundbench_sdk.records import Case, Finding, Job, Rejected, TrainingCase
 from groundbench_sdk.runtime import VERSION, main
 
-__all__ = ["VERSION", "Adapter", "Case", "Finding", "Job", "Rejected", "main"]
+__all__ = [
+    "VERSION",
+    "Adapter",
+    "Case",
+    "Finding",
+    "Job",
+    "Rejected",
+    "Training",
+    "TrainingCase",
+    "TrainingFailed",
+    "main",
+]

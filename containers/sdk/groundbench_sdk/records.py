@@ -29,6 +29,7 @@ class Job(NamedTuple):
     weights: Path  #: folder of the weights; does not exist where there are none
     #: ``"none"``, ``"pinned"``, ``"given"``, or ``"random"``: draw the true architecture from `seed` and load nothing
     weights_mode: str = "none"
+    checkpoint: Path | None = None  #: folder of what an earlier `finetune` delivered, for a fine-tuned variant
 
     @classmethod
     def read(cls, root: Path) -> Job:
@@ -50,6 +51,7 @@ class Job(NamedTuple):
             params=raw["params"],
             weights=root / "weights",
             weights_mode=raw.get("weights", "none"),
+            checkpoint=root / "checkpoint" if raw.get("checkpoint") else None,
         )
 
 
@@ -115,6 +117,48 @@ class Case:
                 limits = np.iinfo(dtype)
                 data = np.clip(np.rint(data), limits.min, limits.max)
         return np.ascontiguousarray(data, dtype=dtype)
+
+
+class TrainingCase(Case):
+    """A case whose masks are given, to train or to validate with.
+
+    Attributes
+    ----------
+    split : str
+        ``"train"`` or ``"val"``.
+    """
+
+    def __init__(self, root: Path, raw: dict[str, Any]) -> None:
+        super().__init__(root, raw)
+        self.split: str = raw["split"]
+        self._seg = root / raw["seg"]
+        self._flip = tuple(raw.get("seg_flip") or ())
+
+    def labels(self) -> np.ndarray:
+        """Read the masks.
+
+        Returns
+        -------
+        ndarray, shape (F, H, W, D), uint8
+            On the CT's grid, one channel a finding in the order of `findings`; 0 outside, entities from 1.
+
+        Raises
+        ------
+        Rejected
+            When the file has another shape.
+        """
+        image: Any = nib.load(str(self._seg))
+        labels = np.asanyarray(image.dataobj)
+        if labels.shape != (len(self.findings), *self.shape):
+            raise Rejected(f"case {self.id}: labels {labels.shape} for {len(self.findings)} findings on {self.shape}")
+        return np.flip(labels.astype(np.uint8, copy=False), tuple(axis + 1 for axis in self._flip))
+
+
+def read_training_cases(root: Path) -> tuple[list[TrainingCase], list[TrainingCase]]:
+    """Return the cases to train with and those to validate with, in order."""
+    with (root / "cases.jsonl").open(encoding="utf-8") as lines:
+        cases = [TrainingCase(root, json.loads(line)) for line in lines]
+    return tuple([case for case in cases if case.split == split] for split in ("train", "val"))  # type: ignore[return-value]
 
 
 def read_cases(root: Path) -> Iterator[Case]:

@@ -18,7 +18,8 @@ import nibabel as nib
 import numpy as np
 
 from groundbench_sdk.adapter import Adapter
-from groundbench_sdk.records import Case, Job, Rejected, read_cases
+from groundbench_sdk.finetuning import Training, place_of, start_together, tell_failure
+from groundbench_sdk.records import Case, Job, Rejected, read_cases, read_training_cases
 
 VERSION = "1.0"
 
@@ -63,15 +64,42 @@ def main(adapter: type[Adapter] | str, root: Path | None = None) -> int:
 
 
 def _run(adapter: type[Adapter] | str, root: Path, events: Events) -> int:
-    events.emit("started", sdk="groundbench-sdk-python " + VERSION)
-    began = time.monotonic()
+    rank, world = place_of()
+    if rank == 0 and "RANK" not in os.environ:  # the one process, or the one that starts the others
+        events.emit("started", sdk="groundbench-sdk-python " + VERSION)
     job = Job.read(root)
-    if job.verb != "predict":
-        raise Rejected(f"this SDK version runs the verb 'predict' only, not {job.verb!r}")
+    if job.verb == "predict":
+        return _predict_all(adapter, root, job, events)
+    if job.verb != "finetune":
+        raise Rejected(f"this SDK version runs the verbs 'predict' and 'finetune', not {job.verb!r}")
+    try:
+        if isinstance(adapter, str):
+            start_together(job, adapter)
+        began = time.monotonic()
+        model = _load(adapter, job)
+        train, val = read_training_cases(root)
+        if rank == 0:
+            events.emit("progress", stage="loaded", seconds=time.monotonic() - began)
+        model.finetune(train, val, Training(root / "out", events, rank, world))
+    except Exception as error:
+        tell_failure(events, error)
+        raise
+    if rank == 0:
+        events.emit("finished")
+    return 0
+
+
+def _load(adapter: type[Adapter] | str, job: Job) -> Adapter:
     kind = _import(adapter) if isinstance(adapter, str) else adapter
     _seed(job.seed)  # after the import, which may bring torch, and before any weight is drawn
     model = kind()
     model.load(job)
+    return model
+
+
+def _predict_all(adapter: type[Adapter] | str, root: Path, job: Job, events: Events) -> int:
+    began = time.monotonic()
+    model = _load(adapter, job)
     events.emit("progress", stage="loaded", seconds=time.monotonic() - began)
     for case in read_cases(root):
         events.emit("progress", stage="case", case=case.id)

@@ -1,0 +1,80 @@
+"""A bounded store of arrays on disk, so that what takes long to decode is decoded once."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import zipfile
+from pathlib import Path
+from typing import Callable
+
+import numpy as np
+
+
+class Scratch:
+    """Keeps named arrays in files; when they outgrow the bound, those not used for longest go.
+
+    Several processes may share one folder: files appear whole, by renaming, and a file that is gone is made again.
+
+    Parameters
+    ----------
+    folder
+        Where; made when it is not there.
+    max_bytes
+        Bound on all files together; 0 keeps nothing.
+    """
+
+    def __init__(self, folder: Path, max_bytes: int) -> None:
+        self.folder, self.max_bytes = folder, max_bytes
+        if max_bytes:
+            folder.mkdir(parents=True, exist_ok=True)
+
+    def get(self, key: str, make: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+        """Return the arrays kept under `key`; where there are none, those that `make` returns, which are kept.
+
+        Parameters
+        ----------
+        key
+            Says everything that the arrays depend on; any text.
+        make
+            Makes them.
+        """
+        path = self.folder / (hashlib.sha256(key.encode()).hexdigest()[:32] + ".npz")
+        try:
+            with np.load(str(path), allow_pickle=False) as kept:
+                found = {name: kept[name] for name in kept.files}
+            os.utime(str(path))
+        except (OSError, ValueError, zipfile.BadZipFile):
+            found = make()
+            self._keep(path, found)
+        return found
+
+    def _keep(self, path: Path, arrays: dict[str, np.ndarray]) -> None:
+        size = sum(array.nbytes for array in arrays.values())
+        if size > self.max_bytes:
+            return
+        self._make_room(self.max_bytes - size)
+        partial = path.with_name(f".partial-{os.getpid()}-{path.name}")
+        try:
+            with partial.open("wb") as file:
+                np.savez(file, **arrays)  # type: ignore[arg-type]
+            partial.replace(path)
+        except OSError:  # the disk is full: a cache may do without
+            partial.unlink()
+
+    def _make_room(self, allowed: int) -> None:
+        """Remove the files used longest ago until the rest takes no more than `allowed` bytes."""
+        files = []
+        for path in self.folder.glob("*.npz"):
+            try:
+                status = path.stat()
+            except FileNotFoundError:
+                continue
+            files.append((status.st_mtime, status.st_size, path))
+        held = sum(size for _, size, _ in files)
+        for _, size, path in sorted(files):
+            if held <= allowed:
+                return
+            held -= size
+            if path.exists():
+                path.unlink()

@@ -1,0 +1,418 @@
+"""The one training loop of all torch adapters: seeded, resumable, on one device or several.
+
+A step's samples follow from the seed and the step alone. A training that was killed therefore goes on with the very
+samples that would have come next, whatever the number of loader processes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import math
+import signal
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Callable, Dict, Generator, Iterator, List, Sequence
+
+import numpy as np
+import torch
+from torch import nn
+
+from groundbench_sdk.finetuning import Training, TrainingFailed
+from groundbench_sdk.records import Rejected
+
+#: Name of the weights in a checkpoint.
+WEIGHTS = "model.pt"
+
+_STATE = "training.pt"
+
+#: ``sample(index, rng)``: one training sample, with every random choice drawn from `rng`.
+Sample = Callable[[int, np.random.Generator], Any]
+
+#: ``loss(module, samples)``: named parts, whose sum is minimised; each a scalar that is a mean over the samples.
+Loss = Callable[[nn.Module, List[Any]], Dict[str, torch.Tensor]]
+
+#: ``validate(module, cases)``: the Dice of every finding of these validation cases, given by number.
+Validate = Callable[[nn.Module, Sequence[int]], Sequence[float]]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """The numbers of a training.
+
+    Parameters
+    ----------
+    steps
+        Optimiser steps.
+    batch
+        Samples of one forward pass of one process.
+    accumulate
+        Forward passes of one optimiser step; a step sees ``batch * accumulate * processes`` samples.
+    schedule
+        ``"constant"``, or ``"cosine"``: from the full rate at the end of the warm-up to `final_rate` at the last step.
+    warmup
+        Steps during which the rate rises linearly to the full one.
+    final_rate
+        Share of the rate at the end of a cosine.
+    clip_norm
+        Bound on the gradients' norm; 0: none.
+    bf16
+        Autocast to bfloat16.
+    validate_every, report_every
+        Steps between two validations (0: only at the end), and between two events.
+    save_every_s
+        Seconds between two saves of the state; it is saved at every validation and when the container is asked to
+        end, too.
+    workers
+        Processes that prepare samples; 0: the training process does it itself.
+    loader_timeout_s
+        Seconds to wait for a sample from them.
+    """
+
+    steps: int
+    batch: int = 1
+    accumulate: int = 1
+    schedule: str = "cosine"
+    warmup: int = 0
+    final_rate: float = 0.0
+    clip_norm: float = 0.0
+    bf16: bool = False
+    validate_every: int = 0
+    report_every: int = 10
+    save_every_s: float = 300.0
+    workers: int = 0
+    loader_timeout_s: float = 300.0
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch", "accumulate", "report_every"):
+            if getattr(self, name) < 1:
+                raise Rejected(f"the parameter {name} must be at least 1, not {getattr(self, name)!r}")
+        if self.schedule not in ("constant", "cosine"):
+            raise Rejected(f"the schedule must be constant or cosine, not {self.schedule!r}")
+
+    def rate(self, step: int) -> float:
+        """Return the share of the full learning rate at a step, counted from 0."""
+        if step < self.warmup:
+            return (step + 1) / (self.warmup + 1)
+        if self.schedule == "constant":
+            return 1.0
+        done = (step - self.warmup) / max(1, self.steps - self.warmup)
+        return self.final_rate + (1 - self.final_rate) * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
+
+
+def fit(
+    module: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    *,
+    recipe: Recipe,
+    n_train: int,
+    sample: Sample,
+    loss: Loss,
+    training: Training,
+    seed: int,
+    device: str = "cpu",
+    n_val: int = 0,
+    validate: Validate | None = None,
+) -> None:
+    """Train `module`, deliver the best weights, and keep a state from which a killed training goes on.
+
+    Parameters
+    ----------
+    module
+        On `device`; parameters that do not require a gradient are neither trained nor part of the checkpoint.
+    optimiser
+        Over the groups of parameters, each with its full learning rate.
+    recipe
+        The numbers.
+    n_train, sample
+        How many training samples there are, and what makes one.
+    loss
+        What is minimised.
+    training
+        State, events, checkpoint, and which process this is.
+    seed
+        Of every random choice.
+    device
+        ``"cpu"``, or the base name ``"cuda"``: each process then has a GPU of its own, by its rank.
+    n_val, validate
+        How many validation cases there are and what measures them; without them the last weights are delivered.
+
+    Raises
+    ------
+    TrainingFailed
+        The loss is not finite, or the loader gave no sample in time.
+    SystemExit
+        The container was asked to end; the state is saved.
+    """
+    with _together(training, device):
+        loop = _Loop(module, optimiser, recipe=recipe, training=training, seed=seed, device=device)
+        loop.run(n_train, sample, loss, n_val, validate)
+
+
+def load_checkpoint(module: nn.Module, folder: Path) -> None:
+    """Read the weights of a checkpoint into `module`, which may hold frozen parameters beyond them.
+
+    Raises
+    ------
+    Rejected
+        When weights are missing, unknown, or of another shape.
+    """
+    path = folder / WEIGHTS
+    if not path.is_file():
+        raise Rejected(f"the checkpoint holds no {WEIGHTS}: it is of another plan")
+    weights = torch.load(str(path), map_location="cpu", weights_only=True)
+    try:
+        missing, unknown = module.load_state_dict(weights, strict=False)
+    except RuntimeError as error:
+        raise Rejected(f"the checkpoint does not fit this model: {error}") from error
+    absent = sorted(set(missing) & set(_trained(module)))
+    if absent or unknown:
+        raise Rejected(f"the checkpoint does not fit this model: missing {absent[:5]}, unknown {list(unknown)[:5]}")
+
+
+def samples_of_step(
+    step: int, *, seed: int, n_train: int, per_process: int, rank: int = 0, world: int = 1
+) -> list[tuple[int, int]]:
+    """Return (position, index) of the samples that one process takes in one step.
+
+    All processes together go through a new permutation of the samples in every pass; `position` counts samples since
+    the beginning and seeds each one's random choices.
+    """
+    first = step * per_process * world + rank * per_process
+    found = []
+    for position in range(first, first + per_process):
+        epoch, place = divmod(position, n_train)
+        found.append((position, int(_order(seed, epoch, n_train)[place])))
+    return found
+
+
+@functools.lru_cache(maxsize=2)
+def _order(seed: int, epoch: int, n_train: int) -> np.ndarray:
+    return np.random.default_rng([seed, 1, epoch]).permutation(n_train)
+
+
+class _Loop:
+    def __init__(
+        self,
+        module: nn.Module,
+        optimiser: torch.optim.Optimizer,
+        *,
+        recipe: Recipe,
+        training: Training,
+        seed: int,
+        device: str,
+    ) -> None:
+        self.module, self.optimiser, self.recipe, self.training = module, optimiser, recipe, training
+        self.seed, self.device = seed, device
+        self.full_rates = [group["lr"] for group in optimiser.param_groups]
+        self.step = 0
+        self.best = -1.0
+        self.best_weights: dict[str, torch.Tensor] | None = None
+        self.saved_at = time.monotonic()
+
+    def run(self, n_train: int, sample: Sample, loss: Loss, n_val: int, validate: Validate | None) -> None:
+        recipe, training = self.recipe, self.training
+        if n_train < 1:
+            raise TrainingFailed("error", "there is no training case")
+        self._resume()
+        wrapped = self._wrapped()
+        per_process = recipe.batch * recipe.accumulate
+        plan = [
+            samples_of_step(
+                step, seed=self.seed, n_train=n_train, per_process=per_process, rank=training.rank, world=training.world
+            )
+            for step in range(self.step, recipe.steps)
+        ]
+        self.module.train()
+        sums: dict[str, float] = {}
+        counted = 0
+        with _asked_to_end() as asked, contextlib.closing(self._loaded(plan, sample)) as loaded:
+            for samples in loaded:
+                parts = self._advance(wrapped, samples, loss)
+                counted += 1
+                for name, value in parts.items():
+                    sums[name] = sums.get(name, 0.0) + value
+                last = self.step == recipe.steps
+                due = last or (recipe.validate_every and self.step % recipe.validate_every == 0)
+                dice = self._validate(n_val, validate) if due and validate is not None and n_val else None
+                if due or self.step % recipe.report_every == 0:
+                    losses = {name: value / counted for name, value in sums.items()}
+                    epoch = self.step * per_process * training.world / n_train
+                    training.event(self.step, recipe.steps, losses, epoch=round(epoch, 3), val_dice=dice)
+                    sums, counted = {}, 0
+                if due or time.monotonic() - self.saved_at >= recipe.save_every_s:
+                    self._save()
+                if self._agreed(asked()):
+                    self._save()
+                    raise SystemExit(143)
+        self._deliver()
+
+    def _advance(self, wrapped: nn.Module, samples: list[Any], loss: Loss) -> dict[str, float]:
+        """Do one optimiser step; return the mean of each part of the loss."""
+        recipe = self.recipe
+        for group, full in zip(self.optimiser.param_groups, self.full_rates):
+            group["lr"] = full * recipe.rate(self.step)
+        # Dropout, too, follows from the step.
+        torch.manual_seed((self.seed * 1_000_003 + self.step) * self.training.world + self.training.rank)
+        self.optimiser.zero_grad(set_to_none=True)
+        sums: dict[str, float] = {}
+        for number in range(recipe.accumulate):
+            batch = samples[number * recipe.batch : (number + 1) * recipe.batch]
+            waits = number + 1 < recipe.accumulate and wrapped is not self.module
+            with wrapped.no_sync() if waits else contextlib.nullcontext():  # type: ignore[operator]
+                with torch.autocast(self.device.partition(":")[0], torch.bfloat16, enabled=recipe.bf16):
+                    parts = loss(wrapped, batch)
+                    total = torch.stack(list(parts.values())).sum() / recipe.accumulate
+                for name, part in parts.items():
+                    sums[name] = sums.get(name, 0.0) + float(part.detach()) / recipe.accumulate
+                if not all(math.isfinite(value) for value in sums.values()):
+                    shown = ", ".join(f"{name} {value}" for name, value in sums.items())
+                    raise TrainingFailed("nan_loss", f"the loss is not finite at step {self.step}: {shown}")
+                total.backward()
+        if recipe.clip_norm:
+            torch.nn.utils.clip_grad_norm_(self.module.parameters(), recipe.clip_norm)
+        self.optimiser.step()
+        self.step += 1
+        return sums
+
+    def _validate(self, n_val: int, validate: Validate) -> float:
+        """Return the mean Dice over the findings of all validation cases, whichever process measured them."""
+        self.module.eval()
+        with torch.no_grad():
+            found = list(validate(self.module, range(self.training.rank, n_val, self.training.world)))
+        self.module.train()
+        total = torch.tensor([float(sum(found)), float(len(found))], dtype=torch.float64)
+        if self.training.world > 1:
+            total = total.to(self._own_device())
+            torch.distributed.all_reduce(total)
+        dice = float(total[0] / max(1.0, float(total[1])))
+        if dice > self.best:
+            self.best, self.best_weights = dice, _trained(self.module)
+        return dice
+
+    # -- devices ------------------------------------------------------------------------------------------------------
+
+    def _agreed(self, asked: bool) -> bool:  # noqa: FBT001 - one word, one meaning
+        """Tell whether any process was asked to end: they end together, or the rest would wait for ever."""
+        if self.training.world == 1:
+            return asked
+        flag = torch.tensor([float(asked)], device=self._own_device())
+        torch.distributed.all_reduce(flag)
+        return bool(flag)
+
+    def _own_device(self) -> str:
+        return f"cuda:{self.training.rank}" if self.device.startswith("cuda") else self.device
+
+    def _wrapped(self) -> nn.Module:
+        if self.training.world == 1:
+            return self.module
+        from torch.nn.parallel import DistributedDataParallel
+
+        gpus = [self.training.rank] if self.device.startswith("cuda") else None
+        return DistributedDataParallel(self.module, device_ids=gpus)
+
+    # -- samples ------------------------------------------------------------------------------------------------------
+
+    def _loaded(self, plan: list[list[tuple[int, int]]], sample: Sample) -> Generator[list[Any], None, None]:
+        """Yield the samples of one step after another."""
+        workers = self.recipe.workers
+        samples = _Samples(sample, self.seed)
+        loader: Any = torch.utils.data.DataLoader(
+            samples,
+            batch_sampler=plan,  # type: ignore[arg-type]
+            collate_fn=list,
+            num_workers=workers,
+            timeout=self.recipe.loader_timeout_s if workers else 0,
+            prefetch_factor=2 if workers else None,
+        )
+        found = iter(loader)
+        try:
+            for _ in plan:
+                try:
+                    loaded = next(found)
+                except RuntimeError as error:
+                    if "timed out" not in str(error):
+                        raise
+                    reason = f"no sample came within {self.recipe.loader_timeout_s:g} s at step {self.step}"
+                    raise TrainingFailed("stalled_loader", reason) from error
+                yield loaded
+        finally:
+            del found
+
+    # -- state --------------------------------------------------------------------------------------------------------
+
+    def _save(self) -> None:
+        """Save everything that the next step depends on; only rank 0, as all ranks hold the same."""
+        self.saved_at = time.monotonic()
+        if self.training.rank != 0:
+            return
+        state = {
+            "step": self.step,
+            "weights": _trained(self.module),
+            "optimiser": self.optimiser.state_dict(),
+            "best": self.best,
+            "best_weights": self.best_weights,
+        }
+        path = self.training.state / _STATE
+        partial = path.with_name(".partial-" + _STATE)
+        torch.save(state, str(partial))
+        partial.replace(path)
+
+    def _resume(self) -> None:
+        path = self.training.state / _STATE
+        if not path.is_file():
+            return
+        state = torch.load(str(path), map_location="cpu", weights_only=True)
+        self.module.load_state_dict(state["weights"], strict=False)
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.step, self.best, self.best_weights = state["step"], state["best"], state["best_weights"]
+
+    def _deliver(self) -> None:
+        weights = self.best_weights if self.best_weights is not None else _trained(self.module)
+        self.training.checkpoint(lambda folder: torch.save(weights, str(folder / WEIGHTS)))
+
+
+class _Samples(torch.utils.data.Dataset):  # type: ignore[type-arg]
+    """Makes the sample at a position, seeded by it."""
+
+    def __init__(self, sample: Sample, seed: int) -> None:
+        self._sample, self._seed = sample, seed
+
+    def __getitem__(self, key: tuple[int, int]) -> Any:
+        position, index = key
+        return self._sample(index, np.random.default_rng([self._seed, 2, position]))
+
+
+def _trained(module: nn.Module) -> dict[str, torch.Tensor]:
+    """Return copies on the CPU of what training changes: parameters with a gradient, and buffers."""
+    frozen = {name for name, parameter in module.named_parameters() if not parameter.requires_grad}
+    return {
+        name: value.detach().to("cpu", copy=True) for name, value in module.state_dict().items() if name not in frozen
+    }
+
+
+@contextlib.contextmanager
+def _together(training: Training, device: str) -> Iterator[None]:
+    """Join the other processes, where there are any."""
+    if training.world == 1:
+        yield
+        return
+    if device.startswith("cuda"):
+        torch.cuda.set_device(training.rank)
+    torch.distributed.init_process_group("nccl" if device.startswith("cuda") else "gloo")
+    try:
+        yield
+    finally:
+        torch.distributed.destroy_process_group()
+
+
+@contextlib.contextmanager
+def _asked_to_end() -> Iterator[Callable[[], bool]]:
+    """Note SIGTERM instead of dying of it, so that the step in flight ends and the state is saved."""
+    asked = []
+    before = signal.signal(signal.SIGTERM, lambda *_: asked.append(True))
+    try:
+        yield lambda: bool(asked)
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,321 @@
+"""Checks of the training loop, run where torch is: inside an image. Each ``check_…`` fails by an exception."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from groundbench_sdk.finetuning import Training, TrainingFailed
+from groundbench_sdk.records import Rejected
+from groundbench_sdk.runtime import Events
+from groundbench_sdk.torch_training import Recipe, fit, load_checkpoint, samples_of_step
+from torch import nn
+
+#: What the little net has to find out.
+TRUTH = torch.tensor([[2.0, -1.0, 0.5, 3.0]])
+
+
+def _sample(index: int, rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+    x = torch.from_numpy(rng.standard_normal(4).astype(np.float32)) + index / 10
+    return x, TRUTH[0] @ x
+
+
+def _loss(module: nn.Module, samples: list[Any]) -> dict[str, torch.Tensor]:
+    x, y = (torch.stack(part) for part in zip(*samples, strict=True))
+    return {"square": (module(x)[:, 0] - y).square().mean()}
+
+
+def _net() -> nn.Module:
+    torch.manual_seed(3)
+    return nn.Sequential(nn.Dropout(0.1), nn.Linear(4, 1, bias=False))
+
+
+def _distance(module: nn.Module) -> float:
+    return float((module[1].weight - TRUTH).detach().abs().max())
+
+
+def _fit(out: Path, recipe: Recipe, module: nn.Module | None = None, **changes: Any) -> nn.Module:
+    module = module or _net()
+    optimiser = torch.optim.AdamW([p for p in module.parameters() if p.requires_grad], lr=0.1, weight_decay=0.0)
+    options: dict[str, Any] = {"n_train": 10, "sample": _sample, "loss": _loss, "seed": 5, **changes}
+    out.mkdir(exist_ok=True)
+    fit(module, optimiser, recipe=recipe, training=Training(out, Events(out)), **options)
+    return module
+
+
+@contextmanager
+def _raises(kind: type[Exception], words: str) -> Iterator[None]:
+    """Fail unless the block raises `kind` with `words` in its message."""
+    try:
+        yield
+    except kind as raised:
+        if words not in str(raised):
+            raise AssertionError(f"it says {raised}, not {words}") from raised
+    else:
+        raise AssertionError(f"nothing was raised; expected: {words}")
+
+
+def _events(out: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (out / "events.jsonl").read_text().splitlines()]
+
+
+def _weights(out: Path) -> dict[str, torch.Tensor]:
+    return dict(torch.load(str(out / "checkpoint" / "model.pt"), weights_only=True))
+
+
+def check_learns(folder: Path) -> None:
+    """The loop finds the weights, says so in events, and delivers them."""
+    module = _fit(folder, Recipe(steps=300, batch=4, report_every=50, warmup=10, clip_norm=5.0))
+    assert _distance(module) < 0.3, _distance(module)
+    events = _events(folder)
+    assert [event["step"] for event in events] == [50, 100, 150, 200, 250, 300]
+    assert events[-1]["losses"]["square"] < events[0]["losses"]["square"]
+    assert events[-1]["epoch"] == 120.0
+    again = _net()
+    load_checkpoint(again, folder / "checkpoint")
+    assert torch.equal(again[1].weight, module[1].weight)
+
+
+def check_killed_and_resumed_ends_the_same(folder: Path) -> None:
+    """A training that is cut off at any step, and goes on, delivers the undisturbed one's weights to the last bit."""
+    recipe = Recipe(steps=40, batch=2, accumulate=2, save_every_s=0.0, schedule="cosine", warmup=5)
+    _fit(folder / "whole", recipe)
+
+    for stop in (1, 17, 39):
+        seen = 0
+
+        def loss(module: nn.Module, samples: list[Any], stop: int = stop) -> dict[str, torch.Tensor]:
+            nonlocal seen
+            seen += 1
+            if seen > 2 * stop:
+                raise InterruptedError
+            return _loss(module, samples)
+
+        out = folder / f"cut-{stop}"
+        with _raises(InterruptedError, ""):
+            _fit(out, recipe, loss=loss)
+        assert not (out / "checkpoint").exists()
+        _fit(out, recipe)
+        for name, value in _weights(folder / "whole").items():
+            assert torch.equal(_weights(out)[name], value), (stop, name)
+
+
+def check_best_by_val_dice_is_delivered(folder: Path) -> None:
+    """The weights of the best validation are delivered, not the last ones."""
+    found: list[torch.Tensor] = []
+
+    def validate(module: nn.Module, cases: Any) -> list[float]:
+        assert not module.training
+        assert list(cases) == [0, 1, 2]
+        found.append(module[1].weight.detach().clone())
+        return [0.2, 0.9][len(found) == 2 :][:1] * 3
+
+    _fit(folder, Recipe(steps=40, validate_every=10), n_val=3, validate=validate)
+    assert len(found) == 4
+    assert torch.equal(_weights(folder)["1.weight"], found[1])
+    dices = [event["val_dice"] for event in _events(folder) if "val_dice" in event]
+    assert [round(dice, 6) for dice in dices] == [0.2, 0.9, 0.2, 0.2]
+
+
+def check_frozen_parameters_stay_out(folder: Path) -> None:
+    """A frozen encoder is neither trained nor delivered; a checkpoint without a trained weight is refused."""
+    module = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 1, bias=False))
+    module[0].requires_grad_(requires_grad=False)
+    before = module[0].weight.clone()
+    _fit(folder, Recipe(steps=5), module)
+    assert torch.equal(module[0].weight, before)
+    assert list(_weights(folder)) == ["1.weight"]
+    load_checkpoint(module, folder / "checkpoint")
+    for wrong in (nn.Sequential(nn.Linear(4, 4), nn.Linear(5, 1)), nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 1))):
+        with _raises(Rejected, "does not fit this model"):
+            load_checkpoint(wrong, folder / "checkpoint")
+    with _raises(Rejected, "of another plan"):
+        load_checkpoint(module, folder)
+
+
+def check_nan_loss_has_a_name(folder: Path) -> None:
+    """A loss that is not finite ends training at that step, before a weight is touched by it."""
+
+    def loss(module: nn.Module, samples: list[Any]) -> dict[str, torch.Tensor]:
+        parts = _loss(module, samples)
+        bad = parts["square"] * (float("nan") if (folder / "bad").exists() else 1.0)
+        (folder / "bad").write_text("")
+        return {**parts, "extra": bad}
+
+    with _raises(TrainingFailed, "not finite at step 1: square"):
+        _fit(folder, Recipe(steps=5, save_every_s=0.0), loss=loss)
+
+
+def check_stalled_loader_has_a_name(folder: Path) -> None:
+    """A worker that gives no sample in time ends training."""
+
+    def sample(index: int, rng: np.random.Generator) -> Any:
+        time.sleep(60)
+
+    with _raises(TrainingFailed, "no sample came within 1 s at step 0"):
+        _fit(folder, Recipe(steps=5, workers=1, loader_timeout_s=1.0), sample=sample)
+
+
+def check_workers_change_nothing(folder: Path) -> None:
+    """Samples prepared by other processes give the same weights."""
+    for workers in (0, 2):
+        _fit(folder / str(workers), Recipe(steps=12, batch=2, workers=workers))
+    for name, value in _weights(folder / "0").items():
+        assert torch.equal(_weights(folder / "2")[name], value), name
+
+
+def check_samples_of_a_step(folder: Path) -> None:
+    """Processes share each pass without overlap; a pass is a permutation; passes differ."""
+    taken = [
+        [samples_of_step(step, seed=1, n_train=12, per_process=2, rank=rank, world=3) for rank in range(3)]
+        for step in range(4)
+    ]
+    flat = [index for step in taken for rank in step for _, index in rank]
+    assert sorted(flat[:12]) == sorted(flat[12:]) == list(range(12))
+    assert flat[:12] != flat[12:]
+    positions = [position for step in taken for rank in step for position, _ in rank]
+    assert positions == list(range(24))
+
+
+def check_bf16(folder: Path) -> None:
+    """With autocast to bfloat16 the little net is found as well, if less exactly."""
+    assert _distance(_fit(folder, Recipe(steps=300, batch=4, bf16=True))) < 0.5
+
+
+def check_wrong_numbers_are_refused(folder: Path) -> None:
+    """A recipe that cannot be followed says which number is wrong."""
+    for numbers, word in (({"steps": 0}, "steps"), ({"steps": 1, "batch": 0}, "batch")):
+        with _raises(Rejected, word):
+            Recipe(**numbers)
+
+
+ADAPTER = """
+import os, sys
+sys.path.insert(0, {here!r})
+import torch
+import torch_checks as checks
+from groundbench_sdk import Adapter
+from groundbench_sdk.torch_training import Recipe, fit
+
+class Mine(Adapter):
+    def load(self, job):
+        self.job = job
+
+    def finetune(self, train, val, training):
+        keys = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "GLOO_SOCKET_IFNAME", "OMP_NUM_THREADS")
+        sys.stderr.write("RANK " + repr({{k: os.environ.get(k) for k in keys}}) + "\\n")
+        net = checks._net()
+        net[0].p = 0.0
+        def sample(index, rng):
+            if self.job.params.get("slow"):
+                import time; time.sleep(0.05)
+            if self.job.params.get("fail") and training.rank == 1:
+                raise RuntimeError("rank 1 is lost")
+            return checks._sample(index, rng)
+        def validate(module, cases):
+            return [0.25 if case == 0 else 0.75 for case in cases]
+        recipe = Recipe(steps=self.job.params["steps"], batch=self.job.params["batch"], validate_every=20)
+        fit(net, torch.optim.SGD(net.parameters(), lr=0.02), recipe=recipe, n_train=len(train), sample=sample,
+            loss=checks._loss, training=training, seed=5, n_val=2, validate=validate)
+"""
+
+
+def _bench(folder: Path, **params: Any) -> Path:
+    """Write a ``/bench`` whose cases nobody reads, and an adapter that trains the little net."""
+    root = folder / "bench"
+    (root / "out").mkdir(parents=True)
+    job = {"contract": 1, "verb": "finetune", "model": "m", "variant": "v", "seed": 5, "devices": ["cpu"], "threads": 2}
+    (root / "job.json").write_text(json.dumps({**job, "params": params}))
+    case = {"ct": "ct/a.nii.gz", "shape": [1, 1, 1], "spacing": [1, 1, 1], "findings": [], "seg": "seg/a.nii.gz"}
+    cases = [{**case, "id": f"c{n}", "split": "train" if n < 8 else "val"} for n in range(10)]
+    (root / "cases.jsonl").write_text("".join(json.dumps(case) + "\n" for case in cases))
+    here = str(Path(__file__).resolve().parent)
+    (folder / "adapter.py").write_text(ADAPTER.format(here=here))
+    return root
+
+
+def _start(folder: Path, root: Path) -> subprocess.Popen[str]:
+    path = os.pathsep.join([os.environ.get("PYTHONPATH", ""), str(folder)])
+    environment = {**os.environ, "BENCH_ROOT": str(root), "PYTHONPATH": path}
+    return subprocess.Popen(
+        [sys.executable, "-m", "groundbench_sdk", "adapter:Mine"], env=environment, cwd=str(folder),
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+
+def check_two_processes_train_as_one(folder: Path) -> None:
+    """Two ranks meet on the loop-back, and two halves of a batch give the weights of the whole batch."""
+    roots = {}
+    for processes, batch in ((1, 4), (2, 2)):
+        place = folder / str(processes)
+        place.mkdir()
+        roots[processes] = _bench(place, steps=40, batch=batch, processes=processes)
+        running = _start(place, roots[processes])
+        _, said = running.communicate(timeout=300)
+        assert running.returncode == 0, said
+        ranks = [eval(line[5:]) for line in said.splitlines() if line.startswith("RANK ")]  # noqa: S307 - our own words
+        if processes == 2:
+            assert sorted(rank["RANK"] for rank in ranks) == ["0", "1"], ranks
+            for rank in ranks:
+                assert (rank["WORLD_SIZE"], rank["MASTER_ADDR"]) == ("2", "127.0.0.1"), rank
+                assert (rank["GLOO_SOCKET_IFNAME"], rank["OMP_NUM_THREADS"]) == ("lo", "1"), rank
+    one, two = (_weights(roots[n] / "out") for n in (1, 2))
+    for name, value in one.items():
+        assert torch.allclose(two[name], value, atol=1e-5), (name, two[name], value)
+    # Told once, by rank 0, and both ranks' validation cases count.
+    events = _events(roots[2] / "out")
+    kinds = [event["event"] for event in events]
+    assert kinds == ["started", "progress", *["train"] * kinds.count("train"), "finished"], kinds
+    assert {event["val_dice"] for event in events if "val_dice" in event} == {0.5}
+
+
+def check_lost_rank_ends_all(folder: Path) -> None:
+    """When one of two processes fails, both end, and the reason is told."""
+    root = _bench(folder, steps=40, batch=2, processes=2, fail=True)
+    running = _start(folder, root)
+    _, said = running.communicate(timeout=300)
+    assert running.returncode != 0
+    failed = [event for event in _events(root / "out") if event["event"] == "train_failed"]
+    assert any("rank 1 is lost" in event["reason"] for event in failed), said
+    assert not (root / "out" / "checkpoint").exists()
+
+
+def check_asked_to_end_saves(folder: Path) -> None:
+    """SIGTERM ends one process, or two together, after the step in flight; the same job then goes on from there."""
+    for processes in (1, 2):
+        place = folder / str(processes)
+        place.mkdir()
+        root = _bench(place, steps=60, batch=2, processes=processes, slow=True)
+        running = _start(place, root)
+        deadline = time.monotonic() + 120
+        heard = root / "out" / "events.jsonl"
+        while time.monotonic() < deadline and not (heard.exists() and '"train"' in heard.read_text()):
+            time.sleep(0.1)
+        running.send_signal(signal.SIGTERM)
+        _, said = running.communicate(timeout=60)
+        assert running.returncode != 0
+        state = torch.load(str(root / "out" / "state" / "training.pt"), weights_only=True)
+        assert 0 < state["step"] < 60, said
+        again = _start(place, root)
+        _, said = again.communicate(timeout=300)
+        assert again.returncode == 0, said
+        steps = [event["step"] for event in _events(root / "out") if event["event"] == "train"]
+        assert steps[-1] == 60
+        assert steps == sorted(steps), steps
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as temporary:
+        globals()[sys.argv[1]](Path(temporary))

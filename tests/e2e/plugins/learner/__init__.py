@@ -1,0 +1,45 @@
+"""A model that learns one number a finding; each variant goes wrong in another way, or not at all."""
+
+from pathlib import Path
+
+from harness import Model, Resources, Variant, hookimpl
+
+FAULTS = (
+    "none",
+    "slow",
+    "nan",
+    "raises",
+    "stalls",
+    "silent",
+    "memory",
+    "exits",
+    "fills-out",
+    "no-checkpoint",
+    "empty-checkpoint",
+    "link",
+    "fifo",
+    "odd-name",
+    "forges-events",
+)
+
+
+@hookimpl
+def bench_models():
+    """Return the model."""
+    limits = Resources(memory_mb=256, cpus=1, pids=64, tmp_mb=32, out_mb=64, start_timeout_s=20.0, stall_timeout_s=4.0)
+    return [
+        Model(
+            name="learner",
+            title="Learner",
+            summary="Learns the mean Hounsfield units of a finding.",
+            version="1",
+            root=Path(__file__).parent,
+            variants=(
+                Variant("zero-shot"),
+                *(Variant(fault, fine_tuned=True, params={"fault": fault}) for fault in FAULTS),
+            ),
+            resources=limits,
+            training=limits,
+            adapter="adapter:Learner",
+        )
+    ]
