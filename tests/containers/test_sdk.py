@@ -141,7 +141,7 @@ def test_wrong_command_line_is_a_usage_error(bench: Bench, arguments: list[str])
     ("field", "value", "said"),
     [
         ('"contract":1', '"contract":2', "version 1, the job is version 2: rebuild the image"),
-        ('"verb":"predict"', '"verb":"finetune"', "'predict' only, not 'finetune'"),
+        ('"verb":"predict"', '"verb":"ponder"', "'predict' and 'finetune', not 'ponder'"),
     ],
 )
 def test_job_that_it_cannot_do_is_refused(bench: Bench, field: str, value: str, said: str) -> None:

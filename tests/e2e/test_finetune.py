@@ -151,7 +151,7 @@ def test_container_killed_goes_on(engine: str, bench: Bench, dataset: Path) -> N
         ("nan", "nan_loss", "the loss is nan at step 2"),
         ("raises", "error", "RuntimeError: the optimiser is lost"),
         ("stalls", "stalled_loader", "no sample came within 300 s"),
-        ("silent", "timeout", "no train event came within 4 s"),
+        ("silent", "timeout", "no train event came within 10 s"),
         ("fills-out", "plugin_error", "wrote more than 64 MiB into out/"),
         ("no-checkpoint", "invalid_checkpoint", "is not there: the container wrote no out/checkpoint/"),
         ("empty-checkpoint", "invalid_checkpoint", "out/checkpoint is empty"),

@@ -26,7 +26,7 @@ FAULTS = (
 @hookimpl
 def bench_models():
     """Return the model."""
-    limits = Resources(memory_mb=256, cpus=1, pids=64, tmp_mb=32, out_mb=64, start_timeout_s=20.0, stall_timeout_s=4.0)
+    limits = Resources(memory_mb=256, cpus=1, pids=64, tmp_mb=32, out_mb=64, start_timeout_s=20.0, stall_timeout_s=10.0)
     return [
         Model(
             name="learner",
