@@ -1,7 +1,7 @@
 """Masks as sparse bit grids: what is left of a volume once its zeros are dropped.
 
 A row of voxels along the first axis (the fastest in a NIfTI file) is cut into words of 64, and only the words that
-hold foreground are kept: 20 bytes each, whatever the shape of the volume. A label image is the same with one entry
+hold foreground are kept: 16 bytes each, whatever the shape of the volume. A label image is the same with one entry
 for every label in a word.
 """
 
@@ -15,10 +15,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.masks.header import Header
 from harness.masks.stream import Volume
 from harness.masks.verdict import Problem, refused, warning
 
 Shape = tuple[int, int, int]
+Words = NDArray[np.int32]
 
 #: Voxels in a word.
 WORD = 64
@@ -26,11 +28,11 @@ WORD = 64
 #: Largest label of a ground truth.
 MAX_LABEL = 2**31 - 1
 
-#: Labels looked for in a whole block before its words are looked at one by one.
-_BLOCK_LABELS = 4
+#: Words that the numbers of :class:`Bits` can tell apart.
+MAX_WORDS = 2**31
 
-#: Words, labels and bits, as in :class:`Bits`.
-_Entries = tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.uint64]]
+#: Words of a channel that are drawn together at a time.
+_WORDS_AT_A_TIME = 1 << 13
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ class Bits:
     shape
         Voxels (H, W, D); H is the fastest.
     words
-        (n,) int64, ascending: word ``x // 64`` of row ``y + W * z`` is number ``row * ceil(H / 64) + x // 64``.
+        (n,) int32, ascending: word ``x // 64`` of row ``y + W * z`` is number ``row * ceil(H / 64) + x // 64``.
     labels
         (n,) int32, at least 1, ascending within a word.
     bits
@@ -50,7 +52,7 @@ class Bits:
     """
 
     shape: Shape
-    words: NDArray[np.int64]
+    words: Words
     labels: NDArray[np.int32]
     bits: NDArray[np.uint64]
 
@@ -83,7 +85,7 @@ class Bits:
         mine, theirs = self.flat, other.flat
         if not len(mine.words) or not len(theirs.words):
             return 0
-        first, last = mine.words[0], mine.words[-1]
+        first, last = int(mine.words[0]), int(mine.words[-1])
         table = np.zeros(last - first + 1, np.uint64)
         table[mine.words - first] = mine.bits
         near = slice(*np.searchsorted(theirs.words, [first, last + 1]))
@@ -93,7 +95,7 @@ class Bits:
     def coordinates(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
         """Return x, y, z of every foreground voxel, entry by entry."""
         entry, bit = positions(self.bits)
-        word = self.words[entry]
+        word = self.words[entry].astype(np.int64)
         row, column = np.divmod(word, self.row_words)
         z, y = np.divmod(row, self.shape[1])
         return column * WORD + bit, y, z
@@ -118,17 +120,27 @@ def positions(bits: NDArray[np.uint64]) -> tuple[NDArray[np.int64], NDArray[np.i
     return found >> 6, found & 63
 
 
+def in_order(shape: Shape, words: Words, labels: NDArray[np.int32], bits: NDArray[np.uint64]) -> Bits:
+    """Make a grid from entries whose words ascend: sort the labels within each word, and unite what shares one."""
+    again = words[1:] == words[:-1]
+    if not again.any():
+        return Bits(shape, words, labels, bits)
+    shared = np.flatnonzero(np.append(again, False) | np.append(False, again))  # most words hold one label
+    order = shared[np.lexsort((labels[shared], words[shared]))]
+    labels, bits = labels.copy(), bits.copy()
+    labels[shared], bits[shared] = labels[order], bits[order]
+    first = np.flatnonzero(np.append(True, ~(again & (labels[1:] == labels[:-1]))))
+    return Bits(shape, words[first], labels[first], np.bitwise_or.reduceat(bits, first))
+
+
 def from_coordinates(
     shape: Shape, x: NDArray[np.int64], y: NDArray[np.int64], z: NDArray[np.int64], labels: NDArray[np.int32]
 ) -> Bits:
     """Make a grid from distinct voxels in any order."""
     word = (z * shape[1] + y) * row_words(shape) + x // WORD
-    order = np.lexsort((labels, word))
-    word, labels = word[order], labels[order]
+    order = np.argsort(word, kind="stable")
     bit = np.uint64(1) << (x[order] % WORD).astype(np.uint64)
-    first = np.flatnonzero((np.diff(word, prepend=-1) != 0) | (np.diff(labels, prepend=0) != 0))
-    bits = np.bitwise_or.reduceat(bit, first) if len(first) else bit
-    return Bits(shape, word[first], labels[first], bits)
+    return in_order(shape, word[order].astype(np.int32), labels[order], bit)
 
 
 def from_array(labels: NDArray[Any]) -> Bits:
@@ -169,14 +181,13 @@ def read_bits(
         The stream is damaged, or holds values that are not finite, not whole or negative.
     """
     header = volume.header
-    kept: list[list[_Entries]] = [[] for _ in wanted]
+    kept = [_Channel(channels, channel) for channel in wanted]
     highest = 0
-    masks = _channel_masks(channels)
-    for words, groups in _nonzero_groups(volume, shape, channels):
-        values = _checked(groups)
-        highest = max(highest, int(values.max(initial=0)))
-        if wrap and highest > 255:
-            values = values % 256
+    for words, values in _nonzero_groups(volume, shape, channels):
+        top = int(_checked(values).max(initial=0))
+        highest = max(highest, top)
+        if wrap and top > 255:
+            values = values % 256  # noqa: PLW2901 - the values that count from here on
         if labelled and highest > MAX_LABEL:
             raise refused(
                 "labels",
@@ -184,12 +195,13 @@ def read_bits(
                 cause="a damaged file",
                 fix="number the entities 1, 2, 3, ...",
             )
-        interleaved = _pack((values != 0).reshape(len(values), -1))
-        for out, channel in zip(kept, wanted, strict=True):
-            used = np.flatnonzero(reduce(np.bitwise_or, (interleaved & masks[channel]).T))
-            mine = values[:, :, channel][used]
-            out.extend(_entries(words[used], mine) if labelled else [_union(words[used], mine)])
-    grids = [_joined(shape, pieces) for pieces in kept]
+        flags = _pack(values)
+        for channel in kept:
+            channel.add(words, flags, values if labelled and top > 1 else None)
+    return [channel.grid(shape) for channel in kept], _warnings(header, highest)
+
+
+def _warnings(header: Header, highest: int) -> list[Problem]:
     problems = []
     if header.dtype.kind == "f" or header.dtype.itemsize > 1:
         problems.append(
@@ -209,11 +221,11 @@ def read_bits(
                 fix="nothing, if every label belongs to the finding; otherwise write 1 where the finding is, else 0",
             )
         )
-    return grids, problems
+    return problems
 
 
-def _nonzero_groups(volume: Volume, shape: Shape, channels: int) -> Iterator[tuple[NDArray[np.int64], NDArray[Any]]]:
-    """Yield (words (g,), values (g, 64, channels)) of the words that are not all zero bytes."""
+def _nonzero_groups(volume: Volume, shape: Shape, channels: int) -> Iterator[tuple[Words, NDArray[Any]]]:
+    """Yield (words (g,), values (g, 64 channels)) of the words that are not all zero bytes."""
     header = volume.header
     h = shape[0]
     per_row = row_words(shape)
@@ -226,7 +238,10 @@ def _nonzero_groups(volume: Volume, shape: Shape, channels: int) -> Iterator[tup
         if aligned:
             flags = (np.frombuffer(block, dtype=np.uint64) != 0).view(np.uint64)  # a flag for every 8 bytes
             hit = np.flatnonzero(reduce(np.bitwise_or, flags.reshape(-1, channels * header.dtype.itemsize).T) != 0)
-            groups = rows.reshape(-1, WORD, channels)[hit]
+            if not len(hit):
+                first_row += len(rows)
+                continue
+            groups = rows.reshape(-1, WORD * channels)[hit]
             words = first_row * per_row + hit
         else:
             if header.scaled:
@@ -235,11 +250,11 @@ def _nonzero_groups(volume: Volume, shape: Shape, channels: int) -> Iterator[tup
             used = np.flatnonzero((rows != 0).any(axis=1))
             padded = np.zeros((len(used), per_row * WORD * channels), dtype=rows.dtype)
             padded[:, :row_values] = rows[used]
-            groups = padded.reshape(-1, WORD, channels)
+            groups = padded.reshape(-1, WORD * channels)
             words = ((first_row + used)[:, np.newaxis] * per_row + np.arange(per_row)).reshape(-1)
         first_row += len(rows)
         if len(words):
-            yield words, groups
+            yield words.astype(np.int32), groups
 
 
 def _checked(groups: NDArray[Any]) -> NDArray[Any]:
@@ -271,50 +286,116 @@ def _checked(groups: NDArray[Any]) -> NDArray[Any]:
     return groups
 
 
-def _channel_masks(channels: int) -> NDArray[np.uint64]:
-    """Return (channels, channels) words: the bits of each channel in 64 voxels of interleaved flags."""
-    return _pack(np.tile(np.eye(channels, dtype=bool), WORD))
+class _Channel:
+    """What is kept of one channel.
 
-
-def _union(words: NDArray[np.int64], values: NDArray[Any]) -> _Entries:
-    """Turn (g, 64) values, none of them all zero, into entries of one label."""
-    return words, np.ones(len(words), np.int32), _pack(values != 0)[:, 0]
-
-
-def _entries(words: NDArray[np.int64], values: NDArray[Any]) -> Iterator[_Entries]:
-    """Turn (g, 64) values into entries, one label after the other.
-
-    Labels are taken for the whole block while that is likely to take them all, then word by word.
+    The flags of a word's voxels lie between those of the other channels; they are drawn together for many words at a
+    time.
     """
-    for _ in range(_BLOCK_LABELS):
-        label = values.max(initial=0)
-        if not label:
+
+    def __init__(self, channels: int, channel: int) -> None:
+        self._mask = _pack(np.tile(np.arange(channels) == channel, WORD)[np.newaxis])  # (channels, 1)
+        self._moves, self._offsets = _compression(self._mask)
+        self._waiting: list[tuple[Words, NDArray[np.int32], NDArray[np.uint64]]] = []
+        self._done: list[tuple[Words, NDArray[np.int32], NDArray[np.uint64]]] = []
+        self._n = 0
+
+    def add(self, words: Words, flags: NDArray[np.uint64], values: NDArray[Any] | None) -> None:
+        """Take what belongs to this channel.
+
+        Parameters
+        ----------
+        words
+            (g,) their numbers.
+        flags
+            (channels, g) which values are not 0.
+        values
+            (g, 64 channels) labels; None: every label is 1.
+        """
+        mine = flags & self._mask
+        used = np.flatnonzero(np.bitwise_or.reduce(mine, axis=0))
+        if not len(used):
             return
-        here = values == label
-        bits = _pack(here)[:, 0]
-        keep = np.flatnonzero(bits)
-        yield words[keep], np.full(len(keep), label, np.int32), bits[keep]
-        values = values * ~here
-    while len(rest := np.flatnonzero(values.any(axis=1))):
-        words, values = words[rest], values[rest]
-        labels = values.max(axis=1)
-        here = values == labels[:, np.newaxis]
-        yield words, labels.astype(np.int32), _pack(here)[:, 0]
-        values = values * ~here
+        if len(used) < len(words):
+            words, mine = words[used], mine[:, used]
+            values = None if values is None else values[used]
+        pieces = [(words, np.ones(len(words), np.int32), mine)] if values is None else _peeled(words, mine, values)
+        if len(pieces) > 1:
+            words, labels, mine = (np.concatenate(parts, axis=-1) for parts in zip(*pieces, strict=True))
+            order = np.lexsort((labels, words))
+            pieces = [(words[order], labels[order], mine[:, order])]
+        self._waiting += pieces
+        self._n += len(pieces[0][0])
+        if self._n >= _WORDS_AT_A_TIME:
+            self._draw_together()
+
+    def _draw_together(self) -> None:
+        words, labels, flags = (np.concatenate(parts, axis=-1) for parts in zip(*self._waiting, strict=True))
+        for distance, moves in self._moves:
+            moved = flags & moves
+            flags ^= moved
+            moved >>= distance
+            flags |= moved
+        flags <<= self._offsets
+        self._done.append((words, labels, np.bitwise_or.reduce(flags, axis=0)))
+        self._waiting.clear()
+        self._n = 0
+
+    def grid(self, shape: Shape) -> Bits:
+        """Return all that was taken."""
+        if self._waiting:
+            self._draw_together()
+        if not self._done:
+            return Bits(shape, np.empty(0, np.int32), np.empty(0, np.int32), np.empty(0, np.uint64))
+        words, labels, bits = (np.concatenate(parts) for parts in zip(*self._done, strict=True))
+        self._done.clear()
+        return Bits(shape, words, labels, bits)
 
 
-def _pack(flags: NDArray[np.bool_]) -> NDArray[np.uint64]:
-    """Pack (n, 64 k) flags into (n, k) words."""
-    packed = np.packbits(flags, axis=1, bitorder="little")
-    return packed.view("<u8").astype(np.uint64, copy=False)
+def _peeled(
+    words: Words, left: NDArray[np.uint64], values: NDArray[Any]
+) -> list[tuple[Words, NDArray[np.int32], NDArray[np.uint64]]]:
+    """Return (words, labels, flags), a label of each word at a time: that of the lowest voxel left."""
+    pieces = []
+    while len(words):
+        every = np.arange(len(words))
+        part = np.argmax(left != 0, axis=0)
+        lowest = left[part, every]
+        place = np.bitwise_count((lowest & (~lowest + np.uint64(1))) - np.uint64(1))
+        labels = values[every, part * WORD + place]
+        here = _pack(values == labels[:, np.newaxis]) & left
+        pieces.append((words, labels.astype(np.int32), here))
+        left = left ^ here
+        rest = np.flatnonzero(np.bitwise_or.reduce(left, axis=0))
+        words, left, values = words[rest], left[:, rest], values[rest]
+    return pieces
 
 
-def _joined(shape: Shape, pieces: list[_Entries]) -> Bits:
-    words = np.concatenate([piece[0] for piece in pieces]) if pieces else np.empty(0, np.int64)
-    labels = np.concatenate([piece[1] for piece in pieces]) if pieces else np.empty(0, np.int32)
-    bits = np.concatenate([piece[2] for piece in pieces]) if pieces else np.empty(0, np.uint64)
-    pieces.clear()
-    if len(words) and not bool((np.diff(words) > 0).all()):
-        order = np.lexsort((labels, words))
-        words, labels, bits = words[order], labels[order], bits[order]
-    return Bits(shape, words, labels, bits)
+def _compression(mask: NDArray[np.uint64]) -> tuple[list[tuple[np.uint64, NDArray[np.uint64]]], NDArray[np.uint64]]:
+    """Return how to draw the bits of `mask` together: by how much which of them move right, then each word's offset.
+
+    Source: Warren, Hacker's Delight, 2nd edition, section 7-4.
+    """
+    moves = []
+    held = mask.copy()
+    gaps = ~mask << np.uint64(1)  # zeros to the right of each bit, counted bit by bit
+    for i in range(6):
+        odd = gaps
+        for k in range(6):
+            odd = odd ^ (odd << np.uint64(1 << k))
+        moving = odd & held
+        if moving.any():
+            moves.append((np.uint64(1 << i), moving))
+        held = (held ^ moving) | (moving >> np.uint64(1 << i))
+        gaps = gaps & ~odd
+    counts = np.bitwise_count(mask).astype(np.uint64)
+    return moves, np.cumsum(counts, axis=0, dtype=np.uint64) - counts
+
+
+def _pack(flags: NDArray[Any]) -> NDArray[np.uint64]:
+    """Pack (n, 64 k) values, which count as 0 or not, into (k, n) words."""
+    n, width = flags.shape
+    if flags.dtype.itemsize > 1:
+        flags = flags != 0
+    packed = np.packbits(flags.reshape(-1).view(np.uint8), bitorder="little").view("<u8")
+    return np.ascontiguousarray(packed.astype(np.uint64, copy=False).reshape(n, width // WORD).T)

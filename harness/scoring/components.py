@@ -1,24 +1,26 @@
 """Connected components of a sparse mask: union-find on runs of voxels.
 
-A run is a stretch of foreground along the first axis. Runs are few where voxels are many, and two of them touch when
-they overlap in neighbouring rows, which two binary searches tell for all runs at once.
+A run is a stretch of foreground within one word. Runs are few where voxels are many, and which of two
+neighbouring words touch is told by counting bits, for all of them at once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any, Literal
+from collections.abc import Callable, Iterator
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.masks.bits import WORD, Bits
+from harness.masks.bits import WORD, Bits, in_order
 
 Connectivity = Literal[6, 18, 26]
 Ints = NDArray[np.int64]
+Words = NDArray[np.int32]
+Bools = NDArray[np.bool_]
 
-#: Runs labelled at a time: bounds the memory, whatever the mask holds.
-CHUNK_RUNS = 1 << 16
+#: Runs labelled at a time: what is computed of them stays in the processor's cache, and bounds the memory.
+CHUNK_RUNS = 1 << 15
 
 #: Slices labelled at a time at least, since one more is labelled twice.
 CHUNK_SLICES = 3
@@ -29,6 +31,12 @@ _ROWS_BEFORE: dict[Connectivity, tuple[tuple[int, int, int], ...]] = {
     18: ((-1, 0, 1), (0, -1, 1), (-1, -1, 0), (1, -1, 0)),
     26: ((-1, 0, 1), (0, -1, 1), (-1, -1, 1), (1, -1, 1)),
 }
+
+#: A table of all words is faster than a search while this share of them, at least, is held.
+_DENSE = 32
+
+_ONE = np.uint64(1)
+_TOP = np.uint64(WORD - 1)
 
 
 def components(mask: Bits, *, connectivity: Connectivity, min_voxels: int, max_components: int) -> Bits:
@@ -53,42 +61,38 @@ def components(mask: Bits, *, connectivity: Connectivity, min_voxels: int, max_c
     mask = mask.flat
     pieces: list[Bits] = []
     sizes: list[Ints] = []
-    places: list[Ints] = []
     same: list[tuple[Ints, Ints]] = []  # provisional labels of one component
     carried = np.empty(0, np.int64)  # labels of the slice that the next chunk begins with, run by run
     n = 0
     for own, reach in _chunks(mask):
-        runs = _Runs(mask.words[own.start : reach], mask.bits[own.start : reach], mask.row_words)
-        starts, ends = runs.starts, runs.ends
-        labels, found = _connect(runs, mask.shape, connectivity)
-        mine = int(np.searchsorted(starts, (mask.words[own.stop - 1] + 1) * WORD))
-        size = np.bincount(labels[:mine], weights=(ends - starts + 1)[:mine], minlength=found).astype(np.int64)
+        chunk = _Chunk(mask.words[own.start : reach], mask.bits[own.start : reach], mask.shape)
+        labels, found = chunk.labels(connectivity)
+        mine = int(chunk.first[own.stop - own.start])
+        size = np.bincount(labels[:mine], weights=np.bitwise_count(chunk.runs[:mine]), minlength=found)
         may_grow = np.zeros(found, bool)
         may_grow[labels[: len(carried)]] = may_grow[labels[mine:]] = True
-        keep = np.flatnonzero((may_grow | (size >= min_voxels))[labels[:mine]])
-        piece = _entries(starts[keep], ends[keep], labels[keep], mask)
-        sizes.append(size)
-        places.append(_first_voxels(piece, found))
-        pieces.append(Bits(piece.shape, piece.words, piece.labels + np.int32(n), piece.bits))
+        keep = may_grow | (size >= min_voxels)
+        pieces.append(chunk.entries(labels, own.stop - own.start, keep, n))
+        sizes.append(size.astype(np.int64))
         pairs = np.unique(carried * found + labels[: len(carried)])  # as many runs as a slice has, few pairs
         same.append((pairs // found, pairs % found + n))
         carried = labels[mine:] + n
         n += found
     if not n:
         return mask
-    label = _numbers(np.concatenate(sizes), np.concatenate(places), same, min_voxels, max_components)
+    label = _large_enough(np.concatenate(sizes), same, min_voxels, max_components)
     for i, piece in enumerate(pieces):  # one by one, so that no two copies of the whole mask are ever held
         pieces[i] = _relabelled(piece, label)
-    return _stacked(mask, pieces)
+    return _in_c_order(_stacked(mask, pieces), max_components)
 
 
 def _chunks(mask: Bits) -> Iterator[tuple[slice, int]]:
     """Yield the entries of whole slices, and the end of the slice after them, which both chunks label."""
     slice_words = mask.row_words * mask.shape[1]
     bounds = np.searchsorted(mask.words, np.arange(mask.shape[2] + 1) * slice_words)
-    bounds = np.unique(bounds)  # slices that hold nothing connect nothing; see `_connect`
-    begun = np.bitwise_count(mask.bits & ~(mask.bits << np.uint64(1)))  # runs in every word
-    runs = np.cumsum(np.append(0, np.add.reduceat(begun, bounds[:-1], dtype=np.int64) if len(bounds) > 1 else []))
+    bounds = np.unique(bounds)  # slices that hold nothing connect nothing; rows that touch are told by their numbers
+    begun = np.bitwise_count(_starts(mask.bits))
+    runs = np.append(0, np.cumsum(np.add.reduceat(begun, bounds[:-1], dtype=np.int64) if len(bounds) > 1 else []))
     first = 0
     while first < len(bounds) - 1:
         last = max(first + CHUNK_SLICES, int(np.searchsorted(runs, runs[first] + CHUNK_RUNS, "right")) - 1)
@@ -97,118 +101,185 @@ def _chunks(mask: Bits) -> Iterator[tuple[slice, int]]:
         first = last
 
 
-class _Runs:
-    """The runs of some words, counted in padded rows of whole words.
+def _starts(bits: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Return the lowest voxel of every run."""
+    starts: NDArray[np.uint64] = bits & ~(bits << _ONE)
+    return starts
+
+
+class _Chunk:
+    """The runs of some words, in the order of the words and of their bits.
 
     Attributes
     ----------
-    starts, ends
-        First and last voxel of every run, ascending.
+    first
+        (n + 2,) the first run of every word; after the words comes one that holds nothing.
+    runs
+        Their bits.
+    entry
+        The word of every run.
     """
 
-    def __init__(self, words: Ints, bits: NDArray[np.uint64], row_words: int) -> None:
-        one, top = np.uint64(1), np.uint64(WORD - 1)
-        joined = (words[1:] == words[:-1] + 1) & (words[1:] % row_words != 0)
-        before, after = np.zeros_like(bits), np.zeros_like(bits)
-        before[1:] = (bits[:-1] >> top) * joined
-        after[:-1] = (bits[1:] << top) * joined
-        first = bits & ~((bits << one) | before)
-        last = bits & ~((bits >> one) | after)
-        self.starts, self.ends = _voxels(words, first), _voxels(words, last)
+    def __init__(self, words: Words, bits: NDArray[np.uint64], shape: tuple[int, int, int]) -> None:
+        self._shape = shape
         self._words = words
-        # For a rank in constant time: entries before each word, runs before each entry, and the bits themselves.
-        self._origin = int(words[0])
-        held = np.zeros(int(words[-1]) - self._origin + 3, np.int32)
-        held[words - self._origin + 1] = 1
-        self._entries = np.cumsum(held, dtype=np.int32)
-        self._first, self._last = np.append(first, np.uint64(0)), np.append(last, np.uint64(0))
-        self._starts_before = np.concatenate([[0], np.cumsum(np.bitwise_count(first), dtype=np.int64)])
-        self._ends_before = np.concatenate([[0], np.cumsum(np.bitwise_count(last), dtype=np.int64)])
+        self._bits = np.append(bits, np.uint64(0))
+        self._starts = _starts(self._bits)
+        count = np.bitwise_count(self._starts)
+        self.first = np.concatenate([[0], np.cumsum(count, dtype=np.int64)])
+        self.entry = np.repeat(np.arange(len(words)), count[:-1])
+        self.runs = np.empty(len(self.entry), np.uint64)
+        left, at = bits, self.first[: len(words)]
+        while len(left):
+            above = left + (left & (~left + _ONE))  # carries through the lowest run
+            self.runs[at] = left & ~above
+            left = left & above
+            more = np.flatnonzero(left)
+            left, at = left[more], at[more] + 1
 
-    def started_up_to(self, voxels: Ints) -> Ints:
-        """Count the runs that start at or before each voxel."""
-        return self._rank(voxels + 1, self._first, self._starts_before)
+    def labels(self, connectivity: Connectivity) -> tuple[Ints, int]:
+        """Return the component of every run and the number of components."""
+        parent = np.arange(len(self.entry))
+        edges = list(self._edges(connectivity))
+        for source, target in edges:
+            parent[source] = target  # every edge leads back, so that this is a forest
+        parent = _rooted(parent)
+        one, other = (np.concatenate([parent[side] for side in sides]) for sides in zip(*edges, strict=True))
+        root = parent == np.arange(len(parent))
+        number = np.cumsum(root) - 1
+        open_ = np.flatnonzero(one != other)
+        joined = _joined(number[one[open_]], number[other[open_]], int(root.sum()))
+        final = joined == np.arange(len(joined))
+        return (np.cumsum(final) - 1)[joined][number[parent]], int(final.sum())
 
-    def ended_before(self, voxels: Ints) -> Ints:
-        """Count the runs that end before each voxel."""
-        return self._rank(voxels, self._last, self._ends_before)
+    def _edges(self, connectivity: Connectivity) -> Iterator[tuple[Ints, Ints]]:
+        """Yield (runs, runs before them) that touch."""
+        w = self._shape[1]
+        row_words = -(-self._shape[0] // WORD)
+        first, bits, entry_of = self.first, self._bits, _finder(self._words)
+        ends, begins_at_0, ends_at_63 = bits & ~(bits >> _ONE), (bits & _ONE).astype(bool), (bits >> _TOP).astype(bool)
+        row, column = np.divmod(self._words, np.int32(row_words))
+        y = row % np.int32(w)
+        low = np.flatnonzero(begins_at_0[:-1] & (column > 0))
+        high = np.flatnonzero(ends_at_63[:-1] & (column < row_words - 1))
+        for dy, dz, grow in ((0, 0, 1), *_ROWS_BEFORE[connectivity]):
+            shift = (dy + dz * w) * row_words
+            inside = (y + dy >= 0) & (y + dy < w)
+            if shift:
+                yield from self._above(np.where(inside, entry_of(self._words + np.int64(shift)), len(row)), ends, grow)
+            if grow:
+                mine = low[inside[low]]
+                other = entry_of(self._words[mine] + np.int64(shift - 1))
+                met = np.flatnonzero(ends_at_63[other])
+                yield first[mine[met]], first[other[met] + 1] - 1
+            if grow and shift:
+                mine = high[inside[high]]
+                other = entry_of(self._words[mine] + np.int64(shift + 1))
+                met = np.flatnonzero(begins_at_0[other])
+                yield first[mine[met] + 1] - 1, first[other[met]]
 
-    def _rank(self, voxels: Ints, bits: NDArray[np.uint64], before: Ints) -> Ints:
-        word = np.clip((voxels // WORD) - self._origin, 0, len(self._entries) - 2)
-        inside = voxels - (word + self._origin) * WORD  # 64 and more behind the last word, below 0 before the first
-        entry = self._entries[word]
-        held = self._entries[word + 1] > entry
-        mask = (np.uint64(1) << np.clip(inside, 0, WORD - 1).astype(np.uint64)) - np.uint64(1)
-        rank: Ints = before[entry] + np.bitwise_count(bits[entry] & mask) * held
-        return rank
+    def _above(self, near: Ints, ends: NDArray[np.uint64], grow: int) -> Iterator[tuple[Ints, Ints]]:
+        """Yield (runs, runs in the words `near` theirs) that lie above one another, or `grow` voxels off."""
+        reach = self.runs
+        if grow:
+            reach = reach | (reach << _ONE) | (reach >> _ONE)
+        below = (reach & (~reach + _ONE)) - _ONE
+        near = near[self.entry]
+        first = self.first[near]
+        begin = first + np.bitwise_count(ends[near] & below)
+        stop = first + np.bitwise_count(self._starts[near] & (reach | below))
+        source = np.flatnonzero(begin < stop)
+        begin, stop = begin[source], stop[source]
+        while len(source):
+            yield source, begin
+            more = np.flatnonzero(begin + 1 < stop)
+            source, begin, stop = source[more], begin[more] + 1, stop[more]
 
+    def entries(self, labels: Ints, own: int, keep: Bools, before: int) -> Bits:
+        """Return the first `own` words again, with one entry for every label in a word.
 
-def _voxels(words: Ints, bits: NDArray[np.uint64]) -> Ints:
-    """Return the set bits as voxels, ascending: the lowest of every word, then the next lowest, and sort."""
-    taken = []
-    while len(left := np.flatnonzero(bits)):
-        words, bits = words[left], bits[left]
-        below = bits - np.uint64(1)
-        taken.append(words * WORD + np.bitwise_count(~bits & below))
-        bits = bits & below
-    return np.sort(np.concatenate(taken))
-
-
-def _connect(runs: _Runs, shape: tuple[int, int, int], connectivity: Connectivity) -> tuple[Ints, int]:
-    """Return the component of every run and the number of components."""
-    starts, ends = runs.starts, runs.ends
-    width = -(-shape[0] // WORD) * WORD
-    row = starts // width
-    y = row % shape[1]
-    low, high = row * width, row * width + (width - 1)
-    first, count = [], []
-    for dy, dz, grow in _ROWS_BEFORE[connectivity]:
-        shift = (dy + dz * shape[1]) * width
-        begin = runs.ended_before(np.maximum(starts - grow, low) + shift)
-        stop = runs.started_up_to(np.minimum(ends + grow, high) + shift)
-        inside = (y + dy >= 0) & (y + dy < shape[1])
-        first.append(begin)
-        count.append((stop - begin) * inside)
-    firsts, counts = np.stack(first, axis=1).reshape(-1), np.stack(count, axis=1).reshape(-1)
-    ends_at = np.cumsum(counts, dtype=np.int32)  # 32 bits, as SciPy's sparse arrays take
-    targets = np.arange(int(counts.sum()), dtype=np.int32)
-    targets -= np.repeat(ends_at - (counts + firsts).astype(np.int32), counts)
-    pointers = np.append(np.int32(0), ends_at[len(first) - 1 :: len(first)])
-    return _united((np.ones(len(targets), np.int8), targets, pointers), len(starts))
-
-
-def _united(edges: Any, n: int) -> tuple[Ints, int]:
-    """Return the component of each of `n` nodes, and how many there are, from edges as SciPy's sparse arrays take."""
-    # Imported when first needed: it takes longer to load than a mask to read.
-    from scipy.sparse import csr_array
-    from scipy.sparse.csgraph import connected_components
-
-    count, labels = connected_components(csr_array(edges, shape=(n, n)), directed=False)
-    return labels.astype(np.int64), int(count)
-
-
-def _entries(starts: Ints, ends: Ints, labels: Ints, mask: Bits) -> Bits:
-    """Cut runs into words again, one entry a label and word."""
-    first, last = starts // WORD, ends // WORD
-    spans = last - first + 1
-    run = np.repeat(np.arange(len(starts)), spans)
-    word = np.arange(len(run)) - np.repeat(np.cumsum(spans) - spans - first, spans)
-    low = np.where(word == first[run], starts[run] % WORD, 0).astype(np.uint64)
-    high = np.where(word == last[run], ends[run] % WORD, WORD - 1).astype(np.uint64)
-    ones = np.uint64(2**WORD - 1)
-    bits = (ones << low) & (ones >> (np.uint64(WORD - 1) - high))
-    return _merged(mask, word, labels[run], bits)
+        Parameters
+        ----------
+        labels
+            Of every run.
+        own
+            Words to return.
+        keep
+            Which labels to keep.
+        before
+            Added to every label.
+        """
+        mine = slice(0, int(self.first[own]))
+        labels, entry, runs = labels[mine], self.entry[mine], self.runs[mine]
+        mixed = np.zeros(own, bool)
+        mixed[entry[labels != labels[self.first[entry]]]] = True
+        once = mixed[entry]
+        once[self.first[:own]] = True
+        chosen = np.flatnonzero(once & keep[labels])
+        entry = entry[chosen]
+        bits = np.where(mixed[entry], runs[chosen], self._bits[entry])
+        return in_order(self._shape, self._words[entry], (labels[chosen] + before).astype(np.int32), bits)
 
 
-def _merged(mask: Bits, words: Ints, labels: NDArray[Any], bits: NDArray[np.uint64]) -> Bits:
-    """Sort by word and label, and unite the entries that share both."""
-    if not len(words):
-        return Bits(mask.shape, words, labels.astype(np.int32), bits)
-    key = words * (int(labels.max()) + 1) + labels
-    order = np.argsort(key, kind="stable")
-    first = np.flatnonzero(np.diff(key[order], prepend=-1))
-    united = np.bitwise_or.reduceat(bits[order], first)
-    return Bits(mask.shape, words[order][first], labels[order][first].astype(np.int32), united)
+def _finder(words: Words) -> Callable[[Ints], Ints]:
+    """Return a function from words to their entries, or to one behind the last where a word has none."""
+    n, origin, span = len(words), int(words[0]), int(words[-1]) - int(words[0]) + 1
+    if span < _DENSE * n:
+        table = np.full(span + 2, n, np.int32)
+        table[words - origin] = np.arange(n, dtype=np.int32)
+
+        def look(wanted: Ints) -> Ints:
+            return table[np.clip(wanted - origin, -1, span)].astype(np.intp)
+    else:
+        padded = np.append(words, np.int32(-1))
+
+        def look(wanted: Ints) -> Ints:
+            place = np.searchsorted(words, wanted)
+            return np.where(padded[place] == wanted, place, n)
+
+    return look
+
+
+def _rooted(parent: Ints) -> Ints:
+    """Let every node of a forest point to its root."""
+    while not np.array_equal(above := parent[parent], parent):
+        parent = above
+    return parent
+
+
+def _joined(one: Ints, other: Ints, n: int) -> Ints:
+    """Return, for each of `n` nodes, the lowest node that it is connected with by the edges `one` to `other`."""
+    parent = np.arange(n)
+    while len(left := np.flatnonzero(one != other)):
+        one, other = one[left], other[left]
+        np.minimum.at(parent, np.maximum(one, other), np.minimum(one, other))
+        parent = _rooted(parent)
+        one, other = parent[one], parent[other]
+    return parent
+
+
+def _large_enough(
+    sizes: Ints, same: list[tuple[Ints, Ints]], min_voxels: int, max_components: int
+) -> NDArray[np.int32]:
+    """Unite provisional labels; return a number for each, 0 for those that are too small or not among the largest.
+
+    More than `max_components` are numbered where they are as large as the last that is kept.
+    """
+    one, other = (np.concatenate(side) for side in zip(*same, strict=True))
+    final = _joined(one, other, len(sizes))
+    size = np.bincount(final, weights=sizes, minlength=len(sizes))
+    kept = np.flatnonzero(size >= max(min_voxels, 1))
+    if len(kept) > max_components:
+        kept = kept[size[kept] >= np.partition(size[kept], -max_components)[-max_components]]
+    number = np.zeros(len(sizes), np.int32)
+    number[kept] = np.arange(1, len(kept) + 1)
+    return number[final]
+
+
+def _relabelled(piece: Bits, number: NDArray[np.int32]) -> Bits:
+    label = number[piece.labels]
+    chosen = np.flatnonzero(label)
+    return in_order(piece.shape, piece.words[chosen], label[chosen], piece.bits[chosen])
 
 
 def _stacked(mask: Bits, pieces: list[Bits]) -> Bits:
@@ -219,35 +290,18 @@ def _stacked(mask: Bits, pieces: list[Bits]) -> Bits:
     return Bits(mask.shape, words, labels, np.concatenate([piece.bits for piece in pieces]))
 
 
-def _first_voxels(piece: Bits, n: int) -> Ints:
-    """Return where each of `n` labels first appears in C order of (H, W, D)."""
-    h, w, d = piece.shape
-    row, column = np.divmod(piece.words, piece.row_words)
+def _in_c_order(found: Bits, max_components: int) -> Bits:
+    """Give components their numbers, by their first voxels in C order of (H, W, D), and drop the last of too many."""
+    h, w, d = found.shape
+    n = int(found.labels.max(initial=0))
+    row, column = np.divmod(found.words.astype(np.int64), found.row_words)
     z, y = np.divmod(row, w)
-    lowest = np.bitwise_count((piece.bits & (~piece.bits + np.uint64(1))) - np.uint64(1))
-    place = np.full(n, h * w * d)
-    label = piece.labels.astype(np.intp)  # `at` is fast only where no type has to be changed
+    lowest = np.bitwise_count((found.bits & (~found.bits + _ONE)) - _ONE)
+    place = np.full(n + 1, h * w * d)
+    label = found.labels.astype(np.intp)  # `at` is fast only where no type has to be changed
     np.minimum.at(place, label, ((column * WORD + lowest) * w + y) * d + z)
-    return place
-
-
-def _numbers(
-    sizes: Ints, places: Ints, same: list[tuple[Ints, Ints]], min_voxels: int, max_components: int
-) -> NDArray[np.int32]:
-    """Unite provisional labels and choose the components to keep; return the number of each label, 0 if not kept."""
-    one, other = (np.concatenate(side) for side in zip(*same, strict=True))
-    final, total = _united((np.ones(len(one)), (one, other)), len(sizes))
-    size = np.bincount(final, weights=sizes, minlength=total)
-    place = np.full(total, np.iinfo(np.int64).max)
-    np.minimum.at(place, final, places)
-    kept = np.flatnonzero(size >= min_voxels)
-    kept = kept[np.lexsort((place[kept], -size[kept]))][:max_components]
-    number = np.zeros(total, np.int32)
+    size = np.bincount(label, weights=np.bitwise_count(found.bits), minlength=n + 1)
+    kept = 1 + np.lexsort((place[1:], -size[1:]))[:max_components]
+    number = np.zeros(n + 1, np.int32)
     number[kept[np.argsort(place[kept])]] = np.arange(1, len(kept) + 1)
-    return number[final]
-
-
-def _relabelled(piece: Bits, number: NDArray[np.int32]) -> Bits:
-    label = number[piece.labels]
-    chosen = np.flatnonzero(label)
-    return _merged(piece, piece.words[chosen], label[chosen], piece.bits[chosen])
+    return _relabelled(found, number)

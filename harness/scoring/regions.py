@@ -32,7 +32,8 @@ class Regions:
 
     def __init__(self, mask: Bits) -> None:
         self.mask = mask
-        self._labels, self.number = np.unique(mask.labels, return_inverse=True)  #: instance of every entry
+        self._labels = np.unique(mask.labels)
+        self.number = np.searchsorted(self._labels, mask.labels)  #: instance of every entry
         self.voxels = np.bitwise_count(mask.bits).astype(np.int64)  #: voxels of every entry
         self._surfaces: dict[int, Surface] = {}
 
