@@ -71,8 +71,8 @@ docs-check: $(VENV)/dev.stamp
 
 lock: $(VENV)/dev.stamp ## Renew the locks of the run-time and of the development environment
 	$(PIP) uv
-	$(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --quiet --upgrade -o requirements.lock
-	$(BIN)/uv pip compile pyproject.toml --all-extras --group dev --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --quiet --upgrade -o requirements-dev.lock
+	$(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-annotate --no-header --quiet --upgrade -o requirements.lock
+	$(BIN)/uv pip compile pyproject.toml --all-extras --group dev --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-annotate --no-header --quiet --upgrade -o requirements-dev.lock
 
 bench-scoring: $(VENV)/dev.stamp ## Time the scorer beside well-known libraries, in one run
 	$(BIN)/python tests/bench/bench_scoring.py --peers "$(PEERS)"
