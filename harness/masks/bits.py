@@ -69,12 +69,12 @@ class Bits:
     @cached_property
     def flat(self) -> Bits:
         """The union of all labels, as label 1."""
-        if not len(self.words) or bool((np.diff(self.words) > 0).all()):
-            return Bits(self.shape, self.words, np.ones(len(self.words), np.int32), self.bits)
-        first = np.flatnonzero(np.diff(self.words, prepend=-1))
-        return Bits(
-            self.shape, self.words[first], np.ones(len(first), np.int32), np.bitwise_or.reduceat(self.bits, first)
-        )
+        words, bits = self.words, self.bits
+        again = words[1:] == words[:-1]
+        if again.any():
+            first = np.flatnonzero(np.append(True, ~again))
+            words, bits = words[first], np.bitwise_or.reduceat(bits, first)
+        return Bits(self.shape, words, np.broadcast_to(np.int32(1), len(words)), bits)
 
     def select(self, keep: NDArray[np.bool_]) -> Bits:
         """Return the entries where `keep` is true."""
@@ -126,11 +126,27 @@ def in_order(shape: Shape, words: Words, labels: NDArray[np.int32], bits: NDArra
     if not again.any():
         return Bits(shape, words, labels, bits)
     shared = np.flatnonzero(np.append(again, False) | np.append(False, again))  # most words hold one label
-    order = shared[np.lexsort((labels[shared], words[shared]))]
-    labels, bits = labels.copy(), bits.copy()
-    labels[shared], bits[shared] = labels[order], bits[order]
+    key = (words[shared].astype(np.int64) << 32) | labels[shared]
+    if (key[1:] < key[:-1]).any():
+        order = shared[np.argsort(key)]
+        labels, bits = labels.copy(), bits.copy()
+        labels[shared], bits[shared] = labels[order], bits[order]
     first = np.flatnonzero(np.append(True, ~(again & (labels[1:] == labels[:-1]))))
     return Bits(shape, words[first], labels[first], np.bitwise_or.reduceat(bits, first))
+
+
+def stacked(shape: Shape, pieces: list[Bits]) -> Bits:
+    """Make one grid of pieces whose words ascend, and empty the list on the way, so that two copies are never held."""
+    if not pieces:
+        return Bits(shape, np.empty(0, np.int32), np.empty(0, np.int32), np.empty(0, np.uint64))
+    columns: list[list[NDArray[Any]]] = [
+        [piece.words for piece in pieces],
+        [piece.labels for piece in pieces],
+        [piece.bits for piece in pieces],
+    ]
+    pieces.clear()
+    words, labels, bits = (np.concatenate(columns.pop(0)) for _ in range(3))
+    return Bits(shape, words, labels, bits)
 
 
 def from_coordinates(
@@ -181,7 +197,7 @@ def read_bits(
         The stream is damaged, or holds values that are not finite, not whole or negative.
     """
     header = volume.header
-    kept = [_Channel(channels, channel) for channel in wanted]
+    kept = [_Channel(shape, channels, channel) for channel in wanted]
     highest = 0
     for words, values in _nonzero_groups(volume, shape, channels):
         top = int(_checked(values).max(initial=0))
@@ -198,7 +214,7 @@ def read_bits(
         flags = _pack(values)
         for channel in kept:
             channel.add(words, flags, values if labelled and top > 1 else None)
-    return [channel.grid(shape) for channel in kept], _warnings(header, highest)
+    return [channel.grid() for channel in kept], _warnings(header, highest)
 
 
 def _warnings(header: Header, highest: int) -> list[Problem]:
@@ -293,11 +309,12 @@ class _Channel:
     time.
     """
 
-    def __init__(self, channels: int, channel: int) -> None:
+    def __init__(self, shape: Shape, channels: int, channel: int) -> None:
+        self._shape = shape
         self._mask = _pack(np.tile(np.arange(channels) == channel, WORD)[np.newaxis])  # (channels, 1)
         self._moves, self._offsets = _compression(self._mask)
         self._waiting: list[tuple[Words, NDArray[np.int32], NDArray[np.uint64]]] = []
-        self._done: list[tuple[Words, NDArray[np.int32], NDArray[np.uint64]]] = []
+        self._done: list[Bits] = []
         self._n = 0
 
     def add(self, words: Words, flags: NDArray[np.uint64], values: NDArray[Any] | None) -> None:
@@ -337,19 +354,15 @@ class _Channel:
             moved >>= distance
             flags |= moved
         flags <<= self._offsets
-        self._done.append((words, labels, np.bitwise_or.reduce(flags, axis=0)))
+        self._done.append(Bits(self._shape, words, labels, np.bitwise_or.reduce(flags, axis=0)))
         self._waiting.clear()
         self._n = 0
 
-    def grid(self, shape: Shape) -> Bits:
-        """Return all that was taken."""
+    def grid(self) -> Bits:
+        """Return all that was taken, and forget it."""
         if self._waiting:
             self._draw_together()
-        if not self._done:
-            return Bits(shape, np.empty(0, np.int32), np.empty(0, np.int32), np.empty(0, np.uint64))
-        words, labels, bits = (np.concatenate(parts) for parts in zip(*self._done, strict=True))
-        self._done.clear()
-        return Bits(shape, words, labels, bits)
+        return stacked(self._shape, self._done)
 
 
 def _peeled(

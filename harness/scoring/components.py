@@ -12,18 +12,21 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.masks.bits import WORD, Bits, in_order
+from harness.masks.bits import WORD, Bits, in_order, stacked
 
 Connectivity = Literal[6, 18, 26]
 Ints = NDArray[np.int64]
 Words = NDArray[np.int32]
 Bools = NDArray[np.bool_]
 
-#: Runs labelled at a time: what is computed of them stays in the processor's cache, and bounds the memory.
-CHUNK_RUNS = 1 << 15
+#: Runs labelled at a time, in whole slices: bounds the memory.
+CHUNK_RUNS = 1 << 17
 
-#: Slices labelled at a time at least, since one more is labelled twice.
-CHUNK_SLICES = 3
+#: Slices labelled at a time at least.
+CHUNK_SLICES = 2
+
+#: Runs compared with their neighbours at a time, to stay in the processor's cache.
+_COMPARED = 1 << 14
 
 #: The neighbouring rows before a row: rows along y, slices along z, and the voxels along x that a step may add.
 _ROWS_BEFORE: dict[Connectivity, tuple[tuple[int, int, int], ...]] = {
@@ -62,32 +65,39 @@ def components(mask: Bits, *, connectivity: Connectivity, min_voxels: int, max_c
     pieces: list[Bits] = []
     sizes: list[Ints] = []
     same: list[tuple[Ints, Ints]] = []  # provisional labels of one component
-    carried = np.empty(0, np.int64)  # labels of the slice that the next chunk begins with, run by run
+    carried = np.empty(0, np.int64)  # labels of the last slice, run by run
     n = 0
-    for own, reach in _chunks(mask):
-        chunk = _Chunk(mask.words[own.start : reach], mask.bits[own.start : reach], mask.shape)
+    for before, first, last, stop in _chunks(mask):
+        chunk = _Chunk(mask.words[before:stop], mask.bits[before:stop], mask.shape, first - before)
         labels, found = chunk.labels(connectivity)
-        mine = int(chunk.first[own.stop - own.start])
-        size = np.bincount(labels[:mine], weights=np.bitwise_count(chunk.runs[:mine]), minlength=found)
+        theirs, mine = labels[: len(carried)], labels[len(carried) :]
+        size = np.bincount(mine, weights=np.bitwise_count(chunk.runs), minlength=found)
         may_grow = np.zeros(found, bool)
-        may_grow[labels[: len(carried)]] = may_grow[labels[mine:]] = True
-        keep = may_grow | (size >= min_voxels)
-        pieces.append(chunk.entries(labels, own.stop - own.start, keep, n))
+        may_grow[theirs] = may_grow[labels[chunk.first[last - before] :]] = True
+        pieces.append(chunk.entries(mine, may_grow | (size >= min_voxels), n))
         sizes.append(size.astype(np.int64))
-        pairs = np.unique(carried * found + labels[: len(carried)])  # as many runs as a slice has, few pairs
+        pairs = np.unique(carried * found + theirs)  # as many runs as a slice has, few pairs
         same.append((pairs // found, pairs % found + n))
-        carried = labels[mine:] + n
+        carried = labels[chunk.first[last - before] :] + n
         n += found
     if not n:
         return mask
     label = _large_enough(np.concatenate(sizes), same, min_voxels, max_components)
+    place = np.full(int(label.max(initial=0)) + 1, np.iinfo(np.int64).max)
+    size = np.bincount(label, weights=np.concatenate(sizes), minlength=len(place))
     for i, piece in enumerate(pieces):  # one by one, so that no two copies of the whole mask are ever held
         pieces[i] = _relabelled(piece, label)
-    return _in_c_order(_stacked(mask, pieces), max_components)
+        _first_voxels(pieces[i], place)
+    kept = 1 + np.lexsort((place[1:], -size[1:]))[:max_components]
+    number = np.zeros(len(place), np.int32)
+    number[kept[np.argsort(place[kept])]] = np.arange(1, len(kept) + 1)
+    if not np.array_equal(number, np.arange(len(number))):
+        pieces = [_relabelled(pieces.pop(0), number) for _ in range(len(pieces))]
+    return stacked(mask.shape, pieces)
 
 
-def _chunks(mask: Bits) -> Iterator[tuple[slice, int]]:
-    """Yield the entries of whole slices, and the end of the slice after them, which both chunks label."""
+def _chunks(mask: Bits) -> Iterator[tuple[int, int, int, int]]:
+    """Cut the entries into whole slices; yield where the slice before begins, then the first, the last, and the end."""
     slice_words = mask.row_words * mask.shape[1]
     bounds = np.searchsorted(mask.words, np.arange(mask.shape[2] + 1) * slice_words)
     bounds = np.unique(bounds)  # slices that hold nothing connect nothing; rows that touch are told by their numbers
@@ -95,10 +105,11 @@ def _chunks(mask: Bits) -> Iterator[tuple[slice, int]]:
     runs = np.append(0, np.cumsum(np.add.reduceat(begun, bounds[:-1], dtype=np.int64) if len(bounds) > 1 else []))
     first = 0
     while first < len(bounds) - 1:
-        last = max(first + CHUNK_SLICES, int(np.searchsorted(runs, runs[first] + CHUNK_RUNS, "right")) - 1)
-        last = min(last, len(bounds) - 1)
-        yield slice(int(bounds[first]), int(bounds[last])), int(bounds[min(last + 1, len(bounds) - 1)])
-        first = last
+        end = max(first + CHUNK_SLICES, int(np.searchsorted(runs, runs[first] + CHUNK_RUNS, "right")) - 1)
+        end = min(end, len(bounds) - 1)
+        before, begin, last, stop = bounds[[max(first - 1, 0), first, end - 1, end]].tolist()
+        yield before, begin, last, stop
+        first = end
 
 
 def _starts(bits: NDArray[np.uint64]) -> NDArray[np.uint64]:
@@ -108,28 +119,36 @@ def _starts(bits: NDArray[np.uint64]) -> NDArray[np.uint64]:
 
 
 class _Chunk:
-    """The runs of some words, in the order of the words and of their bits.
+    """The runs of some words, numbered in the order of the words and of their bits.
+
+    Parameters
+    ----------
+    words, bits
+        Of the slice before, then those to label.
+    shape
+        Voxels (H, W, D).
+    own
+        The first entry to label.
 
     Attributes
     ----------
     first
-        (n + 2,) the first run of every word; after the words comes one that holds nothing.
-    runs
-        Their bits.
-    entry
-        The word of every run.
+        The first run of every word; after the words comes one that holds nothing.
+    runs, entry
+        Bits and word of every run to label.
     """
 
-    def __init__(self, words: Words, bits: NDArray[np.uint64], shape: tuple[int, int, int]) -> None:
+    def __init__(self, words: Words, bits: NDArray[np.uint64], shape: tuple[int, int, int], own: int) -> None:
         self._shape = shape
+        self._own = own
         self._words = words
         self._bits = np.append(bits, np.uint64(0))
         self._starts = _starts(self._bits)
         count = np.bitwise_count(self._starts)
         self.first = np.concatenate([[0], np.cumsum(count, dtype=np.int64)])
-        self.entry = np.repeat(np.arange(len(words)), count[:-1])
+        self.entry = np.repeat(np.arange(own, len(words)), count[own:-1])
         self.runs = np.empty(len(self.entry), np.uint64)
-        left, at = bits, self.first[: len(words)]
+        left, at = bits[own:], self.first[own : len(words)] - self.first[own]
         while len(left):
             above = left + (left & (~left + _ONE))  # carries through the lowest run
             self.runs[at] = left & ~above
@@ -138,17 +157,22 @@ class _Chunk:
             left, at = left[more], at[more] + 1
 
     def labels(self, connectivity: Connectivity) -> tuple[Ints, int]:
-        """Return the component of every run and the number of components."""
-        parent = np.arange(len(self.entry))
+        """Return the component of every run, those of the slice before first, and the number of components."""
+        parent = np.arange(self.first[-1])
         edges = list(self._edges(connectivity))
         for source, target in edges:
             parent[source] = target  # every edge leads back, so that this is a forest
         parent = _rooted(parent)
-        one, other = (np.concatenate([parent[side] for side in sides]) for sides in zip(*edges, strict=True))
+        apart: list[tuple[Ints, Ints]] = []
+        while edges:
+            source, target = edges.pop()
+            one, other = parent[source], parent[target]
+            open_ = np.flatnonzero(one != other)
+            apart.append((one[open_], other[open_]))
         root = parent == np.arange(len(parent))
         number = np.cumsum(root) - 1
-        open_ = np.flatnonzero(one != other)
-        joined = _joined(number[one[open_]], number[other[open_]], int(root.sum()))
+        one, other = (number[np.concatenate(side)] for side in zip(*apart, strict=True))
+        joined = _joined(one, other, int(root.sum()))
         final = joined == np.arange(len(joined))
         return (np.cumsum(final) - 1)[joined][number[parent]], int(final.sum())
 
@@ -158,67 +182,69 @@ class _Chunk:
         row_words = -(-self._shape[0] // WORD)
         first, bits, entry_of = self.first, self._bits, _finder(self._words)
         ends, begins_at_0, ends_at_63 = bits & ~(bits >> _ONE), (bits & _ONE).astype(bool), (bits >> _TOP).astype(bool)
-        row, column = np.divmod(self._words, np.int32(row_words))
-        y = row % np.int32(w)
-        low = np.flatnonzero(begins_at_0[:-1] & (column > 0))
-        high = np.flatnonzero(ends_at_63[:-1] & (column < row_words - 1))
+        words = self._words[self._own :].astype(np.int64)
+        row, column = np.divmod(words, row_words)
+        y = row % w
+        low = np.flatnonzero(begins_at_0[self._own : -1] & (column > 0))
+        high = np.flatnonzero(ends_at_63[self._own : -1] & (column < row_words - 1))
         for dy, dz, grow in ((0, 0, 1), *_ROWS_BEFORE[connectivity]):
             shift = (dy + dz * w) * row_words
             inside = (y + dy >= 0) & (y + dy < w)
             if shift:
-                yield from self._above(np.where(inside, entry_of(self._words + np.int64(shift)), len(row)), ends, grow)
+                yield from self._above(np.where(inside, entry_of(words + shift), len(bits) - 1), ends, grow)
             if grow:
                 mine = low[inside[low]]
-                other = entry_of(self._words[mine] + np.int64(shift - 1))
+                other = entry_of(words[mine] + (shift - 1))
                 met = np.flatnonzero(ends_at_63[other])
-                yield first[mine[met]], first[other[met] + 1] - 1
+                yield first[mine[met] + self._own], first[other[met] + 1] - 1
             if grow and shift:
                 mine = high[inside[high]]
-                other = entry_of(self._words[mine] + np.int64(shift + 1))
+                other = entry_of(words[mine] + (shift + 1))
                 met = np.flatnonzero(begins_at_0[other])
-                yield first[mine[met] + 1] - 1, first[other[met]]
+                yield first[mine[met] + self._own + 1] - 1, first[other[met]]
 
     def _above(self, near: Ints, ends: NDArray[np.uint64], grow: int) -> Iterator[tuple[Ints, Ints]]:
         """Yield (runs, runs in the words `near` theirs) that lie above one another, or `grow` voxels off."""
-        reach = self.runs
-        if grow:
-            reach = reach | (reach << _ONE) | (reach >> _ONE)
-        below = (reach & (~reach + _ONE)) - _ONE
-        near = near[self.entry]
-        first = self.first[near]
-        begin = first + np.bitwise_count(ends[near] & below)
-        stop = first + np.bitwise_count(self._starts[near] & (reach | below))
-        source = np.flatnonzero(begin < stop)
-        begin, stop = begin[source], stop[source]
-        while len(source):
-            yield source, begin
-            more = np.flatnonzero(begin + 1 < stop)
-            source, begin, stop = source[more], begin[more] + 1, stop[more]
+        for at in range(0, len(self.runs), _COMPARED):
+            reach = self.runs[at : at + _COMPARED]
+            if grow:
+                reach = reach | (reach << _ONE) | (reach >> _ONE)
+            beside = near[self.entry[at : at + _COMPARED] - self._own]
+            common = self._bits[beside] & reach
+            met = np.flatnonzero(common)
+            beside, reach, common = beside[met], reach[met], common[met]
+            below = (reach & (~reach + _ONE)) - _ONE
+            source = met + (at + self.first[self._own])
+            target = self.first[beside] + np.bitwise_count(ends[beside] & below)
+            more = np.bitwise_count(_starts(common))
+            while len(source):
+                yield source, target
+                left = np.flatnonzero(more > 1)
+                source, target, more = source[left], target[left] + 1, more[left] - 1
 
-    def entries(self, labels: Ints, own: int, keep: Bools, before: int) -> Bits:
-        """Return the first `own` words again, with one entry for every label in a word.
+    def entries(self, labels: Ints, keep: Bools, before: int) -> Bits:
+        """Return the words again, with one entry for a word of one label, else one for every run.
 
         Parameters
         ----------
         labels
             Of every run.
-        own
-            Words to return.
         keep
             Which labels to keep.
         before
             Added to every label.
         """
-        mine = slice(0, int(self.first[own]))
-        labels, entry, runs = labels[mine], self.entry[mine], self.runs[mine]
-        mixed = np.zeros(own, bool)
-        mixed[entry[labels != labels[self.first[entry]]]] = True
+        first = self.first[self._own : -1] - self.first[self._own]
+        entry = self.entry - self._own
+        mixed = np.zeros(len(first) - 1, bool)
+        mixed[entry[labels != labels[first[entry]]]] = True
         once = mixed[entry]
-        once[self.first[:own]] = True
+        once[first[:-1]] = True
         chosen = np.flatnonzero(once & keep[labels])
         entry = entry[chosen]
-        bits = np.where(mixed[entry], runs[chosen], self._bits[entry])
-        return in_order(self._shape, self._words[entry], (labels[chosen] + before).astype(np.int32), bits)
+        bits = np.where(mixed[entry], self.runs[chosen], self._bits[self._own :][entry])
+        words = self._words[self._own :][entry]
+        return Bits(self._shape, words, (labels[chosen] + before).astype(np.int32), bits)
 
 
 def _finder(words: Words) -> Callable[[Ints], Ints]:
@@ -282,26 +308,11 @@ def _relabelled(piece: Bits, number: NDArray[np.int32]) -> Bits:
     return in_order(piece.shape, piece.words[chosen], label[chosen], piece.bits[chosen])
 
 
-def _stacked(mask: Bits, pieces: list[Bits]) -> Bits:
-    if len(pieces) == 1:
-        return pieces[0]
-    words = np.concatenate([piece.words for piece in pieces])
-    labels = np.concatenate([piece.labels for piece in pieces])
-    return Bits(mask.shape, words, labels, np.concatenate([piece.bits for piece in pieces]))
-
-
-def _in_c_order(found: Bits, max_components: int) -> Bits:
-    """Give components their numbers, by their first voxels in C order of (H, W, D), and drop the last of too many."""
-    h, w, d = found.shape
-    n = int(found.labels.max(initial=0))
-    row, column = np.divmod(found.words.astype(np.int64), found.row_words)
+def _first_voxels(piece: Bits, place: Ints) -> None:
+    """Lower `place`, where each label first appears in C order of (H, W, D), to what this piece holds."""
+    _, w, d = piece.shape
+    row, column = np.divmod(piece.words.astype(np.int64), piece.row_words)
     z, y = np.divmod(row, w)
-    lowest = np.bitwise_count((found.bits & (~found.bits + _ONE)) - _ONE)
-    place = np.full(n + 1, h * w * d)
-    label = found.labels.astype(np.intp)  # `at` is fast only where no type has to be changed
+    lowest = np.bitwise_count((piece.bits & (~piece.bits + _ONE)) - _ONE)
+    label = piece.labels.astype(np.intp)  # `at` is fast only where no type has to be changed
     np.minimum.at(place, label, ((column * WORD + lowest) * w + y) * d + z)
-    size = np.bincount(label, weights=np.bitwise_count(found.bits), minlength=n + 1)
-    kept = 1 + np.lexsort((place[1:], -size[1:]))[:max_components]
-    number = np.zeros(n + 1, np.int32)
-    number[kept[np.argsort(place[kept])]] = np.arange(1, len(kept) + 1)
-    return _relabelled(found, number)

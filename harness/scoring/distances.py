@@ -8,6 +8,7 @@ transform would compute a distance for every voxel of the volume instead.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
@@ -16,7 +17,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.scoring.regions import Surface
+from harness.masks.bits import WORD
+from harness.scoring.regions import Surface, grid_points
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -26,8 +28,14 @@ Pooling = Literal["pooled", "directed"]
 #: Offsets tried before the tree takes over.
 MAX_OFFSETS = 250
 
-#: Points searched at a time, to stay in the processor's cache.
+#: Points looked up at a time, to stay in the processor's cache and to bound the memory.
 _POINTS = 1 << 15
+
+#: Points of a tree, and points looked up in it at a time: larger surfaces are searched part by part.
+_TREE_POINTS = 1 << 18
+
+#: Whole words are searched while they hold more voxels than this on average.
+_CROWDED = 0.5
 
 #: Rounding must not turn a lower bound into more than what it bounds.
 _HAIR = 1 - 1e-9
@@ -63,14 +71,12 @@ def average_surface_distance(
     if _pool([_least(a, b, step) for a, b in sides], sizes, pooling) > limit:
         return math.inf
     searches = [_search(a, b, spacing) for a, b in sides]
-    if _pool([found.total + found.beyond * len(found.far) * _HAIR for found in searches], sizes, pooling) > limit:
+    if _pool([found.total + found.beyond * found.n_far * _HAIR for found in searches], sizes, pooling) > limit:
         return math.inf
-    totals = []
-    for found, (_, target) in zip(searches, sides, strict=True):
-        total = found.total
-        if len(found.far):
-            total += math.fsum(np.asarray(target.tree(step).query(found.far * step)[0]).tolist())
-        totals.append(total)
+    totals = [
+        found.total + math.fsum(float(_nearest(points, target, step).sum()) for points in found.far())
+        for found, (_, target) in zip(searches, sides, strict=True)
+    ]
     return _pool(totals, sizes, pooling)
 
 
@@ -92,43 +98,110 @@ def _least(source: Surface, target: Surface, step: Floats) -> float:
 
 @dataclass(frozen=True)
 class _Found:
-    """Summed distance of the points that found their nearest one, the others, and how far those are at least."""
+    """Summed distance of the points that met their nearest one, the others, and how far those are at least.
+
+    The others are points, and the bits of a grid.
+    """
 
     total: float
-    far: Ints
+    points: Ints
+    grid: NDArray[np.uint64]
+    origin: Ints
     beyond: float
+
+    @property
+    def n_far(self) -> int:
+        return len(self.points) + int(np.bitwise_count(self.grid).sum(dtype=np.int64))
+
+    def far(self) -> Iterator[Ints]:
+        """Yield the others, some at a time."""
+        for first in range(0, len(self.points), _TREE_POINTS):
+            yield self.points[first : first + _TREE_POINTS]
+        yield from grid_points(self.grid, self.origin, _TREE_POINTS)
+
+
+def _nearest(points: Ints, target: Surface, step: Floats) -> Floats:
+    """Return the distance of each point to the nearest voxel of the target."""
+    from scipy.spatial import cKDTree  # imported when first needed, which is seldom
+
+    nearest = np.full(len(points), np.inf)
+    for part in target.points(_TREE_POINTS):
+        tree = cKDTree(part * step, balanced_tree=False, compact_nodes=False)
+        nearest = np.minimum(nearest, tree.query(points * step)[0])
+    return nearest
 
 
 def _search(source: Surface, target: Surface, spacing: Spacing) -> _Found:
     """Try offsets, shortest first, until every point has met the target or the offsets are used up."""
     shells, reach, beyond = _shells(spacing)
+    left = source.grid.copy()
+    aligned = _Aligned(target, source)
+    total = 0.0
+    tried = 0
+    n = source.count
+    while n > _CROWDED * left.size and tried < len(shells):
+        distance, offsets = shells[tried]
+        for offset in offsets.tolist():
+            aligned.strike(left, offset)
+        still = int(np.bitwise_count(left).sum(dtype=np.int64))
+        total += distance * (n - still)
+        n = still
+        tried += 1
+    if tried == len(shells):
+        return _Found(total, np.empty((0, 3), np.int64), left, source.origin, beyond)
     low, high = target.box - np.array([reach, -reach])
-    near = ((source.points >= low) & (source.points <= high)).all(axis=1)
-    far = source.points[~near]
     # Padded so that an offset from a near point never leaves the grid: a whole number of bytes along x.
     pad = reach * 2 + np.array([(8 - reach[0] * 2) % 8, 0, 0])
     flags = target.grid.astype("<u8", copy=False).view(np.uint8)
     grid = np.pad(flags, [(pad[2], pad[2]), (pad[1], pad[1]), (pad[0] // 8, pad[0] // 8)])
     strides = np.array([1, grid.shape[2] * 8, grid.shape[2] * 8 * grid.shape[1]])
     bits = grid.reshape(-1)
-    start = (source.points[near] - target.origin + pad) @ strides
-    total = 0.0
-    unmet = []
-    for first in range(0, len(start), _POINTS):
-        left = start[first : first + _POINTS]
-        for distance, offsets in shells:
-            if not len(left):
+    unmet = [np.empty((0, 3), np.int64)]
+    for points in grid_points(left, source.origin, _POINTS):
+        near = ((points >= low) & (points <= high)).all(axis=1)
+        unmet.append(points[~near])
+        waiting = points[near]
+        start = (waiting - target.origin + pad) @ strides
+        for distance, offsets in shells[tried:]:
+            if not len(start):
                 break
-            at = left + (offsets @ strides)[:, np.newaxis]
+            at = start + (offsets @ strides)[:, np.newaxis]
             hit = (bits[at >> 3] >> (at & 7) & 1).any(axis=0)
             if hit.any():
                 total += distance * int(np.count_nonzero(hit))
-                left = left[~hit]
-        unmet.append(left)
-    z, rest = np.divmod(np.concatenate([np.empty(0, np.int64), *unmet]), strides[2])
-    y, x = np.divmod(rest, strides[1])
-    points = np.stack([x, y, z], axis=1) - pad + target.origin
-    return _Found(total, np.concatenate([far, points]), beyond)
+                start, waiting = start[~hit], waiting[~hit]
+        unmet.append(waiting)
+    return _Found(total, np.concatenate(unmet), np.empty((0, 0, 0), np.uint64), source.origin, beyond)
+
+
+class _Aligned:
+    """The target, to be laid over the source's grid at any offset."""
+
+    def __init__(self, target: Surface, source: Surface) -> None:
+        self._grid = target.grid
+        shift = target.origin - source.origin
+        self._shift = (int(shift[0]) // WORD, int(shift[1]), int(shift[2]))
+
+    def strike(self, left: NDArray[np.uint64], offset: Sequence[int]) -> None:
+        """Clear the bits of `left` that meet a voxel of the target at this offset (x, y, z) from them."""
+        words, bits = divmod(-offset[0], WORD)  # the target moves against the offset
+        column, y, z = self._shift[0] + words, self._shift[1] - offset[1], self._shift[2] - offset[2]
+        self._clear(left, (z, y, column), np.uint64(bits), up=True)
+        if bits:
+            self._clear(left, (z, y, column + 1), np.uint64(WORD - bits), up=False)
+
+    def _clear(self, left: NDArray[np.uint64], at: tuple[int, int, int], bits: np.uint64, *, up: bool) -> None:
+        mine, theirs = [], []
+        for place, extent, size in zip(at, left.shape, self._grid.shape, strict=True):
+            first, last = max(place, 0), min(place + size, extent)
+            if first >= last:
+                return
+            mine.append(slice(first, last))
+            theirs.append(slice(first - place, last - place))
+        moved = self._grid[tuple(theirs)]
+        if bits:
+            moved = moved << bits if up else moved >> bits
+        left[tuple(mine)] &= ~moved
 
 
 @lru_cache(maxsize=64)

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from harness.masks.bits import WORD, Bits, positions
-
-if TYPE_CHECKING:
-    from scipy.spatial import cKDTree
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -33,8 +30,8 @@ class Regions:
     def __init__(self, mask: Bits) -> None:
         self.mask = mask
         self._labels = np.unique(mask.labels)
-        self.number = np.searchsorted(self._labels, mask.labels)  #: instance of every entry
-        self.voxels = np.bitwise_count(mask.bits).astype(np.int64)  #: voxels of every entry
+        self.number = np.searchsorted(self._labels, mask.labels).astype(np.int32)  #: instance of every entry
+        self.voxels = np.bitwise_count(mask.bits)  #: voxels of every entry
         self._surfaces: dict[int, Surface] = {}
 
     def __len__(self) -> int:
@@ -130,18 +127,23 @@ class Surface:
         counts = np.bitwise_count(self.grid).sum(axis=2, dtype=np.int64)
         return counts.sum(axis=0), counts.sum(axis=1)
 
-    @cached_property
-    def points(self) -> Ints:
-        """(n, 3) voxel indices x, y, z."""
-        z, y, column = np.nonzero(self.grid)
-        entry, bit = positions(self.grid[z, y, column])
-        return np.stack([column[entry] * WORD + bit, y[entry], z[entry]], axis=1) + self.origin
+    def points(self, most: int) -> Iterator[Ints]:
+        """Yield (n, 3) voxel indices x, y, z of all surface voxels, slice by slice, about `most` at a time."""
+        return grid_points(self.grid, self.origin, most)
 
-    def tree(self, spacing: Floats) -> cKDTree:
-        """Return a k-d tree of the points in mm."""
-        from scipy.spatial import cKDTree  # imported when first needed, which is seldom
 
-        return cKDTree(self.points * spacing, balanced_tree=False, compact_nodes=False)
+def grid_points(grid: NDArray[np.uint64], origin: Ints, most: int) -> Iterator[Ints]:
+    """Yield (n, 3) voxel indices x, y, z of the set bits of a grid, whole slices of about `most` at a time."""
+    held = np.cumsum(np.bitwise_count(grid).sum(axis=(1, 2), dtype=np.int64))
+    first = 0
+    while first < len(grid):
+        before = held[first - 1] if first else 0
+        last = max(first + 1, int(np.searchsorted(held, before + most, "right")))
+        if held[last - 1] > before:
+            z, y, column = np.nonzero(grid[first:last])
+            entry, bit = positions(grid[first:last][z, y, column])
+            yield np.stack([column[entry] * WORD + bit, y[entry], z[entry] + first], axis=1) + origin
+        first = last
 
 
 def _surface(

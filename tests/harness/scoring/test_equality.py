@@ -129,11 +129,19 @@ def test_components(seed: int, shape: tuple[int, int, int], density: float, conn
     spacing=st.sampled_from(SPACINGS),
     pooling=st.sampled_from(["pooled", "directed"]),
     offsets=st.sampled_from([1, 30, 250]),
+    crowded=st.sampled_from([0.0, 0.5, np.inf]),
+    at_a_time=st.sampled_from([1, 50, 1 << 15]),
 )
 def test_surface_distances(
-    seed: int, shape: tuple[int, int, int], spacing: tuple[float, float, float], pooling: str, offsets: int
+    seed: int,
+    shape: tuple[int, int, int],
+    spacing: tuple[float, float, float],
+    pooling: str,
+    offsets: int,
+    crowded: float,
+    at_a_time: int,
 ) -> None:
-    """Near or far, overlapping or apart, the distance is that of the distance maps."""
+    """Near or far, overlapping or apart, by words or by points, the distance is that of the distance maps."""
     from harness.scoring import distances
 
     rng = np.random.default_rng(seed)
@@ -142,6 +150,9 @@ def test_surface_distances(
     one, other = (Regions(from_array(mask.astype(np.uint8))).surface(0) for mask in (a, b))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(distances, "MAX_OFFSETS", offsets)
+        patch.setattr(distances, "_CROWDED", crowded)
+        patch.setattr(distances, "_POINTS", at_a_time)
+        patch.setattr(distances, "_TREE_POINTS", at_a_time)
         distances._shells.cache_clear()
         found = average_surface_distance(one, other, spacing, pooling=pooling)
         limited = average_surface_distance(one, other, spacing, pooling=pooling, limit=1.5)
