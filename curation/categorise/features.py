@@ -6,6 +6,7 @@ import re
 from itertools import combinations, pairwise
 from typing import Final
 
+from curation.categorise.spelling import spelled
 from curation.text.lexicon import mentions, subject
 
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
@@ -36,6 +37,7 @@ def features(text: str) -> set[str]:
         ``w:`` words, ``b:`` pairs of neighbouring words, ``c:`` concepts anywhere in the text, ``s:`` the subject (the
         first telling finding), ``n:`` findings next to the subject, ``p:`` pairs of findings.
     """
+    text = spelled(text)
     tokens = words(text)
     result = {f"w:{word}" for word in tokens} | {f"b:{a} {b}" for a, b in pairwise(tokens)}
     found = mentions(text)

@@ -10,18 +10,18 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
-from curation.categorise.features import features
+from curation.categorise.features import features, words
 from curation.categorise.model import WEIGHTS, Classifier
+from curation.categorise.quality import measure, table
+from curation.categorise.spelling import phrases
 from curation.schema import CODES
 from curation.text.lexicon import concepts
 from harness.errors import DataError, PrerequisiteError
@@ -43,9 +43,7 @@ class Example:
 
 def read_seeds() -> list[Example]:
     """Return our own phrases, in the order of the schema."""
-    text = resources.files(__package__).joinpath("seeds.toml").read_text(encoding="utf-8")
-    table = tomllib.loads(text)
-    return [Example(phrase, code) for code in CODES for phrase in table[code]]
+    return [Example(phrase, code) for code in CODES for phrase in phrases()[code]]
 
 
 def read_prompts(path: Path) -> list[Example]:
@@ -76,8 +74,25 @@ def vocabulary(seeds: Sequence[Example]) -> list[str]:
     return sorted(names)
 
 
-def train(examples: Sequence[Example]) -> Classifier:
-    """Fit the classifier on our own phrases and on `examples`; the same input gives the same weights.
+def unheard(seeds: Sequence[Example], findings: Sequence[Example]) -> list[Example]:
+    """Return our own phrases without those that stand word for word in one of `findings`."""
+    spoken = [_spoken(finding.text) for finding in findings]
+    return [seed for seed in seeds if not any(_spoken(seed.text) in text for text in spoken)]
+
+
+def _spoken(text: str) -> str:
+    return f" {' '.join(words(text))} "
+
+
+def train(examples: Sequence[Example], seeds: Sequence[Example] | None = None) -> Classifier:
+    """Fit the classifier; the same input gives the same weights.
+
+    Parameters
+    ----------
+    examples
+        Labelled findings.
+    seeds
+        Our own phrases, which give the vocabulary too; by default all of them.
 
     Raises
     ------
@@ -87,9 +102,10 @@ def train(examples: Sequence[Example]) -> Classifier:
     try:
         from scipy.sparse import csr_matrix
         from sklearn.linear_model import LogisticRegression  # type: ignore[import-untyped]
+        from threadpoolctl import threadpool_limits
     except ImportError as error:
         raise PrerequisiteError("training needs scikit-learn", fix="pip install 'groundbench[curate]'") from error
-    seeds = read_seeds()
+    seeds = read_seeds() if seeds is None else seeds
     names = vocabulary(seeds)
     column = {name: number for number, name in enumerate(names)}
     everything = [*seeds, *examples]
@@ -99,7 +115,8 @@ def train(examples: Sequence[Example]) -> Classifier:
     matrix: Any = csr_matrix((np.ones(len(indices)), indices, pointers), shape=(len(rows), len(names)))
     weight = np.where(np.arange(len(rows)) < len(seeds), _SEED_WEIGHT, 1.0)
     model: Any = LogisticRegression(C=_STRENGTH, max_iter=5000, tol=1e-5)
-    model.fit(matrix, np.array([example.code for example in everything]), sample_weight=weight)
+    with threadpool_limits(1):  # the sums' order, and so their last digits, must not depend on the machine's cores
+        model.fit(matrix, np.array([example.code for example in everything]), sample_weight=weight)
     return _compact(names, [str(code) for code in model.classes_], model.coef_, model.intercept_)
 
 
@@ -124,23 +141,40 @@ def fold_of(group: str, folds: int) -> int:
     return int.from_bytes(hashlib.sha256(group.encode()).digest()[:8], "big") % folds
 
 
-def cross_validate(examples: Sequence[Example], folds: int = 10) -> list[str]:
-    """Return the code that each example gets from a classifier that has seen no finding of its scan."""
+def cross_validate(examples: Sequence[Example], folds: int = 10, *, withhold: bool = True) -> list[str]:
+    """Return the code that each example gets from a classifier that has seen no finding of its scan.
+
+    With `withhold`, it has not seen those of our own phrases either that stand word for word in a finding of the fold.
+    """
     predicted = [""] * len(examples)
     for fold in range(folds):
         inside = [number for number, example in enumerate(examples) if fold_of(example.group, folds) == fold]
         if inside:
             kept = [example for example in examples if fold_of(example.group, folds) != fold]
-            classifier = train(kept)
+            seeds = read_seeds()
+            classifier = train(kept, unheard(seeds, [examples[number] for number in inside]) if withhold else seeds)
             for number in inside:
                 predicted[number] = classifier.categorise(examples[number].text)
     return predicted
 
 
+def report(examples: Sequence[Example], folds: int) -> str:
+    """Return the cross-validated quality as text, and what it is with more and with less knowledge of the findings."""
+    truth = [example.code for example in examples]
+    blind = train([], unheard(read_seeds(), examples))
+    others = {
+        "all our own phrases in every fold": cross_validate(examples, folds, withhold=False),
+        "no labelled finding at all, in no fold": [blind.categorise(example.text) for example in examples],
+    }
+    lines = [table(measure(truth, cross_validate(examples, folds)))]
+    for name, codes in others.items():
+        quality = measure(truth, codes)
+        lines.append(f"{name:<51}{quality.precision:>11.2f}{quality.recall:>8.2f}   accuracy {quality.accuracy:.3f}")
+    return "\n".join(lines)
+
+
 def main() -> None:
     """Train on a file of labelled findings, print the cross-validated quality, and write the weights."""
-    from curation.categorise.quality import measure, table
-
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("prompts", type=Path, help="labelled findings (rex_val_prompts.json)")
     parser.add_argument("--out", type=Path, default=Path(__file__).with_name(WEIGHTS))
@@ -148,8 +182,7 @@ def main() -> None:
     options = parser.parse_args()
     examples = read_prompts(options.prompts)
     if options.folds:
-        predicted = cross_validate(examples, options.folds)
-        print(table(measure([example.code for example in examples], predicted)))  # noqa: T201 - a program's output
+        print(report(examples, options.folds))  # noqa: T201 - a program's output
     options.out.write_text(train(examples).dump(), encoding="utf-8")
 
 

@@ -18,10 +18,17 @@ _NEGATION = re.compile(
       not\s+(?:\w+\s+){0,2}(?:observed|detected|seen|noted|present|found|identified|evident|monitored|distinguish\w*|
         selected|encountered|visuali[sz]ed|shown|followed|available|appreciated)|
       (?:was|were|is|are|has|have)\s+not\b|cannot|could\s+not|can\s+not|without(?!\s+(?:contrast|iv\b))|
-      absence\s+of|negative\s+for|free\s+of|neither|nor|none|never|n[o']t\s+given|(?:has|have)\s+(?:been\s+)?(?:resolved|disappeared|regressed\s+completely)|
+      absent|absence\s+of|negative\s+for|free\s+of|neither|nor|none|never|n[o']t\s+given|(?:has|have)\s+(?:been\s+)?(?:resolved|disappeared|regressed\s+completely)|
       resolved|unremarkable|ruled\s+out|non-?visuali[sz]ed
     )\b""",
     re.IGNORECASE | re.VERBOSE,
+)
+#: Negation that reaches forward only: what stands before it is there ("opacities without consolidation"). After a dash
+#: it is shared ("effusion - no thickening was detected").
+_FORWARD = re.compile(
+    r"(?<![-\u2013])(?<![-\u2013] )(?:without|no|free\s+of|negative\s+for|neither)\b"
+    r"(?!\s+(?:longer|observed|detected|seen|noted|present|found|identified|evident)\b)(?=\s+\w)",
+    re.IGNORECASE,
 )
 #: Negation that says nothing of the finding itself: "not measured", "nodules that cannot be characterised".
 _PSEUDO = re.compile(
@@ -47,7 +54,7 @@ _ABNORMAL_ANYWAY = re.compile(
 )
 #: Smaller lymph nodes, and the like: seen, and no abnormality.
 _VARIANT = re.compile(
-    r"\b(?:non-?pathologic\w*|nonspecific\s+lymph|(?:not?|below|under|"
+    r"\b(?:non-?pathologic\w*|nonspecific\s+lymph|(?:not?|without|below|under|"
     r"smaller\s+than)\s+(?:in\s+|of\s+|reach\w*\s+)?(?:the\s+)?pathologic\w*|"
     r"anatomic(?:al)?\s+variant|normal\s+variant|azygos\s+(?:lobe|fissure)|accessory\s+fissure|fatty\s+hil\w+)\b",
     re.IGNORECASE,
@@ -56,7 +63,7 @@ _PRIOR = re.compile(
     r"""\b(?:stable|stabili[sz]ed|stability|unchanged|no(?:t)?\s+(?:\w+\s+)?(?:change|difference)\w*|new(?:ly)?|progress\w*|regress\w*|
       previous(?:ly)?|prior|earlier|old\s+(?:examination|ct|study|review)|compar(?:ed|ison|ative|ing)|interval|since\s+(?:the|last)|
       current\s+(?:examination|study|review|ct)|follow-?up|(?:de|in)creas(?:ed|ing|e)\s+in\s+(?:the\s+)?(?:size|number|amount|extent)|
-      (?:has|have)\s+(?:been\s+)?(?:de|in)creased|resol(?:ved|ution|ving)|persist\w*|still|again|known|
+      (?:has|have)\s+(?:been\s+)?(?:de|in)creased|resol(?:ved|ution|ving)|persist\w*|remain(?:s|ed)?|still|again|known|
       (?:de|in)creased\s+(?:in\s+)?(?:number|size)|appeared|emerged|residual|worsen\w*|improv\w*|became|disappear\w*)\b""",
     re.IGNORECASE | re.VERBOSE,
 )
@@ -71,8 +78,8 @@ _SPECULATION: Final = (
 _SPECULATION_TAIL = re.compile(
     (
         rf"\s*(?:[,;(]|\band\b|\bwhich\b|\bthat\b|\bwith\b|\b(?:is|are|was|"
-        rf"were)\b)*\s*\b(?:high(?:ly)?\s+|very\s+|primarily\s+|initially\s+|"
-        rf"first\s+)?(?P<trigger>{_SPECULATION}).*$"
+        rf"were)\b)*\s*\b(?:high(?:ly)?\s+|very\s+|most\s+|more\s+|primarily\s+|"
+        rf"initially\s+|first\s+)?(?P<trigger>{_SPECULATION}).*$"
     ),
     re.IGNORECASE | re.DOTALL,
 )
@@ -101,7 +108,13 @@ _LIMITED = re.compile(
 
 def is_negated(text: str) -> bool:
     """Tell whether a clause says that its finding is not there."""
-    return bool(_NEGATION.search(_PSEUDO.sub(" ", text)))
+    text = _PSEUDO.sub(" ", text)
+    found = list(_NEGATION.finditer(text))
+    if not found:
+        return False
+    before = subject(mentions(text[: found[0].start()]))
+    told = before is not None and not before.concept.generic
+    return not (told and all(_FORWARD.match(text, match.start()) for match in found))
 
 
 def is_normal(text: str) -> bool:

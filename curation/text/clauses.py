@@ -10,13 +10,19 @@ from curation.text.lexicon import mentions, subject
 from curation.text.wording import capitalised, without_preface
 
 _VERB = re.compile(r"\b(?:is|are|was|were|has|have)\b", re.IGNORECASE)
-_CLAUSE = re.compile(r"\s*;\s*|\.\s+|,\s*(?:and\s+|but\s+)?|\s+(?:and|but|while|whereas)\s+", re.IGNORECASE)
+_CLAUSE = re.compile(
+    r"\s*;\s*|\.\s+|,\s*(?:and\s+|but\s+)?|\s+(?:and|but|while|whereas)\s+|"
+    r"\s*,?\s+(?:other than|except(?: for)?|apart from|aside from|with the exception of)\s+",
+    re.IGNORECASE,
+)
+_EXCEPT = re.compile(r"\b(?:other than|exception|except|apart from|aside from)", re.IGNORECASE)
 _DEPENDENT = re.compile(
     r"^(?:which|that|the (?:largest|bigg|long|small|short|other)|largest|some|one|most|more|"
     r"especially|whose|it|they|these|those|with|as|when|if|"
     r"measuring|reaching|extending|showing|accompan|observed|seen|approximately|up to|\d)",
     re.IGNORECASE,
 )
+_SIZE_FIRST = re.compile(r"^[\d.,x\u00d7 -]+(?:mm|cm)[- ]")
 _PART = re.compile(
     r"\s*,\s*(?:and\s+|as well as\s+)?|\s+(?:and|as well as|accompanied by|together with)\s+", re.IGNORECASE
 )
@@ -67,17 +73,28 @@ def _unasked(sentence: str) -> str:
 
 
 def _clauses(sentence: str) -> list[str]:
-    """Cut at conjunctions that join two statements, each with a verb of its own."""
+    """Cut at semicolons and exceptions, and at conjunctions that join two statements, each with a verb of its own."""
     clauses, start = [], 0
     for match in _CLAUSE.finditer(sentence):
         if sentence.count("(", start, match.start()) > sentence.count(")", start, match.start()):
             continue
         left, right = sentence[start : match.start()], sentence[match.end() :]
-        if _is_statement(left) and _is_statement(right) and not _DEPENDENT.match(right):
+        if _parts(left, match.group(), right):
             clauses.append(left)
             start = match.end()
     clauses.append(sentence[start:])
     return [clause.strip(" .;,") for clause in clauses if clause.strip(" .;,")]
+
+
+def _parts(left: str, mark: str, right: str) -> bool:
+    """Tell whether a mark stands between two statements, or two findings of which one may be denied."""
+    if _EXCEPT.search(mark):
+        return is_negated(left) and subject(mentions(right)) is not None
+    if ";" in mark and _has_finding(left) and _begins_with_finding(_SIZE_FIRST.sub("", right)):
+        return True
+    if _DEPENDENT.match(right):
+        return False
+    return _is_statement(left) and _is_statement(right)
 
 
 def _is_statement(text: str) -> bool:

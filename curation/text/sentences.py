@@ -39,6 +39,8 @@ _ABBREVIATIONS: Final = frozenset(
         "post",
         "lat",
         "med",
+        "mm",
+        "cm",
     ]
 )
 _END = re.compile(r"[.!?](?=[\s)\]\"']|$)|[.!?](?=[A-Z][a-z])|\n+|\s*[·•]\s*|(?<=[a-z)]) {2,}(?=[A-Z])")

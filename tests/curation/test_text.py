@@ -25,6 +25,7 @@ from curation.text.wording import american, is_irrelevant, without_preface
         (" \n ", 0),
         ("One. Two.", 2),
         ("A 4.5 mm nodule. A cyst.", 2),
+        ("A 5 mm. nodule in the lung. It is 5 mm. Stable.", 3),
         ("Fractures of the 7. and 8. ribs. Old.", 2),
         ("Clinical and lab. correlation is advised.", 1),
         ("Lesion (cyst? hemangioma?) in the liver. Spleen is normal.", 2),
@@ -125,24 +126,53 @@ def test_places_that_anatomy_adds() -> None:
     [
         ("No pleural effusion", True),
         ("Pericardial effusion was not observed", True),
-        ("Lymph nodes without pathological size", True),
         ("Nodule, not seen in the previous examination", False),
         ("Nodule with no significant change", False),
         ("Lesion that cannot be characterized", False),
         ("Ground-glass opacity", False),
         ("There was no mass and no infiltration", True),
+        ("Ground-glass opacities without consolidation in the left lower lobe", False),
+        ("Emphysema, no bullae", False),
+        ("Bronchial wall thickening is no longer seen", True),
+        ("Pericardial effusion - no thickening was detected", True),
+        ("In mediastinal lymph node stations, no lymph node is observed", True),
+        ("Pneumothorax is absent", True),
+        ("Pleural effusion: no", True),
+        ("Nodule without calcification is not seen", True),
     ],
 )
 def test_negation(text: str, negated: bool) -> None:
-    """Negation triggers count, unless they say something of change, of earlier images or of certainty."""
+    """Negation triggers count, unless they speak of change, of earlier images, of certainty, or of what follows."""
     assert is_negated(text) is negated
+
+
+def test_a_denial_does_not_reach_over_a_semicolon_or_an_exception() -> None:
+    """What is seen is a phrase of its own beside what is not, so that neither takes the other along."""
+    effusion = "No pleural effusion or pneumothorax"
+    assert phrases_of(f"{effusion}; bilateral atelectasis in both lower lobes.") == [
+        effusion,
+        "Bilateral atelectasis in both lower lobes",
+    ]
+    assert phrases_of("Left pleural effusion of 4.5 cm; right pleural effusion was not seen.") == [
+        "Left pleural effusion of 4.5 cm",
+        "Right pleural effusion was not seen",
+    ]
+    assert phrases_of("No mass other than a 6 mm calcified nodule in the right upper lobe.") == [
+        "No mass",
+        "6 mm calcified nodule in the right upper lobe",
+    ]
+    assert phrases_of("There are nodules in both lungs; the largest is 8 mm.") == [
+        "Nodules in both lungs; the largest is 8 mm"
+    ]
 
 
 def test_normality_and_history() -> None:
     """Normal is normal unless something exceeds it; terms of comparison need an earlier report."""
     assert is_normal("Heart size is normal")
+    assert is_normal("Lymph nodes without pathological size")
     assert not is_normal("Aorta is wider than normal")
     assert mentions_prior("Stable nodule")
+    assert mentions_prior("The nodule remains 5 mm")
     assert mentions_prior("newly developed consolidation")
     assert not mentions_prior("nodule in the right lung")
 
@@ -154,6 +184,8 @@ def test_speculation_goes_and_sizes_stay() -> None:
     assert without_speculation(placed) == "Consolidation in both lungs"
     only = "Increase in density evaluated in favor of atelectasis in the left lung"
     assert without_speculation(only) == only
+    likely = "Bronchiectasis, most likely traction type, in both lungs"
+    assert without_speculation(likely) == "Bronchiectasis in both lungs"
     kept = "Lesion suspicious for metastasis, 28x17 mm"
     assert without_speculation(kept) == kept
 

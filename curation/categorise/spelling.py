@@ -1,0 +1,99 @@
+"""Undo what hides a word from the classifier: usual abbreviations, and slips of the keyboard."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from functools import cache, lru_cache
+from importlib import resources
+from typing import Final
+
+from curation.text.lexicon import concepts
+
+_ABBREVIATIONS: Final = {
+    "rul": "right upper lobe",
+    "rml": "right middle lobe",
+    "rll": "right lower lobe",
+    "lul": "left upper lobe",
+    "lll": "left lower lobe",
+    "ggo": "ground-glass opacity",
+    "ggos": "ground-glass opacities",
+    "ggn": "ground-glass nodule",
+    "ggns": "ground-glass nodules",
+    "ptx": "pneumothorax",
+    "tib": "tree-in-bud",
+    "pulm": "pulmonary",
+    "ln": "lymph node",
+    "lns": "lymph nodes",
+}
+_WORD = re.compile(r"[A-Za-z]+")
+_ONE_SLIP: Final = 6  # letters from which on a word may differ in one letter from the known one
+_TWO_SLIPS: Final = 9  # … and in two
+_MOST_OF: Final = 0.7  # share of a word's letters that a concept must cover for the word to be known
+_MOST: Final = 2  # slips beyond which nobody asks how many there are
+
+
+def spelled(text: str) -> str:
+    """Return `text` with abbreviations written out and misspelt words replaced by the known word that they are like.
+
+    A word is replaced only where neither our own phrases nor the lexicon know it or another ending of it, and a known
+    one with the same first letter is one slip away (a letter lost, doubled, wrong, or two exchanged; two slips in long
+    words).
+    """
+    return _WORD.sub(lambda match: _known(match.group()), text)
+
+
+@cache
+def phrases() -> dict[str, list[str]]:
+    """Return our own phrases of every code, as ``seeds.toml`` has them."""
+    return tomllib.loads(resources.files(__package__).joinpath("seeds.toml").read_text(encoding="utf-8"))
+
+
+@cache
+def _vocabulary() -> frozenset[str]:
+    return frozenset(
+        word.lower()
+        for texts in phrases().values()
+        for text in texts
+        for word in _WORD.findall(text)
+        if len(word) >= _ONE_SLIP - 1
+    )
+
+
+@lru_cache(maxsize=16384)
+def _known(word: str) -> str:
+    lower = word.lower()
+    if lower in _ABBREVIATIONS:
+        return _ABBREVIATIONS[lower]
+    near = [known for known in _vocabulary() if known[0] == lower[0]]
+    if len(word) < _ONE_SLIP or any(lower.startswith(known) or known.startswith(lower) for known in near):
+        return word
+    if _in_lexicon(lower):
+        return word
+    most = _MOST if len(word) >= _TWO_SLIPS else 1
+    best = min(((slips(lower, known), known) for known in near), default=(most + 1, ""))
+    return best[1] if best[0] <= most else word
+
+
+def _in_lexicon(word: str) -> bool:
+    """Tell whether a concept accounts for most of a word: ``hyperdens``, but not ``bronch`` of ``broncheictasis``."""
+    found = (concept.pattern.match(word) for concept in concepts().values())
+    return any(match is not None and len(match.group()) >= _MOST_OF * len(word) for match in found)
+
+
+def slips(first: str, second: str) -> int:
+    """Return how many letters must be added, dropped, replaced or exchanged with their neighbour to get `second`.
+
+    Of words whose lengths differ by more than two, it only tells that there are more than two.
+    """
+    if abs(len(first) - len(second)) > _MOST:
+        return _MOST + 1
+    before, row = [], list(range(len(second) + 1))
+    for i, a in enumerate(first, start=1):
+        earlier, before, row = before, row, [i]
+        for j, b in enumerate(second, start=1):
+            cost = min(before[j] + 1, row[j - 1] + 1, before[j - 1] + (a != b))
+            if i > 1 and j > 1 and a == second[j - 2] and first[i - 2] == b:
+                cost = min(cost, earlier[j - 2] + 1)
+            row.append(cost)
+    return row[-1]
