@@ -88,7 +88,8 @@ def slips(first: str, second: str) -> int:
     """
     if abs(len(first) - len(second)) > _MOST:
         return _MOST + 1
-    before, row = [], list(range(len(second) + 1))
+    before: list[int] = []
+    row = list(range(len(second) + 1))
     for i, a in enumerate(first, start=1):
         earlier, before, row = before, row, [i]
         for j, b in enumerate(second, start=1):

@@ -102,7 +102,7 @@ def train(examples: Sequence[Example], seeds: Sequence[Example] | None = None) -
     try:
         from scipy.sparse import csr_matrix
         from sklearn.linear_model import LogisticRegression  # type: ignore[import-untyped]
-        from threadpoolctl import threadpool_limits
+        from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
     except ImportError as error:
         raise PrerequisiteError("training needs scikit-learn", fix="pip install 'groundbench[curate]'") from error
     seeds = read_seeds() if seeds is None else seeds
