@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
 from typing import Any
 
 from harness.scoring.profiles import PROFILES
@@ -14,9 +13,12 @@ from leaderboard.privacy import ENOUGH, Policy, provenance, publishable, without
 from leaderboard.published import SCHEMA_VERSION, Published
 from leaderboard.standing import reasons_apart
 
-#: Ranked runs of a data set that are compared pair by pair, best first. With more pairs, Holm's correction would ask
-#: for p-values below what the permutation test can give.
+#: Runs of a data set that are ranked among each other, best first. With more pairs, Holm's correction would ask for
+#: p-values below what the permutation test can give.
 COMPARED = 24
+
+#: Runs of a data set that are compared at all, pair by pair, best first.
+MOST_COMPARED = 150
 
 
 def export(store: Store, policy: Policy) -> Published:
@@ -169,7 +171,7 @@ class _DataSet:
         family = ranked if len(ranked) > 1 else _complete(self.runs)
         means = {run.id: self.store.metrics(run.id, profile).get("dice", {}).get("all", {}) for run in family}
         scored = [run for run in family if means[run.id].get("value") is not None]
-        best = sorted(scored, key=lambda run: (-means[run.id]["value"], run.id))[:COMPARED]
+        best = sorted(scored, key=lambda run: (-means[run.id]["value"], run.id))[:MOST_COMPARED]
         if not best or not (self.opened or best[0].n_cases >= ENOUGH):
             return
         rows = {run.id: _sorted(self.store.findings(run.id)) for run in best}
@@ -190,7 +192,8 @@ def compare_runs(
 ) -> tuple[Rows, Rows]:
     """Compare runs on the same findings, cases as clusters; returns the rows of ``comparisons`` and ``ranks``.
 
-    Every pair counts in Holm's correction, whatever its groups; ranks are given within a group.
+    The best :data:`COMPARED` are a family: every pair of it counts in Holm's correction, whatever its groups, and its
+    members are ranked within their group. Pairs beyond it have a p-value that is not corrected.
 
     Parameters
     ----------
@@ -204,29 +207,34 @@ def compare_runs(
     import numpy as np
 
     from harness.scoring.comparison import SIGNIFICANT
-    from harness.scoring.statistics import compare, holm, rank_probabilities, shared_ranks
+    from harness.scoring.statistics import compare_all, holm, rank_probabilities, shared_ranks
     from harness.scoring.summary import finding_values
 
     names = _comparable(rows)
     clusters = [row.case_id for row in rows[names[0]]]
     dice = {name: finding_values(rows[name], PROFILES[profile])["dice"] for name in names}
-    found = [(a, b, compare(dice[a], dice[b], clusters=clusters)) for a, b in combinations(names, 2)]
+    table = np.array([dice[name] for name in names], np.float64).T
+    a, b = np.triu_indices(len(names), 1)
     pairs: Rows = [
         {
-            "first": a,
-            "second": b,
+            "first": names[i],
+            "second": names[j],
             "difference": result.difference,
             "p": result.p_value,
-            "p_holm": corrected,
+            "p_holm": None,
             "low": result.ci95[0],
             "high": result.ci95[1],
             "n": result.n,
         }
-        for (a, b, result), corrected in zip(found, holm([result.p_value for *_, result in found]), strict=True)
+        for i, j, result in zip(a, b, compare_all(table[:, a] - table[:, b], clusters=clusters), strict=True)
     ]
-    differ = {frozenset((pair["first"], pair["second"])) for pair in pairs if pair["p_holm"] < SIGNIFICANT}
+    family = names[:COMPARED]
+    inside = [pair for pair in pairs if pair["second"] in family]
+    for pair, corrected in zip(inside, holm([pair["p"] for pair in inside]), strict=True):
+        pair["p_holm"] = corrected
+    differ = {frozenset((pair["first"], pair["second"])) for pair in inside if pair["p_holm"] < SIGNIFICANT}
     ranks: Rows = []
-    for group in ([name for name in members if name in dice] for members in groups):
+    for group in ([name for name in members if name in family] for members in groups):
         if group:
             table = np.array([dice[name] for name in group]).T
             told_apart = np.array([[frozenset((a, b)) in differ for b in group] for a in group])

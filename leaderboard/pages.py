@@ -12,6 +12,7 @@ from leaderboard import figures
 from leaderboard.board import CHALLENGE, COLUMNS, PAPER, SIZES, DataSet, Entry, rank, read_board
 from leaderboard.cases import CaseView, FindingView, case_views, disputed
 from leaderboard.charts import DISTINCT, Drawing
+from leaderboard.comparisons import against, verdict
 from leaderboard.downloads import File
 from leaderboard.export import COMPARED
 from leaderboard.page import brief, case_address, file_name, make_environment, model_address, run_address
@@ -77,6 +78,11 @@ class Site:
     def newest(self) -> str:
         """When the newest run was begun."""
         return max((e.run.created for data in self.board for e in data.rows if e.run), default="")
+
+    @cached_property
+    def pairs(self) -> dict[str, list[Pair]]:
+        """The compared pairs of every data set."""
+        return {data.about.id: self.published.pairs(data.about.id, PAPER) for data in self.board}
 
     @property
     def licences(self) -> list[tuple[str, str]]:
@@ -187,14 +193,16 @@ def _distributions(site: Site, render: Render) -> Pages:
 
 
 def _compare(site: Site, render: Render) -> Pages:
-    compared = {data.about.id: site.published.pairs(data.about.id, PAPER) for data in site.board}
+    compared = {key: [pair for pair in pairs if pair.p_holm is not None] for key, pairs in site.pairs.items()}
     entries = {data.about.id: {e.run.id: e for e in data.rows if e.run} for data in site.board}
     yield render(
         "compare.html",
         "compare.html.j2",
         "Compare rows",
         compared=compared,
-        members={key: {run for p in pairs for run in (p.first, p.second)} for key, pairs in compared.items()},
+        members={key: _members(pairs) for key, pairs in compared.items()},
+        choices={key: [(file_name(run), entries[key][run]) for run in _members(site.pairs[key])] for key in compared},
+        file_name=file_name,
         entry_of=entries,
         ranks_of={data.about.id: site.published.ranks(data.about.id, PAPER) for data in site.board},
         drawings=_drawings(site, lambda data: figures.differences(data, compared[data.about.id])),
@@ -202,13 +210,9 @@ def _compare(site: Site, render: Render) -> Pages:
     )
 
 
-def verdict(pair: Pair) -> str:
-    """Say what a comparison of two rows found."""
-    from harness.scoring.comparison import SIGNIFICANT
-
-    if pair.p_holm >= SIGNIFICANT:
-        return "cannot be told apart"
-    return "first is better" if pair.difference > 0 else "second is better"
+def _members(pairs: Sequence[Pair]) -> list[str]:
+    """Return the runs of some pairs, best first."""
+    return list(dict.fromkeys(run for pair in pairs for run in (pair.first, pair.second)))
 
 
 def _cost(site: Site, render: Render) -> Pages:
@@ -276,6 +280,7 @@ def _neighbour(views: Sequence[tuple[DataSet, CaseView]], place: int, step: int)
 def _runs(site: Site, render: Render) -> Pages:
     yield render("runs/index.html", "runs.html.j2", "Every run", most=LONGEST_LIST, run_file=_run_file)
     for data in site.board:
+        others = against(data, site.pairs[data.about.id])
         for entry in data.rows:
             assert entry.run is not None  # noqa: S101 - rows of a data set are runs
             run = entry.run
@@ -292,6 +297,7 @@ def _runs(site: Site, render: Render) -> Pages:
                 metric_names=METRICS,
                 groups_in=groups_in,
                 glance=at_a_glance(entry),
+                against=others.get(run.id, []),
                 failed=failed[:100],
                 n_failed=len(failed),
                 timing_of=timing_of,

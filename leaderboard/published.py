@@ -54,7 +54,7 @@ TABLES: Mapping[str, str] = {
     "runs": "one run: one variant of one model on one split",
     "coverage": "findings of a run, by how they ended",
     "metrics": "one metric of a run under a profile, for one group of findings, with its 95 % interval",
-    "comparisons": "two runs on the same findings: mean difference of Dice, interval, p, and p by Holm",
+    "comparisons": "two runs on the same findings: mean difference of Dice, interval, p, and p by Holm among the best",
     "ranks": "rank of a run, shared where it cannot be told apart, and its chance of every rank",
     "targets": "one finding of an open split: its text, category and size",
     "scores": "one run on one target",
@@ -106,7 +106,10 @@ class PublishedRun:
 
 @dataclass(frozen=True)
 class Pair:
-    """Two runs on the same findings: mean difference (first minus second), its interval, p-values, and cases."""
+    """Two runs on the same findings: mean difference (first minus second), its interval, p-values, and cases.
+
+    The p-value by Holm is None where the pair does not count in the correction.
+    """
 
     first: str
     second: str
@@ -114,7 +117,7 @@ class Pair:
     low: float
     high: float
     p: float
-    p_holm: float
+    p_holm: float | None
     n: int
 
 

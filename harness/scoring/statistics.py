@@ -28,6 +28,9 @@ RESAMPLES = 1000
 #: Draws weighed at a time: they stay in the processor's cache, and their products too small to be given to threads.
 _DRAWS_AT_A_TIME = 1 << 14
 
+#: Pairs compared at a time, so that memory does not grow with their number.
+_PAIRS_AT_A_TIME = 256
+
 
 def generator(seed: int, stream: str) -> np.random.PCG64:
     """Return the random bits of one purpose; another name gives an independent stream."""
@@ -175,24 +178,52 @@ def compare(
         raise UsageError(
             f"{len(first)} and {len(second)} findings cannot be paired", fix="compare runs of one split of one data set"
         )
-    cluster, n = _numbered(clusters, len(first))
-    delta = exact((np.asarray(first, np.float64) - np.asarray(second, np.float64))[:, np.newaxis])[:, 0]
-    sums: Floats = np.bincount(cluster, weights=delta, minlength=n).astype(np.float64)
-    sizes = np.bincount(cluster, minlength=n).astype(np.float64)
+    delta = (np.asarray(first, np.float64) - np.asarray(second, np.float64))[:, np.newaxis]
+    return compare_all(delta, clusters=clusters, seed=seed, resamples=resamples, permutations=permutations)[0]
+
+
+def compare_all(
+    differences: Floats,
+    *,
+    clusters: Sequence[str] | None = None,
+    seed: int = 0,
+    resamples: int = RESAMPLES,
+    permutations: int = 10_000,
+) -> list[Comparison]:
+    """Do many comparisons of :func:`compare` at once, digit by digit the same.
+
+    Parameters
+    ----------
+    differences
+        (n, k): a column for every pair, first minus second on each finding.
+    clusters, seed, resamples, permutations
+        As for :func:`compare`; the draws are the same for every pair.
+    """
+    cluster, n = _numbered(clusters, len(differences))
+    member = (cluster == np.arange(n)[:, np.newaxis]).astype(np.float64)
+    sizes = member.sum(axis=1)
     random = random_numbers(n, resamples=resamples, seed=seed, stream="compare")
-    totals = resampled_sums(np.stack([sums, sizes], axis=1), random)
-    low, high = _percentiles(totals[:, 0] / totals[:, 1])
     raw = generator(seed, f"permute/{n}").random_raw(permutations * -(-n // 64))
-    signs = np.unpackbits(raw.astype("<u8").view(np.uint8).reshape(permutations, -1), axis=1, count=n)
-    total = float(sums.sum())
-    flipped = total - 2 * (signs.astype(np.float64) @ sums)
-    extreme = int((np.abs(flipped) >= abs(total)).sum())
-    return Comparison(
-        difference=math.fsum(delta.tolist()) / len(delta),
-        ci95=(float(low), float(high)),
-        p_value=(1 + extreme) / (1 + permutations),
-        n=n,
-    )
+    bits = np.unpackbits(raw.astype("<u8").view(np.uint8).reshape(permutations, -1), axis=1, count=n)
+    signs = bits.astype(np.float64)
+    found = []
+    for first in range(0, differences.shape[1], _PAIRS_AT_A_TIME):
+        delta = exact(differences[:, first : first + _PAIRS_AT_A_TIME])
+        sums = member @ delta
+        totals = resampled_sums(np.column_stack([sums, sizes]), random)
+        bounds = _percentiles(totals[:, :-1] / totals[:, -1:])
+        total = sums.sum(axis=0)
+        extreme = (np.abs(total - 2 * (signs @ sums)) >= np.abs(total)).sum(axis=0)
+        found += [
+            Comparison(
+                difference=math.fsum(column) / len(column),
+                ci95=(float(low), float(high)),
+                p_value=(1 + int(count)) / (1 + permutations),
+                n=n,
+            )
+            for column, low, high, count in zip(delta.T.tolist(), *bounds, extreme, strict=True)
+        ]
+    return found
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -1,4 +1,4 @@
-/* Sorts and filters tables. Everything that is chosen stands in the address (#sort=table:-column&q=words), so that it
+/* Sorts and filters tables. Everything that is chosen stands in the address (#sort=table:-column&q=words&pair=table:row:row), so that it
    can be linked to and the back button undoes it. Without this script every page is complete. */
 (function () {
   "use strict";
@@ -6,6 +6,17 @@
   var each = function (list, act) { Array.prototype.forEach.call(list, act); };
   var tables = document.querySelectorAll("table.sortable");
   var field = document.getElementById("filter");
+  var choosers = document.querySelectorAll(".choose");
+
+  function picked(box) {
+    return Array.prototype.map.call(box.querySelectorAll("select"), function (select) { return select.value; });
+  }
+
+  /* A row of pairs is shown where it has every row that was picked. */
+  function fits(row, picks) {
+    var ends = (row.dataset.pair || "").split(" ");
+    return picks.every(function (pick) { return !pick || ends.indexOf(pick) >= 0; });
+  }
 
   function compare(a, b, descending) {
     if (a === "" || b === "") return (a === "") - (b === "");
@@ -34,18 +45,35 @@
   function filter(words) {
     var shown = 0, all = 0;
     each(document.querySelectorAll("table.filtered"), function (table) {
+      var box = document.querySelector(".choose[data-table='" + table.id + "']"), picks = box ? picked(box) : [];
       each(table.tBodies, function (body) {
         each(body.rows, function (row) {
           if (row.cells.length === 1) return;
           row.text = row.text || row.textContent.toLowerCase();
-          var hit = words.every(function (word) { return row.text.indexOf(word) >= 0; });
+          var hit = fits(row, picks) && words.every(function (word) { return row.text.indexOf(word) >= 0; });
           row.hidden = !hit;
           all += 1;
           shown += hit;
         });
       });
     });
+    each(choosers, explain);
     if (field) document.querySelector("output").textContent = words.length ? shown + " of " + all + " rows" : "";
+  }
+
+  /* Says why no row is left where two were picked: the page of a run has those pairs that are not in the table. */
+  function explain(box) {
+    var picks = picked(box), output = box.querySelector("output"), link;
+    var rows = document.getElementById(box.dataset.table).tBodies[0].rows;
+    output.textContent = "";
+    if (!picks[0] || !picks[1]) return;
+    if (picks[0] === picks[1]) output.textContent = "These are one and the same row.";
+    else if (!Array.prototype.some.call(rows, function (row) { return fits(row, picks); })) {
+      link = document.createElement("a");
+      link.href = "runs/" + picks[0] + ".html#against";
+      link.textContent = "This pair is beyond the best rows; the page of the run has it.";
+      output.appendChild(link);
+    }
   }
 
   function state() {
@@ -65,6 +93,13 @@
         if (head.dataset.key === asked[3]) column = index;
       });
       if (column >= 0 || table.querySelector("[aria-sort]")) sort(table, column, asked !== null && asked[2] === "-");
+    });
+    var pair = (now.pair || "").split(":");
+    each(choosers, function (box) {
+      each(box.querySelectorAll("select"), function (select, place) {
+        select.value = pair[0] === box.dataset.table && pair[place + 1] || "";
+        if (select.selectedIndex < 0) select.value = "";
+      });
     });
     var q = now.q || "";
     if (field && field.value.trim() !== q) field.value = q;
@@ -104,6 +139,14 @@
     link.addEventListener("click", function () {
       var table = document.getElementById(link.hash.replace(/^#sort=([\w-]+):.*$/, "$1"));
       if (table) table.scrollIntoView();
+    });
+  });
+
+  each(choosers, function (box) {
+    box.hidden = false;
+    box.addEventListener("change", function () {
+      var picks = picked(box);
+      go({ pair: picks[0] || picks[1] ? [box.dataset.table].concat(picks).join(":") : "" });
     });
   });
 

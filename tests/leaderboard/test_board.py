@@ -142,6 +142,26 @@ def test_rows_that_cannot_be_told_apart_share_a_rank(bench, store: Store) -> Non
     assert ranks == {"a": 1, "b": 1, "c": 3, "d": 1}
 
 
+def test_rows_beyond_the_best_are_compared_but_not_ranked(bench, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every pair has a difference and a p-value; the correction and the ranks are those of the best rows alone."""
+    for number, level in enumerate((0.6, 0.4, 0.3, 0.1)):
+        bench.add(plugin=str(number), title=str(number), level=level, cases=8)
+    whole = export(store, Policy())
+    monkeypatch.setattr("leaderboard.export.COMPARED", 3)
+    part = export(store, Policy())
+    [data] = whole.data_sets()
+    pairs = {(pair.first, pair.second): pair for pair in part.pairs(data.id, "mlhc2025")}
+    assert len(pairs) == 6
+    for pair in whole.pairs(data.id, "mlhc2025"):
+        found = pairs[pair.first, pair.second]
+        assert (found.difference, found.low, found.p) == (pair.difference, pair.low, pair.p)
+    assert {key for key, pair in pairs.items() if pair.p_holm is None} == {
+        ("run-01", "run-04"), ("run-02", "run-04"), ("run-03", "run-04"),
+    }  # fmt: skip
+    assert all(pair.p_holm <= 3 * pair.p for pair in pairs.values() if pair.p_holm is not None)
+    assert set(part.ranks(data.id, "mlhc2025")) == {"run-01", "run-02", "run-03"}
+
+
 def test_a_single_row_is_first(bench, store: Store) -> None:
     """Without anybody to compare with, a ranked row is first, and a known answer beside it has no rank."""
     bench.add(title="model", plugin="model")

@@ -193,6 +193,51 @@ def test_sort_filter_link_and_back(site: Path, open_page: Any) -> None:
     assert filtered.locator("#filter").input_value() == "box boxes"
 
 
+def test_any_two_rows_are_picked(
+    bench: Any, store: Store, tmp_path: Path, open_page: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two rows are picked by name, which stands in the address; a pair beyond the best leads to a run's own page."""
+    monkeypatch.setattr("leaderboard.export.COMPARED", 3)
+    for name, level in (("a", 0.8), ("b", 0.6), ("c", 0.4), ("d", 0.1)):
+        bench.add(plugin=name, title=name, level=level, variant="v", cases=8)
+    build_site(store, tmp_path / "site")
+    page = open_page(f"{(tmp_path / 'site').as_uri()}/compare.html")
+    shown = (
+        "() => [...document.querySelectorAll('tbody tr[data-pair]')].filter(r => !r.hidden).map(r => r.dataset.pair)"
+    )
+    first, second = page.locator(".choose select").all()
+    assert len(page.evaluate(shown)) == 3
+    first.select_option(label="c v")
+    assert page.evaluate(shown) == ["run-01 run-03", "run-02 run-03"]
+    second.select_option(label="a v")
+    assert page.evaluate(shown) == ["run-01 run-03"]
+    elsewhere = open_page(page.url)
+    assert elsewhere.evaluate(shown) == ["run-01 run-03"]
+    second.select_option(label="d v")
+    assert page.evaluate(shown) == []
+    page.get_by_role("link", name="beyond the best rows").click()
+    assert page.url.endswith("runs/run-03.html#against")
+    assert page.locator("#pairs tbody tr").count() == 3
+    page.go_back()
+    page.go_back()
+    assert page.evaluate(shown) == ["run-01 run-03"]
+    assert page.faults == elsewhere.faults == []
+
+
+def test_findings_are_put_in_order(site: Path, open_page: Any) -> None:
+    """The worst, the best and the most disputed findings are a click away from the whole list in that order."""
+    page = open_page(f"{site.as_uri()}/cases/index.html")
+    heads = [head.inner_text() for head in page.locator(".columns h3").all()]
+    assert heads == ["Most disputed", "Worst", "Best"]
+    for place, (key, sign) in enumerate((("spread", -1), ("mean", 1), ("mean", -1))):
+        page.locator("a.order").nth(place).click()
+        cells = f"td:nth-child({7 if key == 'spread' else 4})"
+        values = [float(text) * sign for text in page.locator(f"table.findings {cells}").all_inner_texts()]
+        assert values == sorted(values)
+    page.fill("#filter", "case-1")
+    assert page.locator("table.findings tbody tr:visible").count() == 2
+
+
 def test_sort_works_from_the_keyboard(site: Path, open_page: Any) -> None:
     """A heading is a button: focus and Enter sort."""
     page = open_page(f"{site.as_uri()}/index.html")

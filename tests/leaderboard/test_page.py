@@ -5,6 +5,7 @@ from __future__ import annotations
 import posixpath
 import re
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
@@ -12,6 +13,7 @@ from harness.categories import CATEGORIES
 from harness.status import Status
 from harness.store import Store
 from leaderboard.board import SIZES, Score, read_board
+from leaderboard.comparisons import turned, verdict
 from leaderboard.export import export
 from leaderboard.page import (
     common_n,
@@ -27,6 +29,7 @@ from leaderboard.page import (
     whisker,
 )
 from leaderboard.privacy import Policy
+from leaderboard.published import Pair
 from leaderboard.reported import read_reported
 from leaderboard.run import at_a_glance
 
@@ -299,6 +302,30 @@ def test_compare_says_what_is_different(bench, store: Store, pages) -> None:
     verdicts = {(row.all("th")[0].text[0], row.all("td")[0].text[0]): row.all("td")[-1].text for row in rows}
     assert sorted(verdicts.values()) == ["cannot be told apart", "first is better", "first is better"]
     assert {pair for pair, verdict in verdicts.items() if verdict == "first is better"} == {("a", "c"), ("b", "c")}
+
+
+def test_run_stands_beside_every_other(bench, store: Store, pages) -> None:
+    """The page of a run has its difference to each other row, seen from this one, whichever is first in the pair."""
+    for title, level in (("c", 0.1), ("a", 0.5), ("b", 0.5)):
+        bench.add(title=title, plugin=title, level=level, cases=8)
+    rows = [
+        [cell.text for cell in (row.all("th")[0], *row.all("td"))]
+        for row in section(pages(store)["runs/run-01.html"], "Beside every other row").all("tbody")[0].all("tr")
+    ]
+    assert sorted((row[0], row[-1]) for row in rows) == [
+        ("a zero-shot", "the other is better"), ("b zero-shot", "the other is better"),
+    ]  # fmt: skip
+    assert all(float(row[1].split()[0].replace("\N{MINUS SIGN}", "-")) == pytest.approx(-0.4, abs=0.05) for row in rows)
+
+
+def test_pair_seen_from_its_other_end() -> None:
+    """Turned round, a pair has the opposite difference and interval, and the verdict names the other row."""
+    pair = Pair("a", "b", 0.1, 0.02, 0.3, 0.001, 0.003, 9)
+    assert turned(pair) == Pair("b", "a", -0.1, -0.3, -0.02, 0.001, 0.003, 9)
+    assert turned(turned(pair)) == pair
+    assert (verdict(pair), verdict(turned(pair))) == ("first is better", "second is better")
+    assert verdict(replace(pair, p_holm=0.05)) == "cannot be told apart"
+    assert verdict(replace(pair, p_holm=None)) == "not tested: beyond the best rows"
 
 
 def test_distributions_count_findings(bench, store: Store, pages) -> None:

@@ -11,6 +11,7 @@ import pytest
 from harness.errors import UsageError
 from harness.scoring.statistics import (
     compare,
+    compare_all,
     exact,
     holm,
     interval,
@@ -109,6 +110,20 @@ def test_clusters_widen_the_interval() -> None:
     assert wide.n == 20
     assert wide.ci95[1] - wide.ci95[0] > 1.5 * (narrow.ci95[1] - narrow.ci95[0])
     assert wide.p_value > narrow.p_value
+
+
+def test_many_comparisons_at_once_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Any number of pairs at once gives each the digits that it has alone, whatever the blocks they are done in."""
+    rng = np.random.default_rng(2)
+    table = np.where(rng.random((60, 5)) < 0.3, 0.0, rng.random((60, 5)))
+    names = [str(i // 3) for i in range(60)]
+    pairs = list(itertools.combinations(range(5), 2))
+    differences = np.stack([table[:, a] - table[:, b] for a, b in pairs], axis=1)
+    alone = [compare(table[:, a], table[:, b], clusters=names) for a, b in pairs]
+    assert compare_all(differences, clusters=names) == alone
+    monkeypatch.setattr("harness.scoring.statistics._PAIRS_AT_A_TIME", 3)
+    assert compare_all(differences, clusters=names) == alone
+    assert compare_all(differences[:, :0], clusters=names) == []
 
 
 def test_only_paired_findings_compare() -> None:
