@@ -125,6 +125,8 @@ def run_all(
 ) -> Summary:
     """Take reports through every step and write ``<step>.jsonl``, ``set_aside.jsonl`` and ``summary.json`` into `out`.
 
+    Scans that are not selected stand in ``not_selected.jsonl``, with the reason of each of their findings.
+
     Parameters
     ----------
     reports
@@ -157,7 +159,11 @@ def run_all(
         summary.set_aside += aside
         _count(summary, step.name, records)
         if step.name == "select":
-            records = list(choose_scans([r for r in records if isinstance(r, SelectedReport)], limit))
+            everything = [record for record in records if isinstance(record, SelectedReport)]
+            selected = choose_scans(everything, limit)
+            chosen = {record.id for record in selected}
+            write_records(out / "not_selected.jsonl", [record for record in everything if record.id not in chosen])
+            records = list(selected)
             _count_scans(summary, records)
         write_records(out / f"{step.name}.jsonl", records)
     rows = [{"id": item.id, "step": item.step, "reason": item.reason} for item in summary.set_aside]
@@ -218,13 +224,14 @@ def read_records(path: Path, kind: type[Record]) -> list[Any]:
         A line is no such record; the message names it.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        text = path.read_text(encoding="utf-8")
     except FileNotFoundError as error:
         raise UsageError(f"there is no file {path}", fix="give the output of the step before") from error
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path} cannot be read: {error}", fix="give the output of the step before") from error
     records = []
-    for number, line in enumerate(lines, start=1):
+    # Not splitlines(), which cuts at characters that JSON allows inside a text (U+2028, U+0085, …).
+    for number, line in enumerate(text.removesuffix("\n").split("\n") if text else (), start=1):
         try:
             records.append(kind.model_validate_json(line))
         except ValidationError as error:

@@ -76,6 +76,8 @@ def read_reports(path: Path, *, columns: Mapping[str, str] | None = None, encodi
         The file is no CSV, has no header with the columns, or no row.
     """
     text, used = _decode(path, encoding)
+    if _is_wide(text):
+        raise DataError(f"{path} is UTF-16 without a mark that says so", fix="give --encoding utf-16-le or utf-16-be")
     csv.field_size_limit(2**31 - 1)
     sample = text[:100_000].split("\n", 1)[0]
     delimiter = max(",;\t", key=sample.count)
@@ -115,6 +117,12 @@ def _decode(path: Path, encoding: str | None) -> tuple[str, str]:
     raise DataError(
         f"{path} is not written in {encoding or 'UTF-8 or Windows-1254'}", fix="name its encoding with --encoding"
     )
+
+
+def _is_wide(text: str) -> bool:
+    """Tell whether every other character of the beginning is NUL: UTF-16 without a mark, read as single bytes."""
+    begin = text[:200]
+    return begin.count("\0") * 3 > len(begin)
 
 
 def _plain(name: str) -> str:
@@ -179,7 +187,9 @@ def _row_fault(name: str, row: list[str], header: list[str], where: Mapping[str,
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,190}", name):
         return "its id is no file name: use up to 190 letters, digits, `_`, `.` and `-`"
     if len(row) != len(header):
-        return f"it has {len(row)} cells, the header has {len(header)}"
+        lines = sum(cell.count("\n") for cell in row)
+        more = f"; it spans {lines + 1} lines, so a quotation mark may not be closed" if lines else ""
+        return f"it has {len(row)} cells, the header has {len(header)}{more}"
     for role in ("findings", "impressions"):
         if len(row[where[role]]) > LONGEST:
             return f"its {role} have {len(row[where[role]]):,} characters; the most is {LONGEST:,}"

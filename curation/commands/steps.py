@@ -34,7 +34,7 @@ def _command(name: str, what: str, *, asks: bool) -> click.Command:
         as_json: bool,
         engine_of: Callable[[Any], Any] | None = None,
     ) -> None:
-        if name == "categorize" and source.suffix == ".json":
+        if name == "categorize" and source.suffix.lower() == ".json":
             _categorize_json(settings, source, out, memory, engine_of)
         else:
             _run(settings, name, (source, out), memory, engine_of, as_json=as_json)
@@ -66,7 +66,9 @@ def _run(
 ) -> None:
     from curation.offline import Rules
     from curation.pipeline import STEPS, read_records, run_step, write_records
+    from curation.records import SelectedReport
     from curation.reports import read_reports, tell_problems
+    from curation.steps.select import choose_scans
 
     step, (source, out) = STEPS[name], files
     if name == "split" and source.suffix != ".jsonl":
@@ -87,6 +89,10 @@ def _run(
     with _open_work(settings, memory) as work:
         engine = engine_of(work) if engine_of else Rules()
         done, aside = run_step(step, records, engine, work, tick)
+    if name == "select":
+        chosen: list[Any] = choose_scans([record for record in done if isinstance(record, SelectedReport)])
+        click.echo(f"{len(done) - len(chosen)} of {len(done)} scans have no finding to annotate", err=True)
+        done = chosen
     write_records(out, done)
     for item in aside:
         click.echo(f"{item.id}: set aside: {item.reason}", err=True)

@@ -47,6 +47,9 @@ def test_three_reports(three_reports: Path, tmp_path: Path, bench: Any) -> None:
     assert selected[0].findings[0].text == "6 mm nodule in the upper lobe of the right lung"
     assert selected[0].findings[0].codes == ("L1", "I0")
     assert selected[1].excluded[0].category == "3d"
+    others = read_records(tmp_path / "out/not_selected.jsonl", SelectedReport)
+    assert len(others) + len(selected) == 3
+    assert not any(record.findings for record in others)
 
 
 def test_the_table_is_shown(three_reports: Path, tmp_path: Path, bench: Any) -> None:
@@ -66,9 +69,20 @@ def test_steps_one_by_one_give_the_same(three_reports: Path, tmp_path: Path, ben
             name, "--in", source, "--out", target, *([] if name in {"split", "select"} else ["--llm", "none"])
         )
         assert result.exit_code == 0, result.output
-        if name != "select":  # a single step selects findings; choosing scans is the pipeline's
-            assert target.read_bytes() == (tmp_path / "all" / target.name).read_bytes()
+        assert target.read_bytes() == (tmp_path / "all" / target.name).read_bytes()
         source = target
+
+
+def test_line_separators_inside_a_report_end_no_record(tmp_path: Path, bench: Any) -> None:
+    """U+2028 and U+0085, which JSON lets stand in a text, are no ends of lines in the files between the steps."""
+    source = tmp_path / "reports.csv"
+    source.write_text(
+        'VolumeName,Findings_EN,Impressions_EN\nx_1_a,"Nodule\u2028in the lung.\u0085Emphysema.",\n', encoding="utf-8"
+    )
+    assert bench("run", source, "--out", tmp_path / "all").exit_code == 0
+    result = bench("split", "--in", tmp_path / "all/reports.jsonl", "--out", tmp_path / "split.jsonl")
+    assert result.exit_code == 0, result.output
+    assert (tmp_path / "split.jsonl").read_bytes() == (tmp_path / "all/split.jsonl").read_bytes()
 
 
 def test_categorize_in_the_papers_form(examples: dict[str, Any], tmp_path: Path, bench: Any) -> None:

@@ -67,6 +67,15 @@ def test_rows_with_faults(tmp_path: Path) -> None:
     assert "HTML" in told
 
 
+def test_a_quotation_mark_that_is_not_closed(tmp_path: Path) -> None:
+    """It swallows the rows below it, so the row that is set aside says how many lines it spans."""
+    path = tmp_path / "r.csv"
+    path.write_text('id,findings,impressions\na,Nodule,\nb,"Mass,\nc,Bulla,\n')
+    read = read_reports(path)
+    assert [report.id for report in read.reports] == ["a"]
+    assert "spans 3 lines" in read.problems[0].what
+
+
 def test_a_report_of_ten_megabytes(tmp_path: Path) -> None:
     """A monster is told by its row and costs nothing more."""
     read = read_reports(write(tmp_path / "r.csv", ("a", "word " * 2_000_000, ""), ("b", "Nodule.", "")))
@@ -82,6 +91,7 @@ def test_a_report_of_ten_megabytes(tmp_path: Path) -> None:
         (b"VolumeName,Findings_EN,Impressions_EN\n", DataError),
         (b"id,id,findings,impressions\n1,2,3,4\n", DataError),
         (b"\x1f\x8bnot gzip", DataError),
+        ("id,findings,impressions\n1,Nodule,\n".encode("utf-16-le"), DataError),
     ],
 )
 def test_files_that_are_no_reports(tmp_path: Path, content: bytes, error: type[BenchError]) -> None:
