@@ -113,6 +113,14 @@ class CaseDone(_Record):
     device_bytes: Annotated[int, Field(ge=0, lt=2**63)] | None = None  #: peak memory of the GPU so far
 
 
+class Warned(_Record):
+    """Something that whoever reads a case's result should know, such as a text that was cut."""
+
+    event: Literal["warning"]
+    case: Annotated[str, Field(max_length=300)]
+    text: Annotated[str, Field(max_length=2000), AfterValidator(_one_line)]  #: one line for people
+
+
 class CaseFailed(_Record):
     """The adapter gave a case up and goes on with the next."""
 
@@ -146,7 +154,7 @@ class Finished(_Record):
     event: Literal["finished"]
 
 
-Event = Started | Progress | CaseDone | CaseFailed | Train | TrainFailed | Finished
+Event = Started | Progress | Warned | CaseDone | CaseFailed | Train | TrainFailed | Finished
 
 _EVENT: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="event")])
 
@@ -175,6 +183,7 @@ def schemas() -> dict[str, object]:
         "case": CasePrompt,
         "started": Started,
         "progress": Progress,
+        "warning": Warned,
         "case_done": CaseDone,
         "case_failed": CaseFailed,
         "train": Train,

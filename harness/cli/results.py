@@ -112,13 +112,13 @@ def show(settings: Settings, /, run_id: str, case_id: str | None, profile: str |
 
 
 def _explain(case: CaseRow, folder: Path) -> list[str]:
-    """Say in three lines how a case ended: what happened, what was seen, and where the log is."""
+    """Say how a case ended: what happened, what was seen, what the model warned of, and where the log is."""
     from harness.cli.tables import printable, seconds, size
 
     tries = f", {case.attempts} tries" if case.attempts > 1 else ""
     lines = [f"{case.case_id}: {case.status}{tries}" + (f": {printable(case.reason)}" if case.reason else "")]
     seen = case.evidence
-    if seen:
+    if "exit_code" in seen:
         event = seen["last_event"] or {}
         last = " ".join(str(event[key]) for key in ("event", "stage", "case") if key in event) or "none"
         said = f"; it last said: {' | '.join(map(printable, seen['last_lines']))}" if seen["last_lines"] else ""
@@ -129,6 +129,7 @@ def _explain(case: CaseRow, folder: Path) -> list[str]:
         )
     elif case.seconds is not None:
         lines.append(f"  seen: done in {seconds(case.seconds)}, memory {size(case.host_bytes)}")
+    lines += [f"  said: {printable(warning)}" for warning in seen.get("warnings", [])]
     lines.append(f"  log:  {folder / case.log}")
     return lines
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from harness.contract import CaseDone, CaseFailed, CasePrompt, Event, Job, Progress, Started, to_json_line
+from harness.contract import CaseDone, CaseFailed, CasePrompt, Event, Job, Progress, Started, Warned, to_json_line
 from harness.engines.base import Container, ContainerSpec, Engine, Exit, Mount, own_labels
 from harness.images import Image
 from harness.registry import Plugin
@@ -28,6 +28,9 @@ from harness.status import Status
 
 #: Containers in a row that may end without finishing a case before the shard is given up.
 MAX_FRUITLESS = 5
+
+#: Warnings kept of a case; more tell nothing new.
+MAX_WARNINGS = 20
 
 _TICK_S = 0.05
 #: A container's own time counts, being finer than our tick, while it is this near to ours.
@@ -203,6 +206,7 @@ class _Attempt:
         self._case_began = self._began
         self._first_case: float | None = None
         self._last_event: Event | None = None
+        self._warnings: dict[str, list[str]] = {}
         self._ended_by_us = False
         self._name = f"groundbench-{spec.run}-{name}-{time.time_ns() % 10**9:09d}"
 
@@ -347,6 +351,8 @@ class _Attempt:
                 if self._loaded is None:
                     self._loaded = self._case_began = now
                 self.current = event.case
+        elif isinstance(event, Warned):
+            self._heed(event)
         elif isinstance(event, CaseDone | CaseFailed):
             if event.case not in self._batch or event.case in self.finished:
                 return
@@ -357,6 +363,13 @@ class _Attempt:
             else:
                 self._outcome(event.case, Status.PLUGIN_ERROR, event.reason, seconds=now - self._case_began)
             self.current, self._case_began = None, now
+
+    def _heed(self, event: Warned) -> None:
+        """Keep what a model says of a case that is under way; the rest of a flood says nothing new."""
+        if event.case in self._batch and event.case not in self.finished:
+            said = self._warnings.setdefault(event.case, [])
+            if len(said) < MAX_WARNINGS and event.text not in said:
+                said.append(event.text)
 
     def _deliver(self, event: CaseDone, now: float) -> None:
         seconds = _believed(event.seconds, now - self._case_began)
@@ -382,6 +395,7 @@ class _Attempt:
         evidence: Mapping[str, Any] | None = None,
     ) -> None:
         self.finished.add(case)
+        warnings = self._warnings.pop(case, [])
         if status is not Status.INFRA_ERROR and (lacking := lack_of_disk(self._spec.folder)):
             # Whoever could not write on a full disk is not to blame, and what was written may not be whole.
             status, reason = Status.INFRA_ERROR, f"{lacking}; {reason}".removesuffix("; ")
@@ -395,7 +409,7 @@ class _Attempt:
                 device_bytes=device,
                 attempts=max(1, self._attempts.get(case, 0) + (status is Status.OK)),
                 log=self._log.as_posix(),
-                evidence=evidence or {},
+                evidence={**(evidence or {}), **({"warnings": warnings} if warnings else {})},
             )
         )
 

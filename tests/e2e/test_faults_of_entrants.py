@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from harness.runs.shard import MAX_WARNINGS
+
 if TYPE_CHECKING:
     from conftest import Bench
 
@@ -135,6 +137,23 @@ def test_failure_is_explained_in_three_lines(bench: Bench, make_dataset: Callabl
     assert 0 < seen["peak_bytes"] < seen["memory_limit_bytes"]
     assert seen["last_event"] == {"event": "progress", "stage": "case", "case": "toy_2_a_1"}
     assert seen["last_lines"] == []  # it said nothing
+
+
+def test_a_warning_is_kept_with_its_case_and_shown(bench: Bench, make_dataset: Callable[..., Path]) -> None:
+    """A case that is ok may say something: one safe line each, a bounded number, and no other case says it."""
+    run = bench.json(
+        "run", "--plugin", "misbehaving", "--variant", "warns", "--plugin-dir", PLUGINS / "misbehaving",
+        "--dataset", make_dataset(2), "--engine", "local",
+    )  # fmt: skip
+    cases = {case["case_id"]: case for case in bench.json("results", "show", run["run"])["cases"]}
+    assert {case["status"] for case in cases.values()} == {"ok"}
+    assert cases["toy_1_a_1"]["evidence"] == {}
+    warnings = cases["toy_2_a_1"]["evidence"]["warnings"]
+    assert len(warnings) == MAX_WARNINGS
+    assert warnings[0] == "finding 0: \N{REPLACEMENT CHARACTER}[2Jthe text was cut at word 0"
+    shown = bench("results", "show", run["run"], "--case", "toy_2_a_1").stdout.splitlines()[-2 - MAX_WARNINGS :]
+    assert shown[0].startswith("  seen: done in")
+    assert shown[1] == f"  said: {warnings[0]}"
 
 
 @pytest.mark.docker

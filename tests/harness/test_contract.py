@@ -18,7 +18,7 @@ JSON = st.recursive(
     max_leaves=10,
 )
 FIELDS = st.sampled_from(["event", "case", "stage", "seconds", "host_bytes", "device_bytes", "reason", "sdk"])
-KINDS = st.sampled_from(["started", "progress", "case_done", "case_failed", "finished"])
+KINDS = st.sampled_from(["started", "progress", "warning", "case_done", "case_failed", "finished"])
 
 
 @given(st.binary(max_size=2000))

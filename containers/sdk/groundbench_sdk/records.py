@@ -93,6 +93,17 @@ class Case:
         self.findings = [Finding(f["id"], f["text"], f.get("category"), f.get("boxes")) for f in raw["findings"]]
         self.truth: Path | None = root / raw["truth"] if raw.get("truth") else None
         self.truth_flip: tuple[int, ...] = tuple(raw.get("truth_flip") or ())
+        self.warnings: list[str] = []  #: what :meth:`warn` was told, until the runtime passes it on
+
+    def warn(self, text: str) -> None:
+        """Say something that whoever reads this case's result should know, such as a text that was cut.
+
+        Parameters
+        ----------
+        text
+            One line; what goes beyond 2,000 characters is left out.
+        """
+        self.warnings.append(text[:2000])
 
     @property
     def affine(self) -> np.ndarray:

@@ -106,10 +106,12 @@ def _predict_all(adapter: type[Adapter] | str, root: Path, job: Job, events: Eve
         began = time.monotonic()
         try:
             _predict(model, case, root / "out" / case.id)
+            _pass_on(case, events)
         except Exception as error:  # noqa: BLE001 - whatever a model raises fails this case only
             traceback.print_exc()
             # "replace": text from a file name may hold what UTF-8, and so JSON, cannot.
             reason = f"{type(error).__name__}: {error}"[:2000].encode("utf-8", "replace").decode()
+            _pass_on(case, events)
             events.emit("case_failed", case=case.id, reason=reason)
             continue
         events.emit("case_done", case=case.id, seconds=time.monotonic() - began, **_memory(job))
@@ -156,6 +158,12 @@ def _predict(model: Adapter, case: Case, folder: Path) -> None:
         if finding not in known:
             raise Rejected(f"the adapter yielded {finding!r}, which is no finding of case {case.id}")
         save_mask(folder / (finding + ".nii.gz"), mask, case)
+
+
+def _pass_on(case: Case, events: Events) -> None:
+    """Tell what the adapter warned of; text from a file may hold what UTF-8, and so JSON, cannot."""
+    for text in case.warnings:
+        events.emit("warning", case=case.id, text=text.encode("utf-8", "replace").decode())
 
 
 def _seed(seed: int) -> None:

@@ -30,6 +30,7 @@ FAULTS = (
     "fills-out",
     "floods-log",
     "forges-events",
+    "warns",
     "no-events",
 )
 

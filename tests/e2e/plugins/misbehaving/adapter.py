@@ -138,6 +138,10 @@ class Misbehaving(Adapter):
             sys.stdout.write("x" * 2**20 + "\n")
         sys.stdout.write("the last line\n")
 
+    def warns(self):
+        for number in range(30):
+            self.case.warn(f"finding 0: \x1b[2Jthe text was cut\nat word {number}")
+
     def forges_events(self):
         with (ROOT / "out" / "events.jsonl").open("ab") as events:
             events.write(b'{"event": "case_done", "case": "../../etc"}\n')
