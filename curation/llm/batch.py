@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from curation.llm.conversation import Conversation
-from curation.llm.endpoint import Refusal, read_completion, request_body
+from curation.llm.endpoint import Refusal, batch_path, read_completion, request_body
 from curation.llm.engine import LanguageModel
 from curation.offline import Rules
 from curation.records import Record
@@ -55,9 +55,13 @@ class BatchLanguageModel(LanguageModel):
             if not open_:
                 break
             self._hand_in(step, open_, work)
-        for _, talk in talks:
+        for item, talk in talks:
             outcome = work.find(talk.key)
-            assert outcome is not None  # noqa: S101 - the rounds end when every item is decided
+            if outcome is None:
+                raise PrerequisiteError(
+                    f"{self.asks + 1} batches ended without an answer for {item}",
+                    fix="run the same command again, or leave --batch out",
+                )
             tick(1)
             yield outcome
 
@@ -76,10 +80,11 @@ class BatchLanguageModel(LanguageModel):
     def _hand_in(self, step: Step[Any, Any], talks: list[Conversation], work: Work) -> None:
         """Hand in one batch, unless a run that was killed did it already."""
         lines, reserved = [], 0.0
+        path = batch_path(self.settings)
         for talk in talks:
             body = request_body(self.settings, talk.messages(work.answers(talk.key)), talk.schema)
             reserved += self.budget.reserve(len(str(body)), self.settings.max_tokens) * _DISCOUNT
-            lines.append({"custom_id": talk.key, "method": "POST", "url": "/v1/chat/completions", "body": body})
+            lines.append({"custom_id": talk.key, "method": "POST", "url": path, "body": body})
         self.budget.settle(reserved / _DISCOUNT, 0.0)
         mark = key_of(lines=lines)[:32]
         with _explained():
@@ -89,9 +94,11 @@ class BatchLanguageModel(LanguageModel):
             if known is None:
                 text = "".join(f"{json.dumps(line)}\n" for line in lines)
                 file = self.client.files.create(file=("requests.jsonl", text.encode()), purpose="batch")
+                if self.settings.azure_version:  # takes no batch of a file that it is still looking through
+                    self.client.files.wait_for_processing(file.id, poll_interval=self.poll)
                 known = self.client.batches.create(
                     input_file_id=file.id,
-                    endpoint="/v1/chat/completions",
+                    endpoint=path,  # type: ignore[arg-type]  # the SDK knows only the paths of OpenAI itself
                     completion_window="24h",
                     metadata={_MARK: mark},
                 )
@@ -108,14 +115,20 @@ class BatchLanguageModel(LanguageModel):
                 time.sleep(self.poll)
                 batch = self.client.batches.retrieve(id_)
             files = [name for name in (batch.output_file_id, batch.error_file_id) if name]
-            lines = [line for name in files for line in self.client.files.content(name).text.splitlines()]
+            # Not splitlines(), which cuts at characters that JSON allows inside an answer (U+2028, U+0085, …).
+            lines = [
+                line for name in files for line in self.client.files.content(name).text.split("\n") if line.strip()
+            ]
         if not lines and batch.status == "failed":
             work.close_batch(id_)
             raise PrerequisiteError(f"the endpoint refused the batch {id_}: {batch.errors}", fix="see what it says")
         refused: dict[str, str] = {}
         for line in lines:
-            row = json.loads(line)
-            key = row["custom_id"]
+            try:
+                row = json.loads(line)
+                key = row["custom_id"]
+            except (ValueError, KeyError, TypeError):
+                continue  # an item without a readable answer is asked about in the next batch
             if key in by_key:
                 why = self._keep(by_key[key][1], row, work)
                 if why:

@@ -128,6 +128,11 @@ def connect(settings: Settings) -> OpenAI:
     return OpenAI(base_url=settings.base_url, **common)
 
 
+def batch_path(settings: Settings) -> str:
+    """Return the path that the lines of a batch name; Azure's has no version, for the API version says it."""
+    return "/chat/completions" if settings.azure_version else "/v1/chat/completions"
+
+
 def request_body(
     settings: Settings, messages: Sequence[Mapping[str, str]], schema: Mapping[str, Any]
 ) -> dict[str, Any]:
@@ -212,10 +217,23 @@ def pause_of(headers: Mapping[str, str], attempt: int) -> float:
             return min(_LONGEST_WAIT, max(0.0, float(headers[name]) * unit))
         except (KeyError, ValueError):
             continue
+    until = _seconds_until(headers.get("retry-after", ""))
+    if until > 0:
+        return min(_LONGEST_WAIT, until)
     for kind in ("requests", "tokens"):
         if headers.get(f"x-ratelimit-remaining-{kind}") == "0":
             return min(_LONGEST_WAIT, _duration(headers.get(f"x-ratelimit-reset-{kind}", "1s")))
     return float(min(_LONGEST_WAIT, _FIRST_WAIT * 2**attempt))
+
+
+def _seconds_until(date: str) -> float:
+    """Read the other form of ``retry-after``, a date of HTTP; 0 where it is none."""
+    from email.utils import parsedate_to_datetime
+
+    try:
+        return parsedate_to_datetime(date).timestamp() - time.time()
+    except ValueError:
+        return 0.0
 
 
 def _duration(text: str) -> float:

@@ -86,6 +86,10 @@ class Server:
         """Answer the next requests with this text."""
         self.faults += [Reply(completion(text, **message), delay=delay)] * times
 
+    def leave_out(self, *, times: int = 1) -> None:
+        """Say nothing of the next requests of a batch."""
+        self.faults += [Reply({}, status=0)] * times
+
     def alter(self, change: Callable[[str], str], *, reason: str = "stop") -> None:
         """Answer the next request with the right answer, altered."""
         self.faults.append(lambda body: Reply(completion(change(right_answer(body)), reason=reason)))
@@ -108,9 +112,18 @@ class Server:
             row = json.loads(line)
             reply = self.reply(row["body"])
             response = {"status_code": reply.status, "body": reply.body}
-            rows.append({"custom_id": row["custom_id"], "response": response, "error": None})
-        self.files[f"out-{id_}"] = "".join(json.dumps(row) + "\n" for row in rows)
+            if reply.status:
+                rows.append({"custom_id": row["custom_id"], "response": response, "error": None})
+        self.files[f"out-{id_}"] = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
         batch |= {"status": "completed", "output_file_id": f"out-{id_}"}
+
+
+def described(name: str) -> dict[str, Any]:
+    """Return what the server says of an uploaded file."""
+    return {
+        "id": name, "object": "file", "bytes": 1, "created_at": 0, "filename": "r", "purpose": "batch",
+        "status": "processed",
+    }  # fmt: skip
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -138,9 +151,12 @@ class Handler(BaseHTTPRequestHandler):
             raise ConnectionAbortedError from None
 
     def do_GET(self) -> None:
-        path = self.path.split("?")[0].removeprefix("/v1")
+        path = self.path.split("?")[0].removeprefix("/v1").removeprefix("/openai")
         parts = path.strip("/").split("/")
-        if parts[0] == "files":
+        if parts[0] == "files" and parts[-1] != "content":
+            self.state.paths.append(self.path)
+            self.send(Reply(described(parts[1])))
+        elif parts[0] == "files":
             self.send(Reply(self.state.files[parts[1]]))
         elif len(parts) == 1:
             self.send(Reply({"object": "list", "data": list(self.state.batches.values()), "has_more": False}))
@@ -152,27 +168,16 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         raw = self.rfile.read(int(self.headers["content-length"]))
-        if self.path.endswith("/files"):
+        path = self.path.partition("?")[0]
+        if path.endswith("/files"):
             name = f"file-{len(self.state.files)}"
             self.state.files[name] = (
                 raw.split(b"\r\n\r\n")[-1 if b'name="file"' in raw.split(b"\r\n\r\n")[-2] else 1]
                 .split(b"\r\n--")[0]
                 .decode()
             )
-            self.send(
-                Reply(
-                    {
-                        "id": name,
-                        "object": "file",
-                        "bytes": 1,
-                        "created_at": 0,
-                        "filename": "r",
-                        "purpose": "batch",
-                        "status": "processed",
-                    }
-                )
-            )
-        elif self.path.endswith("/batches"):
+            self.send(Reply(described(name)))
+        elif path.endswith("/batches"):
             wanted = json.loads(raw)
             name = f"batch-{len(self.state.batches)}"
             self.state.batches[name] = {
