@@ -9,7 +9,7 @@ PEERS_VENV ?= .venv-peers
 PEERS ?= $(wildcard $(PEERS_VENV)/bin/python)
 PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check
 
-.PHONY: help demo test test-slow test-hostile test-faults test-peers check lint types docs-check docs lock bench-scoring bench-overhead bench-site curation-weights clean
+.PHONY: help demo test test-slow test-hostile test-faults test-peers check lint types docs-check docs lock bench-scoring bench-overhead bench-site models-smoke curation-weights clean
 
 help: ## List the targets
 	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20
@@ -82,6 +82,9 @@ bench-overhead: $(VENV)/dev.stamp ## Time the harness beside a bare docker run
 
 bench-site: $(VENV)/dev.stamp ## Build and open the board of 1,000 runs
 	$(BIN)/python tests/bench/bench_site.py --out docs/benchmarks/site.md
+
+models-smoke: $(VENV)/dev.stamp ## Each model whose sources are here: image, container, random weights, two real CTs; a table
+	$(BIN)/python tests/smoke/smoke_models.py $(SMOKE_ARGS)
 
 PROMPTS ?= ../shared/data/text/rex_val_prompts.json
 curation-weights: $(VENV)/dev.stamp ## Train the offline classifier of curation on PROMPTS, and cross-validate it

@@ -6,11 +6,15 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 
 from harness.cli import cli
 from harness.contract import schemas
+from harness.models import Model, Variant, Weights
+from harness.registry import discover
+from leaderboard.reported import read_reported
 
 DOCS = Path(__file__).resolve().parent
 _BEGIN, _END = "<!-- generated, do not edit: make docs -->\n", "<!-- end of the generated part -->\n"
@@ -44,7 +48,83 @@ def _contexts(context: click.Context) -> Iterator[click.Context]:
                     yield from _contexts(child)
 
 
-GENERATED: dict[str, Callable[[], str]] = {"contract.md": _schemas, "cli.md": _commands}
+def _models() -> str:
+    """Return the tables of all models that this package brings: what they declare, and what was verified."""
+    root = DOCS.parent
+    models = [p.model for p in discover().plugins.values() if p.model.root.is_relative_to(root) and not p.granted_truth]
+    verified = json.loads((DOCS / "verified.json").read_text(encoding="utf-8"))
+    declared = [
+        [
+            f"[`{model.name}`](../{model.root.relative_to(root)}/README.md)",
+            "<br>".join(_variant(variant) for variant in model.variants),
+            ", ".join(dict.fromkeys([model.licence, *(source.licence for source in model.sources)])),
+            "<br>".join(_weights(weights) for weights in model.weights) or "none",
+            f"{model.resources.memory_mb / 1024:g} GiB",
+            f"{model.resources.gpu_memory_mb / 1000:g} GB" if model.resources.gpu_memory_mb else "no GPU",
+            "<br>".join(_paper_rows(model)) or "none",
+        ]
+        for model in models
+    ]
+    head = ["model", "variants (prompt)", "code licence", "weights", "memory", "GPU memory", "row of the paper"]
+    checks = [
+        [f"`{model.name}`", *_verified(model, verified.get(model.name, {}))]
+        for model in models
+        if model.sources or model.weights  # the others run whole in the tests
+    ]
+    return "\n".join(
+        [
+            "## Declared\n",
+            _table(head, declared),
+            "## Verified\n",
+            _table(["model", "built", "ran, random weights, CPU", "ran, real weights, GPU"], checks),
+        ]
+    )
+
+
+def _table(head: list[str], rows: list[list[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "".join(f"| {' | '.join(cell or ' ' for cell in line)} |\n" for line in lines)
+
+
+def _variant(variant: Variant) -> str:
+    return f"`{variant.name}` ({variant.prompt.value}{', fine-tuned' if variant.fine_tuned else ''})"
+
+
+def _weights(weights: Weights) -> str:
+    size = f", {weights.size / 1e6:,.0f} MB" if weights.size else ""
+    notes = [*(["gated"] if weights.gated else []), *([] if weights.pinned else ["not pinned yet"])]
+    return f"`{weights.name}` ({', '.join([weights.licence, *notes])}{size})"
+
+
+def _paper_rows(model: Model) -> Iterator[str]:
+    """Yield the rows of the paper's table that the model's variants stand beside."""
+    wanted = {("box" if v.prompt.value == "box" else "text", v.fine_tuned) for v in model.variants}
+    for row in read_reported().entries:
+        if row.title == model.title and (row.prompt, row.fine_tuned) in wanted:
+            yield f"{row.title}, {row.prompt}{', fine-tuned' if row.fine_tuned else ''}"
+
+
+def _verified(model: Model, record: dict[str, dict[str, Any]]) -> list[str]:
+    """Return the cells of one model; what was verified of another version says so."""
+    built, cpu, gpu = (record.get(name) for name in ("built", "random_cpu", "real_gpu"))
+    cells = []
+    if built:
+        cells.append(f"{built['date']}, {built['device']} build, {built['image_bytes'] / 1e9:.1f} GB")
+    else:
+        cells.append("")
+    for ran in (cpu, gpu):
+        if ran:
+            masks = f"{ran['ok']} of {ran['findings']} findings on {ran['cases']} CTs"
+            cost = f"{ran['case_s']:.0f} s a case, {ran['peak_bytes'] / 1e9:.1f} GB"
+            cells.append(f"{ran['date']}, `{ran['variant']}`: {masks}, {cost}")
+        else:
+            cells.append("")
+    kept = [built, cpu, gpu]
+    old = [f" (version {done['version']})" if done and done["version"] != model.version else "" for done in kept]
+    return [cell + note for cell, note in zip(cells, old, strict=True)]
+
+
+GENERATED: dict[str, Callable[[], str]] = {"contract.md": _schemas, "cli.md": _commands, "models.md": _models}
 
 
 def renewed(text: str, generated: str) -> str:

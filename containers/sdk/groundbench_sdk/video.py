@@ -1,0 +1,157 @@
+"""Box-prompted video predictors on CTs: one entity after another, from its key slice to both ends of the volume.
+
+SAM 2 and the models made from it share one interface: a state made from frames, a box put on one frame, and masks that
+are propagated frame by frame. What is not theirs is here: frames made one at a time from a CT on its own grid, both
+directions, the union over the entities, memory that does not grow with the number of slices. Needs torch and Pillow.
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, Iterator
+
+import numpy as np
+
+from groundbench_sdk.adapter import Adapter
+from groundbench_sdk.grids import Box, key_slice, slice_boxes, turn_to, window
+from groundbench_sdk.records import Case, Job, Rejected
+
+#: Mean and standard deviation of the pictures that the image encoders were trained on (ImageNet), red, green, blue.
+_MEAN = np.array([0.485, 0.456, 0.406], np.float32)[:, None, None]
+_STD = np.array([0.229, 0.224, 0.225], np.float32)[:, None, None]
+
+
+class Frames:
+    """The axial slices of a CT as a video predictor takes them, each made when it is asked for.
+
+    Parameters
+    ----------
+    volume
+        (L, P, S): Hounsfield units, axes running to the patient's left, back and head.
+    size
+        Side of the square that every slice is resized to.
+    low, high
+        The window, HU.
+    """
+
+    def __init__(self, volume: np.ndarray, size: int, low: float, high: float) -> None:
+        self._volume, self._size, self._low, self._high = volume, size, low, high
+        self.width, self.height, _ = volume.shape
+
+    def __len__(self) -> int:
+        """Return the number of slices."""
+        return int(self._volume.shape[2])
+
+    def __getitem__(self, index: int) -> Any:
+        """Return slice `index`, counted from the feet: a float32 tensor (3, size, size), equal channels, normalised."""
+        import torch
+        from PIL import Image
+
+        grey = window(self._volume[:, :, index].T, self._low, self._high)  # rows to the back, columns to the left
+        resized = Image.fromarray(grey).resize((self._size, self._size))  # bicubic, as upstream does
+        pixels = np.asarray(resized, np.float32) / 255
+        return torch.from_numpy((pixels - _MEAN) / _STD)
+
+
+class VideoAdapter(Adapter):
+    """An adapter around a video predictor of SAM 2's interface; a plugin fills in :meth:`build` and :meth:`open`.
+
+    Its parameters: ``config`` and ``checkpoint``, the configuration's name and the file of the weights; ``image_size``,
+    side of the resized slices, a multiple of 16; ``window_low`` and ``window_high``, HU; ``slices_each_way``, how far
+    from its key slice an entity is followed, 0 for the whole volume.
+    """
+
+    predictor: Any  #: what `build` returned
+    device: str  #: ``"cpu"`` or ``"cuda:0"``
+
+    def build(self, config: str, checkpoint: str | None, overrides: list[str]) -> Any:
+        """Return the predictor on ``self.device``, ready to predict.
+
+        Parameters
+        ----------
+        config
+            The configuration's name, as upstream has it.
+        checkpoint
+            File of the weights; None: as they were drawn.
+        overrides
+            Changes to the configuration that give it the size of the job.
+        """
+        raise NotImplementedError
+
+    def open(self, frames: Frames) -> dict[str, Any]:
+        """Return the predictor's state for these frames."""
+        raise NotImplementedError
+
+    def load(self, job: Job) -> None:
+        """Build the predictor, with its weights, or drawn from the seed."""
+        import torch
+
+        torch.manual_seed(job.seed)  # before any weight is drawn
+        torch.set_num_threads(job.threads)
+        self._params = job.params
+        self.device = job.devices[0]
+        grid, rest = divmod(job.params["image_size"], 16)
+        if rest or grid < 1:
+            raise Rejected(f"image_size must be a multiple of 16, not {job.params['image_size']}")
+        attention = "++model.memory_attention.layer"
+        overrides = [
+            f"++model.image_size={16 * grid}",
+            f"{attention}.self_attention.feat_sizes=[{grid},{grid}]",
+            f"{attention}.cross_attention.feat_sizes=[{grid},{grid}]",
+        ]
+        checkpoint = None if job.weights_mode == "random" else str(job.weights / job.params["checkpoint"])
+        self.predictor = self.build(job.params["config"], checkpoint, overrides)
+        # Filling holes needs a CUDA extension that the images do not build; upstream then warns at every slice.
+        self.predictor.fill_hole_area = 0
+
+    def _computing(self) -> AbstractContextManager[Any]:
+        """Return the context of all computation: bfloat16 on a GPU, as upstream has it, full precision on a CPU."""
+        import torch
+
+        return nullcontext() if self.device == "cpu" else torch.autocast("cuda", dtype=torch.bfloat16)
+
+    def predict(self, case: Case) -> Iterator[tuple[str, np.ndarray]]:
+        """Yield, for every finding, the union of its entities' masks; nothing is cut away from it."""
+        turn = turn_to("LPS", case.affine)
+        volume = turn.apply(case.volume())
+        params = self._params
+        frames = Frames(volume, params["image_size"], params["window_low"], params["window_high"])
+        state = None
+        for finding in case.findings:
+            mask = np.zeros(volume.shape, bool)
+            for box in finding.boxes or []:
+                with self._computing():
+                    state = state or self.open(frames)
+                    for index, seen in self._follow(state, turn.box(box, case.shape)):
+                        mask[:, :, index] |= seen.T
+            yield finding.id, turn.undo(mask)
+
+    def _follow(self, state: dict[str, Any], box: Box) -> Iterator[tuple[int, np.ndarray]]:
+        """Yield (slice, mask) from a box's key slice to one end of the volume, then, begun anew, to the other."""
+        key = key_slice(box)
+        x0, y0, x1, y1 = slice_boxes(box)[key]
+        corners = np.array([x0, y0, x1 - 1, y1 - 1], np.float32)  # pixels that belong to the box, as in training
+        reach = self._params["slices_each_way"] or None
+        for reverse in (False, True):
+            self.predictor.reset_state(state)
+            self.predictor.add_new_points_or_box(inference_state=state, frame_idx=key, obj_id=1, box=corners)
+            propagated = self.predictor.propagate_in_video(
+                state, start_frame_idx=key, max_frame_num_to_track=reach, reverse=reverse
+            )
+            for index, _, logits in propagated:
+                yield index, (logits[0, 0] > 0).cpu().numpy()
+                self._forget(state, index, reverse=reverse)
+        self.predictor.reset_state(state)
+
+    def _forget(self, state: dict[str, Any], index: int, *, reverse: bool) -> None:
+        """Drop the output of the slice that is too far behind `index` to be looked at again.
+
+        Upstream keeps the output of every slice for later corrections, which never come here.
+        """
+        predictor = self.predictor
+        memory = predictor.num_maskmem * predictor.memory_temporal_stride_for_eval
+        behind = max(memory, predictor.max_obj_ptrs_in_encoder)
+        old = index + behind if reverse else index - behind
+        kept = [*state["output_dict_per_obj"].values(), *([state["output_dict"]] if "output_dict" in state else [])]
+        for outputs in kept:
+            outputs["non_cond_frame_outputs"].pop(old, None)

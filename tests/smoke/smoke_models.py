@@ -1,0 +1,166 @@
+"""Every model of the paper on two real CTs: its image, the sealed container, random weights, a mask for every finding.
+
+Drives the command line as a user would. A model whose upstream sources are not in the home is skipped with the command
+that brings them. Prints a table; with ``--record`` keeps what was seen in ``docs/verified.json``, from which
+``docs/models.md`` is made.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+
+from harness.errors import BenchError
+from harness.models import Model, Variant
+from harness.registry import discover
+from harness.sources import SourceStore, how_to_get
+
+ROOT = Path(__file__).resolve().parents[2]
+RECORD = ROOT / "docs" / "verified.json"
+SPLIT, CASES = "val", 2
+
+
+@dataclass(frozen=True)
+class Row:
+    """What came of one model."""
+
+    model: Model
+    variant: Variant
+    outcome: str  #: "ok", or "skipped" or "FAILED" and why
+    built_s: float | None = None
+    document: dict[str, Any] | None = None  #: what ``bench run --json`` printed
+    voxels: str = ""  #: of every mask
+
+
+def _bench(home: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "harness", "--home", str(home), *map(str, arguments)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+def _smoke(model: Model, home: Path, data: Path, device: str) -> Row:
+    """Build and run one model; whatever goes wrong is its row."""
+    variant = next((v for v in model.variants if not v.fine_tuned), model.variants[0])
+    store = SourceStore(home / "sources")
+    for source in model.sources:
+        try:
+            store.check(source)
+        except BenchError as error:
+            return Row(model, variant, f"skipped: {error.message}; {how_to_get(source)}")
+    began = time.monotonic()
+    built = _bench(home, "build", "--plugin", model.name, "--device", device)
+    built_s = time.monotonic() - began
+    if built.returncode:
+        return Row(model, variant, f"FAILED: {_last(built.stderr)}", built_s)
+    ran = _bench(
+        home, "run", "--plugin", model.name, "--variant", variant.name, "--dataset", data, "--split", SPLIT,
+        "--limit", CASES, "--weights", "random", "--engine", "docker", "--fresh", "--json",
+    )  # fmt: skip
+    if ran.returncode:
+        return Row(model, variant, f"FAILED: {_last(ran.stderr)}", built_s)
+    document = json.loads(ran.stdout)
+    missed = {status: n for status, n in document["coverage"].items() if status != "ok" and n}
+    outcome = f"FAILED: {missed}" if missed else "ok"
+    masks = sorted((home / "runs" / document["run"] / "masks").glob("*/*.nii.gz"))
+    voxels = [int(np.count_nonzero(np.asarray(nib.load(mask).dataobj))) for mask in masks]  # type: ignore[attr-defined]
+    return Row(model, variant, outcome, built_s, document, ", ".join(f"{n:,}" for n in voxels))
+
+
+def _last(text: str) -> str:
+    """Return the error among what a command said."""
+    lines = [line for line in text.splitlines() if line.strip()]
+    start = next((i for i, line in enumerate(lines) if line.startswith("error:")), max(len(lines) - 3, 0))
+    return " ".join(lines[start:])[:500]
+
+
+def _cells(row: Row) -> list[str]:
+    def number(value: float | None, form: str, scale: float = 1) -> str:
+        return "" if value is None else format(value / scale, form)
+
+    document = row.document or {}
+    timing = document.get("timing", {})
+    n, ok = document.get("n_findings"), document.get("coverage", {}).get("ok")
+    return [
+        row.model.name,
+        row.variant.name,
+        number(row.built_s, ".0f"),
+        number(timing.get("image_bytes"), ".1f", 1e9),
+        number(timing.get("model_load_s"), ".0f"),
+        number(timing.get("case_median_s"), ".0f"),
+        number(timing.get("peak_container_bytes"), ".2f", 1e9),
+        f"{ok}/{n}" if n else "",
+        row.voxels,
+        row.outcome,
+    ]
+
+
+def _table(rows: list[Row]) -> str:
+    head = ["model", "variant", "build s", "image GB", "load s", "s/case", "peak GB", "ok", "mask voxels", "outcome"]
+    lines = [head, *map(_cells, rows)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(head) - 1)]
+    shown = []
+    for line in lines:
+        padded = [cell.ljust(width) for cell, width in zip(line, widths, strict=False)]
+        shown.append("  ".join([*padded, line[-1]]).rstrip())
+    return "\n".join(shown) + "\n"
+
+
+def _keep(rows: list[Row], device: str) -> None:
+    """Write what was seen into the record; what was not tried now stays as it was."""
+    record = json.loads(RECORD.read_text(encoding="utf-8"))
+    today = datetime.now(UTC).date().isoformat()
+    for row in rows:
+        if row.document is None or row.outcome != "ok":
+            continue
+        seen, timing = {"date": today, "version": row.model.version}, row.document["timing"]
+        kept = record.setdefault(row.model.name, {})
+        kept["built"] = seen | {"device": device, "image_bytes": timing["image_bytes"]}
+        kept["random_cpu"] = seen | {
+            "variant": row.variant.name,
+            "cases": row.document["n_cases"],
+            "findings": row.document["n_findings"],
+            "ok": row.document["coverage"]["ok"],
+            "load_s": timing["model_load_s"],
+            "case_s": timing["case_median_s"],
+            "peak_bytes": timing["peak_container_bytes"],
+        }
+    RECORD.write_text(json.dumps(record, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def main() -> int:
+    """Run, print, and keep; the exit code is 1 when a model failed, and 3 when there are no CTs to run on."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--plugin", action="append", help="only this one; may be repeated")
+    parser.add_argument("--home", type=Path, default=Path(os.environ.get("BENCH_HOME", ROOT / ".bench")))
+    default = Path(os.environ.get("GROUNDBENCH_REAL_DATA", ROOT.parent / "shared" / "data"))
+    parser.add_argument("--data", type=Path, default=default / "realct", help="a data set with real CTs")
+    parser.add_argument("--device", choices=["cuda", "cpu"], default="cuda", help="which build of torch")
+    parser.add_argument("--record", action="store_true", help="keep what was seen in docs/verified.json")
+    options = parser.parse_args()
+    if not options.data.is_dir():
+        sys.stderr.write(f"no real CTs at {options.data}; set GROUNDBENCH_REAL_DATA\n")
+        return 3
+    models = [plugin.model for plugin in discover().plugins.values()]
+    chosen = [m for m in models if (m.sources or m.weights) and (not options.plugin or m.name in options.plugin)]
+    rows = []
+    for model in chosen:
+        sys.stderr.write(f"{model.name} ...\n")
+        rows.append(_smoke(model, options.home, options.data, options.device))
+    sys.stdout.write(_table(rows))
+    if options.record:
+        _keep(rows, options.device)
+    return int(any(row.outcome.startswith("FAILED") for row in rows))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
