@@ -23,7 +23,8 @@ def verify(
 ) -> None:
     """Compute a run again from its masks and compare every stored digit; exit with 4 when any differs.
 
-    Also held against each other: the row and its plan, the database and the record.json beside the masks.
+    Also held against each other: the row and its plan, the database and the record.json beside the masks, box prompts
+    and the ground truth.
     """
     from harness.runs.verify import verify_run
 

@@ -70,11 +70,7 @@ def run_boxes(
     content = path.read_bytes() if path.is_file() else b""
     if not content or hashlib.sha256(content).hexdigest() != earlier.get("prompts", {}).get("sha256"):
         tell(f"making box prompts from the ground truth of {len(cases)} cases")
-        lines = []
-        for case in cases:
-            boxes = simulate_boxes(case, mask_flip=mask_flip, seed=seed)
-            lines.append(json.dumps({"case": case.id, "boxes": boxes}) + "\n")
-        content = "".join(lines).encode()
+        content = _made(cases, mask_flip, seed)
         partial = path.with_name(f".partial-{path.name}")
         partial.write_bytes(content)
         partial.replace(path)
@@ -86,3 +82,36 @@ def run_boxes(
         "number": sum(len(boxes) for findings in by_case.values() for boxes in findings.values()),
     }
     return RunBoxes(by_case, {"prompts": prompts})
+
+
+def compare_boxes(
+    folder: Path, cases: Sequence[Case], *, mask_flip: tuple[int, ...], seed: int, recorded: Mapping[str, Any]
+) -> list[str]:
+    """Say how the boxes of a run differ from what was recorded or from what the ground truth gives.
+
+    Parameters
+    ----------
+    folder, cases, mask_flip, seed
+        As in :func:`run_boxes`.
+    recorded
+        The entry ``prompts`` of the run's record.
+
+    Returns
+    -------
+    list of str
+        A line for what is wrong; empty when all is as it was. Boxes of another rule are held against their digest only.
+    """
+    path = folder / BOXES_FILE
+    if not path.is_file():
+        return [f"{BOXES_FILE}: not there any more"]
+    content = path.read_bytes()
+    if hashlib.sha256(content).hexdigest() != recorded["sha256"]:
+        return [f"{BOXES_FILE}: its digest is not the recorded one"]
+    if recorded["rule"] == BOX_RULE and content != _made(cases, mask_flip, seed):
+        return [f"{BOXES_FILE}: not the boxes that the ground truth gives"]
+    return []
+
+
+def _made(cases: Sequence[Case], mask_flip: tuple[int, ...], seed: int) -> bytes:
+    boxes = ({"case": case.id, "boxes": simulate_boxes(case, mask_flip=mask_flip, seed=seed)} for case in cases)
+    return "".join(json.dumps(line) + "\n" for line in boxes).encode()

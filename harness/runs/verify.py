@@ -11,6 +11,7 @@ from typing import Any
 
 from harness.dataset import Case, Dataset, find_dataset, open_dataset
 from harness.errors import DataError
+from harness.runs.boxes import compare_boxes
 from harness.runs.record import compare_record
 from harness.runs.submitted import score_submission
 from harness.scoring import SCORER_VERSION
@@ -80,6 +81,9 @@ def verify_run(
     differences = [*_identity(run), *_whole(run, split, stored)]
     if run.kind == "measured" and run.state == "done":
         differences += compare_record(home / "runs" / run.id, run, store.cases(run.id), list(stored.values()))
+    if "prompts" in run.record:
+        place, seed, prompts = home / "runs" / run.id, run.plan["seed"], run.record["prompts"]
+        differences += compare_boxes(place, split, mask_flip=data.mask_flip, seed=seed, recorded=prompts)
     again = []
     for row in (row for rows in found.values() for row in rows):
         kept = stored.get((row.case_id, row.finding))

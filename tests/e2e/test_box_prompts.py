@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -67,3 +68,20 @@ def test_a_text_model_gets_no_box(bench: Bench, make_dataset: Callable[..., Path
     assert "prompts" not in shown["record"]
     assert "boxes" not in shown["plan"]
     assert not (bench.home / "runs" / run["run"] / "boxes.jsonl").exists()
+
+
+def test_verify_names_boxes_that_were_changed(bench: Bench, make_dataset: Callable[..., Path]) -> None:
+    """Untouched boxes are those of the truth; a changed file, with its digest too, or a lost one is named."""
+    run = _run(bench, make_dataset(1), "local", "box")["run"]
+    kept = bench.home / "runs" / run / "boxes.jsonl"
+    verify = ("results", "verify", run, "--jobs", 1)
+    assert bench.json(*verify)["differences"] == []
+    before = kept.read_text()
+    kept.write_text(before.replace("[[", "[[1"))
+    assert "boxes.jsonl: its digest is not the recorded one" in bench(*verify, code=4).stdout
+    with sqlite3.connect(bench.home / "results.db") as db:
+        digests = [hashlib.sha256(text.encode()).hexdigest() for text in (before, kept.read_text())]
+        db.execute("UPDATE runs SET record = replace(record, ?, ?)", digests)
+    assert "boxes.jsonl: not the boxes that the ground truth gives" in bench(*verify, code=4).stdout
+    kept.unlink()
+    assert "boxes.jsonl: not there any more" in bench(*verify, code=4).stdout
