@@ -37,6 +37,11 @@ def _weights(file: str) -> Weights:
     return Weights(file, "wanglab/MedSAM2", file, revision="", sha256="", size=0, licence="Apache-2.0")
 
 
+def _source(name: str, path: str, tree: str) -> Source:
+    commit = "332f30d420f1d1b08e2a79b3ae6a602458808383"
+    return Source(name, "https://github.com/bowang-lab/MedSAM2", commit, "Apache-2.0", tree, path)
+
+
 @hookimpl
 def bench_models() -> list[Model]:
     """Return the model."""
@@ -61,14 +66,9 @@ def bench_models() -> list[Model]:
             homepage="https://github.com/bowang-lab/MedSAM2",
             citation="Ma et al., MedSAM2: Segment Anything in 3D Medical Images and Videos, 2025",
             sources=(
-                Source(
-                    name="medsam2",
-                    git="https://github.com/bowang-lab/MedSAM2",
-                    commit="332f30d420f1d1b08e2a79b3ae6a602458808383",
-                    licence="Apache-2.0",
-                    tree="c9fe39de785bb7c0e2e2f21ff9438d267c3eda5c",
-                    path="sam2",
-                ),
+                _source("medsam2", "sam2", "c9fe39de785bb7c0e2e2f21ff9438d267c3eda5c"),
+                # One class of the image encoder comes from here.
+                _source("medsam2-efficient", "efficient_track_anything", "f963d4196cf75a109d910482d9819cb7c73e83c9"),
             ),
             weights=tuple(_weights(file) for file, _ in _CHECKPOINTS.values()),
         )
