@@ -1,6 +1,7 @@
 """Every model of the paper on two real CTs: its image, the sealed container, random weights, a mask for every finding.
 
-Drives the command line as a user would. A model whose upstream sources are not in the home is skipped with the command
+Drives the command line as a user would; in each image it also looks whether the answer depends on how a CT is stored
+(``turned.py``). A model whose upstream sources are not in the home is skipped with the command
 that brings them. Prints a table; with ``--record`` keeps what was seen in ``docs/verified.json``, from which
 ``docs/models.md`` is made.
 """
@@ -29,6 +30,7 @@ from harness.sources import SourceStore, how_to_get
 ROOT = Path(__file__).resolve().parents[2]
 RECORD = ROOT / "docs" / "verified.json"
 SPLIT, CASES = "val", 2
+SAME = 0.98  # Dice: adapters that resample may differ at borders
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,7 @@ class Row:
     built_s: float | None = None
     document: dict[str, Any] | None = None  #: what ``bench run --json`` printed
     voxels: str = ""  #: of every mask
+    turned: str = ""  #: Dice between the answers to one volume stored in two ways
 
 
 def _bench(home: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
@@ -58,10 +61,13 @@ def _smoke(model: Model, home: Path, data: Path, device: str) -> Row:
         except BenchError as error:
             return Row(model, variant, f"skipped: {error.message}; {how_to_get(source)}")
     began = time.monotonic()
-    built = _bench(home, "build", "--plugin", model.name, "--device", device)
+    built = _bench(home, "build", "--plugin", model.name, "--device", device, "--json")
     built_s = time.monotonic() - began
     if built.returncode:
         return Row(model, variant, f"FAILED: {_last(built.stderr)}", built_s)
+    same, turned = _turned(model, variant, json.loads(built.stdout)["images"][0]["tag"])
+    if not same:
+        return Row(model, variant, f"FAILED: the answer depends on how the CT is stored: {turned}", built_s)
     ran = _bench(
         home, "run", "--plugin", model.name, "--variant", variant.name, "--dataset", data, "--split", SPLIT,
         "--limit", CASES, "--weights", "random", "--engine", "docker", "--fresh", "--json",
@@ -73,7 +79,42 @@ def _smoke(model: Model, home: Path, data: Path, device: str) -> Row:
     outcome = f"FAILED: {missed}" if missed else "ok"
     masks = sorted((home / "runs" / document["run"] / "masks").glob("*/*.nii.gz"))
     voxels = [int(np.count_nonzero(np.asarray(nib.load(mask).dataobj))) for mask in masks]  # type: ignore[attr-defined]
-    return Row(model, variant, outcome, built_s, document, ", ".join(f"{n:,}" for n in voxels))
+    return Row(model, variant, outcome, built_s, document, ", ".join(f"{n:,}" for n in voxels), turned)
+
+
+def _turned(model: Model, variant: Variant, tag: str) -> tuple[bool, str]:
+    """Run ``turned.py`` in an image; return whether the answers are the same, and their Dice and size."""
+    import docker
+    import docker.errors
+
+    client = docker.from_env(timeout=3600)
+    entry = client.images.get(tag).attrs["Config"]["Entrypoint"][-1]
+    params = {**variant.params, **variant.reduced}
+    asked = {"adapter": entry, "variant": variant.name, "prompt": variant.prompt.value, "params": params}
+    script = Path(__file__).with_name("turned.py")
+    try:
+        said = client.containers.run(
+            tag,
+            ["/turned.py", json.dumps(asked)],
+            entrypoint="python",
+            volumes={str(script): {"bind": "/turned.py", "mode": "ro"}},
+            environment={"OMP_NUM_THREADS": "1", "HOME": "/tmp"},  # noqa: S108 - the container's
+            network_mode="none",
+            read_only=True,
+            tmpfs={"/tmp": "size=1g"},  # noqa: S108 - idem
+            mem_limit=f"{model.resources.memory_mb}m",
+            user="10001:10001",
+            remove=True,
+        )
+    except docker.errors.ContainerError as error:
+        return False, _last((error.stderr or b"").decode("utf-8", "replace"))
+    finally:
+        client.close()
+    found = json.loads(said.splitlines()[-1])
+    if "failed" in found:
+        return False, "; ".join(found["failed"])
+    same = found["dice"] > SAME and found["slice"] == [45, 38, 1]
+    return same, f"{found['dice']:.3f} ({found['voxels']:,})"
 
 
 def _last(text: str) -> str:
@@ -100,12 +141,25 @@ def _cells(row: Row) -> list[str]:
         number(timing.get("peak_container_bytes"), ".2f", 1e9),
         f"{ok}/{n}" if n else "",
         row.voxels,
+        row.turned,
         row.outcome,
     ]
 
 
 def _table(rows: list[Row]) -> str:
-    head = ["model", "variant", "build s", "image GB", "load s", "s/case", "peak GB", "ok", "mask voxels", "outcome"]
+    head = [
+        "model",
+        "variant",
+        "build s",
+        "image GB",
+        "load s",
+        "s/case",
+        "peak GB",
+        "ok",
+        "mask voxels",
+        "turned",
+        "outcome",
+    ]
     lines = [head, *map(_cells, rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(head) - 1)]
     shown = []
