@@ -79,7 +79,7 @@ def intervals(values: Values, groups: Sequence[str], models: Sequence[str], *, a
         names, y = _names(groups, width)
         y["axis"]["grid"] = True
         lines = max(name.count("\n") + 1 for name in names.values())
-        length = {"type": "quantitative", "title": _title(axis, width)}
+        length = {"type": "quantitative", "title": _title(axis, width), "axis": {"tickCount": width // 60}}
         colour = _by_model(models, width)
         whisker = {
             "transform": [{"filter": "datum.low != null"}],
@@ -154,16 +154,17 @@ def histogram(values: Values, panels: Sequence[str], *, axis: str) -> Callable[[
 def scatter(values: Values, models: Sequence[str], *, axis: str) -> Callable[[int], Spec]:
     """Draw average Dice against a cost on a logarithmic axis; values are ``{"model", "cost", "value", "front"}``.
 
-    A line joins the models that no other beats in both.
+    A line joins the models that no other beats in both. Those without a name are small and grey.
     """
 
     def make(width: int) -> Spec:
         costs = [value["cost"] for value in values]
         scale = {"type": "log", "domain": [min(costs) * 0.7, max(costs) * 1.4], "nice": False}
-        ticks = {"tickCount": width // 70, "format": "~g"}
+        ticks = {"tickCount": max(4, width // 70), "format": "~g"}
         x = {"field": "cost", "type": "quantitative", "scale": scale, "title": _title(axis, width), "axis": ticks}
         y = {"field": "value", "type": "quantitative", "title": "average Dice", "scale": {"zero": True}}
         line = {"type": "line", "color": "var(--muted)", "strokeDash": [4, 4], "interpolate": "step-after"}
+        rest = {"type": "point", "filled": True, "size": 20, "opacity": 1, "color": "var(--muted)"}
         return _spec(
             values,
             width,
@@ -171,7 +172,9 @@ def scatter(values: Values, models: Sequence[str], *, axis: str) -> Callable[[in
             encoding={"x": x, "y": y},
             layer=[
                 {"transform": [{"filter": "datum.front"}], "mark": line},
+                {"transform": [{"filter": "datum.model == null"}], "mark": rest},
                 {
+                    "transform": [{"filter": "datum.model != null"}],
                     "mark": {"type": "point", "filled": True, "size": 70, "opacity": 1},
                     "encoding": _by_model(models, width),
                 },
@@ -201,7 +204,7 @@ def _names(groups: Sequence[str], width: int) -> tuple[dict[str, str], dict[str,
     letters = LETTERS["wide" if width > WIDTHS["narrow"] else "narrow"]
     names: dict[str, str] = {}
     for group in groups:
-        lines = textwrap.wrap(group, letters, max_lines=LINES, placeholder="…") or [group]
+        lines = textwrap.wrap(group, letters, max_lines=LINES, placeholder="…", break_on_hyphens=False) or [group]
         name = "\n".join(lines)
         names[group] = name if name not in names.values() else f"{name}\n({len(names) + 1})"
     longest = max(len(line) for name in names.values() for line in name.split("\n"))
@@ -226,6 +229,7 @@ def _by_model(models: Sequence[str], width: int) -> dict[str, Any]:
         "columns": 3 if width > 300 else 1,
         "title": None,
         "labelLimit": 220,
+        "columnPadding": 40,  # the browser's font may be wider than the one here
         "symbolSize": 60,
     }
     names = list(models)

@@ -38,6 +38,16 @@ def verdict(pair: Pair) -> str:
     return {"first": "first is better", "second": "second is better"}.get(better(pair), "cannot be told apart")
 
 
+def in_order(data: DataSet, pairs: Sequence[Pair]) -> list[Pair]:
+    """Put the better row of every pair first, and the pairs of the best rows before the others."""
+    rows = sorted(
+        (entry for entry in data.rows if entry.run), key=lambda entry: -(entry.scores["average"].value or 0.0)
+    )
+    place = {entry.run.id: number for number, entry in enumerate(rows) if entry.run}
+    ordered = [pair if place[pair.first] < place[pair.second] else turned(pair) for pair in pairs]
+    return sorted(ordered, key=lambda pair: (place[pair.first], place[pair.second]))
+
+
 def against(data: DataSet, pairs: Sequence[Pair]) -> Mapping[str, list[Against]]:
     """Return every compared run of a data set and, in the board's order, each of those it was compared with."""
     found: dict[str, dict[str, Pair]] = {}

@@ -107,14 +107,16 @@ def size_histogram(bins: Sequence[tuple[float, float, int, int]]) -> charts.Draw
 
 def cost(data: DataSet, what: str) -> charts.Drawing | None:
     """Draw average Dice against ``"seconds"`` a case or peak ``"memory"``; None where nothing is known."""
-    entries = [e for e in data.shown if _cost_of(e, what) and e.scores["average"].value is not None][: charts.DISTINCT]
+    entries = [e for e in data.shown if _cost_of(e, what) and e.scores["average"].value is not None]
     if not entries:
         return None
-    names = names_of_rows(entries)
     points = [(_cost_of(entry, what) or 0.0, entry.scores["average"].value or 0.0) for entry in entries]
+    front = charts.front(points)
+    best = sorted(range(len(entries)), key=lambda place: (not front[place], -points[place][1]))[: charts.DISTINCT]
+    names = names_of_rows([entries[place] for place in sorted(best)])
     values = [
-        {"model": name, "cost": x, "value": y, "front": on_front}
-        for name, (x, y), on_front in zip(names.values(), points, charts.front(points), strict=True)
+        {"model": names.get(entry.run.id) if entry.run else None, "cost": x, "value": y, "front": on_front}
+        for entry, (x, y), on_front in zip(entries, points, front, strict=True)
     ]
     axis = "seconds a case (median)" if what == "seconds" else "peak memory in GB"
     return charts.draw(charts.scatter(values, list(names.values()), axis=axis), f"Average Dice against {axis}")

@@ -12,7 +12,7 @@ from leaderboard import figures
 from leaderboard.board import CHALLENGE, COLUMNS, PAPER, SIZES, DataSet, Entry, rank, read_board
 from leaderboard.cases import CaseView, FindingView, case_views, disputed
 from leaderboard.charts import DISTINCT, Drawing
-from leaderboard.comparisons import against, verdict
+from leaderboard.comparisons import against, in_order, verdict
 from leaderboard.downloads import File
 from leaderboard.export import COMPARED
 from leaderboard.page import brief, case_address, file_name, make_environment, model_address, run_address
@@ -81,8 +81,8 @@ class Site:
 
     @cached_property
     def pairs(self) -> dict[str, list[Pair]]:
-        """The compared pairs of every data set."""
-        return {data.about.id: self.published.pairs(data.about.id, PAPER) for data in self.board}
+        """The compared pairs of every data set, the best rows' first, the better of a pair as its first."""
+        return {data.about.id: in_order(data, self.published.pairs(data.about.id, PAPER)) for data in self.board}
 
     @property
     def licences(self) -> list[tuple[str, str]]:
@@ -221,7 +221,7 @@ def _cost(site: Site, render: Render) -> Pages:
         for data in site.board:
             for what in ("seconds", "memory"):
                 drawings[f"{what}-{data.about.id}"] = figures.cost(data, what)
-    yield render("cost.html", "cost.html.j2", "Cost", drawings=drawings, most=ROWS_COST)
+    yield render("cost.html", "cost.html.j2", "Cost", drawings=drawings, most=ROWS_COST, distinct=DISTINCT)
 
 
 def _cases(site: Site, render: Render) -> Pages:

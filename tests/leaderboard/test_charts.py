@@ -57,6 +57,16 @@ def test_colours_are_the_page_s_own() -> None:
     }  # fmt: skip
 
 
+def test_rows_without_a_name_are_drawn_grey() -> None:
+    """Of many rows each has a dot; those that are not named are grey and stand in no legend."""
+    values = [
+        {"model": "a" if n == 0 else None, "cost": 1.0 + n, "value": 0.5 - n / 10, "front": n == 0} for n in range(4)
+    ]
+    drawn = charts.draw(charts.scatter(values, ["a"], axis="seconds"), "cost").wide
+    assert len(re.findall(r'<path [^>]*fill="var\(--muted\)"', drawn)) == 3
+    assert len(re.findall(r'fill="var\(--c0\)"', drawn)) == 2  # its dot and that of the legend
+
+
 def test_narrow_drawing_fits_a_phone(full_store: Store) -> None:
     """On a screen of 390 pixels no figure is wider than the page."""
     for data in read_board(export(full_store, Policy())):

@@ -300,6 +300,7 @@ def test_compare_says_what_is_different(bench, store: Store, pages) -> None:
         bench.add(title=title, plugin=title, level=level, cases=8)
     rows = pages(store)["compare.html"].all("table")[0].all("tbody")[0].all("tr")
     verdicts = {(row.all("th")[0].text[0], row.all("td")[0].text[0]): row.all("td")[-1].text for row in rows}
+    assert [row.all("td")[1].text[0] for row in rows] == ["+", "+", "+"]  # the better row stands first
     assert sorted(verdicts.values()) == ["cannot be told apart", "first is better", "first is better"]
     assert {pair for pair, verdict in verdicts.items() if verdict == "first is better"} == {("a", "c"), ("b", "c")}
 
