@@ -1,25 +1,27 @@
-"""From a plugin's folder to an image: a deterministic build context, a content digest, labels, a kept log.
+"""From a build context to an image: named by its content, labelled, with a kept log, and nothing left behind.
 
-The context is the plugin's folder (without tests and caches) plus the SDK as ``sdk/``. Its digest names the image, so
-an unchanged plugin is never built twice and a changed one never served from before the change.
+The digest of the context names the image, so an unchanged plugin is never built twice and a changed one never served
+from before the change.
 """
 
 from __future__ import annotations
 
-import gzip
+import contextlib
 import hashlib
-import io
-import os
-import stat
-import tarfile
+import re
+import shutil
+import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+from harness.context import BuildContext
 from harness.errors import EntrantError, PrerequisiteError
+from harness.sources import SourceStore
+from harness.torch_builds import chosen
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -31,11 +33,14 @@ DEFAULT_BASE = "python:3.11-slim-bookworm"
 #: Label of everything that groundbench makes in an engine; `bench clean` and the reaper go by it.
 LABEL = "org.groundbench"
 
-#: A larger build context is a mistake (weights or data inside the plugin's folder).
-MAX_CONTEXT_BYTES = 512 * 1024 * 1024
+#: Tag of what a build had finished when it failed: the next one goes on from there.
+UNFINISHED = "unfinished"
 
-_SDK = Path(__file__).resolve().parents[1] / "containers" / "sdk"
-_LEFT_OUT = {"tests", "__pycache__", "README.md", ".git"}
+#: Free disk without which no build is begun, bytes.
+_ROOM = 10**9
+
+#: Seconds after which a step that goes on is told again.
+_TELL_EVERY_S = 15.0
 
 #: Characters of a builder's output that are kept; what comes after is dropped, the last lines excepted.
 MAX_BUILD_LOG = 8 * 1024 * 1024
@@ -55,79 +60,22 @@ class Image:
         Name in the engine; empty without one.
     size
         Bytes, where known.
+    device
+        Which build of torch is in it, ``"cuda"`` or ``"cpu"``; empty where there is none, or nobody knows.
     """
 
     id: str
     tag: str = ""
     size: int | None = None
-
-
-def context_files(plugin: Plugin) -> Iterator[tuple[str, Path]]:
-    """Yield (name in the context, file) of everything an image of `plugin` is made from, in a fixed order.
-
-    Raises
-    ------
-    EntrantError
-        When the folder holds a link or something that is no regular file, or is too large.
-    """
-    total = 0
-    for prefix, root in (("", plugin.model.root), ("sdk/", _SDK)):
-        for path in _files(root):
-            mode = path.lstat().st_mode
-            if not stat.S_ISREG(mode):
-                raise EntrantError(
-                    f"plugin {plugin.name!r}: {path} is a link or a special file",
-                    fix="a build context holds regular files only; copy what the image needs into the plugin's folder",
-                )
-            total += path.stat().st_size
-            if total > MAX_CONTEXT_BYTES:
-                raise EntrantError(
-                    f"plugin {plugin.name!r}: its folder holds more than {MAX_CONTEXT_BYTES // 2**20} MiB",
-                    fix="weights and data do not belong there: declare weights, they are mounted",
-                )
-            yield prefix + path.relative_to(root).as_posix(), path
-
-
-def _files(root: Path) -> Iterator[Path]:
-    for folder, folders, names in os.walk(root):
-        folders[:] = sorted(name for name in folders if name not in _LEFT_OUT and not name.startswith("."))
-        links = [name for name in folders if (Path(folder) / name).is_symlink()]
-        for name in sorted([*names, *links]):
-            if name not in _LEFT_OUT and not name.endswith(".pyc") and not name.startswith("."):
-                yield Path(folder) / name
-
-
-def code_digest(plugin: Plugin) -> str:
-    """Return the SHA-256 (hex) over names and contents of everything an image of `plugin` is made from."""
-    digest = hashlib.sha256()
-    for name, path in context_files(plugin):
-        content = hashlib.sha256(path.read_bytes()).hexdigest()
-        digest.update(f"{name}\0{content}\n".encode())
-    return digest.hexdigest()
-
-
-def _context(plugin: Plugin) -> IO[bytes]:
-    """Pack the build context: the same files give the same bytes, so that the builder's cache holds."""
-    packed = io.BytesIO()
-    with (
-        gzip.GzipFile(fileobj=packed, mode="wb", mtime=0, compresslevel=1) as zipped,
-        tarfile.open(fileobj=zipped, mode="w") as tar,
-    ):
-        for name, path in context_files(plugin):
-            info = tarfile.TarInfo(name)
-            info.size = path.stat().st_size
-            info.mode = 0o755 if path.stat().st_mode & 0o100 else 0o644
-            with path.open("rb") as file:
-                tar.addfile(info, file)
-    packed.seek(0)
-    return packed
+    device: str = ""
 
 
 def ensure_image(
     client: DockerClient,
     plugin: Plugin,
     *,
-    log: Path,
+    home: Path,
+    gpus: bool = False,
     base: str = DEFAULT_BASE,
     tell: Callable[[str], None] = lambda _: None,
 ) -> Image:
@@ -139,86 +87,171 @@ def ensure_image(
         A connected Docker client.
     plugin
         What to build.
-    log
-        File that receives what the builder says, up to a bound, and in any case its last lines.
+    home
+        Its ``sources/`` and ``wheels/`` go into the image; what the builder says is kept in ``images/<plugin>.log``, up
+        to a bound, and in any case its last lines.
+    gpus
+        Whether it will run on GPUs: the CUDA build of torch, whatever `bench build` chose for the CPU.
     base
         Value of the build argument ``BASE_IMAGE``.
     tell
-        Called with one line for every step of the build.
+        Called with one line for every step of the build, and now and then while one goes on.
 
     Raises
     ------
     EntrantError
-        When the build fails, with the last lines and the log's path.
+        When the build fails, with the last lines, what they mean where that is known, and the log's path.
     PrerequisiteError
-        When the engine itself refuses (no disk, no base image and no network).
+        When a source is missing, the disk is too full, or the engine itself refuses.
+    DataError
+        When a source was changed.
     """
     import docker.errors
 
+    context = BuildContext(plugin, SourceStore(home / "sources"), chosen(plugin, home, gpus=gpus))
     try:
         base_id = client.images.get(base).id
     except docker.errors.ImageNotFound:
         base_id = ""
-    digest = hashlib.sha256(f"{code_digest(plugin)} {base} {base_id}".encode()).hexdigest()
+    digest = hashlib.sha256(f"{context.digest()} {base} {base_id}".encode()).hexdigest()
     tag = f"groundbench/{plugin.name}:{digest[:16]}"
     try:
         found = client.images.get(tag)
     except docker.errors.ImageNotFound:
+        _check_room(client, context)
         tell(f"building {tag}")
-        _build(client, plugin, tag=tag, base=base, log=log, tell=tell)
+        _Build(client, context, log=home / "images" / f"{plugin.name}.log", tell=tell).run(tag, base)
         found = client.images.get(tag)
-    return Image(id=str(found.id), tag=tag, size=int(found.attrs["Size"]))
+    device = context.torch.device if context.uses_torch else ""
+    return Image(id=str(found.id), tag=tag, size=int(found.attrs["Size"]), device=device)
 
 
-def _build(
-    client: DockerClient, plugin: Plugin, *, tag: str, base: str, log: Path, tell: Callable[[str], None]
-) -> None:
-    import docker.errors
-    import requests
+def _labels(context: BuildContext) -> dict[str, str]:
+    model = context.plugin.model
+    labels = {
+        LABEL: "1",
+        f"{LABEL}.plugin": model.name,
+        "org.opencontainers.image.title": model.title,
+        "org.opencontainers.image.version": model.version,
+        "org.opencontainers.image.licenses": model.licence,
+    }
+    for source in model.sources:
+        labels[f"{LABEL}.source.{source.name}"] = f"{source.git}@{source.commit}"
+    if len(model.sources) == 1:
+        labels["org.opencontainers.image.source"] = model.sources[0].git
+        labels["org.opencontainers.image.revision"] = model.sources[0].commit
+    if context.uses_torch:
+        labels[f"{LABEL}.torch"] = f"{context.torch.device}-{context.torch.key[:16]}"
+    return labels
 
-    log.parent.mkdir(parents=True, exist_ok=True)
-    failure = ""
-    said = BuildLog()
-    try:
-        with said.kept_in(log), _context(plugin) as context:
-            for event in client.api.build(
-                fileobj=context,
-                custom_context=True,
-                encoding="gzip",
-                dockerfile=plugin.model.dockerfile,
-                tag=tag,
-                rm=True,
-                forcerm=True,
-                decode=True,
-                buildargs={"BASE_IMAGE": base},
-                labels={
-                    LABEL: "1",
-                    f"{LABEL}.plugin": plugin.name,
-                    "org.opencontainers.image.title": plugin.model.title,
-                    "org.opencontainers.image.version": plugin.model.version,
-                    "org.opencontainers.image.licenses": plugin.model.licence,
-                },
-            ):
-                text = _event_text(event)
-                said.add(text)
-                if text.startswith("Step "):
-                    tell(text.splitlines()[0])
-                failure = str(event.get("error", failure))
-    except docker.errors.APIError as error:
+
+def _check_room(client: DockerClient, context: BuildContext) -> None:
+    """Refuse a build for which the engine's disk cannot suffice, where that disk can be seen from here."""
+    root = str(client.info().get("DockerRootDir", ""))
+    if not Path(root).is_dir():
+        return
+    needed = _ROOM
+    if context.uses_torch:
+        label = f"{LABEL}.torch={_labels(context)[f'{LABEL}.torch']}"
+        if not client.images.list(filters={"label": label}):  # else the layer is there already
+            needed = context.torch.bytes_needed
+    free = shutil.disk_usage(root).free
+    if free < needed:
         raise PrerequisiteError(
-            f"the engine refused to build {plugin.name!r}: {error.explanation or error}", fix=f"see {log}"
-        ) from error
-    except (requests.exceptions.RequestException, OSError) as error:
-        raise PrerequisiteError(
-            f"the build of {plugin.name!r} broke off: {error}", fix="check that the engine runs and the disk has space"
-        ) from error
-    if failure:
-        raise EntrantError(
-            "\n".join(
-                [f"the image of plugin {plugin.name!r} could not be built:", *(f"  {line}" for line in said.tail)]
-            ),
-            fix=f"the log is {log}",
+            f"the engine's disk is too full to build {context.plugin.name!r}: about {needed / 1e9:.0f} GB are needed "
+            f"in {root}, {free / 1e9:.1f} GB are free",
+            fix="`bench clean --images` removes images that were built here; `docker system df` shows the others",
         )
+
+
+class _Build:
+    """One build; what it leaves is an image with its tag, or nothing that has no name."""
+
+    def __init__(self, client: DockerClient, context: BuildContext, *, log: Path, tell: Callable[[str], None]) -> None:
+        self._client, self._context, self._log, self._tell = client, context, log, tell
+        self._name = context.plugin.name
+        self._said = BuildLog()
+        self._layer = ""
+        self._told = time.monotonic()
+
+    def run(self, tag: str, base: str) -> None:
+        """Build to the end."""
+        import docker.errors
+        import requests
+
+        self._log.parent.mkdir(parents=True, exist_ok=True)
+        failure = ""
+        try:
+            with self._context.packed(self._log.parent) as packed, self._said.kept_in(self._log):
+                for event in self._client.api.build(
+                    fileobj=packed,
+                    custom_context=True,
+                    dockerfile=self._context.plugin.model.dockerfile,
+                    tag=tag,
+                    rm=True,
+                    forcerm=True,
+                    decode=True,
+                    buildargs={"BASE_IMAGE": base},
+                    labels=_labels(self._context),
+                ):
+                    self._hear(_event_text(event))
+                    failure = str(event.get("error", failure))
+        except docker.errors.APIError as error:
+            raise PrerequisiteError(
+                f"the engine refused to build {self._name!r}: {error.explanation or error}", fix=f"see {self._log}"
+            ) from error
+        except (requests.exceptions.RequestException, OSError) as error:
+            raise PrerequisiteError(
+                f"the build of {self._name!r} broke off: {error}",
+                fix="check that the engine runs and the disk has space",
+            ) from error
+        finally:
+            self._name_layers(failed=bool(failure))
+        if failure:
+            said = [f"the image of plugin {self._name!r} could not be built:", *(f"  {ln}" for ln in self._said.tail)]
+            raise EntrantError("\n".join(said), fix=f"{_meaning(self._said.tail)}the log is {self._log}")
+
+    def _hear(self, text: str) -> None:
+        self._said.add(text)
+        layer = re.match(r" ---> ([0-9a-f]{12,64})\n?$", text)
+        if layer:
+            self._layer = layer[1]
+        now = time.monotonic()
+        if text.startswith("Step "):
+            self._tell(text.splitlines()[0])
+        elif self._said.tail and now - self._told >= _TELL_EVERY_S:
+            self._tell(f"  … {self._said.tail[-1][:120]}")
+        else:
+            return
+        self._told = now
+
+    def _name_layers(self, *, failed: bool) -> None:
+        """Give the steps that a failed build had finished a name, so that they are used again or can be removed."""
+        import docker.errors
+
+        with contextlib.suppress(docker.errors.DockerException, OSError):
+            if failed and self._layer:
+                self._client.api.tag(self._layer, f"groundbench/{self._name}", UNFINISHED, force=True)
+            else:
+                self._client.api.remove_image(f"groundbench/{self._name}:{UNFINISHED}")
+
+
+#: What the last lines of a failed build may hold, and what to do then.
+_MEANINGS = {
+    r"no space left on device": "the engine's disk is full: `bench clean --images`; ",
+    r"DO NOT MATCH THE HASHES": "a download is not what the lock names: try again, then renew the lock; ",
+    r"--require-hashes mode": "the lock is not whole: renew it with its digests; ",
+    r"name resolution|Network is unreachable|No route to host|Connection refused|NewConnectionError": (
+        "the build cannot reach the package index: check the engine's network; "
+    ),
+    r"No matching distribution": "the index is not reached, or does not have that version for this Python; ",
+    r"COPY failed|not found in build context": "the Dockerfile copies a file that the context does not hold; ",
+}
+
+
+def _meaning(lines: Iterable[str]) -> str:
+    text = "\n".join(lines)
+    return next((what for pattern, what in _MEANINGS.items() if re.search(pattern, text)), "")
 
 
 class BuildLog:
@@ -244,7 +277,8 @@ class BuildLog:
                     self._file.write(f"\n[... more was said; the last lines follow ...]\n{rest}")
 
     def add(self, text: str) -> None:
-        """Take one piece of output."""
+        """Take one piece of output, without its colours."""
+        text = re.sub(r"\x1b\[[0-9;]*m", "", text)
         if self._file is not None and self._room > 0:
             self._file.write(text[: self._room])
             self._room -= len(text)

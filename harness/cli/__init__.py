@@ -20,6 +20,7 @@ _COMMANDS = {
     "results": ("harness.cli.results:results", "List, show, compare and verify results."),
     "leaderboard": ("leaderboard.cli:leaderboard", "Turn the results into a static site."),
     "curate": ("curation.cli:curate", "From radiology reports to an annotated data set."),
+    "build": ("harness.cli.build:build", "Build the images of models ahead of a run."),
     "sources": ("harness.cli.sources:sources", "Fetch and verify the upstream code that plugins declare."),
     "weights": ("harness.cli.weights:weights", "Fetch and verify the weights that plugins declare."),
     "doctor": ("harness.cli.doctor:doctor", "Check that everything is here that a run needs."),

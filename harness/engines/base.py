@@ -118,8 +118,11 @@ class Engine(Protocol):
     name: str
     isolates: bool
 
-    def prepare(self, plugin: Plugin, *, log: Path, tell: Callable[[str], None]) -> Image:
-        """Return the image of `plugin`, building it when needed."""
+    def prepare(self, plugin: Plugin, *, home: Path, gpus: bool, tell: Callable[[str], None]) -> Image:
+        """Return the image of `plugin` for running with or without GPUs, building it when needed.
+
+        Sources and wheels come from `home`, where the build's log is kept too.
+        """
 
     def require_readable(self, paths: Iterable[Path]) -> None:
         """Raise DataError where a container could not read one of `paths`, whatever it did."""

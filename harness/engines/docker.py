@@ -56,9 +56,9 @@ class DockerEngine:
                 fix="start one (containers/dev/engine.sh does it on a bare Debian machine), or use --engine local",
             ) from error
 
-    def prepare(self, plugin: Plugin, *, log: Path, tell: Callable[[str], None]) -> images.Image:
+    def prepare(self, plugin: Plugin, *, home: Path, gpus: bool, tell: Callable[[str], None]) -> images.Image:
         """Return the image of `plugin`, built from its folder when its content has changed."""
-        return images.ensure_image(self.client, plugin, log=log, base=base_image(), tell=tell)
+        return images.ensure_image(self.client, plugin, home=home, gpus=gpus, base=base_image(), tell=tell)
 
     def require_readable(self, paths: Iterable[Path]) -> None:
         """Raise DataError where the user of the containers cannot read one of `paths`."""
@@ -174,7 +174,8 @@ class DockerEngine:
     def images(self) -> list[tuple[str, int]]:
         """Return tag and bytes of every image that was built here."""
         found = self.client.images.list(filters={"label": images.LABEL})
-        return sorted((tag, int(image.attrs["Size"])) for image in found for tag in image.tags)
+        found += self.client.images.list(name=f"groundbench/*:{images.UNFINISHED}")
+        return sorted({(tag, int(image.attrs["Size"])) for image in found for tag in image.tags})
 
     def remove_image(self, tag: str) -> None:
         """Remove one image by its tag; one that is still in use stays."""

@@ -16,9 +16,10 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from harness.context import code_digest
 from harness.engines.base import MAX_LOG_BYTES, ContainerSpec, Exit, require_readable
 from harness.errors import EntrantError, PrerequisiteError
-from harness.images import Image, code_digest
+from harness.images import Image
 from harness.registry import Plugin
 
 #: Seconds that a process has between the request to end and being killed.
@@ -42,7 +43,14 @@ class LocalEngine:
     name = "local"
     isolates = False
 
-    def prepare(self, plugin: Plugin, *, log: Path, tell: Callable[[str], None]) -> Image:  # noqa: ARG002 - the interface
+    def prepare(
+        self,
+        plugin: Plugin,
+        *,
+        home: Path,  # noqa: ARG002 - the interface
+        gpus: bool,  # noqa: ARG002 - idem
+        tell: Callable[[str], None],  # noqa: ARG002 - idem
+    ) -> Image:
         """Return the identity of the plugin's code; there is nothing to build.
 
         Raises

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from harness.dataset import Case
 from harness.errors import PrerequisiteError
-from harness.models import Resources
+from harness.gpus import Gpu
+from harness.models import Model, Resources
 
 #: Bytes of a stored mask for one voxel of its volume: real masks compress to a fiftieth and far below.
 _BYTES_A_VOXEL = 1 / 50
@@ -67,6 +68,34 @@ def check_room(
         tell(
             f"warning: the model may use {wanted / 1e9:.1f} GB of memory, {available / 1e9:.1f} GB are free; "
             "a container that cannot get it ends as oom"
+        )
+
+
+def check_gpu_memory(gpus: Sequence[Gpu], model: Model, *, fine_tuned: bool = False) -> None:
+    """Refuse GPUs that have less memory than the model declares to need; says how much there is, on each.
+
+    Parameters
+    ----------
+    gpus
+        Those that were leased.
+    model
+        Its `resources` say what it needs, its `training` what fine-tuning needs.
+    fine_tuned
+        Whether it may have to be trained first.
+
+    Raises
+    ------
+    PrerequisiteError
+        With the numbers.
+    """
+    training = (model.training or model.resources) if fine_tuned else model.resources
+    needed = max(model.resources.gpu_memory_mb, training.gpu_memory_mb)
+    small = [gpu for gpu in gpus if gpu.memory_mb < needed]
+    if small:
+        raise PrerequisiteError(
+            f"{model.name} needs {needed:,} MiB of memory on each GPU: "
+            + "; ".join(f"{gpu.name} ({gpu.id}) has {gpu.memory_mb:,} MiB" for gpu in small),
+            fix="name larger ones with --gpu-ids; `nvidia-smi -L` lists their ids",
         )
 
 

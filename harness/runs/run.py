@@ -29,7 +29,7 @@ from harness.runs.hardware import describe_hardware, describe_harness
 from harness.runs.lock import only_one
 from harness.runs.output import remove_tree
 from harness.runs.plan import Plan, RunRequest, categories_shown, select_cases, spacing_of
-from harness.runs.preflight import check_room
+from harness.runs.preflight import check_gpu_memory, check_room
 from harness.runs.record import write_record
 from harness.runs.score import Scorers, case_status, case_task, finding_rows
 from harness.runs.shard import CaseOutcome, ContainerFigures, ShardCase, ShardSpec, Stop, run_shard
@@ -100,7 +100,8 @@ def execute(request: RunRequest, *, home: Path, store: Store, watcher: Watcher, 
         engine.require_readable(case.ct for case in cases if case.ct is not None)
         each = max(1, request.plugin.model.resources.gpus)
         check_room(home, cases, request.plugin.model.resources, max(1, len(gpus) // each), watcher.tell)
-        plan = _plan(request, cases, engine, home, watcher)
+        check_gpu_memory(gpus, request.plugin.model, fine_tuned=request.variant.fine_tuned)
+        plan = _plan(request, cases, engine, home=home, gpus=gpus, watcher=watcher)
         if request.variant.fine_tuned:
             checkpoint = ensure_checkpoint(
                 request,
@@ -130,10 +131,12 @@ def execute(request: RunRequest, *, home: Path, store: Store, watcher: Watcher, 
             return work.run(todo, unscored, stop)
 
 
-def _plan(request: RunRequest, cases: Sequence[Case], engine: Engine, home: Path, watcher: Watcher) -> Plan:
-    log = home / "images" / f"{request.plugin.name}.log"
+def _plan(
+    request: RunRequest, cases: Sequence[Case], engine: Engine, *, home: Path, gpus: Sequence[Gpu], watcher: Watcher
+) -> Plan:
     weights = load_weights(request.plugin, request.variant, request.weights, home)
-    image = engine.prepare(request.plugin, log=log, tell=watcher.tell)
+    engine.require_readable(path for _, path, _ in weights.files)
+    image = engine.prepare(request.plugin, home=home, gpus=bool(gpus), tell=watcher.tell)
     fingerprint = request.dataset.fingerprint(request.split)
     return Plan(request, tuple(cases), image, fingerprint, engine.name, isolates=engine.isolates, weights=weights)
 
@@ -194,7 +197,7 @@ def _record(plan: Plan, engine: Engine, gpus: Sequence[Gpu]) -> dict[str, Any]:
         "limits": asdict(request.plugin.model.resources),
         "origin": request.plugin.origin,
         "weights": [{"name": name, "sha256": digest} for name, _, digest in plan.weights.files],
-        "image": {"id": plan.image.id, "tag": plan.image.tag, "bytes": plan.image.size},
+        "image": {"id": plan.image.id, "tag": plan.image.tag, "bytes": plan.image.size, "torch": plan.image.device},
         "engine": engine.describe(),
         "hardware": describe_hardware(gpus),
         "harness": describe_harness(),

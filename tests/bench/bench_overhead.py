@@ -89,7 +89,7 @@ def main() -> None:
         data = options.data or work / "phantom"
         if not data.exists():
             make_dataset(data, cases=CASES, size="small", seed=0)
-        image = DockerEngine().prepare(discover().get(PLUGIN), log=work / "log", tell=lambda _: None).tag
+        image = DockerEngine().prepare(discover().get(PLUGIN), home=work, gpus=False, tell=lambda _: None).tag
         cases = _write_job(work / "job", data)
         rows = []
         for number in range(options.rounds + 1):

@@ -154,6 +154,22 @@ def test_an_archive_that_lacks_files_is_refused(
     assert list(store.root.iterdir()) == []
 
 
+def test_a_repository_that_lacks_content_is_refused(
+    store: SourceStore, source: Source, upstream: Path, tmp_path: Path
+) -> None:
+    """A mirror that is not whole says which file is missing."""
+    git(tmp_path, "clone", "-q", "--bare", "--no-local", str(upstream), "copy")
+    copy = tmp_path / "copy"
+    for pack in (copy / "objects" / "pack").glob("*.pack"):
+        moved = pack.rename(tmp_path / "moved.pack")
+        with moved.open("rb") as packed:
+            subprocess.run(["git", "-C", copy, "unpack-objects", "-q"], stdin=packed, check=True)
+    blob = git(upstream, "rev-parse", "HEAD:pkg/run.sh")
+    (copy / "objects" / blob[:2] / blob[2:]).unlink()
+    with pytest.raises(DataError, match=r"the repository lacks the content of pkg/run\.sh"):
+        store.add([source], copy, print)
+
+
 def test_fetch_takes_the_one_commit(
     store: SourceStore, source: Source, upstream: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,0 +1,113 @@
+"""``bench build``: the images of models, ahead of a run."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from harness.cli.settings import Settings, json_option, pass_settings, plugin_dir_option
+from harness.cli.stored import tell
+from harness.errors import UsageError
+from harness.registry import discover
+
+if TYPE_CHECKING:
+    from harness.torch_builds import TorchBuild
+
+_FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
+
+
+@click.command()
+@click.option("--plugin", "plugins", required=True, metavar="NAME[,NAME]", help="Which models; see `bench list`.")
+@click.option(
+    "--device",
+    type=click.Choice(["cuda", "cpu"]),
+    default="cuda",
+    show_default=True,
+    help="cpu swaps the build of torch only, for runs without GPUs; the CUDA build runs on a CPU too.",
+)
+@click.option("--wheels", type=_FOLDER, help="With --device cpu: folder with a CPU wheel of torch.")
+@click.option("--torch-index", metavar="URL", help="With --device cpu: package index that has CPU builds of torch.")
+@plugin_dir_option
+@json_option
+@pass_settings
+def build(
+    settings: Settings,
+    /,
+    plugins: str,
+    device: str,
+    wheels: Path | None,
+    *,
+    torch_index: str | None,
+    plugin_dirs: tuple[Path, ...],
+    as_json: bool,
+) -> None:
+    """Build the images of models ahead of a run, and choose what runs without GPUs compute with.
+
+    `bench run` builds what is missing by itself. Sources must be here: see `bench sources`.
+
+    Example: bench build --plugin tiny --device cpu --wheels ./wheels
+    """
+    from harness.engines.docker import DockerEngine
+    from harness.torch_builds import choose
+
+    registry = discover(plugin_dirs)
+    chosen = [registry.get(name.strip()) for name in plugins.split(",") if name.strip()]
+    if not chosen:
+        raise UsageError("--plugin names no plugin", fix="see `bench list`")
+    torch = _torch(settings.home, device, wheels, torch_index)
+    engine = DockerEngine()
+    rows: list[dict[str, Any]] = []
+    for plugin in chosen:
+        choose(plugin, torch, settings.home)
+        began = time.monotonic()
+        image = engine.prepare(plugin, home=settings.home, gpus=device == "cuda", tell=tell)
+        rows.append(
+            {
+                "plugin": plugin.name,
+                "tag": image.tag,
+                "id": image.id,
+                "bytes": image.size,
+                "torch": image.device,
+                "seconds": round(time.monotonic() - began, 1),
+            }
+        )
+    if as_json:
+        click.echo(json.dumps({"schema": 1, "images": rows}, indent=2))
+        return
+    from harness.cli.tables import print_table, seconds, size
+
+    print_table(
+        ["plugin", "image", "size", "torch", "took"],
+        [[r["plugin"], r["tag"], size(r["bytes"]), r["torch"] or "—", seconds(r["seconds"])] for r in rows],
+        right=(2, 4),
+    )
+
+
+def _torch(home: Path, device: str, wheels: Path | None, index: str | None) -> TorchBuild:
+    from harness.torch_builds import cpu_build, cpu_requirements, cuda_build, download_wheels
+
+    if device == "cuda":
+        if wheels or index:
+            raise UsageError("--wheels and --torch-index go with --device cpu", fix="the CUDA build is locked as it is")
+        return cuda_build()
+    if (wheels is None) == (index is None):
+        raise UsageError(
+            "--device cpu needs a CPU build of torch, from one place",
+            fix="give --wheels FOLDER or --torch-index URL; or leave --device out: the CUDA build runs on a CPU too",
+        )
+    if wheels is not None:
+        return cpu_build(wheels, home)
+    assert index is not None  # noqa: S101 - one of both, by the check above
+    with tempfile.TemporaryDirectory(prefix=".partial-", dir=_made(home / "wheels")) as folder:
+        download_wheels(index, cpu_requirements(), Path(folder))
+        return cpu_build(Path(folder), home)
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
