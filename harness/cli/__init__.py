@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import signal
 import sys
 from pathlib import Path
 
@@ -53,8 +54,29 @@ def cli(ctx: click.Context, home: Path) -> None:
     ctx.obj = Settings(home)
 
 
+class _Stopped(KeyboardInterrupt):
+    """Ctrl-C or a polite kill where no command has words of its own for it.
+
+    A class of its own: once a plain KeyboardInterrupt has passed through text that Python compiled (every dataclass is
+    one), the interpreter ends by the signal whatever exit code it is given.
+    """
+
+
+def _stopped(*_: object) -> None:
+    raise _Stopped
+
+
 def main() -> None:
     """Run the command line; draw an expected failure as two lines and exit with its code."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _stopped)
+    code = _run()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)  # nothing is left that could be stopped, and the code is known
+    sys.exit(code)
+
+
+def _run() -> int:
     try:
         code = cli.main(standalone_mode=False)
     except click.exceptions.Exit as ended:
@@ -74,7 +96,7 @@ def main() -> None:
         if error.errno not in _MACHINE:
             raise
         code = _draw(_of_machine(error))
-    sys.exit(code if isinstance(code, int) else 0)
+    return code if isinstance(code, int) else 0
 
 
 _MACHINE = {

@@ -17,7 +17,8 @@ from docker.types import DeviceRequest, LogConfig, Mount, Ulimit
 
 from harness import images
 from harness.engines.base import MAX_LOG_BYTES, ContainerSpec, Exit, is_alive, require_readable
-from harness.errors import PrerequisiteError
+from harness.engines.seccomp import own_filter
+from harness.errors import EntrantError, PrerequisiteError
 from harness.registry import Plugin
 
 #: The user inside a container when the harness itself runs as root: anybody but root.
@@ -25,6 +26,12 @@ CONTAINER_UID = 10001
 
 #: Seconds that a container has between the request to end and being killed.
 GRACE_S = 3
+
+#: Files and folders that ``/tmp`` and each volume of the image may hold.
+MAX_TEMPORARY_FILES = 100_000
+
+#: Where no engine puts a volume, and where one would hide what every container is given.
+_NO_VOLUMES = ("/proc", "/sys", "/dev")
 
 _UNREACHABLE = (requests.exceptions.RequestException, docker.errors.DockerException)
 
@@ -77,14 +84,20 @@ class DockerEngine:
             When the daemon refuses, with its words.
         DataError
             When the container could not read what is mounted for it.
+        EntrantError
+            When the image declares what no engine can start.
         """
         self.require_readable(mount.source for mount in spec.mounts)
+        volumes = self._image_volumes(spec)
         uid, gid = _container_user()
         if uid != os.getuid():
             os.chown(spec.root / "out", uid, gid)
         resources = spec.resources
         memory = f"{resources.memory_mb}m"
-        temporary = f"rw,{'exec' if resources.exec_tmp else 'noexec'},nosuid,nodev,size={resources.tmp_mb}m,mode=1777"
+        temporary = (
+            f"rw,{'exec' if resources.exec_tmp else 'noexec'},nosuid,nodev,size={resources.tmp_mb}m,"
+            f"nr_inodes={MAX_TEMPORARY_FILES},mode=1777"
+        )
         threads = str(max(1, round(resources.cpus)))
         mounts = [
             Mount(f"/bench/{name}", str(spec.root / name), type="bind", read_only=True)
@@ -101,11 +114,11 @@ class DockerEngine:
                 network_mode="none",
                 read_only=True,
                 # A volume that the image declares would be room on the host's disk that nobody weighs.
-                tmpfs=dict.fromkeys({"/tmp", *self._image_volumes(spec)} - taken, temporary),  # noqa: S108 - inside it
+                tmpfs=dict.fromkeys({"/tmp", *volumes} - taken, temporary),  # noqa: S108 - inside it
                 shm_size=f"{resources.shm_mb}m",
                 ipc_mode="private",
                 cap_drop=["ALL"],
-                security_opt=["no-new-privileges:true"],
+                security_opt=["no-new-privileges:true", *own_filter(self.version)],
                 user=f"{uid}:{gid}",
                 init=True,
                 mem_limit=memory,
@@ -149,9 +162,23 @@ class DockerEngine:
         return DockerContainer(self.client, container.id, spec)
 
     def _image_volumes(self, spec: ContainerSpec) -> set[str]:
-        """Name the folders that the image declares as volumes."""
+        """Name the folders that the image declares as volumes; refuse an image that cannot be started at all."""
         config = self.client.images.get(spec.image.id).attrs["Config"]
-        return {posixpath.normpath(path) for path in config.get("Volumes") or {}}
+        volumes = {posixpath.normpath(f"/{path.lstrip('/')}") for path in config.get("Volumes") or {}}
+        wrong = sorted(
+            path for path in volumes if path == "/" or f"{path}/".startswith(tuple(f"{p}/" for p in _NO_VOLUMES))
+        )
+        if wrong:
+            raise EntrantError(
+                f"the image of plugin {spec.plugin.name!r} declares a volume at {wrong[0]}",
+                fix="take it out of the Dockerfile; an image needs no volume: /tmp and /bench/out can be written",
+            )
+        if not config.get("Entrypoint") and not config.get("Cmd"):
+            raise EntrantError(
+                f"the image of plugin {spec.plugin.name!r} says nothing of what to run",
+                fix='end its Dockerfile with ENTRYPOINT ["python", "-m", "groundbench_sdk", "adapter:YourAdapter"]',
+            )
+        return volumes
 
     def reap(self) -> list[str]:
         """Remove every container of ours whose harness process is gone; return their names."""
@@ -165,7 +192,9 @@ class DockerEngine:
     def strays(self) -> list[Any]:
         """Return the SDK's objects of the containers of ours whose harness process is gone."""
         found = []
-        for container in self.client.containers.list(all=True, filters={"label": images.LABEL}, ignore_removed=True):
+        # By the label that only we give: the plain one comes with the image, to whatever is run by hand as well.
+        label = f"{images.LABEL}.pid"
+        for container in self.client.containers.list(all=True, filters={"label": label}, ignore_removed=True):
             pid, start, boot = (container.labels.get(f"{images.LABEL}.{key}", "") for key in ("pid", "start", "boot"))
             if not is_alive(pid, start, boot):
                 found.append(container)

@@ -13,6 +13,7 @@ import shutil
 import stat
 from collections.abc import Sequence
 from pathlib import Path
+from typing import IO
 
 #: Compressed bytes of one mask; the largest real volume, incompressible, as bits.
 MAX_MASK_BYTES = 64 * 1024 * 1024
@@ -25,7 +26,7 @@ class RefusedFile(Exception):  # noqa: N818 - an outcome, caught a few lines on
     """A file in ``out/`` that is not taken; the message says why."""
 
 
-def collect_case(out: Path, case: str, findings: Sequence[str], masks: Path) -> None:
+def collect_case(out: Path, case: str, findings: Sequence[str], masks: Path, room: int) -> int:
     """Copy the masks of one case into the run's own folder, and note there which files were refused.
 
     Parameters
@@ -38,7 +39,16 @@ def collect_case(out: Path, case: str, findings: Sequence[str], masks: Path) -> 
         The findings to look for: ``out/<case>/<finding>.nii.gz``.
     masks
         The run's folder of accepted files; ``masks/<case>/`` is made anew, complete or not at all.
+    room
+        Bytes that may be taken, all files together. Holes count as what they become here: a sparse file costs its
+        maker nothing.
+
+    Returns
+    -------
+    int
+        Bytes that were taken.
     """
+    left = room
     refused: dict[str, str] = {}
     incoming = masks / f".incoming-{case}"
     shutil.rmtree(incoming, ignore_errors=True)
@@ -55,7 +65,7 @@ def collect_case(out: Path, case: str, findings: Sequence[str], masks: Path) -> 
             for finding in findings:
                 name = f"{finding}.nii.gz"
                 try:
-                    _copy(folder, name, incoming / name)
+                    left -= _copy(folder, name, incoming / name, left)
                 except FileNotFoundError:
                     continue
                 except RefusedFile as reason:
@@ -66,6 +76,7 @@ def collect_case(out: Path, case: str, findings: Sequence[str], masks: Path) -> 
         (incoming / _REFUSED).write_text(json.dumps(refused), encoding="utf-8")
     shutil.rmtree(masks / case, ignore_errors=True)
     incoming.rename(masks / case)
+    return room - left
 
 
 def read_refused(masks: Path, case: str) -> dict[str, str]:
@@ -74,7 +85,32 @@ def read_refused(masks: Path, case: str) -> dict[str, str]:
     return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else {}
 
 
-def _copy(folder: int, name: str, target: Path) -> None:
+def _copy(folder: int, name: str, target: Path, room: int) -> int:
+    """Copy one file of a folder; return its bytes, or raise RefusedFile."""
+    with _open(folder, name) as reading:
+        status = os.fstat(reading.fileno())
+        if status.st_nlink != 1:
+            raise RefusedFile("has another name (a hard link); write each mask for itself")
+        if status.st_size > MAX_MASK_BYTES:
+            raise RefusedFile(f"has {status.st_size:,} bytes, a mask may have {MAX_MASK_BYTES:,}")
+        if status.st_size > room:
+            raise RefusedFile("goes beyond what all masks of the run may take together (the declared limit of out/)")
+        limit = min(room, MAX_MASK_BYTES)
+        written = 0
+        with target.open("wb") as writing:
+            while chunk := reading.read(_CHUNK):
+                written += len(chunk)
+                if written > limit:
+                    break
+                writing.write(chunk)
+        if written > limit:
+            target.unlink()
+            raise RefusedFile(f"grew beyond {limit:,} bytes while it was read")
+    return written
+
+
+def _open(folder: int, name: str) -> IO[bytes]:
+    """Open one file of a folder without following or waiting for anything; raise RefusedFile for what is no file."""
     try:
         # O_NONBLOCK: opening a pipe must not wait for somebody to write into it.
         source = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
@@ -87,22 +123,7 @@ def _copy(folder: int, name: str, target: Path) -> None:
         if found is not None and stat.S_ISLNK(found.st_mode):
             raise RefusedFile("is a symbolic link; write the mask itself") from error
         raise RefusedFile(f"cannot be opened ({error.strerror})") from error
-    status = os.fstat(source)
-    if not stat.S_ISREG(status.st_mode):
+    if not stat.S_ISREG(os.fstat(source).st_mode):
         os.close(source)
         raise RefusedFile("is no regular file")
-    with os.fdopen(source, "rb") as reading:
-        if status.st_nlink != 1:
-            raise RefusedFile("has another name (a hard link); write each mask for itself")
-        if status.st_size > MAX_MASK_BYTES:
-            raise RefusedFile(f"has {status.st_size:,} bytes, a mask may have {MAX_MASK_BYTES:,}")
-        written = 0
-        with target.open("wb") as writing:
-            while chunk := reading.read(_CHUNK):
-                written += len(chunk)
-                if written > MAX_MASK_BYTES:
-                    break
-                writing.write(chunk)
-        if written > MAX_MASK_BYTES:
-            target.unlink()
-            raise RefusedFile(f"grew beyond {MAX_MASK_BYTES:,} bytes while it was read")
+    return os.fdopen(source, "rb")

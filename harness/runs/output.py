@@ -17,6 +17,9 @@ MAX_ENTRIES = 100_000
 #: Room that is kept on the disk of the home, at most; on a small disk it is a fiftieth.
 KEEP_FREE_BYTES = 256 * 1024 * 1024
 
+#: Files that can still be made on that disk, at least; on a small disk a fiftieth.
+KEEP_FREE_FILES = 20_000
+
 
 def broken_bound(out: Path, limit_mb: int) -> str:
     """Say which bound a container's output breaks; empty when it keeps them all.
@@ -61,9 +64,12 @@ def lack_of_disk(folder: Path) -> str:
     found = os.statvfs(folder)
     free = found.f_bavail * found.f_frsize
     keep = min(KEEP_FREE_BYTES, found.f_blocks * found.f_frsize // 50)
-    if free >= keep:
-        return ""
-    return f"the disk is full: {free / 2**20:.1f} MiB left, {keep / 2**20:.1f} MiB are kept free"
+    if free < keep:
+        return f"the disk is full: {free / 2**20:.1f} MiB left, {keep / 2**20:.1f} MiB are kept free"
+    # A file system that does not count its files (Btrfs) says 0 of 0.
+    if found.f_favail < min(KEEP_FREE_FILES, found.f_files // 50):
+        return f"the disk is full: room for {found.f_favail:,} more files of {found.f_files:,}"
+    return ""
 
 
 def require_disk(folder: Path) -> None:

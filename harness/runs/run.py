@@ -292,6 +292,8 @@ class _Work:
                         self.containers.append(asdict(container))
                     case _Scored() as scored if self._worker_died(scored):
                         scoring += self._submit(scorers, self.outcomes[scored.case]) - 1
+                    case _Scored() as scored if self._scorer_failed(scored):
+                        scoring += self._submit(scorers, self.outcomes[scored.case]) - 1
                     case _Scored() as scored:
                         scoring -= 1
                         done += 1
@@ -433,6 +435,16 @@ class _Work:
                 f"the process that scores case {scored.case} was killed {MAX_RESCORED + 1} times",
                 fix="look for the kernel's out-of-memory killer (`dmesg`); the same command goes on from there",
             )
+        return True
+
+    def _scorer_failed(self, scored: _Scored) -> bool:
+        """Tell whether the scorer itself broke on a case's masks: they count as not delivered, and the run goes on."""
+        error = scored.future.exception()
+        outcome = self.outcomes[scored.case]
+        if error is None or outcome.status != Status.OK.value:
+            return False  # without masks it has no excuse: that is raised
+        reason = f"the scorer broke on its masks ({type(error).__name__}: {error})"
+        self.outcomes[scored.case] = replace(outcome, status=Status.INFRA_ERROR.value, reason=reason)
         return True
 
     def _keep_scores(self, scored: _Scored, done: int) -> None:

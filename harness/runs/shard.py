@@ -34,7 +34,7 @@ MAX_WARNINGS = 20
 
 _TICK_S = 0.05
 #: A container's own time counts, being finer than our tick, while it is this near to ours.
-_CLOCK_SLACK_S = 0.25
+_CLOCK_SLACK_S = 2 * _TICK_S
 _SIZE_EVERY_S = 1.0
 #: Seconds between the last case and the end of the container.
 _END_TIMEOUT_S = 30.0
@@ -113,6 +113,13 @@ class _Failure:
     evidence: Mapping[str, Any] = field(default_factory=dict)
 
 
+@dataclass
+class _Room:
+    """What all masks of a shard may still take, however many containers bring them and take them back."""
+
+    bytes_left: int
+
+
 Emit = Callable[[CaseOutcome | ContainerFigures], None]
 
 
@@ -146,12 +153,13 @@ def run_shard(engine: Engine, spec: ShardSpec, emit: Emit, stop: Stop) -> None:
     todo = list(spec.cases)
     alone: list[ShardCase] = []
     attempts: dict[str, int] = {}
+    room = _Room(spec.plugin.model.resources.out_mb * 2**20)
     fruitless = number = 0
     while (todo or alone) and not stop.soon.is_set():
         single = not todo
         batch = [alone.pop(0)] if single else todo
         number += 1
-        attempt = _Attempt(engine, spec, batch, number, attempts=attempts, emit=emit, stop=stop)
+        attempt = _Attempt(engine, spec, batch, number, attempts=attempts, room=room, emit=emit, stop=stop)
         failure = attempt.run()
         left = [case for case in batch if case.prompt.id not in attempt.finished]
         if failure is None:
@@ -187,6 +195,7 @@ class _Attempt:
         number: int,
         *,
         attempts: dict[str, int],
+        room: _Room,
         emit: Emit,
         stop: Stop,
     ) -> None:
@@ -194,7 +203,7 @@ class _Attempt:
         self.current: str | None = None
         self._engine, self._spec, self._emit, self._stop = engine, spec, emit, stop
         self._batch = {case.prompt.id: case for case in batch}
-        self._attempts = attempts
+        self._attempts, self._room = attempts, room
         self._resources = spec.plugin.model.resources
         name = f"{spec.number}-{number}"
         self._root = spec.folder / "shards" / name
@@ -380,7 +389,9 @@ class _Attempt:
 
     def _collect(self, case: str, seconds: float | None, host: int | None, device: int | None) -> None:
         findings = [finding.id for finding in self._batch[case].prompt.findings]
-        collect_case(self._root / "out", case, findings, self._spec.folder / "masks")
+        self._room.bytes_left -= collect_case(
+            self._root / "out", case, findings, self._spec.folder / "masks", self._room.bytes_left
+        )
         self._outcome(case, Status.OK, seconds=seconds, host=host, device=device)
 
     def _outcome(

@@ -175,3 +175,31 @@ def test_memory_and_clock_are_told_apart(base_image: str, bench: Bench, make_dat
         assert seen["peak_bytes"] is None or 0 < seen["peak_bytes"] <= seen["memory_limit_bytes"]
         shown = bench("results", "show", run["run"], "--case", "toy_2_a_1").stdout.splitlines()[-3:]
         assert words in shown[1]
+
+
+#: Gives the scorer of one case what it cannot work with.
+_BROKEN_SCORER = """
+from dataclasses import replace
+import harness.runs.run as run
+real = run.case_task
+def broken(case, *arguments, delivered):
+    task = real(case, *arguments, delivered=delivered)
+    return replace(task, shape=None) if delivered and case.id == "toy_2_a_1" else task
+run.case_task = broken
+from harness.cli import main
+if __name__ == "__main__":
+    main()
+"""
+
+
+def test_masks_that_break_the_scorer_harm_nobody(bench: Bench, make_dataset: Callable[..., Path]) -> None:
+    """The case counts as not delivered, with the reason; the others have their scores, and it is tried again."""
+    command = ("run", "--plugin", "misbehaving", "--variant", "none", "--plugin-dir", PLUGINS / "misbehaving",
+               "--dataset", make_dataset(3), "--engine", "local")  # fmt: skip
+    bench.program = ("-c", _BROKEN_SCORER)
+    run = bench.json(*command)
+    assert run["coverage"] == {"ok": 4, "infra_error": 2}
+    (case,) = bench.json("results", "show", run["run"], "--case", "toy_2_a_1")["cases"]
+    assert case["reason"].startswith("the scorer broke on its masks (TypeError")
+    bench.program = ("-m", "harness")
+    assert bench.json(*command)["coverage"] == {"ok": 6}

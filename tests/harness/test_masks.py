@@ -152,6 +152,15 @@ def test_damaged_streams_are_refused(tmp_path: Path) -> None:
         assert refusal(path) == code, name
 
 
+def test_a_gzip_header_without_end_is_refused(tmp_path: Path) -> None:
+    """Name, comment and extra field of a gzip header may be as long as one likes; no decoder needs to like it."""
+    good = gzip.compress(nib.Nifti1Image(mask(), AFFINE).to_bytes(), mtime=0)
+    for flag, field in ((0x08, b"n" * 2**22 + b"\0"), (0x10, b"c" * 2**22 + b"\0"), (0x08, b"n" * 2**22), (0xFF, b"")):
+        path = tmp_path / "mask.nii.gz"
+        path.write_bytes(good[:3] + bytes([flag]) + good[4:10] + field + good[10:])
+        assert refusal(path) in {"corrupt", "truncated"}
+
+
 def test_a_bomb_is_stopped_at_the_declared_size(tmp_path: Path) -> None:
     """A stream that inflates to gigabytes is read to the declared size and one byte more."""
     plain = gzip.decompress(save(tmp_path / "m.nii.gz", mask()).read_bytes())

@@ -20,6 +20,7 @@ Record = Callable[[str, object], None]
 ATTACKS = {
     "fork-bomb": ("plugin_error", "exit code 1", 30),
     "memory-bomb": ("oom", "256 MiB", 40),
+    "memory-bomb-without-a-name": ("oom", "256 MiB", 40),
     "fill-out": ("plugin_error", "more than 64 MiB", 40),
     "fill-out-deep": ("plugin_error", "cannot be looked into", 60),
     "flood-stdout": ("timeout", "within 3 s", 90),
@@ -43,6 +44,17 @@ def test_attack_ends_in_its_status(name: str, attack: Callable[..., Any], record
     assert outcome.seconds < limit
     assert not any("BREACH" in line for line in outcome.lines)
     assert row["attempts"] == 2
+
+
+def test_inodes_without_number(attack: Callable[..., Any], record_property: Record) -> None:
+    """Empty files in temporary folders are bounded by their number, by memory or by the clock."""
+    record_property("attack", "fill-inodes")
+    outcome = attack("fill-inodes")
+    row = outcome.cases["toy_2_a_1"]
+    record_property("outcome", f"{row['status']} in {outcome.seconds:.0f} s: {row['reason'][:80]}")
+    assert row["status"] in ("plugin_error", "oom", "timeout")
+    assert outcome.cases["toy_1_a_1"]["status"] == outcome.cases["toy_3_a_1"]["status"] == "ok"
+    assert not any("BREACH" in line for line in outcome.lines)
 
 
 @pytest.mark.parametrize("name", ["many-files", pytest.param("million-files", marks=pytest.mark.slow)])

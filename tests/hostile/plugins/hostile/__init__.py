@@ -10,6 +10,8 @@ ATTACKS = (
     "events",
     "fork-bomb",
     "memory-bomb",
+    "memory-bomb-without-a-name",
+    "fill-inodes",
     "fill-out",
     "fill-out-deep",
     "fill-unlinked",

@@ -75,9 +75,32 @@ def fork_bomb(_case):
 def memory_bomb(_case):
     hog = []
     while True:
-        hog.append(bytearray(os.urandom(2**20)) * 8)
-        if len(hog) > 100:
+        hog.append(b"x" * 2**25)
+        if len(hog) > 25:
             say("BREACH 800 MiB")
+
+
+def memory_bomb_without_a_name(_case):
+    """Files in memory that lie in no folder, which no limit of a folder holds."""
+    handles = []
+    for _ in range(25):
+        handles.append(os.memfd_create("hog"))
+        os.write(handles[-1], b"x" * 2**25)
+    say("BREACH 800 MiB")
+
+
+def fill_inodes(_case):
+    """Empty files take no room, but the kernel's memory."""
+    made = 0
+    try:
+        for folder in ("/tmp", "/scratch"):
+            for number in range(150_000):
+                os.close(os.open(f"{folder}/{number}", os.O_CREAT | os.O_WRONLY))
+                made += 1
+    except OSError as error:
+        say(f"HELD {made} files, then {error}")
+        os._exit(1)
+    say("BREACH 300,000 files in memory")
 
 
 def fill_out(_case):

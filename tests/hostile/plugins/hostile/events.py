@@ -101,6 +101,34 @@ def failure_that_writes_on_the_terminal(case):
 
 
 @forgery
+def nested_without_end(case):
+    write("[" * 60_000, '{"event":' * 6000, '{"event": "case_done", "case": "%s", "x": %s' % (case.id, "[" * 30_000))
+
+
+@forgery
+def numbers_without_end(case):
+    digits = "1" * 60_000
+    write(
+        *('{"event": "case_done", "case": "%s", "%s": %s}' % (case.id, field, digits)
+          for field in ("seconds", "host_bytes", "device_bytes")),
+    )  # fmt: skip
+
+
+@forgery
+def half_a_line(case):
+    """What belongs to no line yet runs into the next event, and both are noise; the masks are there all the same."""
+    with (OUT / "events.jsonl").open("a") as file:
+        file.write('{"event": "case_failed", "case": "%s", "reason": "' % case.id)
+
+
+@forgery
+def failure_in_a_thousand_marks(case):
+    write({"event": "case_failed", "case": case.id, "reason": "Zalgo " + "a\u0300\u0489" * 1000 + "\ud800\u2066\u200b"})
+    write({"event": "case_failed", "case": case.id, "reason": "Zalgo " + "a\u0300\u0489" * 1000 + "\u2066\u200b"})
+    return {"0", "1"}
+
+
+@forgery
 def flood_of_noise(case):
     """Megabytes of lines that are no events, then the truth."""
     with (OUT / "events.jsonl").open("ab") as file:

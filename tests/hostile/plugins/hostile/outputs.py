@@ -197,6 +197,12 @@ def sparse_file_of_zeros(case, path):
 
 
 @trick
+def sparse_file_beyond_the_limit_of_all(case, path):
+    """With the one before it this is more than out/ may hold, though neither takes a block of the disk."""
+    sparse_file_of_zeros(case, path)
+
+
+@trick
 def not_compressed(case, path):
     path.write_bytes(gzip.decompress(mask_bytes(case)))
 
@@ -217,6 +223,64 @@ def names_that_confuse(case, path):
             with contextlib.suppress(FileExistsError), open(os.fsencode(folder) + b"/" + name, "xb") as file:
                 file.write(b"x")
     path.write_bytes(mask_bytes(case))
+
+
+@trick
+def gzip_header_without_end(case, path):
+    """The name field of a gzip header may be as long as one likes."""
+    body = mask_bytes(case)
+    path.write_bytes(body[:3] + b"\x08" + body[4:10] + b"n" * 2**22 + body[10:])
+
+
+@trick
+def two_masks_in_one_file(case, path):
+    path.write_bytes(mask_bytes(case) * 2)
+
+
+@trick
+def grows_while_it_is_taken(case, path):
+    path.write_bytes(mask_bytes(case))
+
+    def grow():
+        with contextlib.suppress(OSError), path.open("ab", buffering=0) as file:
+            for _ in range(2000):
+                file.write(bytes(4096))
+
+    threading.Thread(target=grow, daemon=True).start()
+
+
+@trick
+def shrinks_while_it_is_taken(case, path):
+    valid = mask_bytes(case)
+    path.write_bytes(valid)
+
+    def shrink():
+        with contextlib.suppress(OSError), path.open("r+b", buffering=0) as file:
+            for _ in range(20_000):
+                file.truncate(10)
+                os.pwrite(file.fileno(), valid, 0)
+
+    threading.Thread(target=shrink, daemon=True).start()
+
+
+@trick
+def folder_switched_while_it_is_taken(case, path):
+    """A thread that replaces the case's folder by a link to the inputs and back."""
+    folder = path.parent
+    path.write_bytes(mask_bytes(case))
+    path.with_name("1.nii.gz").write_bytes(mask_bytes(case))
+
+    def switch():
+        aside = OUT / "aside"
+        with contextlib.suppress(OSError):
+            for _ in range(50_000):
+                folder.rename(aside)
+                folder.symlink_to("/bench/ct")
+                folder.unlink()
+                aside.rename(folder)
+
+    threading.Thread(target=switch, daemon=True).start()
+    return {"0", "1"}
 
 
 @trick

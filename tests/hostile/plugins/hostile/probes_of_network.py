@@ -69,7 +69,14 @@ def network_engine_socket():
 def network_hypervisor_socket():
     if not hasattr(socket, "AF_VSOCK"):
         return "no AF_VSOCK"
-    return refused(connect, socket.AF_VSOCK, (1, HOST_PORT))
+    # Not even to be had: somebody may listen on the hypervisor's side.
+    return "; ".join(
+        [
+            refused(socket.socket, socket.AF_VSOCK, socket.SOCK_STREAM),
+            refused(connect, socket.AF_VSOCK, (1, HOST_PORT)),
+            refused(connect, socket.AF_VSOCK, (2, HOST_PORT)),
+        ]
+    )
 
 
 @probe
