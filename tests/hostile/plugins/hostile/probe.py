@@ -60,10 +60,10 @@ def cases():
     return [json.loads(line) for line in (ROOT / "cases.jsonl").read_text().splitlines()]
 
 
-def main():
-    """Try everything and print one line for each attempt."""
+def main(part, *, of):
+    """Try one part of everything and print one line for each attempt."""
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    for name, attempt in PROBES.items():
+    for name, attempt in list(PROBES.items())[part::of]:
         try:
             line = f"HELD {attempt()}"
         except Breach as breach:
