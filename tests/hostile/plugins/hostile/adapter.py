@@ -43,7 +43,7 @@ class Hostile(Adapter):
         elif ATTACK == "events":
             taken = events.attack(case, number) or set()
         elif ATTACK == "probe-everything":
-            probe.main(number - 1, of=3)  # a third a case: each has a few seconds only
+            probe.main(number - 1, of=len(probe.cases()))  # a part a case: each has a few seconds only
         elif number == 2:
             globals()[ATTACK.replace("-", "_")](case)
         for finding in case.findings:
