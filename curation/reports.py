@@ -75,13 +75,11 @@ def read_reports(path: Path, *, columns: Mapping[str, str] | None = None, encodi
     DataError
         The file is no CSV, has no header with the columns, or no row.
     """
-    text, used = _decode(path, encoding)
+    text, used = decode(path, encoding)
     if _is_wide(text):
         raise DataError(f"{path} is UTF-16 without a mark that says so", fix="give --encoding utf-16-le or utf-16-be")
     csv.field_size_limit(2**31 - 1)
-    sample = text[:100_000].split("\n", 1)[0]
-    delimiter = max(",;\t", key=sample.count)
-    rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter_of(text))
     result = Reports(encoding=used)
     try:
         header = next(rows, [])
@@ -96,7 +94,13 @@ def read_reports(path: Path, *, columns: Mapping[str, str] | None = None, encodi
     return result
 
 
-def _decode(path: Path, encoding: str | None) -> tuple[str, str]:
+def delimiter_of(text: str) -> str:
+    """Return what separates the cells of a CSV file's header: a comma, a semicolon or a tab."""
+    return max(",;\t", key=text[:100_000].split("\n", 1)[0].count)
+
+
+def decode(path: Path, encoding: str | None = None) -> tuple[str, str]:
+    """Return the text of a file, unpacked where it is gzip, and the encoding; as :func:`read_reports` finds it."""
     try:
         raw = path.read_bytes()
         if raw[:2] == b"\x1f\x8b":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from statistics import fmean, stdev
 from typing import Any, Final
 
 from curation.categorise.quality import Quality, measure
+from curation.reports import decode, delimiter_of
 from curation.review.sheet import COLUMNS
 from curation.schema import CODES
 from harness.errors import DataError, UsageError
@@ -60,14 +62,15 @@ def read_sheet(path: Path) -> Sheet:
     DataError
         It is no sheet, or cells say what they cannot; every one is named.
     """
+    if not path.exists():
+        raise UsageError(f"there is no file {path}", fix="give a review.csv that a reviewer filled in")
+    text, _ = decode(path)
     try:
-        with path.open(encoding="utf-8-sig", newline="") as stream:
-            reader = csv.DictReader(stream)
-            rows = [dict(row) for row in reader]
-            missing = [name for name in COLUMNS if name not in (reader.fieldnames or [])]
-    except FileNotFoundError as error:
-        raise UsageError(f"there is no file {path}", fix="give a review.csv that a reviewer filled in") from error
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        # Spreadsheets save it with semicolons, and in an encoding of their own, where that is the country's custom.
+        reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter_of(text))
+        rows = [dict(row) for row in reader]
+        missing = [name for name in COLUMNS if name not in (reader.fieldnames or [])]
+    except csv.Error as error:
         raise DataError(f"{path} cannot be read: {error}", fix="save it as CSV in UTF-8") from error
     if missing:
         raise DataError(f"{path} lacks the columns {', '.join(missing)}", fix="give a review.csv with all its columns")

@@ -71,12 +71,17 @@ def make_sheet(run: Path, out: Path, *, n: int, seed: int) -> int:
     stream = io.StringIO(newline="")
     writer = csv.DictWriter(stream, COLUMNS, restval="")
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows({name: _harmless(cell) for name, cell in row.items()} for row in rows)
     texts = {name: {"findings": reports[name].findings, "impressions": reports[name].impressions} for name in chosen}
     data = {"columns": COLUMNS, "rows": rows, "reports": texts, "categories": dict(CODES)}
     write_text(out / HTML, page(data))
     write_text(out / CSV, "\N{BYTE ORDER MARK}" + stream.getvalue())  # the mark tells spreadsheets that it is UTF-8
     return len(chosen)
+
+
+def _harmless(cell: str) -> str:
+    """Return a cell that no spreadsheet takes for a formula: an apostrophe before what would begin one."""
+    return f"'{cell}" if cell.startswith(("=", "+", "-", "@")) else cell
 
 
 def _rows(

@@ -79,6 +79,17 @@ def test_the_report_of_a_sheet(filled: Path, bench: Any) -> None:
     assert document["categories"]["accuracy"] == pytest.approx(2 / 3)
 
 
+def test_a_sheet_that_a_spreadsheet_saved(filled: Path, tmp_path: Path) -> None:
+    """Semicolons and Windows' encoding, as spreadsheets of some countries save, change nothing."""
+    first = read_sheet(filled)
+    rows = [dict(row, note="a\xf1o") for row in first.rows]
+    with (tmp_path / "saved.csv").open("w", encoding="cp1254", newline="") as stream:
+        writer = csv.DictWriter(stream, COLUMNS, delimiter=";")
+        writer.writeheader()
+        writer.writerows(rows)
+    assert table2(read_sheet(tmp_path / "saved.csv")) == table2(first)
+
+
 def test_two_reviewers(filled: Path, tmp_path: Path) -> None:
     """Agreement and kappa by hand: of six rows both mark one as a descriptor error, and one of them another."""
     first = read_sheet(filled)
@@ -111,6 +122,18 @@ def test_a_sample_of_a_run(three_reports: Path, tmp_path: Path, bench: Any) -> N
     assert isinstance(again.exception, UsageError)
     report = bench("review", "report", tmp_path / "sheet/review.csv")
     assert isinstance(report.exception, DataError)
+
+
+def test_no_text_becomes_a_formula(tmp_path: Path, bench: Any) -> None:
+    """A report that begins like a formula is text to the reviewer's spreadsheet."""
+    source = tmp_path / "r.csv"
+    source.write_text('VolumeName,Findings_EN,Impressions_EN\nx_1_a,"=HYPERLINK(""x"") nodule in the lung.",\n')
+    bench("run", source, "--out", tmp_path / "run")
+    assert bench("review", "sample", tmp_path / "run", "--out", tmp_path / "sheet").exit_code == 0
+    with (tmp_path / "sheet/review.csv").open(encoding="utf-8-sig", newline="") as stream:
+        cells = [cell for r in csv.DictReader(stream) for cell in r.values()]
+    assert any("HYPERLINK" in cell for cell in cells)
+    assert not any(cell.startswith("=") for cell in cells)
 
 
 def test_the_same_sample_whatever_the_order() -> None:
