@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+import unicodedata
 from functools import cache, lru_cache
 from importlib import resources
 from typing import Final
@@ -26,6 +27,7 @@ _ABBREVIATIONS: Final = {
     "ln": "lymph node",
     "lns": "lymph nodes",
 }
+_HYPHEN = re.compile(r"[\u2010-\u2015\u2212]")
 _WORD = re.compile(r"[A-Za-z]+")
 _ONE_SLIP: Final = 6  # letters from which on a word may differ in one letter from the known one
 _TWO_SLIPS: Final = 9  # … and in two
@@ -36,11 +38,19 @@ _MOST: Final = 2  # slips beyond which nobody asks how many there are
 def spelled(text: str) -> str:
     """Return `text` with abbreviations written out and misspelt words replaced by the known word that they are like.
 
+    Accents, ligatures and invisible characters go, and every hyphen is the usual one.
+
     A word is replaced only where neither our own phrases nor the lexicon know it or another ending of it, and a known
     one with the same first letter is one slip away (a letter lost, doubled, wrong, or two exchanged; two slips in long
     words).
     """
-    return _WORD.sub(lambda match: _known(match.group()), text)
+    return _WORD.sub(lambda match: _known(match.group()), _plain(text))
+
+
+def _plain(text: str) -> str:
+    letters = unicodedata.normalize("NFKD", text)
+    kept = "".join(letter for letter in letters if unicodedata.category(letter) not in {"Mn", "Cf"})
+    return _HYPHEN.sub("-", kept)
 
 
 @cache

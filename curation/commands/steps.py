@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from curation.commands.options import Progress, llm_options
 from harness.cli.settings import Settings, json_option, pass_settings
 from harness.errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    from curation.records import Phrase
 
 _IN = click.option("--in", "source", required=True, type=click.Path(path_type=Path), help="Output of the step before.")
 _OUT = click.option("--out", required=True, type=click.Path(path_type=Path, dir_okay=False), help="File to write.")
@@ -108,10 +111,10 @@ def _categorize_json(
 ) -> None:
     """Categorise ``{"P1": text, …}`` into ``{"P1": code, …}``, the form of the paper's Figures S7 and S8."""
     from curation.pipeline import STEPS, run_step, write_text
-    from curation.records import ExtractedReport, Phrase
+    from curation.records import ExtractedReport
 
     texts = _read_findings(source)
-    phrases = tuple(Phrase(text=text, codes=(), abnormal=True, prior=False) for text in texts.values())
+    phrases = tuple(_phrase(source, key, text) for key, text in texts.items())
     with _open_work(settings, memory) as work:
         assert engine_of is not None  # noqa: S101 - categorize has the options of the model
         report = ExtractedReport(id=source.stem or "findings", phrases=phrases)
@@ -124,15 +127,39 @@ def _categorize_json(
     click.echo(f"categorize: {len(result)} findings; {out}", err=True)
 
 
+def _phrase(source: Path, key: str, text: str) -> Phrase:
+    from pydantic import ValidationError
+
+    from curation.records import Phrase
+
+    try:
+        return Phrase(text=text, codes=(), abnormal=True, prior=False)
+    except ValidationError as error:
+        what = error.errors(include_url=False, include_input=False)[0]["msg"]
+        raise DataError(
+            f"{source}: the text of {key} is no finding: {what}", fix="correct it, or take it out"
+        ) from error
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) < len(pairs):
+        raise ValueError(f"{len(pairs) - len(result)} of its keys stand there twice")
+    return result
+
+
 def _read_findings(source: Path) -> dict[str, str]:
     try:
-        document = json.loads(source.read_text(encoding="utf-8-sig"))
+        document = json.loads(source.read_text(encoding="utf-8-sig"), object_pairs_hook=_once)
     except FileNotFoundError as error:
         raise UsageError(f"there is no file {source}", fix='give {"P1": "text", …} as JSON') from error
     except (OSError, ValueError) as error:
         raise DataError(f"{source} is no JSON file: {error}", fix='give {"P1": "text", …} as JSON') from error
     if not isinstance(document, dict) or not all(isinstance(text, str) for text in document.values()):
         raise DataError(f"{source} is no object of texts", fix='give {"P1": "text", …} as JSON')
+    for key, text in document.items():
+        if any("\ud800" <= character <= "\udfff" for character in key + text):
+            raise DataError(f"{source}: the text of {key!a} holds half a character", fix="write it in UTF-8")
     blank = [key for key, text in document.items() if not text.strip()]
     if blank:
         raise DataError(f"{source}: the text of {', '.join(blank[:5])} is blank", fix="write a text, or take it out")

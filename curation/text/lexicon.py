@@ -10,6 +10,9 @@ from functools import cache, lru_cache
 from importlib import resources
 from types import MappingProxyType
 
+#: Hyphens and blanks that look like the usual ones, each for one character, so that places in a text stay.
+_LOOKALIKES = str.maketrans(dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2212", "-") | {"\u00a0": " ", "\u202f": " "})
+
 
 @dataclass(frozen=True)
 class Concept:
@@ -53,6 +56,7 @@ def concepts() -> Mapping[str, Concept]:
 def mentions(text: str) -> tuple[Mention, ...]:
     """Return the first mention of every concept in `text`, by position, then in the order of the file."""
     found = []
+    text = text.translate(_LOOKALIKES)
     for concept in concepts().values():
         match = concept.pattern.search(text)
         if match:

@@ -53,6 +53,7 @@ def test_findings_in_the_words_of_strangers() -> None:
         ("Emphysmatous pneumotorax", "emphysematous pneumothorax"),
         ("Broncheictasis", "bronchiectasis"),
         ("Honeycoming", "honeycombing"),
+        ("Ground\u2011glass\u00a0nod\u00adules, n\u00f3dule", "Ground-glass nodules, nodule"),
         ("Consolidation of the lingula", "Consolidation of the lingula"),
         ("costal, distal and medial", "costal, distal and medial"),
     ],

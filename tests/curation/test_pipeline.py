@@ -99,7 +99,11 @@ def test_categorize_in_the_papers_form(examples: dict[str, Any], tmp_path: Path,
     assert right >= 26
 
 
-@pytest.mark.parametrize("text", ["[]", "{", '{"P1": 1}', '{"P1": " "}'])
+_OTHERS = ["[]", "{", '{"P1": 1}', '{"P1": " "}', '{"P1": "a", "P1": "b"}', '{"P1": "a \\ud800"}']
+_OTHERS += [json.dumps({"P1": "a" * 30_000})]
+
+
+@pytest.mark.parametrize("text", _OTHERS, ids=range(len(_OTHERS)))
 def test_categorize_refuses_other_files(text: str, tmp_path: Path, bench: Any) -> None:
     """What is no object of texts is refused."""
     source = tmp_path / "in.json"

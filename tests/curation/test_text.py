@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from curation.text import measurements, places
 from curation.text.assertion import is_negated, is_normal, mentions_prior, without_speculation
 from curation.text.clauses import phrases_of
+from curation.text.lexicon import mentions
 from curation.text.regions import region_of
 from curation.text.sentences import is_lossless, split_sentences
 from curation.text.wording import american, is_irrelevant, without_preface
@@ -188,6 +189,13 @@ def test_speculation_goes_and_sizes_stay() -> None:
     assert without_speculation(likely) == "Bronchiectasis in both lungs"
     kept = "Lesion suspicious for metastasis, 28x17 mm"
     assert without_speculation(kept) == kept
+
+
+def test_lookalike_hyphens_and_blanks_hide_no_finding() -> None:
+    """A non-breaking hyphen or blank, as word processors write, is read as the usual one; the text keeps it."""
+    text = "Ground\u2011glass opacity and pleural\u00a0effusion"
+    assert {"ground_glass", "pleural_effusion"} <= {found.concept.name for found in mentions(text)}
+    assert phrases_of(text) == ["Ground\u2011glass opacity", "Pleural effusion"]
 
 
 def test_one_phrase_one_finding() -> None:
