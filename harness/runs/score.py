@@ -9,7 +9,7 @@ import threading
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
-from multiprocessing import forkserver
+from multiprocessing import forkserver, resource_tracker
 from multiprocessing.context import BaseContext
 from pathlib import Path
 from typing import Self
@@ -60,7 +60,8 @@ def _context() -> BaseContext:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["harness.scoring.case"])
     # Started now, so that it imports while the first container starts; and with Ctrl-C, which a terminal sends to the
-    # whole group, blocked from its first instruction on.
+    # whole group, blocked from its first instruction on. The tracker goes before: starting it unblocks Ctrl-C again.
+    resource_tracker.ensure_running()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
     try:
         forkserver.ensure_running()
