@@ -84,7 +84,7 @@ def run_checks(home: Path, plugin_dirs: tuple[Path, ...] = ()) -> Iterator[Check
     if client is not None:
         yield from _engine(client)
     yield from _gpus(client)
-    yield from _plugins(plugin_dirs)
+    yield from _plugins(home, plugin_dirs)
 
 
 def _machine() -> Iterator[Check]:
@@ -241,12 +241,28 @@ def _gpu_container(client: DockerClient, gpu: str) -> Check:
     return Check("GPU", "container", Verdict.OK, "a container sees a GPU")
 
 
-def _plugins(plugin_dirs: tuple[Path, ...]) -> Iterator[Check]:
+def _plugins(home: Path, plugin_dirs: tuple[Path, ...]) -> Iterator[Check]:
     from harness.registry import discover
+    from harness.sources import SourceStore
+    from harness.weights import WeightsStore
 
+    sources, weights = SourceStore(home / "sources"), WeightsStore(home / "weights")
     registry = discover(plugin_dirs)
     yield Check("plugins", "found", Verdict.OK, f"{len(registry.plugins)} models: {', '.join(registry.plugins)}")
     for broken in registry.broken:
         yield Check(
             "plugins", broken.name, Verdict.FAILED, f"broken: {broken.reason}", f"mend or remove {broken.origin}"
         )
+    for name, plugin in registry.plugins.items():
+        for kind, missing in (
+            ("sources", [source.name for source in plugin.model.sources if not sources.has(source)]),
+            ("weights", [file.name for file in plugin.model.weights if weights.find(file) is None]),
+        ):
+            if missing:
+                yield Check(
+                    "plugins",
+                    name,
+                    Verdict.WARNING,
+                    f"{kind} not here: {', '.join(missing)}",
+                    f"bench {kind} fetch --plugin {name}, or bench {kind} add --from PATH",
+                )

@@ -18,9 +18,10 @@ if TYPE_CHECKING:
 
 weights = LazyGroup(
     name="weights",
-    help="Add, list and verify the weights that plugins declare.",
+    help="Fetch, add, list and verify the weights that plugins declare.",
     no_args_is_help=True,
     lazy={
+        "fetch": ("harness.cli.weights:fetch", "Download the declared files from the model hub."),
         "add": ("harness.cli.weights:add", "Take a file that is here already."),
         "list": ("harness.cli.weights:list_weights", "List the declared weights, and which are here."),
         "verify": ("harness.cli.weights:verify", "Read the weights that are here again, and compare their digests."),
@@ -32,6 +33,23 @@ def _store(settings: Settings) -> WeightsStore:
     from harness.weights import WeightsStore
 
     return WeightsStore(settings.home / "weights")
+
+
+@click.command()
+@plugin_option
+@click.option("--name", help="Only the file of this name.")
+@plugin_dir_option
+@pass_settings
+def fetch(settings: Settings, /, plugin: str | None, name: str | None, plugin_dirs: tuple[Path, ...]) -> None:
+    """Download the declared files from the model hub; what is here already is left alone.
+
+    A download that broke off goes on where it was. HF_TOKEN opens gated repositories whose terms you accepted;
+    HF_ENDPOINT names another hub.
+    """
+    from harness.hub import fetch as download
+
+    for file in declared(lambda model: model.weights, plugin_dirs, plugin, name):
+        click.echo(download(file, _store(settings), tell))
 
 
 @click.command()

@@ -40,6 +40,28 @@ def test_doctor_fails_on_a_broken_plugin(bench: Bench) -> None:
     assert "missing-module" in result.stderr
 
 
+def test_doctor_names_what_was_not_fetched(bench: Bench, tmp_path: Path) -> None:
+    """Sources and weights that are declared but not here are warnings that say which command brings them."""
+    folder = tmp_path / "bare"
+    folder.mkdir()
+    (folder / "Dockerfile").touch()
+    (folder / "__init__.py").write_text(
+        "from pathlib import Path\n"
+        "from harness import Model, Source, Weights, hookimpl\n\n\n"
+        "@hookimpl\n"
+        "def bench_models():\n"
+        "    return [Model(name='bare', title='Bare', summary='Needs all.', version='1', root=Path(__file__).parent,\n"
+        "                  sources=(Source('code', 'https://example.org/a', '1' * 40, 'MIT', '2' * 40),),\n"
+        "                  weights=(Weights('a.bin', 'owner/name', 'a.bin', '', '', 0, 'MIT'),))]\n"
+    )
+    rows = [check for check in bench.json("doctor", "--plugin-dir", folder)["checks"] if check["name"] == "bare"]
+    assert [(row["verdict"], row["found"]) for row in rows] == [
+        ("warning", "sources not here: code"),
+        ("warning", "weights not here: a.bin"),
+    ]
+    assert all("bench " in row["fix"] and "add --from PATH" in row["fix"] for row in rows)
+
+
 def test_doctor_without_a_daemon(bench: Bench) -> None:
     """Without a daemon doctor says so, with the way out, and does not fail."""
     bench.environment["DOCKER_HOST"] = "unix:///nonexistent/docker.sock"

@@ -190,7 +190,7 @@ def test_an_index_gives_the_wheels(tmp_path: Path) -> None:
         make_wheel(tmp_path / "simple" / name, name, version)
     handler = partial(SimpleHTTPRequestHandler, directory=str(tmp_path / "simple"))
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         try:
             index = f"http://127.0.0.1:{server.server_port}/"

@@ -1,0 +1,195 @@
+"""The model hub: one file of weights at a time, resumed where it broke off, hashed as it comes.
+
+``HF_ENDPOINT`` names another hub, ``HF_TOKEN`` a token for gated repositories; nothing else is read or sent.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO
+
+import requests
+
+from harness.errors import DataError, PrerequisiteError
+from harness.models import Weights
+from harness.weights import Received, WeightsStore
+
+_ENDPOINT = "https://huggingface.co"
+
+#: Seconds to connect, and of silence while the file comes.
+_TIMEOUT = (15.0, 60.0)
+
+_TELL_EVERY_S = 5.0
+_CHUNK = 1 << 20
+
+
+def fetch(weights: Weights, store: WeightsStore, tell: Callable[[str], None]) -> Path:
+    """Download `weights` into `store`, unless they are there already.
+
+    Parameters
+    ----------
+    weights
+        What to download.
+    store
+        Keeps the file, and what has come of it when the download breaks off.
+    tell
+        Receives a line when it begins, every few seconds, and when it is done.
+
+    Returns
+    -------
+    Path
+        The whole file, its digest checked or, where it is not pinned, recorded.
+
+    Raises
+    ------
+    PrerequisiteError
+        When the hub cannot be reached, refuses, or breaks off, or the disk is too full.
+    DataError
+        When what came is not what is declared.
+    """
+    if store.find(weights) is not None:
+        return store.check(weights)[0]
+    with store.partial(weights).open("ab") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise PrerequisiteError(
+                f"another process is downloading {weights.name} right now", fix="wait for it, then ask again"
+            ) from error
+        try:
+            received = _Download(weights, store, file, tell).run()
+        except requests.exceptions.RequestException as error:
+            raise PrerequisiteError(
+                f"{_address(weights)} broke off: {error}",
+                fix="the same command goes on from there; or get it elsewhere, and `bench weights add --from FILE`",
+            ) from error
+    path = store.keep(weights, received)
+    _tag(store, weights).unlink(missing_ok=True)
+    tell(f"{weights.name}: {received.size:,} bytes, SHA-256 {received.sha256}")
+    return path
+
+
+class _Download:
+    """One file on its way; what has come of it before is at the beginning of `file`."""
+
+    def __init__(self, weights: Weights, store: WeightsStore, file: BinaryIO, tell: Callable[[str], None]) -> None:
+        self._weights, self._store, self._file, self._tell = weights, store, file, tell
+        self._tag = _tag(store, weights)
+
+    def run(self) -> Received:
+        have = self._file.tell()
+        tag = self._tag.read_text(encoding="utf-8") if self._tag.is_file() else ""
+        if have and not (tag or self._weights.pinned):
+            have = 0  # nothing tells whether the rest would be of the same file
+        answer = self._ask(have, tag)
+        if answer.status_code == requests.codes.requested_range_not_satisfiable:
+            answer.close()
+            have, answer = 0, self._ask(0, "")
+        with answer:
+            _judge(answer, self._weights)
+            if answer.status_code != requests.codes.partial_content:
+                have = 0
+            size = self._size(answer, have)
+            self._store.require_room(size - have)
+            self._tag.write_text(answer.headers.get("ETag", ""), encoding="utf-8")
+            begun = f", {have / 1e6:,.0f} MB are here" if have else ""
+            self._tell(f"{self._weights.name}: {size / 1e6:,.0f} MB from {_address(self._weights)}{begun}")
+            digest = self._take(answer, have, size)
+        commit = next(
+            (r.headers["X-Repo-Commit"] for r in [*answer.history, answer] if "X-Repo-Commit" in r.headers), ""
+        )
+        return Received(digest, size, commit if re.fullmatch(r"[0-9a-f]{40}", commit) else self._weights.revision)
+
+    def _ask(self, have: int, tag: str) -> requests.Response:
+        headers = {"Accept-Encoding": "identity", "User-Agent": "groundbench"}
+        if have:
+            headers["Range"] = f"bytes={have}-"
+            if tag and not tag.startswith("W/"):
+                headers["If-Range"] = tag
+        if token := os.environ.get("HF_TOKEN"):
+            headers["Authorization"] = f"Bearer {token}"  # not sent on to another host by a redirect
+        return requests.get(_address(self._weights), headers=headers, stream=True, timeout=_TIMEOUT)
+
+    def _size(self, answer: requests.Response, have: int) -> int:
+        """Return the bytes of the whole file; refuse an answer whose end nobody knows, or that is another file."""
+        declared, told = self._weights.size, answer.headers.get("Content-Length", "")
+        size = have + int(told) if told.isdigit() else declared
+        if not size or (declared and size != declared):
+            raise DataError(
+                f"{_address(self._weights)} has {f'{size:,}' if size else 'no stated number of'} bytes"
+                + (f", declared are {declared:,}" if declared else ""),
+                fix="the declaration is wrong or the file was replaced: look at the repository",
+            )
+        return size
+
+    def _take(self, answer: requests.Response, have: int, size: int) -> str:
+        """Write what comes behind the first `have` bytes; return the digest of the whole."""
+        digest = hashlib.sha256()
+        self._file.truncate(have)
+        with self._store.partial(self._weights).open("rb") as begun:
+            while have and (chunk := begun.read(_CHUNK)):
+                digest.update(chunk)
+        told = began = time.monotonic()
+        done = have
+        for chunk in answer.iter_content(_CHUNK):
+            done += len(chunk)
+            if done > size:
+                break
+            self._file.write(chunk)
+            digest.update(chunk)
+            now = time.monotonic()
+            if now - told >= _TELL_EVERY_S:
+                told = now
+                rate = (done - have) / (now - began) / 1e6
+                self._tell(f"  {done / 1e6:,.0f} of {size / 1e6:,.0f} MB ({done / size:.0%}), {rate:.1f} MB/s")
+        self._file.flush()
+        if done > size:
+            self._file.truncate(0)
+            raise DataError(f"{_address(self._weights)} sent more than the {size:,} bytes it has", fix="try again")
+        if done < size:
+            raise PrerequisiteError(
+                f"{_address(self._weights)} broke off after {done:,} of {size:,} bytes",
+                fix="the same command goes on from there",
+            )
+        return digest.hexdigest()
+
+
+def _tag(store: WeightsStore, weights: Weights) -> Path:
+    return store.partial(weights).with_suffix(".tag")
+
+
+def _endpoint() -> str:
+    return os.environ.get("HF_ENDPOINT", _ENDPOINT).rstrip("/")
+
+
+def _address(weights: Weights) -> str:
+    kind = "datasets/" if weights.repo_type == "dataset" else ""
+    return f"{_endpoint()}/{kind}{weights.repo}/resolve/{weights.revision or 'main'}/{weights.file}"
+
+
+def _judge(answer: requests.Response, weights: Weights) -> None:
+    """Raise PrerequisiteError for whatever is not the file, with what to do."""
+    code = answer.status_code
+    if code in {requests.codes.ok, requests.codes.partial_content}:
+        return
+    kind = "datasets/" if weights.repo_type == "dataset" else ""
+    page = f"{_endpoint()}/{kind}{weights.repo}"
+    if code in {requests.codes.unauthorized, requests.codes.forbidden}:
+        with_token = "with the token in HF_TOKEN" if os.environ.get("HF_TOKEN") else "without a token"
+        raise PrerequisiteError(
+            f"the hub refused {weights.name} {with_token} (answer {code}): {weights.repo} is gated or private",
+            fix=f"log in at {page} and accept its terms, make a token at {_endpoint()}/settings/tokens, set HF_TOKEN; "
+            "or download the file in a browser, and `bench weights add --from FILE`",
+        )
+    if code == requests.codes.not_found:
+        raise PrerequisiteError(
+            f"the hub has no file {weights.file} at {weights.revision or 'main'} in {weights.repo}",
+            fix=f"look at {page}: the declaration may be wrong, or the file was removed",
+        )
+    raise PrerequisiteError(f"the hub answered {code} for {_address(weights)}", fix="try again later")
