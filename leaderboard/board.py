@@ -42,8 +42,20 @@ COLUMNS: Mapping[str, tuple[Column, ...]] = {
         Column("average", "Dice", "dice", "all", "mean Dice over all findings, of the components that are kept"),
         Column("per_case", "Dice per case", "dice", "per_case", "mean over cases of the mean Dice within each"),
         Column("hit", "Hit rate", "hit", "all", "share of findings with a Dice of at least 0.1"),
-        Column("instance_f1", "Instance F1", "instance_f1", "all", "instances found by overlap, pooled over findings"),
-        Column("distance_f1", "Distance F1", "distance_f1", "all", "instances found by surface distance, pooled"),
+        Column(
+            "instance_f1",
+            "Instance F1",
+            "instance_f1",
+            "all",
+            "F1 (balance of what is missed and what is false) of single lesions, found by a Dice of 0.2",
+        ),
+        Column(
+            "distance_f1",
+            "Distance F1",
+            "distance_f1",
+            "all",
+            "the same of single lesions, found by their distance to the reference",
+        ),
     ),
 }
 

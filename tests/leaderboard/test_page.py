@@ -169,6 +169,14 @@ def test_failures_stand_beside_the_score(bench, store: Store, pages) -> None:
     assert pages(store)["index.html"].all("td", "coverage")[0].text == "21/24 plugin error: 2 timeout: 1"
 
 
+def test_shared_ranks_are_called_so(bench, store: Store, pages) -> None:
+    """Two rows of one level share the first rank and say so; the third, alone, does not."""
+    for title, level in (("c", 0.1), ("a", 0.5), ("b", 0.5)):
+        bench.add(title=title, plugin=title, level=level, cases=8)
+    table = pages(store)["index.html"].all("table")[0]
+    assert [cell.text for cell in table.all("td", "rank")] == ["1 shared", "1 shared", "3"]
+
+
 def test_missing_numbers_are_dashes(bench, store: Store, pages) -> None:
     """A category without findings, a run without metrics or figures: a dash, never 0.000."""
     bench.add(title="none", scored=False, timing={}, record={}, image_id="", engine="")

@@ -120,6 +120,16 @@ def test_small_private_split_tells_nothing(bench, store: Store) -> None:
     assert run.timing == {"peak_host_bytes": 1.5e9, "peak_device_bytes": 8.25e8}
 
 
+def test_no_picture_of_a_private_case(scene, tmp_path: Path) -> None:
+    """Though pictures are asked for and the data are at hand, nothing of a private case is drawn or named."""
+    build_site(scene.store, tmp_path / "site", Options(policy=PUBLIC, datasets=(scene.dataset,), runs=scene.runs))
+    files = content(tmp_path / "site")
+    assert not [name for name in files if name.endswith((".webp", ".png", "volume.js"))]
+    assert [name for name in files if name.startswith("cases/")] == ["cases/index.html"]
+    for name, data in files.items():
+        assert not [secret for secret in (b"case-0", b"case-1", b"left upper lobe") if secret in data], name
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [
