@@ -121,6 +121,26 @@ def fill_disk(process: Process, bench: Bench, draw: random.Random) -> None:
     filler.unlink()
 
 
+def read_only_home(process: Process, bench: Bench, draw: random.Random) -> None:
+    """SIGKILL, and then a disk that is read-only: the command says so with exit 3 and changes nothing."""
+    process.kill()
+    process.wait()
+    kill_container(process, bench, draw)  # it may still write
+    disk = str(bench.home.parent)
+    for _ in range(100):
+        if subprocess.run(["mount", "-o", "remount,ro", disk], capture_output=True, check=False).returncode == 0:
+            break
+        time.sleep(0.1)
+    else:
+        pytest.fail("the disk could not be made read-only")
+    try:
+        assert isinstance(process.args, list)
+        refused = bench(*process.args[process.args.index("run") :], code=3)
+    finally:
+        subprocess.run(["mount", "-o", "remount,rw", disk], check=True)
+    assert "read-only" in refused.stderr or "readonly" in refused.stderr, refused.stderr
+
+
 def jump_clock(process: Process, bench: Bench, draw: random.Random) -> None:
     """Nothing now: the clock jumps from the start on. Then the harness is killed as well."""
     process.kill()
@@ -136,8 +156,12 @@ FAULTS: dict[Callable[..., None], tuple[set[int], tuple[str, ...]]] = {
     terminate: ({0, 130}, ("-m", "harness")),
     lock_database: ({0, 3}, ("-c", _IMPATIENT)),
     fill_disk: ({0, 3}, ("-m", "harness")),
+    read_only_home: ({0, -9}, ("-m", "harness")),
     jump_clock: ({0, -9}, ("-c", _JUMPY)),
 }
+
+#: Faults that need a disk of their own.
+OF_THE_DISK = (fill_disk, read_only_home)
 
 #: Seconds before which Python is still starting and answers to no signal in our words.
 STARTING_S = 0.7
@@ -170,7 +194,7 @@ def test_same_command_again(
     draw = random.Random(f"{fault.__name__} {engine} {seed}")
     moment = draw.uniform(STARTING_S, setting.seconds)
     record_property("fault", f"{fault.__name__.replace('_', '-')} {engine} {seed}")
-    bench = setting.bench(request.getfixturevalue("small_disk" if fault is fill_disk else "tmp_path") / "home")
+    bench = setting.bench(request.getfixturevalue("small_disk" if fault in OF_THE_DISK else "tmp_path") / "home")
     codes, bench.program = FAULTS[fault]
 
     process = bench.popen(*setting.command, start_new_session=True)
