@@ -9,7 +9,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -128,8 +128,14 @@ def lease(count: int, ids: Sequence[str] = (), *, wait_s: float = 0.0) -> Iterat
 
 def _lock(gpu: Gpu, held: ExitStack) -> bool:
     """Take the lock of one GPU into `held`; False when another process has it."""
-    _LEASES.mkdir(mode=0o1777, exist_ok=True)
-    handle = os.open(_LEASES / f"{gpu.id}.lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+    _LEASES.mkdir(exist_ok=True)
+    with suppress(PermissionError):
+        _LEASES.chmod(0o1777)  # whatever the umask: users of one machine share its GPUs
+    path, flags = _LEASES / f"{gpu.id}.lock", os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        handle = os.open(path, flags)  # another user's file may be opened here, but not with O_CREAT
+    except FileNotFoundError:
+        handle = os.open(path, flags | os.O_CREAT, 0o644)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-import shutil
 from pathlib import Path
 
 import click
@@ -24,6 +24,7 @@ def clean(settings: Settings, /, *, images: bool, yes: bool, dry_run: bool, as_j
     Says first what it would remove, and asks. Results, masks, logs and data sets are never touched.
     """
     from harness.engines.docker import DockerEngine
+    from harness.runs.output import remove_tree
 
     try:
         engine = DockerEngine()
@@ -49,7 +50,8 @@ def clean(settings: Settings, /, *, images: bool, yes: bool, dry_run: bool, as_j
         for tag in found["images"]:
             engine.remove_image(tag)
     for folder in found["folders"]:
-        shutil.rmtree(folder, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            remove_tree(Path(folder))  # a container's: as deep, full and shut as it liked
 
 
 def _show(found: dict[str, list[str]], image_bytes: int) -> None:

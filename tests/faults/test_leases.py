@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from harness import gpus
+
 ROOT = Path(__file__).resolve().parents[2]
 
 HOLDER = """
@@ -27,8 +29,8 @@ def start(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
     """Return a function that starts a process which leases GPUs and holds them until its input ends."""
     tool = tmp_path / "bin" / "nvidia-smi"
     tool.parent.mkdir()
-    gpus = [f"GPU-lease-test-{os.getpid()}-{n}" for n in range(3)]
-    tool.write_text("#!/bin/sh\n" + "".join(f"echo '{gpu}, Stand-in, 8192'\n" for gpu in gpus))
+    names = [f"GPU-lease-test-{os.getpid()}-{n}" for n in range(3)]
+    tool.write_text("#!/bin/sh\n" + "".join(f"echo '{gpu}, Stand-in, 8192'\n" for gpu in names))
     tool.chmod(0o755)
     environment = {**os.environ, "PATH": f"{tool.parent}:{os.environ['PATH']}"}
 
@@ -36,7 +38,7 @@ def start(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
 
     def begin(count: int, *ids: int) -> subprocess.Popen[str]:
         process = subprocess.Popen(
-            [sys.executable, "-c", HOLDER, str(count), *(gpus[n] for n in ids)],
+            [sys.executable, "-c", HOLDER, str(count), *(names[n] for n in ids)],
             cwd=ROOT, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
         begun.append(process)
@@ -106,3 +108,31 @@ def test_lease_ends_with_its_process(
     assert _held(second) == [0, 1, 2]
     _end(second)
     record_property("outcome", "free at once")
+
+
+def test_users_share_the_leases(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A GPU that another user has leased is taken, not forbidden; one given back is free for everybody."""
+    if os.getuid() != 0:
+        pytest.skip("becoming another user needs root")
+    for parent in [tmp_path, *list(tmp_path.parents)[:3]]:
+        parent.chmod(parent.stat().st_mode | 0o111)
+    monkeypatch.setattr(gpus, "_LEASES", tmp_path / "leases")
+    monkeypatch.setattr(gpus, "discover_gpus", lambda: [gpus.Gpu(f"GPU-{n}", "Stand-in", 1) for n in range(2)])
+
+    def held_by_another_user() -> str:
+        reading, writing = os.pipe()
+        if os.fork() == 0:
+            os.setuid(12345)
+            try:
+                with gpus.lease(2) as found:
+                    said = " ".join(gpu.id for gpu in found)
+            except BaseException as error:  # noqa: BLE001 - told to the parent
+                said = f"{type(error).__name__}: {error}"
+            os.write(writing, said.encode())
+            os._exit(0)
+        os.wait()
+        return os.read(reading, 1000).decode()
+
+    with gpus.lease(1):
+        assert held_by_another_user() == "PrerequisiteError: 2 GPUs asked for, 1 free: other runs hold the rest"
+    assert held_by_another_user() == "GPU-0 GPU-1"
