@@ -20,6 +20,7 @@ import pytest
 
 from harness.store import Store
 from leaderboard.pictures import MODEL, REFERENCE
+from leaderboard.privacy import Policy
 from leaderboard.site import Options, build_site
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -130,6 +131,22 @@ def test_every_page_works_offline(site: Path, served: str, open_page: Any, schem
     assert len(page.requested) > len(list(site.rglob("*.html")))
 
 
+def violations(page: Any, site: Path, kinds: list[str]) -> dict[str, list[Any]]:
+    """Return, by page, the rules of WCAG 2 A and AA that axe finds broken, and whether it scrolls sideways."""
+    broken: dict[str, list[Any]] = {}
+    tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]
+    rules = {"runOnly": tags, "preload": False, "resultTypes": ["violations"]}
+    for kind in kinds:
+        page.goto(f"{site.as_uri()}/{only(site, kind)}")
+        page.evaluate(AXE)
+        found = page.evaluate("rules => axe.run(document, rules)", rules)["violations"]
+        if found:
+            broken[kind] = [(rule["id"], rule["nodes"][0]["html"][:200]) for rule in found]
+        if page.evaluate("document.documentElement.scrollWidth > innerWidth"):
+            broken[kind] = [*broken.get(kind, []), "scrolls sideways"]
+    return broken
+
+
 @pytest.mark.parametrize(
     "look",
     [{"color_scheme": "light"}, {"color_scheme": "dark"}, {"viewport": {"width": 390, "height": 844}}],
@@ -138,18 +155,30 @@ def test_every_page_works_offline(site: Path, served: str, open_page: Any, schem
 def test_accessible(site: Path, open_page: Any, look: dict[str, Any]) -> None:
     """No rule of WCAG 2 A and AA that axe knows is broken on any kind of page; on a phone nothing scrolls sideways."""
     page = open_page(f"{site.as_uri()}/index.html", **look)
-    broken = {}
-    for kind in KINDS:
-        page.goto(f"{site.as_uri()}/{only(site, kind)}")
-        page.evaluate(AXE)
-        tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]
-        rules = {"runOnly": tags, "preload": False, "resultTypes": ["violations"]}
-        found = page.evaluate("rules => axe.run(document, rules)", rules)["violations"]
-        if found:
-            broken[kind] = [(rule["id"], rule["nodes"][0]["html"][:200]) for rule in found]
-        if page.evaluate("document.documentElement.scrollWidth > innerWidth"):
-            broken[kind] = [*broken.get(kind, []), "scrolls sideways"]
-    assert broken == {}
+    assert not violations(page, site, KINDS)
+
+
+@pytest.mark.parametrize("board", ["empty", "closed"])
+def test_boards_that_show_little_are_accessible(
+    scene: Any, store: Store, tmp_path: Path, open_page: Any, board: str
+) -> None:
+    """Without any run, and with a split whose cases are private, the pages are accessible and say so."""
+    if board == "empty":
+        build_site(store, tmp_path / "site", Options(figures=True))
+        said = {"index.html": "Nothing has been measured yet", "compare.html": "Nothing has been measured yet"}
+    else:
+        build_site(scene.store, tmp_path / "site", Options(policy=Policy(public=True), figures=True))
+        said = {
+            "index.html": "kept private",
+            "cases/index.html": "kept private",
+            "runs/run-01.html": "too few findings",
+        }
+    page = open_page("about:blank", viewport={"width": 390, "height": 844})
+    assert not violations(page, tmp_path / "site", ["index.html", "compare.html", "cases/index.html", "runs/*.html"])
+    for path, words in said.items():
+        page.goto(f"{(tmp_path / 'site').as_uri()}/{path}")
+        assert words in page.locator("main").inner_text(), path
+    assert page.faults == []
 
 
 def test_without_javascript(site: Path, open_page: Any) -> None:
@@ -312,7 +341,7 @@ def hues(picture: bytes) -> np.ndarray:
 
 @pytest.mark.timeout(180)
 def test_volume_viewer_opens_from_a_file(site: Path, open_page: Any) -> None:
-    """On demand, and only then, the volume viewer is loaded; it draws the scan and the coloured masks."""
+    """On demand, and only then, the volume viewer is loaded; it draws the scan and those masks that are chosen."""
     page = open_page(f"{site.as_uri()}/{only(site, 'cases/*-case-0.html')}")
     page.wait_for_selector(".viewer[data-drawn]")
     assert not [url for url in page.requested if "niivue" in url or "volume" in unquote(url)]
@@ -322,7 +351,12 @@ def test_volume_viewer_opens_from_a_file(site: Path, open_page: Any) -> None:
     picture = page.locator(".volume canvas").screenshot(timeout=120_000)
     grey = np.asarray(Image.open(io.BytesIO(picture)).convert("L"))
     assert grey.std() > 10
-    assert (hues(picture) > 60).sum() > 50
+    coloured = (hues(picture) > 60).sum()
+    page.locator(".viewer").first.get_by_role("combobox", name="Model").select_option(label="none")
+    page.locator(".viewer").first.get_by_label("Reference").uncheck()
+    page.wait_for_timeout(1000)
+    without = (hues(page.locator(".volume canvas").screenshot(timeout=120_000)) > 60).sum()
+    assert coloured - without > 50
     assert page.faults == []
     assert all(url.startswith((site.as_uri(), "data:", "blob:")) for url in page.requested)
 
