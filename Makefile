@@ -9,7 +9,7 @@ PEERS_VENV ?= .venv-peers
 PEERS ?= $(wildcard $(PEERS_VENV)/bin/python)
 PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check
 
-.PHONY: help demo test test-slow test-hostile test-faults test-peers check lint types docs-check docs lock bench-scoring bench-overhead bench-site models-smoke curation-weights clean
+.PHONY: help demo test test-slow test-hostile test-faults test-peers check lint types docs-check docs lock bench-scoring bench-overhead bench-site models-smoke tiny-proof curation-weights clean
 
 help: ## List the targets
 	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20
@@ -85,6 +85,10 @@ bench-site: $(VENV)/dev.stamp ## Build and open the board of 1,000 runs
 
 models-smoke: $(VENV)/dev.stamp ## Each model whose sources are here: image, container, random weights, two real CTs; a table
 	$(BIN)/python tests/smoke/smoke_models.py $(SMOKE_ARGS)
+
+TINY_ARGS ?=
+tiny-proof: $(VENV)/dev.stamp ## Tiny learns: untrained, trained and killed on the way, texts exchanged (TINY_ARGS="--wheels FOLDER" builds it)
+	$(BIN)/python tests/bench/tiny_proof.py $(TINY_ARGS)
 
 PROMPTS ?= ../shared/data/text/rex_val_prompts.json
 curation-weights: $(VENV)/dev.stamp ## Train the offline classifier of curation on PROMPTS, and cross-validate it

@@ -184,6 +184,25 @@ def scatter(values: Values, models: Sequence[str], *, axis: str) -> Callable[[in
     return make
 
 
+def curves(values: Values, panels: Sequence[str]) -> Callable[[int], Spec]:
+    """Draw lines over steps, one panel above the other with an axis of its own.
+
+    Values are ``{"panel", "step", "value"}``.
+    """
+
+    def make(width: int) -> Spec:
+        x = {"field": "step", "type": "quantitative", "title": "step", "axis": {"tickCount": width // 70}}
+        y = {"field": "value", "type": "quantitative", "title": None, "axis": {"tickCount": 4}}
+        row = {"field": "panel", "type": "nominal", "sort": list(panels), "title": None}
+        head = {"labelAngle": 0, "labelOrient": "top", "labelAnchor": "start", "labelColor": "var(--text)"}
+        line = {"type": "line", "color": "var(--c0)", "point": {"color": "var(--c0)", "size": 12}}
+        spec = _spec(values, width, height=80, mark=line)
+        spec["encoding"] = {"x": x, "y": y, "row": {**row, "header": head}}
+        return {**spec, "resolve": {"scale": {"y": "independent"}}}
+
+    return make
+
+
 def front(points: Sequence[tuple[float, float]]) -> list[bool]:
     """Tell for every (cost, value) whether no other point is at least as good in both and better in one."""
     return [

@@ -9,6 +9,7 @@ from typing import Any
 
 from harness.scoring.profiles import PROFILES
 from harness.store import FindingRow, RunRow, Store
+from harness.trainings import Trainings
 from leaderboard.privacy import ENOUGH, Policy, provenance, publishable, without_places
 from leaderboard.published import SCHEMA_VERSION, Published
 from leaderboard.standing import reasons_apart
@@ -16,6 +17,9 @@ from leaderboard.standing import reasons_apart
 #: Runs of a data set that are ranked among each other, best first. With more pairs, Holm's correction would ask for
 #: p-values below what the permutation test can give.
 COMPARED = 24
+
+#: Points of a training without a val Dice that are kept.
+CURVE = 300
 
 #: Runs of a data set that are compared at all, pair by pair, best first.
 MOST_COMPARED = 150
@@ -83,6 +87,7 @@ class _DataSet:
         numbers: dict[tuple[str, str], int] = {}
         for run in sorted(self.runs, key=lambda run: (-run.n_findings, run.created, run.id)):
             self._numbers(run, complete=run.n_findings == whole.n_findings)
+            self._training(run)
             if self.opened:
                 self._single(run, numbers)
         for profile in PROFILES:
@@ -120,6 +125,20 @@ class _DataSet:
                     for group, cell in (cells if self.opened else publishable(cells)).items()
                 ]
                 self.published.add("metrics", rows)
+
+    def _training(self, run: RunRow) -> None:
+        """Copy the curve of the training before a run, thinned to what a figure can show."""
+        key = run.record.get("training", {}).get("key")
+        points = Trainings(self.store).points(key) if key else []
+        every = -(-len(points) // CURVE)
+        self.published.add(
+            "training",
+            [
+                {"run": run.id, "step": p.step, "steps": p.steps, "losses": p.losses, "val_dice": p.val_dice}
+                for number, p in enumerate(points)
+                if p.val_dice is not None or number % every == 0 or p is points[-1]
+            ],
+        )
 
     def _single(self, run: RunRow, numbers: dict[tuple[str, str], int]) -> None:
         """Copy the cases and findings of a run on an open split; the first run that has a finding describes it."""

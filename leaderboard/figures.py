@@ -9,7 +9,7 @@ from harness.categories import is_focal
 from leaderboard import charts
 from leaderboard.board import SIZES, DataSet, Entry, Score
 from leaderboard.page import category_name, codes_of, label
-from leaderboard.published import Pair, Target
+from leaderboard.published import Pair, Target, TrainingStep
 
 
 def names_of_rows(entries: Sequence[Entry]) -> dict[str, str]:
@@ -152,3 +152,19 @@ def differences(data: DataSet, pairs: Sequence[Pair]) -> charts.Drawing | None:
             )
     make = charts.intervals(values, list(names.values()), [""], axis=f"Dice minus that of {label(entries[best])}")
     return charts.draw(make, "Differences to the best row; the table below has the data")
+
+
+def training(steps: Sequence[TrainingStep]) -> charts.Drawing | None:
+    """Draw the losses and the Dice on the val split over the steps of a training; None where nothing was trained."""
+    names = list(dict.fromkeys(name for step in steps for name in step.losses))
+    values = [
+        {"panel": f"loss: {name}", "step": step.step, "value": step.losses[name]}
+        for name in names
+        for step in steps
+        if name in step.losses
+    ]
+    measured = [step for step in steps if step.val_dice is not None]
+    values += [{"panel": "Dice on val", "step": step.step, "value": step.val_dice} for step in measured]
+    panels = [*(["Dice on val"] if measured else []), *(f"loss: {name}" for name in names)]
+    title = "Training: Dice on the val split and losses by step; the table below has the data"
+    return charts.draw(charts.curves(values, panels), title) if values else None

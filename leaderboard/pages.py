@@ -285,6 +285,7 @@ def _runs(site: Site, render: Render) -> Pages:
             assert entry.run is not None  # noqa: S101 - rows of a data set are runs
             run = entry.run
             failed = [case for case in site.published.cases(run.id) if case.status != "ok"]
+            trained = site.published.training(run.id)
             yield render(
                 run_address(run.id),
                 "run.html.j2",
@@ -298,6 +299,9 @@ def _runs(site: Site, render: Render) -> Pages:
                 groups_in=groups_in,
                 glance=at_a_glance(entry),
                 against=others.get(run.id, []),
+                trained=trained,
+                measured=[step for step in trained if step.val_dice is not None] or trained[:100],
+                curve=figures.training(trained) if site.draw else None,
                 failed=failed[:100],
                 n_failed=len(failed),
                 timing_of=timing_of,

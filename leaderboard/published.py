@@ -45,6 +45,9 @@ create table scores (
 create table cases (
   run text, case_id text, status text not null, reason text not null, seconds real, host_bytes integer,
   device_bytes integer, attempts integer not null, primary key (run, case_id)) without rowid;
+create table training (
+  run text, step integer, steps integer not null, losses text not null, val_dice real,
+  primary key (run, step)) without rowid;
 """
 
 #: Each table and what a row of it is; the downloads page shows them.
@@ -59,6 +62,7 @@ TABLES: Mapping[str, str] = {
     "targets": "one finding of an open split: its text, category and size",
     "scores": "one run on one target",
     "cases": "how one case of a run on an open split ended",
+    "training": "what the training of a fine-tuned variant reported at one step: losses, and Dice on the val split",
 }
 
 
@@ -156,7 +160,17 @@ class PublishedCase:
     attempts: int
 
 
-_JSON = frozenset({"names", "apart", "plan", "record", "timing", "chances"})
+@dataclass(frozen=True)
+class TrainingStep:
+    """What a training reported at one step: means of its losses by name, and mean Dice on the val split."""
+
+    step: int
+    steps: int
+    losses: dict[str, float]
+    val_dice: float | None
+
+
+_JSON = frozenset({"losses", "names", "apart", "plan", "record", "timing", "chances"})
 _BOOLEAN = frozenset({"fine_tuned", "known_answer", "open"})
 
 
@@ -244,6 +258,11 @@ class Published:
         """Return how the cases of a run on an open data set ended."""
         rows = self.db.execute("select * from cases where run = ? order by case_id", [run])
         return [PublishedCase(**_values(row, PublishedCase)) for row in rows]
+
+    def training(self, run: str) -> list[TrainingStep]:
+        """Return how the checkpoint of a run was trained, in the order of steps; empty where nothing was trained."""
+        rows = self.db.execute("select * from training where run = ? order by step", [run])
+        return [TrainingStep(**_values(row, TrainingStep)) for row in rows]
 
 
 def _to_column(value: Any) -> Any:

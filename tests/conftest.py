@@ -117,6 +117,35 @@ def base_image() -> str:
     return BASE_TAG
 
 
+#: The CPU build of torch that containers of the tests compute with.
+TORCH = "torch==2.13.0"
+
+
+@pytest.fixture(scope="session")
+def tiny_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a home in which ``tiny`` was built for the CPU."""
+    return tmp_path_factory.mktemp("tiny") / "home"
+
+
+@pytest.fixture(scope="session")
+def tiny_image(tiny_home: Path, new_bench: Callable[[Path], Bench], tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Build the image of ``tiny``, with the CPU wheel of torch that pip finds; needs an index of CPU builds.
+
+    pip has to be pointed to such an index where its own has CUDA builds only: ``PIP_INDEX_URL``, or pip's
+    configuration.
+    """
+    wheels = tmp_path_factory.mktemp("wheels")
+    command = [sys.executable, "-m", "pip", "download", "-q", "--disable-pip-version-check", "--no-deps"]
+    subprocess.run([*command, "--dest", str(wheels), TORCH], check=True, capture_output=True, text=True)
+    (wheel,) = wheels.iterdir()
+    if wheel.stat().st_size > 400 * 2**20:
+        pytest.skip(f"{wheel.name} is no CPU build; point pip to an index that has one")
+    bench = new_bench(tiny_home)
+    bench.environment.pop("BENCH_BASE_IMAGE", None)
+    (built,) = bench.json("build", "--plugin", "tiny", "--device", "cpu", "--wheels", wheels)["images"]
+    return str(built["tag"])
+
+
 def write_dataset(folder: Path, cases: int, shape: tuple[int, int, int] = (24, 20, 16)) -> Path:
     """Write a data set of noise with box-shaped findings; every case is in the test split and has two findings."""
     import nibabel as nib
@@ -165,6 +194,41 @@ def make_dataset(tmp_path: Path) -> Callable[..., Path]:
         return write_dataset(tmp_path / name, cases, **options)
 
     return make
+
+
+_SPLITS = {"train": 4, "val": 1, "test": 2}
+_TEXTS = {"0": "A box in the right lung", "1": "Two boxes in the left lung"}
+
+
+def write_splits(folder: Path, names: Callable[[int], str] = lambda n: f"toy_{n}_a_1") -> Path:
+    """Write a data set whose findings have a value each in the CT, so that what was learnt answers exactly."""
+    import nibabel as nib
+    import numpy as np
+
+    (folder / "ct").mkdir(parents=True)
+    (folder / "seg").mkdir()
+    index: dict[str, list[dict[str, object]]] = {split: [] for split in _SPLITS}
+    number = 0
+    for split, count in _SPLITS.items():
+        for _ in range(count):
+            number += 1
+            name, shape = f"{names(number)}.nii.gz", (12, 10, 8)
+            volume = np.random.default_rng(number).normal(-800, 60, shape).astype(np.int16)
+            truth = np.zeros((2, *shape), np.uint8)
+            truth[0, 2:5, 3:6, number % 4 : 4 + number % 4] = 1
+            truth[1, 7:9, 5:9, 2:6] = 1
+            volume[truth[0] > 0], volume[truth[1] > 0] = 100, -200
+            nib.save(nib.Nifti1Image(volume, np.diag([-2.0, -2.0, 3.0, 1.0])), folder / "ct" / name)
+            nib.save(nib.Nifti1Image(truth, np.eye(4)), folder / "seg" / name)
+            index[split].append({"name": name, "findings": _TEXTS, "categories": {"0": "2d", "1": "1c"}})
+    (folder / "dataset.json").write_text(json.dumps(index))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def splits_writer() -> Callable[..., Path]:
+    """Return `write_splits`, for what is trained."""
+    return write_splits
 
 
 @pytest.fixture

@@ -11,44 +11,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import nibabel as nib
-import numpy as np
 import pytest
 
 if TYPE_CHECKING:
     from conftest import Bench
 
 LEARNER = Path(__file__).parent / "plugins" / "learner"
-SPLITS = {"train": 4, "val": 1, "test": 2}
-TEXTS = {"0": "A box in the right lung", "1": "Two boxes in the left lung"}
-
-
-def write_splits(folder: Path, names: Callable[[int], str] = lambda n: f"toy_{n}_a_1") -> Path:
-    """Write a data set whose findings have a value each in the CT, so that what was learnt answers exactly."""
-    (folder / "ct").mkdir(parents=True)
-    (folder / "seg").mkdir()
-    index: dict[str, list[dict[str, object]]] = {split: [] for split in SPLITS}
-    number = 0
-    for split, count in SPLITS.items():
-        for _ in range(count):
-            number += 1
-            name, shape = f"{names(number)}.nii.gz", (12, 10, 8)
-            volume = np.random.default_rng(number).normal(-800, 60, shape).astype(np.int16)
-            truth = np.zeros((2, *shape), np.uint8)
-            truth[0, 2:5, 3:6, number % 4 : 4 + number % 4] = 1
-            truth[1, 7:9, 5:9, 2:6] = 1
-            volume[truth[0] > 0], volume[truth[1] > 0] = 100, -200
-            nib.save(nib.Nifti1Image(volume, np.diag([-2.0, -2.0, 3.0, 1.0])), folder / "ct" / name)
-            nib.save(nib.Nifti1Image(truth, np.eye(4)), folder / "seg" / name)
-            index[split].append({"name": name, "findings": TEXTS, "categories": {"0": "2d", "1": "1c"}})
-    (folder / "dataset.json").write_text(json.dumps(index))
-    return folder
 
 
 @pytest.fixture
-def dataset(tmp_path: Path) -> Path:
+def dataset(tmp_path: Path, splits_writer: Callable[..., Path]) -> Path:
     """Write the data set."""
-    return write_splits(tmp_path / "data")
+    return splits_writer(tmp_path / "data")
 
 
 def _command(dataset: Path, variant: str, engine: str = "local", **options: object) -> list[object]:
@@ -218,9 +192,11 @@ def test_checkpoint_that_is_not_the_one(what: str, bench: Bench, dataset: Path) 
         ("patient", 4, "is trained on and in test"),
     ],
 )
-def test_splits_that_do_not_serve(change: str, code: int, said: str, bench: Bench, tmp_path: Path) -> None:
+def test_splits_that_do_not_serve(
+    change: str, code: int, said: str, bench: Bench, tmp_path: Path, splits_writer: Callable[..., Path]
+) -> None:
     """Nothing is trained where the predicted split could be seen, or nothing could be learnt."""
-    dataset = write_splits(
+    dataset = splits_writer(
         tmp_path / "d", (lambda n: f"toy_1_a_{n}") if change == "patient" else lambda n: f"toy_{n}_a_1"
     )
     if change == "no train":

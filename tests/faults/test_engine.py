@@ -165,6 +165,42 @@ def test_doctor_tries_a_container_with_a_gpu(
     record_property("outcome", f"{verdict}: {check['found'][:90]}")
 
 
+def test_one_training_container_gets_all_gpus(
+    own_engine: OwnEngine,
+    three_gpus: Bench,
+    tmp_path: Path,
+    splits_writer: Callable[..., Path],
+    record_property: Callable[[str, object], None],
+) -> None:
+    """Fine-tuning takes one container with every leased GPU; predicting then takes one container a GPU."""
+    record_property("fault", "gpus asked by a fine-tuned variant: --gpus 2")
+    three_gpus.environment["DOCKER_HOST"] = own_engine.host
+    learner = Path(__file__).resolve().parents[1] / "e2e" / "plugins" / "learner"
+    three_gpus(
+        "run", "--plugin", "learner", "--plugin-dir", learner, "--variant", "none", "--engine", "docker",
+        "--dataset", splits_writer(tmp_path / "data"), "--gpus", 2,
+    )  # fmt: skip
+    (training,) = (three_gpus.home / "checkpoints").iterdir()
+    trained = _seen(training / "logs")
+    assert trained == [(["cuda:0", "cuda:1"], "GPU-aaaa,GPU-bbbb")]
+    (run,) = (three_gpus.home / "runs").iterdir()
+    assert sorted(_seen(run / "logs")) == [(["cuda:0"], "GPU-aaaa"), (["cuda:0"], "GPU-bbbb")]
+    record = json.loads((training / "record.json").read_text())
+    assert record["gpus"] == 2
+    assert [gpu["id"] for gpu in record["hardware"]["gpus"]] == ["GPU-aaaa", "GPU-bbbb"]
+    record_property("outcome", "one container with both, then one each")
+
+
+def _seen(logs: Path) -> list[tuple[list[str], str]]:
+    """Return devices and visible GPUs that each container of the learner printed."""
+    found = []
+    for log in sorted(logs.iterdir()):
+        said = dict(line.split(" ", 1) for line in log.read_text().splitlines() if line[:4] in ("SEEN", "ENVI"))
+        devices = json.loads(said["SEEN"])["devices"]
+        found.append((devices, json.loads(said["ENVIRONMENT"])["NVIDIA_VISIBLE_DEVICES"]))
+    return found
+
+
 def test_engine_is_restarted(
     own_engine: OwnEngine,
     settings: Callable[[str], Setting],

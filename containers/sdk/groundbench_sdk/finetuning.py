@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 import sys
@@ -121,7 +122,8 @@ def place_of() -> tuple[int, int]:
 def start_together(job: Job, adapter: str) -> None:
     """Replace this process by torchrun, which starts one process a device; return where one is enough.
 
-    They meet on the loop-back interface, the only one there is.
+    They meet on the loop-back interface, the only one there is. An image without torch trains in one process, which
+    has all devices.
 
     Parameters
     ----------
@@ -131,7 +133,7 @@ def start_together(job: Job, adapter: str) -> None:
         ``"module:Class"``, as in ``python -m groundbench_sdk module:Class``.
     """
     count = processes_of(job)
-    if count == 1 or "WORLD_SIZE" in os.environ:
+    if count == 1 or "WORLD_SIZE" in os.environ or importlib.util.find_spec("torch") is None:
         return
     os.environ.update(GLOO_SOCKET_IFNAME="lo", NCCL_SOCKET_IFNAME="lo")
     os.environ["OMP_NUM_THREADS"] = str(max(1, job.threads // count))

@@ -150,8 +150,9 @@ class TrainingCase(Case):
 
         Returns
         -------
-        ndarray, shape (F, H, W, D), uint8
-            On the CT's grid, one channel a finding in the order of `findings`; 0 outside, entities from 1.
+        ndarray, shape (F, H, W, D), integers
+            On the CT's grid, one channel a finding in the order of `findings`; 0 outside, entities from 1, which may
+            be more than 255.
 
         Raises
         ------
@@ -162,7 +163,9 @@ class TrainingCase(Case):
         labels = np.asanyarray(image.dataobj)
         if labels.shape != (len(self.findings), *self.shape):
             raise Rejected(f"case {self.id}: labels {labels.shape} for {len(self.findings)} findings on {self.shape}")
-        return np.flip(labels.astype(np.uint8, copy=False), tuple(axis + 1 for axis in self._flip))
+        if labels.dtype.kind not in "iu":
+            labels = np.rint(labels).astype(np.uint16)
+        return np.flip(labels, tuple(axis + 1 for axis in self._flip))
 
 
 def read_training_cases(root: Path) -> tuple[list[TrainingCase], list[TrainingCase]]:

@@ -19,8 +19,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from groundbench_sdk.finetuning import Training, TrainingFailed
-from groundbench_sdk.records import Rejected
+from groundbench_sdk.finetuning import Training, TrainingFailed, place_of
+from groundbench_sdk.records import Job, Rejected
 
 #: Name of the weights in a checkpoint.
 WEIGHTS = "model.pt"
@@ -134,7 +134,7 @@ def fit(
     seed
         Of every random choice.
     device
-        ``"cpu"``, or the base name ``"cuda"``: each process then has a GPU of its own, by its rank.
+        Of this process, as :func:`own_device` tells: ``"cpu"``, or ``"cuda:0"`` for rank 0, and so on.
     n_val, validate
         How many validation cases there are and what measures them; without them the last weights are delivered.
 
@@ -169,6 +169,18 @@ def load_checkpoint(module: nn.Module, folder: Path) -> None:
     absent = sorted(set(missing) & set(_trained(module)))
     if absent or unknown:
         raise Rejected(f"the checkpoint does not fit this model: missing {absent[:5]}, unknown {list(unknown)[:5]}")
+
+
+def own_device(job: Job) -> str:
+    """Return the device of this process, for adapters: the GPU of its rank, or ``"cpu"``.
+
+    Parameters
+    ----------
+    job
+        Says which devices there are; where several train together each process has one, and alone it has the first.
+    """
+    rank, _ = place_of()
+    return job.devices[rank if rank < len(job.devices) else 0]
 
 
 def samples_of_step(
@@ -284,7 +296,7 @@ class _Loop:
         self.module.train()
         total = torch.tensor([float(sum(found)), float(len(found))], dtype=torch.float64)
         if self.training.world > 1:
-            total = total.to(self._own_device())
+            total = total.to(self.device)
             torch.distributed.all_reduce(total)
         dice = float(total[0] / max(1.0, float(total[1])))
         if dice > self.best:
@@ -297,20 +309,16 @@ class _Loop:
         """Tell whether any process was asked to end: they end together, or the rest would wait for ever."""
         if self.training.world == 1:
             return asked
-        flag = torch.tensor([float(asked)], device=self._own_device())
+        flag = torch.tensor([float(asked)], device=self.device)
         torch.distributed.all_reduce(flag)
         return bool(flag)
-
-    def _own_device(self) -> str:
-        return f"cuda:{self.training.rank}" if self.device.startswith("cuda") else self.device
 
     def _wrapped(self) -> nn.Module:
         if self.training.world == 1:
             return self.module
         from torch.nn.parallel import DistributedDataParallel
 
-        gpus = [self.training.rank] if self.device.startswith("cuda") else None
-        return DistributedDataParallel(self.module, device_ids=gpus)
+        return DistributedDataParallel(self.module, device_ids=[self.device] if self.device != "cpu" else None)
 
     # -- samples ------------------------------------------------------------------------------------------------------
 
@@ -399,7 +407,7 @@ def _together(training: Training, device: str) -> Iterator[None]:
         yield
         return
     if device.startswith("cuda"):
-        torch.cuda.set_device(training.rank)
+        torch.cuda.set_device(device)
     torch.distributed.init_process_group("nccl" if device.startswith("cuda") else "gloo")
     try:
         yield
