@@ -12,6 +12,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import permutations
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,10 +23,12 @@ from curation.categorise.features import features, words
 from curation.categorise.model import WEIGHTS, Classifier
 from curation.categorise.quality import measure, table
 from curation.categorise.spelling import phrases
-from curation.schema import CODES
+from curation.schema import CODES, is_lung
 from curation.text.lexicon import concepts
 from harness.errors import DataError, PrerequisiteError
 
+_JOINTS: Final = ("with", "and", "accompanied by")
+_JOINED: Final = 2  # joined phrases for every ordered pair of codes of lung and pleura
 _SEED_WEIGHT: Final = 2.0  # a phrase of ours counts as two labelled findings: most codes have no others
 _STRENGTH: Final = 1.0  # inverse of the L2 penalty
 _SMALLEST: Final = 0.03  # weights below it are dropped: they decide nothing, and make two thirds of the file
@@ -64,6 +67,22 @@ def read_prompts(path: Path) -> list[Example]:
     except (OSError, ValueError, KeyError, TypeError) as error:
         fix = 'give a JSON file {"cases": [{"name": …, "findings": {"0": …}, "categories": {"0": …}}]}'
         raise DataError(f"{path} holds no labelled findings: {error!r}", fix=fix) from error
+
+
+def joined(seeds: Sequence[Example]) -> list[Example]:
+    """Return pairs of our phrases of lung and pleura as one finding, with the code of the first.
+
+    A report often names one finding with another beside it, and it is what comes first that the finding is about.
+    """
+    by_code = {code: [seed.text for seed in seeds if seed.code == code] for code in CODES if is_lung(code)}
+    result: list[Example] = []
+    for first, second in permutations((code for code, texts in by_code.items() if texts), 2):
+        for _ in range(_JOINED):
+            n = len(result)  # steps through the phrases without a generator of random numbers
+            before = by_code[first][7 * n % len(by_code[first])]
+            after = by_code[second][5 * n % len(by_code[second])]
+            result.append(Example(f"{before} {_JOINTS[n % len(_JOINTS)]} {after[:1].lower()}{after[1:]}", first))
+    return result
 
 
 def vocabulary(seeds: Sequence[Example]) -> list[str]:
@@ -108,7 +127,7 @@ def train(examples: Sequence[Example], seeds: Sequence[Example] | None = None) -
     seeds = read_seeds() if seeds is None else seeds
     names = vocabulary(seeds)
     column = {name: number for number, name in enumerate(names)}
-    everything = [*seeds, *examples]
+    everything = [*seeds, *joined(seeds), *examples]
     rows = [sorted(column[name] for name in features(example.text) if name in column) for example in everything]
     pointers = np.cumsum([0, *map(len, rows)])
     indices = np.concatenate([np.array(row, dtype=np.int64) for row in rows])

@@ -13,7 +13,7 @@ from curation.categorise.features import features, words
 from curation.categorise.model import load, parse
 from curation.categorise.quality import PAPER, measure, table
 from curation.categorise.spelling import slips, spelled
-from curation.categorise.train import Example, cross_validate, fold_of, read_prompts, read_seeds, train, unheard
+from curation.categorise.train import Example, cross_validate, fold_of, joined, read_prompts, read_seeds, train, unheard
 from curation.schema import CODES, REGIONS, SCHEMA, is_lung
 from harness.categories import CATEGORIES
 from harness.errors import DataError
@@ -67,6 +67,34 @@ def test_slips_by_hand() -> None:
     """A letter lost, doubled, wrong or exchanged with its neighbour is one slip each."""
     assert [slips("nodule", other) for other in ("nodule", "nodle", "noddule", "nodvle", "nodlue")] == [0, 1, 1, 1, 1]
     assert slips("nodule", "mass") > 2
+
+
+def test_joined_phrases_are_about_the_first() -> None:
+    """Every ordered pair of lung codes comes as often; the text is the two phrases, the code that of the first."""
+    seeds = [Example("Emphysema", "1c"), Example("Atelectasis", "2b"), Example("Gallstones", "5a")]
+    assert {(example.text, example.code) for example in joined(seeds)} == {
+        ("Emphysema with atelectasis", "1c"),
+        ("Emphysema and atelectasis", "1c"),
+        ("Atelectasis accompanied by emphysema", "2b"),
+        ("Atelectasis with emphysema", "2b"),
+    }
+    counts = Counter(example.code for example in joined(read_seeds()))
+    assert set(counts) == set(CATEGORIES)
+    assert len(set(counts.values())) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("Bronchial wall thickening and mucus plugging in both lower lobes", "1a"),
+        ("Interlobular septal thickening accompanied by pleural effusion", "1d"),
+        ("Right pleural effusion with adjacent compressive atelectasis", "2e"),
+        ("Compressive atelectasis in the right lower lobe adjacent to the pleural effusion", "2b"),
+    ],
+)
+def test_a_finding_is_what_it_names_first(text: str, code: str) -> None:
+    """What stands beside the finding does not decide."""
+    assert load().categorise(text) == code
 
 
 def test_phrases_that_stand_in_an_evaluated_finding_are_withheld() -> None:
