@@ -11,6 +11,7 @@ import click
 
 from curation.commands.options import Progress, llm_options
 from harness.cli.settings import Settings, json_option, pass_settings
+from harness.cli.tables import printable
 from harness.errors import DataError, UsageError
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def _run(
     if name == "split" and source.suffix != ".jsonl":
         read = read_reports(source)
         for line in tell_problems(read.problems):
-            click.echo(line, err=True)
+            click.echo(printable(line), err=True)
         records: list[Any] = list(read.reports)
     else:
         records = read_records(source, step.source)
@@ -98,7 +99,7 @@ def _run(
         done = chosen
     write_records(out, done)
     for item in aside:
-        click.echo(f"{item.id}: set aside: {item.reason}", err=True)
+        click.echo(printable(f"{item.id}: set aside: {item.reason}"), err=True)
     if as_json:
         rows = [{"id": item.id, "reason": item.reason} for item in aside]
         click.echo(json.dumps({"schema": 1, "step": name, "done": len(done), "set_aside": rows}, ensure_ascii=False))

@@ -35,7 +35,7 @@ _PSEUDO = re.compile(
     r"\b(?:not\s+only|no(?:t)?\s+(?:significant\s+)?(?:change|difference|increase|"
     r"decrease)\w*|not\s+(?:specific|typical|changed|differ\w*)|"
     r"(?:cannot|could\s+not|can\s+not|not)\s+(?:be\s+)?(?:\w+\s+)?(?:characteri[sz]ed|"
-    r"excluded|differentiated|ruled\s+out)|"
+    r"excluded|(?:distinguished|separated)\s+from|differentiated|ruled\s+out)|"
     r"without\s+(?:significant\s+)?(?:change|difference|interval|contrast|iv)|"
     r"not\s+present\s+(?:on|in)\s+(?:the\s+)?(?:prior|previous)|"
     r"not\s+(?:observed|detected|seen|present|available|visible)\s+(?:on|in)\s+(?:the\s+|"
@@ -63,7 +63,7 @@ _PRIOR = re.compile(
     r"""\b(?:stable|stabili[sz]ed|stability|unchanged|no(?:t)?\s+(?:\w+\s+)?(?:change|difference)\w*|new(?:ly)?|progress\w*|regress\w*|
       previous(?:ly)?|prior|earlier|old\s+(?:examination|ct|study|review)|compar(?:ed|ison|ative|ing)|interval|since\s+(?:the|last)|
       current\s+(?:examination|study|review|ct)|follow-?up|(?:de|in)creas(?:ed|ing|e)\s+in\s+(?:the\s+)?(?:size|number|amount|extent)|
-      (?:has|have)\s+(?:been\s+)?(?:de|in)creased|resol(?:ved|ution|ving)|persist\w*|remain(?:s|ed)?|still|again|known|
+      (?:has|have)\s+(?:been\s+)?(?:de|in)creased|resol(?:ved|ution|ving)|persist\w*|remain(?:s|ed)?|[mc]m\s+before|still|again|known|
       (?:de|in)creased\s+(?:in\s+)?(?:number|size)|appeared|emerged|residual|worsen\w*|improv\w*|became|disappear\w*)\b""",
     re.IGNORECASE | re.VERBOSE,
 )

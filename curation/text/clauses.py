@@ -19,7 +19,7 @@ _EXCEPT = re.compile(r"\b(?:other than|exception|except|apart from|aside from)",
 _DEPENDENT = re.compile(
     r"^(?:which|that|the (?:largest|bigg|long|small|short|other)|largest|some|one|most|more|"
     r"especially|whose|it|they|these|those|with|as|when|if|"
-    r"measuring|reaching|extending|showing|accompan|observed|seen|approximately|up to|\d)",
+    r"(?:is|are|was|were)\b|measuring|reaching|extending|showing|accompan|observed|seen|approximately|up to|\d)",
     re.IGNORECASE,
 )
 _SIZE_FIRST = re.compile(r"^[\d.,x\u00d7 -]+(?:mm|cm)[- ]")
@@ -90,6 +90,8 @@ def _parts(left: str, mark: str, right: str) -> bool:
     """Tell whether a mark stands between two statements, or two findings of which one may be denied."""
     if _EXCEPT.search(mark):
         return is_negated(left) and subject(mentions(right)) is not None
+    if "but" in mark.lower() and is_negated(left) and _begins_with_finding(right):
+        return True
     if ";" in mark and _has_finding(left) and _begins_with_finding(_SIZE_FIRST.sub("", right)):
         return True
     if _DEPENDENT.match(right):

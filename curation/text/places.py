@@ -21,6 +21,19 @@ _LOBES: Final = {
 _LINGULA = re.compile(r"\blingul(?:a|ar)\b", re.IGNORECASE)
 _WITHOUT_LOBE = re.compile(r"\bleft lung\s+(upper|lower)\b|\bright lung\s+(upper|middle|lower)\b", re.IGNORECASE)
 
+_SHORT = re.compile(r"\b(R)([UML])L\b|\b(L)([UL])L\b")
+_LONG: Final = {"R": "right", "L": "left", "U": "upper", "M": "middle"}
+
+
+def _spelled(text: str) -> str:
+    """Write out ``RUL``, ``RML``, ``RLL``, ``LUL`` and ``LLL``."""
+
+    def lobe(match: re.Match[str]) -> str:
+        side, level = (part for part in match.groups() if part)
+        return f"{_LONG[side]} {'lower' if level == 'L' else _LONG[level]} lobe"
+
+    return _SHORT.sub(lobe, text)
+
 
 @lru_cache(maxsize=16384)  # a report is compared with each of its phrases
 def sides(text: str) -> frozenset[str]:
@@ -29,6 +42,7 @@ def sides(text: str) -> frozenset[str]:
     "Left" and "right" count wherever they stand, hearts and kidneys included: this is about what must survive, not
     about where a finding is.
     """
+    text = _spelled(text)
     named = {side for side, pattern in _SIDES.items() if pattern.search(text)}
     return frozenset({"right", "left"} if _BOTH.search(text) else named)
 
@@ -36,6 +50,7 @@ def sides(text: str) -> frozenset[str]:
 @lru_cache(maxsize=16384)
 def lobes(text: str) -> frozenset[str]:
     """Return which of ``upper``, ``middle``, ``lower`` lobe and ``lingula`` a text names."""
+    text = _spelled(text)
     named = {lobe for lobe, pattern in _LOBES.items() if pattern.search(text)}
     named |= {word.lower() for match in _WITHOUT_LOBE.finditer(text) for word in match.groups() if word}
     if _LINGULA.search(text):

@@ -106,6 +106,7 @@ def test_the_same_size_in_other_words() -> None:
         ("the lingular segment", {"lingula"}),
         ("upper abdominal organs", set()),
         ("lower lobe of the left lung", {"left", "lower"}),
+        ("nodules in RUL, LLL and RML", {"right", "left", "upper", "lower", "middle"}),
     ],
 )
 def test_places(text: str, named: set[str]) -> None:
@@ -116,6 +117,8 @@ def test_places(text: str, named: set[str]) -> None:
 def test_places_that_anatomy_adds() -> None:
     """The middle lobe is right and the lingula left: saying so invents nothing, leaving it out loses nothing."""
     assert not places.invented("right middle lobe", "middle lobe")
+    assert not places.invented("nodule in the left upper lobe", "LUL nodule")
+    assert places.invented("nodule in the right upper lobe", "LUL nodule") == ["right"]
     assert not places.lost("left lung lingula", "lingula")
     assert places.lost("left lower lobe", "lower lobe") == ["left"]
     assert places.clashes("left lung", "right lung")
@@ -139,6 +142,7 @@ def test_places_that_anatomy_adds() -> None:
         ("In mediastinal lymph node stations, no lymph node is observed", True),
         ("Pneumothorax is absent", True),
         ("Pleural effusion: no", True),
+        ("Nodule that cannot be clearly distinguished from the vessel", False),
         ("Nodule without calcification is not seen", True),
     ],
 )
@@ -162,6 +166,13 @@ def test_a_denial_does_not_reach_over_a_semicolon_or_an_exception() -> None:
         "No mass",
         "6 mm calcified nodule in the right upper lobe",
     ]
+    assert phrases_of("Neither pneumothorax nor effusion, but bilateral pleural thickening.") == [
+        "Neither pneumothorax nor effusion",
+        "Bilateral pleural thickening",
+    ]
+    assert phrases_of("There is a nodule which was 4 mm before and is 6 mm now.") == [
+        "Nodule which was 4 mm before and is 6 mm now"
+    ]
     assert phrases_of("There are nodules in both lungs; the largest is 8 mm.") == [
         "Nodules in both lungs; the largest is 8 mm"
     ]
@@ -174,6 +185,7 @@ def test_normality_and_history() -> None:
     assert not is_normal("Aorta is wider than normal")
     assert mentions_prior("Stable nodule")
     assert mentions_prior("The nodule remains 5 mm")
+    assert mentions_prior("Nodule which was 4 mm before")
     assert mentions_prior("newly developed consolidation")
     assert not mentions_prior("nodule in the right lung")
 
