@@ -26,12 +26,11 @@ CASES = 5
 
 @dataclass
 class Setting:
-    """What every trial on one engine shares: the command, how long it takes, and what it must come to."""
+    """What every trial on one engine shares: the command, and what it must come to."""
 
     engine: str
     bench: Callable[[Path], Bench]
     command: list[object]
-    seconds: float
     expected: dict[str, Any]
 
     def finish(self, bench: Bench) -> tuple[dict[str, Any], str]:
@@ -91,10 +90,9 @@ def settings(
             bench = new_bench(tmp_path_factory.mktemp(engine) / "first")
             bench(*command)  # builds the image
             bench = new_bench(tmp_path_factory.mktemp(engine) / "home")
-            began = time.monotonic()
             document = bench.json(*command)
             assert document["coverage"] == {"ok": 2 * CASES}
-            made = Setting(engine, new_bench, command, time.monotonic() - began, stable(document))
+            made = Setting(engine, new_bench, command, stable(document))
             known[engine] = made
         return known[engine]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import random
+import re
 import signal
 import sqlite3
 import subprocess
@@ -15,6 +16,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
+from tests.faults.conftest import CASES
 
 if TYPE_CHECKING:
     from tests.conftest import Bench
@@ -163,9 +166,6 @@ FAULTS: dict[Callable[..., None], tuple[set[int], tuple[str, ...]]] = {
 #: Faults that need a disk of their own.
 OF_THE_DISK = (fill_disk, read_only_home)
 
-#: Seconds before which Python is still starting and answers to no signal in our words.
-STARTING_S = 0.7
-
 QUICK = [(fault, "local", 0) for fault in FAULTS]
 QUICK += [(kill_harness, "docker", 0), (kill_container, "docker", 0), (interrupt_twice, "docker", 0)]
 SLOW = [(fault, "docker" if seed % 2 else "local", seed) for fault in FAULTS for seed in range(1, 13)]
@@ -192,20 +192,26 @@ def test_same_command_again(
     """A fault at a random moment, then the same command: same digits, no case lost or scored twice, nothing left."""
     setting = settings(engine)
     draw = random.Random(f"{fault.__name__} {engine} {seed}")
-    moment = draw.uniform(STARTING_S, setting.seconds)
+    # By how far the run is, not by the clock: on a busy machine that would mostly be too early or too late.
+    after, then_s = draw.randint(-1, CASES - 1), draw.uniform(0, 0.4)
     record_property("fault", f"{fault.__name__.replace('_', '-')} {engine} {seed}")
     bench = setting.bench(request.getfixturevalue("small_disk" if fault in OF_THE_DISK else "tmp_path") / "home")
     codes, bench.program = FAULTS[fault]
 
-    process = bench.popen(*setting.command, start_new_session=True)
     said: list[str] = []
-    reader = threading.Thread(target=lambda: said.append(process.communicate(timeout=120)[1]))
-    reader.start()
-    time.sleep(moment)
-    if process.poll() is None:
-        fault(process, bench, draw)
-    reader.join()
-    first = said[0]
+    with bench.popen(*setting.command, start_new_session=True) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        reader = threading.Thread(target=said.extend, args=[process.stderr])
+        reader.start()
+        while process.poll() is None and _progress(said) < after:
+            time.sleep(0.02)
+        time.sleep(then_s)
+        if process.poll() is None:
+            fault(process, bench, draw)
+        process.stdout.read()
+        reader.join()
+    first = "".join(said)
     assert process.returncode in codes, first
     assert "Traceback" not in first, first
 
@@ -217,9 +223,18 @@ def test_same_command_again(
     kept = [line for line in shown.splitlines() if "kept from before" in line or "finished already" in line]
     record_property(
         "outcome",
-        f"exit {process.returncode} at {moment:.1f} of {setting.seconds:.1f} s; then the same digits; "
+        f"exit {process.returncode}, {then_s:.2f} s after "
+        f"{'its first word' if after < 0 else f'{after} of {CASES} cases'}; then the same digits; "
         f"{kept[0].split(', ')[-1] if kept else 'nothing was done before'}",
     )
+
+
+def _progress(said: list[str]) -> int:
+    """Tell how many cases a command has shown as scored; -1 while it prepares, -2 while it has said nothing."""
+    if not said:
+        return -2
+    done = [int(found[1]) for line in said if (found := re.match(r"  (\d+)/", line))]
+    return max(done, default=0 if any("findings" in line for line in said) else -1)
 
 
 def _each_case_once(bench: Bench, run: str, said: str) -> None:

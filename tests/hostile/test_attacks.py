@@ -16,17 +16,18 @@ pytestmark = pytest.mark.docker
 
 Record = Callable[[str, object], None]
 
-#: Attack -> status of the case that attacks, words of the reason, and seconds within which the run must be over.
+#: Attack -> status of the case that attacks, words of the reason, and seconds within which the run must be over (a
+#: quiet machine needs a third).
 ATTACKS = {
-    "fork-bomb": ("plugin_error", "exit code 1", 30),
-    "memory-bomb": ("oom", "256 MiB", 40),
-    "memory-bomb-without-a-name": ("oom", "256 MiB", 40),
-    "fill-out": ("plugin_error", "more than 64 MiB", 40),
-    "fill-out-deep": ("plugin_error", "cannot be looked into", 60),
-    "flood-stdout": ("timeout", "within 3 s", 90),
-    "hang-in-case": ("timeout", "within 3 s", 60),
-    "stop-itself": ("timeout", "within 3 s", 60),
-    "spam-progress": ("timeout", "within 3 s", 60),
+    "fork-bomb": ("plugin_error", "exit code 1", 120),
+    "memory-bomb": ("oom", "256 MiB", 120),
+    "memory-bomb-without-a-name": ("oom", "256 MiB", 120),
+    "fill-out": ("plugin_error", "more than 64 MiB", 120),
+    "fill-out-deep": ("plugin_error", "cannot be looked into", 120),
+    "flood-stdout": ("timeout", "within 3 s", 180),
+    "hang-in-case": ("timeout", "within 3 s", 120),
+    "stop-itself": ("timeout", "within 3 s", 120),
+    "spam-progress": ("timeout", "within 3 s", 120),
 }
 
 
@@ -67,7 +68,7 @@ def test_files_without_number(name: str, attack: Callable[..., Any], record_prop
     assert row["status"] in ("plugin_error", "timeout")
     assert "100,000 files" in row["reason"] or "within 3 s" in row["reason"]
     assert outcome.cases["toy_1_a_1"]["status"] == outcome.cases["toy_3_a_1"]["status"] == "ok"
-    assert outcome.seconds < 90
+    assert outcome.seconds < 180
 
 
 def test_hang_at_import(attack: Callable[..., Any], record_property: Record) -> None:
@@ -78,7 +79,7 @@ def test_hang_at_import(attack: Callable[..., Any], record_property: Record) -> 
     record_property("outcome", f"timeout in {outcome.seconds:.0f} s: {reasons}"[:100])
     assert {row["status"] for row in outcome.cases.values()} == {"timeout"}
     assert all("loading did not end within 6 s" in reason for reason in reasons)
-    assert outcome.seconds < 70
+    assert outcome.seconds < 120
 
 
 def test_hang_at_exit(attack: Callable[..., Any], record_property: Record) -> None:
@@ -87,7 +88,7 @@ def test_hang_at_exit(attack: Callable[..., Any], record_property: Record) -> No
     outcome = attack("hang-at-exit")
     record_property("outcome", f"ok in {outcome.seconds:.0f} s")
     assert {row["status"] for row in outcome.cases.values()} == {"ok"}
-    assert outcome.seconds < 60
+    assert outcome.seconds < 120
 
 
 def test_daemon(attack: Callable[..., Any], record_property: Record) -> None:
@@ -114,7 +115,7 @@ def test_events_behind_a_pipe(attack: Callable[..., Any], record_property: Recor
     outcome = attack("hide-events")
     record_property("outcome", f"ok in {outcome.seconds:.0f} s")
     assert {row["status"] for row in outcome.cases.values()} == {"ok"}
-    assert outcome.seconds < 40
+    assert outcome.seconds < 120
 
 
 def test_files_without_names(attack: Callable[..., Any], small_disk: Path, record_property: Record) -> None:
