@@ -112,9 +112,8 @@ class _Download:
             headers["Range"] = f"bytes={have}-"
             if tag and not tag.startswith("W/"):
                 headers["If-Range"] = tag
-        if token := os.environ.get("HF_TOKEN"):
-            headers["Authorization"] = f"Bearer {token}"  # not sent on to another host by a redirect
-        return requests.get(_address(self._weights), headers=headers, stream=True, timeout=_TIMEOUT)
+        address = _address(self._weights)
+        return requests.get(address, headers=headers, auth=_authorise, stream=True, timeout=_TIMEOUT)
 
     def _size(self, answer: requests.Response, have: int) -> int:
         """Return the bytes of the whole file; refuse an answer whose end nobody knows, or that is another file."""
@@ -158,6 +157,13 @@ class _Download:
                 fix="the same command goes on from there",
             )
         return digest.hexdigest()
+
+
+def _authorise(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    """Send the token, and nothing from a .netrc; a redirect to another host takes it off again."""
+    if token := os.environ.get("HF_TOKEN"):
+        request.headers["Authorization"] = f"Bearer {token}"
+    return request
 
 
 def _tag(store: WeightsStore, weights: Weights) -> Path:

@@ -181,6 +181,7 @@ class _Build:
 
         self._log.parent.mkdir(parents=True, exist_ok=True)
         failure = ""
+        done = False
         try:
             with self._context.packed(self._log.parent) as packed, self._said.kept_in(self._log):
                 for event in self._client.api.build(
@@ -196,6 +197,7 @@ class _Build:
                 ):
                     self._hear(_event_text(event))
                     failure = str(event.get("error", failure))
+            done = not failure
         except docker.errors.APIError as error:
             raise PrerequisiteError(
                 f"the engine refused to build {self._name!r}: {error.explanation or error}", fix=f"see {self._log}"
@@ -206,7 +208,7 @@ class _Build:
                 fix="check that the engine runs and the disk has space",
             ) from error
         finally:
-            self._name_layers(failed=bool(failure))
+            self._name_layers(done=done)
         if failure:
             said = [f"the image of plugin {self._name!r} could not be built:", *(f"  {ln}" for ln in self._said.tail)]
             raise EntrantError("\n".join(said), fix=f"{_meaning(self._said.tail)}the log is {self._log}")
@@ -225,15 +227,15 @@ class _Build:
             return
         self._told = now
 
-    def _name_layers(self, *, failed: bool) -> None:
-        """Give the steps that a failed build had finished a name, so that they are used again or can be removed."""
+    def _name_layers(self, *, done: bool) -> None:
+        """Give the steps that an unfinished build had done a name, so that they are used again or can be removed."""
         import docker.errors
 
         with contextlib.suppress(docker.errors.DockerException, OSError):
-            if failed and self._layer:
-                self._client.api.tag(self._layer, f"groundbench/{self._name}", UNFINISHED, force=True)
-            else:
+            if done:
                 self._client.api.remove_image(f"groundbench/{self._name}:{UNFINISHED}")
+            elif self._layer:
+                self._client.api.tag(self._layer, f"groundbench/{self._name}", UNFINISHED, force=True)
 
 
 #: What the last lines of a failed build may hold, and what to do then.

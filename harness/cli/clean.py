@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import json
+import time
 from pathlib import Path
 
 import click
 
 from harness.cli.settings import Settings, json_option, pass_settings
 from harness.errors import PrerequisiteError
+
+#: Seconds after which what was being fetched counts as left behind.
+_ABANDONED_S = 24 * 3600
 
 
 @click.command()
@@ -80,4 +84,6 @@ def _scratch(home: Path) -> list[Path]:
                 except BlockingIOError:
                     continue
         found.append(folder)
+    begun = [path for name in ("sources", "wheels") for path in (home / name).glob(".partial-*")]
+    found += [path for path in begun if time.time() - path.stat().st_mtime > _ABANDONED_S]
     return [*found, *sorted((home / "datasets").glob(".*.partial"))]

@@ -179,6 +179,8 @@ def _interruptible(tell: Any) -> Iterator[Stop]:
     stop = Stop()
 
     def ask(number: int, _: object) -> None:
+        if stop.preparing:
+            raise KeyboardInterrupt
         if stop.soon.is_set() or number == signal.SIGTERM:
             stop.now.set()
         else:

@@ -11,7 +11,7 @@ import json
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -129,6 +129,16 @@ class Stop:
     def __init__(self) -> None:
         self.soon = threading.Event()
         self.now = threading.Event()
+        self.preparing = False  #: whoever asks to stop raises KeyboardInterrupt instead
+
+    @contextlib.contextmanager
+    def nothing_in_flight(self) -> Iterator[None]:
+        """Let a request to stop interrupt what is done within the context at once."""
+        self.preparing = True
+        try:
+            yield
+        finally:
+            self.preparing = False
 
 
 def run_shard(engine: Engine, spec: ShardSpec, emit: Emit, stop: Stop) -> None:

@@ -34,6 +34,7 @@ JOBS = st.builds(
     devices=st.lists(NAME, max_size=3),
     threads=st.integers(1, 64),
     params=st.dictionaries(TEXT, VALUE, max_size=4),
+    weights=st.sampled_from(["none", "pinned", "random", "given"]),
 )
 FINDINGS = st.builds(
     FindingPrompt, id=ID, text=TEXT, category=st.none() | NAME, boxes=st.none() | st.lists(BOX, max_size=3)
@@ -60,6 +61,7 @@ def test_sdk_reads_every_job_the_harness_writes(job: Job) -> None:
         (root / "job.json").write_text(json.dumps(job.model_dump(), ensure_ascii=False), encoding="utf-8")
         read = Read.read(root)
     assert read.weights == root / "weights"
+    assert read.weights_mode == job.weights
     for name in ("verb", "model", "variant", "seed", "devices", "threads", "params"):
         assert getattr(read, name) == getattr(job, name)
 

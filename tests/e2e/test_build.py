@@ -6,7 +6,9 @@ import hashlib
 import json
 import os
 import shutil
+import signal
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -265,3 +267,34 @@ def test_a_full_engine_disk_is_refused(
     with pytest.raises(PrerequisiteError, match=r"about 1000000000 GB are needed in .*, [\d.]+ GB are free"):
         engine.prepare(discover((plugin,)).get("built"), home=bench.home, gpus=False, tell=print)
     engine.client.close()
+
+
+def test_ctrl_c_ends_a_build_at_once(
+    base_image: str, bench: Bench, plugin: Path, mirror: Path, make_dataset: Callable[..., Path]
+) -> None:
+    """Nothing is in flight while an image is built: the first Ctrl-C ends the run, and the builder's container."""
+    import docker
+
+    here = ("--plugin-dir", plugin)
+    bench("sources", "add", *here, "--from", mirror)
+    steps = ["ARG BASE_IMAGE", "FROM ${BASE_IMAGE}", "RUN touch /opt/step", "RUN echo sleeping && sleep 1234"]
+    (plugin / "Dockerfile").write_text("\n".join(steps))
+    options = ("--dataset", make_dataset(1), "--engine", "docker", "--weights", "random")
+    process = bench.popen("run", *here, "--plugin", "built", *options)
+    assert process.stderr is not None
+    for line in process.stderr:
+        if "sleep 1234" in line:
+            break
+    time.sleep(1)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 130, err
+    client = docker.from_env()
+    try:
+        deadline = time.monotonic() + 30
+        while found := [c for c in client.containers.list(all=True) if "sleep 1234" in str(c.attrs["Config"]["Cmd"])]:
+            assert time.monotonic() < deadline, found
+            time.sleep(0.5)
+        client.images.remove("groundbench/built:unfinished")
+    finally:
+        client.close()
