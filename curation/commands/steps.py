@@ -110,36 +110,52 @@ def _run(
 def _categorize_json(
     settings: Settings, source: Path, out: Path, memory: Path | None, engine_of: Callable[[Any], Any] | None
 ) -> None:
-    """Categorise ``{"P1": text, …}`` into ``{"P1": code, …}``, the form of the paper's Figures S7 and S8."""
+    """Categorise ``{"P1": text, …}`` into ``{"P1": code, …}``, the form of the paper's Figures S7 and S8.
+
+    A text that can be no finding is told, with its reason, and gets ``null``; the others go on.
+    """
     from curation.pipeline import STEPS, run_step, write_text
     from curation.records import ExtractedReport
 
+    phrases: dict[str, Phrase] = {}
     texts = _read_findings(source)
-    phrases = tuple(_phrase(source, key, text) for key, text in texts.items())
-    with _open_work(settings, memory) as work:
-        assert engine_of is not None  # noqa: S101 - categorize has the options of the model
-        report = ExtractedReport(id=source.stem or "findings", phrases=phrases)
-        done, aside = run_step(STEPS["categorize"], [report], engine_of(work), work)
-    if aside:
-        raise DataError(f"the categories could not be found: {aside[0].reason}", fix="run it again, or use --llm none")
-    codes = [finding.category for finding in done[0].findings]  # type: ignore[attr-defined]
-    result = dict(zip(texts, codes, strict=True))
+    for key, text in texts.items():
+        phrase = _phrase(text)
+        if isinstance(phrase, str):
+            click.echo(printable(f"{key}: no category: {phrase}"), err=True)
+        else:
+            phrases[key] = phrase
+    codes: dict[str, str] = {}
+    if phrases:
+        with _open_work(settings, memory) as work:
+            assert engine_of is not None  # noqa: S101 - categorize has the options of the model
+            report = ExtractedReport(id=source.stem or "findings", phrases=tuple(phrases.values()))
+            done, aside = run_step(STEPS["categorize"], [report], engine_of(work), work)
+        if aside:
+            raise DataError(
+                f"the categories could not be found: {aside[0].reason}", fix="run it again, or use --llm none"
+            )
+        found = [finding.category for finding in done[0].findings]  # type: ignore[attr-defined]
+        codes = dict(zip(phrases, found, strict=True))
+    result = {key: codes.get(key) for key in texts}
     write_text(out, json.dumps(result, indent=1, ensure_ascii=False) + "\n")
-    click.echo(f"categorize: {len(result)} findings; {out}", err=True)
+    click.echo(f"categorize: {len(codes)} of {len(result)} findings; {out}", err=True)
 
 
-def _phrase(source: Path, key: str, text: str) -> Phrase:
+def _phrase(text: str) -> Phrase | str:
+    """Return `text` as an abnormal phrase, or say why it can be none."""
     from pydantic import ValidationError
 
     from curation.records import Phrase
 
+    if not text.strip():
+        return "the text is blank"
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        return "the text holds half a character; write it in UTF-8"
     try:
         return Phrase(text=text, codes=(), abnormal=True, prior=False)
     except ValidationError as error:
-        what = error.errors(include_url=False, include_input=False)[0]["msg"]
-        raise DataError(
-            f"{source}: the text of {key} is no finding: {what}", fix="correct it, or take it out"
-        ) from error
+        return str(error.errors(include_url=False, include_input=False)[0]["msg"])
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -158,12 +174,9 @@ def _read_findings(source: Path) -> dict[str, str]:
         raise DataError(f"{source} is no JSON file: {error}", fix='give {"P1": "text", …} as JSON') from error
     if not isinstance(document, dict) or not all(isinstance(text, str) for text in document.values()):
         raise DataError(f"{source} is no object of texts", fix='give {"P1": "text", …} as JSON')
-    for key, text in document.items():
-        if any("\ud800" <= character <= "\udfff" for character in key + text):
-            raise DataError(f"{source}: the text of {key!a} holds half a character", fix="write it in UTF-8")
-    blank = [key for key, text in document.items() if not text.strip()]
-    if blank:
-        raise DataError(f"{source}: the text of {', '.join(blank[:5])} is blank", fix="write a text, or take it out")
+    for key in document:
+        if any("\ud800" <= character <= "\udfff" for character in key):
+            raise DataError(f"{source}: the key {key!a} holds half a character", fix="write it in UTF-8")
     return document
 
 
