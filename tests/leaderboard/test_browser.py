@@ -332,6 +332,33 @@ def test_viewer_keys_windows_and_drag(site: Path, open_page: Any) -> None:
     assert page.locator("canvas").count() == 2
 
 
+def test_viewer_follows_a_finger(site: Path, open_page: Any) -> None:
+    """On a phone a finger sideways goes through the slices; up and down it still scrolls the page."""
+    page = open_page(
+        f"{site.as_uri()}/{only(site, 'cases/*-case-0.html')}",
+        viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True,
+    )  # fmt: skip
+    page.wait_for_selector(".viewer[data-drawn]")
+    viewer = page.locator(".viewer").first
+    page.locator("canvas.slices").first.scroll_into_view_if_needed()
+    place = page.locator("canvas.slices").first.bounding_box()
+    x, y = place["x"] + place["width"] / 2, place["y"] + place["height"] / 2
+    touch = page.context.new_cdp_session(page)
+
+    def stroke(dx: float, dy: float) -> None:
+        for kind, share in (("touchStart", 0.0), *(("touchMove", n / 10) for n in range(1, 11)), ("touchEnd", 1.0)):
+            points = [] if kind == "touchEnd" else [{"x": x + dx * share, "y": y + dy * share}]
+            touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+    before = int(viewer.get_attribute("data-drawn").split()[0])
+    stroke(-60, 0)
+    assert int(viewer.get_attribute("data-drawn").split()[0]) < before
+    scrolled = page.evaluate("scrollY")
+    stroke(0, -200)
+    page.wait_for_function("before => scrollY > before + 50", arg=scrolled, polling=200)
+    assert page.faults == []
+
+
 def hues(picture: bytes) -> np.ndarray:
     """Return how far from grey every pixel is."""
     pixels = np.asarray(Image.open(io.BytesIO(picture)).convert("RGB")).astype(int)
