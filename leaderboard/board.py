@@ -175,10 +175,15 @@ class Entry:
 
     @property
     def training(self) -> str:
-        """Say what the row knew before: ``"known answer"``, ``"fine-tuned"`` or ``"zero-shot"``."""
+        """Say what the row knew before: ``"known answer"``, ``"fine-tuned"``, ``"zero-shot"``.
+
+        Of masks made elsewhere nobody here knows: ``"training not stated"``.
+        """
         if self.known_answer:
             return "known answer"
-        return "fine-tuned" if self.fine_tuned else "zero-shot"
+        if self.fine_tuned:
+            return "fine-tuned"
+        return "training not stated" if self.kind == "submitted" else "zero-shot"
 
     def category(self, code: str) -> Score:
         """Return the mean Dice on one category; scored runs have n = 0 on a category that the split does not hold."""

@@ -135,6 +135,7 @@ def test_groups_and_zero_shot_rows_are_marked_in_words(full_pages) -> None:
     assert tags["SAT"] == ["fine-tuned"]
     assert tags["VoxTell"] == ["zero-shot", "structured text"]
     assert tags["MedSAM2"] == ["zero-shot", "box-prompted"]
+    assert tags["A lab's masks"] == ["training not stated"]
 
 
 def test_cells_show_value_interval_and_n(bench, store: Store, pages) -> None:
@@ -167,6 +168,13 @@ def test_failures_stand_beside_the_score(bench, store: Store, pages) -> None:
     """Coverage names what went wrong in words."""
     bench.add(failures={0: Status.TIMEOUT, 1: Status.PLUGIN_ERROR, 2: Status.PLUGIN_ERROR})
     assert pages(store)["index.html"].all("td", "coverage")[0].text == "21/24 plugin error: 2 timeout: 1"
+
+
+def test_submitted_rows_claim_nothing(bench, store: Store, pages) -> None:
+    """Of masks made elsewhere, the page says that neither their training nor their prompt was stated."""
+    bench.add(kind="submitted", prompt="", engine="", image_id="", record={}, timing={})
+    table = pages(store)["index.html"].all("table")[0]
+    assert [tag.text for tag in table.all("span", "tag")] == ["training not stated", "prompt not stated"]
 
 
 def test_shared_ranks_are_called_so(bench, store: Store, pages) -> None:
