@@ -9,7 +9,7 @@ PEERS_VENV ?= .venv-peers
 PEERS ?= $(wildcard $(PEERS_VENV)/bin/python)
 PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check
 
-.PHONY: help demo test test-slow test-hostile test-faults test-peers check lint types docs-check docs lock bench-scoring bench-overhead bench-site models-smoke tiny-proof curation-weights clean
+.PHONY: help demo test test-slow test-hostile test-faults test-peers check lint types docs-check docs lock lock-torch bench-scoring bench-overhead bench-site models-smoke tiny-proof curation-weights clean
 
 help: ## List the targets
 	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20
@@ -73,6 +73,10 @@ lock: $(VENV)/dev.stamp ## Renew the locks of the run-time and of the developmen
 	$(PIP) uv
 	$(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-annotate --no-header --quiet --upgrade -o requirements.lock
 	$(BIN)/uv pip compile pyproject.toml --all-extras --group dev --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-annotate --no-header --quiet --upgrade -o requirements-dev.lock
+
+lock-torch: $(VENV)/dev.stamp ## Renew the lock of the torch layer; every image with torch is built anew after it
+	$(PIP) uv
+	cd containers/base && $(abspath $(BIN))/uv pip compile torch.in --python-version 3.11 --python-platform x86_64-manylinux_2_36 --generate-hashes --no-annotate --no-header --quiet --upgrade -o torch.lock
 
 bench-scoring: $(VENV)/dev.stamp ## Time the scorer beside well-known libraries, in one run
 	$(BIN)/python tests/bench/bench_scoring.py --peers "$(PEERS)"

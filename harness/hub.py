@@ -66,7 +66,7 @@ def fetch(weights: Weights, store: WeightsStore, tell: Callable[[str], None]) ->
             received = _Download(weights, store, file, tell).run()
         except requests.exceptions.RequestException as error:
             raise PrerequisiteError(
-                f"{_address(weights)} broke off: {error}",
+                f"{_address(weights)} cannot be reached, or broke off: {error}",
                 fix="the same command goes on from there; or get it elsewhere, and `bench weights add --from FILE`",
             ) from error
     path = store.keep(weights, received)

@@ -230,7 +230,8 @@ def _git(repository: Path | None, *arguments: str) -> bytes:
     )
     if ended.returncode:
         said = " ".join(ended.stderr.decode("utf-8", "replace").split())[-500:]
-        raise PrerequisiteError(f"git {arguments[0]} failed: {said}")
+        verb = arguments[len(_PATIENCE) if arguments[0] == "-c" else 0]
+        raise PrerequisiteError(f"git {verb} failed: {said}")
     return ended.stdout
 
 

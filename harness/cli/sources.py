@@ -65,7 +65,7 @@ def add(settings: Settings, /, path: Path, plugin: str | None, name: str | None,
 
     A commit is known by its id in a repository, and by its tree hash in an archive.
 
-    Example: bench sources add --from ~/mirrors/sam2.git
+    Example: bench sources add --from ~/mirrors/MedSAM2.git
     """
     candidates = list(declared(lambda model: model.sources, plugin_dirs, plugin, name))
     if not candidates:

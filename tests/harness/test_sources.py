@@ -187,7 +187,7 @@ def test_fetch_takes_the_one_commit(
 def test_an_address_that_nothing_answers_says_what_else_there_is(store: SourceStore, upstream: Path) -> None:
     """Without a network the other way is named."""
     nowhere = _source(upstream, git="https://127.0.0.1:9/upstream.git")
-    with pytest.raises(PrerequisiteError, match="cannot be fetched") as raised:
+    with pytest.raises(PrerequisiteError, match="cannot be fetched: git fetch failed") as raised:
         store.fetch(nowhere, print)
     assert "bench sources add --from PATH" in raised.value.fix
     assert list(store.root.iterdir()) == []
