@@ -49,7 +49,7 @@ def bench_models():
                 shm_mb=32,
                 out_mb=64,
                 start_timeout_s=6.0,
-                case_timeout_s=3.0,
+                case_timeout_s=5.0,
             ),
             adapter="adapter:Hostile",
         )
