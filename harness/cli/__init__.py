@@ -72,7 +72,7 @@ def main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _stopped)
     code = _run()
-    # What is left is Python's own end, which may wait for a scorer: whoever asks again does not, and gets the same code.
+    # What is left is Python's own end, which may wait for a scorer; whoever asks again need not wait for it.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: os._exit(code))
     sys.exit(code)
