@@ -205,6 +205,8 @@ def _train(
     after, heard_s = (before[-1].step, before[-1].seconds) if before else (-1, 0.0)
     trainings.add(plan.key, unheard(spec, after=after, seconds=heard_s))
     before = trainings.points(plan.key)
+    if before:  # a harness that was killed could not add up what it had trained
+        row = replace(row, seconds=max(row.seconds, before[-1].seconds))
     counts = {split: sum(case.split == split for case in plan.cases) for split in SPLITS}
     on = f"{len(gpus)} GPU{'s' if len(gpus) > 1 else ''}" if gpus else "the CPU"
     earlier = f", going on after step {before[-1].step}" if before else ""

@@ -22,16 +22,19 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.docker
 
-#: A smaller net and fewer steps than declared, on a smaller phantom: minutes become seconds.
-SHORT = {"steps": 100, "width": 8, "batch": 3, "warmup": 5, "validate_every": 50, "report_every": 10}
+#: Fewer steps than declared, on a smaller phantom: minutes become one.
+SHORT = {"steps": 120, "warmup": 5, "validate_every": 60, "report_every": 10}
 
 
 def _run(bench: Bench, variant: str, dataset: Path, *more: object) -> dict[str, Any]:
-    return dict(
-        bench.json("run", "--plugin", "tiny", "--variant", variant, "--dataset", dataset, "--engine", "docker", *more)
-    )
+    command = ["run", "--plugin", "tiny", "--variant", variant, "--dataset", dataset, "--engine", "docker", *more]
+    process = bench.popen(*command, "--json")
+    out, err = process.communicate(timeout=1200)  # a busy machine is slow, not wrong
+    assert process.returncode == 0, err
+    return dict(json.loads(out))
 
 
+@pytest.mark.timeout(2400)
 def test_learns_in_the_wall(
     tiny_image: str, new_bench: Callable[[Path], Bench], tiny_home: Path, tmp_path: Path
 ) -> None:
