@@ -1,0 +1,126 @@
+"""Released weights read without trusting their pickles, and fitted into a model without silent gaps."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Iterable, Sequence
+
+import numpy as np
+import torch
+from torch import nn
+
+from groundbench_sdk.records import Rejected
+
+#: What trainers wrap a model in leaves these before every name.
+_PREFIXES = ("module.", "model.")
+
+
+def read_state(path: Path, *keys: str) -> dict[str, torch.Tensor]:
+    """Read the weights of a checkpoint.
+
+    Only tensors, plain containers and numpy's scalars are unpickled, whatever else the file asks for.
+
+    Parameters
+    ----------
+    path
+        A file that ``torch.save`` wrote.
+    keys
+        Where the weights may lie inside it, first match; without a match the file itself is taken as the weights.
+
+    Returns
+    -------
+    dict of str and Tensor
+        By name, on the CPU, without the prefixes that wrappers leave.
+
+    Raises
+    ------
+    Rejected
+        When there is no such file, or it holds something that is not data.
+    """
+    if not path.is_file():
+        raise Rejected(f"the weights {path.name} are not here")
+    try:
+        with torch.serialization.safe_globals(_numpy_scalars()):
+            raw: Any = torch.load(str(path), map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise Rejected(f"the weights {path.name} cannot be read as plain data: {error}") from error
+    for key in keys:
+        if isinstance(raw, dict) and key in raw:
+            raw = raw[key]
+            break
+    state = {name: value for name, value in raw.items() if isinstance(value, torch.Tensor)}
+    for prefix in _PREFIXES:
+        if state and all(name.startswith(prefix) for name in state):
+            state = {name[len(prefix) :]: value for name, value in state.items()}
+    return state
+
+
+def fill(
+    module: nn.Module, state: dict[str, torch.Tensor], *, surplus: Iterable[str] = (), absent: Iterable[str] = ()
+) -> None:
+    """Load `state` into `module`; anything that does not match one to one is an error.
+
+    Parameters
+    ----------
+    module
+        The model.
+    state
+        Weights by name.
+    surplus
+        Ends of names that `state` may have beyond the model's.
+    absent
+        Beginnings of names that the model may have beyond `state`'s; they keep the values they have.
+
+    Raises
+    ------
+    Rejected
+        With how many weights match, and which do not.
+    """
+    mine = module.state_dict()
+    ends, beginnings = tuple(surplus), tuple(absent)
+    unknown = [name for name in state if name not in mine and not name.endswith(ends or ("\0",))]
+    missing = [name for name in mine if name not in state and not name.startswith(beginnings or ("\0",))]
+    other = [name for name in state if name in mine and state[name].shape != mine[name].shape]
+    if unknown or missing or other:
+        matching = len(set(mine) & set(state)) - len(other)
+        shown = _shown(unknown, missing, other)
+        raise Rejected(f"the weights do not fit: of {len(mine)} names {matching} match; {shown}")
+    module.load_state_dict({name: value for name, value in state.items() if name in mine}, strict=False)
+
+
+def _shown(unknown: Sequence[str], missing: Sequence[str], other: Sequence[str]) -> str:
+    parts = (("unknown", unknown), ("missing", missing), ("of another shape", other))
+    return ", ".join("{} {}: {}".format(len(names), what, ", ".join(names[:3])) for what, names in parts if names)
+
+
+def _numpy_scalars() -> list[Any]:
+    """Return what a scalar of numpy is pickled with, under its names in numpy 1 and 2."""
+    scalar = np.float64(0).__reduce__()[0]
+    kinds = (np.float32, np.float64, np.int32, np.int64)
+    named = [(scalar, module + ".multiarray.scalar") for module in ("numpy.core", "numpy._core")]
+    return [*named, np.dtype, *(type(np.dtype(kind)) for kind in kinds)]
+
+
+def gather(weights: Path, prefix: str, folder: Path) -> Path:
+    """Lay the files of one released folder side by side under their own names, as links.
+
+    Parameters
+    ----------
+    weights
+        Where files lie as ``<prefix><name>``.
+    prefix
+        Which of them.
+    folder
+        Made, and filled with links called ``<name>``.
+
+    Returns
+    -------
+    Path
+        `folder`.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in sorted(weights.glob(prefix + "*")):
+        link = folder / path.name[len(prefix) :]
+        if not link.exists():
+            link.symlink_to(path)
+    return folder
