@@ -15,6 +15,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -140,16 +142,17 @@ def cpu_requirements() -> list[str]:
     return [f"{pinned[name]}+cpu" for name in ("torch", "torchvision")]
 
 
-def choose(plugin: Plugin, build: TorchBuild, home: Path) -> None:
-    """Remember which build of torch the CPU runs of `plugin` are to use."""
+@contextmanager
+def choose(plugin: Plugin, build: TorchBuild, home: Path) -> Iterator[None]:
+    """Remember which build of torch the CPU runs of `plugin` use, unless what is done within the context fails."""
     path = _choice(plugin, home)
-    if build.device == "cuda":
-        path.unlink(missing_ok=True)
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(f".{os.getpid()}.partial")
-    partial.write_text(json.dumps({"device": build.device, "wheels": build.folder.name}) + "\n", encoding="utf-8")
-    partial.replace(path)
+    before = path.read_text(encoding="utf-8") if path.is_file() else ""
+    _remember(path, "" if build.device == "cuda" else json.dumps({"device": "cpu", "wheels": build.folder.name}) + "\n")
+    try:
+        yield
+    except BaseException:
+        _remember(path, before)
+        raise
 
 
 def chosen(plugin: Plugin, home: Path, *, gpus: bool) -> TorchBuild:
@@ -173,6 +176,16 @@ def chosen(plugin: Plugin, home: Path, *, gpus: bool) -> TorchBuild:
         f"{path} names a CPU build of torch that is not here",
         fix=f"build again: `bench build --plugin {plugin.name}` for CUDA, with --device cpu and --wheels for the CPU",
     )
+
+
+def _remember(path: Path, choice: str) -> None:
+    if not choice:
+        path.unlink(missing_ok=True)
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(f".{os.getpid()}.partial")
+    partial.write_text(choice, encoding="utf-8")
+    partial.replace(path)
 
 
 def _choice(plugin: Plugin, home: Path) -> Path:

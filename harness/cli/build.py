@@ -63,9 +63,9 @@ def build(
     engine = DockerEngine()
     rows: list[dict[str, Any]] = []
     for plugin in chosen:
-        choose(plugin, torch, settings.home)
         began = time.monotonic()
-        image = engine.prepare(plugin, home=settings.home, gpus=device == "cuda", tell=tell)
+        with choose(plugin, torch, settings.home):
+            image = engine.prepare(plugin, home=settings.home, gpus=device == "cuda", tell=tell)
         rows.append(
             {
                 "plugin": plugin.name,

@@ -145,6 +145,8 @@ def _print_provenance(record: dict[str, Any], document: dict[str, Any]) -> None:
     harness, hardware = record.get("harness", {}), record.get("hardware", {})
     click.echo(f"run       {document['run']} ({document['state']})")
     click.echo(f"image     {document['image']}")
+    for file in record.get("weights", []):
+        click.echo(f"weights   {file['name']} sha256:{file['sha256']}")
     click.echo(f"data      {document['dataset']['fingerprint']}")
     click.echo(f"harness   {harness.get('groundbench', '—')}, commit {harness.get('commit', '—')}")
     click.echo(f"scorer    {record.get('scorer', '—')}, seed {record.get('seed', '—')}")

@@ -91,6 +91,7 @@ def test_pinned_weights_are_mounted_by_name(bench: Bench, plugin: Path, tmp_path
     digest = hashlib.sha256(RELEASED).hexdigest()
     assert shown["plan"]["weights"] == {"mode": "pinned", "files": {"a.bin": digest}}
     assert shown["record"]["weights"] == [{"name": "a.bin", "sha256": digest}]
+    assert f"weights   a.bin sha256:{digest}" in bench("results", "show", shown["run"]).stdout
     assert [reason for reason in shown["unrankable"] if "not isolated" not in reason] == []
 
 

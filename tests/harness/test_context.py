@@ -171,13 +171,21 @@ def test_runs_use_the_build_that_was_chosen(plugin: Plugin, tmp_path: Path) -> N
     assert chosen(plugin, home, gpus=False) == cuda_build()
     make_wheel(tmp_path / "wheels", "torch", "9.9+cpu")
     cpu = cpu_build(tmp_path / "wheels", home)
-    choose(plugin, cpu, home)
+    with pytest.raises(RuntimeError), choose(plugin, cpu, home):
+        raise RuntimeError
+    assert chosen(plugin, home, gpus=False) == cuda_build()
+    with choose(plugin, cpu, home):
+        pass
+    assert chosen(plugin, home, gpus=False) == cpu
+    with pytest.raises(RuntimeError), choose(plugin, cuda_build(), home):
+        raise RuntimeError
     assert chosen(plugin, home, gpus=False) == cpu
     assert chosen(plugin, home, gpus=True) == cuda_build()
     shutil.rmtree(cpu.folder)
     with pytest.raises(DataError, match="names a CPU build of torch that is not here"):
         chosen(plugin, home, gpus=False)
-    choose(plugin, cuda_build(), home)
+    with choose(plugin, cuda_build(), home):
+        pass
     assert chosen(plugin, home, gpus=False) == cuda_build()
 
 
