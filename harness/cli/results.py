@@ -148,6 +148,8 @@ def _print_provenance(record: dict[str, Any], document: dict[str, Any]) -> None:
     for file in record.get("weights", []):
         click.echo(f"weights   {file['name']} sha256:{file['sha256']}")
     click.echo(f"data      {document['dataset']['fingerprint']}")
+    if boxes := record.get("prompts"):
+        click.echo(f"boxes     {boxes['number']} in {boxes['file']}, sha256:{boxes['sha256']}")
     click.echo(f"harness   {harness.get('groundbench', '—')}, commit {harness.get('commit', '—')}")
     click.echo(f"scorer    {record.get('scorer', '—')}, seed {record.get('seed', '—')}")
     click.echo(f"hardware  {hardware.get('cpu', '—')}, {hardware.get('cores', '—')} cores")

@@ -34,6 +34,10 @@ def test_a_box_model_gets_a_box_for_each_entity(engine: str, bench: Bench, make_
     kept = (folder / "boxes.jsonl").read_bytes()
     assert shown["record"]["prompts"]["sha256"] == hashlib.sha256(kept).hexdigest()
     assert shown["record"]["prompts"]["number"] == 2 * 3
+    assert (
+        f"boxes     6 in boxes.jsonl, sha256:{hashlib.sha256(kept).hexdigest()}"
+        in bench("results", "show", run["run"]).stdout
+    )
     assert "-5..5" in shown["plan"]["boxes"]
     tight = {"0": [[2, 3, 4, 8, 9, 10]], "1": [[10, 5, 2, 14, 9, 6], [16, 5, 8, 20, 9, 12]]}
     for line in map(json.loads, kept.splitlines()):
