@@ -130,3 +130,17 @@ def test_lack_of_disk_gives_the_numbers(tmp_path: Path, monkeypatch: pytest.Monk
     assert lack_of_disk(tmp_path) == "the disk is full: 0.0 MiB left, 81.9 MiB are kept free"
     with pytest.raises(PrerequisiteError, match="the disk is full"):
         require_disk(tmp_path)
+
+
+@pytest.mark.parametrize(("left", "of", "lacking"), [(10, 10**6, "room for 10 more files of 1,000,000"), (0, 0, "")])
+def test_lack_of_files_is_lack_of_disk(
+    left: int, of: int, lacking: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk on which no more files can be made is full, however many bytes are free."""
+
+    class Found:
+        f_bavail, f_frsize, f_blocks, f_favail, f_files = 2**30, 4096, 2**31, left, of
+
+    monkeypatch.setattr(os, "statvfs", lambda _: Found)
+    assert lack_of_disk(tmp_path).endswith(lacking)
+    assert bool(lack_of_disk(tmp_path)) is bool(lacking)
