@@ -1,0 +1,132 @@
+"""The true VoxTell network and its own way of predicting, without its constructor.
+
+That one unpickles the checkpoint without limits and looks for downloads. All else of the predictor is upstream's: crop,
+z-score, sliding window, weights of the overlap, threshold.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from groundbench_sdk.torch_weights import fill, read_state
+from language import WIDTH
+from torch import nn
+from torch.nn import functional as F  # noqa: N812 - the field's name
+from voxtell.inference.predictor import VoxTellPredictor
+from voxtell.model.voxtell_model import VoxTellModel
+
+#: Channels of the six stages, in units of the first one's.
+_WIDENING = (1, 2, 4, 8, 10, 10)
+
+
+class Network(nn.Module):
+    """VoxTell's image model, asked by vectors of texts; weights as torch's seed gives them.
+
+    Parameters
+    ----------
+    patch
+        Side of the cubic patch in voxels, a multiple of 32, at least 64.
+    features
+        Channels of the first stage; 32 as published.
+    queries
+        Width of the queries; 2048 as published.
+    device
+        Where predicting runs.
+    """
+
+    def __init__(self, patch: int, features: int, queries: int, device: str) -> None:
+        super().__init__()
+        if patch % 32 or patch < 64:
+            raise ValueError(f"VoxTell's patch must be a multiple of 32, at least 64, not {patch}")
+        self.patch = (patch, patch, patch)
+        channels = [features * factor for factor in _WIDENING]
+        with _stages_of(channels, patch):
+            self.net = VoxTellModel(
+                input_channels=1,
+                n_stages=6,
+                features_per_stage=channels,
+                conv_op=nn.Conv3d,
+                kernel_sizes=[[3, 3, 3]] * 6,
+                strides=[[1, 1, 1], *[[2, 2, 2]] * 5],
+                n_blocks_per_stage=[1, 3, 4, 6, 6, 6],
+                n_conv_per_stage_decoder=[1] * 5,
+                conv_bias=True,
+                norm_op=nn.InstanceNorm3d,
+                norm_op_kwargs={"eps": 1e-5, "affine": True},
+                nonlin=nn.LeakyReLU,
+                nonlin_kwargs={"inplace": True},
+                decoder_layer=4,
+                text_embedding_dim=WIDTH,
+                num_maskformer_stages=5,
+                num_heads=32,
+                query_dim=queries,
+                project_to_decoder_hidden_dim=queries,
+                deep_supervision=False,
+            )
+        self._predictor = _predictor(self.net, self.patch, device)
+        # Upstream's passes come by these only with deep supervision, or never; they would get no gradient.
+        unused = [self.net.decoder.seg_layers]
+        for layer in self.net.transformer_decoder.layers:
+            unused += [layer.self_attn, layer.norm1]
+        for parameter in (parameter for part in unused for parameter in part.parameters()):
+            parameter.requires_grad = False
+
+    def load_published(self, path: Path) -> None:
+        """Load the published weights; every one must find its place."""
+        fill(self.net, read_state(path, "network_weights"))
+
+    def prepare(self, ct: np.ndarray) -> tuple[np.ndarray, list[list[int]]]:
+        """Crop a CT (S, A, R) to what is not 0 and standardise it; also return the box of the crop."""
+        image, box, _ = self._predictor.preprocess(ct)
+        return np.asarray(image[0].numpy()), box
+
+    def find(self, ct: np.ndarray, vectors: np.ndarray) -> np.ndarray:
+        """Return one mask (S, A, R) a vector; upstream's own pass over all patches."""
+        self._predictor.network = self.net
+        asked = torch.from_numpy(vectors)[None].to(self._predictor.device)
+        return np.asarray(self._predictor.predict_single_image(ct, text_embeddings=asked))
+
+    def forward(self, images: torch.Tensor, vectors: torch.Tensor) -> torch.Tensor:
+        """Return logits (B, 1, X, Y, Z) of one vector an image."""
+        return self.net(images, vectors[:, None])
+
+
+def losses(logits: torch.Tensor, labels: torch.Tensor) -> dict[str, torch.Tensor]:
+    """Return Dice and cross-entropy, each a mean over the batch; an empty patch is learnt from the latter."""
+    shares = torch.sigmoid(logits.float()).flatten(1)
+    truth = labels.float().flatten(1)
+    together = (shares * truth).sum(1)
+    dice = 1 - (2 * together + 1) / (shares.sum(1) + truth.sum(1) + 1)
+    return {"dice": dice.mean(), "bce": F.binary_cross_entropy_with_logits(logits.float(), labels.float())}
+
+
+@contextlib.contextmanager
+def _stages_of(channels: list[int], patch: int) -> Iterator[None]:
+    """Tell upstream's class, which knows one size only, the sizes of the stages while it is built."""
+    published = VoxTellModel.DECODER_CONFIGS
+    VoxTellModel.DECODER_CONFIGS = {
+        stage: {"channels": count, "shape": (patch >> stage,) * 3} for stage, count in enumerate(channels)
+    }
+    try:
+        yield
+    finally:
+        VoxTellModel.DECODER_CONFIGS = published
+
+
+def _predictor(net: nn.Module, patch: tuple[int, ...], device: str) -> Any:
+    from nnunetv2.preprocessing.normalization.default_normalization_schemes import ZScoreNormalization
+
+    predictor = VoxTellPredictor.__new__(VoxTellPredictor)
+    predictor.device = torch.device(device)
+    predictor.normalization = ZScoreNormalization(intensityproperties={})
+    predictor.tile_step_size = 0.5
+    predictor.perform_everything_on_device = True
+    predictor.embedding_bank = None
+    predictor.patch_size = list(patch)
+    predictor.network = net
+    return predictor
