@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.dataset import Case, Dataset
 from leaderboard.board import DataSet, Entry
+from leaderboard.delivered import Delivered
 from leaderboard.export import data_set_id
 from leaderboard.page import file_name, label
 from leaderboard.published import Published, Target
@@ -36,7 +36,7 @@ def make_gallery(
     published: Published,
     board: Sequence[DataSet],
     datasets: Sequence[Dataset],
-    runs: Path,
+    masks: Delivered,
     tell: Callable[[str], None],
 ) -> Gallery:
     """Draw every finding of the open data sets that are at hand.
@@ -49,8 +49,8 @@ def make_gallery(
         Its data sets.
     datasets
         The data sets on disk; those of the board are known by their content.
-    runs
-        The folder of the runs, which hold their masks.
+    masks
+        The masks of the runs.
     tell
         Called with a line for every data set and case.
     """
@@ -75,7 +75,7 @@ def make_gallery(
             continue
         dataset, split = at_hand[data.about.id]
         rows = [entry for entry in data.shown if not entry.known_answer] or list(data.shown)
-        work = _Work(data, dataset, rows[:MODELS], runs, {e.run.id: published.scores(e.run.id) for e in rows if e.run})
+        work = _Work(data, dataset, rows[:MODELS], masks, {e.run.id: published.scores(e.run.id) for e in rows if e.run})
         for case in dataset.split(split):
             if case.id in targets and case.ct is not None:
                 tell(f"drawing {case.id}")
@@ -92,7 +92,7 @@ class _Work:
     data: DataSet
     dataset: Dataset
     rows: Sequence[Entry]
-    runs: Path
+    masks: Delivered
     scores: Mapping[str, Mapping[int, tuple[str, float]]]
 
     def draw(self, case: Case, targets: Sequence[Target]) -> Iterator[tuple[Key, Picture, dict[str, bytes]]]:
@@ -122,7 +122,7 @@ class _Work:
         for entry in self.rows:
             assert entry.run is not None  # noqa: S101 - rows of a data set are runs
             status, dice = self.scores[entry.run.id].get(target.id, ("", 0.0))
-            root = self.runs / entry.run.id / "masks"
-            path = root / case.id / f"{target.finding}.nii.gz"
-            if status == "ok" and path.is_file():
-                yield Layer(label(entry), scan.prediction(path, root), dice)
+            mask = self.masks.find(entry.run.id, case.id, target.finding) if status == "ok" else None
+            points = scan.prediction(mask) if mask else None
+            if points is not None:
+                yield Layer(label(entry), points, dice)

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,6 +19,7 @@ from harness.dataset import Case
 from harness.dataset.voxels import labelled, stretches
 from harness.errors import DataError
 from harness.masks import Refused, file_limit, open_volume, read_bits
+from leaderboard.delivered import Mask
 
 AXES = ("L", "P", "S")
 
@@ -114,23 +114,19 @@ class Scan:
                 found[int(channel)].append(points[part.channel == channel])
         return {channel: np.concatenate(parts) if parts else _nothing() for channel, parts in found.items()}
 
-    def prediction(self, path: Path, root: Path) -> Points:
-        """Return the voxels (n, 3) of a mask that a model made; none where the file cannot be read as one.
+    def prediction(self, mask: Mask) -> Points | None:
+        """Return the voxels (n, 3) of a mask that a model made, on the grid of the CT.
 
-        Parameters
-        ----------
-        path
-            The file, on the grid of the CT.
-        root
-            The folder that must contain it.
+        None where the file cannot be read as a mask, or is not the one that was scored.
         """
         h, w, d = (int(n) for n in self.stored.shape)
         try:
-            with open_volume(path, limit=file_limit(h * w * d), root=root) as volume:
+            with open_volume(mask.path, limit=file_limit(h * w * d), root=mask.root) as volume:
                 [bits], _ = read_bits(volume, (h, w, d), 1, [0], labelled=False)
+                same = volume.sha256() == mask.sha256
         except (Refused, OSError):
-            return _nothing()
-        return self.turned(*bits.coordinates())
+            return None
+        return self.turned(*bits.coordinates()) if same else None
 
 
 def read_scan(case: Case) -> Scan:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from harness.dataset import Dataset
 from harness.store import Store
+from leaderboard.delivered import Delivered
 from leaderboard.downloads import checksums, make_files
 from leaderboard.export import export
 from leaderboard.folder import replace_folder
@@ -74,7 +75,8 @@ def build_site(store: Store, out: Path, options: Options | None = None) -> Path:
     site = Site(published, read_reported(), downloads, draw=options.figures)
     files: dict[str, bytes] = {}
     if options.datasets:
-        gallery = make_gallery(published, site.board, options.datasets, options.runs, options.tell)
+        masks = Delivered(store, options.runs)
+        gallery = make_gallery(published, site.board, options.datasets, masks, options.tell)
         site = replace(site, pictures=gallery.pictures, vendored=(NIIVUE,) if gallery.pictures else ())
         files |= gallery.files
         if gallery.pictures:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -73,6 +74,7 @@ class FakeBench:
         scored: bool = True,
         text: str = "a small nodule in the left upper lobe",
         case: str = "case",
+        digests: Mapping[tuple[str, str], str] | None = None,
         **fields: Any,
     ) -> RunRow:
         """Store a run of `cases` times `per_case` findings whose Dice lies around `level`.
@@ -87,6 +89,8 @@ class FakeBench:
             Whether metrics are saved.
         text, case
             Text of every finding, and how cases are called before their number.
+        digests
+            SHA-256 of the masks that were scored, by case and finding.
         fields
             Fields of RunRow.
         """
@@ -126,6 +130,7 @@ class FakeBench:
                     truth_voxels=counts[0],
                     pred_voxels=counts[1],
                     intersection=counts[2],
+                    mask_sha256=(digests or {}).get((f"{case}-{number_of_case}", str(index))),
                     details={
                         "truth_entities": 1,
                         "size_ratio": size,
@@ -340,15 +345,18 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
             "fingerprint": dataset.fingerprint("test"),
             "record": {"dataset": {"licence": "CC BY 4.0"}, "hardware": {"cpu": "EPYC", "cores": 2}},
         }
-        bench.add(title="Shifted", plugin="shifted", level=0.4, **same)
-        bench.add(title="Weak", plugin="weak", level=0.1, variant="fine-tuned", fine_tuned=True, **same)
-        bench.add(title="Boxes", plugin="boxes", level=0.6, prompt="box", **same)
+        digests = {}
         for number, axes in enumerate(["LPS", "RAS"]):
             folder = root / "runs" / "run-01" / "masks" / f"case-{number}"
             folder.mkdir(parents=True)
             for finding in range(len(LESIONS)):
                 mask, affine = stored(lesion(finding, shift=2), axes)
-                nib.save(nib.Nifti1Image(mask.astype(np.uint8), affine), folder / f"{finding}.nii.gz")
+                path = folder / f"{finding}.nii.gz"
+                nib.save(nib.Nifti1Image(mask.astype(np.uint8), affine), path)
+                digests[folder.name, str(finding)] = hashlib.sha256(path.read_bytes()).hexdigest()
+        bench.add(title="Shifted", plugin="shifted", level=0.4, digests=digests, **same)
+        bench.add(title="Weak", plugin="weak", level=0.1, variant="fine-tuned", fine_tuned=True, **same)
+        bench.add(title="Boxes", plugin="boxes", level=0.6, prompt="box", **same)
         yield Scene(root, dataset, store, root / "runs")
 
 
