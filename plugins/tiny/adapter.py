@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 import torch
 from frame import find_frame  # type: ignore[import-not-found] # lies beside this file, in the image too
-from groundbench_sdk import Adapter, Case, Job, Training, TrainingCase
+from groundbench_sdk import Adapter, Case, Job, Training, TrainingCase, texts
 from groundbench_sdk.finetuning import processes_of
 from groundbench_sdk.torch_training import Recipe, fit, load_checkpoint, own_device
 from lessons import Lessons, chance, question  # type: ignore[import-not-found] # idem
 from net import TinyNet  # type: ignore[import-not-found] # idem
 from torch.nn import functional as F  # noqa: N812 - what everybody calls it
+from words import MAX_WORDS, count_words  # type: ignore[import-not-found] # idem
 
 
 class Tiny(Adapter):
@@ -35,6 +36,10 @@ class Tiny(Adapter):
         """Yield ``(finding id, mask)``; the CT is seen once, whatever the number of findings."""
         if not case.findings:
             return
+        for finding in case.findings:
+            _, dropped = texts.fit(finding.text, count_words, MAX_WORDS)
+            if dropped:
+                case.warn(texts.warning(finding.id, dropped, MAX_WORDS, "tiny"))
         volume = case.volume(np.float32)
         frame = find_frame(volume, case.affine, grid_mm=self.params["grid_mm"], margin_mm=self.params["margin_mm"])
         ct, coordinates = (torch.from_numpy(a).to(self.device) for a in (frame.coarse(volume), frame.coordinates()))

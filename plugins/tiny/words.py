@@ -23,6 +23,11 @@ _PLAIN = frozenset({"lobe", "lobes", "lung", "lungs", "segment", "segments"})
 _SMALL = frozenset({"a", "an", "and", "at", "by", "in", "is", "it", "of", "on", "or", "the", "to", "up", "with"})
 
 
+def count_words(text: str) -> int:
+    """Count the words of a text, of which the first `MAX_WORDS` are read."""
+    return len(_WORD.findall(text.lower()))
+
+
 def looks(text: str) -> list[int]:
     """Return the rows of the word vectors that a text touches: words, their beginnings, and sizes in four steps.
 
