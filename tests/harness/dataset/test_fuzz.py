@@ -57,7 +57,11 @@ def check(root: Path, text: str) -> None:
         assert problem.fix
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+#: The data set is made anew for every example all the same; a busy machine is no fault.
+_FIXTURES = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=_FIXTURES)
 @given(place=st.sampled_from(_PLACES), value=_ANYTHING)
 def test_one_wrong_value_anywhere(tmp_path: Path, place: tuple[Any, ...], value: Any) -> None:
     """Any value of a sound index may be anything."""
@@ -69,14 +73,14 @@ def test_one_wrong_value_anywhere(tmp_path: Path, place: tuple[Any, ...], value:
     check(tmp_path, json.dumps(document))
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, deadline=None, suppress_health_check=_FIXTURES)
 @given(document=_ANYTHING)
 def test_any_json(tmp_path: Path, document: Any) -> None:
     """Any JSON may stand in the index's place."""
     check(tmp_path, json.dumps(document))
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, deadline=None, suppress_health_check=_FIXTURES)
 @given(data=st.data())
 def test_a_sound_index_cut_and_overwritten(tmp_path: Path, data: st.DataObject) -> None:
     """An index may be cut short or hold a stray byte anywhere."""
@@ -90,7 +94,7 @@ def test_a_sound_index_cut_and_overwritten(tmp_path: Path, data: st.DataObject) 
 
 
 @pytest.mark.parametrize("name", ["spacing.json", "groundbench.json"])
-@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=50, deadline=None, suppress_health_check=_FIXTURES)
 @given(document=_ANYTHING)
 def test_any_json_beside_the_index(tmp_path: Path, name: str, document: Any) -> None:
     """The files beside the index are no more trusted than the index."""
