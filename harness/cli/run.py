@@ -75,6 +75,8 @@ PHANTOM_SEED = 0
 def run(settings: Settings, /, plugins: str, *, as_json: bool, strict: bool, **options: Any) -> None:
     """Run models over a split in sealed containers, score their masks, and keep the result.
 
+    A fine-tuned variant is trained first, on the data set's train split, unless its checkpoint is there.
+
     The same command again resumes what was interrupted and shows what is finished. Ctrl-C ends after the case in
     flight; a second Ctrl-C ends at once.
     """
@@ -184,7 +186,7 @@ def _interruptible(tell: Any) -> Iterator[Stop]:
         if stop.soon.is_set() or number == signal.SIGTERM:
             stop.now.set()
         else:
-            tell("stopping after the case in flight; Ctrl-C again stops at once")
+            tell("stopping after the case or the training step in flight; Ctrl-C again stops at once")
         stop.soon.set()
 
     before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
