@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import errno
 import os
 import signal
@@ -67,8 +68,15 @@ def _stopped(*_: object) -> None:
     raise _Stopped
 
 
+def _deaf() -> None:
+    """Hear no signal any more: the interpreter, which unlearns our handlers at its very end, would die of it."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+
+
 def main() -> None:
     """Run the command line; draw an expected failure as two lines and exit with its code."""
+    atexit.register(_deaf)  # the first in, and so the last to be called
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _stopped)
     code = _run()
