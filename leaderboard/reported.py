@@ -26,6 +26,8 @@ class Reported:
         How the fine-tuned rows were told from the others.
     entries
         The rows, best average Dice first.
+    in_table
+        The same rows in the table's order.
     """
 
     citation: str
@@ -35,6 +37,7 @@ class Reported:
     share: Mapping[str, float]
     fine_tuned_note: str
     entries: tuple[Entry, ...]
+    in_table: tuple[Entry, ...]
 
 
 def read_reported() -> Reported:
@@ -42,6 +45,17 @@ def read_reported() -> Reported:
     content = json.loads(resources.files("leaderboard").joinpath("reported.json").read_text(encoding="utf-8"))
     cited = content["citation"]
     where = f"{cited['venue']}, {cited['year']}. {cited['table']}."
+    rows = tuple(
+        Entry(
+            kind="reported",
+            title=row["method"],
+            variant="",
+            prompt=row["prompt"],
+            fine_tuned=row["fine_tuned"],
+            scores=scores_from(row["metrics"]),
+        )
+        for row in content["rows"]
+    )
     return Reported(
         citation=f"{', '.join(cited['authors'])}. {cited['title']}. {where}",
         dataset=content["dataset"],
@@ -49,17 +63,6 @@ def read_reported() -> Reported:
         n_cases=content["n_cases"],
         share=content["share"],
         fine_tuned_note=content["fine_tuned_note"],
-        entries=tuple(
-            rank(
-                Entry(
-                    kind="reported",
-                    title=row["method"],
-                    variant="",
-                    prompt=row["prompt"],
-                    fine_tuned=row["fine_tuned"],
-                    scores=scores_from(row["metrics"]),
-                )
-                for row in content["rows"]
-            )
-        ),
+        entries=tuple(rank(rows)),
+        in_table=rows,
     )
