@@ -17,6 +17,9 @@ from harness.scoring.regions import Regions
 
 Ints = NDArray[np.int64]
 
+#: Entries of a mask looked up in the other at a time, to bound the memory.
+_ENTRIES = 1 << 16
+
 #: A candidate pair: what it is sorted by, lowest first, then entity and component.
 Pair = tuple[float, int, int]
 
@@ -113,14 +116,18 @@ def _counted(tp: int, entities: Regions, parts: Regions) -> Matched:
 def _shared_voxels(entities: Regions, parts: Regions) -> Ints:
     """Return (entities, components) voxels that are in both."""
     mine, theirs = entities.mask, parts.mask
-    first = np.searchsorted(mine.words, theirs.words)
-    spans = np.searchsorted(mine.words, theirs.words, "right") - first
-    j = np.repeat(np.arange(len(spans)), spans)
-    i = np.arange(len(j)) - np.repeat(np.cumsum(spans) - spans - first, spans)
-    count = np.bitwise_count(mine.bits[i] & theirs.bits[j])
-    cell = entities.number[i] * len(parts) + parts.number[j]
-    table = np.bincount(cell, weights=count, minlength=len(entities) * len(parts))
-    return table.astype(np.int64).reshape(len(entities), len(parts))
+    table = np.zeros(len(entities) * len(parts), np.int64)
+    for begin in range(0, len(theirs.words), _ENTRIES):
+        here = slice(begin, begin + _ENTRIES)
+        words = theirs.words[here]
+        first = np.searchsorted(mine.words, words)
+        spans = np.searchsorted(mine.words, words, "right") - first
+        j = np.repeat(np.arange(len(spans)), spans)
+        i = np.arange(len(j)) - np.repeat(np.cumsum(spans) - spans - first, spans)
+        count = np.bitwise_count(mine.bits[i] & theirs.bits[here][j])
+        cell = entities.number[i] * len(parts) + parts.number[here][j]
+        table += np.bincount(cell, weights=count, minlength=len(table)).astype(np.int64)
+    return table.reshape(len(entities), len(parts))
 
 
 def _overlap_pairs(entities: Regions, parts: Regions, shared: Ints, least: float) -> list[Pair]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -18,6 +18,10 @@ Floats = NDArray[np.float64]
 _WEIGHED = tuple(np.uint64(sum(1 << i for i in range(WORD) if i >> k & 1)) for k in range(6))
 
 
+#: Entries and words looked at a time, to bound the memory.
+_ENTRIES = 1 << 16
+
+
 class Regions:
     """The instances of a labelled mask, numbered from 0 in the order of their labels.
 
@@ -31,7 +35,6 @@ class Regions:
         self.mask = mask
         self._labels = np.unique(mask.labels)
         self.number = np.searchsorted(self._labels, mask.labels).astype(np.int32)  #: instance of every entry
-        self.voxels = np.bitwise_count(mask.bits)  #: voxels of every entry
         self._surfaces: dict[int, Surface] = {}
 
     def __len__(self) -> int:
@@ -40,38 +43,22 @@ class Regions:
     @cached_property
     def sizes(self) -> Ints:
         """Voxels of every instance."""
-        return self._sum(self.voxels)
-
-    @cached_property
-    def _columns(self) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32]]:
-        row, column = np.divmod(self.mask.words, self.mask.row_words)
-        z, y = np.divmod(row, self.mask.shape[1])
-        return column.astype(np.int32), y.astype(np.int32), z.astype(np.int32)
+        return self._sum(lambda part: [part.voxels])[:, 0]
 
     @cached_property
     def centroids(self) -> Floats:
         """(n, 3) mean voxel index along x, y, z."""
-        column, y, z = self._columns
-        within = sum(np.bitwise_count(self.mask.bits & mask).astype(np.int64) << k for k, mask in enumerate(_WEIGHED))
-        sums = [column * WORD * self.voxels + within, y * self.voxels, z * self.voxels]
-        return np.stack([self._sum(part) / self.sizes for part in sums], axis=1)
+        return self._sum(_Part.first_moments) / self.sizes[:, np.newaxis]
 
     @cached_property
     def boxes(self) -> Ints:
         """(n, 2, 3) lowest and highest voxel index along x, y, z."""
-        column, y, z = self._columns
-        bits = self.mask.bits
-        lowest = np.bitwise_count((bits & (~bits + np.uint64(1))) - np.uint64(1))
-        fill = bits.copy()
-        for k in range(6):
-            fill |= fill >> np.uint64(1 << k)
-        highest = np.bitwise_count(fill) - 1
         boxes = np.empty((len(self), 2, 3), np.int64)
         boxes[:, 0], boxes[:, 1] = np.iinfo(np.int64).max, -1
-        for axis, (low, high) in enumerate([(column * WORD + lowest, column * WORD + highest), (y, y), (z, z)]):
-            # `at` is fast only where no type has to be changed.
-            np.minimum.at(boxes[:, 0, axis], self.number, low.astype(np.int64))
-            np.maximum.at(boxes[:, 1, axis], self.number, high.astype(np.int64))
+        for part in self._parts():
+            for axis, (low, high) in enumerate(part.extents()):
+                np.minimum.at(boxes[:, 0, axis], part.number, low)
+                np.maximum.at(boxes[:, 1, axis], part.number, high)
         return boxes
 
     @cached_property
@@ -89,13 +76,47 @@ class Regions:
         """Return the surface of one instance; computed once."""
         if i not in self._surfaces:
             entries = self._entries(i)
-            column, y, z = (part[entries] for part in self._columns)
-            self._surfaces[i] = _surface(column, y, z, self.mask.bits[entries], self.boxes[i])
+            self._surfaces[i] = _surface(self.mask.words[entries], self.mask.bits[entries], self.mask, self.boxes[i])
         return self._surfaces[i]
 
-    def _sum(self, values: Ints) -> Ints:
-        # Doubles hold every sum here exactly: a coordinate sum stays below 2**53 for any volume of up to 2**40 voxels.
-        return np.bincount(self.number, weights=values, minlength=len(self)).astype(np.int64)
+    def _parts(self) -> Iterator[_Part]:
+        for first in range(0, len(self.mask.words), _ENTRIES):
+            here = slice(first, first + _ENTRIES)
+            yield _Part(self.mask, self.mask.words[here], self.mask.bits[here], self.number[here].astype(np.intp))
+
+    def _sum(self, values: Callable[[_Part], list[Ints]]) -> Ints:
+        """Add up what each entry has, instance by instance."""
+        total: Ints = np.zeros((len(self), 1), np.int64)
+        for part in self._parts():
+            # Doubles hold every sum here exactly: it stays below 2**53 for any volume of up to 2**40 voxels.
+            sums = [np.bincount(part.number, weights=column, minlength=len(self)) for column in values(part)]
+            total = total + np.stack(sums, axis=1).astype(np.int64)
+        return total
+
+
+class _Part:
+    """Some entries of a mask, in 64-bit integers: `at` is fast only where no type has to be changed."""
+
+    def __init__(self, mask: Bits, words: NDArray[np.int32], bits: NDArray[np.uint64], number: Ints) -> None:
+        self.number = number
+        self.bits = bits
+        self.voxels = np.bitwise_count(bits).astype(np.int64)
+        row, column = np.divmod(words.astype(np.int64), mask.row_words)
+        self.z, self.y = np.divmod(row, mask.shape[1])
+        self.x = column * WORD
+
+    def first_moments(self) -> list[Ints]:
+        """Return the sums of x, of y and of z over the voxels of each entry."""
+        within = sum(np.bitwise_count(self.bits & mask).astype(np.int64) << k for k, mask in enumerate(_WEIGHED))
+        return [self.x * self.voxels + within, self.y * self.voxels, self.z * self.voxels]
+
+    def extents(self) -> list[tuple[Ints, Ints]]:
+        """Return the lowest and the highest x, y and z of each entry."""
+        lowest = np.bitwise_count((self.bits & (~self.bits + np.uint64(1))) - np.uint64(1))
+        fill = self.bits.copy()
+        for k in range(6):
+            fill |= fill >> np.uint64(1 << k)
+        return [(self.x + lowest, self.x + np.bitwise_count(fill) - 1), (self.y, self.y), (self.z, self.z)]
 
 
 @dataclass(frozen=True)
@@ -146,15 +167,27 @@ def grid_points(grid: NDArray[np.uint64], origin: Ints, most: int) -> Iterator[I
         first = last
 
 
-def _surface(
-    column: NDArray[np.int32], y: NDArray[np.int32], z: NDArray[np.int32], bits: NDArray[np.uint64], box: Ints
-) -> Surface:
+def _surface(words: NDArray[np.int32], bits: NDArray[np.uint64], mask: Bits, box: Ints) -> Surface:
     """Erode one instance on a dense grid of its box, 64 voxels at a time."""
     low = np.array([box[0, 0] // WORD, *box[0, 1:]])
     high = np.array([box[1, 0] // WORD, *box[1, 1:]])
     extent = high - low + 1
     solid = np.zeros((extent[2] + 2, extent[1] + 2, extent[0]), np.uint64)
-    solid[z - low[2] + 1, y - low[1] + 1, column - low[0]] = bits
+    flat = solid.reshape(-1)
+    for first in range(0, len(words), _ENTRIES):
+        row, column = np.divmod(words[first : first + _ENTRIES].astype(np.int64), mask.row_words)
+        z, y = np.divmod(row, mask.shape[1])
+        place = ((z - (low[2] - 1)) * solid.shape[1] + (y - (low[1] - 1))) * solid.shape[2] + (column - low[0])
+        flat[place] = bits[first : first + _ENTRIES]
+    edge = np.empty((extent[2], extent[1], extent[0]), np.uint64)
+    slices = max(1, _ENTRIES // edge[0].size)
+    for first in range(0, len(edge), slices):
+        _erode(solid[first : first + slices + 2], edge[first : first + slices])
+    return Surface(edge, np.array([low[0] * WORD, low[1], low[2]]), box)
+
+
+def _erode(solid: NDArray[np.uint64], edge: NDArray[np.uint64]) -> None:
+    """Write to `edge` what has one of its six neighbours outside; `solid` has a row and a slice more on each side."""
     one, top = np.uint64(1), np.uint64(WORD - 1)
     core = solid[1:-1, 1:-1]
     inner, right = core << one, core >> one
@@ -164,5 +197,4 @@ def _surface(
     for neighbour in (solid[1:-1, :-2], solid[1:-1, 2:], solid[:-2, 1:-1], solid[2:, 1:-1]):
         inner &= neighbour
     np.invert(inner, out=inner)
-    inner &= core
-    return Surface(inner, np.array([low[0] * WORD, low[1], low[2]]), box)
+    np.bitwise_and(inner, core, out=edge)

@@ -91,6 +91,8 @@ def open_submission(path: Path, cases: Sequence[Case]) -> Submission:
     masks: dict[tuple[str, str], Source] = {}
     strangers = []
     for name, source in _files(path):
+        if "__MACOSX" in name.parts or name.name.startswith("._"):
+            continue  # what macOS leaves beside every file
         stem = next((name.name[: -len(suffix)] for suffix in _SUFFIXES if name.name.endswith(suffix)), None)
         if stem is None:
             continue
@@ -133,8 +135,9 @@ def _files(path: Path) -> Iterator[tuple[PurePosixPath, Source]]:
     try:
         with zipfile.ZipFile(path) as archive:
             for info in sorted(archive.infolist(), key=lambda info: info.filename):
-                if not info.is_dir() and not info.filename.startswith("__MACOSX/"):
-                    yield PurePosixPath(info.filename), ZipMember(path, info.filename)
+                if not info.is_dir():
+                    name = info.filename.replace("\\", "/")  # as some tools of Windows write it
+                    yield PurePosixPath(name), ZipMember(path, info.filename)
     except zipfile.BadZipFile as error:
         raise DataError(
             f"{path} is neither a folder nor a zip archive: {error}", fix="make the archive again"

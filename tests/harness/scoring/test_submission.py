@@ -91,6 +91,23 @@ def test_a_perfect_submission_scores_one(data: Path, tmp_path: Path) -> None:
     assert folder["kind"] == "submitted"
 
 
+def test_archives_of_other_systems_are_read(data: Path, tmp_path: Path) -> None:
+    """Paths with backslashes, and what macOS packs beside every file, change nothing."""
+    archive = zipped(tmp_path / "worse", tmp_path / "worse.zip")
+    foreign = tmp_path / "foreign.zip"
+    with zipfile.ZipFile(archive) as source, zipfile.ZipFile(foreign, "w", zipfile.ZIP_DEFLATED) as target:
+        for name in source.namelist():
+            target.writestr(name.replace("/", "\\"), source.read(name))
+            target.writestr(f"__MACOSX/{name}", "no mask")
+            target.writestr(f"submission/__MACOSX/{Path(name).name}", "no mask")
+            target.writestr(f"submission/._{Path(name).name}", "no mask")
+    cases = open_dataset(data).split("test")
+    assert open_submission(foreign, cases).strangers == ()
+    home = tmp_path / "home"
+    one, other = (scored(home, path, "--dataset", data, "--name", "a") for path in (archive, foreign))
+    assert one["metrics"] == other["metrics"]
+
+
 def test_single_masks_and_stacks_score_alike(data: Path, tmp_path: Path) -> None:
     """One file a finding and one stack a case are two ways to say the same."""
     for path in (tmp_path / "worse").glob("*.nii.gz"):
