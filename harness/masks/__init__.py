@@ -7,7 +7,7 @@ A file passes four gates, each of which can refuse it with a cause and a fix: it
 
 from __future__ import annotations
 
-from harness.masks.bits import Bits, read_bits
+from harness.masks.bits import Bits, TooDense, read_bits
 from harness.masks.geometry import Expected, judge
 from harness.masks.header import Affine, Header
 from harness.masks.stream import Source, Volume, ZipMember, file_limit, open_volume
@@ -21,6 +21,7 @@ __all__ = [
     "Problem",
     "Refused",
     "Source",
+    "TooDense",
     "Verdict",
     "Volume",
     "ZipMember",

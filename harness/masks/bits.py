@@ -35,6 +35,10 @@ MAX_WORDS = 2**31
 _WORDS_AT_A_TIME = 1 << 13
 
 
+class TooDense(Exception):  # noqa: N818 - nothing is wrong with the mask
+    """Several channels hold more together than may be held at a time; each may be read on its own."""
+
+
 @dataclass(frozen=True)
 class Bits:
     """A labelled mask.
@@ -167,7 +171,14 @@ def from_array(labels: NDArray[Any]) -> Bits:
 
 
 def read_bits(
-    volume: Volume, shape: Shape, channels: int, wanted: Sequence[int], *, labelled: bool, wrap: bool = False
+    volume: Volume,
+    shape: Shape,
+    channels: int,
+    wanted: Sequence[int],
+    *,
+    labelled: bool,
+    wrap: bool = False,
+    most: int | None = None,
 ) -> tuple[list[Bits], list[Problem]]:
     """Read the wanted channels of a mask file in one streaming pass.
 
@@ -185,6 +196,8 @@ def read_bits(
         Keep the values as labels (ground truth); otherwise everything above 0 becomes label 1 (prediction).
     wrap
         Take values modulo 256 first, as a conversion to uint8 does.
+    most
+        Entries that several channels may hold together.
 
     Returns
     -------
@@ -195,6 +208,8 @@ def read_bits(
     ------
     Refused
         The stream is damaged, or holds values that are not finite, not whole or negative.
+    TooDense
+        More than one channel is wanted, and together they hold more than `most` entries.
     """
     header = volume.header
     kept = [_Channel(shape, channels, channel) for channel in wanted]
@@ -214,6 +229,8 @@ def read_bits(
         flags = _pack(values)
         for channel in kept:
             channel.add(words, flags, values if labelled and top > 1 else None)
+        if most is not None and len(kept) > 1 and sum(channel.entries for channel in kept) > most:
+            raise TooDense
     return [channel.grid() for channel in kept], _warnings(header, highest)
 
 
@@ -316,6 +333,7 @@ class _Channel:
         self._waiting: list[tuple[Words, NDArray[np.int32], NDArray[np.uint64]]] = []
         self._done: list[Bits] = []
         self._n = 0
+        self.entries = 0  #: taken so far
 
     def add(self, words: Words, flags: NDArray[np.uint64], values: NDArray[Any] | None) -> None:
         """Take what belongs to this channel.
@@ -343,6 +361,7 @@ class _Channel:
             pieces = [(words[order], labels[order], mine[:, order])]
         self._waiting += pieces
         self._n += len(pieces[0][0])
+        self.entries += len(pieces[0][0])
         if self._n >= _WORDS_AT_A_TIME:
             self._draw_together()
 

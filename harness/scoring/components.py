@@ -20,7 +20,7 @@ Words = NDArray[np.int32]
 Bools = NDArray[np.bool_]
 
 #: Runs labelled at a time, in whole slices: bounds the memory.
-CHUNK_RUNS = 1 << 17
+CHUNK_RUNS = 1 << 16
 
 #: Slices labelled at a time at least.
 CHUNK_SLICES = 2

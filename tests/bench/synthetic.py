@@ -163,6 +163,7 @@ CASES: dict[str, tuple[tuple[int, int, int], Make, str]] = {
     "blob_f1": (FULL, _findings(MIXED[1]), "u1"),
     "specks_f1": (FULL, _findings(("specks", "2d")), "u1"),
     "retic_f1": (FULL, _findings(MIXED[2]), "u1"),
+    "mixed_f2": (FULL, _findings(MIXED[0], MIXED[2]), "u1"),
     "mixed_f3": (FULL, _findings(*MIXED), "u1"),
     "mixed_f8": ((500, 512, 512), _findings(*MIXED, *MIXED, *MIXED[:2]), "u1"),
     "float64_f1": (FULL, _findings(MIXED[0]), "f8"),
@@ -184,6 +185,7 @@ def make(name: str, folder: Path) -> Made:
     kinds = {"1": ("2d",)} | {
         "blob_f1": ("2b",),
         "retic_f1": ("1d",),
+        "mixed_f2": ("2d", "1d"),
         "mixed_f3": ("2d", "2b", "1d"),
         "mixed_f8": ("2d", "2b", "1d") * 2 + ("2d", "2b"),
     }

@@ -45,6 +45,17 @@ def test_counts_are_those_of_the_arrays(make_task, shape: tuple[int, ...], stack
         assert score.dice == plain_dice(truth[i], prediction[i])
 
 
+@pytest.mark.parametrize("most", [0, 100, 300])
+@pytest.mark.parametrize("stacked", [False, True])
+def test_dense_stacks_are_scored_in_groups(make_task, monkeypatch, stacked: bool, most: int) -> None:
+    """However few findings are held at a time, every number, digest and verdict is the same."""
+    truth, prediction = arrays((7, 30, 12, 9))
+    task = make_task(truth, prediction, stacked=stacked)
+    at_once = score_case(task)
+    monkeypatch.setattr("harness.scoring.case.MAX_ENTRIES", most)
+    assert score_case(task) == at_once
+
+
 def test_empty_masks_have_declared_values(make_task) -> None:
     """Both empty is exactly 1, one empty is exactly 0."""
     full, empty = np.ones((1, 4, 4, 4)), np.zeros((1, 4, 4, 4))
