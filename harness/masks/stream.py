@@ -78,7 +78,7 @@ class Volume:
     _stream: IO[bytes]
     _raw: _Hashing
 
-    def blocks(self, unit: int) -> Iterator[bytes]:
+    def blocks(self, unit: int) -> Iterator[memoryview]:
         """Decode the voxels, in blocks of a whole number of units.
 
         Parameters
@@ -88,8 +88,8 @@ class Volume:
 
         Yields
         ------
-        bytes
-            About :data:`BLOCK_BYTES`; the last one may be shorter than the others.
+        memoryview
+            About :data:`BLOCK_BYTES`; the last one may be shorter than the others. The next block takes its place.
 
         Raises
         ------
@@ -99,9 +99,11 @@ class Volume:
         """
         left = self.header.nbytes
         size = max(1, BLOCK_BYTES // unit) * unit
+        buffer = memoryview(bytearray(min(left, size)))  # one for all blocks: new memory costs more than decoding
         with _explained():
             while left:
-                block = _read(self._stream, min(left, size))
+                block = buffer[: min(left, size)]
+                _fill(self._stream, block)
                 left -= len(block)
                 yield block
             if self._goes_on():
@@ -275,6 +277,14 @@ def _read(stream: IO[bytes], size: int) -> bytes:
     if len(block) < size:
         raise EOFError
     return block
+
+
+def _fill(stream: IO[bytes], block: memoryview) -> None:
+    while len(block):
+        n = stream.readinto(block)  # type: ignore[attr-defined]
+        if not n:
+            raise EOFError
+        block = block[n:]
 
 
 @contextmanager

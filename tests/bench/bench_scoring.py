@@ -27,7 +27,7 @@ from bench import synthetic  # noqa: E402
 
 #: Cases on which everything is timed, and those that only show what our scorer does at its worst.
 COMPARED = ("mixed_f3",)
-OURS_ONLY = ("specks_f1", "float64_f1", "lung_f1", "ones_f1", "noise2_f1", "noise50_f1", "mixed_f8")
+OURS_ONLY = ("specks_f1", "float64_f1", "lung_f1", "ones_f1", "stripes_f1", "noise2_f1", "noise50_f1", "mixed_f8")
 
 
 def limit(made: synthetic.Made) -> Callable[[], object]:
@@ -49,10 +49,6 @@ def limit(made: synthetic.Made) -> Callable[[], object]:
 def ours(made: synthetic.Made, *, instances: bool) -> Callable[[], object]:
     """Score with this project."""
     from harness.scoring.case import DEFAULT_RULE, CaseTask, FindingTask, score_case
-
-    if instances:
-        import scipy.sparse.csgraph
-        import scipy.spatial  # noqa: F401 - imports are left out, here as for the others
 
     findings = tuple(FindingTask(i, str(i), category) for i, category in enumerate(made.categories))
     rule = DEFAULT_RULE if instances else None
@@ -222,18 +218,19 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path(".bench/scoring"), help="where the masks are made and kept")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--slow-rounds", type=int, default=1, help="rounds that the slow scorers take part in")
+    parser.add_argument("--without", action="append", default=[], metavar="SCORER", help="leave this one out")
     parser.add_argument("--peers", default="", help="a Python interpreter that can import the peers")
-    parser.add_argument("--cases", default=",".join((*COMPARED, *OURS_ONLY)))
+    parser.add_argument("--cases", default=",".join((*COMPARED, *OURS_ONLY)), help="the tables of others stay")
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "benchmarks.md")
     parser.add_argument("--worker", nargs=2, metavar=("SCORER", "CASE"))
     arguments = parser.parse_args()
     if arguments.worker:
         measure(*arguments.worker, arguments.work)
         return
-    parts = []
     for case in arguments.cases.split(","):
         made = synthetic.make(case, arguments.work)
-        names = list(SCORERS) if case in COMPARED else list(SCORERS)[:3]
+        names = [name for name in SCORERS if name not in arguments.without]
+        names = names if case in COMPARED else names[:3]
         readings: dict[str, list[dict[str, float]]] = {name: [] for name in names}
         for number in range(arguments.rounds):
             for name in names:
@@ -243,19 +240,24 @@ def main() -> None:
                     readings[name] += [found] if found else []
         h, w, d = made.shape
         sizes = " and ".join(f"{path.stat().st_size / 1e6:.2f} MB" for path in (made.truth, made.stack))
-        parts += [f"### {case}", "", f"{len(made.categories)} x {h} x {w} x {d}; files of {sizes}.", ""]
-        parts += [*table({name: rounds for name, rounds in readings.items() if rounds}), ""]
-    write(arguments.out, parts)
+        machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
+        facts = f"{len(made.categories)} x {h} x {w} x {d}; files of {sizes}."
+        where = f"Measured on {machine}, load {os.getloadavg()[0]:.1f} at the end."
+        measured = {name: rounds for name, rounds in readings.items() if rounds}
+        write(arguments.out, case, "\n".join([f"{facts} {where}", "", *table(measured)]))
 
 
-def write(path: Path, parts: list[str]) -> None:
-    """Replace what stands between the markers in the document."""
+def write(path: Path, case: str, body: str) -> None:
+    """Replace the section of one case between the markers in the document, or add it."""
     begin, end = "<!-- scoring: begin -->", "<!-- scoring: end -->"
-    machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
-    body = "\n".join([begin, "", f"Measured on {machine}, load {os.getloadavg()[0]:.1f} at the end.", "", *parts, end])
     text = path.read_text() if path.exists() else f"# Benchmarks\n\n## Scoring\n\n{begin}\n{end}\n"
     head, tail = text.split(begin)[0], text.split(end)[-1]
-    path.write_text(head + body + tail)
+    parts = text.split(begin)[1].split(end)[0].split("### ")[1:]
+    sections = {part.split("\n", 1)[0]: part.split("\n", 1)[1].strip() for part in parts}
+    sections[case] = body
+    ordered = [name for name in (*COMPARED, *OURS_ONLY) if name in sections]
+    tables = "\n\n".join(f"### {name}\n\n{sections[name]}" for name in ordered)
+    path.write_text(f"{head}{begin}\n\n{tables}\n\n{end}{tail}")
 
 
 if __name__ == "__main__":

@@ -144,6 +144,9 @@ def _worst(kind: str) -> Make:
         truth = balls(rng, shape, 40, (2.5, 7))
         if kind == "lung":
             guess = lungs(shape).astype(np.uint8)
+        elif kind == "stripes":
+            guess = np.zeros(shape, np.uint8)
+            guess[:, :, ::2] = 1
         elif kind == "noise":
             guess = (rng.integers(0, 2, shape, np.uint8)).astype(np.uint8)
         elif kind == "sparse_noise":
@@ -169,6 +172,7 @@ CASES: dict[str, tuple[tuple[int, int, int], Make, str]] = {
     "float64_f1": (FULL, _findings(MIXED[0]), "f8"),
     "lung_f1": (FULL, _worst("lung"), "u1"),
     "ones_f1": (FULL, _worst("ones"), "u1"),
+    "stripes_f1": (FULL, _worst("stripes"), "u1"),
     "noise2_f1": (FULL, _worst("sparse_noise"), "u1"),
     "noise50_f1": (FULL, _worst("noise"), "u1"),
 }
@@ -189,5 +193,5 @@ def make(name: str, folder: Path) -> Made:
         "mixed_f3": ("2d", "2b", "1d"),
         "mixed_f8": ("2d", "2b", "1d") * 2 + ("2d", "2b"),
     }
-    default = ("1c",) if name in {"lung_f1", "ones_f1", "noise2_f1", "noise50_f1"} else ("2d",)
+    default = ("1c",) if name in {"lung_f1", "ones_f1", "stripes_f1", "noise2_f1", "noise50_f1"} else ("2d",)
     return Made(name, truth, stack, (shape[2], shape[1], shape[0]), kinds.get(name, default))
