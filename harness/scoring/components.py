@@ -7,6 +7,7 @@ neighbouring words touch is told by counting bits, for all of them at once.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -21,6 +22,9 @@ Bools = NDArray[np.bool_]
 
 #: Runs labelled at a time, in whole slices: bounds the memory.
 CHUNK_RUNS = 1 << 16
+
+#: Entries of components that may yet be dropped: where there are more, a mask is labelled twice.
+MAX_ENTRIES = 1 << 21
 
 #: Slices labelled at a time at least.
 CHUNK_SLICES = 2
@@ -64,36 +68,73 @@ def components(mask: Bits, *, connectivity: Connectivity, min_voxels: int, max_c
     mask = mask.flat
     pieces: list[Bits] = []
     sizes: list[Ints] = []
+    places: list[Ints] = []
     same: list[tuple[Ints, Ints]] = []  # provisional labels of one component
     carried = np.empty(0, np.int64)  # labels of the last slice, run by run
+    held = 0
+    for part in _labelled(mask, connectivity):
+        theirs = part.labels[: len(carried)]
+        size = np.bincount(part.mine, weights=np.bitwise_count(part.chunk.runs), minlength=part.found)
+        may_grow = np.zeros(part.found, bool)
+        may_grow[theirs] = may_grow[part.last] = True
+        piece = part.chunk.entries(part.mine, may_grow | (size >= min_voxels), part.before)
+        sizes.append(size.astype(np.int64))
+        places.append(_first_voxels(piece, part.before, part.found))
+        held += len(piece.words)
+        if held <= MAX_ENTRIES:
+            pieces.append(piece)
+        pairs = np.unique(carried * part.found + theirs)  # as many runs as a slice has, few pairs
+        same.append((pairs // part.found, pairs % part.found + part.before))
+        carried = part.last + part.before
+    if not sizes:
+        return mask
+    number = _numbers(np.concatenate(sizes), np.concatenate(places), same, min_voxels, max_components)
+    if held > MAX_ENTRIES:  # once more, now that most labels can be left out
+        pieces.clear()
+        for part in _labelled(mask, connectivity):
+            mine = number[part.before : part.before + part.found]
+            pieces.append(_relabelled(part.chunk.entries(part.mine, mine > 0, part.before), number))
+    else:
+        for i, piece in enumerate(pieces):  # one by one, so that no two copies of the whole mask are ever held
+            pieces[i] = _relabelled(piece, number)
+    return stacked(mask.shape, pieces)
+
+
+@dataclass(frozen=True)
+class _Labelled:
+    """One chunk and the provisional labels of its runs.
+
+    Attributes
+    ----------
+    chunk
+        The chunk.
+    labels
+        From 0: those of the slice before, which is the last of the chunk before, then its own.
+    mine, last
+        The labels of its own runs, and of those in its last slice.
+    found
+        How many labels there are.
+    before
+        How many the chunks before have.
+    """
+
+    chunk: _Chunk
+    labels: Ints
+    mine: Ints
+    last: Ints
+    found: int
+    before: int
+
+
+def _labelled(mask: Bits, connectivity: Connectivity) -> Iterator[_Labelled]:
+    """Label a mask chunk by chunk."""
     n = 0
     for before, first, last, stop in _chunks(mask):
         chunk = _Chunk(mask.words[before:stop], mask.bits[before:stop], mask.shape, first - before)
         labels, found = chunk.labels(connectivity)
-        theirs, mine = labels[: len(carried)], labels[len(carried) :]
-        size = np.bincount(mine, weights=np.bitwise_count(chunk.runs), minlength=found)
-        may_grow = np.zeros(found, bool)
-        may_grow[theirs] = may_grow[labels[chunk.first[last - before] :]] = True
-        pieces.append(chunk.entries(mine, may_grow | (size >= min_voxels), n))
-        sizes.append(size.astype(np.int64))
-        pairs = np.unique(carried * found + theirs)  # as many runs as a slice has, few pairs
-        same.append((pairs // found, pairs % found + n))
-        carried = labels[chunk.first[last - before] :] + n
+        mine, end = labels[chunk.first[first - before] :], labels[chunk.first[last - before] :]
+        yield _Labelled(chunk, labels, mine, end, found, n)
         n += found
-    if not n:
-        return mask
-    label = _large_enough(np.concatenate(sizes), same, min_voxels, max_components)
-    place = np.full(int(label.max(initial=0)) + 1, np.iinfo(np.int64).max)
-    size = np.bincount(label, weights=np.concatenate(sizes), minlength=len(place))
-    for i, piece in enumerate(pieces):  # one by one, so that no two copies of the whole mask are ever held
-        pieces[i] = _relabelled(piece, label)
-        _first_voxels(pieces[i], place)
-    kept = 1 + np.lexsort((place[1:], -size[1:]))[:max_components]
-    number = np.zeros(len(place), np.int32)
-    number[kept[np.argsort(place[kept])]] = np.arange(1, len(kept) + 1)
-    if not np.array_equal(number, np.arange(len(number))):
-        pieces = [_relabelled(pieces.pop(0), number) for _ in range(len(pieces))]
-    return stacked(mask.shape, pieces)
 
 
 def _chunks(mask: Bits) -> Iterator[tuple[int, int, int, int]]:
@@ -284,21 +325,31 @@ def _joined(one: Ints, other: Ints, n: int) -> Ints:
     return parent
 
 
-def _large_enough(
-    sizes: Ints, same: list[tuple[Ints, Ints]], min_voxels: int, max_components: int
-) -> NDArray[np.int32]:
-    """Unite provisional labels; return a number for each, 0 for those that are too small or not among the largest.
+def _first_voxels(piece: Bits, before: int, n: int) -> Ints:
+    """Return where each of `n` labels, the first of which is `before`, first appears in C order of (H, W, D)."""
+    h, w, d = piece.shape
+    row, column = np.divmod(piece.words.astype(np.int64), piece.row_words)
+    z, y = np.divmod(row, w)
+    lowest = np.bitwise_count((piece.bits & (~piece.bits + _ONE)) - _ONE)
+    place = np.full(n, h * w * d)
+    label = piece.labels.astype(np.intp) - before  # `at` is fast only where no type has to be changed
+    np.minimum.at(place, label, ((column * WORD + lowest) * w + y) * d + z)
+    return place
 
-    More than `max_components` are numbered where they are as large as the last that is kept.
-    """
+
+def _numbers(
+    sizes: Ints, places: Ints, same: list[tuple[Ints, Ints]], min_voxels: int, max_components: int
+) -> NDArray[np.int32]:
+    """Unite provisional labels and choose the components to keep; return the number of each label, 0 if not kept."""
     one, other = (np.concatenate(side) for side in zip(*same, strict=True))
     final = _joined(one, other, len(sizes))
     size = np.bincount(final, weights=sizes, minlength=len(sizes))
-    kept = np.flatnonzero(size >= max(min_voxels, 1))
-    if len(kept) > max_components:
-        kept = kept[size[kept] >= np.partition(size[kept], -max_components)[-max_components]]
+    place = places.copy()
+    np.minimum.at(place, final, places)
+    kept = np.flatnonzero(size >= max(min_voxels, 1))  # what was united with another has no voxels of its own
+    kept = kept[np.lexsort((place[kept], -size[kept]))][:max_components]
     number = np.zeros(len(sizes), np.int32)
-    number[kept] = np.arange(1, len(kept) + 1)
+    number[kept[np.argsort(place[kept])]] = np.arange(1, len(kept) + 1)
     return number[final]
 
 
@@ -306,13 +357,3 @@ def _relabelled(piece: Bits, number: NDArray[np.int32]) -> Bits:
     label = number[piece.labels]
     chosen = np.flatnonzero(label)
     return in_order(piece.shape, piece.words[chosen], label[chosen], piece.bits[chosen])
-
-
-def _first_voxels(piece: Bits, place: Ints) -> None:
-    """Lower `place`, where each label first appears in C order of (H, W, D), to what this piece holds."""
-    _, w, d = piece.shape
-    row, column = np.divmod(piece.words.astype(np.int64), piece.row_words)
-    z, y = np.divmod(row, w)
-    lowest = np.bitwise_count((piece.bits & (~piece.bits + _ONE)) - _ONE)
-    label = piece.labels.astype(np.intp)  # `at` is fast only where no type has to be changed
-    np.minimum.at(place, label, ((column * WORD + lowest) * w + y) * d + z)

@@ -105,13 +105,17 @@ def test_random_cases(
     density=st.sampled_from([0.02, 0.1, 0.3, 0.6, 1.0]),
     connectivity=st.sampled_from([6, 18, 26]),
     chunk=st.sampled_from([1, 8, 1 << 15]),
+    entries=st.sampled_from([0, 10, 1 << 15]),
 )
-def test_components(seed: int, shape: tuple[int, int, int], density: float, connectivity: int, chunk: int) -> None:
+def test_components(
+    seed: int, shape: tuple[int, int, int], density: float, connectivity: int, chunk: int, entries: int
+) -> None:
     """Runs and union-find label as a plain labeller does, however the volume is cut into chunks."""
     mask = np.random.default_rng(seed).random(shape) < density
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("harness.scoring.components.CHUNK_RUNS", chunk)
         patch.setattr("harness.scoring.components.CHUNK_SLICES", 1 + seed % 3)
+        patch.setattr("harness.scoring.components.MAX_ENTRIES", entries)
         found = components(from_array(mask), connectivity=connectivity, min_voxels=2, max_components=5)
     labels = np.zeros(shape, int)
     x, y, z = found.coordinates()
