@@ -140,6 +140,19 @@ def test_broken_masks_score_zero_loudly(data: Path, tmp_path: Path) -> None:
     assert isinstance(strict.exception, EntrantError)
 
 
+def test_rows_are_the_same_in_every_format(data: Path, tmp_path: Path) -> None:
+    """CSV, JSON and Parquet hold one row a finding, with the same numbers in full precision."""
+    parquet = pytest.importorskip("pyarrow.parquet", reason="pyarrow is not installed (extra site)")
+    (tmp_path / "worse" / "case_0_a_1.nii.gz").unlink()
+    for suffix in ("csv", "json", "parquet"):
+        scored(tmp_path / "home", tmp_path / "worse", "--dataset", data, "--rows", tmp_path / f"rows.{suffix}")
+    rows = json.loads((tmp_path / "rows.json").read_text())
+    assert len(rows) == 10
+    assert parquet.read_table(tmp_path / "rows.parquet").to_pylist() == rows
+    texts = [{name: "" if value is None else str(value) for name, value in row.items()} for row in rows]
+    assert list(csv.DictReader((tmp_path / "rows.csv").read_text().splitlines())) == texts
+
+
 def test_quirks_are_a_switch_and_their_difference_is_said(data: Path, tmp_path: Path) -> None:
     """A missing case leaves the mean only when asked for, and the other value is always told."""
     (tmp_path / "perfect" / "case_0_a_1.nii.gz").unlink()
