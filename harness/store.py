@@ -7,6 +7,7 @@ moment leaves whole cases only.
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -446,4 +447,14 @@ def _explained(error: Exception, path: Path) -> BenchError:
         return DataError(
             f"{path} is no results database of groundbench: {text}", fix="move it away or use another --home"
         )
+    if _on_read_only_disk(path):
+        # What SQLite says depends on what it wanted first: to write, to open its log, to recover.
+        return PrerequisiteError(f"the disk of {path} is read-only", fix="mount it for writing, or use another --home")
     return PrerequisiteError(f"cannot use the results database {path}: {text}", fix="check the folder's permissions")
+
+
+def _on_read_only_disk(path: Path) -> bool:
+    try:
+        return bool(os.statvfs(path.parent).f_flag & os.ST_RDONLY)
+    except OSError:
+        return False
