@@ -83,7 +83,7 @@ def bench_models() -> list[Model]:
                 ),
             ),
             resources=Resources(
-                memory_mb=49152, cpus=6.0, gpus=1, gpu_memory_mb=36000, start_timeout_s=900.0, case_timeout_s=3600.0
+                memory_mb=20480, cpus=6.0, gpus=1, gpu_memory_mb=36000, start_timeout_s=900.0, case_timeout_s=3600.0
             ),
             training=Resources(
                 memory_mb=98304,

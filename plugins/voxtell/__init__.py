@@ -80,7 +80,7 @@ def bench_models() -> list[Model]:
                 ),
             ),
             resources=Resources(
-                memory_mb=49152,
+                memory_mb=20480,
                 cpus=6.0,
                 gpus=1,
                 gpu_memory_mb=40000,
