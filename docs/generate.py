@@ -15,6 +15,7 @@ from harness.contract import schemas
 from harness.models import Model, Variant, Weights
 from harness.registry import discover
 from leaderboard.reported import read_reported
+from leaderboard.reproduce import row_name, variant_for
 
 DOCS = Path(__file__).resolve().parent
 _BEGIN, _END = "<!-- generated, do not edit: make docs -->\n", "<!-- end of the generated part -->\n"
@@ -98,10 +99,9 @@ def _weights(weights: Weights) -> str:
 
 def _paper_rows(model: Model) -> Iterator[str]:
     """Yield the rows of the paper's table that the model's variants stand beside."""
-    wanted = {("box" if v.prompt.value == "box" else "text", v.fine_tuned) for v in model.variants}
     for row in read_reported().entries:
-        if row.title == model.title and (row.prompt, row.fine_tuned) in wanted:
-            yield f"{row.title}, {row.prompt}{', fine-tuned' if row.fine_tuned else ''}"
+        if variant_for(model, row) is not None:
+            yield row_name(row)
 
 
 def _verified(model: Model, record: dict[str, dict[str, Any]]) -> list[str]:

@@ -1,28 +1,62 @@
-"""``bench reproduce``: the rows of the paper's Table 4, run here one after another, and ours beside theirs."""
+"""The rows of the paper's Table 4: which variant stands for each, what it needs and lacks here, and the verdict."""
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import click
-
-from harness.cli.settings import Settings, json_option, pass_settings, plugin_dir_option
-from harness.errors import Interrupted, PrerequisiteError, UsageError
-from harness.models import Model, Prompt, Variant
-from harness.registry import Registry, discover
+from harness.context import BuildContext
+from harness.errors import UsageError
+from harness.gpus import Gpu
+from harness.models import Model, Prompt, Resources, Variant, Weights
+from harness.registry import Plugin, Registry
 from harness.sources import SourceStore
+from harness.torch_builds import cuda_build
 from harness.weights import WeightsStore
 from leaderboard.board import Entry
 from leaderboard.reported import read_reported
 
-#: Hours that the paper gave a training on its two GPUs (section 4: about one day each).
-TRAINING_HOURS = 24
+#: What the paper says of the cost of its rows (section 4); of the others, and of predicting, it says nothing.
+TRAINING = "about one day on two A100 with 80 GB, as the paper aimed at"
+UNSAID = "the paper does not say"
+
+#: Decimals of the paper's table.
+_DECIMALS = 3
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What a row would take.
+
+    Attributes
+    ----------
+    build_bytes
+        Free disk that building the image takes; None where not known. Its final size is known once it is built.
+    weights_bytes
+        Weights whose size is known, together.
+    unknown_sizes
+        Names of the weights whose size is not.
+    log_ins
+        Repositories of the hub that want a log-in and an agreement.
+    unpinned
+        Names of the weights that the plugin does not pin; a run with them is never ranked.
+    gpus, gpu_memory_mb
+        GPUs that one container needs, and memory of each in MiB; the greater of predicting and training.
+    training, predicting
+        How long by the paper's account; `training` is empty for what is not trained.
+    """
+
+    build_bytes: int | None
+    weights_bytes: int
+    unknown_sizes: tuple[str, ...]
+    log_ins: tuple[str, ...]
+    unpinned: tuple[str, ...]
+    gpus: int
+    gpu_memory_mb: int
+    training: str
+    predicting: str = UNSAID
 
 
 @dataclass(frozen=True)
@@ -33,25 +67,42 @@ class Row:
     ----------
     paper
         What its authors report.
-    plugin, model, variant
+    plugin, variant
         What runs it here; None where no plugin does.
+    needs
+        What that takes; None where no plugin does.
     lacking
         What is not here and has to be, each with the command that brings it.
     """
 
     paper: Entry
-    plugin: str = ""
-    model: Model | None = None
+    plugin: Plugin | None = None
     variant: Variant | None = None
-    lacking: tuple[str, ...] = ()
+    needs: Needs | None = None
+    lacking: tuple[str, ...] = ("no plugin runs this row",)
 
     @property
     def name(self) -> str:
         """The row in words."""
-        return f"{self.paper.title}, {self.paper.prompt}{', fine-tuned' if self.paper.fine_tuned else ''}"
+        return row_name(self.paper)
 
 
-def plan(registry: Registry, home: Path, gpus: int, only: Sequence[str] = ()) -> list[Row]:
+def row_name(entry: Entry) -> str:
+    """Return a row of the paper in words, for example ``"SAT, text, fine-tuned"``."""
+    return f"{entry.title}, {entry.prompt}{', fine-tuned' if entry.fine_tuned else ''}"
+
+
+def variant_for(model: Model, entry: Entry) -> Variant | None:
+    """Return the variant of `model` that stands beside a row of the paper: the first of its prompt and training."""
+    wanted = (entry.title, entry.prompt, entry.fine_tuned)
+    for variant in model.variants:
+        prompt = "box" if variant.prompt is Prompt.BOX else "text"
+        if (model.title, prompt, variant.fine_tuned) == wanted:
+            return variant
+    return None
+
+
+def plan(registry: Registry, home: Path, asked: int, here: Sequence[Gpu], only: Sequence[str] = ()) -> list[Row]:
     """Find what runs each row of the table, in the table's order, and what it lacks here.
 
     Parameters
@@ -60,174 +111,120 @@ def plan(registry: Registry, home: Path, gpus: int, only: Sequence[str] = ()) ->
         The plugins.
     home
         Where sources and weights lie.
-    gpus
-        How many may be used.
+    asked
+        How many GPUs may be used.
+    here
+        The GPUs of this machine.
     only
         Plugins to keep; empty for all rows, those without a plugin too.
 
     Raises
     ------
     UsageError
-        When a plugin of `only` runs no row.
+        When a plugin of `only` does not exist or runs no row.
+    PrerequisiteError
+        When one of them is broken.
     """
+    plugins = [registry.get(name) for name in only] or list(registry.plugins.values())
     rows = []
     for entry in read_reported().in_table:
-        found = next(_matches(registry, entry), None)
-        if found is None:
-            rows.append(Row(entry, lacking=("no plugin runs this row",)))
-            continue
-        plugin, model, variant = found
-        rows.append(Row(entry, plugin, model, variant, tuple(_lacking(plugin, model, variant, home, gpus))))
-    unknown = set(only) - {row.plugin for row in rows}
-    if unknown:
-        known = ", ".join(sorted({row.plugin for row in rows if row.plugin}))
-        raise UsageError(f"no row of the paper is run by {', '.join(sorted(unknown))}", fix=f"one of: {known}")
-    return [row for row in rows if not only or row.plugin in only]
+        matching = ((plugin, variant_for(plugin.model, entry)) for plugin in plugins)
+        plugin, variant = next(((p, v) for p, v in matching if v is not None), (None, None))
+        if plugin is not None and variant is not None:
+            needs = _needs(plugin, variant, home)
+            lacking = (*_files_lacking(plugin, variant, home), *_gpus_lacking(needs, asked, here))
+            rows.append(Row(entry, plugin, variant, needs, lacking))
+        elif not only:
+            rows.append(Row(entry))
+    idle = set(only) - {row.plugin.name for row in rows if row.plugin is not None}
+    if idle:
+        runs = {p.name for p in registry.plugins.values() for e in read_reported().in_table if variant_for(p.model, e)}
+        raise UsageError(
+            f"no row of the paper is run by {', '.join(sorted(idle))}", fix=f"one of: {', '.join(sorted(runs))}"
+        )
+    return rows
 
 
-def _matches(registry: Registry, entry: Entry) -> Iterator[tuple[str, Model, Variant]]:
-    """Yield the variants that stand beside a row; the first is the one that its plugin puts first."""
-    for plugin in registry.plugins.values():
-        if plugin.model.title != entry.title:
-            continue
-        for variant in plugin.model.variants:
-            prompt = "box" if variant.prompt is Prompt.BOX else "text"
-            if (prompt, variant.fine_tuned) == (entry.prompt, entry.fine_tuned):
-                yield plugin.name, plugin.model, variant
+def _weights(model: Model, variant: Variant) -> list[Weights]:
+    return [file for file in model.weights if file.name in variant.weights]
 
 
-def _lacking(plugin: str, model: Model, variant: Variant, home: Path, gpus: int) -> Iterator[str]:
+def _needs(plugin: Plugin, variant: Variant, home: Path) -> Needs:
+    model, store = plugin.model, WeightsStore(home / "weights")
+    files = _weights(model, variant)
+    found = {file.name: store.find(file) for file in files}
+    sizes = {file.name: path.stat().st_size if (path := found[file.name]) else file.size for file in files}
+    limits: list[Resources] = [model.resources]
+    if variant.fine_tuned and model.training is not None:
+        limits.append(model.training)
+    # What an image without torch takes, nobody has declared.
+    context = BuildContext(plugin, SourceStore(home / "sources"), cuda_build())
+    return Needs(
+        build_bytes=context.torch.bytes_needed if context.uses_torch else None,
+        weights_bytes=sum(sizes.values()),
+        unknown_sizes=tuple(name for name, size in sizes.items() if not size),
+        log_ins=tuple(dict.fromkeys(file.repo for file in files if file.gated)),
+        unpinned=tuple(file.name for file in files if not file.pinned),
+        gpus=max(limit.gpus for limit in limits),
+        gpu_memory_mb=max(limit.gpu_memory_mb for limit in limits),
+        training=TRAINING if variant.fine_tuned else "",
+    )
+
+
+def _files_lacking(plugin: Plugin, variant: Variant, home: Path) -> Iterator[str]:
     sources, weights = SourceStore(home / "sources"), WeightsStore(home / "weights")
-    absent = [source.name for source in model.sources if not sources.has(source)]
+    absent = [source.name for source in plugin.model.sources if not sources.has(source)]
     if absent:
-        yield f"sources {', '.join(absent)}: bench sources fetch --plugin {plugin}"
-    wanted = [file for file in model.weights if file.name in variant.weights and weights.find(file) is None]
+        yield f"sources {', '.join(absent)} are not here: `bench sources fetch --plugin {plugin.name}`"
+    wanted = [file for file in _weights(plugin.model, variant) if weights.find(file) is None]
     if wanted:
+        names, unpinned = ([file.name for file in files] for files in (wanted, [f for f in wanted if not f.pinned]))
+        note = f" (not pinned yet: {'all' if unpinned == names else ', '.join(unpinned)})" if unpinned else ""
         gated = ", after a log-in at the hub" if any(file.gated for file in wanted) else ""
-        yield f"weights {', '.join(file.name for file in wanted)}: bench weights fetch --plugin {plugin}{gated}"
-    needed = max(model.resources.gpus, model.training.gpus if variant.fine_tuned and model.training else 0)
-    if needed > gpus:
-        yield f"{needed} GPU: --gpus {needed}"
+        yield f"weights {', '.join(names)}{note} are not here: `bench weights fetch --plugin {plugin.name}`{gated}"
 
 
-def verdict(ours: Mapping[str, Any], paper: Entry) -> str:
-    """Say where our mean Dice lies: ``inside``, ``below`` or ``above`` the paper's 95 % interval."""
-    theirs, value = paper.scores["average"], ours["value"]
-    low, high = theirs.low, theirs.high
+def _gpus_lacking(needs: Needs, asked: int, here: Sequence[Gpu]) -> Iterator[str]:
+    if needs.gpus > asked:
+        yield f"it needs {_gpus(needs.gpus)}, {asked} may be used: `--gpus {needs.gpus}`"
+    elif needs.gpus and asked > len(here):
+        yield f"{_gpus(asked)} asked for, this machine has {len(here) or 'none'}"
+    elif needs.gpus and sum(gpu.memory_mb >= needs.gpu_memory_mb for gpu in here) < asked:
+        yield f"it needs GPUs with {needs.gpu_memory_mb:,} MiB, this machine has not {asked} of them"
+
+
+def _gpus(count: int) -> str:
+    return f"{count} GPU{'' if count == 1 else 's'}"
+
+
+def verdict(value: float | None, paper: Entry) -> str:
+    """Say where our mean Dice lies: ``inside``, ``below`` or ``above`` the paper's 95 % interval, its ends included.
+
+    It is rounded to the decimals of the paper's table first, as the paper's own ends are.
+    """
+    low, high = paper.scores["average"].low, paper.scores["average"].high
     if value is None or low is None or high is None:
         return "not comparable"
-    return "below" if value < low else "above" if value > high else "inside"
+    shown = round(value, _DECIMALS)
+    return "below" if shown < low else "above" if shown > high else "inside"
 
 
-def _interval(value: float | None, ci95: Sequence[float] | None) -> str:
-    if value is None:
-        return "—"
-    return f"{value:.3f} [{ci95[0]:.3f}, {ci95[1]:.3f}]" if ci95 else f"{value:.3f}"
+def remarks(document: Mapping[str, Any]) -> list[str]:
+    """Say what has to be known beside the verdict on a run: other data, findings that scored 0, why it has no rank.
 
-
-def _needs(row: Row) -> dict[str, Any]:
-    """Return what a row would take: gigabytes to fetch, as far as they are declared, and the paper's hours."""
-    model, variant = row.model, row.variant
-    files = [file for file in model.weights if variant and file.name in variant.weights] if model else []
-    return {
-        "weights_gb": sum(file.size for file in files) / 1e9,
-        "weights_of_unknown_size": sum(not file.size for file in files),
-        "training_hours_in_the_paper": TRAINING_HOURS if row.paper.fine_tuned else 0,
-        "log_in": any(file.gated for file in files),
-    }
-
-
-@click.command()
-@click.option("--plugin", "plugins", default="", metavar="NAME[,NAME]", help="Only the rows that these plugins run.")
-@click.option("--dataset", type=click.Path(path_type=Path), help="The data set; not needed with --dry-run.")
-@click.option("--split", default="test", show_default=True, help="The split that is predicted.")
-@click.option("--gpus", default=1, show_default=True, type=click.IntRange(min=0), help="GPUs to use.")
-@click.option("--dry-run", is_flag=True, help="Say what each row needs and lacks; run nothing.")
-@plugin_dir_option
-@json_option
-@pass_settings
-def reproduce(
-    settings: Settings,
-    /,
-    plugins: str,
-    dataset: Path | None,
-    split: str,
-    gpus: int,
-    *,
-    dry_run: bool,
-    plugin_dirs: tuple[Path, ...],
-    as_json: bool,
-) -> None:
-    """Run the rows of the paper's Table 4 in its order, and show ours beside the paper's.
-
-    Each row is one `bench run`: asking again goes on with what is left, and what is done is not done twice. The verdict
-    says whether our mean Dice lies inside the paper's 95 % interval. A row that cannot be run says why.
-
-    Example: bench reproduce --dataset ./ReXGroundingCT --gpus 2
+    Parameters
+    ----------
+    document
+        What ``bench run --json`` prints of the run.
     """
-    from harness.cli.tables import print_table
-
-    if dataset is None and not dry_run:
-        raise UsageError("there is no data set to run on", fix="give --dataset PATH, or --dry-run")
-    only = [name.strip() for name in plugins.split(",") if name.strip()]
-    rows = plan(discover(plugin_dirs), settings.home, gpus, only)
-    found: list[dict[str, Any]] = []
-    for row in rows:
-        scores = row.paper.scores["average"]
-        record: dict[str, Any] = {"row": row.name, "plugin": row.plugin or None, "lacking": list(row.lacking)}
-        record |= {"variant": row.variant.name if row.variant else None, "needs": _needs(row)}
-        record |= {"paper": {"value": scores.value, "ci95": [scores.low, scores.high]}, "ours": None, "run": None}
-        if row.lacking or dry_run:
-            record["verdict"] = "not run: " + "; ".join(row.lacking) if row.lacking else "ready"
-        else:
-            click.echo(f"{row.name}: {row.plugin} {record['variant']}", err=True)
-            record |= _run(row, settings.home, dataset=dataset, split=split, gpus=gpus, plugin_dirs=plugin_dirs)
-        found.append(record)
-    if as_json:
-        click.echo(json.dumps({"rows": found}, indent=2))
-    elif dry_run:
-        table = [[r["row"], _variant(r), _wants(r["needs"]), r["verdict"]] for r in found]
-        print_table(["row of the paper", "variant", "needs", "state"], table)
-    else:
-        table = []
-        for r in found:
-            ours = _interval(r["ours"]["value"], r["ours"]["ci95"]) if r["ours"] else "—"
-            table.append(
-                [r["row"], _variant(r), ours, _interval(r["paper"]["value"], r["paper"]["ci95"]), r["verdict"]]
-            )
-        print_table(["row of the paper", "variant", "Dice here", "Dice in the paper", "verdict"], table)
-    if not dry_run and not any(r["ours"] for r in found):
-        raise PrerequisiteError("no row could be run", fix="`bench reproduce --dry-run` says what each one lacks")
-
-
-def _variant(record: Mapping[str, Any]) -> str:
-    return f"{record['plugin']} {record['variant']}" if record["plugin"] else "—"
-
-
-def _wants(needs: Mapping[str, Any]) -> str:
-    parts = [f"{needs['weights_gb']:.1f} GB of weights"] if needs["weights_gb"] else []
-    if needs["weights_of_unknown_size"]:
-        parts.append(f"{needs['weights_of_unknown_size']} files of unknown size")
-    if needs["training_hours_in_the_paper"]:
-        parts.append(f"about {needs['training_hours_in_the_paper']} h on two A100 in the paper")
-    return ", ".join([*parts, *(["a log-in"] if needs["log_in"] else [])]) or "—"
-
-
-def _run(
-    row: Row, home: Path, *, dataset: Path | None, split: str, gpus: int, plugin_dirs: Sequence[Path]
-) -> dict[str, Any]:
-    """Run one row as the user would, and read what came of it; a failure is the row's, not the table's."""
-    assert row.variant is not None  # noqa: S101 - a row without a variant lacks its plugin
-    command = [sys.executable, "-m", "harness", "--home", str(home), "run", "--plugin", row.plugin]
-    command += ["--variant", row.variant.name, "--dataset", str(dataset), "--split", split, "--profile", "mlhc2025"]
-    command += [*(["--gpus", str(gpus)] if gpus else []), "--json"]
-    command += [part for folder in plugin_dirs for part in ("--plugin-dir", str(folder))]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
-    if done.returncode == Interrupted.exit_code:
-        raise KeyboardInterrupt
-    if done.returncode:
-        return {"verdict": f"not run: `bench run` ended with {done.returncode}, see above"}
-    document = json.loads(done.stdout)
-    ours = document["metrics"]["dice"]["all"]
-    note = "" if document["rankable"] else " (not rankable)"
-    return {"ours": ours, "run": document["run"], "verdict": verdict(ours, row.paper) + note}
+    reported = read_reported()
+    data, ok = document["dataset"], document["coverage"].get("ok", 0)
+    said = []
+    if data["name"].casefold() != reported.dataset.casefold() or document["n_cases"] != reported.n_cases:
+        said.append(
+            f"other data: {document['n_cases']} cases of {data['name']}, {data['split']}; "
+            f"the paper has {reported.n_cases} of {reported.dataset}"
+        )
+    if ok < document["n_findings"]:
+        said.append(f"{document['n_findings'] - ok} of {document['n_findings']} findings failed and scored 0")
+    return said + [f"never ranked: {reason}" for reason in document["unrankable"]]

@@ -21,7 +21,7 @@ _COMMANDS = {
     "run": ("harness.cli.run:run", "Run a model over a split, score it, and keep the result."),
     "score": ("harness.cli.score:score", "Score masks made elsewhere: a folder or the challenge's zip."),
     "results": ("harness.cli.results:results", "List, show, compare and verify results."),
-    "reproduce": ("leaderboard.reproduce:reproduce", "Run the rows of the paper's table, ours beside theirs."),
+    "reproduce": ("harness.cli.reproduce:reproduce", "Run the rows of the paper's table, ours beside theirs."),
     "leaderboard": ("leaderboard.cli:leaderboard", "Turn the results into a static site."),
     "curate": ("curation.cli:curate", "From radiology reports to an annotated data set."),
     "build": ("harness.cli.build:build", "Build the images of models ahead of a run."),

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import re
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from harness.registry import discover
+from harness.gpus import Gpu
+from harness.registry import Registry, discover
 from leaderboard.reported import read_reported
-from leaderboard.reproduce import plan, verdict
+from leaderboard.reproduce import plan, remarks, verdict
 
 if TYPE_CHECKING:
     from conftest import Bench
@@ -21,74 +25,208 @@ TABLE = [
     "MedSAM2 Text, text, fine-tuned",
 ]
 
+#: Stand-ins for models of the paper: one that runs, one that is slow, one that fails, one whose weights are missing.
 PLUGIN = """
 from pathlib import Path
-from harness import Model, Prompt, Resources, Variant, hookimpl
+from harness import Model, Resources, Variant, Weights, hookimpl
+
+def stand_in(name, title, deed, weights=(), **options):
+    variant = Variant("only", params={"deed": deed}, weights=tuple(file.name for file in weights), **options)
+    return Model(
+        name=name, title=title, summary="Stands in.", version="1", root=Path(__file__).parent, variants=(variant,),
+        resources=Resources(memory_mb=512), weights=weights, adapter="adapter:StandIn",
+    )
 
 @hookimpl
 def bench_models():
-    return [Model(
-        name="stand-in", title="BiomedParse", summary="Finds nothing.", version="1",
-        root=Path(__file__).parent, variants=(Variant("zero-shot", prompt=Prompt.TEXT),),
-        resources=Resources(memory_mb=1024), adapter="adapter:Nothing",
-    )]
+    released = Weights("w.pth", "owner/name", "w.pth", "", "0" * 64, 3 * 10**9, "MIT", gated=True)
+    return [
+        stand_in("quick", "BiomedParse", "quick"),
+        stand_in("slow", "SegVol", "slow"),
+        stand_in("failing", "SAT", "failing"),
+        stand_in("gated", "MedSAM2 Text", "quick", (released,), fine_tuned=True),
+    ]
 """
 
 ADAPTER = """
+import time
 import numpy as np
 from groundbench_sdk import Adapter
 
-class Nothing(Adapter):
+class StandIn(Adapter):
+    def load(self, job):
+        self.deed = job.params["deed"]
+
     def predict(self, case):
+        if self.deed == "failing":
+            raise ValueError("nothing is found")
+        if self.deed == "slow":
+            time.sleep(1.5)
         for finding in case.findings:
             yield finding.id, np.zeros(case.shape, bool)
 """
 
 
-def test_rows_come_in_the_tables_order_with_what_they_lack(tmp_path: Path) -> None:
-    """An empty home lacks sources, weights and GPUs, and each says how to get it; a missing plugin is said too."""
-    rows = plan(discover(()), tmp_path, gpus=0)
-    assert [row.name for row in rows] == TABLE
-    segvol = rows[TABLE.index("SegVol, text, fine-tuned")]
-    assert (segvol.plugin, segvol.variant and segvol.variant.name) == ("segvol", "text-fine-tuned")
-    text = " | ".join(segvol.lacking)
-    assert "bench sources fetch --plugin segvol" in text
-    assert "SegVol_v1.pth: bench weights fetch --plugin segvol" in text
-    assert "--gpus 1" in text
-    assert rows[TABLE.index("BiomedParse, text")].lacking == ("no plugin runs this row",)
-
-
-def test_only_the_rows_of_the_named_plugins_are_left(bench: Bench) -> None:
-    """A name that runs no row is a usage error that names those that do."""
-    rows = bench.json("reproduce", "--dry-run", "--plugin", "sat")["rows"]
-    assert [row["row"] for row in rows] == ["SAT, text", "SAT, text, fine-tuned"]
-    assert [row["needs"]["training_hours_in_the_paper"] for row in rows] == [0, 24]
-    refused = bench("reproduce", "--dry-run", "--plugin", "rules", code=2)
-    assert "segvol" in refused.stderr
-
-
-@pytest.mark.parametrize(
-    ("value", "said"), [(0.013, "inside"), (0.0089, "below"), (0.0191, "above"), (None, "not comparable")]
-)
-def test_the_verdict_is_about_the_papers_interval(value: float | None, said: str) -> None:
-    """0.013 [0.009, 0.019] is BiomedParse out of the box."""
-    (row,) = [e for e in read_reported().in_table if e.title == "BiomedParse" and not e.fine_tuned]
-    assert verdict({"value": value}, row) == said
-
-
-def test_a_row_is_run_compared_and_not_run_twice(
-    bench: Bench, make_dataset: Callable[..., Path], tmp_path: Path
-) -> None:
-    """A stand-in for a model of the paper finds nothing, which lies below; asked again, the same run answers."""
-    folder = tmp_path / "stand_in"
+@pytest.fixture
+def stand_ins(tmp_path: Path) -> Path:
+    """Return the folder of the stand-ins' plugin."""
+    folder = tmp_path / "stand_ins"
     folder.mkdir()
     (folder / "__init__.py").write_text(PLUGIN)
     (folder / "adapter.py").write_text(ADAPTER)
     (folder / "Dockerfile").write_text("FROM scratch\n")
-    bench.environment["BENCH_RUN_ENGINE"] = "local"
-    asked = ["reproduce", "--plugin", "stand-in", "--plugin-dir", folder, "--dataset", make_dataset(2), "--gpus", 0]
-    rows: list[dict[str, Any]] = bench.json(*asked)["rows"]
-    assert len(rows) == 1
-    assert rows[0]["ours"]["value"] == 0.0
-    assert rows[0]["verdict"].startswith("below")
-    assert bench.json(*asked)["rows"][0]["run"] == rows[0]["run"]
+    return folder
+
+
+@pytest.fixture
+def asked(stand_ins: Path, make_dataset: Callable[..., Path]) -> Callable[..., list[object]]:
+    """Return a function that makes the command for some stand-ins on three cases."""
+    data = make_dataset(3)
+
+    def command(plugins: str) -> list[object]:
+        start = ["reproduce", "--plugin", plugins, "--plugin-dir", stand_ins]
+        return [*start, "--dataset", data, "--engine", "local"]
+
+    return command
+
+
+def _row(registry: Registry, home: Path, asked: int = 0, here: tuple[Gpu, ...] = (), name: str = "") -> Any:
+    return next(row for row in plan(registry, home, asked, here) if row.name == name)
+
+
+def test_rows_come_in_the_tables_order(tmp_path: Path) -> None:
+    """Without plugins every row is there and says that none runs it."""
+    rows = plan(Registry(), tmp_path, 0, ())
+    assert [row.name for row in rows] == TABLE
+    assert {row.lacking for row in rows} == {("no plugin runs this row",)}
+
+
+def test_what_a_row_lacks_comes_with_what_brings_it(tmp_path: Path) -> None:
+    """An empty home lacks sources, weights and GPUs; a GPU has to be asked for, be there, and be large enough."""
+    registry, name = discover(()), "SegVol, text, fine-tuned"
+    row = _row(registry, tmp_path, name=name)
+    assert (row.plugin.name, row.variant.name) == ("segvol", "text-fine-tuned")
+    sources, weights, gpus = row.lacking
+    assert "`bench sources fetch --plugin segvol`" in sources
+    assert "SegVol_v1.pth" in weights
+    assert "`bench weights fetch --plugin segvol`" in weights
+    assert "`--gpus 1`" in gpus
+    small, large = Gpu("a", "small", 24_000), Gpu("b", "large", 80_000)
+    assert _row(registry, tmp_path, 1, (), name).lacking[2] == "1 GPU asked for, this machine has none"
+    assert "40,000 MiB" in _row(registry, tmp_path, 1, (small,), name).lacking[2]
+    assert len(_row(registry, tmp_path, 1, (large,), name).lacking) == 2
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (0.013, "inside"),
+        (0.0084, "below"),
+        (0.0086, "inside"),
+        (0.0194, "inside"),
+        (0.0196, "above"),
+        (None, "not comparable"),
+    ],
+)
+def test_the_verdict_is_about_the_papers_interval(value: float | None, said: str) -> None:
+    """0.013 [0.009, 0.019] is BiomedParse out of the box; ours is rounded as these ends are."""
+    (row,) = [e for e in read_reported().in_table if e.title == "BiomedParse" and not e.fine_tuned]
+    assert verdict(value, row) == said
+
+
+def test_only_the_papers_test_split_passes_without_a_remark() -> None:
+    """Other data, findings that failed and a reason against ranking are said beside the verdict."""
+    document: dict[str, Any] = {"n_cases": 200, "n_findings": 9, "coverage": {"ok": 9}, "unrankable": []}
+    document["dataset"] = {"name": "rexgroundingct", "split": "test"}
+    assert remarks(document) == []
+    assert "other data: 50 cases" in remarks({**document, "n_cases": 50})[0]
+    assert remarks({**document, "coverage": {"ok": 7, "oom": 2}, "unrankable": ["x"]}) == [
+        "2 of 9 findings failed and scored 0",
+        "never ranked: x",
+    ]
+
+
+def test_a_dry_run_says_what_each_row_needs(bench: Bench, asked: Callable[..., list[object]]) -> None:
+    """Bytes and log-ins as declared, training by the paper's account; nothing is run, and nothing is written."""
+    document = bench.json(*asked("gated,quick"), "--dry-run")
+    quick, gated = document["rows"]
+    assert (quick["row"], quick["verdict"], quick["needs"]["training"]) == ("BiomedParse, text", "ready", "")
+    needs = gated["needs"]
+    assert (needs["weights_bytes"], needs["unknown_sizes"], needs["log_ins"]) == (3 * 10**9, [], ["owner/name"])
+    assert "about one day" in needs["training"]
+    assert needs["build_bytes"] is None
+    assert not bench.home.exists()
+    text = bench(*asked("gated"), "--dry-run").stdout
+    assert "weights: 3.0 GB" in text
+    assert "log-in at the hub: owner/name" in text
+    assert "`bench weights fetch --plugin gated`, after a log-in at the hub" in text
+    shown = bench("reproduce", "--dry-run", "--plugin", "segvol").stdout
+    assert "`bench data fetch rexgroundingct`" in shown
+    assert "about 10.0 GB of free disk to build it" in shown
+    assert "size unknown: SegVol_v1.pth" in shown
+
+
+def test_a_plugin_that_runs_no_row_is_refused(bench: Bench) -> None:
+    """The error names those that do; a name that nobody has is refused as everywhere."""
+    assert "segvol" in bench("reproduce", "--dry-run", "--plugin", "rules", code=2).stderr
+    assert "did you mean segvol" in bench("reproduce", "--dry-run", "--plugin", "segvl", code=2).stderr
+
+
+def test_without_the_papers_data_a_row_that_could_run_says_how_to_get_them(bench: Bench, stand_ins: Path) -> None:
+    """The data set is the paper's by default; that it is missing is no row's fault, and ends the command."""
+    refused = bench("reproduce", "--plugin", "quick", "--plugin-dir", stand_ins, "--engine", "local", code=3)
+    assert "the data set rexgroundingct is not here" in refused.stderr
+    assert "`bench data fetch rexgroundingct`" in refused.stderr
+
+
+def test_rows_that_cannot_run_do_not_stop_those_that_can(bench: Bench, asked: Callable[..., list[object]]) -> None:
+    """One row finds nothing and lies below, one lacks its weights; asked again, the same run answers."""
+    ran, lacking = bench.json(*asked("gated,quick"))["rows"]
+    assert (ran["row"], ran["ours"]["value"], ran["verdict"]) == ("BiomedParse, text", 0.0, "below")
+    assert ran["ours"]["ci95"] == [0.0, 0.0]
+    assert ran["paper"] == {"value": 0.013, "ci95": [0.009, 0.019]}
+    assert any("other data: 3 cases" in line for line in ran["why"])
+    assert (lacking["row"], lacking["ours"], lacking["verdict"]) == (TABLE[-1], None, "not run")
+    assert "weights w.pth are not here" in lacking["why"][0]
+    again = bench(*asked("gated,quick"))
+    assert f"{ran['run']} is finished already" in again.stderr
+    line = next(line for line in again.stdout.splitlines() if line.startswith("BiomedParse"))
+    words = ["0.000", "[0.000\N{EN DASH}0.000]", "0.013", "[0.009\N{EN DASH}0.019]", "below"]
+    assert line.split("quick only")[1].split() == words
+
+
+def test_a_row_that_fails_says_so_and_the_next_one_runs(bench: Bench, asked: Callable[..., list[object]]) -> None:
+    """The entrant's failure is its row's, with the run to look at; the command ends with 1."""
+    ran, failed = bench.json(*asked("failing,quick"), code=1)["rows"]
+    assert (ran["verdict"], failed["verdict"]) == ("below", "not run")
+    assert failed["why"][0] == "every finding failed"
+    assert f"`bench results show {failed['run']}`" in failed["why"][1]
+    only = bench(*asked("gated"), code=3)
+    assert "weights w.pth are not here" in only.stdout
+    assert "no row could be run" in only.stderr
+
+
+def test_an_interrupted_row_goes_on_where_it_was(bench: Bench, asked: Callable[..., list[object]]) -> None:
+    """Ctrl-C within the second of three rows: the table is shown all the same, and the same command does the rest."""
+    process = bench.popen(*asked("failing,quick,slow"), "--json")
+    assert process.stderr is not None
+    seen, slow = [], False
+    for line in process.stderr:
+        seen.append(line)
+        slow = slow or "SegVol, text: slow only" in line
+        if slow and "1/3" in line:
+            process.send_signal(signal.SIGINT)
+            break
+    out, rest = process.communicate(timeout=60)
+    assert process.returncode == 130, "".join(seen) + rest
+    quick, slow_row, failing = json.loads(out)["rows"]
+    assert quick["verdict"] == "below"
+    assert [(row["verdict"], row["why"]) for row in (slow_row, failing)] == [("not run", ["interrupted"])] * 2
+    again = bench(*asked("quick,slow"), "--json")
+    rows = json.loads(again.stdout)["rows"]
+    assert [row["verdict"] for row in rows] == ["below", "below"]
+    assert rows[0]["run"] == quick["run"]
+    kept = next(line for line in again.stderr.splitlines() if "kept from before" in line)
+    assert re.search(r"\b[12] kept from before", kept), kept
+    shown = bench.json("results", "show", rows[1]["run"])
+    assert len(shown["cases"]) == 3
