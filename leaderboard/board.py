@@ -59,7 +59,7 @@ COLUMNS: Mapping[str, tuple[Column, ...]] = {
     ),
 }
 
-#: Fewest findings (or cases) for which an interval is shown.
+#: Fewest findings (or cases) for which an interval is shown, or of which a closed split tells the number.
 FEWEST = 5
 
 #: The size groups of Figure 3, and how they are called.
@@ -97,14 +97,29 @@ class Coverage:
     Attributes
     ----------
     ok, total
-        Findings with a valid mask, findings of the split.
+        Findings with a valid mask, None where that may not be told; findings of the split.
     others
-        Status -> findings, for every other status; findings without any record are ``"not recorded"``.
+        Status -> findings, for every other status, None for one to four that may not be told; findings without any
+        record are ``"not recorded"``.
     """
 
-    ok: int
+    ok: int | None
     total: int
-    others: Mapping[str, int]
+    others: Mapping[str, int | None]
+
+    @property
+    def least(self) -> int:
+        """The fewest findings that got a valid mask, by what is told."""
+        if self.ok is not None:
+            return self.ok
+        return max(1, self.total - FEWEST + 1) if self.others else 1
+
+    @property
+    def told(self) -> str:
+        """Say how many of how many got a valid mask, as exactly as may be told."""
+        if self.ok is not None:
+            return f"{self.ok}/{self.total}"
+        return f"at least {self.least}/{self.total}" if self.others else f"fewer than {FEWEST}/{self.total}"
 
 
 @dataclass(frozen=True)
@@ -143,7 +158,7 @@ class Entry:
     rank
         Rank within its group, shared with those that cannot be told apart; None where none is given.
     run, coverage, cost
-        Provenance; None for reported rows.
+        Provenance; None for reported rows. No coverage either where it may not be told.
     reasons
         Why it stands in no ranking; empty for a ranked row.
     """
@@ -298,10 +313,15 @@ def _below(parent: str, groups: Mapping[str, Mapping[str, Any]]) -> dict[str, Sc
     return {name: score_from(cell) for name, cell in found.items()}
 
 
-def _coverage(counts: Mapping[str, int], n_findings: int) -> Coverage:
-    recorded = sum(counts.values())
-    total = max(recorded, n_findings)
+def _coverage(counts: Mapping[str, int | None], n_findings: int | None) -> Coverage | None:
+    if n_findings is None:
+        return None
     others = {status: n for status, n in counts.items() if status != Status.OK}
+    known = [n for n in counts.values() if n is not None]
+    if len(known) < len(counts):
+        return Coverage(ok=None, total=n_findings, others=others)
+    recorded = sum(known)
+    total = max(recorded, n_findings)
     if total > recorded:
         others["not recorded"] = total - recorded
     return Coverage(ok=counts.get(Status.OK, 0), total=total, others=others)

@@ -10,7 +10,7 @@ from typing import Any
 from harness.scoring.profiles import PROFILES
 from harness.store import FindingRow, RunRow, Store
 from harness.trainings import Trainings
-from leaderboard.privacy import ENOUGH, Policy, provenance, publishable, without_places
+from leaderboard.privacy import ENOUGH, Policy, provenance, publishable, publishable_coverage, without_places
 from leaderboard.published import SCHEMA_VERSION, Published
 from leaderboard.standing import reasons_apart
 
@@ -83,7 +83,7 @@ class _DataSet:
             "open": self.opened,
         }
         self.published.add("data_sets", [row])
-        self.published.add("runs", [self._run(run) for run in self.runs])
+        self.published.add("runs", [self._run(run, whole) for run in self.runs])
         numbers: dict[tuple[str, str], int] = {}
         for run in sorted(self.runs, key=lambda run: (-run.n_findings, run.created, run.id)):
             self._numbers(run, complete=run.n_findings == whole.n_findings)
@@ -93,9 +93,11 @@ class _DataSet:
         for profile in PROFILES:
             self._compare(profile)
 
-    def _run(self, run: RunRow) -> dict[str, Any]:
+    def _run(self, run: RunRow, whole: RunRow) -> dict[str, Any]:
         row = {name: getattr(run, name) for name in self.published.columns("runs") if hasattr(run, name)}
+        told = self.opened or run.n_findings == whole.n_findings >= ENOUGH  # else see `_numbers`
         return row | {
+            "n_findings": run.n_findings if told else None,
             "data_set": self.id,
             "title": run.title or run.plugin,
             "known_answer": any(reason.startswith("known answer") for reason in run.unrankable),
@@ -104,10 +106,11 @@ class _DataSet:
         }
 
     def _numbers(self, run: RunRow, *, complete: bool) -> None:
-        coverage = self.store.coverage(run.id)
-        self.published.add("coverage", [{"run": run.id, "status": s, "n": n} for s, n in coverage.items()])
         if not (self.opened or complete):
             return  # the difference between the whole and a part of it tells of the few that are left
+        counts = self.store.coverage(run.id)
+        coverage = counts if self.opened else publishable_coverage(counts, run.n_findings)
+        self.published.add("coverage", [{"run": run.id, "status": s, "n": n} for s, n in coverage.items()])
         for profile in PROFILES:
             for metric, groups in self.store.metrics(run.id, profile).items():
                 cells = dict(_flat(groups))
@@ -131,10 +134,17 @@ class _DataSet:
         key = run.record.get("training", {}).get("key")
         points = Trainings(self.store).points(key) if key else []
         every = -(-len(points) // CURVE)
+        measured = self.policy.opens("val")  # how many findings of it are behind a point was not recorded
         self.published.add(
             "training",
             [
-                {"run": run.id, "step": p.step, "steps": p.steps, "losses": p.losses, "val_dice": p.val_dice}
+                {
+                    "run": run.id,
+                    "step": p.step,
+                    "steps": p.steps,
+                    "losses": p.losses,
+                    "val_dice": p.val_dice if measured else None,
+                }
                 for number, p in enumerate(points)
                 if p.val_dice is not None or number % every == 0 or p is points[-1]
             ],

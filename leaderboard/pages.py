@@ -18,7 +18,7 @@ from leaderboard.export import COMPARED
 from leaderboard.page import brief, case_address, file_name, make_environment, model_address, run_address
 from leaderboard.published import TABLES, Pair, Published
 from leaderboard.reported import Reported
-from leaderboard.run import METRICS, at_a_glance, groups_in, metrics_of, timing_of
+from leaderboard.run import METRICS, at_a_glance, groups_in, metrics_of, origin_of, timing_of
 from leaderboard.vendor import Vendored
 
 #: The pages that every page links to.
@@ -342,6 +342,7 @@ def _models(site: Site, render: Render) -> Pages:
             variants=sorted({run.variant for run in runs}),
             versions=sorted({run.plugin_version for run in runs}),
             total=len(runs),
+            origin=origin_of(newest.record),
             columns=COLUMNS[PAPER],
             by_data_set=[(data, _standing(entries)) for data, entries in groups],
         )

@@ -12,19 +12,23 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.categories import is_focal
+from harness.status import Status
 from harness.store import RunRow
 
 #: Fewest findings (or cases) behind a published number of a closed split.
 ENOUGH = 5
 
+#: All findings without a valid mask, where it is not told what became of them.
+NOT_OK = "not ok"
+
 #: What a run's record may say of a closed split: never a path, a case, or anything that a container wrote.
 _RECORD = frozenset(
-    {"contract", "scorer", "seed", "limits", "image", "engine", "hardware", "harness", "dataset", "weights"}
+    {"contract", "scorer", "seed", "limits", "model", "image", "engine", "hardware", "harness", "dataset", "weights"}
 )
 _PLAN = frozenset(
     {"contract", "plugin", "plugin_version", "variant", "params", "image", "weights", "limit", "seed", "scorer"}
 )
-_CASE_TIMES = ("case_median_s", "case_p95_s", "first_case_s")
+_CASE_TIMES = ("case_median_s", "case_p95_s")
 
 #: What belongs to the machine that ran, and not to the result, whatever it holds.
 _OF_A_MACHINE = frozenset({"path", "predictions", "host", "hostname", "node", "user", "home", "cwd"})
@@ -70,6 +74,7 @@ def provenance(run: RunRow, policy: Policy) -> dict[str, dict[str, Any]]:
     if not policy.opens(run.split):
         plan = {key: value for key, value in plan.items() if key in _PLAN}
         record = {key: value for key, value in record.items() if key in _RECORD}
+        timing.pop("first_case_s", None)  # of a single case, however many there are
         if run.n_cases < ENOUGH:
             timing = {key: value for key, value in timing.items() if key not in _CASE_TIMES}
     return {"plan": without_places(plan), "record": without_places(record), "timing": timing}
@@ -108,6 +113,30 @@ def publishable(groups: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[st
     hidden |= _hidden({**sizes, "unknown": total - sum(sizes.values())})
     hidden |= {group for group in ("per_case",) if 0 < counts.get(group, 0) < ENOUGH}
     return {group: cell for group, cell in groups.items() if group not in hidden}
+
+
+def publishable_coverage(counts: Mapping[str, int], total: int) -> dict[str, int | None]:
+    """Fold how many findings ended in which way, so that no number tells of fewer than :data:`ENOUGH`.
+
+    Parameters
+    ----------
+    counts
+        Findings by status.
+    total
+        Findings of the split, known to everybody; those without a status are not ok either.
+
+    Returns
+    -------
+    dict
+        Findings that are ``"ok"`` and ``"not ok"``. One of 1 to 4 is None, and the other is left out, since it would
+        give the first; nothing at all where `total` is below :data:`ENOUGH`.
+    """
+    ok = counts.get(Status.OK, 0)
+    parts: dict[str, int] = {Status.OK.value: ok, NOT_OK: total - ok}
+    if total < ENOUGH:
+        return {}
+    small = [name for name, n in parts.items() if 0 < n < ENOUGH]
+    return {small[-1]: None} if small else {name: n for name, n in parts.items() if n}
 
 
 def _hidden(parts: Mapping[str, int]) -> set[str]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 #: Version of the tables below; raised when a reader of an older one would be misled.
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 _TABLES = """
 create table about (name text primary key, value text not null);
@@ -25,8 +25,8 @@ create table runs (
   plugin_version text not null, variant text not null, prompt text not null, fine_tuned integer not null,
   known_answer integer not null, engine text not null, image_id text not null, state text not null,
   created text not null, finished text, attempt integer not null, n_cases integer not null,
-  n_findings integer not null, apart text not null, plan text not null, record text not null, timing text not null);
-create table coverage (run text, status text, n integer not null, primary key (run, status)) without rowid;
+  n_findings integer, apart text not null, plan text not null, record text not null, timing text not null);
+create table coverage (run text, status text, n integer, primary key (run, status)) without rowid;
 create table metrics (
   run text, profile text, metric text, grp text, value real, low real, high real, n integer not null,
   primary key (run, profile, metric, grp)) without rowid;
@@ -55,7 +55,7 @@ TABLES: Mapping[str, str] = {
     "about": "what this file is",
     "data_sets": "one split of one data set, known by its content",
     "runs": "one run: one variant of one model on one split",
-    "coverage": "findings of a run, by how they ended",
+    "coverage": "findings of a run, by how they ended; no number stands for one to four of a closed split",
     "metrics": "one metric of a run under a profile, for one group of findings, with its 95 % interval",
     "comparisons": "two runs on the same findings: mean difference of Dice, interval, p, and p by Holm among the best",
     "ranks": "rank of a run, shared where it cannot be told apart, and its chance of every rank",
@@ -82,7 +82,11 @@ class DataSetRow:
 
 @dataclass(frozen=True)
 class PublishedRun:
-    """One run as the site knows it; `apart` says why it stands in no ranking, and is empty for one that does."""
+    """One run as the site knows it.
+
+    `apart` says why it stands in no ranking, and is empty for one that does; `n_findings` is None where too few are
+    behind it, or left out of it, to be told.
+    """
 
     id: str
     data_set: str
@@ -101,7 +105,7 @@ class PublishedRun:
     finished: str | None
     attempt: int
     n_cases: int
-    n_findings: int
+    n_findings: int | None
     apart: list[str] = field(default_factory=list)
     plan: dict[str, Any] = field(default_factory=dict)
     record: dict[str, Any] = field(default_factory=dict)
@@ -219,8 +223,8 @@ class Published:
         rows = self.db.execute("select * from runs where data_set = ? order by created, id", [data_set])
         return [PublishedRun(**_values(row, PublishedRun)) for row in rows]
 
-    def coverage(self, run: str) -> dict[str, int]:
-        """Count a run's findings by status."""
+    def coverage(self, run: str) -> dict[str, int | None]:
+        """Count a run's findings by status; None where one to four may not be told."""
         return dict(self.db.execute("select status, n from coverage where run = ? order by status", [run]).fetchall())
 
     def metrics(self, run: str, profile: str) -> dict[str, dict[str, dict[str, Any]]]:

@@ -114,6 +114,14 @@ def at_a_glance(entry: Entry) -> list[tuple[str, str]]:
     return [(name, value) for name, value in told if value]
 
 
+def origin_of(record: Mapping[str, Any]) -> dict[str, str]:
+    """Return homepage, citation and licence of the model behind a record; a homepage only of the web."""
+    told = {name: str(value) for name, value in _part(record, "model").items() if value}
+    if not told.get("homepage", "").startswith("https://"):
+        told.pop("homepage", None)
+    return {name: told.get(name, "") for name in ("homepage", "citation", "licence")}
+
+
 def _part(record: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     """Return a part of a record; an empty one where it is not there, or not what it should be."""
     part = record.get(name)

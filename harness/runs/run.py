@@ -197,6 +197,7 @@ def _record(plan: Plan, engine: Engine, gpus: Sequence[Gpu]) -> dict[str, Any]:
         "seed": request.seed,
         "limits": asdict(request.plugin.model.resources),
         "origin": request.plugin.origin,
+        "model": {name: getattr(request.plugin.model, name) for name in ("homepage", "citation", "licence")},
         "weights": [{"name": name, "sha256": digest} for name, _, digest in plan.weights.files],
         "image": {"id": plan.image.id, "tag": plan.image.tag, "bytes": plan.image.size, "torch": plan.image.device},
         "engine": engine.describe(),

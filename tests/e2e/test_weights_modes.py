@@ -29,6 +29,7 @@ def bench_models():
             Variant("without"),
         ),
         weights=(pinned, open_), adapter="adapter:Weighty", resources=Resources(memory_mb=512),
+        homepage="https://example.org", citation="A. Author, 2025", licence="MIT",
     )]
 """
 ADAPTER = """
@@ -79,6 +80,13 @@ def run(bench: Bench, plugin: Path, make_dataset: Callable[..., Path]) -> Callab
 def _added(bench: Bench, plugin: Path, tmp_path: Path, name: str, content: bytes) -> None:
     (tmp_path / name).write_bytes(content)
     bench("weights", "add", "--plugin-dir", plugin, "--from", tmp_path / name)
+
+
+def test_record_says_where_the_model_comes_from(run) -> None:
+    """Homepage, citation and licence, as the plugin declares them, are kept with the run; its board page shows them."""
+    shown, _ = run("without")
+    told = {"homepage": "https://example.org", "citation": "A. Author, 2025", "licence": "MIT"}
+    assert shown["record"]["model"] == told
 
 
 def test_pinned_weights_are_mounted_by_name(bench: Bench, plugin: Path, tmp_path: Path, run) -> None:

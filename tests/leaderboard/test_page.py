@@ -273,6 +273,28 @@ def test_origin_at_a_glance(bench, store: Store) -> None:
     assert dict(at_a_glance(strange)) == {"Plugin": "b 1.0.0"}
 
 
+@pytest.mark.parametrize("policy", [Policy(), Policy(public=True)])
+def test_model_page_says_where_it_comes_from(bench, store: Store, pages, policy: Policy) -> None:
+    """Homepage, citation and licence, as the newest run recorded them, on a public site of a closed split too."""
+    told = {"homepage": "https://example.org/model", "citation": "A. Author. <b>A model & more.", "licence": "MIT"}
+    bench.add(record={"model": {**told, "licence": "GPL-3.0"}})
+    bench.add(record={"model": told})
+    bench.add(plugin="silent")
+    bench.add(plugin="hostile", record={"model": {"homepage": "javascript:alert(1)", "citation": "", "licence": None}})
+    made = pages(store, policy)
+    page = made["models/model.html"]
+    assert [link.text for link in page.all("a") if link.attributes.get("href") == told["homepage"]] == [
+        told["homepage"]
+    ]
+    assert [cite.text for cite in page.all("cite")] == [told["citation"]]
+    assert "Licence of the code MIT" in page.text
+    for plugin in ("silent", "hostile"):
+        text = made[f"models/{plugin}.html"].text
+        assert "Homepage" not in text
+        assert "Licence of the code" not in text
+        assert made[f"models/{plugin}.html"].all("cite") == []
+
+
 def test_cases_lead_to_their_neighbours(bench, store: Store, pages) -> None:
     """From a case one goes to the one before and the one after, on the same data set."""
     bench.add(cases=3, per_case=2)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from harness.status import Status
 from harness.store import CaseRow, Store
 from leaderboard.export import export
-from leaderboard.privacy import ENOUGH, REMOVED, Policy, publishable, without_places
+from leaderboard.privacy import ENOUGH, REMOVED, Policy, publishable, publishable_coverage, without_places
 from leaderboard.site import Options, build_site
 
 HIDDEN_TEXT = "zzsecretsentence about a nodule"
@@ -85,7 +85,7 @@ def test_ranks_and_comparisons_of_a_private_split_stay(secret_store: Store) -> N
     assert published.pairs(closed.id, "mlhc2025")[0].n == 12
     assert sorted(place.rank for place in published.ranks(closed.id, "mlhc2025").values()) == [1, 2]
     run = published.runs(closed.id)[0]
-    assert published.coverage(run.id) == {"ok": 71, "oom": 1}
+    assert published.coverage(run.id) == {"not ok": None}
     assert published.metrics(run.id, "mlhc2025")["dice"]["all"]["n"] == 72
     assert published.scores(run.id) == {}
     assert published.cases(run.id) == []
@@ -97,6 +97,8 @@ def test_part_of_a_private_split_has_no_numbers(secret_store: Store) -> None:
     [closed] = [row for row in published.data_sets() if not row.open]
     [partial] = [run for run in published.runs(closed.id) if run.apart]
     assert published.metrics(partial.id, "mlhc2025") == {}
+    assert published.coverage(partial.id) == {}
+    assert partial.n_findings is None
 
 
 def test_no_small_cell_is_published(secret_store: Store) -> None:
@@ -105,6 +107,8 @@ def test_no_small_cell_is_published(secret_store: Store) -> None:
     database.deserialize(export(secret_store, Policy(public=True)).seal())
     assert database.execute("select min(n) from metrics where n > 0").fetchone()[0] >= ENOUGH
     assert database.execute("select min(n) from comparisons").fetchone()[0] >= ENOUGH
+    assert database.execute("select count(*) from coverage").fetchone()[0] > 0
+    assert database.execute("select count(*) from coverage where n < 5").fetchone()[0] == 0
     assert database.execute("select count(*) from metrics where grp = 'by_category/1a'").fetchone()[0] > 0
 
 
@@ -118,6 +122,57 @@ def test_small_private_split_tells_nothing(bench, store: Store) -> None:
     assert published.metrics(run.id, "mlhc2025") == {}
     assert published.pairs(closed.id, "mlhc2025") == []
     assert run.timing == {"peak_host_bytes": 1.5e9, "peak_device_bytes": 8.25e8}
+
+
+def test_few_failures_of_a_private_split_are_folded(bench, store: Store, pages) -> None:
+    """Neither the board nor a run's page tells of one to four findings, in so many words or by a difference."""
+    lost = dict.fromkeys(range(70), Status.OOM)
+    bench.add(cases=12, plugin="one-lost", failures={3: Status.OOM})
+    bench.add(cases=12, plugin="two-left", failures=lost)
+    bench.add(cases=12, plugin="many", failures={3: Status.OOM, **dict.fromkeys(range(10, 16), Status.TIMEOUT)})
+    bench.add(cases=12, plugin="none-lost")
+    bench.add(cases=2, plugin="part", rankable=False, unrankable=["partial"])
+    made = pages(store, Policy(public=True))
+    cells = {
+        row.all("th")[0].text.split()[1]: row.all("td", "coverage")[0].text
+        for row in made["index.html"].all("tr")
+        if row.all("td", "coverage")
+    }
+    assert cells == {
+        "one-lost": "at least 68/72 not ok: fewer than five",
+        "two-left": "fewer than 5/72",
+        "many": "65/72 not ok: 7",
+        "none-lost": "72/72",
+        "part": "—",
+    }
+    assert "at least 68 of 72 findings got a valid mask" in made["runs/run-01.html"].text
+    assert "fewer than 5 of 72 findings got a valid mask" in made["runs/run-02.html"].text
+    assert "Not told" in made["runs/run-05.html"].text
+    assert not [path for path, page in made.items() if "oom" in page.text or "timeout" in page.text]
+
+
+@given(ok=st.integers(0, 20), failed=st.integers(0, 20), unrecorded=st.integers(0, 6))
+def test_folded_coverage_tells_of_no_few(ok: int, failed: int, unrecorded: int) -> None:
+    """What is told is true; no number of it, and no difference to the total, is one to four."""
+    total = ok + failed + unrecorded
+    told = publishable_coverage({"ok": ok, "oom": failed}, total)
+    numbers = [n for n in told.values() if n is not None]
+    assert all(n >= ENOUGH for n in numbers)
+    assert set(told) <= {"ok", "not ok"}
+    if total < ENOUGH:
+        assert told == {}
+    elif None in told.values():
+        assert numbers == []
+        assert 0 < {"ok": ok, "not ok": total - ok}[next(iter(told))] < ENOUGH
+    else:
+        assert (told.get("ok", 0), told.get("not ok", 0)) == (ok, total - ok)
+
+
+def test_no_time_of_a_single_private_case(bench, store: Store) -> None:
+    """The first case's time is of one case, however many the split holds; sums over all of them stay."""
+    bench.add(cases=12, timing={"first_case_s": 9.5, "case_median_s": 1.0})
+    published = export(store, Policy(public=True))
+    assert published.runs(published.data_sets()[0].id)[0].timing == {"case_median_s": 1.0}
 
 
 def test_no_picture_of_a_private_case(scene, tmp_path: Path) -> None:

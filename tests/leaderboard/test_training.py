@@ -53,6 +53,17 @@ def test_curve_is_thinned(store: Store, bench: FakeBench) -> None:
     assert kept[-1].step == 5000
 
 
+def test_val_dice_of_a_closed_val_split_stays(store: Store, bench: FakeBench) -> None:
+    """How many findings are behind a val Dice is not recorded: a public site tells it only of an open val split."""
+    _train(store, 200)
+    run = bench.add(fine_tuned=True, record={"training": {"key": "k" * 64}})
+    closed = export(store, Policy(public=True)).training(run.id)
+    opened = export(store, Policy(public=True, open_splits=frozenset({"val"}))).training(run.id)
+    assert [step.val_dice for step in closed] == [None] * 200
+    assert [step.val_dice for step in opened if step.val_dice is not None] == [0.5, 1.0]
+    assert [step.losses for step in closed] == [step.losses for step in opened]
+
+
 def test_run_without_training_has_no_section(store: Store, bench: FakeBench) -> None:
     """A zero-shot run says nothing of training."""
     run = bench.add()
