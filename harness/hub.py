@@ -55,13 +55,15 @@ def fetch(weights: Weights, store: WeightsStore, tell: Callable[[str], None]) ->
     """
     if store.find(weights) is not None:
         return store.check(weights)[0]
-    with store.partial(weights).open("ab") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise PrerequisiteError(
-                f"another process is downloading {weights.name} right now", fix="wait for it, then ask again"
-            ) from error
+    partial = store.partial(weights)
+    with partial.open("ab") as file:
+        _claim(file, weights)
+        # Whoever held it before may have finished between our two looks.
+        if store.find(weights) is not None:
+            partial.unlink(missing_ok=True)
+            return store.check(weights)[0]
+        if not _is_at(file, partial):
+            raise _busy(weights)
         try:
             received = _Download(weights, store, file, tell).run()
         except requests.exceptions.RequestException as error:
@@ -69,10 +71,33 @@ def fetch(weights: Weights, store: WeightsStore, tell: Callable[[str], None]) ->
                 f"{_address(weights)} cannot be reached, or broke off: {error}",
                 fix="the same command goes on from there; or get it elsewhere, and `bench weights add --from FILE`",
             ) from error
-    path = store.keep(weights, received)
-    _tag(store, weights).unlink(missing_ok=True)
+        # Still claimed: nobody else may write into what is whole.
+        path = store.keep(weights, received, partial)
+        _tag(store, weights).unlink(missing_ok=True)
     tell(f"{weights.name}: {received.size:,} bytes, SHA-256 {received.sha256}")
     return path
+
+
+def _claim(file: BinaryIO, weights: Weights) -> None:
+    """Hold a partial file for this process for as long as it is open."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise _busy(weights) from error
+
+
+def _busy(weights: Weights) -> PrerequisiteError:
+    return PrerequisiteError(
+        f"another process is downloading {weights.name} right now", fix="wait for it, then ask again"
+    )
+
+
+def _is_at(file: BinaryIO, path: Path) -> bool:
+    """Tell whether an open file is still what its path leads to."""
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 class _Download:
@@ -85,6 +110,8 @@ class _Download:
     def run(self) -> Received:
         have = self._file.tell()
         tag = self._tag.read_text(encoding="utf-8") if self._tag.is_file() else ""
+        if tag.startswith("W/"):
+            tag = ""  # a weak one does not speak of bytes (RFC 9110, section 8.8.1)
         if have and not (tag or self._weights.pinned):
             have = 0  # nothing tells whether the rest would be of the same file
         answer = self._ask(have, tag)
@@ -97,6 +124,7 @@ class _Download:
                 have = 0
             size = self._size(answer, have)
             self._store.require_room(size - have)
+            self._file.truncate(have)  # first, so that no tag ever stands beside bytes of another file
             self._tag.write_text(answer.headers.get("ETag", ""), encoding="utf-8")
             begun = f", {have / 1e6:,.0f} MB are here" if have else ""
             self._tell(f"{self._weights.name}: {size / 1e6:,.0f} MB from {_address(self._weights)}{begun}")
@@ -110,7 +138,7 @@ class _Download:
         headers = {"Accept-Encoding": "identity", "User-Agent": "groundbench"}
         if have:
             headers["Range"] = f"bytes={have}-"
-            if tag and not tag.startswith("W/"):
+            if tag:
                 headers["If-Range"] = tag
         address = _address(self._weights)
         return requests.get(address, headers=headers, auth=_authorise, stream=True, timeout=_TIMEOUT)
@@ -130,7 +158,6 @@ class _Download:
     def _take(self, answer: requests.Response, have: int, size: int) -> str:
         """Write what comes behind the first `have` bytes; return the digest of the whole."""
         digest = hashlib.sha256()
-        self._file.truncate(have)
         with self._store.partial(self._weights).open("rb") as begun:
             while have and (chunk := begun.read(_CHUNK)):
                 digest.update(chunk)

@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -118,55 +119,73 @@ class WeightsStore:
             )
         for weights in added:
             self._check_size(weights, size)
-        if not (self.root / digest).is_file():
+        here = (self.root / digest).is_file()
+        if not here:
             self.require_room(size)
-            with self.partial(added[0]).open("wb") as copy, path.open("rb") as original:
-                shutil.copyfileobj(original, copy, 1 << 20)
-            if self._digests.digest(self.partial(added[0])) != digest:
-                raise DataError(f"{path} changed while it was read", fix="add it again")
+        # Never where a download of the same weights grows, which would go on from whatever it finds there.
+        with tempfile.TemporaryDirectory(prefix=".partial-", dir=self.root) as work:
+            copy = Path(work) / digest
+            if not here:
+                with copy.open("wb") as writing, path.open("rb") as original:
+                    shutil.copyfileobj(original, writing, 1 << 20)
+                if self._digests.digest(copy) != digest:
+                    raise DataError(f"{path} changed while it was read", fix="add it again")
+            for weights in added:
+                self.keep(weights, Received(digest, size), copy)
         for weights in added:
-            self.keep(weights, Received(digest, size))
             tell(f"added {weights.name}: {size:,} bytes, SHA-256 {digest}{_first(weights)}")
         return added
 
     def partial(self, weights: Weights) -> Path:
-        """Return where `weights` grow while they arrive; the folder is made."""
+        """Return where `weights` grow while they are downloaded; the folder is made."""
         path = self.root / "partial" / _key(weights)
         path.parent.mkdir(parents=True, exist_ok=True)
         return path
 
-    def keep(self, weights: Weights, received: Received) -> Path:
-        """Take the whole partial file under the name of its digest, and record it where it is not pinned.
+    def keep(self, weights: Weights, received: Received, arrived: Path) -> Path:
+        """Take a file under the name of its digest, and record it where it is not pinned.
+
+        Parameters
+        ----------
+        weights
+            What it is.
+        received
+            What was found of it.
+        arrived
+            The whole file, on the store's own disk; not there where the store has it already.
 
         Raises
         ------
         DataError
-            When digest or size are not the declared ones, or the record names another file; the partial file is
+            When digest or size are not the declared ones, or the record names another file; the file that arrived is
             removed then.
         """
-        partial, path = self.partial(weights), self.root / received.sha256
-        before = self.received(weights)
-        wanted = weights.sha256 or (before.sha256 if before else received.sha256)
-        if received.sha256 != wanted:
-            partial.unlink(missing_ok=True)
-            where = "declared" if weights.pinned else "what came first and was recorded"
-            raise DataError(
-                f"the weights {weights.name} are not the right ones: their SHA-256 is {received.sha256}, "
-                f"{where} is {wanted}",
-                fix="the file at the source has changed or is damaged"
-                + ("" if weights.pinned else f"; remove {self._record(weights)} to accept the new one"),
-            )
-        if partial.is_file():
+        path, before = self.root / received.sha256, self.received(weights)
+        try:
+            self._check_digest(weights, received.sha256, before)
             self._check_size(weights, received.size)
-            partial.chmod(0o644)
-            partial.replace(path)
+        except DataError:
+            arrived.unlink(missing_ok=True)
+            raise
+        if arrived.is_file():
+            arrived.chmod(0o644)
+            arrived.replace(path)
         if not weights.pinned and before is None:
             self._write_record(weights, received)
         return path
 
+    def _check_digest(self, weights: Weights, digest: str, before: Received | None) -> None:
+        wanted = weights.sha256 or (before.sha256 if before else digest)
+        if digest != wanted:
+            where = "declared" if weights.pinned else "what came first and was recorded"
+            raise DataError(
+                f"the weights {weights.name} are not the right ones: their SHA-256 is {digest}, {where} is {wanted}",
+                fix="the file at the source has changed or is damaged"
+                + ("" if weights.pinned else f"; remove {self._record(weights)} to accept the new one"),
+            )
+
     def _check_size(self, weights: Weights, size: int) -> None:
         if weights.size and size != weights.size:
-            self.partial(weights).unlink(missing_ok=True)
             raise DataError(
                 f"the weights {weights.name} have {size:,} bytes, declared are {weights.size:,}",
                 fix="the plugin's declaration is wrong, or the file is another one",

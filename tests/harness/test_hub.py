@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import hashlib
 import os
 import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +18,7 @@ import pytest
 from harness.errors import DataError, PrerequisiteError
 from harness.hub import fetch
 from harness.models import Weights
-from harness.weights import WeightsStore
+from harness.weights import Received, WeightsStore
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,6 +42,7 @@ class Hub:
         self.claim: int | None = None  #: Content-Length, where it lies
         self.length = True
         self.ranges = True
+        self.weak = False
         self.requests: list[tuple[str, dict[str, str]]] = []
 
     def answer(self, handler: BaseHTTPRequestHandler) -> None:
@@ -63,7 +66,7 @@ class Hub:
             return
         body = self.content[start:]
         handler.send_response(206 if start else 200)
-        handler.send_header("ETag", tag)
+        handler.send_header("ETag", f"W/{tag}" if self.weak else tag)
         if self.length:
             handler.send_header("Content-Length", str(len(body) if self.claim is None else self.claim))
         handler.end_headers()
@@ -144,6 +147,16 @@ def test_a_file_that_changed_meanwhile_begins_again(hub: Hub, store: WeightsStor
         fetch(OPEN, store, print)
     hub.break_after, hub.content = None, CONTENT[::-1]
     assert fetch(OPEN, store, print).read_bytes() == CONTENT[::-1]
+
+
+def test_a_weak_tag_is_none(hub: Hub, store: WeightsStore) -> None:
+    """A tag that does not speak of bytes does not tell that the rest is of the same file."""
+    hub.weak, hub.break_after = True, 3_000_000
+    with pytest.raises(PrerequisiteError):
+        fetch(OPEN, store, print)
+    hub.break_after, hub.content = None, CONTENT[::-1]
+    assert fetch(OPEN, store, print).read_bytes() == CONTENT[::-1]
+    assert "range" not in hub.requests[-1][1]
 
 
 def test_a_hub_without_ranges_begins_again(hub: Hub, store: WeightsStore) -> None:
@@ -263,12 +276,90 @@ def test_a_disk_that_fills_up_meanwhile(hub: Hub, small_disk: Path, monkeypatch:
 
 def test_two_at_once_do_not_mix(hub: Hub, store: WeightsStore) -> None:
     """The second is told that the first is at it."""
-    import fcntl
-
     with store.partial(PINNED).open("ab") as other:
         fcntl.flock(other, fcntl.LOCK_EX)
         with pytest.raises(PrerequisiteError, match="another process is downloading"):
             fetch(PINNED, store, print)
+
+
+def _meanwhile(monkeypatch: pytest.MonkeyPatch, happens: Callable[[], None]) -> None:
+    """Let something happen once, between the moment that a partial file is opened and that it is claimed."""
+    real = fcntl.flock
+
+    def flock(file: Any, operation: int) -> None:
+        monkeypatch.setattr("harness.hub.fcntl.flock", real)
+        happens()
+        real(file, operation)
+
+    monkeypatch.setattr("harness.hub.fcntl.flock", flock)
+
+
+@pytest.mark.parametrize("weights", [PINNED, OPEN])
+def test_another_process_finished_meanwhile(
+    hub: Hub, store: WeightsStore, monkeypatch: pytest.MonkeyPatch, weights: Weights
+) -> None:
+    """What it brought is returned, and not a byte of it written over."""
+    hub.break_after = 3_000_000
+    with pytest.raises(PrerequisiteError):
+        fetch(weights, store, print)
+    hub.break_after = None
+    asked: list[int] = []
+
+    def finish() -> None:
+        fetch(weights, WeightsStore(store.root), print)
+        asked.append(len(hub.requests))
+
+    _meanwhile(monkeypatch, finish)
+    assert fetch(weights, store, print).read_bytes() == CONTENT
+    assert asked == [len(hub.requests)]
+    assert list((store.root / "partial").iterdir()) == []
+
+
+def test_another_process_failed_meanwhile(hub: Hub, store: WeightsStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is written into a file that has no name any more, and nothing is recorded of it."""
+
+    def fail() -> None:
+        hub.content = CONTENT[::-1]
+        with pytest.raises(DataError, match="are not the right ones"):
+            fetch(PINNED, WeightsStore(store.root), print)
+        hub.content = CONTENT
+
+    _meanwhile(monkeypatch, fail)
+    with pytest.raises(PrerequisiteError, match="another process is downloading"):
+        fetch(PINNED, store, print)
+    assert store.find(PINNED) is None
+    assert fetch(PINNED, store, print).read_bytes() == CONTENT
+
+
+def test_what_is_whole_is_kept_before_it_is_let_go(
+    hub: Hub, store: WeightsStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second process cannot claim a finished file between its last byte and its name."""
+    keep = store.keep
+
+    def check(weights: Weights, received: Received, arrived: Path) -> Path:
+        with arrived.open("ab") as other, pytest.raises(BlockingIOError):
+            fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return keep(weights, received, arrived)
+
+    monkeypatch.setattr(store, "keep", check)
+    assert fetch(PINNED, store, print).read_bytes() == CONTENT
+
+
+def test_adding_a_file_disturbs_no_download(hub: Hub, store: WeightsStore, tmp_path: Path) -> None:
+    """A copy goes its own way: what has come of a download is as it was, whether the file is taken or refused."""
+    hub.break_after = 3_000_000
+    with pytest.raises(PrerequisiteError):
+        fetch(PINNED, store, print)
+    begun = store.partial(PINNED).read_bytes()
+    assert begun
+    wrong = replace(PINNED, size=1)
+    (tmp_path / "a.bin").write_bytes(CONTENT)
+    with pytest.raises(DataError, match="declared are 1"):
+        store.add([wrong], tmp_path / "a.bin", print)
+    store.add([PINNED], tmp_path / "a.bin", print)
+    assert store.partial(PINNED).read_bytes() == begun
+    assert list(store.root.glob(".partial-*")) == []
 
 
 def test_the_command_line_fetches(hub: Hub, bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
