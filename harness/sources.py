@@ -27,9 +27,14 @@ from harness.trees import FILE, LINK, MAX_TREE_BYTES, MAX_TREE_FILES, PROGRAM, E
 #: Nothing is asked of the terminal, nothing is fetched behind our back, and no repository above the path is looked at.
 _ENVIRONMENT = {"GIT_TERMINAL_PROMPT": "0", "GIT_NO_LAZY_FETCH": "1", "GIT_ALLOW_PROTOCOL": "https:ssh:file"}
 
+#: Where git itself was told to work, as inside a hook: the repositories here are others.
+_ELSEWHERE = {
+    *("GIT_DIR", "GIT_WORK_TREE", "GIT_COMMON_DIR", "GIT_INDEX_FILE", "GIT_NAMESPACE", "GIT_PREFIX"),
+    *("GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_SHALLOW_FILE", "GIT_GRAFT_FILE"),
+}
+
 #: A transfer that stays below 1 kB/s for a minute is given up.
 _PATIENCE = ("-c", "http.lowSpeedLimit=1000", "-c", "http.lowSpeedTime=60")
-
 
 #: What Python raises for archives that are damaged, cut short, encrypted or of another kind.
 _BROKEN = (EOFError, tarfile.TarError, gzip.BadGzipFile, zlib.error, lzma.LZMAError, zipfile.BadZipFile, RuntimeError)
@@ -220,13 +225,17 @@ def _program() -> str:
     return program
 
 
+def _environment() -> dict[str, str]:
+    return {**{name: value for name, value in os.environ.items() if name not in _ELSEWHERE}, **_ENVIRONMENT}
+
+
 def _git(repository: Path | None, *arguments: str) -> bytes:
     """Run git and return what it prints; raises PrerequisiteError with git's own words."""
     program = _program()
     where = ["-C", str(repository)] if repository else []
     ceiling = {"GIT_CEILING_DIRECTORIES": str(repository.resolve().parent)} if repository else {}
     ended = subprocess.run(
-        [program, *where, *arguments], capture_output=True, check=False, env={**os.environ, **_ENVIRONMENT, **ceiling}
+        [program, *where, *arguments], capture_output=True, check=False, env={**_environment(), **ceiling}
     )
     if ended.returncode:
         said = " ".join(ended.stderr.decode("utf-8", "replace").split())[-500:]
@@ -257,7 +266,7 @@ def _from_git(repository: Path, source: Source) -> Iterator[Entry]:
         [_program(), "-C", str(repository), "cat-file", "--batch"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        env={**os.environ, **_ENVIRONMENT},
+        env=_environment(),
     ) as reader:
         assert reader.stdin is not None  # noqa: S101 - opened as pipes above
         assert reader.stdout is not None  # noqa: S101 - idem
@@ -286,7 +295,7 @@ def _from_archive(path: Path) -> Iterator[Entry]:
         else:
             yield from _from_tar(path)
     except _BROKEN as error:
-        raise DataError(f"it cannot be read as an archive: {error}") from error
+        raise DataError(f"it cannot be read as an archive: {' '.join(str(error).split())}") from error
 
 
 def _from_tar(path: Path) -> Iterator[Entry]:

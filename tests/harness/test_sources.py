@@ -184,6 +184,23 @@ def test_fetch_takes_the_one_commit(
     assert len(said) == 1
 
 
+def test_a_repository_that_git_was_told_of_is_left_alone(
+    store: SourceStore, source: Source, upstream: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Called from a hook, where git names its own repository, nothing is read from that or written to it."""
+    own = tmp_path / "own.git"
+    subprocess.run(["git", "init", "-q", "--bare", own], check=True)
+    before = _names(own)
+    monkeypatch.setenv("GIT_DIR", str(own))
+    monkeypatch.setenv("GIT_OBJECT_DIRECTORY", str(own / "objects"))
+    for name, value in (("COUNT", "1"), ("KEY_0", f"url.file://{upstream}.insteadOf"), ("VALUE_0", URL)):
+        monkeypatch.setenv(f"GIT_CONFIG_{name}", value)
+    _check_files(store.fetch(source, print))
+    shutil.rmtree(store.folder(source))
+    assert store.add([source], upstream, print) == [source]
+    assert _names(own) == before
+
+
 def test_an_address_that_nothing_answers_says_what_else_there_is(store: SourceStore, upstream: Path) -> None:
     """Without a network the other way is named."""
     nowhere = _source(upstream, git="https://127.0.0.1:9/upstream.git")
