@@ -12,7 +12,7 @@ import click
 from harness.cli.settings import Settings, json_option, pass_settings
 from harness.errors import PrerequisiteError
 
-#: Seconds after which what was being fetched counts as left behind.
+#: Seconds after which what was being fetched or made counts as left behind.
 _ABANDONED_S = 24 * 3600
 
 
@@ -25,7 +25,8 @@ _ABANDONED_S = 24 * 3600
 def clean(settings: Settings, /, *, images: bool, yes: bool, dry_run: bool, as_json: bool) -> None:
     """Remove containers of runs that died, their scratch folders and, with --images, the images built here.
 
-    Says first what it would remove, and asks. Results, masks, logs and data sets are never touched.
+    Also what was half fetched or half made and left for a day. Says first what it would remove, and asks. Results,
+    masks, logs, checkpoints and the state of trainings, weights, sources and data sets are never touched.
     """
     from harness.engines.docker import DockerEngine
     from harness.runs.output import remove_tree
@@ -53,9 +54,11 @@ def clean(settings: Settings, /, *, images: bool, yes: bool, dry_run: bool, as_j
         engine.reap()
         for tag in found["images"]:
             engine.remove_image(tag)
+    still = {str(path) for path in _scratch(settings.home)}  # a run may have begun while we asked
     for folder in found["folders"]:
         with contextlib.suppress(OSError):
-            remove_tree(Path(folder))  # a container's: as deep, full and shut as it liked
+            if folder in still:
+                remove_tree(Path(folder))  # a container's: as deep, full and shut as it liked
 
 
 def _show(found: dict[str, list[str]], image_bytes: int) -> None:
@@ -71,7 +74,7 @@ def _show(found: dict[str, list[str]], image_bytes: int) -> None:
 
 
 def _scratch(home: Path) -> list[Path]:
-    """Return the scratch folders of runs that no process holds."""
+    """Return the scratch folders of runs that no process holds, and what was left half fetched or half made."""
     import fcntl
 
     found = []
@@ -84,6 +87,13 @@ def _scratch(home: Path) -> list[Path]:
                 except BlockingIOError:
                     continue
         found.append(folder)
-    begun = [path for name in ("sources", "wheels") for path in (home / name).glob(".partial-*")]
-    found += [path for path in begun if time.time() - path.stat().st_mtime > _ABANDONED_S]
-    return [*found, *sorted((home / "datasets").glob(".*.partial"))]
+    begun = [path for name in ("sources", "weights", "wheels") for path in (home / name).glob(".partial-*")]
+    begun += (home / "datasets").glob(".*.partial")
+    return [*found, *sorted(path for path in begun if _abandoned(path))]
+
+
+def _abandoned(path: Path) -> bool:
+    try:
+        return time.time() - path.stat().st_mtime > _ABANDONED_S
+    except FileNotFoundError:  # finished just now
+        return False

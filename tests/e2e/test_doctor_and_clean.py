@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import time
@@ -10,6 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+
+from harness.cli import cli
+from harness.errors import PrerequisiteError
 
 if TYPE_CHECKING:
     from conftest import Bench
@@ -109,6 +113,44 @@ def test_clean_leaves_a_live_run_alone(base_image: str, bench: Bench, make_datas
     assert bench.json("clean", "--yes")["folders"] == []
     process.communicate(timeout=120)
     assert process.returncode == 0
+
+
+def test_clean_takes_only_what_was_left_behind(bench: Bench) -> None:
+    """What was half made a day ago goes; what is being made, and what a training can go on from, stays."""
+    bench.environment["DOCKER_HOST"] = "unix:///nowhere.sock"
+    left = ["sources/.partial-a", "weights/.partial-b", "wheels/.partial-c", "datasets/.phantom.d.partial"]
+    kept = [f"{name}2" for name in left[:3]] + [
+        "datasets/.phantom.e.partial", "datasets/phantom", "weights/partial", "checkpoints/k/checkpoint",
+        "checkpoints/k/state", "checkpoints/k/container/out/state", "checkpoints/k/logs", "runs/r/masks",
+    ]  # fmt: skip
+    for name in (*left, *kept):
+        (bench.home / name).mkdir(parents=True)
+        (bench.home / name / "file").touch()
+    for name in left:
+        os.utime(bench.home / name, (0, 0))
+    assert bench.json("clean", "--dry-run")["folders"] == [str(bench.home / name) for name in sorted(left)]
+    bench("clean", "--yes")
+    assert [name for name in left if (bench.home / name).exists()] == []
+    assert [name for name in kept if not (bench.home / name / "file").exists()] == []
+    assert "nothing to remove" in bench("clean", "--yes").stdout
+
+
+def test_clean_spares_a_run_that_began_while_it_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was listed is looked at again after the answer, which may have taken long."""
+
+    def no_engine() -> None:
+        raise PrerequisiteError("no daemon")
+
+    monkeypatch.setattr("harness.engines.docker.DockerEngine", no_engine)
+    runs = tmp_path / "home" / "runs"
+    for name in ("dead", "resumed"):
+        (runs / name / "shards" / "0-1").mkdir(parents=True)
+        (runs / name / "lock").touch()
+    with (runs / "resumed" / "lock").open("rb") as held:
+        monkeypatch.setattr("click.confirm", lambda *_, **__: fcntl.flock(held, fcntl.LOCK_EX))
+        cli.main(["--home", str(tmp_path / "home"), "clean"], standalone_mode=False)
+    assert not (runs / "dead" / "shards" / "0-1").exists()
+    assert (runs / "resumed" / "shards" / "0-1").exists()
 
 
 def test_too_little_memory_is_said_before(bench: Bench, make_dataset: Callable[..., Path], tmp_path: Path) -> None:
