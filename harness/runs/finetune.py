@@ -112,7 +112,8 @@ def training_cases(request: RunRequest) -> tuple[Case, ...]:
     UsageError
         The split that will be predicted is one of them.
     DataError
-        There is nothing to train with, a name is in both splits, or a patient is on both sides.
+        There is nothing to train with, something of it lacks its mask or CT, a name is in both splits, or a patient
+        is on both sides.
     """
     data = request.dataset
     if request.split in SPLITS:
@@ -120,7 +121,10 @@ def training_cases(request: RunRequest) -> tuple[Case, ...]:
             f"a fine-tuned variant is trained on {' and '.join(SPLITS)}; its masks of {request.split} would be its own",
             fix="predict another split, such as test",
         )
-    cases = [case for split in SPLITS if data.splits.get(split) for case in select_cases(data, split, None)]
+    try:
+        cases = [case for split in SPLITS if data.splits.get(split) for case in select_cases(data, split, None)]
+    except UsageError as error:
+        raise DataError(error.message, fix="training needs the masks of train and val: get all of them") from error
     if not any(case.split == "train" for case in cases):
         raise DataError(f"{data.name} has no train cases to fine-tune on", fix="use a data set with a train split")
     twice = _shared((case.id for case in cases if case.split == "train"), (c.id for c in cases if c.split == "val"))
@@ -139,6 +143,7 @@ def ensure_checkpoint(
     request: RunRequest,
     image: Image,
     weights: Loaded,
+    cases: tuple[Case, ...],
     *,
     engine: Engine,
     gpus: Sequence[Gpu],
@@ -153,6 +158,8 @@ def ensure_checkpoint(
     ----------
     request, image, weights
         The variant and its data; what trains and predicts; what training starts from.
+    cases
+        What :func:`training_cases` returns.
     engine, gpus
         Where to train: one container with all of the GPUs.
     home, store
@@ -167,9 +174,8 @@ def ensure_checkpoint(
     Interrupted
         When `stop` was set; the state is kept.
     DataError
-        The splits do not serve, or the checkpoint that is there is of another plan or was changed.
+        The checkpoint that is there is of another plan or was changed.
     """
-    cases = training_cases(request)
     fingerprints = {split: request.dataset.fingerprint(split) for split in SPLITS if request.dataset.splits.get(split)}
     plan = TrainingPlan(request, image, weights, cases, fingerprints)
     folder = home / "checkpoints" / plan.key

@@ -41,7 +41,7 @@ class RunRequest:
     seed
         Seed of every random choice.
     fresh
-        Run again even where a finished run of the same plan exists.
+        Run again even where a finished run of the same plan exists; a checkpoint that is there is used again.
     weights
         ``"pinned"``, ``"random"``, or a path.
     changes

@@ -24,7 +24,7 @@ from harness.gpus import Gpu, lease
 from harness.models import Prompt
 from harness.runs.boxes import RunBoxes, run_boxes
 from harness.runs.checkpoint import Checkpoint
-from harness.runs.finetune import TrainingWatcher, ensure_checkpoint
+from harness.runs.finetune import TrainingWatcher, ensure_checkpoint, training_cases
 from harness.runs.hardware import describe_hardware, describe_harness
 from harness.runs.lock import only_one
 from harness.runs.output import remove_tree
@@ -89,6 +89,7 @@ def execute(request: RunRequest, *, home: Path, store: Store, watcher: Watcher, 
     """
     profile_on(request.profile, request.split)  # refused before anything long
     cases = select_cases(request.dataset, request.split, request.limit)
+    trained_on = training_cases(request) if request.variant.fine_tuned else ()
     # GPUs are checked before anything long: a machine without them says so at once.
     with lease(request.gpus, request.gpu_ids) as gpus:
         engine = choose_engine(request.engine)
@@ -108,6 +109,7 @@ def execute(request: RunRequest, *, home: Path, store: Store, watcher: Watcher, 
                 request,
                 plan.image,
                 plan.weights,
+                trained_on,
                 engine=engine,
                 gpus=gpus,
                 home=home,

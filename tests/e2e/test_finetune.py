@@ -189,6 +189,7 @@ def test_checkpoint_that_is_not_the_one(what: str, bench: Bench, dataset: Path) 
     [
         ("split val", 2, "predict another split"),
         ("no train", 4, "has no train cases"),
+        ("no mask", 4, "split 'train' of d has no ground truth for toy_"),
         ("patient", 4, "is trained on and in test"),
     ],
 )
@@ -202,8 +203,13 @@ def test_splits_that_do_not_serve(
     if change == "no train":
         index = json.loads((dataset / "dataset.json").read_text())
         (dataset / "dataset.json").write_text(json.dumps({**index, "train": []}))
+    if change == "no mask":
+        index = json.loads((dataset / "dataset.json").read_text())
+        (dataset / "seg" / index["train"][0]["name"]).unlink()
     options = {"split": "val"} if change == "split val" else {}
-    assert said in bench(*_command(dataset, "none", **options), code=code).stderr
+    stderr = bench(*_command(dataset, "none", **options), code=code).stderr
+    assert said in stderr
+    assert "room: " not in stderr  # refused before an image would be built
     assert not (bench.home / "checkpoints").exists()
 
 
