@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import zipfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Callable
 
@@ -41,10 +42,10 @@ class Scratch:
         """
         path = self.folder / (hashlib.sha256(key.encode()).hexdigest()[:32] + ".npz")
         try:
-            with np.load(str(path), allow_pickle=False) as kept:
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as kept:
                 found = {name: kept[name] for name in kept.files}
             os.utime(str(path))
-        except (OSError, ValueError, zipfile.BadZipFile):
+        except (OSError, EOFError, ValueError, zipfile.BadZipFile):
             found = make()
             self._keep(path, found)
         return found
@@ -60,7 +61,7 @@ class Scratch:
                 np.savez(file, **arrays)  # type: ignore[arg-type]
             partial.replace(path)
         except OSError:  # the disk is full: a cache may do without
-            partial.unlink()
+            _remove(partial)
 
     def _make_room(self, allowed: int) -> None:
         """Remove the files used longest ago until the rest takes no more than `allowed` bytes."""
@@ -76,5 +77,10 @@ class Scratch:
             if held <= allowed:
                 return
             held -= size
-            if path.exists():
-                path.unlink()
+            _remove(path)
+
+
+def _remove(path: Path) -> None:
+    """Remove a file that another process may be removing at the same time."""
+    with suppress(FileNotFoundError):
+        path.unlink()
