@@ -67,7 +67,11 @@ PHANTOM_SEED = 0
     metavar="NAME=VALUE",
     help="Another value of one of the variant's parameters; such a run is never ranked. May be repeated.",
 )
-@click.option("--fresh", is_flag=True, help="Predict and score again even where this very run is finished already; a checkpoint is kept.")
+@click.option(
+    "--fresh",
+    is_flag=True,
+    help="Predict and score again even where this very run is finished already; a checkpoint is kept.",
+)
 @click.option("--strict", is_flag=True, help="Exit with 1 when any finding is not ok.")
 @plugin_dir_option
 @json_option
