@@ -94,7 +94,10 @@ class Registry:
                     f"plugin {name!r} ({broken.origin}) is broken: {broken.reason}",
                     fix="mend or remove it; `bench list` shows every plugin's state",
                 )
-        raise unknown_name("plugin", name, [*self.plugins, *(b.name for b in self.broken)], fix="see `bench list`")
+        fix = "see `bench list`; a plugin in a folder of your own also needs --plugin-dir FOLDER"
+        if self.broken:
+            fix = f"see `bench list`; broken: {'; '.join(f'{b.name} ({b.origin}): {b.reason}' for b in self.broken)}"
+        raise unknown_name("plugin", name, [*self.plugins, *(b.name for b in self.broken)], fix=fix)
 
     def add(self, name: str, origin: str, module: object) -> None:
         """Register one plugin module; whatever is wrong with it ends as a broken row."""

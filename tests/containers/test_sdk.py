@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import sys
@@ -109,6 +110,22 @@ def test_failing_case_is_reported_and_the_next_goes_on(bench: Bench, body: str, 
     assert "Traceback" in done.stderr
     assert [e["event"] for e in bench.events()][-2:] == ["case_done", "finished"]
     assert not (bench.out / "b").exists()
+
+
+@pytest.mark.parametrize(
+    ("verb", "said"), [("predict", "predict(case)"), ("finetune", "finetune(train, val, training)")]
+)
+def test_method_that_was_forgotten_is_named(bench: Bench, verb: str, said: str) -> None:
+    """An adapter without the method that a job needs says which, by the name of its class."""
+    bench.ask({"a": ["0"]})
+    job = bench.root / "job.json"
+    job.write_text(job.read_text(encoding="utf-8").replace('"verb":"predict"', f'"verb":"{verb}"'), encoding="utf-8")
+    cases = bench.root / "cases.jsonl"
+    case = json.loads(cases.read_text(encoding="utf-8")) | {"split": "train", "seg": "seg/a.nii.gz"}
+    cases.write_text(json.dumps(case) + "\n", encoding="utf-8")
+    done = bench.run_adapter("from groundbench_sdk import Adapter\n\nclass Mine(Adapter):\n    pass\n")
+    assert f"Mine has no method {said}" in done.stderr
+    assert any(f"Mine has no method {said}" in str(event.get("reason")) for event in bench.events())
 
 
 @pytest.mark.parametrize(

@@ -19,13 +19,16 @@ from harness.registry import discover
 if TYPE_CHECKING:
     from conftest import Bench
 
-TEXT = (Path(__file__).resolve().parents[2] / "docs" / "tutorial.md").read_text(encoding="utf-8")
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+TEXT = (DOCS / "tutorial.md").read_text(encoding="utf-8")
 FILES = dict(re.findall(r"^`(my-threshold/[^`]+)`\n\n```\w+\n(.*?)^```$", TEXT, flags=re.DOTALL | re.MULTILINE))
 COMMANDS = [
     line
     for block in re.findall(r"^```sh\n(.*?)^```$", TEXT, flags=re.DOTALL | re.MULTILINE)
     for line in block.splitlines()
 ]
+SMALLEST = (DOCS / "training.md").read_text(encoding="utf-8").split("\n## ")[2]
+LEARNING = re.findall(r"^```\w+\n(.*?)^```$", SMALLEST, flags=re.DOTALL | re.MULTILINE)
 
 
 @pytest.fixture
@@ -59,7 +62,7 @@ def _run(command: str, folder: Path, **environment: str) -> subprocess.Completed
 def phantom(tmp_path_factory: pytest.TempPathFactory) -> str:
     """Make a smaller phantom than the one that a reader gets."""
     folder = tmp_path_factory.mktemp("data")
-    _run("bench data phantom phantom --cases 2 --size small", folder)
+    _run("bench data phantom phantom --cases 5 --size small", folder)
     return str(folder / "phantom")
 
 
@@ -100,6 +103,27 @@ def test_commands_run_in_order(plugin: Path, phantom: str) -> None:
             done = _run(command, plugin.parent, BENCH_RUN_DATASET=phantom)
             assert "my-threshold" in done.stdout or "--out site" in command
     assert "My threshold" in (plugin.parent / "site" / "index.html").read_text(encoding="utf-8")
+
+
+def test_the_plugin_learns_as_the_page_on_training_says(plugin: Path, phantom: str) -> None:
+    """With the page's variants and adapter, its command trains, delivers learned ranges, and predicts with them."""
+    model, adapter, command = LEARNING
+    variants = model.removeprefix("Model(\n    ...,\n").removesuffix(")\n")
+    declaration = plugin / "__init__.py"
+    declared, found = re.subn(
+        r"^ +variants=.*\n", variants, declaration.read_text(encoding="utf-8"), flags=re.MULTILINE
+    )
+    assert found == 1
+    declaration.write_text(declared, encoding="utf-8")
+    (plugin / "adapter.py").write_text(adapter, encoding="utf-8")
+    local = {"BENCH_RUN_DATASET": phantom, "BENCH_RUN_ENGINE": "local"}
+    shown = json.loads(_run(f"{command.strip()} --json", plugin.parent, **local).stdout)
+    assert set(shown["coverage"]) == {"ok"}
+    (learned,) = plugin.parent.glob(".bench/checkpoints/*/**/ranges.json")
+    ranges = json.loads(learned.read_text(encoding="utf-8"))
+    assert list(ranges)[-1] == ""
+    assert ranges[""] != [-100, 200]
+    assert all(low < high for low, high in ranges.values())
 
 
 @pytest.mark.docker

@@ -237,12 +237,27 @@ def test_the_known_answers_are_granted_the_truth(entry_points: list[importlib.me
     assert all(plugin.granted_truth for plugin in registry.plugins.values())
 
 
-@pytest.mark.parametrize(("asked", "hint"), [("sond", "did you mean sound?"), ("zzzzzz", "see `bench list`")])
+@pytest.mark.parametrize(
+    ("asked", "hint"),
+    [
+        ("sond", "did you mean sound?"),
+        ("zzzzzz", "see `bench list`; a plugin in a folder of your own also needs --plugin-dir FOLDER"),
+    ],
+)
 def test_unknown_plugin_names_its_neighbours(make: MakePlugin, asked: str, hint: str) -> None:
     """A slip of the finger is answered with the name that was meant."""
     with pytest.raises(UsageError, match=f"no plugin is named '{asked}'") as raised:
         discover((make("sound"),)).get(asked)
     assert raised.value.fix == hint
+
+
+def test_unknown_plugin_may_be_one_that_is_broken(make: MakePlugin) -> None:
+    """A folder may be called otherwise than its model: what could not be loaded is named with its reason."""
+    path = make("folder", more=", sumary='x'")
+    with pytest.raises(UsageError, match="no plugin is named 'zzzzzz'") as raised:
+        discover((path,)).get("zzzzzz")
+    assert f"broken: folder ({path}): " in raised.value.fix
+    assert "sumary" in raised.value.fix
 
 
 def test_variant_by_name(make: MakePlugin) -> None:

@@ -37,7 +37,7 @@ class Adapter:
             Boolean or 0/1, on the CT's own grid (``case.shape``). A finding that is never yielded counts as missing
             and scores 0. An exception fails this case and the next one goes on.
         """
-        raise NotImplementedError
+        raise NotImplementedError(type(self).__name__ + " has no method predict(case)")
 
     def finetune(self, train: Sequence[TrainingCase], val: Sequence[TrainingCase], training: Training) -> None:
         """Train the loaded model and deliver a checkpoint, for variants that are declared ``fine_tuned``.
@@ -52,4 +52,6 @@ class Adapter:
         training
             Where to keep a state to go on from, to tell how training goes, and to leave the checkpoint.
         """
-        raise NotImplementedError
+        raise NotImplementedError(
+            type(self).__name__ + " has no method finetune(train, val, training), so no variant of it can be fine_tuned"
+        )
