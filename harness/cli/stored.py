@@ -81,6 +81,9 @@ def verify_all(found: Mapping[Item, list[str]], check: Callable[[Item], object],
             click.echo(f"{state:8} {item.name}")
     if as_json:
         click.echo(json.dumps({"schema": 1, "verified": rows}, indent=2))
+    wrong = sum(row["state"] != "ok" for row in rows)
+    if worst is not None and wrong > 1:
+        raise type(worst)(f"{wrong} of {len(rows)} are missing or changed; for example: {worst.message}", fix=worst.fix)
     if worst is not None:
         raise worst
 

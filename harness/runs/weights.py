@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from harness.dataset.digests import DigestCache
 from harness.engines.base import Mount
-from harness.errors import UsageError, unknown_name
+from harness.errors import PrerequisiteError, UsageError, unknown_name
 from harness.models import Param, Variant
 from harness.registry import Plugin
 from harness.weights import WeightsStore, given_files
@@ -91,6 +91,14 @@ def load_weights(plugin: Plugin, variant: Variant, wanted: str, home: Path) -> L
             return Loaded()
         store = WeightsStore(home / "weights")
         declared = [weights for weights in plugin.model.weights if weights.name in variant.weights]
+        missing = [weights.name for weights in declared if store.find(weights) is None]
+        if len(missing) > 1:
+            raise PrerequisiteError(
+                f"{len(missing)} of the {len(declared)} files of weights that {plugin.name} {variant.name} loads "
+                f"are not here: {', '.join(missing)}",
+                fix=f"`bench weights fetch --plugin {plugin.name}`, or `bench weights add --from FILE` for each file; "
+                "`--weights random` needs none, and is never ranked",
+            )
         found = [(weights.name, *store.check(weights)) for weights in declared]
         files = tuple((name, path.resolve(), digest) for name, path, digest in found)
         return Loaded("pinned", files, tuple(weights.name for weights in declared if not weights.pinned))

@@ -111,6 +111,14 @@ def test_missing_weights_stop_the_run(bench: Bench, plugin: Path, make_dataset: 
     assert "bench weights fetch --name a.bin" in ended.stderr
 
 
+def test_all_missing_weights_are_named_at_once(bench: Bench, plugin: Path, make_dataset: Callable[..., Path]) -> None:
+    """Where several files are missing, one message names them all, and one command brings them."""
+    command = ["run", "--plugin-dir", plugin, "--plugin", "weighty", "--dataset", make_dataset(1), "--engine", "local"]
+    ended = bench(*command, "--variant", "two", code=3)
+    assert "2 of the 2 files of weights that weighty two loads are not here: a.bin, b.bin" in ended.stderr
+    assert "bench weights fetch --plugin weighty" in ended.stderr
+
+
 def test_changed_weights_stop_the_run(bench: Bench, plugin: Path, tmp_path: Path, make_dataset) -> None:
     """A file of the store that is no longer what its name says is refused with 4."""
     _added(bench, plugin, tmp_path, "a.bin", RELEASED)

@@ -25,7 +25,7 @@ import numpy as np
 from harness.errors import BenchError
 from harness.models import Model, Variant
 from harness.registry import discover
-from harness.sources import SourceStore, how_to_get
+from harness.sources import SourceStore
 
 ROOT = Path(__file__).resolve().parents[2]
 RECORD = ROOT / "docs" / "verified.json"
@@ -59,7 +59,10 @@ def _smoke(model: Model, home: Path, data: Path, device: str) -> Row:
         try:
             store.check(source)
         except BenchError as error:
-            return Row(model, variant, f"skipped: {error.message}; {how_to_get(source)}")
+            bring = (
+                f"`bench sources fetch --plugin {model.name}`, or `bench sources add --from` a clone of {source.git}"
+            )
+            return Row(model, variant, f"skipped: {error.message}; {bring}")
     began = time.monotonic()
     built = _bench(home, "build", "--plugin", model.name, "--device", device, "--json")
     built_s = time.monotonic() - began
@@ -192,7 +195,7 @@ def _keep(rows: list[Row], device: str) -> None:
 
 
 def main() -> int:
-    """Run, print, and keep; the exit code is 1 when a model failed, and 3 when there are no CTs to run on."""
+    """Run, print, and keep; exit with 1 when a model failed, 2 when none is of that name, 3 when there are no CTs."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--plugin", action="append", help="only this one; may be repeated")
     parser.add_argument("--home", type=Path, default=Path(os.environ.get("BENCH_HOME", ROOT / ".bench")))
@@ -204,8 +207,16 @@ def main() -> int:
     if not options.data.is_dir():
         sys.stderr.write(f"no real CTs at {options.data}; set GROUNDBENCH_REAL_DATA\n")
         return 3
-    models = [plugin.model for plugin in discover().plugins.values()]
-    chosen = [m for m in models if (m.sources or m.weights) and (not options.plugin or m.name in options.plugin)]
+    registry = discover()
+    try:
+        asked = [registry.get(name).model for name in options.plugin or registry.plugins]
+    except BenchError as error:
+        sys.stderr.write(f"{error.message}; {error.fix}\n")
+        return error.exit_code
+    chosen = [model for model in asked if model.sources or model.weights]
+    if not chosen:
+        sys.stderr.write("nothing to do: what was asked for has neither upstream code nor weights\n")
+        return 2
     rows = []
     for model in chosen:
         sys.stderr.write(f"{model.name} ...\n")
