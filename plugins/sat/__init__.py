@@ -93,6 +93,7 @@ def bench_models() -> list[Model]:
                 shm_mb=16384,
                 out_mb=163840,
                 start_timeout_s=900.0,
+                stall_timeout_s=14_400.0,  # a validation says nothing until all its cases are done
             ),
             licence="none",
             homepage=_GIT,

@@ -27,13 +27,13 @@ class SAT(Adapter):
     def load(self, job: Job) -> None:
         """Build image and text side, and fill them from the published files or a checkpoint."""
         import torch
-        from groundbench_sdk.torch_training import load_checkpoint
+        from groundbench_sdk.torch_training import load_checkpoint, own_device
         from groundbench_sdk.torch_weights import gather
         from network import TOKENS, Network
 
         torch.set_num_threads(job.threads)
         torch.manual_seed(job.seed)
-        self.job, self.limit = job, TOKENS
+        self.job, self.limit, self.device = job, TOKENS, own_device(job)
         self.size = (int(job.params["side"]), int(job.params["side"]), int(job.params["depth"]))
         random = job.weights_mode == "random"
         files = None if random else gather(job.weights, "biolord--", Path("/tmp/biolord"))  # noqa: S108 - own tmpfs
@@ -42,7 +42,7 @@ class SAT(Adapter):
             self.network.load_published(job.weights / "SAT_Pro.pth", job.weights / "text_encoder.pth")
         if job.checkpoint is not None:
             load_checkpoint(self.network, job.checkpoint)
-        self.network.to(job.devices[0]).eval()
+        self.network.to(self.device).eval()
 
     def predict(self, case: Case) -> Iterator[tuple[str, np.ndarray]]:
         """Yield ``(finding id, mask)``."""
@@ -82,7 +82,6 @@ class SAT(Adapter):
             scales = module(torch.from_numpy(image)[None].to(where), texts)
             return dict(network.loss(scales, torch.from_numpy(labels).float()[None].to(where)))
 
-        network.to(self.job.devices[training.rank if len(self.job.devices) > 1 else 0])
         trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
         fit(
             network,
@@ -93,7 +92,7 @@ class SAT(Adapter):
             loss=loss,
             training=training,
             seed=self.job.seed,
-            device=self.job.devices[0],
+            device=self.device,
             n_val=len(val),
             validate=lambda _, numbers: [
                 d for number in numbers for d in dices(val[number], self.predict(val[number]))

@@ -77,7 +77,14 @@ def bench_models() -> list[Model]:
                 memory_mb=16384, cpus=4.0, gpus=1, gpu_memory_mb=12000, start_timeout_s=600.0, case_timeout_s=1200.0
             ),
             training=Resources(
-                memory_mb=65536, cpus=8.0, gpus=1, gpu_memory_mb=40000, shm_mb=8192, out_mb=65536, start_timeout_s=600.0
+                memory_mb=65536,
+                cpus=8.0,
+                gpus=1,
+                gpu_memory_mb=40000,
+                shm_mb=8192,
+                out_mb=65536,
+                start_timeout_s=600.0,
+                stall_timeout_s=7200.0,  # a validation says nothing until all its cases are done
             ),
             licence="MIT",
             homepage=_GIT,

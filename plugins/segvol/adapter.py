@@ -27,12 +27,12 @@ class SegVol(Adapter):
     def load(self, job: Job) -> None:
         """Build the network for the declared input size and fill it, from the checkpoint where there is one."""
         import torch
-        from groundbench_sdk.torch_training import load_checkpoint
+        from groundbench_sdk.torch_training import load_checkpoint, own_device
         from model import Network
 
         torch.set_num_threads(job.threads)
         torch.manual_seed(job.seed)
-        self.job = job
+        self.job, self.device = job, own_device(job)
         self.size: Shape = (int(job.params["depth"]), int(job.params["side"]), int(job.params["side"]))
         self.network: Any = Network(self.size)
         self.network.freeze(projection=bool(job.params.get("train_projection", True)))
@@ -40,7 +40,7 @@ class SegVol(Adapter):
             self.network.load_published(job.weights / "SegVol_v1.pth")
         if job.checkpoint is not None:
             load_checkpoint(self.network, job.checkpoint)
-        self.network.to(job.devices[0]).eval()
+        self.network.to(self.device).eval()
 
     def predict(self, case: Case) -> Iterator[tuple[str, np.ndarray]]:
         """Yield ``(finding id, mask)``; a finding with boxes is the union of what each box gives."""
@@ -63,8 +63,6 @@ class SegVol(Adapter):
         params, network = self.job.params, self.network
         pairs = pairs_of(train)
         scratch = Scratch(training.state / "samples", int(params["cache_mb"]) * 2**20)
-        device = self.job.devices[training.rank if len(self.job.devices) > 1 else 0]
-        network.to(device)
 
         def sample(index: int, rng: np.random.Generator) -> tuple[np.ndarray, str, np.ndarray]:
             pair = pairs[index]
@@ -94,7 +92,7 @@ class SegVol(Adapter):
             loss=loss,
             training=training,
             seed=self.job.seed,
-            device=self.job.devices[0],
+            device=self.device,
             n_val=len(val),
             validate=lambda _, numbers: [
                 d for number in numbers for d in dices(val[number], self.predict(val[number]))

@@ -96,6 +96,7 @@ def bench_models() -> list[Model]:
                 shm_mb=16384,
                 out_mb=163840,
                 start_timeout_s=1200.0,
+                stall_timeout_s=14_400.0,  # a validation says nothing until all its cases are done
             ),
             licence="Apache-2.0",
             homepage="https://github.com/MIC-DKFZ/VoxTell",

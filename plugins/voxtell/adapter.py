@@ -27,24 +27,24 @@ class VoxTell(Adapter):
     def load(self, job: Job) -> None:
         """Build network and language model, and fill them unless weights are random."""
         import torch
-        from groundbench_sdk.torch_training import load_checkpoint
+        from groundbench_sdk.torch_training import load_checkpoint, own_device
         from groundbench_sdk.torch_weights import gather
         from language import TOKENS, Language
         from model import Network
 
         torch.set_num_threads(job.threads)
         torch.manual_seed(job.seed)
-        self.job, self.limit = job, TOKENS
+        self.job, self.limit, self.device = job, TOKENS, own_device(job)
         size = {name: int(job.params[name]) for name in ("patch", "features", "queries")}
-        self.network: Any = Network(device=job.devices[0], **size)
+        self.network: Any = Network(device=self.device, **size)
         files = None
         if job.weights_mode != "random":
             self.network.load_published(job.weights / "checkpoint_final.pth")
             files = gather(job.weights, "qwen--", Path("/tmp/qwen"))  # noqa: S108 - the container's own
-        self.language: Any = Language(files, job.devices[0])
+        self.language: Any = Language(files, self.device)
         if job.checkpoint is not None:
             load_checkpoint(self.network, job.checkpoint)
-        self.network.to(job.devices[0]).eval()
+        self.network.to(self.device).eval()
 
     def predict(self, case: Case) -> Iterator[tuple[str, np.ndarray]]:
         """Yield ``(finding id, mask)``; texts are independent of each other, masks may overlap."""
@@ -88,8 +88,6 @@ class VoxTell(Adapter):
             images, words, labels = (torch.from_numpy(np.stack(part)).to(where) for part in zip(*samples, strict=True))
             return losses(module(images[:, None], words), labels[:, None])
 
-        device = self.job.devices[training.rank if len(self.job.devices) > 1 else 0]
-        network.to(device)
         trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
         fit(
             network,
@@ -100,7 +98,7 @@ class VoxTell(Adapter):
             loss=loss,
             training=training,
             seed=self.job.seed,
-            device=self.job.devices[0],
+            device=self.device,
             n_val=len(val),
             validate=lambda _, numbers: [
                 d for number in numbers for d in dices(val[number], self.predict(val[number]))
