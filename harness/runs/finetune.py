@@ -176,7 +176,9 @@ def ensure_checkpoint(
     DataError
         The checkpoint that is there is of another plan or was changed.
     """
-    fingerprints = {split: request.dataset.fingerprint(split) for split in SPLITS if request.dataset.splits.get(split)}
+    splits = [split for split in SPLITS if request.dataset.splits.get(split)]
+    with stop.nothing_in_flight():  # every CT and mask is read where none was before
+        fingerprints = {split: request.dataset.fingerprint(split) for split in splits}
     plan = TrainingPlan(request, image, weights, cases, fingerprints)
     folder = home / "checkpoints" / plan.key
     folder.mkdir(parents=True, exist_ok=True)

@@ -127,7 +127,8 @@ def execute(request: RunRequest, *, home: Path, store: Store, watcher: Watcher, 
             if row.state == "done" and not todo and not unscored:
                 watcher.tell(f"{row.id} is finished already; --fresh runs it again")
                 return row
-            boxes = _boxes(plan, row, folder, watcher)
+            with stop.nothing_in_flight():  # every mask is read
+                boxes = _boxes(plan, row, folder, watcher)
             row = replace(row, state="running", record={**row.record, **_record(plan, engine, gpus), **boxes.record})
             store.save_run(row)
             work = _Work(plan, row, folder, store, boxes=boxes, watcher=watcher, engine=engine, gpus=gpus)
