@@ -112,11 +112,12 @@ class WeightsStore:
             if not weights.pinned and (len(candidates) == 1 or path.name in {weights.name, weights.file.split("/")[-1]})
         ]
         if not added:
-            wanted = "; ".join(f"{weights.name}: {weights.sha256 or 'not pinned'}" for weights in candidates)
-            raise DataError(
-                f"{path} is none of the declared weights: its SHA-256 is {digest}",
-                fix=f"download it again, or name an unpinned one with --name; declared are {wanted}",
-            )
+            ways = []
+            if pinned := [f"{weights.name}: {weights.sha256}" for weights in candidates if weights.sha256]:
+                ways.append(f"download it again; declared are {'; '.join(pinned)}")
+            if unpinned := [weights.name for weights in candidates if not weights.sha256]:
+                ways.append(f"say with --name which it is of those that are not pinned: {', '.join(unpinned)}")
+            raise DataError(f"{path} is none of the declared weights: its SHA-256 is {digest}", fix="; or ".join(ways))
         for weights in added:
             self._check_size(weights, size)
         here = (self.root / digest).is_file()

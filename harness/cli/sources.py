@@ -44,7 +44,10 @@ def _store(settings: Settings) -> SourceStore:
 @pass_settings
 def fetch(settings: Settings, /, plugin: str | None, name: str | None, plugin_dirs: tuple[Path, ...]) -> None:
     """Fetch the declared commits from where they are published; what is here already is left alone."""
-    for source in declared(lambda model: model.sources, plugin_dirs, plugin, name):
+    found = declared(lambda model: model.sources, plugin_dirs, plugin, name)
+    if not found:
+        tell(f"nothing to fetch: {plugin or 'every plugin'} does without upstream sources")
+    for source in found:
         click.echo(_store(settings).fetch(source, tell))
 
 

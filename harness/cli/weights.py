@@ -48,7 +48,10 @@ def fetch(settings: Settings, /, plugin: str | None, name: str | None, plugin_di
     """
     from harness.hub import fetch as download
 
-    for file in declared(lambda model: model.weights, plugin_dirs, plugin, name):
+    found = declared(lambda model: model.weights, plugin_dirs, plugin, name)
+    if not found:
+        tell(f"nothing to fetch: {plugin or 'every plugin'} does without released weights")
+    for file in found:
         click.echo(download(file, _store(settings), tell))
 
 

@@ -111,6 +111,16 @@ def test_missing_weights_stop_the_run(bench: Bench, plugin: Path, make_dataset: 
     assert "bench weights fetch --name a.bin" in ended.stderr
 
 
+def test_nothing_to_fetch_is_said(bench: Bench) -> None:
+    """A model without upstream sources, or without weights, does not end in silence."""
+    assert (
+        "nothing to fetch: rules does without upstream sources" in bench("sources", "fetch", "--plugin", "rules").stderr
+    )
+    assert (
+        "nothing to fetch: rules does without released weights" in bench("weights", "fetch", "--plugin", "rules").stderr
+    )
+
+
 def test_all_missing_weights_are_named_at_once(bench: Bench, plugin: Path, make_dataset: Callable[..., Path]) -> None:
     """Where several files are missing, one message names them all, and one command brings them."""
     command = ["run", "--plugin-dir", plugin, "--plugin", "weighty", "--dataset", make_dataset(1), "--engine", "local"]

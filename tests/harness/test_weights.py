@@ -71,8 +71,10 @@ def test_unpinned_weights_are_known_by_name(store: WeightsStore, tmp_path: Path,
 def test_unpinned_weights_of_another_name_want_their_name(store: WeightsStore, tmp_path: Path) -> None:
     """Nothing is guessed among several; the one candidate is taken whatever the file is called."""
     file = _file(tmp_path, "download", b"first")
-    with pytest.raises(DataError, match="is none of the declared weights"):
+    with pytest.raises(DataError, match="is none of the declared weights") as raised:
         store.add([PINNED, OPEN], file, print)
+    assert f"declared are a.bin: {PINNED.sha256}; or say with --name" in raised.value.fix
+    assert raised.value.fix.endswith("not pinned: b.bin")
     assert store.add([OPEN], file, print) == [OPEN]
 
 
