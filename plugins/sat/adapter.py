@@ -58,7 +58,7 @@ class SAT(Adapter):
         """Train everything on crops; a sample is a case with all its findings, as the paper's count of epochs says."""
         import torch
         from groundbench_sdk.scratch import Scratch
-        from groundbench_sdk.text_training import dices, recipe_of
+        from groundbench_sdk.torch_text_training import dices, recipe_of
         from groundbench_sdk.torch_training import fit
 
         params, network = self.job.params, self.network

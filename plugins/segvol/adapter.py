@@ -57,7 +57,7 @@ class SegVol(Adapter):
         """Train on whole volumes with texts alone."""
         import torch
         from groundbench_sdk.scratch import Scratch
-        from groundbench_sdk.text_training import dices, pairs_of, recipe_of
+        from groundbench_sdk.torch_text_training import dices, pairs_of, recipe_of
         from groundbench_sdk.torch_training import fit
 
         params, network = self.job.params, self.network

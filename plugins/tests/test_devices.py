@@ -14,7 +14,7 @@ from unittest.mock import MagicMock
 import pytest
 
 PLUGINS = Path(__file__).resolve().parents[1]
-SDK = ("torch_training", "torch_weights", "text_training")
+SDK = ("torch_training", "torch_weights", "torch_text_training")
 
 #: Modules that need torch: its own, the SDK's, and those of the models.
 REPLACED = ("torch", *(f"groundbench_sdk.{name}" for name in SDK), "network", "model", "language")

@@ -64,7 +64,7 @@ class VoxTell(Adapter):
         """Train the image model on patches; the texts' vectors are made before, and the language model then rests."""
         import torch
         from groundbench_sdk.scratch import Scratch
-        from groundbench_sdk.text_training import dices, pairs_of, recipe_of
+        from groundbench_sdk.torch_text_training import dices, pairs_of, recipe_of
         from groundbench_sdk.torch_training import fit
         from model import losses
 
