@@ -95,6 +95,9 @@ def take_checkpoint(out: Path, home: Path, *, limit: int) -> dict[str, dict[str,
             files[name] = {"bytes": size, "sha256": digest}
         if not files:
             raise RefusedCheckpoint("is empty")
+        for path in (incoming, *incoming.rglob("*")):
+            # Whatever the umask: whoever predicts with it is another user.
+            path.chmod(0o755 if path.is_dir() else 0o644)
         shutil.rmtree(home / _FOLDER, ignore_errors=True)
         incoming.rename(home / _FOLDER)
     finally:
