@@ -168,12 +168,20 @@ class LocalContainer:
         self._ended.set()
 
     def _keep_log(self) -> None:
-        """Copy the output to the log file as it comes, up to the bound; the rest is read and dropped."""
+        """Copy the output to the log file as it comes, up to the bound; the rest is read and dropped.
+
+        The log is a convenience: a full disk shows elsewhere, and output that nobody read would stop the process.
+        """
         assert self._process.stdout is not None  # noqa: S101 - opened as a pipe above
         written = 0
-        with self._process.stdout as output, self._log.open("ab") as file:
+        with contextlib.ExitStack() as held:
+            output = held.enter_context(self._process.stdout)
+            file = None
+            with contextlib.suppress(OSError):
+                # Unbuffered: what could not be written is not tried again when the file is closed.
+                file = held.enter_context(self._log.open("ab", buffering=0))
             while chunk := output.read1(65536):  # type: ignore[attr-defined]
-                with contextlib.suppress(OSError):
-                    file.write(chunk[: max(0, MAX_LOG_BYTES - written)])
-                    file.flush()
+                if file is not None:
+                    with contextlib.suppress(OSError):
+                        file.write(chunk[: max(0, MAX_LOG_BYTES - written)])
                 written += len(chunk)

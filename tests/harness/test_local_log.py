@@ -1,0 +1,43 @@
+"""The log of a local adapter is a convenience: where it cannot be written, the adapter runs on."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from harness.engines.local import LocalContainer
+
+#: More than a pipe holds: output that nobody reads would stop the process.
+_TALKS = "for _ in range(4000): print('x' * 100)"
+
+
+def _run(root: Path, log: Path) -> Any:
+    process = subprocess.Popen(
+        [sys.executable, "-c", _TALKS],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
+    container = LocalContainer(process, SimpleNamespace(name="talks", root=root, log=log))  # type: ignore[arg-type]
+    ended = container.wait(30)
+    container.remove()
+    return ended
+
+
+@pytest.mark.parametrize("log", ["/dev/full", "/dev/null/log"], ids=["disk-full", "cannot-be-opened"])
+def test_log_that_cannot_be_kept(log: str, tmp_path: Path) -> None:
+    """The process ends well, and no thread ends in a traceback (a warning, which is an error here)."""
+    ended = _run(tmp_path, Path(log))
+    assert ended is not None, "its output was not read"
+    assert ended.code == 0
+
+
+def test_log_is_kept(tmp_path: Path) -> None:
+    """Everything that was printed is in the file."""
+    assert _run(tmp_path, tmp_path / "log").code == 0
+    assert (tmp_path / "log").read_text() == ("x" * 100 + "\n") * 4000
