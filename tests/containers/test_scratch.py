@@ -22,6 +22,17 @@ def _held(folder: Path) -> set[int]:
     return found
 
 
+def test_one_of_many_arrays_is_read_alone(tmp_path: Path) -> None:
+    """All that was made is kept, and only what is wanted comes back, made or read."""
+    scratch = Scratch(tmp_path, 10_000)
+    made = {"a": np.zeros(3), "b": np.ones(2)}
+    for _ in range(2):
+        assert list(scratch.get("one", lambda: made, only=["b"])) == ["b"]
+    assert scratch.get("one", dict)["a"].shape == (3,)
+    with pytest.raises(KeyError, match="c"):
+        scratch.get("one", lambda: made, only=["c"])
+
+
 @pytest.mark.parametrize("left", [0, 100, 1200])
 def test_made_once_then_read(tmp_path: Path, left: int) -> None:
     """A second request reads the file; one that a dead machine left cut short, or empty, is made again."""

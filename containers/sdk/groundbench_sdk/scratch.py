@@ -7,7 +7,7 @@ import os
 import zipfile
 from contextlib import suppress
 from pathlib import Path
-from typing import Callable
+from typing import Callable, Sequence
 
 import numpy as np
 
@@ -30,7 +30,9 @@ class Scratch:
         if max_bytes:
             folder.mkdir(parents=True, exist_ok=True)
 
-    def get(self, key: str, make: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    def get(
+        self, key: str, make: Callable[[], dict[str, np.ndarray]], only: Sequence[str] | None = None
+    ) -> dict[str, np.ndarray]:
         """Return the arrays kept under `key`; where there are none, those that `make` returns, which are kept.
 
         Parameters
@@ -39,15 +41,18 @@ class Scratch:
             Says everything that the arrays depend on; any text.
         make
             Makes them.
+        only
+            Names of the arrays that are wanted; the others are not read. None: all.
         """
         path = self.folder / (hashlib.sha256(key.encode()).hexdigest()[:32] + ".npz")
         try:
             with path.open("rb") as file, np.load(file, allow_pickle=False) as kept:
-                found = {name: kept[name] for name in kept.files}
+                found = {name: kept[name] for name in (kept.files if only is None else only)}
             os.utime(str(path))
         except (OSError, EOFError, ValueError, zipfile.BadZipFile):
-            found = make()
-            self._keep(path, found)
+            made = make()
+            self._keep(path, made)
+            found = made if only is None else {name: made[name] for name in only}
         return found
 
     def _keep(self, path: Path, arrays: dict[str, np.ndarray]) -> None:
