@@ -30,12 +30,15 @@ from harness.runs.plan import RunRequest, categories_shown, select_cases, spacin
 from harness.runs.preflight import check_room
 from harness.runs.shard import Stop
 from harness.runs.training import TrainingEnd, TrainingSpec, clear, run_training, unheard
-from harness.runs.weights import Loaded
+from harness.runs.weights import RANDOM, Loaded
 from harness.status import TrainingState
 from harness.store import Store
 from harness.trainings import TrainingPoint, TrainingRow, Trainings
 
 SPLITS = ("train", "val")
+
+#: Limits of a training that predicting bounds, too, where both run reduced.
+_REDUCED = ("memory_mb", "cpus", "shm_mb")
 
 
 class TrainingWatcher(Protocol):
@@ -99,9 +102,13 @@ class TrainingPlan:
 
     @property
     def resources(self) -> Resources:
-        """Limits of the container."""
+        """Limits of the container; a training reduced for random weights fits where the model predicts."""
         model = self.request.plugin.model
-        return model.training or model.resources
+        declared = model.training or model.resources
+        if self.request.weights != RANDOM or not self.request.variant.reduced:
+            return declared
+        least = {name: min(getattr(declared, name), getattr(model.resources, name)) for name in _REDUCED}
+        return replace(declared, **least)
 
 
 def training_cases(request: RunRequest) -> tuple[Case, ...]:

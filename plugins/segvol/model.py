@@ -25,9 +25,14 @@ SOURCE = Path("/opt/source/segvol")
 PATCH = (4, 16, 16)
 #: Tokens along (D, H, W) at which the weights were published.
 PUBLISHED = (8, 16, 16)
-#: Parts that no text reaches: they would get no gradient.
-UNREACHED = ("prompt_encoder.point_embeddings", "prompt_encoder.not_a_point_embed", "prompt_encoder.mask_downscaling",
-             "mask_decoder.iou_prediction_head")  # fmt: skip
+#: Parts that no text reaches: they would get no gradient. Of the decoder's four masks only the first is ever read.
+UNREACHED = (
+    "prompt_encoder.point_embeddings",
+    "prompt_encoder.not_a_point_embed",
+    "prompt_encoder.mask_downscaling",
+    "mask_decoder.iou_prediction_head",
+    *(f"mask_decoder.output_hypernetworks_mlps.{unread}" for unread in (1, 2, 3)),
+)
 
 
 class Network(nn.Module):

@@ -5,15 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import nibabel as nib
 import numpy as np
+from groundbench_sdk.grids import Turn, turn_to
 
 Array = np.ndarray[Any, Any]
 
 #: HU below which a voxel is air, and above which it is tissue that can enclose air.
 AIR_HU, TISSUE_HU = -400, -300
-
-_RAS = np.array([[0, 1], [1, 1], [2, 1]])
 
 
 @dataclass(frozen=True)
@@ -24,8 +22,8 @@ class Frame:
     ----------
     shape
         (H, W, D) of the CT as stored.
-    turned
-        nibabel's orientation from the stored axes to RAS+, (3, 2).
+    turn
+        From the stored axes to RAS+.
     factors
         CT voxels in one coarse voxel along each RAS+ axis.
     box
@@ -35,14 +33,14 @@ class Frame:
     """
 
     shape: tuple[int, ...]
-    turned: Array
+    turn: Turn
     factors: tuple[int, ...]
     box: tuple[tuple[int, int], ...]
     lungs: tuple[tuple[float, float], ...]
 
     def coarse(self, volume: Array) -> Array:
         """Bring an array on the CT's grid to the coarse grid by averaging, and cut the box out: (X, Y, Z)."""
-        whole = _pooled(nib.orientations.apply_orientation(volume, self.turned), self.factors)
+        whole = _pooled(self.turn.apply(volume), self.factors)
         return whole[tuple(slice(first, end) for first, end in self.box)]
 
     def coordinates(self) -> Array:
@@ -55,15 +53,12 @@ class Frame:
 
     def on_ct(self, inside: Array) -> Array:
         """Lay a boolean array over the box, of CT voxels along RAS+ axes, on the CT's grid: (H, W, D)."""
-        lengths = [0, 0, 0]
-        for axis, (target, _) in enumerate(self.turned):
-            lengths[int(target)] = self.shape[axis]
+        lengths = self.turn.values(self.shape)
         whole = np.zeros(lengths, bool)
         ends = [(a * f, min(b * f, n)) for (a, b), f, n in zip(self.box, self.factors, lengths, strict=True)]
         fitting = inside[tuple(slice(0, end - first) for first, end in ends)]
         whole[tuple(slice(first, end) for first, end in ends)] = fitting
-        back = nib.orientations.ornt_transform(_RAS, self.turned)
-        return np.ascontiguousarray(nib.orientations.apply_orientation(whole, back))
+        return np.ascontiguousarray(self.turn.undo(whole))
 
 
 def find_frame(volume: Array, affine: Array, *, grid_mm: float, margin_mm: float) -> Frame:
@@ -80,17 +75,16 @@ def find_frame(volume: Array, affine: Array, *, grid_mm: float, margin_mm: float
     margin_mm
         Room round the lungs for the pleural space and the chest wall.
     """
-    turned = nib.io_orientation(affine)
-    along = np.empty(3)
-    along[turned[:, 0].astype(int)] = np.sqrt((np.asarray(affine)[:3, :3] ** 2).sum(0))
+    turn = turn_to("RAS", affine)
+    along = turn.values(np.sqrt((np.asarray(affine)[:3, :3] ** 2).sum(0)))
     factors = tuple(max(1, round(grid_mm / mm)) for mm in along)
-    coarse = _pooled(nib.orientations.apply_orientation(volume, turned), factors)
+    coarse = _pooled(turn.apply(volume), factors)
     lungs = _lungs_box(coarse)
     box = []
     for (low, high), mm, factor, length in zip(lungs, along, factors, coarse.shape, strict=True):
         margin = round(margin_mm / (mm * factor))
         box.append((max(0, int(low) - margin), min(length, int(np.ceil(high)) + margin)))
-    return Frame(tuple(volume.shape), turned, factors, tuple(box), lungs)
+    return Frame(tuple(volume.shape), turn, factors, tuple(box), lungs)
 
 
 def _lungs_box(coarse: Array) -> tuple[tuple[float, float], ...]:

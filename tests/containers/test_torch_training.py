@@ -18,7 +18,10 @@ def _checks(file: str) -> list[tuple[str, str]]:
 
 
 @pytest.mark.docker
-@pytest.mark.parametrize(("file", "check"), [*_checks("torch_checks.py"), *_checks("tiny_checks.py")])
+@pytest.mark.parametrize(
+    ("file", "check"),
+    [pair for file in ("torch_checks.py", "weights_checks.py", "tiny_checks.py") for pair in _checks(file)],
+)
 def test_check(file: str, check: str, tiny_image: str) -> None:
     """The check ends well where there is no network, no room to write but /tmp, and no root."""
     done = subprocess.run(

@@ -1,9 +1,11 @@
 """Every model of the paper on two real CTs: its image, the sealed container, random weights, a mask for every finding.
 
-Drives the command line as a user would; in each image it also looks whether the answer depends on how a CT is stored
-(``turned.py``). A model whose upstream sources are not in the home is skipped with the command
-that brings them. Prints a table; with ``--record`` keeps what was seen in ``docs/verified.json``, from which
-``docs/models.md`` is made.
+Drives the command line as a user would. A model's first variant that is not trained and its first that is are tried;
+the latter is trained for a few steps by the same ``bench run``. Inside the image it is also looked whether the answer
+depends on how a CT is stored and on the text, whether a text that is too long is announced (``probe.py``), and whether
+training changed what it should and nothing else (``trained.py``). A model whose upstream sources are not in the home is
+skipped with the command that brings them. Prints a table; with ``--record`` keeps what was seen in
+``docs/verified.json``, from which ``docs/models.md`` is made.
 """
 
 from __future__ import annotations
@@ -11,9 +13,11 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,95 +33,193 @@ from harness.sources import SourceStore
 
 ROOT = Path(__file__).resolve().parents[2]
 RECORD = ROOT / "docs" / "verified.json"
-SPLIT, CASES = "val", 2
 SAME = 0.98  # Dice: adapters that resample may differ at borders
 
+#: Beginnings of what the paper trains, and of what it leaves as it is, in each model's trained variant.
+PARTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "segvol": (
+        ("network.segvol.image_encoder", "network.segvol.mask_decoder", "network.segvol.text_encoder.dim_align"),
+        ("network.segvol.text_encoder.clip_text_model",),
+    ),
+    "sat": (("network.vision", "network.text.text_tower.biolord.encoder", "network.text.projection_layer"), ()),
+    "voxtell": (
+        ("network.net.encoder", "network.net.decoder", "network.net.transformer_decoder", "network.net.project_text"),
+        ("language",),
+    ),
+}
 
-@dataclass(frozen=True)
+
+@dataclass
 class Row:
-    """What came of one model."""
+    """What came of one variant of a model."""
 
     model: Model
     variant: Variant
-    outcome: str  #: "ok", or "skipped" or "FAILED" and why
+    outcome: str = "ok"  #: or "skipped" or "FAILED" and why
     built_s: float | None = None
     document: dict[str, Any] | None = None  #: what ``bench run --json`` printed
     voxels: str = ""  #: of every mask
     turned: str = ""  #: Dice between the answers to one volume stored in two ways
+    texts: str = ""  #: voxels that differ between the answers to two texts
+    trained: str = ""  #: parameters that training changed, of those that it delivered; and how many are frozen
+    trained_s: float | None = None
 
 
-def _bench(home: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "harness", "--home", str(home), *map(str, arguments)]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+class Failed(Exception):  # noqa: N818 - an outcome
+    """A model does not do what it must; the message says what."""
 
 
-def _smoke(model: Model, home: Path, data: Path, device: str) -> Row:
-    """Build and run one model; whatever goes wrong is its row."""
-    variant = next((v for v in model.variants if not v.fine_tuned), model.variants[0])
-    store = SourceStore(home / "sources")
+def _bench(home: Path, *arguments: object) -> dict[str, Any]:
+    command = [sys.executable, "-m", "harness", "--home", str(home), *map(str, arguments), "--json"]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    if ended.returncode:
+        raise Failed(_last(ended.stderr))
+    found: dict[str, Any] = json.loads(ended.stdout)
+    return found
+
+
+def _data(source: Path, home: Path) -> Path:
+    """Lay the real CTs out so that the two largest are predicted, by trained variants too: val and test exchanged."""
+    folder = home / "smoke-data"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    for part in ("ct", "seg"):
+        shutil.copytree(source / part, folder / part, copy_function=shutil.copyfile)
+        (folder / part).chmod(0o755)
+    index = json.loads((source / "dataset.json").read_text(encoding="utf-8"))
+    index["val"], index["test"] = index["test"], index["val"]
+    (folder / "dataset.json").write_text(json.dumps(index), encoding="utf-8")
+    return folder
+
+
+def _smoke(model: Model, home: Path, data: Path, device: str) -> list[Row]:
+    """Build a model and try its variants; whatever goes wrong is in their rows."""
+    kinds = [[v for v in model.variants if v.fine_tuned is trained] for trained in (False, True)]
+    rows = [Row(model, variants[0]) for variants in kinds if variants]
+    said = _missing(model, SourceStore(home / "sources"))
+    built: dict[str, Any] = {}
+    began = time.monotonic()
+    if not said:
+        try:
+            built = _bench(home, "build", "--plugin", model.name, "--device", device)
+        except Failed as failed:
+            said = f"FAILED: {failed}"
+    for row in rows:
+        if said:
+            row.outcome = said
+            continue
+        row.built_s = time.monotonic() - began if row is rows[0] else None
+        _try(row, built["images"][0]["tag"], home, data)
+    return rows
+
+
+def _missing(model: Model, store: SourceStore) -> str:
+    """Return why a model is skipped: a source that is not here, and what brings it; empty where all are."""
     for source in model.sources:
         try:
             store.check(source)
         except BenchError as error:
-            bring = (
-                f"`bench sources fetch --plugin {model.name}`, or `bench sources add --from` a clone of {source.git}"
-            )
-            return Row(model, variant, f"skipped: {error.message}; {bring}")
-    began = time.monotonic()
-    built = _bench(home, "build", "--plugin", model.name, "--device", device, "--json")
-    built_s = time.monotonic() - began
-    if built.returncode:
-        return Row(model, variant, f"FAILED: {_last(built.stderr)}", built_s)
-    same, turned = _turned(model, variant, json.loads(built.stdout)["images"][0]["tag"])
-    if not same:
-        return Row(model, variant, f"FAILED: the answer depends on how the CT is stored: {turned}", built_s)
-    ran = _bench(
-        home, "run", "--plugin", model.name, "--variant", variant.name, "--dataset", data, "--split", SPLIT,
-        "--limit", CASES, "--weights", "random", "--engine", "docker", "--fresh", "--json",
+            bring = f"`bench sources fetch --plugin {model.name}`, or `bench sources add --from`"
+            return f"skipped: {error.message}; {bring} a clone of {source.git}"
+    return ""
+
+
+def _try(row: Row, tag: str, home: Path, data: Path) -> None:
+    """Try one variant in its image; what is seen before something fails stays in the row."""
+    try:
+        _probe(row, tag)
+        _run(row, home, data)
+        if row.variant.fine_tuned:
+            _trained(row, tag, home)
+    except Failed as failed:
+        row.outcome = f"FAILED: {failed}"
+
+
+def _probe(row: Row, tag: str) -> None:
+    """Run ``probe.py``: storage, texts, and texts that are too long."""
+    found = _inside(row, tag, "probe.py", {"prompt": row.variant.prompt.value}, {})
+    if "failed" in found:
+        raise Failed("; ".join(found["failed"]))
+    row.turned = f"{found['dice']:.3f} ({found['voxels']:,})"
+    if found["dice"] <= SAME or found["slice"] != [45, 38, 1]:
+        raise Failed(f"the answer depends on how the CT is stored: {row.turned}")
+    if "differ" in found:
+        row.texts = f"{found['differ']:,}"
+        if not found["differ"]:
+            raise Failed("two texts give one answer")
+        if not any("longer than" in text for text in found["cut"]):
+            raise Failed("a text of 9,000 words is read, or cut, without a word")
+
+
+def _run(row: Row, home: Path, data: Path) -> None:
+    """Run the variant on the two CTs, after training it where it is trained."""
+    row.document = _bench(
+        home, "run", "--plugin", row.model.name, "--variant", row.variant.name, "--dataset", data, "--split", "test",
+        "--weights", "random", "--engine", "docker", "--fresh",
     )  # fmt: skip
-    if ran.returncode:
-        return Row(model, variant, f"FAILED: {_last(ran.stderr)}", built_s)
-    document = json.loads(ran.stdout)
-    missed = {status: n for status, n in document["coverage"].items() if status != "ok" and n}
-    outcome = f"FAILED: {missed}" if missed else "ok"
-    masks = sorted((home / "runs" / document["run"] / "masks").glob("*/*.nii.gz"))
+    masks = sorted((home / "runs" / row.document["run"] / "masks").glob("*/*.nii.gz"))
     voxels = [int(np.count_nonzero(np.asarray(nib.load(mask).dataobj))) for mask in masks]  # type: ignore[attr-defined]
-    return Row(model, variant, outcome, built_s, document, ", ".join(f"{n:,}" for n in voxels), turned)
+    row.voxels = ", ".join(f"{n:,}" for n in voxels)
+    missed = {status: n for status, n in row.document["coverage"].items() if status != "ok" and n}
+    if missed:
+        raise Failed(str(missed))
 
 
-def _turned(model: Model, variant: Variant, tag: str) -> tuple[bool, str]:
-    """Run ``turned.py`` in an image; return whether the answers are the same, and their Dice and size."""
+def _trained(row: Row, tag: str, home: Path) -> None:
+    """Run ``trained.py`` on the checkpoint that the run predicted with, and hold it against :data:`PARTS`."""
+    assert row.document is not None
+    training = _bench(home, "results", "show", row.document["run"])["record"]["training"]
+    checkpoint = home / "checkpoints" / training["key"] / "checkpoint"
+    found = _inside(row, tag, "trained.py", {}, {str(checkpoint): {"bind": "/checkpoint", "mode": "ro"}})
+    changed = len(found["trained"]) - len(found["same"])
+    row.trained_s = training["seconds"]
+    row.trained = f"{changed}/{len(found['trained'])}, {len(found['frozen'])} frozen"
+    for wrong in ("unsteady", "lost", "delivered_frozen"):
+        if found[wrong]:
+            raise Failed(f"{len(found[wrong])} parameters are {wrong}: {', '.join(found[wrong][:3])}")
+    moved, left = PARTS[row.model.name]
+    for part in moved:
+        inside = [name for name in found["trained"] if name.startswith(part + ".")]
+        still = [name for name in inside if name in found["same"]]
+        if not inside or still:
+            raise Failed(f"{part} is to be trained: of {len(inside)} parameters {len(still)} stay: {still[:3]}")
+    for part in left:
+        inside = [name for name in found["trained"] if name.startswith(part + ".")]
+        if inside or not any(name.startswith(part + ".") for name in found["frozen"]):
+            raise Failed(f"{part} is to be left alone: {len(inside)} parameters of it were trained")
+
+
+def _inside(
+    row: Row, tag: str, name: str, asked: Mapping[str, Any], mounts: Mapping[str, dict[str, str]]
+) -> dict[str, Any]:
+    """Run one of the scripts beside this one in an image, sealed; return what it printed."""
     import docker
     import docker.errors
 
     client = docker.from_env(timeout=3600)
     entry = client.images.get(tag).attrs["Config"]["Entrypoint"][-1]
-    params = {**variant.params, **variant.reduced}
-    asked = {"adapter": entry, "variant": variant.name, "prompt": variant.prompt.value, "params": params}
-    script = Path(__file__).with_name("turned.py")
+    params = {**row.variant.params, **row.variant.reduced}
+    script = Path(__file__).with_name(name)
     try:
         said = client.containers.run(
             tag,
-            ["/turned.py", json.dumps(asked)],
+            [f"/{name}", json.dumps({"adapter": entry, "variant": row.variant.name, "params": params, **asked})],
             entrypoint="python",
-            volumes={str(script): {"bind": "/turned.py", "mode": "ro"}},
+            volumes={str(script): {"bind": f"/{name}", "mode": "ro"}, **mounts},
             environment={"OMP_NUM_THREADS": "1", "HOME": "/tmp"},  # noqa: S108 - the container's
             network_mode="none",
             read_only=True,
             tmpfs={"/tmp": "size=1g"},  # noqa: S108 - idem
-            mem_limit=f"{model.resources.memory_mb}m",
+            mem_limit=f"{row.model.resources.memory_mb}m",
             user="10001:10001",
             remove=True,
         )
     except docker.errors.ContainerError as error:
-        return False, _last((error.stderr or b"").decode("utf-8", "replace"))
+        raise Failed(_last((error.stderr or b"").decode("utf-8", "replace"))) from error
     finally:
         client.close()
-    found = json.loads(said.splitlines()[-1])
-    if "failed" in found:
-        return False, "; ".join(found["failed"])
-    same = found["dice"] > SAME and found["slice"] == [45, 38, 1]
-    return same, f"{found['dice']:.3f} ({found['voxels']:,})"
+    found: dict[str, Any] = json.loads(said.splitlines()[-1])
+    return found
 
 
 def _last(text: str) -> str:
@@ -145,6 +247,9 @@ def _cells(row: Row) -> list[str]:
         f"{ok}/{n}" if n else "",
         row.voxels,
         row.turned,
+        row.texts,
+        number(row.trained_s, ".0f"),
+        row.trained,
         row.outcome,
     ]
 
@@ -161,6 +266,9 @@ def _table(rows: list[Row]) -> str:
         "ok",
         "mask voxels",
         "turned",
+        "texts",
+        "train s",
+        "trained",
         "outcome",
     ]
     lines = [head, *map(_cells, rows)]
@@ -175,21 +283,25 @@ def _table(rows: list[Row]) -> str:
 def _keep(rows: list[Row], device: str) -> None:
     """Write what was seen into the record; what was not tried now stays as it was."""
     record = json.loads(RECORD.read_text(encoding="utf-8"))
-    today = datetime.now(UTC).date().isoformat()
     for row in rows:
         if row.document is None or row.outcome != "ok":
             continue
-        seen, timing = {"date": today, "version": row.model.version}, row.document["timing"]
-        kept = record.setdefault(row.model.name, {})
-        kept["built"] = seen | {"device": device, "image_bytes": timing["image_bytes"]}
-        kept["random_cpu"] = seen | {
-            "variant": row.variant.name,
+        timing = row.document["timing"]
+        record.setdefault(row.model.name, {}).setdefault("random_cpu", {})[row.variant.name] = {
+            "date": datetime.now(UTC).date().isoformat(),
+            "version": row.model.version,
+            "device": device,
+            "image_bytes": timing["image_bytes"],
             "cases": row.document["n_cases"],
             "findings": row.document["n_findings"],
             "ok": row.document["coverage"]["ok"],
             "load_s": timing["model_load_s"],
             "case_s": timing["case_median_s"],
             "peak_bytes": timing["peak_container_bytes"],
+            "turned": row.turned,
+            "texts": row.texts,
+            "train_s": row.trained_s,
+            "trained": row.trained,
         }
     RECORD.write_text(json.dumps(record, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
@@ -217,10 +329,10 @@ def main() -> int:
     if not chosen:
         sys.stderr.write("nothing to do: what was asked for has neither upstream code nor weights\n")
         return 2
-    rows = []
+    data, rows = _data(options.data, options.home), []
     for model in chosen:
         sys.stderr.write(f"{model.name} ...\n")
-        rows.append(_smoke(model, options.home, options.data, options.device))
+        rows += _smoke(model, options.home, data, options.device)
     sys.stdout.write(_table(rows))
     if options.record:
         _keep(rows, options.device)

@@ -45,9 +45,11 @@ def fit(text: str, count: Callable[[str], int], limit: int) -> tuple[str, str]:
     joint = " "
     if count(pieces[0]) > limit:
         pieces, joint = list(pieces[0]), ""
-    keep = len(pieces)
-    while keep and count(joint.join(pieces[:keep])) > limit:
-        keep -= 1
+    # A text with one more piece never becomes fewer tokens; halving finds the cut of a long text in a few counts.
+    keep, too_many = 0, len(pieces)
+    while too_many - keep > 1:
+        middle = (keep + too_many) // 2
+        keep, too_many = (middle, too_many) if count(joint.join(pieces[:middle])) <= limit else (keep, middle)
     kept = joint.join(pieces[:keep])
     return kept, text[len(kept) :].lstrip()
 

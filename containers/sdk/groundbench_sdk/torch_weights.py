@@ -35,7 +35,7 @@ def read_state(path: Path, *keys: str) -> dict[str, torch.Tensor]:
     Raises
     ------
     Rejected
-        When there is no such file, or it holds something that is not data.
+        When there is no such file, it holds something that is not data, or no weights.
     """
     if not path.is_file():
         raise Rejected(f"the weights {path.name} are not here")
@@ -48,7 +48,10 @@ def read_state(path: Path, *keys: str) -> dict[str, torch.Tensor]:
         if isinstance(raw, dict) and key in raw:
             raw = raw[key]
             break
-    state = {name: value for name, value in raw.items() if isinstance(value, torch.Tensor)}
+    named = raw.items() if isinstance(raw, dict) else ()
+    state = {name: value for name, value in named if isinstance(name, str) and isinstance(value, torch.Tensor)}
+    if not state:
+        raise Rejected(f"the file {path.name} holds no weights by name")
     for prefix in _PREFIXES:
         if state and all(name.startswith(prefix) for name in state):
             state = {name[len(prefix) :]: value for name, value in state.items()}

@@ -1,8 +1,9 @@
-"""Runs inside an image: looks whether a model's adapter gives the same answer however a CT is stored.
+"""Runs inside an image: asks a model's adapter what needs no truth to be judged, with random weights.
 
-One small chest-like volume (odd sizes, anisotropic) is given three times to the adapter through the SDK's own loop,
-with random weights: as it is; with its axes permuted and reversed under a tilted affine; and one slice of it alone.
-Whatever the answer is, it has to lie on the same voxels of the body. Prints one JSON object.
+One small chest-like volume (odd sizes, anisotropic) goes through the SDK's own loop: as it is; with its axes permuted
+and reversed under a tilted affine; one slice of it alone; and, for models that are asked by text, with another text and
+with one that is longer than any encoder. Whatever the answer is, it has to lie on the same voxels of the body however
+the CT is stored, to be another one for another text, and to say what of a text was not read. Prints one JSON object.
 """
 
 from __future__ import annotations
@@ -15,9 +16,11 @@ import nibabel as nib
 import numpy as np
 from groundbench_sdk import main
 
-ROOT = Path("/tmp/turned")  # noqa: S108 - a container's own
+ROOT = Path("/tmp/probe")  # noqa: S108 - a container's own
 CODES = "PIL"  # every axis another one, and reversed
 BOX = [12, 9, 2, 27, 23, 5]
+TEXT, OTHER = "nodule in the right upper lobe", "moderate pleural effusion on the left side"
+LONG = TEXT + " finding" * 9000  # beyond the 8,192 tokens of the longest encoder
 
 
 def _volume() -> np.ndarray:
@@ -47,7 +50,7 @@ def _turned_box(shape: tuple[int, ...]) -> list[int]:
 
 
 def _write(asked: dict) -> None:
-    """Write the job: three cases, one finding each."""
+    """Write the job: one finding a case."""
     (ROOT / "ct").mkdir(parents=True)
     (ROOT / "out").mkdir()
     hu, affine = _volume(), np.diag([1.1, 0.9, 4.0, 1.0])
@@ -56,14 +59,16 @@ def _write(asked: dict) -> None:
     turned = tilt @ affine @ nib.orientations.inv_ornt_aff(_change(), hu.shape)
     flat = [*BOX[:2], 0, *BOX[3:5], 1]
     stored = {
-        "straight": (hu, affine, BOX),
-        "turned": (_turn(hu), turned, _turned_box(hu.shape)),
-        "slice": (hu[:, :, 3:4], affine, flat),
+        "straight": (hu, affine, BOX, TEXT),
+        "turned": (_turn(hu), turned, _turned_box(hu.shape), TEXT),
+        "slice": (hu[:, :, 3:4], affine, flat, TEXT),
     }
+    if asked["prompt"] != "box":
+        stored.update(other=(hu, affine, BOX, OTHER), long=(hu, affine, BOX, LONG))
     lines = []
-    for name, (volume, matrix, box) in stored.items():
+    for name, (volume, matrix, box, text) in stored.items():
         nib.save(nib.Nifti1Image(volume, matrix), ROOT / "ct" / f"{name}.nii.gz")
-        finding = {"id": "0", "text": "nodule in the right upper lobe"}
+        finding = {"id": "0", "text": text}
         finding.update({"boxes": [box]} if asked["prompt"] == "box" else {})
         spacing = np.linalg.norm(matrix[:3, :3], axis=0).tolist()
         case = {"id": name, "ct": f"ct/{name}.nii.gz", "shape": volume.shape, "spacing": spacing}
@@ -79,7 +84,7 @@ def _mask(name: str) -> np.ndarray:
 
 
 def check(asked: dict) -> dict:
-    """Run the three cases; return the Dice of the first two answers, their voxels, and what failed."""
+    """Run the cases; return what failed, or the Dice of the two stored ways, their voxels, and what became of texts."""
     _write(asked)
     main(asked["adapter"], ROOT)
     events = [json.loads(line) for line in (ROOT / "out" / "events.jsonl").read_text().splitlines()]
@@ -88,7 +93,11 @@ def check(asked: dict) -> dict:
         return {"failed": failed}
     straight, turned, single = _turn(_mask("straight")), _mask("turned"), _mask("slice")
     both, total = int((straight & turned).sum()), int(straight.sum() + turned.sum())
-    return {"dice": 2 * both / total if total else 1.0, "voxels": int(straight.sum()), "slice": list(single.shape)}
+    found = {"dice": 2 * both / total if total else 1.0, "voxels": int(straight.sum()), "slice": list(single.shape)}
+    if asked["prompt"] != "box":
+        found["differ"] = int((_mask("straight") != _mask("other")).sum())
+        found["cut"] = [event["text"] for event in events if event["event"] == "warning" and event["case"] == "long"]
+    return found
 
 
 if __name__ == "__main__":
