@@ -30,7 +30,7 @@ from harness.runs.plan import RunRequest, categories_shown, select_cases, spacin
 from harness.runs.preflight import check_room
 from harness.runs.shard import Stop
 from harness.runs.training import TrainingEnd, TrainingSpec, clear, run_training, unheard
-from harness.runs.weights import RANDOM, Loaded
+from harness.runs.weights import Loaded
 from harness.status import TrainingState
 from harness.store import Store
 from harness.trainings import TrainingPoint, TrainingRow, Trainings
@@ -105,7 +105,7 @@ class TrainingPlan:
         """Limits of the container; a training reduced for random weights fits where the model predicts."""
         model = self.request.plugin.model
         declared = model.training or model.resources
-        if self.request.weights != RANDOM or not self.request.variant.reduced:
+        if not self.request.reduced:
             return declared
         least = {name: min(getattr(declared, name), getattr(model.resources, name)) for name in _REDUCED}
         return replace(declared, **least)

@@ -65,8 +65,12 @@ class RunRequest:
     @property
     def params(self) -> dict[str, Param]:
         """The parameters that reach the adapter: declared, reduced under random weights, changed by the user."""
-        reduced = self.variant.reduced if self.weights == RANDOM else {}
-        return {**self.variant.params, **reduced, **self.changes}
+        return {**self.variant.params, **(self.variant.reduced if self.reduced else {}), **self.changes}
+
+    @property
+    def reduced(self) -> bool:
+        """Whether this is the small architecture that random weights are drawn for, where the variant declares one."""
+        return self.weights == RANDOM and bool(self.variant.reduced)
 
 
 @dataclass(frozen=True)

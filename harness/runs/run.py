@@ -101,7 +101,8 @@ def execute(request: RunRequest, *, home: Path, store: Store, watcher: Watcher, 
         engine.require_readable(case.ct for case in cases if case.ct is not None)
         each = max(1, request.plugin.model.resources.gpus)
         check_room(home, cases, request.plugin.model.resources, max(1, len(gpus) // each), watcher.tell)
-        check_gpu_memory(gpus, request.plugin.model, fine_tuned=request.variant.fine_tuned)
+        if not request.reduced:  # what is declared is the whole architecture's need
+            check_gpu_memory(gpus, request.plugin.model, fine_tuned=request.variant.fine_tuned)
         with stop.nothing_in_flight():  # an image may take many minutes to build
             plan = _plan(request, cases, engine, home=home, gpus=gpus, watcher=watcher)
         if request.variant.fine_tuned:

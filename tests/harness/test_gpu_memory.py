@@ -51,7 +51,7 @@ def test_too_little_names_the_gpu_and_both_numbers(model: Model, fine_tuned: boo
 
 
 def test_a_run_is_refused(bench: Bench, make_dataset: Callable[..., Path], tmp_path: Path) -> None:
-    """`bench run --gpus 1` ends with 3 on a machine whose driver, played by a script, reports too little."""
+    """`bench run --gpus 1` ends with 3 where the driver, played by a script, reports too little; reduced it goes on."""
     (tmp_path / "bin").mkdir()
     tool = tmp_path / "bin" / "nvidia-smi"
     tool.write_text("#!/bin/sh\necho 'GPU-0000, Tiny, 2048'\n")
@@ -62,12 +62,15 @@ def test_a_run_is_refused(bench: Bench, make_dataset: Callable[..., Path], tmp_p
     (folder / "Dockerfile").touch()
     (folder / "__init__.py").write_text(
         "from pathlib import Path\n"
-        "from harness import Model, Resources, hookimpl\n\n\n"
+        "from harness import Model, Resources, Variant, hookimpl\n\n\n"
         "@hookimpl\n"
         "def bench_models():\n"
         "    return [Model(name='big', title='Big', summary='Large.', version='1', root=Path(__file__).parent,\n"
+        "                  variants=(Variant('v', params={'size': 9}, reduced={'size': 1}),),\n"
         "                  adapter='adapter:A', resources=Resources(gpu_memory_mb=40_000, memory_mb=256))]\n"
     )
     command = ("run", "--plugin-dir", folder, "--plugin", "big", "--dataset", make_dataset(1), "--gpus", 1)
     ended = bench(*command, "--engine", "local", code=3)
     assert "big needs 40,000 MiB of memory on each GPU: Tiny (GPU-0000) has 2,048 MiB" in ended.stderr
+    reduced = bench(*command, "--engine", "local", "--weights", "random", code=1)  # it has no adapter
+    assert "0 of 2 findings ok" in reduced.stderr
