@@ -22,7 +22,12 @@ REPLACED = ("torch", *(f"groundbench_sdk.{name}" for name in SDK), "network", "m
 
 @pytest.mark.parametrize(
     ("plugin", "adapter", "variant"),
-    [("sat", "SAT", "fine-tuned"), ("segvol", "SegVol", "text-fine-tuned"), ("voxtell", "VoxTell", "fine-tuned")],
+    [
+        ("biomedparse", "BiomedParse", "fine-tuned"),
+        ("sat", "SAT", "fine-tuned"),
+        ("segvol", "SegVol", "text-fine-tuned"),
+        ("voxtell", "VoxTell", "fine-tuned"),
+    ],
 )
 def test_every_process_has_its_own_device(
     plugin: str, adapter: str, variant: str, load_plugin: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path

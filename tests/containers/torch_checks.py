@@ -193,6 +193,14 @@ def check_bf16(folder: Path) -> None:
     assert _distance(_fit(folder, Recipe(steps=300, batch=4, bf16=True))) < 0.5
 
 
+def check_a_constant_rate_may_drop(folder: Path) -> None:
+    """The rate is full, then a tenth, then a hundredth, from the step at which each share of the steps is done."""
+    recipe = Recipe(steps=27, schedule="constant", drops=(8 / 9, 26 / 27))
+    rates = [recipe.rate(step) for step in range(27)]
+    assert np.allclose(rates, [1.0] * 24 + [0.1] * 2 + [0.01]), rates
+    assert Recipe(steps=27, schedule="constant").rate(26) == 1.0
+
+
 def check_wrong_numbers_are_refused(folder: Path) -> None:
     """A recipe that cannot be followed says which number is wrong."""
     for numbers, word in (({"steps": 0}, "steps"), ({"steps": 1, "batch": 0}, "batch")):

@@ -37,6 +37,15 @@ SAME = 0.98  # Dice: adapters that resample may differ at borders
 
 #: Beginnings of what the paper trains, and of what it leaves as it is, in each model's trained variant.
 PARTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "biomedparse": (
+        (
+            "network.backbone",
+            "network.sem_seg_head.pixel_decoder",
+            "network.sem_seg_head.predictor.lang_encoder",
+            "network.sem_seg_head.predictor.transformer_cross_attention_layers",
+        ),
+        ("network.sem_seg_head.predictor.spatial_embed",),
+    ),
     "segvol": (
         ("network.segvol.image_encoder", "network.segvol.mask_decoder", "network.segvol.text_encoder.dim_align"),
         ("network.segvol.text_encoder.clip_text_model",),

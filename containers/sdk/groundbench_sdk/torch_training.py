@@ -55,6 +55,8 @@ class Recipe:
         Steps during which the rate rises linearly to the full one.
     final_rate
         Share of the rate at the end of a cosine.
+    drops
+        Shares of the steps; after each of them a constant rate falls to a tenth of what it was.
     clip_norm
         Bound on the gradients' norm; 0: none.
     bf16
@@ -76,6 +78,7 @@ class Recipe:
     schedule: str = "cosine"
     warmup: int = 0
     final_rate: float = 0.0
+    drops: tuple[float, ...] = ()
     clip_norm: float = 0.0
     bf16: bool = False
     validate_every: int = 0
@@ -96,7 +99,7 @@ class Recipe:
         if step < self.warmup:
             return (step + 1) / (self.warmup + 1)
         if self.schedule == "constant":
-            return 1.0
+            return float(0.1 ** sum(step >= drop * self.steps for drop in self.drops))
         done = (step - self.warmup) / max(1, self.steps - self.warmup)
         return self.final_rate + (1 - self.final_rate) * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
 

@@ -1,0 +1,126 @@
+"""BiomedParse, version 1: a 2-D model asked by text, out of the box and fine-tuned as in the paper (section 4)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from harness import Model, Prompt, Resources, Source, Variant, Weights, hookimpl
+from harness.models import Param
+
+_GIT = "https://github.com/microsoft/BiomedParse"
+_COMMIT = "750eb40d4624398561fe586418101f48ae9b0f1d"
+
+#: The published network on the published size of a picture, and a window of upstream's that shows the chest whole.
+_PUBLISHED: dict[str, Param] = {
+    "network": "published",
+    "image_size": 1024,
+    "window_low": -1000,
+    "window_high": 1000,
+    "slices_at_once": 4,
+}
+#: The same modules with few channels and layers, for a CPU.
+_SMALL: dict[str, Param] = {"network": "small", "image_size": 64, "slices_at_once": 16}
+
+#: Paper, section 4: 512 x 512, 10 epochs, rate 1e-4. The rest is upstream's (batch, decay, encoders at a tenth).
+_TRAINING: dict[str, Param] = {
+    **_PUBLISHED,
+    "image_size": 512,
+    "epochs": 10,
+    "steps": 0,
+    "batch": 4,
+    "rate": 1e-4,
+    "encoder_rate": 0.1,
+    "decay": 0.05,
+    "bf16": True,
+    "validations": 5,
+    "workers": 6,
+    "cache_mb": 131072,
+}
+_TRAINING_SMALL: dict[str, Param] = {
+    **_SMALL,
+    "steps": 2,
+    "batch": 2,
+    "bf16": False,
+    "validations": 1,
+    "workers": 0,
+    "cache_mb": 64,
+}
+
+_TOKENIZER = ("vocab.json", "merges.txt", "tokenizer_config.json", "special_tokens_map.json")
+_NAMES = ("biomedparse_v1.pt", *(f"clip--{file}" for file in _TOKENIZER))
+
+
+def _source(folder: str, tree: str) -> Source:
+    """Declare one folder of upstream's repository; its examples and figures stay out."""
+    return Source(f"biomedparse-{folder}", _GIT, _COMMIT, licence="Apache-2.0", tree=tree, path=folder)
+
+
+def _weights(name: str, repo: str, file: str, *, gated: bool = False) -> Weights:
+    return Weights(name, repo, file, revision="", sha256="", size=0, licence="not stated", gated=gated)
+
+
+@hookimpl
+def bench_models() -> list[Model]:
+    """Return the one model of this plugin."""
+    return [
+        Model(
+            name="biomedparse",
+            title="BiomedParse",
+            summary="2-D model asked by text; a CT is read slice by slice, without the slices around.",
+            version="1.0.0",
+            root=Path(__file__).resolve().parent,
+            variants=(
+                Variant(
+                    "zero-shot",
+                    prompt=Prompt.TEXT,
+                    summary="Version 1 out of the box, the finding's text.",
+                    params=_PUBLISHED,
+                    reduced=_SMALL,
+                    weights=_NAMES,
+                ),
+                Variant(
+                    "fine-tuned",
+                    prompt=Prompt.TEXT,
+                    fine_tuned=True,
+                    summary="Version 1 with all parts trained, on slices that hold the finding.",
+                    params=_TRAINING,
+                    reduced=_TRAINING_SMALL,
+                    weights=_NAMES,
+                ),
+            ),
+            resources=Resources(
+                memory_mb=20480, cpus=4.0, gpus=1, gpu_memory_mb=20000, start_timeout_s=900.0, case_timeout_s=3600.0
+            ),
+            training=Resources(
+                memory_mb=65536,
+                cpus=12.0,
+                gpus=1,
+                gpu_memory_mb=40000,
+                shm_mb=8192,
+                out_mb=163840,
+                start_timeout_s=900.0,
+                stall_timeout_s=14_400.0,  # a validation says nothing until all its cases are done
+            ),
+            licence="Apache-2.0",
+            homepage=_GIT,
+            citation="Zhao et al., A foundation model for joint segmentation, detection and recognition of biomedical "
+            "objects across nine modalities, Nature Methods 2025",
+            sources=(
+                _source("modeling", "90f4e0610722e5612f57ff9b15372ec6e9adbabf"),
+                _source("utilities", "07074ac70d4e1e9e7f61300071ff22151a0573b4"),
+                _source("configs", "d447436facfb2883caf177a8d44fd6060192e98d"),
+                Source(
+                    "biomedparse-detectron2",
+                    "https://github.com/MaureenZOU/detectron2-xyz",
+                    "42121d75e10d9f858f3a91b6a39f5722c02868f0",
+                    licence="Apache-2.0",
+                    tree="0239db07737f6b352a5296aebbb2c1de495930a2",
+                    path="detectron2",
+                ),
+            ),
+            weights=(
+                _weights("biomedparse_v1.pt", "microsoft/BiomedParse", "biomedparse_v1.pt", gated=True),
+                *(_weights(f"clip--{file}", "openai/clip-vit-base-patch32", file) for file in _TOKENIZER),
+            ),
+        )
+    ]

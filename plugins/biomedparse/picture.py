@@ -1,0 +1,34 @@
+"""From an axial slice to the picture that BiomedParse was trained on, and the same for a mask."""
+
+from __future__ import annotations
+
+import numpy as np
+from groundbench_sdk.slices import Square
+from numpy.typing import NDArray
+
+
+def picture(hu: NDArray[np.int16], square: Square, low: float, high: float) -> NDArray[np.uint8]:
+    """Return a slice as a grey picture, as upstream makes it.
+
+    Cut to the window, stretched over 0 to 255 between the slice's own extremes, padded with 0 to a square, resized by
+    cubic convolution, cut to 0 to 255 and rounded down.
+
+    Parameters
+    ----------
+    hu
+        (rows, columns), Hounsfield units.
+    square
+        Of the same rows and columns.
+    low, high
+        The window, HU.
+    """
+    inside = np.clip(hu.astype(np.float32), low, high)
+    bottom, top = float(inside.min()), float(inside.max())
+    grey = (inside - bottom) * (255.0 / (top - bottom)) if top > bottom else np.zeros_like(inside)
+    return np.clip(square.fit(grey), 0, 255).astype(np.uint8)
+
+
+def mark(mask: NDArray[np.bool_], square: Square) -> NDArray[np.bool_]:
+    """Return a slice's mask on the picture; one too small for half a pixel marks the pixels that hold most of it."""
+    share = square.fit(mask.astype(np.float32))
+    return np.asarray(share >= min(0.5, float(share.max())), bool) if mask.any() else np.zeros(share.shape, bool)
