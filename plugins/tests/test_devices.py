@@ -24,6 +24,7 @@ REPLACED = ("torch", *(f"groundbench_sdk.{name}" for name in SDK), "network", "m
     ("plugin", "adapter", "variant"),
     [
         ("biomedparse", "BiomedParse", "fine-tuned"),
+        ("biomedparse_v2", "BiomedParseV2", "fine-tuned"),
         ("sat", "SAT", "fine-tuned"),
         ("segvol", "SegVol", "text-fine-tuned"),
         ("voxtell", "VoxTell", "fine-tuned"),
@@ -56,4 +57,4 @@ def test_every_process_has_its_own_device(
 def _model(plugin: str) -> Any:
     from harness.registry import discover
 
-    return discover(()).get(plugin).model
+    return discover(()).get(plugin.replace("_", "-")).model

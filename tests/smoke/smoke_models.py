@@ -46,6 +46,10 @@ PARTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ),
         ("network.sem_seg_head.predictor.spatial_embed",),
     ),
+    "biomedparse-v2": (
+        ("network.model.backbone", "network.model.sem_seg_head.pixel_decoder", "network.model.sem_seg_head.predictor"),
+        (),
+    ),
     "segvol": (
         ("network.segvol.image_encoder", "network.segvol.mask_decoder", "network.segvol.text_encoder.dim_align"),
         ("network.segvol.text_encoder.clip_text_model",),
