@@ -26,6 +26,7 @@ _TRAINING: dict[str, Param] = {
     "foreground": 0.8,
     "bf16": True,
     "validations": 10,
+    "processes": 1,
     "workers": 6,
     "cache_mb": 131072,
 }
@@ -34,9 +35,9 @@ _TRAINING_SMALL: dict[str, Param] = {
     "crop_depth": 32,
     "steps": 2,
     "queries": 2,
-    "bf16": False,
     "validations": 1,
-    "workers": 0,
+    "processes": 2,
+    "workers": 1,
     "cache_mb": 64,
 }
 

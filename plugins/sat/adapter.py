@@ -26,14 +26,11 @@ class SAT(Adapter):
 
     def load(self, job: Job) -> None:
         """Build image and text side, and fill them from the published files or a checkpoint."""
-        import torch
-        from groundbench_sdk.torch_training import load_checkpoint, own_device
+        from groundbench_sdk.torch_training import load_checkpoint, settle
         from groundbench_sdk.torch_weights import gather
         from network import TOKENS, Network
 
-        torch.set_num_threads(job.threads)
-        torch.manual_seed(job.seed)
-        self.job, self.limit, self.device = job, TOKENS, own_device(job)
+        self.job, self.limit, self.device = job, TOKENS, settle(job)
         self.size = (int(job.params["side"]), int(job.params["side"]), int(job.params["depth"]))
         random = job.weights_mode == "random"
         files = None if random else gather(job.weights, "biolord--", Path("/tmp/biolord"))  # noqa: S108 - own tmpfs

@@ -24,11 +24,20 @@ _TRAINING: dict[str, Param] = {
     "rate": 1e-4,
     "warmup": 0.2,
     "validations": 10,
+    "processes": 1,
     "train_projection": True,
     "workers": 4,
     "cache_mb": 49152,
 }
-_TRAINING_SMALL: dict[str, Param] = {**_SMALL, "steps": 2, "batch": 1, "validations": 1, "workers": 0, "cache_mb": 64}
+_TRAINING_SMALL: dict[str, Param] = {
+    **_SMALL,
+    "steps": 2,
+    "batch": 1,
+    "validations": 1,
+    "processes": 2,
+    "workers": 1,
+    "cache_mb": 64,
+}
 
 
 def _part(folder: str, tree: str) -> Source:

@@ -26,13 +26,10 @@ class SegVol(Adapter):
 
     def load(self, job: Job) -> None:
         """Build the network for the declared input size and fill it, from the checkpoint where there is one."""
-        import torch
-        from groundbench_sdk.torch_training import load_checkpoint, own_device
+        from groundbench_sdk.torch_training import load_checkpoint, settle
         from model import Network
 
-        torch.set_num_threads(job.threads)
-        torch.manual_seed(job.seed)
-        self.job, self.device = job, own_device(job)
+        self.job, self.device = job, settle(job)
         self.size: Shape = (int(job.params["depth"]), int(job.params["side"]), int(job.params["side"]))
         self.network: Any = Network(self.size)
         self.network.freeze(projection=bool(job.params.get("train_projection", True)))

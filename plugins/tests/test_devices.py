@@ -38,7 +38,7 @@ def test_every_process_has_its_own_device(
     for name in REPLACED:
         monkeypatch.setitem(sys.modules, name, MagicMock(name=name))
     training_loop: Any = sys.modules["groundbench_sdk.torch_training"]
-    training_loop.own_device = lambda job: job.devices[1]
+    training_loop.own_device = training_loop.settle = lambda job: job.devices[1]
     (declared,) = [v for v in _model(plugin).variants if v.name == variant]
     job = SimpleNamespace(
         params=declared.params, devices=["cuda:0", "cuda:1"], threads=1, seed=0, checkpoint=None,

@@ -9,8 +9,7 @@ import numpy as np
 import torch
 from frame import find_frame  # type: ignore[import-not-found] # lies beside this file, in the image too
 from groundbench_sdk import Adapter, Case, Job, Training, TrainingCase, texts
-from groundbench_sdk.finetuning import processes_of
-from groundbench_sdk.torch_training import Recipe, fit, load_checkpoint, own_device
+from groundbench_sdk.torch_training import Recipe, fit, load_checkpoint, settle
 from lessons import Lessons, chance, question  # type: ignore[import-not-found] # idem
 from net import TinyNet  # type: ignore[import-not-found] # idem
 from torch.nn import functional as F  # noqa: N812 - what everybody calls it
@@ -23,10 +22,7 @@ class Tiny(Adapter):
     def load(self, job: Job) -> None:
         """Build the net from the seed; read the checkpoint where there is one."""
         self.params: dict[str, Any] = job.params
-        self.seed, self.devices = job.seed, job.devices
-        torch.set_num_threads(max(1, job.threads // (processes_of(job) if job.verb == "finetune" else 1)))
-        self.device = own_device(job)
-        torch.manual_seed(job.seed)
+        self.seed, self.device = job.seed, settle(job)
         self.net: Any = TinyNet(width=job.params["width"], words=job.params["words"], dropout=job.params["dropout"])
         if job.checkpoint is not None:
             load_checkpoint(self.net, job.checkpoint)

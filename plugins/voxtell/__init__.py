@@ -22,6 +22,7 @@ _TRAINING: dict[str, Param] = {
     "foreground": 0.67,
     "bf16": True,
     "validations": 10,
+    "processes": 1,
     "workers": 6,
     "cache_mb": 131072,
 }
@@ -29,9 +30,9 @@ _TRAINING_SMALL: dict[str, Param] = {
     **_SMALL,
     "steps": 2,
     "accumulate": 1,
-    "bf16": False,
     "validations": 1,
-    "workers": 0,
+    "processes": 2,
+    "workers": 1,
     "cache_mb": 64,
 }
 

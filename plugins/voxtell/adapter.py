@@ -26,15 +26,12 @@ class VoxTell(Adapter):
 
     def load(self, job: Job) -> None:
         """Build network and language model, and fill them unless weights are random."""
-        import torch
-        from groundbench_sdk.torch_training import load_checkpoint, own_device
+        from groundbench_sdk.torch_training import load_checkpoint, settle
         from groundbench_sdk.torch_weights import gather
         from language import TOKENS, Language
         from model import Network
 
-        torch.set_num_threads(job.threads)
-        torch.manual_seed(job.seed)
-        self.job, self.limit, self.device = job, TOKENS, own_device(job)
+        self.job, self.limit, self.device = job, TOKENS, settle(job)
         size = {name: int(job.params[name]) for name in ("patch", "features", "queries")}
         self.network: Any = Network(device=self.device, **size)
         files = None

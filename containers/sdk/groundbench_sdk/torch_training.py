@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from groundbench_sdk.finetuning import Training, TrainingFailed, place_of
+from groundbench_sdk.finetuning import Training, TrainingFailed, place_of, processes_of
 from groundbench_sdk.records import Job, Rejected
 
 #: Name of the weights in a checkpoint.
@@ -184,6 +184,17 @@ def own_device(job: Job) -> str:
     """
     rank, _ = place_of()
     return job.devices[rank if rank < len(job.devices) else 0]
+
+
+def settle(job: Job) -> str:
+    """Give this process its share of the CPU's threads and the seed of whatever is drawn; return its device.
+
+    What an adapter's ``load`` begins with, before any weight is drawn.
+    """
+    together = processes_of(job) if job.verb == "finetune" else 1
+    torch.set_num_threads(max(1, job.threads // together))
+    torch.manual_seed(job.seed)
+    return own_device(job)
 
 
 def samples_of_step(
