@@ -56,7 +56,13 @@ PARTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     ),
     "sat": (("network.vision", "network.text.text_tower.biolord.encoder", "network.text.projection_layer"), ()),
     "voxtell": (
-        ("network.net.encoder", "network.net.decoder", "network.net.transformer_decoder", "network.net.project_text"),
+        (
+            "network.net.encoder",
+            "network.net.decoder",
+            "network.net.transformer_decoder",
+            "network.net.project_text_embed",
+            "network.net.project_bottleneck_embed",
+        ),
         ("language",),
     ),
 }
