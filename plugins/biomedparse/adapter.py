@@ -12,7 +12,7 @@ from groundbench_sdk.grids import turn_to
 from groundbench_sdk.slices import Square
 from groundbench_sdk.texts import fit as fit_text
 from groundbench_sdk.texts import one_line, warning
-from picture import mark, picture
+from picture import picture
 
 if TYPE_CHECKING:
     from groundbench_sdk.finetuning import Training
@@ -135,5 +135,5 @@ class BiomedParse(Adapter):
         }
         for finding, place in listed.tolist():
             held = turn.apply(labels[finding])[:, :, place].T > 0
-            arrays[f"mask {place} {finding}"] = np.packbits(mark(held, square), axis=-1)
+            arrays[f"mask {place} {finding}"] = np.packbits(square.mark(held), axis=-1)
         return arrays

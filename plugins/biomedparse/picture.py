@@ -1,4 +1,4 @@
-"""From an axial slice to the picture that BiomedParse was trained on, and the same for a mask."""
+"""From an axial slice to the picture that BiomedParse was trained on."""
 
 from __future__ import annotations
 
@@ -26,9 +26,3 @@ def picture(hu: NDArray[np.int16], square: Square, low: float, high: float) -> N
     bottom, top = float(inside.min()), float(inside.max())
     grey = (inside - bottom) * (255.0 / (top - bottom)) if top > bottom else np.zeros_like(inside)
     return np.clip(square.fit(grey), 0, 255).astype(np.uint8)
-
-
-def mark(mask: NDArray[np.bool_], square: Square) -> NDArray[np.bool_]:
-    """Return a slice's mask on the picture; one too small for half a pixel marks the pixels that hold most of it."""
-    share = square.fit(mask.astype(np.float32))
-    return np.asarray(share >= min(0.5, float(share.max())), bool) if mask.any() else np.zeros(share.shape, bool)

@@ -32,6 +32,7 @@ _TRAINING: dict[str, Param] = {
     "negatives": 0.15,
     "bf16": True,
     "validations": 10,
+    "processes": 1,
     "workers": 6,
     "cache_mb": 131072,
 }
@@ -39,9 +40,9 @@ _TRAINING_SMALL: dict[str, Param] = {
     **_SMALL,
     "steps": 2,
     "batch": 2,
-    "bf16": False,
     "validations": 1,
-    "workers": 0,
+    "processes": 2,
+    "workers": 1,
     "cache_mb": 256,
 }
 

@@ -12,7 +12,7 @@ from groundbench_sdk.grids import turn_to
 from groundbench_sdk.texts import fit as fit_text
 from groundbench_sdk.texts import one_line, warning
 from samples import Samples, pack, unpack
-from volume import AXES, draw, mark, neighbours, square_of, with_neighbours
+from volume import AXES, draw, neighbours, square_of, with_neighbours
 
 if TYPE_CHECKING:
     from groundbench_sdk.finetuning import Training
@@ -25,14 +25,11 @@ class BiomedParseV2(Adapter):
 
     def load(self, job: Job) -> None:
         """Build the network, and fill it from the published file or a checkpoint unless weights are random."""
-        import torch
-        from groundbench_sdk.torch_training import load_checkpoint, own_device
+        from groundbench_sdk.torch_training import load_checkpoint, settle
         from groundbench_sdk.torch_weights import gather
         from network import TOKENS, Network
 
-        torch.set_num_threads(job.threads)
-        torch.manual_seed(job.seed)
-        self.job, self.limit, self.device = job, TOKENS, own_device(job)
+        self.job, self.limit, self.device = job, TOKENS, settle(job)
         random = job.weights_mode == "random"
         files = None if random else gather(job.weights, "clip--", Path("/tmp/clip"))  # noqa: S108 - own tmpfs
         self.network: Any = Network(str(job.params["network"]), files)
@@ -135,5 +132,5 @@ class BiomedParseV2(Adapter):
         arrays = {}
         for index, picture in enumerate(pictures):
             arrays[f"picture {index}"] = pack(picture)
-            arrays[f"labels {index}"] = pack(np.stack([mark(finding[:, :, index], square) for finding in labels]))
+            arrays[f"labels {index}"] = pack(np.stack([square.mark(finding[:, :, index].T) for finding in labels]))
         return arrays

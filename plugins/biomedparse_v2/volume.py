@@ -31,12 +31,6 @@ def draw(ct: np.ndarray, square: Square, low: float, high: float) -> NDArray[np.
     return pictures
 
 
-def mark(labels: np.ndarray, square: Square) -> NDArray[np.bool_]:
-    """Return one finding's slice (X, Y) of a turned mask on its picture; what is too small for it is a pixel of it."""
-    drawn = square.fit((labels > 0).T)
-    return np.asarray(drawn >= min(0.5, float(drawn.max()))) if labels.any() else np.zeros(drawn.shape, bool)
-
-
 def neighbours(index: int, count: int) -> tuple[int, int, int]:
     """Return which slices are the three channels of slice `index` of `count`: itself, the one before, the one after.
 

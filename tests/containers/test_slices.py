@@ -51,6 +51,25 @@ def test_the_way_back_is_linear() -> None:
     np.testing.assert_allclose(back[3, 1:-1], (np.arange(1, 15) + 0.5) / 2 - 0.5)
 
 
+@pytest.mark.parametrize("size", [16, 40, 64])
+def test_no_mask_vanishes(size: int) -> None:
+    """A single pixel is marked however small the picture, where it lies, and nothing is nothing."""
+    mask = np.zeros((64, 50), np.int16)
+    square = Square(64, 50, size)
+    assert not square.mark(mask).any()
+    mask[30, 40] = 3
+    marked = np.argwhere(square.mark(mask))
+    assert 1 <= len(marked) <= 4
+    expected = (np.array([30, 40 + 7]) + 0.5) * size / 64 - 0.5
+    np.testing.assert_allclose(marked.mean(0), expected, atol=1)
+
+
+def test_a_mask_of_the_pictures_size_is_marked_exactly() -> None:
+    """Entities of any number count alike."""
+    labels = np.random.default_rng(0).integers(0, 3, (40, 40))
+    np.testing.assert_array_equal(Square(40, 40, 40).mark(labels), labels > 0)
+
+
 class Case:
     """A training case that counts how often its masks are read."""
 

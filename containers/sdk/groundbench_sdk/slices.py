@@ -43,6 +43,14 @@ class Square(NamedTuple):
         padded[self._inside] = image
         return _resized(padded, self.size, cubic=True)
 
+    def mark(self, mask: np.ndarray) -> np.ndarray:
+        """Return a slice's mask (rows, columns), not 0 inside, on the picture: boolean (size, size).
+
+        One that is too small for half a pixel marks the pixels that hold most of it.
+        """
+        share = self.fit(mask != 0)
+        return np.asarray(share >= min(0.5, float(share.max()))) if mask.any() else np.zeros(share.shape, bool)
+
     def restore(self, picture: np.ndarray) -> np.ndarray:
         """Return a float32 picture (size, size) as a slice (rows, columns): resized linearly, without the padding."""
         return _resized(np.asarray(picture, np.float32), self.side, cubic=False)[self._inside]

@@ -56,20 +56,3 @@ def test_a_slice_stands_before_its_neighbours() -> None:
     stacked = volume.with_neighbours(pictures, range(3, 5))
     assert stacked.shape == (2, 3, 4, 4)
     assert stacked[:, :, 0, 0].tolist() == [[3, 2, 4], [4, 3, 3]]
-
-
-def test_what_is_too_small_for_the_picture_is_still_marked() -> None:
-    """A nodule of one voxel in 256 pixels a side is one of 64; nothing stays nothing."""
-    labels = np.zeros((256, 200), np.int16)
-    square = Square(200, 256, 64)
-    assert not volume.mark(labels, square).any()
-    labels[101, 30] = 3
-    marked = np.argwhere(volume.mark(labels, square))
-    assert len(marked) >= 1
-    np.testing.assert_allclose(marked.mean(axis=0), [(30 + 28 + 0.5) / 4 - 0.5, (101 + 0.5) / 4 - 0.5], atol=1)
-
-
-def test_at_its_own_size_a_label_is_marked_exactly() -> None:
-    """Entities of any number count alike; columns are the first axis."""
-    labels = np.random.default_rng(0).integers(0, 3, (64, 64))
-    np.testing.assert_array_equal(volume.mark(labels, Square(64, 64, 64)), (labels > 0).T)
