@@ -33,6 +33,7 @@ _TRAINING: dict[str, Param] = {
     "decay": 0.05,
     "bf16": True,
     "validations": 5,
+    "processes": 1,
     "workers": 6,
     "cache_mb": 131072,
 }
@@ -40,9 +41,9 @@ _TRAINING_SMALL: dict[str, Param] = {
     **_SMALL,
     "steps": 2,
     "batch": 2,
-    "bf16": False,
     "validations": 1,
-    "workers": 0,
+    "processes": 2,
+    "workers": 1,
     "cache_mb": 64,
 }
 

@@ -29,14 +29,11 @@ class BiomedParse(Adapter):
 
     def load(self, job: Job) -> None:
         """Build the network and fill it, from the checkpoint where there is one."""
-        import torch
-        from groundbench_sdk.torch_training import load_checkpoint, own_device
+        from groundbench_sdk.torch_training import load_checkpoint, settle
         from groundbench_sdk.torch_weights import gather
         from network import TOKENS, Network
 
-        torch.set_num_threads(job.threads)
-        torch.manual_seed(job.seed)
-        self.job, self.limit, self.device = job, TOKENS, own_device(job)
+        self.job, self.limit, self.device = job, TOKENS, settle(job)
         self.size = int(job.params["image_size"])
         if self.size < 32 or self.size % 32:
             raise ValueError(f"image_size must be a multiple of 32, not {self.size}")
@@ -56,6 +53,8 @@ class BiomedParse(Adapter):
         columns, rows, depth = volume.shape
         square = Square(rows, columns, self.size)
         words = [self.network.read(self._text(case, finding.id, finding.text)) for finding in case.findings]
+        if not words:
+            return
         masks = [np.zeros(volume.shape, bool) for _ in words]
         at_once = int(self.job.params["slices_at_once"])
         for first in range(0, depth, at_once):
@@ -93,9 +92,8 @@ class BiomedParse(Adapter):
         def loss(module: Any, samples: list[tuple[np.ndarray, str, np.ndarray]]) -> dict[str, torch.Tensor]:
             pictures, texts, labels = zip(*samples, strict=True)
             where = next(network.parameters()).device
-            fed = (torch.from_numpy(np.stack(part)).to(where) for part in (pictures, labels))
-            first, last = fed
-            return dict(module(first, list(texts), last))
+            images, truth = (torch.from_numpy(np.stack(part)).to(where) for part in (pictures, labels))
+            return dict(module(images, list(texts), truth))
 
         fit(
             network,

@@ -271,7 +271,18 @@ def _language(config: dict[str, Any], tokenizer: Path | None) -> Iterator[Any]:
 
 
 def _criterion(decoder: dict[str, Any], classes: int) -> tuple[Any, dict[str, float]]:
-    """Return upstream's criterion for texts, (outputs, targets, extra) -> losses a layer, and the parts' weights."""
+    """Return upstream's criterion for texts, (outputs, targets, extra) -> losses a layer, and the parts' weights.
+
+    Raises
+    ------
+    RuntimeError
+        Where torch reads a list of lists as one index array, which it says it will: the criterion indexes with them,
+        and would then teach another query than the matched one without a word.
+    """
+    probe = torch.zeros(2, 1)
+    probe[[[1], [0]]] = 1.0
+    if probe.flatten().tolist() != [0.0, 1.0]:
+        raise RuntimeError("this torch reads a list as an index array, upstream's criterion does not mean that")
     modules: Any = importlib.import_module("modeling.modules")
     matcher = modules.HungarianMatcher(
         cost_class=decoder["CLASS_WEIGHT"],

@@ -97,9 +97,9 @@ def test_texts_are_asked_one_by_one_and_cut_with_a_word(model: Any, upright: Any
 
 
 def test_a_case_without_findings_asks_nothing(model: Any, upright: Any) -> None:
-    """No mask is asked for and none is made."""
+    """No mask is asked for and none is made; not a slice is looked at."""
     assert list(model.predict(upright.case())) == []
-    assert model.network.asked == []
+    assert model.network.seen == []
 
 
 def test_a_sample_is_the_picture_that_predicting_sees(model: Any, boned: Any, overlap: Any, tmp_path: Path) -> None:
