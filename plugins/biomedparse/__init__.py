@@ -47,8 +47,7 @@ _TRAINING_SMALL: dict[str, Param] = {
     "cache_mb": 64,
 }
 
-_TOKENIZER = ("vocab.json", "merges.txt", "tokenizer_config.json", "special_tokens_map.json")
-_NAMES = ("biomedparse_v1.pt", *(f"clip--{file}" for file in _TOKENIZER))
+_NAMES = ("biomedparse_v1.pt", "clip--vocab.json", "clip--merges.txt")
 
 
 def _source(folder: str, tree: str) -> Source:
@@ -56,8 +55,17 @@ def _source(folder: str, tree: str) -> Source:
     return Source(f"biomedparse-{folder}", _GIT, _COMMIT, licence="Apache-2.0", tree=tree, path=folder)
 
 
-def _weights(name: str, repo: str, file: str, *, gated: bool = False) -> Weights:
-    return Weights(name, repo, file, revision="", sha256="", size=0, licence="not stated", gated=gated)
+def _clip(file: str, sha256: str, size: int) -> Weights:
+    """Declare a file of the tokenizer; the text encoder's weights are in the published file."""
+    return Weights(
+        name=f"clip--{file}",
+        repo="openai/clip-vit-base-patch32",
+        file=file,
+        revision="3d74acf9a28c67741b2f4f2ea7635f0aaf6f0268",
+        sha256=sha256,
+        size=size,
+        licence="MIT",
+    )
 
 
 @hookimpl
@@ -120,8 +128,18 @@ def bench_models() -> list[Model]:
                 ),
             ),
             weights=(
-                _weights("biomedparse_v1.pt", "microsoft/BiomedParse", "biomedparse_v1.pt", gated=True),
-                *(_weights(f"clip--{file}", "openai/clip-vit-base-patch32", file) for file in _TOKENIZER),
+                Weights(
+                    name="biomedparse_v1.pt",
+                    repo="microsoft/BiomedParse",
+                    file="biomedparse_v1.pt",
+                    revision="",
+                    sha256="",
+                    size=0,
+                    licence="CC-BY-NC-SA-4.0",
+                    gated=True,
+                ),
+                _clip("vocab.json", "5047b556ce86ccaf6aa22b3ffccfc52d391ea4accdab9c2f2407da5b742d4363", 862_328),
+                _clip("merges.txt", "f526393189112391ce6f9795d4695f704121ce452c3aad1f5335cc41337eba85", 524_657),
             ),
         )
     ]

@@ -227,9 +227,10 @@ class _HashedWords:
 
 def _config(path: Path, size: str) -> dict[str, Any]:
     """Read upstream's configuration and give it a size."""
+    if size not in ("published", "small"):
+        raise ValueError(f"the network is published or small, not {size!r}")
     config: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
-    changes = {"published": {}, "small": _SMALL}[size]
-    for section, values in changes.items():
+    for section, values in _SMALL.items() if size == "small" else ():
         place = config["MODEL"]
         for name in filter(None, section.split(".")):
             place = place[name]
