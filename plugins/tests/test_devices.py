@@ -25,6 +25,7 @@ REPLACED = ("torch", *(f"groundbench_sdk.{name}" for name in SDK), "network", "m
     [
         ("biomedparse", "BiomedParse", "fine-tuned"),
         ("biomedparse_v2", "BiomedParseV2", "fine-tuned"),
+        ("medsam2_text", "MedSam2Text", "fine-tuned"),
         ("sat", "SAT", "fine-tuned"),
         ("segvol", "SegVol", "text-fine-tuned"),
         ("voxtell", "VoxTell", "fine-tuned"),
@@ -38,7 +39,7 @@ def test_every_process_has_its_own_device(
     for name in REPLACED:
         monkeypatch.setitem(sys.modules, name, MagicMock(name=name))
     training_loop: Any = sys.modules["groundbench_sdk.torch_training"]
-    training_loop.own_device = training_loop.settle = lambda job: job.devices[1]
+    training_loop.settle = lambda job: job.devices[1]
     (declared,) = [v for v in _model(plugin).variants if v.name == variant]
     job = SimpleNamespace(
         params=declared.params, devices=["cuda:0", "cuda:1"], threads=1, seed=0, checkpoint=None,

@@ -50,6 +50,16 @@ PARTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ("network.model.backbone", "network.model.sem_seg_head.pixel_decoder", "network.model.sem_seg_head.predictor"),
         (),
     ),
+    "medsam2-text": (
+        (
+            "network.image_encoder",
+            "network.memory_attention",
+            "network.memory_encoder",
+            "network.sam_mask_decoder",
+            "network.text_projection",
+        ),
+        ("network.sam_prompt_encoder.mask_downscaling", "language"),
+    ),
     "segvol": (
         ("network.segvol.image_encoder", "network.segvol.mask_decoder", "network.segvol.text_encoder.dim_align"),
         ("network.segvol.text_encoder.clip_text_model",),

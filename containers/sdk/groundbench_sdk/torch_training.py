@@ -137,7 +137,7 @@ def fit(
     seed
         Of every random choice.
     device
-        Of this process, as :func:`own_device` tells: ``"cpu"``, or ``"cuda:0"`` for rank 0, and so on.
+        Of this process, as :func:`settle` tells: ``"cpu"``, or ``"cuda:0"`` for rank 0, and so on.
     n_val, validate
         How many validation cases there are and what measures them; without them the last weights are delivered.
 
@@ -174,27 +174,17 @@ def load_checkpoint(module: nn.Module, folder: Path) -> None:
         raise Rejected(f"the checkpoint does not fit this model: missing {absent[:5]}, unknown {list(unknown)[:5]}")
 
 
-def own_device(job: Job) -> str:
-    """Return the device of this process, for adapters: the GPU of its rank, or ``"cpu"``.
-
-    Parameters
-    ----------
-    job
-        Says which devices there are; where several train together each process has one, and alone it has the first.
-    """
-    rank, _ = place_of()
-    return job.devices[rank if rank < len(job.devices) else 0]
-
-
 def settle(job: Job) -> str:
     """Give this process its share of the CPU's threads and the seed of whatever is drawn; return its device.
 
-    What an adapter's ``load`` begins with, before any weight is drawn.
+    What an adapter's ``load`` begins with, before any weight is drawn. The device is ``"cpu"``, or the GPU of this
+    process's rank; alone it has the first.
     """
     together = processes_of(job) if job.verb == "finetune" else 1
     torch.set_num_threads(max(1, job.threads // together))
     torch.manual_seed(job.seed)
-    return own_device(job)
+    rank, _ = place_of()
+    return job.devices[rank if rank < len(job.devices) else 0]
 
 
 def samples_of_step(

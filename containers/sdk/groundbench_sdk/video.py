@@ -1,8 +1,8 @@
-"""Box-prompted video predictors on CTs: one entity after another, from its key slice to both ends of the volume.
+"""SAM 2 and the models made from it on CTs: slices as frames, and an adapter for those that are prompted with boxes.
 
-SAM 2 and the models made from it share one interface: a state made from frames, a box put on one frame, and masks that
-are propagated frame by frame. What is not theirs is here: frames made one at a time from a CT on its own grid, both
-directions, the union over the entities, memory that does not grow with the number of slices. Needs torch and Pillow.
+They share one interface: a state made from frames, a box put on one frame, and masks that are propagated frame by
+frame. What is not theirs is here: frames made one at a time from a CT on its own grid, both directions, the union over
+the entities, memory that does not grow with the number of slices. Needs torch and Pillow.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from groundbench_sdk.grids import Box, key_slice, slice_boxes, turn_to, window
 from groundbench_sdk.records import Case, Job, Rejected
 
 #: Mean and standard deviation of the pictures that the image encoders were trained on (ImageNet), red, green, blue.
-_MEAN = np.array([0.485, 0.456, 0.406], np.float32)[:, None, None]
-_STD = np.array([0.229, 0.224, 0.225], np.float32)[:, None, None]
+MEAN = np.array([0.485, 0.456, 0.406], np.float32)[:, None, None]
+STD = np.array([0.229, 0.224, 0.225], np.float32)[:, None, None]
 
 
 class Frames:
@@ -45,12 +45,47 @@ class Frames:
     def __getitem__(self, index: int) -> Any:
         """Return slice `index`, counted from the feet: a float32 tensor (3, size, size), equal channels, normalised."""
         import torch
-        from PIL import Image
 
+        return torch.from_numpy((self.picture(index) / np.float32(255) - MEAN) / STD)
+
+    def picture(self, index: int) -> np.ndarray:
+        """Return slice `index`, counted from the feet, (size, size), uint8: 0 to 255 through the window."""
         grey = window(self._volume[:, :, index].T, self._low, self._high)  # rows to the back, columns to the left
-        resized = Image.fromarray(grey).resize((self._size, self._size))  # bicubic, as upstream does
-        pixels = np.asarray(resized, np.float32) / 255
-        return torch.from_numpy((pixels - _MEAN) / _STD)
+        return resized(grey, self._size)
+
+
+def resized(picture: np.ndarray, size: int, *, nearest: bool = False) -> np.ndarray:
+    """Return a picture, uint8, resized to a square of `size`: bicubic, as upstream does, or by its nearest pixels."""
+    from PIL import Image
+
+    method = Image.Resampling.NEAREST if nearest else Image.Resampling.BICUBIC
+    return np.asarray(Image.fromarray(picture).resize((size, size), method))
+
+
+def size_overrides(image_size: int) -> list[str]:
+    """Return the changes to upstream's configuration that give it pictures of this side.
+
+    Raises
+    ------
+    Rejected
+        When the side is no multiple of 16, pixels of a picture to one of its features.
+    """
+    grid, rest = divmod(image_size, 16)
+    if rest or grid < 1:
+        raise Rejected(f"image_size must be a multiple of 16, not {image_size}")
+    attention = "++model.memory_attention.layer"
+    return [
+        f"++model.image_size={16 * grid}",
+        f"{attention}.self_attention.feat_sizes=[{grid},{grid}]",
+        f"{attention}.cross_attention.feat_sizes=[{grid},{grid}]",
+    ]
+
+
+def computing(device: str) -> AbstractContextManager[Any]:
+    """Return the context of all computation: bfloat16 on a GPU, as upstream has it, full precision on a CPU."""
+    import torch
+
+    return nullcontext() if device == "cpu" else torch.autocast("cuda", dtype=torch.bfloat16)
 
 
 class VideoAdapter(Adapter):
@@ -90,25 +125,11 @@ class VideoAdapter(Adapter):
         torch.set_num_threads(job.threads)
         self._params = job.params
         self.device = job.devices[0]
-        grid, rest = divmod(job.params["image_size"], 16)
-        if rest or grid < 1:
-            raise Rejected(f"image_size must be a multiple of 16, not {job.params['image_size']}")
-        attention = "++model.memory_attention.layer"
-        overrides = [
-            f"++model.image_size={16 * grid}",
-            f"{attention}.self_attention.feat_sizes=[{grid},{grid}]",
-            f"{attention}.cross_attention.feat_sizes=[{grid},{grid}]",
-        ]
+        overrides = size_overrides(job.params["image_size"])
         checkpoint = None if job.weights_mode == "random" else str(job.weights / job.params["checkpoint"])
         self.predictor = self.build(job.params["config"], checkpoint, overrides)
         # Filling holes needs a CUDA extension that the images do not build; upstream then warns at every slice.
         self.predictor.fill_hole_area = 0
-
-    def _computing(self) -> AbstractContextManager[Any]:
-        """Return the context of all computation: bfloat16 on a GPU, as upstream has it, full precision on a CPU."""
-        import torch
-
-        return nullcontext() if self.device == "cpu" else torch.autocast("cuda", dtype=torch.bfloat16)
 
     def predict(self, case: Case) -> Iterator[tuple[str, np.ndarray]]:
         """Yield, for every finding, the union of its entities' masks; nothing is cut away from it."""
@@ -120,7 +141,7 @@ class VideoAdapter(Adapter):
         for finding in case.findings:
             mask = np.zeros(volume.shape, bool)
             for box in finding.boxes or []:
-                with self._computing():
+                with computing(self.device):
                     state = state or self.open(frames)
                     for index, seen in self._follow(state, turn.box(box, case.shape)):
                         mask[:, :, index] |= seen.T
