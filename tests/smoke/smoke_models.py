@@ -1,7 +1,7 @@
 """Every model of the paper on two real CTs: its image, the sealed container, random weights, a mask for every finding.
 
-Drives the command line as a user would. A model's first variant that is not trained and its first that is are tried;
-the latter is trained for a few steps by the same ``bench run``. Inside the image it is also looked whether the answer
+Drives the command line as a user would. Of a model's variants the first of each kind is tried: asked by text or by
+boxes, trained or not; one that is trained is so for a few steps by the same ``bench run``. Inside the image it is also looked whether the answer
 depends on how a CT is stored and on the text, whether a text that is too long is announced (``probe.py``), and whether
 training changed what it should and nothing else (``trained.py``). A model whose upstream sources are not in the home is
 skipped with the command that brings them. Prints a table; with ``--record`` keeps what was seen in
@@ -27,7 +27,7 @@ import nibabel as nib
 import numpy as np
 
 from harness.errors import BenchError
-from harness.models import Model, Variant
+from harness.models import Model, Prompt, Variant
 from harness.registry import discover
 from harness.sources import SourceStore
 
@@ -123,8 +123,10 @@ def _data(source: Path, home: Path) -> Path:
 
 def _smoke(model: Model, home: Path, data: Path, device: str) -> list[Row]:
     """Build a model and try its variants; whatever goes wrong is in their rows."""
-    kinds = [[v for v in model.variants if v.fine_tuned is trained] for trained in (False, True)]
-    rows = [Row(model, variants[0]) for variants in kinds if variants]
+    kinds: dict[tuple[bool, Prompt], Variant] = {}
+    for variant in model.variants:
+        kinds.setdefault((variant.fine_tuned, variant.prompt), variant)
+    rows = [Row(model, variant) for variant in kinds.values()]
     said = _missing(model, SourceStore(home / "sources"))
     built: dict[str, Any] = {}
     began = time.monotonic()
