@@ -71,8 +71,7 @@ class BiomedParse(Adapter):
         import torch
         from groundbench_sdk.scratch import Scratch
         from groundbench_sdk.slices import slices_with_truth
-        from groundbench_sdk.torch_text_training import dices, recipe_of
-        from groundbench_sdk.torch_training import fit
+        from groundbench_sdk.torch_text_training import fit_texts
 
         params, network = self.job.params, self.network
         listed = slices_with_truth(
@@ -95,20 +94,17 @@ class BiomedParse(Adapter):
             images, truth = (torch.from_numpy(np.stack(part)).to(where) for part in (pictures, labels))
             return dict(module(images, list(texts), truth))
 
-        fit(
-            network,
+        fit_texts(
+            self,
             torch.optim.AdamW(network.groups(*(float(params[name]) for name in ("rate", "decay", "encoder_rate")))),
-            recipe=recipe_of(params, len(listed), training.world, schedule="constant", drops=_DROPS, clip_norm=5.0),
             n_train=len(listed),
             sample=sample,
             loss=loss,
+            val=val,
             training=training,
-            seed=self.job.seed,
-            device=self.device,
-            n_val=len(val),
-            validate=lambda _, numbers: [
-                d for number in numbers for d in dices(val[number], self.predict(val[number]))
-            ],
+            schedule="constant",
+            drops=_DROPS,
+            clip_norm=5.0,
         )
 
     def _text(self, case: Any, finding: str, text: str) -> str:

@@ -70,8 +70,7 @@ class BiomedParseV2(Adapter):
         import torch
         from groundbench_sdk.scratch import Scratch
         from groundbench_sdk.slices import slices_with_truth
-        from groundbench_sdk.torch_text_training import dices, recipe_of
-        from groundbench_sdk.torch_training import fit
+        from groundbench_sdk.torch_text_training import fit_texts
 
         params, network, side = self.job.params, self.network, int(self.job.params["image_size"])
         truth = slices_with_truth(
@@ -98,20 +97,16 @@ class BiomedParseV2(Adapter):
             return dict(network.loss(found, torch.from_numpy(np.stack(labels))[:, None].long().to(where)))
 
         trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
-        fit(
-            network,
+        fit_texts(
+            self,
             torch.optim.AdamW(trained, lr=float(params["rate"]), weight_decay=0.01),
-            recipe=recipe_of(params, len(samples), training.world, schedule="constant", clip_norm=5.0),
             n_train=len(samples),
             sample=sample,
             loss=loss,
+            val=val,
             training=training,
-            seed=self.job.seed,
-            device=self.device,
-            n_val=len(val),
-            validate=lambda _, numbers: [
-                d for number in numbers for d in dices(val[number], self.predict(val[number]))
-            ],
+            schedule="constant",
+            clip_norm=5.0,
         )
 
     def _fitting(self, text: str) -> tuple[str, str]:

@@ -61,8 +61,7 @@ class MedSam2Text(Adapter):
         """Train on consecutive slices of a case; the texts' vectors are made before, their encoder stays as it is."""
         import torch
         from groundbench_sdk.scratch import Scratch
-        from groundbench_sdk.torch_text_training import dices, recipe_of
-        from groundbench_sdk.torch_training import fit
+        from groundbench_sdk.torch_text_training import fit_texts
 
         params, network, size = self.job.params, self.network, int(self.job.params["image_size"])
         memory, frames = bool(params["train_memory"]), int(params["frames"])
@@ -89,20 +88,16 @@ class MedSam2Text(Adapter):
             )
             return dict(network.loss(module(pictures, words, memory=memory), truths))
 
-        fit(
-            network,
+        fit_texts(
+            self,
             torch.optim.AdamW(network.groups(float(params["rate"]), float(params["image_rate"]))),
-            recipe=recipe_of(params, len(cases), training.world, final_rate=0.1, clip_norm=0.1),
             n_train=len(cases),
             sample=sample,
             loss=loss,
+            val=val,
             training=training,
-            seed=self.job.seed,
-            device=self.device,
-            n_val=len(val),
-            validate=lambda _, numbers: [
-                d for number in numbers for d in dices(val[number], self.predict(val[number]))
-            ],
+            final_rate=0.1,
+            clip_norm=0.1,
         )
 
     def _vectors(self, case: Case) -> np.ndarray:

@@ -55,8 +55,7 @@ class SAT(Adapter):
         """Train everything on crops; a sample is a case with all its findings, as the paper's count of epochs says."""
         import torch
         from groundbench_sdk.scratch import Scratch
-        from groundbench_sdk.torch_text_training import dices, recipe_of
-        from groundbench_sdk.torch_training import fit
+        from groundbench_sdk.torch_text_training import fit_texts
 
         params, network = self.job.params, self.network
         crop = (int(params["side"]), int(params["side"]), int(params["crop_depth"]))
@@ -80,20 +79,14 @@ class SAT(Adapter):
             return dict(network.loss(scales, torch.from_numpy(labels).float()[None].to(where)))
 
         trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
-        fit(
-            network,
+        fit_texts(
+            self,
             torch.optim.AdamW(trained, lr=float(params["rate"]), weight_decay=0.01),
-            recipe=recipe_of(params, len(cases), training.world),
             n_train=len(cases),
             sample=sample,
             loss=loss,
+            val=val,
             training=training,
-            seed=self.job.seed,
-            device=self.device,
-            n_val=len(val),
-            validate=lambda _, numbers: [
-                d for number in numbers for d in dices(val[number], self.predict(val[number]))
-            ],
         )
 
     def _text(self, case: Any, finding: str, text: str) -> str:

@@ -54,8 +54,7 @@ class SegVol(Adapter):
         """Train on whole volumes with texts alone."""
         import torch
         from groundbench_sdk.scratch import Scratch
-        from groundbench_sdk.torch_text_training import dices, pairs_of, recipe_of
-        from groundbench_sdk.torch_training import fit
+        from groundbench_sdk.torch_text_training import fit_texts, pairs_of
 
         params, network = self.job.params, self.network
         pairs = pairs_of(train)
@@ -80,20 +79,14 @@ class SegVol(Adapter):
             return dict(network.loss(logits, torch.from_numpy(np.stack(labels)).float()[:, None].to(where)))
 
         trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
-        fit(
-            network,
+        fit_texts(
+            self,
             torch.optim.AdamW(trained, lr=float(params["rate"]), weight_decay=1e-5),
-            recipe=recipe_of(params, len(pairs), training.world),
             n_train=len(pairs),
             sample=sample,
             loss=loss,
+            val=val,
             training=training,
-            seed=self.job.seed,
-            device=self.device,
-            n_val=len(val),
-            validate=lambda _, numbers: [
-                d for number in numbers for d in dices(val[number], self.predict(val[number]))
-            ],
         )
 
     def _arrays(self, case: TrainingCase) -> dict[str, np.ndarray]:

@@ -38,8 +38,8 @@ def test_every_process_has_its_own_device(
     kind = getattr(load_plugin(PLUGINS / plugin), adapter)
     for name in REPLACED:
         monkeypatch.setitem(sys.modules, name, MagicMock(name=name))
-    training_loop: Any = sys.modules["groundbench_sdk.torch_training"]
-    training_loop.settle = lambda job: job.devices[1]
+    training_loop, texts = (sys.modules[f"groundbench_sdk.torch_{name}"] for name in ("training", "text_training"))
+    training_loop.settle = lambda job: job.devices[1]  # type: ignore[attr-defined]
     (declared,) = [v for v in _model(plugin).variants if v.name == variant]
     job = SimpleNamespace(
         params=declared.params, devices=["cuda:0", "cuda:1"], threads=1, seed=0, checkpoint=None,
@@ -49,7 +49,8 @@ def test_every_process_has_its_own_device(
     model.load(job)
     model.network.to.assert_called_once_with("cuda:1")
     model.finetune([], [], SimpleNamespace(rank=1, world=2, state=tmp_path))
-    assert training_loop.fit.call_args.kwargs["device"] == "cuda:1"
+    assert texts.fit_texts.call_args.args[0] is model
+    assert model.device == "cuda:1"
     told = [call for name in REPLACED for call in sys.modules[name].mock_calls]
     assert told
     assert "cuda:0" not in repr(told)

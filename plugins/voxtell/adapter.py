@@ -61,8 +61,7 @@ class VoxTell(Adapter):
         """Train the image model on patches; the texts' vectors are made before, and the language model then rests."""
         import torch
         from groundbench_sdk.scratch import Scratch
-        from groundbench_sdk.torch_text_training import dices, pairs_of, recipe_of
-        from groundbench_sdk.torch_training import fit
+        from groundbench_sdk.torch_text_training import fit_texts, pairs_of
         from model import losses
 
         params, network, patch = self.job.params, self.network, self.network.patch
@@ -86,20 +85,15 @@ class VoxTell(Adapter):
             return losses(module(images[:, None], words), labels[:, None])
 
         trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
-        fit(
-            network,
+        fit_texts(
+            self,
             torch.optim.AdamW(trained, lr=float(params["rate"]), weight_decay=3e-5),
-            recipe=recipe_of(params, len(pairs), training.world, clip_norm=12.0),
             n_train=len(pairs),
             sample=sample,
             loss=loss,
+            val=val,
             training=training,
-            seed=self.job.seed,
-            device=self.device,
-            n_val=len(val),
-            validate=lambda _, numbers: [
-                d for number in numbers for d in dices(val[number], self.predict(val[number]))
-            ],
+            clip_norm=12.0,
         )
 
     def _vector(self, case: Any, finding: str, text: str) -> np.ndarray:

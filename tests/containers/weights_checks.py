@@ -13,8 +13,11 @@ from typing import Any
 
 import numpy as np
 import torch
+from groundbench_sdk.finetuning import Training
 from groundbench_sdk.records import Rejected
-from groundbench_sdk.torch_text_training import dices, pairs_of, recipe_of
+from groundbench_sdk.runtime import Events
+from groundbench_sdk.torch_text_training import dices, fit_texts, pairs_of, recipe_of
+from groundbench_sdk.torch_training import load_checkpoint
 from groundbench_sdk.torch_weights import fill, gather, read_state
 from torch import nn
 
@@ -154,6 +157,40 @@ def check_dice_of_each_finding(folder: Path) -> None:
     masks[0, 1:3] = True
     found = dices(_case("a", "b", "c", labels=labels), ((f"f{number}", masks[number]) for number in range(3)))
     assert found == [0.5, 0.0, 1.0], found
+
+
+class _Shares:
+    """An adapter whose one number is the share of a row that it marks; it is drawn towards 0."""
+
+    def __init__(self) -> None:
+        self.network, self.device = nn.Linear(1, 1, bias=False), "cpu"
+        nn.init.ones_(self.network.weight)
+        self.job = SimpleNamespace(seed=3, params={"steps": 8, "batch": 1, "validations": 8})
+
+    def predict(self, case: Any) -> Iterator[tuple[str, np.ndarray]]:
+        marked = np.arange(16) < 16 * self.network.weight.item()
+        for finding in case.findings:
+            yield finding.id, marked[:, None, None]
+
+
+def check_the_checkpoint_is_what_predicted_best(folder: Path) -> None:
+    """Not the last weights, but those under which `predict` came closest to the truth of the validation cases."""
+    labels = np.zeros((1, 16, 1, 1), np.uint8)
+    labels[0, :8] = 1
+    adapter = _Shares()
+    fit_texts(
+        adapter,
+        torch.optim.SGD(adapter.network.parameters(), lr=0.1),
+        n_train=4,
+        sample=lambda index, _: float(index),
+        loss=lambda module, samples: {"size": module(torch.ones(len(samples), 1)).mean()},
+        val=[_case("a", labels=labels)],
+        training=Training(folder, Events(folder)),
+        schedule="constant",
+    )
+    assert abs(adapter.network.weight.item() - 0.2) < 1e-6, "eight steps of 0.1 from 1"
+    load_checkpoint(adapter.network, folder / "checkpoint")
+    assert abs(adapter.network.weight.item() - 0.5) < 1e-6, "half of the row is the truth"
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
 """Every model of the paper on two real CTs: its image, the sealed container, random weights, a mask for every finding.
 
 Drives the command line as a user would. Of a model's variants the first of each kind is tried: asked by text or by
-boxes, trained or not; one that is trained is so for a few steps by the same ``bench run``. Inside the image it is also looked whether the answer
-depends on how a CT is stored and on the text, whether a text that is too long is announced (``probe.py``), and whether
-training changed what it should and nothing else (``trained.py``). A model whose upstream sources are not in the home is
-skipped with the command that brings them. Prints a table; with ``--record`` keeps what was seen in
-``docs/verified.json``, from which ``docs/models.md`` is made.
+boxes, trained or not; one that is trained is so for a few steps by the same ``bench run``. Inside the image it is also
+looked whether the answer depends on how a CT is stored and on the text, whether a text that is too long is announced
+(``probe.py``), and whether training changed what it should and nothing else (``trained.py``). A model whose upstream
+sources are not in the home is skipped with the command that brings them. Prints a table; with ``--record`` keeps what
+was seen in ``docs/verified.json``, from which ``docs/models.md`` is made.
 """
 
 from __future__ import annotations

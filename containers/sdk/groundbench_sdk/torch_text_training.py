@@ -1,4 +1,4 @@
-"""What the text-prompted models share in training: findings as samples, and the numbers of a recipe."""
+"""What the text-prompted models share in training: findings as samples, the numbers of a recipe, validation by Dice."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import math
 from typing import Any, Iterator, Mapping, NamedTuple, Sequence
 
 import numpy as np
+import torch
 
+from groundbench_sdk.finetuning import Training
 from groundbench_sdk.records import Rejected, TrainingCase
-from groundbench_sdk.torch_training import Recipe
+from groundbench_sdk.torch_training import Loss, Recipe, Sample, fit
 
 
 class Pair(NamedTuple):
@@ -61,6 +63,49 @@ def recipe_of(params: Mapping[str, Any], n_train: int, world: int, **more: Any) 
         validate_every=math.ceil(steps / max(1, int(params.get("validations", 1)))),
         report_every=max(1, min(10, steps // 2)),
         **more,
+    )
+
+
+def fit_texts(
+    adapter: Any,
+    optimiser: torch.optim.Optimizer,
+    *,
+    n_train: int,
+    sample: Sample,
+    loss: Loss,
+    val: Sequence[TrainingCase],
+    training: Training,
+    **more: Any,
+) -> None:
+    """Train an adapter's network by :func:`~groundbench_sdk.torch_training.fit`; what it predicts on `val` decides.
+
+    Parameters
+    ----------
+    adapter
+        Loaded, with its ``job``, ``device`` and ``network``; its ``predict`` uses that network.
+    optimiser, n_train, sample, loss, training
+        As there.
+    val
+        Cases whose mean Dice over all findings chooses the checkpoint.
+    more
+        Fields of the recipe beyond those that :func:`recipe_of` takes from the parameters.
+    """
+
+    def validate(_: torch.nn.Module, numbers: Sequence[int]) -> list[float]:
+        return [dice for case in (val[number] for number in numbers) for dice in dices(case, adapter.predict(case))]
+
+    fit(
+        adapter.network,
+        optimiser,
+        recipe=recipe_of(adapter.job.params, n_train, training.world, **more),
+        n_train=n_train,
+        sample=sample,
+        loss=loss,
+        training=training,
+        seed=adapter.job.seed,
+        device=adapter.device,
+        n_val=len(val),
+        validate=validate,
     )
 
 

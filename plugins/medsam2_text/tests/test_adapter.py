@@ -79,12 +79,12 @@ def _trained(drawn: Any, *balls: Any) -> Any:
 
 def _samples(model: Any, cases: list[Any], state: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Return what the training loop would be given to make samples with."""
-    for name in ("torch", "groundbench_sdk.torch_training", "groundbench_sdk.torch_text_training"):
+    for name in ("torch", "groundbench_sdk.torch_text_training"):
         monkeypatch.setitem(sys.modules, name, MagicMock(name=name))
     model.network = MagicMock()
     model.finetune(cases, [], SimpleNamespace(rank=0, world=1, state=state))
-    fit: Any = sys.modules["groundbench_sdk.torch_training"]
-    return fit.fit.call_args.kwargs
+    loop: Any = sys.modules["groundbench_sdk.torch_text_training"]
+    return loop.fit_texts.call_args.kwargs
 
 
 def test_a_side_is_the_patients_side_on_every_grid(model: Any, drawn: Any, overlap: Any) -> None:
