@@ -59,7 +59,7 @@ def resized(picture: np.ndarray, size: int, *, nearest: bool = False) -> np.ndar
     from PIL import Image
 
     method = Image.Resampling.NEAREST if nearest else Image.Resampling.BICUBIC
-    return np.asarray(Image.fromarray(picture).resize((size, size), method))
+    return np.array(Image.fromarray(picture).resize((size, size), method))  # a copy: Pillow's own is read-only
 
 
 def size_overrides(image_size: int) -> list[str]:
