@@ -13,6 +13,15 @@ _CHECKPOINTS = {
     "base": ("MedSAM2_2411.pt", "the authors' first weights, November 2024"),
 }
 
+#: File -> commit of the repository, digest and bytes, which stand in several public records of downloads.
+_PINS = {
+    "MedSAM2_latest.pt": (
+        "e4a6f35edd7e091619cbc0750f462f1574e23955",
+        "c92743b99f00d078bf32a3afcc38aaa9faf1c1692dffe3eaa7a90938c1991060",
+        156_040_129,
+    )
+}
+
 
 def _variant(name: str, file: str, what: str) -> Variant:
     return Variant(
@@ -33,8 +42,10 @@ def _variant(name: str, file: str, what: str) -> Variant:
 
 
 def _weights(file: str) -> Weights:
-    # Digests, sizes and revisions could not be looked up when this was written.
-    return Weights(file, "wanglab/MedSAM2", file, revision="", sha256="", size=0, licence="Apache-2.0")
+    revision, sha256, size = _PINS.get(file, ("", "", 0))  # the others could not be looked up
+    return Weights(
+        file, "wanglab/MedSAM2", file, revision, sha256, size, "CC-BY-SA-4.0, for research and education only"
+    )
 
 
 def _source(name: str, path: str, tree: str) -> Source:

@@ -52,9 +52,18 @@ def _source(name: str, path: str, tree: str) -> Source:
     return Source(name, _GIT, _COMMIT, "Apache-2.0", tree, path)
 
 
-def _weights(name: str, repo: str, file: str, licence: str) -> Weights:
-    # Digests, sizes and revisions could not be looked up when this was written.
-    return Weights(name, repo, file, revision="", sha256="", size=0, licence=licence)
+def _bert(file: str) -> Weights:
+    """Declare a file of the tokenizer and its configuration; digests and sizes could not be looked up."""
+    revision = "f1cc2c6b7fac60f3724037746a129a5baf194dbc"
+    return Weights(
+        f"cxr-bert--{file}",
+        "microsoft/BiomedVLP-CXR-BERT-specialized",
+        file,
+        revision,
+        sha256="",
+        size=0,
+        licence="MIT",
+    )
 
 
 @hookimpl
@@ -109,8 +118,16 @@ def bench_models() -> list[Model]:
                 _source("medsam2-training", "training", "47f91613e23e9115c54207451e8a44f2005a96ab"),
             ),
             weights=(
-                _weights("MedSAM2_latest.pt", "wanglab/MedSAM2", "MedSAM2_latest.pt", "Apache-2.0"),
-                Weights(
+                Weights(  # as in the plugin medsam2
+                    name="MedSAM2_latest.pt",
+                    repo="wanglab/MedSAM2",
+                    file="MedSAM2_latest.pt",
+                    revision="e4a6f35edd7e091619cbc0750f462f1574e23955",
+                    sha256="c92743b99f00d078bf32a3afcc38aaa9faf1c1692dffe3eaa7a90938c1991060",
+                    size=156_040_129,
+                    licence="CC-BY-SA-4.0, for research and education only",
+                ),
+                Weights(  # digest, size and revision could not be looked up
                     name="CT-CLIP_v2.pt",
                     repo="ibrahimhamamci/CT-RATE",
                     file="models/CT-CLIP-Related/CT-CLIP_v2.pt",
@@ -121,10 +138,8 @@ def bench_models() -> list[Model]:
                     gated=True,
                     repo_type="dataset",
                 ),
-                *(
-                    _weights(f"cxr-bert--{file}", "microsoft/BiomedVLP-CXR-BERT-specialized", file, "MIT")
-                    for file in ("config.json", "vocab.txt")
-                ),
+                _bert("config.json"),
+                _bert("vocab.txt"),
             ),
         )
     ]

