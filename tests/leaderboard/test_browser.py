@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -204,6 +205,14 @@ def column(page: Any, key: str) -> list[str]:
     return [str(text) for text in page.evaluate(script, key)]
 
 
+def in_time(page: Any, look: Callable[[], Any], wanted: Any) -> Any:
+    """Return what `look` sees once that is `wanted`, or in the end: a page hears of a new address a little later."""
+    until = time.monotonic() + 10
+    while (seen := look()) != wanted and time.monotonic() < until:
+        page.wait_for_timeout(20)
+    return seen
+
+
 def test_sort_filter_link_and_back(site: Path, open_page: Any) -> None:
     """Sorting and filtering stand in the address: it can be opened elsewhere, and the back button undoes them."""
     page = open_page(f"{site.as_uri()}/index.html")
@@ -217,7 +226,7 @@ def test_sort_filter_link_and_back(site: Path, open_page: Any) -> None:
     link = page.url
     page.go_back()
     page.go_back()
-    assert column(page, "model") == at_first
+    assert in_time(page, lambda: column(page, "model"), at_first) == at_first
     assert page.locator("th[aria-sort]").count() == 0
     page.fill("#filter", "fine-tuned")
     assert column(page, "model") == ["Weak"]
@@ -257,7 +266,7 @@ def test_any_two_rows_are_picked(
     assert page.locator("#pairs tbody tr").count() == 3
     page.go_back()
     page.go_back()
-    assert page.evaluate(shown) == ["run-01 run-03"]
+    assert in_time(page, lambda: page.evaluate(shown), ["run-01 run-03"]) == ["run-01 run-03"]
     assert page.faults == elsewhere.faults == []
 
 
@@ -268,6 +277,8 @@ def test_findings_are_put_in_order(site: Path, open_page: Any) -> None:
     assert heads == ["Most disputed", "Worst", "Best"]
     for place, (key, sign) in enumerate((("spread", -1), ("mean", 1), ("mean", -1))):
         page.locator("a.order").nth(place).click()
+        way = "ascending" if sign > 0 else "descending"
+        page.locator(f"table.findings th[data-key={key}][aria-sort={way}]").wait_for()
         cells = f"td:nth-child({7 if key == 'spread' else 4})"
         values = [float(text) * sign for text in page.locator(f"table.findings {cells}").all_inner_texts()]
         assert values == sorted(values)
