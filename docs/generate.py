@@ -61,7 +61,7 @@ def _models() -> str:
             ", ".join(dict.fromkeys([model.licence, *(source.licence for source in model.sources)])),
             "<br>".join(_weights(weights) for weights in model.weights) or "none",
             f"{model.resources.memory_mb / 1024:g} GiB",
-            f"{model.resources.gpu_memory_mb / 1000:g} GB" if model.resources.gpu_memory_mb else "no GPU",
+            _gpu_memory(model),
             "<br>".join(_paper_rows(model)) or "none",
         ]
         for model in models
@@ -73,12 +73,19 @@ def _models() -> str:
         if model.sources or model.weights  # the others run whole in the tests
         for cells in _verified(model, verified.get(model.name, {}))
     ]
+    full = [
+        _full_size(model, name, ran)
+        for model in models
+        for name, ran in verified.get(model.name, {}).get("full_size_gpu", {}).items()
+    ]
     return "\n".join(
         [
             "## Declared\n",
             _table(head, declared),
             "## Verified\n",
             _table(_CHECKED, checks),
+            "## At full size, on a GPU\n",
+            _table(_FULL, full),
         ]
     )
 
@@ -90,6 +97,13 @@ def _table(head: list[str], rows: list[list[str]]) -> str:
 
 def _variant(variant: Variant) -> str:
     return f"`{variant.name}` ({variant.prompt.value}{', fine-tuned' if variant.fine_tuned else ''})"
+
+
+def _gpu_memory(model: Model) -> str:
+    asked = [f"{model.resources.gpu_memory_mb / 1000:g} GB" if model.resources.gpu_memory_mb else "no GPU"]
+    if model.training is not None and model.training.gpu_memory_mb:
+        asked.append(f"training {model.training.gpu_memory_mb / 1000:g} GB")
+    return "<br>".join(asked)
 
 
 def _weights(weights: Weights) -> str:
@@ -143,6 +157,25 @@ def _verified(model: Model, record: dict[str, dict[str, Any]]) -> Iterator[list[
             f"{ran['trained']}, {ran['train_s']:.0f} s" if ran.get("trained") else "",
             _when(model, real.get(name, {})),
         ]
+
+
+_FULL = ["model", "variant", "seen", "GPU", "a case", "memory", "a step", "memory of training", "checkpoint"]
+
+
+def _full_size(model: Model, name: str, ran: dict[str, Any]) -> list[str]:
+    """Return the cells of a variant that predicted, and was trained for some steps, as it is declared."""
+    predicted, trained = ran["predict"], ran.get("train", {})
+    return [
+        f"`{model.name}`",
+        f"`{name}`",
+        f"{_when(model, ran)}, {ran['where']}",
+        f"{ran['gpu']}, torch {ran['torch']}",
+        f"{predicted['case_s']:.0f} s",
+        f"{predicted['gpu_bytes'] / 1e9:.1f} GB",
+        f"{trained['step_s']:.2f} s" if trained else "",
+        f"{trained['gpu_bytes'] / 1e9:.1f} GB" if trained else "",
+        f"{trained['checkpoint_bytes'] / 1e9:.1f} GB" if trained else "",
+    ]
 
 
 def _when(model: Model, ran: dict[str, Any]) -> str:

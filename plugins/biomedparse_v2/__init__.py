@@ -92,13 +92,13 @@ def bench_models() -> list[Model]:
                 ),
             ),
             resources=Resources(
-                memory_mb=20480, cpus=4.0, gpus=1, gpu_memory_mb=12000, start_timeout_s=900.0, case_timeout_s=3600.0
+                memory_mb=20480, cpus=4.0, gpus=1, gpu_memory_mb=6000, start_timeout_s=900.0, case_timeout_s=3600.0
             ),
             training=Resources(
                 memory_mb=65536,
                 cpus=8.0,
                 gpus=1,
-                gpu_memory_mb=40000,
+                gpu_memory_mb=28000,
                 shm_mb=8192,
                 out_mb=163840,
                 start_timeout_s=900.0,

@@ -74,7 +74,7 @@ def bench_models() -> list[Model]:
                 cpus=4.0,
                 shm_mb=256,
                 gpus=1,
-                gpu_memory_mb=16_000,
+                gpu_memory_mb=6_000,
                 start_timeout_s=300.0,
                 case_timeout_s=14_400.0,
             ),

@@ -84,15 +84,15 @@ def bench_models() -> list[Model]:
                 ),
             ),
             resources=Resources(
-                memory_mb=20480, cpus=6.0, gpus=1, gpu_memory_mb=36000, start_timeout_s=900.0, case_timeout_s=3600.0
+                memory_mb=20480, cpus=6.0, gpus=1, gpu_memory_mb=24000, start_timeout_s=900.0, case_timeout_s=3600.0
             ),
             training=Resources(
                 memory_mb=98304,
                 cpus=12.0,
                 gpus=1,
-                gpu_memory_mb=78000,
+                gpu_memory_mb=56000,
                 shm_mb=16384,
-                out_mb=163840,
+                out_mb=180224,  # the cache, two states of 16 GB while one replaces the other, the checkpoint
                 start_timeout_s=900.0,
                 stall_timeout_s=14_400.0,  # a validation says nothing until all its cases are done
             ),

@@ -74,8 +74,8 @@ def _write(asked: dict) -> None:
         case = {"id": name, "ct": f"ct/{name}.nii.gz", "shape": volume.shape, "spacing": spacing}
         lines.append(json.dumps({**case, "findings": [finding]}) + "\n")
     (ROOT / "cases.jsonl").write_text("".join(lines))
-    job = {"contract": 1, "verb": "predict", "model": "m", "variant": asked["variant"], "seed": 0, "devices": ["cpu"]}
-    job.update(threads=1, params=asked["params"], weights="random")
+    job = {"contract": 1, "verb": "predict", "model": "m", "variant": asked["variant"], "seed": 0}
+    job.update(devices=asked["devices"], threads=1, params=asked["params"], weights="random")
     (ROOT / "job.json").write_text(json.dumps(job))
 
 

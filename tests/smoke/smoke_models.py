@@ -3,9 +3,10 @@
 Drives the command line as a user would. Of a model's variants the first of each kind is tried: asked by text or by
 boxes, trained or not; one that is trained is so for a few steps by the same ``bench run``. Inside the image it is also
 looked whether the answer depends on how a CT is stored and on the text, whether a text that is too long is announced
-(``probe.py``), and whether training changed what it should and nothing else (``trained.py``). A model whose upstream
-sources are not in the home is skipped with the command that brings them. Prints a table; with ``--record`` keeps what
-was seen in ``docs/verified.json``, from which ``docs/models.md`` is made.
+(``probe.py``), and whether training changed what it should and nothing else (``trained.py``). With ``--gpu`` the first
+of these is asked on that GPU, and there each variant then predicts, and trains for a few steps, at its declared size
+(``full_size.py``). A model whose upstream sources are not in the home is skipped with the command that brings them.
+Prints a table; with ``--record`` keeps what was seen in ``docs/verified.json``, from which ``docs/models.md`` is made.
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ from harness.sources import SourceStore
 ROOT = Path(__file__).resolve().parents[2]
 RECORD = ROOT / "docs" / "verified.json"
 SAME = 0.98  # Dice: adapters that resample may differ at borders
+REPEAT = 5  # of each slice of the largest CT, whose slices are 5 mm thick
+STEPS = 6  # of a training at full size
 
 #: Beginnings of what the paper trains, and of what it leaves as it is, in each model's trained variant.
 PARTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
@@ -92,6 +95,7 @@ class Row:
     texts: str = ""  #: voxels that differ between the answers to two texts
     trained: str = ""  #: parameters that training changed, of those that it delivered; and how many are frozen
     trained_s: float | None = None
+    full: dict[str, Any] | None = None  #: what ``full_size.py`` printed
 
 
 class Failed(Exception):  # noqa: N818 - an outcome
@@ -121,7 +125,7 @@ def _data(source: Path, home: Path) -> Path:
     return folder
 
 
-def _smoke(model: Model, home: Path, data: Path, device: str) -> list[Row]:
+def _smoke(model: Model, home: Path, data: Path, device: str, gpu: str | None) -> list[Row]:
     """Build a model and try its variants; whatever goes wrong is in their rows."""
     kinds: dict[tuple[bool, Prompt], Variant] = {}
     for variant in model.variants:
@@ -140,7 +144,7 @@ def _smoke(model: Model, home: Path, data: Path, device: str) -> list[Row]:
             row.outcome = said
             continue
         row.built_s = time.monotonic() - began if row is rows[0] else None
-        _try(row, built["images"][0]["tag"], home, data)
+        _try(row, built["images"][0]["tag"], home, data, gpu)
     return rows
 
 
@@ -155,20 +159,22 @@ def _missing(model: Model, store: SourceStore) -> str:
     return ""
 
 
-def _try(row: Row, tag: str, home: Path, data: Path) -> None:
+def _try(row: Row, tag: str, home: Path, data: Path, gpu: str | None) -> None:
     """Try one variant in its image; what is seen before something fails stays in the row."""
     try:
-        _probe(row, tag)
+        _probe(row, tag, gpu)
         _run(row, home, data)
         if row.variant.fine_tuned:
             _trained(row, tag, home)
+        if gpu is not None:
+            _full_size(row, tag, data, gpu)
     except Failed as failed:
         row.outcome = f"FAILED: {failed}"
 
 
-def _probe(row: Row, tag: str) -> None:
+def _probe(row: Row, tag: str, gpu: str | None) -> None:
     """Run ``probe.py``: storage, texts, and texts that are too long."""
-    found = _inside(row, tag, "probe.py", {"prompt": row.variant.prompt.value}, {})
+    found = _inside(row, tag, "probe.py", {"prompt": row.variant.prompt.value}, {}, gpu)
     if "failed" in found:
         raise Failed("; ".join(found["failed"]))
     row.turned = f"{found['dice']:.3f} ({found['voxels']:,})"
@@ -201,7 +207,7 @@ def _trained(row: Row, tag: str, home: Path) -> None:
     assert row.document is not None
     training = _bench(home, "results", "show", row.document["run"])["record"]["training"]
     checkpoint = home / "checkpoints" / training["key"] / "checkpoint"
-    found = _inside(row, tag, "trained.py", {}, {str(checkpoint): {"bind": "/checkpoint", "mode": "ro"}})
+    found = _inside(row, tag, "trained.py", {}, {str(checkpoint): {"bind": "/checkpoint", "mode": "ro"}}, None)
     changed = len(found["trained"]) - len(found["same"])
     row.trained_s = training["seconds"]
     row.trained = f"{changed}/{len(found['trained'])}, {len(found['frozen'])} frozen"
@@ -221,28 +227,61 @@ def _trained(row: Row, tag: str, home: Path) -> None:
             raise Failed(f"{part} is to be left alone: {len(inside)} parameters of it were trained")
 
 
+def _full_size(row: Row, tag: str, data: Path, gpu: str) -> None:
+    """Run ``full_size.py`` on the largest CT, with as many slices as a scan of 1 mm has."""
+    ct = max((data / "ct").iterdir(), key=lambda path: path.stat().st_size).name
+    asked = {
+        "params": row.variant.params,
+        "prompt": row.variant.prompt.value,
+        "ct": f"/data/ct/{ct}",
+        "seg": f"/data/seg/{ct}",
+        "repeat": REPEAT,
+        "steps": STEPS if row.variant.fine_tuned else 0,
+    }
+    row.full = _inside(row, tag, "full_size.py", asked, {str(data.resolve()): {"bind": "/data", "mode": "ro"}}, gpu)
+    if "failed" in row.full["predict"]:
+        raise Failed(row.full["predict"]["failed"])
+
+
 def _inside(
-    row: Row, tag: str, name: str, asked: Mapping[str, Any], mounts: Mapping[str, dict[str, str]]
+    row: Row,
+    tag: str,
+    name: str,
+    asked: Mapping[str, Any],
+    mounts: Mapping[str, dict[str, str]],
+    gpu: str | None,
 ) -> dict[str, Any]:
-    """Run one of the scripts beside this one in an image, sealed; return what it printed."""
+    """Run one of the scripts beside this one in an image, sealed, with a GPU or none; return what it printed."""
     import docker
     import docker.errors
+    from docker.types import DeviceRequest
 
+    resources = (row.model.training if row.variant.fine_tuned and gpu is not None else None) or row.model.resources
     client = docker.from_env(timeout=3600)
     entry = client.images.get(tag).attrs["Config"]["Entrypoint"][-1]
-    params = {**row.variant.params, **row.variant.reduced}
+    described = {
+        "adapter": entry,
+        "variant": row.variant.name,
+        "params": {**row.variant.params, **row.variant.reduced},
+        "devices": ["cpu"] if gpu is None else ["cuda:0"],
+        **asked,
+    }
     script = Path(__file__).with_name(name)
     try:
         said = client.containers.run(
             tag,
-            [f"/{name}", json.dumps({"adapter": entry, "variant": row.variant.name, "params": params, **asked})],
+            [f"/{name}", json.dumps(described)],
             entrypoint="python",
             volumes={str(script): {"bind": f"/{name}", "mode": "ro"}, **mounts},
             environment={"OMP_NUM_THREADS": "1", "HOME": "/tmp"},  # noqa: S108 - the container's
             network_mode="none",
             read_only=True,
-            tmpfs={"/tmp": "size=1g"},  # noqa: S108 - idem
-            mem_limit=f"{row.model.resources.memory_mb}m",
+            tmpfs={"/tmp": "size=1g" if gpu is None else "size=48g"},  # noqa: S108 - idem
+            mem_limit=f"{resources.memory_mb}m",
+            shm_size=f"{resources.shm_mb}m",
+            device_requests=[DeviceRequest(device_ids=[gpu], capabilities=[["gpu", "compute", "utility"]])]
+            if gpu
+            else [],
             user="10001:10001",
             remove=True,
         )
@@ -282,6 +321,10 @@ def _cells(row: Row) -> list[str]:
         row.texts,
         number(row.trained_s, ".0f"),
         row.trained,
+        number((row.full or {}).get("predict", {}).get("case_s"), ".0f"),
+        number((row.full or {}).get("predict", {}).get("gpu_bytes"), ".1f", 1e9),
+        number((row.full or {}).get("train", {}).get("step_s"), ".2f"),
+        number((row.full or {}).get("train", {}).get("gpu_bytes"), ".1f", 1e9),
         row.outcome,
     ]
 
@@ -301,10 +344,15 @@ def _table(rows: list[Row]) -> str:
         "texts",
         "train s",
         "trained",
+        "full s/case",
+        "full GB",
+        "full s/step",
+        "training GB",
         "outcome",
     ]
-    lines = [head, *map(_cells, rows)]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(head) - 1)]
+    columns = zip(head, *map(_cells, rows), strict=True)
+    lines = list(zip(*(column for column in columns if any(column[1:])), strict=True))
+    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]) - 1)]
     shown = []
     for line in lines:
         padded = [cell.ljust(width) for cell, width in zip(line, widths, strict=False)]
@@ -335,6 +383,13 @@ def _keep(rows: list[Row], device: str) -> None:
             "train_s": row.trained_s,
             "trained": row.trained,
         }
+        if row.full is not None:
+            record[row.model.name].setdefault("full_size_gpu", {})[row.variant.name] = {
+                "date": datetime.now(UTC).date().isoformat(),
+                "version": row.model.version,
+                "where": "image",
+                **row.full,
+            }
     RECORD.write_text(json.dumps(record, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
 
@@ -346,6 +401,7 @@ def main() -> int:
     default = Path(os.environ.get("GROUNDBENCH_REAL_DATA", ROOT.parent / "shared" / "data"))
     parser.add_argument("--data", type=Path, default=default / "realct", help="a data set with real CTs")
     parser.add_argument("--device", choices=["cuda", "cpu"], default="cuda", help="which build of torch")
+    parser.add_argument("--gpu", metavar="ID", help="also at full size, on this GPU (index or UUID)")
     parser.add_argument("--record", action="store_true", help="keep what was seen in docs/verified.json")
     options = parser.parse_args()
     if not options.data.is_dir():
@@ -364,7 +420,7 @@ def main() -> int:
     data, rows = _data(options.data, options.home), []
     for model in chosen:
         sys.stderr.write(f"{model.name} ...\n")
-        rows += _smoke(model, options.home, data, options.device)
+        rows += _smoke(model, options.home, data, options.device, options.gpu)
     sys.stdout.write(_table(rows))
     if options.record:
         _keep(rows, options.device)

@@ -7,6 +7,8 @@ import json
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
 
@@ -41,7 +43,7 @@ def test_a_model_without_its_source_is_skipped_with_the_command_that_brings_it(
     smoke: ModuleType, tmp_path: Path
 ) -> None:
     """Nothing is built; the table says what is missing of every variant, and how to get it."""
-    rows = smoke._smoke(discover().get("segvol").model, tmp_path, tmp_path, "cuda")
+    rows = smoke._smoke(discover().get("segvol").model, tmp_path, tmp_path, "cuda", None)
     assert [row.variant.name for row in rows] == ["text", "text-fine-tuned", "box"]
     for row in rows:
         assert row.outcome.startswith("skipped: the source segvol-segment at 5768c9795794 is not here; `bench sources")
@@ -112,11 +114,11 @@ def test_an_adapter_that_does_not_hold_is_a_failure(
     good = {"dice": 1.0, "voxels": 5, "slice": [45, 38, 1], "differ": 7, "cut": ["the text is longer than the 77"]}
     monkeypatch.setattr(smoke, "_inside", lambda *_: good)
     row = smoke.Row(model, model.variants[0])
-    smoke._probe(row, "tag")
+    smoke._probe(row, "tag", None)
     assert (row.turned, row.texts) == ("1.000 (5)", "7")
     monkeypatch.setattr(smoke, "_inside", lambda *_: good | found)
     with pytest.raises(smoke.Failed, match=why):
-        smoke._probe(smoke.Row(model, model.variants[0]), "tag")
+        smoke._probe(smoke.Row(model, model.variants[0]), "tag", None)
 
 
 def test_what_was_seen_is_kept_and_shown(smoke: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -138,6 +140,95 @@ def test_what_was_seen_is_kept_and_shown(smoke: ModuleType, monkeypatch: pytest.
     assert "1.90" in table
     assert "3/3" in table
     assert "FAILED: why" in table
+
+
+def _full() -> dict[str, object]:
+    predicted = {"case_s": 8.6, "gpu_bytes": 20_600_000_000, "shape": [512, 512, 240], "voxels": [1, 2, 3]}
+    trained = {"step_s": 0.514, "gpu_bytes": 44_900_000_000, "losses": {"dice": 1.0}, "checkpoint_bytes": 3_600_000_000}
+    return {"gpu": "A GPU", "torch": "2.14.1", "predict": predicted, "train": trained}
+
+
+def test_full_size_is_asked_as_declared_and_kept(
+    smoke: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """On the largest CT, with nothing reduced; what is seen reaches the record, the table and the page."""
+    record = tmp_path / "verified.json"
+    record.write_text("{}")
+    monkeypatch.setattr(smoke, "RECORD", record)
+    (tmp_path / "ct").mkdir()
+    (tmp_path / "ct" / "small.nii.gz").write_bytes(b"1")
+    (tmp_path / "ct" / "large.nii.gz").write_bytes(b"12")
+    asked: list[Any] = []
+    monkeypatch.setattr(smoke, "_inside", lambda *given: (asked.append(given), _full())[1])
+    model = discover().get("sat").model
+    rows = [smoke.Row(model, variant, "ok", 1.0, _document(), "1", "1.000 (5)") for variant in model.variants]
+    for row in rows:
+        smoke._full_size(row, "tag", tmp_path, "0")
+    (_, tag, script, first, mounts, gpu), (*_, second, _, _) = asked
+    assert (tag, script, gpu) == ("tag", "full_size.py", "0")
+    assert list(mounts.values()) == [{"bind": "/data", "mode": "ro"}]
+    assert first["ct"] == "/data/ct/large.nii.gz"
+    assert first["seg"] == "/data/seg/large.nii.gz"
+    assert first["params"] == model.variants[0].params
+    assert (first["steps"], second["steps"]) == (0, 6)
+    smoke._keep(rows, "cuda")
+    kept = json.loads(record.read_text())["sat"]["full_size_gpu"]
+    assert list(kept) == ["fine-tuned", "zero-shot"]
+    assert kept["fine-tuned"]["where"] == "image"
+    generate = _load(monkeypatch, smoke.ROOT / "docs" / "generate.py", "docs_generate_for_full_size")
+    cells = generate._full_size(model, "fine-tuned", kept["fine-tuned"])
+    assert cells[3:] == ["A GPU, torch 2.14.1", "9 s", "20.6 GB", "0.51 s", "44.9 GB", "3.6 GB"]
+    assert "44.9" in smoke._table(rows)
+
+
+def test_only_what_is_asked_of_a_gpu_gets_one(smoke: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A container of a trained variant has the memory that its training declares, and one GPU; no other has any."""
+    client = MagicMock()
+    client.images.get.return_value.attrs = {
+        "Config": {"Entrypoint": ["python", "-m", "groundbench_sdk", "adapter:SAT"]}
+    }
+    client.containers.run.return_value = b'loading\n{"a": 1}\n'
+    monkeypatch.setattr("docker.from_env", lambda **_: client)
+    model = discover().get("sat").model
+    row = smoke.Row(model, model.variants[1])
+    assert smoke._inside(row, "tag", "full_size.py", {"params": {"side": 288}}, {}, "GPU-7") == {"a": 1}
+    smoke._inside(row, "tag", "probe.py", {}, {}, None)
+    (with_gpu, without) = client.containers.run.call_args_list
+    (request,) = with_gpu.kwargs["device_requests"]
+    assert request["DeviceIDs"] == ["GPU-7"]
+    assert without.kwargs["device_requests"] == []
+    assert with_gpu.kwargs["mem_limit"] == f"{model.training.memory_mb}m"
+    assert without.kwargs["mem_limit"] == f"{model.resources.memory_mb}m"
+    told = [json.loads(call.args[1][1]) for call in (with_gpu, without)]
+    assert told[0]["devices"] == ["cuda:0"]
+    assert told[0]["params"] == {"side": 288}
+    assert told[1]["devices"] == ["cpu"]
+    assert told[1]["params"] == {**model.variants[1].params, **model.variants[1].reduced}
+
+
+def test_a_model_that_fails_at_full_size_fails(
+    smoke: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """With what the adapter said."""
+    (tmp_path / "ct").mkdir()
+    (tmp_path / "ct" / "a.nii.gz").write_bytes(b"1")
+    monkeypatch.setattr(smoke, "_inside", lambda *_: {"predict": {"failed": "CUDA out of memory"}})
+    model = discover().get("sat").model
+    with pytest.raises(smoke.Failed, match="CUDA out of memory"):
+        smoke._full_size(smoke.Row(model, model.variants[0]), "tag", tmp_path, "0")
+
+
+def test_what_a_model_took_of_a_gpu_fits_what_it_declares(smoke: ModuleType) -> None:
+    """With the half gigabyte that CUDA itself takes; a declaration below would refuse no GPU that is too small."""
+    record = json.loads(smoke.RECORD.read_text())
+    seen = {name: kept["full_size_gpu"] for name, kept in record.items() if "full_size_gpu" in kept}
+    assert set(seen) == set(record)
+    for name, variants in seen.items():
+        model = discover().get(name).model
+        for ran in variants.values():
+            assert ran["predict"]["gpu_bytes"] / 2**20 + 600 < model.resources.gpu_memory_mb, name
+            if "train" in ran:
+                assert ran["train"]["gpu_bytes"] / 2**20 + 600 < model.training.gpu_memory_mb, name
 
 
 def test_the_page_names_the_version_that_was_verified(
