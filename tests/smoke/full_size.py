@@ -20,6 +20,7 @@ import torch
 from groundbench_sdk import main
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
+ROOT = Path("/tmp/full")  # noqa: S108 - a container's own
 TEXTS = (
     "nodule in the right upper lobe",
     "moderate pleural effusion on the left side",
@@ -27,32 +28,34 @@ TEXTS = (
 )
 
 
-def _write(root: Path, asked: dict, **job: object) -> None:
-    """Write a job with one case: three findings, the given mask and two shifted ones."""
+def _write(asked: dict) -> None:
+    """Write one case: three findings, the given mask and two shifted ones."""
     for folder in ("ct", "seg", "out"):
-        (root / folder).mkdir(parents=True)
-    repeat = int(asked["repeat"])
-    given, affine = nib.load(asked["ct"]), np.array(nib.load(asked["ct"]).affine)
-    hu = np.repeat(np.asarray(given.dataobj).astype(np.int16), repeat, axis=2)
+        (ROOT / folder).mkdir(parents=True)
+    given, repeat = nib.load(asked["ct"]), asked["repeat"]
+    hu, affine = np.repeat(np.asarray(given.dataobj).astype(np.int16), repeat, axis=2), given.affine.copy()
     affine[:, 2] /= repeat
     mask = np.repeat(np.asarray(nib.load(asked["seg"]).dataobj)[0] > 0, repeat, axis=2)
     labels = np.stack([np.roll(mask, (0, shift), (0, 1)) for shift in (0, 9, 23)]).astype(np.uint8)
-    nib.save(nib.Nifti1Image(hu, affine), root / "ct" / "a.nii.gz")
-    nib.save(nib.Nifti1Image(labels, affine), root / "seg" / "a.nii.gz")
-    where = [np.argwhere(label) for label in labels]
-    boxes = [[*found.min(axis=0).tolist(), *(found.max(axis=0) + 1).tolist()] for found in where]
-    findings = [{"id": str(number), "text": text} for number, text in enumerate(TEXTS)]
+    nib.save(nib.Nifti1Image(hu, affine), ROOT / "ct" / "a.nii.gz")
+    nib.save(nib.Nifti1Image(labels, affine), ROOT / "seg" / "a.nii.gz")
+    findings: list[dict] = [{"id": str(number), "text": text} for number, text in enumerate(TEXTS)]
     if asked["prompt"] == "box":
-        findings = [{**finding, "boxes": [box]} for finding, box in zip(findings, boxes, strict=True)]
+        for finding, where in zip(findings, map(np.argwhere, labels), strict=True):
+            finding["boxes"] = [[*where.min(axis=0).tolist(), *(where.max(axis=0) + 1).tolist()]]
     spacing = np.linalg.norm(affine[:3, :3], axis=0).tolist()
     case = {"id": "a", "ct": "ct/a.nii.gz", "seg": "seg/a.nii.gz", "split": "train", "shape": hu.shape}
-    (root / "cases.jsonl").write_text(json.dumps({**case, "spacing": spacing, "findings": findings}) + "\n")
-    described = {"contract": 1, "model": "m", "variant": asked["variant"], "seed": 0, "devices": asked["devices"]}
-    (root / "job.json").write_text(json.dumps({**described, "threads": 4, "weights": "random", **job}))
+    (ROOT / "cases.jsonl").write_text(json.dumps({**case, "spacing": spacing, "findings": findings}) + "\n")
 
 
-def _events(root: Path) -> dict[str, dict]:
-    lines = (root / "out" / "events.jsonl").read_text().splitlines()
+def _ask(asked: dict, verb: str, **params: int) -> dict[str, dict]:
+    """Give the adapter a job on that case; return the last event of each name."""
+    job = {"contract": 1, "verb": verb, "model": "m", "variant": asked["variant"], "seed": 0, "weights": "random"}
+    job.update(devices=asked["devices"], threads=4, params={**asked["params"], **params})
+    (ROOT / "job.json").write_text(json.dumps(job))
+    _fresh()
+    main(asked["adapter"], ROOT)
+    lines = (ROOT / "out" / "events.jsonl").read_text().splitlines()
     return {event.get("stage", event["event"]): event for event in map(json.loads, lines)}
 
 
@@ -63,18 +66,15 @@ def _fresh() -> None:
         torch.cuda.reset_peak_memory_stats()
 
 
-def predict(asked: dict, root: Path) -> dict:
+def predict(asked: dict) -> dict:
     """Predict; return seconds and the peaks of memory, in bytes, or why it failed.
 
     ``gpu_bytes`` is what torch's allocator took of the GPU; the driver's own half a gigabyte comes on top.
     """
-    _fresh()
-    _write(root, asked, verb="predict", params=asked["params"])
-    main(asked["adapter"], root)
-    events = _events(root)
+    events = _ask(asked, "predict")
     if "case_failed" in events:
         return {"failed": events["case_failed"]["reason"]}
-    masks = [np.asarray(nib.load(path).dataobj) > 0 for path in sorted((root / "out" / "a").glob("*.nii.gz"))]
+    masks = [np.asarray(nib.load(path).dataobj) > 0 for path in sorted((ROOT / "out" / "a").glob("*.nii.gz"))]
     return {
         "load_s": events["loaded"]["seconds"],
         "case_s": events["case_done"]["seconds"],
@@ -85,10 +85,8 @@ def predict(asked: dict, root: Path) -> dict:
     }
 
 
-def train(asked: dict, root: Path, steps: int) -> dict:
+def train(asked: dict) -> dict:
     """Train for some steps of the declared recipe; return seconds a step, losses and the peak of the GPU's memory."""
-    _fresh()
-    _write(root, asked, verb="finetune", params={**asked["params"], "steps": steps, "validations": 1})
     ends: list[float] = []
 
     def note(*_: object) -> None:
@@ -98,22 +96,22 @@ def train(asked: dict, root: Path, steps: int) -> dict:
 
     hook = register_optimizer_step_post_hook(note)
     try:
-        main(asked["adapter"], root)
+        events = _ask(asked, "finetune", steps=asked["steps"], validations=1)
     finally:
         hook.remove()
     return {
         "step_s": statistics.median(np.diff(ends)),
         "gpu_bytes": torch.cuda.max_memory_reserved(),
-        "losses": _events(root)["train"]["losses"],
-        "checkpoint_bytes": sum(path.stat().st_size for path in (root / "out" / "checkpoint").iterdir()),
+        "losses": events["train"]["losses"],
+        "checkpoint_bytes": sum(path.stat().st_size for path in (ROOT / "out" / "checkpoint").iterdir()),
     }
 
 
 if __name__ == "__main__":
     told = json.loads(sys.argv[1])
-    place = Path(told.get("folder", "/tmp/full"))  # noqa: S108 - a container's own
+    _write(told)
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
-    found = {"gpu": gpu, "torch": torch.__version__, "predict": predict(told, place / "predict")}
+    found = {"gpu": gpu, "torch": torch.__version__, "predict": predict(told)}
     if told["steps"] and "failed" not in found["predict"]:
-        found["train"] = train(told, place / "train", told["steps"])
+        found["train"] = train(told)
     sys.stdout.write(json.dumps(found) + "\n")

@@ -256,14 +256,18 @@ def _inside(
     import docker.errors
     from docker.types import DeviceRequest
 
-    resources = (row.model.training if row.variant.fine_tuned and gpu is not None else None) or row.model.resources
+    resources, devices, room, requests = row.model.resources, ["cpu"], "1g", []
+    if gpu is not None:
+        # States of a training at full size lie in /tmp, and count as memory.
+        resources, devices, room = (row.variant.fine_tuned and row.model.training) or resources, ["cuda:0"], "48g"
+        requests = [DeviceRequest(device_ids=[gpu], capabilities=[["gpu", "compute", "utility"]])]
     client = docker.from_env(timeout=3600)
     entry = client.images.get(tag).attrs["Config"]["Entrypoint"][-1]
     described = {
         "adapter": entry,
         "variant": row.variant.name,
         "params": {**row.variant.params, **row.variant.reduced},
-        "devices": ["cpu"] if gpu is None else ["cuda:0"],
+        "devices": devices,
         **asked,
     }
     script = Path(__file__).with_name(name)
@@ -276,12 +280,10 @@ def _inside(
             environment={"OMP_NUM_THREADS": "1", "HOME": "/tmp"},  # noqa: S108 - the container's
             network_mode="none",
             read_only=True,
-            tmpfs={"/tmp": "size=1g" if gpu is None else "size=48g"},  # noqa: S108 - idem
+            tmpfs={"/tmp": f"size={room}"},  # noqa: S108 - idem
             mem_limit=f"{resources.memory_mb}m",
             shm_size=f"{resources.shm_mb}m",
-            device_requests=[DeviceRequest(device_ids=[gpu], capabilities=[["gpu", "compute", "utility"]])]
-            if gpu
-            else [],
+            device_requests=requests,
             user="10001:10001",
             remove=True,
         )
@@ -304,7 +306,8 @@ def _cells(row: Row) -> list[str]:
     def number(value: float | None, form: str, scale: float = 1) -> str:
         return "" if value is None else format(value / scale, form)
 
-    document = row.document or {}
+    document, full = row.document or {}, row.full or {}
+    predicted, trained = full.get("predict", {}), full.get("train", {})
     timing = document.get("timing", {})
     n, ok = document.get("n_findings"), document.get("coverage", {}).get("ok")
     return [
@@ -321,10 +324,10 @@ def _cells(row: Row) -> list[str]:
         row.texts,
         number(row.trained_s, ".0f"),
         row.trained,
-        number((row.full or {}).get("predict", {}).get("case_s"), ".0f"),
-        number((row.full or {}).get("predict", {}).get("gpu_bytes"), ".1f", 1e9),
-        number((row.full or {}).get("train", {}).get("step_s"), ".2f"),
-        number((row.full or {}).get("train", {}).get("gpu_bytes"), ".1f", 1e9),
+        number(predicted.get("case_s"), ".0f"),
+        number(predicted.get("gpu_bytes"), ".1f", 1e9),
+        number(trained.get("step_s"), ".2f"),
+        number(trained.get("gpu_bytes"), ".1f", 1e9),
         row.outcome,
     ]
 

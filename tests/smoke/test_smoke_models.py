@@ -222,7 +222,7 @@ def test_what_a_model_took_of_a_gpu_fits_what_it_declares(smoke: ModuleType) -> 
     """With the half gigabyte that CUDA itself takes; a declaration below would refuse no GPU that is too small."""
     record = json.loads(smoke.RECORD.read_text())
     seen = {name: kept["full_size_gpu"] for name, kept in record.items() if "full_size_gpu" in kept}
-    assert set(seen) == set(record)
+    assert seen
     for name, variants in seen.items():
         model = discover().get(name).model
         for ran in variants.values():
