@@ -96,7 +96,7 @@ tiny-proof: $(VENV)/dev.stamp ## Tiny learns: untrained, trained and killed on t
 
 PROMPTS ?= ../shared/data/text/rex_val_prompts.json
 curation-weights: $(VENV)/dev.stamp ## Train the offline classifier of curation on PROMPTS, and cross-validate it
-	$(BIN)/python -m curation.categorise.train $(PROMPTS)
+	$(BIN)/python -m curation.classifier.train $(PROMPTS)
 
 clean: ## Remove what make made here (not the results in .bench)
 	rm -rf $(VENV) $(PEERS_VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .coverage.* htmlcov

@@ -11,11 +11,11 @@ from typing import Any
 import click
 
 from harness.cli import cli
-from harness.contract import schemas
-from harness.models import Model, Variant, Weights
-from harness.registry import discover
-from leaderboard.reported import read_reported
-from leaderboard.reproduce import row_name, variant_for
+from harness.registry.declaration import Model, Variant, Weights
+from harness.registry.discovery import discover
+from harness.sandbox.contract import schemas
+from leaderboard.board.paper import row_name, variant_for
+from leaderboard.board.reported import read_reported
 
 DOCS = Path(__file__).resolve().parent
 _BEGIN, _END = "<!-- generated, do not edit: make docs -->\n", "<!-- end of the generated part -->\n"

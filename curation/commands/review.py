@@ -78,7 +78,7 @@ def report(*, sheet: Path, second: Path | None, as_json: bool) -> None:
         title=f"error rates, 95 % intervals ({counted(len(filled.reports), 'report')} done, {filled.open} not)",
     )
     if quality is not None:
-        from curation.categorise.quality import table
+        from curation.classifier.quality import table
 
         click.echo(table(quality))
     if both is not None:

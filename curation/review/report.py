@@ -11,7 +11,7 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any, Final
 
-from curation.categorise.quality import Quality, measure
+from curation.classifier.quality import Quality, measure
 from curation.reports import decode, delimiter_of
 from curation.review.sheet import COLUMNS
 from curation.schema import CODES

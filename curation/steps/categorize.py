@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final
 
-from curation.categorise.model import load
+from curation.classifier.model import load
 from curation.records import CategorizedFinding, CategorizedReport, ExtractedReport
 from curation.schema import CODES
 from curation.steps.step import Question, Step, WrongAnswer, closed

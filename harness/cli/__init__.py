@@ -16,13 +16,13 @@ from harness.cli.settings import Settings
 from harness.errors import BenchError, Interrupted, PrerequisiteError
 
 _COMMANDS = {
-    "demo": ("harness.cli.demo:demo", "Phantom, baseline, scores and page: the whole way in one command."),
+    "demo": ("leaderboard.commands.demo:demo", "Phantom, baseline, scores and page: the whole way in one command."),
     "list": ("harness.cli.list:list_plugins", "List the models that can be run."),
     "run": ("harness.cli.run:run", "Run a model over a split, score it, and keep the result."),
     "score": ("harness.cli.score:score", "Score masks made elsewhere: a folder or the challenge's zip."),
     "results": ("harness.cli.results:results", "List, show, compare and verify results."),
-    "reproduce": ("harness.cli.reproduce:reproduce", "Run the rows of the paper's table, ours beside theirs."),
-    "leaderboard": ("leaderboard.cli:leaderboard", "Turn the results into a static site."),
+    "reproduce": ("leaderboard.commands.reproduce:reproduce", "Run the rows of the paper's table, ours beside theirs."),
+    "leaderboard": ("leaderboard.commands.leaderboard:leaderboard", "Turn the results into a static site."),
     "curate": ("curation.cli:curate", "From radiology reports to an annotated data set."),
     "build": ("harness.cli.build:build", "Build the images of models ahead of a run."),
     "sources": ("harness.cli.sources:sources", "Fetch and verify the upstream code that plugins declare."),

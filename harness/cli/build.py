@@ -13,10 +13,10 @@ import click
 from harness.cli.settings import Settings, json_option, pass_settings, plugin_dir_option
 from harness.cli.stored import tell
 from harness.errors import UsageError
-from harness.registry import discover
+from harness.registry.discovery import discover
 
 if TYPE_CHECKING:
-    from harness.torch_builds import TorchBuild
+    from harness.images.torch import TorchBuild
 
 _FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
 
@@ -53,7 +53,7 @@ def build(
     Example: bench build --plugin tiny --device cpu --wheels ./wheels
     """
     from harness.engines.docker import DockerEngine
-    from harness.torch_builds import choose
+    from harness.images.torch import choose
 
     registry = discover(plugin_dirs)
     chosen = [registry.get(name.strip()) for name in plugins.split(",") if name.strip()]
@@ -89,7 +89,7 @@ def build(
 
 
 def _torch(home: Path, device: str, wheels: Path | None, index: str | None) -> TorchBuild:
-    from harness.torch_builds import cpu_build, cpu_requirements, cuda_build, download_wheels
+    from harness.images.torch import cpu_build, cpu_requirements, cuda_build, download_wheels
 
     if device == "cuda":
         if wheels or index:

@@ -29,7 +29,7 @@ def clean(settings: Settings, /, *, images: bool, yes: bool, dry_run: bool, as_j
     masks, logs, checkpoints and the state of trainings, weights, sources and data sets are never touched.
     """
     from harness.engines.docker import DockerEngine
-    from harness.runs.output import remove_tree
+    from harness.sandbox.folder import remove_tree
 
     try:
         engine = DockerEngine()

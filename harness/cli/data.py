@@ -12,7 +12,7 @@ data = LazyGroup(
         "validate": ("harness.cli.data_validate:validate", "Report every problem of a data set, each with a fix."),
         "info": ("harness.cli.data_info:info", "Describe a data set in the manner of the paper's Table 3."),
         "phantom": (
-            "curation.phantom.command:phantom",
+            "harness.phantom.command:phantom",
             "Make a deterministic chest-CT data set with exact ground truth.",
         ),
         "fetch": ("harness.cli.data_fetch:fetch", "Show how to get a gated data set, and link it once it is here."),

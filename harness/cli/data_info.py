@@ -12,6 +12,7 @@ from rich.progress import DownloadColumn, Progress, TransferSpeedColumn
 from harness.cli.settings import Settings, json_option, pass_settings
 from harness.cli.tables import print_table
 from harness.dataset import Dataset, find_dataset, open_dataset
+from harness.dataset.fingerprint import fingerprint_of
 from harness.dataset.summary import Range, Summary, summarise
 
 
@@ -59,7 +60,7 @@ def _fingerprint(dataset: Dataset, split: str | None) -> str:
         def advance(_: Path, n_bytes: int) -> None:
             bar.update(task, advance=n_bytes)
 
-        return dataset.fingerprint(split, progress=advance)
+        return fingerprint_of(dataset, split, progress=advance)
 
 
 def _show(summary: Summary) -> None:

@@ -21,7 +21,7 @@ def doctor(settings: Settings, /, plugin_dirs: tuple[Path, ...], *, as_json: boo
 
     Exits with 3 when something will not work.
     """
-    from harness.checks import Verdict, run_checks
+    from harness.doctor import Verdict, run_checks
 
     checks = list(run_checks(settings.home, plugin_dirs))
     if as_json:

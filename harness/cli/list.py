@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from harness.cli.settings import json_option, plugin_dir_option
-from harness.registry import Registry, discover
+from harness.registry.discovery import Registry, discover
 
 
 @click.command("list")

@@ -14,7 +14,7 @@ from harness.cli.settings import Settings, json_option, pass_settings
 from harness.errors import unknown_name
 
 if TYPE_CHECKING:
-    from harness.store import CaseRow
+    from harness.rows import CaseRow
 
 results = LazyGroup(
     name="results",

@@ -16,8 +16,9 @@ from harness.errors import EntrantError, UsageError
 
 if TYPE_CHECKING:
     from harness.dataset import Dataset
+    from harness.rows import RunRow
     from harness.runs.shard import Stop
-    from harness.store import RunRow, Store
+    from harness.store.database import Store
 
 #: The data set that is made and used where none is named.
 PHANTOM = "phantom"
@@ -125,11 +126,11 @@ def run_plugins(
         When a name is not known, the data are wrong, or something needed is missing.
     """
     from harness.cli.watch import make_watcher
-    from harness.gpus import require_gpus
-    from harness.registry import discover
+    from harness.engines.gpus import require_gpus
+    from harness.registry.discovery import discover
+    from harness.runs.params import parse_changes
     from harness.runs.plan import RunRequest
     from harness.runs.run import execute
-    from harness.runs.weights import parse_changes
 
     if not names:
         raise UsageError("--plugin names no plugin", fix="see `bench list`")
@@ -169,7 +170,7 @@ def open_data(settings: Settings, name: str | None, tell: Any) -> Dataset:
 
     shelf = settings.home / "datasets"
     if name is None and not (shelf / PHANTOM).exists():
-        from curation.phantom.dataset import make_dataset
+        from harness.phantom.dataset import make_dataset
 
         tell(f"making the {PHANTOM}: {PHANTOM_CASES} small cases, seed {PHANTOM_SEED}")
         shelf.mkdir(parents=True, exist_ok=True)

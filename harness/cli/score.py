@@ -64,9 +64,9 @@ def score(
     from harness.cli.report import print_documents
     from harness.dataset import find_dataset, open_dataset
     from harness.runs.document import run_document
+    from harness.runs.rows import check_format, write_rows
     from harness.runs.submitted import keep_submission, quirk_difference, score_submission
     from harness.scoring.profiles import profile_on
-    from harness.scoring.rows import check_format, write_rows
     from harness.scoring.submission import open_submission
 
     chosen = replace(profile_on(profile, split), organiser_quirks=organiser_quirks)

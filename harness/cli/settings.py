@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from harness.store import Store
+    from harness.store.database import Store
 
 
 @dataclass(frozen=True)
@@ -31,11 +31,11 @@ class Settings:
         return self.home / "results.db"
 
     def open_store(self, *, readonly: bool = False) -> Store:
-        """Open the results database; see :class:`harness.store.Store` for what may go wrong.
+        """Open the results database; see :class:`harness.store.database.Store` for what may go wrong.
 
         For reading only, it must be there already; where it can be written it is first brought up to date.
         """
-        from harness.store import Store
+        from harness.store.database import Store
 
         if readonly and os.access(self.database, os.W_OK) and os.access(self.home, os.W_OK):
             Store(self.database).close()

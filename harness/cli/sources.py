@@ -14,7 +14,7 @@ from harness.cli.stored import declared, plugin_option, tell, verify_all
 from harness.errors import UsageError
 
 if TYPE_CHECKING:
-    from harness.sources import SourceStore
+    from harness.upstream.sources import SourceStore
 
 sources = LazyGroup(
     name="sources",
@@ -32,7 +32,7 @@ _name_option = click.option("--name", help="Only the source of this name.")
 
 
 def _store(settings: Settings) -> SourceStore:
-    from harness.sources import SourceStore
+    from harness.upstream.sources import SourceStore
 
     return SourceStore(settings.home / "sources")
 

@@ -10,8 +10,8 @@ from typing import TypeVar
 import click
 
 from harness.errors import BenchError, DataError, PrerequisiteError, unknown_name
-from harness.models import Model, Source, Weights
-from harness.registry import discover
+from harness.registry.declaration import Model, Source, Weights
+from harness.registry.discovery import discover
 
 Item = TypeVar("Item", Source, Weights)
 

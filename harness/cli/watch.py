@@ -11,8 +11,8 @@ from typing import Self
 import click
 
 from harness.cli.tables import counted, printable, seconds
-from harness.store import CaseRow, RunRow
-from harness.trainings import TrainingPoint
+from harness.rows import CaseRow, RunRow
+from harness.store.trainings import TrainingPoint
 
 #: Seconds between two lines of a training that measures nothing.
 LINE_EVERY_S = 15.0

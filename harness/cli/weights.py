@@ -14,7 +14,7 @@ from harness.cli.stored import declared, plugin_option, tell, verify_all
 from harness.errors import UsageError
 
 if TYPE_CHECKING:
-    from harness.weights import WeightsStore
+    from harness.upstream.weights import WeightsStore
 
 weights = LazyGroup(
     name="weights",
@@ -30,7 +30,7 @@ weights = LazyGroup(
 
 
 def _store(settings: Settings) -> WeightsStore:
-    from harness.weights import WeightsStore
+    from harness.upstream.weights import WeightsStore
 
     return WeightsStore(settings.home / "weights")
 
@@ -46,7 +46,7 @@ def fetch(settings: Settings, /, plugin: str | None, name: str | None, plugin_di
     A download that broke off goes on where it was. HF_TOKEN opens gated repositories whose terms you accepted;
     HF_ENDPOINT names another hub.
     """
-    from harness.hub import fetch as download
+    from harness.upstream.hub import fetch as download
 
     found = declared(lambda model: model.weights, plugin_dirs, plugin, name)
     if not found:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from harness.dataset.digests import DigestCache, fingerprint_of_split, fingerprint_of_splits
 from harness.dataset.voxels import read_header
 from harness.errors import DataError, unknown_name
 from harness.masks.header import Affine, Header
@@ -117,35 +116,9 @@ class Dataset:
         except KeyError:
             raise unknown_name(f"split of {self.name}", name, self.splits) from None
 
-    def fingerprint(self, split: str | None = None, *, progress: Callable[[Path, int], None] | None = None) -> str:
-        """Identify what the data set holds: texts, categories, declared numbers, voxels, and the masks' flip.
 
-        It depends on content alone: neither on where the files lie, nor on their times, nor on whether they are
-        links. A run on one split needs the fingerprint of that split only.
-
-        Parameters
-        ----------
-        split
-            Hash the files of this split; None: of all, one after the other.
-        progress
-            Called with each file that had to be read, and its bytes.
-
-        Returns
-        -------
-        str
-            ``"sha256:"`` and 64 hexadecimal digits. The digests of the files are cached by path, size, time and
-            inode, so that asking again costs one ``stat`` a file.
-
-        Raises
-        ------
-        UsageError
-            There is no such split.
-        DataError
-            A file vanished or cannot be read.
-        """
-        digests = DigestCache(self.cache, progress)
-        if split is not None:
-            return fingerprint_of_split(self.split(split), self.mask_flip, digests)
-        return fingerprint_of_splits(
-            {name: fingerprint_of_split(cases, self.mask_flip, digests) for name, cases in self.splits.items()}
-        )
+def spacing_of(case: Case) -> tuple[float, float, float]:
+    """Return the voxel spacing of a case in millimetres; raises DataError where nothing tells it."""
+    if case.spacing is None:
+        raise DataError(f"case {case.id}: nothing tells its voxel spacing", fix="add its CT or a spacing.json")
+    return case.spacing

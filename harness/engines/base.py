@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 from harness.errors import DataError
 
 if TYPE_CHECKING:
-    from harness.images import Image
-    from harness.models import Resources
-    from harness.registry import Plugin
+    from harness.images.build import Image
+    from harness.registry.declaration import Resources
+    from harness.registry.discovery import Plugin
 
 #: Bytes of a container's output that are kept; what comes after is dropped, the last lines excepted.
 MAX_LOG_BYTES = 8 * 1024 * 1024
@@ -172,7 +172,7 @@ def _may_read(path: Path, uid: int, gid: int) -> bool:
 
 def own_labels(run: str) -> tuple[tuple[str, str], ...]:
     """Return the labels that tie a container to this very process: its pid, start time and the machine's boot."""
-    from harness.images import LABEL
+    from harness.images.build import LABEL
 
     pid = os.getpid()
     return (

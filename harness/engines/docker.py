@@ -15,11 +15,11 @@ import docker.errors
 import requests
 from docker.types import DeviceRequest, LogConfig, Mount, Ulimit
 
-from harness import images
 from harness.engines.base import MAX_LOG_BYTES, ContainerSpec, Exit, is_alive, require_readable
 from harness.engines.seccomp import own_filter
 from harness.errors import EntrantError, PrerequisiteError
-from harness.registry import Plugin
+from harness.images import build as images
+from harness.registry.discovery import Plugin
 
 #: The user inside a container when the harness itself runs as root: anybody but root.
 CONTAINER_UID = 10001

@@ -16,11 +16,11 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from harness.context import code_digest
 from harness.engines.base import MAX_LOG_BYTES, ContainerSpec, Exit, require_readable
 from harness.errors import EntrantError, PrerequisiteError
-from harness.images import Image
-from harness.registry import Plugin
+from harness.images.build import Image
+from harness.images.context import code_digest
+from harness.registry.discovery import Plugin
 
 #: Seconds that a process has between the request to end and being killed.
 GRACE_S = 3

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.dataset import Case
-from harness.prompts import BOX_RULE, Box, simulate_boxes
+from harness.dataset.boxes import BOX_RULE, Box, simulate_boxes
 
 #: Name below the run's folder: one JSON object a line, ``{"case": id, "boxes": {finding id: [box, ...]}}``.
 BOXES_FILE = "boxes.jsonl"
@@ -55,7 +55,7 @@ def run_boxes(
     cases
         All the cases of the run.
     mask_flip, seed
-        See :func:`harness.prompts.simulate_boxes`.
+        See :func:`harness.dataset.boxes.simulate_boxes`.
     earlier
         The record of the run's row, as an earlier invocation left it.
     tell

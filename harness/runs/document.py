@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from harness.store import RunRow, Store
+from harness.rows import RunRow
+from harness.store.database import Store
 
 SCHEMA = 1
 

@@ -8,15 +8,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from harness.contract import CONTRACT_VERSION
 from harness.dataset import Case, Dataset
+from harness.dataset.boxes import BOX_RULE
+from harness.dataset.cases import spacing_of
 from harness.errors import DataError, UsageError
-from harness.images import Image
-from harness.models import Param, Prompt, Variant
-from harness.prompts import BOX_RULE
-from harness.registry import Plugin
+from harness.images.build import Image
+from harness.registry.declaration import Param, Prompt, Variant
+from harness.registry.discovery import Plugin
 from harness.runs.checkpoint import Checkpoint
-from harness.runs.weights import PINNED, RANDOM, Loaded, changed
+from harness.runs.params import changed
+from harness.runs.run_weights import PINNED, RANDOM, Loaded
+from harness.sandbox.contract import CONTRACT_VERSION
 from harness.scoring import SCORER_VERSION
 
 
@@ -192,15 +194,3 @@ def select_cases(dataset: Dataset, split: str, limit: int | None) -> tuple[Case,
 
 def _some(names: list[str]) -> str:
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
-
-
-def spacing_of(case: Case) -> tuple[float, float, float]:
-    """Return the voxel spacing of a case in millimetres; raises DataError where nothing tells it."""
-    if case.spacing is None:
-        raise DataError(f"case {case.id}: nothing tells its voxel spacing", fix="add its CT or a spacing.json")
-    return case.spacing
-
-
-def categories_shown(prompt: Prompt) -> bool:
-    """Tell whether the container may see a finding's category: never where free text alone is measured."""
-    return prompt is Prompt.STRUCTURED_TEXT

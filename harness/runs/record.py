@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from harness.store import CaseRow, FindingRow, RunRow
+from harness.rows import CaseRow, FindingRow, RunRow
 
 SCHEMA = 1
 _NAME = "record.json"

@@ -15,32 +15,36 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
-from harness.contract import CONTRACT_VERSION, CasePrompt, FindingPrompt, Job
 from harness.dataset import Case
+from harness.dataset.cases import spacing_of
+from harness.dataset.fingerprint import fingerprint_of
 from harness.engines import choose_engine
 from harness.engines.base import Engine, Mount
+from harness.engines.gpus import Gpu, lease
 from harness.errors import Interrupted, PrerequisiteError
-from harness.gpus import Gpu, lease
-from harness.models import Prompt
+from harness.registry.declaration import Prompt
+from harness.rows import CaseRow, RunRow
 from harness.runs.boxes import RunBoxes, run_boxes
 from harness.runs.checkpoint import Checkpoint
-from harness.runs.finetune import TrainingWatcher, ensure_checkpoint, training_cases
 from harness.runs.hardware import describe_hardware, describe_harness
 from harness.runs.lock import only_one
-from harness.runs.output import remove_tree
-from harness.runs.plan import Plan, RunRequest, categories_shown, select_cases, spacing_of
+from harness.runs.plan import Plan, RunRequest, select_cases
 from harness.runs.preflight import check_gpu_memory, check_room
 from harness.runs.record import write_record
+from harness.runs.run_weights import load_weights
 from harness.runs.score import Scorers, case_status, case_task, finding_rows
 from harness.runs.shard import CaseOutcome, ContainerFigures, ShardCase, ShardSpec, Stop, run_shard
 from harness.runs.timing import figures
-from harness.runs.weights import load_weights
+from harness.runs.training.finetune import TrainingWatcher, ensure_checkpoint, training_cases
+from harness.sandbox.contract import CONTRACT_VERSION, CasePrompt, FindingPrompt, Job
+from harness.sandbox.folder import remove_tree
+from harness.sandbox.job import categories_shown
 from harness.scoring import SCORER_VERSION
 from harness.scoring.case import CaseScore
 from harness.scoring.profiles import profile_on, profiles_on
 from harness.scoring.summary import summarise
 from harness.status import Status
-from harness.store import CaseRow, RunRow, Store
+from harness.store.database import Store
 
 #: How often a case is handed in again whose scoring worker was killed.
 MAX_RESCORED = 3
@@ -142,7 +146,7 @@ def _plan(
     weights = load_weights(request.plugin, request.variant, request.weights, home)
     engine.require_readable(path for _, path, _ in weights.files)
     image = engine.prepare(request.plugin, home=home, gpus=bool(gpus), tell=watcher.tell)
-    fingerprint = request.dataset.fingerprint(request.split)
+    fingerprint = fingerprint_of(request.dataset, request.split)
     return Plan(request, tuple(cases), image, fingerprint, engine.name, isolates=engine.isolates, weights=weights)
 
 

@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Self
 
 from harness.dataset import Case
-from harness.runs.collect import read_refused
+from harness.rows import CaseRow, FindingRow
+from harness.runs.rows import finding_rows as scored_rows
+from harness.sandbox.masks import read_refused
 from harness.scoring.case import CaseScore, CaseTask, FindingTask, score_case
-from harness.scoring.rows import finding_rows as scored_rows
 from harness.status import Status
-from harness.store import CaseRow, FindingRow
 
 #: More workers than this only wait for the disk.
 MAX_WORKERS = 8

@@ -16,14 +16,24 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from harness.contract import CaseDone, CaseFailed, CasePrompt, Event, Job, Progress, Started, Warned, to_json_line
 from harness.engines.base import Container, ContainerSpec, Engine, Exit, Mount, own_labels
-from harness.images import Image
-from harness.registry import Plugin
-from harness.runs.collect import collect_case
-from harness.runs.events import EventTail
-from harness.runs.evidence import exit_text, last_lines
-from harness.runs.output import broken_bound, lack_of_disk, remove_tree, require_disk
+from harness.images.build import Image
+from harness.registry.discovery import Plugin
+from harness.sandbox.contract import (
+    CaseDone,
+    CaseFailed,
+    CasePrompt,
+    Event,
+    Job,
+    Progress,
+    Started,
+    Warned,
+    to_json_line,
+)
+from harness.sandbox.events import EventTail
+from harness.sandbox.evidence import exit_text, last_lines
+from harness.sandbox.folder import broken_bound, lack_of_disk, remove_tree, require_disk
+from harness.sandbox.masks import collect_case
 from harness.status import Status
 
 #: Containers in a row that may end without finishing a case before the shard is given up.

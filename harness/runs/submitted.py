@@ -10,16 +10,18 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from harness.dataset import Case, Dataset
+from harness.dataset.fingerprint import fingerprint_of
+from harness.rows import CaseRow, FindingRow, RunRow
 from harness.runs.hardware import describe_hardware, describe_harness
+from harness.runs.rows import finding_rows
 from harness.runs.score import Scorers
 from harness.scoring import SCORER_VERSION
 from harness.scoring.case import CaseScore, CaseTask, score_case
 from harness.scoring.profiles import Profile, profiles_on
-from harness.scoring.rows import finding_rows
 from harness.scoring.submission import Submission
 from harness.scoring.summary import summarise
 from harness.status import Status
-from harness.store import CaseRow, FindingRow, RunRow, Store
+from harness.store.database import Store
 
 
 def score_submission(
@@ -114,7 +116,7 @@ def keep_submission(
     profile
         The profile that was asked for; its switches count.
     """
-    fingerprint = data.fingerprint(split)
+    fingerprint = fingerprint_of(data, split)
     hashes = {f"{row.case_id}/{row.finding}": row.mask_sha256 for rows in found.values() for row in rows}
     identity = {
         "kind": "submitted",

@@ -7,8 +7,8 @@ import statistics
 from collections.abc import Sequence
 from typing import Any
 
+from harness.rows import CaseRow
 from harness.status import Status
-from harness.store import CaseRow
 
 #: The container came to the end of these cases, whatever its masks were worth.
 _DELIVERED = (Status.OK, Status.INVALID_OUTPUT, Status.MISSING_OUTPUT)

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from harness.dataset import Case, Dataset, find_dataset, open_dataset
+from harness.dataset.fingerprint import fingerprint_of
 from harness.errors import DataError
+from harness.rows import FindingRow, RunRow
 from harness.runs.boxes import compare_boxes
 from harness.runs.record import compare_record
 from harness.runs.submitted import score_submission
@@ -19,7 +21,7 @@ from harness.scoring.profiles import PROFILES
 from harness.scoring.submission import Submission, open_submission
 from harness.scoring.summary import summarise
 from harness.status import Status
-from harness.store import FindingRow, RunRow, Store
+from harness.store.database import Store
 
 #: Columns that are computed from the masks; the others are copied from the data set or written by inference.
 _COMPUTED = ("dice", "truth_voxels", "pred_voxels", "intersection", "mask_sha256", "details")
@@ -111,7 +113,7 @@ def verify_run(
 def _data(run: RunRow, home: Path, dataset: str | None) -> Dataset:
     place = dataset or run.plan.get("dataset") or run.record.get("dataset", {}).get("path") or run.dataset
     data = open_dataset(find_dataset(place, home), cache=home / "datasets" / ".digests")
-    fingerprint = data.fingerprint(run.split)
+    fingerprint = fingerprint_of(data, run.split)
     if fingerprint != run.fingerprint:
         raise DataError(
             f"{run.id} was measured on {run.fingerprint}, but {data.root} is {fingerprint}",

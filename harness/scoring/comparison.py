@@ -15,7 +15,7 @@ from harness.scoring.statistics import RESAMPLES, compare, holm, rank_probabilit
 from harness.scoring.summary import finding_values
 
 if TYPE_CHECKING:
-    from harness.store import FindingRow
+    from harness.rows import FindingRow
 
 #: Two entrants differ when their corrected p-value is below this.
 SIGNIFICANT = 0.05

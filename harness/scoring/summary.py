@@ -17,7 +17,7 @@ from harness.scoring.statistics import RESAMPLES, interval, random_numbers, resa
 from harness.status import Status
 
 if TYPE_CHECKING:
-    from harness.store import FindingRow
+    from harness.rows import FindingRow
 
 Floats = NDArray[np.float64]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from harness import Model, Prompt, Resources, Source, Variant, Weights, hookimpl
-from harness.models import Param
+from harness.registry.declaration import Param
 
 _GIT = "https://github.com/microsoft/BiomedParse"
 _COMMIT = "750eb40d4624398561fe586418101f48ae9b0f1d"

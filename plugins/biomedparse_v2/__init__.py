@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from harness import Model, Prompt, Resources, Source, Variant, Weights, hookimpl
-from harness.models import Param
+from harness.registry.declaration import Param
 
 _HOME = "https://github.com/microsoft/BiomedParse"
 _GIT = "https://github.com/eliritchie15/BiomedParse-Experimentation"  # see README: upstream's own commit cannot be had

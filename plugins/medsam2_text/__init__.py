@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from harness import Model, Prompt, Resources, Source, Variant, Weights, hookimpl
-from harness.models import Param
+from harness.registry.declaration import Param
 
 _GIT = "https://github.com/bowang-lab/MedSAM2"
 _COMMIT = "332f30d420f1d1b08e2a79b3ae6a602458808383"

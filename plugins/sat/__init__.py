@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from harness import Model, Prompt, Resources, Source, Variant, Weights, hookimpl
-from harness.models import Param
+from harness.registry.declaration import Param
 
 _COMMIT = "5676be5a62f5cd517264b948c6198e38ddfeb0e2"
 _GIT = "https://github.com/zhaoziheng/SAT"

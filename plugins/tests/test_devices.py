@@ -57,6 +57,6 @@ def test_every_process_has_its_own_device(
 
 
 def _model(plugin: str) -> Any:
-    from harness.registry import discover
+    from harness.registry.discovery import discover
 
     return discover(()).get(plugin.replace("_", "-")).model

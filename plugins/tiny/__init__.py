@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from harness import Model, Prompt, Resources, Variant, hookimpl
-from harness.models import Param
+from harness.registry.declaration import Param
 
 #: What both variants share, and the recipe; README.md says why each number is what it is.
 NET: dict[str, Param] = {

@@ -21,7 +21,7 @@ import numpy as np  # noqa: E402
 from harness.categories import CATEGORIES  # noqa: E402
 from harness.scoring.profiles import PROFILES  # noqa: E402
 from harness.scoring.summary import summarise  # noqa: E402
-from harness.store import FindingRow  # noqa: E402
+from harness.store.database import FindingRow  # noqa: E402
 
 
 def findings(n: int) -> list[FindingRow]:

@@ -20,12 +20,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from curation.phantom.dataset import make_dataset
-from harness.contract import CasePrompt, FindingPrompt, Job, to_json_line
 from harness.dataset import open_dataset
 from harness.engines.docker import CONTAINER_UID, DockerEngine
-from harness.registry import Plugin, discover
+from harness.phantom.dataset import make_dataset
+from harness.registry.discovery import Plugin, discover
 from harness.runs.hardware import describe_hardware
+from harness.sandbox.contract import CasePrompt, FindingPrompt, Job, to_json_line
 
 ROOT = Path(__file__).resolve().parents[2]
 PLUGIN_DIR = Path(__file__).parent / "plugins" / "steady"

@@ -20,11 +20,12 @@ from pathlib import Path
 from typing import Any
 
 from harness.categories import CATEGORIES
+from harness.rows import CaseRow, FindingRow, RunRow
 from harness.runs.hardware import describe_hardware
 from harness.scoring.profiles import PROFILES
 from harness.scoring.summary import summarise
-from harness.store import CaseRow, FindingRow, RunRow, Store
-from leaderboard.check import check_site
+from harness.store.database import Store
+from leaderboard.site.check import check_site
 
 ROOT = Path(__file__).resolve().parents[2]
 CASES, PER_CASE = 200, (3, 4)
@@ -138,9 +139,9 @@ def fill(path: Path, runs: int) -> int:
 MEASURE = """
 import resource, sys, time
 from pathlib import Path
-from harness.store import Store
-from leaderboard.privacy import Policy
-from leaderboard.site import Options, build_site
+from harness.store.database import Store
+from leaderboard.published.privacy import Policy
+from leaderboard.site.build import Options, build_site
 start = time.perf_counter()
 with Store(Path(sys.argv[1]), readonly=True) as store:
     build_site(store, Path(sys.argv[2]), Options(policy=Policy(), figures=True))

@@ -12,7 +12,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from harness.contract import CasePrompt, FindingPrompt, Job, parse_event, to_json_line
+from harness.sandbox.contract import CasePrompt, FindingPrompt, Job, parse_event, to_json_line
 
 
 class Bench:

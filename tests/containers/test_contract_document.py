@@ -12,10 +12,12 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from harness import contract
 from harness.masks import Expected, judge, open_volume, read_bits
-from harness.models import Resources
-from harness.runs import checkpoint, collect, shard, training
+from harness.registry.declaration import Resources
+from harness.runs import checkpoint, shard
+from harness.runs.training import attempt as training
+from harness.sandbox import contract
+from harness.sandbox import masks as collect
 from harness.status import Status, TrainingState
 
 if TYPE_CHECKING:

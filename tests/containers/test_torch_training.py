@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from harness.registry import discover
+from harness.registry.discovery import discover
 
 HERE = Path(__file__).parent
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from harness.registry import discover
+from harness.registry.discovery import discover
 
 if TYPE_CHECKING:
     from conftest import Bench

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.contract import CONTRACT_VERSION, CasePrompt, FindingPrompt, Job, parse_event, to_json_line
+from harness.sandbox.contract import CONTRACT_VERSION, CasePrompt, FindingPrompt, Job, parse_event, to_json_line
 
 if TYPE_CHECKING:
     from conftest import Bench

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from curation.categorise.train import train
+from curation.classifier.train import train
 from curation.llm.endpoint import Settings, connect
 from harness.errors import PrerequisiteError
 

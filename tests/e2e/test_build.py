@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-
-from harness.torch_builds import _locked
 from tests.harness.test_context import make_wheel
+
+from harness.images.torch import _locked
 
 if TYPE_CHECKING:
     from tests.conftest import Bench
@@ -189,10 +189,10 @@ def _buildkit(bench: Bench, plugin: Path, wheels: Path) -> None:
 
 def _built_with(program: str, bench: Bench, plugin: Path, wheels: Path) -> bool:
     """Tell whether this client has BuildKit; when it has, the build must succeed."""
-    from harness.context import BuildContext
-    from harness.registry import discover
-    from harness.sources import SourceStore
-    from harness.torch_builds import cpu_build
+    from harness.images.context import BuildContext
+    from harness.images.torch import cpu_build
+    from harness.registry.discovery import discover
+    from harness.upstream.sources import SourceStore
 
     found = discover((plugin,)).get("built")
     context = BuildContext(found, SourceStore(bench.home / "sources"), cpu_build(wheels, bench.home))
@@ -256,13 +256,13 @@ def test_a_full_engine_disk_is_refused(
     bench: Bench, plugin: Path, mirror: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Both numbers stand in the message, and nothing was begun."""
-    from harness import images
     from harness.engines.docker import DockerEngine
     from harness.errors import PrerequisiteError
-    from harness.registry import discover
+    from harness.images import build as images
+    from harness.registry.discovery import discover
 
     monkeypatch.setattr(images, "_ROOM", 10**18)
-    monkeypatch.setattr("harness.torch_builds._CUDA_BYTES", 10**18)
+    monkeypatch.setattr("harness.images.torch._CUDA_BYTES", 10**18)
     engine = DockerEngine()
     with pytest.raises(PrerequisiteError, match=r"about 1000000000 GB are needed in .*, [\d.]+ GB are free"):
         engine.prepare(discover((plugin,)).get("built"), home=bench.home, gpus=False, tell=print)

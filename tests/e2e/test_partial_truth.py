@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.store import Store
+from harness.store.database import Store
 
 if TYPE_CHECKING:
     from conftest import Bench

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from harness.gpus import Gpu
-from harness.registry import Registry, discover
-from leaderboard.reported import read_reported
-from leaderboard.reproduce import plan, remarks, verdict
+from harness.engines.gpus import Gpu
+from harness.registry.discovery import Registry, discover
+from leaderboard.board.paper import plan, remarks, verdict
+from leaderboard.board.reported import read_reported
 
 if TYPE_CHECKING:
     from conftest import Bench

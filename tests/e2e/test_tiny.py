@@ -15,7 +15,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from curation.phantom.dataset import make_dataset as make_phantom
+from harness.phantom.dataset import make_dataset as make_phantom
 
 if TYPE_CHECKING:
     from conftest import Bench

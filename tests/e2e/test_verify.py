@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from harness.runs.verify import verify_run
-from harness.store import Store
+from harness.store.database import Store
 
 if TYPE_CHECKING:
     from conftest import Bench

@@ -28,7 +28,7 @@ Process = subprocess.Popen[str]
 #: A home locked for longer than this many seconds is given up.
 BUSY_S = 1
 
-_IMPATIENT = f"import harness.store; harness.store.BUSY_TIMEOUT_S = {BUSY_S}; from harness.cli import main; main()"
+_IMPATIENT = f"import harness.store.database as d; d.BUSY_TIMEOUT_S = {BUSY_S}; from harness.cli import main; main()"
 
 #: Wall clocks that jump by up to a day, to and fro, at every look.
 _JUMPY = """

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from harness import gpus
+from harness.engines import gpus
 
 ROOT = Path(__file__).resolve().parents[2]
 
 HOLDER = """
 import sys
-from harness.gpus import lease
+from harness.engines.gpus import lease
 with lease(int(sys.argv[1]), tuple(sys.argv[2:]), wait_s=0) as held:
     print(*[gpu.id for gpu in held], flush=True)
     sys.stdin.read()

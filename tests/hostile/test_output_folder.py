@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from harness.errors import PrerequisiteError
-from harness.runs import output
-from harness.runs.output import broken_bound, lack_of_disk, remove_tree, require_disk
+from harness.sandbox import folder as output
+from harness.sandbox.folder import broken_bound, lack_of_disk, remove_tree, require_disk
 
 
 def _as_somebody(work: Callable[[], object], folder: Path) -> None:

@@ -18,14 +18,16 @@ from nibabel import orientations
 
 from harness.categories import CATEGORIES
 from harness.dataset import Dataset, open_dataset
+from harness.dataset.fingerprint import fingerprint_of
+from harness.rows import CaseRow, FindingRow, RunRow
 from harness.scoring.profiles import PROFILES
 from harness.scoring.summary import summarise
 from harness.status import Status
-from harness.store import CaseRow, FindingRow, RunRow, Store
-from leaderboard.export import export
-from leaderboard.pages import Site, render_pages
-from leaderboard.privacy import Policy
-from leaderboard.reported import read_reported
+from harness.store.database import Store
+from leaderboard.board.reported import read_reported
+from leaderboard.pages.pages import Site, render_pages
+from leaderboard.published.export import export
+from leaderboard.published.privacy import Policy
 
 TEMPLATE = RunRow(
     id="",
@@ -342,7 +344,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
             "cases": 2,
             "per_case": 2,
             "dataset": "scene",
-            "fingerprint": dataset.fingerprint("test"),
+            "fingerprint": fingerprint_of(dataset, "test"),
             "record": {"dataset": {"licence": "CC BY 4.0"}, "hardware": {"cpu": "EPYC", "cores": 2}},
         }
         digests = {}

@@ -19,10 +19,10 @@ from urllib.parse import unquote
 import numpy as np
 import pytest
 
-from harness.store import Store
-from leaderboard.pictures import MODEL, REFERENCE
-from leaderboard.privacy import Policy
-from leaderboard.site import Options, build_site
+from harness.store.database import Store
+from leaderboard.gallery.pictures import MODEL, REFERENCE
+from leaderboard.published.privacy import Policy
+from leaderboard.site.build import Options, build_site
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 Image = pytest.importorskip("PIL.Image", reason="the extra `site` is not installed")
@@ -243,7 +243,7 @@ def test_any_two_rows_are_picked(
     bench: Any, store: Store, tmp_path: Path, open_page: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two rows are picked by name, which stands in the address; a pair beyond the best leads to a run's own page."""
-    monkeypatch.setattr("leaderboard.export.COMPARED", 3)
+    monkeypatch.setattr("leaderboard.published.export.COMPARED", 3)
     for name, level in (("a", 0.8), ("b", 0.6), ("c", 0.4), ("d", 0.1)):
         bench.add(plugin=name, title=name, level=level, variant="v", cases=8)
     build_site(store, tmp_path / "site")

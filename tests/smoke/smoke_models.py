@@ -28,9 +28,9 @@ import nibabel as nib
 import numpy as np
 
 from harness.errors import BenchError
-from harness.models import Model, Prompt, Variant
-from harness.registry import discover
-from harness.sources import SourceStore
+from harness.registry.declaration import Model, Prompt, Variant
+from harness.registry.discovery import discover
+from harness.upstream.sources import SourceStore
 
 ROOT = Path(__file__).resolve().parents[2]
 RECORD = ROOT / "docs" / "verified.json"

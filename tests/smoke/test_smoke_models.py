@@ -12,7 +12,7 @@ from unittest.mock import MagicMock
 
 import pytest
 
-from harness.registry import discover
+from harness.registry.discovery import discover
 
 HERE = Path(__file__).parent
 

@@ -16,7 +16,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from harness.registry import Registry
+from harness.registry.discovery import Registry
 from plugins import rules
 from plugins.rules.grounding import segment
 

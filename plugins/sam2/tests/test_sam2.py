@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from harness import Prompt
-from harness.registry import Registry
+from harness.registry.discovery import Registry
 from plugins import sam2
 
 ROOT = Path(sam2.__file__).parent

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.registry import Registry
+from harness.registry.discovery import Registry
 from plugins import tiny
 
 ROOT = Path(tiny.__file__).parent

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from harness.dataset import open_dataset
+from harness.dataset.fingerprint import fingerprint_of
 from harness.errors import DataError
 
 
@@ -46,13 +47,13 @@ def test_it_is_the_hash_of_what_the_documentation_says(sound: Any) -> None:
         }
         splits[split] = sha({"fingerprint": 1, "mask_flip": [], "cases": [record]})
     dataset = open_dataset(sound.root)
-    assert {split: dataset.fingerprint(split) for split in splits} == splits
-    assert dataset.fingerprint() == sha({"fingerprint": 1, "splits": splits})
+    assert {split: fingerprint_of(dataset, split) for split in splits} == splits
+    assert fingerprint_of(dataset) == sha({"fingerprint": 1, "splits": splits})
 
 
 def test_place_times_links_and_layout_do_not_matter(sound: Any, tmp_path: Path) -> None:
     """A copy elsewhere, older, linked and nested as released has the same fingerprint."""
-    wanted = open_dataset(sound.root).fingerprint()
+    wanted = fingerprint_of(open_dataset(sound.root))
     other = tmp_path / "elsewhere"
     other.mkdir()
     shutil.copytree(sound.root / "seg", other / "segmentations")
@@ -63,22 +64,22 @@ def test_place_times_links_and_layout_do_not_matter(sound: Any, tmp_path: Path) 
         folder.mkdir(parents=True)
         (folder / f"{name}.nii.gz").symlink_to(sound.root / "ct" / f"{name}.nii.gz")
     (other / "MICCAI_challenge_dataset.json").write_text(json.dumps(sound.document, indent=8, sort_keys=True))
-    assert open_dataset(other).fingerprint() == wanted
+    assert fingerprint_of(open_dataset(other)) == wanted
 
 
 def test_the_order_of_cases_does_not_matter(maker: Any) -> None:
     """The same cases in another order are the same split."""
     for case_id in ("train_1_a_1", "train_2_a_1"):
         maker.case("val", case_id)
-    before = open_dataset(maker.write()).fingerprint()
+    before = fingerprint_of(open_dataset(maker.write()))
     maker.document["val"].reverse()
-    assert open_dataset(maker.write()).fingerprint() == before
+    assert fingerprint_of(open_dataset(maker.write())) == before
 
 
 @pytest.mark.parametrize("what", ["text", "category", "voxel", "ct", "flip", "spacing", "removed"])
 def test_every_change_of_content_matters(sound: Any, what: str) -> None:
     """A letter, a code, a voxel, the flip, the declared spacing: each makes another data set."""
-    before = open_dataset(sound.root).fingerprint("test")
+    before = fingerprint_of(open_dataset(sound.root), "test")
     entry = sound.document["test"][0]
     if what == "text":
         entry["findings"]["0"] += "."
@@ -96,16 +97,16 @@ def test_every_change_of_content_matters(sound: Any, what: str) -> None:
         (sound.root / "spacing.json").write_text(json.dumps([{"name": entry["name"], "spacing_mm": [1, 1, 1]}]))
     else:
         (sound.root / "seg" / entry["name"]).unlink()
-    assert open_dataset(sound.write()).fingerprint("test") != before
+    assert fingerprint_of(open_dataset(sound.write()), "test") != before
 
 
 def test_a_split_depends_on_its_own_files_only(sound: Any) -> None:
     """Changing a train mask leaves the test split's fingerprint, and its files unread."""
     read: list[Path] = []
-    before = open_dataset(sound.root).fingerprint("test", progress=lambda path, _: read.append(path))
+    before = fingerprint_of(open_dataset(sound.root), "test", progress=lambda path, _: read.append(path))
     assert {path.name for path in read} == {"train_3_b_2.nii.gz"}
     (sound.root / "seg" / "train_1_a_1.nii.gz").write_bytes(b"")
-    assert open_dataset(sound.root).fingerprint("test") == before
+    assert fingerprint_of(open_dataset(sound.root), "test") == before
 
 
 def test_the_second_time_nothing_is_read(sound: Any, tmp_path: Path) -> None:
@@ -116,7 +117,7 @@ def test_the_second_time_nothing_is_read(sound: Any, tmp_path: Path) -> None:
     def fingerprint() -> str:
         read.clear()
         dataset = open_dataset(sound.root, cache=tmp_path / "cache")
-        return dataset.fingerprint(progress=lambda path, _: read.append(f"{path.parent.name}/{path.name}"))
+        return fingerprint_of(dataset, progress=lambda path, _: read.append(f"{path.parent.name}/{path.name}"))
 
     first = fingerprint()
     assert len(read) == 6
@@ -130,20 +131,20 @@ def test_the_second_time_nothing_is_read(sound: Any, tmp_path: Path) -> None:
 def test_a_file_that_may_still_change_is_not_remembered(sound: Any, tmp_path: Path) -> None:
     """Within the clock's resolution a change could go unseen, so a fresh file is read again."""
     dataset = open_dataset(sound.root, cache=tmp_path)
-    dataset.fingerprint()
+    fingerprint_of(dataset)
     read: list[Path] = []
-    dataset.fingerprint(progress=lambda path, _: read.append(path))
+    fingerprint_of(dataset, progress=lambda path, _: read.append(path))
     assert len(read) == 6
 
 
 def test_a_memory_cut_short_is_no_answer(sound: Any, tmp_path: Path) -> None:
     """What a killed process left of a line costs a read, never a wrong digest."""
     age(sound.root)
-    wanted = open_dataset(sound.root, cache=tmp_path).fingerprint()
+    wanted = fingerprint_of(open_dataset(sound.root, cache=tmp_path))
     memory = tmp_path / "digests.jsonl"
     memory.write_bytes(b"\xff\n[1, 2]\n{}\n" + memory.read_bytes()[:-40])
-    assert open_dataset(sound.root, cache=tmp_path).fingerprint() == wanted
-    assert open_dataset(sound.root, cache=tmp_path).fingerprint() == wanted
+    assert fingerprint_of(open_dataset(sound.root, cache=tmp_path)) == wanted
+    assert fingerprint_of(open_dataset(sound.root, cache=tmp_path)) == wanted
 
 
 def test_a_vanished_file_is_bad_data(sound: Any) -> None:
@@ -151,4 +152,4 @@ def test_a_vanished_file_is_bad_data(sound: Any) -> None:
     dataset = open_dataset(sound.root)
     (sound.root / "ct" / "train_3_b_2.nii.gz").unlink()
     with pytest.raises(DataError, match="train_3_b_2"):
-        dataset.fingerprint("test")
+        fingerprint_of(dataset, "test")

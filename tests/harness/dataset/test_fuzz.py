@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from harness.dataset import open_dataset
+from harness.dataset.fingerprint import fingerprint_of
 from harness.dataset.validate import validate_dataset
 from harness.dataset.volumes import Depth
 from harness.errors import BenchError
@@ -51,7 +52,7 @@ def check(root: Path, text: str) -> None:
     with contextlib.suppress(BenchError):
         dataset = open_dataset(root)
         assert all(case.id and "/" not in case.id for case in dataset)
-        assert len(dataset.fingerprint()) == 71
+        assert len(fingerprint_of(dataset)) == 71
     for problem in validate_dataset(root, depth=Depth.QUICK).problems:
         assert problem.where.isprintable()
         assert problem.fix

@@ -12,12 +12,12 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from curation.phantom.dataset import make_dataset
 from harness.dataset import open_dataset
 from harness.dataset.orientation import FLIPS, crude_lungs, measure, shares_of
 from harness.dataset.validate import validate_dataset
 from harness.dataset.volumes import Depth
 from harness.dataset.voxels import read_header
+from harness.phantom.dataset import make_dataset
 
 
 def flipped(labels: npt.NDArray[Any], flip: tuple[int, ...]) -> npt.NDArray[Any]:

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from harness.dataset import Case, open_dataset
+from harness.runs.rows import finding_rows
 from harness.scoring.case import CaseTask, FindingTask, score_case
 from harness.scoring.profiles import PROFILES
-from harness.scoring.rows import finding_rows
 from harness.scoring.submission import open_submission
 from harness.scoring.summary import summarise
 

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from harness.errors import UsageError
+from harness.rows import FindingRow
 from harness.scoring.profiles import PROFILES, profile_named
 from harness.scoring.statistics import random_numbers
 from harness.scoring.summary import summarise
 from harness.status import Status
-from harness.store import FindingRow
 
 MLHC = PROFILES["mlhc2025"]
 

@@ -1,0 +1,298 @@
+"""From a build context to an image: named by its content, labelled, with a kept log, and nothing left behind.
+
+The digest of the context names the image, so an unchanged plugin is never built twice and a changed one never served
+from before the change.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import re
+import shutil
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from harness.errors import EntrantError, PrerequisiteError
+from harness.images.context import BuildContext
+from harness.images.torch import chosen
+from harness.upstream.sources import SourceStore
+
+if TYPE_CHECKING:
+    from docker import DockerClient
+
+    from harness.registry.discovery import Plugin
+
+DEFAULT_BASE = "python:3.11-slim-bookworm"
+
+#: Label of everything that groundbench makes in an engine; `bench clean` and the reaper go by it.
+LABEL = "org.groundbench"
+
+#: Tag of what a build had finished when it failed: the next one goes on from there.
+UNFINISHED = "unfinished"
+
+#: Free disk without which no build is begun, bytes.
+_ROOM = 10**9
+
+#: Seconds after which a step that goes on is told again.
+_TELL_EVERY_S = 15.0
+
+#: Characters of a builder's output that are kept; what comes after is dropped, the last lines excepted.
+MAX_BUILD_LOG = 8 * 1024 * 1024
+_LAST_LINES = 8
+_LINE = 300
+
+
+@dataclass(frozen=True)
+class Image:
+    """A built image, or the plugin's own code for an engine without images.
+
+    Attributes
+    ----------
+    id
+        Content identity: ``sha256:…`` of the engine, or ``local:…`` of the code.
+    tag
+        Name in the engine; empty without one.
+    size
+        Bytes, where known.
+    device
+        Which build of torch is in it, ``"cuda"`` or ``"cpu"``; empty where there is none, or nobody knows.
+    """
+
+    id: str
+    tag: str = ""
+    size: int | None = None
+    device: str = ""
+
+
+def ensure_image(
+    client: DockerClient,
+    plugin: Plugin,
+    *,
+    home: Path,
+    gpus: bool = False,
+    base: str = DEFAULT_BASE,
+    tell: Callable[[str], None] = lambda _: None,
+) -> Image:
+    """Return the image of `plugin`, building it when its content has changed.
+
+    Parameters
+    ----------
+    client
+        A connected Docker client.
+    plugin
+        What to build.
+    home
+        Its ``sources/`` and ``wheels/`` go into the image; what the builder says is kept in ``images/<plugin>.log``, up
+        to a bound, and in any case its last lines.
+    gpus
+        Whether it will run on GPUs: the CUDA build of torch, whatever `bench build` chose for the CPU.
+    base
+        Value of the build argument ``BASE_IMAGE``.
+    tell
+        Called with one line for every step of the build, and now and then while one goes on.
+
+    Raises
+    ------
+    EntrantError
+        When the build fails, with the last lines, what they mean where that is known, and the log's path.
+    PrerequisiteError
+        When a source is missing, the disk is too full, or the engine itself refuses.
+    DataError
+        When a source was changed.
+    """
+    import docker.errors
+
+    context = BuildContext(plugin, SourceStore(home / "sources"), chosen(plugin, home, gpus=gpus))
+    try:
+        base_id = client.images.get(base).id
+    except docker.errors.ImageNotFound:
+        base_id = ""
+    digest = hashlib.sha256(f"{context.digest()} {base} {base_id}".encode()).hexdigest()
+    tag = f"groundbench/{plugin.name}:{digest[:16]}"
+    try:
+        found = client.images.get(tag)
+    except docker.errors.ImageNotFound:
+        _check_room(client, context)
+        tell(f"building {tag}")
+        _Build(client, context, log=home / "images" / f"{plugin.name}.log", tell=tell).run(tag, base)
+        found = client.images.get(tag)
+    device = context.torch.device if context.uses_torch else ""
+    return Image(id=str(found.id), tag=tag, size=int(found.attrs["Size"]), device=device)
+
+
+def _labels(context: BuildContext) -> dict[str, str]:
+    model = context.plugin.model
+    labels = {
+        LABEL: "1",
+        f"{LABEL}.plugin": model.name,
+        "org.opencontainers.image.title": model.title,
+        "org.opencontainers.image.version": model.version,
+        "org.opencontainers.image.licenses": model.licence,
+    }
+    for source in model.sources:
+        labels[f"{LABEL}.source.{source.name}"] = f"{source.git}@{source.commit}"
+    if len(model.sources) == 1:
+        labels["org.opencontainers.image.source"] = model.sources[0].git
+        labels["org.opencontainers.image.revision"] = model.sources[0].commit
+    if context.uses_torch:
+        labels[f"{LABEL}.torch"] = f"{context.torch.device}-{context.torch.key[:16]}"
+    return labels
+
+
+def _check_room(client: DockerClient, context: BuildContext) -> None:
+    """Refuse a build for which the engine's disk cannot suffice, where that disk can be seen from here."""
+    root = str(client.info().get("DockerRootDir", ""))
+    if not Path(root).is_dir():
+        return
+    needed = _ROOM
+    if context.uses_torch:
+        label = f"{LABEL}.torch={_labels(context)[f'{LABEL}.torch']}"
+        if not client.images.list(filters={"label": label}):  # else the layer is there already
+            needed = context.torch.bytes_needed
+    free = shutil.disk_usage(root).free
+    if free < needed:
+        raise PrerequisiteError(
+            f"the engine's disk is too full to build {context.plugin.name!r}: about {needed / 1e9:.0f} GB are needed "
+            f"in {root}, {free / 1e9:.1f} GB are free",
+            fix="`bench clean --images` removes images that were built here; `docker system df` shows the others",
+        )
+
+
+class _Build:
+    """One build; what it leaves is an image with its tag, or nothing that has no name."""
+
+    def __init__(self, client: DockerClient, context: BuildContext, *, log: Path, tell: Callable[[str], None]) -> None:
+        self._client, self._context, self._log, self._tell = client, context, log, tell
+        self._name = context.plugin.name
+        self._said = BuildLog()
+        self._layer = ""
+        self._told = time.monotonic()
+
+    def run(self, tag: str, base: str) -> None:
+        """Build to the end."""
+        import docker.errors
+        import requests
+
+        self._log.parent.mkdir(parents=True, exist_ok=True)
+        failure = ""
+        done = False
+        try:
+            with self._context.packed(self._log.parent) as packed, self._said.kept_in(self._log):
+                for event in self._client.api.build(
+                    fileobj=packed,
+                    custom_context=True,
+                    dockerfile=self._context.plugin.model.dockerfile,
+                    tag=tag,
+                    rm=True,
+                    forcerm=True,
+                    decode=True,
+                    buildargs={"BASE_IMAGE": base},
+                    labels=_labels(self._context),
+                ):
+                    self._hear(_event_text(event))
+                    failure = str(event.get("error", failure))
+            done = not failure
+        except docker.errors.APIError as error:
+            raise PrerequisiteError(
+                f"the engine refused to build {self._name!r}: {error.explanation or error}", fix=f"see {self._log}"
+            ) from error
+        except (requests.exceptions.RequestException, OSError) as error:
+            raise PrerequisiteError(
+                f"the build of {self._name!r} broke off: {error}",
+                fix="check that the engine runs and the disk has space",
+            ) from error
+        finally:
+            self._name_layers(done=done)
+        if failure:
+            said = [f"the image of plugin {self._name!r} could not be built:", *(f"  {ln}" for ln in self._said.tail)]
+            raise EntrantError("\n".join(said), fix=f"{_meaning(self._said.tail)}the log is {self._log}")
+
+    def _hear(self, text: str) -> None:
+        self._said.add(text)
+        layer = re.match(r" ---> ([0-9a-f]{12,64})\n?$", text)
+        if layer:
+            self._layer = layer[1]
+        now = time.monotonic()
+        if text.startswith("Step "):
+            self._tell(text.splitlines()[0])
+        elif self._said.tail and now - self._told >= _TELL_EVERY_S:
+            self._tell(f"  … {self._said.tail[-1][:120]}")
+        else:
+            return
+        self._told = now
+
+    def _name_layers(self, *, done: bool) -> None:
+        """Give the steps that an unfinished build had done a name, so that they are used again or can be removed."""
+        import docker.errors
+
+        with contextlib.suppress(docker.errors.DockerException, OSError):
+            if done:
+                self._client.api.remove_image(f"groundbench/{self._name}:{UNFINISHED}")
+            elif self._layer:
+                self._client.api.tag(self._layer, f"groundbench/{self._name}", UNFINISHED, force=True)
+
+
+#: What the last lines of a failed build may hold, and what to do then.
+_MEANINGS = {
+    r"no space left on device": "the engine's disk is full: `bench clean --images`; ",
+    r"DO NOT MATCH THE HASHES": "a download is not what the lock names: try again, then renew the lock; ",
+    r"--require-hashes mode": "the lock is not whole: renew it with its digests; ",
+    r"name resolution|Network is unreachable|No route to host|Connection refused|NewConnectionError": (
+        "the build cannot reach the package index: check the engine's network; "
+    ),
+    r"No matching distribution": "the index is not reached, or does not have that version for this Python; ",
+    r"COPY failed|not found in build context": "the Dockerfile copies a file that the context does not hold; ",
+}
+
+
+def _meaning(lines: Iterable[str]) -> str:
+    text = "\n".join(lines)
+    return next((what for pattern, what in _MEANINGS.items() if re.search(pattern, text)), "")
+
+
+class BuildLog:
+    """What a builder says: the beginning in a file, the last lines in memory and, of a long log, in the file too.
+
+    A build runs a stranger's commands, which may print without end.
+    """
+
+    def __init__(self) -> None:
+        self.tail: deque[str] = deque(maxlen=_LAST_LINES)  #: the last lines, safe to show
+        self._room = MAX_BUILD_LOG
+        self._file: IO[str] | None = None
+
+    @contextmanager
+    def kept_in(self, path: Path) -> Iterator[None]:
+        """Write to `path`, which is made anew, for as long as the context lasts."""
+        with path.open("w", encoding="utf-8") as self._file:
+            try:
+                yield
+            finally:
+                if self._room <= 0:
+                    rest = "".join(f"{line}\n" for line in self.tail)
+                    self._file.write(f"\n[... more was said; the last lines follow ...]\n{rest}")
+
+    def add(self, text: str) -> None:
+        """Take one piece of output, without its colours."""
+        text = re.sub(r"\x1b\[[0-9;]*m", "", text)
+        if self._file is not None and self._room > 0:
+            self._file.write(text[: self._room])
+            self._room -= len(text)
+        lines = [line for line in text[-_LAST_LINES * _LINE :].splitlines() if line.strip()]
+        self.tail.extend("".join(c for c in line if c.isprintable())[:_LINE] for line in lines)
+
+
+def _event_text(event: dict[str, Any]) -> str:
+    if "stream" in event:
+        return str(event["stream"])
+    if "error" in event:
+        return f"{event['error']}\n"
+    if "status" in event:
+        return f"{event['status']} {event.get('id', '')} {event.get('progress', '')}\n"
+    return ""

@@ -1,0 +1,178 @@
+"""What an image is made from: a plugin's folder, the SDK, its sources and, where it wants it, the torch layer.
+
+The context is the plugin's folder (without tests and caches), the SDK as ``sdk/``, each declared source as
+``sources/<name>/`` and, where the Dockerfile copies it, ``torch/``. The same content gives the same bytes and the same
+digest; sources count by their tree hash and wheels by the lock that names their digests, so that nobody has to have
+them to tell whether an image is up to date.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import stat
+import tarfile
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import IO, TYPE_CHECKING
+
+from harness.errors import EntrantError
+from harness.images.torch import LOCK, TorchBuild
+from harness.upstream.sources import SourceStore
+
+if TYPE_CHECKING:
+    from harness.registry.discovery import Plugin
+
+#: A larger plugin folder is a mistake (weights or data inside it).
+MAX_PLUGIN_BYTES = 512 * 1024 * 1024
+
+_SDK = Path(__file__).resolve().parents[2] / "containers" / "sdk"
+_LEFT_OUT = {"tests", "__pycache__", "README.md", ".git"}
+
+#: Folders of the context that the harness fills.
+_OURS = ("sdk", "sources", "torch")
+
+_COPIES_TORCH = re.compile(r"^\s*COPY\s+(--\S+\s+)*torch/", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class BuildContext:
+    """Everything that an image of a plugin is made from.
+
+    Attributes
+    ----------
+    plugin
+        What is built.
+    sources
+        Where its sources are kept; they are looked for only when the context is packed.
+    torch
+        What becomes ``torch/``; of no effect where the Dockerfile does not copy it.
+    """
+
+    plugin: Plugin
+    sources: SourceStore
+    torch: TorchBuild
+
+    @property
+    def uses_torch(self) -> bool:
+        """Whether the Dockerfile copies ``torch/``."""
+        path = self.plugin.model.root / self.plugin.model.dockerfile
+        return _COPIES_TORCH.search(path.read_text(encoding="utf-8", errors="replace")) is not None
+
+    def digest(self) -> str:
+        """Return the SHA-256 (hex) of everything that goes in."""
+        digest = hashlib.sha256(code_digest(self.plugin).encode())
+        if self.uses_torch:
+            digest.update((self.torch.folder / LOCK).read_bytes())
+        return digest.hexdigest()
+
+    @contextmanager
+    def packed(self, workplace: Path) -> Iterator[IO[bytes]]:
+        """Yield the context as an open tar file; it has no name in the folder `workplace`, and is gone afterwards.
+
+        Raises
+        ------
+        PrerequisiteError
+            When a source is not here.
+        DataError
+            When a source was changed.
+        """
+        workplace.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=workplace) as packed:
+            with tarfile.open(fileobj=packed, mode="w") as tar:
+                folders: set[str] = set()
+                for name, path in self._files():
+                    _add(tar, name, path, folders)
+            packed.seek(0)
+            yield packed
+
+    def _files(self) -> Iterator[tuple[str, Path]]:
+        yield from plugin_files(self.plugin)
+        for source in self.plugin.model.sources:
+            yield from _below(f"sources/{source.name}", self.sources.check(source))
+        if self.uses_torch:
+            yield from _below("torch", self.torch.folder)
+
+
+def plugin_files(plugin: Plugin) -> Iterator[tuple[str, Path]]:
+    """Yield (name in the context, file) of the plugin's own files and the SDK's, in a fixed order.
+
+    Raises
+    ------
+    EntrantError
+        When the folder holds a link or something that is no regular file, is too large, or has a name of ours.
+    """
+    total = 0
+    for prefix, root in (("", plugin.model.root), ("sdk/", _SDK)):
+        for path in _files(root):
+            name = prefix + path.relative_to(root).as_posix()
+            if not prefix and name.split("/")[0] in _OURS:
+                raise EntrantError(
+                    f"plugin {plugin.name!r}: {path} stands where the harness puts its own files",
+                    fix=f"rename that folder: {', '.join(_OURS)} are filled by the harness",
+                )
+            if not stat.S_ISREG(path.lstat().st_mode):
+                raise EntrantError(
+                    f"plugin {plugin.name!r}: {path} is a link or a special file",
+                    fix="a build context holds regular files only; copy what the image needs into the plugin's folder",
+                )
+            total += path.stat().st_size
+            if total > MAX_PLUGIN_BYTES:
+                raise EntrantError(
+                    f"plugin {plugin.name!r}: its folder holds more than {MAX_PLUGIN_BYTES // 2**20} MiB",
+                    fix="weights and data do not belong there: declare weights, they are mounted",
+                )
+            yield name, path
+
+
+def code_digest(plugin: Plugin) -> str:
+    """Return the SHA-256 (hex) over names and contents of a plugin's files and the SDK's, and its sources' trees."""
+    digest = hashlib.sha256()
+    for name, path in plugin_files(plugin):
+        content = hashlib.sha256(path.read_bytes()).hexdigest()
+        digest.update(f"{name}\0{content}\n".encode())
+    for source in plugin.model.sources:
+        digest.update(f"sources/{source.name}\0{source.tree}\n".encode())
+    return digest.hexdigest()
+
+
+def _files(root: Path) -> Iterator[Path]:
+    for folder, folders, names in os.walk(root):
+        folders[:] = sorted(name for name in folders if name not in _LEFT_OUT and not name.startswith("."))
+        links = [name for name in folders if (Path(folder) / name).is_symlink()]
+        for name in sorted([*names, *links]):
+            if name not in _LEFT_OUT and not name.endswith(".pyc") and not name.startswith("."):
+                yield Path(folder) / name
+
+
+def _below(name: str, root: Path) -> Iterator[tuple[str, Path]]:
+    """Yield everything below `root`, links as links: what is kept there was checked when it came."""
+    for parent, folders, files in os.walk(root):
+        links = [folder for folder in folders if (Path(parent) / folder).is_symlink()]
+        folders.sort()
+        for path in sorted(Path(parent) / file for file in [*files, *links]):
+            yield f"{name}/{path.relative_to(root).as_posix()}", path
+
+
+def _add(tar: tarfile.TarFile, name: str, path: Path, folders: set[str]) -> None:
+    """Add one file or link without anything that differs between machines."""
+    for parent in reversed(PurePosixPath(name).parents[:-1]):
+        # Explicitly: for a folder without an entry the classic builder's cache never holds.
+        if str(parent) not in folders:
+            folders.add(str(parent))
+            info = tarfile.TarInfo(str(parent))
+            info.type, info.mode = tarfile.DIRTYPE, 0o755
+            tar.addfile(info)
+    info = tarfile.TarInfo(name)
+    if path.is_symlink():
+        info.type, info.linkname = tarfile.SYMTYPE, os.readlink(path)  # noqa: PTH115 - a Path would tidy it
+        tar.addfile(info)
+        return
+    info.size = path.stat().st_size
+    info.mode = 0o755 if path.stat().st_mode & 0o100 else 0o644
+    with path.open("rb") as file:
+        tar.addfile(info, file)

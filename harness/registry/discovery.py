@@ -1,0 +1,223 @@
+"""Discovery of model plugins: installed packages by entry point, and folders without any installation.
+
+Plugins are loaded one by one. One that cannot be imported, declares nonsense or takes another's name becomes a row
+``broken: reason``; it never takes the others down with it.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import inspect
+import sys
+import types
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pluggy
+
+from harness.errors import PrerequisiteError, UsageError, unknown_name
+from harness.registry import hookspecs
+from harness.registry.declaration import DeclarationError, Model, Variant
+
+ENTRY_POINTS = "groundbench.plugins"
+
+#: The only module whose models may be given the ground truth, and where its code must lie.
+_GRANTED = (f"{ENTRY_POINTS}:known-answer", Path(__file__).resolve().parents[2] / "plugins" / "known_answer")
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """One model that can be run.
+
+    Attributes
+    ----------
+    model
+        What the plugin declares.
+    origin
+        Where it came from: ``"groundbench 0.1.0"`` or a folder's path.
+    granted_truth
+        Whether its containers may read the ground truth (known-answer plugins; such runs are never ranked).
+    """
+
+    model: Model
+    origin: str
+    granted_truth: bool = False
+
+    @property
+    def name(self) -> str:
+        """The model's name."""
+        return self.model.name
+
+    def variant(self, name: str | None) -> Variant:
+        """Return the variant called `name` (None: the first); raises UsageError with the nearest names."""
+        if name is None:
+            return self.model.variants[0]
+        for variant in self.model.variants:
+            if variant.name == name:
+                return variant
+        raise unknown_name(f"variant of {self.name}", name, [variant.name for variant in self.model.variants])
+
+
+@dataclass(frozen=True)
+class Broken:
+    """A plugin that could not be loaded: its name, where it came from, and why."""
+
+    name: str
+    origin: str
+    reason: str
+
+
+class Registry:
+    """All plugins found, working and broken."""
+
+    def __init__(self) -> None:
+        self.plugins: dict[str, Plugin] = {}
+        self.broken: list[Broken] = []
+
+    def get(self, name: str) -> Plugin:
+        """Return the plugin called `name`.
+
+        Raises
+        ------
+        PrerequisiteError
+            When it is there but broken, with the reason.
+        UsageError
+            When there is none, with the nearest names.
+        """
+        if name in self.plugins:
+            return self.plugins[name]
+        for broken in self.broken:
+            if broken.name == name:
+                raise PrerequisiteError(
+                    f"plugin {name!r} ({broken.origin}) is broken: {broken.reason}",
+                    fix="mend or remove it; `bench list` shows every plugin's state",
+                )
+        fix = "see `bench list`; a plugin in a folder of your own also needs --plugin-dir FOLDER"
+        if self.broken:
+            fix = f"see `bench list`; broken: {'; '.join(f'{b.name} ({b.origin}): {b.reason}' for b in self.broken)}"
+        raise unknown_name("plugin", name, [*self.plugins, *(b.name for b in self.broken)], fix=fix)
+
+    def add(self, name: str, origin: str, module: object) -> None:
+        """Register one plugin module; whatever is wrong with it ends as a broken row."""
+        try:
+            self._register(name, origin, module)
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - a stranger's code may raise anything
+            self.broken.append(Broken(name, origin, _reason(error)))
+
+    def _register(self, name: str, origin: str, module: object) -> None:
+        # A manager of its own: what one plugin does to its manager cannot reach the next.
+        manager = pluggy.PluginManager(hookspecs.PROJECT)
+        manager.add_hookspecs(hookspecs)
+        manager.register(module, name=name)
+        manager.check_pending()
+        if not manager.hook.bench_models.get_hookimpls():
+            hooks = [h for h in dir(module) if h.startswith("bench_") and callable(getattr(module, h))]
+            marked = f"it has {', '.join(hooks)}, not marked @hookimpl" if hooks else "it implements no hook"
+            raise DeclarationError(f"{marked}; a plugin needs `@hookimpl def bench_models()`")
+        declared = manager.hook.bench_models()  # one result; pluggy leaves None out
+        models = list(declared[0]) if declared else []
+        if not models:
+            raise DeclarationError("bench_models() returns no model")
+        for model in models:
+            self._add_model(name, origin, module, model)
+
+    def _add_model(self, name: str, origin: str, module: object, model: object) -> None:
+        if not isinstance(model, Model):
+            raise DeclarationError(f"bench_models() must return Model objects, not {type(model).__name__}")
+        try:
+            model.check_files()
+            granted = _may_read_truth(name, module)
+            if model.reads_truth and not granted:
+                raise DeclarationError("it asks for the ground truth, which only the known-answer plugins may read")  # noqa: TRY301
+            taken = self.plugins.get(model.name)
+            if taken is not None:
+                raise DeclarationError(f"the name is already taken by the plugin from {taken.origin}")  # noqa: TRY301
+        except DeclarationError as error:
+            self.broken.append(Broken(model.name, origin, str(error)))
+            return
+        self.plugins[model.name] = Plugin(model, origin, granted_truth=model.reads_truth)
+
+
+def discover(folders: tuple[Path, ...] = ()) -> Registry:
+    """Find every plugin: installed ones by entry point, then those in `folders`.
+
+    Parameters
+    ----------
+    folders
+        Each either a plugin itself (it holds ``__init__.py`` and a Dockerfile) or a folder of such plugins.
+
+    Raises
+    ------
+    UsageError
+        When a folder does not exist or holds no plugin.
+    """
+    registry = Registry()
+    for entry in sorted(importlib.metadata.entry_points(group=ENTRY_POINTS), key=lambda e: e.name):
+        origin = f"{entry.dist.name} {entry.dist.version}" if entry.dist else entry.value
+        try:
+            module = entry.load()
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - a stranger's import may raise anything
+            registry.broken.append(Broken(entry.name, origin, _reason(error)))
+            continue
+        registry.add(entry.name, origin, module)
+    for folder in folders:
+        for path in _plugin_folders(folder):
+            name = path.name.replace("_", "-")
+            try:
+                module = _import_folder(path)
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - idem
+                registry.broken.append(Broken(name, str(path), _reason(error)))
+                continue
+            registry.add(name, str(path), module)
+    return registry
+
+
+def _plugin_folders(folder: Path) -> Iterator[Path]:
+    if not folder.is_dir():
+        raise UsageError(f"the plugin folder {folder} does not exist", fix="give the folder that holds __init__.py")
+    if (folder / "__init__.py").is_file():
+        yield folder.resolve()
+        return
+    inside = sorted(path for path in folder.iterdir() if (path / "__init__.py").is_file())
+    if not inside:
+        raise UsageError(
+            f"there is no plugin in {folder}",
+            fix="a plugin is a folder with an __init__.py that implements bench_models()",
+        )
+    yield from (path.resolve() for path in inside)
+
+
+def _import_folder(path: Path) -> types.ModuleType:
+    """Import a plugin folder under a private name, so that two folders of one name do not meet."""
+    name = f"groundbench_plugin_{path.name}_{abs(hash(path)):x}"
+    spec = importlib.util.spec_from_file_location(name, path / "__init__.py", submodule_search_locations=[str(path)])
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{path} cannot be imported")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
+def _may_read_truth(name: str, module: object) -> bool:
+    """Tell whether `module` is the harness's own known-answer plugin, by name and by where its code lies."""
+    entry, folder = _GRANTED
+    if f"{ENTRY_POINTS}:{name}" != entry or not isinstance(module, types.ModuleType):
+        return False
+    file = inspect.getsourcefile(module)
+    return file is not None and Path(file).resolve().parent == folder
+
+
+def _reason(error: BaseException) -> str:
+    text = " ".join(str(error).split()) or "no message"
+    if isinstance(error, DeclarationError):
+        return text
+    if isinstance(error, ModuleNotFoundError):
+        return f"{text}; a declaration must import nothing heavy: what the model needs belongs into its image"
+    return f"{type(error).__name__}: {text}"[:500]

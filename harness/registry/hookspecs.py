@@ -1,0 +1,28 @@
+"""The hooks that a plugin implements: one page, each hook a contract."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pluggy
+
+from harness.registry.declaration import Model
+
+PROJECT = "groundbench"
+
+hookspec = pluggy.HookspecMarker(PROJECT)
+hookimpl = pluggy.HookimplMarker(PROJECT)
+
+
+@hookspec
+def bench_models() -> Iterable[Model]:  # type: ignore[empty-body]
+    """Return the models that this plugin adds.
+
+    Called once, when the plugins are listed. It must be quick and import nothing heavy: whatever the model needs
+    belongs into its image. A name that another plugin has already taken is refused.
+
+    Returns
+    -------
+    iterable of Model
+        One model or several.
+    """

@@ -1,0 +1,57 @@
+"""Parameters that a user changes: read as the types that their variant declares."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+
+from harness.errors import UsageError, unknown_name
+from harness.registry.declaration import Param, Variant
+from harness.registry.discovery import Plugin
+
+
+def parse_changes(plugin: Plugin, variant: Variant, texts: Sequence[str]) -> dict[str, Param]:
+    """Read ``NAME=VALUE`` texts as values of the variant's parameters, each of the type of the declared value.
+
+    Raises
+    ------
+    UsageError
+        For a name that is not declared, with the nearest ones, or a value of another type.
+    """
+    changes: dict[str, Param] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise UsageError(f"--param {text} has no value", fix="write it as NAME=VALUE")
+        if name not in variant.params:
+            raise unknown_name(f"parameter of {plugin.name} {variant.name}", name, variant.params)
+        changes[name] = _typed(name, value, variant.params[name])
+    return changes
+
+
+def _typed(name: str, text: str, declared: Param) -> Param:
+    if isinstance(declared, str):
+        return text
+    try:
+        value = json.loads(text)
+    except ValueError:
+        value = text
+    if isinstance(value, float) and not math.isfinite(value):
+        value = text  # JSON has no NaN and no infinity, whatever Python reads
+    fits = {
+        bool: isinstance(value, bool),
+        int: isinstance(value, int) and not isinstance(value, bool),
+        float: isinstance(value, int | float) and not isinstance(value, bool),
+        type(None): value is None or isinstance(value, str | int | float),
+    }[type(declared)]
+    if not fits:
+        kind = {bool: "true or false", int: "a whole number", float: "a number"}.get(type(declared), "one word of JSON")
+        raise UsageError(f"--param {name}={text}: {name} is {kind}", fix=f"declared is {name}={json.dumps(declared)}")
+    return float(value) if isinstance(declared, float) else value
+
+
+def changed(variant: Variant, params: Mapping[str, Param]) -> list[str]:
+    """Say which parameters are not the declared ones, as reasons against ranking; empty when all are."""
+    other = [f"{name}={json.dumps(value)}" for name, value in params.items() if value != variant.params[name]]
+    return [f"changed parameters: {', '.join(other)}"] if other else []

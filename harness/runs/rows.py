@@ -1,0 +1,93 @@
+"""Findings as rows: those that the store keeps, and the tables that a user asks for."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from harness.dataset import Case
+from harness.errors import PrerequisiteError, UsageError
+from harness.rows import FindingRow
+from harness.scoring.case import CaseScore
+
+_FORMATS = (".csv", ".json", ".parquet")
+
+
+def finding_rows(case: Case, score: CaseScore) -> list[FindingRow]:
+    """Turn the scores of one case into rows for the store."""
+    return [
+        FindingRow(
+            case_id=case.id,
+            finding=finding.id,
+            ordinal=finding.index,
+            category=finding.category,
+            text=finding.text,
+            status=result.status.value,
+            reason=result.reason,
+            dice=result.dice,
+            truth_voxels=result.truth_voxels,
+            pred_voxels=result.pred_voxels,
+            intersection=result.intersection,
+            mask_sha256=result.sha256,
+            verdict=result.verdict,
+            details=result.details(),
+        )
+        for finding, result in zip(case.findings, score.findings, strict=True)
+    ]
+
+
+def check_format(path: Path) -> None:
+    """Raise UsageError unless :func:`write_rows` knows the suffix, PrerequisiteError where it lacks what it needs."""
+    if path.suffix not in _FORMATS:
+        raise UsageError(f"{path}: rows cannot be written as {path.suffix or 'that'}", fix=f"use {', '.join(_FORMATS)}")
+    if path.suffix == ".parquet":
+        try:
+            import pyarrow as pa  # type: ignore[import-not-found, import-untyped, unused-ignore]  # noqa: F401
+        except ImportError as error:
+            raise PrerequisiteError("writing Parquet needs pyarrow", fix="pip install pyarrow, or use .csv") from error
+
+
+def write_rows(path: Path, rows: Sequence[FindingRow]) -> None:
+    """Write one row a finding as CSV, JSON or Parquet, by the suffix of `path`; numbers in full precision."""
+    check_format(path)
+    flat = [_flat(row) for row in rows]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.part")
+    if path.suffix == ".json":
+        part.write_text(json.dumps(flat, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    elif path.suffix == ".csv":
+        with part.open("w", encoding="utf-8", newline="") as stream:
+            writer = csv.DictWriter(stream, fieldnames=list(_flat_names()))
+            writer.writeheader()
+            writer.writerows(flat)
+    else:
+        import pyarrow as pa
+        from pyarrow import parquet  # type: ignore[import-not-found, import-untyped, unused-ignore]
+
+        parquet.write_table(pa.table({name: [row[name] for row in flat] for name in _flat_names()}), part)
+    part.rename(path)
+
+
+def _flat_names() -> tuple[str, ...]:
+    matches = tuple(f"{kind}_{count}" for kind in ("instance", "distance") for count in ("tp", "fp", "fn"))
+    return (
+        *("case", "finding", "category", "text", "status", "reason", "dice", "truth_voxels", "pred_voxels"),
+        *("intersection", "kept_voxels", "kept_intersection", *matches, "size_ratio", "verdict", "mask_sha256"),
+    )
+
+
+def _flat(row: FindingRow) -> dict[str, Any]:
+    instances = row.details.get("instances") or {}
+    values = {
+        "case": row.case_id,
+        "size_ratio": row.details.get("size_ratio"),
+        "verdict": row.verdict.get("level", ""),
+        "kept_voxels": instances.get("kept_voxels"),
+        "kept_intersection": instances.get("kept_intersection"),
+    }
+    for kind, counts in (("instance", instances.get("overlap")), ("distance", instances.get("distance"))):
+        values |= {f"{kind}_{name}": (counts or {}).get(name) for name in ("tp", "fp", "fn")}
+    return {name: values[name] if name in values else getattr(row, name) for name in _flat_names()}

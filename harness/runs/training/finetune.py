@@ -1,0 +1,320 @@
+"""Fine-tuning as a step of its own with a kept result: the checkpoint of a plan is looked for, else trained.
+
+A training is planned from content, like a run: image, parameters, weights, train and val data, seed. How many GPUs it
+had is part of its record, not of its identity: one checkpoint serves however many GPUs predict.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+from harness.dataset import Case
+from harness.dataset.fingerprint import fingerprint_of
+from harness.engines.base import Engine, Mount
+from harness.engines.gpus import Gpu
+from harness.errors import DataError, EntrantError, Interrupted, PrerequisiteError, UsageError
+from harness.images.build import Image
+from harness.registry.declaration import Resources
+from harness.runs.checkpoint import Checkpoint, RefusedCheckpoint, find_checkpoint, take_checkpoint, write_record
+from harness.runs.hardware import describe_hardware, describe_harness
+from harness.runs.lock import only_one
+from harness.runs.plan import RunRequest, select_cases
+from harness.runs.preflight import check_room
+from harness.runs.run_weights import Loaded
+from harness.runs.shard import Stop
+from harness.runs.training.attempt import TrainingEnd, TrainingSpec, clear, run_training, unheard
+from harness.sandbox.contract import CONTRACT_VERSION, Job
+from harness.sandbox.job import training_prompt
+from harness.status import TrainingState
+from harness.store.database import Store
+from harness.store.trainings import TrainingPoint, TrainingRow, Trainings
+
+SPLITS = ("train", "val")
+
+#: Limits of a training that predicting bounds, too, where both run reduced.
+_REDUCED = ("memory_mb", "cpus", "shm_mb")
+
+
+class TrainingWatcher(Protocol):
+    """Shows a training to somebody while it goes on."""
+
+    def tell(self, line: str) -> None:
+        """Show one line."""
+
+    def training(self, name: str, points: Sequence[TrainingPoint]) -> None:
+        """Show what a training has just reported."""
+
+
+@dataclass(frozen=True)
+class TrainingPlan:
+    """What a training depends on.
+
+    Attributes
+    ----------
+    request
+        What was asked for; its split is the one that will be predicted.
+    image, weights
+        What trains, and what it starts from.
+    cases
+        Those of train, then those of val.
+    fingerprints
+        Content digest of each split.
+    """
+
+    request: RunRequest
+    image: Image
+    weights: Loaded
+    cases: tuple[Case, ...]
+    fingerprints: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """Everything that a checkpoint depends on; the same identity is the same training."""
+        request = self.request
+        return {
+            "contract": CONTRACT_VERSION,
+            "verb": "finetune",
+            "plugin": request.plugin.name,
+            "plugin_version": request.plugin.model.version,
+            "variant": request.variant.name,
+            "params": request.params,
+            "weights": self.weights.identity,
+            "image": self.image.id,
+            "fingerprints": dict(self.fingerprints),
+            "seed": request.seed,
+        }
+
+    @property
+    def key(self) -> str:
+        """SHA-256 (hex) of the identity."""
+        return hashlib.sha256(json.dumps(self.identity, sort_keys=True).encode()).hexdigest()
+
+    @property
+    def name(self) -> str:
+        """What people see."""
+        return f"{self.request.plugin.name}-{self.request.variant.name}-training-{self.key[:10]}"
+
+    @property
+    def resources(self) -> Resources:
+        """Limits of the container; a training reduced for random weights fits where the model predicts."""
+        model = self.request.plugin.model
+        declared = model.training or model.resources
+        if not self.request.reduced:
+            return declared
+        least = {name: min(getattr(declared, name), getattr(model.resources, name)) for name in _REDUCED}
+        return replace(declared, **least)
+
+
+def training_cases(request: RunRequest) -> tuple[Case, ...]:
+    """Return the cases of train and val, which share no case and no patient with the split that will be predicted.
+
+    Raises
+    ------
+    UsageError
+        The split that will be predicted is one of them.
+    DataError
+        There is nothing to train with, something of it lacks its mask or CT, a name is in both splits, or a patient
+        is on both sides.
+    """
+    data = request.dataset
+    if request.split in SPLITS:
+        raise UsageError(
+            f"a fine-tuned variant is trained on {' and '.join(SPLITS)}; its masks of {request.split} would be its own",
+            fix="predict another split, such as test",
+        )
+    try:
+        cases = [case for split in SPLITS if data.splits.get(split) for case in select_cases(data, split, None)]
+    except UsageError as error:
+        raise DataError(error.message, fix="training needs the masks of train and val: get all of them") from error
+    if not any(case.split == "train" for case in cases):
+        raise DataError(f"{data.name} has no train cases to fine-tune on", fix="use a data set with a train split")
+    twice = _shared((case.id for case in cases if case.split == "train"), (c.id for c in cases if c.split == "val"))
+    if twice:
+        raise DataError(f"{data.name}: {twice} is in train and in val", fix="`bench data validate` lists them all")
+    patient = _shared((case.patient for case in cases), (case.patient for case in data.split(request.split)))
+    if patient:
+        raise DataError(
+            f"{data.name}: patient {patient} is trained on and in {request.split}",
+            fix="`bench data validate` lists them all",
+        )
+    return tuple(cases)
+
+
+def ensure_checkpoint(
+    request: RunRequest,
+    image: Image,
+    weights: Loaded,
+    cases: tuple[Case, ...],
+    *,
+    engine: Engine,
+    gpus: Sequence[Gpu],
+    home: Path,
+    store: Store,
+    watcher: TrainingWatcher,
+    stop: Stop,
+) -> Checkpoint:
+    """Return the checkpoint of a fine-tuned variant; train it, or go on training it, where it is not there.
+
+    Parameters
+    ----------
+    request, image, weights
+        The variant and its data; what trains and predicts; what training starts from.
+    cases
+        What :func:`training_cases` returns.
+    engine, gpus
+        Where to train: one container with all of the GPUs.
+    home, store
+        Where the checkpoint and its history are kept.
+    watcher, stop
+        Shows it; ends it.
+
+    Raises
+    ------
+    EntrantError
+        Training failed; the message names how, and the state is kept.
+    Interrupted
+        When `stop` was set; the state is kept.
+    DataError
+        The checkpoint that is there is of another plan or was changed.
+    """
+    splits = [split for split in SPLITS if request.dataset.splits.get(split)]
+    with stop.nothing_in_flight():  # every CT and mask is read where none was before
+        fingerprints = {split: fingerprint_of(request.dataset, split) for split in splits}
+    plan = TrainingPlan(request, image, weights, cases, fingerprints)
+    folder = home / "checkpoints" / plan.key
+    folder.mkdir(parents=True, exist_ok=True)
+    with only_one(folder, plan.name):
+        found = find_checkpoint(folder, plan.key)
+        if found is not None:
+            watcher.tell(f"{plan.name}: the checkpoint is there")
+            return found
+        engine.require_readable(path for case in cases for path in (case.ct, case.seg) if path is not None)
+        check_room(home, (), plan.resources, 1, watcher.tell)
+        return _train(plan, folder, Trainings(store), engine=engine, gpus=gpus, watcher=watcher, stop=stop)
+
+
+def _train(
+    plan: TrainingPlan,
+    folder: Path,
+    trainings: Trainings,
+    *,
+    engine: Engine,
+    gpus: Sequence[Gpu],
+    watcher: TrainingWatcher,
+    stop: Stop,
+) -> Checkpoint:
+    request = plan.request
+    row = trainings.find(plan.key) or TrainingRow(
+        plan.key, request.plugin.name, request.variant.name, request.dataset.name, TrainingState.RUNNING, _now()
+    )
+    row = replace(row, state=TrainingState.RUNNING, reason="", plan=plan.identity, record=_record(plan, engine, gpus))
+    trainings.save(row)
+    spec = _spec(plan, folder, gpus)
+    before = trainings.points(plan.key)
+    after, heard_s = (before[-1].step, before[-1].seconds) if before else (-1, 0.0)
+    trainings.add(plan.key, unheard(spec, after=after, seconds=heard_s))
+    before = trainings.points(plan.key)
+    if before:  # a harness that was killed could not add up what it had trained
+        row = replace(row, seconds=max(row.seconds, before[-1].seconds))
+    counts = {split: sum(case.split == split for case in plan.cases) for split in SPLITS}
+    on = f"{len(gpus)} GPU{'s' if len(gpus) > 1 else ''}" if gpus else "the CPU"
+    earlier = f", going on after step {before[-1].step}" if before else ""
+    watcher.tell(f"{plan.name}: {counts['train']} train and {counts['val']} val cases on {on}{earlier}")
+
+    def emit(points: Sequence[TrainingPoint]) -> None:
+        trainings.add(plan.key, points)
+        watcher.training(plan.name, points)
+
+    end = run_training(engine, spec, emit, stop, before_s=row.seconds)
+    row = replace(row, seconds=row.seconds + end.seconds)
+    if end.state is TrainingState.DONE:
+        try:
+            files = take_checkpoint(spec.root / "out", folder, limit=plan.resources.out_mb * 2**20)
+        except RefusedCheckpoint as reason:
+            end = replace(end, state=TrainingState.INVALID_CHECKPOINT, reason=f"out/checkpoint {reason}")
+    if end.state is not TrainingState.DONE:
+        trainings.save(replace(row, state=end.state, reason=end.reason, record={**row.record, **_death(end)}))
+        raise _failure(plan, folder, end)
+    points = trainings.points(plan.key)
+    best = max((point.val_dice for point in points if point.val_dice is not None), default=None)
+    about = {"plan": plan.identity, "seconds": row.seconds, "val_dice": best, "finished": _now(), **row.record}
+    checkpoint = write_record(folder, plan.key, files, about)
+    row = replace(row, state=TrainingState.DONE, finished=about["finished"], sha256=checkpoint.sha256)
+    trainings.save(row)
+    clear(spec.root)
+    watcher.tell(f"{plan.name}: trained in {row.seconds:.0f} s" + ("" if best is None else f", val Dice {best:.3f}"))
+    return checkpoint
+
+
+def _spec(plan: TrainingPlan, folder: Path, gpus: Sequence[Gpu]) -> TrainingSpec:
+    request, resources = plan.request, plan.resources
+    job = Job(
+        verb="finetune",
+        model=request.plugin.name,
+        variant=request.variant.name,
+        seed=request.seed,
+        devices=[f"cuda:{i}" for i in range(len(gpus))] or ["cpu"],
+        threads=max(1, math.ceil(min(resources.cpus, os.cpu_count() or 1))),
+        params=request.params,
+        weights=plan.weights.mode,
+    )
+    mounts = list(plan.weights.mounts)
+    prompts = []
+    for case in plan.cases:
+        prompt = training_prompt(case, request.variant.prompt, request.dataset.mask_flip)
+        assert case.ct is not None and case.seg is not None and prompt.seg is not None  # noqa: PT018, S101 - selected
+        mounts += [Mount(case.ct.resolve(), prompt.ct), Mount(case.seg.resolve(), prompt.seg)]
+        prompts.append(prompt)
+    return TrainingSpec(
+        name=plan.name,
+        folder=folder.resolve(),
+        plugin=request.plugin,
+        image=plan.image,
+        job=job,
+        resources=resources,
+        cases=tuple(prompts),
+        mounts=tuple(mounts),
+        gpu_ids=tuple(gpu.id for gpu in gpus),
+    )
+
+
+def _record(plan: TrainingPlan, engine: Engine, gpus: Sequence[Gpu]) -> dict[str, Any]:
+    return {
+        "limits": asdict(plan.resources),
+        "image": {"id": plan.image.id, "tag": plan.image.tag},
+        "engine": engine.describe(),
+        "gpus": len(gpus),
+        "hardware": describe_hardware(gpus),
+        "harness": describe_harness(),
+    }
+
+
+def _death(end: TrainingEnd) -> dict[str, Any]:
+    return {"evidence": end.evidence, "log": end.log}
+
+
+def _failure(plan: TrainingPlan, folder: Path, end: TrainingEnd) -> Exception:
+    if end.state is TrainingState.INTERRUPTED:
+        return Interrupted(f"{plan.name} was {end.reason}", fix="the same command goes on from there")
+    message = f"{plan.name} failed ({end.state}): {end.reason}"
+    log = f"its log is {folder / end.log}; the same command goes on from the last saved state"
+    if end.state is TrainingState.INFRA_ERROR:
+        return PrerequisiteError(message, fix=log)
+    return EntrantError(message, fix=log)
+
+
+def _shared(first: Iterable[str], second: Iterable[str]) -> str:
+    """Return the first name that is in both; empty where none is."""
+    return min(set(first) & set(second), default="")
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

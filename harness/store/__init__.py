@@ -1,0 +1,1 @@
+"""The results database: its rows, its migrations, and the progress of trainings."""

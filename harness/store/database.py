@@ -1,0 +1,329 @@
+"""The results database: every query on it.
+
+One SQLite file (WAL) with one writer at a time. A case's rows are committed together, so that a process killed at any
+moment leaves whole cases only.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any, Self
+
+from sqlite_utils import Database
+
+from harness.errors import BenchError, DataError, PrerequisiteError, unknown_name
+from harness.rows import CaseRow, FindingRow, RunRow
+from harness.store.migrations import migrations
+
+#: Seconds to wait for another process's write before giving up.
+BUSY_TIMEOUT_S = 30.0
+
+
+#: The metrics of one run under one profile: metric -> group -> {"value", "ci95", "n"}.
+Metrics = Mapping[str, Mapping[str, Any]]
+
+
+class Store:
+    """An open results database.
+
+    Parameters
+    ----------
+    path
+        The SQLite file; made, with its folder, when it is not there and `readonly` is false.
+    readonly
+        Open an existing file for reading only.
+
+    Raises
+    ------
+    PrerequisiteError
+        When the file cannot be opened or written, or another process holds it for too long.
+    DataError
+        When the file is no database of this project, or of a newer version of it.
+    """
+
+    def __init__(self, path: Path, *, readonly: bool = False) -> None:
+        self.path = path
+        if readonly and not path.is_file():
+            raise DataError(f"there is no results database at {path}", fix="run something first: `bench demo`")
+        try:
+            if not readonly:
+                path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise _explained(error, path) from error
+        with self.explaining():
+            self.db = Database(_connect(path, "ro" if readonly else "rwc"))
+        try:
+            self._prepare(readonly=readonly)
+        except BaseException:
+            self.close()
+            raise
+
+    def _prepare(self, *, readonly: bool) -> None:
+        """Make sure that the file is ours and of this version, and bring it to this version where that is allowed."""
+        with self.explaining():
+            # In this order: another process may be making the tables right now.
+            foreign = set(self.db.table_names()) - {migrations.migrations_table}
+            applied = {migration.name for migration in migrations.applied(self.db)}
+        if not applied and (foreign or readonly):
+            raise DataError(
+                f"{self.path} is no results database of groundbench", fix="move it away or use another --home"
+            )
+        ours = {migration.name for migration in migrations._migrations}  # noqa: SLF001 - the library has no public list
+        if applied - ours:
+            raise DataError(
+                f"{self.path} was written by a newer version of groundbench",
+                fix="update groundbench, or use another --home",
+            )
+        if readonly:
+            if ours - applied:
+                raise DataError(
+                    f"{self.path} was written by an older version of groundbench",
+                    fix="run any command that writes, such as `bench demo`, to update it",
+                )
+            return
+        with self.explaining():
+            self.db.enable_wal()
+            self.db.execute("PRAGMA foreign_keys = ON")
+        with self.write() as db:  # also where nothing is pending: a file that cannot be written fails here, not later
+            migrations.apply(db)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        self.db.close()
+
+    @contextmanager
+    def explaining(self) -> Iterator[None]:
+        """Turn SQLite's errors inside into those of this project."""
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise _explained(error, self.path) from error
+
+    @contextmanager
+    def write(self) -> Iterator[Database]:
+        """Hold the one place of a writer from the first statement on.
+
+        A transaction that begins by reading would fail at once, without waiting, if another process wrote meanwhile.
+        """
+        with self.explaining():
+            self.db.execute("BEGIN IMMEDIATE")
+            try:
+                yield self.db
+            except BaseException:
+                self.db.rollback()
+                raise
+            self.db.commit()
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Show the reads inside one and the same state of the database, whatever others write meanwhile."""
+        with self.explaining():
+            self.db.execute("BEGIN")
+        try:
+            yield
+        finally:
+            self.db.rollback()
+
+    # -- runs ---------------------------------------------------------------------------------------------------------
+
+    def save_run(self, run: RunRow) -> None:
+        """Insert `run`, or replace the row of the same id."""
+        with self.write() as db:
+            db.table("runs").upsert(_to_columns(run), pk="id")
+
+    def run(self, run_id: str) -> RunRow:
+        """Return one run by its id or by an unambiguous beginning of it; raises UsageError otherwise."""
+        with self.explaining():
+            exact = list(self.db.query("select * from runs where id = ?", [run_id]))
+            rows = exact or list(
+                self.db.query("select * from runs where substr(id, 1, ?) = ?", [len(run_id), run_id]) if run_id else []
+            )
+            names = [row["id"] for row in self.db.query("select id from runs order by created, id")]
+        if len(rows) == 1:
+            return _run_from(rows[0])
+        if rows:
+            raise unknown_name("run", run_id, (row["id"] for row in rows), fix="give more of its id")
+        raise unknown_name("run", run_id, names, fix="see `bench results list`")
+
+    def runs(self) -> list[RunRow]:
+        """Return every run, oldest first."""
+        with self.explaining():
+            return [_run_from(row) for row in self.db.query("select * from runs order by created, id")]
+
+    def latest(self, plan_key: str) -> RunRow | None:
+        """Return the newest run of a plan, or None."""
+        with self.explaining():
+            rows = list(
+                self.db.query("select * from runs where plan_key = ? order by attempt desc limit 1", [plan_key])
+            )
+        return _run_from(rows[0]) if rows else None
+
+    # -- cases and findings -------------------------------------------------------------------------------------------
+
+    def save_case(self, run_id: str, case: CaseRow, findings: Sequence[FindingRow] = ()) -> None:
+        """Insert or replace a case and, in the same transaction, its findings."""
+        with self.write() as db:
+            db.table("cases").upsert({"run": run_id, **_to_columns(case)}, pk=("run", "case_id"))
+            db.table("findings").upsert_all(
+                ({"run": run_id, **_to_columns(finding)} for finding in findings), pk=("run", "case_id", "finding")
+            )
+
+    def cases(self, run_id: str) -> list[CaseRow]:
+        """Return the cases of a run, in the order of the split."""
+        with self.explaining():
+            rows = self.db.query("select * from cases where run = ? order by ordinal, case_id", [run_id])
+            return [_case_from(row) for row in rows]
+
+    def findings(self, run_id: str, case_id: str | None = None) -> list[FindingRow]:
+        """Return the findings of a run (of one case, if given), in the order of the split."""
+        with self.explaining():
+            rows = self.db.query(
+                "select findings.* from findings left join cases on cases.run = findings.run "
+                "and cases.case_id = findings.case_id where findings.run = ? and (? is null or findings.case_id = ?) "
+                "order by cases.ordinal, findings.case_id, findings.ordinal",
+                [run_id, case_id, case_id],
+            )
+            return [_finding_from(row) for row in rows]
+
+    # -- metrics ------------------------------------------------------------------------------------------------------
+
+    def save_metrics(self, run_id: str, profile: str, metrics: Metrics) -> None:
+        """Replace the metrics of a run under one profile."""
+        rows = [
+            {
+                "run": run_id,
+                "profile": profile,
+                "metric": metric,
+                "grp": group,
+                "value": cell["value"],
+                "low": cell["ci95"][0] if cell["ci95"] else None,
+                "high": cell["ci95"][1] if cell["ci95"] else None,
+                "n": cell["n"],
+            }
+            for metric, groups in metrics.items()
+            for group, cell in _flat(groups)
+        ]
+        with self.write() as db:
+            db.execute("delete from metrics where run = ? and profile = ?", [run_id, profile])
+            db.table("metrics").insert_all(rows)
+
+    def metrics(self, run_id: str, profile: str) -> dict[str, dict[str, Any]]:
+        """Return the metrics of a run under one profile, as they were saved; empty when there are none."""
+        found: dict[str, dict[str, Any]] = {}
+        with self.explaining():
+            for row in self.db.query(
+                "select * from metrics where run = ? and profile = ? order by rowid", [run_id, profile]
+            ):
+                cell = {
+                    "value": row["value"],
+                    "ci95": None if row["low"] is None else [row["low"], row["high"]],
+                    "n": row["n"],
+                }
+                groups = found.setdefault(row["metric"], {})
+                parent, _, child = row["grp"].partition("/")
+                if child:
+                    groups.setdefault(parent, {})[child] = cell
+                else:
+                    groups[parent] = cell
+        return found
+
+    def coverage(self, run_id: str) -> dict[str, int]:
+        """Count the findings of a run by status."""
+        with self.explaining():
+            rows = self.db.query(
+                "select status, count(*) as n from findings where run = ? group by status order by status", [run_id]
+            )
+            return {row["status"]: row["n"] for row in rows}
+
+
+def _connect(path: Path, mode: str) -> sqlite3.Connection:
+    address = f"{path.absolute().as_uri()}?mode={mode}"
+    connection = sqlite3.connect(address, uri=True, timeout=BUSY_TIMEOUT_S)
+    try:
+        connection.execute("select count(*) from sqlite_master").fetchone()
+    except sqlite3.Error as error:
+        connection.close()
+        # Reading a WAL database makes a file beside it. Where the folder is read-only and no writer has left such a
+        # file, the database cannot change, and SQLite can be told so.
+        if mode != "ro" or "readonly" not in str(error) or path.with_name(f"{path.name}-wal").exists():
+            raise
+        return sqlite3.connect(f"{address}&immutable=1", uri=True)
+    return connection
+
+
+def _flat(groups: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield (group, cell); the groups inside ``by_category`` and ``by_size`` are named ``by_category/1a``."""
+    for name, value in groups.items():
+        if "value" in value:
+            yield name, value
+        else:
+            yield from ((f"{name}/{child}", cell) for child, cell in value.items())
+
+
+def _to_columns(row: RunRow | CaseRow | FindingRow) -> dict[str, Any]:
+    """Turn a row into database values: booleans to 0/1, lists and dicts to JSON."""
+    values = asdict(row)
+    for key, value in values.items():
+        if isinstance(value, bool):
+            values[key] = int(value)
+        elif isinstance(value, dict | list):
+            values[key] = json.dumps(value, ensure_ascii=False, sort_keys=True)
+    return values
+
+
+def _run_from(row: Mapping[str, Any]) -> RunRow:
+    values = {f.name: row[f.name] for f in fields(RunRow)}
+    for name in ("unrankable", "plan", "record", "timing"):
+        values[name] = json.loads(values[name])
+    for name in ("fine_tuned", "rankable"):
+        values[name] = bool(values[name])
+    return RunRow(**values)
+
+
+def _case_from(row: Mapping[str, Any]) -> CaseRow:
+    values = {f.name: row[f.name] for f in fields(CaseRow)}
+    return CaseRow(**{**values, "scored": bool(values["scored"]), "evidence": json.loads(values["evidence"])})
+
+
+def _finding_from(row: Mapping[str, Any]) -> FindingRow:
+    values = {f.name: row[f.name] for f in fields(FindingRow)}
+    return FindingRow(**{**values, "verdict": json.loads(row["verdict"]), "details": json.loads(row["details"])})
+
+
+def _explained(error: Exception, path: Path) -> BenchError:
+    """Turn a failure of SQLite or of the file system into one that says what to do."""
+    text = str(error)
+    if "locked" in text or "busy" in text:
+        return PrerequisiteError(
+            f"another process has held {path} for more than {BUSY_TIMEOUT_S:.0f} s",
+            fix="wait for it to end, or use another --home; finished cases are kept",
+        )
+    if "disk is full" in text or "No space" in text:
+        return PrerequisiteError(f"the disk of {path} is full", fix="free some space and run the same command again")
+    if "not a database" in text or "malformed" in text or "no such" in text:
+        return DataError(
+            f"{path} is no results database of groundbench: {text}", fix="move it away or use another --home"
+        )
+    if _on_read_only_disk(path):
+        # What SQLite says depends on what it wanted first: to write, to open its log, to recover.
+        return PrerequisiteError(f"the disk of {path} is read-only", fix="mount it for writing, or use another --home")
+    return PrerequisiteError(f"cannot use the results database {path}: {text}", fix="check the folder's permissions")
+
+
+def _on_read_only_disk(path: Path) -> bool:
+    try:
+        return bool(os.statvfs(path.parent).f_flag & os.ST_RDONLY)
+    except OSError:
+        return False

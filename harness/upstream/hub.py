@@ -1,0 +1,228 @@
+"""The model hub: one file of weights at a time, resumed where it broke off, hashed as it comes.
+
+``HF_ENDPOINT`` names another hub, ``HF_TOKEN`` a token for gated repositories; nothing else is read or sent.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO
+
+import requests
+
+from harness.errors import DataError, PrerequisiteError
+from harness.registry.declaration import Weights
+from harness.upstream.weights import Received, WeightsStore
+
+_ENDPOINT = "https://huggingface.co"
+
+#: Seconds to connect, and of silence while the file comes.
+_TIMEOUT = (15.0, 60.0)
+
+_TELL_EVERY_S = 5.0
+_CHUNK = 1 << 20
+
+
+def fetch(weights: Weights, store: WeightsStore, tell: Callable[[str], None]) -> Path:
+    """Download `weights` into `store`, unless they are there already.
+
+    Parameters
+    ----------
+    weights
+        What to download.
+    store
+        Keeps the file, and what has come of it when the download breaks off.
+    tell
+        Receives a line when it begins, every few seconds, and when it is done.
+
+    Returns
+    -------
+    Path
+        The whole file, its digest checked or, where it is not pinned, recorded.
+
+    Raises
+    ------
+    PrerequisiteError
+        When the hub cannot be reached, refuses, or breaks off, or the disk is too full.
+    DataError
+        When what came is not what is declared.
+    """
+    if store.find(weights) is not None:
+        return store.check(weights)[0]
+    partial = store.partial(weights)
+    with partial.open("ab") as file:
+        _claim(file, weights)
+        # Whoever held it before may have finished between our two looks.
+        if store.find(weights) is not None:
+            partial.unlink(missing_ok=True)
+            return store.check(weights)[0]
+        if not _is_at(file, partial):
+            raise _busy(weights)
+        try:
+            received = _Download(weights, store, file, tell).run()
+        except requests.exceptions.RequestException as error:
+            raise PrerequisiteError(
+                f"{_address(weights)} cannot be reached, or broke off: {error}",
+                fix="the same command goes on from there; or get it elsewhere, and `bench weights add --from FILE`",
+            ) from error
+        # Still claimed: nobody else may write into what is whole.
+        path = store.keep(weights, received, partial)
+        _tag(store, weights).unlink(missing_ok=True)
+    tell(f"{weights.name}: {received.size:,} bytes, SHA-256 {received.sha256}")
+    return path
+
+
+def _claim(file: BinaryIO, weights: Weights) -> None:
+    """Hold a partial file for this process for as long as it is open."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise _busy(weights) from error
+
+
+def _busy(weights: Weights) -> PrerequisiteError:
+    return PrerequisiteError(
+        f"another process is downloading {weights.name} right now", fix="wait for it, then ask again"
+    )
+
+
+def _is_at(file: BinaryIO, path: Path) -> bool:
+    """Tell whether an open file is still what its path leads to."""
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+class _Download:
+    """One file on its way; what has come of it before is at the beginning of `file`."""
+
+    def __init__(self, weights: Weights, store: WeightsStore, file: BinaryIO, tell: Callable[[str], None]) -> None:
+        self._weights, self._store, self._file, self._tell = weights, store, file, tell
+        self._tag = _tag(store, weights)
+
+    def run(self) -> Received:
+        have = self._file.tell()
+        tag = self._tag.read_text(encoding="utf-8") if self._tag.is_file() else ""
+        if tag.startswith("W/"):
+            tag = ""  # a weak one does not speak of bytes (RFC 9110, section 8.8.1)
+        if have and not (tag or self._weights.pinned):
+            have = 0  # nothing tells whether the rest would be of the same file
+        answer = self._ask(have, tag)
+        if answer.status_code == requests.codes.requested_range_not_satisfiable:
+            answer.close()
+            have, answer = 0, self._ask(0, "")
+        with answer:
+            _judge(answer, self._weights)
+            if answer.status_code != requests.codes.partial_content:
+                have = 0
+            size = self._size(answer, have)
+            self._store.require_room(size - have)
+            self._file.truncate(have)  # first, so that no tag ever stands beside bytes of another file
+            self._tag.write_text(answer.headers.get("ETag", ""), encoding="utf-8")
+            begun = f", {have / 1e6:,.0f} MB are here" if have else ""
+            self._tell(f"{self._weights.name}: {size / 1e6:,.0f} MB from {_address(self._weights)}{begun}")
+            digest = self._take(answer, have, size)
+        commit = next(
+            (r.headers["X-Repo-Commit"] for r in [*answer.history, answer] if "X-Repo-Commit" in r.headers), ""
+        )
+        return Received(digest, size, commit if re.fullmatch(r"[0-9a-f]{40}", commit) else self._weights.revision)
+
+    def _ask(self, have: int, tag: str) -> requests.Response:
+        headers = {"Accept-Encoding": "identity", "User-Agent": "groundbench"}
+        if have:
+            headers["Range"] = f"bytes={have}-"
+            if tag:
+                headers["If-Range"] = tag
+        address = _address(self._weights)
+        return requests.get(address, headers=headers, auth=_authorise, stream=True, timeout=_TIMEOUT)
+
+    def _size(self, answer: requests.Response, have: int) -> int:
+        """Return the bytes of the whole file; refuse an answer whose end nobody knows, or that is another file."""
+        declared, told = self._weights.size, answer.headers.get("Content-Length", "")
+        size = have + int(told) if told.isdigit() else declared
+        if not size or (declared and size != declared):
+            raise DataError(
+                f"{_address(self._weights)} has {f'{size:,}' if size else 'no stated number of'} bytes"
+                + (f", declared are {declared:,}" if declared else ""),
+                fix="the declaration is wrong or the file was replaced: look at the repository",
+            )
+        return size
+
+    def _take(self, answer: requests.Response, have: int, size: int) -> str:
+        """Write what comes behind the first `have` bytes; return the digest of the whole."""
+        digest = hashlib.sha256()
+        with self._store.partial(self._weights).open("rb") as begun:
+            while have and (chunk := begun.read(_CHUNK)):
+                digest.update(chunk)
+        told = began = time.monotonic()
+        done = have
+        for chunk in answer.iter_content(_CHUNK):
+            done += len(chunk)
+            if done > size:
+                break
+            self._file.write(chunk)
+            digest.update(chunk)
+            now = time.monotonic()
+            if now - told >= _TELL_EVERY_S:
+                told = now
+                rate = (done - have) / (now - began) / 1e6
+                self._tell(f"  {done / 1e6:,.0f} of {size / 1e6:,.0f} MB ({done / size:.0%}), {rate:.1f} MB/s")
+        self._file.flush()
+        if done > size:
+            self._file.truncate(0)
+            raise DataError(f"{_address(self._weights)} sent more than the {size:,} bytes it has", fix="try again")
+        if done < size:
+            raise PrerequisiteError(
+                f"{_address(self._weights)} broke off after {done:,} of {size:,} bytes",
+                fix="the same command goes on from there",
+            )
+        return digest.hexdigest()
+
+
+def _authorise(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    """Send the token, and nothing from a .netrc; a redirect to another host takes it off again."""
+    if token := os.environ.get("HF_TOKEN"):
+        request.headers["Authorization"] = f"Bearer {token}"
+    return request
+
+
+def _tag(store: WeightsStore, weights: Weights) -> Path:
+    return store.partial(weights).with_suffix(".tag")
+
+
+def _endpoint() -> str:
+    return os.environ.get("HF_ENDPOINT", _ENDPOINT).rstrip("/")
+
+
+def _address(weights: Weights) -> str:
+    kind = "datasets/" if weights.repo_type == "dataset" else ""
+    return f"{_endpoint()}/{kind}{weights.repo}/resolve/{weights.revision or 'main'}/{weights.file}"
+
+
+def _judge(answer: requests.Response, weights: Weights) -> None:
+    """Raise PrerequisiteError for whatever is not the file, with what to do."""
+    code = answer.status_code
+    if code in {requests.codes.ok, requests.codes.partial_content}:
+        return
+    kind = "datasets/" if weights.repo_type == "dataset" else ""
+    page = f"{_endpoint()}/{kind}{weights.repo}"
+    if code in {requests.codes.unauthorized, requests.codes.forbidden}:
+        with_token = "with the token in HF_TOKEN" if os.environ.get("HF_TOKEN") else "without a token"
+        raise PrerequisiteError(
+            f"the hub refused {weights.name} {with_token} (answer {code}): {weights.repo} is gated or private",
+            fix=f"log in at {page} and accept its terms, make a token at {_endpoint()}/settings/tokens, set HF_TOKEN; "
+            "or download the file in a browser, and `bench weights add --from FILE`",
+        )
+    if code == requests.codes.not_found:
+        raise PrerequisiteError(
+            f"the hub has no file {weights.file} at {weights.revision or 'main'} in {weights.repo}",
+            fix=f"look at {page}: the declaration may be wrong, or the file was removed",
+        )
+    raise PrerequisiteError(f"the hub answered {code} for {_address(weights)}", fix="try again later")

@@ -1,0 +1,330 @@
+"""Upstream code at pinned commits: fetched or added once, kept as plain files, checked against their tree hash.
+
+Below ``BENCH_HOME/sources`` each source is a folder ``<name>-<first 12 digits of the commit>`` without any ``.git``.
+It is made under another name and renamed when its hash is right, so what is there is whole.
+"""
+
+from __future__ import annotations
+
+import gzip
+import lzma
+import os
+import shutil
+import stat
+import subprocess
+import tarfile
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from harness.errors import DataError, PrerequisiteError
+from harness.registry.declaration import Source
+from harness.upstream.trees import FILE, LINK, MAX_TREE_BYTES, MAX_TREE_FILES, PROGRAM, Entry, tree_hash, write_tree
+
+#: Nothing is asked of the terminal, nothing is fetched behind our back, and no repository above the path is looked at.
+_ENVIRONMENT = {"GIT_TERMINAL_PROMPT": "0", "GIT_NO_LAZY_FETCH": "1", "GIT_ALLOW_PROTOCOL": "https:ssh:file"}
+
+#: Where git itself was told to work, as inside a hook: the repositories here are others.
+_ELSEWHERE = {
+    *("GIT_DIR", "GIT_WORK_TREE", "GIT_COMMON_DIR", "GIT_INDEX_FILE", "GIT_NAMESPACE", "GIT_PREFIX"),
+    *("GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_SHALLOW_FILE", "GIT_GRAFT_FILE"),
+}
+
+#: A transfer that stays below 1 kB/s for a minute is given up.
+_PATIENCE = ("-c", "http.lowSpeedLimit=1000", "-c", "http.lowSpeedTime=60")
+
+#: What Python raises for archives that are damaged, cut short, encrypted or of another kind.
+_BROKEN = (EOFError, tarfile.TarError, gzip.BadGzipFile, zlib.error, lzma.LZMAError, zipfile.BadZipFile, RuntimeError)
+
+
+class SourceStore:
+    """The sources in one folder.
+
+    Parameters
+    ----------
+    root
+        ``BENCH_HOME/sources``; made when something is put into it.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def folder(self, source: Source) -> Path:
+        """Return where the files of `source` lie, or would."""
+        return self.root / f"{source.name}-{source.commit[:12]}"
+
+    def has(self, source: Source) -> bool:
+        """Tell whether `source` is here; :meth:`check` tells whether it is unchanged."""
+        return self.folder(source).is_dir()
+
+    def check(self, source: Source) -> Path:
+        """Return the folder of `source` after comparing all of it with the declared tree hash.
+
+        Raises
+        ------
+        PrerequisiteError
+            When it is not here.
+        DataError
+            When its files are not those of the commit.
+        """
+        folder = self.folder(source)
+        if not self.has(source):
+            raise PrerequisiteError(
+                f"the source {source.name} at {source.commit[:12]} is not here", fix=how_to_get(source)
+            )
+        found = tree_hash(folder)
+        if found != source.tree:
+            raise DataError(
+                f"{folder} was changed: its tree is {found}, declared is {source.tree}",
+                fix=f"remove that folder, then: {how_to_get(source)}",
+            )
+        return folder
+
+    def fetch(self, source: Source, tell: Callable[[str], None]) -> Path:
+        """Fetch `source` from where it is published, unless it is here already.
+
+        Raises
+        ------
+        PrerequisiteError
+            When git is not installed or the address cannot be reached.
+        DataError
+            When what came is not the declared tree.
+        """
+        if self.has(source):
+            return self.check(source)
+        tell(f"fetching {source.name} at {source.commit[:12]} from {source.git}")
+        with self._workplace() as work:
+            clone = work / "clone.git"
+            _git(None, "init", "--quiet", "--bare", str(clone))
+            try:
+                _git(clone, *_PATIENCE, "fetch", "--quiet", "--depth=1", source.git, source.commit)
+            except PrerequisiteError:
+                # Not every host gives single commits away.
+                _fetch_all(clone, source)
+            return self._keep(source, _from_git(clone, source), work)
+
+    def add(self, candidates: Sequence[Source], path: Path, tell: Callable[[str], None]) -> list[Source]:
+        """Take what `path` holds: the candidates whose commit is in it, or whose tree it is.
+
+        Parameters
+        ----------
+        candidates
+            The declared sources that are looked for.
+        path
+            A clone, a bare repository, or an archive (``.zip``, or ``.tar`` however compressed) of one commit.
+        tell
+            Receives a line for each source that was added.
+
+        Returns
+        -------
+        list of Source
+            Those that were added.
+
+        Raises
+        ------
+        DataError
+            When none of them is in it, or it is not what it should be.
+        """
+        wanted = ", ".join(f"{source.name} (commit {source.commit}, tree {source.tree})" for source in candidates)
+        try:
+            added = self._add_repository(candidates, path) if path.is_dir() else self._add_archive(candidates, path)
+        except DataError as error:
+            raise DataError(f"{path}: {error.message}", fix=error.fix or "get it again") from error
+        if not added:
+            raise DataError(f"{path} holds none of the declared sources", fix=f"wanted: {wanted}")
+        for source in added:
+            tell(f"added {source.name} at {source.commit[:12]}: {self.folder(source)}")
+        return added
+
+    def _add_repository(self, candidates: Sequence[Source], path: Path) -> list[Source]:
+        _program()
+        try:
+            _git(path, "rev-parse", "--git-dir")
+        except PrerequisiteError as error:
+            raise DataError(f"it is no git repository ({error.message})", fix="give a clone or an archive") from error
+        added = []
+        for source in candidates:
+            try:
+                _git(path, "cat-file", "-e", f"{source.commit}^{{tree}}")
+            except PrerequisiteError:
+                continue
+            with self._workplace() as work:
+                self._keep(source, _from_git(path, source), work)
+            added.append(source)
+        return added
+
+    def _add_archive(self, candidates: Sequence[Source], path: Path) -> list[Source]:
+        with self._workplace() as work:
+            files = work / "files"
+            files.mkdir()
+            write_tree(_from_archive(path), files)
+            inside = list(files.iterdir())
+            # Code hosts pack everything into one folder; our own `git archive` does not.
+            places = [files, *(inside if len(inside) == 1 and inside[0].is_dir() else [])]
+            found = {(place, path): tree_hash(place / path) for place in places for path in _paths(candidates, place)}
+            added = []
+            for source in candidates:
+                match = next((at for at, tree in found.items() if (at[1], tree) == (source.path, source.tree)), None)
+                if match is None:
+                    continue
+                copy = work / source.name
+                shutil.copytree(match[0] / match[1], copy, symlinks=True)
+                self._rename(source, copy)
+                added.append(source)
+            if not added:
+                trees = " or, without the outer folder, ".join(tree_hash(place) for place in places)
+                raise DataError(f"its tree is {trees}, which nobody declares")
+            return added
+
+    def _keep(self, source: Source, entries: Iterator[Entry], work: Path) -> Path:
+        files = work / "files"
+        files.mkdir()
+        write_tree(entries, files)
+        found = tree_hash(files)
+        if found != source.tree:
+            raise DataError(
+                f"commit {source.commit} of {source.name} has the tree {found}, declared is {source.tree}",
+                fix=f"the plugin's declaration is wrong: `git rev-parse COMMIT:{source.path}` tells the tree",
+            )
+        return self._rename(source, files)
+
+    def _rename(self, source: Source, files: Path) -> Path:
+        folder = self.folder(source)
+        if self.has(source):
+            return self.check(source)
+        files.chmod(0o755)
+        try:
+            files.rename(folder)
+        except OSError:
+            if not self.has(source):  # another process was faster
+                raise
+        return folder
+
+    @contextmanager
+    def _workplace(self) -> Iterator[Path]:
+        self.root.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".partial-", dir=self.root) as work:
+            yield Path(work)
+
+
+def how_to_get(source: Source) -> str:
+    """Say which commands bring `source` here, with a network and without."""
+    return (
+        f"`bench sources fetch --name {source.name}`, or without a network: clone {source.git} elsewhere and "
+        f"`bench sources add --from PATH`"
+    )
+
+
+def _program() -> str:
+    program = shutil.which("git")
+    if program is None:
+        raise PrerequisiteError("git is not installed", fix="install it (on Debian: apt-get install git)")
+    return program
+
+
+def _environment() -> dict[str, str]:
+    return {**{name: value for name, value in os.environ.items() if name not in _ELSEWHERE}, **_ENVIRONMENT}
+
+
+def _git(repository: Path | None, *arguments: str) -> bytes:
+    """Run git and return what it prints; raises PrerequisiteError with git's own words."""
+    program = _program()
+    where = ["-C", str(repository)] if repository else []
+    ceiling = {"GIT_CEILING_DIRECTORIES": str(repository.resolve().parent)} if repository else {}
+    ended = subprocess.run(
+        [program, *where, *arguments], capture_output=True, check=False, env={**_environment(), **ceiling}
+    )
+    if ended.returncode:
+        said = " ".join(ended.stderr.decode("utf-8", "replace").split())[-500:]
+        verb = arguments[len(_PATIENCE) if arguments[0] == "-c" else 0]
+        raise PrerequisiteError(f"git {verb} failed: {said}")
+    return ended.stdout
+
+
+def _fetch_all(clone: Path, source: Source) -> None:
+    try:
+        _git(clone, *_PATIENCE, "fetch", "--quiet", source.git, "+refs/*:refs/*")
+    except PrerequisiteError as error:
+        raise PrerequisiteError(
+            f"{source.git} cannot be fetched: {error.message}",
+            fix=error.fix or "clone or download it where there is a network, then `bench sources add --from PATH`",
+        ) from error
+
+
+def _paths(candidates: Sequence[Source], place: Path) -> list[str]:
+    """Return the folders below `place` that candidates declare."""
+    return sorted({source.path for source in candidates if (place / source.path).is_dir()})
+
+
+def _from_git(repository: Path, source: Source) -> Iterator[Entry]:
+    """Yield the files of a source as they are stored: no attribute, filter or line ending is applied."""
+    rows = _git(repository, "ls-tree", "-r", "-z", "--full-tree", f"{source.commit}:{source.path}").split(b"\0")
+    with subprocess.Popen(
+        [_program(), "-C", str(repository), "cat-file", "--batch"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=_environment(),
+    ) as reader:
+        assert reader.stdin is not None  # noqa: S101 - opened as pipes above
+        assert reader.stdout is not None  # noqa: S101 - idem
+        for row in filter(None, rows):
+            about, _, raw = row.partition(b"\t")
+            mode, kind, blob = about.split()
+            name = os.fsdecode(raw)
+            if kind != b"blob":
+                raise DataError(f"{name} is a submodule", fix="declare the repository that it stands for as a source")
+            reader.stdin.write(blob + b"\n")
+            reader.stdin.flush()
+            header = reader.stdout.readline().split()
+            if len(header) != 3:
+                raise DataError(f"the repository lacks the content of {name}", fix="clone it whole")
+            size = int(header[2])
+            if size > MAX_TREE_BYTES:
+                raise DataError(f"{name} has more than {MAX_TREE_BYTES // 2**20} MiB")
+            content = reader.stdout.read(size + 1)[:-1]
+            yield Entry(name, int(mode, 8), content)
+
+
+def _from_archive(path: Path) -> Iterator[Entry]:
+    try:
+        if zipfile.is_zipfile(path):
+            yield from _from_zip(path)
+        else:
+            yield from _from_tar(path)
+    except _BROKEN as error:
+        raise DataError(f"it cannot be read as an archive: {' '.join(str(error).split())}") from error
+
+
+def _from_tar(path: Path) -> Iterator[Entry]:
+    with tarfile.open(path) as tar:
+        for number, member in enumerate(tar):
+            _bound(number, member.size)
+            name = member.name.removeprefix("./")
+            if member.isdir():
+                continue
+            if member.issym():
+                yield Entry(name, LINK, os.fsencode(member.linkname))
+            elif member.isreg() and (file := tar.extractfile(member)) is not None:
+                yield Entry(name, PROGRAM if member.mode & 0o100 else FILE, file.read())
+            else:
+                raise DataError(f"{name!r} is neither a file nor a folder nor a link")
+
+
+def _from_zip(path: Path) -> Iterator[Entry]:
+    with zipfile.ZipFile(path) as archive:
+        for number, member in enumerate(archive.infolist()):
+            _bound(number, member.file_size)
+            if member.is_dir():
+                continue
+            mode = member.external_attr >> 16
+            kind = LINK if stat.S_ISLNK(mode) else PROGRAM if mode & 0o100 else FILE
+            yield Entry(member.filename, kind, archive.read(member))
+
+
+def _bound(number: int, size: int) -> None:
+    """Refuse, before anything is unpacked, what `write_tree` would refuse after it."""
+    if size > MAX_TREE_BYTES or number > 2 * MAX_TREE_FILES:
+        raise DataError("it holds a file that is too large, or too many files")

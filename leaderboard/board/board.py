@@ -1,0 +1,336 @@
+"""What the board says: the runs of a site sorted into data sets, rankings and what stands apart from them.
+
+Nothing here knows of HTML. One data set, by content and split, is one ranking; within it box-prompted rows are kept
+from the text-only ones, and a run that may not be ranked is kept with its reasons instead of being dropped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from harness.status import Status
+from leaderboard.published.database import DataSetRow, Published, PublishedRun, Rank
+from leaderboard.published.standing import REPLACED
+
+#: The paper's profile, and that of the challenge.
+PAPER, CHALLENGE = "mlhc2025", "miccai2026"
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a score table: its name, the metric and group it shows, and what that is."""
+
+    key: str
+    title: str
+    metric: str
+    group: str
+    meaning: str
+
+
+#: The columns of the score table under each profile; ``average`` is what rows are ordered by.
+COLUMNS: Mapping[str, tuple[Column, ...]] = {
+    PAPER: (
+        Column("average", "Average", "dice", "all", "mean Dice over all findings"),
+        Column("non_focal", "Non-focal", "dice", "non_focal", "mean Dice over findings of categories 1a to 1f"),
+        Column("focal", "Focal", "dice", "focal", "mean Dice over findings of categories 2a to 2h"),
+        Column("hit5", "HIT5", "hit5", "all", "share of findings with a Dice above 0.05"),
+        Column("hit10", "HIT10", "hit10", "all", "share of findings with a Dice above 0.10"),
+    ),
+    CHALLENGE: (
+        Column("average", "Dice", "dice", "all", "mean Dice over all findings, of the components that are kept"),
+        Column("per_case", "Dice per case", "dice", "per_case", "mean over cases of the mean Dice within each"),
+        Column("hit", "Hit rate", "hit", "all", "share of findings with a Dice of at least 0.1"),
+        Column(
+            "instance_f1",
+            "Instance F1",
+            "instance_f1",
+            "all",
+            "F1 (balance of what is missed and what is false) of single lesions, found by a Dice of 0.2",
+        ),
+        Column(
+            "distance_f1",
+            "Distance F1",
+            "distance_f1",
+            "all",
+            "the same of single lesions, found by their distance to the reference",
+        ),
+    ),
+}
+
+#: Fewest findings (or cases) for which an interval is shown, or of which a closed split tells the number.
+FEWEST = 5
+
+#: The size groups of Figure 3, and how they are called.
+SIZES: Mapping[str, str] = {
+    "small": "Small (up to the median)",
+    "medium": "Medium (50th to 75th percentile)",
+    "large": "Large (above)",
+}
+
+
+@dataclass(frozen=True)
+class Score:
+    """One number of the board; `value` is None where there is none to show.
+
+    Attributes
+    ----------
+    value
+        Between 0 and 1.
+    low, high
+        Ends of the 95 % confidence interval.
+    n
+        Findings behind the number; None where the source does not say.
+    """
+
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+    n: int | None = None
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """How many findings of the split got a valid mask, and what became of the others.
+
+    Attributes
+    ----------
+    ok, total
+        Findings with a valid mask, None where that may not be told; findings of the split.
+    others
+        Status -> findings, for every other status, None for one to four that may not be told; findings without any
+        record are ``"not recorded"``.
+    """
+
+    ok: int | None
+    total: int
+    others: Mapping[str, int | None]
+
+    @property
+    def least(self) -> int:
+        """The fewest findings that got a valid mask, by what is told."""
+        if self.ok is not None:
+            return self.ok
+        return max(1, self.total - FEWEST + 1) if self.others else 1
+
+    @property
+    def told(self) -> str:
+        """Say how many of how many got a valid mask, as exactly as may be told."""
+        if self.ok is not None:
+            return f"{self.ok}/{self.total}"
+        return f"at least {self.least}/{self.total}" if self.others else f"fewer than {FEWEST}/{self.total}"
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What inference took, scoring apart; None where nothing was recorded.
+
+    Attributes
+    ----------
+    median_s, p95_s
+        Seconds a case: median and 95th percentile.
+    host_bytes, device_bytes
+        Peak memory of the process or its container, and of a GPU.
+    """
+
+    median_s: float | None = None
+    p95_s: float | None = None
+    host_bytes: int | None = None
+    device_bytes: int | None = None
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One row of the board.
+
+    Attributes
+    ----------
+    kind
+        ``"measured"``, ``"submitted"`` or ``"reported"``.
+    title, variant
+        Name for people; the variant's name, empty for reported rows.
+    prompt, fine_tuned, known_answer
+        How it is told what to find; whether it was trained on this data set's training split; whether it is no
+        model at all but reads the ground truth.
+    scores, by_category, by_size
+        By :attr:`Column.key`; by category code; by the keys of :data:`SIZES`.
+    rank
+        Rank within its group, shared with those that cannot be told apart; None where none is given.
+    run, coverage, cost
+        Provenance; None for reported rows. No coverage either where it may not be told.
+    reasons
+        Why it stands in no ranking; empty for a ranked row.
+    """
+
+    kind: str
+    title: str
+    variant: str
+    prompt: str
+    fine_tuned: bool
+    scores: Mapping[str, Score]
+    by_category: Mapping[str, Score] = field(default_factory=dict)
+    by_size: Mapping[str, Score] = field(default_factory=dict)
+    known_answer: bool = False
+    rank: Rank | None = None
+    run: PublishedRun | None = None
+    coverage: Coverage | None = None
+    cost: Cost | None = None
+    reasons: tuple[str, ...] = ()
+
+    @property
+    def boxed(self) -> bool:
+        """Whether boxes made from the ground truth told it where to look."""
+        return self.prompt == "box"
+
+    @property
+    def replaced(self) -> bool:
+        """Whether a newer run of the same entrant took its place."""
+        return any(reason.startswith(REPLACED) for reason in self.reasons)
+
+    @property
+    def training(self) -> str:
+        """Say what the row knew before: ``"known answer"``, ``"fine-tuned"``, ``"zero-shot"``.
+
+        Of masks made elsewhere nobody here knows: ``"training not stated"``.
+        """
+        if self.known_answer:
+            return "known answer"
+        if self.fine_tuned:
+            return "fine-tuned"
+        return "training not stated" if self.kind == "submitted" else "zero-shot"
+
+    def category(self, code: str) -> Score:
+        """Return the mean Dice on one category; scored runs have n = 0 on a category that the split does not hold."""
+        return self.by_category.get(code, Score(n=0 if self.by_category else None))
+
+    @property
+    def hardware(self) -> list[str]:
+        """Name the GPUs that were used, else the processor; empty where nothing was recorded."""
+        recorded = self.run.record.get("hardware", {}) if self.run else {}
+        gpus = [gpu["name"] for gpu in recorded.get("gpus", [])]
+        if gpus:
+            return [f"{gpus.count(name)} x {name}" for name in dict.fromkeys(gpus)]
+        return [f"{recorded['cpu']}, {recorded['cores']} cores"] if "cpu" in recorded else []
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """The rows of one split of one data set.
+
+    Attributes
+    ----------
+    about
+        Its names, content, split and size.
+    ranked
+        Comparable rows: text-only ones, then box-prompted ones; in each group best average Dice first.
+    apart
+        Rows that may not be ranked, oldest first.
+    """
+
+    about: DataSetRow
+    ranked: tuple[Entry, ...]
+    apart: tuple[Entry, ...]
+
+    @property
+    def rows(self) -> tuple[Entry, ...]:
+        """Every row, ranked ones first."""
+        return self.ranked + self.apart
+
+    @property
+    def shown(self) -> tuple[Entry, ...]:
+        """The rows that figures show: the ranked ones or, where there are none, those that have scores."""
+        return self.ranked or tuple(rank(entry for entry in self.apart if entry.scores["average"].value is not None))
+
+
+def read_board(published: Published, profile: str = PAPER) -> list[DataSet]:
+    """Sort every run into data sets, the one with most findings first."""
+    board = []
+    for about in published.data_sets():
+        ranks = published.ranks(about.id, profile)
+        entries = [_entry(published, run, profile, ranks.get(run.id)) for run in published.runs(about.id)]
+        ranked = tuple(rank(entry for entry in entries if not entry.reasons))
+        board.append(DataSet(about, ranked, tuple(entry for entry in entries if entry.reasons)))
+    return board
+
+
+def scores_from(metrics: Mapping[str, Mapping[str, Any]], profile: str = PAPER) -> dict[str, Score]:
+    """Pick the board's columns out of one profile's metrics; a missing one gives an empty :class:`Score`."""
+    return {column.key: score_from(metrics.get(column.metric, {}).get(column.group)) for column in COLUMNS[profile]}
+
+
+def rank(entries: Iterable[Entry]) -> list[Entry]:
+    """Order rows by group and average Dice, best first; rows without one come last in it, equal ones by name."""
+
+    def key(entry: Entry) -> tuple[bool, bool, float, str, str, str]:
+        value = entry.scores["average"].value
+        return (
+            entry.boxed,
+            value is None,
+            -(value or 0.0),
+            entry.title,
+            entry.variant,
+            entry.run.id if entry.run else "",
+        )
+
+    return sorted(entries, key=key)
+
+
+def score_from(cell: Mapping[str, Any] | None) -> Score:
+    """Turn a metric's cell into a number of the board."""
+    if cell is None:
+        return Score()
+    if cell["n"] == 0 or cell["value"] is None:
+        return Score(n=cell["n"])
+    # Resampling a few findings gives a narrow interval, which would look like certainty.
+    low, high = cell["ci95"] if cell["ci95"] and (cell["n"] is None or cell["n"] >= FEWEST) else (None, None)
+    return Score(cell["value"], low, high, cell["n"])
+
+
+def _entry(published: Published, run: PublishedRun, profile: str, place: Rank | None) -> Entry:
+    metrics = published.metrics(run.id, profile)
+    dice = metrics.get("dice", {})
+    return Entry(
+        kind=run.kind,
+        title=run.title,
+        variant=run.variant,
+        prompt=run.prompt,
+        fine_tuned=run.fine_tuned,
+        scores=scores_from(metrics, profile),
+        by_category=_below("by_category", dice),
+        by_size=_below("by_size", dice),
+        known_answer=run.known_answer,
+        rank=place,
+        run=run,
+        coverage=_coverage(published.coverage(run.id), run.n_findings),
+        cost=_cost(run.timing),
+        reasons=tuple(run.apart),
+    )
+
+
+def _below(parent: str, groups: Mapping[str, Mapping[str, Any]]) -> dict[str, Score]:
+    found = {group.removeprefix(f"{parent}/"): cell for group, cell in groups.items() if group.startswith(f"{parent}/")}
+    return {name: score_from(cell) for name, cell in found.items()}
+
+
+def _coverage(counts: Mapping[str, int | None], n_findings: int | None) -> Coverage | None:
+    if n_findings is None:
+        return None
+    others = {status: n for status, n in counts.items() if status != Status.OK}
+    known = [n for n in counts.values() if n is not None]
+    if len(known) < len(counts):
+        return Coverage(ok=None, total=n_findings, others=others)
+    recorded = sum(known)
+    total = max(recorded, n_findings)
+    if total > recorded:
+        others["not recorded"] = total - recorded
+    return Coverage(ok=counts.get(Status.OK, 0), total=total, others=others)
+
+
+def _cost(timing: Mapping[str, Any]) -> Cost:
+    return Cost(
+        median_s=timing.get("case_median_s"),
+        p95_s=timing.get("case_p95_s"),
+        host_bytes=timing.get("peak_host_bytes") or timing.get("peak_container_bytes"),
+        device_bytes=timing.get("peak_device_bytes"),
+    )

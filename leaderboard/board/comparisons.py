@@ -1,0 +1,65 @@
+"""Two rows beside each other: what their comparison says in words, and one row against every other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from harness.scoring.comparison import SIGNIFICANT
+from leaderboard.board.board import DataSet, Entry
+from leaderboard.published.database import Pair
+
+
+@dataclass(frozen=True)
+class Against:
+    """One row seen from another, which is the first of the pair."""
+
+    row: Entry
+    pair: Pair
+
+    @property
+    def verdict(self) -> str:
+        """Say what the comparison found."""
+        words = {"first": "this row is better", "second": "the other is better"}
+        return words.get(better(self.pair), verdict(self.pair))
+
+
+def better(pair: Pair) -> str:
+    """Return ``"first"`` or ``"second"``, or nothing where the two cannot be told apart or were not tested."""
+    if pair.p_holm is None or pair.p_holm >= SIGNIFICANT:
+        return ""
+    return "first" if pair.difference > 0 else "second"
+
+
+def verdict(pair: Pair) -> str:
+    """Say what a comparison of two rows found."""
+    if pair.p_holm is None:
+        return "not tested: beyond the best rows"
+    return {"first": "first is better", "second": "second is better"}.get(better(pair), "cannot be told apart")
+
+
+def in_order(data: DataSet, pairs: Sequence[Pair]) -> list[Pair]:
+    """Put the better row of every pair first, and the pairs of the best rows before the others."""
+    rows = sorted(
+        (entry for entry in data.rows if entry.run), key=lambda entry: -(entry.scores["average"].value or 0.0)
+    )
+    place = {entry.run.id: number for number, entry in enumerate(rows) if entry.run}
+    ordered = [pair if place[pair.first] < place[pair.second] else turned(pair) for pair in pairs]
+    return sorted(ordered, key=lambda pair: (place[pair.first], place[pair.second]))
+
+
+def against(data: DataSet, pairs: Sequence[Pair]) -> Mapping[str, list[Against]]:
+    """Return every compared run of a data set and, in the board's order, each of those it was compared with."""
+    found: dict[str, dict[str, Pair]] = {}
+    for pair in pairs:
+        found.setdefault(pair.first, {})[pair.second] = pair
+        found.setdefault(pair.second, {})[pair.first] = turned(pair)
+    rows = [(entry, entry.run.id) for entry in data.rows if entry.run]
+    return {run: [Against(entry, others[id_]) for entry, id_ in rows if id_ in others] for run, others in found.items()}
+
+
+def turned(pair: Pair) -> Pair:
+    """Return the same comparison with its second row first."""
+    return replace(
+        pair, first=pair.second, second=pair.first, difference=-pair.difference, low=-pair.high, high=-pair.low
+    )

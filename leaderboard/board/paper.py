@@ -1,0 +1,230 @@
+"""The rows of the paper's Table 4: which variant stands for each, what it needs and lacks here, and the verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.engines.gpus import Gpu
+from harness.errors import UsageError
+from harness.images.context import BuildContext
+from harness.images.torch import cuda_build
+from harness.registry.declaration import Model, Prompt, Resources, Variant, Weights
+from harness.registry.discovery import Plugin, Registry
+from harness.upstream.sources import SourceStore
+from harness.upstream.weights import WeightsStore
+from leaderboard.board.board import Entry
+from leaderboard.board.reported import read_reported
+
+#: What the paper says of the cost of its rows (section 4); of the others, and of predicting, it says nothing.
+TRAINING = "about one day on two A100 with 80 GB, as the paper aimed at"
+UNSAID = "the paper does not say"
+
+#: Decimals of the paper's table.
+_DECIMALS = 3
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What a row would take.
+
+    Attributes
+    ----------
+    build_bytes
+        Free disk that building the image takes; None where not known. Its final size is known once it is built.
+    weights_bytes
+        Weights whose size is known, together.
+    unknown_sizes
+        Names of the weights whose size is not.
+    log_ins
+        Repositories of the hub that want a log-in and an agreement.
+    unpinned
+        Names of the weights that the plugin does not pin; a run with them is never ranked.
+    gpus, gpu_memory_mb
+        GPUs that one container needs, and memory of each in MiB; the greater of predicting and training.
+    training, predicting
+        How long by the paper's account; `training` is empty for what is not trained.
+    """
+
+    build_bytes: int | None
+    weights_bytes: int
+    unknown_sizes: tuple[str, ...]
+    log_ins: tuple[str, ...]
+    unpinned: tuple[str, ...]
+    gpus: int
+    gpu_memory_mb: int
+    training: str
+    predicting: str = UNSAID
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of the table.
+
+    Attributes
+    ----------
+    paper
+        What its authors report.
+    plugin, variant
+        What runs it here; None where no plugin does.
+    needs
+        What that takes; None where no plugin does.
+    lacking
+        What is not here and has to be, each with the command that brings it.
+    """
+
+    paper: Entry
+    plugin: Plugin | None = None
+    variant: Variant | None = None
+    needs: Needs | None = None
+    lacking: tuple[str, ...] = ("no plugin runs this row",)
+
+    @property
+    def name(self) -> str:
+        """The row in words."""
+        return row_name(self.paper)
+
+
+def row_name(entry: Entry) -> str:
+    """Return a row of the paper in words, for example ``"SAT, text, fine-tuned"``."""
+    return f"{entry.title}, {entry.prompt}{', fine-tuned' if entry.fine_tuned else ''}"
+
+
+def variant_for(model: Model, entry: Entry) -> Variant | None:
+    """Return the variant of `model` that stands beside a row of the paper: the first of its prompt and training."""
+    wanted = (entry.title, entry.prompt, entry.fine_tuned)
+    for variant in model.variants:
+        prompt = "box" if variant.prompt is Prompt.BOX else "text"
+        if (model.title, prompt, variant.fine_tuned) == wanted:
+            return variant
+    return None
+
+
+def plan(registry: Registry, home: Path, asked: int, here: Sequence[Gpu], only: Sequence[str] = ()) -> list[Row]:
+    """Find what runs each row of the table, in the table's order, and what it lacks here.
+
+    Parameters
+    ----------
+    registry
+        The plugins.
+    home
+        Where sources and weights lie.
+    asked
+        How many GPUs may be used.
+    here
+        The GPUs of this machine.
+    only
+        Plugins to keep; empty for all rows, those without a plugin too.
+
+    Raises
+    ------
+    UsageError
+        When a plugin of `only` does not exist or runs no row.
+    PrerequisiteError
+        When one of them is broken.
+    """
+    plugins = [registry.get(name) for name in only] or list(registry.plugins.values())
+    rows = []
+    for entry in read_reported().in_table:
+        matching = ((plugin, variant_for(plugin.model, entry)) for plugin in plugins)
+        plugin, variant = next(((p, v) for p, v in matching if v is not None), (None, None))
+        if plugin is not None and variant is not None:
+            needs = _needs(plugin, variant, home)
+            lacking = (*_files_lacking(plugin, variant, home), *_gpus_lacking(needs, asked, here))
+            rows.append(Row(entry, plugin, variant, needs, lacking))
+        elif not only:
+            rows.append(Row(entry))
+    idle = set(only) - {row.plugin.name for row in rows if row.plugin is not None}
+    if idle:
+        runs = {p.name for p in registry.plugins.values() for e in read_reported().in_table if variant_for(p.model, e)}
+        raise UsageError(
+            f"no row of the paper is run by {', '.join(sorted(idle))}", fix=f"one of: {', '.join(sorted(runs))}"
+        )
+    return rows
+
+
+def _weights(model: Model, variant: Variant) -> list[Weights]:
+    return [file for file in model.weights if file.name in variant.weights]
+
+
+def _needs(plugin: Plugin, variant: Variant, home: Path) -> Needs:
+    model, store = plugin.model, WeightsStore(home / "weights")
+    files = _weights(model, variant)
+    found = {file.name: store.find(file) for file in files}
+    sizes = {file.name: path.stat().st_size if (path := found[file.name]) else file.size for file in files}
+    limits: list[Resources] = [model.resources]
+    if variant.fine_tuned and model.training is not None:
+        limits.append(model.training)
+    # What an image without torch takes, nobody has declared.
+    context = BuildContext(plugin, SourceStore(home / "sources"), cuda_build())
+    return Needs(
+        build_bytes=context.torch.bytes_needed if context.uses_torch else None,
+        weights_bytes=sum(sizes.values()),
+        unknown_sizes=tuple(name for name, size in sizes.items() if not size),
+        log_ins=tuple(dict.fromkeys(file.repo for file in files if file.gated)),
+        unpinned=tuple(file.name for file in files if not file.pinned),
+        gpus=max(limit.gpus for limit in limits),
+        gpu_memory_mb=max(limit.gpu_memory_mb for limit in limits),
+        training=TRAINING if variant.fine_tuned else "",
+    )
+
+
+def _files_lacking(plugin: Plugin, variant: Variant, home: Path) -> Iterator[str]:
+    sources, weights = SourceStore(home / "sources"), WeightsStore(home / "weights")
+    absent = [source.name for source in plugin.model.sources if not sources.has(source)]
+    if absent:
+        yield f"sources {', '.join(absent)} are not here: `bench sources fetch --plugin {plugin.name}`"
+    wanted = [file for file in _weights(plugin.model, variant) if weights.find(file) is None]
+    if wanted:
+        names, unpinned = ([file.name for file in files] for files in (wanted, [f for f in wanted if not f.pinned]))
+        note = f" (not pinned yet: {'all' if unpinned == names else ', '.join(unpinned)})" if unpinned else ""
+        gated = ", after a log-in at the hub" if any(file.gated for file in wanted) else ""
+        yield f"weights {', '.join(names)}{note} are not here: `bench weights fetch --plugin {plugin.name}`{gated}"
+
+
+def _gpus_lacking(needs: Needs, asked: int, here: Sequence[Gpu]) -> Iterator[str]:
+    if needs.gpus > asked:
+        yield f"it needs {_gpus(needs.gpus)}, {asked} may be used: `--gpus {needs.gpus}`"
+    elif needs.gpus and asked > len(here):
+        yield f"{_gpus(asked)} asked for, this machine has {len(here) or 'none'}"
+    elif needs.gpus and sum(gpu.memory_mb >= needs.gpu_memory_mb for gpu in here) < asked:
+        yield f"it needs GPUs with {needs.gpu_memory_mb:,} MiB, this machine has not {asked} of them"
+
+
+def _gpus(count: int) -> str:
+    return f"{count} GPU{'' if count == 1 else 's'}"
+
+
+def verdict(value: float | None, paper: Entry) -> str:
+    """Say where our mean Dice lies: ``inside``, ``below`` or ``above`` the paper's 95 % interval, its ends included.
+
+    It is rounded to the decimals of the paper's table first, as the paper's own ends are.
+    """
+    low, high = paper.scores["average"].low, paper.scores["average"].high
+    if value is None or low is None or high is None:
+        return "not comparable"
+    shown = round(value, _DECIMALS)
+    return "below" if shown < low else "above" if shown > high else "inside"
+
+
+def remarks(document: Mapping[str, Any]) -> list[str]:
+    """Say what has to be known beside the verdict on a run: other data, findings that scored 0, why it has no rank.
+
+    Parameters
+    ----------
+    document
+        What ``bench run --json`` prints of the run.
+    """
+    reported = read_reported()
+    data, ok = document["dataset"], document["coverage"].get("ok", 0)
+    said = []
+    if data["name"].casefold() != reported.dataset.casefold() or document["n_cases"] != reported.n_cases:
+        said.append(
+            f"other data: {document['n_cases']} cases of {data['name']}, {data['split']}; "
+            f"the paper has {reported.n_cases} of {reported.dataset}"
+        )
+    if ok < document["n_findings"]:
+        said.append(f"{document['n_findings'] - ok} of {document['n_findings']} findings failed and scored 0")
+    return said + [f"never ranked: {reason}" for reason in document["unrankable"]]

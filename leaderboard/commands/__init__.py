@@ -1,0 +1,1 @@
+"""The commands that need the board: leaderboard, demo, reproduce."""

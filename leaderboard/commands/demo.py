@@ -1,0 +1,47 @@
+"""``bench demo``: the whole way in one command."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from harness.cli.run import run_plugins
+from harness.cli.settings import Settings, json_option, pass_settings
+
+#: The baseline, and two entrants whose scores are known in advance.
+ENTRANTS = ["rules", "oracle", "shifted"]
+
+
+@click.command()
+@click.option(
+    "--engine",
+    type=click.Choice(["auto", "docker", "local"]),
+    default="auto",
+    show_default=True,
+    help="As for `bench run`.",
+)
+@click.option(
+    "--out", type=click.Path(path_type=Path, file_okay=False), help="Where the page goes; HOME/site by default."
+)
+@json_option
+@pass_settings
+def demo(settings: Settings, /, engine: str, out: Path | None, *, as_json: bool) -> None:
+    """Make a small phantom, run the baseline and two known answers over it, score them, and write the page.
+
+    Takes a minute or so; a second time it only shows what is there.
+    """
+    from harness.cli.report import print_documents
+    from harness.runs.document import run_document
+    from leaderboard.site.build import build_site
+
+    with settings.open_store() as store:
+        rows = run_plugins(settings, store, ENTRANTS, engine=engine)
+        documents = [run_document(store, row, row.profile) for row in rows]
+        page = build_site(store, out or settings.home / "site")
+    if as_json:
+        click.echo(json.dumps({"schema": 1, "runs": documents, "page": str(page)}, indent=2, ensure_ascii=False))
+        return
+    print_documents(documents)
+    click.echo(f"\nthe leaderboard is at {page.resolve().as_uri()}")

@@ -1,0 +1,187 @@
+"""``bench leaderboard``: turn the results database into a site, look at it, check it, publish it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+
+@click.group(no_args_is_help=True)
+def leaderboard() -> None:
+    """Turn the results database into a static site."""
+
+
+site_argument = click.argument("site", type=click.Path(path_type=Path, file_okay=False), required=False)
+
+
+@leaderboard.command()
+@click.option("--db", type=click.Path(path_type=Path), help="Results database; by default the one of the home.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="Folder of the site: new, empty, or made by this command before.",
+)
+@click.option(
+    "--visibility",
+    type=click.Choice(["private", "public"]),
+    default="private",
+    show_default=True,
+    help="Who will see it. For the public, only sums over at least five findings leave a split that is not named with "
+    "--public-split.",
+)
+@click.option(
+    "--public-split", "public_splits", multiple=True, metavar="SPLIT", help="Its cases may be shown to anybody."
+)
+@click.option(
+    "--cases",
+    type=click.Choice(["none", "public"]),
+    default="none",
+    show_default=True,
+    help="Pictures of the cases that may be shown; they need the data sets and the masks of the runs.",
+)
+@click.option("--dataset", "datasets", multiple=True, help="A data set, by path or name, for --cases. May be repeated.")
+@click.option(
+    "--runs", type=click.Path(path_type=Path), help="Folder of the runs and their masks; by default HOME/runs."
+)
+@click.option("--figures/--no-figures", default=True, help="Draw figures and write Parquet files (extra `site`).")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@click.pass_context
+def build(
+    ctx: click.Context,
+    db: Path | None,
+    out: Path,
+    *,
+    visibility: str,
+    public_splits: tuple[str, ...],
+    cases: str,
+    datasets: tuple[str, ...],
+    runs: Path | None,
+    figures: bool,
+    as_json: bool,
+) -> None:
+    """Write the leaderboard as a folder of pages that needs no server.
+
+    The same database gives the same bytes.
+
+    Example: bench leaderboard build --out site/ --visibility public --public-split val
+    """
+    from harness.dataset import find_dataset, open_dataset
+    from harness.errors import UsageError
+    from harness.store.database import Store
+    from leaderboard.published.privacy import Policy
+    from leaderboard.site.build import Options, build_site
+
+    home = ctx.obj.home
+    if cases == "public" and not datasets:
+        raise UsageError("--cases public needs the data", fix="name the data sets with --dataset")
+    if public_splits and visibility == "private":
+        raise UsageError("--public-split needs --visibility public", fix="a private site shows every split")
+    policy = Policy(public=visibility == "public", open_splits=frozenset(public_splits))
+    opened = [open_dataset(find_dataset(name, home), cache=home / "datasets") for name in datasets if cases == "public"]
+    options = Options(
+        policy=policy,
+        figures=figures,
+        datasets=tuple(opened),
+        runs=runs or home / "runs",
+        tell=lambda line: click.echo(line, err=True),
+    )
+    with Store(db or home / "results.db", readonly=True) as store:
+        index = build_site(store, out, options)
+    if as_json:
+        click.echo(json.dumps({"schema": 1, "index": str(index), "visibility": visibility}))
+    else:
+        click.echo(f"The leaderboard is at {index}")
+
+
+@leaderboard.command()
+@site_argument
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0: any free one.")
+@click.pass_context
+def serve(ctx: click.Context, site: Path | None, host: str, port: int) -> None:
+    """Show a site in a browser, until interrupted; by default HOME/site.
+
+    A site needs no server: opening its index.html does as well.
+    """
+    from leaderboard.site.serve import make_server
+
+    with make_server(site or ctx.obj.home / "site", host, port) as server:
+        bound, number = server.server_address[:2]
+        click.echo(f"http://{bound if isinstance(bound, str) else bound.decode()}:{number}/ (Ctrl-C stops it)")
+        server.serve_forever()
+
+
+@leaderboard.command()
+@site_argument
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@click.pass_context
+def check(ctx: click.Context, site: Path | None, *, as_json: bool) -> None:
+    """Check a site before it is published: links, addresses outside, weights, checksums, foreign files."""
+    from harness.errors import DataError
+    from leaderboard.site.check import check_site
+
+    folder = site or ctx.obj.home / "site"
+    problems = check_site(folder)
+    if as_json:
+        found = [{"where": problem.where, "what": problem.what} for problem in problems]
+        click.echo(json.dumps({"schema": 1, "site": str(folder), "problems": found}, indent=2, ensure_ascii=False))
+    else:
+        for problem in problems:
+            click.echo(f"{problem.where}: {problem.what}")
+    if problems:
+        raise DataError(f"{folder} has {len(problems)} problems", fix="build it again: `bench leaderboard build`")
+    if not as_json:
+        click.echo(f"{folder} is in order")
+
+
+@leaderboard.command()
+@site_argument
+@click.option(
+    "--folder", type=click.Path(path_type=Path), help="Copy it to this folder: new, empty, or published before."
+)
+@click.option("--zip", "archive", type=click.Path(path_type=Path, dir_okay=False), help="Write it as this archive.")
+@click.option("--branch", help="Commit it to this branch of --repo, e.g. gh-pages; nothing is pushed.")
+@click.option(
+    "--repo",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path(),
+    help="Git repository of --branch; by default the current folder.",
+)
+@click.option("--workflow", type=click.Path(path_type=Path), help="Write a workflow that builds and hosts the site.")
+@click.option("--allow-private", is_flag=True, help="Publish a site that was built for private eyes.")
+@click.pass_context
+def publish(
+    ctx: click.Context,
+    site: Path | None,
+    *,
+    folder: Path | None,
+    archive: Path | None,
+    branch: str | None,
+    repo: Path,
+    workflow: Path | None,
+    allow_private: bool,
+) -> None:
+    """Put a site where it can be hosted: a folder, an archive, a branch of a repository.
+
+    Example: bench leaderboard publish site/ --branch gh-pages --repo ../board
+    """
+    from harness.errors import UsageError
+    from leaderboard.site import publish as ways
+
+    if not any((folder, archive, branch, workflow)):
+        raise UsageError("nowhere to publish to", fix="give --folder, --zip, --branch or --workflow")
+    if workflow is not None:
+        click.echo(f"The workflow is at {ways.write_workflow(workflow)}")
+    if not any((folder, archive, branch)):
+        return
+    files = ways.read_site(site or ctx.obj.home / "site", allow_private=allow_private)
+    if folder is not None:
+        click.echo(f"The site is at {ways.to_folder(files, folder)}")
+    if archive is not None:
+        click.echo(f"The archive is at {ways.to_archive(files, archive)}")
+    if branch is not None:
+        commit = ways.to_branch(files, repo, branch)
+        click.echo(f"Branch {branch} of {repo} is at {commit}; publish it with: git -C {repo} push origin {branch}")

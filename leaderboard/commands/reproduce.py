@@ -1,0 +1,204 @@
+"""``bench reproduce``: the rows of the paper's Table 4, run here one after another, and ours beside theirs."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from harness.cli.run import run_plugins
+from harness.cli.settings import Settings, json_option, pass_settings, plugin_dir_option
+from harness.errors import BenchError, EntrantError, Interrupted, PrerequisiteError, UsageError
+
+if TYPE_CHECKING:
+    from leaderboard.board.paper import Row
+
+PROFILE = "mlhc2025"
+
+
+@click.command()
+@click.option("--plugin", "plugins", default="", metavar="NAME[,NAME]", help="Only the rows that these plugins run.")
+@click.option(
+    "--dataset",
+    default="rexgroundingct",
+    show_default=True,
+    metavar="PATH|NAME",
+    help="As for `bench run`; `bench data fetch rexgroundingct` brings the paper's.",
+)
+@click.option("--split", default="test", show_default=True, help="The split that is predicted.")
+@click.option("--gpus", default=1, show_default=True, type=click.IntRange(0, 1024), help="How many GPUs to use.")
+@click.option(
+    "--engine",
+    type=click.Choice(["auto", "docker", "local"]),
+    default="auto",
+    show_default=True,
+    help="As for `bench run`.",
+)
+@click.option("--dry-run", is_flag=True, help="Say what each row needs and lacks; run nothing.")
+@plugin_dir_option
+@json_option
+@pass_settings
+def reproduce(
+    settings: Settings,
+    /,
+    plugins: str,
+    gpus: int,
+    plugin_dirs: tuple[Path, ...],
+    *,
+    dry_run: bool,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Run the rows of the paper's Table 4 in its order, and show ours beside the paper's.
+
+    Each row is one `bench run`: the same command again goes on with what is left, and what is done is not done twice.
+    A row that cannot be run says why, and the next one is run.
+
+    The verdict says where our mean Dice, at the table's three decimals, lies: inside the paper's 95 % interval (its
+    ends included), below it, or above it. Other data than the paper's are named beside it.
+
+    Example: bench reproduce --gpus 2
+    """
+    from harness.engines.gpus import discover_gpus
+    from harness.registry.discovery import discover
+    from leaderboard.board.paper import plan
+
+    only = [name.strip() for name in plugins.split(",") if name.strip()]
+    rows = plan(discover(plugin_dirs), settings.home, gpus, discover_gpus() if gpus else (), only)
+    records = [_record(row) for row in rows]
+    absent = _absent(options["dataset"], settings.home)
+    ended: BenchError | None = None
+    if not dry_run:
+        if absent is not None and not all(row.lacking for row in rows):
+            raise absent  # no row's fault
+        options |= {"plugin_dirs": plugin_dirs, "profile": PROFILE}
+        ended = _run_rows(settings, rows, records, gpus, options)
+    if as_json:
+        data = {"name": options["dataset"], "lacking": [absent.message, absent.fix] if absent else []}
+        click.echo(json.dumps({"schema": 1, "dataset": data, "rows": records}, indent=2, ensure_ascii=False))
+    elif dry_run:
+        click.echo(f"data set: {f'{absent.message}; {absent.fix}' if absent else options['dataset']}")
+        _print_needs(records)
+    else:
+        _print_verdicts(records)
+    if ended is not None:
+        raise ended
+
+
+def _absent(dataset: str, home: Path) -> PrerequisiteError | None:
+    """Say that a data set is not here, and what brings the paper's; None where it is."""
+    from harness.dataset import find_dataset
+    from harness.dataset.rexgroundingct import NAME
+
+    try:
+        find_dataset(dataset, home)
+    except UsageError as error:
+        fix = f"`bench data fetch {NAME}` says how to bring it, with a log-in" if dataset == NAME else error.fix
+        return PrerequisiteError(f"the data set {dataset} is not here", fix=fix)
+    return None
+
+
+def _record(row: Row) -> dict[str, Any]:
+    average = row.paper.scores["average"]
+    return {
+        "row": row.name,
+        "plugin": row.plugin.name if row.plugin else None,
+        "variant": row.variant.name if row.variant else None,
+        "needs": asdict(row.needs) if row.needs else None,
+        "lacking": list(row.lacking),
+        "paper": {"value": average.value, "ci95": [average.low, average.high]},
+        "ours": None,
+        "run": None,
+        "verdict": "not run" if row.lacking else "ready",
+        "why": list(row.lacking),
+    }
+
+
+def _run_rows(
+    settings: Settings, rows: list[Row], records: list[dict[str, Any]], gpus: int, options: dict[str, Any]
+) -> BenchError | None:
+    """Run what can be run and fill in what came of it; returns what the command has to end with, if anything."""
+    failed = False
+    for row, record in zip(rows, records, strict=True):
+        if row.lacking:
+            continue
+        click.echo(f"{row.name}: {record['plugin']} {record['variant']}", err=True)
+        try:
+            _run_row(settings, row, record, gpus, options)
+        except (Interrupted, KeyboardInterrupt):
+            for left in records[records.index(record) :]:
+                if left["verdict"] == "ready":
+                    left |= {"verdict": "not run", "why": ["interrupted"]}
+            return Interrupted("interrupted", fix="what is finished is kept; the same command goes on from there")
+        except BenchError as error:
+            failed = failed or isinstance(error, EntrantError)
+            record |= {"verdict": "not run", "why": [error.message, *([error.fix] if error.fix else [])]}
+            click.echo(f"{row.name}: {error.message}", err=True)
+    if failed:
+        return EntrantError("a row failed", fix="the table says why; the same command tries it again")
+    if not any(record["ours"] for record in records):
+        return PrerequisiteError("no row could be run", fix="`bench reproduce --dry-run` says what each one lacks")
+    return None
+
+
+def _run_row(settings: Settings, row: Row, record: dict[str, Any], gpus: int, options: dict[str, Any]) -> None:
+    from harness.runs.document import run_document
+    from leaderboard.board.paper import remarks, verdict
+
+    assert row.needs is not None  # noqa: S101 - a row without a plugin lacks it
+    with settings.open_store() as store:
+        used = gpus if row.needs.gpus else 0  # a model for the CPU is not asked to share them
+        (run,) = run_plugins(settings, store, [record["plugin"]], variant=record["variant"], gpus=used, **options)
+        document = run_document(store, run, PROFILE)
+    record["run"] = run.id
+    if not document["coverage"]["ok"]:
+        raise EntrantError("every finding failed", fix=f"`bench results show {run.id}` says why, case by case")
+    ours = document["metrics"]["dice"]["all"]
+    record |= {"ours": ours, "verdict": verdict(ours["value"], row.paper), "why": remarks(document)}
+
+
+def _print_verdicts(records: list[dict[str, Any]]) -> None:
+    from harness.cli.tables import cell, print_table
+
+    header = ["row of the paper", "variant", "Dice here", "Dice in the paper", "verdict"]
+    print_table(header, [[r["row"], _variant(r), cell(r["ours"]), cell(r["paper"]), r["verdict"]] for r in records])
+    for record in records:
+        for line in record["why"]:
+            click.echo(f"{record['row']}: {line}")
+
+
+def _print_needs(records: list[dict[str, Any]]) -> None:
+    for record in records:
+        click.echo(f"{record['row']}: {_variant(record)}")
+        for line in [*_needs(record["needs"]), *(f"lacking: {text}" for text in record["lacking"])]:
+            click.echo(f"  {line}")
+        if not record["lacking"]:
+            click.echo("  ready")
+
+
+def _needs(needs: dict[str, Any] | None) -> list[str]:
+    if needs is None:
+        return []
+    from harness.cli.tables import counted, size
+
+    room = f", about {size(needs['build_bytes'])} of free disk to build it" if needs["build_bytes"] else ""
+    weights = [size(needs["weights_bytes"])] if needs["weights_bytes"] else []
+    weights += [f"size unknown: {', '.join(needs['unknown_sizes'])}"] if needs["unknown_sizes"] else []
+    memory = f" with {needs['gpu_memory_mb']:,} MiB" if needs["gpu_memory_mb"] else ""
+    lines = [
+        f"image: size unknown until it is built{room}",
+        f"weights: {'; '.join(weights) or 'none'}",
+        f"log-in at the hub: {', '.join(needs['log_ins']) or 'none declared'}",
+        f"GPUs: {counted(needs['gpus'], 'GPU') + memory if needs['gpus'] else 'none'}",
+        f"training: {needs['training'] or 'none'}; predicting: {needs['predicting']}",
+    ]
+    if needs["unpinned"]:
+        lines.append(f"never ranked: weights not pinned by the plugin: {', '.join(needs['unpinned'])}")
+    return lines
+
+
+def _variant(record: dict[str, Any]) -> str:
+    return f"{record['plugin']} {record['variant']}" if record["plugin"] else "no plugin"

@@ -1,0 +1,1 @@
+"""Pictures of findings and masks, and the files behind them."""

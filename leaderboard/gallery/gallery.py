@@ -1,0 +1,129 @@
+"""The pictures of a whole site: which findings are shown, with which masks, from where."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from harness.dataset import Case, Dataset
+from harness.dataset.fingerprint import fingerprint_of
+from leaderboard.board.board import DataSet, Entry
+from leaderboard.gallery.delivered import Delivered
+from leaderboard.pages.page import file_name, label
+from leaderboard.published.database import Published, Target
+from leaderboard.published.export import data_set_id
+
+if TYPE_CHECKING:
+    from leaderboard.gallery.pictures import Layer, Picture
+    from leaderboard.gallery.scans import Points, Scan
+
+#: Models whose masks are shown for a finding.
+MODELS = 8
+
+#: (data set, case, finding).
+Key = tuple[str, str, str]
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """The pictures, and the files that they need by their path in the site."""
+
+    pictures: Mapping[Key, Picture]
+    files: Mapping[str, bytes]
+
+
+def make_gallery(
+    published: Published,
+    board: Sequence[DataSet],
+    datasets: Sequence[Dataset],
+    masks: Delivered,
+    tell: Callable[[str], None],
+) -> Gallery:
+    """Draw every finding of the open data sets that are at hand.
+
+    Parameters
+    ----------
+    published
+        The site's database; what it does not hold is not drawn.
+    board
+        Its data sets.
+    datasets
+        The data sets on disk; those of the board are known by their content.
+    masks
+        The masks of the runs.
+    tell
+        Called with a line for every data set and case.
+    """
+    pictures: dict[Key, Picture] = {}
+    files: dict[str, bytes] = {}
+    at_hand = {
+        data_set_id(fingerprint_of(dataset, split), split): (dataset, split)
+        for dataset in datasets
+        for split in dataset.splits
+        if any(split == data.about.split for data in board)
+    }
+    for data in board:
+        targets: dict[str, list[Target]] = {}
+        for target in published.targets(data.about.id):
+            targets.setdefault(target.case_id, []).append(target)
+        if not targets:
+            continue
+        if data.about.id not in at_hand:
+            tell(
+                f"no pictures of {', '.join(data.about.names)}/{data.about.split}: its data are not at hand (--dataset)"
+            )
+            continue
+        dataset, split = at_hand[data.about.id]
+        rows = [entry for entry in data.shown if not entry.known_answer] or list(data.shown)
+        work = _Work(data, dataset, rows[:MODELS], masks, {e.run.id: published.scores(e.run.id) for e in rows if e.run})
+        for case in dataset.split(split):
+            if case.id in targets and case.ct is not None:
+                tell(f"drawing {case.id}")
+                for key, picture, drawn in work.draw(case, targets[case.id]):
+                    pictures[key] = picture
+                    files |= drawn
+    return Gallery(pictures, files)
+
+
+@dataclass(frozen=True)
+class _Work:
+    """One data set and the rows whose masks are shown on it."""
+
+    data: DataSet
+    dataset: Dataset
+    rows: Sequence[Entry]
+    masks: Delivered
+    scores: Mapping[str, Mapping[int, tuple[str, float]]]
+
+    def draw(self, case: Case, targets: Sequence[Target]) -> Iterator[tuple[Key, Picture, dict[str, bytes]]]:
+        from leaderboard.gallery.pictures import draw_finding
+        from leaderboard.gallery.scans import read_scan
+        from leaderboard.gallery.volumes import volume_script
+
+        scan = read_scan(case)
+        truth = scan.truth(self.dataset.mask_flip)
+        channels = {finding.id: finding.index for finding in case.findings}
+        for target in targets:
+            reference = truth.get(channels.get(target.finding, -1))
+            if reference is None or not len(reference):
+                continue
+            layers = list(self._layers(scan, reference, case, target))
+            name = f"img/{self.data.about.id}-{file_name(case.id)}-{file_name(target.finding)}"
+            drawn = draw_finding(scan, layers, name)
+            volume = f"{name}-volume.js"
+            files = drawn.files | {volume: volume_script(scan, layers, volume)}
+            key = (self.data.about.id, case.id, target.finding)
+            yield key, replace(drawn.picture, volume=volume), {f"cases/{path}": data for path, data in files.items()}
+
+    def _layers(self, scan: Scan, reference: Points, case: Case, target: Target) -> Iterator[Layer]:
+        from leaderboard.gallery.pictures import Layer
+
+        yield Layer("Reference", reference)
+        for entry in self.rows:
+            assert entry.run is not None  # noqa: S101 - rows of a data set are runs
+            status, dice = self.scores[entry.run.id].get(target.id, ("", 0.0))
+            mask = self.masks.find(entry.run.id, case.id, target.finding) if status == "ok" else None
+            points = scan.prediction(mask) if mask else None
+            if points is not None:
+                yield Layer(label(entry), points, dice)

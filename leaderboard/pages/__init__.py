@@ -1,0 +1,1 @@
+"""From a board to HTML pages, charts and downloads."""

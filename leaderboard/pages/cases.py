@@ -1,0 +1,99 @@
+"""Single findings: how well each row marks them, and which of them are hard, easy or disputed."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from leaderboard.board.board import DataSet, Entry
+from leaderboard.pages.page import file_name
+from leaderboard.published.database import Published, Target
+
+#: Rows that a case page lists for a finding.
+ROWS_OF_CASE = 24
+
+
+@dataclass(frozen=True)
+class FindingView:
+    """One finding and the rows that were scored on it, best first.
+
+    Attributes
+    ----------
+    target
+        The finding.
+    address
+        Its place, seen from the list of cases.
+    rows
+        (row, status, Dice), best first; at most :data:`ROWS_OF_CASE`.
+    more
+        Rows left out.
+    mean, best, worst
+        Dice over all rows; 0 where there are none.
+    """
+
+    target: Target
+    address: str
+    rows: tuple[tuple[Entry, str, float], ...]
+    more: int
+    mean: float
+    best: float
+    worst: float
+
+    @property
+    def spread(self) -> float:
+        """How far the rows are apart."""
+        return self.best - self.worst
+
+
+@dataclass(frozen=True)
+class CaseView:
+    """One case and its findings."""
+
+    id: str
+    findings: tuple[FindingView, ...]
+
+
+def case_views(published: Published, data: DataSet, rows: Sequence[Entry]) -> list[CaseView]:
+    """Gather the cases of an open data set, in its order; none of a closed one."""
+    targets = published.targets(data.about.id)
+    if not targets:
+        return []
+    scores: dict[int, list[tuple[Entry, str, float]]] = {target.id: [] for target in targets}
+    for entry in rows:
+        assert entry.run is not None  # noqa: S101 - rows of a data set are runs
+        for number, (status, dice) in published.scores(entry.run.id).items():
+            scores[number].append((entry, status, dice))
+    by_case: dict[str, list[Target]] = {}
+    for target in targets:
+        by_case.setdefault(target.case_id, []).append(target)
+    return [
+        CaseView(
+            case,
+            tuple(
+                _finding(target, scores[target.id], f"{data.about.id}-{file_name(case)}.html#finding-{place}")
+                for place, target in enumerate(members, 1)
+            ),
+        )
+        for case, members in by_case.items()
+    ]
+
+
+def _finding(target: Target, rows: Sequence[tuple[Entry, str, float]], address: str) -> FindingView:
+    ordered = sorted(rows, key=lambda row: (-row[2], row[0].title, row[0].variant, row[0].run.id if row[0].run else ""))
+    dice = [value for *_, value in ordered] or [0.0]
+    return FindingView(
+        target=target,
+        address=address,
+        rows=tuple(ordered[:ROWS_OF_CASE]),
+        more=max(0, len(ordered) - ROWS_OF_CASE),
+        mean=statistics.fmean(dice),
+        best=dice[0],
+        worst=dice[-1],
+    )
+
+
+def disputed(cases: Sequence[CaseView]) -> list[FindingView]:
+    """Return every finding that was scored, the most disputed first."""
+    findings = [finding for case in cases for finding in case.findings if finding.rows]
+    return sorted(findings, key=lambda finding: (-finding.spread, finding.target.id))

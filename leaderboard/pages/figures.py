@@ -1,0 +1,170 @@
+"""From the rows of the board to the values of its figures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+
+from harness.categories import is_focal
+from leaderboard.board.board import SIZES, DataSet, Entry, Score
+from leaderboard.pages import charts
+from leaderboard.pages.page import category_name, codes_of, label
+from leaderboard.published.database import Pair, Target, TrainingStep
+
+
+def names_of_rows(entries: Sequence[Entry]) -> dict[str, str]:
+    """Give every row a name of its own for a legend, by run."""
+    names: dict[str, str] = {}
+    for entry in entries:
+        assert entry.run is not None  # noqa: S101 - figures show runs
+        name = label(entry)
+        names[entry.run.id] = name if name not in names.values() else f"{name} ({len(names) + 1})"
+    return names
+
+
+def by_group(
+    data: DataSet, groups: Sequence[tuple[str, str]], pick: Callable[[Entry, str], Score], title: str
+) -> charts.Drawing | None:
+    """Draw the best rows' mean Dice on groups of findings (paper, Figures 2 and 3); None without any score."""
+    entries = data.shown[: charts.DISTINCT]
+    models = list(names_of_rows(entries).values())
+    values = [
+        {"group": name, "model": model, "value": score.value, "low": score.low, "high": score.high}
+        for key, name in groups
+        for entry, model in zip(entries, models, strict=True)
+        if (score := pick(entry, key)).value is not None
+    ]
+    if not values:
+        return None
+    names = [name for _, name in groups if any(value["group"] == name for value in values)]
+    return charts.draw(charts.intervals(values, names, models, axis="mean Dice"), title)
+
+
+def categories(data: DataSet) -> charts.Drawing | None:
+    """Draw Dice by category (paper, Figure 2)."""
+    return by_group(data, category_groups(data), Entry.category, "Mean Dice by category; the table below has the data")
+
+
+def sizes(data: DataSet) -> charts.Drawing | None:
+    """Draw Dice by size of finding (paper, Figure 3)."""
+    title = "Mean Dice by size of finding; the table below has the data"
+    return by_group(data, list(SIZES.items()), size_score, title)
+
+
+def category_groups(data: DataSet) -> list[tuple[str, str]]:
+    """Return (code, name) of every category that a table shows."""
+    return [(code, category_name(code)) for code in codes_of(data.rows)]
+
+
+def size_score(entry: Entry, size: str) -> Score:
+    """Return the mean Dice on one size of findings."""
+    return entry.by_size.get(size, Score(n=0 if entry.by_size else None))
+
+
+def category_counts(data: DataSet) -> list[tuple[str, int]]:
+    """Count the findings of each category (paper, Table 3), as the run with most findings was scored on them."""
+    scored = [entry for entry in data.rows if entry.by_category]
+    if not scored:
+        return []
+    widest = max(scored, key=lambda entry: sum(score.n or 0 for score in entry.by_category.values()))
+    counts = [(category_name(code), widest.category(code).n or 0) for code in codes_of([widest])]
+    return counts if data.about.open else [(name, n) for name, n in counts if n]
+
+
+def category_bars(data: DataSet) -> charts.Drawing | None:
+    """Draw the number of findings of each category."""
+    counts = category_counts(data)
+    values = [{"group": name, "value": n} for name, n in counts]
+    names = [name for name, _ in counts]
+    return charts.draw(charts.bars(values, names, axis="findings"), "Findings by category") if counts else None
+
+
+def size_bins(targets: Sequence[Target]) -> list[tuple[float, float, int, int]]:
+    """Count the findings by size (paper, Figure S1): from and to in per cent of the scan, focal, non-focal."""
+    known = [t for t in targets if t.size_ratio]
+    if not known:
+        return []
+    edges = charts.log_bins([100 * (t.size_ratio or 0) for t in known])
+    bins = []
+    for low, high in pairwise(edges):
+        inside = [t for t in known if low <= 100 * (t.size_ratio or 0) < high and t.category]
+        focal = sum(is_focal(t.category or "") for t in inside)
+        bins.append((low, high, focal, len(inside) - focal))
+    return bins
+
+
+def size_histogram(bins: Sequence[tuple[float, float, int, int]]) -> charts.Drawing | None:
+    """Draw the sizes of focal and of non-focal findings (paper, Figure S1)."""
+    panels = ["Focal", "Non-focal"]
+    values = [
+        {"panel": panel, "from": low, "to": high, "n": n}
+        for low, high, *counts in bins
+        for panel, n in zip(panels, counts, strict=True)
+    ]
+    make = charts.histogram(values, panels, axis="share of the scan in %")
+    return charts.draw(make, "Findings by size") if bins else None
+
+
+def cost(data: DataSet, what: str) -> charts.Drawing | None:
+    """Draw average Dice against ``"seconds"`` a case or peak ``"memory"``; None where nothing is known."""
+    entries = [e for e in data.shown if _cost_of(e, what) and e.scores["average"].value is not None]
+    if not entries:
+        return None
+    points = [(_cost_of(entry, what) or 0.0, entry.scores["average"].value or 0.0) for entry in entries]
+    front = charts.front(points)
+    best = sorted(range(len(entries)), key=lambda place: (not front[place], -points[place][1]))[: charts.DISTINCT]
+    names = names_of_rows([entries[place] for place in sorted(best)])
+    values = [
+        {"model": names.get(entry.run.id) if entry.run else None, "cost": x, "value": y, "front": on_front}
+        for entry, (x, y), on_front in zip(entries, points, front, strict=True)
+    ]
+    axis = "seconds a case (median)" if what == "seconds" else "peak memory in GB"
+    return charts.draw(charts.scatter(values, list(names.values()), axis=axis), f"Average Dice against {axis}")
+
+
+def _cost_of(entry: Entry, what: str) -> float | None:
+    if entry.cost is None:
+        return None
+    if what == "seconds":
+        return entry.cost.median_s
+    peak = entry.cost.device_bytes or entry.cost.host_bytes
+    return peak / 1e9 if peak else None
+
+
+def differences(data: DataSet, pairs: Sequence[Pair]) -> charts.Drawing | None:
+    """Draw how far each row is from the best one of those compared."""
+    members = list(dict.fromkeys(run for pair in pairs for run in (pair.first, pair.second)))
+    entries = {entry.run.id: entry for entry in data.rows if entry.run}
+    means = {run: entries[run].scores["average"].value or 0.0 for run in members}
+    if len(members) < 2:
+        return None
+    best = min(members, key=lambda run: (-means[run], run))
+    others = sorted((run for run in members if run != best), key=lambda run: (-means[run], run))
+    names = names_of_rows([entries[run] for run in others])
+    values = []
+    for pair in pairs:
+        if best in (pair.first, pair.second):
+            sign = -1 if pair.first == best else 1
+            low, high = sorted((sign * pair.low, sign * pair.high))
+            other = pair.second if pair.first == best else pair.first
+            values.append(
+                {"group": names[other], "model": "", "value": sign * pair.difference, "low": low, "high": high}
+            )
+    make = charts.intervals(values, list(names.values()), [""], axis=f"Dice minus that of {label(entries[best])}")
+    return charts.draw(make, "Differences to the best row; the table below has the data")
+
+
+def training(steps: Sequence[TrainingStep]) -> charts.Drawing | None:
+    """Draw the losses and the Dice on the val split over the steps of a training; None where nothing was trained."""
+    names = list(dict.fromkeys(name for step in steps for name in step.losses))
+    values = [
+        {"panel": f"loss: {name}", "step": step.step, "value": step.losses[name]}
+        for name in names
+        for step in steps
+        if name in step.losses
+    ]
+    measured = [step for step in steps if step.val_dice is not None]
+    values += [{"panel": "Dice on val", "step": step.step, "value": step.val_dice} for step in measured]
+    panels = [*(["Dice on val"] if measured else []), *(f"loss: {name}" for name in names)]
+    title = "Training: Dice on the val split and losses by step; the table below has the data"
+    return charts.draw(charts.curves(values, panels), title) if values else None

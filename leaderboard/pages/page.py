@@ -1,0 +1,210 @@
+"""How values become text on a page, and the one template environment of the site.
+
+Names and texts of a run are whatever its author wrote. They reach a page through Jinja's escaping only, and every page
+forbids, by its content security policy, any script and style that is not a file of the site itself.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from harness.categories import CATEGORIES
+from leaderboard.board.board import Column, Entry, Score
+
+#: What stands where there is no number.
+NOTHING = "—"
+
+#: Longest name or reason that is shown whole, and the same for a finding in a list, in characters.
+LONGEST_TEXT, LONGEST_LINE = 160, 90
+
+#: Width of an interval's drawing and the margin at both its ends, in CSS pixels.
+WHISKER_WIDTH, WHISKER_MARGIN = 96, 4
+
+_FILE_NAME = re.compile(r"[a-z0-9](?:[a-z0-9_.-]{0,78}[a-z0-9])?")
+
+
+@dataclass(frozen=True)
+class Whisker:
+    """An interval as horizontal positions in a drawing of :data:`WHISKER_WIDTH`, in CSS pixels."""
+
+    low: float
+    value: float
+    high: float
+
+
+def make_environment() -> Environment:
+    """Return the environment with everything that templates call."""
+    environment = Environment(
+        loader=PackageLoader("leaderboard"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(
+        three=three_decimals,
+        signed=signed,
+        probability=probability,
+        seconds=readable_seconds,
+        memory=readable_bytes,
+        size=readable_size,
+        digest=short_digest,
+        brief=brief,
+        short=lambda text: brief(text, LONGEST_LINE),
+        status=lambda name: brief(name.replace("_", " ")),
+    )
+    environment.globals.update(
+        nothing=NOTHING,
+        counts_of=counts_of,
+        common_n=group_n,
+        whisker=whisker,
+        whisker_width=WHISKER_WIDTH,
+        scale_of=scale_of,
+        groups_of=groups_of,
+        model_address=model_address,
+        run_address=run_address,
+        case_address=case_address,
+        category_name=category_name,
+        label=label,
+    )
+    return environment
+
+
+# -- addresses --------------------------------------------------------------------------------------------------------
+
+
+def file_name(name: str) -> str:
+    """Return a name that is safe as a file's on any system: the name itself where it is, else a digest of it."""
+    if _FILE_NAME.fullmatch(name) and name != "index":
+        return name
+    return "x-" + hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+def model_address(plugin: str) -> str:
+    """Return the path of a model's page."""
+    return f"models/{file_name(plugin)}.html"
+
+
+def run_address(run: str) -> str:
+    """Return the path of a run's page."""
+    return f"runs/{file_name(run)}.html"
+
+
+def case_address(data_set: str, case: str) -> str:
+    """Return the path of a case's page."""
+    return f"cases/{data_set}-{file_name(case)}.html"
+
+
+# -- texts ------------------------------------------------------------------------------------------------------------
+
+
+def brief(text: str, longest: int = LONGEST_TEXT) -> str:
+    """Cut a text that would bury the page, and show that it was cut."""
+    return text if len(text) <= longest else text[: longest - 1] + "…"
+
+
+def label(entry: Entry) -> str:
+    """Name a row in one line."""
+    return f"{brief(entry.title, 40)} {brief(entry.variant, 30)}".strip()
+
+
+def category_name(code: str) -> str:
+    """Return a category's code and name."""
+    return f"{code} {CATEGORIES.get(code, '')}".strip()
+
+
+def three_decimals(value: float | None) -> str:
+    """Write a score with three decimals, or a dash where there is none."""
+    return NOTHING if value is None else f"{value:.3f}"
+
+
+def signed(value: float) -> str:
+    """Write a difference with its sign and three decimals."""
+    return f"{value:+.3f}".replace("-", "\N{MINUS SIGN}")
+
+
+def probability(value: float) -> str:
+    """Write a p-value."""
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def readable_seconds(value: float | None) -> str:
+    """Write a duration in seconds with two or three significant digits."""
+    if value is None:
+        return NOTHING
+    if value < 0.01:
+        return "< 0.01"
+    return f"{value:.2f}" if value < 1 else f"{value:.1f}" if value < 100 else f"{value:.0f}"
+
+
+def readable_bytes(value: int | None) -> str:
+    """Write a number of bytes in MB or GB."""
+    if value is None:
+        return NOTHING
+    return f"{value / 1e6:.0f} MB" if value < 1e9 else f"{value / 1e9:.1f} GB"
+
+
+def readable_size(value: int) -> str:
+    """Write the size of a file."""
+    return f"{value / 1e3:.1f} kB" if value < 1e6 else readable_bytes(value)
+
+
+def short_digest(value: str) -> str:
+    """Shorten a digest to its first twelve characters, without the name of the algorithm."""
+    return value.rpartition(":")[2][:12] or NOTHING
+
+
+# -- tables -----------------------------------------------------------------------------------------------------------
+
+
+def common_n(scores: Sequence[Score]) -> int | None:
+    """Return the n that all numbers of a column share, or None where they differ or nobody knows."""
+    known = {score.n for score in scores if score.n is not None}
+    return known.pop() if len(known) == 1 else None
+
+
+def counts_of(entries: Sequence[Entry], columns: Sequence[Column]) -> dict[str, int | None]:
+    """Return each column's common n, by :attr:`Column.key`."""
+    return {column.key: common_n([entry.scores[column.key] for entry in entries]) for column in columns}
+
+
+def group_n(entries: Sequence[Entry], group: str, pick: Callable[[Entry, str], Score]) -> int | None:
+    """Return the n that all rows share on one group of findings, or None."""
+    return common_n([pick(entry, group) for entry in entries])
+
+
+def scale_of(entries: Sequence[Entry]) -> float:
+    """Return where a table's drawings end: the highest average or end of its interval, up to the next tenth."""
+    tops = [score.high or score.value or 0.0 for score in (entry.scores["average"] for entry in entries)]
+    return max(0.1, math.ceil(max(tops, default=0.0) * 10 - 1e-9) / 10)
+
+
+def whisker(score: Score, scale: float) -> Whisker | None:
+    """Place a value and its interval on an axis from 0 to `scale`; None where there is no interval."""
+    if score.value is None or score.low is None or score.high is None:
+        return None
+    low, value, high = (
+        round(WHISKER_MARGIN + number / scale * (WHISKER_WIDTH - 2 * WHISKER_MARGIN), 1)
+        for number in (score.low, score.value, score.high)
+    )
+    return Whisker(low, value, high)
+
+
+def groups_of(entries: Sequence[Entry]) -> list[tuple[str, list[Entry]]]:
+    """Keep rows that were shown where to look from those that were only told; a group without rows is left out."""
+    groups = [
+        ("Text-only", [entry for entry in entries if not entry.boxed]),
+        ("Box-prompted: boxes made from the ground truth", [entry for entry in entries if entry.boxed]),
+    ]
+    return [(title, rows) for title, rows in groups if rows]
+
+
+def codes_of(entries: Sequence[Entry]) -> list[str]:
+    """Return every category of the paper's Table 3, then any other code that a row was scored on."""
+    return [*CATEGORIES, *sorted({code for entry in entries for code in entry.by_category} - set(CATEGORIES))]

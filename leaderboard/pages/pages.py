@@ -1,0 +1,390 @@
+"""The pages of the site, each a function from the site's database to HTML."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from harness.scoring.profiles import PROFILES
+from leaderboard.board.board import CHALLENGE, COLUMNS, PAPER, SIZES, DataSet, Entry, rank, read_board
+from leaderboard.board.comparisons import against, in_order, verdict
+from leaderboard.board.reported import Reported
+from leaderboard.pages import figures
+from leaderboard.pages.cases import CaseView, FindingView, case_views, disputed
+from leaderboard.pages.charts import DISTINCT, Drawing
+from leaderboard.pages.downloads import File
+from leaderboard.pages.page import brief, case_address, file_name, make_environment, model_address, run_address
+from leaderboard.pages.run import METRICS, at_a_glance, groups_in, metrics_of, origin_of, timing_of
+from leaderboard.pages.vendor import Vendored
+from leaderboard.published.database import TABLES, Pair, Published
+from leaderboard.published.export import COMPARED
+
+#: The pages that every page links to.
+NAVIGATION = (
+    ("index.html", "Scores"),
+    ("categories.html", "Categories"),
+    ("sizes.html", "Sizes"),
+    ("distributions.html", "Distributions"),
+    ("compare.html", "Compare"),
+    ("cost.html", "Cost"),
+    ("cases/index.html", "Cases"),
+    ("runs/index.html", "Runs"),
+    ("methods.html", "Methods"),
+    ("submit.html", "Submit"),
+    ("downloads.html", "Downloads"),
+)
+
+#: Rows of the front page, ranked and not, over all data sets; columns of a wide table; rows of long lists.
+ROWS, ROWS_APART, COLUMNS_SHOWN, ROWS_COST, LONGEST_LIST = 25, 12, 10, 100, 1500
+
+Pages = Iterator[tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class Site:
+    """What the pages are made from.
+
+    Attributes
+    ----------
+    published
+        The site's database.
+    reported
+        The paper's own rows.
+    files
+        What the downloads page offers.
+    draw
+        Whether figures are drawn.
+    pictures
+        (data set, case, finding) -> what the template of the viewer needs; empty without pictures.
+    vendored
+        Software of others that the site holds.
+    """
+
+    published: Published
+    reported: Reported
+    files: Sequence[File] = ()
+    draw: bool = False
+    pictures: Mapping[tuple[str, str, str], Any] = field(default_factory=dict)
+    vendored: Sequence[Vendored] = ()
+
+    @cached_property
+    def board(self) -> list[DataSet]:
+        """The data sets with the paper's metrics."""
+        return read_board(self.published)
+
+    @cached_property
+    def newest(self) -> str:
+        """When the newest run was begun."""
+        return max((e.run.created for data in self.board for e in data.rows if e.run), default="")
+
+    @cached_property
+    def pairs(self) -> dict[str, list[Pair]]:
+        """The compared pairs of every data set, the best rows' first, the better of a pair as its first."""
+        return {data.about.id: in_order(data, self.published.pairs(data.about.id, PAPER)) for data in self.board}
+
+    @property
+    def licences(self) -> list[tuple[str, str]]:
+        """(names, licence) of every data set that states one."""
+        return [(", ".join(d.about.names), d.about.licence) for d in self.board if d.about.licence]
+
+
+def render_pages(site: Site) -> Pages:
+    """Yield (path, HTML) of every page."""
+    environment = make_environment()
+
+    def render(path: str, template: str, title: str, /, *, also: Sequence[str] = (), **values: Any) -> tuple[str, str]:
+        page = {
+            "root": "../" * path.count("/"),
+            "here": path,
+            "also": also,
+            "title": brief(title),
+            "navigation": NAVIGATION,
+            "newest": site.newest,
+            "board": site.board,
+            **values,
+        }
+        return path, environment.get_template(template).render(page)
+
+    for pages in (_scores, _groups, _distributions, _compare, _cost, _cases, _runs, _models, _texts):
+        yield from pages(site, render)
+
+
+Render = Callable[..., tuple[str, str]]
+
+
+def _scores(site: Site, render: Render) -> Pages:
+    for path, profile in (("index.html", PAPER), ("challenge.html", CHALLENGE)):
+        yield render(
+            path,
+            "scores.html.j2",
+            "Scores",
+            also=["index.html"],
+            board=site.board if profile == PAPER else read_board(site.published, profile),
+            profile=profile,
+            columns=COLUMNS[profile],
+            reported=site.reported,
+            first_rows=lambda rows: rows[: _share(ROWS, site.board, 5)],
+            first_apart=lambda rows: _current_first(rows)[: _share(ROWS_APART, site.board, 3)],
+        )
+
+
+def _share(most: int, board: Sequence[DataSet], least: int) -> int:
+    """Return how many rows of each data set a page shows, so that many data sets do not make it heavy."""
+    return max(least, most // max(1, len(board)))
+
+
+def _current_first(rows: Sequence[Entry]) -> list[Entry]:
+    """Order rows that stand apart: those that no newer run replaced, then the others, newest first."""
+    return [*(entry for entry in rows if not entry.replaced), *(e for e in reversed(rows) if e.replaced)]
+
+
+def _drawings(site: Site, draw: Callable[[DataSet], Drawing | None]) -> dict[str, Drawing | None]:
+    return {data.about.id: draw(data) for data in site.board} if site.draw else {}
+
+
+def _groups(site: Site, render: Render) -> Pages:
+    shown: dict[str, Any] = {"first_columns": lambda rows: rows[:COLUMNS_SHOWN]}
+    best = f"The figure shows the best {DISTINCT} rows at most."
+    yield render(
+        "categories.html",
+        "groups.html.j2",
+        "Dice by category",
+        lead="Which findings are hard: mean Dice by the category of the finding.",
+        caption=f"Mean Dice and its 95 % interval by category. {best}",
+        table_caption="Mean Dice by category with its 95 % confidence interval; n is the number of findings.",
+        drawings=_drawings(site, figures.categories),
+        names_of=figures.category_groups,
+        pick=Entry.category,
+        **shown,
+    )
+    yield render(
+        "sizes.html",
+        "groups.html.j2",
+        "Dice by size",
+        lead="Small findings are harder: mean Dice by the share of the scan that the finding fills.",
+        caption=f"Mean Dice and its 95 % interval by size of finding. {best}",
+        table_caption="Mean Dice by size with its 95 % confidence interval; the groups are cut at the median and the "
+        "75th percentile of the findings of this split.",
+        drawings=_drawings(site, figures.sizes),
+        names_of=lambda _: list(SIZES.items()),
+        pick=figures.size_score,
+        **shown,
+    )
+
+
+def _distributions(site: Site, render: Render) -> Pages:
+    bins = {data.about.id: figures.size_bins(site.published.targets(data.about.id)) for data in site.board}
+    drawings: dict[str, Drawing | None] = {}
+    if site.draw:
+        for data in site.board:
+            drawings[f"categories-{data.about.id}"] = figures.category_bars(data)
+            drawings[f"sizes-{data.about.id}"] = figures.size_histogram(bins[data.about.id])
+    counts = {data.about.id: figures.category_counts(data) for data in site.board}
+    yield render(
+        "distributions.html",
+        "distributions.html.j2",
+        "What the data hold",
+        counts_by_category=counts,
+        size_bins=bins,
+        drawings=drawings,
+    )
+
+
+def _compare(site: Site, render: Render) -> Pages:
+    compared = {key: [pair for pair in pairs if pair.p_holm is not None] for key, pairs in site.pairs.items()}
+    entries = {data.about.id: {e.run.id: e for e in data.rows if e.run} for data in site.board}
+    yield render(
+        "compare.html",
+        "compare.html.j2",
+        "Compare rows",
+        compared=compared,
+        members={key: _members(pairs) for key, pairs in compared.items()},
+        choices={key: [(file_name(run), entries[key][run]) for run in _members(site.pairs[key])] for key in compared},
+        file_name=file_name,
+        entry_of=entries,
+        ranks_of={data.about.id: site.published.ranks(data.about.id, PAPER) for data in site.board},
+        drawings=_drawings(site, lambda data: figures.differences(data, compared[data.about.id])),
+        verdict=verdict,
+    )
+
+
+def _members(pairs: Sequence[Pair]) -> list[str]:
+    """Return the runs of some pairs, best first."""
+    return list(dict.fromkeys(run for pair in pairs for run in (pair.first, pair.second)))
+
+
+def _cost(site: Site, render: Render) -> Pages:
+    drawings: dict[str, Drawing | None] = {}
+    if site.draw:
+        for data in site.board:
+            for what in ("seconds", "memory"):
+                drawings[f"{what}-{data.about.id}"] = figures.cost(data, what)
+    yield render("cost.html", "cost.html.j2", "Cost", drawings=drawings, most=ROWS_COST, distinct=DISTINCT)
+
+
+def _cases(site: Site, render: Render) -> Pages:
+    findings: dict[str, list[FindingView]] = {}
+    views: list[tuple[DataSet, CaseView]] = []
+    n_rows = {}
+    for data in site.board:
+        rows = [entry for entry in data.rows if not entry.known_answer and not entry.replaced]
+        cases = case_views(site.published, data, rows)
+        views += [(data, case) for case in cases]
+        findings[data.about.id] = disputed(cases)
+        n_rows[data.about.id] = len(rows)
+    yield render(
+        "cases/index.html",
+        "cases.html.j2",
+        "Cases",
+        findings=findings,
+        n_rows=n_rows,
+        most=LONGEST_LIST,
+        picks={
+            key: [
+                *([("Most disputed", "-spread", rows[:5])] if n_rows[key] > 1 else []),
+                ("Worst", "mean", sorted(rows, key=lambda row: (row.mean, row.target.id))[:5]),
+                ("Best", "-mean", sorted(rows, key=lambda row: (-row.mean, row.target.id))[:5]),
+            ]
+            for key, rows in findings.items()
+        },
+    )
+    for place, (data, case) in enumerate(views):
+        before, after = (_neighbour(views, place, step) for step in (-1, 1))
+        shown = [(f, site.pictures.get((data.about.id, case.id, f.target.finding))) for f in case.findings]
+        pictured = any(picture for _, picture in shown)
+        yield render(
+            case_address(data.about.id, case.id),
+            "case.html.j2",
+            case.id,
+            also=["cases/index.html"],
+            data=data,
+            findings=[{"target": f.target, "rows": f.rows, "more": f.more, "picture": picture} for f, picture in shown],
+            before=before,
+            after=after,
+            pictures=pictured,
+            viewer3d=any(picture and picture.volume for _, picture in shown),
+            licence=data.about.licence or "not stated by the data set",
+        )
+
+
+def _neighbour(views: Sequence[tuple[DataSet, CaseView]], place: int, step: int) -> str:
+    """Name the case before or after one, on the same data set; empty at its ends."""
+    if not 0 <= place + step < len(views):
+        return ""
+    data, case = views[place + step]
+    return case.id if data is views[place][0] else ""
+
+
+def _runs(site: Site, render: Render) -> Pages:
+    yield render("runs/index.html", "runs.html.j2", "Every run", most=LONGEST_LIST, run_file=_run_file)
+    for data in site.board:
+        others = against(data, site.pairs[data.about.id])
+        for entry in data.rows:
+            assert entry.run is not None  # noqa: S101 - rows of a data set are runs
+            run = entry.run
+            failed = [case for case in site.published.cases(run.id) if case.status != "ok"]
+            trained = site.published.training(run.id)
+            yield render(
+                run_address(run.id),
+                "run.html.j2",
+                f"Run {brief(run.id, 80)}",
+                also=["runs/index.html"],
+                data=data,
+                entry=entry,
+                group=[row for row in data.ranked if row.boxed == entry.boxed],
+                profiles=metrics_of(site.published, run.id),
+                metric_names=METRICS,
+                groups_in=groups_in,
+                glance=at_a_glance(entry),
+                against=others.get(run.id, []),
+                trained=trained,
+                measured=[step for step in trained if step.val_dice is not None] or trained[:100],
+                curve=figures.training(trained) if site.draw else None,
+                failed=failed[:100],
+                n_failed=len(failed),
+                timing_of=timing_of,
+                history=[e for e in reversed(data.rows) if _same_row(e, entry)],
+            )
+
+
+def _run_file(run: str) -> str:
+    return f"{file_name(run)}.html"
+
+
+def _same_row(first: Entry, second: Entry) -> bool:
+    return (first.kind, first.variant, first.run and first.run.plugin) == (
+        second.kind,
+        second.variant,
+        second.run and second.run.plugin,
+    )
+
+
+def _models(site: Site, render: Render) -> Pages:
+    plugins: dict[str, list[tuple[DataSet, list[Entry]]]] = {}
+    for data in site.board:
+        for entry in data.rows:
+            assert entry.run is not None  # noqa: S101 - rows of a data set are runs
+            groups = plugins.setdefault(entry.run.plugin, [])
+            if not groups or groups[-1][0] is not data:
+                groups.append((data, []))
+            groups[-1][1].append(entry)
+    for plugin, groups in plugins.items():
+        runs = [entry.run for _, entries in groups for entry in entries if entry.run]
+        newest = max(runs, key=lambda run: (run.created, run.id))
+        yield render(
+            model_address(plugin),
+            "model.html.j2",
+            newest.title,
+            also=["index.html"],
+            plugin=plugin,
+            variants=sorted({run.variant for run in runs}),
+            versions=sorted({run.plugin_version for run in runs}),
+            total=len(runs),
+            origin=origin_of(newest.record),
+            columns=COLUMNS[PAPER],
+            by_data_set=[(data, _standing(entries)) for data, entries in groups],
+        )
+
+
+def _standing(entries: Sequence[Entry]) -> list[Entry]:
+    """Order a model's rows: ranked ones first, then the newest."""
+    ranked = rank(entry for entry in entries if not entry.reasons)
+    return [
+        *ranked,
+        *sorted((e for e in entries if e.reasons), key=lambda e: e.run.created if e.run else "", reverse=True),
+    ]
+
+
+def _texts(site: Site, render: Render) -> Pages:
+    closed = [f"{', '.join(data.about.names)}/{data.about.split}" for data in site.board if not data.about.open]
+    yield render(
+        "methods.html",
+        "methods.html.j2",
+        "Methods",
+        profiles=list(PROFILES.values()),
+        columns_of=COLUMNS,
+        compared=COMPARED,
+        closed=closed,
+    )
+    yield render("submit.html", "submit.html.j2", "Submit a model")
+    yield render(
+        "downloads.html",
+        "downloads.html.j2",
+        "Downloads",
+        files=site.files,
+        tables=TABLES,
+        columns_in={table: site.published.columns(table) for table in TABLES},
+        closed=closed,
+        licences=site.licences,
+    )
+    yield render(
+        "licences.html",
+        "licences.html.j2",
+        "Licences",
+        licences=site.licences,
+        pictures=bool(site.pictures),
+        vendored=site.vendored,
+    )
+    yield render("404.html", "404.html.j2", "Page not found")

@@ -1,0 +1,151 @@
+"""One run as its page tells it: every metric by its name, what it took, and at a glance where it came from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from harness.scoring.profiles import PROFILES
+from leaderboard.board.board import SIZES, Entry, Score, score_from
+from leaderboard.pages.page import category_name, readable_bytes, readable_seconds, short_digest
+from leaderboard.published.database import Published
+
+#: Metrics in the order of their columns, and how they are called.
+METRICS: Mapping[str, str] = {
+    "dice": "Dice",
+    "dice_unfiltered": "Dice, unfiltered",
+    "hit5": "HIT5",
+    "hit10": "HIT10",
+    "hit": "Hit rate",
+    "instance_f1": "Instance F1",
+    "instance_precision": "Instance precision",
+    "instance_recall": "Instance recall",
+    "distance_f1": "Distance F1",
+    "distance_precision": "Distance precision",
+    "distance_recall": "Distance recall",
+}
+
+#: Groups that come first, and how they are called.
+GROUPS: Mapping[str, str] = {
+    "all": "All findings",
+    "non_focal": "Non-focal",
+    "focal": "Focal",
+    "per_case": "Mean over cases",
+}
+
+#: What a run took, and how it is called; anything else keeps its stored name.
+TIMES: Mapping[str, str] = {
+    "container_start_s": "start of the container",
+    "model_load_s": "load of the model",
+    "first_case_s": "first case",
+    "case_median_s": "a case, median",
+    "case_p95_s": "a case, 95th percentile",
+    "cases_per_hour": "cases an hour",
+    "predict_s": "all cases",
+    "peak_device_bytes": "peak memory of the GPU",
+    "peak_host_bytes": "peak memory of the process",
+    "peak_container_bytes": "peak memory of the container",
+    "image_bytes": "size of the image",
+}
+
+Metrics = dict[str, dict[str, Score]]
+
+
+def metrics_of(published: Published, run: str) -> dict[str, Metrics]:
+    """Return profile -> metric -> group -> score of a run, metrics in the order of :data:`METRICS`."""
+    order = list(METRICS)
+    return {
+        profile: {
+            metric: {group: score_from(cell) for group, cell in groups.items()}
+            for metric, groups in sorted(
+                published.metrics(run, profile).items(),
+                key=lambda item: order.index(item[0]) if item[0] in order else 99,
+            )
+        }
+        for profile in PROFILES
+    }
+
+
+def groups_in(metrics: Metrics) -> list[tuple[str, str, int | None]]:
+    """Return (key, name, n) of every group: the whole and its halves, then categories, then sizes, small ones first."""
+    found = {group for cells in metrics.values() for group in cells}
+    sizes = [f"by_size/{size}" for size in SIZES]
+    keys = [key for key in GROUPS if key in found]
+    keys += sorted(found - {*GROUPS, *sizes})
+    keys += [key for key in sizes if key in found]
+    return [(key, _group_name(key), next(cells[key].n for cells in metrics.values() if key in cells)) for key in keys]
+
+
+def _group_name(key: str) -> str:
+    kind, _, name = key.partition("/")
+    if kind == "by_size":
+        return SIZES.get(name, name)
+    return GROUPS.get(key) or (category_name(name) if kind == "by_category" else key)
+
+
+def timing_of(timing: Mapping[str, Any]) -> dict[str, str]:
+    """Write what a run took with its units; what is not known is left out."""
+    readable = {}
+    for key in [*(key for key in TIMES if key in timing), *(key for key in timing if key not in TIMES)]:
+        name, value = TIMES.get(key, key.replace("_", " ")), timing[key]
+        if key.endswith("_s") and value is not None:
+            readable[name] = f"{readable_seconds(value)} s"
+        elif key.endswith("_bytes") and value is not None:
+            readable[name] = readable_bytes(value)
+        elif isinstance(value, int | float):
+            readable[name] = f"{value:.0f}"
+    return readable
+
+
+def at_a_glance(entry: Entry) -> list[tuple[str, str]]:
+    """Return (name, value) of what a reader wants to know of a run's origin; what was not recorded is left out."""
+    assert entry.run is not None  # noqa: S101 - only runs have a page
+    plan, record = entry.run.plan, entry.run.record
+    told = [
+        ("Plugin", f"{entry.run.plugin} {entry.run.plugin_version}".strip()),
+        ("Image", short_digest(entry.run.image_id) if entry.run.image_id else ""),
+        ("Engine", ", ".join(_engine(_part(record, "engine")))),
+        ("Hardware", "; ".join(entry.hardware)),
+        ("Weights", _weights(_part(plan, "weights"))),
+        ("Harness", ", ".join(_harness(_part(record, "harness")))),
+        ("Scorer", _version(plan.get("scorer", record.get("scorer")))),
+        ("Seed", _version(plan.get("seed", record.get("seed")))),
+    ]
+    return [(name, value) for name, value in told if value]
+
+
+def origin_of(record: Mapping[str, Any]) -> dict[str, str]:
+    """Return homepage, citation and licence of the model behind a record; a homepage only of the web."""
+    told = {name: str(value) for name, value in _part(record, "model").items() if value}
+    if not told.get("homepage", "").startswith("https://"):
+        told.pop("homepage", None)
+    return {name: told.get(name, "") for name in ("homepage", "citation", "licence")}
+
+
+def _part(record: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """Return a part of a record; an empty one where it is not there, or not what it should be."""
+    part = record.get(name)
+    return part if isinstance(part, Mapping) else {}
+
+
+def _version(value: object) -> str:
+    return "" if value is None else str(value)
+
+
+def _engine(engine: Mapping[str, Any]) -> Iterator[str]:
+    if engine:
+        yield f"{engine.get('engine', '')} {engine.get('version') or ''}".strip()
+        yield "isolated" if engine.get("isolates") else "not isolated"
+
+
+def _harness(harness: Mapping[str, Any]) -> Iterator[str]:
+    if "groundbench" in harness:
+        yield f"groundbench {harness['groundbench']}"
+    if "commit" in harness:
+        yield f"commit {str(harness['commit'])[:12]}{' with changes' if harness.get('modified') else ''}"
+
+
+def _weights(weights: Mapping[str, Any]) -> str:
+    mode = weights.get("mode")
+    files: Iterable[str] = _part(weights, "files")
+    return "" if mode is None else ", ".join([str(mode), *files])

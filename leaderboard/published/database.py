@@ -1,0 +1,284 @@
+"""What the site is made from: a database of its own, which the site also offers for download.
+
+Every page is drawn from this database and from nothing else. What was left out when it was filled
+(:mod:`leaderboard.published.export`) can therefore stand on no page, and whoever downloads it can check every number.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+#: Version of the tables below; raised when a reader of an older one would be misled.
+SCHEMA_VERSION = 2
+
+_TABLES = """
+create table about (name text primary key, value text not null);
+create table data_sets (
+  id text primary key, names text not null, fingerprint text not null, split text not null, licence text not null,
+  n_cases integer not null, n_findings integer not null, open integer not null);
+create table runs (
+  id text primary key, data_set text not null, kind text not null, plugin text not null, title text not null,
+  plugin_version text not null, variant text not null, prompt text not null, fine_tuned integer not null,
+  known_answer integer not null, engine text not null, image_id text not null, state text not null,
+  created text not null, finished text, attempt integer not null, n_cases integer not null,
+  n_findings integer, apart text not null, plan text not null, record text not null, timing text not null);
+create table coverage (run text, status text, n integer, primary key (run, status)) without rowid;
+create table metrics (
+  run text, profile text, metric text, grp text, value real, low real, high real, n integer not null,
+  primary key (run, profile, metric, grp)) without rowid;
+create table comparisons (
+  data_set text, profile text, first text, second text, difference real, low real, high real, p real,
+  p_holm real, n integer not null, primary key (data_set, profile, first, second)) without rowid;
+create table ranks (
+  data_set text, profile text, run text, rank integer not null, chances text not null,
+  primary key (data_set, profile, run)) without rowid;
+create table targets (
+  id integer primary key, data_set text not null, case_id text not null, finding text not null, category text,
+  text text not null, truth_voxels integer, size_ratio real);
+create table scores (
+  run text, target integer, status text not null, dice real not null, pred_voxels integer,
+  primary key (run, target)) without rowid;
+create table cases (
+  run text, case_id text, status text not null, reason text not null, seconds real, host_bytes integer,
+  device_bytes integer, attempts integer not null, primary key (run, case_id)) without rowid;
+create table training (
+  run text, step integer, steps integer not null, losses text not null, val_dice real,
+  primary key (run, step)) without rowid;
+"""
+
+#: Each table and what a row of it is; the downloads page shows them.
+TABLES: Mapping[str, str] = {
+    "about": "what this file is",
+    "data_sets": "one split of one data set, known by its content",
+    "runs": "one run: one variant of one model on one split",
+    "coverage": "findings of a run, by how they ended; no number stands for one to four of a closed split",
+    "metrics": "one metric of a run under a profile, for one group of findings, with its 95 % interval",
+    "comparisons": "two runs on the same findings: mean difference of Dice, interval, p, and p by Holm among the best",
+    "ranks": "rank of a run, shared where it cannot be told apart, and its chance of every rank",
+    "targets": "one finding of an open split: its text, category and size",
+    "scores": "one run on one target",
+    "cases": "how one case of a run on an open split ended",
+    "training": "what the training of a fine-tuned variant reported at one step: losses, and Dice on the val split",
+}
+
+
+@dataclass(frozen=True)
+class DataSetRow:
+    """One split of one data set; `open` tells whether single cases of it may be shown."""
+
+    id: str
+    names: list[str]
+    fingerprint: str
+    split: str
+    licence: str
+    n_cases: int
+    n_findings: int
+    open: bool
+
+
+@dataclass(frozen=True)
+class PublishedRun:
+    """One run as the site knows it.
+
+    `apart` says why it stands in no ranking, and is empty for one that does; `n_findings` is None where too few are
+    behind it, or left out of it, to be told.
+    """
+
+    id: str
+    data_set: str
+    kind: str
+    plugin: str
+    title: str
+    plugin_version: str
+    variant: str
+    prompt: str
+    fine_tuned: bool
+    known_answer: bool
+    engine: str
+    image_id: str
+    state: str
+    created: str
+    finished: str | None
+    attempt: int
+    n_cases: int
+    n_findings: int | None
+    apart: list[str] = field(default_factory=list)
+    plan: dict[str, Any] = field(default_factory=dict)
+    record: dict[str, Any] = field(default_factory=dict)
+    timing: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two runs on the same findings: mean difference (first minus second), its interval, p-values, and cases.
+
+    The p-value by Holm is None where the pair does not count in the correction.
+    """
+
+    first: str
+    second: str
+    difference: float
+    low: float
+    high: float
+    p: float
+    p_holm: float | None
+    n: int
+
+
+@dataclass(frozen=True)
+class Rank:
+    """A run's rank, 1 for the best, and its chance of every rank, in per cent of resamples."""
+
+    rank: int
+    chances: list[float]
+
+
+@dataclass(frozen=True)
+class Target:
+    """One finding of an open split."""
+
+    id: int
+    data_set: str
+    case_id: str
+    finding: str
+    category: str | None
+    text: str
+    truth_voxels: int | None
+    size_ratio: float | None
+
+
+@dataclass(frozen=True)
+class PublishedCase:
+    """How one case of a run ended."""
+
+    case_id: str
+    status: str
+    reason: str
+    seconds: float | None
+    host_bytes: int | None
+    device_bytes: int | None
+    attempts: int
+
+
+@dataclass(frozen=True)
+class TrainingStep:
+    """What a training reported at one step: means of its losses by name, and mean Dice on the val split."""
+
+    step: int
+    steps: int
+    losses: dict[str, float]
+    val_dice: float | None
+
+
+_JSON = frozenset({"losses", "names", "apart", "plan", "record", "timing", "chances"})
+_BOOLEAN = frozenset({"fine_tuned", "known_answer", "open"})
+
+
+class Published:
+    """The database of a site, in memory."""
+
+    def __init__(self) -> None:
+        self.db = sqlite3.connect(":memory:")
+        self.db.row_factory = sqlite3.Row
+        self.db.executescript(_TABLES)
+
+    def add(self, table: str, rows: Sequence[Mapping[str, Any]] | Iterator[Mapping[str, Any]]) -> None:
+        """Insert rows, each with a value for every column; lists and dicts are stored as JSON."""
+        columns = self.columns(table)
+        places = ", ".join("?" * len(columns))
+        values = ([_to_column(row[name]) for name in columns] for row in rows)
+        self.db.executemany(f"insert into {table} values ({places})", values)  # noqa: S608 - names are our own
+
+    def seal(self) -> bytes:
+        """Finish filling, and return the file's content: the same rows give the same bytes."""
+        self.db.commit()
+        self.db.execute("vacuum")
+        return self.db.serialize()
+
+    def columns(self, table: str) -> list[str]:
+        """Name the columns of a table."""
+        return [row["name"] for row in self.db.execute(f"pragma table_info({table})")]
+
+    def rows(self, table: str) -> Iterator[tuple[Any, ...]]:
+        """Go through a table in the order of its key, which is its first columns."""
+        key = ", ".join(self.columns(table)[:4])
+        for row in self.db.execute(f"select * from {table} order by {key}"):  # noqa: S608 - names are our own
+            yield tuple(row)
+
+    def about(self) -> dict[str, str]:
+        """Return what is said about the file as a whole."""
+        return dict(self.db.execute("select name, value from about order by name").fetchall())
+
+    def data_sets(self) -> list[DataSetRow]:
+        """Return every data set, the one with most findings first."""
+        rows = self.db.execute("select * from data_sets order by n_findings desc, names, id")
+        return [DataSetRow(**_values(row, DataSetRow)) for row in rows]
+
+    def runs(self, data_set: str) -> list[PublishedRun]:
+        """Return the runs on a data set, oldest first."""
+        rows = self.db.execute("select * from runs where data_set = ? order by created, id", [data_set])
+        return [PublishedRun(**_values(row, PublishedRun)) for row in rows]
+
+    def coverage(self, run: str) -> dict[str, int | None]:
+        """Count a run's findings by status; None where one to four may not be told."""
+        return dict(self.db.execute("select status, n from coverage where run = ? order by status", [run]).fetchall())
+
+    def metrics(self, run: str, profile: str) -> dict[str, dict[str, dict[str, Any]]]:
+        """Return metric -> group -> ``{"value", "ci95", "n"}``; a category's group is named ``by_category/1a``."""
+        found: dict[str, dict[str, dict[str, Any]]] = {}
+        query = (
+            "select metric, grp, value, low, high, n from metrics where run = ? and profile = ? order by metric, grp"
+        )
+        for metric, group, value, low, high, n in self.db.execute(query, [run, profile]):
+            ci95 = None if low is None else [low, high]
+            found.setdefault(metric, {})[group] = {"value": value, "ci95": ci95, "n": n}
+        return found
+
+    def pairs(self, data_set: str, profile: str) -> list[Pair]:
+        """Return every compared pair of a data set."""
+        query = "select * from comparisons where data_set = ? and profile = ? order by first, second"
+        return [Pair(**_values(row, Pair)) for row in self.db.execute(query, [data_set, profile])]
+
+    def ranks(self, data_set: str, profile: str) -> dict[str, Rank]:
+        """Return the ranks of a data set, by run."""
+        query = "select * from ranks where data_set = ? and profile = ? order by rank, run"
+        return {row["run"]: Rank(**_values(row, Rank)) for row in self.db.execute(query, [data_set, profile])}
+
+    def targets(self, data_set: str) -> list[Target]:
+        """Return the findings of an open data set in its order; none of a closed one."""
+        rows = self.db.execute("select * from targets where data_set = ? order by id", [data_set])
+        return [Target(**_values(row, Target)) for row in rows]
+
+    def scores(self, run: str) -> dict[int, tuple[str, float]]:
+        """Return target -> (status, Dice) of a run on an open data set."""
+        rows = self.db.execute("select target, status, dice from scores where run = ? order by target", [run])
+        return {target: (status, dice) for target, status, dice in rows}
+
+    def cases(self, run: str) -> list[PublishedCase]:
+        """Return how the cases of a run on an open data set ended."""
+        rows = self.db.execute("select * from cases where run = ? order by case_id", [run])
+        return [PublishedCase(**_values(row, PublishedCase)) for row in rows]
+
+    def training(self, run: str) -> list[TrainingStep]:
+        """Return how the checkpoint of a run was trained, in the order of steps; empty where nothing was trained."""
+        rows = self.db.execute("select * from training where run = ? order by step", [run])
+        return [TrainingStep(**_values(row, TrainingStep)) for row in rows]
+
+
+def _to_column(value: Any) -> Any:
+    if isinstance(value, bool):
+        return int(value)
+    return json.dumps(value, ensure_ascii=False, sort_keys=True) if isinstance(value, list | dict) else value
+
+
+def _values(row: sqlite3.Row, kind: type[Any]) -> dict[str, Any]:
+    values = {column.name: row[column.name] for column in fields(kind)}
+    for name in values.keys() & _JSON:
+        values[name] = json.loads(values[name])
+    for name in values.keys() & _BOOLEAN:
+        values[name] = bool(values[name])
+    return values

@@ -1,0 +1,303 @@
+"""Fill the database of a site from the results database: everything that may be told, and nothing else."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from harness.rows import FindingRow, RunRow
+from harness.scoring.profiles import PROFILES
+from harness.store.database import Store
+from harness.store.trainings import Trainings
+from leaderboard.published.database import SCHEMA_VERSION, Published
+from leaderboard.published.privacy import ENOUGH, Policy, provenance, publishable, publishable_coverage, without_places
+from leaderboard.published.standing import reasons_apart
+
+#: Runs of a data set that are ranked among each other, best first. With more pairs, Holm's correction would ask for
+#: p-values below what the permutation test can give.
+COMPARED = 24
+
+#: Points of a training without a val Dice that are kept.
+CURVE = 300
+
+#: Runs of a data set that are compared at all, pair by pair, best first.
+MOST_COMPARED = 150
+
+
+def export(store: Store, policy: Policy) -> Published:
+    """Copy what `policy` allows, from one state of the database, and compare the ranked runs.
+
+    Returns
+    -------
+    Published
+        Filled, in memory.
+    """
+    published = Published()
+    visibility = "public" if policy.public else "private"
+    about = {"schema": str(SCHEMA_VERSION), "made by": "groundbench", "visibility": visibility}
+    published.add("about", [{"name": name, "value": value} for name, value in about.items()])
+    with store.snapshot():
+        runs = store.runs()
+        apart = reasons_apart(store, runs)
+        groups: dict[tuple[str, str], list[RunRow]] = {}
+        for run in runs:
+            groups.setdefault((run.fingerprint, run.split), []).append(run)
+        for group in groups.values():
+            _DataSet(store, published, group, apart, policy).fill()
+    return published
+
+
+def data_set_id(fingerprint: str, split: str) -> str:
+    """Name a split of a data set by its content, for addresses that stay as long as it does."""
+    return hashlib.sha256(f"{fingerprint}\n{split}".encode()).hexdigest()[:8]
+
+
+@dataclass
+class _DataSet:
+    """The runs on one split of one data set, on their way from one database to the other."""
+
+    store: Store
+    published: Published
+    runs: Sequence[RunRow]
+    apart: Mapping[str, list[str]]
+    policy: Policy
+
+    @property
+    def opened(self) -> bool:
+        """Whether single cases may be shown."""
+        return self.policy.opens(self.runs[0].split)
+
+    def fill(self) -> None:
+        whole = max(self.runs, key=lambda run: run.n_findings)
+        self.id = data_set_id(whole.fingerprint, whole.split)
+        licences = {str(run.record.get("dataset", {}).get("licence") or "") for run in self.runs} - {""}
+        row = {
+            "id": self.id,
+            "names": sorted({run.dataset for run in self.runs}),
+            "fingerprint": whole.fingerprint,
+            "split": whole.split,
+            "licence": " / ".join(sorted(licences)),
+            "n_cases": whole.n_cases,
+            "n_findings": whole.n_findings,
+            "open": self.opened,
+        }
+        self.published.add("data_sets", [row])
+        self.published.add("runs", [self._run(run, whole) for run in self.runs])
+        numbers: dict[tuple[str, str], int] = {}
+        for run in sorted(self.runs, key=lambda run: (-run.n_findings, run.created, run.id)):
+            self._numbers(run, complete=run.n_findings == whole.n_findings)
+            self._training(run)
+            if self.opened:
+                self._single(run, numbers)
+        for profile in PROFILES:
+            self._compare(profile)
+
+    def _run(self, run: RunRow, whole: RunRow) -> dict[str, Any]:
+        row = {name: getattr(run, name) for name in self.published.columns("runs") if hasattr(run, name)}
+        told = self.opened or run.n_findings == whole.n_findings >= ENOUGH  # else see `_numbers`
+        return row | {
+            "n_findings": run.n_findings if told else None,
+            "data_set": self.id,
+            "title": run.title or run.plugin,
+            "known_answer": any(reason.startswith("known answer") for reason in run.unrankable),
+            "apart": self._told(self.apart[run.id]),
+            **provenance(run, self.policy),
+        }
+
+    def _numbers(self, run: RunRow, *, complete: bool) -> None:
+        if not (self.opened or complete):
+            return  # the difference between the whole and a part of it tells of the few that are left
+        counts = self.store.coverage(run.id)
+        coverage = counts if self.opened else publishable_coverage(counts, run.n_findings)
+        self.published.add("coverage", [{"run": run.id, "status": s, "n": n} for s, n in coverage.items()])
+        for profile in PROFILES:
+            for metric, groups in self.store.metrics(run.id, profile).items():
+                cells = dict(_flat(groups))
+                rows = [
+                    {
+                        "run": run.id,
+                        "profile": profile,
+                        "metric": metric,
+                        "grp": group,
+                        "value": cell["value"],
+                        "n": cell["n"],
+                        "low": cell["ci95"][0] if cell["ci95"] else None,
+                        "high": cell["ci95"][1] if cell["ci95"] else None,
+                    }
+                    for group, cell in (cells if self.opened else publishable(cells)).items()
+                ]
+                self.published.add("metrics", rows)
+
+    def _training(self, run: RunRow) -> None:
+        """Copy the curve of the training before a run, thinned to what a figure can show."""
+        key = run.record.get("training", {}).get("key")
+        points = Trainings(self.store).points(key) if key else []
+        every = -(-len(points) // CURVE)
+        measured = self.policy.opens("val")  # how many findings of it are behind a point was not recorded
+        self.published.add(
+            "training",
+            [
+                {
+                    "run": run.id,
+                    "step": p.step,
+                    "steps": p.steps,
+                    "losses": p.losses,
+                    "val_dice": p.val_dice if measured else None,
+                }
+                for number, p in enumerate(points)
+                if p.val_dice is not None or number % every == 0 or p is points[-1]
+            ],
+        )
+
+    def _single(self, run: RunRow, numbers: dict[tuple[str, str], int]) -> None:
+        """Copy the cases and findings of a run on an open split; the first run that has a finding describes it."""
+        findings = self.store.findings(run.id)
+        fresh = [row for row in findings if (row.case_id, row.finding) not in numbers]
+        offset = self.published.db.execute("select coalesce(max(id), 0) from targets").fetchone()[0]
+        for number, row in enumerate(fresh, offset + 1):
+            numbers[row.case_id, row.finding] = number
+        self.published.add(
+            "targets",
+            [
+                {
+                    "id": numbers[row.case_id, row.finding],
+                    "data_set": self.id,
+                    "case_id": row.case_id,
+                    "finding": row.finding,
+                    "category": row.category,
+                    "text": row.text,
+                    "truth_voxels": row.truth_voxels,
+                    "size_ratio": row.details.get("size_ratio"),
+                }
+                for row in fresh
+            ],
+        )
+        self.published.add(
+            "scores",
+            [
+                {
+                    "run": run.id,
+                    "target": numbers[row.case_id, row.finding],
+                    "status": row.status,
+                    "dice": row.dice,
+                    "pred_voxels": row.pred_voxels,
+                }
+                for row in findings
+            ],
+        )
+        names = self.published.columns("cases")[1:]
+        cases = ({name: getattr(case, name) for name in names} for case in self.store.cases(run.id))
+        self.published.add("cases", ({"run": run.id, **case, "reason": self._told(case["reason"])} for case in cases))
+
+    def _told(self, reason: Any) -> Any:
+        """Return a reason as it may be told: to anybody, without the places of the machine where it happened."""
+        return without_places(reason) if self.policy.public else reason
+
+    def _compare(self, profile: str) -> None:
+        """Compare the best ranked runs pair by pair; where fewer than two are ranked, the complete ones instead."""
+        ranked = [run for run in self.runs if not self.apart[run.id]]
+        family = ranked if len(ranked) > 1 else _complete(self.runs)
+        means = {run.id: self.store.metrics(run.id, profile).get("dice", {}).get("all", {}) for run in family}
+        scored = [run for run in family if means[run.id].get("value") is not None]
+        best = sorted(scored, key=lambda run: (-means[run.id]["value"], run.id))[:MOST_COMPARED]
+        if not best or not (self.opened or best[0].n_cases >= ENOUGH):
+            return
+        rows = {run.id: _sorted(self.store.findings(run.id)) for run in best}
+        groups = [[run.id for run in best if (run.prompt == "box") == boxed] for boxed in (False, True)]
+        pairs, ranks = compare_runs(rows, groups, profile)
+        self.published.add("comparisons", [{"data_set": self.id, "profile": profile, **row} for row in pairs])
+        if len(ranked) == 1:
+            ranks = [{"run": ranked[0].id, "rank": 1, "chances": [1.0]}]
+        if ranked:
+            self.published.add("ranks", [{"data_set": self.id, "profile": profile, **row} for row in ranks])
+
+
+Rows = list[dict[str, Any]]
+
+
+def compare_runs(
+    rows: Mapping[str, Sequence[FindingRow]], groups: Sequence[Sequence[str]], profile: str
+) -> tuple[Rows, Rows]:
+    """Compare runs on the same findings, cases as clusters; returns the rows of ``comparisons`` and ``ranks``.
+
+    The best :data:`COMPARED` are a family: every pair of it counts in Holm's correction, whatever its groups, and its
+    members are ranked within their group. Pairs beyond it have a p-value that is not corrected.
+
+    Parameters
+    ----------
+    rows
+        Run -> its findings, sorted; best run first. Runs of other findings than the best one's are left out.
+    groups
+        The runs that are ranked among each other.
+    profile
+        Whose Dice is compared.
+    """
+    import numpy as np
+
+    from harness.scoring.comparison import SIGNIFICANT
+    from harness.scoring.statistics import compare_all, holm, rank_probabilities, shared_ranks
+    from harness.scoring.summary import finding_values
+
+    names = _comparable(rows)
+    clusters = [row.case_id for row in rows[names[0]]]
+    dice = {name: finding_values(rows[name], PROFILES[profile])["dice"] for name in names}
+    table = np.array([dice[name] for name in names], np.float64).T
+    a, b = np.triu_indices(len(names), 1)
+    pairs: Rows = [
+        {
+            "first": names[i],
+            "second": names[j],
+            "difference": result.difference,
+            "p": result.p_value,
+            "p_holm": None,
+            "low": result.ci95[0],
+            "high": result.ci95[1],
+            "n": result.n,
+        }
+        for i, j, result in zip(a, b, compare_all(table[:, a] - table[:, b], clusters=clusters), strict=True)
+    ]
+    family = names[:COMPARED]
+    inside = [pair for pair in pairs if pair["second"] in family]
+    for pair, corrected in zip(inside, holm([pair["p"] for pair in inside]), strict=True):
+        pair["p_holm"] = corrected
+    differ = {frozenset((pair["first"], pair["second"])) for pair in inside if pair["p_holm"] < SIGNIFICANT}
+    ranks: Rows = []
+    for group in ([name for name in members if name in family] for members in groups):
+        if group:
+            table = np.array([dice[name] for name in group]).T
+            told_apart = np.array([[frozenset((a, b)) in differ for b in group] for a in group])
+            places = shared_ranks(table.mean(axis=0).tolist(), told_apart)
+            chances = np.round(rank_probabilities(table, clusters=clusters), 4).tolist()
+            ranks += [
+                {"run": name, "rank": place, "chances": row}
+                for name, place, row in zip(group, places, chances, strict=True)
+            ]
+    return pairs, ranks
+
+
+def _complete(runs: Sequence[RunRow]) -> list[RunRow]:
+    """Return the newest finished run of every entrant on the whole split."""
+    whole = max(run.n_findings for run in runs)
+    done = [run for run in runs if run.state == "done" and run.n_findings == whole]
+    return list({(run.kind, run.plugin, run.variant): run for run in done}.values())
+
+
+def _comparable(rows: Mapping[str, Sequence[FindingRow]]) -> list[str]:
+    """Return the runs that were measured on the same findings as the best one."""
+    first = next(iter(rows))
+    expected = [(row.case_id, row.finding) for row in rows[first]]
+    return [name for name, found in rows.items() if [(row.case_id, row.finding) for row in found] == expected]
+
+
+def _sorted(rows: Iterable[FindingRow]) -> list[FindingRow]:
+    return sorted(rows, key=lambda row: (row.case_id, row.finding))
+
+
+def _flat(groups: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    for name, value in groups.items():
+        if "value" in value:
+            yield name, value
+        else:
+            yield from ((f"{name}/{child}", cell) for child, cell in value.items())

@@ -1,0 +1,155 @@
+"""What may be told of a split whose cases must stay unknown: sums over enough findings, and nothing of any single one.
+
+A cell of fewer than :data:`ENOUGH` findings is left out. Since the cells of a run add up (the categories to their
+half, the halves and the sizes to the whole), a cell is also left out where the missing one could be worked out from it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from harness.categories import is_focal
+from harness.rows import RunRow
+from harness.status import Status
+
+#: Fewest findings (or cases) behind a published number of a closed split.
+ENOUGH = 5
+
+#: All findings without a valid mask, where it is not told what became of them.
+NOT_OK = "not ok"
+
+#: What a run's record may say of a closed split: never a path, a case, or anything that a container wrote.
+_RECORD = frozenset(
+    {"contract", "scorer", "seed", "limits", "model", "image", "engine", "hardware", "harness", "dataset", "weights"}
+)
+_PLAN = frozenset(
+    {"contract", "plugin", "plugin_version", "variant", "params", "image", "weights", "limit", "seed", "scorer"}
+)
+_CASE_TIMES = ("case_median_s", "case_p95_s")
+
+#: What belongs to the machine that ran, and not to the result, whatever it holds.
+_OF_A_MACHINE = frozenset({"path", "predictions", "host", "hostname", "node", "user", "home", "cwd"})
+
+#: An absolute path (POSIX, a home folder, a drive, a share, a file address); ``/bench`` is the same in every container.
+_PLACE = re.compile(
+    r"file:/+[^\s'\")]*|(?<![\w.:/~\\])(?!/bench(?![\w.-]))(?:~?/[\w.+@~-][^\s'\")]*|[A-Za-z]:\\[^\s'\")]*|\\\\[^\s'\")]+)"
+)
+
+#: What stands in its place.
+REMOVED = "(path removed)"
+
+
+@dataclass(frozen=True)
+class Policy:
+    """Who will see the site.
+
+    Attributes
+    ----------
+    public
+        Whether anybody may; otherwise everything that the database holds may be shown.
+    open_splits
+        Splits whose single cases may be shown on a public site. Every other split is closed.
+    """
+
+    public: bool = False
+    open_splits: frozenset[str] = frozenset()
+
+    def opens(self, split: str) -> bool:
+        """Tell whether single cases of `split` may be shown."""
+        return not self.public or split in self.open_splits
+
+
+def provenance(run: RunRow, policy: Policy) -> dict[str, dict[str, Any]]:
+    """Return what may be told of how a run was made: its plan, record and timing.
+
+    Anybody may know what was run on what kind of machine, but not where on it: no path and no host name leaves.
+    """
+    timing = {key: value for key, value in run.timing.items() if key != "containers"}
+    if not policy.public:
+        return {"plan": run.plan, "record": run.record, "timing": timing}
+    plan, record = run.plan, run.record
+    if not policy.opens(run.split):
+        plan = {key: value for key, value in plan.items() if key in _PLAN}
+        record = {key: value for key, value in record.items() if key in _RECORD}
+        timing.pop("first_case_s", None)  # of a single case, however many there are
+        if run.n_cases < ENOUGH:
+            timing = {key: value for key, value in timing.items() if key not in _CASE_TIMES}
+    return {"plan": without_places(plan), "record": without_places(record), "timing": timing}
+
+
+def without_places(value: Any) -> Any:
+    """Return a record without anything that belongs to one machine: paths in any text, and the names of hosts."""
+    if isinstance(value, Mapping):
+        return {without_places(key): without_places(inner) for key, inner in value.items() if key not in _OF_A_MACHINE}
+    if isinstance(value, list | tuple):
+        return [without_places(inner) for inner in value]
+    if not isinstance(value, str):
+        return value
+    return REMOVED if _PLACE.match(value) else _PLACE.sub(REMOVED, value)  # a path alone may hold spaces
+
+
+def publishable(groups: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
+    """Leave out the groups of one metric that would tell of fewer than :data:`ENOUGH` findings.
+
+    Parameters
+    ----------
+    groups
+        Group (``all``, ``focal``, ``by_category/1a``, ...) -> ``{"value", "ci95", "n"}``.
+    """
+    counts = {group: cell["n"] for group, cell in groups.items()}
+    total = counts.get("all", 0)
+    if total < ENOUGH:
+        return {}
+    halves: dict[str, int] = {name: counts[name] for name in ("focal", "non_focal") if name in counts}
+    hidden = _hidden({**halves, "neither": total - sum(halves.values())})
+    categories = [group for group in counts if group.startswith("by_category/")]
+    for half in halves:
+        inside = {group: counts[group] for group in categories if is_focal(group[-2:]) == (half == "focal")}
+        hidden |= set(inside) if half in hidden else _hidden(inside)
+    sizes = {group: counts[group] for group in counts if group.startswith("by_size/")}
+    hidden |= _hidden({**sizes, "unknown": total - sum(sizes.values())})
+    hidden |= {group for group in ("per_case",) if 0 < counts.get(group, 0) < ENOUGH}
+    return {group: cell for group, cell in groups.items() if group not in hidden}
+
+
+def publishable_coverage(counts: Mapping[str, int], total: int) -> dict[str, int | None]:
+    """Fold how many findings ended in which way, so that no number tells of fewer than :data:`ENOUGH`.
+
+    Parameters
+    ----------
+    counts
+        Findings by status.
+    total
+        Findings of the split, known to everybody; those without a status are not ok either.
+
+    Returns
+    -------
+    dict
+        Findings that are ``"ok"`` and ``"not ok"``. One of 1 to 4 is None, and the other is left out, since it would
+        give the first; nothing at all where `total` is below :data:`ENOUGH`.
+    """
+    ok = counts.get(Status.OK, 0)
+    parts: dict[str, int] = {Status.OK.value: ok, NOT_OK: total - ok}
+    if total < ENOUGH:
+        return {}
+    small = [name for name, n in parts.items() if 0 < n < ENOUGH]
+    return {small[-1]: None} if small else {name: n for name, n in parts.items() if n}
+
+
+def _hidden(parts: Mapping[str, int]) -> set[str]:
+    """Choose the parts of a known sum to leave out: the small ones, and as many more as hide their sum too."""
+    hidden = {name for name, n in parts.items() if 0 < n < ENOUGH}
+    others = iter(sorted((n, name) for name, n in parts.items() if n >= ENOUGH))
+    while 0 < _total(parts, hidden) < ENOUGH:
+        following = next(others, None)
+        if following is None:
+            break
+        hidden.add(following[1])
+    return hidden
+
+
+def _total(parts: Mapping[str, int], names: Iterable[str]) -> int:
+    return sum(parts[name] for name in names)

@@ -1,0 +1,1 @@
+"""A site as a folder: built, checked, served, published."""

@@ -1,0 +1,96 @@
+"""The site: what the database says, drawn, as a folder of files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from harness.dataset import Dataset
+from harness.store.database import Store
+from leaderboard.board.reported import read_reported
+from leaderboard.gallery.delivered import Delivered
+from leaderboard.gallery.gallery import make_gallery
+from leaderboard.pages.downloads import checksums, make_files
+from leaderboard.pages.pages import Site, render_pages
+from leaderboard.pages.vendor import NIIVUE, asset
+from leaderboard.published.export import export
+from leaderboard.published.privacy import Policy
+from leaderboard.site.folder import replace_folder
+
+#: Says what a folder holds; ``bench leaderboard publish`` reads it.
+BUILD = "build.json"
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a site is built.
+
+    Attributes
+    ----------
+    policy
+        Who will see it.
+    figures
+        Whether to draw figures and write Parquet files, which needs the optional extra ``site``.
+    datasets
+        Data sets whose cases are shown with pictures, where `policy` opens them.
+    runs
+        The folder of the runs, which hold the masks.
+    tell
+        Called with a line on what is being drawn.
+    """
+
+    policy: Policy = field(default_factory=Policy)
+    figures: bool = False
+    datasets: tuple[Dataset, ...] = ()
+    runs: Path = Path("runs")
+    tell: Callable[[str], None] = lambda _: None
+
+
+def build_site(store: Store, out: Path, options: Options | None = None) -> Path:
+    """Write the leaderboard of `store` to the folder `out` and return the path of its ``index.html``.
+
+    The same database gives the same bytes. The pages need no server, no network and no JavaScript.
+
+    Parameters
+    ----------
+    store
+        The results database.
+    out
+        Absent, empty, or a site made here.
+    options
+        By default what needs no optional package, for the eyes of whoever owns the database.
+
+    Raises
+    ------
+    UsageError
+        When `out` holds anything but a site made here.
+    PrerequisiteError
+        When `out` cannot be written, or an optional package is missing.
+    """
+    options = options or Options()
+    published = export(store, options.policy)
+    downloads = make_files(published, parquet=options.figures)
+    site = Site(published, read_reported(), downloads, draw=options.figures)
+    files: dict[str, bytes] = {}
+    if options.datasets:
+        masks = Delivered(store, options.runs)
+        gallery = make_gallery(published, site.board, options.datasets, masks, options.tell)
+        site = replace(site, pictures=gallery.pictures, vendored=(NIIVUE,) if gallery.pictures else ())
+        files |= gallery.files
+        if gallery.pictures:
+            names = ("assets/viewer.js", "assets/viewer3d.js", NIIVUE.script, NIIVUE.notice)
+            files |= {name: asset(name) for name in names}
+    files |= {path: html.encode("utf-8", "replace") for path, html in render_pages(site)}
+    files |= {f"downloads/{file.name}": file.data for file in downloads}
+    files |= {name: asset(name) for name in ("assets/site.css", "assets/app.js")}
+    files["downloads/SHA256SUMS"] = checksums(downloads)
+    files[".nojekyll"] = b""  # a hosted repository would otherwise leave files out
+    files[BUILD] = _describe(published.about())
+    replace_folder(out, files)
+    return out / "index.html"
+
+
+def _describe(about: dict[str, str]) -> bytes:
+    return json.dumps({"schema": 1, "visibility": about["visibility"]}, indent=1).encode() + b"\n"

@@ -1,0 +1,107 @@
+"""Look a finished site over: what a visitor would stumble on, and what must not be published."""
+
+from __future__ import annotations
+
+import hashlib
+import posixpath
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from harness.errors import DataError
+from leaderboard.site.folder import MARKER
+
+#: Most bytes of the front page, and of a page with all that it loads before anybody clicks.
+INDEX_BYTES, PAGE_BYTES = 150_000, 1_000_000
+
+#: Attributes that load something by themselves; an address in another ``href`` is only followed by a reader.
+_LOADING = {("img", "src"), ("script", "src"), ("link", "href"), ("iframe", "src"), ("source", "src"), ("video", "src")}
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One fault: the file, and what is wrong with it."""
+
+    where: str
+    what: str
+
+
+class _Links(HTMLParser):
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.links: list[tuple[str, str, str]] = []
+        self.ids: set[str] = set()
+        self.lazy: set[str] = set()
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = {name: value or "" for name, value in attrs}
+        if "id" in values:
+            self.ids.add(values["id"])
+        for name in ("src", "href"):
+            if name in values:
+                self.links.append((tag, name, values[name]))
+        if values.get("loading") == "lazy":
+            self.lazy.add(values.get("src", ""))
+
+
+def check_site(site: Path) -> list[Problem]:
+    """Return everything that is wrong with the site in the folder `site`; raises DataError where there is none."""
+    marker = site / MARKER
+    if not marker.is_file():
+        raise DataError(f"there is no site at {site}", fix="build one: `bench leaderboard build --out site/`")
+    listed = set(marker.read_text(encoding="utf-8").splitlines())
+    found = {path.relative_to(site).as_posix() for path in site.rglob("*") if path.is_file()} - {MARKER}
+    problems = [Problem(name, "is not part of the site") for name in sorted(found - listed)]
+    problems += [Problem(name, "is missing") for name in sorted(listed - found)]
+    pages = {name: _Links((site / name).read_text("utf-8")) for name in sorted(found) if name.endswith(".html")}
+    for name, page in pages.items():
+        problems += _links_of(name, page, pages, found)
+        problems += _weight(site, name, page)
+    return problems + list(_sums(site))
+
+
+def _links_of(name: str, page: _Links, pages: dict[str, _Links], found: set[str]) -> Iterator[Problem]:
+    for tag, attribute, address in page.links:
+        parts = urlsplit(address)
+        if parts.scheme == "data":
+            continue
+        if parts.scheme or parts.netloc:
+            if (tag, attribute) in _LOADING:
+                yield Problem(name, f"loads {address} from outside")
+            continue
+        target = (
+            posixpath.normpath(posixpath.join(posixpath.dirname(name), unquote(parts.path))) if parts.path else name
+        )
+        if target not in found:
+            yield Problem(name, f"links to {target}, which is not there")
+        elif (
+            parts.fragment and "=" not in parts.fragment and target in pages and parts.fragment not in pages[target].ids
+        ):
+            yield Problem(name, f"links to a place {parts.fragment} that {target} does not have")
+
+
+def _weight(site: Path, name: str, page: _Links) -> Iterator[Problem]:
+    own = (site / name).stat().st_size
+    if name == "index.html" and own > INDEX_BYTES:
+        yield Problem(name, f"weighs {own:,} bytes, more than {INDEX_BYTES:,}")
+    loaded = {
+        posixpath.normpath(posixpath.join(posixpath.dirname(name), unquote(urlsplit(address).path)))
+        for tag, attribute, address in page.links
+        if (tag, attribute) in _LOADING and not address.startswith("data:") and address not in page.lazy
+    }
+    weight = own + sum((site / path).stat().st_size for path in loaded if (site / path).is_file())
+    if weight > PAGE_BYTES:
+        yield Problem(name, f"loads {weight:,} bytes, more than {PAGE_BYTES:,}")
+
+
+def _sums(site: Path) -> Iterator[Problem]:
+    sums = site / "downloads" / "SHA256SUMS"
+    for line in sums.read_text(encoding="utf-8").splitlines() if sums.is_file() else []:
+        match = re.fullmatch(r"([0-9a-f]{64})  (\S+)", line)
+        path = sums.parent / match[2] if match else sums
+        if match is None or not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != match[1]:
+            yield Problem(f"downloads/{path.name}", "is not what SHA256SUMS says")

@@ -1,0 +1,123 @@
+"""Ways to publish a finished site: a folder, an archive, a branch of a git repository, a workflow of a host."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import tempfile
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from harness.errors import DataError, PrerequisiteError, UsageError
+from leaderboard.pages.vendor import asset
+from leaderboard.site.build import BUILD
+from leaderboard.site.check import check_site
+from leaderboard.site.folder import MARKER, replace_folder
+
+
+def read_site(site: Path, *, allow_private: bool) -> dict[str, bytes]:
+    """Return the files of a site that is in order and may be published.
+
+    Raises
+    ------
+    DataError
+        There is no site, or it has faults.
+    UsageError
+        It was built for private eyes, and `allow_private` is false.
+    """
+    problems = check_site(site)
+    if problems:
+        raise DataError(
+            f"{site} is not fit to be published: {problems[0].where} {problems[0].what}",
+            fix="`bench leaderboard check` lists everything; build it again",
+        )
+    names = (site / MARKER).read_text(encoding="utf-8").splitlines()
+    files = {name: (site / name).read_bytes() for name in names}
+    if json.loads(files[BUILD])["visibility"] != "public" and not allow_private:
+        raise UsageError(
+            f"{site} was built for private eyes: it shows the cases of every split",
+            fix="build it with --visibility public, or say --allow-private",
+        )
+    return files
+
+
+def to_folder(files: Mapping[str, bytes], folder: Path) -> Path:
+    """Write the site to `folder`, which holds nothing else."""
+    replace_folder(folder, files)
+    return folder / "index.html"
+
+
+def to_archive(files: Mapping[str, bytes], archive: Path) -> Path:
+    """Write the site as a zip archive; the same site gives the same bytes."""
+    part = archive.with_name(f".{archive.name}.part")
+    try:
+        archive.parent.mkdir(parents=True, exist_ok=True)
+        with zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED) as stream:
+            for name in sorted(files):
+                stream.writestr(zipfile.ZipInfo(name), files[name], zipfile.ZIP_DEFLATED)  # dated 1980, always
+        part.rename(archive)
+    except OSError as error:
+        raise PrerequisiteError(
+            f"cannot write {archive}: {error.strerror or error}", fix="check the folder, or choose another path"
+        ) from error
+    return archive
+
+
+def to_branch(files: Mapping[str, bytes], repository: Path, branch: str) -> str:
+    """Commit the site, and nothing else, to a branch; the checkout and its index stay as they are.
+
+    Returns
+    -------
+    str
+        The commit, short; the branch's old one where nothing changed.
+
+    Raises
+    ------
+    PrerequisiteError
+        Git is not there, or refuses.
+    """
+    reference = f"refs/heads/{branch}"
+    _git(repository, "check-ref-format", "--branch", branch)
+    if branch == _git(repository, "branch", "--show-current"):
+        raise UsageError(f"{branch} is checked out in {repository}", fix="publish to another branch, such as gh-pages")
+    with tempfile.TemporaryDirectory() as folder:
+        replace_folder(Path(folder, "site"), files)
+        Path(folder, "site", MARKER).unlink()
+        scratch = {
+            "GIT_INDEX_FILE": str(Path(folder, "index")),
+            "GIT_DIR": _git(repository, "rev-parse", "--absolute-git-dir"),
+        }
+        _git(Path(folder, "site"), "--work-tree=.", "add", "--all", "--force", ".", **scratch)
+        tree = _git(repository, "write-tree", **scratch)
+    parent = _git(repository, "for-each-ref", "--format=%(objectname)", reference)
+    if parent and _git(repository, "rev-parse", f"{parent}^{{tree}}") == tree:
+        return parent[:12]
+    parents = ["-p", parent] if parent else []
+    commit = _git(repository, "commit-tree", tree, *parents, "-m", "Publish the leaderboard")
+    _git(repository, "update-ref", reference, commit, parent)
+    return commit[:12]
+
+
+def write_workflow(path: Path) -> Path:
+    """Write a workflow file that builds the site from the repository's database and hosts it."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(asset("assets/workflow.yml"))
+    except OSError as error:
+        raise PrerequisiteError(f"cannot write {path}: {error.strerror or error}", fix="choose another path") from error
+    return path
+
+
+def _git(repository: Path, *arguments: str, **environment: str) -> str:
+    command = ["git", "-C", str(repository.resolve()), *arguments]
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, check=True, env={**os.environ, **environment})
+    except OSError as error:
+        raise PrerequisiteError("publishing to a branch needs git", fix="install git, or use --folder") from error
+    except subprocess.CalledProcessError as error:
+        raise PrerequisiteError(
+            f"git refused in {repository}: {error.stderr.strip() or error}", fix="give --repo a git repository"
+        ) from error
+    return answer.stdout.strip()

@@ -1,0 +1,213 @@
+"""Boxes lie around what is labelled, moved by a draw that belongs to the entity alone."""
+
+from __future__ import annotations
+
+import json
+import tracemalloc
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from harness.dataset import Case, Finding
+from harness.dataset import boxes as prompts
+from harness.dataset.boxes import MAX_ENTITIES, SHIFT, entity_boxes, simulate_boxes
+from harness.errors import DataError
+from harness.runs.boxes import run_boxes
+
+SHAPE = (70, 61, 23)
+
+
+def _case(folder: Path, labels: np.ndarray, name: str = "toy_1_a_1") -> Case:
+    """Write a mask (F, H, W, D) and return its case; the grid is declared, as in a data set without CTs."""
+    path = folder / f"{name}.nii.gz"
+    nib.save(nib.Nifti1Image(labels, np.eye(4)), path)
+    findings = tuple(Finding(i, str(i), "text") for i in range(len(labels)))
+    return Case(name, "test", findings, seg=path, declared_shape=labels.shape[1:])
+
+
+def _scattered(seed: int = 0, entities: int = 300) -> np.ndarray:
+    """Return three findings: scattered blocks of many labels in pieces, one large block, nothing."""
+    random = np.random.default_rng(seed)
+    labels = np.zeros((3, *SHAPE), np.uint16)
+    for label in range(1, entities + 1):
+        for _ in range(2):
+            at = [int(random.integers(0, length - 3)) for length in SHAPE]
+            labels[0, at[0] : at[0] + 3, at[1] : at[1] + 2, at[2] : at[2] + 2] = label
+    labels[1, 5:60, 7:55, 2:20] = 7
+    return labels
+
+
+def _oracle(labels: np.ndarray) -> dict[int, list[int]]:
+    """Return the smallest box of every label of one (H, W, D) array, by scipy."""
+    found = ndimage.find_objects(labels)
+    return {
+        label: [axis.start for axis in box] + [axis.stop for axis in box]
+        for label, box in enumerate(found, 1)
+        if box is not None
+    }
+
+
+@pytest.fixture
+def still(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no box be moved."""
+    monkeypatch.setattr(prompts, "_draw", lambda *_: 0)
+
+
+def test_boxes_before_the_shift_are_those_of_an_oracle(tmp_path: Path) -> None:
+    """Three hundred labels in several pieces, one large one, none: as scipy finds them on the whole array."""
+    labels = _scattered()
+    assert entity_boxes(_case(tmp_path, labels)) == [_oracle(channel) for channel in labels]
+
+
+@pytest.mark.usefixtures("still")
+@pytest.mark.parametrize("flip", [(), (0,), (1,), (0, 1)])
+def test_boxes_lie_on_the_ct(tmp_path: Path, flip: tuple[int, ...]) -> None:
+    """Where the masks have to be reversed to lie on the CT, so are the boxes."""
+    labels = _scattered(entities=20)
+    boxes = simulate_boxes(_case(tmp_path, labels), mask_flip=flip, seed=0)
+    for channel, on_mask in enumerate(labels):
+        expected = _oracle(np.flip(on_mask, flip))
+        assert boxes[str(channel)] == [expected[label] for label in sorted(expected)]
+
+
+def test_shifts_are_uniform_in_plane_and_none_along_the_slices(tmp_path: Path) -> None:
+    """Every whole number from -5 to 5 on both in-plane axes, about equally often and independently; 0 on the third."""
+    labels = np.zeros((1, 90, 90, 40), np.uint16)
+    label = 0
+    for x in range(10, 80, 3):
+        for y in range(10, 80, 3):
+            label += 1
+            labels[0, x : x + 2, y : y + 2, 7:11] = label
+    case = _case(tmp_path, labels)
+    tight = entity_boxes(case)[0]
+    moved = simulate_boxes(case, seed=3)["0"]
+    shifts = np.array(moved) - np.array([tight[i] for i in sorted(tight)])
+    np.testing.assert_array_equal(shifts[:, :3], shifts[:, 3:])
+    assert not shifts[:, 2].any()
+    expected = len(shifts) / (2 * SHIFT + 1)
+    for axis in (0, 1):
+        counts = Counter(shifts[:, axis].tolist())
+        assert set(counts) == set(range(-SHIFT, SHIFT + 1))
+        assert all(abs(count - expected) < 5 * expected**0.5 for count in counts.values()), counts
+    assert abs(np.corrcoef(shifts[:, 0], shifts[:, 1])[0, 1]) < 0.15
+
+
+def test_the_draw_never_changes() -> None:
+    """Pinned: another draw would be another benchmark, and has to change the rule's version."""
+    drawn = [prompts._draw(0, "toy_1_a_1", "0", label, axis) for label in (1, 2, 3) for axis in (0, 1)]
+    assert drawn == [5, -1, -2, 0, -4, -3]
+
+
+def test_a_box_depends_on_seed_case_finding_and_label_alone(tmp_path: Path) -> None:
+    """Other entities, findings and cases change nothing; another seed, case or finding does."""
+    labels = _scattered(entities=40)
+    labels[2] = labels[0]
+    whole = simulate_boxes(_case(tmp_path, labels), seed=1)
+    without = labels.copy()
+    without[0][without[0] <= 20] = 0
+    without[1] = 0
+    part = simulate_boxes(_case(tmp_path, without), seed=1)
+    assert part["0"] == whole["0"][20:]
+    assert part["2"] == whole["2"]
+    assert whole["2"] != whole["0"]
+    assert simulate_boxes(_case(tmp_path, labels), seed=2) != whole
+    assert simulate_boxes(_case(tmp_path, labels, "toy_2_a_1"), seed=1) != whole
+
+
+def test_boxes_at_the_border_stay_inside_and_never_empty(tmp_path: Path) -> None:
+    """One-voxel entities in every corner, a hundred seeds: at least a voxel of the box is left in the volume."""
+    labels = np.zeros((1, 6, 4, 1), np.uint8)
+    for label, (x, y) in enumerate([(0, 0), (5, 0), (0, 3), (5, 3)], 1):
+        labels[0, x, y, 0] = label
+    case = _case(tmp_path, labels)
+    for seed in range(100):
+        for x0, y0, z0, x1, y1, z1 in simulate_boxes(case, seed=seed)["0"]:
+            assert 0 <= x0 < x1 <= 6
+            assert 0 <= y0 < y1 <= 4
+            assert (z0, z1) == (0, 1)
+
+
+def test_memory_does_not_grow_with_the_mask(tmp_path: Path) -> None:
+    """A mask of 96 MB costs a few MB: it is read as a stream."""
+    labels = np.zeros((6, 256, 256, 256), np.uint8)
+    labels[:, 10:20, 30:40, 5:250] = 1
+    case = _case(tmp_path, labels)
+    del labels
+    tracemalloc.start()
+    boxes = entity_boxes(case)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert boxes == [{1: [10, 30, 5, 20, 40, 250]}] * 6
+    assert peak < 24 * 2**20
+
+
+def _other_grid(labels: np.ndarray) -> np.ndarray:
+    return labels[:, :-1]
+
+
+def _fractions(labels: np.ndarray) -> np.ndarray:
+    return labels.astype(np.float32)
+
+
+def _negative(labels: np.ndarray) -> np.ndarray:
+    return -labels.astype(np.int16)
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"), [(_other_grid, "shape"), (_fractions, "float32"), (_negative, "negative")]
+)
+def test_masks_without_labels_are_refused(tmp_path: Path, damage: Any, words: str) -> None:
+    """Another grid, fractions, negative numbers: bad data, with the file's name."""
+    labels = _scattered(entities=3)
+    case = _case(tmp_path, damage(labels))
+    case = Case(case.id, "test", case.findings, seg=case.seg, declared_shape=SHAPE)
+    with pytest.raises(DataError, match=words) as raised:
+        simulate_boxes(case, seed=0)
+    assert str(case.seg) in raised.value.message
+
+
+def test_noise_in_place_of_labels_is_refused(tmp_path: Path) -> None:
+    """More labels than any finding has entities end the reading, before boxes fill the memory."""
+    labels = np.arange(1, 60 * 60 * 30 + 1, dtype=np.uint32).reshape(1, 60, 60, 30)
+    with pytest.raises(DataError, match=f"more than {MAX_ENTITIES} labels"):
+        simulate_boxes(_case(tmp_path, labels), seed=0)
+
+
+def test_a_case_without_truth_is_refused() -> None:
+    """No mask, no boxes."""
+    with pytest.raises(DataError, match="no ground truth"):
+        simulate_boxes(Case("a", "test", (), declared_shape=SHAPE), seed=0)
+
+
+def test_boxes_of_a_run_are_made_once_and_kept(tmp_path: Path) -> None:
+    """Kept with their digest; read again by a resumption, without the masks; made anew where the file was changed."""
+    cases = [_case(tmp_path, _scattered(seed, 5), f"toy_{seed}_a_1") for seed in (1, 2)]
+    run = tmp_path / "run"
+    run.mkdir()
+    said: list[str] = []
+
+    def make(earlier: Any) -> Any:
+        return run_boxes(run, cases, mask_flip=(0, 1), seed=4, earlier=earlier, tell=said.append)
+
+    first = make({})
+    assert len(said) == 1
+    assert first.record["prompts"]["number"] == 2 * 6
+    assert first.of("toy_1_a_1", "0") == simulate_boxes(cases[0], mask_flip=(0, 1), seed=4)["0"]
+    assert first.of("toy_1_a_1", "2") == []
+    lines = [json.loads(line) for line in (run / "boxes.jsonl").read_text().splitlines()]
+    assert {line["case"]: line["boxes"] for line in lines} == first.by_case
+
+    moved = [case.seg.rename(case.seg.with_suffix(".away")) for case in cases if case.seg]
+    assert make(first.record) == first
+    assert len(said) == 1
+    for path, case in zip(moved, cases, strict=True):
+        assert case.seg is not None
+        path.rename(case.seg)
+    (run / "boxes.jsonl").write_text("{}\n")
+    assert make(first.record) == first
+    assert len(said) == 2

@@ -1,0 +1,211 @@
+"""What an image is made from: the same content gives the same bytes, and everything that matters is in the digest."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import shutil
+import subprocess
+import sys
+import tarfile
+import threading
+import zipfile
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from harness.errors import DataError, EntrantError, PrerequisiteError, UsageError
+from harness.images.context import BuildContext
+from harness.images.torch import choose, chosen, cpu_build, cpu_requirements, cuda_build, download_wheels
+from harness.registry.declaration import Model, Source
+from harness.registry.discovery import Plugin
+from harness.upstream.sources import SourceStore
+from harness.upstream.trees import LINK, Entry, tree_hash, write_tree
+
+
+def make_wheel(folder: Path, name: str, version: str, content: str = "") -> Path:
+    """Write a wheel of one module; pip installs it like any other."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{name}-{version}-py3-none-any.whl"
+    info = f"{name}-{version}.dist-info"
+    files = {
+        f"{name}/__init__.py": content or f"__version__ = {version!r}\n",
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
+        f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+    }
+    record = "".join(f"{file},,\n" for file in [*files, f"{info}/RECORD"])
+    with zipfile.ZipFile(path, "w") as wheel:
+        for file, text in {**files, f"{info}/RECORD": record}.items():
+            wheel.writestr(zipfile.ZipInfo(file), text)
+    return path
+
+
+@pytest.fixture
+def plugin(tmp_path: Path) -> Plugin:
+    """Return a plugin with a module, a test and a source."""
+    root = tmp_path / "plugin"
+    (root / "tests").mkdir(parents=True)
+    (root / "Dockerfile").write_text("FROM scratch\nCOPY torch/ /opt/torch/\n")
+    (root / "adapter.py").write_text("pass\n")
+    (root / "tests" / "test.py").write_text("left out\n")
+    (tmp_path / "tree").mkdir()
+    write_tree([Entry("pkg/a.py", 0o100644, b"x"), Entry("pkg/link", LINK, b"./a.py")], tmp_path / "tree")
+    source = Source("upstream", "https://example.org/a", "1" * 40, "MIT", tree_hash(tmp_path / "tree"))
+    return Plugin(Model("mine", "Mine", "Does.", "1", root, sources=(source,)), "test")
+
+
+@pytest.fixture
+def store(plugin: Plugin, tmp_path: Path) -> SourceStore:
+    """Return a store that holds the plugin's source."""
+    store = SourceStore(tmp_path / "home" / "sources")
+    folder = store.folder(plugin.model.sources[0])
+    folder.parent.mkdir(parents=True)
+    shutil.copytree(tmp_path / "tree", folder, symlinks=True)
+    return store
+
+
+def _names(context: BuildContext, tmp_path: Path) -> dict[str, tarfile.TarInfo]:
+    with context.packed(tmp_path) as file, tarfile.open(fileobj=file) as tar:
+        return {member.name: member for member in tar}
+
+
+def test_the_context_holds_what_the_image_is_made_from(plugin: Plugin, store: SourceStore, tmp_path: Path) -> None:
+    """Own files, the SDK, sources with their links, the lock of torch; every folder has an entry of its own."""
+    names = _names(BuildContext(plugin, store, cuda_build()), tmp_path)
+    assert {"Dockerfile", "adapter.py", "sdk/groundbench_sdk/adapter.py", "torch/torch.lock"} <= set(names)
+    assert names["sources/upstream/pkg/link"].linkname == "./a.py"
+    assert not [name for name in names if "test.py" in name]
+    folders = {str(parent) for name in names for parent in Path(name).parents if str(parent) != "."}
+    assert all(names[folder].isdir() for folder in folders)
+
+
+def test_the_same_content_gives_the_same_bytes(plugin: Plugin, store: SourceStore, tmp_path: Path) -> None:
+    """Times, owners and the umask of whoever wrote the files do not count."""
+    context = BuildContext(plugin, store, cuda_build())
+    digests = []
+    for mode in (0o644, 0o600):
+        (plugin.model.root / "adapter.py").chmod(mode)
+        (plugin.model.root / "adapter.py").touch()
+        with context.packed(tmp_path) as file:
+            digests.append(hashlib.file_digest(file, "sha256").hexdigest())
+    assert digests[0] == digests[1]
+    assert list(tmp_path.glob("tmp*")) == []
+
+
+def test_everything_that_matters_is_in_the_digest(plugin: Plugin, store: SourceStore, tmp_path: Path) -> None:
+    """A file, a source's tree, the build of torch: each changes it; the sources need not be here to tell."""
+    make_wheel(tmp_path / "wheels", "torch", "9.9+cpu")
+    cpu = cpu_build(tmp_path / "wheels", tmp_path / "home")
+    moved = dataclasses.replace(plugin.model.sources[0], tree="2" * 40)
+    digests = [BuildContext(plugin, store, torch).digest() for torch in (cuda_build(), cpu)]
+    other = dataclasses.replace(plugin, model=dataclasses.replace(plugin.model, sources=(moved,)))
+    digests.append(BuildContext(other, SourceStore(tmp_path / "nowhere"), cpu).digest())
+    (plugin.model.root / "adapter.py").write_text("pass  # changed\n")
+    digests.append(BuildContext(plugin, store, cpu).digest())
+    (plugin.model.root / "Dockerfile").write_text("FROM scratch\n")
+    without = [BuildContext(plugin, store, torch).digest() for torch in (cuda_build(), cpu)]
+    assert without[0] == without[1]
+    assert len({*digests, *without}) == 5
+
+
+def test_missing_and_changed_sources_are_refused(plugin: Plugin, store: SourceStore, tmp_path: Path) -> None:
+    """A build without its source says which command brings it; a changed one is not built from."""
+    with (
+        pytest.raises(PrerequisiteError, match="the source upstream at 111111111111 is not here") as raised,
+        BuildContext(plugin, SourceStore(tmp_path / "nowhere"), cuda_build()).packed(tmp_path),
+    ):
+        pass
+    assert "bench sources fetch --name upstream" in raised.value.fix
+    (store.folder(plugin.model.sources[0]) / "pkg" / "a.py").write_text("evil")
+    with (
+        pytest.raises(DataError, match="was changed"),
+        BuildContext(plugin, store, cuda_build()).packed(tmp_path),
+    ):
+        pass
+
+
+@pytest.mark.parametrize("name", ["sdk", "sources", "torch"])
+def test_folders_of_ours_are_refused(name: str, plugin: Plugin, store: SourceStore) -> None:
+    """A plugin cannot put its own files where the harness puts the SDK, the sources or torch."""
+    (plugin.model.root / name).mkdir()
+    (plugin.model.root / name / "file").touch()
+    with pytest.raises(EntrantError, match="stands where the harness puts its own files"):
+        BuildContext(plugin, store, cuda_build()).digest()
+
+
+def test_the_lock_is_whole() -> None:
+    """Both pinned packages are there with digests, and nothing without any."""
+    lock = (cuda_build().folder / "torch.lock").read_text().replace("\\\n", "")
+    rows = [line.split() for line in lock.splitlines() if line and not line.startswith("#")]
+    assert {"torch==2.14.1", "torchvision==0.29.1"} <= {row[0] for row in rows}
+    assert all(len(row) > 1 and row[1].startswith("--hash=sha256:") for row in rows)
+
+
+def test_cpu_wheels_take_the_place_of_the_cuda_build(tmp_path: Path) -> None:
+    """The lock names the wheels with their digests; of the rest only what CUDA needs is gone."""
+    wheel = make_wheel(tmp_path / "wheels", "torch", "9.9+cpu")
+    make_wheel(tmp_path / "wheels", "typing_extensions", "9.1")
+    build = cpu_build(tmp_path / "wheels", tmp_path / "home")
+    rows = (build.folder / "torch.lock").read_text().splitlines()
+    assert f"torch==9.9+cpu --hash=sha256:{hashlib.sha256(wheel.read_bytes()).hexdigest()}" in rows
+    names = [row.split("==")[0] for row in rows[1:]]
+    assert len(set(names)) == len(names)
+    assert {"torch", "typing-extensions", "numpy", "sympy", "filelock"} <= set(names)
+    assert not [name for name in names if name.startswith(("nvidia-", "cuda-", "triton", "torchvision"))]
+    assert (build.folder / "wheels" / wheel.name).read_bytes() == wheel.read_bytes()
+    assert cpu_build(tmp_path / "wheels", tmp_path / "home") == build
+
+
+def test_a_folder_without_torch_is_refused(tmp_path: Path) -> None:
+    """The message says what fetches a wheel."""
+    make_wheel(tmp_path / "wheels", "numpy", "1")
+    with pytest.raises(UsageError, match="there is no wheel of torch"):
+        cpu_build(tmp_path / "wheels", tmp_path / "home")
+
+
+def test_runs_use_the_build_that_was_chosen(plugin: Plugin, tmp_path: Path) -> None:
+    """The CPU build counts for runs without GPUs until the CUDA one is built again; when it is gone the fix is said."""
+    home = tmp_path / "home"
+    assert chosen(plugin, home, gpus=False) == cuda_build()
+    make_wheel(tmp_path / "wheels", "torch", "9.9+cpu")
+    cpu = cpu_build(tmp_path / "wheels", home)
+    with pytest.raises(RuntimeError), choose(plugin, cpu, home):
+        raise RuntimeError
+    assert chosen(plugin, home, gpus=False) == cuda_build()
+    with choose(plugin, cpu, home):
+        pass
+    assert chosen(plugin, home, gpus=False) == cpu
+    with pytest.raises(RuntimeError), choose(plugin, cuda_build(), home):
+        raise RuntimeError
+    assert chosen(plugin, home, gpus=False) == cpu
+    assert chosen(plugin, home, gpus=True) == cuda_build()
+    shutil.rmtree(cpu.folder)
+    with pytest.raises(DataError, match="names a CPU build of torch that is not here"):
+        chosen(plugin, home, gpus=False)
+    with choose(plugin, cuda_build(), home):
+        pass
+    assert chosen(plugin, home, gpus=False) == cuda_build()
+
+
+def test_an_index_gives_the_wheels(tmp_path: Path) -> None:
+    """A simple index on this machine delivers the locked versions' CPU builds to pip."""
+    if subprocess.run([sys.executable, "-m", "pip", "--version"], capture_output=True, check=False).returncode:
+        pytest.skip("this Python has no pip")
+    for requirement in cpu_requirements():
+        name, version = requirement.split("==")
+        make_wheel(tmp_path / "simple" / name, name, version)
+    handler = partial(SimpleHTTPRequestHandler, directory=str(tmp_path / "simple"))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            index = f"http://127.0.0.1:{server.server_port}/"
+            download_wheels(index, cpu_requirements(), tmp_path / "got")
+            with pytest.raises(PrerequisiteError, match=r"torch==1\.0\+cpu cannot be had from"):
+                download_wheels(index, ["torch==1.0+cpu"], tmp_path / "got")
+        finally:
+            server.shutdown()
+            thread.join()
+    assert cpu_build(tmp_path / "got", tmp_path / "home").device == "cpu"

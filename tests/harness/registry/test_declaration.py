@@ -1,0 +1,159 @@
+"""A wrong declaration fails where it is written, with a sentence that says what to change."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness import Model, Prompt, Resources, Source, Variant, Weights
+from harness.registry.declaration import DeclarationError
+
+COMMIT = "0123456789abcdef" * 2 + "01234567"
+SHA256 = "0123456789abcdef" * 4
+
+MODEL = {"name": "my-model", "title": "My model", "summary": "Finds it.", "version": "1", "root": Path("/")}
+SOURCE = {"name": "code", "git": "https://example.org/code", "commit": COMMIT, "licence": "MIT", "tree": COMMIT}
+WEIGHTS = {"name": "model.safetensors", "repo": "owner/name", "file": "a/b.safetensors", "licence": "MIT"} | {
+    "revision": COMMIT,
+    "sha256": SHA256,
+    "size": 10,
+}
+
+
+def test_a_model_has_one_zero_shot_variant_by_default() -> None:
+    """The least declaration is a name, three lines of text and a folder."""
+    model = Model(**MODEL)
+    assert [variant.name for variant in model.variants] == ["zero-shot"]
+    assert model.variants[0].prompt is Prompt.TEXT
+    assert model.resources == Resources()
+    assert not model.reads_truth
+
+
+def test_full_declarations_are_taken() -> None:
+    """Everything that the documentation names can be declared."""
+    model = Model(
+        **MODEL,
+        variants=(
+            Variant("zero-shot", params={"text": "a", "number": 1, "share": 0.5, "flag": True, "none": None}),
+            Variant("tuned", prompt=Prompt.BOX, fine_tuned=True, summary="s"),
+            Variant("large", params={"width": 96}, reduced={"width": 8}, weights=("model.safetensors",)),
+        ),
+        resources=Resources(gpus=2, memory_mb=64, cpus=0.5, exec_tmp=True, gpu_memory_mb=24_000),
+        training=Resources(gpus=8, memory_mb=256),
+        adapter="package.module:Class",
+        dockerfile="Dockerfile.gpu",
+        homepage="https://example.org",
+        sources=(Source(**SOURCE),),
+        weights=(Weights(**WEIGHTS),),
+    )
+    assert model.variants[1].fine_tuned
+
+
+@pytest.mark.parametrize(
+    ("kind", "base", "wrong", "said"),
+    [
+        (Model, MODEL, {"name": "My-Model"}, "lower-case letters, digits and single hyphens"),
+        (Model, MODEL, {"name": "a--b"}, "single hyphens"),
+        (Model, MODEL, {"name": "a\n"}, "lower-case letters"),
+        (Model, MODEL, {"name": "../a"}, "lower-case letters"),
+        (Model, MODEL, {"name": "a" * 65}, "at most 64 characters"),
+        (Model, MODEL, {"name": ""}, "lower-case letters"),
+        (Model, MODEL, {"name": None}, "lower-case letters"),
+        (Model, MODEL, {"title": " "}, "title must be one line of text"),
+        (Model, MODEL, {"title": "two\nlines"}, "title must be one line of text"),
+        (Model, MODEL, {"summary": "\x1b[2Jgone"}, "summary must be one line of text"),
+        (Model, MODEL, {"version": 1}, "version must be one line of text"),
+        (Model, MODEL, {"root": "/"}, "root must be a pathlib.Path"),
+        (Model, MODEL, {"variants": ()}, "variants must be a tuple of at least one"),
+        (Model, MODEL, {"variants": Variant("a")}, "variants must be a tuple of at least one: (Variant(...),)"),
+        (Model, MODEL, {"variants": ("a",)}, "variants must hold Variant objects"),
+        (Model, MODEL, {"variants": (Variant("a"), Variant("a"))}, "two variants share a name"),
+        (Model, MODEL, {"resources": None}, "resources must be a Resources object"),
+        (Model, MODEL, {"variants": (Variant("a", weights=("b",)),)}, "names weights that are not declared: ['b']"),
+        (Model, MODEL, {"sources": Source(**SOURCE)}, "sources must be a tuple of Source objects"),
+        (Model, MODEL, {"sources": (Source(**SOURCE),) * 2}, "sources: two of them share a name"),
+        (Model, MODEL, {"weights": (Weights(**WEIGHTS),) * 2}, "weights: two of them share a name"),
+        (Model, MODEL, {"training": 1}, "training must be a Resources object or None"),
+        (Model, MODEL, {"adapter": "module.Class"}, "adapter must read 'module:Class'"),
+        (Model, MODEL, {"adapter": "a b:C"}, "adapter must read 'module:Class'"),
+        (Model, MODEL, {"dockerfile": "../Dockerfile"}, "dockerfile must be a plain file name"),
+        (Model, MODEL, {"dockerfile": ""}, "dockerfile must be a plain file name"),
+        (Model, MODEL, {"homepage": "javascript:alert(1)"}, "homepage must be an https:// address"),
+        (Variant, {"name": "a"}, {"name": "A"}, "a variant's name must be lower-case"),
+        (Variant, {"name": "a"}, {"prompt": "text"}, "prompt must be one of the Prompt values"),
+        (Variant, {"name": "a"}, {"params": None}, "params must be a dict"),
+        (Variant, {"name": "a"}, {"params": {1: "a"}}, "parameter 1 must be text, a number, a boolean or None"),
+        (Variant, {"name": "a"}, {"params": {"a": [1]}}, "parameter 'a' must be text, a number, a boolean or None"),
+        (Variant, {"name": "a"}, {"params": {"a": math.inf}}, "parameter 'a' must be finite"),
+        (Variant, {"name": "a"}, {"params": {"a": math.nan}}, "parameter 'a' must be finite"),
+        (Variant, {"name": "a"}, {"weights": "model.pt"}, "weights must be a tuple of names"),
+        (Variant, {"name": "a"}, {"reduced": {"size": 1}}, "reduced names ['size'], which params does not have"),
+        (Variant, {"name": "a"}, {"params": {"a": 1}, "reduced": {"a": [1]}}, "parameter 'a' must be text"),
+        (Resources, {}, {"memory_mb": 0}, "resources.memory_mb must be a positive number"),
+        (Resources, {}, {"memory_mb": 63}, "resources.memory_mb must be at least 64"),
+        (Resources, {}, {"cpus": math.nan}, "resources.cpus must be a positive number"),
+        (Resources, {}, {"pids": True}, "resources.pids must be a positive number"),
+        (Resources, {}, {"case_timeout_s": "60"}, "resources.case_timeout_s must be a positive number"),
+        (Resources, {}, {"start_timeout_s": math.inf}, "resources.start_timeout_s must be a positive number"),
+        (Resources, {}, {"gpu_memory_mb": -1}, "resources.gpu_memory_mb must be a whole number"),
+        (Resources, {}, {"gpu_memory_mb": 0.5}, "resources.gpu_memory_mb must be a whole number"),
+        (Resources, {}, {"gpus": -1}, "resources.gpus must be a whole number from 0 to 64"),
+        (Resources, {}, {"gpus": True}, "resources.gpus must be a whole number from 0 to 64"),
+        (Source, SOURCE, {"name": "a/b"}, "a source's name must be lower-case"),
+        (Source, SOURCE, {"commit": "main"}, "commit must be 40 hexadecimal digits"),
+        (Source, SOURCE, {"commit": COMMIT.upper()}, "commit must be 40 hexadecimal digits"),
+        (Source, SOURCE, {"commit": None}, "commit must be 40 hexadecimal digits"),
+        (Source, SOURCE, {"tree": ""}, "tree must be 40 hexadecimal digits"),
+        (Source, SOURCE, {"licence": ""}, "licence must be one line of text"),
+        (Source, SOURCE, {"git": "git@example.org:code"}, "git must be an https:// address"),
+        (Weights, WEIGHTS, {"name": ".."}, "the name must be a plain file name"),
+        (Weights, WEIGHTS, {"name": "a/b"}, "the name must be a plain file name"),
+        (Weights, WEIGHTS, {"name": ""}, "the name must be a plain file name"),
+        (Weights, WEIGHTS, {"sha256": "0"}, "sha256 must be 64 hexadecimal digits"),
+        (Weights, WEIGHTS, {"revision": "main"}, "revision must be a full commit"),
+        (Weights, WEIGHTS, {"size": -1}, "size must be a number of bytes"),
+        (Weights, WEIGHTS, {"repo": "https://example.org/a"}, "repo must be 'owner/name'"),
+        (Weights, WEIGHTS, {"file": "../a"}, "file must be a plain relative path"),
+        (Weights, WEIGHTS, {"file": "/a"}, "file must be a plain relative path"),
+        (Weights, WEIGHTS, {"file": "a?b"}, "file must be a plain relative path"),
+        (Weights, WEIGHTS, {"repo_type": "space"}, "repo_type must be 'model' or 'dataset'"),
+        (Weights, WEIGHTS, {"licence": ""}, "licence must be one line of text"),
+        (Weights, WEIGHTS, {"size": "10"}, "size must be a number of bytes"),
+    ],
+)
+def test_wrong_field_is_named(
+    kind: Callable[..., object], base: dict[str, Any], wrong: dict[str, object], said: str
+) -> None:
+    """Each field has one rule, and the message names the field and the rule."""
+    with pytest.raises(DeclarationError) as raised:
+        kind(**{**base, **wrong})
+    assert said in str(raised.value)
+
+
+def test_files_are_looked_for_when_asked(tmp_path: Path) -> None:
+    """Folder and Dockerfile are checked by the registry, not by the declaration itself."""
+    model = Model(**{**MODEL, "root": tmp_path / "plugin"})
+    with pytest.raises(DeclarationError, match="is not a folder"):
+        model.check_files()
+    model.root.mkdir()
+    with pytest.raises(DeclarationError, match="there is no Dockerfile in"):
+        model.check_files()
+    (model.root / "Dockerfile").touch()
+    model.check_files()
+
+
+def test_weights_may_be_declared_before_anybody_could_pin_them() -> None:
+    """Digest, size and revision may be left open; only the digest decides whether a file is pinned."""
+    assert Weights(**WEIGHTS).pinned
+    assert Weights(**{**WEIGHTS, "revision": "", "size": 0, "repo_type": "dataset"}).pinned
+    assert not Weights(**{**WEIGHTS, "sha256": ""}).pinned
+
+
+def test_declarations_do_not_change() -> None:
+    """What was checked stays as it was checked."""
+    with pytest.raises(AttributeError):
+        Model(**MODEL).name = "other"  # type: ignore[misc]

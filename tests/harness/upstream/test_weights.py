@@ -1,0 +1,128 @@
+"""Weights are known by their content; the first copy of what nobody pinned is recorded and holds."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+
+from harness.errors import DataError, PrerequisiteError
+from harness.registry.declaration import Weights
+from harness.upstream.weights import WeightsStore
+
+CONTENT = b"the released weights" * 100
+PINNED = Weights("a.bin", "owner/name", "a.bin", "", hashlib.sha256(CONTENT).hexdigest(), len(CONTENT), "MIT")
+OPEN = Weights("b.bin", "owner/name", "deep/c.bin", "", "", 0, "MIT")
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> WeightsStore:
+    """Return an empty store."""
+    return WeightsStore(tmp_path / "weights")
+
+
+def _file(tmp_path: Path, name: str, content: bytes = CONTENT) -> Path:
+    path = tmp_path / name
+    path.write_bytes(content)
+    return path
+
+
+def test_pinned_weights_are_known_by_content_alone(store: WeightsStore, tmp_path: Path) -> None:
+    """Whatever the file is called, it is taken for what its digest says, and found again under it."""
+    said: list[str] = []
+    assert store.find(PINNED) is None
+    assert store.add([PINNED, OPEN], _file(tmp_path, "download(1)"), said.append) == [PINNED]
+    path, digest = store.check(PINNED)
+    assert path.read_bytes() == CONTENT
+    assert digest == PINNED.sha256
+    assert PINNED.sha256 in said[0]
+    assert list(store.root.glob("partial/*")) == []
+
+
+def test_what_is_none_of_them_is_refused_with_both_digests(store: WeightsStore, tmp_path: Path) -> None:
+    """A damaged download is named with its digest and the declared one; nothing is kept."""
+    with pytest.raises(DataError) as raised:
+        store.add([PINNED], _file(tmp_path, "a.bin", b"damaged"), print)
+    assert hashlib.sha256(b"damaged").hexdigest() in raised.value.message
+    assert PINNED.sha256 in raised.value.fix
+    assert store.find(PINNED) is None
+
+
+def test_a_wrong_declared_size_is_refused(store: WeightsStore, tmp_path: Path) -> None:
+    """Digest and size that do not fit each other are a wrong declaration."""
+    wrong = Weights("a.bin", "owner/name", "a.bin", "", PINNED.sha256, len(CONTENT) + 1, "MIT")
+    with pytest.raises(DataError, match=r"have 2,000 bytes, declared are 2,001"):
+        store.add([wrong], _file(tmp_path, "a.bin"), print)
+    assert store.find(wrong) is None
+
+
+@pytest.mark.parametrize("name", ["b.bin", "c.bin"])
+def test_unpinned_weights_are_known_by_name(store: WeightsStore, tmp_path: Path, name: str) -> None:
+    """A file that is called like the declaration or like the file on the hub is taken, and recorded."""
+    assert store.add([PINNED, OPEN], _file(tmp_path, name, b"first"), print) == [OPEN]
+    received = store.received(OPEN)
+    assert received is not None
+    assert (received.sha256, received.size) == (hashlib.sha256(b"first").hexdigest(), 5)
+    assert store.check(OPEN)[0].read_bytes() == b"first"
+
+
+def test_unpinned_weights_of_another_name_want_their_name(store: WeightsStore, tmp_path: Path) -> None:
+    """Nothing is guessed among several; the one candidate is taken whatever the file is called."""
+    file = _file(tmp_path, "download", b"first")
+    with pytest.raises(DataError, match="is none of the declared weights") as raised:
+        store.add([PINNED, OPEN], file, print)
+    assert f"declared are a.bin: {PINNED.sha256}; or say with --name" in raised.value.fix
+    assert raised.value.fix.endswith("not pinned: b.bin")
+    assert store.add([OPEN], file, print) == [OPEN]
+
+
+def test_what_came_first_holds(store: WeightsStore, tmp_path: Path) -> None:
+    """Another file under the same declaration is refused, and the message says how to accept it."""
+    store.add([OPEN], _file(tmp_path, "b.bin", b"first"), print)
+    with pytest.raises(DataError, match="what came first and was recorded") as raised:
+        store.add([OPEN], _file(tmp_path, "b.bin", b"second"), print)
+    assert store.check(OPEN)[0].read_bytes() == b"first"
+    record = raised.value.fix.split("remove ")[1].split(" to accept")[0]
+    Path(record).unlink()
+    store.add([OPEN], _file(tmp_path, "b.bin", b"second"), print)
+    assert store.check(OPEN)[0].read_bytes() == b"second"
+
+
+def test_a_changed_file_is_found_out(store: WeightsStore, tmp_path: Path) -> None:
+    """A file of the store that was written to is refused, with what to do."""
+    store.add([PINNED], _file(tmp_path, "a.bin"), print)
+    path, _ = store.check(PINNED)
+    path.chmod(0o644)
+    path.write_bytes(b"x" + CONTENT[1:])
+    for again in (False, True):
+        with pytest.raises(DataError, match="were changed"):
+            store.check(PINNED, again=again)
+
+
+def test_missing_weights_say_how_to_get_them(store: WeightsStore) -> None:
+    """Both ways are named: with a network and without."""
+    with pytest.raises(PrerequisiteError, match="are not here") as raised:
+        store.check(PINNED)
+    assert "bench weights fetch --name a.bin" in raised.value.fix
+    assert "bench weights add --from FILE" in raised.value.fix
+
+
+def test_a_damaged_record_is_named(store: WeightsStore, tmp_path: Path) -> None:
+    """A record that cannot be read is bad data, not a traceback."""
+    store.add([OPEN], _file(tmp_path, "b.bin", b"first"), print)
+    (record,) = store.root.glob("unpinned/*.json")
+    record.write_text(json.dumps({"sha256": 1}))
+    with pytest.raises(DataError, match="is no record of weights"):
+        store.find(OPEN)
+
+
+def test_a_full_disk_is_refused_before_anything_is_written(
+    store: WeightsStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The numbers stand in the message."""
+    monkeypatch.setattr("harness.upstream.weights._KEEP_FREE", 10**18)
+    with pytest.raises(PrerequisiteError, match=r"is too full: 0 MB are needed"):
+        store.add([PINNED], _file(tmp_path, "a.bin"), print)
+    assert store.find(PINNED) is None

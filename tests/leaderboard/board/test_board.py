@@ -1,0 +1,191 @@
+"""How runs become rankings: what compares with what, and what stands apart."""
+
+from __future__ import annotations
+
+import statistics
+from typing import Any
+
+import pytest
+
+from harness.status import Status
+from harness.store.database import Store
+from leaderboard.board.board import CHALLENGE, Coverage, DataSet, read_board
+from leaderboard.published.export import export
+from leaderboard.published.privacy import Policy
+
+
+def titles(data: DataSet) -> list[str]:
+    return [entry.title for entry in data.ranked]
+
+
+def board(store: Store, *profile: str) -> list[DataSet]:
+    return read_board(export(store, Policy()), *profile)
+
+
+def only(store: Store, *profile: str) -> DataSet:
+    [data] = board(store, *profile)
+    return data
+
+
+def test_data_sets_are_told_apart_by_content_and_split(bench, store: Store) -> None:
+    """Another fingerprint or another split is another ranking, even under the same name."""
+    bench.add(title="A")
+    bench.add(title="B", fingerprint="cd" * 32)
+    bench.add(title="C", split="val")
+    assert sorted(titles(data) for data in board(store)) == [["A"], ["B"], ["C"]]
+
+
+def test_same_content_under_two_names_is_one_ranking(bench, store: Store) -> None:
+    """A data set is what its fingerprint says; the page shows every name it was given."""
+    bench.add(title="A", plugin="a", dataset="one")
+    bench.add(title="B", plugin="b", dataset="two")
+    data = only(store)
+    assert data.about.names == ["one", "two"]
+    assert len(data.ranked) == 2
+
+
+def test_order_is_group_then_average(bench, store: Store) -> None:
+    """Text-only rows come before box-prompted ones, each by average Dice; a row without scores is the last."""
+    for title, level, prompt in [("low", 0.1, "text"), ("boxes", 0.9, "box"), ("high", 0.4, "structured-text")]:
+        bench.add(title=title, plugin=title, level=level, prompt=prompt)
+    bench.add(title="unscored", plugin="unscored", scored=False)
+    assert titles(only(store)) == ["high", "low", "unscored", "boxes"]
+
+
+def test_average_is_the_mean_over_findings(bench, store: Store) -> None:
+    """The average column is the plain mean of the findings' Dice, failures as 0, and n counts them all."""
+    run = bench.add(failures={0: Status.TIMEOUT, 5: Status.OOM})
+    dice = [finding.dice for finding in store.findings(run.id)]
+    average = only(store).ranked[0].scores["average"]
+    assert average.value == pytest.approx(statistics.fmean(dice))
+    assert average.n == len(dice) == 24
+    assert dice.count(0.0) == 2
+
+
+@pytest.mark.parametrize(
+    ("fields", "reasons"),
+    [
+        ({"rankable": False, "unrankable": ["random weights", "partial"]}, ("random weights", "partial")),
+        ({"rankable": False}, ("not rankable; the reason was not recorded",)),
+        ({"state": "running"}, ("running: 4 of 4 cases scored",)),
+        ({"state": "interrupted", "n_cases": 9}, ("interrupted: 4 of 9 cases scored",)),
+    ],
+)
+def test_unrankable_runs_stand_apart(bench, store: Store, fields: dict[str, Any], reasons: tuple[str, ...]) -> None:
+    """A run that may not be ranked, or did not end, is kept with its reasons."""
+    bench.add(**fields)
+    data = only(store)
+    assert data.ranked == ()
+    assert [entry.reasons for entry in data.apart] == [reasons]
+
+
+def test_newest_run_of_an_entrant_is_ranked(bench, store: Store) -> None:
+    """Earlier runs of the same variant do not vanish: they stand apart and name the newest one."""
+    first, second, newest = (bench.add(), bench.add(), bench.add())
+    bench.add(variant="other")
+    bench.add(state="interrupted")
+    data = only(store)
+    assert {entry.run.id for entry in data.ranked if entry.run} == {newest.id, "run-04"}
+    replaced = {entry.run.id: entry.reasons for entry in data.apart if entry.run}
+    assert replaced[first.id] == replaced[second.id] == (f"replaced by the newer run {newest.id}",)
+
+
+def test_size_is_that_of_the_whole_split(bench, store: Store) -> None:
+    """A run of the first cases only does not shrink the data set."""
+    bench.add(cases=2, rankable=False, unrankable=["partial"])
+    bench.add(cases=5)
+    data = only(store)
+    assert (data.about.n_cases, data.about.n_findings) == (5, 30)
+
+
+def test_coverage_names_what_failed(bench, store: Store) -> None:
+    """Coverage counts the ok findings of the split, every other status, and those without a record."""
+    bench.add(failures={1: Status.TIMEOUT, 2: Status.INVALID_OUTPUT, 3: Status.TIMEOUT}, n_findings=26)
+    assert only(store).ranked[0].coverage == Coverage(
+        ok=21, total=26, others={"invalid_output": 1, "timeout": 2, "not recorded": 2}
+    )
+
+
+def test_category_without_findings_has_no_value(bench, store: Store) -> None:
+    """A category that the split does not hold has n = 0 and no value; a run without metrics has no n either."""
+    bench.add(title="scored", plugin="scored")
+    bench.add(title="unscored", plugin="unscored", scored=False)
+    scored, unscored = only(store).ranked
+    assert (scored.category("2f").value, scored.category("2f").n) == (None, 0)
+    assert (unscored.category("2f").value, unscored.category("2f").n) == (None, None)
+
+
+@pytest.mark.parametrize(("each", "shown"), [(1, False), (4, False), (5, True)])
+def test_few_findings_have_no_interval(bench, store: Store, each: int, shown: bool) -> None:
+    """Resampling fewer than five findings says little about uncertainty, so no interval is shown."""
+    bench.add(cases=each, per_case=14, absent=())
+    score = only(store).ranked[0].category("1a")
+    assert score.n == each
+    assert score.value is not None
+    assert (score.low is not None) is (score.high is not None) is shown
+
+
+def test_hardware_names_what_the_model_ran_on(bench, store: Store) -> None:
+    """GPUs are named where any were used, else the processor."""
+    bench.add(plugin="a")
+    bench.add(plugin="b", record={"hardware": {"cpu": "EPYC", "cores": 2}})
+    bench.add(plugin="c", record={})
+    hardware = {entry.run.plugin: entry.hardware for entry in only(store).ranked if entry.run}
+    assert hardware == {"a": ["2 x NVIDIA H200"], "b": ["EPYC, 2 cores"], "c": []}
+
+
+def test_rows_that_cannot_be_told_apart_share_a_rank(bench, store: Store) -> None:
+    """Two rows of one level are both first, a clearly worse one is third; box-prompted rows are apart."""
+    for title, level, prompt in [("c", 0.1, "text"), ("a", 0.5, "text"), ("b", 0.5, "text"), ("d", 0.9, "box")]:
+        bench.add(title=title, plugin=title, level=level, prompt=prompt, cases=8)
+    ranks = {entry.title: entry.rank.rank for entry in only(store).ranked if entry.rank}
+    assert ranks == {"a": 1, "b": 1, "c": 3, "d": 1}
+
+
+def test_rows_beyond_the_best_are_compared_but_not_ranked(bench, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every pair has a difference and a p-value; the correction and the ranks are those of the best rows alone."""
+    for number, level in enumerate((0.6, 0.4, 0.3, 0.1)):
+        bench.add(plugin=str(number), title=str(number), level=level, cases=8)
+    whole = export(store, Policy())
+    monkeypatch.setattr("leaderboard.published.export.COMPARED", 3)
+    part = export(store, Policy())
+    [data] = whole.data_sets()
+    pairs = {(pair.first, pair.second): pair for pair in part.pairs(data.id, "mlhc2025")}
+    assert len(pairs) == 6
+    for pair in whole.pairs(data.id, "mlhc2025"):
+        found = pairs[pair.first, pair.second]
+        assert (found.difference, found.low, found.p) == (pair.difference, pair.low, pair.p)
+    assert {key for key, pair in pairs.items() if pair.p_holm is None} == {
+        ("run-01", "run-04"), ("run-02", "run-04"), ("run-03", "run-04"),
+    }  # fmt: skip
+    assert all(pair.p_holm <= 3 * pair.p for pair in pairs.values() if pair.p_holm is not None)
+    assert set(part.ranks(data.id, "mlhc2025")) == {"run-01", "run-02", "run-03"}
+
+
+def test_a_single_row_is_first(bench, store: Store) -> None:
+    """Without anybody to compare with, a ranked row is first, and a known answer beside it has no rank."""
+    bench.add(title="model", plugin="model")
+    bench.add(title="oracle", plugin="oracle", level=2.0, rankable=False, unrankable=["known answer: it reads"])
+    data = only(store)
+    assert [entry.rank.rank for entry in data.ranked if entry.rank] == [1]
+    assert [entry.rank for entry in data.apart] == [None]
+    assert [entry.training for entry in data.rows] == ["zero-shot", "known answer"]
+
+
+def test_challenge_metrics_are_a_board_of_their_own(bench, store: Store) -> None:
+    """The challenge's profile has its own columns on the same rows."""
+    bench.add(level=0.5)
+    scores = only(store, CHALLENGE).ranked[0].scores
+    assert list(scores) == ["average", "per_case", "hit", "instance_f1", "distance_f1"]
+    assert scores["per_case"].n == 4
+    assert scores["hit"].value == 1.0
+
+
+def test_sizes_are_those_of_figure_3(bench, store: Store) -> None:
+    """Half of the findings are small, a quarter medium, a quarter large."""
+    bench.add()
+    assert {size: score.n for size, score in only(store).ranked[0].by_size.items()} == {
+        "small": 12,
+        "medium": 6,
+        "large": 6,
+    }

@@ -1,0 +1,79 @@
+"""The files for programs: one content in every format, with right checksums."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import sqlite3
+
+import pytest
+
+from harness.store.database import Store
+from leaderboard.pages import downloads
+from leaderboard.pages.downloads import checksums, make_files
+from leaderboard.published.database import TABLES
+from leaderboard.published.export import export
+from leaderboard.published.privacy import Policy
+
+
+@pytest.fixture(scope="module")
+def files(full_store: Store) -> dict[str, bytes]:
+    """Return name -> content of every download of the full database."""
+    return {file.name: file.data for file in make_files(export(full_store, Policy()), parquet=True)}
+
+
+def rows_of(files: dict[str, bytes], table: str) -> list[tuple[object, ...]]:
+    database = sqlite3.connect(":memory:")
+    database.deserialize(files["results.sqlite"])
+    return database.execute(f"select * from {table} order by 1, 2").fetchall()  # noqa: S608 - our own names
+
+
+def test_every_format_holds_the_same_rows(files: dict[str, bytes]) -> None:
+    """SQLite, CSV, JSON and Parquet agree, in full precision."""
+    from pyarrow import parquet
+
+    for table in ("runs", "scores", "metrics"):
+        expected = sorted(map(repr, rows_of(files, table)))
+        flat = parquet.read_table(io.BytesIO(files[f"{table}.parquet"])).to_pylist()
+        assert sorted(repr(tuple(row.values())) for row in flat) == expected
+        with io.StringIO(files[f"{table}.csv"].decode()) as stream:
+            assert len(list(csv.reader(stream))) == len(expected) + 1
+    document = json.loads(files["results.json"])
+    assert sorted(repr(tuple(row.values())) for row in document["metrics"]) == sorted(
+        map(repr, rows_of(files, "metrics"))
+    )
+
+
+def test_checksums_are_those_of_the_files(full_store: Store) -> None:
+    """Every file stands in SHA256SUMS with its digest."""
+    made = make_files(export(full_store, Policy()), parquet=False)
+    lines = dict(reversed(line.split("  ")) for line in checksums(made).decode().splitlines())
+    assert lines == {file.name: hashlib.sha256(file.data).hexdigest() for file in made}
+
+
+def test_every_table_is_described(files: dict[str, bytes]) -> None:
+    """The downloads page says what each table is, and no table is left out."""
+    names = {name for (name,) in _query(files, "select name from sqlite_master where type = 'table'")}
+    assert names == set(TABLES)
+
+
+def _query(files: dict[str, bytes], query: str) -> list[tuple[str]]:
+    database = sqlite3.connect(":memory:")
+    database.deserialize(files["results.sqlite"])
+    return database.execute(query).fetchall()
+
+
+def test_spreadsheets_take_no_text_for_a_formula() -> None:
+    """A text that begins as a formula gets an apostrophe; numbers stay as they are."""
+    assert [downloads._harmless(value) for value in ("=1+1", "-x", "plain", -1.5, None)] == [
+        "'=1+1", "'-x", "plain", -1.5, None,
+    ]  # fmt: skip
+
+
+def test_empty_tables_are_written(store: Store) -> None:
+    """An empty database gives files with headings only."""
+    made = {file.name: file.data for file in make_files(export(store, Policy()), parquet=True)}
+    assert made["runs.csv"].count(b"\n") == 1
+    assert made["scores.parquet"]

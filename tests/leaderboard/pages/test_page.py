@@ -1,0 +1,451 @@
+"""What stands on the page, read back from its HTML."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+
+from harness.categories import CATEGORIES
+from harness.status import Status
+from harness.store.database import Store
+from leaderboard.board.board import SIZES, Score, read_board
+from leaderboard.board.comparisons import turned, verdict
+from leaderboard.board.reported import read_reported
+from leaderboard.pages.page import (
+    common_n,
+    file_name,
+    probability,
+    readable_bytes,
+    readable_seconds,
+    readable_size,
+    scale_of,
+    short_digest,
+    signed,
+    three_decimals,
+    whisker,
+)
+from leaderboard.pages.run import at_a_glance
+from leaderboard.published.database import Pair
+from leaderboard.published.export import export
+from leaderboard.published.privacy import Policy
+
+
+def section(page, title: str):
+    [found] = [node for node in page.all("section") if node.all("h2")[0].text.startswith(title)]
+    return found
+
+
+def test_markup_is_well_formed_and_accessible(full_pages) -> None:
+    """Every element is closed by itself; ids are unique, links lead to a page and a place, tables have captions."""
+    site = full_pages
+    ids = {path: [n.attributes["id"] for n in page.all() if "id" in n.attributes] for path, page in site.items()}
+    assets = {"assets/site.css", "assets/app.js", "downloads/SHA256SUMS"}
+    for path, page in site.items():
+        assert len(ids[path]) == len(set(ids[path])), path
+        for node in page.all():
+            for name in ("href", "src"):
+                target, _, place = node.attributes.get(name, "data:").partition("#")
+                if not target.startswith("data:"):
+                    found = posixpath.normpath(posixpath.join(posixpath.dirname(path), target)) if target else path
+                    assert found in site.keys() | assets, f"{path} links to {found}"
+                    assert not place or place.startswith("sort=") or place in ids[found], (
+                        f"{path} links to {found}#{place}"
+                    )
+        for table in page.all("table"):
+            assert len(table.all("caption")) == 1
+            assert all(head.attributes["scope"] in {"col", "row", "rowgroup"} for head in table.all("th"))
+            width = len(table.all("thead")[0].all("th"))
+            for row in table.all("tr"):
+                cells = [*row.all("th"), *row.all("td")]
+                assert sum(int(cell.attributes.get("colspan", 1)) for cell in cells) == width, path
+        assert len(page.all("h1")) == 1
+        assert page.all("html")[0].attributes["lang"] == "en"
+        assert page.all("a")[0].attributes["class"] == "skip"
+
+
+def test_nothing_is_loaded_from_anywhere(full_pages) -> None:
+    """No page names an address outside the folder, and each forbids scripts and styles that are not its own files."""
+    for path, page in full_pages.items():
+        for node in page.all():
+            assert not [name for name in node.attributes if name == "style" or name.startswith("on")], path
+            for name in ("src", "href", "srcset", "data", "action"):
+                assert not re.match(r"[a-z]+://|//|/", node.attributes.get(name, "")), path
+        assert len(page.all("style")) == 0
+        [policy] = [m.attributes["content"] for m in page.all("meta") if "http-equiv" in m.attributes]
+        assert policy.startswith("default-src 'none'; style-src 'self' file:; script-src 'self' file:;")
+
+
+HOSTILE = "</td><script>alert('x')</script>\"'&{{ 7 * 7 }}\u202edesrever" + "y" * 10_000
+
+
+def test_hostile_texts_are_shown_as_text(bench, store: Store, pages) -> None:
+    """Markup, quotes, template code, right-to-left marks and 10 kB in any name stay text, cut where too long."""
+    bench.add(
+        title=HOSTILE, plugin=HOSTILE, variant=HOSTILE, plugin_version=HOSTILE, dataset=HOSTILE, split=HOSTILE,
+        fingerprint=HOSTILE, engine=HOSTILE, image_id=HOSTILE, kind=HOSTILE, created=HOSTILE, prompt=HOSTILE,
+        record={"hardware": {"cpu": HOSTILE, "cores": HOSTILE}, HOSTILE: [HOSTILE]}, text=HOSTILE, case=HOSTILE,
+    )  # fmt: skip
+    bench.add(rankable=False, unrankable=[HOSTILE], failures={0: HOSTILE}, title=HOSTILE, text=HOSTILE)
+    site = pages(store)
+    assert {len(page.all("script")) for page in site.values()} == {1}
+    page = site["index.html"]
+    shown = HOSTILE[:159] + "…"
+    assert page.all("h2")[0].text == f"{shown} , {shown}"
+    assert page.all("bdi", "name")[0].text == shown
+    assert shown in [node.text for node in page.all("td", "reason")]
+    assert page.all("span", "failed")[0].text == f"{shown}: 1"
+    [case] = [page for path, page in site.items() if path.startswith("cases/") and page.all("blockquote")][:1]
+    assert case.all("blockquote")[0].text == HOSTILE
+
+
+def kinds_of(table) -> set[str]:
+    return {re.sub(r" run of .*", "", cell.text) for cell in table.all("td", "kind")}
+
+
+def test_measured_and_reported_rows_never_share_a_table(full_pages) -> None:
+    """Every row says its kind in words, and the paper's rows stand in a table and a section of their own."""
+    page = full_pages["index.html"]
+    tables = [kinds_of(table) for table in page.all("table")]
+    kinds = Counter(frozenset(found) for found in tables if found)
+    assert kinds == {
+        frozenset({"Measured here"}): 2,
+        frozenset({"Measured here", "Submitted masks"}): 1,
+        frozenset({"Reported"}): 1,
+    }
+    paper = section(page, "Reported in the paper")
+    assert "The authors scored these rows themselves, on the test split of their paper." in paper.text
+    assert "is inferred" in paper.text
+    assert len(paper.all("td", "kind")) == 10
+
+
+def test_groups_and_zero_shot_rows_are_marked_in_words(full_pages) -> None:
+    """Text-only rows stand above box-prompted ones, each under its heading; zero-shot is a word, not a colour."""
+    table = section(full_pages["index.html"], "phantom-small").all("table")[0]
+    groups = {body.all("th")[0].text: [name.text for name in body.all("bdi", "name")] for body in table.all("tbody")}
+    assert groups == {
+        "Text-only": ["Rules", "VoxTell", "A lab's masks", "SAT"],
+        "Box-prompted: boxes made from the ground truth": ["MedSAM2"],
+    }
+    rows = [row for row in table.all("tr") if row.all("bdi", "name")]
+    tags = {row.all("bdi", "name")[0].text: [tag.text for tag in row.all("span", "tag")] for row in rows}
+    assert tags["SAT"] == ["fine-tuned"]
+    assert tags["VoxTell"] == ["zero-shot", "structured text"]
+    assert tags["MedSAM2"] == ["zero-shot", "box-prompted"]
+    assert tags["A lab's masks"] == ["training not stated"]
+
+
+def test_cells_show_value_interval_and_n(bench, store: Store, pages) -> None:
+    """A score has three decimals and its interval; n stands once in the head, or in each cell where rows differ."""
+    run = bench.add(level=2.0, plugin="oracle")
+    table = pages(store)["index.html"].all("table")[0]
+    heads = [head.text for head in table.all("thead")[0].all("th")]
+    assert heads == [
+        "Rank",
+        "Model",
+        "Kind",
+        "Average ↑ n = 24",
+        "Non-focal ↑ n = 12",
+        "Focal ↑ n = 12",
+        "HIT5 ↑ n = 24",
+        "HIT10 ↑ n = 24",
+        "Seconds a case ↓",
+        "Peak memory ↓",
+        "Valid masks",
+    ]
+    shown = [cell.text for cell in table.all("td", "number")]
+    assert shown == ["1", *["1.000 [1.000\N{EN DASH}1.000]"] * 5, "3.2", "825 MB GPU", "24/24"]
+    bench.add(plugin="other", cases=2, dataset=run.dataset)
+    table = pages(store)["index.html"].all("table")[0]
+    assert "Average ↑" in [head.text for head in table.all("thead")[0].all("th")]
+    assert [cell.all("span", "n")[0].text for cell in table.all("td", "average")] == ["n = 24", "n = 12"]
+
+
+def test_failures_stand_beside_the_score(bench, store: Store, pages) -> None:
+    """Coverage names what went wrong in words."""
+    bench.add(failures={0: Status.TIMEOUT, 1: Status.PLUGIN_ERROR, 2: Status.PLUGIN_ERROR})
+    assert pages(store)["index.html"].all("td", "coverage")[0].text == "21/24 plugin error: 2 timeout: 1"
+
+
+def test_submitted_rows_claim_nothing(bench, store: Store, pages) -> None:
+    """Of masks made elsewhere, the page says that neither their training nor their prompt was stated."""
+    bench.add(kind="submitted", prompt="", engine="", image_id="", record={}, timing={})
+    table = pages(store)["index.html"].all("table")[0]
+    assert [tag.text for tag in table.all("span", "tag")] == ["training not stated", "prompt not stated"]
+
+
+def test_shared_ranks_are_called_so(bench, store: Store, pages) -> None:
+    """Two rows of one level share the first rank and say so; the third, alone, does not."""
+    for title, level in (("c", 0.1), ("a", 0.5), ("b", 0.5)):
+        bench.add(title=title, plugin=title, level=level, cases=8)
+    table = pages(store)["index.html"].all("table")[0]
+    assert [cell.text for cell in table.all("td", "rank")] == ["1 shared", "1 shared", "3"]
+
+
+def test_missing_numbers_are_dashes(bench, store: Store, pages) -> None:
+    """A category without findings, a run without metrics or figures: a dash, never 0.000."""
+    bench.add(title="none", scored=False, timing={}, record={}, image_id="", engine="")
+    site = pages(store)
+    assert {cell.text for cell in site["index.html"].all("table")[0].all("td", "number")[:8]} == {"—"}
+    [row] = site["cost.html"].all("tbody")[0].all("tr")
+    assert row.text.startswith("none model · zero-shot · 1.0.0 — — — — — — —")
+    bench.add(title="scored", plugin="scored")
+    site = pages(store)
+    [row] = [row for row in site["categories.html"].all("tr") if "Honeycombing" in row.text]
+    assert row.text == "2f Honeycombing 0 — —"
+    assert "0.000" not in site["index.html"].all("main")[0].all("section")[0].text
+
+
+def test_group_without_findings_is_a_dash(bench, store: Store, pages) -> None:
+    """Where a split holds no focal finding, the column says n = 0 and every cell is a dash."""
+    bench.add(absent=tuple(code for code in CATEGORIES if code != "1c"))
+    table = pages(store)["index.html"].all("table")[0]
+    assert table.all("thead")[0].all("th")[5].text == "Focal ↑ n = 0"
+    assert table.all("td", "focal")[0].text == "—"
+
+
+def test_unranked_runs_give_their_reason(full_pages) -> None:
+    """Known answers, partial runs and the like stand in a table of their own, each with its reason."""
+    tables = section(full_pages["index.html"], "phantom-small").all("table")
+    assert not tables[0].all("td", "reason")
+    assert [cell.text for cell in tables[1].all("td", "reason")] == [
+        "known answer: it reads the truth",
+        "partial: only 2 cases",
+        "random weights",
+        "interrupted: 3 of 3 cases scored",
+    ]
+
+
+def test_cost_and_provenance(bench, store: Store, pages) -> None:
+    """Each run shows time, memory, hardware, engine, image, id and date; its page shows all that is known."""
+    run = bench.add(title="SAT", plugin="sat", level=2.0)
+    site = pages(store)
+    assert site["cost.html"].all("tbody")[0].all("tr")[0].text == (
+        "SAT sat · zero-shot · 1.0.0 1.000 3.2 12.5 1.5 GB 825 MB 2 x NVIDIA H200 docker 0123456789ab run-01 2026-11-01"
+    )
+    text = site[f"runs/{run.id}.html"].text
+    glance = site[f"runs/{run.id}.html"].all("dl", "glance")[0].text
+    assert glance == (
+        "Average Dice 1.000 [1.000\N{EN DASH}1.000] n 24 findings Rank 1 of 1 text-only Valid masks 24/24 "
+        "Seconds a case 3.2 Peak GPU memory 825 MB"
+    )
+    assert run.image_id in text
+    assert "AMD EPYC 9654" in text
+    assert "a case, median 3.2 s" in text
+
+
+def test_run_names_its_metrics_and_groups(bench, store: Store, pages) -> None:
+    """Metrics and groups of a run stand in a fixed order under the names that readers know, not the stored ones."""
+    run = bench.add()
+    paper, challenge = pages(store)[f"runs/{run.id}.html"].all("table")[:2]
+    heads = [[head.text for head in table.all("thead")[0].all("th")] for table in (paper, challenge)]
+    assert heads[0] == ["Group", "n", "Dice", "HIT5", "HIT10"]
+    assert heads[1][2:6] == ["Dice", "Dice, unfiltered", "Hit rate", "Instance F1"]
+    groups = [head.text for head in paper.all("tbody")[0].all("th")]
+    assert groups[:5] == ["All findings", "Non-focal", "Focal", "Mean over cases", "1a Bronchial wall thickening"]
+    assert groups[-3:] == list(SIZES.values())
+
+
+def test_origin_at_a_glance(bench, store: Store) -> None:
+    """What was recorded of a run's origin is told in a few words; a record of another form breaks nothing."""
+    bench.add(
+        plugin="a",
+        plan={"seed": 7, "scorer": 2, "weights": {"mode": "pinned", "files": {"model.pt": "ab"}}},
+        record={
+            "engine": {"engine": "docker", "version": "20.10", "isolates": True},
+            "harness": {"groundbench": "0.1.0", "commit": "c" * 40, "modified": True},
+        },
+    )
+    bench.add(plugin="b", plan={"weights": 3}, record={"engine": "x", "harness": []}, image_id="")
+    full, strange = sorted(read_board(export(store, Policy()))[0].ranked, key=lambda entry: entry.run.plugin)
+    assert dict(at_a_glance(full)) == {
+        "Plugin": "a 1.0.0",
+        "Image": "0123456789ab",
+        "Engine": "docker 20.10, isolated",
+        "Weights": "pinned, model.pt",
+        "Harness": "groundbench 0.1.0, commit cccccccccccc with changes",
+        "Scorer": "2",
+        "Seed": "7",
+    }
+    assert dict(at_a_glance(strange)) == {"Plugin": "b 1.0.0"}
+
+
+@pytest.mark.parametrize("policy", [Policy(), Policy(public=True)])
+def test_model_page_says_where_it_comes_from(bench, store: Store, pages, policy: Policy) -> None:
+    """Homepage, citation and licence, as the newest run recorded them, on a public site of a closed split too."""
+    told = {"homepage": "https://example.org/model", "citation": "A. Author. <b>A model & more.", "licence": "MIT"}
+    bench.add(record={"model": {**told, "licence": "GPL-3.0"}})
+    bench.add(record={"model": told})
+    bench.add(plugin="silent")
+    bench.add(plugin="hostile", record={"model": {"homepage": "javascript:alert(1)", "citation": "", "licence": None}})
+    made = pages(store, policy)
+    page = made["models/model.html"]
+    assert [link.text for link in page.all("a") if link.attributes.get("href") == told["homepage"]] == [
+        told["homepage"]
+    ]
+    assert [cite.text for cite in page.all("cite")] == [told["citation"]]
+    assert "Licence of the code MIT" in page.text
+    for plugin in ("silent", "hostile"):
+        text = made[f"models/{plugin}.html"].text
+        assert "Homepage" not in text
+        assert "Licence of the code" not in text
+        assert made[f"models/{plugin}.html"].all("cite") == []
+
+
+def test_cases_lead_to_their_neighbours(bench, store: Store, pages) -> None:
+    """From a case one goes to the one before and the one after, on the same data set."""
+    bench.add(cases=3, per_case=2)
+    cases = {path: page for path, page in pages(store).items() if re.search(r"case-\d", path)}
+    led = [[link.text for link in page.all("a") if "rel" in link.attributes] for page in cases.values()]
+    assert led == [["Next case"], ["Previous case", "Next case"], ["Previous case"]]
+
+
+def test_history_of_a_row(bench, store: Store, pages) -> None:
+    """A run's page lists the runs that it replaced or that replaced it, newest first; the model's page has them all."""
+    first, second = bench.add(), bench.add()
+    bench.add(variant="other")
+    site = pages(store)
+    history = section(site[f"runs/{first.id}.html"], "History of this row").all("li")
+    assert [item.text.split(",")[0].strip() for item in history] == ["this run", second.id]
+    assert f"replaced by the newer run {second.id}" in site[f"runs/{first.id}.html"].text
+    rows = site["models/model.html"].all("td", "kind")
+    assert [row.all("a")[0].attributes["href"] for row in rows] == [
+        "../runs/run-03.html", "../runs/run-02.html", "../runs/run-01.html",
+    ]  # fmt: skip
+
+
+def test_cases_show_text_and_every_row(bench, store: Store, pages) -> None:
+    """A case's page has each finding's text and every row's Dice, best first; known answers are left out."""
+    bench.add(title="bad", plugin="bad", level=0.1)
+    bench.add(title="good", plugin="good", level=0.9)
+    bench.add(title="oracle", plugin="oracle", level=2.0, rankable=False, unrankable=["known answer: x"])
+    site = pages(store)
+    [case] = [page for path, page in site.items() if path.endswith("-case-0.html")]
+    assert len(case.all("blockquote")) == 6
+    rows = case.all("table")[0].all("tbody")[0].all("tr")
+    assert [row.all("th")[0].text for row in rows] == ["good zero-shot", "bad zero-shot"]
+    spread = [float(cell.text) for cell in site["cases/index.html"].all("td", "number")[3::4]]
+    assert spread == sorted(spread, reverse=True)
+    assert len(spread) == 24
+
+
+def test_compare_says_what_is_different(bench, store: Store, pages) -> None:
+    """Every pair of ranked rows is there with difference, interval, p-values, and a verdict in words."""
+    for title, level in (("c", 0.1), ("a", 0.5), ("b", 0.5)):
+        bench.add(title=title, plugin=title, level=level, cases=8)
+    rows = pages(store)["compare.html"].all("table")[0].all("tbody")[0].all("tr")
+    verdicts = {(row.all("th")[0].text[0], row.all("td")[0].text[0]): row.all("td")[-1].text for row in rows}
+    assert [row.all("td")[1].text[0] for row in rows] == ["+", "+", "+"]  # the better row stands first
+    assert sorted(verdicts.values()) == ["cannot be told apart", "first is better", "first is better"]
+    assert {pair for pair, verdict in verdicts.items() if verdict == "first is better"} == {("a", "c"), ("b", "c")}
+
+
+def test_run_stands_beside_every_other(bench, store: Store, pages) -> None:
+    """The page of a run has its difference to each other row, seen from this one, whichever is first in the pair."""
+    for title, level in (("c", 0.1), ("a", 0.5), ("b", 0.5)):
+        bench.add(title=title, plugin=title, level=level, cases=8)
+    rows = [
+        [cell.text for cell in (row.all("th")[0], *row.all("td"))]
+        for row in section(pages(store)["runs/run-01.html"], "Beside every other row").all("tbody")[0].all("tr")
+    ]
+    assert sorted((row[0], row[-1]) for row in rows) == [
+        ("a zero-shot", "the other is better"), ("b zero-shot", "the other is better"),
+    ]  # fmt: skip
+    assert all(float(row[1].split()[0].replace("\N{MINUS SIGN}", "-")) == pytest.approx(-0.4, abs=0.05) for row in rows)
+
+
+def test_pair_seen_from_its_other_end() -> None:
+    """Turned round, a pair has the opposite difference and interval, and the verdict names the other row."""
+    pair = Pair("a", "b", 0.1, 0.02, 0.3, 0.001, 0.003, 9)
+    assert turned(pair) == Pair("b", "a", -0.1, -0.3, -0.02, 0.001, 0.003, 9)
+    assert turned(turned(pair)) == pair
+    assert (verdict(pair), verdict(turned(pair))) == ("first is better", "second is better")
+    assert verdict(replace(pair, p_holm=0.05)) == "cannot be told apart"
+    assert verdict(replace(pair, p_holm=None)) == "not tested: beyond the best rows"
+
+
+def test_distributions_count_findings(bench, store: Store, pages) -> None:
+    """Every finding is counted once by category and once by size."""
+    bench.add()
+    page = pages(store)["distributions.html"]
+    by_category, by_size = page.all("table")
+    assert sum(int(cell.text) for cell in by_category.all("td", "number")) == 24
+    assert sum(int(cell.text) for cell in by_size.all("td", "number")) == 24
+
+
+def test_light_pages_show_the_first_rows(bench, store: Store, pages) -> None:
+    """With many rows the front page shows the best ones and links to the list of all of them."""
+    for number in range(40):
+        bench.add(plugin=f"model-{number}", cases=1, created="2026-11-01T10:00:00+00:00")
+    site = pages(store)
+    assert len(site["index.html"].all("table")[0].all("td", "average")) == 25
+    assert "All 40 ranked rows" in site["index.html"].text
+    assert len(site["runs/index.html"].all("tbody")[0].all("tr")) == 40
+
+
+def test_empty_database_says_what_to_do(store: Store, pages) -> None:
+    """Without any run the page names the next command, and still carries the paper's rows."""
+    site = pages(store)
+    page = site["index.html"]
+    empty = section(page, "Nothing has been measured yet")
+    assert "bench demo" in empty.text
+    assert "bench run --plugin rules --dataset PATH --split test" in empty.text
+    assert len(page.all("table")) == 1
+    for path in ("compare.html", "categories.html", "cases/index.html", "runs/index.html"):
+        assert "Nothing has been measured yet." in site[path].text
+
+
+def test_only_unrankable_runs(bench, store: Store, pages) -> None:
+    """A data set without a ranking says so and still shows what was run."""
+    bench.add(rankable=False, unrankable=["random weights"])
+    text = pages(store)["index.html"].all("main")[0].text
+    assert "No run on this data set may be ranked yet." in text
+    assert "random weights" in text
+
+
+def test_texts_of_numbers() -> None:
+    """Three decimals for scores; seconds, bytes and digests as a person reads them."""
+    assert [three_decimals(v) for v in (0.0, 0.12345, 1.0, None)] == ["0.000", "0.123", "1.000", "—"]
+    seconds = [readable_seconds(v) for v in (0.001, 0.25, 3.25, 99.9, 1234.5, None)]
+    assert seconds == ["< 0.01", "0.25", "3.2", "99.9", "1234", "—"]
+    assert [readable_bytes(v) for v in (0, 25_000_000, 1_500_000_000, None)] == ["0 MB", "25 MB", "1.5 GB", "—"]
+    assert [signed(0.5), signed(-0.25)] == ["+0.500", "\N{MINUS SIGN}0.250"]
+    assert [probability(0.0001), probability(0.0123)] == ["< 0.001", "0.012"]
+    assert [readable_size(2500), readable_size(2_500_000)] == ["2.5 kB", "2 MB"]
+    digests = [short_digest(v) for v in ("sha256:0123456789abcdef", "local:00112233445566", "abc", "")]
+    assert digests == ["0123456789ab", "001122334455", "abc", "—"]
+
+
+@pytest.mark.parametrize(("ns", "common"), [([3, 3, None], 3), ([3, 4], None), ([None], None), ([0, 0], 0), ([], None)])
+def test_n_of_a_column(ns: list[int | None], common: int | None) -> None:
+    """A column's head shows n only when every row that has one has the same."""
+    assert common_n([Score(n=n) for n in ns]) == common
+
+
+def test_whisker_lies_on_its_axis() -> None:
+    """0 and the end of the scale lie at the margins; without an interval nothing is drawn."""
+    drawn = whisker(Score(0.25, 0.0, 0.5), 0.5)
+    assert drawn is not None
+    assert (drawn.low, drawn.value, drawn.high) == (4.0, 48.0, 92.0)
+    assert whisker(Score(0.25), 0.5) is None
+    assert whisker(Score(), 0.5) is None
+
+
+def test_scale_holds_every_interval(bench, store: Store) -> None:
+    """A table's drawings end at the next tenth above its highest interval."""
+    bench.add(level=0.2, plugin="a")
+    bench.add(level=0.33, plugin="b")
+    assert scale_of(read_board(export(store, Policy()))[0].ranked) == 0.4
+    assert scale_of([]) == 0.1
+    assert scale_of(read_reported().entries) == 0.3
+
+
+def test_file_names_are_safe_and_distinct() -> None:
+    """Plain lower-case names stay; anything that a file system could take otherwise becomes a digest."""
+    assert file_name("run-01.b_c") == "run-01.b_c"
+    strange = ["index", "A", "a/b", "..", "a.", "", "con?", "x" * 300, "\u202e"]
+    assert len({file_name(name) for name in strange}) == len(strange)
+    assert all(re.fullmatch("x-[0-9a-f]{16}", file_name(name)) for name in strange)

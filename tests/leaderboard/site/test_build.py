@@ -1,0 +1,156 @@
+"""The site as a folder: deterministic, whole, and never over somebody else's files."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from harness.cli.settings import Settings
+from harness.errors import PrerequisiteError, UsageError
+from harness.store.database import Store
+from leaderboard.commands.leaderboard import leaderboard
+from leaderboard.site.build import build_site
+from leaderboard.site.folder import MARKER, replace_folder
+
+
+def build(home: Path, *arguments: str) -> Result:
+    return CliRunner().invoke(leaderboard, ["build", *arguments], obj=Settings(home), catch_exceptions=True)
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_same_database_same_bytes(full_store: Store, tmp_path: Path) -> None:
+    """The same database gives the same bytes, wherever and how often the site is built."""
+    for name in ("a", "b"):
+        build_site(full_store, tmp_path / name)
+    first = content(tmp_path / "a")
+    build_site(full_store, tmp_path / "a")
+    assert first == content(tmp_path / "b") == content(tmp_path / "a")
+
+
+def test_index_is_light(full_store: Store, tmp_path: Path) -> None:
+    """The front page of a small bench weighs less than 150 kB."""
+    assert build_site(full_store, tmp_path / "site").stat().st_size < 150_000
+
+
+def test_builds_from_the_home_and_replaces_its_own_site(full_store: Store, tmp_path: Path) -> None:
+    """The command reads the home's database, and a second time replaces what it made."""
+    out = tmp_path / "deep" / "site"
+    for _ in range(2):
+        result = build(full_store.path.parent, "--out", str(out), "--no-figures")
+        assert result.exit_code == 0, result.output
+        assert result.stdout.strip() == f"The leaderboard is at {out / 'index.html'}"
+    assert {MARKER, "index.html", "runs", "downloads", "build.json"} <= {path.name for path in out.iterdir()}
+    assert list(out.parent.iterdir()) == [out]
+
+
+def test_json_names_the_page(full_store: Store, tmp_path: Path) -> None:
+    """``--json`` prints one document; ``--db`` names another database than the home's."""
+    out = tmp_path / "site"
+    result = build(tmp_path / "elsewhere", "--db", str(full_store.path), "--out", str(out), "--json", "--no-figures")
+    assert json.loads(result.stdout) == {"schema": 1, "index": str(out / "index.html"), "visibility": "private"}
+
+
+def test_missing_database_is_bad_data(tmp_path: Path) -> None:
+    """Without a database the exit code is 4, the fix names a command, and nothing is written."""
+    error = build(tmp_path, "--out", str(tmp_path / "site")).exception
+    assert (type(error).__name__, getattr(error, "exit_code", None)) == ("DataError", 4)
+    assert "bench demo" in getattr(error, "fix", "")
+    assert not list(tmp_path.iterdir())
+
+
+def test_out_is_required(tmp_path: Path) -> None:
+    """Without ``--out`` the exit code is 2."""
+    assert build(tmp_path).exit_code == 2
+
+
+def test_foreign_folder_is_refused(store: Store, tmp_path: Path) -> None:
+    """A folder that was not made here, or to which somebody added a file, is left as it is: exit code 2."""
+    out = tmp_path / "site"
+    out.mkdir()
+    (out / "thesis.tex").write_text("years of work")
+    with pytest.raises(UsageError, match="was not made by") as caught:
+        build_site(store, out)
+    assert caught.value.exit_code == 2
+    assert [path.name for path in out.iterdir()] == ["thesis.tex"]
+
+    (out / "thesis.tex").unlink()
+    build_site(store, out)
+    (out / "CNAME").write_text("board.example")
+    with pytest.raises(UsageError, match="CNAME among them"):
+        build_site(store, out)
+    assert (out / "CNAME").exists()
+
+
+def test_file_in_the_way_is_refused(store: Store, tmp_path: Path) -> None:
+    """A file where the folder should go is a usage error; one above it a prerequisite error."""
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UsageError, match="is a file"):
+        build_site(store, tmp_path / "file")
+    with pytest.raises(PrerequisiteError) as caught:
+        build_site(store, tmp_path / "file" / "site")
+    assert caught.value.exit_code == 3
+
+
+def test_full_disk_leaves_the_old_site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When the disk is full the old site stays whole, nothing is left beside it, and the exit code is 3."""
+    out = tmp_path / "site"
+    replace_folder(out, {"index.html": b"old"})
+
+    def full(_self: Path, _content: bytes) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(PrerequisiteError, match="No space left") as caught:
+        replace_folder(out, {"index.html": b"new"})
+    assert "free some space" in caught.value.fix
+    assert (out / "index.html").read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [out]
+
+
+def test_failed_rename_puts_the_old_site_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When the new folder cannot be renamed into place, the old one is put back."""
+    out = tmp_path / "site"
+    replace_folder(out, {"index.html": b"old"})
+    rename = Path.rename
+
+    def refuse(self: Path, target: Path) -> Path:
+        if self.name == "new":
+            raise OSError(13, "Permission denied")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", refuse)
+    with pytest.raises(PrerequisiteError, match="Permission denied"):
+        replace_folder(out, {"index.html": b"new"})
+    assert (out / "index.html").read_bytes() == b"old"
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_no_permission(store: Store, tmp_path: Path) -> None:
+    """A parent folder that may not be written is a prerequisite error."""
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o500)
+    with pytest.raises(PrerequisiteError, match="Permission denied"):
+        build_site(store, closed / "site")
+
+
+def test_link_is_followed(tmp_path: Path) -> None:
+    """Where --out is a symbolic link, the folder behind it is replaced and the link stays."""
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    replace_folder(tmp_path / "link", {"a/b.txt": b"x"})
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "real" / "a" / "b.txt").read_bytes() == b"x"
+
+
+def test_site_is_readable_by_others(tmp_path: Path) -> None:
+    """The folder's mode follows the umask, so that a web server can read it."""
+    replace_folder(tmp_path / "site", {"index.html": b""})
+    (tmp_path / "plain").mkdir()
+    assert (tmp_path / "site").stat().st_mode == (tmp_path / "plain").stat().st_mode

@@ -1,0 +1,174 @@
+"""A finished site goes where it can be hosted, unless something is wrong with it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import threading
+import urllib.request
+import zipfile
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from harness.cli.settings import Settings
+from harness.errors import DataError, PrerequisiteError, UsageError
+from harness.store.database import Store
+from leaderboard.commands.leaderboard import leaderboard
+from leaderboard.published.privacy import Policy
+from leaderboard.site import publish
+from leaderboard.site.build import Options, build_site
+from leaderboard.site.check import check_site
+from leaderboard.site.folder import MARKER
+from leaderboard.site.serve import make_server
+
+
+def invoke(*arguments: str) -> Result:
+    return CliRunner().invoke(leaderboard, arguments, obj=Settings(Path("nowhere")))
+
+
+@pytest.fixture
+def site(full_store: Store, tmp_path: Path) -> Path:
+    """Return the folder of a public site."""
+    build_site(full_store, tmp_path / "site", Options(policy=Policy(public=True)))
+    return tmp_path / "site"
+
+
+def test_a_site_is_in_order(site: Path) -> None:
+    """What was built has no fault: links, weights, checksums."""
+    assert check_site(site) == []
+    assert invoke("check", str(site)).output == f"{site} is in order\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "what"),
+    [
+        ("notes.txt", "mine", "is not part of the site"),
+        ("index.html", '<a href="gone.html">x</a>', "links to gone.html"),
+        ("index.html", '<a href="methods.html#gone">x</a>', "a place gone that methods.html does not have"),
+        ("index.html", '<img src="https://elsewhere.example/x.png">', "from outside"),
+        ("index.html", "x" * 200_000, "weighs 200,000 bytes"),
+        ("methods.html", "x" * 2_000_000, "loads 2,000,000 bytes"),
+        ("downloads/runs.csv", "changed", "is not what SHA256SUMS says"),
+    ],
+)
+def test_every_fault_is_found(site: Path, name: str, content: str, what: str) -> None:
+    """Each fault is named with its file, and the command ends with the code of bad data."""
+    (site / name).write_text(content)
+    assert any(problem.where == name and what in problem.what for problem in check_site(site))
+    result = invoke("check", str(site), "--json")
+    assert isinstance(result.exception, DataError)
+    assert any(problem["where"] == name for problem in json.loads(result.stdout)["problems"])
+
+
+def test_missing_file_and_missing_site(site: Path, tmp_path: Path) -> None:
+    """A file that went is a fault; a folder that is no site is refused."""
+    (site / "404.html").unlink()
+    assert [(p.where, p.what) for p in check_site(site)] == [("404.html", "is missing")]
+    with pytest.raises(DataError, match="there is no site"):
+        check_site(tmp_path)
+
+
+def test_private_site_is_not_published(full_store: Store, tmp_path: Path) -> None:
+    """A site for private eyes leaves only when that is said in so many words."""
+    build_site(full_store, tmp_path / "site")
+    with pytest.raises(UsageError, match="private eyes"):
+        publish.read_site(tmp_path / "site", allow_private=False)
+    assert publish.read_site(tmp_path / "site", allow_private=True)
+
+
+def test_folder_and_archive(site: Path, tmp_path: Path) -> None:
+    """A published folder and archive hold exactly the site; the same site gives the same archive."""
+    result = invoke("publish", str(site), "--folder", str(tmp_path / "www"), "--zip", str(tmp_path / "a.zip"))
+    assert result.exit_code == 0, result.output
+    names = (site / MARKER).read_text().splitlines()
+    for name in names:
+        assert (tmp_path / "www" / name).read_bytes() == (site / name).read_bytes()
+    with zipfile.ZipFile(tmp_path / "a.zip") as archive:
+        assert sorted(archive.namelist()) == sorted(names)
+    publish.to_archive(publish.read_site(site, allow_private=False), tmp_path / "b.zip")
+    assert (tmp_path / "a.zip").read_bytes() == (tmp_path / "b.zip").read_bytes()
+
+
+def git(repository: Path, *arguments: str) -> str:
+    command = ["git", "-C", str(repository), *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
+@pytest.fixture
+def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a git repository with one commit on main and a file that is not committed."""
+    for name in ("AUTHOR", "COMMITTER"):
+        monkeypatch.setenv(f"GIT_{name}_NAME", "Somebody")
+        monkeypatch.setenv(f"GIT_{name}_EMAIL", "somebody@example.org")
+    folder = tmp_path / "repository"
+    folder.mkdir()
+    git(folder, "init", "-q", "-b", "main")
+    git(folder, "commit", "-q", "--allow-empty", "-m", "first")
+    (folder / "draft.txt").write_text("not committed")
+    (folder / ".gitignore").write_text("*.html\n")
+    return folder
+
+
+def test_branch_holds_the_site_and_the_checkout_stays(site: Path, repository: Path) -> None:
+    """The branch gets the site, ignored names included; checkout, index and main are untouched; again is no commit."""
+    before = git(repository, "status", "--porcelain")
+    for _ in range(2):
+        result = invoke("publish", str(site), "--branch", "gh-pages", "--repo", str(repository))
+        assert result.exit_code == 0, result.output
+    assert "push origin gh-pages" in result.output
+    listed = git(repository, "ls-tree", "-r", "--name-only", "gh-pages").splitlines()
+    assert sorted(listed) == sorted((site / MARKER).read_text().splitlines())
+    assert git(repository, "rev-list", "--count", "gh-pages") == "1"
+    assert git(repository, "status", "--porcelain") == before
+    assert git(repository, "branch", "--show-current") == "main"
+
+
+def test_branch_that_is_checked_out_is_refused(site: Path, repository: Path) -> None:
+    """Publishing never changes what somebody works on; a folder without git is a prerequisite."""
+    files = publish.read_site(site, allow_private=False)
+    with pytest.raises(UsageError, match="checked out"):
+        publish.to_branch(files, repository, "main")
+    with pytest.raises(PrerequisiteError, match="git refused"):
+        publish.to_branch(files, site, "gh-pages")
+
+
+def test_workflow_is_written_and_builds_for_the_public(tmp_path: Path) -> None:
+    """The ready workflow checks the site and builds it for public eyes."""
+    path = tmp_path / ".github" / "workflows" / "leaderboard.yml"
+    assert invoke("publish", "--workflow", str(path)).exit_code == 0
+    text = path.read_text()
+    assert "leaderboard build" in text
+    assert "--visibility public" in text
+    assert "leaderboard check" in text
+
+
+def test_nowhere_to_publish_to(site: Path) -> None:
+    """Without a target the command says what targets there are."""
+    assert isinstance(invoke("publish", str(site)).exception, UsageError)
+
+
+def test_serve_gives_the_files_and_refuses_what_is_none(site: Path, tmp_path: Path) -> None:
+    """The server gives pages; a folder that is no site and a port in use are explained."""
+    with make_server(site, "127.0.0.1", 0) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        port = server.server_address[1]
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/index.html", timeout=10) as answer:
+            assert answer.read() == (site / "index.html").read_bytes()
+        with pytest.raises(PrerequisiteError, match="cannot listen"):
+            make_server(site, "127.0.0.1", port)
+        server.shutdown()
+        thread.join()
+    with pytest.raises(DataError, match="no site"):
+        make_server(tmp_path, "127.0.0.1", 0)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_archive_that_cannot_be_written(tmp_path: Path) -> None:
+    """A folder without permission is a prerequisite."""
+    tmp_path.chmod(0o500)
+    with pytest.raises(PrerequisiteError):
+        publish.to_archive({}, tmp_path / "a" / "b.zip")
