@@ -22,7 +22,7 @@ def rules_version() -> str:
     Whoever changes a rule changes it, so that no outcome of older rules is ever taken for one of these.
     """
     here = Path(__file__).parent
-    folders = ("text", "steps", "categorise")
+    folders = ("text", "steps", "classifier")
     files = [here / "records.py", here / "schema.py"]
     files += [path for name in folders for path in (here / name).iterdir() if path.suffix in {".py", ".toml", ".json"}]
     digest = hashlib.sha256()
