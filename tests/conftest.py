@@ -5,6 +5,7 @@ Real data where it lies, a container engine where one answers; a test that needs
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -12,7 +13,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -54,6 +55,27 @@ def real_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real data at {folder}; set GROUNDBENCH_REAL_DATA")
     return folder
+
+
+class Process(NamedTuple):
+    """A process of this machine, from /proc: what ``ps`` prints is cut at the width of a terminal."""
+
+    pid: int
+    parent: int
+    command: str
+
+
+def processes() -> list[Process]:
+    """List the processes of this machine with their whole command lines; one that ends meanwhile is left out."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            # The name of the program stands in brackets and may itself hold brackets and blanks.
+            state, parent = (folder / "stat").read_text(errors="replace").rpartition(")")[2].split()[:2]
+            command = (folder / "cmdline").read_bytes().decode(errors="replace").replace("\0", " ").strip()
+            if state != "Z":
+                found.append(Process(int(folder.name), int(parent), command))
+    return found
 
 
 @dataclass
@@ -270,7 +292,7 @@ def _outcomes(reporter: pytest.TerminalReporter, kind: str) -> Iterator[tuple[st
     """Yield (name, outcome, withstood) from the properties that tests recorded with ``record_property``."""
     for result in ("passed", "failed", "error", "xfailed"):
         for report in reporter.stats.get(result, []):
-            properties = dict(report.user_properties)
+            properties = dict(getattr(report, "user_properties", ()))  # an error while collecting has none
             if kind in properties:
                 outcome = properties.get("outcome", "") if result == "passed" else f"NOT WITHSTOOD ({result})"
                 yield properties[kind], outcome, result == "passed"

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.harness.test_context import make_wheel
 
 from harness.images.torch import _locked
+from tests.harness.images.test_context import make_wheel
 
 if TYPE_CHECKING:
     from tests.conftest import Bench

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import signal
-import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.conftest import processes
+
 if TYPE_CHECKING:
-    from conftest import Bench
+    from tests.conftest import Bench
 
 PLUGINS = Path(__file__).parent / "plugins"
 CASES = 6
@@ -88,8 +89,8 @@ def test_killed_local_leaves_no_process(bench: Bench, make_dataset: Callable[...
 
 
 def _processes() -> list[str]:
-    listed = subprocess.run(["ps", "-eo", "pid,args"], capture_output=True, text=True, check=True)
-    return [line for line in listed.stdout.splitlines() if "groundbench_sdk" in line or "multiprocessing" in line]
+    commands = [f"{each.pid} {each.command}" for each in processes()]
+    return [each for each in commands if "groundbench_sdk" in each or "multiprocessing" in each]
 
 
 def test_interrupt_keeps_what_is_finished(engine: str, bench: Bench, make_dataset: Callable[..., Path]) -> None:

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.conftest import processes
+
 if TYPE_CHECKING:
     from tests.conftest import Bench
 
@@ -50,8 +52,7 @@ class Setting:
         return left
 
     def _left(self, bench: Bench, run: str) -> list[str]:
-        listed = subprocess.run(["ps", "-eo", "pid,args"], capture_output=True, text=True, check=True).stdout
-        left = [line for line in listed.splitlines() if str(bench.home) in line]
+        left = [f"{each.pid} {each.command}" for each in processes() if str(bench.home) in each.command]
         left += [str(folder) for folder in bench.home.glob("runs/*/shards/*")]
         if self.engine == "docker":
             import docker

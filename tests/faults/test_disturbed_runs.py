@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.conftest import processes
 from tests.faults.conftest import CASES
 
 if TYPE_CHECKING:
@@ -46,12 +47,11 @@ main()
 
 def _children(pid: int, word: str) -> list[int]:
     """Return the descendants of a process whose command line holds `word`."""
-    listed = subprocess.run(["ps", "-eo", "pid,ppid,args"], capture_output=True, text=True, check=True).stdout
-    rows = [line.split(None, 2) for line in listed.splitlines()[1:]]
+    running = processes()
     family = {pid}
     for _ in range(3):
-        family |= {int(row[0]) for row in rows if int(row[1]) in family}
-    return [int(row[0]) for row in rows if int(row[0]) in family - {pid} and word in row[2]]
+        family |= {each.pid for each in running if each.parent in family}
+    return [each.pid for each in running if each.pid in family - {pid} and word in each.command]
 
 
 def kill_harness(process: Process, bench: Bench, draw: random.Random) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import threading
 import time
 from collections.abc import Callable
@@ -11,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.conftest import processes
 
 pytestmark = pytest.mark.docker
 
@@ -96,8 +97,7 @@ def test_daemon(attack: Callable[..., Any], record_property: Record) -> None:
     record_property("attack", "daemonise")
     outcome = attack("daemonise")
     assert {row["status"] for row in outcome.cases.values()} == {"ok"}
-    listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
-    assert "adapter:Hostile" not in listed
+    assert not [each for each in processes() if "adapter:Hostile" in each.command]
     record_property("outcome", f"ok in {outcome.seconds:.0f} s: no process is left")
 
 

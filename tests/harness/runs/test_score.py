@@ -9,13 +9,13 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[3]
 
 _PROGRAM = """
-import os, signal, subprocess, time
+import os, signal
 from harness.runs.score import Scorers
+from tests.conftest import processes
 
 if __name__ == "__main__":
     Scorers()
-    listed = subprocess.run(["ps", "-o", "pid,args", "--ppid", str(os.getpid())], capture_output=True, text=True).stdout
-    (server,) = [int(line.split()[0]) for line in listed.splitlines() if "forkserver" in line]
+    (server,) = [each.pid for each in processes() if each.parent == os.getpid() and "forkserver" in each.command]
     status = dict(line.split(":", 1) for line in open(f"/proc/{server}/status"))
     print(int(status["SigBlk"], 16) >> signal.SIGINT - 1 & 1, int(status["SigBlk"], 16) >> signal.SIGTERM - 1 & 1)
     print(signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, []))
