@@ -27,7 +27,7 @@ SPLITS: Final = ("train", "val", "test")
 
 @dataclass(frozen=True)
 class Made:
-    """What was made, and what was left out."""
+    """The new data set in numbers, and what was left out."""
 
     splits: dict[str, int]  #: split -> cases
     findings: int
@@ -71,7 +71,7 @@ def finalize(
     Parameters
     ----------
     tasks, folder
-        What was handed out, and where.
+        The exported tasks, and their folder.
     masks
         Folder of ``bench curate annotate import``.
     out
@@ -86,14 +86,14 @@ def finalize(
     Raises
     ------
     UsageError
-        `out` is there already, or the shares make no sense.
+        `out` exists already, or the shares are not valid.
     DataError
         Not a single finding has a mask.
     """
     if out.exists():
-        raise UsageError(f"{out} is there already", fix="name a new folder")
+        raise UsageError(f"{out} exists already", fix="name a new folder")
     if val < 0 or test < 0 or val + test > 1:
-        raise UsageError(f"shares of {val} and {test} make no split", fix="e.g. --val 0.05 --test 0.1")
+        raise UsageError(f"shares of {val} and {test} cannot make a split", fix="e.g. --val 0.05 --test 0.1")
     left_out: dict[str, str] = {}
     usable = [(task, kept) for task in tasks.tasks if (kept := _masks_of(task, masks, left_out))]
     if not usable:
@@ -117,13 +117,13 @@ def finalize(
 
 
 def _masks_of(task: Task, masks: Path, left_out: dict[str, str]) -> list[int]:
-    """Return which findings of a task have a mask; tell of the others."""
+    """Return which findings of a task have a mask; note the others in `left_out`."""
     kept = []
     for n, finding in enumerate(task.findings):
         if (masks / task.id / f"{finding.id}.nii.gz").is_file():
             kept.append(n)
         else:
-            left_out[f"{task.id} finding {finding.id}"] = "it has no mask"
+            left_out[f"{task.id} finding {finding.id}"] = "its mask is missing"
     if not kept:
         left_out[task.id] = "none of its findings has a mask"
     return kept

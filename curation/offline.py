@@ -19,7 +19,7 @@ _BATCH: Final = 50  # items between two commits: what a killed run loses at most
 def rules_version() -> str:
     """Return the digest of everything that the rules are made of: code, lexicon, weights.
 
-    Whoever changes a rule changes it, so that no outcome of older rules is ever taken for one of these.
+    Any change of a rule changes it, so that outcomes of older rules are never reused.
     """
     here = Path(__file__).parent
     folders = ("text", "steps", "classifier")
@@ -39,9 +39,9 @@ class Rules:
     def do(
         self, step: Step[Any, Any], items: Sequence[tuple[str, Record]], work: Work, tick: Callable[[int], None]
     ) -> Iterator[Outcome]:
-        """Yield the outcome of every item, in order; what is known already is not computed again.
+        """Yield the outcome of every item, in order; earlier outcomes are reused.
 
-        A result that breaks a rule of its own step is set aside with the reason, like anybody else's.
+        A result that breaks a rule of its own step is set aside with the reason, like a language model's.
         """
         fresh: dict[str, tuple[str, Outcome]] = {}
         for item, record in items:

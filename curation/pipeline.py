@@ -1,4 +1,4 @@
-"""All steps one after the other, and what is left in a folder at the end."""
+"""All steps in order, and the files they leave in a folder."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ MEMORY: Final = "work.db"
 
 
 class Engine(Protocol):
-    """Whoever does the steps: rules, or a language model."""
+    """Performs the steps: rules, or a language model."""
 
     def do(
         self, step: Step[Any, Any], items: Sequence[tuple[str, Record]], work: Work, tick: Callable[[int], None]
@@ -103,7 +103,7 @@ def run_step(
     work: Work,
     tick: Callable[[int], None] = lambda _: None,
 ) -> tuple[list[Record], list[SetAside]]:
-    """Do one step on all records; return the results in order, and what was set aside with its reason."""
+    """Run one step on all records; return the results in order, and the items set aside with their reasons."""
     items = [(str(getattr(record, "id", "")), record) for record in records]
     done, aside = [], []
     for (item, _), outcome in zip(items, engine.do(step, items, work, tick), strict=True):
@@ -132,11 +132,11 @@ def run_all(
     reports
         In any order; results keep it, but for the selected scans, which come by id.
     out
-        Folder; its files are replaced one by one, each at once.
+        Folder; its files are replaced one by one, each atomically.
     engine_of
-        Who does a step.
+        Returns what performs a step.
     work
-        What is known from before.
+        Outcomes of earlier runs.
     limit
         Most scans to select, by id.
     progress
@@ -219,14 +219,14 @@ def read_records(path: Path, kind: type[Record]) -> list[Any]:
     Raises
     ------
     UsageError
-        There is no such file.
+        The file does not exist.
     DataError
-        A line is no such record; the message names it.
+        A line is not a valid record; the message gives its number.
     """
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError as error:
-        raise UsageError(f"there is no file {path}", fix="give the output of the step before") from error
+        raise UsageError(f"{path} does not exist", fix="give the output of the step before") from error
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path} cannot be read: {error}", fix="give the output of the step before") from error
     records = []

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from curation.schema import CODES, REGIONS
 from curation.text.sentences import split_sentences
 
-#: What an empty section says, in the paper's words.
+#: How an empty section is worded, in the paper's words.
 NOT_GIVEN: Final = "Not Given"
 
 SentenceCode = Annotated[str, Field(pattern=r"^[FILHMCNBA](0|[1-9][0-9]{0,3})$")]
@@ -20,13 +20,13 @@ CategoryCode = Annotated[str, Field(pattern=rf"^(?:{'|'.join(CODES)})$")]
 
 
 class Record(BaseModel):
-    """Base of all records: frozen, and strict about what it holds."""
+    """Base of all records: frozen, and strict about their fields."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Report(Record):
-    """One report as it came; a section that says "not given" is empty."""
+    """One report as delivered; a section that reads "not given" is empty."""
 
     id: Annotated[str, Field(min_length=1, max_length=200)]
     findings: str
@@ -58,14 +58,14 @@ class SplitReport(Record):
 
 
 class Line(Record):
-    """One rewritten sentence, and the sentences of the report that it says again."""
+    """One rewritten sentence, and the sentences of the report that it restates."""
 
     text: Words
     sources: tuple[SentenceCode, ...]
 
 
 class Dropped(Record):
-    """A sentence that is no part of a radiology report, and why."""
+    """A sentence that does not belong to a radiology report, and why."""
 
     source: SentenceCode
     reason: Words

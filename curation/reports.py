@@ -37,7 +37,7 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 @dataclass(frozen=True)
 class RowProblem:
-    """What was met in a row of the file."""
+    """A problem in one row of the file."""
 
     row: int  #: line number of a spreadsheet: the header is row 1
     id: str
@@ -63,7 +63,7 @@ def read_reports(path: Path, *, columns: Mapping[str, str] | None = None, encodi
     path
         A comma, semicolon or tab separated file with a header.
     columns
-        Which column is the ``id``, the ``findings``, the ``impressions``; what is not named is looked for among
+        Which column is the ``id``, the ``findings``, the ``impressions``; unnamed ones are searched for among
         :data:`COLUMNS`.
     encoding
         By default UTF-8 or, with a byte order mark, UTF-16; else Windows-1254 (Turkish and Western European).
@@ -71,13 +71,13 @@ def read_reports(path: Path, *, columns: Mapping[str, str] | None = None, encodi
     Raises
     ------
     UsageError
-        There is no such file, or no such column or encoding.
+        The file, a column or the encoding does not exist.
     DataError
-        The file is no CSV, has no header with the columns, or no row.
+        The file is not CSV, its header lacks the columns, or it has no rows.
     """
     text, used = decode(path, encoding)
     if _is_wide(text):
-        raise DataError(f"{path} is UTF-16 without a mark that says so", fix="give --encoding utf-16-le or utf-16-be")
+        raise DataError(f"{path} is UTF-16 without a byte order mark", fix="give --encoding utf-16-le or utf-16-be")
     csv.field_size_limit(2**31 - 1)
     rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter_of(text))
     result = Reports(encoding=used)
@@ -88,9 +88,9 @@ def read_reports(path: Path, *, columns: Mapping[str, str] | None = None, encodi
             if any(cell.strip() for cell in row):
                 _read_row(number, row, header, where, result)
     except csv.Error as error:
-        raise DataError(f"{path} is no CSV file: {error}", fix="export it again as CSV in UTF-8") from error
+        raise DataError(f"{path} is not a CSV file: {error}", fix="export it again as CSV in UTF-8") from error
     if not result.reports and not result.problems:
-        raise DataError(f"{path} holds no report below its header", fix="give a file with one report a row")
+        raise DataError(f"{path} has a header but no reports", fix="give a file with one report a row")
     return result
 
 
@@ -106,7 +106,7 @@ def decode(path: Path, encoding: str | None = None) -> tuple[str, str]:
         if raw[:2] == b"\x1f\x8b":
             raw = gzip.decompress(raw)
     except FileNotFoundError as error:
-        raise UsageError(f"there is no file {path}", fix="give the CSV file of the reports") from error
+        raise UsageError(f"{path} does not exist", fix="give the CSV file of the reports") from error
     except (OSError, EOFError) as error:
         raise DataError(f"{path} cannot be read: {error}", fix="check the file, or download it again") from error
     if encoding is None and raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
@@ -117,14 +117,14 @@ def decode(path: Path, encoding: str | None = None) -> tuple[str, str]:
         except UnicodeDecodeError:
             continue
         except LookupError as error:
-            raise UsageError(f"there is no encoding {name!r}", fix="e.g. utf-8, cp1254, latin-1") from error
+            raise UsageError(f"unknown encoding {name!r}", fix="e.g. utf-8, cp1254, latin-1") from error
     raise DataError(
         f"{path} is not written in {encoding or 'UTF-8 or Windows-1254'}", fix="name its encoding with --encoding"
     )
 
 
 def _is_wide(text: str) -> bool:
-    """Tell whether every other character of the beginning is NUL: UTF-16 without a mark, read as single bytes."""
+    """Return whether every other character of the beginning is NUL: UTF-16 without a mark, read as single bytes."""
     begin = text[:200]
     return begin.count("\0") * 3 > len(begin)
 
@@ -175,7 +175,7 @@ def _read_row(number: int, row: list[str], header: list[str], where: Mapping[str
     report = Report(id=name, **sections)
     first = next((other for other in result.reports if other.id == name), None) if name in result.ids else None
     if first is not None:
-        tell(f"its id stands in an earlier row with {'the same' if first == report else 'another'} text", lost=True)
+        tell(f"its id appears in an earlier row with {'the same' if first == report else 'another'} text", lost=True)
         return
     if not report.findings:
         both = "neither findings nor impressions are given"
@@ -185,11 +185,11 @@ def _read_row(number: int, row: list[str], header: list[str], where: Mapping[str
 
 
 def _row_fault(name: str, row: list[str], header: list[str], where: Mapping[str, int]) -> str:
-    """Say why a row cannot be a report; the empty text where it can."""
+    """Return why a row cannot be a report; empty where it can."""
     if not name:
-        return "it has no id"
+        return "it lacks an id"
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,190}", name):
-        return "its id is no file name: use up to 190 letters, digits, `_`, `.` and `-`"
+        return "its id cannot be used as a file name: use up to 190 letters, digits, `_`, `.` and `-`"
     if len(row) != len(header):
         lines = sum(cell.count("\n") for cell in row)
         more = f"; it spans {lines + 1} lines, so a quotation mark may not be closed" if lines else ""

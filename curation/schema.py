@@ -144,5 +144,5 @@ CODES: Final[Mapping[str, str]] = MappingProxyType(
 
 
 def is_lung(code: str) -> bool:
-    """Tell whether `code` lies in the lung, the airways or the pleura (paper, section 3.5: categories 1 and 2)."""
+    """Return whether `code` lies in the lung, the airways or the pleura (paper, section 3.5: categories 1 and 2)."""
     return code in CODES and code[0] in "12" and code[1:].isalpha() and len(code) == 2

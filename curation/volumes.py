@@ -29,7 +29,7 @@ def read_array(path: Path) -> tuple[npt.NDArray[Any], Header]:
     """
     header = read_header(path)
     if np.prod(header.shape, dtype=float) > _MOST_VOXELS:
-        raise DataError(f"{path} has shape {header.shape}: that is no CT volume", fix="give the right file")
+        raise DataError(f"{path} has shape {header.shape}: a CT volume has three axes", fix="give the right file")
     values = np.empty(int(np.prod(header.shape)), header.dtype.newbyteorder("="))
     start = 0
     for part in stretches(path):

@@ -85,7 +85,7 @@ class Work:
     Raises
     ------
     DataError
-        The file is no such memory.
+        The file is not a work file of curation.
     """
 
     def __init__(self, path: Path) -> None:
@@ -97,7 +97,7 @@ class Work:
             self._db.execute("PRAGMA synchronous=NORMAL")
             self._db.executescript(_SCHEMA)
         except sqlite3.DatabaseError as error:
-            raise DataError(f"{path} is no work file of a curation: {error}", fix="name another folder") from error
+            raise DataError(f"{path} is not a work file of curation: {error}", fix="name another folder") from error
 
     def __enter__(self) -> Self:
         return self
@@ -137,7 +137,7 @@ class Work:
             self._db.execute("COMMIT")
 
     def forget_set_aside(self) -> int:
-        """Forget what was set aside, so that it is tried again; return how many that are."""
+        """Forget the items set aside, so that they are tried again; return their number."""
         rows = self._do("DELETE FROM results WHERE record IS NULL RETURNING key")
         for (key,) in rows:
             self._do("UPDATE answers SET key = 'earlier ' || key WHERE key = ?", (key,))
@@ -164,11 +164,11 @@ class Work:
         return Spent(requests, int(prompt), int(completion), cost)
 
     def keep_batch(self, id_: str, step: str, keys: list[str]) -> None:
-        """Remember a batch that was handed in."""
+        """Remember a batch that was submitted."""
         self._do("INSERT OR REPLACE INTO batches VALUES (?, ?, ?, 0)", (id_, step, json.dumps(keys)))
 
     def open_batches(self, step: str) -> Iterator[tuple[str, list[str]]]:
-        """Give the batches of a step that were handed in and not yet fetched."""
+        """Return the batches of a step that were submitted and not yet fetched."""
         for id_, keys in self._do("SELECT id, keys FROM batches WHERE step = ? AND done = 0 ORDER BY rowid", (step,)):
             yield id_, json.loads(keys)
 

@@ -47,14 +47,14 @@ def place(
     if sorted(axes) != [0, 1, 2] or np.abs(turn - exact).max() > _ALIGNED:
         raise DataError(
             f"{what} has another grid than its CT (spacing or directions differ)",
-            fix="annotate on the CT that was handed out, and export without resampling",
+            fix="annotate on the CT of the task, and export without resampling",
         )
     start = np.rint(offset).astype(int)
     drift = np.abs((turn - exact) @ (np.array(labels.shape) - 1)) + np.abs(offset - start)
     if drift.max() > 2 * _SHIFT:
         raise DataError(
             f"{what} lies {drift.max():.2f} voxels beside its CT's grid",
-            fix="annotate on the CT that was handed out, and export without resampling",
+            fix="annotate on the CT of the task, and export without resampling",
         )
     turned = labels.transpose(np.argsort(axes))
     for source, sign in enumerate(signs):
@@ -66,6 +66,6 @@ def place(
     part = tuple(slice(i.start - s, max(i.start, i.stop) - s) for i, s in zip(inside, start, strict=True))
     kept = turned[part]
     if np.count_nonzero(kept) != np.count_nonzero(turned):
-        raise DataError(f"{what} has voxels outside its CT", fix="annotate on the CT that was handed out")
+        raise DataError(f"{what} has voxels outside its CT", fix="annotate on the CT of the task")
     result[inside] = kept
     return result

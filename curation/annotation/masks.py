@@ -66,7 +66,7 @@ def import_masks(
     Parameters
     ----------
     tasks, folder
-        What was handed out, and the folder that it lies in.
+        The exported tasks, and their folder.
     source
         The annotators' files.
     kind
@@ -94,7 +94,7 @@ def _import_task(task: Task, folder: Path, source: Path, kind: Format, out: Path
         target = out / task.id / f"{finding.id}.nii.gz"
         target.unlink(missing_ok=True)
         if labels is None:
-            rows.append(Imported(task.id, finding.id, "missing", "no mask was handed in"))
+            rows.append(Imported(task.id, finding.id, "missing", "no mask was delivered"))
         elif isinstance(labels, DataError):
             rows.append(Imported(task.id, finding.id, "refused", labels.message))
         elif not labels.any():

@@ -68,7 +68,7 @@ def read_segmentation(path: Path) -> Segmentation:
     Raises
     ------
     DataError
-        It cannot be read, or is no segmentation.
+        It cannot be read as a segmentation.
     """
     fix = "save the segmentation again from 3D Slicer (File, Save, .seg.nrrd)"
     try:
@@ -77,7 +77,7 @@ def read_segmentation(path: Path) -> Segmentation:
         raise DataError(f"{path} cannot be read: {error.strerror}", fix="put the file back") from error
     end = re.search(rb"\r?\n\r?\n", raw[:_HEADER_LIMIT])
     if not raw.startswith(b"NRRD") or end is None:
-        raise DataError(f"{path} is no NRRD file", fix=fix)
+        raise DataError(f"{path} is not an NRRD file", fix=fix)
     fields, extra = _fields(raw[: end.start()].decode("utf-8", "replace"))
     try:
         sizes = _sizes(fields["sizes"])
@@ -88,7 +88,7 @@ def read_segmentation(path: Path) -> Segmentation:
         layers = values.reshape(sizes if len(sizes) == 4 else [1, *sizes], order="F")
         return Segmentation(layers, _affine(fields), _segments(extra, len(layers)))
     except (KeyError, ValueError, EOFError, OSError, zlib.error) as error:
-        raise DataError(f"{path} is no segmentation that can be read: {error!r}", fix=fix) from error
+        raise DataError(f"{path} cannot be read as a segmentation: {error!r}", fix=fix) from error
 
 
 def _sizes(text: str) -> list[int]:

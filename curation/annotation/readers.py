@@ -82,7 +82,7 @@ def read_redbrick(folder: Path, task: Task, ct: Header) -> dict[str, Labels | Da
         instances = {value: _finding_of(entry) for value, entry in series["segmentMap"].items()}
         files = series["segmentations"]
     except (KeyError, TypeError, AttributeError) as error:
-        problem = DataError(f"{task.id}: the export has no {error}", fix="export with segmentations from RedBrick")
+        problem = DataError(f"{task.id}: the export lacks {error}", fix="export with segmentations from RedBrick")
         return {finding.id: problem for finding in task.findings}
     found: dict[str, Labels | DataError] = {}
     for finding in task.findings:
@@ -98,7 +98,7 @@ READERS: Final = {"nifti": read_nifti, "slicer": read_slicer, "redbrick": read_r
 
 
 def _caught(read: Any) -> Labels | DataError:
-    """Return what was read, or the error: one bad mask stops no other."""
+    """Return what was read, or the error: one bad mask does not stop the others."""
     try:
         result: Labels = read()
     except DataError as error:
@@ -124,14 +124,14 @@ def _on_ct(path: Path, ct: Header) -> Labels:
         or numbers.min() < 0
         or numbers.max() > 255
     ):
-        raise DataError(f"{path} holds values that are no labels from 0 to 255", fix="save it as a label map")
+        raise DataError(f"{path} has values that are not labels from 0 to 255", fix="save it as a label map")
     labels = numbers.astype(np.uint8)
     plain = header.affine is None or np.allclose(header.affine, np.eye(4))
     if plain and labels.shape == ct.shape:
         return labels  # no geometry of its own, as the benchmark's masks: it lies as the CT's array does
     if header.affine is None:
         raise DataError(
-            f"{path} says nothing of its geometry, and has another shape than its CT", fix="save it with one"
+            f"{path} has no geometry in its header, and its shape differs from its CT's", fix="save it with one"
         )
     return place(labels, np.array(header.affine), _shape(ct), np.array(ct.affine), path.name)
 
@@ -144,7 +144,7 @@ def _series(folder: Path, scan: str) -> Mapping[str, Any] | None:
         series = next((task["series"] for task in tasks if task["name"] == scan), None)
         return series[0] if series else None
     except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
-        raise DataError(f"{path} is no export of RedBrick: {error!r}", fix="give the folder of the export") from error
+        raise DataError(f"{path} is not a RedBrick export: {error!r}", fix="give the folder of the export") from error
 
 
 def _finding_of(entry: Any) -> str:

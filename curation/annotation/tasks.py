@@ -39,7 +39,7 @@ class Task(Record):
 
 
 class Tasks(Record):
-    """What was handed out."""
+    """The tasks of one export."""
 
     version: Literal[1] = 1
     format: Format
@@ -69,7 +69,7 @@ def export_tasks(
     Returns
     -------
     tuple
-        What was handed out, and scan -> why it was not.
+        The exported tasks, and scan -> why it was left out.
 
     Raises
     ------
@@ -77,14 +77,14 @@ def export_tasks(
         `out` holds other things already, or `cts` is no folder.
     """
     if not cts.is_dir():
-        raise UsageError(f"there is no folder of CTs at {cts}", fix="run `bench curate intake`, or name the folder")
+        raise UsageError(f"the CT folder {cts} does not exist", fix="run `bench curate intake`, or name the folder")
     if out.exists() and any(out.iterdir()) and not (out / TASKS).is_file():
         raise UsageError(f"{out} holds other files", fix="name a new or an empty folder")
     tasks, left = [], {}
     for report in reports:
         ct = find_ct(cts, report.id)
         if ct is None:
-            left[report.id] = f"there is no CT {report.id}.nii.gz in {cts}"
+            left[report.id] = f"{cts} has no CT named {report.id}.nii.gz"
             continue
         name = ct.name.removesuffix(".nii.gz")
         findings = tuple(
@@ -98,7 +98,7 @@ def export_tasks(
             continue
         tasks.append(Task(id=name, findings=findings))
         progress(name)
-    handed = Tasks(format=kind, tasks=tuple(tasks))
+    exported = Tasks(format=kind, tasks=tuple(tasks))
     if kind == "redbrick":
         items = [
             {
@@ -109,8 +109,8 @@ def export_tasks(
             for task in tasks
         ]
         write_text(out / "items.json", json.dumps(items, indent=1, ensure_ascii=False) + "\n")
-    write_text(out / TASKS, handed.model_dump_json(indent=1) + "\n")
-    return handed, left
+    write_text(out / TASKS, exported.model_dump_json(indent=1) + "\n")
+    return exported, left
 
 
 def segment_name(finding: TaskFinding) -> str:
@@ -121,7 +121,7 @@ def segment_name(finding: TaskFinding) -> str:
 def _write_task(folder: Path, ct: Path, findings: Sequence[TaskFinding], kind: Format) -> None:
     header = read_header(ct)
     if len(header.shape) != 3 or header.affine is None:
-        raise DataError(f"{ct} is no CT volume with an affine", fix="run `bench curate intake` first")
+        raise DataError(f"{ct} is not a CT volume with an affine", fix="run `bench curate intake` first")
     folder.mkdir(parents=True, exist_ok=True)
     link = folder / CT
     link.unlink(missing_ok=True)
@@ -137,7 +137,7 @@ def _write_task(folder: Path, ct: Path, findings: Sequence[TaskFinding], kind: F
 
 
 def read_tasks(folder: Path) -> Tasks:
-    """Read what was handed out; raises UsageError or DataError where there is none."""
+    """Read the exported tasks; raises UsageError or DataError where there is none."""
     try:
         return Tasks.model_validate_json((folder / TASKS).read_text(encoding="utf-8"))
     except FileNotFoundError as error:

@@ -71,4 +71,4 @@ def load(path: Path | None = None) -> Classifier:
     try:
         return parse(file.read_text(encoding="utf-8"))
     except OSError as error:
-        raise DataError(f"there are no weights at {file}", fix="run `make curation-weights`") from error
+        raise DataError(f"the weights file {file} does not exist", fix="run `make curation-weights`") from error

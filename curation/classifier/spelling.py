@@ -32,7 +32,7 @@ _WORD = re.compile(r"[A-Za-z]+")
 _ONE_SLIP: Final = 6  # letters from which on a word may differ in one letter from the known one
 _TWO_SLIPS: Final = 9  # … and in two
 _MOST_OF: Final = 0.7  # share of a word's letters that a concept must cover for the word to be known
-_MOST: Final = 2  # slips beyond which nobody asks how many there are
+_MOST: Final = 2  # more slips than this are not counted
 
 
 def spelled(text: str) -> str:
@@ -86,7 +86,7 @@ def _known(word: str) -> str:
 
 
 def _in_lexicon(word: str) -> bool:
-    """Tell whether a concept accounts for most of a word: ``hyperdens``, but not ``bronch`` of ``broncheictasis``."""
+    """Return whether a concept accounts for most of a word: ``hyperdens``, but not ``bronch`` of ``broncheictasis``."""
     found = (concept.pattern.match(word) for concept in concepts().values())
     return any(match is not None and len(match.group()) >= _MOST_OF * len(word) for match in found)
 
@@ -94,7 +94,7 @@ def _in_lexicon(word: str) -> bool:
 def slips(first: str, second: str) -> int:
     """Return how many letters must be added, dropped, replaced or exchanged with their neighbour to get `second`.
 
-    Of words whose lengths differ by more than two, it only tells that there are more than two.
+    Of words whose lengths differ by more than two, it only reports that there are more than two.
     """
     if abs(len(first) - len(second)) > _MOST:
         return _MOST + 1

@@ -66,7 +66,7 @@ def read_prompts(path: Path) -> list[Example]:
         ]
     except (OSError, ValueError, KeyError, TypeError) as error:
         fix = 'give a JSON file {"cases": [{"name": …, "findings": {"0": …}, "categories": {"0": …}}]}'
-        raise DataError(f"{path} holds no labelled findings: {error!r}", fix=fix) from error
+        raise DataError(f"{path} has no labelled findings: {error!r}", fix=fix) from error
 
 
 def joined(seeds: Sequence[Example]) -> list[Example]:

@@ -20,7 +20,7 @@ _folder = click.Path(path_type=Path, file_okay=False)
 
 @click.group(no_args_is_help=True)
 def annotate() -> None:
-    """Hand tasks to annotators, and take their masks back."""
+    """Export tasks for annotators, and import their masks."""
 
 
 @annotate.command("export")
@@ -39,16 +39,18 @@ def export(*, selected: Path, cts: Path, out: Path, kind: Any, as_json: bool) ->
     from curation.pipeline import read_records
     from curation.records import SelectedReport
 
-    handed, left = export_tasks(
+    exported, left = export_tasks(
         read_records(selected, SelectedReport), cts, out, kind, lambda name: click.echo(name, err=True)
     )
     for name, reason in left.items():
         click.echo(f"{name}: left out: {printable(reason)}", err=True)
-    findings = sum(len(task.findings) for task in handed.tasks)
+    findings = sum(len(task.findings) for task in exported.tasks)
     if as_json:
-        click.echo(json.dumps({"schema": 1, "tasks": len(handed.tasks), "findings": findings, "left_out": left}))
+        click.echo(json.dumps({"schema": 1, "tasks": len(exported.tasks), "findings": findings, "left_out": left}))
     else:
-        click.echo(f"{out}: {counted(len(handed.tasks), 'scan')}, {counted(findings, 'finding')}; {len(left)} left out")
+        click.echo(
+            f"{out}: {counted(len(exported.tasks), 'scan')}, {counted(findings, 'finding')}; {len(left)} left out"
+        )
 
 
 @annotate.command("import")
@@ -67,12 +69,12 @@ def import_(*, tasks: Path, source: Path | None, out: Path, kind: Any, as_json: 
     from curation.annotation.masks import import_masks
     from curation.annotation.tasks import read_tasks
 
-    handed = read_tasks(tasks)
+    exported = read_tasks(tasks)
     rows = import_masks(
-        handed,
+        exported,
         tasks,
         source or tasks,
-        kind=kind or handed.format,
+        kind=kind or exported.format,
         out=out,
         progress=lambda name: click.echo(name, err=True),
     )

@@ -21,7 +21,7 @@ _folder = click.Path(path_type=Path, file_okay=False)
 @click.option("--metadata", required=True, type=click.Path(path_type=Path, dir_okay=False), help="CT-RATE's table.")
 @click.option("--out", required=True, type=_folder, help="Folder for <volume>.nii.gz.")
 @click.option("--axes", default="LPS", show_default=True, help="Directions of the array axes written, or `keep`.")
-@click.option("--assume", help="Directions of volumes whose header does not say, e.g. LPS.")
+@click.option("--assume", help="Axis directions of volumes whose header does not state them, e.g. LPS.")
 @click.option("--window", metavar="LOW,HIGH|paper", help="Scale these HU to 0..1 (paper: -600,1500) instead of HU.")
 @click.option("--largest", type=click.IntRange(min=16), help="Shrink slices with longer sides (the paper: 512).")
 @click.option("--jobs", default=min(4, os.cpu_count() or 1), type=click.IntRange(1), help="Volumes at a time.")
@@ -41,7 +41,7 @@ def intake(
     """Bring the raw volumes below SOURCE to HU, by the slopes and intercepts of the metadata table.
 
     Volumes that are there already are kept, so the same command goes on after an interruption. A volume that cannot
-    be converted is told with its reason; the exit code is then 4.
+    be converted is listed with its reason; the exit code is then 4.
     """
     from curation.ct.intake import Options, Taken, take_all
     from curation.ct.metadata import read_metadata
@@ -55,7 +55,7 @@ def intake(
     scans, faults = read_metadata(metadata)
     volumes = {path.name.removesuffix(".nii.gz"): path for path in sorted(source.rglob("*.nii.gz"))}
     if not volumes:
-        raise UsageError(f"there is no .nii.gz file below {source}", fix="give the folder of the volumes")
+        raise UsageError(f"{source} contains no .nii.gz file", fix="give the folder of the volumes")
 
     def progress(done: int, total: int, taken: Taken) -> None:
         state = taken.note or "ok" if taken.ok else f"failed: {taken.reason}"
@@ -90,5 +90,5 @@ def _window(text: str | None) -> Any:
     except ValueError:
         low = high = 0.0
     if not low < high:
-        raise UsageError(f"--window {text} is no range of HU", fix="e.g. --window -1000,400")
+        raise UsageError(f"--window {text} is not a range of HU", fix="e.g. --window -1000,400")
     return low, high

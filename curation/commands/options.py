@@ -77,13 +77,13 @@ def _checked(chosen: dict[str, Any]) -> dict[str, Any]:
             chosen[name] = None if chosen[name] == "none" else kind(chosen[name])
         except ValueError:
             option = f"--{name.replace('_', '-')}"
-            raise UsageError(f"{option} {chosen[name]!r} is no number", fix="give a number, or none") from None
+            raise UsageError(f"{option} {chosen[name]!r} is not a number", fix="give a number, or none") from None
     try:
         prices = tuple(float(part) for part in (chosen["price"] or "0,0").split(","))
     except ValueError:
         prices = ()
     if len(prices) != 2 or min(prices) < 0:
-        raise UsageError(f"--price {chosen['price']!r} is no pair of prices", fix="e.g. --price 2.5,10")
+        raise UsageError(f"--price {chosen['price']!r} is not a pair of prices", fix="e.g. --price 2.5,10")
     chosen["price"] = prices
     if chosen["max_cost"] is not None and not any(prices) and chosen["llm"] != "none":
         raise UsageError("--max-cost needs to know what tokens cost", fix="add --price IN,OUT (US dollars a million)")

@@ -1,4 +1,4 @@
-"""``bench curate review``: let people review a sample, and measure what they found."""
+"""``bench curate review``: draw a sample for reviewers, and evaluate their reviews."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _folder = click.Path(path_type=Path, file_okay=False)
 
 @click.group(no_args_is_help=True)
 def review() -> None:
-    """Let people review a sample, and measure what they found."""
+    """Draw a sample for reviewers, and evaluate their reviews."""
 
 
 @review.command()

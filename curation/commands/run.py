@@ -15,7 +15,7 @@ from harness.cli.settings import json_option
 from harness.cli.tables import counted, print_table, printable
 from harness.errors import UsageError
 
-_SHOWN = 20  # problems of rows that are told one by one
+_SHOWN = 20  # problems of rows that are listed one by one
 
 
 @click.command()
@@ -43,7 +43,7 @@ def run(
     """Take the REPORTS of a CSV file through all steps, from split to select.
 
     OUT gets one file a step (split.jsonl to select.jsonl), set_aside.jsonl, row_problems.jsonl, summary.json and the
-    memory work.db, from which the same command goes on after any interruption. Bad rows are told and set aside; the
+    memory work.db, from which the same command goes on after any interruption. Bad rows are reported and set aside; the
     rest goes on.
 
     Example: bench curate run reports.csv --out curated
@@ -53,11 +53,11 @@ def run(
     from curation.work import Work
 
     read = read_reports(reports, columns=_columns(columns), encoding=encoding)
-    told = list(tell_problems(read.problems))
-    for line in told[:_SHOWN]:
+    problems = list(tell_problems(read.problems))
+    for line in problems[:_SHOWN]:
         click.echo(printable(line), err=True)
-    if len(told) > _SHOWN:
-        click.echo(f"and {len(told) - _SHOWN} more; all are in {out / 'row_problems.jsonl'}", err=True)
+    if len(problems) > _SHOWN:
+        click.echo(f"and {len(problems) - _SHOWN} more; all are in {out / 'row_problems.jsonl'}", err=True)
     write_lines(
         out / "row_problems.jsonl", (json.dumps(vars(problem), ensure_ascii=False) for problem in read.problems)
     )
@@ -85,7 +85,7 @@ def _columns(given: tuple[str, ...]) -> dict[str, str]:
     for item in given:
         role, _, name = item.partition("=")
         if role not in COLUMNS or not name:
-            raise UsageError(f"--column {item!r} says nothing", fix=f"give ROLE=NAME; roles: {', '.join(COLUMNS)}")
+            raise UsageError(f"--column {item!r} is incomplete", fix=f"give ROLE=NAME; roles: {', '.join(COLUMNS)}")
         columns[role] = name
     return columns
 

@@ -22,7 +22,7 @@ _OUT = click.option("--out", required=True, type=click.Path(path_type=Path, dir_
 _MEMORY = click.option(
     "--memory",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="What is known already [default: HOME/curation/work.db].",
+    help="File of earlier outcomes [default: HOME/curation/work.db].",
 )
 
 
@@ -112,7 +112,7 @@ def _categorize_json(
 ) -> None:
     """Categorise ``{"P1": text, …}`` into ``{"P1": code, …}``, the form of the paper's Figures S7 and S8.
 
-    A text that can be no finding is told, with its reason, and gets ``null``; the others go on.
+    A text that cannot be a finding is reported with its reason and gets ``null``; the others go on.
     """
     from curation.pipeline import STEPS, run_step, write_text
     from curation.records import ExtractedReport
@@ -143,7 +143,7 @@ def _categorize_json(
 
 
 def _phrase(text: str) -> Phrase | str:
-    """Return `text` as an abnormal phrase, or say why it can be none."""
+    """Return `text` as an abnormal phrase, or the reason why it cannot be one."""
     from pydantic import ValidationError
 
     from curation.records import Phrase
@@ -169,11 +169,11 @@ def _read_findings(source: Path) -> dict[str, str]:
     try:
         document = json.loads(source.read_text(encoding="utf-8-sig"), object_pairs_hook=_once)
     except FileNotFoundError as error:
-        raise UsageError(f"there is no file {source}", fix='give {"P1": "text", …} as JSON') from error
+        raise UsageError(f"{source} does not exist", fix='give {"P1": "text", …} as JSON') from error
     except (OSError, ValueError) as error:
-        raise DataError(f"{source} is no JSON file: {error}", fix='give {"P1": "text", …} as JSON') from error
+        raise DataError(f"{source} is not a JSON file: {error}", fix='give {"P1": "text", …} as JSON') from error
     if not isinstance(document, dict) or not all(isinstance(text, str) for text in document.values()):
-        raise DataError(f"{source} is no object of texts", fix='give {"P1": "text", …} as JSON')
+        raise DataError(f"{source} is not a JSON object of texts", fix='give {"P1": "text", …} as JSON')
     for key in document:
         if any("\ud800" <= character <= "\udfff" for character in key):
             raise DataError(f"{source}: the key {key!a} holds half a character", fix="write it in UTF-8")

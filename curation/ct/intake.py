@@ -36,7 +36,7 @@ class Options:
     axes
         Directions of the array axes that are written, e.g. ``"LPS"``; None: as they are.
     assumed
-        Directions of a volume whose header does not say; None: such a volume is refused.
+        Axis directions of a volume whose header does not state them; None: such a volume is refused.
     window
         HU that become 0 and 1 (values outside are clipped, float32 is written); None: HU, int16.
     largest
@@ -69,7 +69,7 @@ def take_in(source: Path, target: Path, scan: Scan, options: Options) -> Taken:
     Raises
     ------
     DataError
-        The volume cannot be read, is in HU already, or does not say how it lies.
+        The volume cannot be read, is in HU already, or its header does not state its orientation.
     """
     header = read_header(source)
     if len(header.shape) != 3:
@@ -124,8 +124,8 @@ def _affine(header: Header, scan: Scan, options: Options) -> tuple[npt.NDArray[n
     if header.affine is None or identity:
         if options.assumed is None:
             raise DataError(
-                "its header does not say how it lies in the patient",
-                fix="say it, e.g. --assume LPS, once you have looked",
+                "its header does not state its orientation",
+                fix="look at the volume and state it, e.g. --assume LPS",
             )
         codes: Any = nib.orientations.axcodes2ornt(tuple(options.assumed))  # type: ignore[no-untyped-call]
         directions = np.zeros((3, 3))
@@ -146,7 +146,7 @@ def _affine(header: Header, scan: Scan, options: Options) -> tuple[npt.NDArray[n
 
 def _positive(spacing: tuple[float, ...]) -> tuple[float, ...]:
     if min(spacing) <= 0:
-        raise DataError("neither its header nor the table says its spacing", fix="add XYSpacing and ZSpacing")
+        raise DataError("neither its header nor the table states its spacing", fix="add XYSpacing and ZSpacing")
     return spacing
 
 
@@ -224,7 +224,7 @@ def take_all(
     jobs: int = 1,
     progress: Callable[[int, int, Taken], None] = lambda *_: None,
 ) -> list[Taken]:
-    """Convert many volumes, several at a time; what is there already is kept, and a fault stops no other volume.
+    """Convert many volumes, several at a time; existing volumes are kept, and a fault does not stop the other volumes.
 
     Parameters
     ----------
@@ -247,7 +247,7 @@ def take_all(
         if (out / f"{name}.nii.gz").exists():
             taken[name] = Taken(name, ok=True, note="there already")
         elif name not in scans:
-            taken[name] = Taken(name, ok=False, reason=faults.get(name, "it has no row in the metadata table"))
+            taken[name] = Taken(name, ok=False, reason=faults.get(name, "the metadata table has no row for it"))
         else:
             todo.append((source, out / f"{name}.nii.gz", scans[name], options))
     for number, done in enumerate(taken.values(), start=1):

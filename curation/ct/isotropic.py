@@ -51,7 +51,7 @@ def finding_sizes(case: Case, target: float = 1.0) -> list[FindingSize]:
     Raises
     ------
     DataError
-        There is no mask, or nothing tells the spacing.
+        The mask or the spacing is missing.
     """
     if case.seg is None or case.spacing is None:
         missing = "mask" if case.seg is None else "spacing"

@@ -1,4 +1,4 @@
-"""CT-RATE's metadata table: what the raw volumes themselves do not say."""
+"""CT-RATE's metadata table: the facts that the raw volumes lack."""
 
 from __future__ import annotations
 
@@ -29,21 +29,21 @@ def read_metadata(path: Path) -> tuple[dict[str, Scan], dict[str, str]]:
     Returns
     -------
     tuple
-        Volume name (without ``.nii.gz``) -> what its row says, and -> what is wrong with its row.
+        Volume name (without ``.nii.gz``) -> its row, and -> what is wrong with its row.
 
     Raises
     ------
     UsageError
-        There is no such file.
+        The file does not exist.
     DataError
-        It is no CSV file with the columns ``VolumeName``, ``RescaleSlope`` and ``RescaleIntercept``.
+        It is not a CSV file with the columns ``VolumeName``, ``RescaleSlope`` and ``RescaleIntercept``.
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
             reader = csv.DictReader(stream)
             rows = list(reader)
     except FileNotFoundError as error:
-        raise UsageError(f"there is no file {path}", fix="give CT-RATE's metadata table (CSV)") from error
+        raise UsageError(f"{path} does not exist", fix="give CT-RATE's metadata table (CSV)") from error
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path} cannot be read: {error}", fix="give CT-RATE's metadata table (CSV)") from error
     missing = [name for name in _NEEDED if name not in (reader.fieldnames or [])]
@@ -68,7 +68,7 @@ def read_metadata(path: Path) -> tuple[dict[str, Scan], dict[str, str]]:
 def _number(text: str) -> float:
     value = float(text)
     if not math.isfinite(value):
-        raise ValueError(f"{text} is no number")
+        raise ValueError(f"{text} is not a number")
     return value
 
 

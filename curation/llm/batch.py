@@ -19,7 +19,7 @@ from harness.errors import PrerequisiteError
 
 _DISCOUNT: Final = 0.5  # of the direct price
 _ENDED: Final = frozenset({"completed", "expired", "cancelled", "failed"})
-_MARK: Final = "groundbench"  # metadata by which a batch that was handed in is known again
+_MARK: Final = "groundbench"  # metadata by which an earlier batch is recognised
 
 
 @dataclass
@@ -85,7 +85,7 @@ class BatchLanguageModel(LanguageModel):
             body = request_body(self.settings, talk.messages(work.answers(talk.key)), talk.schema)
             reserved += self.budget.reserve(len(str(body)), self.settings.max_tokens) * _DISCOUNT
             lines.append({"custom_id": talk.key, "method": "POST", "url": path, "body": body})
-        self.budget.settle(reserved / _DISCOUNT, 0.0)
+        self.budget.correct(reserved / _DISCOUNT, 0.0)
         mark = key_of(lines=lines)[:32]
         with _explained():
             known = next(
@@ -121,7 +121,10 @@ class BatchLanguageModel(LanguageModel):
             ]
         if not lines and batch.status == "failed":
             work.close_batch(id_)
-            raise PrerequisiteError(f"the endpoint refused the batch {id_}: {batch.errors}", fix="see what it says")
+            raise PrerequisiteError(
+                f"the endpoint refused the batch {id_}: {batch.errors}",
+                fix="read the endpoint's message above and correct the request",
+            )
         refused: dict[str, str] = {}
         for line in lines:
             try:
@@ -145,10 +148,10 @@ class BatchLanguageModel(LanguageModel):
         except Refusal as refusal:
             return str(refusal)
         except ValueError as error:
-            return f"the answer is no chat completion ({error})"
+            return f"the answer is not a chat completion ({error})"
         _, violations = talk.read(answer.text, cut=answer.cut)
         cost = self.budget.cost(answer.prompt_tokens, answer.completion_tokens) * _DISCOUNT
-        self.budget.settle(0.0, cost)
+        self.budget.correct(0.0, cost)
         kept = Answer(answer.text, violations, answer.prompt_tokens, answer.completion_tokens, cost)
         work.keep_answer(talk.key, len(work.answers(talk.key)) + 1, self.settings.model, kept)
         return ""
@@ -166,5 +169,5 @@ class _explained:  # noqa: N801 - reads as a verb where it is used
         if isinstance(error, openai.OpenAIError):
             raise PrerequisiteError(
                 f"the endpoint's Batch API fails: {str(error)[:300]}",
-                fix="run the same command again (nothing is handed in twice), or leave --batch out",
+                fix="run the same command again (nothing is submitted twice), or leave --batch out",
             ) from error

@@ -1,4 +1,4 @@
-"""What may be spent: reserved before a request, settled after it, so that the limit holds with many threads too."""
+"""The budget: reserved before a request and corrected after it, so that the limit holds with many threads."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Budget:
         Raises
         ------
         BudgetReachedError
-            That much is no longer left.
+            Less than that is left.
         """
         most = self.cost(int(characters / _CHARACTERS_A_TOKEN) + 1, max_tokens)
         with self._lock:
@@ -59,7 +59,7 @@ class Budget:
             self._reserved += most
         return most
 
-    def settle(self, reserved: float, actual: float) -> None:
+    def correct(self, reserved: float, actual: float) -> None:
         """Replace what was set aside by what was spent."""
         with self._lock:
             self._reserved -= reserved

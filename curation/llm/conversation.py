@@ -14,12 +14,12 @@ from curation.records import Record
 from curation.steps.step import Question, Step, WrongAnswer
 from curation.work import Answer, Outcome, key_of
 
-_TOLD: Final = 12  # violations named in one message: more of them do not help the model
+_SHOWN: Final = 12  # violations named in one message: more of them do not help the model
 
 
 @dataclass(frozen=True)
 class Conversation:
-    """What is said about one item."""
+    """The exchange about one item."""
 
     step: Step[Any, Any]
     question: Question[Any, Any]
@@ -40,9 +40,9 @@ class Conversation:
             {"role": "user", "content": self.question.content(self.record)},
         ]
         for answer in answers:
-            told = answer.violations[:_TOLD]
-            more = len(answer.violations) - len(told)
-            lines = [f"- {violation}" for violation in told] + ([f"- and {more} more"] if more else [])
+            shown = answer.violations[:_SHOWN]
+            more = len(answer.violations) - len(shown)
+            lines = [f"- {violation}" for violation in shown] + ([f"- and {more} more"] if more else [])
             result += [
                 {"role": "assistant", "content": answer.raw},
                 {
@@ -84,7 +84,7 @@ class Conversation:
             if record is not None:
                 return Outcome(record.model_dump(mode="json"))
         if len(answers) >= most:
-            return Outcome(None, f"after {len(answers)} answers: {'; '.join(last.violations[:_TOLD])}")
+            return Outcome(None, f"after {len(answers)} answers: {'; '.join(last.violations[:_SHOWN])}")
         return None
 
 
@@ -93,8 +93,8 @@ def _parse(raw: str, *, cut: bool) -> tuple[Mapping[str, Any] | None, str]:
     try:
         document = json.loads(raw)
     except ValueError as error:
-        return None, f"the answer is no JSON document ({'it was cut off' if cut else error})"
-    return (document, "") if isinstance(document, Mapping) else (None, "the answer is no JSON object")
+        return None, f"the answer is not a JSON document ({'it was cut off' if cut else error})"
+    return (document, "") if isinstance(document, Mapping) else (None, "the answer is not a JSON object")
 
 
 def converse(

@@ -26,7 +26,7 @@ class Stopped(Exception):  # noqa: N818 - nothing went wrong here: another threa
 
 
 class Refusal(Exception):  # noqa: N818 - the endpoint's decision on one item
-    """The endpoint will not answer for this item, and says why."""
+    """The endpoint refuses this item, with a reason."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ class Gate:
     _until: float = 0.0
 
     def close_for(self, seconds: float) -> None:
-        """Let nobody through for so long."""
+        """Hold all requests for this many seconds."""
         self._until = max(self._until, time.monotonic() + seconds)
 
     def wait(self) -> None:
@@ -117,7 +117,7 @@ def connect(settings: Settings) -> OpenAI:
     key = os.environ.get(name)
     if not key:
         raise PrerequisiteError(
-            f"there is no key for the language model: {name} is not set",
+            f"the language model needs a key: {name} is not set",
             fix=f"export {name}=… (any text, for a local server without keys), or use --llm none",
         )
     common: dict[str, Any] = {"api_key": key, "timeout": settings.timeout, "max_retries": 0}  # we retry ourselves
@@ -182,7 +182,7 @@ def complete(client: OpenAI, settings: Settings, body: dict[str, Any], gate: Gat
         except openai.APIConnectionError as error:
             last, pause = f"no connection ({error.__cause__ or error})", pause_of({}, attempt)
         except (openai.APIResponseValidationError, ValueError, AttributeError) as error:
-            last, pause = f"the answer is no chat completion ({error})", pause_of({}, attempt)
+            last, pause = f"the answer is not a chat completion ({error})", pause_of({}, attempt)
         gate.close_for(pause)
     raise PrerequisiteError(
         f"the endpoint failed {settings.tries} times, last with {last[:300]}",
@@ -245,7 +245,7 @@ def _duration(text: str) -> float:
 
 
 def _judge(error: Any, settings: Settings) -> BenchError | Refusal | None:
-    """Tell what a refused request means; None: try again."""
+    """Return the error that a refused request means; None: try again."""
     code, status = str(error.code or ""), error.status_code
     if code in _OF_THE_ITEM:
         return Refusal(f"{code}: {error.message}")

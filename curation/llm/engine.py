@@ -42,7 +42,7 @@ class LanguageModel:
 
     @property
     def client(self) -> OpenAI:
-        """The connection, made when it is first needed: what is known already needs no key."""
+        """The connection, made on first use: earlier outcomes need no key."""
         if self._client is None:
             self._client = connect(self.settings)
         return self._client
@@ -122,4 +122,4 @@ class LanguageModel:
             kept = Answer(answer.text, violations, *tokens, actual)
             work.keep_answer(talk.key, len(answers) + 1, self.settings.model, kept)
         finally:
-            self.budget.settle(reserved, actual)
+            self.budget.correct(reserved, actual)

@@ -1,4 +1,4 @@
-"""Prompts as versioned text files: ours, or a folder of anybody's."""
+"""Prompts as versioned text files: ours, or a user's folder."""
 
 from __future__ import annotations
 
@@ -48,13 +48,13 @@ def load_prompts(folder: Path | None = None) -> PromptSet:
     Raises
     ------
     UsageError
-        There is no such folder.
+        The folder does not exist.
     DataError
         A prompt is missing or empty, or the manifest says something else than ``answers = "traced"`` or ``"figures"``.
     """
     root: Traversable = folder or resources.files("curation").joinpath("prompts")
     if not root.is_dir():
-        raise UsageError(f"there is no folder of prompts at {root}", fix="give a folder with rewrite.md and the others")
+        raise UsageError(f"the prompt folder {root} does not exist", fix="give a folder with rewrite.md and the others")
     texts = {}
     for name in NAMES:
         try:

@@ -1,1 +1,1 @@
-"""Quality control of masks: against the anatomy, and against what their texts say."""
+"""Quality control of masks: against the anatomy, and against their texts."""

@@ -26,8 +26,8 @@ _AIR: Final = -400.0  # HU: below it lung and other air
 _TISSUE: Final = -300.0  # HU: above it tissue
 _OUTSIDE: Final = -930.0  # HU: air outside the patient is thinner than this, lung is not
 _TISSUE_AT_SIDES: Final = 0.3  # of the sides of the slices; arms and a wide patient reach less
-_GRID: Final = 2.5  # mm: finer is not needed to tell where the lungs are
-_SMALLEST: Final = 0.002  # of the volume: a smaller pocket of air is no lung
+_GRID: Final = 2.5  # mm: fine enough to locate the lungs
+_SMALLEST: Final = 0.002  # of the volume: a smaller pocket of air is not a lung
 
 Flags = npt.NDArray[np.bool_]
 
@@ -43,9 +43,9 @@ class Anatomy:
     spacing
         mm between samples.
     affine
-        CT array index -> mm (RAS+); None where the CT does not say.
+        CT array index -> mm (RAS+); None where the header does not state it.
     body, lungs
-        Thinned masks; None where the scan is a crop that shows too little to tell.
+        Thinned masks; None where the scan is a crop that shows too little anatomy.
     lobes
         Thinned labels 1 to 5 (and 6, airway), from an anatomy mask; None where there is none.
     """
@@ -69,7 +69,7 @@ class Anatomy:
         return np.asarray(distance <= millimetres)
 
     def middle(self) -> float | None:
-        """Return the x (mm, RAS+) of the plane between the lungs; None where nothing tells."""
+        """Return the x (mm, RAS+) of the plane between the lungs; None where unknown."""
         if self.affine is None or self.lungs is None:
             return None
         if self.lobes is not None:
@@ -83,11 +83,11 @@ class Anatomy:
 
     def x_of(self, voxels: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
         """Return the x of voxels in mm (RAS+: it grows from the patient's left to the right)."""
-        assert self.affine is not None  # noqa: S101 - asked only where the CT says
+        assert self.affine is not None  # noqa: S101 - called only where the header states it
         return np.asarray(voxels @ self.affine[0, :3] + self.affine[0, 3])
 
     def height(self, voxels: npt.NDArray[np.int64]) -> npt.NDArray[np.float64] | None:
-        """Return where voxels lie between the lungs' lower end (0) and upper end (1); None where nothing tells."""
+        """Return where voxels lie between the lungs' lower end (0) and upper end (1); None where unknown."""
         if self.affine is None or self.lungs is None:
             return None
 
@@ -132,7 +132,7 @@ def _step(spacing: float) -> int:
 
 
 def is_crop(thin: npt.NDArray[np.float32]) -> bool:
-    """Tell whether the sides of the slices lie inside the patient: they show tissue, or air that is too dense."""
+    """Return whether the sides of the slices lie inside the patient: they show tissue, or air that is too dense."""
     sides = np.concatenate([part.ravel() for part in (thin[0], thin[-1], thin[:, 0], thin[:, -1])])
     air = sides[sides < _AIR]
     return bool((sides > _TISSUE).mean() > _TISSUE_AT_SIDES or (len(air) and np.median(air) > _OUTSIDE))

@@ -61,7 +61,7 @@ def check_finding(
 ) -> list[Problem]:
     """Return everything that is wrong with one mask; an empty one is wrong in one way only."""
     if not len(drawn.voxels):
-        return [Problem(Level.ERROR, "empty", where, "the mask has no voxel", "annotate it, or take the finding out")]
+        return [Problem(Level.ERROR, "empty", where, "the mask has no voxel", "annotate it, or remove the finding")]
     return [
         *_outside(finding, drawn, anatomy, where),
         *_side(finding, drawn, anatomy, where),

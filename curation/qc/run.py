@@ -29,7 +29,7 @@ HTML: Final = "qc.html"
 
 @dataclass(frozen=True)
 class Checked:
-    """One finding with what is wrong with it and, where anything is, its pictures."""
+    """One finding with its problems and, where there are any, its pictures."""
 
     case: str
     split: str
@@ -63,7 +63,7 @@ def check_case(
     """
     if case.ct is None or case.seg is None:
         missing = "CT" if case.ct is None else "mask"
-        raise DataError(f"{case.id} has no {missing}", fix="put it back; `bench data validate` tells where it belongs")
+        raise DataError(f"{case.id} has no {missing}", fix="put it back; `bench data validate` lists the expected path")
     stored, header = read_array(case.ct)
     values = stored * np.float32(header.slope) + np.float32(header.inter) if header.scaled else stored
     body = look(case, values, None if anatomy is None else anatomy / f"{case.id}.nii.gz")

@@ -58,12 +58,12 @@ def read_sheet(path: Path) -> Sheet:
     Raises
     ------
     UsageError
-        There is no such file.
+        The file does not exist.
     DataError
-        It is no sheet, or cells say what they cannot; every one is named.
+        It is not a review sheet, or cells have invalid values; each is named.
     """
     if not path.exists():
-        raise UsageError(f"there is no file {path}", fix="give a review.csv that a reviewer filled in")
+        raise UsageError(f"{path} does not exist", fix="give a review.csv that a reviewer filled in")
     text, _ = decode(path)
     try:
         # Spreadsheets save it with semicolons, and in an encoding of their own, where that is the country's custom.
@@ -113,7 +113,7 @@ def table2(sheet: Sheet) -> dict[str, tuple[Rate | None, Rate | None]]:
     """Return error type -> rate in step 1 and in step 2.
 
     For each report the number of findings with an error is divided by the number of its findings (paper, section 3.4);
-    those that were missed count as findings. Reports without any finding say nothing, and are left out.
+    those that were missed count as findings. Reports without any finding carry no information here and are left out.
 
     Raises
     ------
@@ -158,12 +158,12 @@ def agreement(first: Sheet, second: Sheet) -> dict[str, dict[str, float | int | 
     Returns
     -------
     dict
-        Column -> ``n`` rows, share of ``agreement``, Cohen's ``kappa`` (None where both say the same of every row).
+        Column -> ``n`` rows, share of ``agreement``, Cohen's ``kappa`` (None where both give every row the same value).
 
     Raises
     ------
     DataError
-        They have no row in common.
+        They share no row.
     """
     others = {(row["report"], row["row"]): row for row in second.rows}
     pairs = [(row, others[row["report"], row["row"]]) for row in first.rows if (row["report"], row["row"]) in others]

@@ -46,10 +46,10 @@ def _schema(report: ExtractedReport) -> dict[str, Any]:
 
 def _read(report: ExtractedReport, answer: Mapping[str, Any]) -> CategorizedReport:
     wanted = set(report.positives())
-    problems = [f"{key} has no category" for key in sorted(wanted - set(answer))]
-    problems += [f"{key} is no finding of the list" for key in sorted(set(answer) - wanted)]
+    problems = [f"{key} lacks a category" for key in sorted(wanted - set(answer))]
+    problems += [f"{key} is not a finding of the list" for key in sorted(set(answer) - wanted)]
     problems += [
-        f"{key}: {answer[key]!r} is no category of the schema"
+        f"{key}: {answer[key]!r} is not a category of the schema"
         for key in sorted(wanted & set(answer))
         if answer[key] not in CODES
     ]

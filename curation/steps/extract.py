@@ -36,12 +36,12 @@ def extract(report: RewrittenReport) -> ExtractedReport:
 
 
 def is_abnormal(text: str) -> bool:
-    """Tell whether a phrase names something that can be abnormal, and neither negates it nor calls it normal."""
+    """Return whether a phrase names something that can be abnormal, and neither negates it nor calls it normal."""
     return subject(mentions(text)) is not None and not is_negated(text) and not is_normal(text)
 
 
 def _says_nothing_seen(sentence: str) -> bool:
-    """Tell whether a sentence is advice or about the examination, and so says nothing of what is seen."""
+    """Return whether a sentence is advice or about the examination, and so describes nothing in the image."""
     if measurements.sizes(sentence):
         return False
     return (is_advice(sentence) and subject(mentions(sentence)) is None) or (

@@ -46,7 +46,7 @@ def rewrite(report: SplitReport) -> RewrittenReport:
 def check(report: SplitReport, result: RewrittenReport) -> list[str]:
     """Check that every sentence is there, that none is new, and that numbers, sides and lobes are those of the source.
 
-    A sentence of the findings may be supplemented from the impressions (Figure S2), so what those say is not invented.
+    A sentence of the findings may be supplemented from the impressions (Figure S2), so their content is not invented.
     """
     coded = report.coded()
     impressions = " ".join(report.impressions)

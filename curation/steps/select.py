@@ -42,7 +42,7 @@ def select(report: CategorizedReport) -> SelectedReport:
 
 
 def why_not(text: str, category: str) -> str:
-    """Say why a finding is not annotated; the empty text where it is."""
+    """Return why a finding is not annotated; empty where it is."""
     if not is_lung(category):
         return f"outside the lung and the pleura ({category} {CODES[category]})"
     if _VARIANT.search(text):
@@ -50,7 +50,7 @@ def why_not(text: str, category: str) -> str:
     if _DIFFUSE.search(text):
         return "too diffuse to segment"
     if _GONE.search(text):
-        return "not localizable: what it names is no longer there"
+        return "not localizable: the named structure is no longer present"
     findings = {mention.concept.name for mention in mentions(text) if mention.concept.finding}
     seen = {mention.concept.name for mention in mentions(_DIAGNOSIS.sub(" ", text)) if mention.concept.finding}
     if not seen - _SHAPELESS and (findings or _DIAGNOSIS.search(text)):

@@ -107,7 +107,7 @@ _LIMITED = re.compile(
 
 
 def is_negated(text: str) -> bool:
-    """Tell whether a clause says that its finding is not there."""
+    """Return whether a clause says that its finding is not there."""
     text = _PSEUDO.sub(" ", text)
     found = list(_NEGATION.finditer(text))
     if not found:
@@ -118,22 +118,22 @@ def is_negated(text: str) -> bool:
 
 
 def is_normal(text: str) -> bool:
-    """Tell whether a clause calls something normal, or a normal variant."""
+    """Return whether a clause calls something normal, or a normal variant."""
     return bool((_NORMAL.search(text) and not _ABNORMAL_ANYWAY.search(text)) or _VARIANT.search(text))
 
 
 def mentions_prior(text: str) -> bool:
-    """Tell whether a text uses terms that only make sense beside an earlier examination."""
+    """Return whether a text uses terms that only make sense beside an earlier examination."""
     return bool(_PRIOR.search(text))
 
 
 def is_advice(text: str) -> bool:
-    """Tell whether a text recommends something, or asks for correlation, instead of describing the image."""
+    """Return whether a text recommends something, or asks for correlation, instead of describing the image."""
     return bool(_ADVICE.search(text))
 
 
 def is_limitation(text: str) -> bool:
-    """Tell whether a text speaks of the limits of the examination."""
+    """Return whether a text speaks of the limits of the examination."""
     return bool(_LIMITED.search(text))
 
 
@@ -162,7 +162,7 @@ def without_speculation(text: str) -> str:
 
 
 def _keeps(cut: str, text: str) -> bool:
-    """Tell whether a shortened phrase keeps the numbers and places of the whole one, and what it is about."""
+    """Return whether a shortened phrase keeps the numbers and places of the whole one, and what it is about."""
     if len(cut.split()) < 2 or digits(cut) != digits(text) or places(text) - places(cut):
         return False
     here, there = subject(mentions(cut)), subject(mentions(text))

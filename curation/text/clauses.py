@@ -87,7 +87,7 @@ def _clauses(sentence: str) -> list[str]:
 
 
 def _parts(left: str, mark: str, right: str) -> bool:
-    """Tell whether a mark stands between two statements, or two findings of which one may be denied."""
+    """Return whether a mark stands between two statements, or two findings of which one may be denied."""
     if _EXCEPT.search(mark):
         return is_negated(left) and subject(mentions(right)) is not None
     if "but" in mark.lower() and is_negated(left) and _begins_with_finding(right):

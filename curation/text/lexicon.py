@@ -22,7 +22,7 @@ class Concept:
     pattern: re.Pattern[str]
     region: str | None  #: letter of the region where it belongs; None: anywhere
     finding: bool  #: whether a phrase may be about it
-    generic: bool  #: whether a more telling word of the same phrase tells better what it is about
+    generic: bool  #: whether a more specific word of the same phrase defines its subject
 
 
 @dataclass(frozen=True)

@@ -81,7 +81,7 @@ def invented(target: str, sources: str) -> list[str]:
 
 
 def clashes(first: str, second: str) -> bool:
-    """Tell whether two texts cannot be about the same place: they name sides, or lobes, that have none in common."""
+    """Return whether two texts cannot be about the same place: they name sides, or lobes, that have none in common."""
     for of in (sides, lobes):
         here, there = of(first), of(second)
         if here and there and not here & there:

@@ -68,7 +68,7 @@ def split_sentences(text: str) -> list[str]:
 
 
 def is_lossless(text: str, sentences: list[str]) -> bool:
-    """Tell whether the sentences hold every character of `text` but blanks and bullets, in order."""
+    """Return whether the sentences hold every character of `text` but blanks and bullets, in order."""
     return _letters(text) == _letters("".join(sentences))
 
 

@@ -95,7 +95,7 @@ def without_preface(sentence: str) -> str:
 
 
 def is_irrelevant(sentence: str) -> bool:
-    """Tell whether a sentence is no part of a report: a patient number, a date, a name (Figure S2, rule 4)."""
+    """Return whether a sentence does not belong to a report: a patient number, a date, a name (Figure S2, rule 4)."""
     return bool(_IRRELEVANT.match(sentence.strip()))
 
 

@@ -187,7 +187,7 @@ def test_bad_masks_are_told_and_stop_no_other(selected: Path, tmp_path: Path, be
     }
     assert rows["p_1_a_1", "0"][0] == "empty"
     assert "another grid" in rows["p_1_a_1", "1"][1]
-    assert "no labels" in rows["p_1_b_1", "0"][1]
+    assert "not labels" in rows["p_1_b_1", "0"][1]
     assert rows["p_1_b_1", "1"][0] == "refused"
     assert "beside" in rows["p_2_a_1", "0"][1]
     assert "outside" in rows["p_2_a_1", "1"][1]

@@ -71,7 +71,7 @@ def test_spacing_of_the_table(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("values", "affine", "said"),
     [
-        (RAW, np.eye(4), "does not say how it lies"),
+        (RAW, np.eye(4), "does not state its orientation"),
         (np.full(SHAPE, -1000, np.int16), None, "in HU already"),
         (np.zeros((2, 2, 2, 2), np.int16), None, "not three axes"),
     ],

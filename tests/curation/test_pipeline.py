@@ -104,7 +104,7 @@ _OTHERS = ["[]", "{", '{"P1": 1}', '{"P1": "a", "P1": "b"}', '{"P\\ud800": "a"}'
 
 @pytest.mark.parametrize("text", _OTHERS, ids=range(len(_OTHERS)))
 def test_categorize_refuses_other_files(text: str, tmp_path: Path, bench: Any) -> None:
-    """What is no object of texts is refused."""
+    """What is not a JSON object of texts is refused."""
     source = tmp_path / "in.json"
     source.write_text(text)
     result = bench("categorize", "--in", source, "--out", tmp_path / "out.json")

@@ -111,9 +111,9 @@ def test_time_out(run: Any, server: Any) -> None:
     ("change", "reason", "named"),
     [
         (lambda text: text[:40], "length", "cut off"),
-        (lambda text: text[:-10], "stop", "no JSON document"),
+        (lambda text: text[:-10], "stop", "not a JSON document"),
         (lambda _: '{"Findings": {}}', "stop", "is missing"),
-        (lambda _: "[]", "stop", "no JSON object"),
+        (lambda _: "[]", "stop", "not a JSON object"),
         (lambda text: text.replace("6.4", "4.6"), "stop", "the number 6.4 mm is lost"),
         (lambda text: text.replace("right lung", "left lung"), "stop", "'right' is lost"),
         (lambda text: text.replace('"F2"', '"F9"'), "stop", "comes from no sentence"),
