@@ -137,7 +137,7 @@ def test_foreign_weights_are_refused(text: str) -> None:
 
 def test_missing_weights_are_told(tmp_path: Path) -> None:
     """Without the file the error says how to make it."""
-    with pytest.raises(DataError, match="weights file .* does not exist"):
+    with pytest.raises(DataError, match=r"weights file .* does not exist"):
         load(tmp_path / "weights.json")
 
 
