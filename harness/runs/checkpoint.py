@@ -4,12 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import re
 import shutil
-import stat
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,18 +12,13 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from harness.errors import DataError
+from harness.sandbox.safe_copy import copy_checkpoint
 
-#: Files of a checkpoint, folders inside folders of it, and bytes of its record.
-MAX_FILES, MAX_DEPTH, MAX_RECORD_BYTES = 1000, 8, 16 * 2**20
+#: Files of a checkpoint, and bytes of its record.
+MAX_FILES, MAX_RECORD_BYTES = 1000, 16 * 2**20
 
-_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,199}")
-_CHUNK = 1024 * 1024
 _RECORD = "record.json"
 _FOLDER = "checkpoint"
-
-
-class RefusedCheckpoint(Exception):  # noqa: N818 - an outcome, caught where training is judged
-    """What a container left as its checkpoint is not taken; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -80,21 +70,8 @@ def take_checkpoint(out: Path, home: Path, *, limit: int) -> dict[str, dict[str,
     incoming = home / ".incoming-checkpoint"
     shutil.rmtree(incoming, ignore_errors=True)
     incoming.mkdir(parents=True)
-    files: dict[str, dict[str, Any]] = {}
-    left = limit
     try:
-        for name, handle, status in _regular_files(out, _FOLDER, ""):
-            if len(files) == MAX_FILES:
-                raise RefusedCheckpoint(f"holds more than {MAX_FILES:,} files")
-            if status.st_size > left:
-                raise RefusedCheckpoint(f"holds more than {limit / 2**20:,.0f} MiB")
-            target = incoming / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            size, digest = _copy(handle, target, left)
-            left -= size
-            files[name] = {"bytes": size, "sha256": digest}
-        if not files:
-            raise RefusedCheckpoint("is empty")
+        copied = copy_checkpoint(out, _FOLDER, incoming, limit=limit, max_files=MAX_FILES)
         for path in (incoming, *incoming.rglob("*")):
             # Whatever the umask: whoever predicts with it is another user.
             path.chmod(0o755 if path.is_dir() else 0o644)
@@ -102,7 +79,7 @@ def take_checkpoint(out: Path, home: Path, *, limit: int) -> dict[str, dict[str,
         incoming.rename(home / _FOLDER)
     finally:
         shutil.rmtree(incoming, ignore_errors=True)
-    return files
+    return {name: {"bytes": file.size, "sha256": file.sha256} for name, file in copied.items()}
 
 
 def write_record(home: Path, key: str, files: dict[str, dict[str, Any]], about: dict[str, Any]) -> Checkpoint:
@@ -177,55 +154,3 @@ def _digest(files: dict[str, dict[str, Any]]) -> str:
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _regular_files(
-    parent: Path | int, name: str, prefix: str, depth: int = 0
-) -> Iterator[tuple[str, int, os.stat_result]]:
-    """Yield (path, open handle, status) of every file below a folder, in order; each handle is closed afterwards."""
-    if depth > MAX_DEPTH:
-        raise RefusedCheckpoint(f"is nested deeper than {MAX_DEPTH} folders")
-    with _folder(parent, name) as folder:
-        for inner in sorted(os.listdir(folder)):  # noqa: PTH208 - a handle, not a path
-            path = f"{prefix}{inner}"
-            if not _NAME.fullmatch(inner):
-                raise RefusedCheckpoint(f"holds {path!r}, which is no plain name")
-            found = os.stat(inner, dir_fd=folder, follow_symlinks=False)
-            if stat.S_ISDIR(found.st_mode):
-                yield from _regular_files(folder, inner, f"{path}/", depth + 1)
-                continue
-            if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1:
-                raise RefusedCheckpoint(f"holds {path!r}, which is no regular file with one name")
-            handle = os.open(inner, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
-            try:
-                yield path, handle, os.fstat(handle)
-            finally:
-                os.close(handle)
-
-
-@contextmanager
-def _folder(parent: Path | int, name: str) -> Iterator[int]:
-    where = {"dir_fd": parent} if isinstance(parent, int) else {}
-    path = name if isinstance(parent, int) else os.fspath(parent / name)
-    try:
-        handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, **where)
-    except FileNotFoundError as error:
-        raise RefusedCheckpoint("is not there: the container wrote no out/checkpoint/") from error
-    except OSError as error:
-        raise RefusedCheckpoint(f"holds {name!r}, which is no plain folder ({error.strerror})") from error
-    try:
-        yield handle
-    finally:
-        os.close(handle)
-
-
-def _copy(handle: int, target: Path, most: int) -> tuple[int, str]:
-    digest, size = hashlib.sha256(), 0
-    with target.open("wb") as writing:
-        while chunk := os.read(handle, _CHUNK):
-            size += len(chunk)
-            if size > most:
-                raise RefusedCheckpoint("grew beyond its bound while it was read")
-            digest.update(chunk)
-            writing.write(chunk)
-    return size, digest.hexdigest()

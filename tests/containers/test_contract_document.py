@@ -16,8 +16,7 @@ from harness.masks import Expected, judge, open_volume, read_bits
 from harness.registry.declaration import Resources
 from harness.runs import checkpoint, shard
 from harness.runs.training import attempt as training
-from harness.sandbox import contract
-from harness.sandbox import masks as collect
+from harness.sandbox import contract, masks, safe_copy
 from harness.status import Status, TrainingState
 
 if TYPE_CHECKING:
@@ -94,11 +93,11 @@ def test_numbers_are_those_of_the_code() -> None:
     for bound in (
         f"{contract.MAX_EVENT_BYTES:,} bytes",
         f"After {contract.MAX_EVENTS_BYTES // 2**20} MiB",
-        f"no larger than {collect.MAX_MASK_BYTES // 2**20} MiB",
+        f"no larger than {masks.MAX_MASK_BYTES // 2**20} MiB",
         f"has {shard._END_TIMEOUT_S:.0f} s to exit",
         f"exit within {training.SAVE_S:.0f} s",
         f"up to {checkpoint.MAX_FILES:,} regular files",
-        f"folders up to {checkpoint.MAX_DEPTH} deep",
+        f"folders up to {safe_copy.MAX_DEPTH} deep",
     ):
         assert bound in PROSE, bound
     assert shard.MAX_FRUITLESS == 5

@@ -23,7 +23,7 @@ from harness.engines.gpus import Gpu
 from harness.errors import DataError, EntrantError, Interrupted, PrerequisiteError, UsageError
 from harness.images.build import Image
 from harness.registry.declaration import Resources
-from harness.runs.checkpoint import Checkpoint, RefusedCheckpoint, find_checkpoint, take_checkpoint, write_record
+from harness.runs.checkpoint import Checkpoint, find_checkpoint, take_checkpoint, write_record
 from harness.runs.hardware import describe_hardware, describe_harness
 from harness.runs.lock import only_one
 from harness.runs.plan import RunRequest, select_cases
@@ -33,6 +33,7 @@ from harness.runs.shard import Stop
 from harness.runs.training.attempt import TrainingEnd, TrainingSpec, clear, run_training, unheard
 from harness.sandbox.contract import CONTRACT_VERSION, Job
 from harness.sandbox.job import training_prompt
+from harness.sandbox.safe_copy import RefusedCheckpoint
 from harness.status import TrainingState
 from harness.store.database import Store
 from harness.store.trainings import TrainingPoint, TrainingRow, Trainings
