@@ -36,7 +36,7 @@ test: $(VENV)/dev.stamp ## Every test but the slow ones; container tests where a
 test-slow: $(VENV)/dev.stamp ## The tests that take minutes
 	$(BIN)/python -m pytest -m slow $(PYTEST_ARGS)
 
-test-hostile: $(VENV)/dev.stamp ## Hostile entrants: a table of attacks and their outcomes
+test-hostile: $(VENV)/dev.stamp ## Hostile plugins: a table of attacks and their outcomes
 	$(BIN)/python -m pytest tests/hostile $(PYTEST_ARGS)
 
 test-faults: $(VENV)/dev.stamp ## Kills, full disks, lost engines: a table of faults and their outcomes

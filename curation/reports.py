@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from curation.records import Report
-from harness.errors import DataError, UsageError, unknown_name
+from harness.errors import DataError, UnknownName, UsageError
 
 #: Names that a column may have, the commonest first; case, blanks and underscores do not count.
 COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -141,7 +141,7 @@ def _find_columns(header: list[str], chosen: Mapping[str, str], path: Path) -> d
     for role, usual in COLUMNS.items():
         if role in chosen:
             if _plain(chosen[role]) not in names:
-                raise unknown_name("column", chosen[role], header)
+                raise UnknownName("column", chosen[role], header)
             where[role] = names[_plain(chosen[role])]
             continue
         found = next((names[_plain(name)] for name in usual if _plain(name) in names), None)

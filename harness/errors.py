@@ -30,8 +30,8 @@ class BenchError(Exception):
         self.fix = fix
 
 
-class EntrantError(BenchError):
-    """The entrant (an image, an adapter or its masks) failed; exit code 1."""
+class ModelError(BenchError):
+    """A model failed: its image, its adapter or its masks; exit code 1."""
 
     exit_code: ClassVar[int] = 1
 
@@ -40,6 +40,38 @@ class UsageError(BenchError):
     """A name or an option does not exist or does not fit the others; exit code 2."""
 
     exit_code: ClassVar[int] = 2
+
+
+class UnknownName(UsageError):  # noqa: N818 - read as what happened: `raise UnknownName("plugin", ...)`
+    """A name that does not exist; the fix shows the nearest known ones.
+
+    Parameters
+    ----------
+    kind
+        What the name names, e.g. ``"plugin"``.
+    name
+        The name that was given.
+    known
+        The names that exist.
+    fix
+        Used when no known name is near; by default the known names are listed.
+
+    Attributes
+    ----------
+    kind, name
+        As given.
+    known, near
+        The names that exist, sorted; those of them that are spelt alike, nearest first.
+    """
+
+    def __init__(self, kind: str, name: str, known: Iterable[str], *, fix: str = "") -> None:
+        self.kind, self.name, self.known = kind, name, tuple(sorted(known))
+        self.near = tuple(difflib.get_close_matches(name, self.known, n=3, cutoff=0.5))
+        if self.near:
+            fix = f"did you mean {' or '.join(self.near)}?"
+        elif self.known and not fix:
+            fix = f"known: {', '.join(self.known)}"
+        super().__init__(f"no {kind} is named {name!r}", fix=fix)
 
 
 class PrerequisiteError(BenchError):
@@ -58,28 +90,3 @@ class Interrupted(BenchError):  # noqa: N818 - an interruption is no error of an
     """The user asked to stop; everything finished so far is kept; exit code 130."""
 
     exit_code: ClassVar[int] = 130
-
-
-def unknown_name(kind: str, name: str, known: Iterable[str], *, fix: str = "") -> UsageError:
-    """Make the error for a name that is not known, with the nearest known ones.
-
-    Parameters
-    ----------
-    kind
-        What the name names, e.g. ``"plugin"``.
-    name
-        What was asked for.
-    known
-        The names that exist.
-    fix
-        Used when no known name is near; by default the known names are listed.
-    """
-    names = sorted(known)
-    near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
-    if near:
-        hint = f"did you mean {' or '.join(near)}?"
-    elif fix or not names:
-        hint = fix
-    else:
-        hint = f"known: {', '.join(names)}"
-    return UsageError(f"no {kind} is named {name!r}", fix=hint)

@@ -17,7 +17,7 @@ class RunRow:
     kind
         ``"measured"`` (run here) or ``"submitted"`` (masks made elsewhere).
     plugin, title, plugin_version, variant, prompt, fine_tuned
-        The entrant, as declared.
+        The model and its variant, as declared.
     profile
         The profile that was asked for; metrics of other profiles may be stored too.
     dataset, fingerprint, split

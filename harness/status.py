@@ -19,7 +19,7 @@ class TrainingState(enum.StrEnum):
     TIMEOUT = "timeout"  #: it was silent for longer than declared
     PLUGIN_ERROR = "plugin_error"  #: its container died, or broke the bound of its output
     INVALID_CHECKPOINT = "invalid_checkpoint"  #: what it delivered is no checkpoint
-    INFRA_ERROR = "infra_error"  #: the harness or the engine failed, not the entrant
+    INFRA_ERROR = "infra_error"  #: the harness or the engine failed, not the model
 
 
 class Status(enum.StrEnum):
@@ -31,5 +31,5 @@ class Status(enum.StrEnum):
     OOM = "oom"  #: the kernel ended it for its memory
     INVALID_OUTPUT = "invalid_output"  #: a file was delivered that is no mask of this case
     MISSING_OUTPUT = "missing_output"  #: the case was done, the file is not there
-    INFRA_ERROR = "infra_error"  #: the harness or the engine failed, not the entrant
+    INFRA_ERROR = "infra_error"  #: the harness or the engine failed, not the model
     SKIPPED = "skipped"  #: not attempted (interrupted, or given up before it)

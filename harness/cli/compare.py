@@ -1,4 +1,4 @@
-"""``bench results compare``: entrants on the same findings."""
+"""``bench results compare``: runs on the same findings."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def compare(
     sign-flip permutation test, corrected for the number of pairs (Holm).
     """
     from harness.cli.tables import print_table
-    from harness.scoring.comparison import compare_entrants
+    from harness.scoring.comparison import compare_runs
     from harness.scoring.profiles import profile_on
 
     with settings.open_store(readonly=True) as store:
@@ -42,9 +42,12 @@ def compare(
                 )
         findings = {run_id: store.findings(run_id) for run_id in rows}
     used = profile_on(profile or first.profile, first.split)
-    result = compare_entrants(findings, used, by_case=not by_finding, seed=seed)
+    result = compare_runs(findings, used, by_case=not by_finding, seed=seed)
     if as_json:
-        click.echo(json.dumps({"schema": 1, "profile": used.name, "seed": seed, **result}, indent=2))
+        # In this document a run is called what it was called when schema 1 was fixed.
+        ranks = [{"entrant" if name == "run" else name: value for name, value in r.items()} for r in result["ranks"]]
+        document = {"schema": 1, "profile": used.name, "seed": seed, **result, "ranks": ranks}
+        click.echo(json.dumps(document, indent=2))
         return
     print_table(
         ["metric", "first", "second", "difference", "p", "p (Holm)", "n"],
@@ -64,17 +67,17 @@ def compare(
         right=(3, 4, 5, 6),
     )
     print_table(
-        ["metric", "rank", "entrant", "value", "chance of rank 1"],
+        ["metric", "rank", "run", "value", "chance of rank 1"],
         [
             [
                 rank["metric"],
                 rank["rank"],
-                rank["entrant"],
+                rank["run"],
                 f"{rank['value']:.3f}",
                 f"{rank['rank_probability'][0]:.2f}",
             ]
             for rank in sorted(result["ranks"], key=lambda rank: (rank["metric"], rank["rank"], -rank["value"]))
         ],
-        title="ranks; entrants that cannot be told apart share one",
+        title="ranks; runs that cannot be told apart share one",
         right=(1, 3, 4),
     )

@@ -9,7 +9,7 @@ import click
 from harness.cli.settings import Settings, pass_settings
 from harness.dataset.orientation import name_of
 from harness.dataset.rexgroundingct import GUIDE, NAME, Linked, indexes_in, link, wanted_cts
-from harness.errors import PrerequisiteError, UsageError, unknown_name
+from harness.errors import PrerequisiteError, UnknownName, UsageError
 
 _FOLDER = click.Path(path_type=Path)
 
@@ -37,7 +37,7 @@ def fetch(
     Example: bench data fetch rexgroundingct --rexgroundingct ReXGroundingCT --ct-rate CT-RATE
     """
     if name != NAME:
-        raise unknown_name("data set", name, [NAME])
+        raise UnknownName("data set", name, [NAME])
     if split is not None and not as_list:
         raise UsageError("--split goes with --list", fix="linking takes every split that is there")
     if as_list:

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from harness.errors import unknown_name
+from harness.errors import UnknownName
 
 
 class LazyGroup(click.Group):
@@ -40,7 +40,7 @@ class LazyGroup(click.Group):
         """Find the command asked for; an unknown one gets its nearest neighbours."""
         name = args[0]
         if not name.startswith("-") and name not in self.list_commands(ctx):
-            raise unknown_name("command", name, self.list_commands(ctx), fix=f"see `{ctx.command_path} --help`")
+            raise UnknownName("command", name, self.list_commands(ctx), fix=f"see `{ctx.command_path} --help`")
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - the interface

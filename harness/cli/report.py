@@ -35,10 +35,10 @@ def print_documents(documents: Sequence[dict[str, Any]]) -> None:
     data, profile = first["dataset"], first["profile"]
     columns = _COLUMNS[profile]
     print_table(
-        ["entrant", *(name for name, _, _ in columns), "ok"],
+        ["model", *(name for name, _, _ in columns), "ok"],
         [
             [
-                _entrant(document),
+                _model(document),
                 *(cell(document["metrics"].get(metric, {}).get(group)) for _, metric, group in columns),
                 f"{document['coverage']['ok']}/{document['n_findings']}",
             ]
@@ -52,17 +52,17 @@ def print_documents(documents: Sequence[dict[str, Any]]) -> None:
     timed = [document for document in documents if document["timing"]]
     if timed:
         print_table(
-            ["entrant", "engine", "image", "start", "load", "first case", "median", "p95", "cases/h", "memory"],
+            ["model", "engine", "image", "start", "load", "first case", "median", "p95", "cases/h", "memory"],
             [_cost(document) for document in timed],
             title="what it took, apart from scoring",
             right=range(2, 10),
         )
     for document in documents:
         if document["unrankable"]:
-            click.echo(f"not ranked: {_entrant(document)} ({'; '.join(document['unrankable'])})")
+            click.echo(f"not ranked: {_model(document)} ({'; '.join(document['unrankable'])})")
 
 
-def _entrant(document: dict[str, Any]) -> str:
+def _model(document: dict[str, Any]) -> str:
     return f"{document['plugin']} {document['variant']}"
 
 
@@ -70,7 +70,7 @@ def _cost(document: dict[str, Any]) -> list[str]:
     timing = document["timing"]
     rate = timing.get("cases_per_hour")
     return [
-        _entrant(document),
+        _model(document),
         document["engine"],
         size(timing.get("image_bytes")),
         seconds(timing.get("container_start_s")),

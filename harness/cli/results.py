@@ -11,7 +11,7 @@ import click
 
 from harness.cli.lazy import LazyGroup
 from harness.cli.settings import Settings, json_option, pass_settings
-from harness.errors import unknown_name
+from harness.errors import UnknownName
 
 if TYPE_CHECKING:
     from harness.rows import CaseRow
@@ -86,7 +86,7 @@ def show(settings: Settings, /, run_id: str, case_id: str | None, profile: str |
         document = run_document(store, row, profile or row.profile)
         cases = store.cases(row.id)
         if case_id is not None and case_id not in {case.case_id for case in cases}:
-            raise unknown_name(f"case of {row.id}", case_id, [case.case_id for case in cases])
+            raise UnknownName(f"case of {row.id}", case_id, [case.case_id for case in cases])
         shown = [case for case in cases if case_id in (None, case.case_id)]
         findings = store.findings(row.id, case_id)
     if as_json:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from harness.cli.settings import Settings, json_option, pass_settings, plugin_dir_option
-from harness.errors import EntrantError, UsageError
+from harness.errors import ModelError, UsageError
 
 if TYPE_CHECKING:
     from harness.dataset import Dataset
@@ -203,7 +203,7 @@ def _interruptible(tell: Any) -> Iterator[Stop]:
 
 
 def _judge(documents: list[dict[str, Any]], *, strict: bool) -> None:
-    """Fail loudly when an entrant delivered nothing, or, under --strict, not everything."""
+    """Fail loudly when a model delivered nothing, or, under --strict, not everything."""
     for document in documents:
         coverage = document["coverage"]
         missed = {status: n for status, n in coverage.items() if status != "ok" and n}
@@ -213,5 +213,5 @@ def _judge(documents: list[dict[str, Any]], *, strict: bool) -> None:
         line = f"{document['run']}: {coverage['ok']} of {document['n_findings']} findings ok; scored 0: {text}"
         fix = f"`bench results show {document['run']}` says why, case by case"
         if strict or not coverage["ok"]:
-            raise EntrantError(line, fix=fix)
+            raise ModelError(line, fix=fix)
         click.secho(f"warning: {line}; {fix}", fg="yellow", err=True)

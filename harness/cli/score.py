@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from harness.cli.settings import Settings, json_option, pass_settings
-from harness.errors import EntrantError, UsageError
+from harness.errors import ModelError, UsageError
 
 
 @click.command()
@@ -110,7 +110,7 @@ def _judge(document: dict[str, Any], *, strict: bool) -> None:
     line = f"{document['coverage']['ok']} of {document['n_findings']} findings had a valid mask; scored 0: {listed}"
     fix = f"`bench results show {document['run']}` says why, finding by finding"
     if strict or not document["coverage"]["ok"]:
-        raise EntrantError(line, fix=fix)
+        raise ModelError(line, fix=fix)
     click.secho(f"warning: {line}; {fix}", fg="red", bold=True, err=True)
 
 

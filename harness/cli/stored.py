@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import click
 
-from harness.errors import BenchError, DataError, PrerequisiteError, unknown_name
+from harness.errors import BenchError, DataError, PrerequisiteError, UnknownName
 from harness.registry.declaration import Model, Source, Weights
 from harness.registry.discovery import discover
 
@@ -44,7 +44,7 @@ def declared(
             found.setdefault(item, []).append(one.name)
     named = {item: plugins for item, plugins in found.items() if name in {None, item.name}}
     if name is not None and not named:
-        raise unknown_name("declaration", name, {item.name for item in found})
+        raise UnknownName("declaration", name, {item.name for item in found})
     return named
 
 

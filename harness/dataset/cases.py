@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 
 from harness.dataset.voxels import read_header
-from harness.errors import DataError, unknown_name
+from harness.errors import DataError, UnknownName
 from harness.masks.header import Affine, Header
 
 #: ``<split>_<patient>_<scan letter>_<reconstruction>``: all before the scan letter names the patient.
@@ -114,7 +114,7 @@ class Dataset:
         try:
             return self.splits[name]
         except KeyError:
-            raise unknown_name(f"split of {self.name}", name, self.splits) from None
+            raise UnknownName(f"split of {self.name}", name, self.splits) from None
 
 
 def spacing_of(case: Case) -> tuple[float, float, float]:

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from harness.dataset.cases import Case, Dataset, Finding
 from harness.dataset.index import Entry, FileName, Index, faults_of, load_json, read_index
 from harness.dataset.problems import Level, Problem, refuse
-from harness.errors import DataError, UsageError, unknown_name
+from harness.errors import DataError, UnknownName, UsageError
 
 #: The indexes that are looked for in a folder, the first found is read.
 INDEXES: Final = ("dataset.json", "MICCAI_challenge_dataset.json", "MLHC_dataset_version.json")
@@ -140,7 +140,7 @@ def find_dataset(spec: str, home: Path) -> Path:
     if "/" in spec:
         raise UsageError(f"there is no data set at {spec}", fix="check the path")
     known = {path.parent.name for index in INDEXES for path in shelf.glob(f"*/{index}")}
-    raise unknown_name("data set", spec, known, fix=f"give a path, or a name in {shelf}")
+    raise UnknownName("data set", spec, known, fix=f"give a path, or a name in {shelf}")
 
 
 def _notes(root: Path) -> tuple[Notes, list[Problem]]:

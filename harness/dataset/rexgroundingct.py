@@ -17,7 +17,7 @@ from harness.dataset.index import read_index
 from harness.dataset.layout import INDEXES, NOTES, ct_paths, nested_ct, open_dataset
 from harness.dataset.orientation import Orientation, measure
 from harness.dataset.problems import refuse
-from harness.errors import DataError, UsageError, unknown_name
+from harness.errors import DataError, UnknownName, UsageError
 
 NAME: Final = "rexgroundingct"
 LICENCE: Final = "CC BY-NC-SA 4.0"
@@ -93,7 +93,7 @@ def names_in(indexes: Iterable[Path], split: str | None = None) -> list[str]:
             if split in {None, name}:
                 names.update(entry.name for entry in entries)
     if split is not None and split not in known:
-        raise unknown_name("split", split, known)
+        raise UnknownName("split", split, known)
     return sorted(names)
 
 

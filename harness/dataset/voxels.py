@@ -1,7 +1,7 @@
 """Headers and voxels of a data set's ``.nii.gz`` files, in file order and bounded memory.
 
 A 4-D mask (F, H, W, D) is stored with its first axis fastest: the findings of one voxel lie side by side, and the
-axial slices follow one another. So is a 3-D CT (H, W, D). Unlike an entrant's, the files of a data set may be links.
+axial slices follow one another. So is a 3-D CT (H, W, D). Unlike a model's masks, the files of a data set may be links.
 """
 
 from __future__ import annotations

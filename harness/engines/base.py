@@ -138,7 +138,7 @@ class Engine(Protocol):
 
 
 def require_readable(paths: Iterable[Path], uid: int, gid: int) -> None:
-    """Raise DataError where the user of a container cannot read a file, which is not the entrant's fault.
+    """Raise DataError where the user of a container cannot read a file, which is not the model's fault.
 
     Parameters
     ----------

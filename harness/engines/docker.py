@@ -17,7 +17,7 @@ from docker.types import DeviceRequest, LogConfig, Mount, Ulimit
 
 from harness.engines.base import MAX_LOG_BYTES, ContainerSpec, Exit, is_alive, require_readable
 from harness.engines.seccomp import own_filter
-from harness.errors import EntrantError, PrerequisiteError
+from harness.errors import ModelError, PrerequisiteError
 from harness.images import build as images
 from harness.registry.discovery import Plugin
 
@@ -84,7 +84,7 @@ class DockerEngine:
             When the daemon refuses, with its words.
         DataError
             When the container could not read what is mounted for it.
-        EntrantError
+        ModelError
             When the image declares what no engine can start.
         """
         self.require_readable(mount.source for mount in spec.mounts)
@@ -169,12 +169,12 @@ class DockerEngine:
             path for path in volumes if path == "/" or f"{path}/".startswith(tuple(f"{p}/" for p in _NO_VOLUMES))
         )
         if wrong:
-            raise EntrantError(
+            raise ModelError(
                 f"the image of plugin {spec.plugin.name!r} declares a volume at {wrong[0]}",
                 fix="take it out of the Dockerfile; an image needs no volume: /tmp and /bench/out can be written",
             )
         if not config.get("Entrypoint") and not config.get("Cmd"):
-            raise EntrantError(
+            raise ModelError(
                 f"the image of plugin {spec.plugin.name!r} says nothing of what to run",
                 fix='end its Dockerfile with ENTRYPOINT ["python", "-m", "groundbench_sdk", "adapter:YourAdapter"]',
             )

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from harness.errors import PrerequisiteError, unknown_name
+from harness.errors import PrerequisiteError, UnknownName
 
 _LEASES = Path(tempfile.gettempdir()) / "groundbench-gpus"
 
@@ -76,7 +76,7 @@ def require_gpus(count: int, ids: Sequence[str] = ()) -> list[Gpu]:
     known = {gpu.id: gpu for gpu in found}
     for name in ids:
         if name not in known:
-            raise unknown_name("GPU", name, known)
+            raise UnknownName("GPU", name, known)
     return [known[name] for name in ids] or found
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.engines.base import MAX_LOG_BYTES, ContainerSpec, Exit, require_readable
-from harness.errors import EntrantError, PrerequisiteError
+from harness.errors import ModelError, PrerequisiteError
 from harness.images.build import Image
 from harness.images.context import code_digest
 from harness.registry.discovery import Plugin
@@ -55,11 +55,11 @@ class LocalEngine:
 
         Raises
         ------
-        EntrantError
+        ModelError
             When the model declares no adapter to run without a container.
         """
         if not plugin.model.adapter:
-            raise EntrantError(
+            raise ModelError(
                 f"plugin {plugin.name!r} runs in a container only",
                 fix="start a Docker daemon (containers/dev/engine.sh) and use --engine docker",
             )

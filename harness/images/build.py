@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from harness.errors import EntrantError, PrerequisiteError
+from harness.errors import ModelError, PrerequisiteError
 from harness.images.context import BuildContext
 from harness.images.torch import chosen
 from harness.upstream.sources import SourceStore
@@ -99,7 +99,7 @@ def ensure_image(
 
     Raises
     ------
-    EntrantError
+    ModelError
         When the build fails, with the last lines, what they mean where that is known, and the log's path.
     PrerequisiteError
         When a source is missing, the disk is too full, or the engine itself refuses.
@@ -211,7 +211,7 @@ class _Build:
             self._name_layers(done=done)
         if failure:
             said = [f"the image of plugin {self._name!r} could not be built:", *(f"  {ln}" for ln in self._said.tail)]
-            raise EntrantError("\n".join(said), fix=f"{_meaning(self._said.tail)}the log is {self._log}")
+            raise ModelError("\n".join(said), fix=f"{_meaning(self._said.tail)}the log is {self._log}")
 
     def _hear(self, text: str) -> None:
         self._said.add(text)

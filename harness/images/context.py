@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING
 
-from harness.errors import EntrantError
+from harness.errors import ModelError
 from harness.images.torch import LOCK, TorchBuild
 from harness.upstream.sources import SourceStore
 
@@ -103,7 +103,7 @@ def plugin_files(plugin: Plugin) -> Iterator[tuple[str, Path]]:
 
     Raises
     ------
-    EntrantError
+    ModelError
         When the folder holds a link or something that is no regular file, is too large, or has a name of ours.
     """
     total = 0
@@ -111,18 +111,18 @@ def plugin_files(plugin: Plugin) -> Iterator[tuple[str, Path]]:
         for path in _files(root):
             name = prefix + path.relative_to(root).as_posix()
             if not prefix and name.split("/")[0] in _OURS:
-                raise EntrantError(
+                raise ModelError(
                     f"plugin {plugin.name!r}: {path} stands where the harness puts its own files",
                     fix=f"rename that folder: {', '.join(_OURS)} are filled by the harness",
                 )
             if not stat.S_ISREG(path.lstat().st_mode):
-                raise EntrantError(
+                raise ModelError(
                     f"plugin {plugin.name!r}: {path} is a link or a special file",
                     fix="a build context holds regular files only; copy what the image needs into the plugin's folder",
                 )
             total += path.stat().st_size
             if total > MAX_PLUGIN_BYTES:
-                raise EntrantError(
+                raise ModelError(
                     f"plugin {plugin.name!r}: its folder holds more than {MAX_PLUGIN_BYTES // 2**20} MiB",
                     fix="weights and data do not belong there: declare weights, they are mounted",
                 )

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from harness.dataset.layout import NOTES
-from harness.errors import PrerequisiteError, UsageError, unknown_name
+from harness.errors import PrerequisiteError, UnknownName, UsageError
 from harness.phantom.case import make_case
 from harness.phantom.grid import SIZES, Size
 from harness.phantom.nifti import write_case, write_json
@@ -66,7 +66,7 @@ def make_dataset(
     if seed < 0:
         raise UsageError(f"the seed {seed} is negative", fix="give a whole number from 0")
     if size not in SIZES:
-        raise unknown_name("phantom size", size, SIZES)
+        raise UnknownName("phantom size", size, SIZES)
     with _explained(out):
         _check_free(out, force=force)
         out.parent.mkdir(parents=True, exist_ok=True)

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pluggy
 
-from harness.errors import PrerequisiteError, UsageError, unknown_name
+from harness.errors import PrerequisiteError, UnknownName, UsageError
 from harness.registry import hookspecs
 from harness.registry.declaration import DeclarationError, Model, Variant
 
@@ -57,7 +57,7 @@ class Plugin:
         for variant in self.model.variants:
             if variant.name == name:
                 return variant
-        raise unknown_name(f"variant of {self.name}", name, [variant.name for variant in self.model.variants])
+        raise UnknownName(f"variant of {self.name}", name, [variant.name for variant in self.model.variants])
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ class Registry:
         fix = "see `bench list`; a plugin in a folder of your own also needs --plugin-dir FOLDER"
         if self.broken:
             fix = f"see `bench list`; broken: {'; '.join(f'{b.name} ({b.origin}): {b.reason}' for b in self.broken)}"
-        raise unknown_name("plugin", name, [*self.plugins, *(b.name for b in self.broken)], fix=fix)
+        raise UnknownName("plugin", name, [*self.plugins, *(b.name for b in self.broken)], fix=fix)
 
     def add(self, name: str, origin: str, module: object) -> None:
         """Register one plugin module; whatever is wrong with it ends as a broken row."""

@@ -6,7 +6,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 
-from harness.errors import UsageError, unknown_name
+from harness.errors import UnknownName, UsageError
 from harness.registry.declaration import Param, Variant
 from harness.registry.discovery import Plugin
 
@@ -25,7 +25,7 @@ def parse_changes(plugin: Plugin, variant: Variant, texts: Sequence[str]) -> dic
         if not equals:
             raise UsageError(f"--param {text} has no value", fix="write it as NAME=VALUE")
         if name not in variant.params:
-            raise unknown_name(f"parameter of {plugin.name} {variant.name}", name, variant.params)
+            raise UnknownName(f"parameter of {plugin.name} {variant.name}", name, variant.params)
         changes[name] = _typed(name, value, variant.params[name])
     return changes
 

@@ -29,7 +29,7 @@ class RunRequest:
     Attributes
     ----------
     plugin, variant
-        The entrant, resolved.
+        The model and its variant, resolved.
     dataset, split
         The data, opened.
     profile
@@ -137,7 +137,7 @@ class Plan:
         return hashlib.sha256(json.dumps(self.identity, sort_keys=True).encode()).hexdigest()
 
     def run_id(self, attempt: int) -> str:
-        """Name of the run: entrant, plan, and the attempt where there was an earlier one."""
+        """Name of the run: model, variant, plan, and the attempt where there was an earlier one."""
         again = f"-r{attempt}" if attempt > 1 else ""
         return f"{self.request.plugin.name}-{self.request.variant.name}-{self.key[:10]}{again}"
 
@@ -186,7 +186,7 @@ def select_cases(dataset: Dataset, split: str, limit: int | None) -> tuple[Case,
             fix="a model needs the volumes; masks made elsewhere are scored by `bench score`",
         )
     for case in cases:
-        # Every header is read before anything runs: a bad one is the data's fault, not the entrant's.
+        # Every header is read before anything runs: a bad one is the data's fault, not the model's.
         if len(case.shape) != len(spacing_of(case)):
             raise DataError(f"{case.ct} has another number of axes than of spacings", fix="replace the file")
     return cases

@@ -49,8 +49,8 @@ from harness.store.database import Store
 #: How often a case is handed in again whose scoring worker was killed.
 MAX_RESCORED = 3
 
-#: What is tried again when a finished run is asked for once more: it was not the entrant's fault.
-_NOT_THE_ENTRANT = (Status.INFRA_ERROR.value, Status.SKIPPED.value)
+#: What is tried again when a finished run is asked for once more: it was not the model's fault.
+_NOT_THE_MODEL = (Status.INFRA_ERROR.value, Status.SKIPPED.value)
 
 
 class Watcher(TrainingWatcher, Protocol):
@@ -101,7 +101,7 @@ def execute(request: RunRequest, *, home: Path, store: Store, watcher: Watcher, 
             watcher.tell(f"warning: the {engine.name} engine isolates nothing; run only code that you trust")
         for name in engine.reap():
             watcher.tell(f"removed {name}, left by a run that had died")
-        # Before anything is built: a CT that a container cannot read would look like the entrant's failure.
+        # Before anything is built: a CT that a container cannot read would look like the model's failure.
         engine.require_readable(case.ct for case in cases if case.ct is not None)
         each = max(1, request.plugin.model.resources.gpus)
         check_room(home, cases, request.plugin.model.resources, max(1, len(gpus) // each), watcher.tell)
@@ -230,7 +230,7 @@ def _training(checkpoint: Checkpoint) -> dict[str, Any]:
 def _left_to_do(store: Store, row: RunRow, cases: Sequence[Case]) -> tuple[list[Case], list[Case]]:
     """Return the cases that still need inference, and those that only need scoring."""
     known = {case.case_id: case for case in store.cases(row.id)}
-    todo = [case for case in cases if case.id not in known or known[case.id].status in _NOT_THE_ENTRANT]
+    todo = [case for case in cases if case.id not in known or known[case.id].status in _NOT_THE_MODEL]
     again = {case.id for case in todo}
     unscored = [case for case in cases if case.id not in again and not known[case.id].scored]
     return todo, unscored

@@ -65,7 +65,7 @@ def load_weights(plugin: Plugin, variant: Variant, wanted: str, home: Path) -> L
     Parameters
     ----------
     plugin, variant
-        The entrant.
+        The model and its variant.
     wanted
         ``"pinned"``, ``"random"``, or a path: a folder with files of the declared names, or the file where the
         variant needs one.

@@ -79,7 +79,7 @@ class CasePrompt(_Record):
     #: `findings`; 0 outside, entities from 1.
     seg: str | None = None
     seg_flip: list[int] | None = None  #: idem: axes of the CT along which the labels must be reversed to lie on it
-    #: Test-only grant, absent for every entrant: path below ``/bench`` of the (F, H, W, D) labels, one channel a
+    #: Test-only grant, absent for models that compete: path below ``/bench`` of the (F, H, W, D) labels, one channel a
     #: finding in the order of `findings`.
     truth: str | None = None
     truth_flip: list[int] | None = None  #: idem: axes of the CT along which the labels must be reversed to lie on it

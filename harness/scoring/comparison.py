@@ -1,4 +1,4 @@
-"""Entrants on the same findings: paired tests, shared ranks, and how sure the ranks are."""
+"""Runs on the same findings: paired tests, shared ranks, and how sure the ranks are."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from harness.scoring.summary import finding_values
 if TYPE_CHECKING:
     from harness.rows import FindingRow
 
-#: Two entrants differ when their corrected p-value is below this.
+#: Two runs differ when their corrected p-value is below this.
 SIGNIFICANT = 0.05
 
 
-def compare_entrants(
-    entrants: Mapping[str, Sequence[FindingRow]],
+def compare_runs(
+    runs: Mapping[str, Sequence[FindingRow]],
     profile: Profile,
     *,
     by_case: bool = True,
     seed: int = 0,
     resamples: int = RESAMPLES,
 ) -> dict[str, Any]:
-    """Compare two or more entrants on every metric of a profile that is a mean over findings.
+    """Compare two or more runs on every metric of a profile that is a mean over findings.
 
     Parameters
     ----------
-    entrants
-        Name -> rows; all on the same findings.
+    runs
+        Id -> rows; all on the same findings.
     profile
         Which metrics.
     by_case
@@ -46,17 +46,17 @@ def compare_entrants(
     -------
     dict
         ``"pairs"``: for each metric and pair ``{"metric", "first", "second", "difference", "ci95", "p", "p_holm",
-        "n"}``, Holm-corrected over the pairs of one metric; ``"ranks"``: for each metric and entrant ``{"metric",
-        "entrant", "value", "rank", "rank_probability"}``, where entrants that cannot be told apart share a rank.
+        "n"}``, Holm-corrected over the pairs of one metric; ``"ranks"``: for each metric and run ``{"metric",
+        "run", "value", "rank", "rank_probability"}``, where runs that cannot be told apart share a rank.
 
     Raises
     ------
     UsageError
-        Fewer than two entrants, or other findings.
+        Fewer than two runs, or other findings.
     """
-    if len(entrants) < 2:
-        raise UsageError("a comparison needs two entrants", fix="name two or more different runs")
-    ordered = {name: sorted(rows, key=lambda row: (row.case_id, row.finding)) for name, rows in entrants.items()}
+    if len(runs) < 2:
+        raise UsageError("a comparison needs two runs", fix="name two or more different runs")
+    ordered = {name: sorted(rows, key=lambda row: (row.case_id, row.finding)) for name, rows in runs.items()}
     names = list(ordered)
     keys = {name: [(row.case_id, row.finding) for row in rows] for name, rows in ordered.items()}
     for name in names[1:]:
@@ -118,6 +118,6 @@ def _ranks(
         differ[i, j] = differ[j, i] = pair["p_holm"] < SIGNIFICANT
     means = [fmean(values) for values in scores.values()]
     return [
-        {"metric": metric, "entrant": name, "value": mean, "rank": rank, "rank_probability": chance}
+        {"metric": metric, "run": name, "value": mean, "rank": rank, "rank_probability": chance}
         for name, mean, rank, chance in zip(names, means, shared_ranks(means, differ), chances, strict=True)
     ]

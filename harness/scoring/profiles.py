@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
-from harness.errors import UsageError, unknown_name
+from harness.errors import UnknownName, UsageError
 
 #: The split whose masks hold at most three entities a finding: what else is predicted there may well be right.
 PARTIAL_SPLIT = "train"
@@ -114,7 +114,7 @@ def profile_named(name: str) -> Profile:
     try:
         return PROFILES[name]
     except KeyError:
-        raise unknown_name("profile", name, PROFILES) from None
+        raise UnknownName("profile", name, PROFILES) from None
 
 
 def profiles_on(split: str) -> dict[str, Profile]:

@@ -123,7 +123,7 @@ def _percentiles(draws: Floats) -> Floats:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two entrants on the same findings.
+    """Two rows on the same findings.
 
     Attributes
     ----------
@@ -152,7 +152,7 @@ def compare(
     resamples: int = RESAMPLES,
     permutations: int = 10_000,
 ) -> Comparison:
-    """Compare two entrants on the same findings, in the same order.
+    """Compare two rows on the same findings, in the same order.
 
     Parameters
     ----------
@@ -238,19 +238,19 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def shared_ranks(values: Sequence[float], differ: NDArray[np.bool_]) -> list[int]:
-    """Rank entrants so that those who cannot be told apart share a rank.
+    """Rank rows so that those that cannot be told apart share a rank.
 
     Parameters
     ----------
     values
-        (k,) the entrants' means, higher is better.
+        (k,) the rows' means, higher is better.
     differ
-        (k, k) whether two entrants differ by the corrected paired test.
+        (k, k) whether two rows differ by the corrected paired test.
 
     Returns
     -------
     list of int
-        1 + the number of entrants that are both higher and different.
+        1 + the number of rows that are both higher and different.
     """
     return [
         1 + sum(bool(differ[i, j]) and values[j] > values[i] for j in range(len(values))) for i in range(len(values))
@@ -260,21 +260,21 @@ def shared_ranks(values: Sequence[float], differ: NDArray[np.bool_]) -> list[int
 def rank_probabilities(
     scores: Floats, *, clusters: Sequence[str] | None = None, seed: int = 0, resamples: int = RESAMPLES
 ) -> Floats:
-    """Estimate how likely each entrant is to take each rank on another sample of the same kind.
+    """Estimate how likely each row is to take each rank on another sample of the same kind.
 
     Parameters
     ----------
     scores
-        (n, k): the value of every entrant on every finding.
+        (n, k): the value of every row on every finding.
     clusters
         The case of every finding: cases are then resampled as a whole.
     seed, resamples
-        Of the bootstrap, which all entrants share.
+        Of the bootstrap, which all rows share.
 
     Returns
     -------
     (k, k) float64
-        Row: entrant; column: rank, best first. Entrants that tie in a resample share the ranks they span equally.
+        First axis: row; second axis: rank, best first. Rows that tie in a resample share the ranks they span equally.
     """
     cluster, n = _numbered(clusters, len(scores))
     k = scores.shape[1]

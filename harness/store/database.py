@@ -17,7 +17,7 @@ from typing import Any, Self
 
 from sqlite_utils import Database
 
-from harness.errors import BenchError, DataError, PrerequisiteError, unknown_name
+from harness.errors import BenchError, DataError, PrerequisiteError, UnknownName
 from harness.rows import CaseRow, FindingRow, RunRow
 from harness.store.migrations import migrations
 
@@ -154,8 +154,8 @@ class Store:
         if len(rows) == 1:
             return _run_from(rows[0])
         if rows:
-            raise unknown_name("run", run_id, (row["id"] for row in rows), fix="give more of its id")
-        raise unknown_name("run", run_id, names, fix="see `bench results list`")
+            raise UnknownName("run", run_id, (row["id"] for row in rows), fix="give more of its id")
+        raise UnknownName("run", run_id, names, fix="see `bench results list`")
 
     def runs(self) -> list[RunRow]:
         """Return every run, oldest first."""

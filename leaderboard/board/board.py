@@ -185,7 +185,7 @@ class Entry:
 
     @property
     def replaced(self) -> bool:
-        """Whether a newer run of the same entrant took its place."""
+        """Whether a newer run of the same model and variant took its place."""
         return any(reason.startswith(REPLACED) for reason in self.reasons)
 
     @property

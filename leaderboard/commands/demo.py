@@ -10,8 +10,8 @@ import click
 from harness.cli.run import run_plugins
 from harness.cli.settings import Settings, json_option, pass_settings
 
-#: The baseline, and two entrants whose scores are known in advance.
-ENTRANTS = ["rules", "oracle", "shifted"]
+#: The baseline, and two models whose scores are known in advance.
+PLUGINS = ["rules", "oracle", "shifted"]
 
 
 @click.command()
@@ -37,7 +37,7 @@ def demo(settings: Settings, /, engine: str, out: Path | None, *, as_json: bool)
     from leaderboard.site.build import build_site
 
     with settings.open_store() as store:
-        rows = run_plugins(settings, store, ENTRANTS, engine=engine)
+        rows = run_plugins(settings, store, PLUGINS, engine=engine)
         documents = [run_document(store, row, row.profile) for row in rows]
         page = build_site(store, out or settings.home / "site")
     if as_json:

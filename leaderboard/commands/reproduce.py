@@ -11,7 +11,7 @@ import click
 
 from harness.cli.run import run_plugins
 from harness.cli.settings import Settings, json_option, pass_settings, plugin_dir_option
-from harness.errors import BenchError, EntrantError, Interrupted, PrerequisiteError, UsageError
+from harness.errors import BenchError, Interrupted, ModelError, PrerequisiteError, UsageError
 
 if TYPE_CHECKING:
     from leaderboard.board.paper import Row
@@ -134,11 +134,11 @@ def _run_rows(
                     left |= {"verdict": "not run", "why": ["interrupted"]}
             return Interrupted("interrupted", fix="what is finished is kept; the same command goes on from there")
         except BenchError as error:
-            failed = failed or isinstance(error, EntrantError)
+            failed = failed or isinstance(error, ModelError)
             record |= {"verdict": "not run", "why": [error.message, *([error.fix] if error.fix else [])]}
             click.echo(f"{row.name}: {error.message}", err=True)
     if failed:
-        return EntrantError("a row failed", fix="the table says why; the same command tries it again")
+        return ModelError("a row failed", fix="the table says why; the same command tries it again")
     if not any(record["ours"] for record in records):
         return PrerequisiteError("no row could be run", fix="`bench reproduce --dry-run` says what each one lacks")
     return None
@@ -155,7 +155,7 @@ def _run_row(settings: Settings, row: Row, record: dict[str, Any], gpus: int, op
         document = run_document(store, run, PROFILE)
     record["run"] = run.id
     if not document["coverage"]["ok"]:
-        raise EntrantError("every finding failed", fix=f"`bench results show {run.id}` says why, case by case")
+        raise ModelError("every finding failed", fix=f"`bench results show {run.id}` says why, case by case")
     ours = document["metrics"]["dice"]["all"]
     record |= {"ours": ours, "verdict": verdict(ours["value"], row.paper), "why": remarks(document)}
 

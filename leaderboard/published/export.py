@@ -278,7 +278,7 @@ def compare_runs(
 
 
 def _complete(runs: Sequence[RunRow]) -> list[RunRow]:
-    """Return the newest finished run of every entrant on the whole split."""
+    """Return the newest finished run of every model and variant on the whole split."""
     whole = max(run.n_findings for run in runs)
     done = [run for run in runs if run.state == "done" and run.n_findings == whole]
     return list({(run.kind, run.plugin, run.variant): run for run in done}.values())

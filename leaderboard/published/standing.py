@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from harness.rows import RunRow
 from harness.store.database import Store
 
-#: Begins the reason of a run that a newer one of the same entrant on the same data took the place of.
+#: Begins the reason of a run that a newer one of the same model and variant on the same data took the place of.
 REPLACED = "replaced by the newer run"
 
 
@@ -26,7 +26,7 @@ def reasons_apart(store: Store, runs: Sequence[RunRow]) -> dict[str, list[str]]:
 
 
 def _replacements(runs: Sequence[RunRow]) -> dict[str, str]:
-    """Map each finished, rankable run that has a newer one of the same entrant and data to the newest of these."""
+    """Map each finished, rankable run to the newest one of the same model, variant and data, where that is newer."""
     keys = {
         run.id: (run.kind, run.plugin, run.variant, run.fingerprint, run.split)
         for run in runs

@@ -1,4 +1,4 @@
-"""Six entrants whose scores are known before they run: the harness's check on itself.
+"""Six models whose scores are known before they run: the harness's check on itself.
 
 They go through the same images, containers, masks and scoring as any model. They alone are given the ground truth,
 and no run of theirs is ever ranked.
@@ -11,7 +11,7 @@ from pathlib import Path
 from harness import Model, Resources, Variant, hookimpl
 
 
-def _entrant(answer: str, summary: str, variant: str = "default", **params: int) -> Model:
+def _model(answer: str, summary: str, variant: str = "default", **params: int) -> Model:
     return Model(
         name=answer,
         title=f"Known answer: {answer}",
@@ -30,10 +30,10 @@ def _entrant(answer: str, summary: str, variant: str = "default", **params: int)
 def bench_models() -> list[Model]:
     """Return the six known answers."""
     return [
-        _entrant("oracle", "The ground truth itself; every Dice is exactly 1."),
-        _entrant("empty", "No voxel of any finding; every Dice is exactly 0."),
-        _entrant("full", "Every voxel of the volume, for every finding."),
-        _entrant("shifted", "The ground truth moved 3 voxels along the first axis.", "by-3", axis=0, voxels=3),
-        _entrant("flipped", "The ground truth mirrored from left to right."),
-        _entrant("dropped", "The ground truth without the last finding of each case."),
+        _model("oracle", "The ground truth itself; every Dice is exactly 1."),
+        _model("empty", "No voxel of any finding; every Dice is exactly 0."),
+        _model("full", "Every voxel of the volume, for every finding."),
+        _model("shifted", "The ground truth moved 3 voxels along the first axis.", "by-3", axis=0, voxels=3),
+        _model("flipped", "The ground truth mirrored from left to right."),
+        _model("dropped", "The ground truth without the last finding of each case."),
     ]

@@ -30,7 +30,7 @@ from leaderboard.site.check import check_site
 ROOT = Path(__file__).resolve().parents[2]
 CASES, PER_CASE = 200, (3, 4)
 
-#: Every entrant was run this often: the newest is ranked, the others are its history.
+#: Every model was run this often: the newest is ranked, the others are its history.
 ATTEMPTS = 10
 
 TEMPLATE = RunRow(
@@ -65,7 +65,7 @@ TEMPLATE = RunRow(
 
 
 def findings(draw: random.Random, level: float) -> list[FindingRow]:
-    """Return the scores of one entrant on 700 findings of all 14 categories, around a level of Dice."""
+    """Return the scores of one model on 700 findings of all 14 categories, around a level of Dice."""
     sizes = random.Random(0)
     codes = list(CATEGORIES)
     rows = []
@@ -104,21 +104,21 @@ def columns(row: Any, run: str) -> dict[str, Any]:
 
 def fill(path: Path, runs: int) -> int:
     """Write the database; returns the number of findings of a run."""
-    entrants = max(1, runs // ATTEMPTS)
+    models = max(1, runs // ATTEMPTS)
     with Store(path) as store:
-        for entrant in range(entrants):
-            draw = random.Random(entrant)
-            rows = findings(draw, 0.02 + 0.4 * entrant / entrants)
+        for model in range(models):
+            draw = random.Random(model)
+            rows = findings(draw, 0.02 + 0.4 * model / models)
             metrics = {name: summarise(rows, profile) for name, profile in PROFILES.items()}
-            for attempt in range(runs // entrants):
+            for attempt in range(runs // models):
                 run = replace(
                     TEMPLATE,
-                    id=f"model-{entrant:03d}-{attempt:02d}",
-                    plan_key=f"{entrant}-{attempt}",
-                    plugin=f"model-{entrant:03d}",
-                    title=f"Model {entrant}",
-                    prompt="box" if entrant % 5 == 0 else "text",
-                    created=f"2026-{1 + attempt % 12:02d}-{1 + entrant % 28:02d}T10:00:00+00:00",
+                    id=f"model-{model:03d}-{attempt:02d}",
+                    plan_key=f"{model}-{attempt}",
+                    plugin=f"model-{model:03d}",
+                    title=f"Model {model}",
+                    prompt="box" if model % 5 == 0 else "text",
+                    created=f"2026-{1 + attempt % 12:02d}-{1 + model % 28:02d}T10:00:00+00:00",
                     n_findings=len(rows),
                     timing={
                         "case_median_s": draw.uniform(1, 60),
@@ -183,8 +183,8 @@ def report(runs: int, n_findings: int, built: tuple[float, float, float], site: 
     sqlite = site / "downloads" / "results.sqlite"
     problems = check_site(site)
     yield "# What a large board costs\n"
-    entrants = f"{runs // ATTEMPTS} entrants, {ATTEMPTS} times each"
-    yield f"`make bench-site`: a seeded database of {runs:,} runs ({entrants}) on {n_findings}"
+    models = f"{runs // ATTEMPTS} models, {ATTEMPTS} times each"
+    yield f"`make bench-site`: a seeded database of {runs:,} runs ({models}) on {n_findings}"
     yield f"findings of 14 categories in {CASES} cases, built with figures, without pictures of cases.\n"
     yield "| | |\n|---|---|"
     seconds, cpu, memory = built

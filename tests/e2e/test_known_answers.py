@@ -1,4 +1,4 @@
-"""Entrants whose scores are known before they run, through the same containers as any model."""
+"""Models whose scores are known before they run, through the same containers as any other model."""
 
 from __future__ import annotations
 

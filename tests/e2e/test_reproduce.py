@@ -196,7 +196,7 @@ def test_rows_that_cannot_run_do_not_stop_those_that_can(bench: Bench, asked: Ca
 
 
 def test_a_row_that_fails_says_so_and_the_next_one_runs(bench: Bench, asked: Callable[..., list[object]]) -> None:
-    """The entrant's failure is its row's, with the run to look at; the command ends with 1."""
+    """The model's failure is its row's, with the run to look at; the command ends with 1."""
     ran, failed = bench.json(*asked("failing,quick"), code=1)["rows"]
     assert (ran["verdict"], failed["verdict"]) == ("below", "not run")
     assert failed["why"][0] == "every finding failed"

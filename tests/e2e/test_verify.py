@@ -50,7 +50,7 @@ CHANGES = {
     "metric": ("update metrics set value = 0.99 where metric = 'dice' and grp = 'all'", "mlhc2025 dice/all:"),
     "interval": ("update metrics set low = -1 where metric = 'dice' and grp = 'all'", "mlhc2025 dice/all:"),
     "image": ("update runs set image_id = 'sha256:0'", "image_id: sha256:0 in the row"),
-    "entrant": ("update runs set plugin = 'better'", "plugin: better in the row"),
+    "model": ("update runs set plugin = 'better'", "plugin: better in the row"),
     "plan": ("update runs set plan = json_set(plan, '$.seed', 7)", "plan: its digest is"),
     "key": ("update runs set plan_key = 'ab' || plan_key", "plan: its digest is"),
     "scorer": ("update runs set record = json_set(record, '$.scorer', 'x')", "scorer: version x made the row"),

@@ -1,4 +1,4 @@
-"""Images that no engine can start, or that claim to be somebody else's: the entrant's fault, said in a sentence."""
+"""Images that no engine can start, or that claim to be somebody else's: the model's fault, said in a sentence."""
 
 from __future__ import annotations
 

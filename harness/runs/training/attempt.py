@@ -110,7 +110,7 @@ def run_training(
     Returns
     -------
     TrainingEnd
-        How it ended; failures of the entrant are no exceptions.
+        How it ended; failures of the model are not raised.
 
     Raises
     ------

@@ -20,7 +20,7 @@ from harness.dataset import Case
 from harness.dataset.fingerprint import fingerprint_of
 from harness.engines.base import Engine, Mount
 from harness.engines.gpus import Gpu
-from harness.errors import DataError, EntrantError, Interrupted, PrerequisiteError, UsageError
+from harness.errors import DataError, Interrupted, ModelError, PrerequisiteError, UsageError
 from harness.images.build import Image
 from harness.registry.declaration import Resources
 from harness.runs.checkpoint import Checkpoint, find_checkpoint, take_checkpoint, write_record
@@ -179,7 +179,7 @@ def ensure_checkpoint(
 
     Raises
     ------
-    EntrantError
+    ModelError
         Training failed; the message names how, and the state is kept.
     Interrupted
         When `stop` was set; the state is kept.
@@ -309,7 +309,7 @@ def _failure(plan: TrainingPlan, folder: Path, end: TrainingEnd) -> Exception:
     log = f"its log is {folder / end.log}; the same command goes on from the last saved state"
     if end.state is TrainingState.INFRA_ERROR:
         return PrerequisiteError(message, fix=log)
-    return EntrantError(message, fix=log)
+    return ModelError(message, fix=log)
 
 
 def _shared(first: Iterable[str], second: Iterable[str]) -> str:

@@ -85,7 +85,7 @@ def _answer(
     return {p.name[:-7]: _load(p) for p in (root / "out" / "a").iterdir()}
 
 
-def test_declares_six_entrants_that_read_truth() -> None:
+def test_declares_six_models_that_read_truth() -> None:
     """Every known answer asks for the truth, so that the harness ranks none of them."""
     models = known_answer.bench_models()
     assert [m.name for m in models] == ["oracle", "empty", "full", "shifted", "flipped", "dropped"]

@@ -107,7 +107,7 @@ def test_truncated_header_of_ct(run: Run, dataset: Path) -> None:
 
 
 def test_truncated_truth(run: Run, dataset: Path) -> None:
-    """A ground truth whose stream breaks off is a data error, not an entrant's."""
+    """A ground truth whose stream breaks off is a data error, not a model's."""
     path = dataset / "seg" / "toy_1_a_1.nii.gz"
     path.write_bytes(path.read_bytes()[:-12])
     _failed(run("run", "--plugin", "empty", "--dataset", dataset, "--engine", "local"), 4, "toy_1_a_1")

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.errors import DataError, EntrantError, PrerequisiteError, UsageError
+from harness.errors import DataError, ModelError, PrerequisiteError, UsageError
 from harness.images.context import BuildContext
 from harness.images.torch import choose, chosen, cpu_build, cpu_requirements, cuda_build, download_wheels
 from harness.registry.declaration import Model, Source
@@ -131,7 +131,7 @@ def test_folders_of_ours_are_refused(name: str, plugin: Plugin, store: SourceSto
     """A plugin cannot put its own files where the harness puts the SDK, the sources or torch."""
     (plugin.model.root / name).mkdir()
     (plugin.model.root / name / "file").touch()
-    with pytest.raises(EntrantError, match="stands where the harness puts its own files"):
+    with pytest.raises(ModelError, match="stands where the harness puts its own files"):
         BuildContext(plugin, store, cuda_build()).digest()
 
 

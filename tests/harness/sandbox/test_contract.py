@@ -109,7 +109,7 @@ def test_reasons_are_safe_to_show(text: str) -> None:
 
 
 def test_terminal_escapes_do_not_survive() -> None:
-    """An entrant cannot repaint the organiser's screen."""
+    """A model cannot repaint the organiser's screen."""
     event = parse_event(b'{"event": "case_failed", "case": "a", "reason": "no\\u001b[2J\\n  lungs\\u0000"}')
     assert isinstance(event, CaseFailed)
     assert event.reason == "no\N{REPLACEMENT CHARACTER}[2J lungs\N{REPLACEMENT CHARACTER}"
@@ -125,7 +125,7 @@ def test_names_are_safe_file_names(name: str) -> None:
 
 
 def test_absent_fields_are_not_written() -> None:
-    """An entrant's case line has no word of truth, boxes or category unless it is meant to have one."""
+    """A model's case line has no word of truth, boxes or category unless it is meant to have one."""
     case = CasePrompt(
         id="a", ct="ct/a.nii.gz", shape=(1, 2, 3), spacing=(1, 1, 1), findings=[FindingPrompt(id="0", text="x")]
     )

@@ -92,7 +92,7 @@ def test_permutation_test_against_all_sign_flips() -> None:
     assert result.ci95[0] < result.difference < result.ci95[1]
 
 
-def test_equal_entrants_do_not_differ() -> None:
+def test_equal_rows_do_not_differ() -> None:
     """The same values give difference 0 and p-value 1."""
     values = np.random.default_rng(0).random(40)
     result = compare(values, values)
@@ -127,7 +127,7 @@ def test_many_comparisons_at_once_are_the_same(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_only_paired_findings_compare() -> None:
-    """Entrants measured on different findings are refused."""
+    """Rows measured on different findings are refused."""
     with pytest.raises(UsageError):
         compare([0.1], [0.1, 0.2])
 
@@ -139,7 +139,7 @@ def test_holm_known_answer() -> None:
 
 
 def test_ties_share_a_rank() -> None:
-    """An entrant ranks below only those that are higher and different."""
+    """A row ranks below only those that are higher and different."""
     differ = np.array([[0, 0, 1], [0, 0, 0], [1, 0, 0]], bool)
     assert shared_ranks([0.5, 0.4, 0.3], differ) == [1, 1, 2]
 

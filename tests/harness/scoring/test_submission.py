@@ -17,7 +17,7 @@ from harness.cli.score import score
 from harness.cli.settings import Settings
 from harness.cli.verify import verify
 from harness.dataset import open_dataset
-from harness.errors import DataError, EntrantError, UsageError
+from harness.errors import DataError, ModelError, UsageError
 from harness.scoring.submission import open_submission
 
 from .conftest import save
@@ -137,7 +137,7 @@ def test_broken_masks_score_zero_loudly(data: Path, tmp_path: Path) -> None:
     assert all(row["reason"] for row in rows[:6])
     assert [float(row["dice"]) for row in rows] == [0.0] * 6 + [1.0] * 4
     strict = bench(tmp_path / "home", score, archive, "--dataset", data, "--jobs", 1, "--strict")
-    assert isinstance(strict.exception, EntrantError)
+    assert isinstance(strict.exception, ModelError)
 
 
 def test_rows_are_the_same_in_every_format(data: Path, tmp_path: Path) -> None:

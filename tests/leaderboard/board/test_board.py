@@ -79,7 +79,7 @@ def test_unrankable_runs_stand_apart(bench, store: Store, fields: dict[str, Any]
     assert [entry.reasons for entry in data.apart] == [reasons]
 
 
-def test_newest_run_of_an_entrant_is_ranked(bench, store: Store) -> None:
+def test_newest_run_of_a_model_is_ranked(bench, store: Store) -> None:
     """Earlier runs of the same variant do not vanish: they stand apart and name the newest one."""
     first, second, newest = (bench.add(), bench.add(), bench.add())
     bench.add(variant="other")

@@ -31,7 +31,7 @@ def write_outside_out():
             folders[:] = [name for name in folders if name != "proc"]
         if any(folder == a or folder.startswith(f"{a}/") for a in allowed):
             continue
-        refused(open, os.path.join(folder, "written-by-an-entrant"), "wb")
+        refused(open, os.path.join(folder, "written-by-a-model"), "wb")
         tried += 1
     return f"{tried} folders cannot be written"
 

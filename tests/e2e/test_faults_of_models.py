@@ -1,4 +1,4 @@
-"""Whatever an entrant does on one case ends in that case's status, and the other cases are unharmed."""
+"""Whatever a model does on one case ends in that case's status, and the other cases are unharmed."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ FAULTS = {
     "fills-out": ("plugin_error", ["out/"]),
 }
 
-#: Faults that cost nothing: what the entrant did is noise, and its masks count.
+#: Faults that cost nothing: what the model did is noise, and its masks count.
 HARMLESS = ("none", "floods-log", "forges-events", "no-events")
 
 
@@ -97,7 +97,7 @@ def test_memory_bomb_is_named(base_image: str, bench: Bench, make_dataset: Calla
 def test_death_before_any_case(
     fault: str, status: str, words: str, engine: str, bench: Bench, make_dataset: Callable[..., Path]
 ) -> None:
-    """An entrant that never gets to a case fails all of them, after two containers, and the command exits with 1."""
+    """A model that never gets to a case fails all of them, after two containers, and the command exits with 1."""
     result = bench(
         "run", "--plugin", "misbehaving", "--variant", fault, "--plugin-dir", PLUGINS / "misbehaving",
         "--dataset", make_dataset(2), "--engine", engine, code=1,
