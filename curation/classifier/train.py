@@ -116,14 +116,16 @@ def train(examples: Sequence[Example], seeds: Sequence[Example] | None = None) -
     Raises
     ------
     PrerequisiteError
-        scikit-learn is not installed.
+        scikit-learn, which only development needs, is not installed.
     """
     try:
         from scipy.sparse import csr_matrix
         from sklearn.linear_model import LogisticRegression  # type: ignore[import-untyped]
         from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
     except ImportError as error:
-        raise PrerequisiteError("training needs scikit-learn", fix="pip install 'groundbench[curate]'") from error
+        raise PrerequisiteError(
+            "training needs scikit-learn", fix="`make curation-weights` installs it with what development needs"
+        ) from error
     seeds = read_seeds() if seeds is None else seeds
     names = vocabulary(seeds)
     column = {name: number for number, name in enumerate(names)}

@@ -105,14 +105,10 @@ def connect(settings: Settings) -> OpenAI:
     Raises
     ------
     PrerequisiteError
-        The SDK is not installed, or there is no key.
+        There is no key, or the endpoint of an Azure resource is missing.
     """
-    try:
-        from openai import AzureOpenAI, OpenAI
-    except ImportError as error:
-        raise PrerequisiteError(
-            "asking a language model needs the OpenAI SDK", fix="pip install 'groundbench[curate]'"
-        ) from error
+    from openai import AzureOpenAI, OpenAI
+
     name = "AZURE_OPENAI_API_KEY" if settings.azure_version else "OPENAI_API_KEY"
     key = os.environ.get(name)
     if not key:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.dataset import Case
-from harness.errors import PrerequisiteError, UsageError
+from harness.errors import UsageError
 from harness.rows import FindingRow
 from harness.scoring.case import CaseScore
 
@@ -40,14 +40,9 @@ def finding_rows(case: Case, score: CaseScore) -> list[FindingRow]:
 
 
 def check_format(path: Path) -> None:
-    """Raise UsageError unless :func:`write_rows` knows the suffix, PrerequisiteError where it lacks what it needs."""
+    """Raise UsageError unless :func:`write_rows` knows the suffix."""
     if path.suffix not in _FORMATS:
         raise UsageError(f"{path}: rows cannot be written as {path.suffix or 'that'}", fix=f"use {', '.join(_FORMATS)}")
-    if path.suffix == ".parquet":
-        try:
-            import pyarrow as pa  # type: ignore[import-not-found, import-untyped, unused-ignore]  # noqa: F401
-        except ImportError as error:
-            raise PrerequisiteError("writing Parquet needs pyarrow", fix="pip install pyarrow, or use .csv") from error
 
 
 def write_rows(path: Path, rows: Sequence[FindingRow]) -> None:
@@ -64,8 +59,8 @@ def write_rows(path: Path, rows: Sequence[FindingRow]) -> None:
             writer.writeheader()
             writer.writerows(flat)
     else:
-        import pyarrow as pa
-        from pyarrow import parquet  # type: ignore[import-not-found, import-untyped, unused-ignore]
+        import pyarrow as pa  # type: ignore[import-untyped]
+        from pyarrow import parquet
 
         parquet.write_table(pa.table({name: [row[name] for row in flat] for name in _flat_names()}), part)
     part.rename(path)

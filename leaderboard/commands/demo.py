@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from harness.cli.run import run_plugins
+from harness.cli.run import open_data, run_plugins
 from harness.cli.settings import Settings, json_option, pass_settings
 
 #: The baseline, and two models whose scores are known in advance.
@@ -34,12 +34,14 @@ def demo(settings: Settings, /, engine: str, out: Path | None, *, as_json: bool)
     """
     from harness.cli.report import print_documents
     from harness.runs.document import run_document
-    from leaderboard.site.build import build_site
+    from leaderboard.site.build import Options, build_site
 
     with settings.open_store() as store:
         rows = run_plugins(settings, store, PLUGINS, engine=engine)
         documents = [run_document(store, row, row.profile) for row in rows]
-        page = build_site(store, out or settings.home / "site")
+        phantom = open_data(settings, None, lambda _: None)
+        options = Options(figures=True, datasets=(phantom,), runs=settings.home / "runs")
+        page = build_site(store, out or settings.home / "site", options)
     if as_json:
         click.echo(json.dumps({"schema": 1, "runs": documents, "page": str(page)}, indent=2, ensure_ascii=False))
         return

@@ -46,7 +46,7 @@ site_argument = click.argument("site", type=click.Path(path_type=Path, file_okay
 @click.option(
     "--runs", type=click.Path(path_type=Path), help="Folder of the runs and their masks; by default HOME/runs."
 )
-@click.option("--figures/--no-figures", default=True, help="Draw figures and write Parquet files (extra `site`).")
+@click.option("--figures/--no-figures", default=True, help="Draw figures and write Parquet files.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.pass_context
 def build(

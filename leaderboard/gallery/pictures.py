@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.errors import PrerequisiteError
 from leaderboard.gallery.scans import Points, Scan
 
 #: Slices of a sheet, how many stand in a row of it, and the longer side of a slice in pixels.
@@ -31,7 +30,7 @@ _FILL = 90  # of 255: opacity of the inside of a model's mask
 _STILL_MARGIN = 40.0  # mm around the finding in a still image
 _COVERED = 0.35  # share of a pixel that a mask must fill to be drawn there
 
-Image = Any  # PIL.Image.Image; Pillow comes with the optional extra
+Image = Any  # PIL.Image.Image: Pillow is imported where it draws
 Bools = NDArray[np.bool_]
 
 
@@ -82,11 +81,6 @@ def draw_finding(scan: Scan, layers: Sequence[Layer], name: str) -> Drawn:
         The reference, which is not empty, then the models.
     name
         Beginning of the files' paths.
-
-    Raises
-    ------
-    PrerequisiteError
-        Pillow is not installed.
     """
     depths = choose_slices(layers[0].points, scan.shape[2])
     areas = [int((layers[0].points[:, 2] == z).sum()) for z in depths]
@@ -166,7 +160,8 @@ class _Sheets:
         return cut.resize((max(1, round(cut.width * factor)), max(1, round(cut.height * factor)))).convert("RGB")
 
     def _sheet(self, mode: str, images: Sequence[Image]) -> Image:
-        pil = _pillow()
+        from PIL import Image as pil  # noqa: N813 - the module's own name is that of its class
+
         width, height = self.size
         rows = -(-len(images) // PER_ROW)
         sheet = pil.new(mode, (width * min(PER_ROW, len(images)), height * rows))
@@ -176,13 +171,15 @@ class _Sheets:
         return sheet
 
     def _grey(self, z: int, low: float, high: float) -> Image:
-        pil = _pillow()
+        from PIL import Image as pil  # noqa: N813 - the module's own name is that of its class
+
         hu = self.scan.hu(self.scan.voxels[:, :, z])
         grey = np.clip((hu - low) / (high - low) * 255 + 0.5, 0, 255).astype(np.uint8)
         return pil.fromarray(np.ascontiguousarray(grey.T)).resize(self.size, pil.Resampling.BILINEAR)
 
     def _overlay(self, points: Points, z: int, *, reference: bool) -> Image:
-        pil = _pillow()
+        from PIL import Image as pil  # noqa: N813 - the module's own name is that of its class
+
         inside = np.zeros(self.scan.shape[:2], bool)
         here = points[points[:, 2] == z]
         inside[here[:, 0], here[:, 1]] = True
@@ -229,14 +226,3 @@ def _png(image: Image) -> bytes:
     stream = io.BytesIO()
     image.quantize(8).save(stream, "PNG", optimize=True)
     return stream.getvalue()
-
-
-def _pillow() -> Any:
-    try:
-        from PIL import Image as pil  # noqa: N813 - the module's own name is that of its class
-    except ImportError as error:
-        raise PrerequisiteError(
-            "drawing case pictures needs the packages of the extra `site`",
-            fix='pip install "groundbench[site]", or leave the pictures out with --cases none',
-        ) from error
-    return pil

@@ -13,8 +13,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from harness.errors import PrerequisiteError
-
 #: Rows that a figure tells apart: as many as there are colours that colour-blind readers can.
 DISTINCT = 7
 
@@ -52,11 +50,6 @@ def draw(make: Callable[[int], Spec], title: str) -> Drawing:
         Returns the specification for a width of the plotting area.
     title
         Read out in place of the figure.
-
-    Raises
-    ------
-    PrerequisiteError
-        The optional extra is not installed.
     """
     return Drawing(*(_render(make(width), title) for width in WIDTHS.values()))
 
@@ -277,13 +270,8 @@ def _spec(values: Values, width: int, **parts: Any) -> Spec:
 
 
 def _render(spec: Mapping[str, Any], title: str) -> str:
-    try:
-        import vl_convert
-    except ImportError as error:
-        raise PrerequisiteError(
-            "drawing the figures needs the packages of the extra `site`",
-            fix='pip install "groundbench[site]", or leave the figures out with --no-figures',
-        ) from error
+    import vl_convert
+
     drawn = vl_convert.vegalite_to_svg(dict(spec), vl_version="6.1")
     head, _, body = _NOISE.sub("", drawn).partition(">")
     label = title.replace("&", "&amp;").replace("<", "&lt;").replace('"', "&quot;")

@@ -8,7 +8,6 @@ import io
 import json
 from dataclasses import dataclass
 
-from harness.errors import PrerequisiteError
 from leaderboard.published.database import TABLES, Published
 
 #: Tables that are written as CSV and Parquet too: those that a person works with.
@@ -45,12 +44,7 @@ def make_files(published: Published, *, parquet: bool) -> list[File]:
     published
         The site's database.
     parquet
-        Whether to write Parquet as well, which needs the optional extra.
-
-    Raises
-    ------
-    PrerequisiteError
-        The optional extra is not installed.
+        Whether to write Parquet as well.
     """
     files = [
         File("results.sqlite", "every table", published.seal()),
@@ -90,14 +84,9 @@ def _harmless(value: object) -> object:
 
 
 def _parquet(published: Published, table: str) -> bytes:
-    try:
-        import pyarrow as pa  # type: ignore[import-not-found, import-untyped, unused-ignore]
-        from pyarrow import parquet  # type: ignore[import-not-found, import-untyped, unused-ignore]
-    except ImportError as error:
-        raise PrerequisiteError(
-            "writing Parquet needs the packages of the extra `site`",
-            fix='pip install "groundbench[site]", or leave the figures and Parquet files out with --no-figures',
-        ) from error
+    import pyarrow as pa  # type: ignore[import-untyped]
+    from pyarrow import parquet
+
     kinds = {"text": pa.string(), "integer": pa.int64(), "real": pa.float64()}
     info = published.db.execute(f"pragma table_info({table})").fetchall()
     schema = pa.schema([(column["name"], kinds[column["type"].lower()]) for column in info])

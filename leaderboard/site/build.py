@@ -32,7 +32,7 @@ class Options:
     policy
         Who will see it.
     figures
-        Whether to draw figures and write Parquet files, which needs the optional extra ``site``.
+        Whether to draw figures and write Parquet files.
     datasets
         Data sets whose cases are shown with pictures, where `policy` opens them.
     runs
@@ -60,14 +60,14 @@ def build_site(store: Store, out: Path, options: Options | None = None) -> Path:
     out
         Absent, empty, or a site made here.
     options
-        By default what needs no optional package, for the eyes of whoever owns the database.
+        By default without figures and pictures, for the owner of the database.
 
     Raises
     ------
     UsageError
         When `out` holds anything but a site made here.
     PrerequisiteError
-        When `out` cannot be written, or an optional package is missing.
+        When `out` cannot be written.
     """
     options = options or Options()
     published = export(store, options.policy)

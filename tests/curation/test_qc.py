@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+from PIL import Image
 
 from curation.qc.anatomy import Anatomy, look
 from curation.qc.checks import Drawn, check_finding, longest_diameter
@@ -150,9 +151,8 @@ def test_longest_diameter_against_all_pairs() -> None:
 
 def test_pictures_are_png_and_show_right_on_the_left() -> None:
     """The file opens, and the patient's right lung is on the left of the picture, feet below."""
-    image = pytest.importorskip("PIL.Image", reason="Pillow opens the picture")
     axial, coronal = views(chest(), box(*RIGHT).voxels, SPACING, AFFINE)
-    opened = np.asarray(image.open(io.BytesIO(png(axial))))
+    opened = np.asarray(Image.open(io.BytesIO(png(axial))))
     assert np.array_equal(opened, axial)
     red = (axial[..., 0] == 255) & (axial[..., 2] == 40)
     assert np.argwhere(red)[:, 1].mean() < axial.shape[1] / 2

@@ -18,6 +18,7 @@ from urllib.parse import unquote
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from harness.store.database import Store
 from leaderboard.gallery.pictures import MODEL, REFERENCE
@@ -25,7 +26,6 @@ from leaderboard.published.privacy import Policy
 from leaderboard.site.build import Options, build_site
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-Image = pytest.importorskip("PIL.Image", reason="the extra `site` is not installed")
 
 CHROMIUM = os.environ.get("BENCH_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
 pytestmark = pytest.mark.skipif(

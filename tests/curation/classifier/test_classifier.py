@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import tomllib
 from collections import Counter
 from pathlib import Path
@@ -16,7 +17,7 @@ from curation.classifier.spelling import slips, spelled
 from curation.classifier.train import Example, cross_validate, fold_of, joined, read_prompts, read_seeds, train, unheard
 from curation.schema import CODES, REGIONS, SCHEMA, is_lung
 from harness.categories import CATEGORIES
-from harness.errors import DataError
+from harness.errors import DataError, PrerequisiteError
 
 
 def test_schema_has_the_papers_size() -> None:
@@ -183,3 +184,11 @@ def test_quality_on_unseen_scans(real_data: Path) -> None:
     texts = [example.text for example in examples] + [seed.text for seed in read_seeds()]
     same = Counter(fresh.categorise(text) == shipped.categorise(text) for text in texts)
     assert same[False] <= 2
+
+
+def test_training_without_its_library_says_what_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """scikit-learn is there for development only: without it the error gives the command that installs it."""
+    monkeypatch.setitem(sys.modules, "sklearn.linear_model", None)
+    with pytest.raises(PrerequisiteError) as missing:
+        train([])
+    assert "make curation-weights" in missing.value.fix

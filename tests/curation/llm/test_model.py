@@ -16,8 +16,6 @@ from typing import Any
 
 import pytest
 
-pytest.importorskip("openai", reason="the extra `curate` is not installed")
-
 from curation.llm.endpoint import pause_of
 from curation.pipeline import MEMORY, read_records
 from curation.records import SelectedReport

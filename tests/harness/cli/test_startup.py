@@ -8,7 +8,10 @@ import time
 
 import pytest
 
-HEAVY = ("torch", "numpy", "scipy", "nibabel", "docker", "sqlite_utils", "pydantic", "openai", "jinja2")
+HEAVY = (
+    *("torch", "numpy", "scipy", "nibabel", "nrrd", "docker", "sqlite_utils", "pydantic", "jinja2"),
+    *("openai", "sklearn", "pyarrow", "PIL", "vl_convert"),
+)
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["list"], ["list", "--json"], ["run", "--help"], ["--version"]])

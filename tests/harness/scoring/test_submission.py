@@ -142,7 +142,8 @@ def test_broken_masks_score_zero_loudly(data: Path, tmp_path: Path) -> None:
 
 def test_rows_are_the_same_in_every_format(data: Path, tmp_path: Path) -> None:
     """CSV, JSON and Parquet hold one row a finding, with the same numbers in full precision."""
-    parquet = pytest.importorskip("pyarrow.parquet", reason="pyarrow is not installed (extra site)")
+    from pyarrow import parquet
+
     (tmp_path / "worse" / "case_0_a_1.nii.gz").unlink()
     for suffix in ("csv", "json", "parquet"):
         scored(tmp_path / "home", tmp_path / "worse", "--dataset", data, "--rows", tmp_path / f"rows.{suffix}")

@@ -12,14 +12,13 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+from PIL import Image
 
 from harness.store.database import Store
 from leaderboard.gallery.delivered import Delivered, Mask
 from leaderboard.gallery.pictures import MODEL, PIXELS, REFERENCE, SLICES, Drawn, Layer, choose_slices, draw_finding
 from leaderboard.gallery.scans import read_scan
 from leaderboard.gallery.volumes import volume_script
-
-Image = pytest.importorskip("PIL.Image", reason="the extra `site` is not installed")
 
 #: Voxels and lesions of the scene, on axes to the left, back and head (as in conftest).
 GRID = (48, 40, 24)

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import builtins
 import itertools
 import re
-from typing import Any
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.errors import PrerequisiteError
 from harness.store.database import Store
 from leaderboard.board.board import read_board
 from leaderboard.pages import charts, figures
@@ -89,19 +85,3 @@ def test_front_is_what_nobody_beats() -> None:
     """A row is on the front unless another is at least as good in both and better in one."""
     points = [(1.0, 0.1), (2.0, 0.3), (3.0, 0.2), (2.0, 0.3), (4.0, 0.4)]
     assert charts.front(points) == [True, True, False, True, True]
-
-
-def test_missing_library_is_a_prerequisite(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without the optional extra the error names it, and the way to do without."""
-    real = builtins.__import__
-
-    def refuse(name: str, *args: Any, **kwargs: Any) -> Any:
-        if name == "vl_convert":
-            raise ImportError(name)
-        return real(name, *args, **kwargs)
-
-    monkeypatch.setattr(builtins, "__import__", refuse)
-    with pytest.raises(PrerequisiteError) as caught:
-        charts.draw(charts.bars([{"group": "a", "value": 1}], ["a"], axis="n"), "t")
-    assert "groundbench[site]" in caught.value.fix
-    assert "--no-figures" in caught.value.fix
