@@ -264,5 +264,5 @@ def _plugins(home: Path, plugin_dirs: tuple[Path, ...]) -> Iterator[Check]:
                     name,
                     Verdict.WARNING,
                     f"{kind} not here: {', '.join(missing)}",
-                    f"bench {kind} fetch --plugin {name}, or bench {kind} add --from PATH",
+                    f"`bench {kind} fetch --plugin {name}`, or `bench {kind} add --from PATH`",
                 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -43,3 +44,26 @@ def test_makefile_targets_are_described() -> None:
     targets = set(re.findall(r"^([a-z][a-z-]*):", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE))
     named = {name for page in PAGES for name in re.findall(r"`make ([a-z-]+)", page.read_text(encoding="utf-8"))}
     assert named <= targets, named - targets
+
+
+def test_nothing_is_installed_from_an_index_that_is_not_ours() -> None:
+    """No page, message, template or workflow installs groundbench by its bare name, which anybody could register."""
+    named = re.compile(r"groundbench\[|pip3? install[^\n]*(?<![\w/.-])groundbench(?![\w/.-])")
+    found = []
+    for path in _files():
+        try:
+            text = path.read_text(encoding="utf-8")
+        except UnicodeDecodeError:
+            continue
+        found += [f"{path.relative_to(ROOT)}: {match[0]}" for match in named.finditer(text)]
+    assert not found
+    assert named.search("pip install groundbench")
+    assert named.search("pip install -U 'groundbench[site]'")
+    assert not named.search("pip install git+https://host.example/owner/groundbench@0123456789")
+
+
+def _files() -> Iterator[Path]:
+    """Yield every file of the project but its tests."""
+    yield from (path for path in ROOT.iterdir() if path.is_file())
+    for room in ("harness", "plugins", "containers", "curation", "leaderboard", "docs", ".ci", ".github"):
+        yield from (path for path in (ROOT / room).rglob("*") if path.is_file() and "__pycache__" not in path.parts)

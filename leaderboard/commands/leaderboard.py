@@ -151,6 +151,13 @@ def check(ctx: click.Context, site: Path | None, *, as_json: bool) -> None:
     help="Git repository of --branch; by default the current folder.",
 )
 @click.option("--workflow", type=click.Path(path_type=Path), help="Write a workflow that builds and hosts the site.")
+@click.option(
+    "--install",
+    "address",
+    default="",
+    metavar="git+https://HOST/OWNER/NAME@COMMIT",
+    help="Where the workflow of --workflow installs groundbench from: a commit of a git repository.",
+)
 @click.option("--allow-private", is_flag=True, help="Publish a site that was built for private eyes.")
 @click.pass_context
 def publish(
@@ -162,6 +169,7 @@ def publish(
     branch: str | None,
     repo: Path,
     workflow: Path | None,
+    address: str,
     allow_private: bool,
 ) -> None:
     """Put a site where it can be hosted: a folder, an archive, a branch of a repository.
@@ -174,7 +182,7 @@ def publish(
     if not any((folder, archive, branch, workflow)):
         raise UsageError("nowhere to publish to", fix="give --folder, --zip, --branch or --workflow")
     if workflow is not None:
-        click.echo(f"The workflow is at {ways.write_workflow(workflow)}")
+        click.echo(f"The workflow is at {ways.write_workflow(workflow, address)}")
     if not any((folder, archive, branch)):
         return
     files = ways.read_site(site or ctx.obj.home / "site", allow_private=allow_private)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import tempfile
 import zipfile
@@ -15,6 +16,9 @@ from leaderboard.pages.vendor import asset
 from leaderboard.site.build import BUILD
 from leaderboard.site.check import check_site
 from leaderboard.site.folder import MARKER, replace_folder
+
+#: A commit of a git repository, as pip takes it; without quotes, blanks or a user's name and password.
+_PINNED = re.compile(r"git\+https://[A-Za-z0-9.:-]+(?:/[A-Za-z0-9._~-]+)+@[0-9a-f]{40}")
 
 
 def read_site(site: Path, *, allow_private: bool) -> dict[str, bytes]:
@@ -100,11 +104,33 @@ def to_branch(files: Mapping[str, bytes], repository: Path, branch: str) -> str:
     return commit[:12]
 
 
-def write_workflow(path: Path) -> Path:
-    """Write a workflow file that builds the site from the repository's database and hosts it."""
+def write_workflow(path: Path, address: str) -> Path:
+    """Write a workflow file that builds the site from the repository's database and hosts it.
+
+    Parameters
+    ----------
+    path
+        The file.
+    address
+        Where the workflow installs groundbench from: ``git+https://HOST/OWNER/NAME@COMMIT``, with all 40 digits of
+        the commit, so that the same code builds the board every time.
+
+    Raises
+    ------
+    UsageError
+        `address` is not of this form.
+    PrerequisiteError
+        The file cannot be written.
+    """
+    if not _PINNED.fullmatch(address):
+        raise UsageError(
+            f"the workflow cannot install groundbench from {address or 'an address that is not given'}",
+            fix="name a commit of a git repository of groundbench: --install git+https://HOST/OWNER/NAME@COMMIT, where "
+            "COMMIT is what `git rev-parse HEAD` prints in a clone (40 hexadecimal digits)",
+        )
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(asset("assets/workflow.yml"))
+        path.write_bytes(asset("assets/workflow.yml").replace(b"ADDRESS", address.encode()))
     except OSError as error:
         raise PrerequisiteError(f"cannot write {path}: {error.strerror or error}", fix="choose another path") from error
     return path

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import threading
 import urllib.request
@@ -138,11 +139,34 @@ def test_branch_that_is_checked_out_is_refused(site: Path, repository: Path) -> 
 def test_workflow_is_written_and_builds_for_the_public(tmp_path: Path) -> None:
     """The ready workflow checks the site and builds it for public eyes."""
     path = tmp_path / ".github" / "workflows" / "leaderboard.yml"
-    assert invoke("publish", "--workflow", str(path)).exit_code == 0
+    address = f"git+https://host.example/owner/groundbench@{'0' * 40}"
+    assert invoke("publish", "--workflow", str(path), "--install", address).exit_code == 0
     text = path.read_text()
+    assert re.findall("pip install .*", text) == [f'pip install "{address}"']
+    assert "ADDRESS" not in text
     assert "leaderboard build" in text
     assert "--visibility public" in text
     assert "leaderboard check" in text
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "",
+        "groundbench",
+        "git+https://host.example/owner/groundbench",
+        "git+https://host.example/owner/groundbench@main",
+        f"git+https://name:secret@host.example/owner/groundbench@{'0' * 40}",
+        f'git+https://host.example/owner/x"; echo@{"0" * 40}',
+    ],
+)
+def test_workflow_installs_a_pinned_commit_only(tmp_path: Path, address: str) -> None:
+    """A package's name, a branch, a password and a shell's quotes are refused, and no file is written."""
+    path = tmp_path / "leaderboard.yml"
+    error = invoke("publish", "--workflow", str(path), "--install", address).exception
+    assert isinstance(error, UsageError)
+    assert "--install git+https://" in error.fix
+    assert not path.exists()
 
 
 def test_nowhere_to_publish_to(site: Path) -> None:
