@@ -5,7 +5,7 @@ This module holds what a plugin author imports, and nothing heavy::
     from harness import Model, Variant, hookimpl
 """
 
-from harness.registry.declaration import Model, Prompt, Resources, Source, Variant, Weights
+from harness.registry.declaration import Model, Param, Prompt, Resources, Source, Variant, Weights
 from harness.registry.hookspecs import hookimpl
 
-__all__ = ["Model", "Prompt", "Resources", "Source", "Variant", "Weights", "hookimpl"]
+__all__ = ["Model", "Param", "Prompt", "Resources", "Source", "Variant", "Weights", "hookimpl"]

@@ -6,6 +6,7 @@ Real data where it lies, a container engine where one answers; a test that needs
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import json
 import os
 import subprocess
@@ -13,12 +14,27 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any, NamedTuple
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 ROOT = Path(__file__).resolve().parents[1]
+SEAL = ROOT / "tests" / "seal"
+
+
+def _load_seal() -> ModuleType:
+    """Load the seal under a name of its own: Python may have a module ``sitecustomize`` already."""
+    spec = importlib.util.spec_from_file_location("groundbench_test_seal", SEAL / "sitecustomize.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+seal = _load_seal()
 BASE_TAG = "groundbench-test-base:latest"
 
 # How long an example takes says how busy the machine is, not whether the code is right.
@@ -39,8 +55,46 @@ def _engine_problem() -> str:
     return ""
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Seal a test off from the engine's daemon, the network and the GPUs, unless a marker says that it needs them.
+
+    Around the whole test, so that fixtures that several tests share are made under the seal of the first.
+    """
+    if any(item.get_closest_marker(name) for name in ("docker", "network", "gpu")):
+        return (yield)
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in _seal(item.nodeid).items():
+            patch.setenv(name, value)
+        return (yield)
+
+
+def _seal(test: str) -> dict[str, str]:
+    """Return the environment that seals this process and every Python that it starts."""
+    path = [str(SEAL), *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
+    return {seal.SEALED: test, "PYTHONPATH": os.pathsep.join(dict.fromkeys(path))}
+
+
+#: Fixtures of tests that start commands, a browser or containers, or read real scans.
+_COSTLY_FIXTURES = {"bench", "new_bench", "base_image", "tiny_image", "real_data", "small_disk"}
+
+#: Folders all of whose tests do.
+_COSTLY_FOLDERS = {"e2e", "faults", "hostile", "smoke"}
+
+
+def _is_costly(item: pytest.Item) -> bool:
+    """Tell whether a test starts commands, a browser or containers, reads real scans, or draws examples."""
+    fixtures = _COSTLY_FIXTURES.intersection(getattr(item, "fixturenames", ()))
+    drawn = getattr(getattr(item, "obj", None), "is_hypothesis_test", False)
+    return bool(fixtures or drawn or _COSTLY_FOLDERS.intersection(item.path.relative_to(ROOT).parts))
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip what needs an engine where none answers, with the reason in the summary."""
+    """Mark what `make test-fast` leaves out; skip what needs an engine where none answers, with the reason."""
+    for item in items:
+        if _is_costly(item):
+            item.add_marker("costly")
     needing = [item for item in items if "docker" in item.keywords]
     problem = _engine_problem() if needing else ""
     if problem:
@@ -63,6 +117,11 @@ class Process(NamedTuple):
     pid: int
     parent: int
     command: str
+
+
+def _seal_of_the_test() -> dict[str, str]:
+    """Return the seal of the test that runs; a command line outlives the test that it was made for."""
+    return {name: os.environ[name] for name in (seal.SEALED, "PYTHONPATH") if name in os.environ}
 
 
 def processes() -> list[Process]:
@@ -92,7 +151,7 @@ class Bench:
         return subprocess.Popen(
             [sys.executable, *self.program, "--home", str(self.home), *map(str, arguments)],
             cwd=ROOT,
-            env=self.environment,
+            env=self.environment | _seal_of_the_test(),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -116,6 +175,7 @@ class Bench:
 def new_bench() -> Callable[[Path], Bench]:
     """Return a function that makes a command line with a home of its own, for runs that several tests look at."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("BENCH_")}
+    environment.pop(seal.SEALED, None)
     return lambda home: Bench(home, {**environment, "BENCH_BASE_IMAGE": BASE_TAG})
 
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from harness import Model, Prompt, Resources, Source, Variant, Weights, hookimpl
-from harness.registry.declaration import Param
+from harness import Model, Param, Prompt, Resources, Source, Variant, Weights, hookimpl
 
 _GIT = "https://github.com/microsoft/BiomedParse"
 _COMMIT = "750eb40d4624398561fe586418101f48ae9b0f1d"

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from harness import Model, Prompt, Resources, Source, Variant, Weights, hookimpl
-from harness.registry.declaration import Param
+from harness import Model, Param, Prompt, Resources, Source, Variant, Weights, hookimpl
 
 _HOME = "https://github.com/microsoft/BiomedParse"
 _GIT = "https://github.com/eliritchie15/BiomedParse-Experimentation"  # see README: upstream's own commit cannot be had

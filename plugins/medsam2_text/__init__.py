@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from harness import Model, Prompt, Resources, Source, Variant, Weights, hookimpl
-from harness.registry.declaration import Param
+from harness import Model, Param, Prompt, Resources, Source, Variant, Weights, hookimpl
 
 _GIT = "https://github.com/bowang-lab/MedSAM2"
 _COMMIT = "332f30d420f1d1b08e2a79b3ae6a602458808383"

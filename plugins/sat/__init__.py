@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from harness import Model, Prompt, Resources, Source, Variant, Weights, hookimpl
-from harness.registry.declaration import Param
+from harness import Model, Param, Prompt, Resources, Source, Variant, Weights, hookimpl
 
 _COMMIT = "5676be5a62f5cd517264b948c6198e38ddfeb0e2"
 _GIT = "https://github.com/zhaoziheng/SAT"

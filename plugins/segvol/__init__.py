@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from harness import Model, Prompt, Resources, Source, Variant, Weights, hookimpl
-from harness.registry.declaration import Param
+from harness import Model, Param, Prompt, Resources, Source, Variant, Weights, hookimpl
 
 _COMMIT = "5768c9795794a327a2629ce7f137ab03d5ea8378"
 _GIT = "https://github.com/BAAI-DCAI/SegVol"

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from harness import Model, Prompt, Resources, Variant, hookimpl
-from harness.registry.declaration import Param
+from harness import Model, Param, Prompt, Resources, Variant, hookimpl
 
 #: What both variants share, and the recipe; README.md says why each number is what it is.
 NET: dict[str, Param] = {

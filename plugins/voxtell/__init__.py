@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from harness import Model, Prompt, Resources, Variant, Weights, hookimpl
-from harness.registry.declaration import Param
+from harness import Model, Param, Prompt, Resources, Variant, Weights, hookimpl
 
 #: The published network, and the same layers with few channels on small patches.
 _PUBLISHED: dict[str, Param] = {"patch": 192, "features": 32, "queries": 2048, "prompts_at_once": 4}

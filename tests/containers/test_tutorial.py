@@ -19,6 +19,8 @@ from harness.registry.discovery import discover
 if TYPE_CHECKING:
     from conftest import Bench
 
+pytestmark = pytest.mark.costly
+
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 TEXT = (DOCS / "tutorial.md").read_text(encoding="utf-8")
 FILES = dict(re.findall(r"^`(my-threshold/[^`]+)`\n\n```\w+\n(.*?)^```$", TEXT, flags=re.DOTALL | re.MULTILINE))

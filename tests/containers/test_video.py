@@ -250,6 +250,7 @@ def test_one_slice(make: Callable[..., Any], tmp_path: Path) -> None:
     assert made.predictor.steps == [0]
 
 
+@pytest.mark.costly
 def test_a_thousand_slices_cost_no_more_than_their_volume(make: Callable[..., Any], tmp_path: Path) -> None:
     """Every slice is seen from the key slice on, both ways; outputs that are never looked at again are dropped."""
     hu, labels = _phantom((24, 20, 1000))
@@ -267,6 +268,7 @@ def test_a_thousand_slices_cost_no_more_than_their_volume(make: Callable[..., An
     assert peak < 16 * hu.size  # float32 frames of all slices would take 48 kB a slice, 100 times the voxels
 
 
+@pytest.mark.costly
 def test_three_hundred_entities_are_one_union(make: Callable[..., Any], tmp_path: Path) -> None:
     """Each entity is followed on its own, and no body is cut away for being small."""
     labels = np.zeros((60, 50, 4), bool)

@@ -95,7 +95,7 @@ def test_harness_reads_every_event_the_sdk_writes(
     case: str, reason: str, seconds: float | None, memory: int | None
 ) -> None:
     """No event is lost and no figure changed on the way out."""
-    from groundbench_sdk.runtime import Events
+    from groundbench_sdk.events import Events
 
     with tempfile.TemporaryDirectory() as folder:
         events = Events(Path(folder))

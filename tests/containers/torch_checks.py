@@ -16,9 +16,9 @@ from typing import Any
 
 import numpy as np
 import torch
+from groundbench_sdk.events import Events
 from groundbench_sdk.finetuning import Training, TrainingFailed
 from groundbench_sdk.records import Rejected
-from groundbench_sdk.runtime import Events
 from groundbench_sdk.torch_training import Recipe, fit, load_checkpoint, samples_of_step
 from torch import nn
 

@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 import torch
+from groundbench_sdk.events import Events
 from groundbench_sdk.finetuning import Training
 from groundbench_sdk.records import Rejected
-from groundbench_sdk.runtime import Events
 from groundbench_sdk.torch_text_training import dices, fit_texts, pairs_of, recipe_of
 from groundbench_sdk.torch_training import load_checkpoint
 from groundbench_sdk.torch_weights import fill, gather, read_state

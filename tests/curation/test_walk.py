@@ -14,6 +14,8 @@ import pytest
 from curation.cli import curate
 from harness.dataset import open_dataset
 
+pytestmark = pytest.mark.costly
+
 ROOT = Path(__file__).resolve().parents[2]
 TEXT = (ROOT / "docs/curation.md").read_text(encoding="utf-8")
 

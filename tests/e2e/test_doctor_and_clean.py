@@ -21,12 +21,19 @@ if TYPE_CHECKING:
 PLUGINS = Path(__file__).parent / "plugins"
 
 
-def test_doctor_says_what_to_do(bench: Bench) -> None:
+@pytest.fixture
+def alone(bench: Bench) -> Bench:
+    """Return a command line for which no daemon answers."""
+    bench.environment["DOCKER_HOST"] = "unix:///nonexistent/docker.sock"
+    return bench
+
+
+def test_doctor_says_what_to_do(alone: Bench) -> None:
     """Every line that is not ok has a fix; with nothing broken the exit code is 0."""
-    checks = bench.json("doctor")["checks"]
+    checks = alone.json("doctor")["checks"]
     assert {check["group"] for check in checks} >= {"machine", "home", "GPU", "plugins"}
     assert all(check["fix"] for check in checks if check["verdict"] != "ok")
-    assert "what to do" in bench("doctor").stdout
+    assert "what to do" in alone("doctor").stdout
 
 
 @pytest.mark.docker
@@ -37,14 +44,14 @@ def test_doctor_looks_at_the_engine(bench: Bench) -> None:
     assert checks["limits"]["verdict"] == checks["seccomp"]["verdict"] == "ok"
 
 
-def test_doctor_fails_on_a_broken_plugin(bench: Bench) -> None:
+def test_doctor_fails_on_a_broken_plugin(alone: Bench) -> None:
     """A broken plugin is a failed check with its reason, and the exit code is 3."""
-    result = bench("doctor", "--plugin-dir", PLUGINS / "missing_module", code=3)
+    result = alone("doctor", "--plugin-dir", PLUGINS / "missing_module", code=3)
     assert "a_module_that_is_not_installed" in result.stdout
     assert "missing-module" in result.stderr
 
 
-def test_doctor_names_what_was_not_fetched(bench: Bench, tmp_path: Path) -> None:
+def test_doctor_names_what_was_not_fetched(alone: Bench, tmp_path: Path) -> None:
     """Sources and weights that are declared but not here are warnings that say which command brings them."""
     folder = tmp_path / "bare"
     folder.mkdir()
@@ -58,7 +65,7 @@ def test_doctor_names_what_was_not_fetched(bench: Bench, tmp_path: Path) -> None
         "                  sources=(Source('code', 'https://example.org/a', '1' * 40, 'MIT', '2' * 40),),\n"
         "                  weights=(Weights('a.bin', 'owner/name', 'a.bin', '', '', 0, 'MIT'),))]\n"
     )
-    rows = [check for check in bench.json("doctor", "--plugin-dir", folder)["checks"] if check["name"] == "bare"]
+    rows = [check for check in alone.json("doctor", "--plugin-dir", folder)["checks"] if check["name"] == "bare"]
     assert [(row["verdict"], row["found"]) for row in rows] == [
         ("warning", "sources not here: code"),
         ("warning", "weights not here: a.bin"),
@@ -66,10 +73,9 @@ def test_doctor_names_what_was_not_fetched(bench: Bench, tmp_path: Path) -> None
     assert all("bench " in row["fix"] and "add --from PATH" in row["fix"] for row in rows)
 
 
-def test_doctor_without_a_daemon(bench: Bench) -> None:
+def test_doctor_without_a_daemon(alone: Bench) -> None:
     """Without a daemon doctor says so, with the way out, and does not fail."""
-    bench.environment["DOCKER_HOST"] = "unix:///nonexistent/docker.sock"
-    (daemon,) = [check for check in bench.json("doctor")["checks"] if check["name"] == "daemon"]
+    (daemon,) = [check for check in alone.json("doctor")["checks"] if check["name"] == "daemon"]
     assert daemon["verdict"] == "warning"
     assert "engine.sh" in daemon["fix"]
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Callable, Mapping
 from groundbench_sdk.records import Job, Rejected
 
 if TYPE_CHECKING:
-    from groundbench_sdk.runtime import Events
+    from groundbench_sdk.events import Events
 
 #: Names of failures that the harness knows; anything else is ``error``.
 FAILURES = ("nan_loss", "out_of_memory", "stalled_loader", "error")

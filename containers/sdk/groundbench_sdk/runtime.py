@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import json
 import os
 import random
 import resource
@@ -12,34 +11,17 @@ import time
 import traceback
 from contextlib import closing
 from pathlib import Path
-from typing import Any, Sequence, cast
+from typing import Sequence, cast
 
 import nibabel as nib
 import numpy as np
 
 from groundbench_sdk.adapter import Adapter
+from groundbench_sdk.events import Events
 from groundbench_sdk.finetuning import Training, place_of, start_together, tell_failure
 from groundbench_sdk.records import Case, Job, Rejected, read_cases, read_training_cases
 
 VERSION = "1.0"
-
-
-class Events:
-    """Appends events to ``out/events.jsonl``, one JSON object a line, flushed at once."""
-
-    def __init__(self, out: Path) -> None:
-        self._file = (out / "events.jsonl").open("a", encoding="utf-8")
-
-    def close(self) -> None:
-        """Close the file."""
-        self._file.close()
-
-    def emit(self, event: str, **fields: Any) -> None:
-        """Write one event; fields that are None are left out."""
-        record = {"event": event}
-        record.update((key, value) for key, value in fields.items() if value is not None)
-        self._file.write(json.dumps(record, sort_keys=True) + "\n")
-        self._file.flush()
 
 
 def main(adapter: type[Adapter] | str, root: Path | None = None) -> int:

@@ -202,6 +202,7 @@ def test_many_at_a_time(run: Any, server: Any) -> None:
     assert Counter(json.dumps(body) for body in server.requests).most_common(1)[0][1] == 1
 
 
+@pytest.mark.costly
 def test_kill_and_resume(server: Any, three_reports: Path, tmp_path: Path) -> None:
     """After kill -9 in the middle, no request that was answered is ever made again."""
     server.delay = 0.15

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.costly
+
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 

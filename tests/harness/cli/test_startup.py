@@ -8,6 +8,8 @@ import time
 
 import pytest
 
+pytestmark = pytest.mark.costly
+
 HEAVY = (
     *("torch", "numpy", "scipy", "nibabel", "nrrd", "docker", "sqlite_utils", "pydantic", "jinja2"),
     *("openai", "sklearn", "pyarrow", "PIL", "vl_convert"),

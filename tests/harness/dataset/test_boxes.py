@@ -132,6 +132,7 @@ def test_boxes_at_the_border_stay_inside_and_never_empty(tmp_path: Path) -> None
             assert (z0, z1) == (0, 1)
 
 
+@pytest.mark.costly
 def test_memory_does_not_grow_with_the_mask(tmp_path: Path) -> None:
     """A mask of 96 MB costs a few MB: it is read as a stream."""
     labels = np.zeros((6, 256, 256, 256), np.uint8)

@@ -1,0 +1,121 @@
+"""The house stands as it is drawn: no import runs up, nothing circles, and a module's test is found by its name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from docs import house
+
+ROOT = Path(__file__).resolve().parents[1]
+
+#: No module is longer than this.
+MAX_LINES = 500
+
+#: Modules that stand loose at the top of the harness, ``__init__`` and ``__main__`` left out.
+MAX_LOOSE = 7
+
+
+def _arrows(importer: str, imported: str = "") -> Iterator[house.Arrow]:
+    """Yield the imports by modules of one package of modules of another."""
+    for a, b in sorted(house.imports()):
+        if f"{a}.".startswith(f"{importer}.") and f"{b}.".startswith(f"{imported}." if imported else ""):
+            yield a, b
+
+
+def test_imports_are_read_wherever_they_stand() -> None:
+    """The reader sees imports inside functions and under TYPE_CHECKING: the rules below hold for them as well."""
+    assert ("harness.doctor", "harness.upstream.sources") in house.imports(), "inside a function"
+    assert ("harness.engines", "harness.engines.base") in house.imports(), "under TYPE_CHECKING"
+
+
+def test_a_circle_is_found() -> None:
+    """A chain that leads back to its start is named, whatever hangs below it."""
+    assert house.circle([("a", "b"), ("b", "c"), ("c", "d")]) == []
+    assert set(house.circle([("a", "b"), ("b", "c"), ("c", "b"), ("c", "d")])) == {"b", "c"}
+
+
+def test_every_room_of_the_harness_has_its_floor() -> None:
+    """A new room or a loose module of the harness has a place among the floors, so that the rules below see it."""
+    homeless = {
+        house.room(name) for name in house.modules() if name.startswith("harness.") and house.floor(name) is None
+    }
+    assert homeless == set()
+
+
+def test_no_import_runs_up_the_floors() -> None:
+    """A module of the harness imports from its own floor and from those below."""
+    up = [
+        f"{a} (floor {house.floor(a)}) imports {b} (floor {house.floor(b)})"
+        for a, b in _arrows("harness", "harness")
+        if (house.floor(b) or 0) > (house.floor(a) if house.floor(a) is not None else len(house.FLOORS))
+    ]
+    assert up == []
+
+
+def test_no_module_circles() -> None:
+    """No chain of imports leads from a module back to itself, not even for type checkers."""
+    assert house.circle(house.imports()) == []
+
+
+def test_no_room_circles() -> None:
+    """No chain of imports leads from a room back to itself through other rooms."""
+    whole = [(a, b) for a, b in house.imports() if a != "harness" and b != "harness"]
+    assert house.circle(house.rooms(whole)) == []
+
+
+def test_the_harness_imports_no_other_room() -> None:
+    """The harness can be used without curation, leaderboard and plugins, which use it."""
+    strangers = [(a, b) for a, b in _arrows("harness") if b.split(".")[0] != "harness"]
+    assert strangers == []
+
+
+def test_curation_and_leaderboard_do_not_know_each_other() -> None:
+    """Either can be read, changed and used without the other."""
+    assert list(_arrows("curation", "leaderboard")) == []
+    assert list(_arrows("leaderboard", "curation")) == []
+
+
+def test_the_leaderboard_is_a_staircase() -> None:
+    """Every module of the leaderboard stands on a step and imports from its own and from those below."""
+    step = {f"leaderboard.{name}": number for number, name in enumerate(house.STAIRCASE)}
+    loose = {house.room(name) for name in house.modules() if name.startswith("leaderboard.")} - set(step)
+    assert loose == set()
+    inside = [(a, b) for a, b in _arrows("leaderboard", "leaderboard") if "." in a and "." in b]
+    assert [(a, b) for a, b in inside if step[house.room(b)] > step[house.room(a)]] == []
+
+
+def test_scoring_knows_no_database() -> None:
+    """Scores are pure functions: masks in, numbers out."""
+    assert list(_arrows("harness.scoring", "harness.store")) == []
+
+
+def test_adapters_import_the_sdk_only() -> None:
+    """What runs inside an image cannot import the harness: it is not there."""
+    inside = {name for name, path in house.modules().items() if name.startswith("plugins.") and path.stem != "__init__"}
+    ours = ("harness", "curation", "leaderboard")
+    assert [(a, b) for a, b in house.imports() if a in inside and b.split(".")[0] in ours] == []
+
+
+def test_the_sdk_imports_nothing_of_ours() -> None:
+    """The SDK is copied into images by itself."""
+    assert [(a, b) for a, b in _arrows("groundbench_sdk") if b.split(".")[0] != "groundbench_sdk"] == []
+
+
+def test_plugins_use_the_public_names_only() -> None:
+    """A declaration that comes with groundbench uses nothing that a third party's cannot: the names of ``harness``."""
+    assert [(a, b) for a, b in _arrows("plugins") if b.startswith("harness.")] == []
+
+
+def test_few_modules_stand_loose() -> None:
+    """The top of the harness is rooms, and the few words that everything uses."""
+    loose = {path.stem for path in (ROOT / "harness").glob("*.py") if not path.stem.startswith("__")}
+    assert len(loose) <= MAX_LOOSE, sorted(loose)
+
+
+@pytest.mark.parametrize("name", sorted(house.modules()))
+def test_modules_stay_short(name: str) -> None:
+    """A module is one idea, at most 500 lines."""
+    assert len(house.modules()[name].read_text(encoding="utf-8").splitlines()) <= MAX_LINES
