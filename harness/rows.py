@@ -1,9 +1,12 @@
-"""What is kept of a run: one row a run, a case, a finding."""
+"""What is kept of a run: one row a run, a case, a finding; and what is known of a mask, as records that become JSON."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal, Self
+
+Level = Literal["ok", "warning", "refused"]
 
 
 @dataclass(frozen=True)
@@ -70,8 +73,8 @@ class CaseRow:
 
     Attributes
     ----------
-    case_id, ordinal
-        The case, and its place in the split.
+    case, ordinal
+        The case's id, and its place in the split.
     status, reason
         A :class:`harness.status.Status` value and, unless ok, why.
     seconds, host_bytes, device_bytes
@@ -87,7 +90,7 @@ class CaseRow:
         otherwise.
     """
 
-    case_id: str
+    case: str
     ordinal: int
     status: str
     reason: str = ""
@@ -101,13 +104,150 @@ class CaseRow:
 
 
 @dataclass(frozen=True)
+class MaskProblem:
+    """One thing about a mask that its author should know.
+
+    Attributes
+    ----------
+    code
+        Stable name, for programs: ``"shape"``, ``"affine"``, ``"values"`` ...
+    level
+        ``"warning"``: scored all the same; ``"refused"``: not scored.
+    message, cause, fix
+        What was found; the likely reason; what to do.
+    """
+
+    code: str
+    level: Literal["warning", "refused"]
+    message: str
+    cause: str
+    fix: str
+
+
+@dataclass(frozen=True)
+class MaskVerdict:
+    """Every problem of one mask; a mask without problems is ``ok``."""
+
+    problems: tuple[MaskProblem, ...] = ()
+
+    @property
+    def level(self) -> Level:
+        """The worst level among the problems."""
+        levels = {problem.level for problem in self.problems}
+        return "refused" if "refused" in levels else "warning" if levels else "ok"
+
+    @property
+    def refusals(self) -> tuple[MaskProblem, ...]:
+        """The problems that keep the mask from being scored."""
+        return tuple(problem for problem in self.problems if problem.level == "refused")
+
+    @property
+    def reason(self) -> str:
+        """One line of what made it refused; empty for a mask that was scored."""
+        return "; ".join(problem.message for problem in self.refusals)
+
+    def plus(self, problems: Sequence[MaskProblem]) -> MaskVerdict:
+        """Return a verdict with more problems."""
+        return MaskVerdict((*self.problems, *problems)) if problems else self
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain dicts and lists, ready for JSON."""
+        return {"level": self.level, "problems": [asdict(problem) for problem in self.problems]}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Self:
+        """Read what :meth:`to_json` returned; keys that this version does not know are ignored."""
+        return cls(tuple(MaskProblem(**_known(MaskProblem, problem)) for problem in value["problems"]))
+
+
+@dataclass(frozen=True)
+class Matches:
+    """Instances that were found, predicted where there is none, and missed."""
+
+    tp: int
+    fp: int
+    fn: int
+
+
+@dataclass(frozen=True)
+class InstanceCounts:
+    """What the instance metrics of one finding need.
+
+    Attributes
+    ----------
+    kept_voxels, kept_intersection
+        Voxels of the components that were kept, and those of them within the ground truth.
+    overlap
+        Matches by Dice.
+    matched_dice
+        Sum of the Dice of the matched pairs.
+    distance
+        Matches by distance; None where the spacing or the category is unknown.
+    """
+
+    kept_voxels: int
+    kept_intersection: int
+    overlap: Matches
+    matched_dice: float
+    distance: Matches | None
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Self:
+        """Read the JSON of these counts; keys that this version does not know are ignored."""
+        matches = {
+            name: None if value[name] is None else Matches(**_known(Matches, value[name]))
+            for name in ("overlap", "distance")
+        }
+        return cls(**{**_known(cls, value), **matches})
+
+
+@dataclass(frozen=True)
+class FindingDetails:
+    """What the profiles need of a finding beyond the columns of its row; None where it was not counted.
+
+    Attributes
+    ----------
+    truth_entities
+        Labels of the ground truth.
+    size_ratio
+        Share of the scan's volume that the ground truth fills.
+    instances
+        Counts of instances; None unless the mask was scored and instances were asked for.
+    """
+
+    truth_entities: int | None = None
+    size_ratio: float | None = None
+    instances: InstanceCounts | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain dicts, ready for JSON; an empty one where nothing was counted."""
+        return {} if self == FindingDetails() else asdict(self)
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Self:
+        """Read what :meth:`to_json` returned.
+
+        Keys that this version does not know are ignored; those that an older version did not write are None.
+        """
+        known = _known(cls, value)
+        if known.get("instances") is not None:
+            known["instances"] = InstanceCounts.from_json(known["instances"])
+        return cls(**known)
+
+
+def _known(kind: type[Any], value: Mapping[str, Any]) -> dict[str, Any]:
+    """Keep the keys that `kind` has a field for."""
+    return {name: value[name] for name in kind.__dataclass_fields__ if name in value}
+
+
+@dataclass(frozen=True)
 class FindingRow:
     """The score of one finding of one case.
 
     Attributes
     ----------
-    case_id, finding, ordinal, category, text
-        Which finding.
+    case, finding, index, category, text
+        Which finding: its case, its id, its channel in the ground truth, its category and its text.
     status, reason
         A :class:`harness.status.Status` value and, unless ok, why.
     dice
@@ -117,14 +257,14 @@ class FindingRow:
     mask_sha256
         Digest of the mask's file.
     verdict
-        The geometry verdict.
+        The geometry verdict on the mask; None where no mask was judged.
     details
         Everything else that the profiles need.
     """
 
-    case_id: str
+    case: str
     finding: str
-    ordinal: int
+    index: int
     category: str | None
     text: str
     status: str
@@ -134,5 +274,5 @@ class FindingRow:
     pred_voxels: int | None = None
     intersection: int | None = None
     mask_sha256: str | None = None
-    verdict: dict[str, Any] = field(default_factory=dict)
-    details: dict[str, Any] = field(default_factory=dict)
+    verdict: MaskVerdict | None = None
+    details: FindingDetails = FindingDetails()

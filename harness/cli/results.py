@@ -5,16 +5,14 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from harness.cli.lazy import LazyGroup
 from harness.cli.settings import Settings, json_option, pass_settings
 from harness.errors import UnknownName
-
-if TYPE_CHECKING:
-    from harness.rows import CaseRow
+from harness.rows import CaseRow, FindingRow, MaskVerdict
 
 results = LazyGroup(
     name="results",
@@ -72,40 +70,40 @@ def list_results(settings: Settings, /, *, as_json: bool) -> None:
 
 @click.command()
 @click.argument("run_id", metavar="RUN")
-@click.option("--case", "case_id", metavar="C", help="Only this case: every finding, with verdicts and the log's path.")
+@click.option("--case", "wanted", metavar="C", help="Only this case: every finding, with verdicts and the log's path.")
 @click.option("--profile", help="Which metrics; those that the run was asked for by default.")
 @json_option
 @pass_settings
-def show(settings: Settings, /, run_id: str, case_id: str | None, profile: str | None, *, as_json: bool) -> None:
+def show(settings: Settings, /, run_id: str, wanted: str | None, profile: str | None, *, as_json: bool) -> None:
     """Show one run (a beginning of its id is enough): scores, costs, provenance, and what failed and why."""
     from harness.cli.report import print_documents
-    from harness.runs.document import run_document
+    from harness.runs.document import case_document, finding_document, run_document
 
     with settings.open_store(readonly=True) as store:
         row = store.run(run_id)
         document = run_document(store, row, profile or row.profile)
         cases = store.cases(row.id)
-        if case_id is not None and case_id not in {case.case_id for case in cases}:
-            raise UnknownName(f"case of {row.id}", case_id, [case.case_id for case in cases])
-        shown = [case for case in cases if case_id in (None, case.case_id)]
-        findings = store.findings(row.id, case_id)
+        if wanted is not None and wanted not in {case.case for case in cases}:
+            raise UnknownName(f"case of {row.id}", wanted, [case.case for case in cases])
+        shown = [case for case in cases if wanted in (None, case.case)]
+        findings = store.findings(row.id, wanted)
     if as_json:
         document |= {
             "record": row.record,
             "plan": row.plan,
-            "cases": [asdict(case) for case in shown],
-            "findings": [asdict(finding) for finding in findings],
+            "cases": [case_document(case) for case in shown],
+            "findings": [finding_document(finding) for finding in findings],
         }
         click.echo(json.dumps(document, indent=2, ensure_ascii=False))
         return
-    if case_id is None:
+    if wanted is None:
         print_documents([document])
         _print_provenance(row.record, document)
-    _print_findings([asdict(f) for f in findings if case_id is not None or f.status != "ok"])
+    _print_findings([row for row in findings if wanted is not None or row.status != "ok"])
     told: set[str] = set()
     for case in shown:
         # Many cases that failed for one reason are explained once.
-        if case_id is not None or (case.status != "ok" and case.reason not in told):
+        if wanted is not None or (case.status != "ok" and case.reason not in told):
             told.add(case.reason)
             for line in _explain(case, settings.home / "runs" / row.id):
                 click.echo(line)
@@ -116,7 +114,7 @@ def _explain(case: CaseRow, folder: Path) -> list[str]:
     from harness.cli.tables import printable, seconds, size
 
     tries = f", {case.attempts} tries" if case.attempts > 1 else ""
-    lines = [f"{case.case_id}: {case.status}{tries}" + (f": {printable(case.reason)}" if case.reason else "")]
+    lines = [f"{case.case}: {case.status}{tries}" + (f": {printable(case.reason)}" if case.reason else "")]
     seen = case.evidence
     if "exit_code" in seen:
         event = seen["last_event"] or {}
@@ -155,7 +153,7 @@ def _print_provenance(record: dict[str, Any], document: dict[str, Any]) -> None:
     click.echo(f"hardware  {hardware.get('cpu', '—')}, {hardware.get('cores', '—')} cores")
 
 
-def _print_findings(findings: list[dict[str, Any]]) -> None:
+def _print_findings(findings: list[FindingRow]) -> None:
     from harness.cli.tables import print_table
 
     if findings:
@@ -163,13 +161,13 @@ def _print_findings(findings: list[dict[str, Any]]) -> None:
             ["case", "finding", "category", "status", "Dice", "why", "text"],
             [
                 [
-                    finding["case_id"],
-                    finding["finding"],
-                    finding["category"] or "—",
-                    finding["status"],
-                    f"{finding['dice']:.3f}",
-                    finding["reason"] or "; ".join(p["message"] for p in finding["verdict"].get("problems", [])),
-                    finding["text"],
+                    finding.case,
+                    finding.finding,
+                    finding.category or "—",
+                    finding.status,
+                    f"{finding.dice:.3f}",
+                    finding.reason or "; ".join(p.message for p in (finding.verdict or MaskVerdict()).problems),
+                    finding.text,
                 ]
                 for finding in findings
             ],

@@ -82,7 +82,7 @@ class Lines:
         left = (time.monotonic() - self._began) / max(1, done - self._kept) * (self._total - done)
         ending = f", {seconds(left)} left" if done < self._total else ""
         reason = f": {case.reason}" if case.reason else ""
-        self.tell(f"  {done}/{self._total} {case.case_id} {case.status} ({seconds(case.seconds)}){reason}{ending}")
+        self.tell(f"  {done}/{self._total} {case.case} {case.status} ({seconds(case.seconds)}){reason}{ending}")
 
 
 class Bar:
@@ -134,7 +134,7 @@ class Bar:
         """Move the bar on; a case that failed is told in a line."""
         self._progress.update(self._task, completed=done)
         if case.status != "ok":
-            self.tell(f"{case.case_id} {case.status}: {case.reason}")
+            self.tell(f"{case.case} {case.status}: {case.reason}")
 
 
 def make_watcher() -> Lines | Bar:

@@ -50,10 +50,10 @@ def leakage_rules(dataset: Dataset, names: Sequence[str]) -> Iterator[Problem]:
     for case in dataset:
         by_case[case.id].append(case.split)
         by_patient[case.patient].setdefault(case.split, []).append(case.id)
-    for case_id, splits in by_case.items():
+    for name, splits in by_case.items():
         if len(splits) > 1 and not set(splits).isdisjoint(names):
             what, fix = f"the case stands in {' and '.join(splits)}", "keep it in one split"
-            yield Problem(Level.ERROR, "case-in-two-splits", case_id, what, fix)
+            yield Problem(Level.ERROR, "case-in-two-splits", name, what, fix)
     for patient, scans in by_patient.items():
         if len(scans) > 1 and not set(scans).isdisjoint(names) and len({i for ids in scans.values() for i in ids}) > 1:
             what = "; ".join(f"{split}: {', '.join(ids)}" for split, ids in scans.items())

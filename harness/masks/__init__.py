@@ -11,18 +11,16 @@ from harness.masks.bits import Bits, TooDense, read_bits
 from harness.masks.geometry import Expected, judge
 from harness.masks.header import Affine, Header
 from harness.masks.stream import Source, Volume, ZipMember, file_limit, open_volume
-from harness.masks.verdict import Problem, Refused, Verdict, refused, warning
+from harness.masks.verdict import Refused, refused, warning
 
 __all__ = [
     "Affine",
     "Bits",
     "Expected",
     "Header",
-    "Problem",
     "Refused",
     "Source",
     "TooDense",
-    "Verdict",
     "Volume",
     "ZipMember",
     "file_limit",

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from harness.masks.header import Header
 from harness.masks.stream import Volume
-from harness.masks.verdict import Problem, refused, warning
+from harness.masks.verdict import refused, warning
+from harness.rows import MaskProblem
 
 Shape = tuple[int, int, int]
 Words = NDArray[np.int32]
@@ -179,7 +180,7 @@ def read_bits(
     labelled: bool,
     wrap: bool = False,
     most: int | None = None,
-) -> tuple[list[Bits], list[Problem]]:
+) -> tuple[list[Bits], list[MaskProblem]]:
     """Read the wanted channels of a mask file in one streaming pass.
 
     Parameters
@@ -201,7 +202,7 @@ def read_bits(
 
     Returns
     -------
-    list of Bits, list of Problem
+    list of Bits, list of MaskProblem
         One grid a wanted channel; warnings about how the values are stored.
 
     Raises
@@ -234,7 +235,7 @@ def read_bits(
     return [channel.grid() for channel in kept], _warnings(header, highest)
 
 
-def _warnings(header: Header, highest: int) -> list[Problem]:
+def _warnings(header: Header, highest: int) -> list[MaskProblem]:
     problems = []
     if header.dtype.kind == "f" or header.dtype.itemsize > 1:
         problems.append(

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.masks.header import Affine, Header
-from harness.masks.verdict import Problem, warning
+from harness.masks.verdict import warning
+from harness.rows import MaskProblem
 
 #: Affines are the same when no corner of the grid moves by more than this share of the smallest spacing.
 CORNER_TOLERANCE = 0.1
@@ -47,7 +48,7 @@ class Expected:
         return self.shape if self.channels is None else (self.channels, *self.shape)
 
 
-def judge(header: Header, expected: Expected) -> list[Problem]:
+def judge(header: Header, expected: Expected) -> list[MaskProblem]:
     """List everything about a mask's grid that its author should know.
 
     The values are compared as arrays. A file that declares another position than the CT's claims other voxels than
@@ -62,7 +63,7 @@ def judge(header: Header, expected: Expected) -> list[Problem]:
 
     Returns
     -------
-    list of Problem
+    list of MaskProblem
         Empty for a mask on the CT's grid.
     """
     if _same_voxels(header.shape, expected):
@@ -93,10 +94,10 @@ def _same_voxels(shape: tuple[int, ...], expected: Expected) -> bool:
     return single and trimmed in (expected.shape, (1, *expected.shape))
 
 
-def _judge_shape(shape: tuple[int, ...], expected: Expected) -> Problem:
+def _judge_shape(shape: tuple[int, ...], expected: Expected) -> MaskProblem:
     wanted = expected.full_shape
     cause, fix = _shape_cause(shape, expected)
-    return Problem("shape", "refused", f"the mask has shape {shape}, its case needs {wanted}", cause, fix)
+    return MaskProblem("shape", "refused", f"the mask has shape {shape}, its case needs {wanted}", cause, fix)
 
 
 def _shape_cause(shape: tuple[int, ...], expected: Expected) -> tuple[str, str]:
@@ -140,7 +141,7 @@ def _permutation(shape: tuple[int, ...], wanted: tuple[int, ...]) -> tuple[int, 
     )
 
 
-def _judge_affine(header: Header, expected: Expected) -> list[Problem]:
+def _judge_affine(header: Header, expected: Expected) -> list[MaskProblem]:
     if expected.affine is None:
         return []
     truth = np.array(expected.affine)
@@ -169,7 +170,7 @@ def _judge_affine(header: Header, expected: Expected) -> list[Problem]:
         ]
     cause = _affine_cause(given, truth, expected.shape)
     message = "the mask declares another position than its CT: " + cause
-    return [Problem("affine", "refused", message, cause, _FIX)]
+    return [MaskProblem("affine", "refused", message, cause, _FIX)]
 
 
 def _moves(given: NDArray[np.float64], truth: NDArray[np.float64], shape: tuple[int, int, int]) -> bool:

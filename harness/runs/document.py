@@ -1,10 +1,11 @@
-"""The one JSON document that ``run --json`` and ``score --json`` print."""
+"""The one JSON document that ``run --json`` and ``score --json`` print, and its cases and findings."""
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
-from harness.rows import RunRow
+from harness.rows import CaseRow, FindingRow, RunRow
 from harness.store.database import Store
 
 SCHEMA = 1
@@ -47,4 +48,26 @@ def run_document(store: Store, run: RunRow, profile: str) -> dict[str, Any]:
         "coverage": {"ok": 0, **store.coverage(run.id)},
         "metrics": store.metrics(run.id, profile),
         "timing": run.timing,
+    }
+
+
+def case_document(case: CaseRow) -> dict[str, Any]:
+    """Return how a case ended, as ``results show --json`` and a run's ``record.json`` have it.
+
+    In both, schema 1 calls the case ``case_id``.
+    """
+    values = asdict(case)
+    return {"case_id": values.pop("case"), **values}
+
+
+def finding_document(row: FindingRow) -> dict[str, Any]:
+    """Return the score of a finding, as ``results show --json`` has it: schema 1 says ``case_id`` and ``ordinal``."""
+    values = asdict(row)
+    return {
+        "case_id": values.pop("case"),
+        "finding": values.pop("finding"),
+        "ordinal": values.pop("index"),
+        **values,
+        "verdict": row.verdict.to_json() if row.verdict else {},
+        "details": row.details.to_json(),
     }

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.rows import CaseRow, FindingRow, RunRow
+from harness.runs.document import case_document
 
 SCHEMA = 1
 _NAME = "record.json"
@@ -74,8 +75,8 @@ def _document(run: RunRow, cases: Sequence[CaseRow], findings: Sequence[FindingR
     return {
         "schema": SCHEMA,
         "run": asdict(run),
-        "cases": {case.case_id: asdict(case) for case in cases},
-        "findings": {f"{f.case_id}/{f.finding}": {key: getattr(f, key) for key in _FINDING} for f in findings},
+        "cases": {case.case: case_document(case) for case in cases},
+        "findings": {f"{f.case}/{f.finding}": {key: getattr(f, key) for key in _FINDING} for f in findings},
     }
 
 

@@ -16,13 +16,13 @@ from harness.scoring.case import CaseScore
 _FORMATS = (".csv", ".json", ".parquet")
 
 
-def finding_rows(case: Case, score: CaseScore) -> list[FindingRow]:
+def rows_of(case: Case, score: CaseScore) -> list[FindingRow]:
     """Turn the scores of one case into rows for the store."""
     return [
         FindingRow(
-            case_id=case.id,
+            case=case.id,
             finding=finding.id,
-            ordinal=finding.index,
+            index=finding.index,
             category=finding.category,
             text=finding.text,
             status=result.status.value,
@@ -31,9 +31,9 @@ def finding_rows(case: Case, score: CaseScore) -> list[FindingRow]:
             truth_voxels=result.truth_voxels,
             pred_voxels=result.pred_voxels,
             intersection=result.intersection,
-            mask_sha256=result.sha256,
+            mask_sha256=result.mask_sha256,
             verdict=result.verdict,
-            details=result.details(),
+            details=result.details,
         )
         for finding, result in zip(case.findings, score.findings, strict=True)
     ]
@@ -48,25 +48,25 @@ def check_format(path: Path) -> None:
 def write_rows(path: Path, rows: Sequence[FindingRow]) -> None:
     """Write one row a finding as CSV, JSON or Parquet, by the suffix of `path`; numbers in full precision."""
     check_format(path)
-    flat = [_flat(row) for row in rows]
+    records = [_record(row) for row in rows]
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.part")
     if path.suffix == ".json":
-        part.write_text(json.dumps(flat, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        part.write_text(json.dumps(records, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     elif path.suffix == ".csv":
         with part.open("w", encoding="utf-8", newline="") as stream:
-            writer = csv.DictWriter(stream, fieldnames=list(_flat_names()))
+            writer = csv.DictWriter(stream, fieldnames=list(_columns()))
             writer.writeheader()
-            writer.writerows(flat)
+            writer.writerows(records)
     else:
         import pyarrow as pa  # type: ignore[import-untyped]
         from pyarrow import parquet
 
-        parquet.write_table(pa.table({name: [row[name] for row in flat] for name in _flat_names()}), part)
+        parquet.write_table(pa.table({name: [row[name] for row in records] for name in _columns()}), part)
     part.rename(path)
 
 
-def _flat_names() -> tuple[str, ...]:
+def _columns() -> tuple[str, ...]:
     matches = tuple(f"{kind}_{count}" for kind in ("instance", "distance") for count in ("tp", "fp", "fn"))
     return (
         *("case", "finding", "category", "text", "status", "reason", "dice", "truth_voxels", "pred_voxels"),
@@ -74,15 +74,14 @@ def _flat_names() -> tuple[str, ...]:
     )
 
 
-def _flat(row: FindingRow) -> dict[str, Any]:
-    instances = row.details.get("instances") or {}
-    values = {
-        "case": row.case_id,
-        "size_ratio": row.details.get("size_ratio"),
-        "verdict": row.verdict.get("level", ""),
-        "kept_voxels": instances.get("kept_voxels"),
-        "kept_intersection": instances.get("kept_intersection"),
+def _record(row: FindingRow) -> dict[str, Any]:
+    counts = row.details.instances
+    values: dict[str, Any] = {
+        "size_ratio": row.details.size_ratio,
+        "verdict": row.verdict.level if row.verdict else "",
+        "kept_voxels": counts and counts.kept_voxels,
+        "kept_intersection": counts and counts.kept_intersection,
     }
-    for kind, counts in (("instance", instances.get("overlap")), ("distance", instances.get("distance"))):
-        values |= {f"{kind}_{name}": (counts or {}).get(name) for name in ("tp", "fp", "fn")}
-    return {name: values[name] if name in values else getattr(row, name) for name in _flat_names()}
+    for kind, matches in (("instance", counts and counts.overlap), ("distance", counts and counts.distance)):
+        values |= {f"{kind}_{name}": matches and getattr(matches, name) for name in ("tp", "fp", "fn")}
+    return {name: values[name] if name in values else getattr(row, name) for name in _columns()}

@@ -32,7 +32,7 @@ from harness.runs.plan import Plan, RunRequest, select_cases
 from harness.runs.preflight import check_gpu_memory, check_room
 from harness.runs.record import write_record
 from harness.runs.run_weights import load_weights
-from harness.runs.score import Scorers, case_status, case_task, finding_rows
+from harness.runs.score import Scorers, case_status, case_task, rows_of_outcome
 from harness.runs.shard import CaseOutcome, ContainerFigures, ShardCase, ShardSpec, Stop, run_shard
 from harness.runs.timing import figures
 from harness.runs.training.finetune import TrainingWatcher, ensure_checkpoint, training_cases
@@ -229,7 +229,7 @@ def _training(checkpoint: Checkpoint) -> dict[str, Any]:
 
 def _left_to_do(store: Store, row: RunRow, cases: Sequence[Case]) -> tuple[list[Case], list[Case]]:
     """Return the cases that still need inference, and those that only need scoring."""
-    known = {case.case_id: case for case in store.cases(row.id)}
+    known = {case.case: case for case in store.cases(row.id)}
     todo = [case for case in cases if case.id not in known or known[case.id].status in _NOT_THE_MODEL]
     again = {case.id for case in todo}
     unscored = [case for case in cases if case.id not in again and not known[case.id].scored]
@@ -290,7 +290,7 @@ class _Work:
         """Keep what shards and scorers report until all have ended; return inference time and what broke a shard."""
         began, predict_s = time.monotonic(), 0.0
         error: BaseException | None = None
-        saved = {case.case_id: case for case in self.store.cases(self.row.id)}
+        saved = {case.case: case for case in self.store.cases(self.row.id)}
         done = sum(case.scored for case in saved.values())
         with Scorers() as scorers:
             scoring = sum(self._submit(scorers, saved[case.id]) for case in unscored)
@@ -407,7 +407,7 @@ class _Work:
     def _keep(self, outcome: CaseOutcome) -> CaseRow:
         ordinal, _ = self.cases[outcome.case]
         row = CaseRow(
-            case_id=outcome.case,
+            case=outcome.case,
             ordinal=ordinal,
             status=outcome.status.value,
             reason=outcome.reason,
@@ -423,8 +423,8 @@ class _Work:
 
     def _submit(self, scorers: Scorers, outcome: CaseRow) -> int:
         """Hand a case to the scorers; returns how many were handed over."""
-        self.outcomes[outcome.case_id] = outcome
-        _, case = self.cases[outcome.case_id]
+        self.outcomes[outcome.case] = outcome
+        _, case = self.cases[outcome.case]
         task = case_task(
             case,
             self.folder / "masks",
@@ -460,7 +460,7 @@ class _Work:
     def _keep_scores(self, scored: _Scored, done: int) -> None:
         _, case = self.cases[scored.case]
         outcome = self.outcomes[scored.case]
-        rows = finding_rows(case, scored.future.result(), outcome, self.folder / "masks")
+        rows = rows_of_outcome(case, scored.future.result(), outcome, self.folder / "masks")
         status, reason = case_status(outcome, rows)
         row = replace(outcome, status=status, reason=reason, scored=True)
         self.store.save_case(self.row.id, row, rows)

@@ -16,9 +16,9 @@ from typing import Self
 
 from harness.dataset import Case
 from harness.rows import CaseRow, FindingRow
-from harness.runs.rows import finding_rows as scored_rows
+from harness.runs.rows import rows_of
 from harness.sandbox.masks import read_refused
-from harness.scoring.case import CaseScore, CaseTask, FindingTask, score_case
+from harness.scoring.case import CaseScore, CaseTask, score_case
 from harness.status import Status
 
 #: More workers than this only wait for the disk.
@@ -100,26 +100,21 @@ def case_task(case: Case, masks: Path, mask_flip: tuple[int, ...], *, delivered:
     folder = masks / case.id
     assert case.seg is not None  # noqa: S101 - cases without ground truth are refused when a run is planned
 
-    def mask(finding: str) -> Path | None:
-        path = folder / f"{finding}.nii.gz"
-        return path if delivered and path.is_file() else None
-
+    paths = {finding.id: folder / f"{finding.id}.nii.gz" for finding in case.findings if delivered}
     return CaseTask(
         case=case.id,
         truth=case.seg,
         shape=case.shape,
         spacing=case.spacing,
         affine=case.affine,
-        findings=tuple(
-            FindingTask(index=finding.index, finding=finding.id, category=finding.category, prediction=mask(finding.id))
-            for finding in case.findings
-        ),
+        findings=case.findings,
+        masks={finding: path for finding, path in paths.items() if path.is_file()},
         root=masks,
         mask_flip=mask_flip,
     )
 
 
-def finding_rows(case: Case, score: CaseScore, outcome: CaseRow, masks: Path) -> list[FindingRow]:
+def rows_of_outcome(case: Case, score: CaseScore, outcome: CaseRow, masks: Path) -> list[FindingRow]:
     """Turn the scores of one case into rows; a failed case gives its status and reason to every finding.
 
     Parameters
@@ -133,14 +128,14 @@ def finding_rows(case: Case, score: CaseScore, outcome: CaseRow, masks: Path) ->
     """
     rows = []
     refused = read_refused(masks, case.id)
-    for row in scored_rows(case, score):
+    for row in rows_of(case, score):
         if outcome.status != Status.OK.value:
-            changed = replace(row, status=outcome.status, reason=outcome.reason, verdict={})
+            changed = replace(row, status=outcome.status, reason=outcome.reason, verdict=None)
         elif row.finding in refused:
-            changed = replace(row, status=Status.INVALID_OUTPUT.value, reason=refused[row.finding], verdict={})
+            changed = replace(row, status=Status.INVALID_OUTPUT.value, reason=refused[row.finding], verdict=None)
         else:
             # A refused mask says in one line what to do about it.
-            fixes = dict.fromkeys(p["fix"] for p in row.verdict["problems"] if p["level"] == "refused")
+            fixes = dict.fromkeys(problem.fix for problem in row.verdict.refusals) if row.verdict else ()
             changed = replace(row, reason="; fix: ".join([row.reason, *fixes]))
         rows.append(changed)
     return rows

@@ -13,7 +13,7 @@ from harness.dataset import Case, Dataset
 from harness.dataset.fingerprint import fingerprint_of
 from harness.rows import CaseRow, FindingRow, RunRow
 from harness.runs.hardware import describe_hardware, describe_harness
-from harness.runs.rows import finding_rows
+from harness.runs.rows import rows_of
 from harness.runs.score import Scorers
 from harness.scoring import SCORER_VERSION
 from harness.scoring.case import CaseScore, CaseTask, score_case
@@ -57,7 +57,7 @@ def score_submission(
     ]
     found: dict[str, list[FindingRow]] = {}
     for case, scored in _scored(tasks, jobs):
-        found[case.id] = finding_rows(case, scored)
+        found[case.id] = rows_of(case, scored)
         done()
     return {case.id: found[case.id] for case in cases}
 
@@ -117,7 +117,7 @@ def keep_submission(
         The profile that was asked for; its switches count.
     """
     fingerprint = fingerprint_of(data, split)
-    hashes = {f"{row.case_id}/{row.finding}": row.mask_sha256 for rows in found.values() for row in rows}
+    hashes = {f"{row.case}/{row.finding}": row.mask_sha256 for rows in found.values() for row in rows}
     identity = {
         "kind": "submitted",
         "name": name,

@@ -69,7 +69,7 @@ def verify_run(
         The masks or the data set are not there any more, or the data set is another one.
     """
     data = _data(run, home, dataset)
-    stored = {(row.case_id, row.finding): row for row in store.findings(run.id)}
+    stored = {(row.case, row.finding): row for row in store.findings(run.id)}
     names = {case for case, _ in stored}
     split = data.split(run.split)[: run.plan.get("limit")]
     cases = tuple(case for case in split if case.id in names)
@@ -88,16 +88,16 @@ def verify_run(
         differences += compare_boxes(place, split, mask_flip=data.mask_flip, seed=seed, recorded=prompts)
     again = []
     for row in (row for rows in found.values() for row in rows):
-        kept = stored.get((row.case_id, row.finding))
+        kept = stored.get((row.case, row.finding))
         if kept is None:
             continue  # named above
         if kept.status in _OF_MASKS:
-            differences += _differences(f"{row.case_id}/{row.finding}", kept, row)
+            differences += _differences(f"{row.case}/{row.finding}", kept, row)
         else:
             # Inference failed: the mask decides nothing.
-            differences += _differing(f"{row.case_id}/{row.finding}", kept, replace(kept, dice=0.0), ("dice",))
+            differences += _differing(f"{row.case}/{row.finding}", kept, replace(kept, dice=0.0), ("dice",))
             row = replace(row, status=kept.status)  # noqa: PLW2901 - idem
-        differences += _differing(f"{row.case_id}/{row.finding}", kept, row, _COPIED)
+        differences += _differing(f"{row.case}/{row.finding}", kept, row, _COPIED)
         again.append(row)
     compared = 0
     for name, profile in PROFILES.items():

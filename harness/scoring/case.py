@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from harness.categories import is_focal
+from harness.dataset import Finding
 from harness.errors import DataError
 from harness.masks import (
     Affine,
@@ -16,13 +17,13 @@ from harness.masks import (
     Refused,
     Source,
     TooDense,
-    Verdict,
     file_limit,
     judge,
     open_volume,
     read_bits,
 )
-from harness.scoring.instances import InstanceCounts, count_instances
+from harness.rows import FindingDetails, InstanceCounts, MaskVerdict
+from harness.scoring.instances import count_instances
 from harness.scoring.mirror import mirror_hint
 from harness.scoring.overlap import dice
 from harness.scoring.profiles import PROFILES, InstanceRule
@@ -39,28 +40,6 @@ Spacing = tuple[float, float, float]
 
 
 @dataclass(frozen=True)
-class FindingTask:
-    """One finding to score.
-
-    Attributes
-    ----------
-    index
-        Its channel in the ground truth.
-    finding
-        Its id.
-    category
-        Code such as ``"2d"``; tells focal from non-focal.
-    prediction
-        Its 3-D mask; None when none was delivered. Not used with :attr:`CaseTask.stack`.
-    """
-
-    index: int
-    finding: str
-    category: str | None = None
-    prediction: Source | None = None
-
-
-@dataclass(frozen=True)
 class CaseTask:
     """One case to score; plain data, so that it can be sent to another process.
 
@@ -74,10 +53,12 @@ class CaseTask:
         Grid of the CT: voxels, millimetres (None where nothing tells), 4x4 affine (None without a CT).
     findings
         What to score.
+    masks
+        Finding -> its 3-D mask; a finding without one was not delivered. Not used with `stack`.
     stack
-        One (F, H, W, D) prediction for all findings, as the challenge has it, in place of a file a finding.
+        One (F, H, W, D) mask for all findings, as the challenge has it, in place of a file a finding.
     root
-        A folder that must contain the predictions; below it no symbolic link is followed.
+        A folder that must contain the masks; below it no symbolic link is followed.
     mask_flip
         In-plane axes (of 0 and 1) along which the ground truth is reversed against the CT; a 3-D mask, which lies on
         the CT, is reversed before it is compared. A stack lies on the ground truth's own grid.
@@ -92,7 +73,8 @@ class CaseTask:
     shape: Shape
     spacing: Spacing | None
     affine: Affine | None
-    findings: tuple[FindingTask, ...]
+    findings: tuple[Finding, ...]
+    masks: Mapping[str, Source] = field(default_factory=dict)
     stack: Source | None = None
     root: Path | None = None
     mask_flip: tuple[int, ...] = ()
@@ -111,8 +93,8 @@ class FindingScore:
     status, reason
         ``ok``, ``invalid_output`` or ``missing_output``; why, unless ok.
     verdict
-        :meth:`harness.masks.Verdict.to_json` of its mask.
-    sha256
+        What is wrong with its mask.
+    mask_sha256
         Digest of the mask's file, where it could be read to its end.
     truth_voxels, truth_entities
         Foreground voxels and labels of the ground truth.
@@ -129,8 +111,8 @@ class FindingScore:
     finding: str
     status: Status
     reason: str
-    verdict: dict[str, Any]
-    sha256: str | None
+    verdict: MaskVerdict
+    mask_sha256: str | None
     truth_voxels: int
     truth_entities: int
     size_ratio: float
@@ -139,10 +121,10 @@ class FindingScore:
     dice: float = 0.0
     instances: InstanceCounts | None = None
 
-    def details(self) -> dict[str, Any]:
-        """Return what the profiles need beyond the plain columns, ready for JSON."""
-        instances = None if self.instances is None else asdict(self.instances)
-        return {"truth_entities": self.truth_entities, "size_ratio": self.size_ratio, "instances": instances}
+    @property
+    def details(self) -> FindingDetails:
+        """What the profiles need beyond the plain columns."""
+        return FindingDetails(self.truth_entities, self.size_ratio, self.instances)
 
 
 @dataclass(frozen=True)
@@ -158,7 +140,7 @@ class _Prediction:
     """One prediction as read: a grid, or what stood in the way."""
 
     status: Status
-    verdict: Verdict = field(default=Verdict())
+    verdict: MaskVerdict = field(default=MaskVerdict())
     sha256: str | None = None
     bits: Bits | None = None
 
@@ -176,7 +158,7 @@ def score_case(task: CaseTask) -> CaseScore:
     return CaseScore(task.case, tuple(_scores(task, task.findings)))
 
 
-def _scores(task: CaseTask, findings: Sequence[FindingTask]) -> list[FindingScore]:
+def _scores(task: CaseTask, findings: Sequence[Finding]) -> list[FindingScore]:
     try:
         truths, channels = _read_truth(task, findings)
         stacked = None if task.stack is None else _read_stack(task, task.stack, channels, findings)
@@ -190,7 +172,7 @@ def _scores(task: CaseTask, findings: Sequence[FindingTask]) -> list[FindingScor
     return scores
 
 
-def _score(task: CaseTask, finding: FindingTask, truth: Bits, prediction: _Prediction) -> FindingScore:
+def _score(task: CaseTask, finding: Finding, truth: Bits, prediction: _Prediction) -> FindingScore:
     h, w, d = truth.shape
     verdict = prediction.verdict
     counts: dict[str, Any] = {}
@@ -206,11 +188,11 @@ def _score(task: CaseTask, finding: FindingTask, truth: Bits, prediction: _Predi
     if prediction.status == Status.MISSING_OUTPUT:
         reason = "no mask was delivered"
     return FindingScore(
-        finding=finding.finding,
+        finding=finding.id,
         status=prediction.status,
         reason=reason,
-        verdict=verdict.to_json(),
-        sha256=prediction.sha256,
+        verdict=verdict,
+        mask_sha256=prediction.sha256,
         truth_voxels=truth.count,
         truth_entities=len(set(truth.labels.tolist())),
         size_ratio=truth.count / (h * w * d),
@@ -218,7 +200,7 @@ def _score(task: CaseTask, finding: FindingTask, truth: Bits, prediction: _Predi
     )
 
 
-def _read_truth(task: CaseTask, findings: Sequence[FindingTask]) -> tuple[list[Bits], int]:
+def _read_truth(task: CaseTask, findings: Sequence[Finding]) -> tuple[list[Bits], int]:
     fix = "run `bench data validate` on the data set and replace the file"
     try:
         with open_volume(task.truth.resolve(), limit=_truth_limit(task)) as volume:
@@ -245,16 +227,17 @@ def _truth_limit(task: CaseTask) -> int:
     return file_limit(h * w * d * 256)
 
 
-def _read_one(task: CaseTask, finding: FindingTask) -> _Prediction:
-    if finding.prediction is None:
+def _read_one(task: CaseTask, finding: Finding) -> _Prediction:
+    mask = task.masks.get(finding.id)
+    if mask is None:
         return _Prediction(Status.MISSING_OUTPUT)
-    prediction = _read(task, finding.prediction, Expected(task.shape, task.affine), wanted=(0,))[0]
+    prediction = _read(task, mask, Expected(task.shape, task.affine), wanted=(0,))[0]
     if prediction.bits is None or not task.mask_flip:
         return prediction
     return replace(prediction, bits=prediction.bits.flipped(task.mask_flip))
 
 
-def _read_stack(task: CaseTask, source: Source, channels: int, findings: Sequence[FindingTask]) -> list[_Prediction]:
+def _read_stack(task: CaseTask, source: Source, channels: int, findings: Sequence[Finding]) -> list[_Prediction]:
     expected = Expected(task.shape, task.affine, channels)
     return _read(task, source, expected, [finding.index for finding in findings])
 
@@ -263,11 +246,11 @@ def _read(task: CaseTask, source: Source, expected: Expected, wanted: Sequence[i
     """Read the wanted channels of one file; whatever is wrong with it is wrong with all of them."""
     h, w, d = task.shape
     channels = expected.channels or 1
-    verdict = Verdict()
+    verdict = MaskVerdict()
     sha256 = None
     try:
         with open_volume(source, limit=file_limit(h * w * d * channels), root=task.root) as volume:
-            verdict = Verdict(tuple(judge(volume.header, expected)))
+            verdict = MaskVerdict(tuple(judge(volume.header, expected)))
             grids: list[Bits] = []
             if verdict.level != "refused":
                 try:
@@ -287,7 +270,7 @@ def _read(task: CaseTask, source: Source, expected: Expected, wanted: Sequence[i
     except FileNotFoundError:
         return [_Prediction(Status.MISSING_OUTPUT)] * len(wanted)
     except Refused as error:
-        verdict, grids = Verdict((error.problem,)), []
+        verdict, grids = MaskVerdict((error.problem,)), []
     if verdict.level == "refused":
         return [_Prediction(Status.INVALID_OUTPUT, verdict, sha256)] * len(wanted)
     return [_Prediction(Status.OK, verdict, sha256, bits) for bits in grids]

@@ -56,9 +56,9 @@ def compare_runs(
     """
     if len(runs) < 2:
         raise UsageError("a comparison needs two runs", fix="name two or more different runs")
-    ordered = {name: sorted(rows, key=lambda row: (row.case_id, row.finding)) for name, rows in runs.items()}
+    ordered = {name: sorted(rows, key=lambda row: (row.case, row.finding)) for name, rows in runs.items()}
     names = list(ordered)
-    keys = {name: [(row.case_id, row.finding) for row in rows] for name, rows in ordered.items()}
+    keys = {name: [(row.case, row.finding) for row in rows] for name, rows in ordered.items()}
     for name in names[1:]:
         if keys[name] != keys[names[0]]:
             raise UsageError(

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from harness.masks.bits import Bits
+from harness.rows import InstanceCounts, Matches
 from harness.scoring.components import components
 from harness.scoring.distances import Spacing, average_surface_distance
 from harness.scoring.profiles import InstanceRule
@@ -22,38 +22,6 @@ _ENTRIES = 1 << 16
 
 #: A candidate pair: what it is sorted by, lowest first, then entity and component.
 Pair = tuple[float, int, int]
-
-
-@dataclass(frozen=True)
-class Matched:
-    """Instances found, predicted for nothing, and missed."""
-
-    tp: int
-    fp: int
-    fn: int
-
-
-@dataclass(frozen=True)
-class InstanceCounts:
-    """What the instance metrics of one finding need.
-
-    Attributes
-    ----------
-    kept_voxels, kept_intersection
-        Voxels of the components that were kept, and those of them within the ground truth.
-    overlap
-        Matches by Dice.
-    matched_dice
-        Sum of the Dice of the matched pairs.
-    distance
-        Matches by distance; None where the spacing or the category is unknown.
-    """
-
-    kept_voxels: int
-    kept_intersection: int
-    overlap: Matched
-    matched_dice: float
-    distance: Matched | None
 
 
 def count_instances(
@@ -109,8 +77,8 @@ def match(pairs: Iterable[Pair]) -> list[Pair]:
     return taken
 
 
-def _counted(tp: int, entities: Regions, parts: Regions) -> Matched:
-    return Matched(tp=tp, fp=len(parts) - tp, fn=len(entities) - tp)
+def _counted(tp: int, entities: Regions, parts: Regions) -> Matches:
+    return Matches(tp=tp, fp=len(parts) - tp, fn=len(entities) - tp)
 
 
 def _shared_voxels(entities: Regions, parts: Regions) -> Ints:
@@ -139,7 +107,7 @@ def _overlap_pairs(entities: Regions, parts: Regions, shared: Ints, least: float
 
 def _by_distance(
     entities: Regions, parts: Regions, overlapping: list[Pair], rule: InstanceRule, spacing: Spacing, *, focal: bool
-) -> Matched:
+) -> Matches:
     limit = rule.distance_spacings * max(spacing)
     if rule.distance_match == "dice":
         candidates = [(i, j) for _, i, j in overlapping]

@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from harness.masks import Bits, Problem, warning
+from harness.masks import Bits, warning
 from harness.masks.bits import from_coordinates
+from harness.rows import MaskProblem
 from harness.scoring.overlap import dice
 
 #: A Dice below this is looked into.
@@ -20,7 +21,7 @@ TELLING = 0.2
 MAX_VOXELS = 2_000_000
 
 
-def mirror_hint(truth: Bits, prediction: Bits, value: float) -> Sequence[Problem]:
+def mirror_hint(truth: Bits, prediction: Bits, value: float) -> Sequence[MaskProblem]:
     """Say so when a prediction that misses would have hit after an in-plane flip or transposition.
 
     Parameters
@@ -32,7 +33,7 @@ def mirror_hint(truth: Bits, prediction: Bits, value: float) -> Sequence[Problem
 
     Returns
     -------
-    sequence of Problem
+    sequence of MaskProblem
         One warning, or nothing. The score itself does not change.
     """
     if value >= SUSPICIOUS or not truth.count or not 0 < prediction.count <= MAX_VOXELS:

@@ -16,7 +16,7 @@ from typing import TypeVar
 from harness.dataset import Case
 from harness.errors import DataError, UsageError
 from harness.masks import Source, ZipMember
-from harness.scoring.case import CaseTask, FindingTask
+from harness.scoring.case import CaseTask
 
 _Key = TypeVar("_Key", bound=Hashable)
 
@@ -54,9 +54,8 @@ class Submission:
             shape=case.shape,
             spacing=case.spacing,
             affine=case.affine,
-            findings=tuple(
-                FindingTask(f.index, f.id, f.category, self.masks.get((case.id, f.id))) for f in case.findings
-            ),
+            findings=case.findings,
+            masks={f.id: self.masks[case.id, f.id] for f in case.findings if (case.id, f.id) in self.masks},
             stack=self.stacks.get(case.id),
             root=None if zipfile.is_zipfile(self.path) else self.path,
             mask_flip=mask_flip,

@@ -5,19 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from harness.categories import is_focal
+from harness.errors import DataError
+from harness.rows import FindingRow, InstanceCounts, Matches
 from harness.scoring.overlap import dice
 from harness.scoring.profiles import Profile
 from harness.scoring.statistics import RESAMPLES, interval, random_numbers, resampled_sums
 from harness.status import Status
-
-if TYPE_CHECKING:
-    from harness.rows import FindingRow
 
 Floats = NDArray[np.float64]
 
@@ -79,10 +78,10 @@ def summarise(
         mean over cases of the mean within each), ``by_category`` and ``by_size`` with a mapping each. A group of no
         findings has the value None.
     """
-    rows = sorted(rows, key=lambda row: (row.case_id, row.finding))
+    rows = sorted(rows, key=lambda row: (row.case, row.finding))
     if profile.organiser_quirks:
-        delivered = {row.case_id for row in rows if row.status != Status.MISSING_OUTPUT}
-        rows = [row for row in rows if row.case_id in delivered]
+        delivered = {row.case for row in rows if row.status != Status.MISSING_OUTPUT}
+        rows = [row for row in rows if row.case in delivered]
     families = _families(rows, profile)
     random = random_numbers(len(rows), resamples=resamples, seed=seed, stream="summary")
     measured = [_measure(path, families, members, random) for path, members in _groups(rows).items()]
@@ -118,9 +117,11 @@ def _families(rows: Sequence[FindingRow], profile: Profile) -> list[_Family]:
     if profile.instances is not None:
         unfiltered = replace(profile, instances=None)
         means["dice_unfiltered"] = [_dice(row, unfiltered) for row in rows]
-        counted.append(_pooled("instance", [_matched(row, "overlap") for row in rows], profile))
+        counted.append(_pooled("instance", [_matched(row, lambda counts: counts.overlap) for row in rows], profile))
         if all(_has_distances(row) for row in rows):
-            counted.append(_pooled("distance", [_matched(row, "distance") for row in rows], profile))
+            counted.append(
+                _pooled("distance", [_matched(row, lambda counts: counts.distance) for row in rows], profile)
+            )
     return [_means(tuple(means), np.array(list(means.values()), np.float64).T), *counted]
 
 
@@ -134,20 +135,31 @@ def _dice(row: FindingRow, profile: Profile) -> float:
         return 0.0
     if profile.instances is None:
         return dice(row.truth_voxels, row.pred_voxels, row.intersection, profile.smoothing)
-    counts = row.details["instances"]
-    return dice(row.truth_voxels, counts["kept_voxels"], counts["kept_intersection"], profile.smoothing)
+    counts = _instances(row)
+    return dice(row.truth_voxels, counts.kept_voxels, counts.kept_intersection, profile.smoothing)
+
+
+def _instances(row: FindingRow) -> InstanceCounts:
+    """Return the counts of a finding that is ok; raises DataError where its instances were not counted."""
+    if row.details.instances is None:
+        raise DataError(
+            f"finding {row.finding} of {row.case} was scored without counting instances",
+            fix="run the model again with --fresh, or choose --profile mlhc2025",
+        )
+    return row.details.instances
 
 
 def _has_distances(row: FindingRow) -> bool:
-    return row.status != Status.OK or row.details["instances"]["distance"] is not None
+    return row.status != Status.OK or _instances(row).distance is not None
 
 
-def _matched(row: FindingRow, kind: str) -> tuple[int, int, int]:
+def _matched(row: FindingRow, pick: Callable[[InstanceCounts], Matches | None]) -> tuple[int, int, int]:
     """Return (tp, fp, fn); every entity of a finding that is not ok was missed."""
     if row.status != Status.OK:
-        return 0, 0, int(row.details.get("truth_entities", 0))
-    counts = row.details["instances"][kind]
-    return counts["tp"], counts["fp"], counts["fn"]
+        return 0, 0, row.details.truth_entities or 0
+    matches = pick(_instances(row))
+    assert matches is not None  # noqa: S101 - distances are pooled only where every finding has them
+    return matches.tp, matches.fp, matches.fn
 
 
 def _pooled(prefix: str, counts: Sequence[tuple[int, int, int]], profile: Profile) -> _Family:
@@ -179,7 +191,7 @@ def _groups(rows: Sequence[FindingRow]) -> dict[tuple[str, ...], NDArray[np.intp
     categories = np.array([row.category or "" for row in rows])
     for category in sorted(set(categories.tolist()) - {""}):
         groups["by_category", category] = np.flatnonzero(categories == category)
-    sizes = np.array([row.details.get("size_ratio", math.nan) for row in rows], np.float64)
+    sizes = np.array([row.details.size_ratio for row in rows], np.float64)  # None becomes nan
     known = sizes[np.isfinite(sizes)]
     small, medium = np.percentile(known, SIZE_PERCENTILES) if len(known) else (math.nan, math.nan)
     groups["by_size", "small"] = np.flatnonzero(sizes <= small)
@@ -206,8 +218,8 @@ def _measure(
 
 def _per_case(means: _Family, rows: Sequence[FindingRow]) -> _Family:
     """Average within each case; the cases then take the place of the findings."""
-    cases = {case: i for i, case in enumerate(dict.fromkeys(row.case_id for row in rows))}
-    of = np.array([cases[row.case_id] for row in rows], np.intp)
+    cases = {case: i for i, case in enumerate(dict.fromkeys(row.case for row in rows))}
+    of = np.array([cases[row.case] for row in rows], np.intp)
     sizes = np.bincount(of, minlength=len(cases))
     sums = [np.bincount(of, weights=column, minlength=len(cases)) for column in means.parts.T]
     return _means(means.names, np.stack([total / sizes for total in sums], axis=1))

@@ -18,7 +18,7 @@ from typing import Any, Self
 from sqlite_utils import Database
 
 from harness.errors import BenchError, DataError, PrerequisiteError, UnknownName
-from harness.rows import CaseRow, FindingRow, RunRow
+from harness.rows import CaseRow, FindingDetails, FindingRow, MaskVerdict, RunRow
 from harness.store.migrations import migrations
 
 #: Seconds to wait for another process's write before giving up.
@@ -175,25 +175,26 @@ class Store:
     def save_case(self, run_id: str, case: CaseRow, findings: Sequence[FindingRow] = ()) -> None:
         """Insert or replace a case and, in the same transaction, its findings."""
         with self.write() as db:
-            db.table("cases").upsert({"run": run_id, **_to_columns(case)}, pk=("run", "case_id"))
+            db.table("cases").upsert({"run": run_id, **_to_columns(case)}, pk=("run", "case"))
             db.table("findings").upsert_all(
-                ({"run": run_id, **_to_columns(finding)} for finding in findings), pk=("run", "case_id", "finding")
+                ({"run": run_id, **_to_columns(finding)} for finding in findings), pk=("run", "case", "finding")
             )
 
     def cases(self, run_id: str) -> list[CaseRow]:
         """Return the cases of a run, in the order of the split."""
         with self.explaining():
-            rows = self.db.query("select * from cases where run = ? order by ordinal, case_id", [run_id])
+            rows = self.db.query('select * from cases where run = ? order by ordinal, "case"', [run_id])
             return [_case_from(row) for row in rows]
 
-    def findings(self, run_id: str, case_id: str | None = None) -> list[FindingRow]:
+    def findings(self, run_id: str, case: str | None = None) -> list[FindingRow]:
         """Return the findings of a run (of one case, if given), in the order of the split."""
         with self.explaining():
             rows = self.db.query(
+                # `case` and `index` are words of SQL, so these columns are quoted.
                 "select findings.* from findings left join cases on cases.run = findings.run "
-                "and cases.case_id = findings.case_id where findings.run = ? and (? is null or findings.case_id = ?) "
-                "order by cases.ordinal, findings.case_id, findings.ordinal",
-                [run_id, case_id, case_id],
+                'and cases."case" = findings."case" where findings.run = ? and (? is null or findings."case" = ?) '
+                'order by cases.ordinal, findings."case", findings."index"',
+                [run_id, case, case],
             )
             return [_finding_from(row) for row in rows]
 
@@ -213,7 +214,7 @@ class Store:
                 "n": cell["n"],
             }
             for metric, groups in metrics.items()
-            for group, cell in _flat(groups)
+            for group, cell in by_group(groups)
         ]
         with self.write() as db:
             db.execute("delete from metrics where run = ? and profile = ?", [run_id, profile])
@@ -263,7 +264,7 @@ def _connect(path: Path, mode: str) -> sqlite3.Connection:
     return connection
 
 
-def _flat(groups: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def by_group(groups: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Yield (group, cell); the groups inside ``by_category`` and ``by_size`` are named ``by_category/1a``."""
     for name, value in groups.items():
         if "value" in value:
@@ -275,6 +276,8 @@ def _flat(groups: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
 def _to_columns(row: RunRow | CaseRow | FindingRow) -> dict[str, Any]:
     """Turn a row into database values: booleans to 0/1, lists and dicts to JSON."""
     values = asdict(row)
+    if isinstance(row, FindingRow):
+        values |= {"verdict": row.verdict.to_json() if row.verdict else {}, "details": row.details.to_json()}
     for key, value in values.items():
         if isinstance(value, bool):
             values[key] = int(value)
@@ -299,7 +302,10 @@ def _case_from(row: Mapping[str, Any]) -> CaseRow:
 
 def _finding_from(row: Mapping[str, Any]) -> FindingRow:
     values = {f.name: row[f.name] for f in fields(FindingRow)}
-    return FindingRow(**{**values, "verdict": json.loads(row["verdict"]), "details": json.loads(row["details"])})
+    verdict, details = json.loads(row["verdict"]), json.loads(row["details"])
+    values["verdict"] = MaskVerdict.from_json(verdict) if verdict else None
+    values["details"] = FindingDetails.from_json(details)
+    return FindingRow(**values)
 
 
 def _explained(error: Exception, path: Path) -> BenchError:

@@ -144,3 +144,11 @@ def m003_training(db: Database) -> None:
         foreign_keys=[("key", "trainings", "key")],
         not_null={"steps", "losses"},
     )
+
+
+@migrations()
+def m004_words(db: Database) -> None:
+    """Name a case ``case`` and a finding's channel in the ground truth ``index``, as everywhere else."""
+    for table in ("cases", "findings"):
+        db.execute(f'alter table {table} rename column case_id to "case"')
+    db.execute('alter table findings rename column ordinal to "index"')

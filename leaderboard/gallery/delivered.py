@@ -48,4 +48,4 @@ class Delivered:
 
 
 def _digests(store: Store, run: str) -> Mapping[tuple[str, str], str]:
-    return {(row.case_id, row.finding): row.mask_sha256 for row in store.findings(run) if row.mask_sha256}
+    return {(row.case, row.finding): row.mask_sha256 for row in store.findings(run) if row.mask_sha256}

@@ -11,7 +11,7 @@ from harness.dataset.fingerprint import fingerprint_of
 from leaderboard.board.board import DataSet, Entry
 from leaderboard.gallery.delivered import Delivered
 from leaderboard.pages.page import file_name, label
-from leaderboard.published.database import Published, Target
+from leaderboard.published.database import Published, PublishedFinding
 from leaderboard.published.export import data_set_id
 
 if TYPE_CHECKING:
@@ -64,10 +64,10 @@ def make_gallery(
         if any(split == data.about.split for data in board)
     }
     for data in board:
-        targets: dict[str, list[Target]] = {}
-        for target in published.targets(data.about.id):
-            targets.setdefault(target.case_id, []).append(target)
-        if not targets:
+        findings: dict[str, list[PublishedFinding]] = {}
+        for finding in published.findings(data.about.id):
+            findings.setdefault(finding.case, []).append(finding)
+        if not findings:
             continue
         if data.about.id not in at_hand:
             tell(
@@ -78,9 +78,9 @@ def make_gallery(
         rows = [entry for entry in data.shown if not entry.known_answer] or list(data.shown)
         work = _Work(data, dataset, rows[:MODELS], masks, {e.run.id: published.scores(e.run.id) for e in rows if e.run})
         for case in dataset.split(split):
-            if case.id in targets and case.ct is not None:
+            if case.id in findings and case.ct is not None:
                 tell(f"drawing {case.id}")
-                for key, picture, drawn in work.draw(case, targets[case.id]):
+                for key, picture, drawn in work.draw(case, findings[case.id]):
                     pictures[key] = picture
                     files |= drawn
     return Gallery(pictures, files)
@@ -96,34 +96,34 @@ class _Work:
     masks: Delivered
     scores: Mapping[str, Mapping[int, tuple[str, float]]]
 
-    def draw(self, case: Case, targets: Sequence[Target]) -> Iterator[tuple[Key, Picture, dict[str, bytes]]]:
+    def draw(self, case: Case, findings: Sequence[PublishedFinding]) -> Iterator[tuple[Key, Picture, dict[str, bytes]]]:
         from leaderboard.gallery.pictures import draw_finding
         from leaderboard.gallery.scans import read_scan
         from leaderboard.gallery.volumes import volume_script
 
         scan = read_scan(case)
         truth = scan.truth(self.dataset.mask_flip)
-        channels = {finding.id: finding.index for finding in case.findings}
-        for target in targets:
-            reference = truth.get(channels.get(target.finding, -1))
+        channels = {named.id: named.index for named in case.findings}
+        for finding in findings:
+            reference = truth.get(channels.get(finding.finding, -1))
             if reference is None or not len(reference):
                 continue
-            layers = list(self._layers(scan, reference, case, target))
-            name = f"img/{self.data.about.id}-{file_name(case.id)}-{file_name(target.finding)}"
+            layers = list(self._layers(scan, reference, case, finding))
+            name = f"img/{self.data.about.id}-{file_name(case.id)}-{file_name(finding.finding)}"
             drawn = draw_finding(scan, layers, name)
             volume = f"{name}-volume.js"
             files = drawn.files | {volume: volume_script(scan, layers, volume)}
-            key = (self.data.about.id, case.id, target.finding)
+            key = (self.data.about.id, case.id, finding.finding)
             yield key, replace(drawn.picture, volume=volume), {f"cases/{path}": data for path, data in files.items()}
 
-    def _layers(self, scan: Scan, reference: Points, case: Case, target: Target) -> Iterator[Layer]:
+    def _layers(self, scan: Scan, reference: Points, case: Case, finding: PublishedFinding) -> Iterator[Layer]:
         from leaderboard.gallery.pictures import Layer
 
         yield Layer("Reference", reference)
         for entry in self.rows:
             assert entry.run is not None  # noqa: S101 - rows of a data set are runs
-            status, dice = self.scores[entry.run.id].get(target.id, ("", 0.0))
-            mask = self.masks.find(entry.run.id, case.id, target.finding) if status == "ok" else None
+            status, dice = self.scores[entry.run.id].get(finding.number, ("", 0.0))
+            mask = self.masks.find(entry.run.id, case.id, finding.finding) if status == "ok" else None
             points = scan.prediction(mask) if mask else None
             if points is not None:
                 yield Layer(label(entry), points, dice)

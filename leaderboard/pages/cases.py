@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from leaderboard.board.board import DataSet, Entry
 from leaderboard.pages.page import file_name
-from leaderboard.published.database import Published, Target
+from leaderboard.published.database import Published, PublishedFinding
 
 #: Rows that a case page lists for a finding.
 ROWS_OF_CASE = 24
@@ -20,7 +20,7 @@ class FindingView:
 
     Attributes
     ----------
-    target
+    finding
         The finding.
     address
         Its place, seen from the list of cases.
@@ -32,7 +32,7 @@ class FindingView:
         Dice over all rows; 0 where there are none.
     """
 
-    target: Target
+    finding: PublishedFinding
     address: str
     rows: tuple[tuple[Entry, str, float], ...]
     more: int
@@ -56,34 +56,34 @@ class CaseView:
 
 def case_views(published: Published, data: DataSet, rows: Sequence[Entry]) -> list[CaseView]:
     """Gather the cases of an open data set, in its order; none of a closed one."""
-    targets = published.targets(data.about.id)
-    if not targets:
+    findings = published.findings(data.about.id)
+    if not findings:
         return []
-    scores: dict[int, list[tuple[Entry, str, float]]] = {target.id: [] for target in targets}
+    scores: dict[int, list[tuple[Entry, str, float]]] = {finding.number: [] for finding in findings}
     for entry in rows:
         assert entry.run is not None  # noqa: S101 - rows of a data set are runs
         for number, (status, dice) in published.scores(entry.run.id).items():
             scores[number].append((entry, status, dice))
-    by_case: dict[str, list[Target]] = {}
-    for target in targets:
-        by_case.setdefault(target.case_id, []).append(target)
+    by_case: dict[str, list[PublishedFinding]] = {}
+    for finding in findings:
+        by_case.setdefault(finding.case, []).append(finding)
     return [
         CaseView(
             case,
             tuple(
-                _finding(target, scores[target.id], f"{data.about.id}-{file_name(case)}.html#finding-{place}")
-                for place, target in enumerate(members, 1)
+                _finding(finding, scores[finding.number], f"{data.about.id}-{file_name(case)}.html#finding-{place}")
+                for place, finding in enumerate(members, 1)
             ),
         )
         for case, members in by_case.items()
     ]
 
 
-def _finding(target: Target, rows: Sequence[tuple[Entry, str, float]], address: str) -> FindingView:
+def _finding(finding: PublishedFinding, rows: Sequence[tuple[Entry, str, float]], address: str) -> FindingView:
     ordered = sorted(rows, key=lambda row: (-row[2], row[0].title, row[0].variant, row[0].run.id if row[0].run else ""))
     dice = [value for *_, value in ordered] or [0.0]
     return FindingView(
-        target=target,
+        finding=finding,
         address=address,
         rows=tuple(ordered[:ROWS_OF_CASE]),
         more=max(0, len(ordered) - ROWS_OF_CASE),
@@ -95,5 +95,5 @@ def _finding(target: Target, rows: Sequence[tuple[Entry, str, float]], address: 
 
 def disputed(cases: Sequence[CaseView]) -> list[FindingView]:
     """Return every finding that was scored, the most disputed first."""
-    findings = [finding for case in cases for finding in case.findings if finding.rows]
-    return sorted(findings, key=lambda finding: (-finding.spread, finding.target.id))
+    views = [view for case in cases for view in case.findings if view.rows]
+    return sorted(views, key=lambda view: (-view.spread, view.finding.number))

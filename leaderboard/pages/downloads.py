@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from leaderboard.published.database import TABLES, Published
 
 #: Tables that are written as CSV and Parquet too: those that a person works with.
-_FLAT = ("runs", "metrics", "targets", "scores", "comparisons")
+_FLAT = ("runs", "metrics", "findings", "scores", "comparisons")
 
 #: JSON is for reading the board, not for every single score.
-_DOCUMENT = tuple(name for name in TABLES if name not in {"targets", "scores", "cases"})
+_DOCUMENT = tuple(name for name in TABLES if name not in {"findings", "scores", "cases"})
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from harness.categories import is_focal
 from leaderboard.board.board import SIZES, DataSet, Entry, Score
 from leaderboard.pages import charts
 from leaderboard.pages.page import category_name, codes_of, label
-from leaderboard.published.database import Pair, Target, TrainingStep
+from leaderboard.published.database import Pair, PublishedFinding, TrainingStep
 
 
 def names_of_rows(entries: Sequence[Entry]) -> dict[str, str]:
@@ -79,16 +79,16 @@ def category_bars(data: DataSet) -> charts.Drawing | None:
     return charts.draw(charts.bars(values, names, axis="findings"), "Findings by category") if counts else None
 
 
-def size_bins(targets: Sequence[Target]) -> list[tuple[float, float, int, int]]:
+def size_bins(findings: Sequence[PublishedFinding]) -> list[tuple[float, float, int, int]]:
     """Count the findings by size (paper, Figure S1): from and to in per cent of the scan, focal, non-focal."""
-    known = [t for t in targets if t.size_ratio]
+    known = [finding for finding in findings if finding.size_ratio]
     if not known:
         return []
-    edges = charts.log_bins([100 * (t.size_ratio or 0) for t in known])
+    edges = charts.log_bins([100 * (finding.size_ratio or 0) for finding in known])
     bins = []
     for low, high in pairwise(edges):
-        inside = [t for t in known if low <= 100 * (t.size_ratio or 0) < high and t.category]
-        focal = sum(is_focal(t.category or "") for t in inside)
+        inside = [f for f in known if low <= 100 * (f.size_ratio or 0) < high and f.category]
+        focal = sum(is_focal(f.category or "") for f in inside)
         bins.append((low, high, focal, len(inside) - focal))
     return bins
 

@@ -175,7 +175,7 @@ def _groups(site: Site, render: Render) -> Pages:
 
 
 def _distributions(site: Site, render: Render) -> Pages:
-    bins = {data.about.id: figures.size_bins(site.published.targets(data.about.id)) for data in site.board}
+    bins = {data.about.id: figures.size_bins(site.published.findings(data.about.id)) for data in site.board}
     drawings: dict[str, Drawing | None] = {}
     if site.draw:
         for data in site.board:
@@ -244,15 +244,15 @@ def _cases(site: Site, render: Render) -> Pages:
         picks={
             key: [
                 *([("Most disputed", "-spread", rows[:5])] if n_rows[key] > 1 else []),
-                ("Worst", "mean", sorted(rows, key=lambda row: (row.mean, row.target.id))[:5]),
-                ("Best", "-mean", sorted(rows, key=lambda row: (-row.mean, row.target.id))[:5]),
+                ("Worst", "mean", sorted(rows, key=lambda row: (row.mean, row.finding.number))[:5]),
+                ("Best", "-mean", sorted(rows, key=lambda row: (-row.mean, row.finding.number))[:5]),
             ]
             for key, rows in findings.items()
         },
     )
     for place, (data, case) in enumerate(views):
         before, after = (_neighbour(views, place, step) for step in (-1, 1))
-        shown = [(f, site.pictures.get((data.about.id, case.id, f.target.finding))) for f in case.findings]
+        shown = [(f, site.pictures.get((data.about.id, case.id, f.finding.finding))) for f in case.findings]
         pictured = any(picture for _, picture in shown)
         yield render(
             case_address(data.about.id, case.id),
@@ -260,7 +260,7 @@ def _cases(site: Site, render: Render) -> Pages:
             case.id,
             also=["cases/index.html"],
             data=data,
-            findings=[{"target": f.target, "rows": f.rows, "more": f.more, "picture": picture} for f, picture in shown],
+            findings=[{"about": f.finding, "rows": f.rows, "more": f.more, "picture": picture} for f, picture in shown],
             before=before,
             after=after,
             pictures=pictured,

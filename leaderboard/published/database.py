@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 #: Version of the tables below; raised when a reader of an older one would be misled.
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 _TABLES = """
 create table about (name text primary key, value text not null);
@@ -36,15 +36,15 @@ create table comparisons (
 create table ranks (
   data_set text, profile text, run text, rank integer not null, chances text not null,
   primary key (data_set, profile, run)) without rowid;
-create table targets (
-  id integer primary key, data_set text not null, case_id text not null, finding text not null, category text,
+create table findings (
+  number integer primary key, data_set text not null, "case" text not null, finding text not null, category text,
   text text not null, truth_voxels integer, size_ratio real);
 create table scores (
-  run text, target integer, status text not null, dice real not null, pred_voxels integer,
-  primary key (run, target)) without rowid;
+  run text, number integer, status text not null, dice real not null, pred_voxels integer,
+  primary key (run, number)) without rowid;
 create table cases (
-  run text, case_id text, status text not null, reason text not null, seconds real, host_bytes integer,
-  device_bytes integer, attempts integer not null, primary key (run, case_id)) without rowid;
+  run text, "case" text, status text not null, reason text not null, seconds real, host_bytes integer,
+  device_bytes integer, attempts integer not null, primary key (run, "case")) without rowid;
 create table training (
   run text, step integer, steps integer not null, losses text not null, val_dice real,
   primary key (run, step)) without rowid;
@@ -59,8 +59,8 @@ TABLES: Mapping[str, str] = {
     "metrics": "one metric of a run under a profile, for one group of findings, with its 95 % interval",
     "comparisons": "two runs on the same findings: mean difference of Dice, interval, p, and p by Holm among the best",
     "ranks": "rank of a run, shared where it cannot be told apart, and its chance of every rank",
-    "targets": "one finding of an open split: its text, category and size",
-    "scores": "one run on one target",
+    "findings": "one finding of an open split: its text, category and size; its number is that of this file alone",
+    "scores": "one run on one finding, by its number",
     "cases": "how one case of a run on an open split ended",
     "training": "what the training of a fine-tuned variant reported at one step: losses, and Dice on the val split",
 }
@@ -138,12 +138,12 @@ class Rank:
 
 
 @dataclass(frozen=True)
-class Target:
-    """One finding of an open split."""
+class PublishedFinding:
+    """One finding of an open split; `number` stands for it in the table ``scores`` of the same file only."""
 
-    id: int
+    number: int
     data_set: str
-    case_id: str
+    case: str
     finding: str
     category: str | None
     text: str
@@ -155,7 +155,7 @@ class Target:
 class PublishedCase:
     """How one case of a run ended."""
 
-    case_id: str
+    case: str
     status: str
     reason: str
     seconds: float | None
@@ -205,7 +205,7 @@ class Published:
 
     def rows(self, table: str) -> Iterator[tuple[Any, ...]]:
         """Go through a table in the order of its key, which is its first columns."""
-        key = ", ".join(self.columns(table)[:4])
+        key = ", ".join(f'"{name}"' for name in self.columns(table)[:4])  # `case` is a word of SQL
         for row in self.db.execute(f"select * from {table} order by {key}"):  # noqa: S608 - names are our own
             yield tuple(row)
 
@@ -248,19 +248,19 @@ class Published:
         query = "select * from ranks where data_set = ? and profile = ? order by rank, run"
         return {row["run"]: Rank(**_values(row, Rank)) for row in self.db.execute(query, [data_set, profile])}
 
-    def targets(self, data_set: str) -> list[Target]:
+    def findings(self, data_set: str) -> list[PublishedFinding]:
         """Return the findings of an open data set in its order; none of a closed one."""
-        rows = self.db.execute("select * from targets where data_set = ? order by id", [data_set])
-        return [Target(**_values(row, Target)) for row in rows]
+        rows = self.db.execute("select * from findings where data_set = ? order by number", [data_set])
+        return [PublishedFinding(**_values(row, PublishedFinding)) for row in rows]
 
     def scores(self, run: str) -> dict[int, tuple[str, float]]:
-        """Return target -> (status, Dice) of a run on an open data set."""
-        rows = self.db.execute("select target, status, dice from scores where run = ? order by target", [run])
-        return {target: (status, dice) for target, status, dice in rows}
+        """Return number of a finding -> (status, Dice) of a run on an open data set."""
+        rows = self.db.execute("select number, status, dice from scores where run = ? order by number", [run])
+        return {number: (status, dice) for number, status, dice in rows}
 
     def cases(self, run: str) -> list[PublishedCase]:
         """Return how the cases of a run on an open data set ended."""
-        rows = self.db.execute("select * from cases where run = ? order by case_id", [run])
+        rows = self.db.execute('select * from cases where run = ? order by "case"', [run])
         return [PublishedCase(**_values(row, PublishedCase)) for row in rows]
 
     def training(self, run: str) -> list[TrainingStep]:

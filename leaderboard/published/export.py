@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from harness.rows import FindingRow, RunRow
 from harness.scoring.profiles import PROFILES
-from harness.store.database import Store
+from harness.store.database import Store, by_group
 from harness.store.trainings import Trainings
 from leaderboard.published.database import SCHEMA_VERSION, Published
 from leaderboard.published.privacy import ENOUGH, Policy, provenance, publishable, publishable_coverage, without_places
@@ -114,7 +114,7 @@ class _DataSet:
         self.published.add("coverage", [{"run": run.id, "status": s, "n": n} for s, n in coverage.items()])
         for profile in PROFILES:
             for metric, groups in self.store.metrics(run.id, profile).items():
-                cells = dict(_flat(groups))
+                cells = dict(by_group(groups))
                 rows = [
                     {
                         "run": run.id,
@@ -154,22 +154,22 @@ class _DataSet:
     def _single(self, run: RunRow, numbers: dict[tuple[str, str], int]) -> None:
         """Copy the cases and findings of a run on an open split; the first run that has a finding describes it."""
         findings = self.store.findings(run.id)
-        fresh = [row for row in findings if (row.case_id, row.finding) not in numbers]
-        offset = self.published.db.execute("select coalesce(max(id), 0) from targets").fetchone()[0]
+        fresh = [row for row in findings if (row.case, row.finding) not in numbers]
+        offset = self.published.db.execute("select coalesce(max(number), 0) from findings").fetchone()[0]
         for number, row in enumerate(fresh, offset + 1):
-            numbers[row.case_id, row.finding] = number
+            numbers[row.case, row.finding] = number
         self.published.add(
-            "targets",
+            "findings",
             [
                 {
-                    "id": numbers[row.case_id, row.finding],
+                    "number": numbers[row.case, row.finding],
                     "data_set": self.id,
-                    "case_id": row.case_id,
+                    "case": row.case,
                     "finding": row.finding,
                     "category": row.category,
                     "text": row.text,
                     "truth_voxels": row.truth_voxels,
-                    "size_ratio": row.details.get("size_ratio"),
+                    "size_ratio": row.details.size_ratio,
                 }
                 for row in fresh
             ],
@@ -179,7 +179,7 @@ class _DataSet:
             [
                 {
                     "run": run.id,
-                    "target": numbers[row.case_id, row.finding],
+                    "number": numbers[row.case, row.finding],
                     "status": row.status,
                     "dice": row.dice,
                     "pred_voxels": row.pred_voxels,
@@ -241,7 +241,7 @@ def compare_runs(
     from harness.scoring.summary import finding_values
 
     names = _comparable(rows)
-    clusters = [row.case_id for row in rows[names[0]]]
+    clusters = [row.case for row in rows[names[0]]]
     dice = {name: finding_values(rows[name], PROFILES[profile])["dice"] for name in names}
     table = np.array([dice[name] for name in names], np.float64).T
     a, b = np.triu_indices(len(names), 1)
@@ -287,17 +287,9 @@ def _complete(runs: Sequence[RunRow]) -> list[RunRow]:
 def _comparable(rows: Mapping[str, Sequence[FindingRow]]) -> list[str]:
     """Return the runs that were measured on the same findings as the best one."""
     first = next(iter(rows))
-    expected = [(row.case_id, row.finding) for row in rows[first]]
-    return [name for name, found in rows.items() if [(row.case_id, row.finding) for row in found] == expected]
+    expected = [(row.case, row.finding) for row in rows[first]]
+    return [name for name, found in rows.items() if [(row.case, row.finding) for row in found] == expected]
 
 
 def _sorted(rows: Iterable[FindingRow]) -> list[FindingRow]:
-    return sorted(rows, key=lambda row: (row.case_id, row.finding))
-
-
-def _flat(groups: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    for name, value in groups.items():
-        if "value" in value:
-            yield name, value
-        else:
-            yield from ((f"{name}/{child}", cell) for child, cell in value.items())
+    return sorted(rows, key=lambda row: (row.case, row.finding))

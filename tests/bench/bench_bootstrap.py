@@ -19,9 +19,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import numpy as np  # noqa: E402
 
 from harness.categories import CATEGORIES  # noqa: E402
+from harness.rows import FindingDetails, FindingRow, InstanceCounts, Matches  # noqa: E402
 from harness.scoring.profiles import PROFILES  # noqa: E402
 from harness.scoring.summary import summarise  # noqa: E402
-from harness.store.database import FindingRow  # noqa: E402
 
 
 def findings(n: int) -> list[FindingRow]:
@@ -30,13 +30,13 @@ def findings(n: int) -> list[FindingRow]:
     rows = []
     for i in range(n):
         hit, tp, fp, fn = (int(value) for value in rng.integers(0, (101, 5, 5, 5)))
-        matched = {"tp": tp, "fp": fp, "fn": fn}
-        counts = {"kept_voxels": 100, "kept_intersection": hit, "overlap": matched, "distance": matched}
+        matches = Matches(tp, fp, fn)
+        counts = InstanceCounts(100, hit, matches, 0.0, matches)
         rows.append(
             FindingRow(
-                case_id=f"case_{2 * i // 5}",
+                case=f"case_{2 * i // 5}",
                 finding=str(i),
-                ordinal=0,
+                index=0,
                 category=list(CATEGORIES)[i % len(CATEGORIES)],
                 text="",
                 status="ok",
@@ -44,7 +44,7 @@ def findings(n: int) -> list[FindingRow]:
                 truth_voxels=100,
                 pred_voxels=100,
                 intersection=hit,
-                details={"size_ratio": float(rng.random()), "truth_entities": tp + fn, "instances": counts},
+                details=FindingDetails(tp + fn, float(rng.random()), counts),
             )
         )
     return rows

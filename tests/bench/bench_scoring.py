@@ -48,9 +48,10 @@ def limit(made: synthetic.Made) -> Callable[[], object]:
 
 def ours(made: synthetic.Made, *, instances: bool) -> Callable[[], object]:
     """Score with this project."""
-    from harness.scoring.case import DEFAULT_RULE, CaseTask, FindingTask, score_case
+    from harness.dataset import Finding
+    from harness.scoring.case import DEFAULT_RULE, CaseTask, score_case
 
-    findings = tuple(FindingTask(i, str(i), category) for i, category in enumerate(made.categories))
+    findings = tuple(Finding(i, str(i), "", category) for i, category in enumerate(made.categories))
     rule = DEFAULT_RULE if instances else None
     task = CaseTask(made.name, made.truth, made.shape, synthetic.SPACING, None, findings, stack=made.stack, rule=rule)
     return lambda: score_case(task)

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.categories import CATEGORIES
-from harness.rows import CaseRow, FindingRow, RunRow
+from harness.rows import CaseRow, FindingDetails, FindingRow, InstanceCounts, MaskVerdict, Matches, RunRow
 from harness.runs.hardware import describe_hardware
 from harness.scoring.profiles import PROFILES
 from harness.scoring.summary import summarise
@@ -74,13 +74,13 @@ def findings(draw: random.Random, level: float) -> list[FindingRow]:
             ratio = 10 ** sizes.uniform(-5, -1)
             truth = round(5e7 * ratio)
             shared = round(truth * min(1.0, max(0.0, draw.gauss(level, 0.2))))
-            counts = {"tp": int(shared > truth / 5), "fp": 1, "fn": int(shared <= truth / 5)}
-            instances = {"kept_voxels": truth, "kept_intersection": shared, "overlap": counts, "distance": counts}
+            counts = Matches(tp=int(shared > truth / 5), fp=1, fn=int(shared <= truth / 5))
+            instances = InstanceCounts(truth, shared, counts, 0.0, counts)
             rows.append(
                 FindingRow(
-                    case_id=f"test_{case}_a_1",
+                    case=f"test_{case}_a_1",
                     finding=str(index),
-                    ordinal=index,
+                    index=index,
                     category=codes[sizes.randrange(len(codes))],
                     text=f"Finding {index} of case {case}: a focal abnormality in one of the lobes of the lung",
                     status="ok",
@@ -89,8 +89,8 @@ def findings(draw: random.Random, level: float) -> list[FindingRow]:
                     pred_voxels=truth,
                     intersection=shared,
                     mask_sha256="ab" * 32,
-                    verdict={"level": "ok", "problems": []},
-                    details={"truth_entities": 1, "size_ratio": ratio, "instances": instances},
+                    verdict=MaskVerdict(),
+                    details=FindingDetails(1, ratio, instances),
                 )
             )
     return rows

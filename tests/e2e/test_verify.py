@@ -23,28 +23,28 @@ PLUGIN = Path(__file__).parent / "plugins" / "misbehaving"
 
 #: A change of the database, and how the line that names it begins.
 CHANGES = {
-    "dice": ("update findings set dice = 0.99 where case_id = 'toy_1_a_1' and finding = '0'", "toy_1_a_1/0 dice:"),
-    "voxels": ("update findings set pred_voxels = 7 where case_id = 'toy_3_a_1'", "toy_3_a_1/0 pred_voxels:"),
-    "details": ("update findings set details = '{}' where case_id = 'toy_1_a_1'", "toy_1_a_1/0 details:"),
-    "hash": ("update findings set mask_sha256 = 'aa' where case_id = 'toy_1_a_1'", "toy_1_a_1/0 mask_sha256:"),
+    "dice": ("update findings set dice = 0.99 where [case] = 'toy_1_a_1' and finding = '0'", "toy_1_a_1/0 dice:"),
+    "voxels": ("update findings set pred_voxels = 7 where [case] = 'toy_3_a_1'", "toy_3_a_1/0 pred_voxels:"),
+    "details": ("update findings set details = '{}' where [case] = 'toy_1_a_1'", "toy_1_a_1/0 details:"),
+    "hash": ("update findings set mask_sha256 = 'aa' where [case] = 'toy_1_a_1'", "toy_1_a_1/0 mask_sha256:"),
     "failure made good": (
-        "update findings set status = 'ok', dice = 1.0 where case_id = 'toy_2_a_1'",
+        "update findings set status = 'ok', dice = 1.0 where [case] = 'toy_2_a_1'",
         "toy_2_a_1/0 status: stored ok",
     ),
-    "failure with a score": ("update findings set dice = 1.0 where case_id = 'toy_2_a_1'", "toy_2_a_1/0 dice:"),
+    "failure with a score": ("update findings set dice = 1.0 where [case] = 'toy_2_a_1'", "toy_2_a_1/0 dice:"),
     "success hidden": (
-        "update findings set status = 'timeout' where case_id = 'toy_1_a_1'",
+        "update findings set status = 'timeout' where [case] = 'toy_1_a_1'",
         "record findings.toy_1_a_1/0",
     ),
-    "reason": ("update cases set reason = 'bad luck' where case_id = 'toy_2_a_1'", "record cases.toy_2_a_1.reason:"),
-    "case's time": ("update cases set seconds = 0.001 where case_id = 'toy_1_a_1'", "record cases.toy_1_a_1.seconds:"),
-    "text": ("update findings set text = 'other' where case_id = 'toy_1_a_1' and finding = '1'", "toy_1_a_1/1 text:"),
-    "category": ("update findings set category = '2h' where case_id = 'toy_1_a_1'", "toy_1_a_1/0 category:"),
-    "finding lost": ("delete from findings where case_id = 'toy_2_a_1' and finding = '1'", "toy_2_a_1/1: in the split"),
-    "case lost": ("delete from findings where case_id = 'toy_2_a_1'", "toy_2_a_1/0: in the split, not in the database"),
+    "reason": ("update cases set reason = 'bad luck' where [case] = 'toy_2_a_1'", "record cases.toy_2_a_1.reason:"),
+    "case's time": ("update cases set seconds = 0.001 where [case] = 'toy_1_a_1'", "record cases.toy_1_a_1.seconds:"),
+    "text": ("update findings set text = 'other' where [case] = 'toy_1_a_1' and finding = '1'", "toy_1_a_1/1 text:"),
+    "category": ("update findings set category = '2h' where [case] = 'toy_1_a_1'", "toy_1_a_1/0 category:"),
+    "finding lost": ("delete from findings where [case] = 'toy_2_a_1' and finding = '1'", "toy_2_a_1/1: in the split"),
+    "case lost": ("delete from findings where [case] = 'toy_2_a_1'", "toy_2_a_1/0: in the split, not in the database"),
     "finding invented": (
-        ("insert into findings select run, case_id, '7', ordinal, category, text, status, reason, dice, truth_voxels, "
-        "pred_voxels, intersection, mask_sha256, verdict, details from findings where case_id = 'toy_1_a_1' limit 1"),
+        ("insert into findings select run, [case], '7', [index], category, text, status, reason, dice, truth_voxels, "
+        "pred_voxels, intersection, mask_sha256, verdict, details from findings where [case] = 'toy_1_a_1' limit 1"),
         "toy_1_a_1/7: in the database, not in the split",
     ),
     "metric": ("update metrics set value = 0.99 where metric = 'dice' and grp = 'all'", "mlhc2025 dice/all:"),

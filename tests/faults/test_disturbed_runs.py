@@ -240,8 +240,8 @@ def _progress(said: list[str]) -> int:
 def _each_case_once(bench: Bench, run: str, said: str) -> None:
     """No case is lost, none is scored twice, and every finding has one row."""
     with contextlib.closing(sqlite3.connect(bench.home / "results.db")) as db:
-        cases = db.execute("select case_id, scored from cases where run = ?", [run]).fetchall()
-        findings = db.execute("select case_id, finding from findings where run = ?", [run]).fetchall()
+        cases = db.execute("select [case], scored from cases where run = ?", [run]).fetchall()
+        findings = db.execute("select [case], finding from findings where run = ?", [run]).fetchall()
         states = db.execute("select state from runs").fetchall()
     assert states == [("done",)]
     assert all(scored for _, scored in cases)

@@ -19,7 +19,7 @@ from nibabel import orientations
 from harness.categories import CATEGORIES
 from harness.dataset import Dataset, open_dataset
 from harness.dataset.fingerprint import fingerprint_of
-from harness.rows import CaseRow, FindingRow, RunRow
+from harness.rows import CaseRow, FindingDetails, FindingRow, InstanceCounts, Matches, RunRow
 from harness.scoring.profiles import PROFILES
 from harness.scoring.summary import summarise
 from harness.status import Status
@@ -118,13 +118,13 @@ class FakeBench:
                 status = (failures or {}).get(place, Status.OK)
                 shared = round(VOXELS * min(1.0, max(0.0, draw.gauss(level, 0.05))))
                 size = 10 ** random.Random(place).uniform(-5, -1)
-                found = {"tp": int(shared > 200), "fp": 0, "fn": int(shared <= 200)}
-                kept = {"kept_voxels": VOXELS, "kept_intersection": shared}
+                found = Matches(tp=int(shared > 200), fp=0, fn=int(shared <= 200))
+                instances = InstanceCounts(VOXELS, shared, found, 0.0, found) if status == Status.OK else None
                 counts = (VOXELS, VOXELS, shared) if status == Status.OK else (VOXELS, None, None)
                 row = FindingRow(
-                    case_id=f"{case}-{number_of_case}",
+                    case=f"{case}-{number_of_case}",
                     finding=str(index),
-                    ordinal=index,
+                    index=index,
                     category=codes[place % len(codes)],
                     text=text,
                     status=status,
@@ -133,11 +133,7 @@ class FakeBench:
                     pred_voxels=counts[1],
                     intersection=counts[2],
                     mask_sha256=(digests or {}).get((f"{case}-{number_of_case}", str(index))),
-                    details={
-                        "truth_entities": 1,
-                        "size_ratio": size,
-                        "instances": {**kept, "overlap": found, "distance": found} if status == Status.OK else None,
-                    },
+                    details=FindingDetails(truth_entities=1, size_ratio=size, instances=instances),
                 )
                 rows.append(row)
             self.store.save_case(

@@ -33,7 +33,7 @@ class Maker:
     def case(
         self,
         split: str,
-        case_id: str,
+        name: str,
         labels: list[npt.NDArray[np.uint8]] | None = None,
         *,
         ct: npt.NDArray[np.int16] | None = None,
@@ -43,11 +43,11 @@ class Maker:
         """Add a case, its CT and its mask; by default one finding of two entities in a 16x14x10 scan."""
         volume = ct if ct is not None else self.scan()
         masks = labels if labels is not None else [self.boxes(volume.shape)]
-        self.save(self.root / folders[0] / f"{case_id}.nii.gz", volume)
-        self.save(self.root / folders[1] / f"{case_id}.nii.gz", np.stack(masks), np.eye(4))
+        self.save(self.root / folders[0] / f"{name}.nii.gz", volume)
+        self.save(self.root / folders[1] / f"{name}.nii.gz", np.stack(masks), np.eye(4))
         keys = [str(i) for i in range(len(masks))]
         entry = {
-            "name": f"{case_id}.nii.gz",
+            "name": f"{name}.nii.gz",
             "findings": {key: f"Nodule number {key} in the left lung" for key in keys},
             "entity_counts": {key: len(np.unique(mask)) - 1 for key, mask in zip(keys, masks, strict=True)},
             "shape": list(volume.shape),

@@ -69,8 +69,8 @@ def test_place_times_links_and_layout_do_not_matter(sound: Any, tmp_path: Path) 
 
 def test_the_order_of_cases_does_not_matter(maker: Any) -> None:
     """The same cases in another order are the same split."""
-    for case_id in ("train_1_a_1", "train_2_a_1"):
-        maker.case("val", case_id)
+    for name in ("train_1_a_1", "train_2_a_1"):
+        maker.case("val", name)
     before = fingerprint_of(open_dataset(maker.write()))
     maker.document["val"].reverse()
     assert fingerprint_of(open_dataset(maker.write())) == before

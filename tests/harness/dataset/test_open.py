@@ -126,7 +126,7 @@ def test_seg_path_names_the_mask_by_its_last_part_only(sound: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("case_id", "patient"),
+    ("case", "patient"),
     [
         ("train_19753_a_2", "train_19753"),
         ("valid_7_aa_1", "valid_7"),
@@ -134,9 +134,9 @@ def test_seg_path_names_the_mask_by_its_last_part_only(sound: Any) -> None:
         ("phantom", "phantom"),
     ],
 )
-def test_the_patient_is_read_from_the_name(maker: Any, case_id: str, patient: str) -> None:
+def test_the_patient_is_read_from_the_name(maker: Any, case: str, patient: str) -> None:
     """Scan letter and reconstruction are cut off; a name of another form is its own patient."""
-    maker.case("val", case_id)
+    maker.case("val", case)
     assert open_dataset(maker.write()).split("val")[0].patient == patient
 
 

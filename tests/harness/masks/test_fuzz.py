@@ -13,7 +13,8 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from harness.scoring.case import CaseTask, FindingTask, score_case
+from harness.dataset import Finding
+from harness.scoring.case import CaseTask, score_case
 from harness.status import Status
 
 SHAPE = (20, 9, 7)
@@ -110,7 +111,8 @@ def attack(tmp_path: Path, mutations: int, seed: int) -> dict[str, int]:
         shape=SHAPE,
         spacing=(1.0, 1.0, 1.0),
         affine=tuple(map(tuple, np.diag([-0.7, -0.7, 1.5, 1.0]).tolist())),
-        findings=(FindingTask(0, "0", "1c", path),),
+        findings=(Finding(0, "0", "", "1c"),),
+        masks={"0": path},
     )
     files = originals()
     seen: dict[str, int] = {}
@@ -124,12 +126,12 @@ def attack(tmp_path: Path, mutations: int, seed: int) -> dict[str, int]:
             assert time.monotonic() - begin < TIME_BOUND
             assert tracemalloc.get_traced_memory()[1] < MEMORY_BOUND
             assert score.status in (Status.OK, Status.INVALID_OUTPUT)
-            assert (score.status is Status.OK) == (score.verdict["level"] != "refused")
+            assert (score.status is Status.OK) == (score.verdict.level != "refused")
             assert bool(score.reason) == (score.status is not Status.OK)
             assert 0 <= score.dice <= 1
-            json.dumps(score.verdict)
-            for problem in score.verdict["problems"]:
-                seen[problem["code"]] = seen.get(problem["code"], 0) + 1
+            json.dumps(score.verdict.to_json())
+            for problem in score.verdict.problems:
+                seen[problem.code] = seen.get(problem.code, 0) + 1
     finally:
         tracemalloc.stop()
     return seen

@@ -9,7 +9,8 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from harness.scoring.case import CaseTask, FindingTask
+from harness.dataset import Finding
+from harness.scoring.case import CaseTask
 
 AFFINE = np.diag([-0.75, -0.75, 1.5, 1.0])
 
@@ -38,22 +39,21 @@ def make_task(tmp_path: Path) -> MakeTask:
     ) -> CaseTask:
         save(tmp_path / "truth.nii.gz", truth.astype(np.uint8), np.eye(4))
         stack = None
-        files: list[Path | None] = [None] * len(truth)
+        files: dict[str, Path] = {}
         if stacked:
             stack = save(tmp_path / "stack.nii.gz", np.asarray(predictions).astype(np.uint8), np.eye(4))
         else:
             for i, array in enumerate(predictions):
                 if array is not None:
-                    files[i] = save(tmp_path / "case" / f"{i}.nii.gz", array.astype(np.uint8))
+                    files[str(i)] = save(tmp_path / "case" / f"{i}.nii.gz", array.astype(np.uint8))
         return CaseTask(
             case="case",
             truth=tmp_path / "truth.nii.gz",
             shape=truth.shape[1:],
             spacing=spacing,
             affine=tuple(map(tuple, AFFINE.tolist())),
-            findings=tuple(
-                FindingTask(i, str(i), (categories or ["2d"] * len(truth))[i], files[i]) for i in range(len(truth))
-            ),
+            findings=tuple(Finding(i, str(i), "", (categories or ["2d"] * len(truth))[i]) for i in range(len(truth))),
+            masks=files,
             stack=stack,
             root=tmp_path,
         )

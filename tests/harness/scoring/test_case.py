@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from harness.errors import DataError
+from harness.rows import FindingDetails, MaskVerdict
 from harness.scoring.case import CaseTask, score_case
 from harness.status import Status
 
@@ -37,7 +38,7 @@ def test_counts_are_those_of_the_arrays(make_task, shape: tuple[int, ...], stack
     truth, prediction = arrays(shape)
     for i, score in enumerate(score_case(make_task(truth, prediction, stacked=stacked)).findings):
         assert score.status is Status.OK
-        assert score.verdict["level"] == "ok"
+        assert score.verdict.level == "ok"
         assert score.truth_voxels == (truth[i] > 0).sum()
         assert score.truth_entities == len(set(truth[i].ravel().tolist()) - {0})
         assert score.pred_voxels == (prediction[i] > 0).sum()
@@ -68,14 +69,14 @@ def test_a_bad_mask_scores_zero_and_says_why(make_task) -> None:
     """A missing and a truncated mask leave the others unharmed."""
     truth, prediction = arrays()
     task = make_task(truth, [prediction[0], None, prediction[2]])
-    path = task.findings[2].prediction
+    path = task.masks["2"]
     path.write_bytes(path.read_bytes()[:-50])
     good, missing, cut = score_case(task).findings
     assert good.status is Status.OK
     assert (missing.status, missing.dice, missing.pred_voxels) == (Status.MISSING_OUTPUT, 0.0, None)
     assert (cut.status, cut.dice, cut.pred_voxels) == (Status.INVALID_OUTPUT, 0.0, None)
     assert "ends before" in cut.reason
-    assert cut.verdict["problems"][0]["fix"]
+    assert cut.verdict.problems[0].fix
     assert cut.truth_voxels == (truth[2] > 0).sum()
 
 
@@ -83,18 +84,19 @@ def test_a_file_that_vanished_is_missing(make_task) -> None:
     """A path without a file is a missing mask, not an error."""
     truth, prediction = arrays()
     task = make_task(truth, prediction)
-    task.findings[0].prediction.unlink()
+    task.masks["0"].unlink()
     assert score_case(task).findings[0].status is Status.MISSING_OUTPUT
 
 
 def test_records_travel_between_processes(make_task) -> None:
-    """Tasks and scores survive pickling, verdicts JSON."""
+    """Tasks and scores survive pickling, verdicts and details JSON."""
     truth, prediction = arrays()
     task = pickle.loads(pickle.dumps(make_task(truth, prediction)))  # noqa: S301 - our own bytes
     score = score_case(task)
     assert pickle.loads(pickle.dumps(score)) == score  # noqa: S301 - our own bytes
-    json.dumps([finding.verdict for finding in score.findings])
-    json.dumps([finding.details() for finding in score.findings])
+    for finding in score.findings:
+        assert MaskVerdict.from_json(json.loads(json.dumps(finding.verdict.to_json()))) == finding.verdict
+        assert FindingDetails.from_json(json.loads(json.dumps(finding.details.to_json()))) == finding.details
 
 
 @pytest.mark.parametrize(
@@ -111,9 +113,9 @@ def test_a_mirrored_mask_gets_a_hint(make_task, arrange, words: str) -> None:
     truth = np.zeros((1, 70, 70, 6))
     truth[0, 3:12, 20:25, 1:5] = 1
     (score,) = score_case(make_task(truth, [arrange(truth[0])])).findings
-    (problem,) = score.verdict["problems"]
-    assert (score.dice, problem["code"]) == (0.0, "mirrored")
-    assert words in problem["message"]
+    (problem,) = score.verdict.problems
+    assert (score.dice, problem.code) == (0.0, "mirrored")
+    assert words in problem.message
 
 
 @pytest.mark.parametrize("axes", [(), (0,), (1,), (0, 1)])
@@ -143,14 +145,14 @@ def test_labels_of_a_prediction_are_foreground(make_task) -> None:
     truth, _ = arrays()
     (first, *_) = score_case(make_task(truth, truth)).findings
     assert first.dice == 1.0
-    assert [p["code"] for p in first.verdict["problems"]] == ["labels"]
+    assert [p.code for p in first.verdict.problems] == ["labels"]
 
 
 def test_wide_types_are_read_with_a_warning(make_task) -> None:
     """A float mask of exact zeros and ones is scored."""
     truth, prediction = arrays()
     task = make_task(truth, prediction)
-    nib.save(nib.Nifti1Image(prediction[0].astype(np.float64), np.array(task.affine)), task.findings[0].prediction)
+    nib.save(nib.Nifti1Image(prediction[0].astype(np.float64), np.array(task.affine)), task.masks["0"])
     score = score_case(task).findings[0]
     assert score.dice == plain_dice(truth[0], prediction[0])
-    assert [p["code"] for p in score.verdict["problems"]] == ["dtype"]
+    assert [p.code for p in score.verdict.problems] == ["dtype"]

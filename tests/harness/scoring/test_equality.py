@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from harness.dataset import Finding
 from harness.masks.bits import from_array
-from harness.scoring.case import CaseTask, FindingTask, score_case
+from harness.scoring.case import CaseTask, score_case
 from harness.scoring.components import components
 from harness.scoring.distances import average_surface_distance
 from harness.scoring.overlap import dice
@@ -82,17 +83,17 @@ def test_random_cases(
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         stack = save(folder / "stack.nii.gz", prediction, np.eye(4))
-        tasks = []
-        for i in range(findings):
-            path = None if stacked else save(folder / f"{i}.nii.gz", prediction[i], np.eye(4))
-            tasks.append(FindingTask(i, str(i), "2d" if (seed + i) % 2 else "1c", path))
+        files = {}
+        for i in range(0 if stacked else findings):
+            files[str(i)] = save(folder / f"{i}.nii.gz", prediction[i], np.eye(4))
         task = CaseTask(
             case="case",
             truth=save(folder / "truth.nii.gz", truth, np.eye(4)),
             shape=shape,
             spacing=spacing,
             affine=None,
-            findings=tuple(tasks),
+            findings=tuple(Finding(i, str(i), "", "2d" if (seed + i) % 2 else "1c") for i in range(findings)),
+            masks=files,
             stack=stack if stacked else None,
         )
         check(truth, prediction, task)

@@ -11,7 +11,7 @@ import pytest
 
 from harness.dataset import Case, open_dataset
 from harness.runs.rows import finding_rows
-from harness.scoring.case import CaseTask, FindingTask, score_case
+from harness.scoring.case import CaseTask, score_case
 from harness.scoring.profiles import PROFILES
 from harness.scoring.submission import open_submission
 from harness.scoring.summary import summarise
@@ -57,7 +57,7 @@ def arrays_of(case: Case, stack: Path) -> tuple[np.ndarray, np.ndarray, CaseTask
         shape=case.shape,
         spacing=case.spacing,
         affine=case.affine,
-        findings=tuple(FindingTask(f.index, f.id, f.category) for f in case.findings),
+        findings=case.findings,
         stack=stack,
     )
     return truth, prediction, task

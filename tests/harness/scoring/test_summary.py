@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from harness.errors import UsageError
-from harness.rows import FindingRow
+from harness.rows import FindingDetails, FindingRow, InstanceCounts, Matches
 from harness.scoring.profiles import PROFILES, profile_named
 from harness.scoring.statistics import random_numbers
 from harness.scoring.summary import summarise
@@ -24,12 +24,12 @@ def row(case: str, finding: str, hit: int, *, category: str | None = "2d", size:
     """Return a finding of 100 voxels of which `hit` were found by a mask of 100."""
     counts = {"truth_voxels": 100, "pred_voxels": 100, "intersection": hit, "dice": hit / 100, "status": "ok"} | more
     return FindingRow(
-        case_id=case,
+        case=case,
         finding=finding,
-        ordinal=0,
+        index=0,
         category=category,
         text="",
-        details={"size_ratio": size, "truth_entities": 1},
+        details=FindingDetails(truth_entities=1, size_ratio=size),
         **counts,
     )
 
@@ -59,9 +59,9 @@ def test_means_are_plain_means() -> None:
         "value": fmean(r.dice for r in data if r.category == "1c"),
         "n": 12,
     }
-    cases = {r.case_id for r in data}
+    cases = {r.case for r in data}
     assert dice["per_case"]["value"] == pytest.approx(
-        fmean(fmean(r.dice for r in data if r.case_id == c) for c in cases), abs=1e-15
+        fmean(fmean(r.dice for r in data if r.case == c) for c in cases), abs=1e-15
     )
     assert dice["per_case"]["n"] == len(cases)
     assert metrics["hit5"]["all"]["value"] == sum(r.dice > 0.05 for r in data) / len(data)
@@ -79,7 +79,7 @@ def test_thresholds_are_strict_in_the_paper_and_inclusive_in_the_challenge() -> 
 def test_intervals_are_those_of_a_loop() -> None:
     """The vectorised bootstrap equals drawing and averaging one resample after the other."""
     data = rows(40)
-    values = np.array([r.dice for r in sorted(data, key=lambda r: (r.case_id, r.finding))])
+    values = np.array([r.dice for r in sorted(data, key=lambda r: (r.case, r.finding))])
     drawn = random_numbers(40, resamples=200, seed=5, stream="summary").astype(int) * 40 >> 32
     means = [fmean(values[i] for i in resample) for resample in drawn]
     cell = summarise(data, MLHC, seed=5, resamples=200)["dice"]["all"]
@@ -134,9 +134,9 @@ def counted(
 ) -> FindingRow:
     """Return a finding with instance counts."""
     tp, fp, fn = overlap
-    matched = {"tp": tp, "fp": fp, "fn": fn}
-    instances = {"kept_voxels": kept, "kept_intersection": hit, "overlap": matched, "distance": matched}
-    details = {"size_ratio": 0.1, "truth_entities": tp + fn, "instances": instances if status == "ok" else None}
+    matches = Matches(tp, fp, fn)
+    instances = InstanceCounts(kept, hit, matches, 0.0, matches) if status == "ok" else None
+    details = FindingDetails(truth_entities=tp + fn, size_ratio=0.1, instances=instances)
     return replace(row(case, finding, hit, status=status), details=details)
 
 

@@ -19,7 +19,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.errors import DataError, PrerequisiteError, UsageError
-from harness.rows import CaseRow, FindingRow, RunRow
+from harness.rows import (
+    CaseRow,
+    FindingDetails,
+    FindingRow,
+    InstanceCounts,
+    MaskProblem,
+    MaskVerdict,
+    Matches,
+    RunRow,
+)
 from harness.store import database as module
 from harness.store.database import Store
 
@@ -52,7 +61,7 @@ def _run(**values: Any) -> RunRow:
 
 def _finding(finding: str = "0", **values: Any) -> FindingRow:
     return FindingRow(
-        **{"case_id": "a", "finding": finding, "ordinal": 0, "category": "2d", "text": "x", "status": "ok", **values}
+        **{"case": "a", "finding": finding, "index": 0, "category": "2d", "text": "x", "status": "ok", **values}
     )
 
 
@@ -74,6 +83,18 @@ JSON = st.recursive(
     max_leaves=5,
 )
 OBJECT = st.dictionaries(TEXT, JSON, max_size=3)
+COUNT = st.integers(0, 10**9)
+VERDICT = st.none() | st.builds(
+    MaskVerdict,
+    st.lists(st.builds(MaskProblem, TEXT, st.sampled_from(["warning", "refused"]), TEXT, TEXT, TEXT)).map(tuple),
+)
+MATCHES = st.builds(Matches, COUNT, COUNT, COUNT)
+DETAILS = st.builds(
+    FindingDetails,
+    st.none() | COUNT,
+    st.none() | st.floats(0, 1),
+    st.none() | st.builds(InstanceCounts, COUNT, COUNT, MATCHES, st.floats(0, 99), st.none() | MATCHES),
+)
 
 
 @settings(max_examples=25, deadline=None)
@@ -83,11 +104,11 @@ OBJECT = st.dictionaries(TEXT, JSON, max_size=3)
         plan=OBJECT, record=OBJECT, timing=OBJECT, finished=st.none() | TEXT, n_cases=st.integers(0, 10**6),
     ),
     case=st.builds(
-        CaseRow, case_id=TEXT, ordinal=st.integers(0, 999), status=TEXT, reason=TEXT, scored=st.booleans(),
+        CaseRow, case=TEXT, ordinal=st.integers(0, 999), status=TEXT, reason=TEXT, scored=st.booleans(),
         seconds=st.none() | st.floats(0, 1e9), host_bytes=st.none() | st.integers(0, 2**63 - 1),
     ),
     finding=st.builds(
-        _finding, category=st.none() | TEXT, text=TEXT, reason=TEXT, verdict=OBJECT, details=OBJECT,
+        _finding, category=st.none() | TEXT, text=TEXT, reason=TEXT, verdict=VERDICT, details=DETAILS,
         dice=st.floats(0, 1), mask_sha256=st.none() | TEXT, truth_voxels=st.none() | st.integers(0, 2**40),
     ),
 )  # fmt: skip
@@ -95,7 +116,7 @@ def test_rows_come_back_as_they_were(run: RunRow, case: CaseRow, finding: Findin
     """Every field of every row survives, to the last bit."""
     with tempfile.TemporaryDirectory() as folder, Store(Path(folder) / "results.db") as opened:
         opened.save_run(run)
-        finding = dataclasses.replace(finding, case_id=case.case_id)
+        finding = dataclasses.replace(finding, case=case.case)
         opened.save_case(run.id, case, [finding])
         assert opened.run(run.id) == run
         assert opened.runs() == [run]
@@ -119,10 +140,10 @@ def test_rows_are_ordered_as_the_split(store: Store) -> None:
     store.save_run(_run())
     run = store.runs()[0].id
     for case, ordinal in (("b", 1), ("a", 2), ("c", 0)):
-        rows = [_finding(f, case_id=case, ordinal=n) for f, n in (("y", 1), ("x", 2), ("z", 0))]
+        rows = [_finding(f, case=case, index=n) for f, n in (("y", 1), ("x", 2), ("z", 0))]
         store.save_case(run, CaseRow(case, ordinal, "ok"), rows)
-    assert [case.case_id for case in store.cases(run)] == ["c", "b", "a"]
-    assert [f.case_id + f.finding for f in store.findings(run)] == [
+    assert [case.case for case in store.cases(run)] == ["c", "b", "a"]
+    assert [f.case + f.finding for f in store.findings(run)] == [
         "cz",
         "cy",
         "cx",
@@ -359,7 +380,7 @@ def test_reader_sees_whole_cases_while_they_are_written(store: Store, path: Path
     reader.start()
     for number in range(40):
         case = f"case{number}"
-        store.save_case(run, CaseRow(case, number, "ok"), [_finding(str(f), case_id=case) for f in range(5)])
+        store.save_case(run, CaseRow(case, number, "ok"), [_finding(str(f), case=case) for f in range(5)])
     ended.set()
     reader.join()
     assert seen
@@ -371,7 +392,7 @@ def _write_many(path: Path, name: str) -> None:
     with Store(path) as opened:
         opened.save_run(_run(id=name, plan_key=name))
         for number in range(20):
-            opened.save_case(name, CaseRow(f"case{number}", number, "ok"), [_finding(case_id=f"case{number}")])
+            opened.save_case(name, CaseRow(f"case{number}", number, "ok"), [_finding(case=f"case{number}")])
 
 
 def test_several_processes_write_from_the_first_moment(path: Path) -> None:

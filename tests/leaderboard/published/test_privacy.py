@@ -82,7 +82,7 @@ def test_ranks_and_comparisons_of_a_private_split_stay(secret_store: Store) -> N
     """Sums over enough cases are published: metrics, coverage, ranks, differences."""
     published = export(secret_store, PUBLIC)
     [closed] = [row for row in published.data_sets() if not row.open]
-    assert published.targets(closed.id) == []
+    assert published.findings(closed.id) == []
     assert published.pairs(closed.id, "mlhc2025")[0].n == 12
     assert sorted(place.rank for place in published.ranks(closed.id, "mlhc2025").values()) == [1, 2]
     run = published.runs(closed.id)[0]
