@@ -11,8 +11,9 @@ from typing import Any
 import click
 
 from harness.cli import cli
-from harness.registry.declaration import Model, Variant, Weights
+from harness.registry.declaration import Model, Variant
 from harness.registry.discovery import discover
+from harness.registry.pinned import Weights
 from harness.sandbox.contract import schemas
 from leaderboard.board.paper import row_name, variant_for
 from leaderboard.board.reported import read_reported

@@ -5,7 +5,26 @@ This module holds what a plugin author imports, and nothing heavy::
     from harness import Model, Variant, hookimpl
 """
 
-from harness.registry.declaration import Model, Param, Prompt, Resources, Source, Variant, Weights
+from harness.registry.declaration import Model, Prompt, Variant
 from harness.registry.hookspecs import hookimpl
+from harness.registry.origins import Param, Params, ours, paper, theirs
+from harness.registry.pinned import Hub, Source, Upstream, Weights
+from harness.registry.resources import Resources, TrainingResources
 
-__all__ = ["Model", "Param", "Prompt", "Resources", "Source", "Variant", "Weights", "hookimpl"]
+__all__ = [
+    "Hub",
+    "Model",
+    "Param",
+    "Params",
+    "Prompt",
+    "Resources",
+    "Source",
+    "TrainingResources",
+    "Upstream",
+    "Variant",
+    "Weights",
+    "hookimpl",
+    "ours",
+    "paper",
+    "theirs",
+]

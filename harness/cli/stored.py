@@ -10,8 +10,9 @@ from typing import TypeVar
 import click
 
 from harness.errors import BenchError, DataError, PrerequisiteError, UnknownName
-from harness.registry.declaration import Model, Source, Weights
+from harness.registry.declaration import Model
 from harness.registry.discovery import discover
+from harness.registry.pinned import Source, Weights
 
 Item = TypeVar("Item", Source, Weights)
 

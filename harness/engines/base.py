@@ -13,8 +13,8 @@ from harness.errors import DataError
 
 if TYPE_CHECKING:
     from harness.images.build import Image
-    from harness.registry.declaration import Resources
     from harness.registry.discovery import Plugin
+    from harness.registry.resources import Resources
 
 #: Bytes of a container's output that are kept; what comes after is dropped, the last lines excepted.
 MAX_LOG_BYTES = 8 * 1024 * 1024

@@ -1,4 +1,4 @@
-"""What a plugin declares: a model, its variants, its resources, and where its code and weights come from.
+"""What a plugin declares: a model, and the variants in which it is used.
 
 Plain frozen dataclasses that import nothing heavy, so that listing the plugins costs milliseconds. Each checks itself
 when it is made: a wrong declaration fails where it is written, with a sentence that says what to change.
@@ -7,74 +7,50 @@ when it is made: a wrong declaration fails where it is written, with a sentence 
 from __future__ import annotations
 
 import enum
-import math
-import re
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Annotated, Any, Self
 
-_NAME = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
-_COMMIT = re.compile(r"[0-9a-f]{40}")
-_SHA256 = re.compile(r"[0-9a-f]{64}")
-_REPO = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*/[A-Za-z0-9][A-Za-z0-9_.-]*")
-_FILE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*")
+from harness.registry.constraints import (
+    ADDRESS_OR_NONE,
+    FILE_NAME,
+    FLAG,
+    LINE,
+    NAME,
+    PARAMETERS,
+    Rule,
+    check,
+    every,
+    instance,
+    matching,
+    require,
+)
+from harness.registry.origins import KINDS, Param, Params, ours
+from harness.registry.pinned import Source, Weights
+from harness.registry.resources import Resources
 
+#: Weights of a variant that loads every file of its model.
+ALL = ("*",)
 
-#: A parameter's value: what JSON can say in one word.
-Param = str | int | float | bool | None
+#: What all trainings with the SDK's loop share: the length is counted in epochs, one process for each GPU.
+_TRAINED = Params(
+    steps=ours(0, "as many as `epochs` needs"),
+    validations=ours(10),
+    processes=ours(1, "without GPUs; else one for each"),
+    workers=ours(6),
+    cache_mb=ours(131072),
+)
+#: The same under ``--weights random``: two steps on two processes, as a test that it trains at all.
+_TRAINED_REDUCED = Params(steps=2, validations=1, processes=2, workers=1, cache_mb=64)
 
-
-class DeclarationError(ValueError):
-    """A plugin declares something that cannot be; the message names the field and what is allowed."""
-
-
-def _require(condition: object, message: str) -> None:
-    if not condition:
-        raise DeclarationError(message)
-
-
-def _require_name(value: str, what: str) -> None:
-    _require(
-        isinstance(value, str) and _NAME.fullmatch(value) and len(value) <= 64,
-        f"{what} must be lower-case letters, digits and single hyphens, at most 64 characters, not {value!r}",
-    )
-
-
-def _require_line(value: object, what: str) -> None:
-    _require(
-        isinstance(value, str) and value.strip() and value.isprintable() and len(value) <= 300,
-        f"{what} must be one line of text, at most 300 characters, not {value!r}",
-    )
-
-
-def _require_file(value: object, what: str) -> None:
-    _require(
-        isinstance(value, str) and _FILE.fullmatch(value) and len(value) <= 200,
-        f"{what} must be a plain file name, not {value!r}",
-    )
-
-
-def _require_params(params: object, what: str) -> None:
-    _require(isinstance(params, dict), f"{what} must be a dict")
-    assert isinstance(params, dict)  # noqa: S101 - required above
-    for key, value in params.items():
-        _require(
-            isinstance(key, str) and (value is None or isinstance(value, str | int | float)),
-            f"{what}: parameter {key!r} must be text, a number, a boolean or None",
-        )
-        _require(
-            not isinstance(value, float) or math.isfinite(value),
-            f"{what}: parameter {key!r} must be finite, as JSON has no {value}",
-        )
-
-
-def _require_names(items: object, kind: type, what: str) -> None:
-    _require(
-        isinstance(items, tuple) and all(isinstance(item, kind) for item in items),
-        f"{what} must be a tuple of {kind.__name__} objects",
-    )
-    assert isinstance(items, tuple)  # noqa: S101 - required above
-    names = [item.name for item in items]
-    _require(len(set(names)) == len(names), f"{what}: two of them share a name")
+_ADAPTER = matching(r"(?:[A-Za-z_][\w.]*:[A-Za-z_]\w*)?", "'module:Class', or empty")
+_ORIGINS = Rule(
+    f"a dict of texts that begin with {', '.join(map(repr, KINDS))}",
+    lambda value: (
+        isinstance(value, dict) and all(isinstance(one, str) and one.startswith(KINDS) for one in value.values())
+    ),
+)
 
 
 class Prompt(enum.StrEnum):
@@ -93,210 +69,70 @@ class Variant:
     ----------
     name
         Unique within the model, e.g. ``"zero-shot"``.
+    params
+        Parameters handed to the adapter as ``job.params``; part of a run's identity. JSON values only. A
+        :class:`~harness.registry.origins.Params` also says where each value comes from.
     prompt
         How it is told what to find.
     fine_tuned
         Whether it is trained on the training split of this benchmark's data.
     summary
         One line for people.
-    params
-        Parameters handed to the adapter as ``job.params``; part of a run's identity. JSON values only.
     weights
-        Names of the model's weights that this variant loads; mounted as ``/bench/weights/<name>``.
+        Names of the model's weights that this variant loads; mounted as ``/bench/weights/<name>``. All of them unless
+        it names some.
     reduced
         Values that take the place of those in `params` under ``--weights random``: the true architecture, small
         enough for a CPU.
+    origins
+        Where the values in `params` come from, by name: ``"paper, …"``, ``"upstream, …"`` or ``"ours"``. Taken from
+        `params` where these say it; no part of a run's identity.
     """
 
-    name: str
-    prompt: Prompt = Prompt.TEXT
-    fine_tuned: bool = False
-    summary: str = ""
-    params: dict[str, Param] = field(default_factory=dict)
-    weights: tuple[str, ...] = ()
-    reduced: dict[str, Param] = field(default_factory=dict)
+    name: Annotated[str, NAME]
+    params: Annotated[dict[str, Param], PARAMETERS] = field(default_factory=dict)
+    prompt: Annotated[Prompt, instance(Prompt, "one of the Prompt values")] = Prompt.TEXT
+    fine_tuned: Annotated[bool, FLAG] = False
+    summary: Annotated[str, instance(str, "one line of text")] = ""
+    weights: Annotated[tuple[str, ...], every(str, "a tuple of names")] = ALL
+    reduced: Annotated[dict[str, Param], PARAMETERS] = field(default_factory=dict)
+    origins: Annotated[dict[str, str], _ORIGINS] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        _require_name(self.name, "a variant's name")
-        _require(isinstance(self.prompt, Prompt), f"variant {self.name!r}: prompt must be one of the Prompt values")
-        _require_params(self.params, f"variant {self.name!r}: params")
-        _require_params(self.reduced, f"variant {self.name!r}: reduced")
-        unknown = [name for name in self.reduced if name not in self.params]
-        _require(not unknown, f"variant {self.name!r}: reduced names {unknown}, which params does not have")
-        _require(
-            isinstance(self.weights, tuple) and all(isinstance(name, str) for name in self.weights),
-            f"variant {self.name!r}: weights must be a tuple of names",
+        if isinstance(self.params, Params):
+            object.__setattr__(self, "origins", self.params.origins | self.origins)
+        check(self, f"variant {self.name!r}: ")
+        # Plain copies: what was checked stays as it was checked.
+        for name in ("params", "reduced", "origins"):
+            object.__setattr__(self, name, dict(getattr(self, name)))
+        for name in ("reduced", "origins"):
+            unknown = [one for one in getattr(self, name) if one not in self.params]
+            require(not unknown, f"variant {self.name!r}: {name} names {unknown}, which params does not have")
+
+    @classmethod
+    def trained(
+        cls, name: str, params: Mapping[str, Param], *, reduced: Mapping[str, Param] | None = None, **more: Any
+    ) -> Self:
+        """Return a variant that is fine-tuned by the SDK's training loop, with what all such trainings share.
+
+        Parameters
+        ----------
+        name
+            As of any variant, usually ``"fine-tuned"``.
+        params
+            Parameters of this training; they come before the shared ones (`SHARED` in the reference).
+        reduced
+            The same under ``--weights random``.
+        more
+            The other fields of a variant.
+        """
+        return cls(
+            name,
+            Params(_TRAINED | params),
+            fine_tuned=True,
+            reduced=dict(_TRAINED_REDUCED | (reduced or {})),
+            **more,
         )
-
-
-@dataclass(frozen=True)
-class Resources:
-    """What one container of a model may use; the limits are absolute and enforced.
-
-    Parameters
-    ----------
-    memory_mb
-        Memory of the container, temporary files and shared memory included, in MiB.
-    cpus
-        CPU cores.
-    pids
-        Processes and threads.
-    shm_mb
-        Size of ``/dev/shm`` in MiB (data loaders need it).
-    tmp_mb
-        Size of ``/tmp`` in MiB.
-    gpus
-        GPUs that one container needs; 0 for a model that runs on the CPU.
-    out_mb
-        Bytes that a container may leave in its output folder, in MiB.
-    start_timeout_s
-        Seconds from the container's ``started`` event until its model is loaded (imports and weights).
-    case_timeout_s
-        Seconds for one case.
-    exec_tmp
-        Whether files in ``/tmp`` may be executed (just-in-time compilers need it).
-    gpu_memory_mb
-        Memory that each GPU must have, in MiB; checked before a run that uses GPUs. 0 for no demand.
-    stall_timeout_s
-        Seconds between two ``train`` events of a container that fine-tunes.
-    """
-
-    memory_mb: int = 4096
-    cpus: float = 2.0
-    pids: int = 256
-    shm_mb: int = 64
-    tmp_mb: int = 512
-    gpus: int = 0
-    out_mb: int = 1024
-    start_timeout_s: float = 120.0
-    case_timeout_s: float = 600.0
-    exec_tmp: bool = False
-    gpu_memory_mb: int = 0
-    stall_timeout_s: float = 1800.0
-
-    def __post_init__(self) -> None:
-        positive = ("memory_mb", "cpus", "pids", "shm_mb", "tmp_mb", "out_mb")
-        for name in (*positive, "start_timeout_s", "case_timeout_s", "stall_timeout_s"):
-            value = getattr(self, name)
-            _require(
-                isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < 10**9,
-                f"resources.{name} must be a positive number, not {value!r}",
-            )
-        for name, most in (("gpus", 64), ("gpu_memory_mb", 10**9)):
-            value = getattr(self, name)
-            _require(
-                isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= most,
-                f"resources.{name} must be a whole number from 0 to {most}, not {value!r}",
-            )
-        _require(self.memory_mb >= 64, "resources.memory_mb must be at least 64")
-
-
-@dataclass(frozen=True)
-class Source:
-    """Upstream code at a pinned commit; never vendored.
-
-    Parameters
-    ----------
-    name
-        Folder name in the build context, below ``sources/``.
-    git
-        Address of the repository.
-    commit
-        Full 40-digit commit.
-    licence
-        SPDX identifier, or ``"none"`` where the authors state none.
-    tree
-        Full 40-digit tree of that commit (``git rev-parse COMMIT^{tree}``), or of `path` in it
-        (``git rev-parse COMMIT:PATH``): what the files are held against, however they came here.
-    path
-        The one folder of the repository that is taken, without demonstration data and pictures; empty for all of it.
-    """
-
-    name: str
-    git: str
-    commit: str
-    licence: str
-    tree: str
-    path: str = ""
-
-    def __post_init__(self) -> None:
-        _require_name(self.name, "a source's name")
-        _require(_COMMIT.fullmatch(str(self.commit)), f"source {self.name!r}: commit must be 40 hexadecimal digits")
-        _require(_COMMIT.fullmatch(str(self.tree)), f"source {self.name!r}: tree must be 40 hexadecimal digits")
-        _require(str(self.git).startswith("https://"), f"source {self.name!r}: git must be an https:// address")
-        _require_line(self.licence, f"source {self.name!r}: licence")
-        _require(
-            self.path == "" or all(_FILE.fullmatch(part) for part in str(self.path).split("/")),
-            f"source {self.name!r}: path must be a plain relative folder, not {self.path!r}",
-        )
-
-
-@dataclass(frozen=True)
-class Weights:
-    """One file of released weights, pinned by content.
-
-    A file whose digest its plugin's author could not look up is declared without one: *not pinned yet*. The first copy
-    that arrives is then recorded and taken from there on, and a run with it is never ranked.
-
-    Parameters
-    ----------
-    name
-        File name below ``/bench/weights``.
-    repo
-        Repository on the model hub, ``owner/name``.
-    file
-        Path inside the repository.
-    revision
-        Full commit of the repository; empty for whatever is newest when the file is fetched.
-    sha256
-        Digest of the file; empty when it is not pinned yet.
-    size
-        Bytes; 0 where not known.
-    licence
-        SPDX identifier or the licence's name.
-    gated
-        Whether the hub wants a log-in and an agreement first.
-    repo_type
-        ``"model"`` or ``"dataset"``: which kind of repository of the hub.
-    """
-
-    name: str
-    repo: str
-    file: str
-    revision: str
-    sha256: str
-    size: int
-    licence: str
-    gated: bool = False
-    repo_type: str = "model"
-
-    def __post_init__(self) -> None:
-        what = f"weights {self.name!r}"
-        _require_file(self.name, f"{what}: the name")
-        _require(_REPO.fullmatch(str(self.repo)), f"{what}: repo must be 'owner/name', not {self.repo!r}")
-        _require(
-            isinstance(self.file, str) and all(_FILE.fullmatch(part) for part in self.file.split("/")),
-            f"{what}: file must be a plain relative path, not {self.file!r}",
-        )
-        _require(
-            self.sha256 == "" or _SHA256.fullmatch(str(self.sha256)),
-            f"{what}: sha256 must be 64 hexadecimal digits, or empty when it is not pinned yet",
-        )
-        _require(
-            self.revision == "" or _COMMIT.fullmatch(str(self.revision)),
-            f"{what}: revision must be a full commit, or empty when it is not pinned yet",
-        )
-        _require(
-            isinstance(self.size, int) and not isinstance(self.size, bool) and self.size >= 0,
-            f"{what}: size must be a number of bytes, or 0 where it is not known",
-        )
-        _require_line(self.licence, f"{what}: licence")
-        _require(self.repo_type in {"model", "dataset"}, f"{what}: repo_type must be 'model' or 'dataset'")
-
-    @property
-    def pinned(self) -> bool:
-        """Whether the declaration says what the file's content is."""
-        return bool(self.sha256)
 
 
 @dataclass(frozen=True)
@@ -337,61 +173,44 @@ class Model:
         any other plugin that asks is refused.
     """
 
-    name: str
-    title: str
-    summary: str
-    version: str
-    root: Path
-    variants: tuple[Variant, ...] = (Variant("zero-shot"),)
-    resources: Resources = Resources()
-    adapter: str = ""
-    dockerfile: str = "Dockerfile"
-    licence: str = ""
-    homepage: str = ""
-    citation: str = ""
-    sources: tuple[Source, ...] = ()
-    weights: tuple[Weights, ...] = ()
-    training: Resources | None = None
-    reads_truth: bool = False
+    name: Annotated[str, NAME]
+    title: Annotated[str, LINE]
+    summary: Annotated[str, LINE]
+    version: Annotated[str, LINE]
+    root: Annotated[Path, instance(Path, "a pathlib.Path")]
+    variants: Annotated[
+        tuple[Variant, ...], every(Variant, "a tuple of at least one Variant: (Variant(...),)", least=1)
+    ] = (Variant("zero-shot"),)
+    resources: Annotated[Resources, instance(Resources, "a Resources object")] = field(default_factory=Resources)
+    adapter: Annotated[str, _ADAPTER] = ""
+    dockerfile: Annotated[str, FILE_NAME] = "Dockerfile"
+    licence: Annotated[str, instance(str, "text")] = ""
+    homepage: Annotated[str, ADDRESS_OR_NONE] = ""
+    citation: Annotated[str, instance(str, "text")] = ""
+    sources: Annotated[tuple[Source, ...], every(Source, "a tuple of Source objects")] = ()
+    weights: Annotated[tuple[Weights, ...], every(Weights, "a tuple of Weights objects")] = ()
+    training: Annotated[Resources | None, instance(Resources | None, "a Resources object or None")] = None
+    reads_truth: Annotated[bool, FLAG] = False
 
     def __post_init__(self) -> None:
-        _require_name(self.name, "a model's name")
-        for text in ("title", "summary", "version"):
-            _require_line(getattr(self, text), f"model {self.name!r}: {text}")
-        _require(isinstance(self.root, Path), f"model {self.name!r}: root must be a pathlib.Path")
-        _require(
-            isinstance(self.variants, tuple) and self.variants,
-            f"model {self.name!r}: variants must be a tuple of at least one: (Variant(...),)",
+        where = f"model {self.name!r}: "
+        check(self, where)
+        for what, items in (("variants", self.variants), ("sources", self.sources), ("weights", self.weights)):
+            names = [item.name for item in items]
+            twice = sorted({name for name in names if names.count(name) > 1})
+            require(not twice, f"{where}{what}: two of them share the name {', '.join(map(repr, twice))}")
+        files = tuple(weights.name for weights in self.weights)
+        variants = tuple(
+            replace(variant, weights=files) if variant.weights == ALL else variant for variant in self.variants
         )
-        for variant in self.variants:
-            _require(isinstance(variant, Variant), f"model {self.name!r}: variants must hold Variant objects")
-        names = [variant.name for variant in self.variants]
-        _require(len(set(names)) == len(names), f"model {self.name!r}: two variants share a name")
-        _require(isinstance(self.resources, Resources), f"model {self.name!r}: resources must be a Resources object")
-        _require(
-            self.training is None or isinstance(self.training, Resources),
-            f"model {self.name!r}: training must be a Resources object or None",
-        )
-        _require_names(self.sources, Source, f"model {self.name!r}: sources")
-        _require_names(self.weights, Weights, f"model {self.name!r}: weights")
-        for variant in self.variants:
-            unknown = set(variant.weights) - {weights.name for weights in self.weights}
-            _require(
-                not unknown,
-                f"model {self.name!r}: variant {variant.name!r} names weights that are not declared: {sorted(unknown)}",
-            )
-        _require(
-            not self.adapter or re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", self.adapter),
-            f"model {self.name!r}: adapter must read 'module:Class', not {self.adapter!r}",
-        )
-        _require_file(self.dockerfile, f"model {self.name!r}: dockerfile")
-        _require(
-            not self.homepage or str(self.homepage).startswith("https://"),
-            f"model {self.name!r}: homepage must be an https:// address, not {self.homepage!r}",
-        )
+        object.__setattr__(self, "variants", variants)
+        for variant in variants:
+            unknown = sorted(set(variant.weights) - set(files))
+            require(not unknown, f"{where}variant {variant.name!r} names weights that are not declared: {unknown}")
 
     def check_files(self) -> None:
         """Raise :class:`DeclarationError` unless the folder and the Dockerfile that the model names are there."""
-        _require(self.root.is_dir(), f"model {self.name!r}: root {self.root} is not a folder")
-        path = self.root / self.dockerfile
-        _require(path.is_file(), f"model {self.name!r}: there is no {self.dockerfile} in {self.root}")
+        where = f"model {self.name!r}: "
+        require(self.root.is_dir(), f"{where}root {self.root} is not a folder", field="root", value=self.root)
+        found = (self.root / self.dockerfile).is_file()
+        require(found, f"{where}there is no {self.dockerfile} in {self.root}", field="dockerfile")

@@ -19,7 +19,8 @@ import pluggy
 
 from harness.errors import PrerequisiteError, UnknownName, UsageError
 from harness.registry import hookspecs
-from harness.registry.declaration import DeclarationError, Model, Variant
+from harness.registry.constraints import DeclarationError
+from harness.registry.declaration import Model, Variant
 
 ENTRY_POINTS = "groundbench.plugins"
 

@@ -7,8 +7,9 @@ import math
 from collections.abc import Mapping, Sequence
 
 from harness.errors import UnknownName, UsageError
-from harness.registry.declaration import Param, Variant
+from harness.registry.declaration import Variant
 from harness.registry.discovery import Plugin
+from harness.registry.origins import Param
 
 
 def parse_changes(plugin: Plugin, variant: Variant, texts: Sequence[str]) -> dict[str, Param]:

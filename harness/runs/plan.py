@@ -13,8 +13,9 @@ from harness.dataset.boxes import BOX_RULE
 from harness.dataset.cases import spacing_of
 from harness.errors import DataError, UsageError
 from harness.images.build import Image
-from harness.registry.declaration import Param, Prompt, Variant
+from harness.registry.declaration import Prompt, Variant
 from harness.registry.discovery import Plugin
+from harness.registry.origins import Param
 from harness.runs.checkpoint import Checkpoint
 from harness.runs.params import changed
 from harness.runs.run_weights import PINNED, RANDOM, Loaded

@@ -10,7 +10,8 @@ from pathlib import Path
 from harness.dataset import Case
 from harness.engines.gpus import Gpu
 from harness.errors import PrerequisiteError
-from harness.registry.declaration import Model, Resources
+from harness.registry.declaration import Model
+from harness.registry.resources import Resources
 
 #: Bytes of a stored mask for one voxel of its volume: real masks compress to a fiftieth and far below.
 _BYTES_A_VOXEL = 1 / 50

@@ -203,7 +203,7 @@ def _record(plan: Plan, engine: Engine, gpus: Sequence[Gpu]) -> dict[str, Any]:
         "contract": CONTRACT_VERSION,
         "scorer": SCORER_VERSION,
         "seed": request.seed,
-        "limits": asdict(request.plugin.model.resources),
+        "limits": request.plugin.model.resources.limits(),
         "origin": request.plugin.origin,
         "model": {name: getattr(request.plugin.model, name) for name in ("homepage", "citation", "licence")},
         "weights": [{"name": name, "sha256": digest} for name, _, digest in plan.weights.files],

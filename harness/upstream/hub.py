@@ -17,7 +17,7 @@ from typing import BinaryIO
 import requests
 
 from harness.errors import DataError, PrerequisiteError
-from harness.registry.declaration import Weights
+from harness.registry.pinned import Weights
 from harness.upstream.weights import Received, WeightsStore
 
 _ENDPOINT = "https://huggingface.co"

@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from harness.errors import DataError, PrerequisiteError
-from harness.registry.declaration import Source
+from harness.registry.pinned import Source
 from harness.upstream.trees import FILE, LINK, MAX_TREE_BYTES, MAX_TREE_FILES, PROGRAM, Entry, tree_hash, write_tree
 
 #: Nothing is asked of the terminal, nothing is fetched behind our back, and no repository above the path is looked at.

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from harness.digests import DigestCache
 from harness.errors import DataError, PrerequisiteError
-from harness.registry.declaration import Weights
+from harness.registry.pinned import Weights
 
 #: Room that is left on the disk when weights are put onto it.
 _KEEP_FREE = 256 * 2**20

@@ -11,8 +11,10 @@ from harness.engines.gpus import Gpu
 from harness.errors import UsageError
 from harness.images.context import BuildContext
 from harness.images.torch import cuda_build
-from harness.registry.declaration import Model, Prompt, Resources, Variant, Weights
+from harness.registry.declaration import Model, Prompt, Variant
 from harness.registry.discovery import Plugin, Registry
+from harness.registry.pinned import Weights
+from harness.registry.resources import Resources
 from harness.upstream.sources import SourceStore
 from harness.upstream.weights import WeightsStore
 from leaderboard.board.board import Entry

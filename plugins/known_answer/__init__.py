@@ -19,7 +19,7 @@ def _model(answer: str, summary: str, variant: str = "default", **params: int) -
         version="1.0.0",
         root=Path(__file__).resolve().parent,
         variants=(Variant(variant, summary=summary, params={"answer": answer, **params}),),
-        resources=Resources(memory_mb=4096, cpus=1.0, pids=64, start_timeout_s=60.0, case_timeout_s=300.0),
+        resources=Resources(memory_gb=4, cpus=1, pids=64, start_minutes=1, case_minutes=5),
         adapter="adapter:KnownAnswer",
         licence="Apache-2.0",
         reads_truth=True,

@@ -4,53 +4,46 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from harness import Model, Prompt, Resources, Source, Variant, Weights, hookimpl
+from harness import Hub, Model, Params, Prompt, Resources, Upstream, Variant, Weights, hookimpl
 
-#: Variant -> released file, and what it was trained on. The first is the default.
-_CHECKPOINTS = {
-    "latest": ("MedSAM2_latest.pt", "the authors' newest weights"),
-    "ct-lesion": ("MedSAM2_CTLesion.pt", "weights for lesions in CT"),
-    "base": ("MedSAM2_2411.pt", "the authors' first weights, November 2024"),
+CODE = Upstream(
+    "https://github.com/bowang-lab/MedSAM2",
+    "332f30d420f1d1b08e2a79b3ae6a602458808383",
+    licence="Apache-2.0",
+    prefix="medsam2",
+)
+LICENCE = "CC-BY-SA-4.0, for research and education only"
+#: At this revision the digest and the number of bytes stand in several public records of downloads.
+PINNED = Hub("wanglab/MedSAM2", "e4a6f35edd7e091619cbc0750f462f1574e23955", licence=LICENCE)
+NOT_PINNED = Hub("wanglab/MedSAM2", licence=LICENCE)
+
+INPUT = Params(
+    config="configs/sam2.1_hiera_t512.yaml", image_size=512, window_low=-1000, window_high=400, slices_each_way=0
+)
+REDUCED = Params(image_size=128, slices_each_way=1)
+
+#: Variant -> its published file, and what that was trained on. The first is the default.
+CHECKPOINTS = {
+    "latest": (
+        PINNED.file(
+            "MedSAM2_latest.pt", "c92743b99f00d078bf32a3afcc38aaa9faf1c1692dffe3eaa7a90938c1991060", 156_040_129
+        ),
+        "the authors' newest weights",
+    ),
+    "ct-lesion": (NOT_PINNED.file("MedSAM2_CTLesion.pt"), "weights for lesions in CT"),
+    "base": (NOT_PINNED.file("MedSAM2_2411.pt"), "the authors' first weights, November 2024"),
 }
 
-#: File -> commit of the repository, digest and bytes, which stand in several public records of downloads.
-_PINS = {
-    "MedSAM2_latest.pt": (
-        "e4a6f35edd7e091619cbc0750f462f1574e23955",
-        "c92743b99f00d078bf32a3afcc38aaa9faf1c1692dffe3eaa7a90938c1991060",
-        156_040_129,
-    )
-}
 
-
-def _variant(name: str, file: str, what: str) -> Variant:
+def _variant(name: str, weights: Weights, what: str) -> Variant:
     return Variant(
         name,
+        INPUT | {"checkpoint": weights.name},
         prompt=Prompt.BOX,
         summary=f"Boxes, {what}, followed through the whole volume",
-        params={
-            "config": "configs/sam2.1_hiera_t512.yaml",
-            "checkpoint": file,
-            "image_size": 512,
-            "window_low": -1000,
-            "window_high": 400,
-            "slices_each_way": 0,
-        },
-        weights=(file,),
-        reduced={"image_size": 128, "slices_each_way": 1},
+        weights=(weights.name,),
+        reduced=REDUCED,
     )
-
-
-def _weights(file: str) -> Weights:
-    revision, sha256, size = _PINS.get(file, ("", "", 0))  # the others could not be looked up
-    return Weights(
-        file, "wanglab/MedSAM2", file, revision, sha256, size, "CC-BY-SA-4.0, for research and education only"
-    )
-
-
-def _source(name: str, path: str, tree: str) -> Source:
-    commit = "332f30d420f1d1b08e2a79b3ae6a602458808383"
-    return Source(name, "https://github.com/bowang-lab/MedSAM2", commit, "Apache-2.0", tree, path)
 
 
 @hookimpl
@@ -63,24 +56,17 @@ def bench_models() -> list[Model]:
             summary="SAM2 trained further on medical volumes; a box around each entity, followed slice by slice.",
             version="1.0.0",
             root=Path(__file__).resolve().parent,
-            variants=tuple(_variant(name, file, what) for name, (file, what) in _CHECKPOINTS.items()),
-            resources=Resources(
-                memory_mb=16_384,
-                cpus=4.0,
-                shm_mb=256,
-                gpus=1,
-                gpu_memory_mb=3_000,
-                start_timeout_s=300.0,
-                case_timeout_s=14_400.0,
-            ),
+            variants=tuple(_variant(name, weights, what) for name, (weights, what) in CHECKPOINTS.items()),
+            resources=Resources(memory_gb=16, cpus=4, gpus=1, gpu_gb=3, shm_gb=0.25, start_minutes=5, case_minutes=240),
             licence="Apache-2.0",
-            homepage="https://github.com/bowang-lab/MedSAM2",
+            homepage=CODE.git,
             citation="Ma et al., MedSAM2: Segment Anything in 3D Medical Images and Videos, 2025",
             sources=(
-                _source("medsam2", "sam2", "c9fe39de785bb7c0e2e2f21ff9438d267c3eda5c"),
-                # One class of the image encoder comes from here.
-                _source("medsam2-efficient", "efficient_track_anything", "f963d4196cf75a109d910482d9819cb7c73e83c9"),
+                CODE.folder("sam2", "c9fe39de785bb7c0e2e2f21ff9438d267c3eda5c", name="medsam2"),
+                CODE.folder(  # one class of the image encoder
+                    "efficient_track_anything", "f963d4196cf75a109d910482d9819cb7c73e83c9", name="medsam2-efficient"
+                ),
             ),
-            weights=tuple(_weights(file) for file, _ in _CHECKPOINTS.values()),
+            weights=tuple(weights for weights, _ in CHECKPOINTS.values()),
         )
     ]

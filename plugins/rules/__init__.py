@@ -18,7 +18,7 @@ def bench_models() -> list[Model]:
             version="1.0.0",
             root=Path(__file__).resolve().parent,
             variants=(Variant("zero-shot", prompt=Prompt.TEXT, summary="The finding's free text as it stands."),),
-            resources=Resources(memory_mb=6144, cpus=1.0, pids=64, start_timeout_s=60.0, case_timeout_s=600.0),
+            resources=Resources(memory_gb=6, cpus=1, pids=64, start_minutes=1, case_minutes=10),
             adapter="adapter:Rules",
             licence="Apache-2.0",
         )

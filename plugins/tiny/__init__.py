@@ -4,38 +4,38 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from harness import Model, Param, Prompt, Resources, Variant, hookimpl
+from harness import Model, Params, Resources, Variant, hookimpl, ours
 
 #: What both variants share, and the recipe; README.md says why each number is what it is.
-NET: dict[str, Param] = {
-    "width": 16,
-    "words": 32,
-    "dropout": 0.1,
-    "grid_mm": 3.5,
-    "margin_mm": 12.0,
-    "threshold": 0.5,
-}
-RECIPE: dict[str, Param] = {
-    "steps": 500,
-    "batch": 4,
-    "crop": 32,
-    "centred": 0.7,
-    "rate": 0.004,
-    "warmup": 20,
-    "final_rate": 0.02,
-    "weight_decay": 0.001,
-    "clip_norm": 1.0,
-    "cross_entropy": 0.2,
-    "place": 0.3,
-    "place_jitter": 0.04,
-    "bf16": False,
-    "workers": 0,
-    "processes": 1,
-    "cache_mb": 1024,
-    "validate_every": 50,
-    "report_every": 20,
-    "save_every_s": 30.0,
-}
+NET = Params(
+    width=ours(16),
+    words=ours(32),
+    dropout=ours(0.1),
+    grid_mm=ours(3.5),
+    margin_mm=ours(12.0),
+    threshold=ours(0.5),
+)
+RECIPE = Params(
+    steps=ours(500),
+    batch=ours(4),
+    crop=ours(32),
+    centred=ours(0.7),
+    rate=ours(0.004),
+    warmup=ours(20),
+    final_rate=ours(0.02),
+    weight_decay=ours(0.001),
+    clip_norm=ours(1.0),
+    cross_entropy=ours(0.2),
+    place=ours(0.3),
+    place_jitter=ours(0.04),
+    bf16=ours(False),
+    workers=ours(0),
+    processes=ours(1),
+    cache_mb=ours(1024),
+    validate_every=ours(50),
+    report_every=ours(20),
+    save_every_s=ours(30.0),
+)
 
 
 @hookimpl
@@ -49,25 +49,16 @@ def bench_models() -> list[Model]:
             version="1.0.0",
             root=Path(__file__).resolve().parent,
             variants=(
-                Variant("zero-shot", prompt=Prompt.TEXT, summary="Untrained: it finds nothing.", params=dict(NET)),
+                Variant("zero-shot", NET, summary="Untrained: it finds nothing."),
                 Variant(
                     "fine-tuned",
-                    prompt=Prompt.TEXT,
+                    NET | RECIPE,
                     fine_tuned=True,
                     summary="Trained on the train split, chosen by the val split.",
-                    params={**NET, **RECIPE},
                 ),
             ),
-            resources=Resources(memory_mb=4096, cpus=2.0, pids=128, start_timeout_s=120.0, case_timeout_s=600.0),
-            training=Resources(
-                memory_mb=6144,
-                cpus=2.0,
-                pids=256,
-                shm_mb=512,
-                out_mb=2048,
-                start_timeout_s=120.0,
-                stall_timeout_s=900.0,
-            ),
+            resources=Resources(memory_gb=4, cpus=2, pids=128),
+            training=Resources(memory_gb=6, cpus=2, shm_gb=0.5, out_gb=2, stall_minutes=15),
             adapter="adapter:Tiny",
             licence="Apache-2.0",
         )

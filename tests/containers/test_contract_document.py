@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from harness.masks import Expected, judge, open_volume, read_bits
-from harness.registry.declaration import Resources
+from harness.registry.resources import Resources
 from harness.runs import checkpoint, shard
 from harness.runs.training import attempt as training
 from harness.sandbox import contract, masks, safe_copy

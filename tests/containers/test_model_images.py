@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.registry.declaration import Weights
 from harness.registry.discovery import Plugin, discover
+from harness.registry.pinned import Weights
 
 ROOT = Path(__file__).resolve().parents[2]
 TORCH_LAYER = """ARG BASE_IMAGE=python:3.11-slim-bookworm

@@ -34,7 +34,7 @@ def bench_models():
     return [Model(
         name="built", title="Built", summary="Uses a source.", version="3.2.1", root=Path(__file__).parent,
         variants=(Variant("one", weights=("a.bin",)),), sources=(source,), weights=(weights,), licence="Apache-2.0",
-        resources=Resources(memory_mb=512, cpus=1.0),
+        resources=Resources(memory_gb=0.5, cpus=1.0),
     )]
 """
 DOCKERFILE = """

@@ -171,7 +171,7 @@ def test_too_little_memory_is_said_before(bench: Bench, make_dataset: Callable[.
         "def bench_models():\n"
         "    return [Model(name='greedy', title='Greedy', summary='Wants all.', version='1',\n"
         "                  root=Path(__file__).parent, adapter='adapter:A',\n"
-        "                  resources=Resources(memory_mb=10**8))]\n"
+        "                  resources=Resources(memory_gb=10**5))]\n"
     )
     began = time.monotonic()
     refused = bench(

@@ -34,7 +34,7 @@ def stand_in(name, title, deed, weights=(), **options):
     variant = Variant("only", params={"deed": deed}, weights=tuple(file.name for file in weights), **options)
     return Model(
         name=name, title=title, summary="Stands in.", version="1", root=Path(__file__).parent, variants=(variant,),
-        resources=Resources(memory_mb=512), weights=weights, adapter="adapter:StandIn",
+        resources=Resources(memory_gb=0.5), weights=weights, adapter="adapter:StandIn",
     )
 
 @hookimpl

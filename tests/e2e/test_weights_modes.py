@@ -26,9 +26,9 @@ def bench_models():
         variants=(
             Variant("one", weights=("a.bin",), params=params, reduced={{"width": 8}}),
             Variant("two", weights=("a.bin", "b.bin")),
-            Variant("without"),
+            Variant("without", weights=()),
         ),
-        weights=(pinned, open_), adapter="adapter:Weighty", resources=Resources(memory_mb=512),
+        weights=(pinned, open_), adapter="adapter:Weighty", resources=Resources(memory_gb=0.5),
         homepage="https://example.org", citation="A. Author, 2025", licence="MIT",
     )]
 """

@@ -28,7 +28,7 @@ from harness import Model, Resources, Variant, hookimpl
 def bench_models():
     return [Model(name="tells-gpus", title="Tells its GPUs", summary="Prints its environment.", version="1",
                   root=Path(__file__).parent, variants=(Variant("default"),), adapter="adapter:Tells",
-                  resources=Resources(memory_mb=256, cpus=1, pids=64))]
+                  resources=Resources(memory_gb=0.25, cpus=1, pids=64))]
 """
 
 ADAPTER = """

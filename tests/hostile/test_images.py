@@ -21,7 +21,7 @@ from harness import Model, Resources, hookimpl
 @hookimpl
 def bench_models():
     return [Model(name="strange", title="Strange", summary="Has a strange image.", version="1",
-                  root=Path(__file__).parent, adapter="adapter:A", resources=Resources(memory_mb=64))]
+                  root=Path(__file__).parent, adapter="adapter:A", resources=Resources(memory_gb=1 / 16))]
 """
 
 #: What the Dockerfile says, and words of the refusal.

@@ -12,8 +12,8 @@ from typing import Any
 
 from harness.engines.base import Container, ContainerSpec, Engine, Exit, Mount, own_labels
 from harness.images.build import Image
-from harness.registry.declaration import Resources
 from harness.registry.discovery import Plugin
+from harness.registry.resources import Resources
 from harness.runs.shard import Stop
 from harness.sandbox.contract import CasePrompt, Event, Job, Progress, Started, Train, TrainFailed, to_json_line
 from harness.sandbox.events import EventTail

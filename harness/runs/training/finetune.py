@@ -11,7 +11,7 @@ import json
 import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
@@ -22,7 +22,7 @@ from harness.engines.base import Engine, Mount
 from harness.engines.gpus import Gpu
 from harness.errors import DataError, Interrupted, ModelError, PrerequisiteError, UsageError
 from harness.images.build import Image
-from harness.registry.declaration import Resources
+from harness.registry.resources import Resources
 from harness.runs.checkpoint import Checkpoint, find_checkpoint, take_checkpoint, write_record
 from harness.runs.hardware import describe_hardware, describe_harness
 from harness.runs.lock import only_one
@@ -41,7 +41,7 @@ from harness.store.trainings import TrainingPoint, TrainingRow, Trainings
 SPLITS = ("train", "val")
 
 #: Limits of a training that predicting bounds, too, where both run reduced.
-_REDUCED = ("memory_mb", "cpus", "shm_mb")
+_REDUCED = ("memory_gb", "cpus", "shm_gb")
 
 
 class TrainingWatcher(Protocol):
@@ -289,7 +289,7 @@ def _spec(plan: TrainingPlan, folder: Path, gpus: Sequence[Gpu]) -> TrainingSpec
 
 def _record(plan: TrainingPlan, engine: Engine, gpus: Sequence[Gpu]) -> dict[str, Any]:
     return {
-        "limits": asdict(plan.resources),
+        "limits": plan.resources.limits(),
         "image": {"id": plan.image.id, "tag": plan.image.tag},
         "engine": engine.describe(),
         "gpus": len(gpus),

@@ -19,8 +19,9 @@ import pytest
 from harness.errors import DataError, ModelError, PrerequisiteError, UsageError
 from harness.images.context import BuildContext
 from harness.images.torch import choose, chosen, cpu_build, cpu_requirements, cuda_build, download_wheels
-from harness.registry.declaration import Model, Source
+from harness.registry.declaration import Model
 from harness.registry.discovery import Plugin
+from harness.registry.pinned import Source
 from harness.upstream.sources import SourceStore
 from harness.upstream.trees import LINK, Entry, tree_hash, write_tree
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from harness import Model, Prompt, Resources, Source, Variant, Weights
-from harness.registry.declaration import DeclarationError
+from harness import Model, Params, Prompt, Resources, Source, TrainingResources, Variant, Weights, ours, paper
+from harness.registry.constraints import DeclarationError
 
 COMMIT = "0123456789abcdef" * 2 + "01234567"
 SHA256 = "0123456789abcdef" * 4
@@ -42,8 +42,8 @@ def test_full_declarations_are_taken() -> None:
             Variant("tuned", prompt=Prompt.BOX, fine_tuned=True, summary="s"),
             Variant("large", params={"width": 96}, reduced={"width": 8}, weights=("model.safetensors",)),
         ),
-        resources=Resources(gpus=2, memory_mb=64, cpus=0.5, exec_tmp=True, gpu_memory_mb=24_000),
-        training=Resources(gpus=8, memory_mb=256),
+        resources=Resources(gpus=2, memory_gb=1 / 16, cpus=0.5, exec_tmp=True, gpu_gb=24),
+        training=TrainingResources(gpus=8, memory_gb=0.25),
         adapter="package.module:Class",
         dockerfile="Dockerfile.gpu",
         homepage="https://example.org",
@@ -69,50 +69,67 @@ def test_full_declarations_are_taken() -> None:
         (Model, MODEL, {"version": 1}, "version must be one line of text"),
         (Model, MODEL, {"root": "/"}, "root must be a pathlib.Path"),
         (Model, MODEL, {"variants": ()}, "variants must be a tuple of at least one"),
-        (Model, MODEL, {"variants": Variant("a")}, "variants must be a tuple of at least one: (Variant(...),)"),
-        (Model, MODEL, {"variants": ("a",)}, "variants must hold Variant objects"),
-        (Model, MODEL, {"variants": (Variant("a"), Variant("a"))}, "two variants share a name"),
+        (Model, MODEL, {"variants": Variant("a")}, "variants must be a tuple of at least one Variant: (Variant(...),)"),
+        (Model, MODEL, {"variants": ("a",)}, "variants must be a tuple of at least one Variant"),
+        (Model, MODEL, {"variants": (Variant("a"), Variant("a"))}, "variants: two of them share the name 'a'"),
         (Model, MODEL, {"resources": None}, "resources must be a Resources object"),
         (Model, MODEL, {"variants": (Variant("a", weights=("b",)),)}, "names weights that are not declared: ['b']"),
         (Model, MODEL, {"sources": Source(**SOURCE)}, "sources must be a tuple of Source objects"),
-        (Model, MODEL, {"sources": (Source(**SOURCE),) * 2}, "sources: two of them share a name"),
-        (Model, MODEL, {"weights": (Weights(**WEIGHTS),) * 2}, "weights: two of them share a name"),
+        (Model, MODEL, {"sources": (Source(**SOURCE),) * 2}, "sources: two of them share the name 'code'"),
+        (
+            Model,
+            MODEL,
+            {"weights": (Weights(**WEIGHTS),) * 2},
+            "weights: two of them share the name 'model.safetensors'",
+        ),
         (Model, MODEL, {"training": 1}, "training must be a Resources object or None"),
-        (Model, MODEL, {"adapter": "module.Class"}, "adapter must read 'module:Class'"),
-        (Model, MODEL, {"adapter": "a b:C"}, "adapter must read 'module:Class'"),
+        (Model, MODEL, {"adapter": "module.Class"}, "adapter must be 'module:Class'"),
+        (Model, MODEL, {"adapter": "a b:C"}, "adapter must be 'module:Class'"),
         (Model, MODEL, {"dockerfile": "../Dockerfile"}, "dockerfile must be a plain file name"),
         (Model, MODEL, {"dockerfile": ""}, "dockerfile must be a plain file name"),
         (Model, MODEL, {"homepage": "javascript:alert(1)"}, "homepage must be an https:// address"),
-        (Variant, {"name": "a"}, {"name": "A"}, "a variant's name must be lower-case"),
+        (Variant, {"name": "a"}, {"name": "A"}, "variant 'A': name must be lower-case"),
         (Variant, {"name": "a"}, {"prompt": "text"}, "prompt must be one of the Prompt values"),
         (Variant, {"name": "a"}, {"params": None}, "params must be a dict"),
-        (Variant, {"name": "a"}, {"params": {1: "a"}}, "parameter 1 must be text, a number, a boolean or None"),
-        (Variant, {"name": "a"}, {"params": {"a": [1]}}, "parameter 'a' must be text, a number, a boolean or None"),
-        (Variant, {"name": "a"}, {"params": {"a": math.inf}}, "parameter 'a' must be finite"),
-        (Variant, {"name": "a"}, {"params": {"a": math.nan}}, "parameter 'a' must be finite"),
+        (Variant, {"name": "a"}, {"params": {1: "a"}}, "parameter 1 must be text, a finite number, a boolean or None"),
+        (
+            Variant,
+            {"name": "a"},
+            {"params": {"a": [1]}},
+            "parameter 'a' must be text, a finite number, a boolean or None",
+        ),
+        (Variant, {"name": "a"}, {"params": {"a": math.inf}}, "parameter 'a' must be text, a finite number"),
+        (Variant, {"name": "a"}, {"params": {"a": math.nan}}, "parameter 'a' must be text, a finite number"),
         (Variant, {"name": "a"}, {"weights": "model.pt"}, "weights must be a tuple of names"),
         (Variant, {"name": "a"}, {"reduced": {"size": 1}}, "reduced names ['size'], which params does not have"),
         (Variant, {"name": "a"}, {"params": {"a": 1}, "reduced": {"a": [1]}}, "parameter 'a' must be text"),
-        (Resources, {}, {"memory_mb": 0}, "resources.memory_mb must be a positive number"),
-        (Resources, {}, {"memory_mb": 63}, "resources.memory_mb must be at least 64"),
-        (Resources, {}, {"cpus": math.nan}, "resources.cpus must be a positive number"),
-        (Resources, {}, {"pids": True}, "resources.pids must be a positive number"),
-        (Resources, {}, {"case_timeout_s": "60"}, "resources.case_timeout_s must be a positive number"),
-        (Resources, {}, {"start_timeout_s": math.inf}, "resources.start_timeout_s must be a positive number"),
-        (Resources, {}, {"gpu_memory_mb": -1}, "resources.gpu_memory_mb must be a whole number"),
-        (Resources, {}, {"gpu_memory_mb": 0.5}, "resources.gpu_memory_mb must be a whole number"),
+        (Resources, {}, {"memory_gb": 0}, "resources.memory_gb must be a number from 0.0625 to 1,000,000, not 0"),
+        (Resources, {}, {"cpus": math.nan}, "resources.cpus must be a number from 0.01"),
+        (Resources, {}, {"pids": True}, "resources.pids must be a whole number from 1"),
+        (Resources, {}, {"pids": 1.5}, "resources.pids must be a whole number from 1"),
+        (Resources, {}, {"case_minutes": "60"}, "resources.case_minutes must be a number from 0.001"),
+        (Resources, {}, {"start_minutes": math.inf}, "resources.start_minutes must be a number from 0.001"),
+        (Resources, {}, {"gpu_gb": -1}, "resources.gpu_gb must be a number from 0 to"),
+        (Resources, {}, {"exec_tmp": 1}, "resources.exec_tmp must be True or False"),
         (Resources, {}, {"gpus": -1}, "resources.gpus must be a whole number from 0 to 64"),
         (Resources, {}, {"gpus": True}, "resources.gpus must be a whole number from 0 to 64"),
-        (Source, SOURCE, {"name": "a/b"}, "a source's name must be lower-case"),
+        (
+            Variant,
+            {"name": "a"},
+            {"params": {"a": 1}, "origins": {"a": "here"}},
+            "origins must be a dict of texts that",
+        ),
+        (Variant, {"name": "a"}, {"origins": {"a": "ours"}}, "origins names ['a'], which params does not have"),
+        (Source, SOURCE, {"name": "a/b"}, "source 'a/b': name must be lower-case"),
         (Source, SOURCE, {"commit": "main"}, "commit must be 40 hexadecimal digits"),
         (Source, SOURCE, {"commit": COMMIT.upper()}, "commit must be 40 hexadecimal digits"),
         (Source, SOURCE, {"commit": None}, "commit must be 40 hexadecimal digits"),
         (Source, SOURCE, {"tree": ""}, "tree must be 40 hexadecimal digits"),
         (Source, SOURCE, {"licence": ""}, "licence must be one line of text"),
         (Source, SOURCE, {"git": "git@example.org:code"}, "git must be an https:// address"),
-        (Weights, WEIGHTS, {"name": ".."}, "the name must be a plain file name"),
-        (Weights, WEIGHTS, {"name": "a/b"}, "the name must be a plain file name"),
-        (Weights, WEIGHTS, {"name": ""}, "the name must be a plain file name"),
+        (Weights, WEIGHTS, {"name": ".."}, "name must be a plain file name"),
+        (Weights, WEIGHTS, {"name": "a/b"}, "name must be a plain file name"),
+        (Weights, WEIGHTS, {"name": ""}, "name must be a plain file name"),
         (Weights, WEIGHTS, {"sha256": "0"}, "sha256 must be 64 hexadecimal digits"),
         (Weights, WEIGHTS, {"revision": "main"}, "revision must be a full commit"),
         (Weights, WEIGHTS, {"size": -1}, "size must be a number of bytes"),
@@ -132,6 +149,46 @@ def test_wrong_field_is_named(
     with pytest.raises(DeclarationError) as raised:
         kind(**{**base, **wrong})
     assert said in str(raised.value)
+
+
+def test_an_error_carries_the_field_and_its_value() -> None:
+    """What a program needs of the message is there as attributes."""
+    with pytest.raises(DeclarationError) as raised:
+        Resources(memory_gb=-1)
+    assert (raised.value.field, raised.value.value) == ("resources.memory_gb", -1)
+
+
+def test_a_long_value_is_cut_in_the_message() -> None:
+    """A message stays one that can be read."""
+    with pytest.raises(DeclarationError) as raised:
+        Model(**{**MODEL, "title": "A" * 10_000})
+    assert len(str(raised.value)) < 400
+
+
+def test_a_variant_knows_where_its_numbers_come_from() -> None:
+    """The adapter gets plain values; each origin is kept beside, and the later of two values brings its own."""
+    published = Params(size=paper(512, "section 4"), window=ours(-1000))
+    variant = Variant("a", published | Params(size=ours(256, "memory"), name="b"))
+    assert variant.params == {"size": 256, "window": -1000, "name": "b"}
+    assert type(variant.params) is dict
+    assert variant.origins == {"size": "ours: memory", "window": "ours"}
+
+
+def test_a_variant_loads_all_files_of_its_model_unless_it_names_some() -> None:
+    """The list need not be written twice; an empty one means none."""
+    variants = (Variant("all"), Variant("none", weights=()))
+    model = Model(**MODEL, variants=variants, weights=(Weights(**WEIGHTS),))
+    assert [variant.weights for variant in model.variants] == [("model.safetensors",), ()]
+
+
+def test_a_trained_variant_has_what_all_trainings_share() -> None:
+    """Defaults are written out before anything is hashed, and give way to what a model says."""
+    variant = Variant.trained("fine-tuned", Params(rate=ours(1e-4), workers=ours(2)), reduced={"steps": 3})
+    assert variant.fine_tuned
+    assert variant.params["steps"] == 0
+    assert (variant.params["workers"], variant.origins["workers"]) == (2, "ours")
+    assert (variant.reduced["steps"], variant.reduced["processes"]) == (3, 2)
+    assert set(variant.reduced) < set(variant.params)
 
 
 def test_files_are_looked_for_when_asked(tmp_path: Path) -> None:

@@ -142,7 +142,7 @@ def test_entry_point_that_leads_nowhere(entry_points: list[importlib.metadata.En
         ("from harness import hookimpl\n@hookimpl\ndef bench_models(): return 1", "TypeError: 'int' object"),
         ("from harness import hookimpl\n@hookimpl\ndef bench_models():\n    yield 1 / 0", "ZeroDivisionError: "),
         ("from harness import hookimpl\n@hookimpl\ndef bench_models(): raise SystemExit(3)", "SystemExit: 3"),
-        (DECLARATION.format(name="Not A Name", more=""), "a model's name must be lower-case letters"),
+        (DECLARATION.format(name="Not A Name", more=""), "model 'Not A Name': name must be lower-case letters"),
         (DECLARATION.format(name="x", more=", colour='red'"), "unexpected keyword argument 'colour'"),
         (DECLARATION.format(name="x", more=", dockerfile='Other'"), "there is no Other in"),
     ],

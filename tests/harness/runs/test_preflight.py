@@ -10,7 +10,8 @@ import pytest
 
 from harness.engines.gpus import Gpu
 from harness.errors import PrerequisiteError
-from harness.registry.declaration import Model, Resources
+from harness.registry.declaration import Model
+from harness.registry.resources import Resources
 from harness.runs.preflight import check_gpu_memory
 
 if TYPE_CHECKING:
@@ -22,8 +23,8 @@ SMALL, LARGE = Gpu("GPU-1", "NVIDIA T4", 15_360), Gpu("GPU-2", "NVIDIA H100", 81
 def _model(needed: int, training: int | None = None) -> Model:
     return Model(
         "big", "Big", "Large.", "1", Path("/"),
-        resources=Resources(gpu_memory_mb=needed),
-        training=None if training is None else Resources(gpu_memory_mb=training),
+        resources=Resources(gpu_gb=needed / 1000),
+        training=None if training is None else Resources(gpu_gb=training / 1000),
     )  # fmt: skip
 
 
@@ -67,7 +68,7 @@ def test_a_run_is_refused(bench: Bench, make_dataset: Callable[..., Path], tmp_p
         "def bench_models():\n"
         "    return [Model(name='big', title='Big', summary='Large.', version='1', root=Path(__file__).parent,\n"
         "                  variants=(Variant('v', params={'size': 9}, reduced={'size': 1}),),\n"
-        "                  adapter='adapter:A', resources=Resources(gpu_memory_mb=40_000, memory_mb=256))]\n"
+        "                  adapter='adapter:A', resources=Resources(gpu_gb=40, memory_gb=0.25))]\n"
     )
     command = ("run", "--plugin-dir", folder, "--plugin", "big", "--dataset", make_dataset(1), "--gpus", 1)
     ended = bench(*command, "--engine", "local", code=3)

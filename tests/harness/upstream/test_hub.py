@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from harness.errors import DataError, PrerequisiteError
-from harness.registry.declaration import Weights
+from harness.registry.pinned import Weights
 from harness.upstream.hub import fetch
 from harness.upstream.weights import Received, WeightsStore
 

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from harness.errors import DataError, PrerequisiteError
-from harness.registry.declaration import Source
+from harness.registry.pinned import Source
 from harness.upstream.sources import SourceStore
 from harness.upstream.trees import FILE, LINK, PROGRAM, Entry, tree_hash, write_tree
 

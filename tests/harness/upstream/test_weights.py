@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from harness.errors import DataError, PrerequisiteError
-from harness.registry.declaration import Weights
+from harness.registry.pinned import Weights
 from harness.upstream.weights import WeightsStore
 
 CONTENT = b"the released weights" * 100

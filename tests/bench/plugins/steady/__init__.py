@@ -19,7 +19,7 @@ def bench_models():
                 Variant("at-once", params={"seconds": 0.0}),
                 Variant("one-second", params={"seconds": 1.0}),
             ),
-            resources=Resources(memory_mb=512, cpus=1),
+            resources=Resources(memory_gb=0.5, cpus=1),
             adapter="adapter:Steady",
         )
     ]

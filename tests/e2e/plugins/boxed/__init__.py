@@ -18,7 +18,7 @@ def bench_models() -> list[Model]:
             version="1",
             root=Path(__file__).parent,
             variants=(Variant("box", prompt=Prompt.BOX), Variant("text")),
-            resources=Resources(memory_mb=512, cpus=1, pids=64, tmp_mb=32, out_mb=64),
+            resources=Resources(memory_gb=0.5, cpus=1, pids=64, tmp_gb=1 / 32, out_gb=1 / 16),
             adapter="adapter:Boxed",
         )
     ]

@@ -26,7 +26,9 @@ FAULTS = (
 @hookimpl
 def bench_models():
     """Return the model."""
-    limits = Resources(memory_mb=256, cpus=1, pids=64, tmp_mb=32, out_mb=64, start_timeout_s=20.0, stall_timeout_s=10.0)
+    limits = Resources(
+        memory_gb=0.25, cpus=1, pids=64, tmp_gb=1 / 32, out_gb=1 / 16, start_minutes=1 / 3, stall_minutes=1 / 6
+    )
     return [
         Model(
             name="learner",

@@ -47,7 +47,13 @@ def bench_models():
             root=Path(__file__).parent,
             variants=tuple(Variant(fault, params={"fault": fault}) for fault in FAULTS),
             resources=Resources(
-                memory_mb=256, cpus=1, pids=64, tmp_mb=32, out_mb=64, start_timeout_s=5.0, case_timeout_s=2.0
+                memory_gb=0.25,
+                cpus=1,
+                pids=64,
+                tmp_gb=1 / 32,
+                out_gb=1 / 16,
+                start_minutes=5 / 60,
+                case_minutes=2 / 60,
             ),
             adapter="adapter:Misbehaving",
         )

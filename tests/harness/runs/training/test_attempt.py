@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, cast
 import pytest
 
 from harness.images.build import Image
-from harness.registry.declaration import Model, Resources, Variant
+from harness.registry.declaration import Model, Variant
 from harness.registry.discovery import Plugin
+from harness.registry.resources import Resources
 from harness.runs.plan import RunRequest
 from harness.runs.run_weights import Loaded
 from harness.runs.training.finetune import TrainingPlan
@@ -17,8 +18,8 @@ from harness.runs.training.finetune import TrainingPlan
 if TYPE_CHECKING:
     from harness.dataset import Dataset
 
-PREDICT = Resources(memory_mb=16_384, cpus=4.0, shm_mb=256, out_mb=1024)
-TRAIN = Resources(memory_mb=65_536, cpus=2.0, shm_mb=8192, out_mb=50_000, stall_timeout_s=7200.0)
+PREDICT = Resources(memory_gb=16, cpus=4.0, shm_gb=0.25, out_gb=1)
+TRAIN = Resources(memory_gb=64, cpus=2.0, shm_gb=8, out_gb=50, stall_minutes=120)
 
 
 def _limits(weights: str, *, reduced: bool, training: Resources | None = TRAIN) -> Resources:
@@ -39,7 +40,7 @@ def test_a_reduced_training_fits_where_the_model_predicts() -> None:
     """Memory, shared memory and CPUs are the smaller ones of both; what it may leave and its silence stay."""
     limits = _limits("random", reduced=True)
     assert (limits.memory_mb, limits.shm_mb, limits.cpus) == (16_384, 256, 2.0)
-    assert (limits.out_mb, limits.stall_timeout_s) == (50_000, 7200.0)
+    assert (limits.out_mb, limits.stall_timeout_s) == (51_200, 7200.0)
 
 
 def test_without_a_declaration_training_is_like_predicting() -> None:

@@ -1,0 +1,126 @@
+"""What one container of a model may use, in the units that people use."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from harness.registry.constraints import FLAG, check, number, whole
+
+_MIB_IN_GB = 1024
+_S_IN_MINUTE = 60.0
+#: A graphics card reports some per cent less than the gigabytes in its name, counted in 1,024 MiB each: 24,564 MiB or,
+#: where memory is spent on error correction, 23,028 MiB for 24 GB.
+_MIB_IN_GPU_GB = 1000
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What one container of a model may use; the limits are absolute and enforced.
+
+    Parameters
+    ----------
+    memory_gb
+        Memory of the container, temporary files and shared memory included, in GiB (1,024 MiB).
+    cpus
+        CPU cores.
+    pids
+        Processes and threads.
+    shm_gb
+        Size of ``/dev/shm`` in GiB (data loaders need it).
+    tmp_gb
+        Size of ``/tmp`` in GiB.
+    gpus
+        GPUs that one container needs; 0 for a model that runs on the CPU.
+    out_gb
+        What a container may leave in its output folder, in GiB.
+    start_minutes
+        From the container's ``started`` event until its model is loaded (imports and weights).
+    case_minutes
+        For one case.
+    exec_tmp
+        Whether files in ``/tmp`` may be executed (just-in-time compilers need it).
+    gpu_gb
+        Memory that each GPU must have, as in the names of cards: 1,000 MiB a gigabyte, because a card reports a little
+        less than its name says. Checked before a run that uses GPUs; 0 for no demand.
+    stall_minutes
+        Between two ``train`` events of a container that fine-tunes.
+    """
+
+    memory_gb: Annotated[float, number(1 / 16, 10**6)] = 4.0
+    cpus: Annotated[float, number(0.01, 10**6)] = 2.0
+    pids: Annotated[int, whole(1)] = 256
+    shm_gb: Annotated[float, number(1 / 1024, 10**6)] = 1 / 16
+    tmp_gb: Annotated[float, number(1 / 1024, 10**6)] = 0.5
+    gpus: Annotated[int, whole(0, 64)] = 0
+    out_gb: Annotated[float, number(1 / 1024, 10**6)] = 1.0
+    start_minutes: Annotated[float, number(0.001, 10**6)] = 2.0
+    case_minutes: Annotated[float, number(0.001, 10**6)] = 10.0
+    exec_tmp: Annotated[bool, FLAG] = False
+    gpu_gb: Annotated[float, number(0, 10**6)] = 0.0
+    stall_minutes: Annotated[float, number(0.001, 10**6)] = 30.0
+
+    def __post_init__(self) -> None:
+        check(self, "resources.")
+
+    @property
+    def memory_mb(self) -> int:
+        """Memory in MiB."""
+        return round(self.memory_gb * _MIB_IN_GB)
+
+    @property
+    def shm_mb(self) -> int:
+        """Size of ``/dev/shm`` in MiB."""
+        return round(self.shm_gb * _MIB_IN_GB)
+
+    @property
+    def tmp_mb(self) -> int:
+        """Size of ``/tmp`` in MiB."""
+        return round(self.tmp_gb * _MIB_IN_GB)
+
+    @property
+    def out_mb(self) -> int:
+        """What may be left in the output folder, in MiB."""
+        return round(self.out_gb * _MIB_IN_GB)
+
+    @property
+    def gpu_memory_mb(self) -> int:
+        """Memory that each GPU must report, in MiB."""
+        return round(self.gpu_gb * _MIB_IN_GPU_GB)
+
+    @property
+    def start_timeout_s(self) -> float:
+        """Seconds until the model must be loaded."""
+        return self.start_minutes * _S_IN_MINUTE
+
+    @property
+    def case_timeout_s(self) -> float:
+        """Seconds for one case."""
+        return self.case_minutes * _S_IN_MINUTE
+
+    @property
+    def stall_timeout_s(self) -> float:
+        """Seconds between two ``train`` events."""
+        return self.stall_minutes * _S_IN_MINUTE
+
+    def limits(self) -> dict[str, Any]:
+        """Return the limits as a run's record names them: MiB and seconds."""
+        names = ("memory_mb", "cpus", "pids", "shm_mb", "tmp_mb", "gpus", "out_mb", "start_timeout_s", "case_timeout_s")
+        limits = {name: getattr(self, name) for name in (*names, "exec_tmp", "gpu_memory_mb", "stall_timeout_s")}
+        return {**limits, "cpus": float(self.cpus)}
+
+
+@dataclass(frozen=True)
+class TrainingResources(Resources):
+    """What a container that fine-tunes may use: `Resources` with the defaults of a training on GPUs.
+
+    Parameters
+    ----------
+    gpus
+        GPUs that one container needs.
+    stall_minutes
+        Between two ``train`` events: four hours, because a validation says nothing until all its cases are done.
+    """
+
+    gpus: Annotated[int, whole(0, 64)] = 1
+    stall_minutes: Annotated[float, number(0.001, 10**6)] = 240.0

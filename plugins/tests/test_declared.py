@@ -1,0 +1,65 @@
+"""What the models declare, written out: a short form may change how a declaration reads, never what a run is keyed by.
+
+`declared.json` holds resources, sources, weights and the expanded parameters of every variant as they were before
+declarations had short forms. Keys of runs and checkpoints are made from these values, so the comparison is one of the
+JSON text, in which 1 and 1.0 differ.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness import Model, Variant
+from harness.registry.discovery import discover
+
+BEFORE: dict[str, Any] = json.loads((Path(__file__).parent / "declared.json").read_text(encoding="utf-8"))
+
+#: Numbers that adapters had in their code and that have been parameters since: (model, variant) -> name -> value.
+#: With each of them the key of that variant's runs changed, once.
+ADDED: dict[tuple[str, str], dict[str, Any]] = {}
+
+MODELS = [plugin.model for plugin in discover().plugins.values() if plugin.name in BEFORE]
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, sort_keys=True)
+
+
+@pytest.fixture(params=MODELS, ids=lambda model: model.name)
+def model(request: pytest.FixtureRequest) -> Model:
+    found: Model = request.param
+    return found
+
+
+def test_every_model_is_still_there() -> None:
+    """And with the same variants in the same order, of which the first is the default."""
+    assert {model.name: [variant.name for variant in model.variants] for model in MODELS} == {
+        name: [variant["name"] for variant in before["variants"]] for name, before in BEFORE.items()
+    }
+
+
+def test_limits_sources_and_weights_are_as_before(model: Model) -> None:
+    """Whatever units and short forms they are written in."""
+    before = BEFORE[model.name]
+    assert _json(model.resources.limits()) == _json(before["resources"])
+    assert _json(model.training and model.training.limits()) == _json(before["training"])
+    for kind in ("sources", "weights"):
+        assert _json([dataclasses.asdict(item) for item in getattr(model, kind)]) == _json(before[kind])
+
+
+def test_parameters_are_as_before_but_for_those_listed(model: Model) -> None:
+    """A number that becomes a parameter is added with the value that it had, and listed above."""
+    for variant, before in zip(model.variants, BEFORE[model.name]["variants"], strict=True):
+        added = ADDED.get((model.name, variant.name), {})
+        assert not added.keys() & before["params"].keys()
+        assert _json(_plain(variant)) == _json(before | {"params": before["params"] | added})
+
+
+def _plain(variant: Variant) -> dict[str, Any]:
+    names = ("name", "prompt", "fine_tuned", "params", "reduced", "weights")
+    return {name: getattr(variant, name) for name in names}

@@ -1,0 +1,31 @@
+"""Resources are declared in people's units, enforced and recorded in MiB and seconds."""
+
+from __future__ import annotations
+
+from harness import Resources, TrainingResources
+
+
+def test_limits_are_recorded_in_mib_and_seconds() -> None:
+    """A gigabyte of memory has 1,024 MiB, one in the name of a card 1,000."""
+    resources = Resources(memory_gb=20, cpus=4, shm_gb=0.25, gpus=1, gpu_gb=24, start_minutes=15, case_minutes=60)
+    assert resources.limits() == {
+        "memory_mb": 20480,
+        "cpus": 4.0,
+        "pids": 256,
+        "shm_mb": 256,
+        "tmp_mb": 512,
+        "gpus": 1,
+        "out_mb": 1024,
+        "start_timeout_s": 900.0,
+        "case_timeout_s": 3600.0,
+        "exec_tmp": False,
+        "gpu_memory_mb": 24000,
+        "stall_timeout_s": 1800.0,
+    }
+
+
+def test_a_training_may_be_silent_for_hours_and_needs_a_gpu() -> None:
+    """The defaults of a training are its own."""
+    training = TrainingResources(memory_gb=64)
+    assert (training.gpus, training.stall_timeout_s) == (1, 14_400.0)
+    assert isinstance(training, Resources)
