@@ -9,7 +9,7 @@ PEERS_VENV ?= .venv-peers
 PEERS ?= $(wildcard $(PEERS_VENV)/bin/python)
 PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check
 
-.PHONY: help demo test test-slow test-hostile test-faults test-peers check lint types docs-check docs lock lock-torch bench-scoring bench-overhead bench-site models-smoke tiny-proof curation-weights clean
+.PHONY: help demo test test-fast test-slow test-hostile test-faults test-peers check lint types docs-check docs lock lock-torch bench-scoring bench-overhead bench-site models-smoke tiny-proof curation-weights clean
 
 help: ## List the targets
 	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20
@@ -32,6 +32,9 @@ demo: $(VENV)/run.stamp ## Phantom, baseline, scores, leaderboard page: the whol
 
 test: $(VENV)/dev.stamp ## Every test but the slow ones; container tests where an engine answers
 	$(BIN)/python -m pytest -m "not slow" $(PYTEST_ARGS)
+
+test-fast: $(VENV)/dev.stamp ## The tests that start no command, container or browser: under a minute
+	$(BIN)/python -m pytest -m "not costly and not docker and not slow" $(PYTEST_ARGS)
 
 test-slow: $(VENV)/dev.stamp ## The tests that take minutes
 	$(BIN)/python -m pytest -m slow $(PYTEST_ARGS)

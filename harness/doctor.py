@@ -88,8 +88,13 @@ def run_checks(home: Path, plugin_dirs: tuple[Path, ...] = ()) -> Iterator[Check
 
 
 def _machine() -> Iterator[Check]:
+    import importlib.metadata
+    import platform
+
+    yield Check("machine", "groundbench", Verdict.OK, importlib.metadata.version("groundbench"))
     version = ".".join(map(str, sys.version_info[:3]))
     yield Check("machine", "Python", Verdict.OK, version)
+    yield Check("machine", "system", Verdict.OK, platform.platform())
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     yield Check("machine", "processors, memory", Verdict.OK, f"{os.cpu_count()} cores, {memory / 1e9:.1f} GB")
 

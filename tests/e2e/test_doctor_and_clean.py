@@ -32,6 +32,7 @@ def test_doctor_says_what_to_do(alone: Bench) -> None:
     """Every line that is not ok has a fix; with nothing broken the exit code is 0."""
     checks = alone.json("doctor")["checks"]
     assert {check["group"] for check in checks} >= {"machine", "home", "GPU", "plugins"}
+    assert {check["name"] for check in checks} >= {"groundbench", "Python", "system"}, "what a report needs"
     assert all(check["fix"] for check in checks if check["verdict"] != "ok")
     assert "what to do" in alone("doctor").stdout
 

@@ -1,0 +1,47 @@
+"""What hosts of repositories read: the workflow, the issue forms, the citation."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+GITHUB = ROOT / ".github"
+
+
+def test_actions_are_pinned_by_commit() -> None:
+    """A tag can be moved to other code, a commit cannot; the comment says which version it is."""
+    used = re.findall(r"uses: (.*)", (GITHUB / "workflows" / "ci.yml").read_text(encoding="utf-8"))
+    assert used
+    for action in used:
+        assert re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", action), action
+
+
+def test_the_workflow_runs_what_anybody_can_run() -> None:
+    """CI is one script of the repository; its token may read the code and nothing else."""
+    text = (GITHUB / "workflows" / "ci.yml").read_text(encoding="utf-8")
+    assert re.search(r"^permissions:\n  contents: read\n\n", text, flags=re.MULTILINE)
+    assert re.findall(r"^        run: .*? (\S+)$", text, flags=re.MULTILINE) == [".ci/run"]
+    assert (ROOT / ".ci" / "run").stat().st_mode & 0o111, ".ci/run cannot be executed"
+
+
+def test_every_issue_form_asks_for_the_doctor() -> None:
+    """Whoever reports a problem is asked for the one document that says what it happened on."""
+    forms = sorted(path for path in (GITHUB / "ISSUE_TEMPLATE").glob("*.yml") if path.name != "config.yml")
+    assert len(forms) == 3
+    for form in forms:
+        assert "`bench doctor --json`" in form.read_text(encoding="utf-8"), form.name
+
+
+def test_the_citation_names_a_release() -> None:
+    """The version to be cited is one that the changelog describes."""
+    (version,) = re.findall(r"^version: (.+)$", (ROOT / "CITATION.cff").read_text(encoding="utf-8"), flags=re.MULTILINE)
+    assert f"\n## {version} (" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
+def test_what_is_not_released_has_a_version_of_its_own() -> None:
+    """Between two releases the version says so: a number made now cannot pass for one of the release."""
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+    unreleased = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8").split("## Unreleased")[1].split("\n## ")[0]
+    assert version.endswith(".dev0") == bool(unreleased.strip())
