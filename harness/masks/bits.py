@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.masks.header import Header
 from harness.masks.stream import Volume
-from harness.masks.verdict import refused, warning
+from harness.masks.values import checked, decoded, storage_warnings
+from harness.masks.verdict import refused
 from harness.rows import MaskProblem
 
 Shape = tuple[int, int, int]
@@ -215,11 +215,12 @@ def read_bits(
     header = volume.header
     kept = [_Channel(shape, channels, channel) for channel in wanted]
     highest = 0
-    for words, values in _nonzero_groups(volume, shape, channels):
-        top = int(_checked(values).max(initial=0))
+    for words, found in _nonzero_groups(volume, shape, channels):
+        values = checked(found if header.scaled else decoded(found, header), header)  # scaled ones were decoded there
+        top = int(values.max(initial=0))
         highest = max(highest, top)
         if wrap and top > 255:
-            values = values % 256  # noqa: PLW2901 - the values that count from here on
+            values = values % 256
         if labelled and highest > MAX_LABEL:
             raise refused(
                 "labels",
@@ -232,30 +233,7 @@ def read_bits(
             channel.add(words, flags, values if labelled and top > 1 else None)
         if most is not None and len(kept) > 1 and sum(channel.entries for channel in kept) > most:
             raise TooDense
-    return [channel.grid() for channel in kept], _warnings(header, highest)
-
-
-def _warnings(header: Header, highest: int) -> list[MaskProblem]:
-    problems = []
-    if header.dtype.kind == "f" or header.dtype.itemsize > 1:
-        problems.append(
-            warning(
-                "dtype",
-                f"the mask is stored as {header.dtype.name}; uint8 says the same in fewer bytes and is read faster",
-                cause="an array that was not converted before saving",
-                fix="store it as uint8: mask.astype('uint8')",
-            )
-        )
-    if highest > 1:
-        problems.append(
-            warning(
-                "labels",
-                f"the mask holds values up to {highest}; every value above 0 counts as foreground",
-                cause="entity labels, or 255 for true",
-                fix="nothing, if every label belongs to the finding; otherwise write 1 where the finding is, else 0",
-            )
-        )
-    return problems
+    return [channel.grid() for channel in kept], storage_warnings(header, highest, trailing=volume.trailing)
 
 
 def _nonzero_groups(volume: Volume, shape: Shape, channels: int) -> Iterator[tuple[Words, NDArray[Any]]]:
@@ -279,8 +257,7 @@ def _nonzero_groups(volume: Volume, shape: Shape, channels: int) -> Iterator[tup
             words = first_row * per_row + hit
         else:
             if header.scaled:
-                with np.errstate(over="ignore", invalid="ignore"):  # judged by their values, below
-                    rows = rows * np.float64(header.slope) + header.inter
+                rows = decoded(rows, header)  # before zeros are looked for: an intercept hides them
             used = np.flatnonzero((rows != 0).any(axis=1))
             padded = np.zeros((len(used), per_row * WORD * channels), dtype=rows.dtype)
             padded[:, :row_values] = rows[used]
@@ -289,35 +266,6 @@ def _nonzero_groups(volume: Volume, shape: Shape, channels: int) -> Iterator[tup
         first_row += len(rows)
         if len(words):
             yield words.astype(np.int32), groups
-
-
-def _checked(groups: NDArray[Any]) -> NDArray[Any]:
-    """Return the values, which are whole numbers of at least 0; raises Refused where they are not."""
-    if groups.dtype.kind == "u":
-        return groups
-    if groups.dtype.kind == "f":
-        if not np.isfinite(groups).all():
-            raise refused(
-                "not_finite",
-                "the mask holds NaN or infinite values",
-                cause="a division by zero or an overflow before thresholding",
-                fix="threshold the model's output and store it as uint8",
-            )
-        if (groups != np.trunc(groups)).any():
-            raise refused(
-                "not_binary",
-                "the mask holds fractions",
-                cause="probabilities saved in place of a mask, or a mask resampled with interpolation",
-                fix="threshold the model's output (for instance at 0.5), or resample with nearest neighbour",
-            )
-    if groups.min(initial=0) < 0:
-        raise refused(
-            "negative",
-            "the mask holds negative values",
-            cause="logits or signed distances saved in place of a mask, or a wrong scl_inter",
-            fix="threshold the model's output and store it as uint8",
-        )
-    return groups
 
 
 class _Channel:

@@ -20,6 +20,12 @@ from harness.rows import MaskProblem
 #: Affines are the same when no corner of the grid moves by more than this share of the smallest spacing.
 CORNER_TOLERANCE = 0.1
 
+#: The affines of nibabel and of ITK for an array whose position nobody gave.
+_NEUTRAL = (np.eye(4), np.diag([-1.0, -1.0, 1.0, 1.0]))
+
+#: Error of an affine that went through single precision and a quaternion.
+_ROUNDING = 1e-5
+
 _AXES = "xyz"
 _FIX = "save with the CT's own affine and array order: nibabel.Nifti1Image(mask, ct.affine)"
 
@@ -77,7 +83,8 @@ def judge(header: Header, expected: Expected) -> list[MaskProblem]:
                     fix=f"save an array of shape {expected.full_shape}",
                 )
             )
-        return problems + _judge_affine(header, expected)
+        by_affine = _judge_affine if expected.channels is None else _judge_affine_of_stack
+        return problems + by_affine(header, expected)
     return [_judge_shape(header.shape, expected)]
 
 
@@ -141,36 +148,79 @@ def _permutation(shape: tuple[int, ...], wanted: tuple[int, ...]) -> tuple[int, 
     )
 
 
+def declares_nothing(affine: Affine | None) -> bool:
+    """Tell whether an affine is what a library writes when it knows no position.
+
+    That is no affine at all, nibabel's identity, or ITK's: an identity in LPS, which NIfTI (RAS) holds as
+    diag(-1,-1,1).
+    """
+    if affine is None:
+        return True
+    given = np.array(affine)
+    return any(np.allclose(given, neutral, rtol=0, atol=_ROUNDING) for neutral in _NEUTRAL)
+
+
+def same_place(given: Affine, truth: Affine, shape: tuple[int, int, int]) -> bool:
+    """Tell whether every corner of a grid of this shape lies at the same place under both affines."""
+    return not _moves(np.array(given), np.array(truth), shape)
+
+
 def _judge_affine(header: Header, expected: Expected) -> list[MaskProblem]:
+    if header.nonsense and header.affine is None:
+        return [
+            MaskProblem(
+                "header",
+                "refused",
+                f"the header cannot be right: {header.nonsense}",
+                "a damaged file, or one not written by a NIfTI library",
+                _FIX,
+            )
+        ]
     if expected.affine is None:
         return []
-    truth = np.array(expected.affine)
-    if header.affine is None or np.array_equal(np.array(header.affine), np.eye(4)):
-        if expected.channels is not None or np.array_equal(truth, np.eye(4)):
-            return []
+    places = [affine for affine in (header.affine, *header.affines) if affine and not declares_nothing(affine)]
+    fitting = [affine for affine in places if same_place(affine, expected.affine, expected.shape)]
+    if places and not fitting:
+        cause = _affine_cause(np.array(places[0]), np.array(expected.affine), expected.shape)
+        message = "the mask declares another position than its CT: " + cause
+        return [MaskProblem("affine", "refused", message, cause, _FIX)]
+    if not places and header.affine != expected.affine:
         return [
             warning(
                 "identity_affine",
-                "the mask declares no position (identity affine); it was read in the CT's array order",
-                cause="saved with numpy.eye(4), as the released ground truth is",
+                "the mask declares no position (no affine, or the one that a library writes without geometry); it was "
+                "read in the CT's array order",
+                cause="saved with numpy.eye(4), or by SimpleITK without CopyInformation",
                 fix=_FIX,
             )
         ]
-    given = np.array(header.affine)
-    if not _moves(given, truth, expected.shape):
-        if expected.channels is None:
-            return []
+    if len(fitting) < len(places):
         return [
             warning(
-                "affine_of_stack",
-                "the stack carries the CT's affine, whose axes are not the stack's (F, H, W, D)",
-                cause="saved with ct.affine, which viewers will apply to the axes (F, H, W)",
-                fix="save stacks with numpy.eye(4), as the released ground truth is",
+                "affine_disagrees",
+                "the mask's sform and qform say different positions; one of them is its CT's",
+                cause="a tool that changed one of the two",
+                fix=_FIX,
             )
         ]
-    cause = _affine_cause(given, truth, expected.shape)
-    message = "the mask declares another position than its CT: " + cause
-    return [MaskProblem("affine", "refused", message, cause, _FIX)]
+    return []
+
+
+def _judge_affine_of_stack(header: Header, expected: Expected) -> list[MaskProblem]:
+    """Judge nothing by the affine of a stack: no affine has room for the axes (F, H, W, D)."""
+    if declares_nothing(header.affine):
+        return []
+    assert header.affine is not None  # noqa: S101 - it would declare nothing
+    of_ct = expected.affine is not None and same_place(header.affine, expected.affine, expected.shape)
+    whose = "the CT's affine" if of_ct else "an affine"
+    return [
+        warning(
+            "affine_of_stack",
+            f"the stack carries {whose}, which cannot place the axes (F, H, W, D); it was not used",
+            cause="saved with an affine, which viewers will apply to the axes (F, H, W)",
+            fix="save stacks with numpy.eye(4), as the released ground truth is",
+        )
+    ]
 
 
 def _moves(given: NDArray[np.float64], truth: NDArray[np.float64], shape: tuple[int, int, int]) -> bool:

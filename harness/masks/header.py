@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 import numpy as np
+from numpy.typing import NDArray
 
 from harness.masks.verdict import Refused, refused
 
@@ -39,6 +40,9 @@ MAX_POSITION = 1e6
 #: A quaternion this near to a half turn is one.
 _HALF_TURN = 1e-6
 
+#: A squared quaternion longer than 1 by more than this is not one; nibabel and ITK refuse it.
+_TOO_LONG = 1e-5
+
 Affine = tuple[tuple[float, ...], ...]
 
 
@@ -55,6 +59,7 @@ class Layout:
     codes: tuple[str, int]
     quaternion: tuple[str, int]
     rows: tuple[str, int]
+    units: tuple[str, int]
     magic: tuple[int, bytes]
     first_voxel: int
 
@@ -69,6 +74,7 @@ NIFTI1 = Layout(
     codes=("2h", 252),
     quaternion=("6f", 256),
     rows=("12f", 280),
+    units=("B", 123),
     magic=(344, b"n+1\0"),
     first_voxel=352,
 )
@@ -82,6 +88,7 @@ NIFTI2 = Layout(
     codes=("2i", 344),
     quaternion=("6d", 352),
     rows=("12d", 400),
+    units=("i", 500),
     magic=(4, b"n+2\0\r\n\x1a\n"),
     first_voxel=544,
 )
@@ -105,6 +112,12 @@ class Header:
         Bytes before the first voxel.
     slope, inter
         value = stored * slope + inter.
+    sform, qform
+        What each of the two ways to declare an affine says; None where its code is 0, or where it is nonsense.
+    nonsense
+        What is wrong with a declared affine that cannot be one; empty otherwise. Such an affine is not used.
+    units
+        Code of the unit of length: 0 not stated, 1 metre, 2 millimetre, 3 micrometre.
     """
 
     shape: tuple[int, ...]
@@ -114,6 +127,23 @@ class Header:
     offset: int
     slope: float
     inter: float
+    sform: Affine | None = None
+    qform: Affine | None = None
+    nonsense: str = ""
+    units: int = 0
+
+    @property
+    def affines(self) -> tuple[Affine, ...]:
+        """Every affine that the file declares."""
+        return tuple(affine for affine in (self.sform, self.qform) if affine is not None)
+
+    @property
+    def grid(self) -> tuple[int, ...]:
+        """The shape without the axes of one voxel that some tools append to a volume's three."""
+        shape = self.shape
+        while len(shape) > 3 and shape[-1] == 1:
+            shape = shape[:-1]
+        return shape
 
     @property
     def nbytes(self) -> int:
@@ -177,45 +207,58 @@ def parse_header(block: bytes, layout: Layout, order: str) -> Header:
     if not math.isfinite(inter):
         raise _bad(f"scl_inter is {inter}")
     pixdim = field(layout.pixdim)
+    has_qform, has_sform = (value > 0 for value in field(layout.codes))
+    faults: list[str] = []
+    sform = _sform(field(layout.rows), faults) if has_sform else None
+    qform = _qform(pixdim, field(layout.quaternion), faults) if has_qform else None
+    (units,) = struct.unpack_from(f"{order}{layout.units[0]}", block, layout.units[1])
     return Header(
         shape=tuple(extents[:n_axes]),
         spacing=tuple(abs(size) for size in pixdim[1 : n_axes + 1]),
-        affine=_affine(field(layout.codes), pixdim, field(layout.quaternion), field(layout.rows)),
+        affine=sform or qform,
         dtype=np.dtype(order + DTYPES[code]),
         offset=int(offset),
         slope=slope,
         inter=inter,
+        sform=sform,
+        qform=qform,
+        nonsense="; ".join(faults),
+        units=units & 7,
     )
 
 
-def _affine(
-    codes: tuple[float, ...], pixdim: tuple[float, ...], quaternion: tuple[float, ...], rows: tuple[float, ...]
-) -> Affine | None:
-    """Take the sform, else build the qform (``nifti1.h``, method 2), else None."""
-    qform, sform = codes
-    if sform > 0:
-        matrix = np.array(rows, dtype=np.float64).reshape(3, 4)
-    elif qform > 0:
-        b, c, d, x, y, z = quaternion
-        square = b * b + c * c + d * d
-        if abs(1.0 - square) < _HALF_TURN:  # rounding to 32 bits must not become a small rotation
-            b, c, d = (part / math.sqrt(square) for part in (b, c, d))
-            square = 1.0
-        a = math.sqrt(max(0.0, 1.0 - square))
-        rotation = np.array(
-            [
-                [a * a + b * b - c * c - d * d, 2 * (b * c - a * d), 2 * (b * d + a * c)],
-                [2 * (b * c + a * d), a * a + c * c - b * b - d * d, 2 * (c * d - a * b)],
-                [2 * (b * d - a * c), 2 * (c * d + a * b), a * a + d * d - b * b - c * c],
-            ]
-        )
-        handedness = -1.0 if pixdim[0] < 0 else 1.0
-        sizes = np.array([pixdim[1], pixdim[2], pixdim[3] * handedness])
-        matrix = np.column_stack([rotation * sizes, [x, y, z]])
-    else:
+def _sform(rows: tuple[float, ...], faults: list[str]) -> Affine | None:
+    """Take the affine that is written down (``nifti1.h``, method 3); None, and a fault, where it cannot be one."""
+    return _sound(np.array(rows, dtype=np.float64).reshape(3, 4), "sform", faults)
+
+
+def _qform(pixdim: tuple[float, ...], quaternion: tuple[float, ...], faults: list[str]) -> Affine | None:
+    """Build the affine of a quaternion (``nifti1.h``, method 2); None, and a fault, where it cannot be one."""
+    b, c, d, x, y, z = quaternion
+    square = b * b + c * c + d * d
+    if not square < 1 + _TOO_LONG:  # also for NaN
+        faults.append(f"its qform's quaternion ({b:.4g}, {c:.4g}, {d:.4g}) is not a rotation")
         return None
+    if abs(1.0 - square) < _HALF_TURN:  # rounding to 32 bits must not become a small rotation
+        b, c, d = (part / math.sqrt(square) for part in (b, c, d))
+        square = 1.0
+    a = math.sqrt(max(0.0, 1.0 - square))
+    rotation = np.array(
+        [
+            [a * a + b * b - c * c - d * d, 2 * (b * c - a * d), 2 * (b * d + a * c)],
+            [2 * (b * c + a * d), a * a + c * c - b * b - d * d, 2 * (c * d - a * b)],
+            [2 * (b * d - a * c), 2 * (c * d + a * b), a * a + d * d - b * b - c * c],
+        ]
+    )
+    handedness = -1.0 if pixdim[0] < 0 else 1.0
+    sizes = np.array([pixdim[1], pixdim[2], pixdim[3] * handedness])
+    return _sound(np.column_stack([rotation * sizes, [x, y, z]]), "qform", faults)
+
+
+def _sound(matrix: NDArray[np.float64], name: str, faults: list[str]) -> Affine | None:
     if not (np.abs(matrix) <= MAX_POSITION).all():  # also false for NaN
-        raise _bad(f"its affine holds {matrix.tolist()}")
+        faults.append(f"its {name} holds {matrix.tolist()}")
+        return None
     return (*(tuple(row) for row in matrix.tolist()), (0.0, 0.0, 0.0, 1.0))
 
 

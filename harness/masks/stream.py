@@ -41,6 +41,12 @@ BLOCK_BYTES = 1024 * 1024
 #: Widest voxel that a mask may have.
 MAX_ITEMSIZE = 8
 
+#: Compressed bytes read at a time.
+_RAW_BYTES = 512 * 1024
+
+#: The first bytes of every gzip stream.
+_MAGIC = b"\x1f\x8b"
+
 _REWRITE = "write the mask again; write to a temporary name and rename it last"
 
 
@@ -75,8 +81,12 @@ class Volume:
     """
 
     header: Header
-    _stream: IO[bytes]
-    _raw: _Hashing
+    _content: _Content
+
+    @property
+    def trailing(self) -> bool:
+        """Whether bytes that are not gzip follow the compressed stream; known once the blocks have been read."""
+        return self._content.trailing
 
     def blocks(self, unit: int) -> Iterator[memoryview]:
         """Decode the voxels, in blocks of a whole number of units.
@@ -103,10 +113,10 @@ class Volume:
         with _explained():
             while left:
                 block = buffer[: min(left, size)]
-                _fill(self._stream, block)
+                self._content.fill(block)
                 left -= len(block)
                 yield block
-            if self._goes_on():
+            if self._content.goes_on():
                 raise refused(
                     "longer_than_declared",
                     f"the stream goes on after the {self.header.nbytes} bytes that its header declares",
@@ -114,15 +124,9 @@ class Volume:
                     fix=_REWRITE,
                 )
 
-    def _goes_on(self) -> bool:
-        try:
-            return bool(self._stream.read(1))  # a gzip stream checks its length and sum here
-        except EOFError as error:
-            raise OSError("it does not end as a gzip stream does") from error
-
     def sha256(self) -> str:
         """Return the digest of the whole file, once the blocks have been read."""
-        return self._raw.digest()
+        return self._content.digest()
 
 
 @contextmanager
@@ -146,16 +150,118 @@ def open_volume(source: Source, *, limit: int, root: Path | None = None) -> Iter
         It is no regular file, too large, or no NIfTI volume.
     """
     with _open(source, limit, root) as raw:
-        hashing = _Hashing(raw)
-        buffered = io.BufferedReader(hashing, 512 * 1024)
+        content = _Content(raw)
         with _explained():
-            is_gzip = buffered.peek(2)[:2] == b"\x1f\x8b"
-            stream = Gzip(fileobj=buffered, mode="rb") if is_gzip else buffered
-            first = _read(stream, 4)
+            first = content.read(4)
             layout, order = layout_of(first)
-            header = parse_header(first + _read(stream, layout.size - 4), layout, order)
-            _read(stream, header.offset - layout.size)
-        yield Volume(header, stream, hashing)
+            header = parse_header(first + content.read(layout.size - 4), layout, order)
+            content.read(header.offset - layout.size)
+        yield Volume(header, content)
+
+
+class _Content:
+    """What a file holds once decompressed, read front to back.
+
+    The decoders lose the end of a stream that something else follows. Only when one fails is the file read again,
+    by a slower decoder that knows where a gzip stream ends.
+
+    Attributes
+    ----------
+    trailing
+        Whether bytes that are not gzip follow the compressed stream.
+    """
+
+    def __init__(self, raw: IO[bytes]) -> None:
+        self._raw = raw
+        self._position = 0  # bytes handed out so far
+        self._members: _Members | None = None
+        self._hashing = _Hashing(raw)
+        self._buffered = io.BufferedReader(self._hashing, _RAW_BYTES)
+        with _explained():
+            self._is_gzip = self._buffered.peek(2)[:2] == _MAGIC
+        self._stream: Any = Gzip(fileobj=self._buffered, mode="rb") if self._is_gzip else self._buffered
+
+    @property
+    def trailing(self) -> bool:
+        return self._members is not None and self._members.trailing
+
+    def fill(self, block: memoryview) -> None:
+        """Fill a block; raises EOFError where the content ends before."""
+        try:
+            _fill(self._stream, block)
+        except (EOFError, gzip.BadGzipFile):
+            if not self._is_gzip or self._members is not None:
+                raise
+            self._read_again()
+            _fill(self._stream, block)
+        self._position += len(block)
+
+    def read(self, size: int) -> bytes:
+        """Return the next `size` bytes; raises EOFError where the content ends before."""
+        block = bytearray(size)
+        self.fill(memoryview(block))
+        return bytes(block)
+
+    def goes_on(self) -> bool:
+        """Tell whether anything follows; a gzip stream checks its length and sum here."""
+        try:
+            return bool(self._stream.read(1))
+        except (EOFError, gzip.BadGzipFile) as error:
+            if not self._is_gzip or self._members is not None:
+                raise OSError("it does not end as a gzip stream does") from error
+            self._read_again()
+            return self.goes_on()
+
+    def digest(self) -> str:
+        """Read the rest of the file and return the digest of all of it."""
+        return self._hashing.digest()
+
+    def _read_again(self) -> None:
+        self._raw.seek(0)
+        self._hashing = _Hashing(self._raw)
+        self._buffered = io.BufferedReader(self._hashing, _RAW_BYTES)
+        self._members = _Members(self._buffered)
+        self._stream = io.BufferedReader(self._members, BLOCK_BYTES)
+        left = self._position
+        while left:
+            left -= len(_read(self._stream, min(left, BLOCK_BYTES)))
+
+
+class _Members(io.RawIOBase):
+    """Decodes one gzip stream after another, and stops at what is none."""
+
+    def __init__(self, raw: IO[bytes]) -> None:
+        self._raw = raw
+        self._input = b""
+        self._decoder = zlib.decompressobj(wbits=31)
+        self.trailing = False
+        self._ended = False
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any, /) -> int:
+        while not self._ended:
+            self._input = self._input or self._raw.read(_RAW_BYTES)
+            if not self._input:
+                raise EOFError
+            data = self._decoder.decompress(self._input, len(buffer))
+            self._input = self._decoder.unconsumed_tail
+            if self._decoder.eof:
+                self._next_member()
+            if data:
+                buffer[: len(data)] = data
+                return len(data)
+        return 0
+
+    def _next_member(self) -> None:
+        self._input = self._decoder.unused_data
+        if len(self._input) < len(_MAGIC):
+            self._input += self._raw.read(_RAW_BYTES)
+        if self._input[: len(_MAGIC)] == _MAGIC:
+            self._decoder = zlib.decompressobj(wbits=31)
+        else:
+            self._ended, self.trailing = True, bool(self._input)
 
 
 class _Hashing(io.RawIOBase):
@@ -302,6 +408,6 @@ def _explained() -> Iterator[None]:
         raise refused(
             "corrupt",
             f"the compressed stream is damaged: {error}",
-            cause="a damaged file, or bytes after its end",
+            cause="a damaged file: bytes were lost or changed on the way",
             fix=_REWRITE,
         ) from error

@@ -140,7 +140,6 @@ def test_damaged_streams_are_refused(tmp_path: Path) -> None:
     cases = {
         "cut": (good[: len(good) // 2], "truncated"),
         "flipped": (good[:-6] + bytes([good[-6] ^ 255]) + good[-5:], "corrupt"),
-        "garbage": (good + b"garbage" * 20, "corrupt"),
         "longer": (gzip.compress(plain + b"\0"), "longer_than_declared"),
         "twice": (good + good, "longer_than_declared"),
         "empty": (b"", "truncated"),
@@ -251,7 +250,7 @@ def test_a_wrong_shape_is_refused_with_its_cause(
         (AFFINE[:, [1, 0, 2, 3]], "transposed"),
         (AFFINE + np.array([[0, 0, 0, 10.0], [0] * 4, [0] * 4, [0] * 4]), "origin is shifted by (+10, +0, +0) mm"),
         (AFFINE @ np.diag([2, 2, 1, 1]), "spacing is 1.4 x 1.4 x 1.5 mm"),
-        (np.diag([-1.0, -1.0, 1.0, 1.0]), "spacing was lost"),
+        (np.diag([1.0, 1.0, -1.0, 1.0]), "spacing was lost"),
     ],
 )
 def test_a_wrong_affine_is_refused_with_its_cause(tmp_path: Path, affine: np.ndarray, words: str) -> None:

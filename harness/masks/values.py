@@ -1,0 +1,153 @@
+"""The values of a mask: whole numbers of at least 0, allowing for what single precision and a scaled header lose.
+
+A mask that passed through single precision, or that a library stored under a scaled header (``scl_slope``), reads back
+as 1.00000006 where 1 was meant. Such a number is a whole one. A probability is not: it stays a fraction and is refused.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.masks.header import Header
+from harness.masks.verdict import refused, warning
+from harness.rows import MaskProblem
+
+#: Relative error of a few operations in single precision.
+_SINGLE: Final = 4 * 2.0**-23
+
+#: A stored number stands for every value within half a step of the scale; beyond this it is no longer clear which.
+_WIDEST: Final = 0.05
+
+
+def decoded(stored: NDArray[Any], header: Header) -> NDArray[Any]:
+    """Return the values that stored numbers stand for: scaled by the header, and whole where they were meant to be.
+
+    Parameters
+    ----------
+    stored
+        Numbers as they lie in the file, of any shape.
+    header
+        Their type and scale.
+
+    Returns
+    -------
+    numpy.ndarray
+        Of the same shape; the very array where nothing needs to be done. Fractions, NaN and infinities stay.
+    """
+    if not header.scaled:
+        return _snapped(stored, 0.0) if stored.dtype.kind == "f" else stored
+    with np.errstate(over="ignore", invalid="ignore"):  # judged by their values later
+        values = stored * np.float64(header.slope) + header.inter
+    step = abs(header.slope) / 2 * (1 + _SINGLE)
+    return _snapped(values, step if stored.dtype.kind in "iu" and step < _WIDEST else 0.0)
+
+
+def _snapped(values: NDArray[Any], step: float) -> NDArray[Any]:
+    """Round what lies within `step`, or within the error of single precision, of a whole number."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        whole = np.rint(values)
+        near = np.abs(values - whole) <= np.clip(_SINGLE * np.abs(whole), max(_SINGLE, step), _WIDEST)
+    rounded: NDArray[Any] = np.where(near, whole, values)
+    return rounded
+
+
+def checked(values: NDArray[Any], header: Header) -> NDArray[Any]:
+    """Return decoded values as they are; raises Refused unless they are whole numbers of at least 0.
+
+    Parameters
+    ----------
+    values
+        As :func:`decoded` returns them.
+    header
+        Named in the refusal where it scales.
+    """
+    if values.dtype.kind == "u":
+        return values
+    if values.dtype.kind == "f":
+        if not np.isfinite(values).all():
+            kinds = " and ".join(
+                name for name, found in (("NaN", np.isnan(values)), ("infinite", np.isinf(values))) if found.any()
+            )
+            raise refused(
+                "not_finite",
+                f"the mask holds {kinds} values",
+                cause="a division by zero or an overflow before thresholding",
+                fix="threshold the model's output and store it as uint8",
+            )
+        fractions = values != np.trunc(values)
+        if fractions.any():
+            example = float(values[fractions][0])
+            raise refused(
+                "not_binary",
+                f"the mask holds fractions, for example {example:.6g}{_scale(header)}",
+                cause="probabilities saved in place of a mask, or a mask resampled with interpolation",
+                fix="threshold the model's output (for instance at 0.5), or resample with nearest neighbour",
+            )
+    if values.min(initial=0) < 0:
+        scaled = header.scaled and header.dtype.kind == "u"
+        raise refused(
+            "negative",
+            f"the mask holds negative values, down to {float(values.min()):.6g}{_scale(header)}",
+            cause="a wrong scl_slope or scl_inter" if scaled else "logits or signed distances saved in place of a mask",
+            fix="threshold the model's output and store it as uint8, unscaled",
+        )
+    return values
+
+
+def storage_warnings(header: Header, highest: int, *, trailing: bool = False) -> list[MaskProblem]:
+    """List what the author of a readable mask should know of how its values are stored.
+
+    Parameters
+    ----------
+    header
+        Its type and scale.
+    highest
+        The largest value that was met.
+    trailing
+        Whether other bytes follow the compressed stream.
+    """
+    problems = []
+    if trailing:
+        problems.append(
+            warning(
+                "trailing",
+                "bytes that are not gzip follow the compressed volume, which is whole; they were ignored",
+                cause="a download or a copy that padded the file, or something appended to it",
+                fix="write the mask again",
+            )
+        )
+    if header.scaled:
+        problems.append(
+            warning(
+                "scaled",
+                f"the header scales the stored numbers{_scale(header)}; they were read back as whole numbers",
+                cause="an array of floats saved under an integer header, which nibabel stretches to the whole type",
+                fix="store it unscaled as uint8: nibabel.Nifti1Image(mask.astype('uint8'), ct.affine)",
+            )
+        )
+    if header.dtype.kind == "f" or header.dtype.itemsize > 1:
+        problems.append(
+            warning(
+                "dtype",
+                f"the mask is stored as {header.dtype.name}; uint8 says the same in fewer bytes and is read faster",
+                cause="an array that was not converted before saving",
+                fix="store it as uint8: mask.astype('uint8')",
+            )
+        )
+    if highest > 1:
+        problems.append(
+            warning(
+                "labels",
+                f"the mask holds values up to {highest}; every value above 0 counts as foreground",
+                cause="entity labels, or 255 for true",
+                fix="nothing, if every label belongs to the finding; otherwise write 1 where the finding is, else 0",
+            )
+        )
+    return problems
+
+
+def _scale(header: Header) -> str:
+    return f" (scl_slope {header.slope:.6g}, scl_inter {header.inter:.6g})" if header.scaled else ""
