@@ -40,6 +40,8 @@ _TRAINED = Params(
     processes=ours(1, "without GPUs; else one for each"),
     workers=ours(6),
     cache_mb=ours(131072),
+    save_every_s=ours(300.0),
+    loader_timeout_s=ours(300.0),
 )
 #: The same under ``--weights random``: two steps on two processes, as a test that it trains at all.
 _TRAINED_REDUCED = Params(steps=2, validations=1, processes=2, workers=1, cache_mb=64)

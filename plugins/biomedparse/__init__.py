@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from harness import Hub, Model, Params, Resources, TrainingResources, Upstream, Variant, hookimpl
+from harness import Hub, Model, Params, Resources, TrainingResources, Upstream, Variant, hookimpl, ours, paper, theirs
 
 CODE = Upstream(
     "https://github.com/microsoft/BiomedParse",
@@ -22,19 +22,34 @@ WEIGHTS = Hub("microsoft/BiomedParse", licence="CC-BY-NC-SA-4.0", gated=True)
 #: The tokenizer; the text encoder's weights are in the published file.
 CLIP = Hub("openai/clip-vit-base-patch32", "3d74acf9a28c67741b2f4f2ea7635f0aaf6f0268", licence="MIT", prefix="clip--")
 
+#: Upstream's recipe of version 1.
+CONFIG = "configs/biomed_seg_lang_v1.yaml"
+
 #: The published network on the published size of a picture, and the same modules with few channels for a CPU.
-PUBLISHED = Params(network="published", image_size=1024, window_low=-1000, window_high=1000, slices_at_once=4)
+PUBLISHED = Params(
+    network=theirs("published", CONFIG),
+    image_size=theirs(1024, f"{CONFIG}:285"),
+    window_low=theirs(-1000, "inference_utils/processing_utils.py:17, for lungs"),
+    window_high=theirs(1000, "inference_utils/processing_utils.py:17, for lungs"),
+    threshold=theirs(0.5, "inference_utils/inference.py:76"),
+    slices_at_once=ours(4),
+)
 SMALL = Params(network="small", image_size=64, slices_at_once=16)
 
 RECIPE = Params(
-    image_size=512,
-    epochs=10,
-    batch=4,
-    rate=1e-4,
-    encoder_rate=0.1,
-    decay=0.05,
-    bf16=True,
-    validations=5,
+    image_size=paper(512, "section 4.2"),
+    epochs=paper(10, "section 4.2"),
+    batch=theirs(4, f"{CONFIG}:254"),
+    rate=paper(1e-4, "section 4.2"),
+    encoder_rate=theirs(0.1, f"{CONFIG}:316"),
+    decay=theirs(0.05, f"{CONFIG}:312"),
+    schedule=theirs("constant", f"{CONFIG}:306"),
+    first_drop=theirs(8 / 9, f"{CONFIG}:306"),
+    second_drop=theirs(26 / 27, f"{CONFIG}:306"),
+    drop_factor=theirs(0.1, f"{CONFIG}:308"),
+    clip_norm=theirs(5.0, f"{CONFIG}:327"),
+    bf16=ours(True, "upstream trains in float16"),
+    validations=ours(5),
 )
 
 

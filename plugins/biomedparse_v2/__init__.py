@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from harness import Hub, Model, Params, Resources, TrainingResources, Upstream, Variant, hookimpl
+from harness import Hub, Model, Params, Resources, TrainingResources, Upstream, Variant, hookimpl, ours, paper, theirs
 
 #: A copy: upstream's own commit cannot be fetched any more (README.md).
 CODE = Upstream(
@@ -21,16 +21,25 @@ CLIP = Hub("openai/clip-vit-base-patch32", "3d74acf9a28c67741b2f4f2ea7635f0aaf6f
 
 #: The published network on its own pictures; a small one on small pictures for a CPU.
 PUBLISHED = Params(
-    network="published", image_size=512, window_low=-1000, window_high=1000, existence=0.5, slices_at_once=4
+    network=theirs("published", "configs/model/biomedparse_3D.yaml"),
+    image_size=theirs(512, "inference.py:91"),
+    window_low=ours(-1000, "version 1 has it for lungs; README.md:193 of version 2 recommends -910"),
+    window_high=ours(1000, "version 1 has it for lungs; README.md:193 of version 2 recommends 590"),
+    existence=theirs(0.5, "inference.py:34"),
+    threshold=theirs(0.5, "src/evaluators/biomedparse_evaluator.py:32"),
+    slices_at_once=theirs(4, "inference.py:103"),
 )
 SMALL = Params(network="small", image_size=128, slices_at_once=16)
 
 RECIPE = Params(
-    epochs=10,
-    batch=8,
-    rate=1e-4,
-    negatives=0.15,
-    bf16=True,
+    epochs=paper(10, "section 4.2, of version 1"),
+    batch=theirs(8, "configs/finetune_biomedparse.yaml:20"),
+    rate=paper(1e-4, "section 4.2, of version 1"),
+    decay=theirs(0.01, "configs/optimizer/adamw.yaml:4"),
+    schedule=ours("constant", "upstream's could not be located"),
+    clip_norm=theirs(5.0, "configs/trainer/biomedparse_trainer.yaml:3"),
+    negatives=theirs(0.15, "its 2-D data set of a later commit, which is not pinned"),
+    bf16=theirs(True, "configs/trainer/biomedparse_trainer.yaml:6"),
 )
 
 

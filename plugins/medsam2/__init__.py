@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from harness import Hub, Model, Params, Prompt, Resources, Upstream, Variant, Weights, hookimpl
+from harness import Hub, Model, Params, Prompt, Resources, Upstream, Variant, Weights, hookimpl, ours, theirs
 
 CODE = Upstream(
     "https://github.com/bowang-lab/MedSAM2",
@@ -18,7 +18,11 @@ PINNED = Hub("wanglab/MedSAM2", "e4a6f35edd7e091619cbc0750f462f1574e23955", lice
 NOT_PINNED = Hub("wanglab/MedSAM2", licence=LICENCE)
 
 INPUT = Params(
-    config="configs/sam2.1_hiera_t512.yaml", image_size=512, window_low=-1000, window_high=400, slices_each_way=0
+    config=theirs("configs/sam2.1_hiera_t512.yaml", "medsam2_infer_3D_CT.py:36"),
+    image_size=theirs(512, "medsam2_infer_3D_CT.py:245"),
+    window_low=ours(-1000, "air"),
+    window_high=ours(400, "a vessel with contrast agent"),
+    slices_each_way=ours(0, "to both ends"),
 )
 REDUCED = Params(image_size=128, slices_each_way=1)
 

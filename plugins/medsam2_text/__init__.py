@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from harness import Hub, Model, Params, Resources, TrainingResources, Upstream, Variant, hookimpl
+from harness import Hub, Model, Params, Resources, TrainingResources, Upstream, Variant, hookimpl, ours, paper, theirs
 
 CODE = Upstream(
     "https://github.com/bowang-lab/MedSAM2",
@@ -25,23 +25,31 @@ BERT = Hub(
     prefix="cxr-bert--",
 )
 
+#: Upstream's recipe.
+CONFIG = "sam2/configs/sam2.1_hiera_tiny_finetune512.yaml"
+
 RECIPE = Params(
-    config="configs/sam2.1_hiera_t512.yaml",
-    checkpoint="MedSAM2_latest.pt",
-    image_size=512,
-    window_low=-1000,
-    window_high=400,
-    predict_memory=True,
-    train_memory=True,
-    frames=32,
-    objects=3,
-    foreground=0.0,
-    epochs=50,
-    batch=1,
-    rate=5e-5,
-    image_rate=3e-5,
-    bf16=True,
-    validations=5,
+    config=theirs("configs/sam2.1_hiera_t512.yaml", "medsam2_infer_3D_CT.py:36"),
+    checkpoint=ours("MedSAM2_latest.pt", "the paper does not say which"),
+    image_size=theirs(512, f"{CONFIG}:4"),
+    window_low=ours(-1000, "air"),
+    window_high=ours(400, "a vessel with contrast agent"),
+    threshold=theirs(0.5, "medsam2_infer_3D_CT.py:269"),
+    predict_memory=ours(True, "the paper's section 4.2 can be read both ways"),
+    train_memory=ours(True, "the paper's section 4.2 can be read both ways"),
+    frames=paper(32, "section 4.2"),
+    objects=ours(3, f"SAM 2's recipe has 3; {CONFIG}:8 has 5"),
+    foreground=paper(0.0, "section 4.2: frames are drawn from the whole CT"),
+    epochs=paper(50, "section 4.2"),
+    batch=ours(1, f"{CONFIG}:5 has 8, of 8 frames each"),
+    rate=theirs(5e-5, f"{CONFIG}:9"),
+    image_rate=theirs(3e-5, f"{CONFIG}:10"),
+    decay=theirs(0.1, f"{CONFIG}:322"),
+    layer_decay=theirs(0.9, f"{CONFIG}:301"),
+    final_rate=theirs(0.1, f"{CONFIG}:312"),
+    clip_norm=theirs(0.1, f"{CONFIG}:295"),
+    bf16=theirs(True, f"{CONFIG}:288"),
+    validations=ours(5),
 )
 #: The same layers on small pictures, two of them a sample.
 SMALL = Params(image_size=64, frames=2, foreground=1.0)

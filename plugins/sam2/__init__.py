@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from harness import Hub, Model, Params, Prompt, Resources, Variant, Weights, hookimpl
+from harness import Hub, Model, Params, Prompt, Resources, Variant, Weights, hookimpl, ours, theirs
 
-INPUT = Params(image_size=1024, window_low=-1000, window_high=400, slices_each_way=0)
+INPUT = Params(
+    image_size=theirs(1024, "sam2/configs/sam2.1/sam2.1_hiera_l.yaml:89"),
+    window_low=ours(-1000, "air"),
+    window_high=ours(400, "a vessel with contrast agent"),
+    slices_each_way=ours(0, "to both ends"),
+)
 REDUCED = Params(image_size=128, slices_each_way=1)
 
 
@@ -16,7 +21,7 @@ def _size(name: str, config: str, revision: str, sha256: str, size: int) -> tupl
     weights = hub.file(f"sam2.1_hiera_{name.replace('-', '_')}.pt", sha256, size)
     variant = Variant(
         name,
-        Params(config=f"configs/sam2.1/sam2.1_hiera_{config}.yaml", checkpoint=weights.name) | INPUT,
+        INPUT | {"config": f"configs/sam2.1/sam2.1_hiera_{config}.yaml", "checkpoint": weights.name},
         prompt=Prompt.BOX,
         summary=f"Boxes, Hiera {name}, followed through the whole volume",
         weights=(weights.name,),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from harness import Hub, Model, Params, Resources, TrainingResources, Upstream, Variant, hookimpl
+from harness import Hub, Model, Params, Resources, TrainingResources, Upstream, Variant, hookimpl, ours, paper, theirs
 
 CODE = Upstream(
     "https://github.com/zhaoziheng/SAT", "5676be5a62f5cd517264b948c6198e38ddfeb0e2", licence="none", prefix="sat"
@@ -13,18 +13,27 @@ WEIGHTS = Hub("zzh99/SAT")
 LANGUAGE = Hub("FremyCompany/BioLORD-2023-C", licence="other: IHTSDO and NLM agreements", prefix="biolord--")
 
 #: Pro on the published windows; Nano on small ones for a CPU.
-PRO = Params(backbone="UNET-L", side=288, depth=96, voxel=1.0)
+PRO = Params(
+    backbone=theirs("UNET-L", "sh/evaluate_sat_pro.sh:40"),
+    side=theirs(288, "data/inference_dataset.py:165"),
+    depth=theirs(96, "data/inference_dataset.py:165"),
+    voxel=theirs(1.0, "data/inference_dataset.py:87, which triples it along the body"),
+    window_low=theirs(-500, "data/inference_dataset.py:70"),
+    window_high=theirs(1000, "data/inference_dataset.py:70"),
+    threshold=theirs(0.5, "evaluate/inference_engine.py:112"),
+)
 SMALL = Params(backbone="UNET", side=64, depth=32, voxel=4.0)
 
 RECIPE = Params(
-    crop_depth=64,
-    steps=40000,
-    batch=1,
-    rate=1e-4,
-    warmup=0.05,
-    queries=32,
-    foreground=0.8,
-    bf16=True,
+    crop_depth=paper(64, "section 4.2"),
+    steps=paper(40000, "section 4.2"),
+    batch=theirs(1, "sh/train_sat_pro.sh:52"),
+    rate=paper(1e-4, "section 4.2"),
+    warmup=paper(0.05, "section 4.2: 2,000 of 40,000 steps"),
+    decay=theirs(0.01, "train.py:89, which drops its own option, so that torch's default applies"),
+    queries=theirs(32, "sh/train_sat_pro.sh:49"),
+    foreground=ours(0.8),
+    bf16=paper(True, "section 4.2"),
 )
 
 

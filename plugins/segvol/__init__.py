@@ -4,7 +4,20 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from harness import Hub, Model, Params, Prompt, Resources, TrainingResources, Upstream, Variant, hookimpl
+from harness import (
+    Hub,
+    Model,
+    Params,
+    Prompt,
+    Resources,
+    TrainingResources,
+    Upstream,
+    Variant,
+    hookimpl,
+    ours,
+    paper,
+    theirs,
+)
 
 CODE = Upstream(
     "https://github.com/BAAI-DCAI/SegVol",
@@ -15,18 +28,25 @@ CODE = Upstream(
 WEIGHTS = Hub("BAAI/SegVol", licence="MIT")
 
 #: The input that the weights were published for, and one that a CPU computes in seconds.
-PUBLISHED = Params(depth=32, side=256)
+PUBLISHED = Params(
+    depth=theirs(32, "train.py:25"),
+    side=theirs(256, "train.py:25"),
+    threshold=theirs(0.5, "inference_demo.py:36"),
+)
 SMALL = Params(depth=8, side=32)
 
 RECIPE = Params(
-    depth=64,
-    epochs=50,
-    batch=4,
-    rate=1e-4,
-    warmup=0.2,
-    train_projection=True,
-    workers=4,
-    cache_mb=49152,
+    depth=paper(64, "section 4.2"),
+    epochs=paper(50, "section 4.2"),
+    batch=theirs(4, "train.py:45"),
+    rate=paper(1e-4, "section 4.2"),
+    warmup=ours(0.2, "10 epochs of train.py:43, as a share of the paper's 50"),
+    decay=theirs(1e-5, "train.py:42"),
+    jitter_chance=ours(0.2, "train.py:30 has 0.1"),
+    jitter=theirs(0.1, "data_utils.py:245"),
+    train_projection=ours(True, "network/model.py:51 never trains it"),
+    workers=ours(4),
+    cache_mb=ours(49152),
 )
 
 

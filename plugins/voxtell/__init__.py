@@ -4,23 +4,31 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from harness import Hub, Model, Params, Resources, TrainingResources, Variant, hookimpl
+from harness import Hub, Model, Params, Resources, TrainingResources, Variant, hookimpl, ours, theirs
 
 WEIGHTS = Hub("mrokuss/VoxTell")
 LANGUAGE = Hub("Qwen/Qwen3-Embedding-4B", licence="Apache-2.0", prefix="qwen--")
 
 #: The published network, and the same layers with few channels on small patches.
-PUBLISHED = Params(patch=192, features=32, queries=2048, prompts_at_once=4)
+PUBLISHED = Params(
+    patch=theirs(192, "voxtell/model/voxtell_model.py:40"),
+    features=theirs(32, "voxtell/model/voxtell_model.py:40"),
+    queries=theirs(2048, "voxtell/inference/predictor.py:158"),
+    prompts_at_once=ours(4),
+)
 SMALL = Params(patch=64, features=4, queries=64)
 
+#: No training with texts is published: all of this is ours.
 RECIPE = Params(
-    steps=40000,
-    batch=1,
-    accumulate=2,
-    rate=1e-4,
-    warmup=0.05,
-    foreground=0.67,
-    bf16=True,
+    steps=ours(40000, "what the paper gives SAT"),
+    batch=ours(1),
+    accumulate=ours(2),
+    rate=ours(1e-4),
+    warmup=ours(0.05),
+    decay=ours(3e-5, "nnU-Net's"),
+    clip_norm=ours(12.0, "nnU-Net's"),
+    foreground=ours(0.67),
+    bf16=ours(True),
 )
 
 
