@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from harness.dataset.cases import Case, Dataset, Finding
+from harness.dataset.cases import Case, Dataset, Finding, RunnableCase
 from harness.dataset.layout import find_dataset, open_dataset
 from harness.dataset.problems import Level, Problem
 
-__all__ = ["Case", "Dataset", "Finding", "Level", "Problem", "find_dataset", "open_dataset"]
+__all__ = ["Case", "Dataset", "Finding", "Level", "Problem", "RunnableCase", "find_dataset", "open_dataset"]

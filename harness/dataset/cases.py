@@ -92,6 +92,17 @@ class Case:
 
 
 @dataclass(frozen=True)
+class RunnableCase(Case):
+    """A case whose CT and ground truth are there and whose CT's header can be read: it can be run and scored.
+
+    Made by :func:`harness.runs.plan.select_cases`, which refuses any other.
+    """
+
+    ct: Path
+    seg: Path
+
+
+@dataclass(frozen=True)
 class Dataset:
     """A data set on disk. Make one with :func:`harness.dataset.open_dataset`."""
 

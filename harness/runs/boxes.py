@@ -32,9 +32,9 @@ class RunBoxes:
     by_case: Mapping[str, Mapping[str, list[Box]]]
     record: Mapping[str, Any]
 
-    def of(self, case: str, finding: str) -> list[Box] | None:
-        """Return the boxes of a finding; None in a run without boxes."""
-        return self.by_case[case][finding] if self.record else None
+    def of(self, case: str) -> Mapping[str, list[Box]] | None:
+        """Return finding id -> boxes of a case; None in a run without boxes."""
+        return self.by_case[case] if self.record else None
 
 
 def run_boxes(

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from harness.dataset import Case, Dataset
+from harness.dataset import Dataset, RunnableCase
 from harness.dataset.boxes import BOX_RULE
 from harness.dataset.cases import spacing_of
 from harness.errors import DataError, UsageError
@@ -101,7 +101,7 @@ class Plan:
     """
 
     request: RunRequest
-    cases: tuple[Case, ...]
+    cases: tuple[RunnableCase, ...]
     image: Image
     fingerprint: str
     engine: str
@@ -157,7 +157,7 @@ class Plan:
         return reasons
 
 
-def select_cases(dataset: Dataset, split: str, limit: int | None) -> tuple[Case, ...]:
+def select_cases(dataset: Dataset, split: str, limit: int | None) -> tuple[RunnableCase, ...]:
     """Return the cases of a split that can run and be scored, in the data set's order.
 
     Raises
@@ -186,11 +186,16 @@ def select_cases(dataset: Dataset, split: str, limit: int | None) -> tuple[Case,
             f"split {split!r} of {dataset.name} has no CT for {_some(without_ct)}",
             fix="a model needs the volumes; masks made elsewhere are scored by `bench score`",
         )
-    for case in cases:
+    runnable = tuple(
+        RunnableCase(case.id, case.split, case.findings, case.ct, case.seg, case.declared_shape, case.declared_spacing)
+        for case in cases
+        if case.ct is not None and case.seg is not None
+    )
+    for case in runnable:
         # Every header is read before anything runs: a bad one is the data's fault, not the model's.
         if len(case.shape) != len(spacing_of(case)):
             raise DataError(f"{case.ct} has another number of axes than of spacings", fix="replace the file")
-    return cases
+    return runnable
 
 
 def _some(names: list[str]) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import os
 import queue
 import threading
 import time
@@ -15,8 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
-from harness.dataset import Case
-from harness.dataset.cases import spacing_of
+from harness.dataset import RunnableCase
 from harness.dataset.fingerprint import fingerprint_of
 from harness.engines import choose_engine
 from harness.engines.base import Engine, Mount
@@ -33,12 +30,12 @@ from harness.runs.preflight import check_gpu_memory, check_room
 from harness.runs.record import write_record
 from harness.runs.run_weights import load_weights
 from harness.runs.score import Scorers, case_status, case_task, rows_of_outcome
-from harness.runs.shard import CaseOutcome, ContainerFigures, ShardCase, ShardSpec, Stop, run_shard
+from harness.runs.shard import CaseOutcome, ContainerFigures, ShardSpec, Stop, run_shard
 from harness.runs.timing import figures
 from harness.runs.training.finetune import TrainingWatcher, ensure_checkpoint, training_cases
-from harness.sandbox.contract import CONTRACT_VERSION, CasePrompt, FindingPrompt, Job
+from harness.sandbox.contract import CONTRACT_VERSION
 from harness.sandbox.folder import remove_tree
-from harness.sandbox.job import categories_shown
+from harness.sandbox.job import JobCase, make_job, predicting_case
 from harness.scoring import SCORER_VERSION
 from harness.scoring.case import CaseScore
 from harness.scoring.profiles import profile_on, profiles_on
@@ -102,7 +99,7 @@ def execute(request: RunRequest, *, home: Path, store: Store, watcher: Watcher, 
         for name in engine.reap():
             watcher.tell(f"removed {name}, left by a run that had died")
         # Before anything is built: a CT that a container cannot read would look like the model's failure.
-        engine.require_readable(case.ct for case in cases if case.ct is not None)
+        engine.require_readable(case.ct for case in cases)
         each = max(1, request.plugin.model.resources.gpus)
         check_room(home, cases, request.plugin.model.resources, max(1, len(gpus) // each), watcher.tell)
         if not request.reduced:  # what is declared is the whole architecture's need
@@ -141,7 +138,13 @@ def execute(request: RunRequest, *, home: Path, store: Store, watcher: Watcher, 
 
 
 def _plan(
-    request: RunRequest, cases: Sequence[Case], engine: Engine, *, home: Path, gpus: Sequence[Gpu], watcher: Watcher
+    request: RunRequest,
+    cases: Sequence[RunnableCase],
+    engine: Engine,
+    *,
+    home: Path,
+    gpus: Sequence[Gpu],
+    watcher: Watcher,
 ) -> Plan:
     weights = load_weights(request.plugin, request.variant, request.weights, home)
     engine.require_readable(path for _, path, _ in weights.files)
@@ -227,7 +230,9 @@ def _training(checkpoint: Checkpoint) -> dict[str, Any]:
     return {"key": checkpoint.key, "sha256": checkpoint.sha256, **about}
 
 
-def _left_to_do(store: Store, row: RunRow, cases: Sequence[Case]) -> tuple[list[Case], list[Case]]:
+def _left_to_do(
+    store: Store, row: RunRow, cases: Sequence[RunnableCase]
+) -> tuple[list[RunnableCase], list[RunnableCase]]:
     """Return the cases that still need inference, and those that only need scoring."""
     known = {case.case: case for case in store.cases(row.id)}
     todo = [case for case in cases if case.id not in known or known[case.id].status in _NOT_THE_MODEL]
@@ -270,7 +275,7 @@ class _Work:
         self.containers: list[dict[str, Any]] = list(row.timing.get("containers", []))
         self.inbox: queue.SimpleQueue[CaseOutcome | ContainerFigures | _Scored | _ShardEnded] = queue.SimpleQueue()
 
-    def run(self, todo: Sequence[Case], unscored: Sequence[Case], stop: Stop) -> RunRow:
+    def run(self, todo: Sequence[RunnableCase], unscored: Sequence[RunnableCase], stop: Stop) -> RunRow:
         """Do what is left, then finish the row."""
         kept = len(self.cases) - len(todo)
         self.watcher.begin(self.row, kept - len(unscored), kept)
@@ -286,7 +291,7 @@ class _Work:
                 thread.join()
         return self._finish(predict_s, error)
 
-    def _follow(self, running: int, unscored: Sequence[Case], stop: Stop) -> tuple[float, BaseException | None]:
+    def _follow(self, running: int, unscored: Sequence[RunnableCase], stop: Stop) -> tuple[float, BaseException | None]:
         """Keep what shards and scorers report until all have ended; return inference time and what broke a shard."""
         began, predict_s = time.monotonic(), 0.0
         error: BaseException | None = None
@@ -316,7 +321,7 @@ class _Work:
                             stop.soon.set()
         return predict_s, error
 
-    def _start_shards(self, todo: Sequence[Case], stop: Stop) -> list[threading.Thread]:
+    def _start_shards(self, todo: Sequence[RunnableCase], stop: Stop) -> list[threading.Thread]:
         if not todo:
             return []
         threads = []
@@ -327,7 +332,7 @@ class _Work:
             thread.start()
         return threads
 
-    def _shards(self, todo: Sequence[Case]) -> Iterator[tuple[Sequence[Case], tuple[str, ...]]]:
+    def _shards(self, todo: Sequence[RunnableCase]) -> Iterator[tuple[Sequence[RunnableCase], tuple[str, ...]]]:
         """Deal the cases to one container for every set of GPUs that a container needs; without GPUs, to one."""
         each = max(1, self.plan.request.plugin.model.resources.gpus)
         ids = [gpu.id for gpu in self.gpus]
@@ -337,16 +342,16 @@ class _Work:
             if dealt:
                 yield dealt, group
 
-    def _shard_spec(self, number: int, cases: Sequence[Case], gpu_ids: tuple[str, ...]) -> ShardSpec:
+    def _shard_spec(self, number: int, cases: Sequence[RunnableCase], gpu_ids: tuple[str, ...]) -> ShardSpec:
         request = self.plan.request
-        resources = request.plugin.model.resources
-        job = Job(
-            model=request.plugin.name,
-            variant=request.variant.name,
-            seed=request.seed,
-            devices=[f"cuda:{i}" for i in range(len(gpu_ids))] or ["cpu"],
-            threads=max(1, math.ceil(min(resources.cpus, os.cpu_count() or 1))),
+        job = make_job(
+            request.plugin,
+            request.variant,
+            verb="predict",
             params=request.params,
+            seed=request.seed,
+            gpus=len(gpu_ids),
+            cpus=request.plugin.model.resources.cpus,
             weights=self.plan.weights.mode,
             checkpoint=self.plan.checkpoint is not None,
         )
@@ -357,7 +362,7 @@ class _Work:
             plugin=request.plugin,
             image=self.plan.image,
             job=job,
-            cases=tuple(self._shard_case(case) for case in cases),
+            cases=tuple(map(self._job_case, cases)),
             gpu_ids=gpu_ids,
             mounts=self._mounts(),
         )
@@ -368,32 +373,14 @@ class _Work:
         trained = () if checkpoint is None else (Mount(checkpoint.folder.resolve(), "checkpoint"),)
         return (*self.plan.weights.mounts, *trained)
 
-    def _shard_case(self, case: Case) -> ShardCase:
+    def _job_case(self, case: RunnableCase) -> JobCase:
         request = self.plan.request
-        granted = request.plugin.granted_truth
-        shown = categories_shown(request.variant.prompt)
-        assert case.ct is not None  # noqa: S101 - checked by select_cases
-        suffix = ".nii.gz" if case.ct.name.endswith(".gz") else ".nii"
-        return ShardCase(
-            prompt=CasePrompt(
-                id=case.id,
-                ct=f"ct/{case.id}{suffix}",
-                shape=case.shape,
-                spacing=spacing_of(case),
-                findings=[
-                    FindingPrompt(
-                        id=finding.id,
-                        text=finding.text,
-                        category=finding.category if shown else None,
-                        boxes=self.boxes.of(case.id, finding.id),
-                    )
-                    for finding in case.findings
-                ],
-                truth=f"truth/{case.id}.nii.gz" if granted else None,
-                truth_flip=list(request.dataset.mask_flip) or None if granted else None,
-            ),
-            ct=case.ct,
-            truth=case.seg if granted else None,
+        return predicting_case(
+            case,
+            request.variant.prompt,
+            boxes=self.boxes.of(case.id),
+            mask_flip=request.dataset.mask_flip,
+            granted_truth=request.plugin.granted_truth,
         )
 
     def _run_shard(self, spec: ShardSpec, stop: Stop) -> None:

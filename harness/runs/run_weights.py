@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from harness.digests import DigestCache
 from harness.engines.base import Mount
 from harness.errors import PrerequisiteError, UsageError
 from harness.registry.declaration import Variant
 from harness.registry.discovery import Plugin
+from harness.sandbox.contract import WeightsMode
 from harness.upstream.weights import WeightsStore, given_files
 
 #: Words that ``--weights`` knows; anything else is a path.
 PINNED, RANDOM = "pinned", "random"
-
-Mode = Literal["none", "pinned", "random", "given"]
 
 
 @dataclass(frozen=True)
@@ -33,7 +32,7 @@ class Loaded:
         Names of those that their plugin does not pin.
     """
 
-    mode: Mode = "none"
+    mode: WeightsMode = "none"
     files: tuple[tuple[str, Path, str], ...] = ()
     unpinned: tuple[str, ...] = ()
 

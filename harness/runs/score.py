@@ -14,7 +14,7 @@ from multiprocessing.context import BaseContext
 from pathlib import Path
 from typing import Self
 
-from harness.dataset import Case
+from harness.dataset import Case, RunnableCase
 from harness.rows import CaseRow, FindingRow
 from harness.runs.rows import rows_of
 from harness.sandbox.masks import read_refused
@@ -83,13 +83,13 @@ def _die_with_parent() -> None:
         threading.Thread(target=watch, daemon=True).start()
 
 
-def case_task(case: Case, masks: Path, mask_flip: tuple[int, ...], *, delivered: bool) -> CaseTask:
+def case_task(case: RunnableCase, masks: Path, mask_flip: tuple[int, ...], *, delivered: bool) -> CaseTask:
     """Make the scoring task of one case from the masks that were collected for it.
 
     Parameters
     ----------
     case
-        The case, with its ground truth.
+        The case.
     masks
         The run's folder of masks.
     mask_flip
@@ -98,7 +98,6 @@ def case_task(case: Case, masks: Path, mask_flip: tuple[int, ...], *, delivered:
         Whether the case was done; otherwise nothing is read and every finding is missing.
     """
     folder = masks / case.id
-    assert case.seg is not None  # noqa: S101 - cases without ground truth are refused when a run is planned
 
     paths = {finding.id: folder / f"{finding.id}.nii.gz" for finding in case.findings if delivered}
     return CaseTask(

@@ -7,7 +7,6 @@ as failed with the reason. This module talks to the engine and to files only; it
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import threading
 import time
@@ -19,20 +18,11 @@ from typing import Any
 from harness.engines.base import Container, ContainerSpec, Engine, Exit, Mount, own_labels
 from harness.images.build import Image
 from harness.registry.discovery import Plugin
-from harness.sandbox.contract import (
-    CaseDone,
-    CaseFailed,
-    CasePrompt,
-    Event,
-    Job,
-    Progress,
-    Started,
-    Warned,
-    to_json_line,
-)
+from harness.sandbox.contract import CaseDone, CaseFailed, Event, Job, Progress, Started, Warned
 from harness.sandbox.events import EventTail
 from harness.sandbox.evidence import exit_text, last_lines
 from harness.sandbox.folder import broken_bound, lack_of_disk, remove_tree, require_disk
+from harness.sandbox.job import JobCase, write_job
 from harness.sandbox.masks import collect_case
 from harness.status import Status
 
@@ -48,15 +38,6 @@ _CLOCK_SLACK_S = 2 * _TICK_S
 _SIZE_EVERY_S = 1.0
 #: Seconds between the last case and the end of the container.
 _END_TIMEOUT_S = 30.0
-
-
-@dataclass(frozen=True)
-class ShardCase:
-    """One case as a shard needs it: what the container is told, and the files that are mounted for it."""
-
-    prompt: CasePrompt
-    ct: Path
-    truth: Path | None = None  #: only under the test-only grant
 
 
 @dataclass(frozen=True)
@@ -85,7 +66,7 @@ class ShardSpec:
     plugin: Plugin
     image: Image
     job: Job
-    cases: tuple[ShardCase, ...]
+    cases: tuple[JobCase, ...]
     gpu_ids: tuple[str, ...] = ()
     mounts: tuple[Mount, ...] = ()
 
@@ -171,7 +152,7 @@ def run_shard(engine: Engine, spec: ShardSpec, emit: Emit, stop: Stop) -> None:
         When the engine cannot start a container.
     """
     todo = list(spec.cases)
-    alone: list[ShardCase] = []
+    alone: list[JobCase] = []
     attempts: dict[str, int] = {}
     room = _Room(spec.plugin.model.resources.out_mb * 2**20)
     fruitless = number = 0
@@ -211,7 +192,7 @@ class _Attempt:
         self,
         engine: Engine,
         spec: ShardSpec,
-        batch: Sequence[ShardCase],
+        batch: Sequence[JobCase],
         number: int,
         *,
         attempts: dict[str, int],
@@ -275,7 +256,7 @@ class _Attempt:
             require_disk(self._spec.folder)  # full without the container, too: no case can be done
         return failure
 
-    def fail(self, cases: Sequence[ShardCase], failure: _Failure) -> None:
+    def fail(self, cases: Sequence[JobCase], failure: _Failure) -> None:
         """Emit the same failure for every one of `cases`."""
         for case in cases:
             self._outcome(case.prompt.id, failure.status, failure.reason, evidence=failure.evidence)
@@ -283,24 +264,11 @@ class _Attempt:
     # -- preparation --------------------------------------------------------------------------------------------------
 
     def _write_job(self) -> None:
-        remove_tree(self._root)
-        # Shut for other users of the host: a container may leave set-uid programs in out/.
-        self._root.mkdir(parents=True, mode=0o700)
-        (self._root / "out").mkdir()
+        write_job(self._root, self._spec.job, self._batch.values())
         (self._spec.folder / self._log).parent.mkdir(exist_ok=True)
-        job = json.dumps(self._spec.job.model_dump(), sort_keys=True, ensure_ascii=False, indent=1)
-        (self._root / "job.json").write_text(job + "\n", encoding="utf-8")
-        lines = [to_json_line(case.prompt) for case in self._batch.values()]
-        (self._root / "cases.jsonl").write_text("".join(lines), encoding="utf-8")
-        for name in ("job.json", "cases.jsonl"):
-            (self._root / name).chmod(0o644)  # whatever the umask: the container's user is another one
 
     def _container_spec(self) -> ContainerSpec:
-        mounts = list(self._spec.mounts)
-        for case in self._batch.values():
-            mounts.append(Mount(case.ct.resolve(), case.prompt.ct))
-            if case.truth is not None and case.prompt.truth is not None:
-                mounts.append(Mount(case.truth.resolve(), case.prompt.truth))
+        mounts = [*self._spec.mounts, *(mount for case in self._batch.values() for mount in case.mounts)]
         return ContainerSpec(
             name=self._name,
             plugin=self._spec.plugin,

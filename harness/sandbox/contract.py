@@ -29,6 +29,11 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,199}$")]
 LossName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_.-]{0,39}$")]
 
 
+#: What lies in ``/bench/weights``: nothing; the files that the model pins; nothing, and the model is to be drawn at
+#: random from the job's seed; files that the user gave.
+WeightsMode = Literal["none", "pinned", "random", "given"]
+
+
 class _Record(BaseModel):
     model_config = ConfigDict(frozen=True)
 
@@ -51,9 +56,7 @@ class Job(_Record):
     devices: list[str]  #: ``["cpu"]`` or ``["cuda:0", ...]``, numbered as inside the container
     threads: int  #: CPU threads to use; the CPU limit, rounded up
     params: dict[str, str | int | float | bool | None] = {}  #: the variant's parameters
-    #: What lies in ``/bench/weights``: nothing; the files that the model pins; nothing, and the model is to be drawn
-    #: at random from `seed`; files that the user gave
-    weights: Literal["none", "pinned", "random", "given"] = "none"
+    weights: WeightsMode = "none"  #: what lies in ``/bench/weights``
     checkpoint: bool = False  #: whether ``/bench/checkpoint/`` holds what an earlier ``finetune`` delivered
 
 

@@ -1,31 +1,188 @@
-"""What a container is given: its job, and each case with its findings."""
+"""What a container is given, to predict or to train: its job, its cases with their files, and its folder.
+
+This is the only place where prompts are made, so what a model is shown of a case is decided here and nowhere else.
+"""
 
 from __future__ import annotations
 
-from harness.dataset.cases import Case, spacing_of
-from harness.registry.declaration import Prompt
-from harness.sandbox.contract import CasePrompt, FindingPrompt
+import json
+import math
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from harness.dataset.boxes import Box
+from harness.dataset.cases import RunnableCase, spacing_of
+from harness.engines.base import Mount
+from harness.registry.declaration import Param, Prompt, Variant
+from harness.registry.discovery import Plugin
+from harness.sandbox.contract import CasePrompt, FindingPrompt, Job, WeightsMode, to_json_line
+from harness.sandbox.folder import remove_tree
+
+
+@dataclass(frozen=True)
+class JobCase:
+    """One case as a container gets it.
+
+    Attributes
+    ----------
+    prompt
+        Its line of ``cases.jsonl``.
+    mounts
+        The files that the line names.
+    """
+
+    prompt: CasePrompt
+    mounts: tuple[Mount, ...]
+
+
+def make_job(
+    plugin: Plugin,
+    variant: Variant,
+    *,
+    verb: Literal["predict", "finetune"],
+    params: Mapping[str, Param],
+    seed: int,
+    gpus: int,
+    cpus: float,
+    weights: WeightsMode,
+    checkpoint: bool = False,
+) -> Job:
+    """Make the job of one container.
+
+    Parameters
+    ----------
+    plugin, variant
+        What runs.
+    verb
+        ``"predict"`` or ``"finetune"``.
+    params, seed
+        Parameters as they reach the adapter; seed of every random choice.
+    gpus
+        Number of GPUs that the container gets; 0: it computes on the CPU.
+    cpus
+        Its CPU limit, in cores.
+    weights
+        What lies in ``weights/``.
+    checkpoint
+        Whether a checkpoint is mounted.
+    """
+    return Job(
+        verb=verb,
+        model=plugin.name,
+        variant=variant.name,
+        seed=seed,
+        devices=[f"cuda:{i}" for i in range(gpus)] or ["cpu"],
+        threads=max(1, math.ceil(min(cpus, os.cpu_count() or 1))),
+        params=dict(params),
+        weights=weights,
+        checkpoint=checkpoint,
+    )
+
+
+def predicting_case(
+    case: RunnableCase,
+    prompt: Prompt,
+    *,
+    boxes: Mapping[str, list[Box]] | None,
+    mask_flip: Sequence[int],
+    granted_truth: bool,
+) -> JobCase:
+    """Make what a container that predicts gets of a case.
+
+    Parameters
+    ----------
+    case, prompt
+        The case, and how the variant is prompted.
+    boxes
+        Finding id -> boxes; None for a variant that is not prompted with boxes.
+    mask_flip
+        Axes of the CT along which the ground truth must be reversed to lie on it.
+    granted_truth
+        Whether the container may read the ground truth: the test-only grant.
+    """
+    ct, seg = f"ct/{_file_name(case, case.ct)}", f"truth/{_file_name(case, case.seg)}"
+    return JobCase(
+        prompt=CasePrompt(
+            id=case.id,
+            ct=ct,
+            shape=case.shape,
+            spacing=spacing_of(case),
+            findings=_findings(case, prompt, boxes),
+            truth=seg if granted_truth else None,
+            truth_flip=(list(mask_flip) or None) if granted_truth else None,
+        ),
+        mounts=(Mount(case.ct.resolve(), ct), *((Mount(case.seg.resolve(), seg),) if granted_truth else ())),
+    )
+
+
+def training_case(
+    case: RunnableCase, prompt: Prompt, *, boxes: Mapping[str, list[Box]] | None, mask_flip: Sequence[int]
+) -> JobCase:
+    """Make what a container that trains gets of a case of train or val: its ground truth, too.
+
+    Parameters
+    ----------
+    case, prompt, boxes, mask_flip
+        As in :func:`predicting_case`.
+    """
+    ct, seg = f"ct/{_file_name(case, case.ct)}", f"seg/{_file_name(case, case.seg)}"
+    return JobCase(
+        prompt=CasePrompt(
+            id=case.id,
+            ct=ct,
+            shape=case.shape,
+            spacing=spacing_of(case),
+            findings=_findings(case, prompt, boxes),
+            split="train" if case.split == "train" else "val",
+            seg=seg,
+            seg_flip=list(mask_flip) or None,
+        ),
+        mounts=(Mount(case.ct.resolve(), ct), Mount(case.seg.resolve(), seg)),
+    )
 
 
 def categories_shown(prompt: Prompt) -> bool:
-    """Tell whether the container may see a finding's category: never where free text alone is measured."""
+    """Return whether the container may see a finding's category: never where free text alone is measured."""
     return prompt is Prompt.STRUCTURED_TEXT
 
 
-def training_prompt(case: Case, prompt: Prompt, mask_flip: tuple[int, ...]) -> CasePrompt:
-    """Return what a container that trains is told of a case."""
-    assert case.ct is not None and case.seg is not None  # noqa: PT018, S101 - checked by select_cases
+def write_job(root: Path, job: Job, cases: Iterable[JobCase]) -> None:
+    """Make a container's folder: ``job.json``, ``cases.jsonl`` and an empty ``out/``.
+
+    Parameters
+    ----------
+    root
+        The folder; anything that lies there is removed first.
+    job, cases
+        What the container is given.
+    """
+    remove_tree(root)
+    # Shut for other users of the host: a container may leave set-uid programs in out/.
+    root.mkdir(parents=True, mode=0o700)
+    (root / "out").mkdir()
+    document = json.dumps(job.model_dump(), sort_keys=True, ensure_ascii=False, indent=1)
+    (root / "job.json").write_text(document + "\n", encoding="utf-8")
+    (root / "cases.jsonl").write_text("".join(to_json_line(case.prompt) for case in cases), encoding="utf-8")
+    for name in ("job.json", "cases.jsonl"):
+        (root / name).chmod(0o644)  # whatever the umask: the container's user is another one
+
+
+def _findings(case: RunnableCase, prompt: Prompt, boxes: Mapping[str, list[Box]] | None) -> list[FindingPrompt]:
     shown = categories_shown(prompt)
-    return CasePrompt(
-        id=case.id,
-        ct=f"ct/{case.id}{'.nii.gz' if case.ct.name.endswith('.gz') else '.nii'}",
-        shape=case.shape,
-        spacing=spacing_of(case),
-        findings=[
-            FindingPrompt(id=finding.id, text=finding.text, category=finding.category if shown else None)
-            for finding in case.findings
-        ],
-        split="train" if case.split == "train" else "val",
-        seg=f"seg/{case.id}{'.nii.gz' if case.seg.name.endswith('.gz') else '.nii'}",
-        seg_flip=list(mask_flip) or None,
-    )
+    return [
+        FindingPrompt(
+            id=finding.id,
+            text=finding.text,
+            category=finding.category if shown else None,
+            boxes=None if boxes is None else boxes[finding.id],
+        )
+        for finding in case.findings
+    ]
+
+
+def _file_name(case: RunnableCase, file: Path) -> str:
+    """Return the name of a case's file inside the container: the case's id, with the file's own ending."""
+    return f"{case.id}{'.nii.gz' if file.name.endswith('.gz') else '.nii'}"

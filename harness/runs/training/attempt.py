@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -15,10 +14,11 @@ from harness.images.build import Image
 from harness.registry.discovery import Plugin
 from harness.registry.resources import Resources
 from harness.runs.shard import Stop
-from harness.sandbox.contract import CasePrompt, Event, Job, Progress, Started, Train, TrainFailed, to_json_line
+from harness.sandbox.contract import Event, Job, Progress, Started, Train, TrainFailed
 from harness.sandbox.events import EventTail
 from harness.sandbox.evidence import exit_text, last_lines
 from harness.sandbox.folder import broken_bound, lack_of_disk, remove_tree, require_disk
+from harness.sandbox.job import JobCase, write_job
 from harness.status import TrainingState
 from harness.store.trainings import TrainingPoint
 
@@ -42,9 +42,9 @@ class TrainingSpec:
     plugin, image, job, resources
         What to run.
     cases
-        What the container is told of the train and val cases.
+        The train and val cases.
     mounts
-        CTs, masks and weights.
+        What the container may read beside its cases: weights.
     gpu_ids
         All GPUs leased for it.
     """
@@ -55,7 +55,7 @@ class TrainingSpec:
     image: Image
     job: Job
     resources: Resources
-    cases: tuple[CasePrompt, ...]
+    cases: tuple[JobCase, ...]
     mounts: tuple[Mount, ...]
     gpu_ids: tuple[str, ...] = ()
 
@@ -150,16 +150,9 @@ def _prepare(spec: TrainingSpec) -> None:
     if (root / "out" / "state").is_dir() and not (root / "out" / "state").is_symlink():
         remove_tree(kept)
         (root / "out" / "state").rename(kept)
-    remove_tree(root)
-    root.mkdir(parents=True, mode=0o700)
-    (root / "out").mkdir()
+    write_job(root, spec.job, spec.cases)
     if kept.is_dir():
         kept.rename(root / "out" / "state")
-    job = json.dumps(spec.job.model_dump(), sort_keys=True, ensure_ascii=False, indent=1)
-    (root / "job.json").write_text(job + "\n", encoding="utf-8")
-    (root / "cases.jsonl").write_text("".join(map(to_json_line, spec.cases)), encoding="utf-8")
-    for name in ("job.json", "cases.jsonl"):
-        (root / name).chmod(0o644)  # whatever the umask: the container's user is another one
 
 
 class _Watch:
@@ -191,7 +184,7 @@ class _Watch:
                 plugin=spec.plugin,
                 image=spec.image,
                 root=spec.root.resolve(),
-                mounts=spec.mounts,
+                mounts=(*spec.mounts, *(mount for case in spec.cases for mount in case.mounts)),
                 log=self._log,
                 resources=spec.resources,
                 gpu_ids=spec.gpu_ids,

@@ -8,17 +8,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
-from harness.dataset import Case
+from harness.dataset import RunnableCase
 from harness.dataset.fingerprint import fingerprint_of
-from harness.engines.base import Engine, Mount
+from harness.engines.base import Engine
 from harness.engines.gpus import Gpu
 from harness.errors import DataError, Interrupted, ModelError, PrerequisiteError, UsageError
 from harness.images.build import Image
@@ -31,8 +29,8 @@ from harness.runs.preflight import check_room
 from harness.runs.run_weights import Loaded
 from harness.runs.shard import Stop
 from harness.runs.training.attempt import TrainingEnd, TrainingSpec, clear, run_training, unheard
-from harness.sandbox.contract import CONTRACT_VERSION, Job
-from harness.sandbox.job import training_prompt
+from harness.sandbox.contract import CONTRACT_VERSION
+from harness.sandbox.job import make_job, training_case
 from harness.sandbox.safe_copy import RefusedCheckpoint
 from harness.status import TrainingState
 from harness.store.database import Store
@@ -73,7 +71,7 @@ class TrainingPlan:
     request: RunRequest
     image: Image
     weights: Loaded
-    cases: tuple[Case, ...]
+    cases: tuple[RunnableCase, ...]
     fingerprints: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -114,7 +112,7 @@ class TrainingPlan:
         return replace(declared, **least)
 
 
-def training_cases(request: RunRequest) -> tuple[Case, ...]:
+def training_cases(request: RunRequest) -> tuple[RunnableCase, ...]:
     """Return the cases of train and val, which share no case and no patient with the split that will be predicted.
 
     Raises
@@ -153,7 +151,7 @@ def ensure_checkpoint(
     request: RunRequest,
     image: Image,
     weights: Loaded,
-    cases: tuple[Case, ...],
+    cases: tuple[RunnableCase, ...],
     *,
     engine: Engine,
     gpus: Sequence[Gpu],
@@ -197,7 +195,7 @@ def ensure_checkpoint(
         if found is not None:
             watcher.tell(f"{plan.name}: the checkpoint is there")
             return found
-        engine.require_readable(path for case in cases for path in (case.ct, case.seg) if path is not None)
+        engine.require_readable(path for case in cases for path in (case.ct, case.seg))
         check_room(home, (), plan.resources, 1, watcher.tell)
         return _train(plan, folder, Trainings(store), engine=engine, gpus=gpus, watcher=watcher, stop=stop)
 
@@ -257,23 +255,17 @@ def _train(
 
 def _spec(plan: TrainingPlan, folder: Path, gpus: Sequence[Gpu]) -> TrainingSpec:
     request, resources = plan.request, plan.resources
-    job = Job(
+    job = make_job(
+        request.plugin,
+        request.variant,
         verb="finetune",
-        model=request.plugin.name,
-        variant=request.variant.name,
-        seed=request.seed,
-        devices=[f"cuda:{i}" for i in range(len(gpus))] or ["cpu"],
-        threads=max(1, math.ceil(min(resources.cpus, os.cpu_count() or 1))),
         params=request.params,
+        seed=request.seed,
+        gpus=len(gpus),
+        cpus=resources.cpus,
         weights=plan.weights.mode,
     )
-    mounts = list(plan.weights.mounts)
-    prompts = []
-    for case in plan.cases:
-        prompt = training_prompt(case, request.variant.prompt, request.dataset.mask_flip)
-        assert case.ct is not None and case.seg is not None and prompt.seg is not None  # noqa: PT018, S101 - selected
-        mounts += [Mount(case.ct.resolve(), prompt.ct), Mount(case.seg.resolve(), prompt.seg)]
-        prompts.append(prompt)
+    prompt, flip = request.variant.prompt, request.dataset.mask_flip
     return TrainingSpec(
         name=plan.name,
         folder=folder.resolve(),
@@ -281,8 +273,8 @@ def _spec(plan: TrainingPlan, folder: Path, gpus: Sequence[Gpu]) -> TrainingSpec
         image=plan.image,
         job=job,
         resources=resources,
-        cases=tuple(prompts),
-        mounts=tuple(mounts),
+        cases=tuple(training_case(case, prompt, boxes=None, mask_flip=flip) for case in plan.cases),
+        mounts=plan.weights.mounts,
         gpu_ids=tuple(gpu.id for gpu in gpus),
     )
 
