@@ -112,31 +112,26 @@ def show(settings: Settings, /, run_id: str, wanted: str | None, profile: str | 
 def _explain(case: CaseRow, folder: Path) -> list[str]:
     """Say how a case ended: what happened, what was seen, what the model warned of, and where the log is."""
     from harness.cli.tables import printable, seconds, size
+    from harness.sandbox.evidence import PredictionEvidence
 
     tries = f", {case.attempts} tries" if case.attempts > 1 else ""
     lines = [f"{case.case}: {case.status}{tries}" + (f": {printable(case.reason)}" if case.reason else "")]
-    seen = case.evidence
-    if "exit_code" in seen:
-        event = seen["last_event"] or {}
+    seen = PredictionEvidence.read(case.evidence)
+    if seen is not None:
+        end, event = seen.end, seen.last_event
         last = " ".join(str(event[key]) for key in ("event", "stage", "case") if key in event) or "none"
-        said = f"; it last said: {' | '.join(map(printable, seen['last_lines']))}" if seen["last_lines"] else ""
+        said = f"; it last said: {' | '.join(map(printable, seen.last_lines))}" if seen.last_lines else ""
         lines.append(
-            f"  seen: {_end(seen)}, memory {size(seen['peak_bytes'])} of "
-            f"{size(seen['memory_limit_bytes'])}{' (ended by the kernel)' if seen['oom'] else ''}, "
-            f"lived {seconds(seen['lived_s'])}, last event: {last}{said}"
+            f"  seen: {end.state} with code {end.code}{' (ended by the harness)' if seen.ended_by_us else ''}, "
+            f"memory {size(end.peak_bytes)} of "
+            f"{size(seen.memory_limit_bytes)}{' (ended by the kernel)' if end.oom else ''}, "
+            f"lived {seconds(seen.lived_s)}, last event: {last}{said}"
         )
     elif case.seconds is not None:
         lines.append(f"  seen: done in {seconds(case.seconds)}, memory {size(case.host_bytes)}")
-    lines += [f"  said: {printable(warning)}" for warning in seen.get("warnings", [])]
+    lines += [f"  said: {printable(warning)}" for warning in case.evidence.get("warnings", [])]
     lines.append(f"  log:  {folder / case.log}")
     return lines
-
-
-def _end(seen: dict[str, Any]) -> str:
-    """Say how a container ended: by itself or by the harness, in which state, with which code."""
-    # Rows of earlier versions do not know the first two.
-    state, by_us = seen.get("state", "exited"), seen.get("ended_by_us", False)
-    return f"{state} with code {seen['exit_code']}{' (ended by the harness)' if by_us else ''}"
 
 
 def _print_provenance(record: dict[str, Any], document: dict[str, Any]) -> None:

@@ -17,7 +17,7 @@ from harness.errors import ModelError, UsageError
 if TYPE_CHECKING:
     from harness.dataset import Dataset
     from harness.rows import RunRow
-    from harness.runs.shard import Stop
+    from harness.sandbox.watch import Stop
     from harness.store.database import Store
 
 #: The data set that is made and used where none is named.
@@ -181,7 +181,7 @@ def open_data(settings: Settings, name: str | None, tell: Any) -> Dataset:
 @contextmanager
 def _interruptible(tell: Any) -> Iterator[Stop]:
     """Turn the first Ctrl-C (or a polite kill) into "after this case" and the second into "now"."""
-    from harness.runs.shard import Stop
+    from harness.sandbox.watch import Stop
 
     stop = Stop()
 

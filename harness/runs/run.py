@@ -25,17 +25,19 @@ from harness.runs.boxes import RunBoxes, run_boxes
 from harness.runs.checkpoint import Checkpoint
 from harness.runs.hardware import describe_hardware, describe_harness
 from harness.runs.lock import only_one
+from harness.runs.outcome import CaseOutcome, ContainerFigures
 from harness.runs.plan import Plan, RunRequest, select_cases
 from harness.runs.preflight import check_gpu_memory, check_room
 from harness.runs.record import write_record
 from harness.runs.run_weights import load_weights
 from harness.runs.score import Scorers, case_status, case_task, rows_of_outcome
-from harness.runs.shard import CaseOutcome, ContainerFigures, ShardSpec, Stop, run_shard
+from harness.runs.shard import ShardSpec, run_shard
 from harness.runs.timing import figures
 from harness.runs.training.finetune import TrainingWatcher, ensure_checkpoint, training_cases
 from harness.sandbox.contract import CONTRACT_VERSION
 from harness.sandbox.folder import remove_tree
 from harness.sandbox.job import JobCase, make_job, predicting_case
+from harness.sandbox.watch import Stop
 from harness.scoring import SCORER_VERSION
 from harness.scoring.case import CaseScore
 from harness.scoring.profiles import profile_on, profiles_on
@@ -403,7 +405,7 @@ class _Work:
             device_bytes=outcome.device_bytes,
             attempts=outcome.attempts,
             log=outcome.log,
-            evidence=dict(outcome.evidence),
+            evidence=outcome.seen(),
         )
         self.store.save_case(self.row.id, row)
         return row

@@ -8,22 +8,21 @@ from __future__ import annotations
 
 import contextlib
 import os
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-from harness.engines.base import Container, ContainerSpec, Engine, Exit, Mount, own_labels
+from harness.engines.base import ContainerSpec, Engine, Mount, own_labels
 from harness.images.build import Image
 from harness.registry.discovery import Plugin
+from harness.runs.outcome import CaseOutcome, ContainerFigures
 from harness.sandbox.contract import CaseDone, CaseFailed, Event, Job, Progress, Started, Warned
-from harness.sandbox.events import EventTail
-from harness.sandbox.evidence import exit_text, last_lines
-from harness.sandbox.folder import broken_bound, lack_of_disk, remove_tree, require_disk
+from harness.sandbox.evidence import PredictionEvidence, death_text, last_lines
+from harness.sandbox.folder import lack_of_disk, remove_tree, require_disk
 from harness.sandbox.job import JobCase, write_job
 from harness.sandbox.masks import collect_case
+from harness.sandbox.watch import Bounds, Ended, Stop, watch
 from harness.status import Status
 
 #: Containers in a row that may end without finishing a case before the shard is given up.
@@ -35,7 +34,7 @@ MAX_WARNINGS = 20
 _TICK_S = 0.05
 #: A container's own time counts, being finer than our tick, while it is this near to ours.
 _CLOCK_SLACK_S = 2 * _TICK_S
-_SIZE_EVERY_S = 1.0
+_WEIGH_EVERY_S = 1.0
 #: Seconds between the last case and the end of the container.
 _END_TIMEOUT_S = 30.0
 
@@ -72,36 +71,10 @@ class ShardSpec:
 
 
 @dataclass(frozen=True)
-class CaseOutcome:
-    """How one case ended; its masks lie in ``masks/<case>/`` of the run's folder."""
-
-    case: str
-    status: Status
-    reason: str = ""
-    seconds: float | None = None
-    host_bytes: int | None = None
-    device_bytes: int | None = None
-    attempts: int = 1
-    log: str = ""
-    evidence: Mapping[str, Any] = field(default_factory=dict)  #: what was seen when its container died
-
-
-@dataclass(frozen=True)
-class ContainerFigures:
-    """What one container cost, apart from its cases."""
-
-    shard: int
-    start_s: float | None  #: from the request to the first event
-    load_s: float | None  #: from the first event to the model being ready
-    first_case_s: float | None
-    peak_bytes: int | None
-
-
-@dataclass(frozen=True)
 class _Failure:
     status: Status
     reason: str
-    evidence: Mapping[str, Any] = field(default_factory=dict)
+    evidence: PredictionEvidence | None = None
 
 
 @dataclass
@@ -112,24 +85,6 @@ class _Room:
 
 
 Emit = Callable[[CaseOutcome | ContainerFigures], None]
-
-
-class Stop:
-    """How a run is asked to end: after the case in flight, or at once."""
-
-    def __init__(self) -> None:
-        self.soon = threading.Event()
-        self.now = threading.Event()
-        self.preparing = False  #: whoever asks to stop raises KeyboardInterrupt instead
-
-    @contextlib.contextmanager
-    def nothing_in_flight(self) -> Iterator[None]:
-        """Let a request to stop interrupt what is done within the context at once."""
-        self.preparing = True
-        try:
-            yield
-        finally:
-            self.preparing = False
 
 
 def run_shard(engine: Engine, spec: ShardSpec, emit: Emit, stop: Stop) -> None:
@@ -217,7 +172,6 @@ class _Attempt:
         self._first_case: float | None = None
         self._last_event: Event | None = None
         self._warnings: dict[str, list[str]] = {}
-        self._ended_by_us = False
         self._name = f"groundbench-{spec.run}-{name}-{time.time_ns() % 10**9:09d}"
 
     def run(self) -> _Failure | None:
@@ -225,20 +179,14 @@ class _Attempt:
         require_disk(self._spec.folder)
         self._write_job()
         container = self._engine.start(self._container_spec())
-        tail = EventTail(self._root / "out" / "events.jsonl")
+        out = self._root / "out"
+        bounds = Bounds(out, self._resources.out_mb, self._spec.folder, tick_s=_TICK_S, weigh_every_s=_WEIGH_EVERY_S)
         try:
-            ended, failure = self._watch(container, tail)
-            self._ended_by_us = ended is None
-            if failure is None and ended is not None:
-                for event in tail.rest():
-                    self._take(event)
-                failure = self._judge(ended)
+            ended = watch(container, bounds, self, self._stop)
+            failure = self._judge(ended)
             if failure is not None and self.current is not None:
                 self._attempts[self.current] = self._attempts.get(self.current, 0) + 1
         finally:
-            tail.close()
-            ended = container.stop()
-            container.remove()
             with contextlib.suppress(OSError):  # what is left is removed by the next attempt
                 remove_tree(self._root)
         if failure is not None:
@@ -249,7 +197,7 @@ class _Attempt:
                 start_s=_span(self._began, self._started),
                 load_s=self._load_s,
                 first_case_s=self._first_case,
-                peak_bytes=ended.peak_bytes,
+                peak_bytes=ended.exit.peak_bytes,
             )
         )
         if failure is not None and failure.status is Status.INFRA_ERROR:
@@ -283,34 +231,17 @@ class _Attempt:
 
     # -- watching -----------------------------------------------------------------------------------------------------
 
-    def _watch(self, container: Container, tail: EventTail) -> tuple[Exit | None, _Failure | None]:
-        """Follow the container until it ends, breaks a limit, or the run is asked to stop."""
-        weighed = time.monotonic()
-        while True:
-            ended = container.wait(_TICK_S)
-            if ended is not None:
-                return ended, None
-            for event in tail.read():
-                self._take(event)
-                # Between two cases, even where the next one has begun since.
-                if self._stop.soon.is_set() and isinstance(event, CaseDone | CaseFailed):
-                    return None, None
-            if self._stop.now.is_set() or (self._stop.soon.is_set() and self.current is None):
-                return None, None
-            now = time.monotonic()
-            late = self._late(now)
-            if late is not None:
-                return None, late
-            if now - weighed >= _SIZE_EVERY_S:
-                weighed = now
-                broken = broken_bound(self._root / "out", self._resources.out_mb)
-                if broken:
-                    return None, _Failure(Status.PLUGIN_ERROR, broken)
-                lacking = lack_of_disk(self._spec.folder)
-                if lacking:
-                    return None, _Failure(Status.INFRA_ERROR, lacking)
+    def take(self, events: Sequence[Event], *, stopping: bool) -> bool:
+        """Take in events; a run that is asked to stop does so when no case is under way."""
+        for event in events:
+            self._take(event)
+            # Between two cases, even where the next one has begun since.
+            if stopping and isinstance(event, CaseDone | CaseFailed):
+                return True
+        return self.current is None
 
-    def _late(self, now: float) -> _Failure | None:
+    def late(self, now: float) -> str:
+        """Say which of the declared limits of time is exceeded; what is timed depends on how far the container is."""
         resources = self._resources
         left = len(self._batch) - len(self.finished)
         if self._started is None:
@@ -328,9 +259,7 @@ class _Attempt:
         else:
             limit, waited = resources.case_timeout_s, now - self._case_began
             what = f"case {self.current} did not end" if self.current else "no case was begun"
-        if waited <= limit:
-            return None
-        return _Failure(Status.TIMEOUT, f"{what} within {limit:g} s")
+        return f"{what} within {limit:g} s" if waited > limit else ""
 
     def _take(self, event: Event) -> None:
         """Believe an event as far as it fits what is known; `collect_case` looks at the files themselves."""
@@ -391,7 +320,7 @@ class _Attempt:
         seconds: float | None = None,
         host: int | None = None,
         device: int | None = None,
-        evidence: Mapping[str, Any] | None = None,
+        evidence: PredictionEvidence | None = None,
     ) -> None:
         self.finished.add(case)
         warnings = self._warnings.pop(case, [])
@@ -408,14 +337,20 @@ class _Attempt:
                 device_bytes=device,
                 attempts=max(1, self._attempts.get(case, 0) + (status is Status.OK)),
                 log=self._log.as_posix(),
-                evidence={**(evidence or {}), **({"warnings": warnings} if warnings else {})},
+                evidence=evidence,
+                warnings=tuple(warnings),
             )
         )
 
     # -- judging ------------------------------------------------------------------------------------------------------
 
-    def _judge(self, ended: Exit) -> _Failure | None:
+    def _judge(self, how: Ended) -> _Failure | None:
         """Decide from the evidence why a container ended, and settle what a clean end leaves open."""
+        if how.broken is not None:
+            return _Failure(how.broken.status, how.broken.reason)
+        if not how.by_itself:
+            return None  # the run was asked to stop
+        ended = how.exit
         if ended.code == 0 and not ended.oom:
             for case in [name for name in self._batch if name not in self.finished]:
                 if os.path.lexists(self._root / "out" / case):
@@ -429,24 +364,18 @@ class _Attempt:
             return _Failure(
                 Status.OOM, f"the kernel ended it for its memory (limit {self._resources.memory_mb} MiB, declared)"
             )
-        last = last_lines(self._spec.folder / self._log, 1)
-        said = f"; its last line: {last[0]}" if last else ""
-        return _Failure(Status.PLUGIN_ERROR, f"{exit_text(ended.code)}{said}")
+        return _Failure(Status.PLUGIN_ERROR, death_text(ended.code, self._spec.folder / self._log))
 
-    def _evidence(self, ended: Exit) -> dict[str, Any]:
+    def _evidence(self, ended: Ended) -> PredictionEvidence:
         """Gather what is known at the moment of a container's death, for whoever has to explain it."""
-        return {
-            "state": ended.state,
-            "ended_by_us": self._ended_by_us,
-            "exit_code": ended.code,
-            "oom": ended.oom,
-            "engine_said": ended.error,
-            "peak_bytes": ended.peak_bytes,
-            "memory_limit_bytes": self._resources.memory_mb * 2**20,
-            "lived_s": round(time.monotonic() - self._began, 3),
-            "last_event": self._last_event.model_dump(exclude_none=True) if self._last_event else None,
-            "last_lines": last_lines(self._spec.folder / self._log, 5),
-        }
+        return PredictionEvidence(
+            ended.exit,
+            self._resources.memory_mb * 2**20,
+            last_lines(self._spec.folder / self._log, 5),
+            ended_by_us=not ended.by_itself,
+            lived_s=round(time.monotonic() - self._began, 3),
+            last_event=self._last_event.model_dump(exclude_none=True) if self._last_event else {},
+        )
 
 
 def _span(begin: float | None, end: float | None) -> float | None:

@@ -5,20 +5,19 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from harness.engines.base import Container, ContainerSpec, Engine, Exit, Mount, own_labels
+from harness.engines.base import ContainerSpec, Engine, Exit, Mount, own_labels
 from harness.images.build import Image
 from harness.registry.discovery import Plugin
 from harness.registry.resources import Resources
-from harness.runs.shard import Stop
 from harness.sandbox.contract import Event, Job, Progress, Started, Train, TrainFailed
 from harness.sandbox.events import EventTail
-from harness.sandbox.evidence import exit_text, last_lines
-from harness.sandbox.folder import broken_bound, lack_of_disk, remove_tree, require_disk
+from harness.sandbox.evidence import TrainingEvidence, death_text, last_lines
+from harness.sandbox.folder import lack_of_disk, remove_tree, require_disk
 from harness.sandbox.job import JobCase, write_job
+from harness.sandbox.watch import Bounds, Ended, Stop, watch
 from harness.status import TrainingState
 from harness.store.trainings import TrainingPoint
 
@@ -26,7 +25,7 @@ from harness.store.trainings import TrainingPoint
 SAVE_S = 60.0
 
 _TICK_S = 0.1
-_SIZE_EVERY_S = 2.0
+_WEIGH_EVERY_S = 2.0
 
 
 @dataclass(frozen=True)
@@ -87,7 +86,7 @@ class TrainingEnd:
     reason: str = ""
     seconds: float = 0.0
     peak_bytes: int | None = None
-    evidence: dict[str, Any] = field(default_factory=dict)
+    evidence: TrainingEvidence | None = None
     log: str = ""
 
 
@@ -119,11 +118,31 @@ def run_training(
     """
     require_disk(spec.folder)
     _prepare(spec)
-    log = Path("logs") / f"{time.strftime('%Y%m%dT%H%M%S')}-{time.time_ns() % 10**6:06d}.log"
-    (spec.folder / log).parent.mkdir(exist_ok=True)
-    watch = _Watch(engine, spec, log=spec.folder / log, emit=emit, stop=stop, before_s=before_s)
-    end = watch.run()
-    return TrainingEnd(end.state, end.reason, end.seconds, end.peak_bytes, end.evidence, log.as_posix())
+    log = spec.folder / "logs" / f"{time.strftime('%Y%m%dT%H%M%S')}-{time.time_ns() % 10**6:06d}.log"
+    log.parent.mkdir(exist_ok=True)
+    container = engine.start(
+        ContainerSpec(
+            name=f"groundbench-{spec.name}-{time.time_ns() % 10**9:09d}",
+            plugin=spec.plugin,
+            image=spec.image,
+            root=spec.root.resolve(),
+            mounts=(*spec.mounts, *(mount for case in spec.cases for mount in case.mounts)),
+            log=log,
+            resources=spec.resources,
+            gpu_ids=spec.gpu_ids,
+            labels=own_labels(spec.name),
+        )
+    )
+    attempt = _Attempt(spec, log=log, emit=emit, before_s=before_s)
+    bounds = Bounds(
+        spec.root / "out",
+        spec.resources.out_mb,
+        spec.folder,
+        tick_s=_TICK_S,
+        weigh_every_s=_WEIGH_EVERY_S,
+        grace_s=SAVE_S,
+    )
+    return attempt.end(watch(container, bounds, attempt, stop))
 
 
 def unheard(spec: TrainingSpec, *, after: int, seconds: float) -> list[TrainingPoint]:
@@ -155,100 +174,19 @@ def _prepare(spec: TrainingSpec) -> None:
         kept.rename(root / "out" / "state")
 
 
-class _Watch:
-    """One container, from its start to its end."""
+class _Attempt:
+    """What one container that trains has reported, and how long ago."""
 
     def __init__(
-        self,
-        engine: Engine,
-        spec: TrainingSpec,
-        *,
-        log: Path,
-        emit: Callable[[Sequence[TrainingPoint]], None],
-        stop: Stop,
-        before_s: float,
+        self, spec: TrainingSpec, *, log: Path, emit: Callable[[Sequence[TrainingPoint]], None], before_s: float
     ) -> None:
-        self._engine, self._spec, self._log, self._emit, self._stop = engine, spec, log, emit, stop
-        self._before_s = before_s
+        self._spec, self._log, self._emit, self._before_s = spec, log, emit, before_s
         self._began = self._last_sign = time.monotonic()
         self._started = self._loaded = False
-        self._asked: float | None = None
         self._failed: TrainFailed | None = None
         self._step = -1
 
-    def run(self) -> TrainingEnd:
-        spec = self._spec
-        container = self._engine.start(
-            ContainerSpec(
-                name=f"groundbench-{spec.name}-{time.time_ns() % 10**9:09d}",
-                plugin=spec.plugin,
-                image=spec.image,
-                root=spec.root.resolve(),
-                mounts=(*spec.mounts, *(mount for case in spec.cases for mount in case.mounts)),
-                log=self._log,
-                resources=spec.resources,
-                gpu_ids=spec.gpu_ids,
-                labels=own_labels(spec.name),
-            )
-        )
-        self._began = self._last_sign = time.monotonic()
-        tail = EventTail(spec.root / "out" / "events.jsonl")
-        try:
-            ended, broken = self._follow(container, tail)
-            if ended is not None:
-                self._take(tail.rest())
-        finally:
-            tail.close()
-            ended = container.stop()
-            container.remove()
-        state, reason = broken if broken is not None else self._judge(ended)
-        if state not in (TrainingState.DONE, TrainingState.INTERRUPTED) and (lacking := lack_of_disk(spec.folder)):
-            state, reason = TrainingState.INFRA_ERROR, f"{lacking}; {reason}"
-        evidence = {
-            "exit_code": ended.code,
-            "oom": ended.oom,
-            "engine_said": ended.error,
-            "peak_bytes": ended.peak_bytes,
-            "memory_limit_bytes": spec.resources.memory_mb * 2**20,
-            "last_step": self._step,
-            "last_lines": last_lines(self._log, 5),
-        }
-        seconds = time.monotonic() - self._began
-        return TrainingEnd(state, reason, seconds, ended.peak_bytes, {} if state is TrainingState.DONE else evidence)
-
-    def _follow(self, container: Container, tail: EventTail) -> tuple[Exit | None, tuple[TrainingState, str] | None]:
-        """Watch until the container ends by itself, or give the reason why it must."""
-        weighed = time.monotonic()
-        while True:
-            ended = container.wait(_TICK_S)
-            self._take(tail.read())
-            if ended is not None:
-                return ended, None
-            now = time.monotonic()
-            if self._stop.soon.is_set() and self._asked is None:
-                self._asked = now
-                container.ask()
-            if self._stop.now.is_set() or (self._asked is not None and now - self._asked > SAVE_S):
-                return None, (TrainingState.INTERRUPTED, "stopped before its state was saved again")
-            late = self._late(now)
-            if late:
-                return None, (TrainingState.TIMEOUT, late)
-            if now - weighed >= _SIZE_EVERY_S:
-                weighed = now
-                if broken := broken_bound(self._spec.root / "out", self._spec.resources.out_mb):
-                    return None, (TrainingState.PLUGIN_ERROR, broken)
-                if lacking := lack_of_disk(self._spec.folder):
-                    return None, (TrainingState.INFRA_ERROR, lacking)
-
-    def _late(self, now: float) -> str:
-        resources = self._spec.resources
-        if self._loaded or not self._started:
-            limit, what = resources.stall_timeout_s, "no train event came"
-        else:
-            limit, what = resources.start_timeout_s, "loading did not end"
-        return f"{what} within {limit:g} s" if now - self._last_sign > limit else ""
-
-    def _take(self, events: Sequence[Event]) -> None:
+    def take(self, events: Sequence[Event], *, stopping: bool) -> bool:  # noqa: ARG002 - it saves its state when asked
         """Believe an event as far as it fits what is known; steps only ever rise."""
         now = time.monotonic()
         points = []
@@ -267,11 +205,48 @@ class _Watch:
                 self._failed = self._failed or event
         if points:
             self._emit(points)
+        return False
 
-    def _judge(self, ended: Exit) -> tuple[TrainingState, str]:
+    def late(self, now: float) -> str:
+        """Say for how long the container has been silent, where that is longer than declared."""
+        resources = self._spec.resources
+        if self._loaded or not self._started:
+            limit, what = resources.stall_timeout_s, "no train event came"
+        else:
+            limit, what = resources.start_timeout_s, "loading did not end"
+        return f"{what} within {limit:g} s" if now - self._last_sign > limit else ""
+
+    def end(self, ended: Ended) -> TrainingEnd:
+        """Say how it ended, with the evidence where it did not end well."""
+        state, reason = self._judge(ended)
+        if state not in (TrainingState.DONE, TrainingState.INTERRUPTED) and (
+            lacking := lack_of_disk(self._spec.folder)
+        ):
+            state, reason = TrainingState.INFRA_ERROR, f"{lacking}; {reason}"
+        evidence = TrainingEvidence(
+            ended.exit, self._spec.resources.memory_mb * 2**20, last_lines(self._log, 5), last_step=self._step
+        )
+        return TrainingEnd(
+            state,
+            reason,
+            seconds=time.monotonic() - self._began,
+            peak_bytes=ended.exit.peak_bytes,
+            evidence=None if state is TrainingState.DONE else evidence,
+            log=self._log.relative_to(self._spec.folder).as_posix(),
+        )
+
+    def _judge(self, how: Ended) -> tuple[TrainingState, str]:
         """Decide from the evidence why the container ended."""
-        if self._asked is not None:
+        if how.broken is not None:
+            return TrainingState(how.broken.status.value), how.broken.reason
+        if not how.by_itself:
+            return TrainingState.INTERRUPTED, "stopped before its state was saved again"
+        if how.asked:
             return TrainingState.INTERRUPTED, "stopped; its state is kept"
+        return self._judge_exit(how.exit)
+
+    def _judge_exit(self, ended: Exit) -> tuple[TrainingState, str]:
+        """Decide why a container ended that nobody had asked to."""
         if ended.oom:
             limit = self._spec.resources.memory_mb
             return TrainingState.OOM, f"the kernel ended it for its memory (limit {limit} MiB, declared)"
@@ -281,8 +256,7 @@ class _Watch:
             return TrainingState.DONE, ""
         if ended.code is None:
             return TrainingState.INFRA_ERROR, ended.error
-        said = last_lines(self._log, 1)
-        return TrainingState.PLUGIN_ERROR, exit_text(ended.code) + (f"; its last line: {said[0]}" if said else "")
+        return TrainingState.PLUGIN_ERROR, death_text(ended.code, self._log)
 
 
 def clear(spec_root: Path) -> None:

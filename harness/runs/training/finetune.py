@@ -27,11 +27,11 @@ from harness.runs.lock import only_one
 from harness.runs.plan import RunRequest, select_cases
 from harness.runs.preflight import check_room
 from harness.runs.run_weights import Loaded
-from harness.runs.shard import Stop
 from harness.runs.training.attempt import TrainingEnd, TrainingSpec, clear, run_training, unheard
 from harness.sandbox.contract import CONTRACT_VERSION
 from harness.sandbox.job import make_job, training_case
 from harness.sandbox.safe_copy import RefusedCheckpoint
+from harness.sandbox.watch import Stop
 from harness.status import TrainingState
 from harness.store.database import Store
 from harness.store.trainings import TrainingPoint, TrainingRow, Trainings
@@ -291,7 +291,7 @@ def _record(plan: TrainingPlan, engine: Engine, gpus: Sequence[Gpu]) -> dict[str
 
 
 def _death(end: TrainingEnd) -> dict[str, Any]:
-    return {"evidence": end.evidence, "log": end.log}
+    return {"evidence": {} if end.evidence is None else end.evidence.document(), "log": end.log}
 
 
 def _failure(plan: TrainingPlan, folder: Path, end: TrainingEnd) -> Exception:

@@ -1,0 +1,188 @@
+"""Watches one container from its start to its end: its events, its time, its disk, and a request to stop.
+
+Predicting and training are watched alike. What an event means, when a container is late, and how its end is judged is
+each verb's own :class:`Policy`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic
+from typing import Protocol
+
+from harness.engines.base import Container, Exit
+from harness.sandbox.contract import Event
+from harness.sandbox.events import EventTail
+from harness.sandbox.folder import broken_bound, lack_of_disk
+from harness.status import Status
+
+
+class Stop:
+    """How a run is asked to end: after the case in flight (`soon`), or at once (`now`)."""
+
+    def __init__(self) -> None:
+        self.soon = threading.Event()
+        self.now = threading.Event()
+        self.preparing = False  #: a signal raises KeyboardInterrupt instead of setting `soon`
+
+    @contextlib.contextmanager
+    def nothing_in_flight(self) -> Iterator[None]:
+        """Let a request to stop interrupt what is done within the context at once."""
+        self.preparing = True
+        try:
+            yield
+        finally:
+            self.preparing = False
+
+
+class Policy(Protocol):
+    """What predicting and training do differently."""
+
+    def take(self, events: Sequence[Event], *, stopping: bool) -> bool:
+        """Take in the events that have come, in order.
+
+        Parameters
+        ----------
+        events
+            Claims of the container; believed as far as they fit what is known.
+        stopping
+            Whether the run was asked to end soon: then nothing need be taken in beyond the end of the next case.
+
+        Returns
+        -------
+        bool
+            Whether the container can be ended here without losing work.
+        """
+
+    def late(self, now: float) -> str:
+        """Say which limit of time is exceeded at `now` (seconds, monotonic); empty while none is."""
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """What holds for a container while it is watched.
+
+    Attributes
+    ----------
+    out
+        Its output folder.
+    out_mb
+        Disk space that everything below it may take, MiB.
+    home
+        The folder whose disk must not become full.
+    tick_s
+        Seconds between two looks at its events.
+    weigh_every_s
+        Seconds between two looks at its disk.
+    grace_s
+        Seconds that it is given to end by itself once it was asked to; None: it is not asked, but ended where its
+        policy says that no work is lost.
+    """
+
+    out: Path
+    out_mb: int
+    home: Path
+    tick_s: float
+    weigh_every_s: float
+    grace_s: float | None = None
+
+
+@dataclass(frozen=True)
+class Broken:
+    """The bound that a container broke: whose fault that is, and how."""
+
+    status: Status
+    reason: str
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a container came to its end.
+
+    Attributes
+    ----------
+    exit
+        Evidence from the engine.
+    by_itself
+        Whether it ended without our doing.
+    asked
+        Whether it had been asked to end.
+    broken
+        Why we ended it; None where it ended by itself, or because the run was stopped.
+    """
+
+    exit: Exit
+    by_itself: bool
+    asked: bool
+    broken: Broken | None
+
+
+def watch(container: Container, bounds: Bounds, policy: Policy, stop: Stop) -> Ended:
+    """Follow a running container until it ends, breaks a bound, or the run is stopped; then remove it.
+
+    Parameters
+    ----------
+    container
+        A container that was just started; it is gone afterwards, whatever happens.
+    bounds
+        What holds for it.
+    policy
+        Receives its events, those that it left at its end included, and says when it is late.
+    stop
+        Looked at in every tick.
+    """
+    watching = _Watch(container, bounds, policy, stop)
+    try:
+        by_itself, broken = watching.follow()
+    finally:
+        watching.tail.close()
+        ended = container.stop()
+        container.remove()
+    return Ended(ended, by_itself=by_itself, asked=watching.asked is not None, broken=broken)
+
+
+class _Watch:
+    def __init__(self, container: Container, bounds: Bounds, policy: Policy, stop: Stop) -> None:
+        self._container, self._bounds, self._policy, self._stop = container, bounds, policy, stop
+        self.tail = EventTail(bounds.out / "events.jsonl")
+        self.asked: float | None = None
+
+    def follow(self) -> tuple[bool, Broken | None]:
+        """Return whether the container ended by itself, and the bound that it broke."""
+        weighed = monotonic()
+        while self._container.wait(self._bounds.tick_s) is None:
+            harmless = self._policy.take(self.tail.read(), stopping=self._stop.soon.is_set())
+            now = monotonic()
+            if self._must_stop(now, harmless=harmless):
+                return False, None
+            if late := self._policy.late(now):
+                return False, Broken(Status.TIMEOUT, late)
+            if now - weighed >= self._bounds.weigh_every_s:
+                weighed = now
+                if broken := self._weigh():
+                    return False, broken
+        self._policy.take(self.tail.rest(), stopping=False)
+        return True, None
+
+    def _must_stop(self, now: float, *, harmless: bool) -> bool:
+        soon, grace_s = self._stop.soon.is_set(), self._bounds.grace_s
+        if soon and grace_s is not None and self.asked is None:
+            self.asked = now
+            self._container.ask()
+        if self._stop.now.is_set():
+            return True
+        if grace_s is None:
+            return soon and harmless
+        return self.asked is not None and now - self.asked > grace_s
+
+    def _weigh(self) -> Broken | None:
+        if broken := broken_bound(self._bounds.out, self._bounds.out_mb):
+            return Broken(Status.PLUGIN_ERROR, broken)
+        # A full disk may be anybody's doing: it is never held against the model.
+        if lacking := lack_of_disk(self._bounds.home):
+            return Broken(Status.INFRA_ERROR, lacking)
+        return None
