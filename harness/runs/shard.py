@@ -12,10 +12,12 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeGuard
 
 from harness.engines.base import ContainerSpec, Engine, Mount, own_labels
 from harness.images.build import Image
 from harness.registry.discovery import Plugin
+from harness.runs.case_clock import TICK_S, CaseClock
 from harness.runs.outcome import CaseOutcome, ContainerFigures
 from harness.sandbox.contract import CaseDone, CaseFailed, Event, Job, Progress, Started, Warned
 from harness.sandbox.evidence import PredictionEvidence, death_text, last_lines
@@ -31,12 +33,7 @@ MAX_FRUITLESS = 5
 #: Warnings kept of a case; more tell nothing new.
 MAX_WARNINGS = 20
 
-_TICK_S = 0.05
-#: A container's own time counts, being finer than our tick, while it is this near to ours.
-_CLOCK_SLACK_S = 2 * _TICK_S
 _WEIGH_EVERY_S = 1.0
-#: Seconds between the last case and the end of the container.
-_END_TIMEOUT_S = 30.0
 
 
 @dataclass(frozen=True)
@@ -156,7 +153,6 @@ class _Attempt:
         stop: Stop,
     ) -> None:
         self.finished: set[str] = set()
-        self.current: str | None = None
         self._engine, self._spec, self._emit, self._stop = engine, spec, emit, stop
         self._batch = {case.prompt.id: case for case in batch}
         self._attempts, self._room = attempts, room
@@ -164,23 +160,24 @@ class _Attempt:
         name = f"{spec.number}-{number}"
         self._root = spec.folder / "shards" / name
         self._log = Path("logs") / f"{name}.log"
-        self._began = time.monotonic()
-        self._started: float | None = None
-        self._loaded: float | None = None
-        self._load_s: float | None = None
-        self._case_began = self._began
-        self._first_case: float | None = None
+        self._clock = CaseClock(self._resources, len(self._batch))
         self._last_event: Event | None = None
         self._warnings: dict[str, list[str]] = {}
         self._name = f"groundbench-{spec.run}-{name}-{time.time_ns() % 10**9:09d}"
 
+    @property
+    def current(self) -> str | None:
+        """The case that is under way, or was when the container ended."""
+        return self._clock.current
+
     def run(self) -> _Failure | None:
         """Run the container to its end; None when it ended well, or was asked to."""
         require_disk(self._spec.folder)
-        self._write_job()
+        write_job(self._root, self._spec.job, self._batch.values())
+        (self._spec.folder / self._log).parent.mkdir(exist_ok=True)
         container = self._engine.start(self._container_spec())
         out = self._root / "out"
-        bounds = Bounds(out, self._resources.out_mb, self._spec.folder, tick_s=_TICK_S, weigh_every_s=_WEIGH_EVERY_S)
+        bounds = Bounds(out, self._resources.out_mb, self._spec.folder, tick_s=TICK_S, weigh_every_s=_WEIGH_EVERY_S)
         try:
             ended = watch(container, bounds, self, self._stop)
             failure = self._judge(ended)
@@ -194,9 +191,9 @@ class _Attempt:
         self._emit(
             ContainerFigures(
                 shard=self._spec.number,
-                start_s=_span(self._began, self._started),
-                load_s=self._load_s,
-                first_case_s=self._first_case,
+                start_s=self._clock.start_s,
+                load_s=self._clock.load_s,
+                first_case_s=self._clock.first_case_s,
                 peak_bytes=ended.exit.peak_bytes,
             )
         )
@@ -208,12 +205,6 @@ class _Attempt:
         """Emit the same failure for every one of `cases`."""
         for case in cases:
             self._outcome(case.prompt.id, failure.status, failure.reason, evidence=failure.evidence)
-
-    # -- preparation --------------------------------------------------------------------------------------------------
-
-    def _write_job(self) -> None:
-        write_job(self._root, self._spec.job, self._batch.values())
-        (self._spec.folder / self._log).parent.mkdir(exist_ok=True)
 
     def _container_spec(self) -> ContainerSpec:
         mounts = [*self._spec.mounts, *(mount for case in self._batch.values() for mount in case.mounts)]
@@ -241,66 +232,44 @@ class _Attempt:
         return self.current is None
 
     def late(self, now: float) -> str:
-        """Say which of the declared limits of time is exceeded; what is timed depends on how far the container is."""
-        resources = self._resources
-        left = len(self._batch) - len(self.finished)
-        if self._started is None:
-            # Without any event only the sum of all limits can be held against the container.
-            limit = resources.start_timeout_s + resources.case_timeout_s * len(self._batch)
-            waited, what = now - self._began, "the container gave no sign and did not end"
-        elif self._loaded is None:
-            limit, waited, what = resources.start_timeout_s, now - self._started, "loading did not end"
-        elif left == 0:
-            limit, waited, what = (
-                _END_TIMEOUT_S,
-                now - self._case_began,
-                "the container did not end after its last case",
-            )
-        else:
-            limit, waited = resources.case_timeout_s, now - self._case_began
-            what = f"case {self.current} did not end" if self.current else "no case was begun"
-        return f"{what} within {limit:g} s" if waited > limit else ""
+        """Say which of the declared limits of time is exceeded."""
+        return self._clock.late(now, len(self._batch) - len(self.finished))
 
     def _take(self, event: Event) -> None:
         """Believe an event as far as it fits what is known; `collect_case` looks at the files themselves."""
         now = time.monotonic()
         self._last_event = event
         if isinstance(event, Started):
-            self._started = self._started or now
+            self._clock.start(now)
         elif isinstance(event, Progress):
-            self._started = self._started or now
-            if event.stage == "loaded" and self._loaded is None:
-                self._loaded = self._case_began = now
-                self._load_s = _believed(event.seconds, now - self._started)
-            elif event.case in self._batch and event.case not in self.finished:
-                # A case's clock starts where the last one ended: announcing cases neither stops nor sets it.
-                if self._loaded is None:
-                    self._loaded = self._case_began = now
-                self.current = event.case
+            self._clock.start(now)
+            if event.stage == "loaded" and not self._clock.loaded:
+                self._clock.load(now, event.seconds)
+            elif self._is_open(event.case):
+                self._clock.begin(event.case, now)
         elif isinstance(event, Warned):
             self._heed(event)
-        elif isinstance(event, CaseDone | CaseFailed):
-            if event.case not in self._batch or event.case in self.finished:
-                return
-            self._started = self._started or now
-            self._loaded = self._loaded or now
+        elif isinstance(event, CaseDone | CaseFailed) and self._is_open(event.case):
+            self._clock.start(now)
             if isinstance(event, CaseDone):
                 self._deliver(event, now)
             else:
-                self._outcome(event.case, Status.PLUGIN_ERROR, event.reason, seconds=now - self._case_began)
-            self.current, self._case_began = None, now
+                self._outcome(event.case, Status.PLUGIN_ERROR, event.reason, seconds=self._clock.case_s(now))
+            self._clock.end(now)
+
+    def _is_open(self, case: str | None) -> TypeGuard[str]:
+        """Return whether a case that an event names is one of ours that has no outcome yet."""
+        return case in self._batch and case not in self.finished
 
     def _heed(self, event: Warned) -> None:
         """Keep what a model says of a case that is under way; the rest of a flood says nothing new."""
-        if event.case in self._batch and event.case not in self.finished:
+        if self._is_open(event.case):
             said = self._warnings.setdefault(event.case, [])
             if len(said) < MAX_WARNINGS and event.text not in said:
                 said.append(event.text)
 
     def _deliver(self, event: CaseDone, now: float) -> None:
-        seconds = _believed(event.seconds, now - self._case_began)
-        if self._first_case is None:
-            self._first_case = seconds
+        seconds = self._clock.done(now, event.seconds)
         device = event.device_bytes if self._spec.gpu_ids else None
         self._collect(event.case, seconds, _within(event.host_bytes, self._resources.memory_mb), device)
 
@@ -325,7 +294,7 @@ class _Attempt:
         self.finished.add(case)
         warnings = self._warnings.pop(case, [])
         if status is not Status.INFRA_ERROR and (lacking := lack_of_disk(self._spec.folder)):
-            # Whoever could not write on a full disk is not to blame, and what was written may not be whole.
+            # Nobody is to blame who could not write on a full disk, and what was written may not be whole.
             status, reason = Status.INFRA_ERROR, f"{lacking}; {reason}".removesuffix("; ")
         self._emit(
             CaseOutcome(
@@ -373,18 +342,9 @@ class _Attempt:
             self._resources.memory_mb * 2**20,
             last_lines(self._spec.folder / self._log, 5),
             ended_by_us=not ended.by_itself,
-            lived_s=round(time.monotonic() - self._began, 3),
+            lived_s=round(self._clock.lived_s, 3),
             last_event=self._last_event.model_dump(exclude_none=True) if self._last_event else {},
         )
-
-
-def _span(begin: float | None, end: float | None) -> float | None:
-    return None if begin is None or end is None else end - begin
-
-
-def _believed(claimed: float | None, observed: float) -> float:
-    """Return a container's own time, which is finer than our tick, where our clock does not contradict it."""
-    return claimed if claimed is not None and abs(claimed - observed) <= _CLOCK_SLACK_S else observed
 
 
 def _within(claimed: int | None, limit_mb: int) -> int | None:

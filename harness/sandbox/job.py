@@ -16,8 +16,9 @@ from typing import Literal
 from harness.dataset.boxes import Box
 from harness.dataset.cases import RunnableCase, spacing_of
 from harness.engines.base import Mount
-from harness.registry.declaration import Param, Prompt, Variant
+from harness.registry.declaration import Prompt, Variant
 from harness.registry.discovery import Plugin
+from harness.registry.origins import Param
 from harness.sandbox.contract import CasePrompt, FindingPrompt, Job, WeightsMode, to_json_line
 from harness.sandbox.folder import remove_tree
 

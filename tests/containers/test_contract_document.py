@@ -14,7 +14,7 @@ import pytest
 
 from harness.masks import Expected, judge, open_volume, read_bits
 from harness.registry.resources import Resources
-from harness.runs import checkpoint, shard
+from harness.runs import case_clock, checkpoint, shard
 from harness.runs.training import attempt as training
 from harness.sandbox import contract, masks, safe_copy
 from harness.status import Status, TrainingState
@@ -94,7 +94,7 @@ def test_numbers_are_those_of_the_code() -> None:
         f"{contract.MAX_EVENT_BYTES:,} bytes",
         f"After {contract.MAX_EVENTS_BYTES // 2**20} MiB",
         f"no larger than {masks.MAX_MASK_BYTES // 2**20} MiB",
-        f"has {shard._END_TIMEOUT_S:.0f} s to exit",
+        f"has {case_clock.END_TIMEOUT_S:.0f} s to exit",
         f"exit within {training.SAVE_S:.0f} s",
         f"up to {checkpoint.MAX_FILES:,} regular files",
         f"folders up to {safe_copy.MAX_DEPTH} deep",

@@ -1,0 +1,125 @@
+"""Times one container over its cases: its start, its loading, and each case from where the last one ended."""
+
+from __future__ import annotations
+
+import time
+from typing import Final
+
+from harness.registry.resources import Resources
+
+#: Seconds between two looks at a container's events.
+TICK_S: Final = 0.05
+
+#: Seconds between the last case and the end of the container.
+END_TIMEOUT_S: Final = 30.0
+
+#: A container's own time counts, being finer than our tick, while it is this near to ours, seconds.
+_CLOCK_SLACK_S: Final = 2 * TICK_S
+
+
+class CaseClock:
+    """The clock of one container.
+
+    Parameters
+    ----------
+    resources
+        Its limits of time.
+    cases
+        How many cases it has.
+
+    Attributes
+    ----------
+    current
+        The case that is under way; None between two cases.
+    start_s, load_s, first_case_s
+        Seconds from the request to the first event, from there to the model being ready, and of the first case that
+        was done; None until known.
+    """
+
+    def __init__(self, resources: Resources, cases: int) -> None:
+        self._resources, self._cases = resources, cases
+        self._began = self._case_began = time.monotonic()
+        self._started: float | None = None
+        self._loaded = False
+        self.current: str | None = None
+        self.start_s: float | None = None
+        self.load_s: float | None = None
+        self.first_case_s: float | None = None
+
+    @property
+    def lived_s(self) -> float:
+        """Seconds since the container was asked for."""
+        return time.monotonic() - self._began
+
+    @property
+    def loaded(self) -> bool:
+        """Whether the model is known to be ready."""
+        return self._loaded
+
+    def start(self, now: float) -> None:
+        """Note a sign of life; only the first counts."""
+        if self._started is None:
+            self._started, self.start_s = now, now - self._began
+
+    def load(self, now: float, claimed_s: float | None) -> None:
+        """Note that the model is ready, as the container says."""
+        self._loaded, self._case_began = True, now
+        self.load_s = _believed(claimed_s, now - (now if self._started is None else self._started))
+
+    def begin(self, case: str, now: float) -> None:
+        """Note that a case begins.
+
+        Its clock started where the last one ended: announcing cases neither stops nor sets it.
+        """
+        if not self._loaded:
+            self._loaded, self._case_began = True, now
+        self.current = case
+
+    def done(self, now: float, claimed_s: float | None) -> float:
+        """Return the seconds of a case that was done, as far as the container's own time can be believed."""
+        seconds = _believed(claimed_s, self.case_s(now))
+        if self.first_case_s is None:
+            self.first_case_s = seconds
+        return seconds
+
+    def case_s(self, now: float) -> float:
+        """Return the seconds since the last case ended."""
+        return now - self._case_began
+
+    def end(self, now: float) -> None:
+        """Note that a case ended, however."""
+        self._loaded, self.current, self._case_began = True, None, now
+
+    def late(self, now: float, left: int) -> str:
+        """Say which limit of time is exceeded; what is timed depends on how far the container is.
+
+        Parameters
+        ----------
+        now
+            Seconds, monotonic.
+        left
+            How many cases have no outcome yet.
+
+        Returns
+        -------
+        str
+            Empty while no limit is exceeded.
+        """
+        resources = self._resources
+        if self._started is None:
+            # Without any event only the sum of all limits can be held against the container.
+            limit = resources.start_timeout_s + resources.case_timeout_s * self._cases
+            waited, what = now - self._began, "the container gave no sign and did not end"
+        elif not self._loaded:
+            limit, waited, what = resources.start_timeout_s, now - self._started, "loading did not end"
+        elif left == 0:
+            limit, waited, what = END_TIMEOUT_S, self.case_s(now), "the container did not end after its last case"
+        else:
+            limit, waited = resources.case_timeout_s, self.case_s(now)
+            what = f"case {self.current} did not end" if self.current else "no case was begun"
+        return f"{what} within {limit:g} s" if waited > limit else ""
+
+
+def _believed(claimed: float | None, observed: float) -> float:
+    """Return a container's own time where our clock does not contradict it."""
+    return claimed if claimed is not None and abs(claimed - observed) <= _CLOCK_SLACK_S else observed
