@@ -51,8 +51,8 @@ def _line(given: JobCase, folder: Path) -> Any:
 
 def make(variant: Variant, **more: Any) -> Any:
     """Make a job for predicting with no GPU, or as `more` says."""
-    told = {"verb": "predict", "params": variant.params, "seed": 0, "gpus": 0, "cpus": 1.0, "weights": "none"}
-    return make_job(_plugin(variant), variant, **{**told, **more})
+    plain = {"verb": "predict", "params": variant.params, "seed": 0, "gpus": 0, "cpus": 1.0, "weights": "none"}
+    return make_job(_plugin(variant), variant, **{**plain, **more})
 
 
 @pytest.mark.parametrize(
