@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from house import picture
 
 from harness.cli import cli
 from harness.registry.declaration import Model, Variant
@@ -185,7 +186,12 @@ def _when(model: Model, ran: dict[str, Any]) -> str:
     return f"{ran['date']}" + (f" (version {ran['version']})" if ran["version"] != model.version else "")
 
 
-GENERATED: dict[str, Callable[[], str]] = {"contract.md": _schemas, "cli.md": _commands, "models.md": _models}
+GENERATED: dict[str, Callable[[], str]] = {
+    "architecture.md": picture,
+    "contract.md": _schemas,
+    "cli.md": _commands,
+    "models.md": _models,
+}
 
 
 def renewed(text: str, generated: str) -> str:

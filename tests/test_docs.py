@@ -14,6 +14,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "plugins").glob("*/README.md")])
 
 
+@pytest.mark.costly
 def test_generated_parts_are_up_to_date() -> None:
     """Schemas and help pages in the documentation are those of the code; ``make docs`` renews them."""
     # A process of its own: a command that another test has called keeps the help option of that call.

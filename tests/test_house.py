@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -107,6 +108,24 @@ def test_the_sdk_imports_nothing_of_ours() -> None:
 def test_plugins_use_the_public_names_only() -> None:
     """A declaration that comes with groundbench uses nothing that a third party's cannot: the names of ``harness``."""
     assert [(a, b) for a, b in _arrows("plugins") if b.startswith("harness.")] == []
+
+
+def test_pages_name_modules_that_exist() -> None:
+    """A module that the documentation names in backticks is there."""
+    pages = [ROOT / "CONTRIBUTING.md", ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
+    dotted = re.compile(rf"`((?:{'|'.join(house.PACKAGES)})(?:\.\w+)+)`")
+    named = {(page.name, name) for page in pages for name in dotted.findall(page.read_text(encoding="utf-8"))}
+    assert named
+    lost = {(page, name) for page, name in named if name not in house.modules()}
+    assert {(page, name) for page, name in lost if not _is_defined(name)} == set()
+
+
+def _is_defined(name: str) -> bool:
+    """Tell whether a dotted name is one that a module defines at its top or imports."""
+    module, _, attribute = name.rpartition(".")
+    if module not in house.modules():
+        return False
+    return re.search(rf"\b{attribute}\b", house.modules()[module].read_text(encoding="utf-8")) is not None
 
 
 def test_few_modules_stand_loose() -> None:

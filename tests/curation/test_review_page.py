@@ -13,7 +13,10 @@ import pytest
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
 CHROMIUM = os.environ.get("BENCH_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
-pytestmark = pytest.mark.skipif(not CHROMIUM, reason="there is no chromium; install it or set BENCH_CHROMIUM")
+pytestmark = [
+    pytest.mark.costly,
+    pytest.mark.skipif(not CHROMIUM, reason="there is no chromium; install it or set BENCH_CHROMIUM"),
+]
 
 
 def test_marks_survive_a_reload_and_reach_the_file(three_reports: Path, tmp_path: Path, bench: Any) -> None:

@@ -28,10 +28,13 @@ from leaderboard.site.build import Options, build_site
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
 CHROMIUM = os.environ.get("BENCH_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
-pytestmark = pytest.mark.skipif(
-    not CHROMIUM and not os.environ.get("BENCH_REQUIRE_BROWSER"),  # with it, a browser that is missing is a failure
-    reason="there is no chromium; install it or set BENCH_CHROMIUM",
-)
+pytestmark = [
+    pytest.mark.costly,
+    pytest.mark.skipif(
+        not CHROMIUM and not os.environ.get("BENCH_REQUIRE_BROWSER"),  # with it, a browser that is missing is a failure
+        reason="there is no chromium; install it or set BENCH_CHROMIUM",
+    ),
+]
 
 ROOT = Path(__file__).parents[2]
 AXE = (Path(__file__).parent / "vendor" / "axe.min.js").read_text(encoding="utf-8")

@@ -18,6 +18,8 @@ from harness.dataset.validate import validate_dataset
 from harness.dataset.volumes import Depth
 from harness.errors import BenchError
 
+pytestmark = pytest.mark.costly
+
 _ENTRY = {
     "name": "train_1_a_1.nii.gz",
     "findings": {"0": "a nodule", "1": "an effusion"},

@@ -52,6 +52,7 @@ def phantom(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+@pytest.mark.costly
 @pytest.mark.parametrize("flip", FLIPS)
 def test_every_flip_of_the_phantom_is_told(phantom: Path, tmp_path: Path, flip: tuple[int, ...]) -> None:
     """With findings of all categories, even a swap of left and right alone shows."""

@@ -190,6 +190,7 @@ def test_runs_use_the_build_that_was_chosen(plugin: Plugin, tmp_path: Path) -> N
     assert chosen(plugin, home, gpus=False) == cuda_build()
 
 
+@pytest.mark.costly
 def test_an_index_gives_the_wheels(tmp_path: Path) -> None:
     """A simple index on this machine delivers the locked versions' CPU builds to pip."""
     if subprocess.run([sys.executable, "-m", "pip", "--version"], capture_output=True, check=False).returncode:

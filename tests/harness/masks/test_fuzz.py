@@ -17,6 +17,8 @@ from harness.dataset import Finding
 from harness.scoring.case import CaseTask, score_case
 from harness.status import Status
 
+pytestmark = pytest.mark.costly
+
 SHAPE = (20, 9, 7)
 
 #: Bytes: the largest header that is read, one block, its copies and the sparse grid.

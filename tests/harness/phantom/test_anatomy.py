@@ -11,6 +11,8 @@ from harness.phantom.patient import Patient
 from harness.phantom.segments import SEGMENTS
 from harness.phantom.streams import Stream, stream
 
+pytestmark = pytest.mark.costly
+
 
 def test_small_is_small(cases: list[Case]) -> None:
     """Around 96 x 80 x 64 voxels of 3.5 x 3.5 x 4.5 mm, not the same for every patient."""

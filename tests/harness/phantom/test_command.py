@@ -14,6 +14,8 @@ from harness.errors import UsageError
 from harness.phantom.command import _SIZES, phantom
 from harness.phantom.grid import SIZES
 
+pytestmark = pytest.mark.costly
+
 
 def test_prints_one_document(tmp_path: Path) -> None:
     """--json puts one document on stdout and the progress on stderr."""

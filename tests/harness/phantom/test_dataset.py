@@ -15,6 +15,8 @@ from harness.errors import PrerequisiteError, UsageError
 from harness.phantom import dataset as module
 from harness.phantom.dataset import make_dataset
 
+pytestmark = pytest.mark.costly
+
 
 def digests(root: Path) -> dict[str, str]:
     """Hash every file below a folder."""

@@ -6,8 +6,11 @@ import struct
 import zlib
 
 import numpy as np
+import pytest
 
 from harness.phantom.picture import picture, png
+
+pytestmark = pytest.mark.costly
 
 
 def test_png_holds_the_pixels() -> None:

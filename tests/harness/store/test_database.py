@@ -395,6 +395,7 @@ def _write_many(path: Path, name: str) -> None:
             opened.save_case(name, CaseRow(f"case{number}", number, "ok"), [_finding(case=f"case{number}")])
 
 
+@pytest.mark.costly
 def test_several_processes_write_from_the_first_moment(path: Path) -> None:
     """Runs that start together on an empty home share the database without losing a row or giving up."""
     context = multiprocessing.get_context("spawn")
