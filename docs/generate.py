@@ -116,7 +116,7 @@ def _weights(weights: Weights) -> str:
 
 def _paper_rows(model: Model) -> Iterator[str]:
     """Yield the rows of the paper's table that the model's variants stand beside."""
-    for row in read_reported().entries:
+    for row in read_reported().rows:
         if variant_for(model, row) is not None:
             yield row_name(row)
 

@@ -141,7 +141,7 @@ class Cost:
 
 
 @dataclass(frozen=True)
-class Entry:
+class Row:
     """One row of the board.
 
     Attributes
@@ -229,18 +229,18 @@ class DataSet:
     """
 
     about: DataSetRow
-    ranked: tuple[Entry, ...]
-    apart: tuple[Entry, ...]
+    ranked: tuple[Row, ...]
+    apart: tuple[Row, ...]
 
     @property
-    def rows(self) -> tuple[Entry, ...]:
+    def rows(self) -> tuple[Row, ...]:
         """Every row, ranked ones first."""
         return self.ranked + self.apart
 
     @property
-    def shown(self) -> tuple[Entry, ...]:
+    def shown(self) -> tuple[Row, ...]:
         """The rows that figures show: the ranked ones or, where there are none, those that have scores."""
-        return self.ranked or tuple(rank(entry for entry in self.apart if entry.scores["average"].value is not None))
+        return self.ranked or tuple(rank(row for row in self.apart if row.scores["average"].value is not None))
 
 
 def read_board(published: Published, profile: str = PAPER) -> list[DataSet]:
@@ -248,9 +248,9 @@ def read_board(published: Published, profile: str = PAPER) -> list[DataSet]:
     board = []
     for about in published.data_sets():
         ranks = published.ranks(about.id, profile)
-        entries = [_entry(published, run, profile, ranks.get(run.id)) for run in published.runs(about.id)]
-        ranked = tuple(rank(entry for entry in entries if not entry.reasons))
-        board.append(DataSet(about, ranked, tuple(entry for entry in entries if entry.reasons)))
+        rows = [_row(published, run, profile, ranks.get(run.id)) for run in published.runs(about.id)]
+        ranked = tuple(rank(row for row in rows if not row.reasons))
+        board.append(DataSet(about, ranked, tuple(row for row in rows if row.reasons)))
     return board
 
 
@@ -259,21 +259,21 @@ def scores_from(metrics: Mapping[str, Mapping[str, Any]], profile: str = PAPER) 
     return {column.key: score_from(metrics.get(column.metric, {}).get(column.group)) for column in COLUMNS[profile]}
 
 
-def rank(entries: Iterable[Entry]) -> list[Entry]:
+def rank(rows: Iterable[Row]) -> list[Row]:
     """Order rows by group and average Dice, best first; rows without one come last in it, equal ones by name."""
 
-    def key(entry: Entry) -> tuple[bool, bool, float, str, str, str]:
-        value = entry.scores["average"].value
+    def key(row: Row) -> tuple[bool, bool, float, str, str, str]:
+        value = row.scores["average"].value
         return (
-            entry.boxed,
+            row.boxed,
             value is None,
             -(value or 0.0),
-            entry.title,
-            entry.variant,
-            entry.run.id if entry.run else "",
+            row.title,
+            row.variant,
+            row.run.id if row.run else "",
         )
 
-    return sorted(entries, key=key)
+    return sorted(rows, key=key)
 
 
 def score_from(cell: Mapping[str, Any] | None) -> Score:
@@ -287,10 +287,10 @@ def score_from(cell: Mapping[str, Any] | None) -> Score:
     return Score(cell["value"], low, high, cell["n"])
 
 
-def _entry(published: Published, run: PublishedRun, profile: str, place: Rank | None) -> Entry:
+def _row(published: Published, run: PublishedRun, profile: str, place: Rank | None) -> Row:
     metrics = published.metrics(run.id, profile)
     dice = metrics.get("dice", {})
-    return Entry(
+    return Row(
         kind=run.kind,
         title=run.title,
         variant=run.variant,

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from harness.scoring.comparison import SIGNIFICANT
-from leaderboard.board.board import DataSet, Entry
+from leaderboard.board.board import DataSet, Row
 from leaderboard.published.database import Pair
 
 
@@ -14,7 +14,7 @@ from leaderboard.published.database import Pair
 class Against:
     """One row seen from another, which is the first of the pair."""
 
-    row: Entry
+    row: Row
     pair: Pair
 
     @property
@@ -40,10 +40,8 @@ def verdict(pair: Pair) -> str:
 
 def in_order(data: DataSet, pairs: Sequence[Pair]) -> list[Pair]:
     """Put the better row of every pair first, and the pairs of the best rows before the others."""
-    rows = sorted(
-        (entry for entry in data.rows if entry.run), key=lambda entry: -(entry.scores["average"].value or 0.0)
-    )
-    place = {entry.run.id: number for number, entry in enumerate(rows) if entry.run}
+    rows = sorted((row for row in data.rows if row.run), key=lambda row: -(row.scores["average"].value or 0.0))
+    place = {row.run.id: number for number, row in enumerate(rows) if row.run}
     ordered = [pair if place[pair.first] < place[pair.second] else turned(pair) for pair in pairs]
     return sorted(ordered, key=lambda pair: (place[pair.first], place[pair.second]))
 
@@ -54,8 +52,8 @@ def against(data: DataSet, pairs: Sequence[Pair]) -> Mapping[str, list[Against]]
     for pair in pairs:
         found.setdefault(pair.first, {})[pair.second] = pair
         found.setdefault(pair.second, {})[pair.first] = turned(pair)
-    rows = [(entry, entry.run.id) for entry in data.rows if entry.run]
-    return {run: [Against(entry, others[id_]) for entry, id_ in rows if id_ in others] for run, others in found.items()}
+    rows = [(row, row.run.id) for row in data.rows if row.run]
+    return {run: [Against(row, others[id_]) for row, id_ in rows if id_ in others] for run, others in found.items()}
 
 
 def turned(pair: Pair) -> Pair:

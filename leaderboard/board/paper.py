@@ -17,7 +17,7 @@ from harness.registry.pinned import Weights
 from harness.registry.resources import Resources
 from harness.upstream.sources import SourceStore
 from harness.upstream.weights import WeightsStore
-from leaderboard.board.board import Entry
+from leaderboard.board.board import Row
 from leaderboard.board.reported import read_reported
 
 #: What the paper says of the cost of its rows (section 4); of the others, and of predicting, it says nothing.
@@ -62,7 +62,7 @@ class Needs:
 
 
 @dataclass(frozen=True)
-class Row:
+class PaperRow:
     """One row of the table.
 
     Attributes
@@ -77,7 +77,7 @@ class Row:
         What is not here and has to be, each with the command that brings it.
     """
 
-    paper: Entry
+    paper: Row
     plugin: Plugin | None = None
     variant: Variant | None = None
     needs: Needs | None = None
@@ -89,14 +89,14 @@ class Row:
         return row_name(self.paper)
 
 
-def row_name(entry: Entry) -> str:
+def row_name(row: Row) -> str:
     """Return a row of the paper in words, for example ``"SAT, text, fine-tuned"``."""
-    return f"{entry.title}, {entry.prompt}{', fine-tuned' if entry.fine_tuned else ''}"
+    return f"{row.title}, {row.prompt}{', fine-tuned' if row.fine_tuned else ''}"
 
 
-def variant_for(model: Model, entry: Entry) -> Variant | None:
+def variant_for(model: Model, row: Row) -> Variant | None:
     """Return the variant of `model` that stands beside a row of the paper: the first of its prompt and training."""
-    wanted = (entry.title, entry.prompt, entry.fine_tuned)
+    wanted = (row.title, row.prompt, row.fine_tuned)
     for variant in model.variants:
         prompt = "box" if variant.prompt is Prompt.BOX else "text"
         if (model.title, prompt, variant.fine_tuned) == wanted:
@@ -104,7 +104,7 @@ def variant_for(model: Model, entry: Entry) -> Variant | None:
     return None
 
 
-def plan(registry: Registry, home: Path, asked: int, here: Sequence[Gpu], only: Sequence[str] = ()) -> list[Row]:
+def plan(registry: Registry, home: Path, asked: int, here: Sequence[Gpu], only: Sequence[str] = ()) -> list[PaperRow]:
     """Find what runs each row of the table, in the table's order, and what it lacks here.
 
     Parameters
@@ -129,15 +129,15 @@ def plan(registry: Registry, home: Path, asked: int, here: Sequence[Gpu], only: 
     """
     plugins = [registry.get(name) for name in only] or list(registry.plugins.values())
     rows = []
-    for entry in read_reported().in_table:
-        matching = ((plugin, variant_for(plugin.model, entry)) for plugin in plugins)
+    for row in read_reported().in_table:
+        matching = ((plugin, variant_for(plugin.model, row)) for plugin in plugins)
         plugin, variant = next(((p, v) for p, v in matching if v is not None), (None, None))
         if plugin is not None and variant is not None:
             needs = _needs(plugin, variant, home)
             lacking = (*_files_lacking(plugin, variant, home), *_gpus_lacking(needs, asked, here))
-            rows.append(Row(entry, plugin, variant, needs, lacking))
+            rows.append(PaperRow(row, plugin, variant, needs, lacking))
         elif not only:
-            rows.append(Row(entry))
+            rows.append(PaperRow(row))
     idle = set(only) - {row.plugin.name for row in rows if row.plugin is not None}
     if idle:
         runs = {p.name for p in registry.plugins.values() for e in read_reported().in_table if variant_for(p.model, e)}
@@ -199,7 +199,7 @@ def _gpus(count: int) -> str:
     return f"{count} GPU{'' if count == 1 else 's'}"
 
 
-def verdict(value: float | None, paper: Entry) -> str:
+def verdict(value: float | None, paper: Row) -> str:
     """Say where our mean Dice lies: ``inside``, ``below`` or ``above`` the paper's 95 % interval, its ends included.
 
     It is rounded to the decimals of the paper's table first, as the paper's own ends are.

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
 
-from leaderboard.board.board import Entry, rank, scores_from
+from leaderboard.board.board import Row, rank, scores_from
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Reported:
         Share of the findings that is ``non_focal`` and ``focal``; the paper gives no counts for its test split.
     fine_tuned_note
         How the fine-tuned rows were told from the others.
-    entries
+    rows
         The rows, best average Dice first.
     in_table
         The same rows in the table's order.
@@ -36,8 +36,8 @@ class Reported:
     n_cases: int
     share: Mapping[str, float]
     fine_tuned_note: str
-    entries: tuple[Entry, ...]
-    in_table: tuple[Entry, ...]
+    rows: tuple[Row, ...]
+    in_table: tuple[Row, ...]
 
 
 def read_reported() -> Reported:
@@ -46,7 +46,7 @@ def read_reported() -> Reported:
     cited = content["citation"]
     where = f"{cited['venue']}, {cited['year']}. {cited['table']}."
     rows = tuple(
-        Entry(
+        Row(
             kind="reported",
             title=row["method"],
             variant="",
@@ -63,6 +63,6 @@ def read_reported() -> Reported:
         n_cases=content["n_cases"],
         share=content["share"],
         fine_tuned_note=content["fine_tuned_note"],
-        entries=tuple(rank(rows)),
+        rows=tuple(rank(rows)),
         in_table=rows,
     )

@@ -14,7 +14,7 @@ from harness.cli.settings import Settings, json_option, pass_settings, plugin_di
 from harness.errors import BenchError, Interrupted, ModelError, PrerequisiteError, UsageError
 
 if TYPE_CHECKING:
-    from leaderboard.board.paper import Row
+    from leaderboard.board.paper import PaperRow
 
 PROFILE = "mlhc2025"
 
@@ -101,7 +101,7 @@ def _absent(dataset: str, home: Path) -> PrerequisiteError | None:
     return None
 
 
-def _record(row: Row) -> dict[str, Any]:
+def _record(row: PaperRow) -> dict[str, Any]:
     average = row.paper.scores["average"]
     return {
         "row": row.name,
@@ -118,7 +118,7 @@ def _record(row: Row) -> dict[str, Any]:
 
 
 def _run_rows(
-    settings: Settings, rows: list[Row], records: list[dict[str, Any]], gpus: int, options: dict[str, Any]
+    settings: Settings, rows: list[PaperRow], records: list[dict[str, Any]], gpus: int, options: dict[str, Any]
 ) -> BenchError | None:
     """Run what can be run and fill in what came of it; returns what the command has to end with, if anything."""
     failed = False
@@ -144,7 +144,7 @@ def _run_rows(
     return None
 
 
-def _run_row(settings: Settings, row: Row, record: dict[str, Any], gpus: int, options: dict[str, Any]) -> None:
+def _run_row(settings: Settings, row: PaperRow, record: dict[str, Any], gpus: int, options: dict[str, Any]) -> None:
     from harness.runs.document import run_document
     from leaderboard.board.paper import remarks, verdict
 

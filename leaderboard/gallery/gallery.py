@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from harness.dataset import Case, Dataset
 from harness.dataset.fingerprint import fingerprint_of
-from leaderboard.board.board import DataSet, Entry
+from leaderboard.board.board import DataSet, Row
 from leaderboard.gallery.delivered import Delivered
 from leaderboard.pages.page import file_name, label
 from leaderboard.published.database import Published, PublishedFinding
@@ -75,7 +75,7 @@ def make_gallery(
             )
             continue
         dataset, split = at_hand[data.about.id]
-        rows = [entry for entry in data.shown if not entry.known_answer] or list(data.shown)
+        rows = [row for row in data.shown if not row.known_answer] or list(data.shown)
         work = _Work(data, dataset, rows[:MODELS], masks, {e.run.id: published.scores(e.run.id) for e in rows if e.run})
         for case in dataset.split(split):
             if case.id in findings and case.ct is not None:
@@ -92,7 +92,7 @@ class _Work:
 
     data: DataSet
     dataset: Dataset
-    rows: Sequence[Entry]
+    rows: Sequence[Row]
     masks: Delivered
     scores: Mapping[str, Mapping[int, tuple[str, float]]]
 
@@ -120,10 +120,10 @@ class _Work:
         from leaderboard.gallery.pictures import Layer
 
         yield Layer("Reference", reference)
-        for entry in self.rows:
-            assert entry.run is not None  # noqa: S101 - rows of a data set are runs
-            status, dice = self.scores[entry.run.id].get(finding.number, ("", 0.0))
-            mask = self.masks.find(entry.run.id, case.id, finding.finding) if status == "ok" else None
+        for row in self.rows:
+            assert row.run is not None  # noqa: S101 - rows of a data set are runs
+            status, dice = self.scores[row.run.id].get(finding.number, ("", 0.0))
+            mask = self.masks.find(row.run.id, case.id, finding.finding) if status == "ok" else None
             points = scan.prediction(mask) if mask else None
             if points is not None:
-                yield Layer(label(entry), points, dice)
+                yield Layer(label(row), points, dice)

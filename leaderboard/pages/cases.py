@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from leaderboard.board.board import DataSet, Entry
+from leaderboard.board.board import DataSet, Row
 from leaderboard.pages.page import file_name
 from leaderboard.published.database import Published, PublishedFinding
 
@@ -34,7 +34,7 @@ class FindingView:
 
     finding: PublishedFinding
     address: str
-    rows: tuple[tuple[Entry, str, float], ...]
+    rows: tuple[tuple[Row, str, float], ...]
     more: int
     mean: float
     best: float
@@ -54,16 +54,16 @@ class CaseView:
     findings: tuple[FindingView, ...]
 
 
-def case_views(published: Published, data: DataSet, rows: Sequence[Entry]) -> list[CaseView]:
+def case_views(published: Published, data: DataSet, rows: Sequence[Row]) -> list[CaseView]:
     """Gather the cases of an open data set, in its order; none of a closed one."""
     findings = published.findings(data.about.id)
     if not findings:
         return []
-    scores: dict[int, list[tuple[Entry, str, float]]] = {finding.number: [] for finding in findings}
-    for entry in rows:
-        assert entry.run is not None  # noqa: S101 - rows of a data set are runs
-        for number, (status, dice) in published.scores(entry.run.id).items():
-            scores[number].append((entry, status, dice))
+    scores: dict[int, list[tuple[Row, str, float]]] = {finding.number: [] for finding in findings}
+    for row in rows:
+        assert row.run is not None  # noqa: S101 - rows of a data set are runs
+        for number, (status, dice) in published.scores(row.run.id).items():
+            scores[number].append((row, status, dice))
     by_case: dict[str, list[PublishedFinding]] = {}
     for finding in findings:
         by_case.setdefault(finding.case, []).append(finding)
@@ -79,7 +79,7 @@ def case_views(published: Published, data: DataSet, rows: Sequence[Entry]) -> li
     ]
 
 
-def _finding(finding: PublishedFinding, rows: Sequence[tuple[Entry, str, float]], address: str) -> FindingView:
+def _finding(finding: PublishedFinding, rows: Sequence[tuple[Row, str, float]], address: str) -> FindingView:
     ordered = sorted(rows, key=lambda row: (-row[2], row[0].title, row[0].variant, row[0].run.id if row[0].run else ""))
     dice = [value for *_, value in ordered] or [0.0]
     return FindingView(

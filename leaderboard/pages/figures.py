@@ -6,33 +6,33 @@ from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 from harness.categories import is_focal
-from leaderboard.board.board import SIZES, DataSet, Entry, Score
+from leaderboard.board.board import SIZES, DataSet, Row, Score
 from leaderboard.pages import charts
 from leaderboard.pages.page import category_name, codes_of, label
 from leaderboard.published.database import Pair, PublishedFinding, TrainingStep
 
 
-def names_of_rows(entries: Sequence[Entry]) -> dict[str, str]:
+def names_of_rows(rows: Sequence[Row]) -> dict[str, str]:
     """Give every row a name of its own for a legend, by run."""
     names: dict[str, str] = {}
-    for entry in entries:
-        assert entry.run is not None  # noqa: S101 - figures show runs
-        name = label(entry)
-        names[entry.run.id] = name if name not in names.values() else f"{name} ({len(names) + 1})"
+    for row in rows:
+        assert row.run is not None  # noqa: S101 - figures show runs
+        name = label(row)
+        names[row.run.id] = name if name not in names.values() else f"{name} ({len(names) + 1})"
     return names
 
 
 def by_group(
-    data: DataSet, groups: Sequence[tuple[str, str]], pick: Callable[[Entry, str], Score], title: str
+    data: DataSet, groups: Sequence[tuple[str, str]], pick: Callable[[Row, str], Score], title: str
 ) -> charts.Drawing | None:
     """Draw the best rows' mean Dice on groups of findings (paper, Figures 2 and 3); None without any score."""
-    entries = data.shown[: charts.DISTINCT]
-    models = list(names_of_rows(entries).values())
+    rows = data.shown[: charts.DISTINCT]
+    models = list(names_of_rows(rows).values())
     values = [
         {"group": name, "model": model, "value": score.value, "low": score.low, "high": score.high}
         for key, name in groups
-        for entry, model in zip(entries, models, strict=True)
-        if (score := pick(entry, key)).value is not None
+        for row, model in zip(rows, models, strict=True)
+        if (score := pick(row, key)).value is not None
     ]
     if not values:
         return None
@@ -42,7 +42,7 @@ def by_group(
 
 def categories(data: DataSet) -> charts.Drawing | None:
     """Draw Dice by category (paper, Figure 2)."""
-    return by_group(data, category_groups(data), Entry.category, "Mean Dice by category; the table below has the data")
+    return by_group(data, category_groups(data), Row.category, "Mean Dice by category; the table below has the data")
 
 
 def sizes(data: DataSet) -> charts.Drawing | None:
@@ -56,17 +56,17 @@ def category_groups(data: DataSet) -> list[tuple[str, str]]:
     return [(code, category_name(code)) for code in codes_of(data.rows)]
 
 
-def size_score(entry: Entry, size: str) -> Score:
+def size_score(row: Row, size: str) -> Score:
     """Return the mean Dice on one size of findings."""
-    return entry.by_size.get(size, Score(n=0 if entry.by_size else None))
+    return row.by_size.get(size, Score(n=0 if row.by_size else None))
 
 
 def category_counts(data: DataSet) -> list[tuple[str, int]]:
     """Count the findings of each category (paper, Table 3), as the run with most findings was scored on them."""
-    scored = [entry for entry in data.rows if entry.by_category]
+    scored = [row for row in data.rows if row.by_category]
     if not scored:
         return []
-    widest = max(scored, key=lambda entry: sum(score.n or 0 for score in entry.by_category.values()))
+    widest = max(scored, key=lambda row: sum(score.n or 0 for score in row.by_category.values()))
     counts = [(category_name(code), widest.category(code).n or 0) for code in codes_of([widest])]
     return counts if data.about.open else [(name, n) for name, n in counts if n]
 
@@ -107,40 +107,40 @@ def size_histogram(bins: Sequence[tuple[float, float, int, int]]) -> charts.Draw
 
 def cost(data: DataSet, what: str) -> charts.Drawing | None:
     """Draw average Dice against ``"seconds"`` a case or peak ``"memory"``; None where nothing is known."""
-    entries = [e for e in data.shown if _cost_of(e, what) and e.scores["average"].value is not None]
-    if not entries:
+    rows = [e for e in data.shown if _cost_of(e, what) and e.scores["average"].value is not None]
+    if not rows:
         return None
-    points = [(_cost_of(entry, what) or 0.0, entry.scores["average"].value or 0.0) for entry in entries]
+    points = [(_cost_of(row, what) or 0.0, row.scores["average"].value or 0.0) for row in rows]
     front = charts.front(points)
-    best = sorted(range(len(entries)), key=lambda place: (not front[place], -points[place][1]))[: charts.DISTINCT]
-    names = names_of_rows([entries[place] for place in sorted(best)])
+    best = sorted(range(len(rows)), key=lambda place: (not front[place], -points[place][1]))[: charts.DISTINCT]
+    names = names_of_rows([rows[place] for place in sorted(best)])
     values = [
-        {"model": names.get(entry.run.id) if entry.run else None, "cost": x, "value": y, "front": on_front}
-        for entry, (x, y), on_front in zip(entries, points, front, strict=True)
+        {"model": names.get(row.run.id) if row.run else None, "cost": x, "value": y, "front": on_front}
+        for row, (x, y), on_front in zip(rows, points, front, strict=True)
     ]
     axis = "seconds a case (median)" if what == "seconds" else "peak memory in GB"
     return charts.draw(charts.scatter(values, list(names.values()), axis=axis), f"Average Dice against {axis}")
 
 
-def _cost_of(entry: Entry, what: str) -> float | None:
-    if entry.cost is None:
+def _cost_of(row: Row, what: str) -> float | None:
+    if row.cost is None:
         return None
     if what == "seconds":
-        return entry.cost.median_s
-    peak = entry.cost.device_bytes or entry.cost.host_bytes
+        return row.cost.median_s
+    peak = row.cost.device_bytes or row.cost.host_bytes
     return peak / 1e9 if peak else None
 
 
 def differences(data: DataSet, pairs: Sequence[Pair]) -> charts.Drawing | None:
     """Draw how far each row is from the best one of those compared."""
     members = list(dict.fromkeys(run for pair in pairs for run in (pair.first, pair.second)))
-    entries = {entry.run.id: entry for entry in data.rows if entry.run}
-    means = {run: entries[run].scores["average"].value or 0.0 for run in members}
+    rows = {row.run.id: row for row in data.rows if row.run}
+    means = {run: rows[run].scores["average"].value or 0.0 for run in members}
     if len(members) < 2:
         return None
     best = min(members, key=lambda run: (-means[run], run))
     others = sorted((run for run in members if run != best), key=lambda run: (-means[run], run))
-    names = names_of_rows([entries[run] for run in others])
+    names = names_of_rows([rows[run] for run in others])
     values = []
     for pair in pairs:
         if best in (pair.first, pair.second):
@@ -150,7 +150,7 @@ def differences(data: DataSet, pairs: Sequence[Pair]) -> charts.Drawing | None:
             values.append(
                 {"group": names[other], "model": "", "value": sign * pair.difference, "low": low, "high": high}
             )
-    make = charts.intervals(values, list(names.values()), [""], axis=f"Dice minus that of {label(entries[best])}")
+    make = charts.intervals(values, list(names.values()), [""], axis=f"Dice minus that of {label(rows[best])}")
     return charts.draw(make, "Differences to the best row; the table below has the data")
 
 

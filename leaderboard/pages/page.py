@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from harness.categories import CATEGORIES
-from leaderboard.board.board import Column, Entry, Score
+from leaderboard.board.board import Column, Row, Score
 
 #: What stands where there is no number.
 NOTHING = "—"
@@ -109,9 +109,9 @@ def brief(text: str, longest: int = LONGEST_TEXT) -> str:
     return text if len(text) <= longest else text[: longest - 1] + "…"
 
 
-def label(entry: Entry) -> str:
+def label(row: Row) -> str:
     """Name a row in one line."""
-    return f"{brief(entry.title, 40)} {brief(entry.variant, 30)}".strip()
+    return f"{brief(row.title, 40)} {brief(row.variant, 30)}".strip()
 
 
 def category_name(code: str) -> str:
@@ -169,19 +169,19 @@ def common_n(scores: Sequence[Score]) -> int | None:
     return known.pop() if len(known) == 1 else None
 
 
-def counts_of(entries: Sequence[Entry], columns: Sequence[Column]) -> dict[str, int | None]:
+def counts_of(rows: Sequence[Row], columns: Sequence[Column]) -> dict[str, int | None]:
     """Return each column's common n, by :attr:`Column.key`."""
-    return {column.key: common_n([entry.scores[column.key] for entry in entries]) for column in columns}
+    return {column.key: common_n([row.scores[column.key] for row in rows]) for column in columns}
 
 
-def group_n(entries: Sequence[Entry], group: str, pick: Callable[[Entry, str], Score]) -> int | None:
+def group_n(rows: Sequence[Row], group: str, pick: Callable[[Row, str], Score]) -> int | None:
     """Return the n that all rows share on one group of findings, or None."""
-    return common_n([pick(entry, group) for entry in entries])
+    return common_n([pick(row, group) for row in rows])
 
 
-def scale_of(entries: Sequence[Entry]) -> float:
+def scale_of(rows: Sequence[Row]) -> float:
     """Return where a table's drawings end: the highest average or end of its interval, up to the next tenth."""
-    tops = [score.high or score.value or 0.0 for score in (entry.scores["average"] for entry in entries)]
+    tops = [score.high or score.value or 0.0 for score in (row.scores["average"] for row in rows)]
     return max(0.1, math.ceil(max(tops, default=0.0) * 10 - 1e-9) / 10)
 
 
@@ -196,15 +196,15 @@ def whisker(score: Score, scale: float) -> Whisker | None:
     return Whisker(low, value, high)
 
 
-def groups_of(entries: Sequence[Entry]) -> list[tuple[str, list[Entry]]]:
+def groups_of(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
     """Keep rows that were shown where to look from those that were only told; a group without rows is left out."""
     groups = [
-        ("Text-only", [entry for entry in entries if not entry.boxed]),
-        ("Box-prompted: boxes made from the ground truth", [entry for entry in entries if entry.boxed]),
+        ("Text-only", [row for row in rows if not row.boxed]),
+        ("Box-prompted: boxes made from the ground truth", [row for row in rows if row.boxed]),
     ]
     return [(title, rows) for title, rows in groups if rows]
 
 
-def codes_of(entries: Sequence[Entry]) -> list[str]:
+def codes_of(rows: Sequence[Row]) -> list[str]:
     """Return every category of the paper's Table 3, then any other code that a row was scored on."""
-    return [*CATEGORIES, *sorted({code for entry in entries for code in entry.by_category} - set(CATEGORIES))]
+    return [*CATEGORIES, *sorted({code for row in rows for code in row.by_category} - set(CATEGORIES))]

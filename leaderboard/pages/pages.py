@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from harness.scoring.profiles import PROFILES
-from leaderboard.board.board import CHALLENGE, COLUMNS, PAPER, SIZES, DataSet, Entry, rank, read_board
+from leaderboard.board.board import CHALLENGE, COLUMNS, PAPER, SIZES, DataSet, Row, rank, read_board
 from leaderboard.board.comparisons import against, in_order, verdict
 from leaderboard.board.reported import Reported
 from leaderboard.pages import figures
@@ -135,9 +135,9 @@ def _share(most: int, board: Sequence[DataSet], least: int) -> int:
     return max(least, most // max(1, len(board)))
 
 
-def _current_first(rows: Sequence[Entry]) -> list[Entry]:
+def _current_first(rows: Sequence[Row]) -> list[Row]:
     """Order rows that stand apart: those that no newer run replaced, then the others, newest first."""
-    return [*(entry for entry in rows if not entry.replaced), *(e for e in reversed(rows) if e.replaced)]
+    return [*(row for row in rows if not row.replaced), *(e for e in reversed(rows) if e.replaced)]
 
 
 def _drawings(site: Site, draw: Callable[[DataSet], Drawing | None]) -> dict[str, Drawing | None]:
@@ -156,7 +156,7 @@ def _groups(site: Site, render: Render) -> Pages:
         table_caption="Mean Dice by category with its 95 % confidence interval; n is the number of findings.",
         drawings=_drawings(site, figures.categories),
         names_of=figures.category_groups,
-        pick=Entry.category,
+        pick=Row.category,
         **shown,
     )
     yield render(
@@ -194,16 +194,16 @@ def _distributions(site: Site, render: Render) -> Pages:
 
 def _compare(site: Site, render: Render) -> Pages:
     compared = {key: [pair for pair in pairs if pair.p_holm is not None] for key, pairs in site.pairs.items()}
-    entries = {data.about.id: {e.run.id: e for e in data.rows if e.run} for data in site.board}
+    rows = {data.about.id: {e.run.id: e for e in data.rows if e.run} for data in site.board}
     yield render(
         "compare.html",
         "compare.html.j2",
         "Compare rows",
         compared=compared,
         members={key: _members(pairs) for key, pairs in compared.items()},
-        choices={key: [(file_name(run), entries[key][run]) for run in _members(site.pairs[key])] for key in compared},
+        choices={key: [(file_name(run), rows[key][run]) for run in _members(site.pairs[key])] for key in compared},
         file_name=file_name,
-        entry_of=entries,
+        row_of=rows,
         ranks_of={data.about.id: site.published.ranks(data.about.id, PAPER) for data in site.board},
         drawings=_drawings(site, lambda data: figures.differences(data, compared[data.about.id])),
         verdict=verdict,
@@ -229,7 +229,7 @@ def _cases(site: Site, render: Render) -> Pages:
     views: list[tuple[DataSet, CaseView]] = []
     n_rows = {}
     for data in site.board:
-        rows = [entry for entry in data.rows if not entry.known_answer and not entry.replaced]
+        rows = [row for row in data.rows if not row.known_answer and not row.replaced]
         cases = case_views(site.published, data, rows)
         views += [(data, case) for case in cases]
         findings[data.about.id] = disputed(cases)
@@ -281,9 +281,9 @@ def _runs(site: Site, render: Render) -> Pages:
     yield render("runs/index.html", "runs.html.j2", "Every run", most=LONGEST_LIST, run_file=_run_file)
     for data in site.board:
         others = against(data, site.pairs[data.about.id])
-        for entry in data.rows:
-            assert entry.run is not None  # noqa: S101 - rows of a data set are runs
-            run = entry.run
+        for row in data.rows:
+            assert row.run is not None  # noqa: S101 - rows of a data set are runs
+            run = row.run
             failed = [case for case in site.published.cases(run.id) if case.status != "ok"]
             trained = site.published.training(run.id)
             yield render(
@@ -292,12 +292,12 @@ def _runs(site: Site, render: Render) -> Pages:
                 f"Run {brief(run.id, 80)}",
                 also=["runs/index.html"],
                 data=data,
-                entry=entry,
-                group=[row for row in data.ranked if row.boxed == entry.boxed],
+                row=row,
+                group=[other for other in data.ranked if other.boxed == row.boxed],
                 profiles=metrics_of(site.published, run.id),
                 metric_names=METRICS,
                 groups_in=groups_in,
-                glance=at_a_glance(entry),
+                glance=at_a_glance(row),
                 against=others.get(run.id, []),
                 trained=trained,
                 measured=[step for step in trained if step.val_dice is not None] or trained[:100],
@@ -305,7 +305,7 @@ def _runs(site: Site, render: Render) -> Pages:
                 failed=failed[:100],
                 n_failed=len(failed),
                 timing_of=timing_of,
-                history=[e for e in reversed(data.rows) if _same_row(e, entry)],
+                history=[e for e in reversed(data.rows) if _same_row(e, row)],
             )
 
 
@@ -313,7 +313,7 @@ def _run_file(run: str) -> str:
     return f"{file_name(run)}.html"
 
 
-def _same_row(first: Entry, second: Entry) -> bool:
+def _same_row(first: Row, second: Row) -> bool:
     return (first.kind, first.variant, first.run and first.run.plugin) == (
         second.kind,
         second.variant,
@@ -322,16 +322,16 @@ def _same_row(first: Entry, second: Entry) -> bool:
 
 
 def _models(site: Site, render: Render) -> Pages:
-    plugins: dict[str, list[tuple[DataSet, list[Entry]]]] = {}
+    plugins: dict[str, list[tuple[DataSet, list[Row]]]] = {}
     for data in site.board:
-        for entry in data.rows:
-            assert entry.run is not None  # noqa: S101 - rows of a data set are runs
-            groups = plugins.setdefault(entry.run.plugin, [])
+        for row in data.rows:
+            assert row.run is not None  # noqa: S101 - rows of a data set are runs
+            groups = plugins.setdefault(row.run.plugin, [])
             if not groups or groups[-1][0] is not data:
                 groups.append((data, []))
-            groups[-1][1].append(entry)
+            groups[-1][1].append(row)
     for plugin, groups in plugins.items():
-        runs = [entry.run for _, entries in groups for entry in entries if entry.run]
+        runs = [row.run for _, rows in groups for row in rows if row.run]
         newest = max(runs, key=lambda run: (run.created, run.id))
         yield render(
             model_address(plugin),
@@ -344,16 +344,16 @@ def _models(site: Site, render: Render) -> Pages:
             total=len(runs),
             origin=origin_of(newest.record),
             columns=COLUMNS[PAPER],
-            by_data_set=[(data, _standing(entries)) for data, entries in groups],
+            by_data_set=[(data, _standing(rows)) for data, rows in groups],
         )
 
 
-def _standing(entries: Sequence[Entry]) -> list[Entry]:
+def _standing(rows: Sequence[Row]) -> list[Row]:
     """Order a model's rows: ranked ones first, then the newest."""
-    ranked = rank(entry for entry in entries if not entry.reasons)
+    ranked = rank(row for row in rows if not row.reasons)
     return [
         *ranked,
-        *sorted((e for e in entries if e.reasons), key=lambda e: e.run.created if e.run else "", reverse=True),
+        *sorted((e for e in rows if e.reasons), key=lambda e: e.run.created if e.run else "", reverse=True),
     ]
 
 

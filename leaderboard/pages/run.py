@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from harness.scoring.profiles import PROFILES
-from leaderboard.board.board import SIZES, Entry, Score, score_from
+from leaderboard.board.board import SIZES, Row, Score, score_from
 from leaderboard.pages.page import category_name, readable_bytes, readable_seconds, short_digest
 from leaderboard.published.database import Published
 
@@ -97,15 +97,15 @@ def timing_of(timing: Mapping[str, Any]) -> dict[str, str]:
     return readable
 
 
-def at_a_glance(entry: Entry) -> list[tuple[str, str]]:
+def at_a_glance(row: Row) -> list[tuple[str, str]]:
     """Return (name, value) of what a reader wants to know of a run's origin; what was not recorded is left out."""
-    assert entry.run is not None  # noqa: S101 - only runs have a page
-    plan, record = entry.run.plan, entry.run.record
+    assert row.run is not None  # noqa: S101 - only runs have a page
+    plan, record = row.run.plan, row.run.record
     told = [
-        ("Plugin", f"{entry.run.plugin} {entry.run.plugin_version}".strip()),
-        ("Image", short_digest(entry.run.image_id) if entry.run.image_id else ""),
+        ("Plugin", f"{row.run.plugin} {row.run.plugin_version}".strip()),
+        ("Image", short_digest(row.run.image_id) if row.run.image_id else ""),
         ("Engine", ", ".join(_engine(_part(record, "engine")))),
-        ("Hardware", "; ".join(entry.hardware)),
+        ("Hardware", "; ".join(row.hardware)),
         ("Weights", _weights(_part(plan, "weights"))),
         ("Harness", ", ".join(_harness(_part(record, "harness")))),
         ("Scorer", _version(plan.get("scorer", record.get("scorer")))),

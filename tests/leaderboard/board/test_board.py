@@ -15,7 +15,7 @@ from leaderboard.published.privacy import Policy
 
 
 def titles(data: DataSet) -> list[str]:
-    return [entry.title for entry in data.ranked]
+    return [row.title for row in data.ranked]
 
 
 def board(store: Store, *profile: str) -> list[DataSet]:
@@ -76,7 +76,7 @@ def test_unrankable_runs_stand_apart(bench, store: Store, fields: dict[str, Any]
     bench.add(**fields)
     data = only(store)
     assert data.ranked == ()
-    assert [entry.reasons for entry in data.apart] == [reasons]
+    assert [row.reasons for row in data.apart] == [reasons]
 
 
 def test_newest_run_of_a_model_is_ranked(bench, store: Store) -> None:
@@ -85,8 +85,8 @@ def test_newest_run_of_a_model_is_ranked(bench, store: Store) -> None:
     bench.add(variant="other")
     bench.add(state="interrupted")
     data = only(store)
-    assert {entry.run.id for entry in data.ranked if entry.run} == {newest.id, "run-04"}
-    replaced = {entry.run.id: entry.reasons for entry in data.apart if entry.run}
+    assert {row.run.id for row in data.ranked if row.run} == {newest.id, "run-04"}
+    replaced = {row.run.id: row.reasons for row in data.apart if row.run}
     assert replaced[first.id] == replaced[second.id] == (f"replaced by the newer run {newest.id}",)
 
 
@@ -130,7 +130,7 @@ def test_hardware_names_what_the_model_ran_on(bench, store: Store) -> None:
     bench.add(plugin="a")
     bench.add(plugin="b", record={"hardware": {"cpu": "EPYC", "cores": 2}})
     bench.add(plugin="c", record={})
-    hardware = {entry.run.plugin: entry.hardware for entry in only(store).ranked if entry.run}
+    hardware = {row.run.plugin: row.hardware for row in only(store).ranked if row.run}
     assert hardware == {"a": ["2 x NVIDIA H200"], "b": ["EPYC, 2 cores"], "c": []}
 
 
@@ -138,7 +138,7 @@ def test_rows_that_cannot_be_told_apart_share_a_rank(bench, store: Store) -> Non
     """Two rows of one level are both first, a clearly worse one is third; box-prompted rows are apart."""
     for title, level, prompt in [("c", 0.1, "text"), ("a", 0.5, "text"), ("b", 0.5, "text"), ("d", 0.9, "box")]:
         bench.add(title=title, plugin=title, level=level, prompt=prompt, cases=8)
-    ranks = {entry.title: entry.rank.rank for entry in only(store).ranked if entry.rank}
+    ranks = {row.title: row.rank.rank for row in only(store).ranked if row.rank}
     assert ranks == {"a": 1, "b": 1, "c": 3, "d": 1}
 
 
@@ -167,9 +167,9 @@ def test_a_single_row_is_first(bench, store: Store) -> None:
     bench.add(title="model", plugin="model")
     bench.add(title="oracle", plugin="oracle", level=2.0, rankable=False, unrankable=["known answer: it reads"])
     data = only(store)
-    assert [entry.rank.rank for entry in data.ranked if entry.rank] == [1]
-    assert [entry.rank for entry in data.apart] == [None]
-    assert [entry.training for entry in data.rows] == ["zero-shot", "known answer"]
+    assert [row.rank.rank for row in data.ranked if row.rank] == [1]
+    assert [row.rank for row in data.apart] == [None]
+    assert [row.training for row in data.rows] == ["zero-shot", "known answer"]
 
 
 def test_challenge_metrics_are_a_board_of_their_own(bench, store: Store) -> None:

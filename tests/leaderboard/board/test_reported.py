@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from leaderboard.board.board import Entry
+from leaderboard.board.board import Row
 from leaderboard.board.reported import read_reported
 
-ENTRIES = read_reported().entries
+ROWS = read_reported().rows
 
 
 def test_every_row_of_the_table() -> None:
     """Three box-prompted rows, seven text-only ones; SAT after fine-tuning leads the latter, MedSAM2 the former."""
-    rows = [(entry.title, entry.prompt, entry.fine_tuned, entry.scores["average"].value) for entry in ENTRIES]
+    rows = [(row.title, row.prompt, row.fine_tuned, row.scores["average"].value) for row in ROWS]
     assert rows == [
         ("SAT", "text", True, 0.153),
         ("SegVol", "text", True, 0.065),
@@ -27,10 +27,10 @@ def test_every_row_of_the_table() -> None:
     ]
 
 
-@pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: f"{entry.title}-{entry.prompt}-{entry.fine_tuned}")
-def test_numbers_agree_with_each_other(entry: Entry) -> None:
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row.title}-{row.prompt}-{row.fine_tuned}")
+def test_numbers_agree_with_each_other(row: Row) -> None:
     """Intervals hold their values, the average is that of its parts by their shares, and HIT10 is within HIT5."""
-    scores = entry.scores
+    scores = row.scores
     for score in scores.values():
         assert score.value is not None
         assert score.low is not None
@@ -46,9 +46,9 @@ def test_numbers_agree_with_each_other(entry: Entry) -> None:
 
 def test_rows_are_reported_and_nothing_else() -> None:
     """No reported row can pass for a measured one: it has no run, no coverage and no time."""
-    for entry in ENTRIES:
-        assert entry.kind == "reported"
-        assert (entry.run, entry.coverage, entry.cost) == (None, None, None)
+    for row in ROWS:
+        assert row.kind == "reported"
+        assert (row.run, row.coverage, row.cost) == (None, None, None)
 
 
 def test_citation_is_whole() -> None:

@@ -260,7 +260,7 @@ def test_origin_at_a_glance(bench, store: Store) -> None:
         },
     )
     bench.add(plugin="b", plan={"weights": 3}, record={"engine": "x", "harness": []}, image_id="")
-    full, strange = sorted(read_board(export(store, Policy()))[0].ranked, key=lambda entry: entry.run.plugin)
+    full, strange = sorted(read_board(export(store, Policy()))[0].ranked, key=lambda row: row.run.plugin)
     assert dict(at_a_glance(full)) == {
         "Plugin": "a 1.0.0",
         "Image": "0123456789ab",
@@ -440,7 +440,7 @@ def test_scale_holds_every_interval(bench, store: Store) -> None:
     bench.add(level=0.33, plugin="b")
     assert scale_of(read_board(export(store, Policy()))[0].ranked) == 0.4
     assert scale_of([]) == 0.1
-    assert scale_of(read_reported().entries) == 0.3
+    assert scale_of(read_reported().rows) == 0.3
 
 
 def test_file_names_are_safe_and_distinct() -> None:
