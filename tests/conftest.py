@@ -76,7 +76,7 @@ def _seal(test: str) -> dict[str, str]:
 
 
 #: Fixtures of tests that start commands, a browser or containers, or read real scans.
-_COSTLY_FIXTURES = {"bench", "new_bench", "base_image", "tiny_image", "real_data", "small_disk"}
+_COSTLY_FIXTURES = {"new_bench", "base_image", "tiny_image", "real_data", "small_disk"}
 
 #: Folders all of whose tests do.
 _COSTLY_FOLDERS = {"e2e", "faults", "hostile", "smoke"}

@@ -1,4 +1,4 @@
-"""Intake of volumes, and sizes on an isotropic grid, each against a slow way of saying the same."""
+"""CTs of other layouts become CTs of a data set: orientation, window, size, refusals."""
 
 from __future__ import annotations
 
@@ -12,22 +12,11 @@ import numpy as np
 import pytest
 
 from curation.ct.intake import Options, take_in
-from curation.ct.isotropic import finding_sizes, new_length
-from curation.ct.metadata import Scan, read_metadata
-from curation.volumes import write_volume
-from harness.dataset import Case, Finding
+from curation.ct.metadata import Scan
 from harness.errors import DataError, UsageError
+from tests.curation.ct.conftest import RAW, SHAPE, save
 
-SHAPE = (7, 6, 5)
-RAW = np.random.default_rng(0).integers(0, 3000, SHAPE).astype(np.int16)
 SCAN = Scan(1.0, -1024.0, None)
-
-
-def save(path: Path, values: Any = RAW, affine: Any = None) -> Path:
-    """Write a raw volume."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    nib.save(nib.Nifti1Image(values, np.diag([0.7, 0.8, 1.5, 1]) if affine is None else affine), path)
-    return path
 
 
 @pytest.mark.parametrize(
@@ -58,14 +47,6 @@ def test_window_and_size(tmp_path: Path) -> None:
     assert small.shape == (4, 3, 5)
     assert np.asarray(small.dataobj)[0, 0, 0] == np.rint(RAW[:2, :2, 0].mean() - 1024)
     assert np.allclose(small.affine @ [0, 0, 0, 1], np.diag([0.7, 0.8, 1.5, 1]) @ [0.5, 0.5, 0, 1])
-
-
-def test_spacing_of_the_table(tmp_path: Path) -> None:
-    """Where header and table differ, the table's spacing counts, and that is noted."""
-    taken = take_in(save(tmp_path / "raw.nii.gz"), tmp_path / "o.nii.gz", Scan(1, -1024, (1.0, 1.0, 2.0)), Options())
-    assert "from the table" in taken.note
-    made: Any = nib.load(tmp_path / "o.nii.gz")
-    assert np.allclose(made.header.get_zooms(), (1, 1, 2))
 
 
 @pytest.mark.parametrize(
@@ -121,41 +102,3 @@ def test_wrong_options(tmp_path: Path, bench: Any, options: list[str]) -> None:
     """Directions and windows that are none are refused."""
     result = bench("intake", tmp_path, "--metadata", tmp_path / "m.csv", "--out", tmp_path / "o", *options)
     assert isinstance(result.exception, UsageError)
-
-
-def test_tables_that_are_refused(tmp_path: Path) -> None:
-    """A missing table, one without the columns, a slope of 0 and two different rows are told."""
-    with pytest.raises(UsageError):
-        read_metadata(tmp_path / "none.csv")
-    path = tmp_path / "m.csv"
-    path.write_text("a,b\n")
-    with pytest.raises(DataError, match="RescaleSlope"):
-        read_metadata(path)
-    path.write_text("VolumeName,RescaleSlope,RescaleIntercept\na,0,0\nb,1,0\nb,2,0\nc,1,0\n")
-    scans, faults = read_metadata(path)
-    assert list(scans) == ["c"]
-    assert set(faults) == {"a", "b"}
-
-
-@pytest.mark.parametrize("target", [0.6, 1.0, 2.5])
-def test_sizes_against_true_resampling(tmp_path: Path, target: float) -> None:
-    """The sum of repeats equals the count in a volume that is really resampled, nearest neighbour."""
-    masks = np.random.default_rng(1).integers(0, 3, (2, *SHAPE)).astype(np.uint8)
-    affine = np.diag([0.7, 0.8, 1.5, 1])
-    write_volume(tmp_path / "ct.nii.gz", np.int16, SHAPE, affine, np.moveaxis(RAW, 2, 0))
-    write_volume(tmp_path / "seg.nii.gz", np.uint8, masks.shape, np.eye(4), np.moveaxis(masks, 3, 0))
-    findings = (Finding(0, "0", "a", "2d"), Finding(1, "1", "b", None))
-    case = Case("x", "test", findings, tmp_path / "ct.nii.gz", tmp_path / "seg.nii.gz")
-    lengths = [new_length(n, mm, target) for n, mm in zip(SHAPE, (0.7, 0.8, 1.5), strict=True)]
-    index = [[int((j + 0.5) * n / m) for j in range(m)] for n, m in zip(SHAPE, lengths, strict=True)]
-    for number, size in enumerate(finding_sizes(case, target)):
-        resampled = masks[number][np.ix_(*index)] > 0
-        assert size.resampled == resampled.sum()
-        assert size.ratio == pytest.approx(resampled.mean())
-        assert size.millilitres == pytest.approx((masks[number] > 0).sum() * 0.7 * 0.8 * 1.5 / 1000)
-
-
-def test_sizes_need_a_spacing(tmp_path: Path) -> None:
-    """Without mask or spacing nothing can be measured."""
-    with pytest.raises(DataError, match="no mask"):
-        finding_sizes(Case("x", "test", (), declared_spacing=(1.0, 1.0, 1.0)))

@@ -1,0 +1,58 @@
+"""Whether a sentence asserts a finding: negation, normality, history, speculation."""
+
+from __future__ import annotations
+
+import pytest
+
+from curation.text.assertion import is_negated, is_normal, mentions_prior, without_speculation
+
+
+@pytest.mark.parametrize(
+    ("text", "negated"),
+    [
+        ("No pleural effusion", True),
+        ("Pericardial effusion was not observed", True),
+        ("Nodule, not seen in the previous examination", False),
+        ("Nodule with no significant change", False),
+        ("Lesion that cannot be characterized", False),
+        ("Ground-glass opacity", False),
+        ("There was no mass and no infiltration", True),
+        ("Ground-glass opacities without consolidation in the left lower lobe", False),
+        ("Emphysema, no bullae", False),
+        ("Bronchial wall thickening is no longer seen", True),
+        ("Pericardial effusion - no thickening was detected", True),
+        ("In mediastinal lymph node stations, no lymph node is observed", True),
+        ("Pneumothorax is absent", True),
+        ("Pleural effusion: no", True),
+        ("Nodule that cannot be clearly distinguished from the vessel", False),
+        ("Nodule without calcification is not seen", True),
+    ],
+)
+def test_negation(text: str, negated: bool) -> None:
+    """Negation triggers count, unless they speak of change, of earlier images, of certainty, or of what follows."""
+    assert is_negated(text) is negated
+
+
+def test_normality_and_history() -> None:
+    """Normal is normal unless something exceeds it; terms of comparison need an earlier report."""
+    assert is_normal("Heart size is normal")
+    assert is_normal("Lymph nodes without pathological size")
+    assert not is_normal("Aorta is wider than normal")
+    assert mentions_prior("Stable nodule")
+    assert mentions_prior("The nodule remains 5 mm")
+    assert mentions_prior("Nodule which was 4 mm before")
+    assert mentions_prior("newly developed consolidation")
+    assert not mentions_prior("nodule in the right lung")
+
+
+def test_speculation_goes_and_sizes_stay() -> None:
+    """What is supposed is cut off, but never with a number."""
+    assert without_speculation("Nodule in the liver, suspicious for metastasis") == "Nodule in the liver"
+    placed = "Consolidation with high suspicion for Covid-19 pneumonia in both lungs is recommended to be evaluated"
+    assert without_speculation(placed) == "Consolidation in both lungs"
+    only = "Increase in density evaluated in favor of atelectasis in the left lung"
+    assert without_speculation(only) == only
+    likely = "Bronchiectasis, most likely traction type, in both lungs"
+    assert without_speculation(likely) == "Bronchiectasis in both lungs"
+    kept = "Lesion suspicious for metastasis, 28x17 mm"
+    assert without_speculation(kept) == kept
