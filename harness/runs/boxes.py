@@ -1,4 +1,4 @@
-"""The box prompts of a run: made once, kept in the run's folder, the same for every resumption."""
+"""The box prompts of a run or a training: made once, kept in its folder, the same for every resumption."""
 
 from __future__ import annotations
 
@@ -11,53 +11,57 @@ from typing import Any
 
 from harness.dataset import Case
 from harness.dataset.boxes import BOX_RULE, Box, simulate_boxes
+from harness.registry.declaration import Prompt
 
 #: Name below the run's folder: one JSON object a line, ``{"case": id, "boxes": {finding id: [box, ...]}}``.
 BOXES_FILE = "boxes.jsonl"
 
 
 @dataclass(frozen=True)
-class RunBoxes:
-    """Every box prompt of a run.
+class KeptBoxes:
+    """Every box prompt of a run or a training.
 
     Attributes
     ----------
     by_case
         Case id -> finding id -> boxes.
     record
-        What the run's row says about them, as its entry ``prompts``: the rule, their number, the file and its digest.
-        Empty for a run without boxes.
+        What the row says about them, as the entry ``prompts`` of its record: the rule, their number, the file and its
+        digest. Empty where the variant is not prompted with boxes.
     """
 
     by_case: Mapping[str, Mapping[str, list[Box]]]
     record: Mapping[str, Any]
 
     def of(self, case: str) -> Mapping[str, list[Box]] | None:
-        """Return finding id -> boxes of a case; None in a run without boxes."""
+        """Return finding id -> boxes of a case; None where the variant is not prompted with boxes."""
         return self.by_case[case] if self.record else None
 
 
-def run_boxes(
+def keep_boxes(
     folder: Path,
     cases: Sequence[Case],
+    prompt: Prompt,
     *,
     mask_flip: tuple[int, ...],
     seed: int,
     earlier: Mapping[str, Any],
     tell: Callable[[str], None],
-) -> RunBoxes:
-    """Return the boxes of a run: those that are kept in its folder, or new ones, which are kept there.
+) -> KeptBoxes:
+    """Return the boxes of a run or a training: those that are kept in its folder, or new ones, which are kept there.
 
     Parameters
     ----------
     folder
-        The run's folder.
+        The folder of the run, or of the training.
     cases
-        All the cases of the run.
+        All of its cases.
+    prompt
+        How the variant is prompted; where it is not with boxes, none are made and no mask is read.
     mask_flip, seed
         See :func:`harness.dataset.boxes.simulate_boxes`.
     earlier
-        The record of the run's row, as an earlier invocation left it.
+        The record of its row, as an earlier invocation left it.
     tell
         Called with one line before masks are read.
 
@@ -66,6 +70,8 @@ def run_boxes(
     DataError
         A mask cannot be read, or boxes cannot be made from it.
     """
+    if prompt is not Prompt.BOX:
+        return KeptBoxes({}, {})
     path = folder / BOXES_FILE
     content = path.read_bytes() if path.is_file() else b""
     if not content or hashlib.sha256(content).hexdigest() != earlier.get("prompts", {}).get("sha256"):
@@ -81,7 +87,7 @@ def run_boxes(
         "sha256": hashlib.sha256(content).hexdigest(),
         "number": sum(len(boxes) for findings in by_case.values() for boxes in findings.values()),
     }
-    return RunBoxes(by_case, {"prompts": prompts})
+    return KeptBoxes(by_case, {"prompts": prompts})
 
 
 def compare_boxes(
@@ -92,7 +98,7 @@ def compare_boxes(
     Parameters
     ----------
     folder, cases, mask_flip, seed
-        As in :func:`run_boxes`.
+        As in :func:`keep_boxes`.
     recorded
         The entry ``prompts`` of the run's record.
 

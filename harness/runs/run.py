@@ -19,9 +19,8 @@ from harness.engines import choose_engine
 from harness.engines.base import Engine, Mount
 from harness.engines.gpus import Gpu, lease
 from harness.errors import Interrupted, PrerequisiteError
-from harness.registry.declaration import Prompt
 from harness.rows import CaseRow, RunRow
-from harness.runs.boxes import RunBoxes, run_boxes
+from harness.runs.boxes import KeptBoxes, keep_boxes
 from harness.runs.checkpoint import Checkpoint
 from harness.runs.hardware import describe_hardware, describe_harness
 from harness.runs.lock import only_one
@@ -132,7 +131,15 @@ def execute(request: RunRequest, *, home: Path, store: Store, watcher: Watcher, 
                 watcher.tell(f"{row.id} is finished already; --fresh runs it again")
                 return row
             with stop.nothing_in_flight():  # every mask is read
-                boxes = _boxes(plan, row, folder, watcher)
+                boxes = keep_boxes(
+                    folder,
+                    plan.cases,
+                    request.variant.prompt,
+                    mask_flip=request.dataset.mask_flip,
+                    seed=request.seed,
+                    earlier=row.record,
+                    tell=watcher.tell,
+                )
             row = replace(row, state="running", record={**row.record, **_record(plan, engine, gpus), **boxes.record})
             store.save_run(row)
             work = _Work(plan, row, folder, store, boxes=boxes, watcher=watcher, engine=engine, gpus=gpus)
@@ -190,15 +197,6 @@ def _open_run(plan: Plan, store: Store) -> RunRow:
     )
     store.save_run(row)
     return row
-
-
-def _boxes(plan: Plan, row: RunRow, folder: Path, watcher: Watcher) -> RunBoxes:
-    """Return the box prompts of a run whose variant is prompted with boxes; none for any other."""
-    request = plan.request
-    if request.variant.prompt is not Prompt.BOX:
-        return RunBoxes({}, {})
-    flip = request.dataset.mask_flip
-    return run_boxes(folder, plan.cases, mask_flip=flip, seed=request.seed, earlier=row.record, tell=watcher.tell)
 
 
 def _record(plan: Plan, engine: Engine, gpus: Sequence[Gpu]) -> dict[str, Any]:
@@ -264,7 +262,7 @@ class _Work:
         folder: Path,
         store: Store,
         *,
-        boxes: RunBoxes,
+        boxes: KeptBoxes,
         watcher: Watcher,
         engine: Engine,
         gpus: Sequence[Gpu],

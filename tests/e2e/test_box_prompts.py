@@ -64,6 +64,28 @@ def test_boxes_of_a_part_are_those_of_the_whole(seed: int, bench: Bench, make_da
     assert files[1] == files[0][:1]
 
 
+def test_a_box_model_is_trained_with_boxes(engine: str, bench: Bench, tmp_path: Path, splits_writer: Any) -> None:
+    """Train and val cases have boxes by the same rule, kept and recorded with the training, and part of its key."""
+    run = _run(bench, splits_writer(tmp_path / "data"), engine, "tuned")
+    assert run["coverage"] == {"ok": 4}
+    (folder,) = (bench.home / "checkpoints").iterdir()
+    kept, record = (folder / "boxes.jsonl").read_bytes(), json.loads((folder / "record.json").read_text())
+    assert record["prompts"] == {
+        "rule": record["plan"]["boxes"],
+        "file": "boxes.jsonl",
+        "sha256": hashlib.sha256(kept).hexdigest(),
+        "number": 2 * 5,
+    }
+    seen = json.loads((folder / "checkpoint" / "seen.json").read_text())
+    shown = {case: {finding: about["boxes"] for finding, about in found.items()} for case, found in seen.items()}
+    assert shown == {line["case"]: line["boxes"] for line in map(json.loads, kept.splitlines())}
+    every = [about for found in seen.values() for about in found.values()]
+    assert [about["split"] for about in every] == ["train"] * 8 + ["val"] * 2
+    moved = np.array([about["boxes"] for about in every]) - np.array([about["around"] for about in every])
+    assert 0 < np.abs(moved).max() <= 5
+    assert not moved[..., [2, 5]].any()
+
+
 def test_a_text_model_gets_no_box(bench: Bench, make_dataset: Callable[..., Path]) -> None:
     """The same model, prompted with text: no box in its cases, none kept with the run."""
     run = _run(bench, make_dataset(1), "local", "text")

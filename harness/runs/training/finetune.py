@@ -15,12 +15,15 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from harness.dataset import RunnableCase
+from harness.dataset.boxes import BOX_RULE
 from harness.dataset.fingerprint import fingerprint_of
 from harness.engines.base import Engine
 from harness.engines.gpus import Gpu
 from harness.errors import DataError, Interrupted, ModelError, PrerequisiteError, UsageError
 from harness.images.build import Image
+from harness.registry.declaration import Prompt
 from harness.registry.resources import Resources
+from harness.runs.boxes import KeptBoxes, keep_boxes
 from harness.runs.checkpoint import Checkpoint, find_checkpoint, take_checkpoint, write_record
 from harness.runs.hardware import describe_hardware, describe_harness
 from harness.runs.lock import only_one
@@ -28,7 +31,7 @@ from harness.runs.plan import RunRequest, select_cases
 from harness.runs.preflight import check_room
 from harness.runs.run_weights import Loaded
 from harness.runs.training.attempt import TrainingEnd, TrainingSpec, clear, run_training, unheard
-from harness.sandbox.contract import CONTRACT_VERSION
+from harness.sandbox.contract import CONTRACT_VERSION, Job
 from harness.sandbox.job import make_job, training_case
 from harness.sandbox.safe_copy import RefusedCheckpoint
 from harness.sandbox.watch import Stop
@@ -78,7 +81,9 @@ class TrainingPlan:
     def identity(self) -> dict[str, Any]:
         """Everything that a checkpoint depends on; the same identity is the same training."""
         request = self.request
+        boxes = {"boxes": BOX_RULE} if request.variant.prompt is Prompt.BOX else {}
         return {
+            **boxes,
             "contract": CONTRACT_VERSION,
             "verb": "finetune",
             "plugin": request.plugin.name,
@@ -214,9 +219,20 @@ def _train(
     row = trainings.find(plan.key) or TrainingRow(
         plan.key, request.plugin.name, request.variant.name, request.dataset.name, TrainingState.RUNNING, _now()
     )
-    row = replace(row, state=TrainingState.RUNNING, reason="", plan=plan.identity, record=_record(plan, engine, gpus))
+    with stop.nothing_in_flight():  # of a variant that is prompted with boxes, every mask is read
+        boxes = keep_boxes(
+            folder,
+            plan.cases,
+            request.variant.prompt,
+            mask_flip=request.dataset.mask_flip,
+            seed=request.seed,
+            earlier=row.record,
+            tell=watcher.tell,
+        )
+    record = {**_record(plan, engine, gpus), **boxes.record}
+    row = replace(row, state=TrainingState.RUNNING, reason="", plan=plan.identity, record=record)
     trainings.save(row)
-    spec = _spec(plan, folder, gpus)
+    spec = _spec(plan, boxes, folder, gpus)
     before = trainings.points(plan.key)
     after, heard_s = (before[-1].step, before[-1].seconds) if before else (-1, 0.0)
     trainings.add(plan.key, unheard(spec, after=after, seconds=heard_s))
@@ -253,29 +269,32 @@ def _train(
     return checkpoint
 
 
-def _spec(plan: TrainingPlan, folder: Path, gpus: Sequence[Gpu]) -> TrainingSpec:
-    request, resources = plan.request, plan.resources
-    job = make_job(
+def _spec(plan: TrainingPlan, boxes: KeptBoxes, folder: Path, gpus: Sequence[Gpu]) -> TrainingSpec:
+    prompt, flip = plan.request.variant.prompt, plan.request.dataset.mask_flip
+    return TrainingSpec(
+        name=plan.name,
+        folder=folder.resolve(),
+        plugin=plan.request.plugin,
+        image=plan.image,
+        job=_job(plan, len(gpus)),
+        resources=plan.resources,
+        cases=tuple(training_case(case, prompt, boxes=boxes.of(case.id), mask_flip=flip) for case in plan.cases),
+        mounts=plan.weights.mounts,
+        gpu_ids=tuple(gpu.id for gpu in gpus),
+    )
+
+
+def _job(plan: TrainingPlan, gpus: int) -> Job:
+    request = plan.request
+    return make_job(
         request.plugin,
         request.variant,
         verb="finetune",
         params=request.params,
         seed=request.seed,
-        gpus=len(gpus),
-        cpus=resources.cpus,
+        gpus=gpus,
+        cpus=plan.resources.cpus,
         weights=plan.weights.mode,
-    )
-    prompt, flip = request.variant.prompt, request.dataset.mask_flip
-    return TrainingSpec(
-        name=plan.name,
-        folder=folder.resolve(),
-        plugin=request.plugin,
-        image=plan.image,
-        job=job,
-        resources=resources,
-        cases=tuple(training_case(case, prompt, boxes=None, mask_flip=flip) for case in plan.cases),
-        mounts=plan.weights.mounts,
-        gpu_ids=tuple(gpu.id for gpu in gpus),
     )
 
 

@@ -17,7 +17,11 @@ def bench_models() -> list[Model]:
             summary="Fills the boxes that it is given.",
             version="1",
             root=Path(__file__).parent,
-            variants=(Variant("box", prompt=Prompt.BOX), Variant("text")),
+            variants=(
+                Variant("box", prompt=Prompt.BOX),
+                Variant("text"),
+                Variant("tuned", prompt=Prompt.BOX, fine_tuned=True),
+            ),
             resources=Resources(memory_gb=0.5, cpus=1, pids=64, tmp_gb=1 / 32, out_gb=1 / 16),
             adapter="adapter:Boxed",
         )
