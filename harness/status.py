@@ -32,4 +32,3 @@ class Status(enum.StrEnum):
     INVALID_OUTPUT = "invalid_output"  #: a file was delivered that is no mask of this case
     MISSING_OUTPUT = "missing_output"  #: the case was done, the file is not there
     INFRA_ERROR = "infra_error"  #: the harness or the engine failed, not the model
-    SKIPPED = "skipped"  #: not attempted (interrupted, or given up before it)

@@ -20,7 +20,6 @@ TASKS: Final = "tasks.json"
 CT: Final = "ct.nii.gz"
 
 Format = Literal["nifti", "slicer", "redbrick"]
-FORMATS: Final[tuple[Format, ...]] = ("nifti", "slicer", "redbrick")
 
 
 class TaskFinding(Record):

@@ -134,7 +134,7 @@ def check_dataset(
         "cases": len(cases),
         "findings": sum(bool(row.finding) for row in rows),
         "clean": sum(not row.problems for row in rows),
-        "counts": {level.value: levels[level] for level in Level},
+        "counts": {level: levels[level] for level in Level},
         "by_code": dict(sorted(Counter(problem.code for problem in problems).items())),
         "problems": [problem.as_dict() for problem in problems],
     }
@@ -179,7 +179,7 @@ def page(document: dict[str, Any], rows: list[Checked]) -> str:
 
 def _row(row: Checked) -> str:
     told = "".join(
-        f"<div class='{problem.level.value}'><b>{problem.level.value}</b> <code>{html.escape(problem.code)}</code> "
+        f"<div class='{problem.level}'><b>{problem.level}</b> <code>{html.escape(problem.code)}</code> "
         f"{html.escape(problem.what)} <em>{html.escape(problem.fix)}</em></div>"
         for problem in row.problems
     )

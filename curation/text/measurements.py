@@ -46,11 +46,6 @@ class Size:
         return tuple((number * factor).normalize() for number in self.numbers)
 
     @property
-    def is_range(self) -> bool:
-        """Whether it is a range (``2-3 mm``) rather than a product of axes."""
-        return len(self.numbers) == 2 and not re.search(r"[x*\u00d7]", self.text, re.IGNORECASE)
-
-    @property
     def largest(self) -> Decimal:
         """The largest number in mm."""
         return max(self.millimetres)

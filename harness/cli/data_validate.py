@@ -85,7 +85,7 @@ def validate(
 
 def _show(report: Report) -> None:
     for problem in report.problems:
-        level = click.style(problem.level.value, fg=_COLOURS[problem.level], bold=True)
+        level = click.style(problem.level, fg=_COLOURS[problem.level], bold=True)
         click.echo(f"{level} {problem.code} {printable(f'{problem.where}: {problem.what}')}")
         click.echo(f"  fix: {printable(problem.fix)}")
     if report.orientation is not None:

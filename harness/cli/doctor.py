@@ -31,7 +31,7 @@ def doctor(settings: Settings, /, plugin_dirs: tuple[Path, ...], *, as_json: boo
 
         print_table(
             ["", "check", "", "found", "what to do"],
-            [[check.group, check.name, check.verdict.value, check.found, check.fix] for check in checks],
+            [[check.group, check.name, check.verdict, check.found, check.fix] for check in checks],
         )
     failed = [check.name for check in checks if check.verdict is Verdict.FAILED]
     if failed:

@@ -25,7 +25,7 @@ def list_plugins(plugin_dirs: tuple[Path, ...], as_json: bool) -> None:  # noqa:
     rows = []
     for plugin in registry.plugins.values():
         model = plugin.model
-        variants = ", ".join(f"{variant.name} ({variant.prompt.value})" for variant in model.variants)
+        variants = ", ".join(f"{variant.name} ({variant.prompt})" for variant in model.variants)
         rows.append([model.name, variants, model.version, plugin.origin, model.summary])
     rows += [[broken.name, "—", "—", broken.origin, f"broken: {broken.reason}"] for broken in registry.broken]
     print_table(["plugin", "variants", "version", "from", "what it is"], rows)
@@ -44,7 +44,7 @@ def _document(registry: Registry) -> dict[str, object]:
                 "licence": plugin.model.licence,
                 "rankable": not plugin.granted_truth,
                 "variants": [
-                    {"name": v.name, "prompt": v.prompt.value, "fine_tuned": v.fine_tuned, "summary": v.summary}
+                    {"name": v.name, "prompt": v.prompt, "fine_tuned": v.fine_tuned, "summary": v.summary}
                     for v in plugin.model.variants
                 ],
             }

@@ -29,7 +29,7 @@ class Problem:
 
     def as_dict(self) -> dict[str, str]:
         """Return the problem as plain strings for a JSON document."""
-        return {**asdict(self), "level": self.level.value}
+        return {**asdict(self), "level": self.level}
 
 
 def refuse(problems: Iterable[Problem], source: str, *, shown: int = 20) -> DataError:

@@ -40,7 +40,7 @@ class Report:
             "index": str(self.dataset.index),
             "splits": {split: len(self.dataset.splits[split]) for split in self.splits},
             "ok": self.ok,
-            "counts": {level.value: counts[level] for level in Level},
+            "counts": {level: counts[level] for level in Level},
             "orientation": self.orientation and self.orientation.as_dict(),
             "problems": [problem.as_dict() for problem in self.problems],
         }

@@ -9,8 +9,6 @@ from harness.errors import PrerequisiteError
 if TYPE_CHECKING:
     from harness.engines.base import Engine
 
-ENGINES = ("auto", "docker", "local")
-
 
 def choose_engine(name: str) -> Engine:
     """Return the engine called `name`; ``auto`` is Docker where a daemon answers and ``local`` otherwise.

@@ -164,13 +164,6 @@ def from_coordinates(
     return in_order(shape, word[order].astype(np.int32), labels[order], bit)
 
 
-def from_array(labels: NDArray[Any]) -> Bits:
-    """Make a grid from a whole (H, W, D) array of labels; for tests and small volumes."""
-    x, y, z = (axis.astype(np.int64) for axis in np.nonzero(labels))
-    h, w, d = labels.shape
-    return from_coordinates((h, w, d), x, y, z, labels[x, y, z].astype(np.int32))
-
-
 def read_bits(
     volume: Volume,
     shape: Shape,

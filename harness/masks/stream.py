@@ -20,20 +20,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from zlib_ng import gzip_ng, zlib_ng
+
 from harness.masks.header import Header, layout_of, parse_header
 from harness.masks.verdict import Refused, refused
 
 #: Decodes a gzip stream. On masks zlib-ng is 22 times faster than the standard library, with the same answers.
-Gzip: Any
+_Gzip: Any = gzip_ng.GzipNGFile
+
 # The OverflowError is zlib-ng's, for a gzip header whose fields are longer than its buffer.
-_damage: Any = (OSError, OverflowError, zlib.error, zipfile.BadZipFile)
-try:
-    from zlib_ng import gzip_ng, zlib_ng
-except ImportError:  # pragma: no cover - a platform without a wheel
-    Gzip = gzip.GzipFile
-else:
-    Gzip = gzip_ng.GzipNGFile
-    _damage += (zlib_ng.error,)
+_DAMAGE: Any = (OSError, OverflowError, zlib.error, zlib_ng.error, zipfile.BadZipFile)
 
 #: Bytes decoded at a time: the buffer stays in the processor's cache, which is faster than any larger one.
 BLOCK_BYTES = 1024 * 1024
@@ -179,7 +175,7 @@ class _Content:
         self._buffered = io.BufferedReader(self._hashing, _RAW_BYTES)
         with _explained():
             self._is_gzip = self._buffered.peek(2)[:2] == _MAGIC
-        self._stream: Any = Gzip(fileobj=self._buffered, mode="rb") if self._is_gzip else self._buffered
+        self._stream: Any = _Gzip(fileobj=self._buffered, mode="rb") if self._is_gzip else self._buffered
 
     @property
     def trailing(self) -> bool:
@@ -404,7 +400,7 @@ def _explained() -> Iterator[None]:
             cause="a write that was cut off, by a full disk or a killed process",
             fix=_REWRITE,
         ) from error
-    except _damage as error:
+    except _DAMAGE as error:
         raise refused(
             "corrupt",
             f"the compressed stream is damaged: {error}",

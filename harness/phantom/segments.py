@@ -45,11 +45,6 @@ class Segment:
         """``"right"`` or ``"left"``."""
         return "right" if self.lobe in SIDES["right"] else "left"
 
-    @property
-    def basal(self) -> bool:
-        """Whether it lies on the diaphragm as part of a lower lobe."""
-        return "basal" in self.name
-
 
 _TABLE = (
     (1, "apical", (-48, 10, 80)),

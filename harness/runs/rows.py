@@ -25,7 +25,7 @@ def rows_of(case: Case, score: CaseScore) -> list[FindingRow]:
             index=finding.index,
             category=finding.category,
             text=finding.text,
-            status=result.status.value,
+            status=result.status,
             reason=result.reason,
             dice=result.dice,
             truth_voxels=result.truth_voxels,

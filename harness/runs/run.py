@@ -47,9 +47,6 @@ from harness.store.database import Store
 #: How often a case is handed in again whose scoring worker was killed.
 MAX_RESCORED = 3
 
-#: What is tried again when a finished run is asked for once more: it was not the model's fault.
-_NOT_THE_MODEL = (Status.INFRA_ERROR.value, Status.SKIPPED.value)
-
 
 class Watcher(TrainingWatcher, Protocol):
     """Shows a run, and the training before it, to somebody while it goes on."""
@@ -179,7 +176,7 @@ def _open_run(plan: Plan, store: Store) -> RunRow:
         title=model.title,
         plugin_version=model.version,
         variant=variant.name,
-        prompt=variant.prompt.value,
+        prompt=variant.prompt,
         fine_tuned=variant.fine_tuned,
         profile=request.profile,
         dataset=request.dataset.name,
@@ -235,7 +232,8 @@ def _left_to_do(
 ) -> tuple[list[RunnableCase], list[RunnableCase]]:
     """Return the cases that still need inference, and those that only need scoring."""
     known = {case.case: case for case in store.cases(row.id)}
-    todo = [case for case in cases if case.id not in known or known[case.id].status in _NOT_THE_MODEL]
+    # What failed for the harness or the engine is tried again: it was not the model's fault.
+    todo = [case for case in cases if case.id not in known or known[case.id].status == Status.INFRA_ERROR]
     again = {case.id for case in todo}
     unscored = [case for case in cases if case.id not in again and not known[case.id].scored]
     return todo, unscored
@@ -396,7 +394,7 @@ class _Work:
         row = CaseRow(
             case=outcome.case,
             ordinal=ordinal,
-            status=outcome.status.value,
+            status=outcome.status,
             reason=outcome.reason,
             seconds=outcome.seconds,
             host_bytes=outcome.host_bytes,
@@ -416,7 +414,7 @@ class _Work:
             case,
             self.folder / "masks",
             self.plan.request.dataset.mask_flip,
-            delivered=outcome.status == Status.OK.value,
+            delivered=outcome.status == Status.OK,
         )
         future = scorers.submit(task)
         future.add_done_callback(lambda ended: self.inbox.put(_Scored(case.id, ended)))
@@ -438,10 +436,10 @@ class _Work:
         """Tell whether the scorer itself broke on a case's masks: they count as not delivered, and the run goes on."""
         error = scored.future.exception()
         outcome = self.outcomes[scored.case]
-        if error is None or outcome.status != Status.OK.value:
+        if error is None or outcome.status != Status.OK:
             return False  # without masks it has no excuse: that is raised
         reason = f"the scorer broke on its masks ({type(error).__name__}: {error})"
-        self.outcomes[scored.case] = replace(outcome, status=Status.INFRA_ERROR.value, reason=reason)
+        self.outcomes[scored.case] = replace(outcome, status=Status.INFRA_ERROR, reason=reason)
         return True
 
     def _keep_scores(self, scored: _Scored, done: int) -> None:

@@ -128,10 +128,10 @@ def rows_of_outcome(case: Case, score: CaseScore, outcome: CaseRow, masks: Path)
     rows = []
     refused = read_refused(masks, case.id)
     for row in rows_of(case, score):
-        if outcome.status != Status.OK.value:
+        if outcome.status != Status.OK:
             changed = replace(row, status=outcome.status, reason=outcome.reason, verdict=None)
         elif row.finding in refused:
-            changed = replace(row, status=Status.INVALID_OUTPUT.value, reason=refused[row.finding], verdict=None)
+            changed = replace(row, status=Status.INVALID_OUTPUT, reason=refused[row.finding], verdict=None)
         else:
             # A refused mask says in one line what to do about it.
             fixes = dict.fromkeys(problem.fix for problem in row.verdict.refusals) if row.verdict else ()
@@ -142,6 +142,6 @@ def rows_of_outcome(case: Case, score: CaseScore, outcome: CaseRow, masks: Path)
 
 def case_status(outcome: CaseRow, findings: list[FindingRow]) -> tuple[str, str]:
     """Return a case's status and reason: its own, or that of its first finding that is not ok."""
-    if outcome.status != Status.OK.value:
+    if outcome.status != Status.OK:
         return outcome.status, outcome.reason
-    return next(((row.status, row.reason) for row in findings if row.status != Status.OK.value), (Status.OK.value, ""))
+    return next(((row.status, row.reason) for row in findings if row.status != Status.OK), (Status.OK, ""))

@@ -132,7 +132,7 @@ def publishable_coverage(counts: Mapping[str, int], total: int) -> dict[str, int
         give the first; nothing at all where `total` is below :data:`ENOUGH`.
     """
     ok = counts.get(Status.OK, 0)
-    parts: dict[str, int] = {Status.OK.value: ok, NOT_OK: total - ok}
+    parts: dict[str, int] = {Status.OK: ok, NOT_OK: total - ok}
     if total < ENOUGH:
         return {}
     small = [name for name, n in parts.items() if 0 < n < ENOUGH]

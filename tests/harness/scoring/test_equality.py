@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.dataset import Finding
-from harness.masks.bits import from_array
+from harness.masks.bits import Bits, from_coordinates
 from harness.scoring.case import CaseTask, score_case
 from harness.scoring.components import components
 from harness.scoring.distances import average_surface_distance
@@ -23,6 +23,13 @@ from .conftest import save
 from .oracle import assd, evaluate, parts_of
 
 SPACINGS = [(1.0, 1.0, 1.0), (0.75, 0.75, 1.5), (0.57, 0.57, 5.0), (3.0, 0.5, 1.1)]
+
+
+def grid_of(labels: np.ndarray) -> Bits:
+    """Return a whole (H, W, D) array of labels as the sparse grid that the scorer works on."""
+    x, y, z = (axis.astype(np.int64) for axis in np.nonzero(labels))
+    h, w, d = labels.shape
+    return from_coordinates((h, w, d), x, y, z, labels[x, y, z].astype(np.int32))
 
 
 def draw_boxes(rng: np.random.Generator, shape: tuple[int, ...], n: int) -> np.ndarray:
@@ -117,7 +124,7 @@ def test_components(
         patch.setattr("harness.scoring.components.CHUNK_RUNS", chunk)
         patch.setattr("harness.scoring.components.CHUNK_SLICES", 1 + seed % 3)
         patch.setattr("harness.scoring.components.MAX_ENTRIES", entries)
-        found = components(from_array(mask), connectivity=connectivity, min_voxels=2, max_components=5)
+        found = components(grid_of(mask), connectivity=connectivity, min_voxels=2, max_components=5)
     labels = np.zeros(shape, int)
     x, y, z = found.coordinates()
     labels[x, y, z] = np.repeat(found.labels, np.bitwise_count(found.bits))
@@ -152,7 +159,7 @@ def test_surface_distances(
     rng = np.random.default_rng(seed)
     a, b = (draw_boxes(rng, shape, 3) > 0 for _ in range(2))
     expected = assd(a, b, spacing, pooling)
-    one, other = (Regions(from_array(mask.astype(np.uint8))).surface(0) for mask in (a, b))
+    one, other = (Regions(grid_of(mask.astype(np.uint8))).surface(0) for mask in (a, b))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(distances, "MAX_OFFSETS", offsets)
         patch.setattr(distances, "_CROWDED", crowded)

@@ -7,12 +7,19 @@ import warnings
 import numpy as np
 import pytest
 
-from harness.masks.bits import from_array
+from harness.masks.bits import Bits, from_coordinates
 from harness.scoring.distances import average_surface_distance
 from harness.scoring.overlap import dice
 from harness.scoring.regions import Regions
 
 SPACINGS = [(1.0, 1.0, 1.0), (0.7, 0.7, 1.5), (0.57, 0.57, 5.0)]
+
+
+def grid_of(labels: np.ndarray) -> Bits:
+    """Return a whole (H, W, D) array of labels as the sparse grid that the scorer works on."""
+    x, y, z = (axis.astype(np.int64) for axis in np.nonzero(labels))
+    h, w, d = labels.shape
+    return from_coordinates((h, w, d), x, y, z, labels[x, y, z].astype(np.int32))
 
 
 def draw_pair(seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -31,13 +38,13 @@ def draw_pair(seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 def our_dice(a: np.ndarray, b: np.ndarray) -> float:
     """Compute the Dice of two arrays with the scorer."""
-    one, other = from_array(a), from_array(b)
+    one, other = grid_of(a), grid_of(b)
     return dice(one.count, other.count, one.intersection(other))
 
 
 def our_assd(a: np.ndarray, b: np.ndarray, spacing: tuple[float, float, float]) -> float:
     """Compute the ASSD of two arrays with the scorer."""
-    one, other = (Regions(from_array(mask)).surface(0) for mask in (a, b))
+    one, other = (Regions(grid_of(mask)).surface(0) for mask in (a, b))
     return average_surface_distance(one, other, spacing)
 
 
