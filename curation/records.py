@@ -1,4 +1,4 @@
-"""What goes into and comes out of the steps: typed records, and the forms in which the paper's figures show them."""
+"""What goes into and comes out of the steps: typed records, and the form in which the paper prints them."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class RewrittenReport(Record):
     impressions: tuple[Line, ...]
     dropped: tuple[Dropped, ...] = ()
 
-    def figure(self) -> dict[str, Any]:
+    def to_paper_form(self) -> dict[str, Any]:
         """Return the output of Figure S3: sentences by the region's name, and the impressions as one string."""
         return {
             "Findings": {
@@ -106,7 +106,7 @@ class RewrittenReport(Record):
         return coded["Findings"] | coded["Impressions"]
 
     @classmethod
-    def from_figure(cls, id_: str, figure: Mapping[str, Any]) -> Self:
+    def from_paper_form(cls, id_: str, answer: Mapping[str, Any]) -> Self:
         """Make the record from the output of Figure S3, which does not say where its sentences come from.
 
         Raises
@@ -114,10 +114,10 @@ class RewrittenReport(Record):
         ValueError
             A region is missing or unknown.
         """
-        findings = figure["Findings"]
+        findings = answer["Findings"]
         if set(findings) != set(REGIONS):
             raise ValueError(f"the regions are {sorted(findings)}, not {sorted(REGIONS)}")
-        text = figure["Impressions"]
+        text = answer["Impressions"]
         impressions = [] if text.strip().rstrip(".").lower() == NOT_GIVEN.lower() else split_sentences(text)
         return cls(
             id=id_,
@@ -156,7 +156,7 @@ class ExtractedReport(Record):
     id: str
     phrases: tuple[Phrase, ...]
 
-    def figure(self) -> dict[str, list[str]]:
+    def to_paper_form(self) -> dict[str, list[str]]:
         """Return the output of Figure S5: ``{"S1": [phrase, codes, abnormal, prior]}``."""
         letter = {True: "Y", False: "N"}
         return {
@@ -165,10 +165,10 @@ class ExtractedReport(Record):
         }
 
     @classmethod
-    def from_figure(cls, id_: str, figure: Mapping[str, Sequence[str]]) -> Self:
+    def from_paper_form(cls, id_: str, answer: Mapping[str, Sequence[str]]) -> Self:
         """Make the record from the output of Figure S5; raises ValueError where a value is none of Y and N."""
         phrases = []
-        for key, (text, codes, abnormal, prior) in figure.items():
+        for key, (text, codes, abnormal, prior) in answer.items():
             if not {abnormal, prior} <= {"Y", "N"}:
                 raise ValueError(f"{key}: {abnormal!r} and {prior!r} should be Y or N")
             split = tuple(code.strip() for code in codes.split(",") if code.strip())
@@ -193,7 +193,7 @@ class CategorizedReport(Record):
     id: str
     findings: tuple[CategorizedFinding, ...]
 
-    def figure(self) -> dict[str, str]:
+    def to_paper_form(self) -> dict[str, str]:
         """Return the output of Figures S7 and S8: ``{"P1": code}``."""
         return {f"P{n}": finding.category for n, finding in enumerate(self.findings, start=1)}
 

@@ -30,7 +30,7 @@ class Conversation:
     @property
     def schema(self) -> dict[str, Any]:
         """The JSON schema of the answer."""
-        make = self.question.figure_schema if self.prompts.figures else self.question.schema
+        make = self.question.paper_form_schema if self.prompts.paper_form else self.question.schema
         return make(self.record)
 
     def messages(self, answers: list[Answer]) -> list[dict[str, str]]:
@@ -59,7 +59,7 @@ class Conversation:
         document, problem = _parse(raw, cut=cut)
         if document is None:
             return None, [problem]
-        read = self.question.read_figure if self.prompts.figures else self.question.read
+        read = self.question.read_paper_form if self.prompts.paper_form else self.question.read
         try:
             result = read(self.record, document)
         except WrongAnswer as error:

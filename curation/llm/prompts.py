@@ -24,17 +24,17 @@ class PromptSet:
     ----------
     texts
         Name -> the system message, as it stands in the file.
-    figures
-        Whether the answers have the form of the paper's figures, which do not say where a rewritten sentence comes
-        from; False: our form, which does.
+    paper_form
+        Whether the answers have the form printed in the paper's figures, which does not say where a rewritten sentence
+        comes from; False: our form, which does.
     """
 
     texts: dict[str, str]
-    figures: bool
+    paper_form: bool
 
     def version(self, name: str) -> str:
         """Return the version of one prompt: a digest of its text and of the form of its answers."""
-        return hashlib.sha256(f"{self.figures}\0{self.texts[name]}".encode()).hexdigest()[:16]
+        return hashlib.sha256(f"{self.paper_form}\0{self.texts[name]}".encode()).hexdigest()[:16]
 
 
 def load_prompts(folder: Path | None = None) -> PromptSet:
@@ -43,14 +43,14 @@ def load_prompts(folder: Path | None = None) -> PromptSet:
     Parameters
     ----------
     folder
-        None: the prompts that are shipped. A folder without ``prompts.toml`` is taken to answer as the paper's figures.
+        None: the prompts that are shipped. A folder without ``prompts.toml`` is taken to answer in the paper's form.
 
     Raises
     ------
     UsageError
         The folder does not exist.
     DataError
-        A prompt is missing or empty, or the manifest says something else than ``answers = "traced"`` or ``"figures"``.
+        A prompt is missing or empty, or the manifest says neither ``answers = "traced"`` nor ``"paper_form"``.
     """
     root: Traversable = folder or resources.files("curation").joinpath("prompts")
     if not root.is_dir():
@@ -65,17 +65,17 @@ def load_prompts(folder: Path | None = None) -> PromptSet:
             ) from error
         if not texts[name]:
             raise DataError(f"{root}/{name}.md is empty", fix="write the prompt into it")
-    return PromptSet(texts, figures=_answers(root) == "figures")
+    return PromptSet(texts, paper_form=_answers(root) == "paper_form")
 
 
 def _answers(root: Traversable) -> str:
     manifest = root.joinpath(MANIFEST)
     if not manifest.is_file():
-        return "figures"
+        return "paper_form"
     try:
         answers = tomllib.loads(manifest.read_text(encoding="utf-8"))["answers"]
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, KeyError) as error:
-        raise DataError(f"{root}/{MANIFEST} cannot be read", fix='write: answers = "traced" or "figures"') from error
-    if answers not in {"traced", "figures"}:
-        raise DataError(f"{root}/{MANIFEST}: answers = {answers!r}", fix='use "traced" or "figures"')
+        raise DataError(f"{root}/{MANIFEST} cannot be read", fix='write: answers = "traced" or "paper_form"') from error
+    if answers not in {"traced", "paper_form"}:
+        raise DataError(f"{root}/{MANIFEST}: answers = {answers!r}", fix='use "traced" or "paper_form"')
     return str(answers)

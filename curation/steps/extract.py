@@ -127,16 +127,16 @@ def _read(report: RewrittenReport, answer: Mapping[str, Any]) -> ExtractedReport
     return ExtractedReport(id=report.id, phrases=tuple(phrases))
 
 
-def _figure_schema(_: RewrittenReport) -> dict[str, Any]:
+def _paper_form_schema(_: RewrittenReport) -> dict[str, Any]:
     # The keys S1, S2, … are not known beforehand, which strict structured outputs cannot say.
     return {"type": "object", "additionalProperties": {"type": "array", "items": {"type": "string"}}}
 
 
-def _read_figure(report: RewrittenReport, answer: Mapping[str, Any]) -> ExtractedReport:
+def _read_paper_form(report: RewrittenReport, answer: Mapping[str, Any]) -> ExtractedReport:
     wrong = [key for key, value in answer.items() if not _KEY.fullmatch(key) or len(value) != 4]
     if wrong:
         raise WrongAnswer([f"{key} should be S1, S2, … with a list of four texts" for key in wrong])
-    return ExtractedReport.from_figure(report.id, answer)
+    return ExtractedReport.from_paper_form(report.id, answer)
 
 
 STEP: Final = Step(
@@ -145,6 +145,6 @@ STEP: Final = Step(
     ExtractedReport,
     extract,
     check,
-    Question("extract", _content, _schema, _read, _figure_schema, _read_figure),
+    Question("extract", _content, _schema, _read, _paper_form_schema, _read_paper_form),
     needless=lambda report: not report.sentences(),
 )

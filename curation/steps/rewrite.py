@@ -118,13 +118,13 @@ def _read(report: SplitReport, answer: Mapping[str, Any]) -> RewrittenReport:
     )
 
 
-def _figure_schema(_: SplitReport) -> dict[str, Any]:
+def _paper_form_schema(_: SplitReport) -> dict[str, Any]:
     texts = {"type": "array", "items": {"type": "string"}}
     return closed({"Findings": closed(dict.fromkeys(REGIONS, texts)), "Impressions": {"type": "string"}})
 
 
-def _read_figure(report: SplitReport, answer: Mapping[str, Any]) -> RewrittenReport:
-    return trace(report, RewrittenReport.from_figure(report.id, answer))
+def _read_paper_form(report: SplitReport, answer: Mapping[str, Any]) -> RewrittenReport:
+    return trace(report, RewrittenReport.from_paper_form(report.id, answer))
 
 
 def trace(report: SplitReport, result: RewrittenReport) -> RewrittenReport:
@@ -190,6 +190,6 @@ STEP: Final = Step(
     RewrittenReport,
     rewrite,
     check,
-    Question("rewrite", _content, _schema, _read, _figure_schema, _read_figure),
+    Question("rewrite", _content, _schema, _read, _paper_form_schema, _read_paper_form),
     needless=lambda report: not report.coded(),
 )

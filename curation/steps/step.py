@@ -28,9 +28,9 @@ class Question(Generic[In, Out]):
     content: Callable[[In], str]  #: what the user message says
     schema: Callable[[In], dict[str, Any]]  #: JSON schema of the answer
     read: Callable[[In, Mapping[str, Any]], Out]  #: answer -> record; raises WrongAnswer
-    #: The same for a prompt set that answers in the form of the paper's figures.
-    figure_schema: Callable[[In], dict[str, Any]]
-    read_figure: Callable[[In, Mapping[str, Any]], Out]
+    #: The same for a prompt set that answers in the form printed in the paper's figures.
+    paper_form_schema: Callable[[In], dict[str, Any]]
+    read_paper_form: Callable[[In, Mapping[str, Any]], Out]
 
 
 @dataclass(frozen=True)

@@ -28,8 +28,8 @@ def test_figure_s3_to_the_letter(s3: dict[str, Any]) -> None:
     """Input and output of the rewriting example survive our records unchanged, and pass our checks."""
     report = SplitReport.from_coded("x", s3["input"])
     assert report.coded() == s3["input"]
-    answer = RewrittenReport.from_figure("x", s3["output"])
-    assert answer.figure() == s3["output"]
+    answer = RewrittenReport.from_paper_form("x", s3["output"])
+    assert answer.to_paper_form() == s3["output"]
     assert RewrittenReport.model_validate_json(answer.model_dump_json()) == answer
     assert rewrite.check(report, rewrite.trace(report, answer)) == []
 
@@ -38,21 +38,21 @@ def test_figure_s5_to_the_letter(s5: dict[str, Any]) -> None:
     """Input and output of the extraction example survive our records unchanged, and pass our checks."""
     report = RewrittenReport.from_coded("x", s5["input"])
     assert report.coded() == s5["input"]
-    answer = ExtractedReport.from_figure("x", s5["output"])
-    assert answer.figure() == s5["output"]
+    answer = ExtractedReport.from_paper_form("x", s5["output"])
+    assert answer.to_paper_form() == s5["output"]
     assert extract.check(report, answer) == []
 
 
 def test_figures_s7_and_s8_to_the_letter(examples: dict[str, Any]) -> None:
     """Findings and categories of both examples survive our records unchanged."""
     for example in examples["categorize_S7_S8"]:
-        figure = {f"S{n}": [text, "L0", "Y", "N"] for n, text in enumerate(example["input"].values(), start=1)}
-        report = ExtractedReport.from_figure("x", figure)
+        paper_form = {f"S{n}": [text, "L0", "Y", "N"] for n, text in enumerate(example["input"].values(), start=1)}
+        report = ExtractedReport.from_paper_form("x", paper_form)
         assert report.positives() == example["input"]
         question = categorize.STEP.question
         assert question is not None
         result = question.read(report, example["output"])
-        assert result.figure() == example["output"]
+        assert result.to_paper_form() == example["output"]
         assert categorize.check(report, result) == []
 
 
@@ -69,17 +69,17 @@ def test_figure_1_extraction() -> None:
             "Impressions": {"I0": "Ascending aortic dilatation."},
         },
     )
-    figure = {
+    paper_form = {
         "S1": ["Multiple nodules in both lungs", "L0", "Y", "N"],
         "S2": ["Largest nodule measuring 9x5x6 mm in the anterior segment of the right upper lobe", "L0", "Y", "N"],
         "S3": ["Ascending aorta dilated, measuring 4.3 cm in diameter", "H0,I0", "Y", "N"],
     }
-    assert extract.check(report, ExtractedReport.from_figure("x", figure)) == []
+    assert extract.check(report, ExtractedReport.from_paper_form("x", paper_form)) == []
 
 
 def _traced(s3: dict[str, Any]) -> tuple[SplitReport, dict[str, Any]]:
     report = SplitReport.from_coded("x", s3["input"])
-    return report, rewrite.trace(report, RewrittenReport.from_figure("x", s3["output"])).model_dump()
+    return report, rewrite.trace(report, RewrittenReport.from_paper_form("x", s3["output"])).model_dump()
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ def test_a_wrong_rewriting_is_caught(s3: dict[str, Any], change: Any, problem: s
 def test_a_wrong_extraction_is_caught(s5: dict[str, Any], key: str, row: list[str], problem: str) -> None:
     """An invented or lost size, an unknown sentence and an unrounded size are named; a shorter wording is fine."""
     report = RewrittenReport.from_coded("x", s5["input"])
-    problems = extract.check(report, ExtractedReport.from_figure("x", s5["output"] | {key: row}))
+    problems = extract.check(report, ExtractedReport.from_paper_form("x", s5["output"] | {key: row}))
     assert any(problem in text for text in problems) if problem else problems == []
 
 
@@ -140,13 +140,13 @@ def test_a_sentence_without_a_phrase_is_caught(s5: dict[str, Any]) -> None:
     del s5["output"]["S5"]
     s5["output"]["S2"][1] = "L1"
     s5["output"]["S3"][1] = "L1"
-    problems = extract.check(report, ExtractedReport.from_figure("x", s5["output"]))
+    problems = extract.check(report, ExtractedReport.from_paper_form("x", s5["output"]))
     assert any(text.startswith("L2 is lost") for text in problems)
 
 
 def test_categories_outside_the_schema_are_caught(s5: dict[str, Any]) -> None:
     """A missing key, a key too many and a category that does not exist are named together."""
-    report = ExtractedReport.from_figure("x", {"S1": ["Nodule", "L0", "Y", "N"], "S2": ["Bulla", "L1", "Y", "N"]})
+    report = ExtractedReport.from_paper_form("x", {"S1": ["Nodule", "L0", "Y", "N"], "S2": ["Bulla", "L1", "Y", "N"]})
     question = categorize.STEP.question
     assert question is not None
     with pytest.raises(WrongAnswer) as wrong:

@@ -57,7 +57,7 @@ def right_answer(body: dict[str, Any]) -> str:
         rows = [p | {"abnormal": letter[p["abnormal"]], "prior": letter[p["prior"]]} for p in phrases]
         return json.dumps({"phrases": rows})
     findings = tuple(Phrase(text=text, codes=("L0",), abnormal=True, prior=False) for text in content.values())
-    return json.dumps(categorize.categorize(ExtractedReport(id="x", phrases=findings)).figure())
+    return json.dumps(categorize.categorize(ExtractedReport(id="x", phrases=findings)).to_paper_form())
 
 
 @dataclass

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from harness.dataset import Case, open_dataset
-from harness.runs.rows import finding_rows
+from harness.runs.rows import rows_of
 from harness.scoring.case import CaseTask, score_case
 from harness.scoring.profiles import PROFILES
 from harness.scoring.submission import open_submission
@@ -101,7 +101,7 @@ def test_the_four_readers(real_data: Path) -> None:
     found = []
     for reader in (1, 2, 3, 4):
         submission = open_submission(folder / f"pred_reader{reader}", cases)
-        rows = [row for case in cases for row in finding_rows(case, score_case(submission.task(case, ())))]
+        rows = [row for case in cases for row in rows_of(case, score_case(submission.task(case, ())))]
         metrics = summarise(rows, PROFILES["miccai2026"])
         names = ("dice", "hit", "instance_precision", "instance_recall", "instance_f1", "distance_f1")
         found.append([metrics["dice"]["per_case"]["value"], *(metrics[name]["all"]["value"] for name in names)])
