@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _COMFORTABLE_DISK = 20 * 10**9
 
 
-class Verdict(enum.StrEnum):
+class CheckVerdict(enum.StrEnum):
     """How a check ended."""
 
     OK = "ok"
@@ -49,7 +49,7 @@ class Check:
 
     group: str
     name: str
-    verdict: Verdict
+    verdict: CheckVerdict
     found: str
     fix: str = ""
 
@@ -76,7 +76,7 @@ def run_checks(home: Path, plugin_dirs: tuple[Path, ...] = ()) -> Iterator[Check
         yield Check(
             "engine",
             "daemon",
-            Verdict.WARNING,
+            CheckVerdict.WARNING,
             f"no Docker daemon answers ({type(error).__name__}); runs use the local engine, which isolates nothing",
             "start Docker; on a bare Debian machine: sudo containers/dev/engine.sh",
         )
@@ -91,12 +91,12 @@ def _machine() -> Iterator[Check]:
     import importlib.metadata
     import platform
 
-    yield Check("machine", "groundbench", Verdict.OK, importlib.metadata.version("groundbench"))
+    yield Check("machine", "groundbench", CheckVerdict.OK, importlib.metadata.version("groundbench"))
     version = ".".join(map(str, sys.version_info[:3]))
-    yield Check("machine", "Python", Verdict.OK, version)
-    yield Check("machine", "system", Verdict.OK, platform.platform())
+    yield Check("machine", "Python", CheckVerdict.OK, version)
+    yield Check("machine", "system", CheckVerdict.OK, platform.platform())
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    yield Check("machine", "processors, memory", Verdict.OK, f"{os.cpu_count()} cores, {memory / 1e9:.1f} GB")
+    yield Check("machine", "processors, memory", CheckVerdict.OK, f"{os.cpu_count()} cores, {memory / 1e9:.1f} GB")
 
 
 def _home(home: Path) -> Iterator[Check]:
@@ -105,15 +105,15 @@ def _home(home: Path) -> Iterator[Check]:
         with tempfile.TemporaryFile(dir=home):
             pass
     except OSError as error:
-        yield Check("home", "folder", Verdict.FAILED, f"{home}: {error.strerror}", "choose another with --home")
+        yield Check("home", "folder", CheckVerdict.FAILED, f"{home}: {error.strerror}", "choose another with --home")
         return
-    yield Check("home", "folder", Verdict.OK, f"{home.resolve()} can be written")
+    yield Check("home", "folder", CheckVerdict.OK, f"{home.resolve()} can be written")
     free = shutil.disk_usage(home).free
     roomy = free >= _COMFORTABLE_DISK
     yield Check(
         "home",
         "disk",
-        Verdict.OK if roomy else Verdict.WARNING,
+        CheckVerdict.OK if roomy else CheckVerdict.WARNING,
         f"{free / 1e9:.1f} GB free",
         "" if roomy else "an image with CUDA takes about 6 GB: `bench clean` removes what is not needed any more",
     )
@@ -125,9 +125,9 @@ def _home(home: Path) -> Iterator[Check]:
             with Store(database, readonly=True) as store:
                 runs = len(store.runs())
         except BenchError as error:
-            yield Check("home", "results", Verdict.FAILED, error.message, error.fix)
+            yield Check("home", "results", CheckVerdict.FAILED, error.message, error.fix)
         else:
-            yield Check("home", "results", Verdict.OK, f"{runs} runs in {database.name}")
+            yield Check("home", "results", CheckVerdict.OK, f"{runs} runs in {database.name}")
 
 
 def _engine(client: DockerClient) -> Iterator[Check]:
@@ -137,7 +137,7 @@ def _engine(client: DockerClient) -> Iterator[Check]:
     yield Check(
         "engine",
         "daemon",
-        Verdict.OK,
+        CheckVerdict.OK,
         f"Docker {info.get('ServerVersion')}, {info.get('Driver')}, cgroup v{info.get('CgroupVersion', '1')}",
     )
     unlimited = [
@@ -147,7 +147,7 @@ def _engine(client: DockerClient) -> Iterator[Check]:
     yield Check(
         "engine",
         "limits",
-        Verdict.FAILED if unlimited else Verdict.OK,
+        CheckVerdict.FAILED if unlimited else CheckVerdict.OK,
         f"cannot limit {', '.join(unlimited)}" if unlimited else "memory, processes and processors can be limited",
         "a rootless engine on cgroup v1 ignores limits: use cgroup v2, or the system's daemon" if unlimited else "",
     )
@@ -156,7 +156,7 @@ def _engine(client: DockerClient) -> Iterator[Check]:
     yield Check(
         "engine",
         "seccomp",
-        Verdict.OK if filtered else Verdict.FAILED,
+        CheckVerdict.OK if filtered else CheckVerdict.FAILED,
         "system calls are filtered"
         if filtered
         else f"system calls are not filtered ({', '.join(options) or 'no option'})",
@@ -167,7 +167,7 @@ def _engine(client: DockerClient) -> Iterator[Check]:
     yield Check(
         "engine",
         "base image",
-        Verdict.OK if present else Verdict.WARNING,
+        CheckVerdict.OK if present else CheckVerdict.WARNING,
         f"{base} is {'here' if present else 'not here; the first build pulls it'}",
         "" if present else f"docker pull {base}, or containers/dev/engine.sh where no registry is reached",
     )
@@ -175,7 +175,7 @@ def _engine(client: DockerClient) -> Iterator[Check]:
     yield Check(
         "engine",
         "strays",
-        Verdict.WARNING if strays else Verdict.OK,
+        CheckVerdict.WARNING if strays else CheckVerdict.OK,
         f"{len(strays)} containers of runs that died" if strays else "no container of a dead run",
         "the next run removes them; so does `bench clean`" if strays else "",
     )
@@ -187,12 +187,12 @@ def _gpus(client: DockerClient | None) -> Iterator[Check]:
         yield Check(
             "GPU",
             "driver",
-            Verdict.WARNING,
+            CheckVerdict.WARNING,
             "no NVIDIA GPU; models run on the CPU",
             "for models that need one install its driver: `nvidia-smi` must list it",
         )
         return
-    yield Check("GPU", "driver", Verdict.OK, ", ".join(f"{gpu.name} ({gpu.memory_mb} MiB)" for gpu in gpus))
+    yield Check("GPU", "driver", CheckVerdict.OK, ", ".join(f"{gpu.name} ({gpu.memory_mb} MiB)" for gpu in gpus))
     if client is not None:
         yield _gpu_container(client, gpus[0].id)
 
@@ -229,7 +229,7 @@ def _gpu_container(client: DockerClient, gpu: str) -> Check:
         problem = "" if code == 0 else "it starts, but without /dev/nvidiactl: the engine ignores the request for a GPU"
     except docker.errors.ImageNotFound:
         return Check(
-            "GPU", "container", Verdict.WARNING, f"not tried: {base_image()} is not here",
+            "GPU", "container", CheckVerdict.WARNING, f"not tried: {base_image()} is not here",
             "get the base image (see above), then run doctor again",
         )  # fmt: skip
     except (docker.errors.DockerException, requests.exceptions.RequestException) as error:
@@ -240,10 +240,10 @@ def _gpu_container(client: DockerClient, gpu: str) -> Check:
                 container.remove(force=True, v=True)
     if problem:
         return Check(
-            "GPU", "container", Verdict.FAILED, f"a container gets no GPU: {problem}",
+            "GPU", "container", CheckVerdict.FAILED, f"a container gets no GPU: {problem}",
             "install the NVIDIA Container Toolkit and restart the daemon",
         )  # fmt: skip
-    return Check("GPU", "container", Verdict.OK, "a container sees a GPU")
+    return Check("GPU", "container", CheckVerdict.OK, "a container sees a GPU")
 
 
 def _plugins(home: Path, plugin_dirs: tuple[Path, ...]) -> Iterator[Check]:
@@ -253,10 +253,10 @@ def _plugins(home: Path, plugin_dirs: tuple[Path, ...]) -> Iterator[Check]:
 
     sources, weights = SourceStore(home / "sources"), WeightsStore(home / "weights")
     registry = discover(plugin_dirs)
-    yield Check("plugins", "found", Verdict.OK, f"{len(registry.plugins)} models: {', '.join(registry.plugins)}")
+    yield Check("plugins", "found", CheckVerdict.OK, f"{len(registry.plugins)} models: {', '.join(registry.plugins)}")
     for broken in registry.broken:
         yield Check(
-            "plugins", broken.name, Verdict.FAILED, f"broken: {broken.reason}", f"mend or remove {broken.origin}"
+            "plugins", broken.name, CheckVerdict.FAILED, f"broken: {broken.reason}", f"mend or remove {broken.origin}"
         )
     for name, plugin in registry.plugins.items():
         for kind, missing in (
@@ -267,7 +267,7 @@ def _plugins(home: Path, plugin_dirs: tuple[Path, ...]) -> Iterator[Check]:
                 yield Check(
                     "plugins",
                     name,
-                    Verdict.WARNING,
+                    CheckVerdict.WARNING,
                     f"{kind} not here: {', '.join(missing)}",
                     f"`bench {kind} fetch --plugin {name}`, or `bench {kind} add --from PATH`",
                 )

@@ -41,7 +41,7 @@ def qc(
     Looked for: empty masks, voxels outside the body or the lungs, the wrong side or lobe, sizes and numbers that are
     not the text's. OUT gets qc.json and qc.html with pictures.
     """
-    from curation.qc.run import HTML, check_dataset
+    from curation.qc.report import HTML, check_dataset
     from harness.dataset import find_dataset, open_dataset
 
     dataset = open_dataset(find_dataset(path, settings.home))

@@ -17,7 +17,7 @@ from curation.text.measurements import sizes
 from curation.text.places import lobes as lobes_named
 from curation.text.places import sides as sides_named
 from harness.dataset.cases import Finding
-from harness.dataset.problems import Level, Problem
+from harness.dataset.problems import DataProblem, Level
 
 #: Category -> (mm from the lungs that still count as inside, largest share of voxels outside). Air-filled findings lie
 #: in the lungs; dense ones hide the lung they lie in, and pleural ones lie around it.
@@ -58,10 +58,10 @@ class Drawn:
 
 def check_finding(
     finding: Finding, drawn: Drawn, anatomy: Anatomy, spacing: tuple[float, float, float] | None, where: str
-) -> list[Problem]:
+) -> list[DataProblem]:
     """Return everything that is wrong with one mask; an empty one is wrong in one way only."""
     if not len(drawn.voxels):
-        return [Problem(Level.ERROR, "empty", where, "the mask has no voxel", "annotate it, or remove the finding")]
+        return [DataProblem(Level.ERROR, "empty", where, "the mask has no voxel", "annotate it, or remove the finding")]
     return [
         *_outside(finding, drawn, anatomy, where),
         *_side(finding, drawn, anatomy, where),
@@ -71,11 +71,13 @@ def check_finding(
     ]
 
 
-def _outside(finding: Finding, drawn: Drawn, anatomy: Anatomy, where: str) -> Iterator[Problem]:
+def _outside(finding: Finding, drawn: Drawn, anatomy: Anatomy, where: str) -> Iterator[DataProblem]:
     outside = 0.0 if anatomy.body is None else 1 - anatomy.at(anatomy.body, drawn.voxels).mean()
     if outside > _OUTSIDE_BODY:
         what = f"{outside:.0%} of its voxels lie outside the body"
-        yield Problem(Level.ERROR, "outside-body", where, what, "look whether the mask is flipped or of another scan")
+        yield DataProblem(
+            Level.ERROR, "outside-body", where, what, "look whether the mask is flipped or of another scan"
+        )
         return
     if anatomy.lungs is None:
         return
@@ -83,12 +85,12 @@ def _outside(finding: Finding, drawn: Drawn, anatomy: Anatomy, where: str) -> It
     outside = 1 - anatomy.at(anatomy.near_lungs(millimetres), drawn.voxels).mean()
     if outside > most:
         what = f"{outside:.0%} of its voxels lie more than {millimetres:g} mm outside the lungs"
-        yield Problem(
+        yield DataProblem(
             Level.WARNING, "outside-lung", where, what, "look whether it spills into the chest wall or the heart"
         )
 
 
-def _side(finding: Finding, drawn: Drawn, anatomy: Anatomy, where: str) -> Iterator[Problem]:
+def _side(finding: Finding, drawn: Drawn, anatomy: Anatomy, where: str) -> Iterator[DataProblem]:
     named, middle = sides_named(finding.text), anatomy.middle()
     if not named or middle is None:
         return
@@ -98,14 +100,14 @@ def _side(finding: Finding, drawn: Drawn, anatomy: Anatomy, where: str) -> Itera
         (side,) = named
         if share[side] < 1 - _WRONG_SIDE:
             what = f"the text says {side}, and {1 - share[side]:.0%} of the mask lie on the other side"
-            yield Problem(Level.ERROR, "laterality", where, what, "draw it on the side that the text names")
+            yield DataProblem(Level.ERROR, "laterality", where, what, "draw it on the side that the text names")
     elif min(share.values()) == 0.0:
         missing = min(share, key=lambda side: share[side])
         what = f"the text names both sides, and the {missing} one has no voxel"
-        yield Problem(Level.WARNING, "one-sided", where, what, "look for the finding on the other side")
+        yield DataProblem(Level.WARNING, "one-sided", where, what, "look for the finding on the other side")
 
 
-def _lobe(finding: Finding, drawn: Drawn, anatomy: Anatomy, where: str) -> Iterator[Problem]:
+def _lobe(finding: Finding, drawn: Drawn, anatomy: Anatomy, where: str) -> Iterator[DataProblem]:
     named = lobes_named(finding.text)
     wanted = ({"upper"} if "lingula" in named else set()) | (named - {"lingula"})
     if not wanted:
@@ -120,7 +122,7 @@ def _lobe(finding: Finding, drawn: Drawn, anatomy: Anatomy, where: str) -> Itera
             share = float(np.isin(labels[inside], right).mean())
             if share < _NAMED_LOBES:
                 what = f"{share:.0%} of the mask lie in the lobes that the text names ({', '.join(sorted(named))})"
-                yield Problem(Level.WARNING, "lobe", where, what, fix)
+                yield DataProblem(Level.WARNING, "lobe", where, what, fix)
         return
     height = anatomy.height(drawn.voxels)
     if height is None or len(wanted) > 1:
@@ -128,10 +130,10 @@ def _lobe(finding: Finding, drawn: Drawn, anatomy: Anatomy, where: str) -> Itera
     mean = float(height.mean())
     if (wanted == {"upper"} and mean < 0.2) or (wanted == {"lower"} and mean > 0.85):
         what = f"the text says {next(iter(wanted))} lobe, and the mask lies at {mean:.0%} of the lungs' height"
-        yield Problem(Level.WARNING, "lobe", where, what, fix)
+        yield DataProblem(Level.WARNING, "lobe", where, what, fix)
 
 
-def _size(finding: Finding, drawn: Drawn, spacing: tuple[float, float, float], where: str) -> Iterator[Problem]:
+def _size(finding: Finding, drawn: Drawn, spacing: tuple[float, float, float], where: str) -> Iterator[DataProblem]:
     said = sizes(finding.text)
     if not said or not _SIZED.search(finding.text):
         return
@@ -142,7 +144,7 @@ def _size(finding: Finding, drawn: Drawn, spacing: tuple[float, float, float], w
     slack = 2 * max(spacing)
     if measured > expected * _SIZE_RATIO + slack or measured + slack < expected / _SIZE_RATIO:
         what = f"the text says {expected:g} mm, the largest entity measures {measured:.0f} mm in its axial plane"
-        yield Problem(
+        yield DataProblem(
             Level.WARNING, "size", where, what, "look whether too much, too little or another thing was drawn"
         )
 
@@ -164,7 +166,7 @@ def longest_diameter(voxels: npt.NDArray[np.int64], spacing: tuple[float, float,
     return longest
 
 
-def _count(finding: Finding, drawn: Drawn, where: str) -> Iterator[Problem]:
+def _count(finding: Finding, drawn: Drawn, where: str) -> Iterator[DataProblem]:
     entities = len(np.unique(drawn.entities))
     match = _COUNT.search(finding.text)
     fix = "look whether an entity is missing, broken up or joined"
@@ -172,8 +174,8 @@ def _count(finding: Finding, drawn: Drawn, where: str) -> Iterator[Problem]:
         expected = _WORDS.get(match[1].lower()) or int(match[1])
         if entities != expected:
             what = f"the text counts {expected}, the mask has {entities}"
-            yield Problem(Level.WARNING, "entity-count", where, what, fix)
+            yield DataProblem(Level.WARNING, "entity-count", where, what, fix)
     elif _ONE.search(finding.text) and entities > 1:
-        yield Problem(Level.WARNING, "entity-count", where, f"the text names one, the mask has {entities}", fix)
+        yield DataProblem(Level.WARNING, "entity-count", where, f"the text names one, the mask has {entities}", fix)
     elif _MANY.search(finding.text) and entities == 1 and finding.category in {"1e", "2d"}:
-        yield Problem(Level.INFO, "entity-count", where, "the text names several, the mask has one", fix)
+        yield DataProblem(Level.INFO, "entity-count", where, "the text names several, the mask has one", fix)

@@ -21,7 +21,7 @@ def doctor(settings: Settings, /, plugin_dirs: tuple[Path, ...], *, as_json: boo
 
     Exits with 3 when something will not work.
     """
-    from harness.doctor import Verdict, run_checks
+    from harness.doctor import CheckVerdict, run_checks
 
     checks = list(run_checks(settings.home, plugin_dirs))
     if as_json:
@@ -33,6 +33,6 @@ def doctor(settings: Settings, /, plugin_dirs: tuple[Path, ...], *, as_json: boo
             ["", "check", "", "found", "what to do"],
             [[check.group, check.name, check.verdict, check.found, check.fix] for check in checks],
         )
-    failed = [check.name for check in checks if check.verdict is Verdict.FAILED]
+    failed = [check.name for check in checks if check.verdict is CheckVerdict.FAILED]
     if failed:
         raise PrerequisiteError(f"{len(failed)} checks failed: {', '.join(failed)}", fix="see the last column above")

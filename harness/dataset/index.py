@@ -17,7 +17,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
-from harness.dataset.problems import Level, Problem
+from harness.dataset.problems import DataProblem, Level
 
 #: An index of all 25,692 scans of CT-RATE would take a tenth of this.
 MAX_INDEX_BYTES: Final = 256 * 1024 * 1024
@@ -58,7 +58,7 @@ def _base_name(value: object) -> object:
     return re.split(r"[/\\]", value)[-1] if isinstance(value, str) else value
 
 
-class Entry(BaseModel):
+class IndexCase(BaseModel):
     """One case of the index. What a key of these objects names is a channel of the mask."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -77,7 +77,7 @@ class Entry(BaseModel):
         return self.name.removesuffix(SUFFIX)
 
 
-_ENTRY: TypeAdapter[Entry] = TypeAdapter(Entry)
+_CASE: TypeAdapter[IndexCase] = TypeAdapter(IndexCase)
 
 
 @dataclass(frozen=True)
@@ -85,12 +85,12 @@ class Index:
     """What could be read of an index, and what could not."""
 
     path: Path
-    splits: Mapping[str, tuple[Entry, ...]]
+    splits: Mapping[str, tuple[IndexCase, ...]]
     licence: str | None
-    problems: tuple[Problem, ...]
+    problems: tuple[DataProblem, ...]
 
 
-def load_json(path: Path) -> tuple[Any, list[Problem]]:
+def load_json(path: Path) -> tuple[Any, list[DataProblem]]:
     """Parse a JSON file of bounded size strictly.
 
     Returns
@@ -113,8 +113,8 @@ def load_json(path: Path) -> tuple[Any, list[Problem]]:
     def no_constant(name: str) -> None:
         raise ValueError(f"{name} is no JSON number")
 
-    def fault(code: str, what: str, fix: str) -> Problem:
-        return Problem(Level.ERROR, code, path.name, what, fix)
+    def fault(code: str, what: str, fix: str) -> DataProblem:
+        return DataProblem(Level.ERROR, code, path.name, what, fix)
 
     try:
         if path.stat().st_size > MAX_INDEX_BYTES:
@@ -139,28 +139,28 @@ def shown(value: object) -> str:
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
-def faults_of(error: ValidationError, where: str) -> list[Problem]:
+def faults_of(error: ValidationError, where: str) -> list[DataProblem]:
     """Turn pydantic's findings into problems, one each."""
     problems = []
     for detail in error.errors(include_url=False, include_input=False, include_context=False):
         place = ".".join(part if part.isidentifier() else shown(part) for part in map(str, detail["loc"]))
         fix = "write it as docs/data.md describes (section `The index`)"
-        problems.append(Problem(Level.ERROR, "index", where, f"{place or 'record'}: {detail['msg']}", fix))
+        problems.append(DataProblem(Level.ERROR, "index", where, f"{place or 'record'}: {detail['msg']}", fix))
     return problems
 
 
-def _read_entry(item: object, split: str, position: int) -> tuple[Entry | None, list[Problem]]:
+def _read_case(item: object, split: str, position: int) -> tuple[IndexCase | None, list[DataProblem]]:
     where = f"{split}[{position}]"
     try:
-        entry = _ENTRY.validate_python(item)
+        case = _CASE.validate_python(item)
     except ValidationError as error:
         return None, faults_of(error, where)
-    keys = sorted(map(int, entry.findings))
+    keys = sorted(map(int, case.findings))
     if keys != list(range(len(keys))):
-        what = f"{entry.name}: findings are numbered {shown(keys)} instead of 0 to {len(keys) - 1}"
+        what = f"{case.name}: findings are numbered {shown(keys)} instead of 0 to {len(keys) - 1}"
         fix = "number the findings as the channels of the mask, from 0, without gaps"
-        return None, [Problem(Level.ERROR, "finding-keys", where, what, fix)]
-    return entry, []
+        return None, [DataProblem(Level.ERROR, "finding-keys", where, what, fix)]
+    return case, []
 
 
 def read_index(path: Path) -> Index:
@@ -170,33 +170,33 @@ def read_index(path: Path) -> Index:
         return Index(path, {}, None, tuple(problems))
     if not isinstance(document, dict):
         what = f"the document is {type(document).__name__}, not an object with one list a split"
-        problems.append(Problem(Level.ERROR, "index", path.name, what, "give the index of a data set"))
+        problems.append(DataProblem(Level.ERROR, "index", path.name, what, "give the index of a data set"))
         return Index(path, {}, None, tuple(problems))
 
-    splits: dict[str, tuple[Entry, ...]] = {}
+    splits: dict[str, tuple[IndexCase, ...]] = {}
     for key, value in document.items():
         if not isinstance(value, list):
             if key in _USUAL_SPLITS:
                 what = f"split {key} is {type(value).__name__}, not a list"
-                problems.append(Problem(Level.ERROR, "index", path.name, what, "write a list of cases"))
+                problems.append(DataProblem(Level.ERROR, "index", path.name, what, "write a list of cases"))
             continue
         if not _SPLIT.fullmatch(key):
             what = f"{shown(key)} is no name of a split"
             fix = "use up to 64 letters, digits, `_` and `-`"
-            problems.append(Problem(Level.ERROR, "index", path.name, what, fix))
+            problems.append(DataProblem(Level.ERROR, "index", path.name, what, fix))
             continue
-        entries: dict[str, Entry] = {}
+        cases: dict[str, IndexCase] = {}
         for position, item in enumerate(value):
-            entry, faults = _read_entry(item, key, position)
+            case, faults = _read_case(item, key, position)
             problems += faults
-            if entry is not None and entries.setdefault(entry.name, entry) is not entry:
-                what = f"{entry.name} stands in split {key} more than once"
-                fix = "keep one of the entries; results are stored by case"
-                problems.append(Problem(Level.ERROR, "duplicate-case", f"{key}[{position}]", what, fix))
-        splits[key] = tuple(entries.values())
+            if case is not None and cases.setdefault(case.name, case) is not case:
+                what = f"{case.name} stands in split {key} more than once"
+                fix = "keep one of the two; results are stored by case"
+                problems.append(DataProblem(Level.ERROR, "duplicate-case", f"{key}[{position}]", what, fix))
+        splits[key] = tuple(cases.values())
     if not any(splits.values()) and not problems:
         what = "there is not a single case in it"
         fix = "an index has lists of cases, e.g. `train`, `val` and `test`"
-        problems.append(Problem(Level.ERROR, "no-cases", path.name, what, fix))
+        problems.append(DataProblem(Level.ERROR, "no-cases", path.name, what, fix))
     licence = document.get("licence", document.get("license"))
     return Index(path, splits, licence if isinstance(licence, str) else None, tuple(problems))

@@ -15,8 +15,8 @@ from typing import Annotated, Final
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from harness.dataset.cases import Case, Dataset, Finding
-from harness.dataset.index import Entry, FileName, Index, faults_of, load_json, read_index
-from harness.dataset.problems import Level, Problem, refuse
+from harness.dataset.index import FileName, Index, IndexCase, faults_of, load_json, read_index
+from harness.dataset.problems import DataProblem, Level, refuse
 from harness.errors import DataError, UnknownName, UsageError
 
 #: The indexes that are looked for in a folder, the first found is read.
@@ -62,7 +62,7 @@ class Layout:
     root: Path
     index: Index
     dataset: Dataset
-    problems: tuple[Problem, ...]
+    problems: tuple[DataProblem, ...]
 
 
 def nested_ct(name: str, *, fixed: bool = True) -> Path | None:
@@ -143,7 +143,7 @@ def find_dataset(spec: str, home: Path) -> Path:
     raise UnknownName("data set", spec, known, fix=f"give a path, or a name in {shelf}")
 
 
-def _notes(root: Path) -> tuple[Notes, list[Problem]]:
+def _notes(root: Path) -> tuple[Notes, list[DataProblem]]:
     if not (root / NOTES).is_file():
         return Notes(), []
     document, problems = load_json(root / NOTES)
@@ -155,7 +155,7 @@ def _notes(root: Path) -> tuple[Notes, list[Problem]]:
         return Notes(), faults_of(error, NOTES)
 
 
-def _spacings(root: Path) -> tuple[Mapping[str, tuple[float, float, float]], list[Problem]]:
+def _spacings(root: Path) -> tuple[Mapping[str, tuple[float, float, float]], list[DataProblem]]:
     if not (root / SPACINGS).is_file():
         return {}, []
     document, problems = load_json(root / SPACINGS)
@@ -168,26 +168,26 @@ def _spacings(root: Path) -> tuple[Mapping[str, tuple[float, float, float]], lis
     return {record.name: record.spacing_mm for record in records}, []
 
 
-def _case(entry: Entry, split: str, root: Path, spacings: Mapping[str, tuple[float, float, float]]) -> Case:
+def _case(declared: IndexCase, split: str, root: Path, spacings: Mapping[str, tuple[float, float, float]]) -> Case:
     findings = tuple(
         Finding(
             index=int(key),
             id=key,
             text=text,
-            category=entry.categories.get(key),
-            entities=entry.entity_counts.get(key),
-            voxels=entry.pixels.get(key),
+            category=declared.categories.get(key),
+            entities=declared.entity_counts.get(key),
+            voxels=declared.pixels.get(key),
         )
-        for key, text in sorted(entry.findings.items(), key=lambda item: int(item[0]))
+        for key, text in sorted(declared.findings.items(), key=lambda item: int(item[0]))
     )
     return Case(
-        id=entry.id,
+        id=declared.id,
         split=split,
         findings=findings,
-        ct=_present(ct_paths(root, entry.name)),
-        seg=_present(path for name in (entry.seg_path, entry.name) if name for path in seg_paths(root, name)),
-        declared_shape=entry.shape,
-        declared_spacing=spacings.get(entry.name),
+        ct=_present(ct_paths(root, declared.name)),
+        seg=_present(path for name in (declared.seg_path, declared.name) if name for path in seg_paths(root, name)),
+        declared_shape=declared.shape,
+        declared_spacing=spacings.get(declared.name),
     )
 
 
@@ -206,13 +206,12 @@ def read_layout(path: Path, *, cache: Path | None = None) -> Layout:
     spacings, more = _spacings(root)
     try:
         splits = {
-            split: tuple(_case(entry, split, root, spacings) for entry in entries)
-            for split, entries in index.splits.items()
+            split: tuple(_case(case, split, root, spacings) for case in cases) for split, cases in index.splits.items()
         }
     except OSError as error:
         splits = {}
         what = f"{error.filename} cannot be looked at: {error.strerror}"
-        more.append(Problem(Level.ERROR, "unreadable", str(root), what, "check the permissions of the folder"))
+        more.append(DataProblem(Level.ERROR, "unreadable", str(root), what, "check the permissions of the folder"))
     dataset = Dataset(
         root=root,
         index=index_path,

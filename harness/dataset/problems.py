@@ -18,7 +18,7 @@ class Level(enum.StrEnum):
 
 
 @dataclass(frozen=True)
-class Problem:
+class DataProblem:
     """One thing that is wrong, where, and what to do about it."""
 
     level: Level
@@ -32,7 +32,7 @@ class Problem:
         return {**asdict(self), "level": self.level}
 
 
-def refuse(problems: Iterable[Problem], source: str, *, shown: int = 20) -> DataError:
+def refuse(problems: Iterable[DataProblem], source: str, *, shown: int = 20) -> DataError:
     """Make the one error that names every problem in `problems` (the first `shown` in full)."""
     found = list(problems)
     lines = [f"  {problem.where}: {problem.what}" for problem in found[:shown]]

@@ -89,9 +89,9 @@ def names_in(indexes: Iterable[Path], split: str | None = None) -> list[str]:
         if index.problems:
             raise refuse(index.problems, str(path))
         known |= set(index.splits)
-        for name, entries in index.splits.items():
+        for name, cases in index.splits.items():
             if split in {None, name}:
-                names.update(entry.name for entry in entries)
+                names.update(case.name for case in cases)
     if split is not None and split not in known:
         raise UnknownName("split", split, known)
     return sorted(names)

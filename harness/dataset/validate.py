@@ -12,7 +12,7 @@ from typing import Any
 from harness.dataset.cases import Case, Dataset
 from harness.dataset.layout import read_layout
 from harness.dataset.orientation import Orientation, measure, name_of
-from harness.dataset.problems import Level, Problem
+from harness.dataset.problems import DataProblem, Level
 from harness.dataset.rules import declared_rules, leakage_rules, presence_rules
 from harness.dataset.volumes import Depth, check_volumes
 
@@ -23,7 +23,7 @@ class Report:
 
     dataset: Dataset
     splits: tuple[str, ...]  #: the splits that were checked
-    problems: tuple[Problem, ...]  #: errors first, then warnings, then facts
+    problems: tuple[DataProblem, ...]  #: errors first, then warnings, then facts
     orientation: Orientation | None  #: None: not measured
 
     @property
@@ -101,14 +101,14 @@ def validate_dataset(
     if depth is not Depth.QUICK:
         orientation = measure(sound, recorded=dataset.mask_flip)
         for error in orientation.damaged:
-            problems.append(Problem(Level.ERROR, "unreadable-ct", str(dataset.root), error.message, error.fix))
+            problems.append(DataProblem(Level.ERROR, "unreadable-ct", str(dataset.root), error.message, error.fix))
         problems += _orientation_rules(orientation, dataset)
     order = list(Level)
     problems.sort(key=lambda problem: order.index(problem.level))
     return Report(dataset, names, tuple(problems), orientation)
 
 
-def _orientation_rules(found: Orientation, dataset: Dataset) -> list[Problem]:
+def _orientation_rules(found: Orientation, dataset: Dataset) -> list[DataProblem]:
     recorded = dataset.mask_flip
     if found.best is None or found.best == recorded:
         return []
@@ -117,4 +117,4 @@ def _orientation_rules(found: Orientation, dataset: Dataset) -> list[Problem]:
         f"mean over {found.findings} findings), not {name_of(recorded)} ({found.shares[recorded]:.1%})"
     )
     fix = f'write {{"mask_flip": {list(found.best)}}} into groundbench.json beside the index, or correct the masks'
-    return [Problem(Level.ERROR, "mask-flip", str(dataset.root), what, fix)]
+    return [DataProblem(Level.ERROR, "mask-flip", str(dataset.root), what, fix)]

@@ -12,7 +12,7 @@ import nibabel as nib
 import numpy as np
 
 from harness.dataset.cases import Case, Finding
-from harness.dataset.problems import Level, Problem
+from harness.dataset.problems import DataProblem, Level
 from harness.dataset.voxels import labelled, read_header, stretches
 from harness.errors import DataError
 from harness.masks.header import Affine, Header
@@ -31,9 +31,9 @@ class Depth(enum.StrEnum):
     DEEP = "deep"  #: every mask and every CT to its end
 
 
-def check_volumes(case: Case, depth: Depth) -> list[Problem]:
+def check_volumes(case: Case, depth: Depth) -> list[DataProblem]:
     """Check the CT and the mask of one case, as far as they are there."""
-    problems: list[Problem] = []
+    problems: list[DataProblem] = []
     headers: dict[str, Header] = {}
     where = f"{case.split}/{case.id}"
     for kind, path in (("ct", case.ct), ("seg", case.seg)):
@@ -43,7 +43,7 @@ def check_volumes(case: Case, depth: Depth) -> list[Problem]:
             headers[kind] = read_header(path)
             _check_end(path, headers[kind])
         except DataError as error:
-            problems.append(Problem(Level.ERROR, f"unreadable-{kind}", where, error.message, error.fix))
+            problems.append(DataProblem(Level.ERROR, f"unreadable-{kind}", where, error.message, error.fix))
     ct, seg = headers.get("ct"), headers.get("seg")
     unreadable = {problem.code for problem in problems}
     if ct is not None:
@@ -70,51 +70,51 @@ def _check_end(path: Path, header: Header) -> None:
             pass
 
 
-def _ct_header(case: Case, ct: Header, where: str) -> Iterator[Problem]:
+def _ct_header(case: Case, ct: Header, where: str) -> Iterator[DataProblem]:
     if len(ct.shape) != 3:
-        yield Problem(Level.ERROR, "ct-shape", where, f"the CT has shape {ct.shape}, not three axes", _AGAIN)
+        yield DataProblem(Level.ERROR, "ct-shape", where, f"the CT has shape {ct.shape}, not three axes", _AGAIN)
         return
     if case.declared_shape is not None and ct.shape != case.declared_shape:
         what = f"the CT has shape {ct.shape}, the index says {case.declared_shape}"
         if sorted(ct.shape) == sorted(case.declared_shape):
             what += ": its axes are in another order"
-        yield Problem(Level.ERROR, "ct-shape", where, what, "take the CT of this very name, or correct the index")
+        yield DataProblem(Level.ERROR, "ct-shape", where, what, "take the CT of this very name, or correct the index")
     if ct.affine is None:
         what = "the CT's header does not say how the array lies in the patient (neither qform nor sform)"
-        yield Problem(Level.WARNING, "ct-affine", where, what, "write the CT with its affine")
+        yield DataProblem(Level.WARNING, "ct-affine", where, what, "write the CT with its affine")
         return
     directions = np.array(ct.affine)[:3, :3]
     sizes = np.linalg.norm(directions, axis=0)
     fix = "write the CT with one affine whose columns have the length of the spacing"
     if min(ct.spacing) == 0 or abs(np.linalg.det(directions)) < 1e-9:
-        yield Problem(Level.ERROR, "ct-affine", where, "the CT's affine or spacing is not that of any grid", fix)
+        yield DataProblem(Level.ERROR, "ct-affine", where, "the CT's affine or spacing is not that of any grid", fix)
     elif not np.allclose(sizes, ct.spacing, rtol=_MARGIN, atol=_MARGIN):
         what = f"the CT's affine says {_mm(sizes)} mm, its header says {_mm(ct.spacing)} mm"
-        yield Problem(Level.ERROR, "ct-affine", where, what, fix)
+        yield DataProblem(Level.ERROR, "ct-affine", where, what, fix)
 
 
-def _ct_voxels(case: Case, ct: Header, where: str) -> Iterator[Problem]:
+def _ct_voxels(case: Case, ct: Header, where: str) -> Iterator[DataProblem]:
     assert case.ct is not None  # noqa: S101 - its header was read
     lowest = np.inf
     try:
         for values in stretches(case.ct):
             lowest = min(lowest, float(values.min()) * ct.slope + ct.inter)
     except DataError as error:
-        yield Problem(Level.ERROR, "unreadable-ct", where, error.message, error.fix)
+        yield DataProblem(Level.ERROR, "unreadable-ct", where, error.message, error.fix)
         return
     if not lowest < _AIR:
         what = f"the lowest value of the CT is {lowest:g}: a chest in HU has air below {_AIR:g}"
         fix = "use volumes in HU (CT-RATE's `*_fixed` folders), not raw values"
-        yield Problem(Level.ERROR, "ct-not-hu", where, what, fix)
+        yield DataProblem(Level.ERROR, "ct-not-hu", where, what, fix)
 
 
 def _seg_header(
     case: Case, seg: Header, grid: tuple[int, ...] | None, ct: Header | None, where: str
-) -> Iterator[Problem]:
+) -> Iterator[DataProblem]:
     count = len(case.findings)
     fix = "write the mask as (F,H,W,D): one channel a finding, then the axes of the CT array"
     if len(seg.shape) != 4:
-        yield Problem(Level.ERROR, "seg-shape", where, f"the mask has shape {seg.shape}, not four axes", fix)
+        yield DataProblem(Level.ERROR, "seg-shape", where, f"the mask has shape {seg.shape}, not four axes", fix)
     elif grid is not None and seg.shape != (count, *grid):
         what = f"the mask has shape {seg.shape}; {count} findings on the CT's grid make {(count, *grid)}"
         if seg.shape == (*grid, count):
@@ -123,22 +123,22 @@ def _seg_header(
             what += ": the number of findings differs"
         elif sorted(seg.shape[1:]) == sorted(grid):
             what += ": its axes are in another order"
-        yield Problem(Level.ERROR, "seg-shape", where, what, fix)
+        yield DataProblem(Level.ERROR, "seg-shape", where, what, fix)
     elif seg.shape[0] != count:
         what = f"the mask has {seg.shape[0]} channels for {count} findings"
-        yield Problem(Level.ERROR, "seg-shape", where, what, fix)
+        yield DataProblem(Level.ERROR, "seg-shape", where, what, fix)
     fix = "write the labels as uint8, unscaled: 0 outside, 1 to n for the entities of a finding"
     if seg.dtype.kind not in "iu" or (seg.slope, seg.inter) != (1.0, 0.0):
         what = f"the labels are {seg.dtype.name}, slope {seg.slope:g}, intercept {seg.inter:g}"
-        yield Problem(Level.ERROR, "seg-dtype", where, what, fix)
+        yield DataProblem(Level.ERROR, "seg-dtype", where, what, fix)
     elif seg.dtype != np.uint8:
         what = f"the labels are {seg.dtype.name}; the organisers' evaluator reads them as uint8"
-        yield Problem(Level.WARNING, "seg-dtype", where, what, fix)
+        yield DataProblem(Level.WARNING, "seg-dtype", where, what, fix)
     if seg.affine is not None and not _same_grid(seg.affine, ct):
         axes = "".join(nib.orientations.aff2axcodes(np.array(seg.affine)))  # type: ignore[no-untyped-call]
         what = f"the mask's affine (axes {axes}) is neither an identity nor that of its CT"
         fix = "write an identity or the CT's affine, once the array is known to lie as the CT's does"
-        yield Problem(Level.ERROR, "seg-affine", where, what, fix)
+        yield DataProblem(Level.ERROR, "seg-affine", where, what, fix)
 
 
 def _same_grid(affine: Affine, ct: Header | None) -> bool:
@@ -147,12 +147,12 @@ def _same_grid(affine: Affine, ct: Header | None) -> bool:
     return np.allclose(affine, ct.affine, rtol=_MARGIN, atol=_MARGIN)
 
 
-def _seg_voxels(case: Case, seg: Header, where: str) -> Iterator[Problem]:
+def _seg_voxels(case: Case, seg: Header, where: str) -> Iterator[DataProblem]:
     assert case.seg is not None  # noqa: S101 - its header was read
     try:
         counts = count_labels(case.seg, seg.shape[0])
     except DataError as error:
-        yield Problem(Level.ERROR, "unreadable-seg", where, error.message, error.fix)
+        yield DataProblem(Level.ERROR, "unreadable-seg", where, error.message, error.fix)
         return
     for finding in case.findings:
         yield from _finding_rules(finding, counts[finding.index], f"{where} finding {finding.id}")
@@ -168,25 +168,27 @@ def count_labels(path: Path, findings: int) -> list[Counter[int]]:
     return counts
 
 
-def _finding_rules(finding: Finding, labels: Counter[int], where: str) -> Iterator[Problem]:
+def _finding_rules(finding: Finding, labels: Counter[int], where: str) -> Iterator[DataProblem]:
     if not labels:
         fix = "annotate it, or take it out of the index: any prediction for it scores 0"
-        yield Problem(Level.ERROR, "empty-finding", where, "its channel of the mask has no voxel", fix)
+        yield DataProblem(Level.ERROR, "empty-finding", where, "its channel of the mask has no voxel", fix)
         return
     voxels = labels.total()
     fix = "correct the index, or take the mask of this very version of the data set"
     if finding.voxels is not None and finding.voxels != voxels:
         what = f"{voxels:,} voxels in the mask, {finding.voxels:,} by the index"
-        yield Problem(Level.ERROR, "voxel-count", where, what, fix)
+        yield DataProblem(Level.ERROR, "voxel-count", where, what, fix)
     if finding.entities is not None and finding.entities != len(labels):
         what = f"{len(labels)} entities in the mask, {finding.entities} by the index"
-        yield Problem(Level.ERROR, "entity-count", where, what, fix)
+        yield DataProblem(Level.ERROR, "entity-count", where, what, fix)
     if min(labels) < 1 or max(labels) > 255:
         what = f"labels from {min(labels)} to {max(labels)} do not fit uint8, which the organisers' evaluator reads"
-        yield Problem(Level.ERROR, "label-range", where, what, "number the entities of a finding from 1")
+        yield DataProblem(Level.ERROR, "label-range", where, what, "number the entities of a finding from 1")
     elif max(labels) != len(labels):
         what = f"{len(labels)} entities are labelled up to {max(labels)}"
-        yield Problem(Level.WARNING, "label-gap", where, what, "number the entities of a finding from 1, without gaps")
+        yield DataProblem(
+            Level.WARNING, "label-gap", where, what, "number the entities of a finding from 1, without gaps"
+        )
 
 
 def _mm(sizes: Any) -> str:

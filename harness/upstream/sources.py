@@ -22,7 +22,7 @@ from pathlib import Path
 
 from harness.errors import DataError, PrerequisiteError
 from harness.registry.pinned import Source
-from harness.upstream.trees import FILE, LINK, MAX_TREE_BYTES, MAX_TREE_FILES, PROGRAM, Entry, tree_hash, write_tree
+from harness.upstream.trees import FILE, LINK, MAX_TREE_BYTES, MAX_TREE_FILES, PROGRAM, TreeFile, tree_hash, write_tree
 
 #: Nothing is asked of the terminal, nothing is fetched behind our back, and no repository above the path is looked at.
 _ENVIRONMENT = {"GIT_TERMINAL_PROMPT": "0", "GIT_NO_LAZY_FETCH": "1", "GIT_ALLOW_PROTOCOL": "https:ssh:file"}
@@ -179,10 +179,10 @@ class SourceStore:
                 raise DataError(f"its tree is {trees}, which nobody declares")
             return added
 
-    def _keep(self, source: Source, entries: Iterator[Entry], work: Path) -> Path:
+    def _keep(self, source: Source, tree: Iterator[TreeFile], work: Path) -> Path:
         files = work / "files"
         files.mkdir()
-        write_tree(entries, files)
+        write_tree(tree, files)
         found = tree_hash(files)
         if found != source.tree:
             raise DataError(
@@ -259,7 +259,7 @@ def _paths(candidates: Sequence[Source], place: Path) -> list[str]:
     return sorted({source.path for source in candidates if (place / source.path).is_dir()})
 
 
-def _from_git(repository: Path, source: Source) -> Iterator[Entry]:
+def _from_git(repository: Path, source: Source) -> Iterator[TreeFile]:
     """Yield the files of a source as they are stored: no attribute, filter or line ending is applied."""
     rows = _git(repository, "ls-tree", "-r", "-z", "--full-tree", f"{source.commit}:{source.path}").split(b"\0")
     with subprocess.Popen(
@@ -285,10 +285,10 @@ def _from_git(repository: Path, source: Source) -> Iterator[Entry]:
             if size > MAX_TREE_BYTES:
                 raise DataError(f"{name} has more than {MAX_TREE_BYTES // 2**20} MiB")
             content = reader.stdout.read(size + 1)[:-1]
-            yield Entry(name, int(mode, 8), content)
+            yield TreeFile(name, int(mode, 8), content)
 
 
-def _from_archive(path: Path) -> Iterator[Entry]:
+def _from_archive(path: Path) -> Iterator[TreeFile]:
     try:
         if zipfile.is_zipfile(path):
             yield from _from_zip(path)
@@ -298,7 +298,7 @@ def _from_archive(path: Path) -> Iterator[Entry]:
         raise DataError(f"it cannot be read as an archive: {' '.join(str(error).split())}") from error
 
 
-def _from_tar(path: Path) -> Iterator[Entry]:
+def _from_tar(path: Path) -> Iterator[TreeFile]:
     with tarfile.open(path) as tar:
         for number, member in enumerate(tar):
             _bound(number, member.size)
@@ -306,14 +306,14 @@ def _from_tar(path: Path) -> Iterator[Entry]:
             if member.isdir():
                 continue
             if member.issym():
-                yield Entry(name, LINK, os.fsencode(member.linkname))
+                yield TreeFile(name, LINK, os.fsencode(member.linkname))
             elif member.isreg() and (file := tar.extractfile(member)) is not None:
-                yield Entry(name, PROGRAM if member.mode & 0o100 else FILE, file.read())
+                yield TreeFile(name, PROGRAM if member.mode & 0o100 else FILE, file.read())
             else:
                 raise DataError(f"{name!r} is neither a file nor a folder nor a link")
 
 
-def _from_zip(path: Path) -> Iterator[Entry]:
+def _from_zip(path: Path) -> Iterator[TreeFile]:
     with zipfile.ZipFile(path) as archive:
         for number, member in enumerate(archive.infolist()):
             _bound(number, member.file_size)
@@ -321,7 +321,7 @@ def _from_zip(path: Path) -> Iterator[Entry]:
                 continue
             mode = member.external_attr >> 16
             kind = LINK if stat.S_ISLNK(mode) else PROGRAM if mode & 0o100 else FILE
-            yield Entry(member.filename, kind, archive.read(member))
+            yield TreeFile(member.filename, kind, archive.read(member))
 
 
 def _bound(number: int, size: int) -> None:

@@ -23,7 +23,7 @@ MAX_TREE_FILES = 200_000
 
 
 @dataclass(frozen=True)
-class Entry:
+class TreeFile:
     """One file or link of a tree: its path, its mode as git has it, and its content (a link's target)."""
 
     name: str
@@ -31,7 +31,7 @@ class Entry:
     content: bytes
 
 
-def write_tree(entries: Iterable[Entry], folder: Path) -> None:
+def write_tree(files: Iterable[TreeFile], folder: Path) -> None:
     """Write files and links below an empty folder; nothing is ever written or linked outside it.
 
     Raises
@@ -40,44 +40,44 @@ def write_tree(entries: Iterable[Entry], folder: Path) -> None:
         For a path or a link that leads out of the folder, a path given twice, and more than the bounds allow.
     """
     total = 0
-    links: list[Entry] = []
-    for number, entry in enumerate(entries):
-        total += len(entry.content)
+    links: list[TreeFile] = []
+    for number, file in enumerate(files):
+        total += len(file.content)
         if total > MAX_TREE_BYTES or number >= MAX_TREE_FILES:
             raise DataError(f"more than {MAX_TREE_BYTES // 2**20} MiB or {MAX_TREE_FILES:,} files")
-        parts = entry.name.split("/")
+        parts = file.name.split("/")
         if any(part in {"", ".", ".."} or part.lower() == ".git" or "\0" in part for part in parts):
-            raise DataError(f"{entry.name!r} is no path inside a source tree")
-        if entry.mode == LINK:
-            links.append(entry)  # last, so that nothing is written through one
+            raise DataError(f"{file.name!r} is no path inside a source tree")
+        if file.mode == LINK:
+            links.append(file)  # last, so that nothing is written through one
             continue
-        path = folder / entry.name
+        path = folder / file.name
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         except (FileExistsError, NotADirectoryError) as error:
-            raise DataError(f"{entry.name!r} is there twice") from error
-        with os.fdopen(handle, "wb") as file:
-            file.write(entry.content)
-        path.chmod(0o755 if entry.mode == PROGRAM else 0o644)
+            raise DataError(f"{file.name!r} is there twice") from error
+        with os.fdopen(handle, "wb") as opened:
+            opened.write(file.content)
+        path.chmod(0o755 if file.mode == PROGRAM else 0o644)
     _write_links(links, folder)
 
 
-def _write_links(links: list[Entry], folder: Path) -> None:
+def _write_links(links: list[TreeFile], folder: Path) -> None:
     root = folder.resolve()
-    for entry in links:
-        path = folder / entry.name
-        if Path(os.path.realpath(path.parent)) != root / Path(entry.name).parent:
-            raise DataError(f"{entry.name!r} lies below a link")
+    for file in links:
+        path = folder / file.name
+        if Path(os.path.realpath(path.parent)) != root / Path(file.name).parent:
+            raise DataError(f"{file.name!r} lies below a link")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.symlink_to(os.fsdecode(entry.content))
+            path.symlink_to(os.fsdecode(file.content))
         except (OSError, ValueError) as error:
-            raise DataError(f"the link {entry.name!r} cannot be made: {error}") from error
-    for entry in links:
+            raise DataError(f"the link {file.name!r} cannot be made: {error}") from error
+    for file in links:
         # Where it really leads, through all the others; a loop leads nowhere.
-        if not Path(os.path.realpath(folder / entry.name)).is_relative_to(root):
-            raise DataError(f"{entry.name!r} is a link that leads out of the source tree")
+        if not Path(os.path.realpath(folder / file.name)).is_relative_to(root):
+            raise DataError(f"{file.name!r} is a link that leads out of the source tree")
 
 
 def tree_hash(folder: Path) -> str:

@@ -18,10 +18,10 @@ class Against:
     pair: Pair
 
     @property
-    def verdict(self) -> str:
+    def conclusion(self) -> str:
         """Say what the comparison found."""
         words = {"first": "this row is better", "second": "the other is better"}
-        return words.get(better(self.pair), verdict(self.pair))
+        return words.get(better(self.pair), conclusion(self.pair))
 
 
 def better(pair: Pair) -> str:
@@ -31,7 +31,7 @@ def better(pair: Pair) -> str:
     return "first" if pair.difference > 0 else "second"
 
 
-def verdict(pair: Pair) -> str:
+def conclusion(pair: Pair) -> str:
     """Say what a comparison of two rows found."""
     if pair.p_holm is None:
         return "not tested: beyond the best rows"

@@ -199,7 +199,7 @@ def _gpus(count: int) -> str:
     return f"{count} GPU{'' if count == 1 else 's'}"
 
 
-def verdict(value: float | None, paper: Row) -> str:
+def beside_interval(value: float | None, paper: Row) -> str:
     """Say where our mean Dice lies: ``inside``, ``below`` or ``above`` the paper's 95 % interval, its ends included.
 
     It is rounded to the decimals of the paper's table first, as the paper's own ends are.

@@ -146,7 +146,7 @@ def _run_rows(
 
 def _run_row(settings: Settings, row: PaperRow, record: dict[str, Any], gpus: int, options: dict[str, Any]) -> None:
     from harness.runs.document import run_document
-    from leaderboard.board.paper import remarks, verdict
+    from leaderboard.board.paper import beside_interval, remarks
 
     assert row.needs is not None  # noqa: S101 - a row without a plugin lacks it
     with settings.open_store() as store:
@@ -157,7 +157,7 @@ def _run_row(settings: Settings, row: PaperRow, record: dict[str, Any], gpus: in
     if not document["coverage"]["ok"]:
         raise ModelError("every finding failed", fix=f"`bench results show {run.id}` says why, case by case")
     ours = document["metrics"]["dice"]["all"]
-    record |= {"ours": ours, "verdict": verdict(ours["value"], row.paper), "why": remarks(document)}
+    record |= {"ours": ours, "verdict": beside_interval(ours["value"], row.paper), "why": remarks(document)}
 
 
 def _print_verdicts(records: list[dict[str, Any]]) -> None:

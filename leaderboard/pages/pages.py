@@ -9,14 +9,14 @@ from typing import Any
 
 from harness.scoring.profiles import PROFILES
 from leaderboard.board.board import CHALLENGE, COLUMNS, PAPER, SIZES, DataSet, Row, rank, read_board
-from leaderboard.board.comparisons import against, in_order, verdict
+from leaderboard.board.comparisons import against, conclusion, in_order
 from leaderboard.board.reported import Reported
 from leaderboard.pages import figures
 from leaderboard.pages.cases import CaseView, FindingView, case_views, disputed
 from leaderboard.pages.charts import DISTINCT, Drawing
 from leaderboard.pages.downloads import File
 from leaderboard.pages.page import brief, case_address, file_name, make_environment, model_address, run_address
-from leaderboard.pages.run import METRICS, at_a_glance, groups_in, metrics_of, origin_of, timing_of
+from leaderboard.pages.run_page import METRICS, at_a_glance, groups_in, metrics_of, origin_of, timing_of
 from leaderboard.pages.vendor import Vendored
 from leaderboard.published.database import TABLES, Pair, Published
 from leaderboard.published.export import COMPARED
@@ -206,7 +206,7 @@ def _compare(site: Site, render: Render) -> Pages:
         row_of=rows,
         ranks_of={data.about.id: site.published.ranks(data.about.id, PAPER) for data in site.board},
         drawings=_drawings(site, lambda data: figures.differences(data, compared[data.about.id])),
-        verdict=verdict,
+        conclusion=conclusion,
     )
 
 

@@ -22,7 +22,7 @@ _LOADING = {("img", "src"), ("script", "src"), ("link", "href"), ("iframe", "src
 
 
 @dataclass(frozen=True)
-class Problem:
+class SiteProblem:
     """One fault: the file, and what is wrong with it."""
 
     where: str
@@ -48,15 +48,15 @@ class _Links(HTMLParser):
             self.lazy.add(values.get("src", ""))
 
 
-def check_site(site: Path) -> list[Problem]:
+def check_site(site: Path) -> list[SiteProblem]:
     """Return everything that is wrong with the site in the folder `site`; raises DataError where there is none."""
     marker = site / MARKER
     if not marker.is_file():
         raise DataError(f"there is no site at {site}", fix="build one: `bench leaderboard build --out site/`")
     listed = set(marker.read_text(encoding="utf-8").splitlines())
     found = {path.relative_to(site).as_posix() for path in site.rglob("*") if path.is_file()} - {MARKER}
-    problems = [Problem(name, "is not part of the site") for name in sorted(found - listed)]
-    problems += [Problem(name, "is missing") for name in sorted(listed - found)]
+    problems = [SiteProblem(name, "is not part of the site") for name in sorted(found - listed)]
+    problems += [SiteProblem(name, "is missing") for name in sorted(listed - found)]
     pages = {name: _Links((site / name).read_text("utf-8")) for name in sorted(found) if name.endswith(".html")}
     for name, page in pages.items():
         problems += _links_of(name, page, pages, found)
@@ -64,30 +64,30 @@ def check_site(site: Path) -> list[Problem]:
     return problems + list(_sums(site))
 
 
-def _links_of(name: str, page: _Links, pages: dict[str, _Links], found: set[str]) -> Iterator[Problem]:
+def _links_of(name: str, page: _Links, pages: dict[str, _Links], found: set[str]) -> Iterator[SiteProblem]:
     for tag, attribute, address in page.links:
         parts = urlsplit(address)
         if parts.scheme == "data":
             continue
         if parts.scheme or parts.netloc:
             if (tag, attribute) in _LOADING:
-                yield Problem(name, f"loads {address} from outside")
+                yield SiteProblem(name, f"loads {address} from outside")
             continue
         target = (
             posixpath.normpath(posixpath.join(posixpath.dirname(name), unquote(parts.path))) if parts.path else name
         )
         if target not in found:
-            yield Problem(name, f"links to {target}, which is not there")
+            yield SiteProblem(name, f"links to {target}, which is not there")
         elif (
             parts.fragment and "=" not in parts.fragment and target in pages and parts.fragment not in pages[target].ids
         ):
-            yield Problem(name, f"links to a place {parts.fragment} that {target} does not have")
+            yield SiteProblem(name, f"links to a place {parts.fragment} that {target} does not have")
 
 
-def _weight(site: Path, name: str, page: _Links) -> Iterator[Problem]:
+def _weight(site: Path, name: str, page: _Links) -> Iterator[SiteProblem]:
     own = (site / name).stat().st_size
     if name == "index.html" and own > INDEX_BYTES:
-        yield Problem(name, f"weighs {own:,} bytes, more than {INDEX_BYTES:,}")
+        yield SiteProblem(name, f"weighs {own:,} bytes, more than {INDEX_BYTES:,}")
     loaded = {
         posixpath.normpath(posixpath.join(posixpath.dirname(name), unquote(urlsplit(address).path)))
         for tag, attribute, address in page.links
@@ -95,13 +95,13 @@ def _weight(site: Path, name: str, page: _Links) -> Iterator[Problem]:
     }
     weight = own + sum((site / path).stat().st_size for path in loaded if (site / path).is_file())
     if weight > PAGE_BYTES:
-        yield Problem(name, f"loads {weight:,} bytes, more than {PAGE_BYTES:,}")
+        yield SiteProblem(name, f"loads {weight:,} bytes, more than {PAGE_BYTES:,}")
 
 
-def _sums(site: Path) -> Iterator[Problem]:
+def _sums(site: Path) -> Iterator[SiteProblem]:
     sums = site / "downloads" / "SHA256SUMS"
     for line in sums.read_text(encoding="utf-8").splitlines() if sums.is_file() else []:
         match = re.fullmatch(r"([0-9a-f]{64})  (\S+)", line)
         path = sums.parent / match[2] if match else sums
         if match is None or not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != match[1]:
-            yield Problem(f"downloads/{path.name}", "is not what SHA256SUMS says")
+            yield SiteProblem(f"downloads/{path.name}", "is not what SHA256SUMS says")

@@ -13,7 +13,7 @@ import pytest
 
 from harness.engines.gpus import Gpu
 from harness.registry.discovery import Registry, discover
-from leaderboard.board.paper import plan, remarks, verdict
+from leaderboard.board.paper import beside_interval, plan, remarks
 from leaderboard.board.reported import read_reported
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ def test_what_a_row_lacks_comes_with_what_brings_it(tmp_path: Path) -> None:
 def test_the_verdict_is_about_the_papers_interval(value: float | None, said: str) -> None:
     """0.013 [0.009, 0.019] is BiomedParse out of the box; ours is rounded as these ends are."""
     (row,) = [e for e in read_reported().in_table if e.title == "BiomedParse" and not e.fine_tuned]
-    assert verdict(value, row) == said
+    assert beside_interval(value, row) == said
 
 
 def test_only_the_papers_test_split_passes_without_a_remark() -> None:

@@ -23,7 +23,7 @@ from harness.registry.declaration import Model
 from harness.registry.discovery import Plugin
 from harness.registry.pinned import Source
 from harness.upstream.sources import SourceStore
-from harness.upstream.trees import LINK, Entry, tree_hash, write_tree
+from harness.upstream.trees import LINK, TreeFile, tree_hash, write_tree
 
 
 def make_wheel(folder: Path, name: str, version: str, content: str = "") -> Path:
@@ -52,7 +52,7 @@ def plugin(tmp_path: Path) -> Plugin:
     (root / "adapter.py").write_text("pass\n")
     (root / "tests" / "test.py").write_text("left out\n")
     (tmp_path / "tree").mkdir()
-    write_tree([Entry("pkg/a.py", 0o100644, b"x"), Entry("pkg/link", LINK, b"./a.py")], tmp_path / "tree")
+    write_tree([TreeFile("pkg/a.py", 0o100644, b"x"), TreeFile("pkg/link", LINK, b"./a.py")], tmp_path / "tree")
     source = Source("upstream", "https://example.org/a", "1" * 40, "MIT", tree_hash(tmp_path / "tree"))
     return Plugin(Model("mine", "Mine", "Does.", "1", root, sources=(source,)), "test")
 

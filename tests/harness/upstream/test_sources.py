@@ -17,7 +17,7 @@ import pytest
 from harness.errors import DataError, PrerequisiteError
 from harness.registry.pinned import Source
 from harness.upstream.sources import SourceStore
-from harness.upstream.trees import FILE, LINK, PROGRAM, Entry, tree_hash, write_tree
+from harness.upstream.trees import FILE, LINK, PROGRAM, TreeFile, tree_hash, write_tree
 
 URL = "https://example.org/upstream.git"
 
@@ -276,21 +276,21 @@ def test_tree_hash_is_that_of_git(store: SourceStore, source: Source, upstream: 
 
 
 HOSTILE = {
-    "parent": [Entry("../a", FILE, b"")],
-    "absolute": [Entry("/a", FILE, b"")],
-    "hidden parent": [Entry("a/../../b", FILE, b"")],
-    "dot": [Entry("./a", FILE, b"")],
-    "repository": [Entry("a/.GIT/config", FILE, b"")],
-    "nul": [Entry("a\0b", FILE, b"")],
-    "twice": [Entry("a", FILE, b""), Entry("a", FILE, b"")],
-    "file as folder": [Entry("a", FILE, b""), Entry("a/b", FILE, b"")],
-    "link out": [Entry("a", LINK, b"../../etc/passwd")],
-    "absolute link": [Entry("a", LINK, b"/etc/passwd")],
-    "link out through a link": [Entry("d/up", LINK, b".."), Entry("x", LINK, b"d/up/..")],
-    "link over a file": [Entry("a", FILE, b""), Entry("a", LINK, b"b")],
-    "file below a link": [Entry("a", LINK, b"b"), Entry("b/c", FILE, b""), Entry("a/d", FILE, b"")],
-    "link below a link": [Entry("a", LINK, b".."), Entry("a/d", LINK, b"b")],
-    "empty link": [Entry("a", LINK, b"")],
+    "parent": [TreeFile("../a", FILE, b"")],
+    "absolute": [TreeFile("/a", FILE, b"")],
+    "hidden parent": [TreeFile("a/../../b", FILE, b"")],
+    "dot": [TreeFile("./a", FILE, b"")],
+    "repository": [TreeFile("a/.GIT/config", FILE, b"")],
+    "nul": [TreeFile("a\0b", FILE, b"")],
+    "twice": [TreeFile("a", FILE, b""), TreeFile("a", FILE, b"")],
+    "file as folder": [TreeFile("a", FILE, b""), TreeFile("a/b", FILE, b"")],
+    "link out": [TreeFile("a", LINK, b"../../etc/passwd")],
+    "absolute link": [TreeFile("a", LINK, b"/etc/passwd")],
+    "link out through a link": [TreeFile("d/up", LINK, b".."), TreeFile("x", LINK, b"d/up/..")],
+    "link over a file": [TreeFile("a", FILE, b""), TreeFile("a", LINK, b"b")],
+    "file below a link": [TreeFile("a", LINK, b"b"), TreeFile("b/c", FILE, b""), TreeFile("a/d", FILE, b"")],
+    "link below a link": [TreeFile("a", LINK, b".."), TreeFile("a/d", LINK, b"b")],
+    "empty link": [TreeFile("a", LINK, b"")],
 }
 
 
@@ -309,10 +309,10 @@ def test_bounds_hold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """More bytes or more files than a source may have are refused."""
     monkeypatch.setattr("harness.upstream.trees.MAX_TREE_BYTES", 10)
     with pytest.raises(DataError, match="more than"):
-        write_tree([Entry("a", FILE, b"x" * 11)], tmp_path)
+        write_tree([TreeFile("a", FILE, b"x" * 11)], tmp_path)
     monkeypatch.setattr("harness.upstream.trees.MAX_TREE_FILES", 2)
     with pytest.raises(DataError, match="more than"):
-        write_tree([Entry(name, PROGRAM, b"") for name in "bcd"], tmp_path)
+        write_tree([TreeFile(name, PROGRAM, b"") for name in "bcd"], tmp_path)
 
 
 def _tar(path: Path, *members: tarfile.TarInfo) -> Path:

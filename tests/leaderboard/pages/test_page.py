@@ -13,7 +13,7 @@ from harness.categories import CATEGORIES
 from harness.status import Status
 from harness.store.database import Store
 from leaderboard.board.board import SIZES, Score, read_board
-from leaderboard.board.comparisons import turned, verdict
+from leaderboard.board.comparisons import conclusion, turned
 from leaderboard.board.reported import read_reported
 from leaderboard.pages.page import (
     common_n,
@@ -28,7 +28,7 @@ from leaderboard.pages.page import (
     three_decimals,
     whisker,
 )
-from leaderboard.pages.run import at_a_glance
+from leaderboard.pages.run_page import at_a_glance
 from leaderboard.published.database import Pair
 from leaderboard.published.export import export
 from leaderboard.published.privacy import Policy
@@ -362,9 +362,9 @@ def test_pair_seen_from_its_other_end() -> None:
     pair = Pair("a", "b", 0.1, 0.02, 0.3, 0.001, 0.003, 9)
     assert turned(pair) == Pair("b", "a", -0.1, -0.3, -0.02, 0.001, 0.003, 9)
     assert turned(turned(pair)) == pair
-    assert (verdict(pair), verdict(turned(pair))) == ("first is better", "second is better")
-    assert verdict(replace(pair, p_holm=0.05)) == "cannot be told apart"
-    assert verdict(replace(pair, p_holm=None)) == "not tested: beyond the best rows"
+    assert (conclusion(pair), conclusion(turned(pair))) == ("first is better", "second is better")
+    assert conclusion(replace(pair, p_holm=0.05)) == "cannot be told apart"
+    assert conclusion(replace(pair, p_holm=None)) == "not tested: beyond the best rows"
 
 
 def test_distributions_count_findings(bench, store: Store, pages) -> None:

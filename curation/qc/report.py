@@ -19,7 +19,7 @@ from curation.qc.checks import Drawn, check_finding
 from curation.qc.picture import data_uri, views
 from curation.volumes import read_array
 from harness.dataset.cases import Case, Dataset
-from harness.dataset.problems import Level, Problem
+from harness.dataset.problems import DataProblem, Level
 from harness.dataset.voxels import labelled
 from harness.errors import DataError
 
@@ -36,7 +36,7 @@ class Checked:
     finding: str
     text: str
     category: str | None
-    problems: tuple[Problem, ...]
+    problems: tuple[DataProblem, ...]
     pictures: tuple[str, ...]
 
 
@@ -123,7 +123,7 @@ def check_dataset(
             rows += check_case(case, anatomy, flip=dataset.mask_flip, every=every)
         except DataError as error:
             where = f"{case.split}/{case.id}"
-            problem = Problem(Level.ERROR, "unreadable", where, error.message, error.fix)
+            problem = DataProblem(Level.ERROR, "unreadable", where, error.message, error.fix)
             rows.append(Checked(case.id, case.split, "", "", None, (problem,), ()))
         progress(number, len(cases), case.id)
     problems = [problem for row in rows for problem in row.problems]
