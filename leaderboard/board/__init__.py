@@ -1,1 +1,1 @@
-"""What a board says: its rows and ranks, paired comparisons, and the numbers that papers report."""
+"""The content of a board: its rows and ranks, paired comparisons, and the numbers that papers report."""

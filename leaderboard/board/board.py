@@ -1,4 +1,4 @@
-"""What the board says: the runs of a site sorted into data sets, rankings and what stands apart from them.
+"""The content of a board: the runs of a site by data set, ranked or set apart.
 
 Nothing here knows of HTML. One data set, by content and split, is one ranking; within it box-prompted rows are kept
 from the text-only ones, and a run that may not be ranked is kept with its reasons instead of being dropped.
@@ -59,7 +59,7 @@ COLUMNS: Mapping[str, tuple[Column, ...]] = {
     ),
 }
 
-#: Fewest findings (or cases) for which an interval is shown, or of which a closed split tells the number.
+#: Fewest findings (or cases) for which an interval is shown, or for which a closed split shows the number.
 FEWEST = 5
 
 #: The size groups of Figure 3, and how they are called.
@@ -81,7 +81,7 @@ class Score:
     low, high
         Ends of the 95 % confidence interval.
     n
-        Findings behind the number; None where the source does not say.
+        Findings behind the number; None where the source does not state it.
     """
 
     value: float | None = None
@@ -97,9 +97,9 @@ class Coverage:
     Attributes
     ----------
     ok, total
-        Findings with a valid mask, None where that may not be told; findings of the split.
+        Findings with a valid mask, None where that may not be shown; findings of the split.
     others
-        Status -> findings, for every other status, None for one to four that may not be told; findings without any
+        Status -> findings, for every other status, None for one to four, which may not be shown; findings without any
         record are ``"not recorded"``.
     """
 
@@ -109,14 +109,14 @@ class Coverage:
 
     @property
     def least(self) -> int:
-        """The fewest findings that got a valid mask, by what is told."""
+        """The fewest findings that got a valid mask, as far as it may be shown."""
         if self.ok is not None:
             return self.ok
         return max(1, self.total - FEWEST + 1) if self.others else 1
 
     @property
-    def told(self) -> str:
-        """Say how many of how many got a valid mask, as exactly as may be told."""
+    def shown(self) -> str:
+        """Return how many of the findings got a valid mask, as exactly as may be shown."""
         if self.ok is not None:
             return f"{self.ok}/{self.total}"
         return f"at least {self.least}/{self.total}" if self.others else f"fewer than {FEWEST}/{self.total}"
@@ -151,14 +151,14 @@ class Row:
     title, variant
         Name for people; the variant's name, empty for reported rows.
     prompt, fine_tuned, known_answer
-        How it is told what to find; whether it was trained on this data set's training split; whether it is no
+        How it is prompted; whether it was trained on this data set's training split; whether it is no
         model at all but reads the ground truth.
     scores, by_category, by_size
         By :attr:`Column.key`; by category code; by the keys of :data:`SIZES`.
     rank
-        Rank within its group, shared with those that cannot be told apart; None where none is given.
+        Rank within its group, shared with rows that do not differ significantly; None where there is no rank.
     run, coverage, cost
-        Provenance; None for reported rows. No coverage either where it may not be told.
+        Provenance; None for reported rows. No coverage either where it may not be shown.
     reasons
         Why it stands in no ranking; empty for a ranked row.
     """
@@ -180,7 +180,7 @@ class Row:
 
     @property
     def boxed(self) -> bool:
-        """Whether boxes made from the ground truth told it where to look."""
+        """Whether it was prompted with boxes made from the ground truth."""
         return self.prompt == "box"
 
     @property
@@ -190,9 +190,9 @@ class Row:
 
     @property
     def training(self) -> str:
-        """Say what the row knew before: ``"known answer"``, ``"fine-tuned"``, ``"zero-shot"``.
+        """Return what the row had seen before: ``"known answer"``, ``"fine-tuned"``, ``"zero-shot"``.
 
-        Of masks made elsewhere nobody here knows: ``"training not stated"``.
+        For masks made elsewhere this is unknown: ``"training not stated"``.
         """
         if self.known_answer:
             return "known answer"

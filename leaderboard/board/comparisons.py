@@ -1,4 +1,4 @@
-"""Two rows beside each other: what their comparison says in words, and one row against every other."""
+"""Two rows beside each other: their comparison in words, and one row against every other."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ class Against:
 
     @property
     def conclusion(self) -> str:
-        """Say what the comparison found."""
+        """Return the result of the comparison in words."""
         words = {"first": "this row is better", "second": "the other is better"}
         return words.get(better(self.pair), conclusion(self.pair))
 
 
 def better(pair: Pair) -> str:
-    """Return ``"first"`` or ``"second"``, or nothing where the two cannot be told apart or were not tested."""
+    """Return ``"first"`` or ``"second"``, or an empty text where the two do not differ significantly or were not tested."""
     if pair.p_holm is None or pair.p_holm >= SIGNIFICANT:
         return ""
     return "first" if pair.difference > 0 else "second"
 
 
 def conclusion(pair: Pair) -> str:
-    """Say what a comparison of two rows found."""
+    """Return the result of comparing two rows in words."""
     if pair.p_holm is None:
         return "not tested: beyond the best rows"
     return {"first": "first is better", "second": "second is better"}.get(better(pair), "cannot be told apart")

@@ -20,9 +20,9 @@ from harness.upstream.weights import WeightsStore
 from leaderboard.board.board import Row
 from leaderboard.board.reported import read_reported
 
-#: What the paper says of the cost of its rows (section 4); of the others, and of predicting, it says nothing.
+#: Cost of the rows as the paper states it (section 4); it does not state the others, nor the cost of prediction.
 TRAINING = "about one day on two A100 with 80 GB, as the paper aimed at"
-UNSAID = "the paper does not say"
+NOT_STATED = "the paper does not state it"
 
 #: Decimals of the paper's table.
 _DECIMALS = 3
@@ -47,7 +47,7 @@ class Needs:
     gpus, gpu_memory_mb
         GPUs that one container needs, and memory of each in MiB; the greater of predicting and training.
     training, predicting
-        How long by the paper's account; `training` is empty for what is not trained.
+        Time as the paper states it; `training` is empty for models that are not trained.
     """
 
     build_bytes: int | None
@@ -58,7 +58,7 @@ class Needs:
     gpus: int
     gpu_memory_mb: int
     training: str
-    predicting: str = UNSAID
+    predicting: str = NOT_STATED
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class PaperRow:
     needs
         What that takes; None where no plugin does.
     lacking
-        What is not here and has to be, each with the command that brings it.
+        What is missing, each item with the command that gets it.
     """
 
     paper: Row
@@ -105,7 +105,7 @@ def variant_for(model: Model, row: Row) -> Variant | None:
 
 
 def plan(registry: Registry, home: Path, asked: int, here: Sequence[Gpu], only: Sequence[str] = ()) -> list[PaperRow]:
-    """Find what runs each row of the table, in the table's order, and what it lacks here.
+    """Find the variant that runs each row of the table, in the table's order, and what this machine lacks for it.
 
     Parameters
     ----------
@@ -159,7 +159,7 @@ def _needs(plugin: Plugin, variant: Variant, home: Path) -> Needs:
     limits: list[Resources] = [model.resources]
     if variant.fine_tuned and model.training is not None:
         limits.append(model.training)
-    # What an image without torch takes, nobody has declared.
+    # The size of an image without torch is not declared.
     context = BuildContext(plugin, SourceStore(home / "sources"), cuda_build())
     return Needs(
         build_bytes=context.torch.bytes_needed if context.uses_torch else None,
@@ -190,7 +190,7 @@ def _gpus_lacking(needs: Needs, asked: int, here: Sequence[Gpu]) -> Iterator[str
     if needs.gpus > asked:
         yield f"it needs {_gpus(needs.gpus)}, {asked} may be used: `--gpus {needs.gpus}`"
     elif needs.gpus and asked > len(here):
-        yield f"{_gpus(asked)} asked for, this machine has {len(here) or 'none'}"
+        yield f"{_gpus(asked)} requested, this machine has {len(here) or 'none'}"
     elif needs.gpus and sum(gpu.memory_mb >= needs.gpu_memory_mb for gpu in here) < asked:
         yield f"it needs GPUs with {needs.gpu_memory_mb:,} MiB, this machine has not {asked} of them"
 
@@ -200,7 +200,7 @@ def _gpus(count: int) -> str:
 
 
 def beside_interval(value: float | None, paper: Row) -> str:
-    """Say where our mean Dice lies: ``inside``, ``below`` or ``above`` the paper's 95 % interval, its ends included.
+    """Return where our mean Dice lies: ``inside``, ``below`` or ``above`` the paper's 95 % interval, its ends included.
 
     It is rounded to the decimals of the paper's table first, as the paper's own ends are.
     """
@@ -212,7 +212,7 @@ def beside_interval(value: float | None, paper: Row) -> str:
 
 
 def remarks(document: Mapping[str, Any]) -> list[str]:
-    """Say what has to be known beside the verdict on a run: other data, findings that scored 0, why it has no rank.
+    """Return the remarks that belong beside the verdict on a run: other data, findings that scored 0, why it has no rank.
 
     Parameters
     ----------

@@ -19,11 +19,11 @@ class Reported:
     citation
         Who, what, where, in one line.
     dataset, split, n_cases
-        What the authors scored their models on.
+        The data on which the authors scored their models.
     share
         Share of the findings that is ``non_focal`` and ``focal``; the paper gives no counts for its test split.
     fine_tuned_note
-        How the fine-tuned rows were told from the others.
+        How the fine-tuned rows were identified.
     rows
         The rows, best average Dice first.
     in_table

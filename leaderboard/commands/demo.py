@@ -30,7 +30,7 @@ PLUGINS = ["rules", "oracle", "shifted"]
 def demo(settings: Settings, /, engine: str, out: Path | None, *, as_json: bool) -> None:
     """Make a small phantom, run the baseline and two known answers over it, score them, and write the page.
 
-    Takes a minute or so; a second time it only shows what is there.
+    Takes a minute or so; a second call only shows the results.
     """
     from harness.cli.report import print_documents
     from harness.runs.document import run_document

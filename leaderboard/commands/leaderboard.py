@@ -33,7 +33,7 @@ site_argument = click.argument("site", type=click.Path(path_type=Path, file_okay
     "--public-split.",
 )
 @click.option(
-    "--public-split", "public_splits", multiple=True, metavar="SPLIT", help="Its cases may be shown to anybody."
+    "--public-split", "public_splits", multiple=True, metavar="SPLIT", help="Cases of this split may be shown publicly."
 )
 @click.option(
     "--cases",

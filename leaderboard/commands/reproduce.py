@@ -37,7 +37,7 @@ PROFILE = "mlhc2025"
     show_default=True,
     help="As for `bench run`.",
 )
-@click.option("--dry-run", is_flag=True, help="Say what each row needs and lacks; run nothing.")
+@click.option("--dry-run", is_flag=True, help="Show what each row needs and lacks; run nothing.")
 @plugin_dir_option
 @json_option
 @pass_settings
@@ -54,10 +54,10 @@ def reproduce(
 ) -> None:
     """Run the rows of the paper's Table 4 in its order, and show ours beside the paper's.
 
-    Each row is one `bench run`: the same command again goes on with what is left, and what is done is not done twice.
-    A row that cannot be run says why, and the next one is run.
+    Each row is one `bench run`: the same command resumes, and finished work is not repeated.
+    A row that cannot be run is listed with its reason, and the next one is run.
 
-    The verdict says where our mean Dice, at the table's three decimals, lies: inside the paper's 95 % interval (its
+    The verdict states where our mean Dice, at the table's three decimals, lies: inside the paper's 95 % interval (its
     ends included), below it, or above it. Other data than the paper's are named beside it.
 
     Example: bench reproduce --gpus 2
@@ -89,14 +89,14 @@ def reproduce(
 
 
 def _absent(dataset: str, home: Path) -> PrerequisiteError | None:
-    """Say that a data set is not here, and what brings the paper's; None where it is."""
+    """Return the error for a missing data set, with the way to get the paper's; None where it is present."""
     from harness.dataset import find_dataset
     from harness.dataset.rexgroundingct import NAME
 
     try:
         find_dataset(dataset, home)
     except UsageError as error:
-        fix = f"`bench data fetch {NAME}` says how to bring it, with a log-in" if dataset == NAME else error.fix
+        fix = f"`bench data fetch {NAME}` explains how to get it (a log-in is needed)" if dataset == NAME else error.fix
         return PrerequisiteError(f"the data set {dataset} is not here", fix=fix)
     return None
 
@@ -132,15 +132,15 @@ def _run_rows(
             for left in records[records.index(record) :]:
                 if left["verdict"] == "ready":
                     left |= {"verdict": "not run", "why": ["interrupted"]}
-            return Interrupted("interrupted", fix="what is finished is kept; the same command goes on from there")
+            return Interrupted("interrupted", fix="finished work is kept; the same command resumes")
         except BenchError as error:
             failed = failed or isinstance(error, ModelError)
             record |= {"verdict": "not run", "why": [error.message, *([error.fix] if error.fix else [])]}
             click.echo(f"{row.name}: {error.message}", err=True)
     if failed:
-        return ModelError("a row failed", fix="the table says why; the same command tries it again")
+        return ModelError("a row failed", fix="the table gives the reasons; the same command tries again")
     if not any(record["ours"] for record in records):
-        return PrerequisiteError("no row could be run", fix="`bench reproduce --dry-run` says what each one lacks")
+        return PrerequisiteError("no row could be run", fix="`bench reproduce --dry-run` lists what each one lacks")
     return None
 
 
@@ -155,7 +155,7 @@ def _run_row(settings: Settings, row: PaperRow, record: dict[str, Any], gpus: in
         document = run_document(store, run, PROFILE)
     record["run"] = run.id
     if not document["coverage"]["ok"]:
-        raise ModelError("every finding failed", fix=f"`bench results show {run.id}` says why, case by case")
+        raise ModelError("every finding failed", fix=f"`bench results show {run.id}` gives the reason for each case")
     ours = document["metrics"]["dice"]["all"]
     record |= {"ours": ours, "verdict": beside_interval(ours["value"], row.paper), "why": remarks(document)}
 

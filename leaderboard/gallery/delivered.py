@@ -1,4 +1,4 @@
-"""Where the masks of runs lie, and what they were when they were scored."""
+"""The mask files of runs, and their digests when they were scored."""
 
 from __future__ import annotations
 

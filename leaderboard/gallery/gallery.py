@@ -45,7 +45,7 @@ def make_gallery(
     Parameters
     ----------
     published
-        The site's database; what it does not hold is not drawn.
+        The site's database; only what it contains is drawn.
     board
         Its data sets.
     datasets

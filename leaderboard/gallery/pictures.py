@@ -23,7 +23,7 @@ SLICES, PER_ROW, PIXELS = 12, 4, 320
 #: Name -> (lowest, highest) HU shown.
 WINDOWS: Mapping[str, tuple[float, float]] = {"Lung": (-1350.0, 150.0), "Soft tissue": (-160.0, 240.0)}
 
-#: Colours (RGB) of the reference's outline and of a model's mask; told apart by form as well.
+#: Colours (RGB) of the reference's outline and of a model's mask; distinguished by shape as well.
 REFERENCE, MODEL = (86, 180, 233), (230, 159, 0)
 
 _FILL = 90  # of 255: opacity of the inside of a model's mask
@@ -45,7 +45,7 @@ class Layer:
 
 @dataclass(frozen=True)
 class Picture:
-    """What the template of the viewer needs of one finding.
+    """The input of the viewer template for one finding.
 
     Attributes
     ----------

@@ -133,7 +133,7 @@ def read_scan(case: Case) -> Scan:
     """Read the CT of a case whole; raises DataError where there is none or it cannot be read."""
     header = case.header
     if case.ct is None or header is None:
-        raise DataError(f"case {case.id} has no CT to show", fix="give the data set with its CTs, or --cases none")
+        raise DataError(f"case {case.id} lacks a CT", fix="give the data set with its CTs, or --cases none")
     parts = [part.copy() for part in stretches(case.ct)]
     stored = np.concatenate(parts).reshape(case.shape, order="F")
     return Scan(case, stored, header.slope, header.inter)

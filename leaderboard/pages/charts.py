@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-#: Rows that a figure tells apart: as many as there are colours that colour-blind readers can.
+#: Rows that a figure distinguishes: as many as there are colours for colour-blind readers.
 DISTINCT = 7
 
 #: Width of the plotting area, in CSS pixels, by the screen it is for.
@@ -197,7 +197,7 @@ def curves(values: Values, panels: Sequence[str]) -> Callable[[int], Spec]:
 
 
 def front(points: Sequence[tuple[float, float]]) -> list[bool]:
-    """Tell for every (cost, value) whether no other point is at least as good in both and better in one."""
+    """Return for every (cost, value) whether no other point is at least as good in both and better in one."""
     return [
         not any((c <= cost and v >= value) and (c, v) != (cost, value) for c, v in points) for cost, value in points
     ]

@@ -79,7 +79,7 @@ def _csv(published: Published, table: str) -> bytes:
 
 
 def _harmless(value: object) -> object:
-    """Keep a spreadsheet from taking somebody's text for a formula."""
+    """Keep a spreadsheet from reading a text as a formula."""
     return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
 
 

@@ -17,7 +17,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from harness.categories import CATEGORIES
 from leaderboard.board.board import Column, Row, Score
 
-#: What stands where there is no number.
+#: Shown where there is no number.
 NOTHING = "—"
 
 #: Longest name or reason that is shown whole, and the same for a finding in a list, in characters.
@@ -164,7 +164,7 @@ def short_digest(value: str) -> str:
 
 
 def common_n(scores: Sequence[Score]) -> int | None:
-    """Return the n that all numbers of a column share, or None where they differ or nobody knows."""
+    """Return the n that all numbers of a column share, or None where they differ or are unknown."""
     known = {score.n for score in scores if score.n is not None}
     return known.pop() if len(known) == 1 else None
 
@@ -197,7 +197,7 @@ def whisker(score: Score, scale: float) -> Whisker | None:
 
 
 def groups_of(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
-    """Keep rows that were shown where to look from those that were only told; a group without rows is left out."""
+    """Separate box-prompted rows from text-prompted ones; a group without rows is left out."""
     groups = [
         ("Text-only", [row for row in rows if not row.boxed]),
         ("Box-prompted: boxes made from the ground truth", [row for row in rows if row.boxed]),

@@ -44,7 +44,7 @@ Pages = Iterator[tuple[str, str]]
 
 @dataclass(frozen=True)
 class Site:
-    """What the pages are made from.
+    """The input of the pages.
 
     Attributes
     ----------
@@ -53,11 +53,11 @@ class Site:
     reported
         The paper's own rows.
     files
-        What the downloads page offers.
+        The files of the downloads page.
     draw
         Whether figures are drawn.
     pictures
-        (data set, case, finding) -> what the template of the viewer needs; empty without pictures.
+        (data set, case, finding) -> input of the viewer template; empty without pictures.
     vendored
         Software of others that the site holds.
     """

@@ -1,4 +1,4 @@
-"""One run as its page tells it: every metric by its name, what it took, and at a glance where it came from."""
+"""One run as its page tells it: every metric by its name, its cost, and its origin at a glance."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def _group_name(key: str) -> str:
 
 
 def timing_of(timing: Mapping[str, Any]) -> dict[str, str]:
-    """Write what a run took with its units; what is not known is left out."""
+    """Format the cost of a run with units; unknown values are left out."""
     readable = {}
     for key in [*(key for key in TIMES if key in timing), *(key for key in timing if key not in TIMES)]:
         name, value = TIMES.get(key, key.replace("_", " ")), timing[key]
@@ -98,10 +98,10 @@ def timing_of(timing: Mapping[str, Any]) -> dict[str, str]:
 
 
 def at_a_glance(row: Row) -> list[tuple[str, str]]:
-    """Return (name, value) of what a reader wants to know of a run's origin; what was not recorded is left out."""
+    """Return (name, value) of a run's origin; values that were not recorded are left out."""
     assert row.run is not None  # noqa: S101 - only runs have a page
     plan, record = row.run.plan, row.run.record
-    told = [
+    facts = [
         ("Plugin", f"{row.run.plugin} {row.run.plugin_version}".strip()),
         ("Image", short_digest(row.run.image_id) if row.run.image_id else ""),
         ("Engine", ", ".join(_engine(_part(record, "engine")))),
@@ -111,19 +111,19 @@ def at_a_glance(row: Row) -> list[tuple[str, str]]:
         ("Scorer", _version(plan.get("scorer", record.get("scorer")))),
         ("Seed", _version(plan.get("seed", record.get("seed")))),
     ]
-    return [(name, value) for name, value in told if value]
+    return [(name, value) for name, value in facts if value]
 
 
 def origin_of(record: Mapping[str, Any]) -> dict[str, str]:
     """Return homepage, citation and licence of the model behind a record; a homepage only of the web."""
-    told = {name: str(value) for name, value in _part(record, "model").items() if value}
-    if not told.get("homepage", "").startswith("https://"):
-        told.pop("homepage", None)
-    return {name: told.get(name, "") for name in ("homepage", "citation", "licence")}
+    facts = {name: str(value) for name, value in _part(record, "model").items() if value}
+    if not facts.get("homepage", "").startswith("https://"):
+        facts.pop("homepage", None)
+    return {name: facts.get(name, "") for name in ("homepage", "citation", "licence")}
 
 
 def _part(record: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    """Return a part of a record; an empty one where it is not there, or not what it should be."""
+    """Return a part of a record; empty where it is missing or malformed."""
     part = record.get(name)
     return part if isinstance(part, Mapping) else {}
 

@@ -8,7 +8,7 @@ from importlib import resources
 
 @dataclass(frozen=True)
 class Vendored:
-    """One library: what it is, where it lies in the site, and where its licence does."""
+    """One library: its name, its place in the site, and that of its licence."""
 
     name: str
     version: str

@@ -1,7 +1,7 @@
-"""What the site is made from: a database of its own, which the site also offers for download.
+"""The database that the site is made from, which the site also offers for download.
 
-Every page is drawn from this database and from nothing else. What was left out when it was filled
-(:mod:`leaderboard.published.export`) can therefore stand on no page, and whoever downloads it can check every number.
+Every page is drawn from this database alone. What was left out when it was filled
+(:mod:`leaderboard.published.export`) appears on no page, and every number can be checked against the download.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ TABLES: Mapping[str, str] = {
     "coverage": "findings of a run, by how they ended; no number stands for one to four of a closed split",
     "metrics": "one metric of a run under a profile, for one group of findings, with its 95 % interval",
     "comparisons": "two runs on the same findings: mean difference of Dice, interval, p, and p by Holm among the best",
-    "ranks": "rank of a run, shared where it cannot be told apart, and its chance of every rank",
+    "ranks": "rank of a run, shared where rows do not differ significantly, and the probability of every rank",
     "findings": "one finding of an open split: its text, category and size; its number is that of this file alone",
     "scores": "one run on one finding, by its number",
     "cases": "how one case of a run on an open split ended",
@@ -68,7 +68,7 @@ TABLES: Mapping[str, str] = {
 
 @dataclass(frozen=True)
 class DataSetRow:
-    """One split of one data set; `open` tells whether single cases of it may be shown."""
+    """One split of one data set; `open`: whether single cases of it may be shown."""
 
     id: str
     names: list[str]
@@ -84,7 +84,7 @@ class DataSetRow:
 class PublishedRun:
     """One run as the site knows it.
 
-    `apart` says why it stands in no ranking, and is empty for one that does; `n_findings` is None where too few are
+    `apart` is the reason why it is not ranked, empty for a ranked run; `n_findings` is None where too few are
     behind it, or left out of it, to be told.
     """
 
@@ -210,7 +210,7 @@ class Published:
             yield tuple(row)
 
     def about(self) -> dict[str, str]:
-        """Return what is said about the file as a whole."""
+        """Return the facts about the file as a whole."""
         return dict(self.db.execute("select name, value from about order by name").fetchall())
 
     def data_sets(self) -> list[DataSetRow]:
@@ -224,7 +224,7 @@ class Published:
         return [PublishedRun(**_values(row, PublishedRun)) for row in rows]
 
     def coverage(self, run: str) -> dict[str, int | None]:
-        """Count a run's findings by status; None where one to four may not be told."""
+        """Count a run's findings by status; None where one to four may not be shown."""
         return dict(self.db.execute("select status, n from coverage where run = ? order by status", [run]).fetchall())
 
     def metrics(self, run: str, profile: str) -> dict[str, dict[str, dict[str, Any]]]:

@@ -1,4 +1,4 @@
-"""Fill the database of a site from the results database: everything that may be told, and nothing else."""
+"""Fill the database of a site from the results database: everything that may be published, and nothing else."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from leaderboard.published.privacy import ENOUGH, Policy, provenance, publishabl
 from leaderboard.published.standing import reasons_apart
 
 #: Runs of a data set that are ranked among each other, best first. With more pairs, Holm's correction would ask for
-#: p-values below what the permutation test can give.
+#: p-values below the smallest that the permutation test can give.
 COMPARED = 24
 
 #: Points of a training without a val Dice that are kept.
@@ -96,9 +96,9 @@ class _DataSet:
 
     def _run(self, run: RunRow, whole: RunRow) -> dict[str, Any]:
         row = {name: getattr(run, name) for name in self.published.columns("runs") if hasattr(run, name)}
-        told = self.opened or run.n_findings == whole.n_findings >= ENOUGH  # else see `_numbers`
+        shown = self.opened or run.n_findings == whole.n_findings >= ENOUGH  # else see `_numbers`
         return row | {
-            "n_findings": run.n_findings if told else None,
+            "n_findings": run.n_findings if shown else None,
             "data_set": self.id,
             "title": run.title or run.plugin,
             "known_answer": any(reason.startswith("known answer") for reason in run.unrankable),
@@ -108,7 +108,7 @@ class _DataSet:
 
     def _numbers(self, run: RunRow, *, complete: bool) -> None:
         if not (self.opened or complete):
-            return  # the difference between the whole and a part of it tells of the few that are left
+            return  # the difference between the whole and a part would reveal the few that are left
         counts = self.store.coverage(run.id)
         coverage = counts if self.opened else publishable_coverage(counts, run.n_findings)
         self.published.add("coverage", [{"run": run.id, "status": s, "n": n} for s, n in coverage.items()])
@@ -192,7 +192,7 @@ class _DataSet:
         self.published.add("cases", ({"run": run.id, **case, "reason": self._told(case["reason"])} for case in cases))
 
     def _told(self, reason: Any) -> Any:
-        """Return a reason as it may be told: to anybody, without the places of the machine where it happened."""
+        """Return a reason as it may be published: without paths and host names of the machine."""
         return without_places(reason) if self.policy.public else reason
 
     def _compare(self, profile: str) -> None:

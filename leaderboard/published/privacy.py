@@ -1,4 +1,4 @@
-"""What may be told of a split whose cases must stay unknown: sums over enough findings, and nothing of any single one.
+"""What may be published about a private split: sums over enough findings, and nothing about a single one.
 
 A cell of fewer than :data:`ENOUGH` findings is left out. Since the cells of a run add up (the categories to their
 half, the halves and the sizes to the whole), a cell is also left out where the missing one could be worked out from it.
@@ -18,10 +18,10 @@ from harness.status import Status
 #: Fewest findings (or cases) behind a published number of a closed split.
 ENOUGH = 5
 
-#: All findings without a valid mask, where it is not told what became of them.
+#: All findings without a valid mask, where their statuses may not be shown.
 NOT_OK = "not ok"
 
-#: What a run's record may say of a closed split: never a path, a case, or anything that a container wrote.
+#: What a run's record may contain about a closed split: never a path, a case, or anything that a container wrote.
 _RECORD = frozenset(
     {"contract", "scorer", "seed", "limits", "model", "image", "engine", "hardware", "harness", "dataset", "weights"}
 )
@@ -49,7 +49,7 @@ class Policy:
     Attributes
     ----------
     public
-        Whether anybody may; otherwise everything that the database holds may be shown.
+        Whether the site is public; otherwise everything in the database may be shown.
     open_splits
         Splits whose single cases may be shown on a public site. Every other split is closed.
     """
@@ -63,9 +63,9 @@ class Policy:
 
 
 def provenance(run: RunRow, policy: Policy) -> dict[str, dict[str, Any]]:
-    """Return what may be told of how a run was made: its plan, record and timing.
+    """Return what may be published about how a run was made: its plan, record and timing.
 
-    Anybody may know what was run on what kind of machine, but not where on it: no path and no host name leaves.
+    What was run on which kind of machine is public; paths and host names are not.
     """
     timing = {key: value for key, value in run.timing.items() if key != "containers"}
     if not policy.public:
@@ -92,7 +92,7 @@ def without_places(value: Any) -> Any:
 
 
 def publishable(groups: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
-    """Leave out the groups of one metric that would tell of fewer than :data:`ENOUGH` findings.
+    """Leave out the groups of one metric that would reveal fewer than :data:`ENOUGH` findings.
 
     Parameters
     ----------
@@ -116,7 +116,7 @@ def publishable(groups: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[st
 
 
 def publishable_coverage(counts: Mapping[str, int], total: int) -> dict[str, int | None]:
-    """Fold how many findings ended in which way, so that no number tells of fewer than :data:`ENOUGH`.
+    """Fold how many findings ended in which way, so that no number reveals fewer than :data:`ENOUGH`.
 
     Parameters
     ----------

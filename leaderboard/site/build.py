@@ -1,4 +1,4 @@
-"""The site: what the database says, drawn, as a folder of files."""
+"""The site: the database drawn as a folder of files."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from leaderboard.published.export import export
 from leaderboard.published.privacy import Policy
 from leaderboard.site.folder import replace_folder
 
-#: Says what a folder holds; ``bench leaderboard publish`` reads it.
+#: Describes the content of a folder; ``bench leaderboard publish`` reads it.
 BUILD = "build.json"
 
 
@@ -38,7 +38,7 @@ class Options:
     runs
         The folder of the runs, which hold the masks.
     tell
-        Called with a line on what is being drawn.
+        Called with a line for each case that is drawn.
     """
 
     policy: Policy = field(default_factory=Policy)

@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 from harness.errors import DataError
 from leaderboard.site.folder import MARKER
 
-#: Most bytes of the front page, and of a page with all that it loads before anybody clicks.
+#: Most bytes of the front page, and of a page with everything it loads before the first click.
 INDEX_BYTES, PAGE_BYTES = 150_000, 1_000_000
 
 #: Attributes that load something by themselves; an address in another ``href`` is only followed by a reader.
@@ -23,7 +23,7 @@ _LOADING = {("img", "src"), ("script", "src"), ("link", "href"), ("iframe", "src
 
 @dataclass(frozen=True)
 class SiteProblem:
-    """One fault: the file, and what is wrong with it."""
+    """One problem: the file, and a description."""
 
     where: str
     what: str
@@ -52,7 +52,7 @@ def check_site(site: Path) -> list[SiteProblem]:
     """Return everything that is wrong with the site in the folder `site`; raises DataError where there is none."""
     marker = site / MARKER
     if not marker.is_file():
-        raise DataError(f"there is no site at {site}", fix="build one: `bench leaderboard build --out site/`")
+        raise DataError(f"{site} does not contain a site", fix="build one: `bench leaderboard build --out site/`")
     listed = set(marker.read_text(encoding="utf-8").splitlines())
     found = {path.relative_to(site).as_posix() for path in site.rglob("*") if path.is_file()} - {MARKER}
     problems = [SiteProblem(name, "is not part of the site") for name in sorted(found - listed)]
@@ -104,4 +104,4 @@ def _sums(site: Path) -> Iterator[SiteProblem]:
         match = re.fullmatch(r"([0-9a-f]{64})  (\S+)", line)
         path = sums.parent / match[2] if match else sums
         if match is None or not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != match[1]:
-            yield SiteProblem(f"downloads/{path.name}", "is not what SHA256SUMS says")
+            yield SiteProblem(f"downloads/{path.name}", "does not match SHA256SUMS")

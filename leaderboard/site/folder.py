@@ -1,4 +1,4 @@
-"""Put a finished set of files where the user wants it: whole or not at all, and never over somebody else's files."""
+"""Put a finished set of files where the user wants it: whole or not at all, and never over files of others."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def replace_folder(out: Path, files: Mapping[str, bytes]) -> None:
     Parameters
     ----------
     out
-        Absent, empty, or a folder that this function made and nobody added to since.
+        Absent, empty, or a folder that this function made and that was not changed since.
     files
         Relative path with forward slashes -> content.
 
@@ -67,7 +67,7 @@ def _refuse_foreign(target: Path) -> None:
     marker = target / MARKER
     if not marker.is_file():
         raise UsageError(
-            f"{target} was not made by `bench leaderboard build` and is left as it is",
+            f"{target} was not made by `bench leaderboard build` and is left unchanged",
             fix="give --out a folder that is new or empty",
         )
     ours = {MARKER, *marker.read_text(encoding="utf-8", errors="replace").splitlines()}
@@ -87,7 +87,7 @@ def _explained(out: Path) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-            fix = "free some space and run the same command again; what was there before is untouched"
+            fix = "free some space and run the same command again; the previous files are unchanged"
         else:
             fix = "check the permissions of the folder, or give --out another one"
         raise PrerequisiteError(f"cannot write the site to {out}: {error.strerror or error}", fix=fix) from error

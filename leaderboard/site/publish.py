@@ -27,7 +27,7 @@ def read_site(site: Path, *, allow_private: bool) -> dict[str, bytes]:
     Raises
     ------
     DataError
-        There is no site, or it has faults.
+        The site does not exist, or has problems.
     UsageError
         It was built for private eyes, and `allow_private` is false.
     """
@@ -42,7 +42,7 @@ def read_site(site: Path, *, allow_private: bool) -> dict[str, bytes]:
     if json.loads(files[BUILD])["visibility"] != "public" and not allow_private:
         raise UsageError(
             f"{site} was built for private eyes: it shows the cases of every split",
-            fix="build it with --visibility public, or say --allow-private",
+            fix="build it with --visibility public, or give --allow-private",
         )
     return files
 

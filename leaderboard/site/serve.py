@@ -10,10 +10,10 @@ from harness.errors import DataError, PrerequisiteError
 
 
 class _Quiet(SimpleHTTPRequestHandler):
-    """Serves files and says nothing about it."""
+    """Serves files without logging requests."""
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 def make_server(site: Path, host: str, port: int) -> ThreadingHTTPServer:
@@ -22,12 +22,12 @@ def make_server(site: Path, host: str, port: int) -> ThreadingHTTPServer:
     Raises
     ------
     DataError
-        There is no site.
+        The site does not exist.
     PrerequisiteError
         The address cannot be used.
     """
     if not (site / "index.html").is_file():
-        raise DataError(f"there is no site at {site}", fix="build one: `bench leaderboard build --out site/`")
+        raise DataError(f"{site} does not contain a site", fix="build one: `bench leaderboard build --out site/`")
     try:
         return ThreadingHTTPServer((host, port), functools.partial(_Quiet, directory=str(site)))
     except OSError as error:

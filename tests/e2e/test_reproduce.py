@@ -112,7 +112,7 @@ def test_what_a_row_lacks_comes_with_what_brings_it(tmp_path: Path) -> None:
     assert "`bench weights fetch --plugin segvol`" in weights
     assert "`--gpus 1`" in gpus
     small, large = Gpu("a", "small", 24_000), Gpu("b", "large", 80_000)
-    assert _row(registry, tmp_path, 1, (), name).lacking[2] == "1 GPU asked for, this machine has none"
+    assert _row(registry, tmp_path, 1, (), name).lacking[2] == "1 GPU requested, this machine has none"
     assert "66,000 MiB" in _row(registry, tmp_path, 1, (small,), name).lacking[2]
     assert len(_row(registry, tmp_path, 1, (large,), name).lacking) == 2
 

@@ -78,7 +78,7 @@ def test_figures_and_pictures_are_the_same_again(site: Path, scene: Any, tmp_pat
 
 class _Silent(http.server.SimpleHTTPRequestHandler):
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""The site as a folder: deterministic, whole, and never over somebody else's files."""
+"""The site as a folder: deterministic, whole, and never over files of others."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ def test_a_site_is_in_order(site: Path) -> None:
         ("index.html", '<img src="https://elsewhere.example/x.png">', "from outside"),
         ("index.html", "x" * 200_000, "weighs 200,000 bytes"),
         ("methods.html", "x" * 2_000_000, "loads 2,000,000 bytes"),
-        ("downloads/runs.csv", "changed", "is not what SHA256SUMS says"),
+        ("downloads/runs.csv", "changed", "does not match SHA256SUMS"),
     ],
 )
 def test_every_fault_is_found(site: Path, name: str, content: str, what: str) -> None:
@@ -68,7 +68,7 @@ def test_missing_file_and_missing_site(site: Path, tmp_path: Path) -> None:
     """A file that went is a fault; a folder that is no site is refused."""
     (site / "404.html").unlink()
     assert [(p.where, p.what) for p in check_site(site)] == [("404.html", "is missing")]
-    with pytest.raises(DataError, match="there is no site"):
+    with pytest.raises(DataError, match="does not contain a site"):
         check_site(tmp_path)
 
 
@@ -186,7 +186,7 @@ def test_serve_gives_the_files_and_refuses_what_is_none(site: Path, tmp_path: Pa
             make_server(site, "127.0.0.1", port)
         server.shutdown()
         thread.join()
-    with pytest.raises(DataError, match="no site"):
+    with pytest.raises(DataError, match="does not contain a site"):
         make_server(tmp_path, "127.0.0.1", 0)
 
 
