@@ -25,7 +25,7 @@ class Against:
 
 
 def better(pair: Pair) -> str:
-    """Return ``"first"`` or ``"second"``, or an empty text where the two do not differ significantly or were not tested."""
+    """Return ``"first"`` or ``"second"``; "" where they do not differ significantly or were not tested."""
     if pair.p_holm is None or pair.p_holm >= SIGNIFICANT:
         return ""
     return "first" if pair.difference > 0 else "second"

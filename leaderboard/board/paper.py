@@ -212,7 +212,7 @@ def beside_interval(value: float | None, paper: Row) -> str:
 
 
 def remarks(document: Mapping[str, Any]) -> list[str]:
-    """Return the remarks that belong beside the verdict on a run: other data, findings that scored 0, why it has no rank.
+    """Return the remarks on a verdict: other data, findings that scored 0, why it has no rank.
 
     Parameters
     ----------
