@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -219,3 +220,24 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     http.shutdown()
     http.server_close()
     thread.join()
+
+
+ASKED = 8  # three reports, three steps, and one report without anything abnormal to categorise
+
+
+@pytest.fixture
+def run(server: Any, three_reports: Path, tmp_path: Path, bench: Any) -> Any:
+    """Run the pipeline on three reports with the server's model."""
+
+    def call(*options: object) -> Any:
+        out = ("--out", tmp_path / "out", "--llm", "m", "--base-url", server.url)
+        return bench("run", three_reports, *out, "--jobs", 1, *options, "--json")
+
+    return call
+
+
+def document(result: Any) -> dict[str, Any]:
+    """Return the JSON of a run that ended well."""
+    assert result.exit_code == 0, result.output + repr(result.exception)
+    parsed: dict[str, Any] = json.loads(result.stdout)
+    return parsed

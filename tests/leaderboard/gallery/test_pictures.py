@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-import base64
-import gzip
-import hashlib
 import io
-import json
 from pathlib import Path
 
-import nibabel as nib
 import numpy as np
 import pytest
 from PIL import Image
 
-from harness.store.database import Store
-from leaderboard.gallery.delivered import Delivered, Mask
 from leaderboard.gallery.pictures import MODEL, PIXELS, REFERENCE, SLICES, Drawn, Layer, choose_slices, draw_finding
 from leaderboard.gallery.scans import read_scan
-from leaderboard.gallery.volumes import volume_script
+from tests.leaderboard.gallery.conftest import GRID
 
-#: Voxels and lesions of the scene, on axes to the left, back and head (as in conftest).
-GRID = (48, 40, 24)
 CENTRES = ((33.0, 14.0), (9.5, 28.0))
+
+
 HIGHEST = (19 + 2 - 1, 7 + 2 - 1)
 
 
@@ -124,55 +117,3 @@ def test_picture_is_light(make_dataset, tmp_path: Path) -> None:
     sheet = draw_finding(scan, [Layer("Reference", scan.truth(())[0])], "p").picture.sheet
     assert max(sheet["width"], sheet["height"]) == PIXELS
     assert sheet["width"] / sheet["height"] == pytest.approx(48 * 3 / (40 * 4), abs=0.01)
-
-
-@pytest.mark.parametrize("axes", ["LPS", "SAR"])
-def test_volume_has_its_place_in_the_body(make_dataset, tmp_path: Path, axes: str) -> None:
-    """The cut volume carries the affine of its place: the lesion's centre is where it was, in millimetres."""
-    dataset = make_dataset(tmp_path, [axes])
-    scan = read_scan(dataset.split("test")[0])
-    points = scan.truth(())[0]
-    script = volume_script(scan, [Layer("Reference", points)], "k")
-    document = json.loads(script[len(b"window.groundbenchVolume(") : -len(b");\n")])
-    assert document["key"] == "k"
-    ct, mask = (
-        nib.Nifti1Image.from_bytes(gzip.decompress(base64.b64decode(volume["data"]))) for volume in document["volumes"]
-    )
-    assert ct.shape == mask.shape
-    centre = mask.affine @ [*np.argwhere(mask.get_fdata() > 0).mean(axis=0), 1]
-    assert centre[:3] == pytest.approx((-33 * 3, -14 * 4, 16.5 * 5))  # RAS+: left and posterior are negative
-
-
-def test_prediction_that_is_no_mask_is_left_out(make_dataset, tmp_path: Path) -> None:
-    """A damaged file, a link, a file that is gone: nothing to draw, and no error."""
-    dataset = make_dataset(tmp_path / "data", ["LPS"])
-    scan = read_scan(dataset.split("test")[0])
-    root = tmp_path / "masks"
-    root.mkdir()
-    (root / "bad.nii.gz").write_bytes(b"no mask")
-    (root / "link.nii.gz").symlink_to(dataset.split("test")[0].ct)
-    for name in ("bad.nii.gz", "link.nii.gz", "gone.nii.gz"):
-        assert scan.prediction(Mask(root / name, root, "ab" * 32)) is None
-
-
-def test_only_the_mask_that_was_scored_is_drawn(bench, store: Store, make_dataset, tmp_path: Path) -> None:
-    """A submitted folder is found where it was scored; a mask that changed since, or was never scored, is not drawn."""
-    dataset = make_dataset(tmp_path / "data", ["LPS"])
-    scan = read_scan(dataset.split("test")[0])
-    folder = tmp_path / "sent" / "case-0"
-    folder.mkdir(parents=True)
-    for finding in ("0", "1"):
-        mask = np.zeros(GRID, np.uint8)
-        mask[3:6, 4:8, 5:7] = 1
-        nib.save(nib.Nifti1Image(mask, scan.affine), folder / f"{finding}.nii.gz")
-    digests = {("case-0", "0"): hashlib.sha256((folder / "0.nii.gz").read_bytes()).hexdigest()}
-    run = bench.add(kind="submitted", cases=1, digests=digests, plan={"predictions": str(folder.parent)})
-    delivered = Delivered(store, tmp_path / "runs")
-    assert delivered.find(run.id, "case-0", "1") is None
-    assert delivered.find("run-99", "case-0", "0") is None
-    found = delivered.find(run.id, "case-0", "0")
-    assert found is not None
-    assert len(scan.prediction(found)) == 3 * 4 * 2
-    mask[0, 0, 0] = 1
-    nib.save(nib.Nifti1Image(mask, scan.affine), folder / "0.nii.gz")
-    assert scan.prediction(found) is None

@@ -2,74 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import subprocess
-import threading
-import urllib.request
 import zipfile
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
 
-from harness.cli.settings import Settings
-from harness.errors import DataError, PrerequisiteError, UsageError
+from harness.errors import PrerequisiteError, UsageError
 from harness.store.database import Store
-from leaderboard.commands.leaderboard import leaderboard
-from leaderboard.published.privacy import Policy
 from leaderboard.site import publish
-from leaderboard.site.build import Options, build_site
-from leaderboard.site.check import check_site
+from leaderboard.site.build import build_site
 from leaderboard.site.folder import MARKER
-from leaderboard.site.serve import make_server
-
-
-def invoke(*arguments: str) -> Result:
-    return CliRunner().invoke(leaderboard, arguments, obj=Settings(Path("nowhere")))
-
-
-@pytest.fixture
-def site(full_store: Store, tmp_path: Path) -> Path:
-    """Return the folder of a public site."""
-    build_site(full_store, tmp_path / "site", Options(policy=Policy(public=True)))
-    return tmp_path / "site"
-
-
-def test_a_site_is_in_order(site: Path) -> None:
-    """What was built has no fault: links, weights, checksums."""
-    assert check_site(site) == []
-    assert invoke("check", str(site)).output == f"{site} is in order\n"
-
-
-@pytest.mark.parametrize(
-    ("name", "content", "what"),
-    [
-        ("notes.txt", "mine", "is not part of the site"),
-        ("index.html", '<a href="gone.html">x</a>', "links to gone.html"),
-        ("index.html", '<a href="methods.html#gone">x</a>', "a place gone that methods.html does not have"),
-        ("index.html", '<img src="https://elsewhere.example/x.png">', "from outside"),
-        ("index.html", "x" * 200_000, "weighs 200,000 bytes"),
-        ("methods.html", "x" * 2_000_000, "loads 2,000,000 bytes"),
-        ("downloads/runs.csv", "changed", "does not match SHA256SUMS"),
-    ],
-)
-def test_every_fault_is_found(site: Path, name: str, content: str, what: str) -> None:
-    """Each fault is named with its file, and the command ends with the code of bad data."""
-    (site / name).write_text(content)
-    assert any(problem.where == name and what in problem.what for problem in check_site(site))
-    result = invoke("check", str(site), "--json")
-    assert isinstance(result.exception, DataError)
-    assert any(problem["where"] == name for problem in json.loads(result.stdout)["problems"])
-
-
-def test_missing_file_and_missing_site(site: Path, tmp_path: Path) -> None:
-    """A file that went is a fault; a folder that is no site is refused."""
-    (site / "404.html").unlink()
-    assert [(p.where, p.what) for p in check_site(site)] == [("404.html", "is missing")]
-    with pytest.raises(DataError, match="does not contain a site"):
-        check_site(tmp_path)
+from tests.leaderboard.site.conftest import invoke
 
 
 def test_private_site_is_not_published(full_store: Store, tmp_path: Path) -> None:
@@ -172,22 +118,6 @@ def test_workflow_installs_a_pinned_commit_only(tmp_path: Path, address: str) ->
 def test_nowhere_to_publish_to(site: Path) -> None:
     """Without a target the command says what targets there are."""
     assert isinstance(invoke("publish", str(site)).exception, UsageError)
-
-
-def test_serve_gives_the_files_and_refuses_what_is_none(site: Path, tmp_path: Path) -> None:
-    """The server gives pages; a folder that is no site and a port in use are explained."""
-    with make_server(site, "127.0.0.1", 0) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        port = server.server_address[1]
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/index.html", timeout=10) as answer:
-            assert answer.read() == (site / "index.html").read_bytes()
-        with pytest.raises(PrerequisiteError, match="cannot listen"):
-            make_server(site, "127.0.0.1", port)
-        server.shutdown()
-        thread.join()
-    with pytest.raises(DataError, match="does not contain a site"):
-        make_server(tmp_path, "127.0.0.1", 0)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")

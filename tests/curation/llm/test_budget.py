@@ -1,0 +1,28 @@
+"""The budget of tokens holds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from curation.pipeline import MEMORY
+from curation.work import Work
+from harness.errors import PrerequisiteError
+from tests.curation.llm.conftest import ASKED, document
+
+
+def test_the_budget_holds(run: Any, server: Any, tmp_path: Path) -> None:
+    """No request goes out that could cost more than is left; a higher limit goes on without asking twice."""
+    options = ("--price", "10,10", "--max-tokens", 100)
+    failed = run(*options, "--max-cost", 0.03)
+    assert isinstance(failed.exception, PrerequisiteError)
+    assert "budget" in failed.exception.message
+    asked = len(server.requests)
+    assert 0 < asked < ASKED
+    with Work(tmp_path / "out" / MEMORY) as work:
+        assert work.spent().cost <= 0.03
+    made = document(run(*options, "--max-cost", 10))
+    assert len(server.requests) == ASKED
+    assert made["spent"]["cost"] == pytest.approx(ASKED * 150 * 10 / 1e6)

@@ -1,0 +1,106 @@
+"""What an endpoint may do to a request: pauses, errors, time-outs, keys."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from curation.llm.endpoint import pause_of
+from harness.errors import PrerequisiteError
+from tests.curation.llm.conftest import ASKED, document
+
+
+def test_too_many_requests(run: Any, server: Any) -> None:
+    """429 with retry-after: the pause is the one that the server asks for, and the answer comes."""
+    server.fail(429, retry_after="0.4")
+    assert document(run())["set_aside"] == 0
+    assert server.times[1] - server.times[0] >= 0.4
+    assert len(server.requests) == ASKED + 1
+
+
+@pytest.mark.parametrize("status", [500, 503])
+def test_server_errors_pass(run: Any, server: Any, status: int) -> None:
+    """5xx is tried again, with a pause that doubles."""
+    server.fail(status, times=2)
+    assert document(run())["set_aside"] == 0
+    assert server.times[2] - server.times[1] > server.times[1] - server.times[0]
+
+
+def test_a_dead_endpoint_stops_the_run(run: Any, server: Any, tmp_path: Path) -> None:
+    """After the last try the run stops with a cure, and what is finished is kept."""
+    server.fail(500, times=2, retry_after="0")
+    failed = run("--tries", 2)
+    assert isinstance(failed.exception, PrerequisiteError)
+    assert "kept" in failed.exception.fix
+    document(run())
+
+
+def test_time_out(run: Any, server: Any) -> None:
+    """A server that does not answer in time is asked again."""
+    server.say("late", delay=1.5)
+    assert document(run("--timeout", 0.5))["set_aside"] == 0
+    assert len(server.requests) == ASKED + 1
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "said"),
+    [
+        (401, "invalid_api_key", "key"),
+        (404, "model_not_found", "no model"),
+        (429, "insufficient_quota", "quota"),
+        (400, "x", "refuses"),
+    ],
+)
+def test_what_no_retry_cures(run: Any, server: Any, status: int, code: str, said: str) -> None:
+    """A wrong key, a wrong model, an empty account and a wrong request end the run at once, with a cure."""
+    server.fail(status, code=code, times=5)
+    failed = run()
+    assert isinstance(failed.exception, PrerequisiteError)
+    assert said in failed.exception.message
+    assert len(server.requests) == 1
+
+
+def test_no_key(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a key the message names the variable."""
+    monkeypatch.delenv("OPENAI_API_KEY")
+    failed = run()
+    assert isinstance(failed.exception, PrerequisiteError)
+    assert "OPENAI_API_KEY" in failed.exception.message
+
+
+def test_azure(server: Any, three_reports: Path, tmp_path: Path, bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An Azure resource is asked by deployment and API version, with its own key."""
+    monkeypatch.delenv("OPENAI_API_KEY")
+    options = ("--llm", "deployed", "--base-url", server.url.removesuffix("/v1"), "--azure-version", "2024-10-21")
+    command = ("run", three_reports, "--out", tmp_path / "out", *options, "--json")
+    assert "AZURE_OPENAI_API_KEY" in bench(*command).exception.message
+    monkeypatch.setenv("AZURE_OPENAI_API_KEY", "test")
+    assert document(bench(*command))["set_aside"] == 0
+    assert {path.partition("?")[0] for path in server.paths} == {"/openai/deployments/deployed/chat/completions"}
+    assert all("api-version=2024-10-21" in path for path in server.paths)
+
+
+def test_a_pause_until_a_date() -> None:
+    """The header's other form, a date, is obeyed as well."""
+    soon = datetime.now(UTC) + timedelta(seconds=30)
+    assert 25 < pause_of({"retry-after": format_datetime(soon, usegmt=True)}, 0) <= 30
+
+
+@pytest.mark.parametrize(
+    ("headers", "attempt", "seconds"),
+    [
+        ({"retry-after-ms": "250"}, 0, 0.25),
+        ({"retry-after": "3"}, 5, 3.0),
+        ({"x-ratelimit-remaining-tokens": "0", "x-ratelimit-reset-tokens": "1m2s"}, 0, 62.0),
+        ({"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "20ms"}, 0, 0.02),
+        ({"retry-after": "Wed, 21 Oct 2026 07:28:00 GMT"}, 2, 2.0),
+        ({}, 3, 4.0),
+    ],
+)
+def test_pauses(headers: dict[str, str], attempt: int, seconds: float) -> None:
+    """What the headers ask for counts; else the pause doubles with every failure."""
+    assert pause_of(headers, attempt) == pytest.approx(seconds)

@@ -1,0 +1,67 @@
+"""Extracting findings: the paper's form, and what is not accepted as an extraction."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from curation.records import ExtractedReport, RewrittenReport
+from curation.steps import extract
+
+
+def test_figure_s5_to_the_letter(s5: dict[str, Any]) -> None:
+    """Input and output of the extraction example survive our records unchanged, and pass our checks."""
+    report = RewrittenReport.from_coded("x", s5["input"])
+    assert report.coded() == s5["input"]
+    answer = ExtractedReport.from_paper_form("x", s5["output"])
+    assert answer.to_paper_form() == s5["output"]
+    assert extract.check(report, answer) == []
+
+
+def test_figure_1_extraction() -> None:
+    """Figure 1: 43 mm may become 4.3 cm, and sizes of several axes survive."""
+    report = RewrittenReport.from_coded(
+        "x",
+        {
+            "Findings": {
+                "L0": "There are multiple nodules in both lungs, with the largest measuring 9x5x6 mm in the anterior "
+                "segment of the right upper lobe.",
+                "H0": "The ascending aorta is dilated, measuring 43 mm in diameter.",
+            },
+            "Impressions": {"I0": "Ascending aortic dilatation."},
+        },
+    )
+    paper_form = {
+        "S1": ["Multiple nodules in both lungs", "L0", "Y", "N"],
+        "S2": ["Largest nodule measuring 9x5x6 mm in the anterior segment of the right upper lobe", "L0", "Y", "N"],
+        "S3": ["Ascending aorta dilated, measuring 4.3 cm in diameter", "H0,I0", "Y", "N"],
+    }
+    assert extract.check(report, ExtractedReport.from_paper_form("x", paper_form)) == []
+
+
+@pytest.mark.parametrize(
+    ("key", "row", "problem"),
+    [
+        ("S16", ["Lesion in right adrenal gland, 28x71 mm", "A1,I3", "Y", "Y"], "71 mm is not in A1, I3"),
+        ("S16", ["Lesion in right adrenal gland", "A1,I3", "Y", "Y"], "the size 28 mm is lost"),
+        ("S5", ["Stable pleural effusion", "L9", "Y", "Y"], "names no sentence"),
+        ("S11", ["Stable mediastinal lymph nodes up to 1.04 cm", "M1,I4", "Y", "Y"], "not rounded"),
+        ("S15", ["Hepatomegaly", "A0,I2", "Y", "Y"], ""),
+    ],
+)
+def test_a_wrong_extraction_is_caught(s5: dict[str, Any], key: str, row: list[str], problem: str) -> None:
+    """An invented or lost size, an unknown sentence and an unrounded size are named; a shorter wording is fine."""
+    report = RewrittenReport.from_coded("x", s5["input"])
+    problems = extract.check(report, ExtractedReport.from_paper_form("x", s5["output"] | {key: row}))
+    assert any(problem in text for text in problems) if problem else problems == []
+
+
+def test_a_sentence_without_a_phrase_is_caught(s5: dict[str, Any]) -> None:
+    """An abnormal sentence that no phrase comes from is lost."""
+    report = RewrittenReport.from_coded("x", s5["input"])
+    del s5["output"]["S5"]
+    s5["output"]["S2"][1] = "L1"
+    s5["output"]["S3"][1] = "L1"
+    problems = extract.check(report, ExtractedReport.from_paper_form("x", s5["output"]))
+    assert any(text.startswith("L2 is lost") for text in problems)
