@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, replace
@@ -16,28 +16,25 @@ from typing import Any, Protocol
 from harness.dataset import RunnableCase
 from harness.dataset.fingerprint import fingerprint_of
 from harness.engines import choose_engine
-from harness.engines.base import Engine, Mount
+from harness.engines.base import Engine
 from harness.engines.gpus import Gpu, lease
 from harness.errors import Interrupted, PrerequisiteError
 from harness.rows import CaseRow, RunRow
 from harness.runs.boxes import KeptBoxes, keep_boxes
-from harness.runs.checkpoint import Checkpoint
-from harness.runs.hardware import describe_hardware, describe_harness
+from harness.runs.deal import deal
 from harness.runs.lock import only_one
 from harness.runs.outcome import CaseOutcome, ContainerFigures
 from harness.runs.plan import Plan, RunRequest, select_cases
 from harness.runs.preflight import check_gpu_memory, check_room
+from harness.runs.provenance import open_row, provenance
 from harness.runs.record import write_record
 from harness.runs.run_weights import load_weights
 from harness.runs.score import Scorers, case_status, case_task, rows_of_outcome
 from harness.runs.shard import ShardSpec, run_shard
 from harness.runs.timing import figures
 from harness.runs.training.finetune import TrainingWatcher, ensure_checkpoint, training_cases
-from harness.sandbox.contract import CONTRACT_VERSION
 from harness.sandbox.folder import remove_tree
-from harness.sandbox.job import JobCase, make_job, predicting_case
 from harness.sandbox.watch import Stop
-from harness.scoring import SCORER_VERSION
 from harness.scoring.case import CaseScore
 from harness.scoring.profiles import profile_on, profiles_on
 from harness.scoring.summary import summarise
@@ -118,7 +115,7 @@ def execute(request: RunRequest, *, home: Path, store: Store, watcher: Watcher, 
                 stop=stop,
             )
             plan = replace(plan, checkpoint=checkpoint)
-        row = _open_run(plan, store)
+        row = open_row(plan, store)
         folder = home / "runs" / row.id
         folder.mkdir(parents=True, exist_ok=True)
         with only_one(folder, row.id):
@@ -137,7 +134,7 @@ def execute(request: RunRequest, *, home: Path, store: Store, watcher: Watcher, 
                     earlier=row.record,
                     tell=watcher.tell,
                 )
-            row = replace(row, state="running", record={**row.record, **_record(plan, engine, gpus), **boxes.record})
+            row = replace(row, state="running", record={**row.record, **provenance(plan, engine, gpus), **boxes.record})
             store.save_run(row)
             work = _Work(plan, row, folder, store, boxes=boxes, watcher=watcher, engine=engine, gpus=gpus)
             return work.run(todo, unscored, stop)
@@ -157,74 +154,6 @@ def _plan(
     image = engine.prepare(request.plugin, home=home, gpus=bool(gpus), tell=watcher.tell)
     fingerprint = fingerprint_of(request.dataset, request.split)
     return Plan(request, tuple(cases), image, fingerprint, engine.name, isolates=engine.isolates, weights=weights)
-
-
-def _open_run(plan: Plan, store: Store) -> RunRow:
-    """Return the row of this plan: the one that is there, or a new one."""
-    request = plan.request
-    earlier = store.latest(plan.key)
-    if earlier is not None and not (request.fresh and earlier.state == "done"):
-        return earlier
-    attempt = earlier.attempt + 1 if earlier is not None else 1
-    model, variant = request.plugin.model, request.variant
-    row = RunRow(
-        id=plan.run_id(attempt),
-        plan_key=plan.key,
-        attempt=attempt,
-        kind="measured",
-        plugin=model.name,
-        title=model.title,
-        plugin_version=model.version,
-        variant=variant.name,
-        prompt=variant.prompt,
-        fine_tuned=variant.fine_tuned,
-        profile=request.profile,
-        dataset=request.dataset.name,
-        fingerprint=plan.fingerprint,
-        split=request.split,
-        engine=plan.engine,
-        image_id=plan.image.id,
-        rankable=not plan.unrankable,
-        unrankable=plan.unrankable,
-        state="running",
-        created=_now(),
-        n_cases=len(plan.cases),
-        n_findings=sum(len(case.findings) for case in plan.cases),
-        plan=plan.identity,
-    )
-    store.save_run(row)
-    return row
-
-
-def _record(plan: Plan, engine: Engine, gpus: Sequence[Gpu]) -> dict[str, Any]:
-    """Return the provenance that is not part of the identity."""
-    request = plan.request
-    return {
-        "contract": CONTRACT_VERSION,
-        "scorer": SCORER_VERSION,
-        "seed": request.seed,
-        "limits": request.plugin.model.resources.limits(),
-        "origin": request.plugin.origin,
-        "model": {name: getattr(request.plugin.model, name) for name in ("homepage", "citation", "licence")},
-        "weights": [{"name": name, "sha256": digest} for name, _, digest in plan.weights.files],
-        "image": {"id": plan.image.id, "tag": plan.image.tag, "bytes": plan.image.size, "torch": plan.image.device},
-        "engine": engine.describe(),
-        "hardware": describe_hardware(gpus),
-        "harness": describe_harness(),
-        "dataset": {
-            "name": request.dataset.name,
-            "licence": request.dataset.licence,
-            "fingerprint": plan.fingerprint,
-            "path": str(request.dataset.index.resolve()),
-        },
-        **({} if plan.checkpoint is None else {"training": _training(plan.checkpoint)}),
-    }
-
-
-def _training(checkpoint: Checkpoint) -> dict[str, Any]:
-    """Return what a run's record says of the training before it."""
-    about = {name: checkpoint.record.get(name) for name in ("seconds", "val_dice", "gpus", "finished", "hardware")}
-    return {"key": checkpoint.key, "sha256": checkpoint.sha256, **about}
 
 
 def _left_to_do(
@@ -320,66 +249,14 @@ class _Work:
         return predict_s, error
 
     def _start_shards(self, todo: Sequence[RunnableCase], stop: Stop) -> list[threading.Thread]:
-        if not todo:
-            return []
-        threads = []
-        for number, (cases, gpu_ids) in enumerate(self._shards(todo)):
-            spec = self._shard_spec(number, cases, gpu_ids)
-            threads.append(threading.Thread(target=self._run_shard, args=(spec, stop), name=f"shard-{number}"))
+        gpu_ids = [gpu.id for gpu in self.gpus]
+        shards = deal(self.plan, self.row.id, self.folder.resolve(), todo, boxes=self.boxes, gpu_ids=gpu_ids)
+        threads = [
+            threading.Thread(target=self._run_shard, args=(spec, stop), name=f"shard-{spec.number}") for spec in shards
+        ]
         for thread in threads:
             thread.start()
         return threads
-
-    def _shards(self, todo: Sequence[RunnableCase]) -> Iterator[tuple[Sequence[RunnableCase], tuple[str, ...]]]:
-        """Deal the cases to one container for every set of GPUs that a container needs; without GPUs, to one."""
-        each = max(1, self.plan.request.plugin.model.resources.gpus)
-        ids = [gpu.id for gpu in self.gpus]
-        groups = [tuple(ids[i : i + each]) for i in range(0, len(ids), each)] or [()]
-        for number, group in enumerate(groups):
-            dealt = todo[number :: len(groups)]
-            if dealt:
-                yield dealt, group
-
-    def _shard_spec(self, number: int, cases: Sequence[RunnableCase], gpu_ids: tuple[str, ...]) -> ShardSpec:
-        request = self.plan.request
-        job = make_job(
-            request.plugin,
-            request.variant,
-            verb="predict",
-            params=request.params,
-            seed=request.seed,
-            gpus=len(gpu_ids),
-            cpus=request.plugin.model.resources.cpus,
-            weights=self.plan.weights.mode,
-            checkpoint=self.plan.checkpoint is not None,
-        )
-        return ShardSpec(
-            run=self.row.id,
-            number=number,
-            folder=self.folder.resolve(),
-            plugin=request.plugin,
-            image=self.plan.image,
-            job=job,
-            cases=tuple(map(self._job_case, cases)),
-            gpu_ids=gpu_ids,
-            mounts=self._mounts(),
-        )
-
-    def _mounts(self) -> tuple[Mount, ...]:
-        """Return what every container may read beside its cases."""
-        checkpoint = self.plan.checkpoint
-        trained = () if checkpoint is None else (Mount(checkpoint.folder.resolve(), "checkpoint"),)
-        return (*self.plan.weights.mounts, *trained)
-
-    def _job_case(self, case: RunnableCase) -> JobCase:
-        request = self.plan.request
-        return predicting_case(
-            case,
-            request.variant.prompt,
-            boxes=self.boxes.of(case.id),
-            mask_flip=request.dataset.mask_flip,
-            granted_truth=request.plugin.granted_truth,
-        )
 
     def _run_shard(self, spec: ShardSpec, stop: Stop) -> None:
         error: BaseException | None = None

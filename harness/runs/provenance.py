@@ -1,0 +1,99 @@
+"""The row of a run as it begins: who runs what on which data, and everything that is recorded beside its identity."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from harness.engines.base import Engine
+from harness.engines.gpus import Gpu
+from harness.rows import RunRow
+from harness.runs.checkpoint import Checkpoint
+from harness.runs.hardware import describe_hardware, describe_harness
+from harness.runs.plan import Plan
+from harness.sandbox.contract import CONTRACT_VERSION
+from harness.scoring import SCORER_VERSION
+from harness.store.database import Store
+
+
+def open_row(plan: Plan, store: Store) -> RunRow:
+    """Return the row of a plan: the one that is there, or a new one, which is saved.
+
+    Parameters
+    ----------
+    plan
+        What will run; where its request asks for a fresh run, a finished row is left as it is.
+    store
+        The open results database.
+    """
+    request = plan.request
+    earlier = store.latest(plan.key)
+    if earlier is not None and not (request.fresh and earlier.state == "done"):
+        return earlier
+    attempt = earlier.attempt + 1 if earlier is not None else 1
+    model, variant = request.plugin.model, request.variant
+    row = RunRow(
+        id=plan.run_id(attempt),
+        plan_key=plan.key,
+        attempt=attempt,
+        kind="measured",
+        plugin=model.name,
+        title=model.title,
+        plugin_version=model.version,
+        variant=variant.name,
+        prompt=variant.prompt,
+        fine_tuned=variant.fine_tuned,
+        profile=request.profile,
+        dataset=request.dataset.name,
+        fingerprint=plan.fingerprint,
+        split=request.split,
+        engine=plan.engine,
+        image_id=plan.image.id,
+        rankable=not plan.unrankable,
+        unrankable=plan.unrankable,
+        state="running",
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        n_cases=len(plan.cases),
+        n_findings=sum(len(case.findings) for case in plan.cases),
+        plan=plan.identity,
+    )
+    store.save_run(row)
+    return row
+
+
+def provenance(plan: Plan, engine: Engine, gpus: Sequence[Gpu]) -> dict[str, Any]:
+    """Return what is recorded of a run beside its identity.
+
+    Parameters
+    ----------
+    plan, engine, gpus
+        What runs, and where.
+    """
+    request = plan.request
+    return {
+        "contract": CONTRACT_VERSION,
+        "scorer": SCORER_VERSION,
+        "seed": request.seed,
+        "limits": request.plugin.model.resources.limits(),
+        "origin": request.plugin.origin,
+        "model": {name: getattr(request.plugin.model, name) for name in ("homepage", "citation", "licence")},
+        "weights": [{"name": name, "sha256": digest} for name, _, digest in plan.weights.files],
+        "image": {"id": plan.image.id, "tag": plan.image.tag, "bytes": plan.image.size, "torch": plan.image.device},
+        "engine": engine.describe(),
+        "hardware": describe_hardware(gpus),
+        "harness": describe_harness(),
+        "dataset": {
+            "name": request.dataset.name,
+            "licence": request.dataset.licence,
+            "fingerprint": plan.fingerprint,
+            "path": str(request.dataset.index.resolve()),
+        },
+        **({} if plan.checkpoint is None else {"training": _training(plan.checkpoint)}),
+    }
+
+
+def _training(checkpoint: Checkpoint) -> dict[str, Any]:
+    """Return what a run's record says of the training before it."""
+    about = {name: checkpoint.record.get(name) for name in ("seconds", "val_dice", "gpus", "finished", "hardware")}
+    return {"key": checkpoint.key, "sha256": checkpoint.sha256, **about}
