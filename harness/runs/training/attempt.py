@@ -238,7 +238,7 @@ class _Attempt:
     def _judge(self, how: Ended) -> tuple[TrainingState, str]:
         """Decide from the evidence why the container ended."""
         if how.broken is not None:
-            return TrainingState(how.broken.status.value), how.broken.reason
+            return TrainingState(how.broken.status), how.broken.reason
         if not how.by_itself:
             return TrainingState.INTERRUPTED, "stopped before its state was saved again"
         if how.asked:

@@ -1,0 +1,92 @@
+"""A case's masks are taken complete or not at all, each refused one with its reason, and no more than there is room."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from harness.sandbox import masks as collecting
+from harness.sandbox.masks import collect_case, read_refused
+
+ROOM = 10_000
+
+
+def _deliver(folder: Path, **masks: bytes) -> Path:
+    (folder / "out" / "case").mkdir(parents=True, exist_ok=True)
+    for finding, content in masks.items():
+        (folder / "out" / "case" / f"{finding}.nii.gz").write_bytes(content)
+    return folder / "out"
+
+
+def _taken(folder: Path) -> dict[str, bytes]:
+    files = (folder / "masks" / "case").iterdir()
+    return {file.name.removesuffix(".nii.gz"): file.read_bytes() for file in files if file.name != "refused.json"}
+
+
+def test_what_was_delivered_is_taken(tmp_path: Path) -> None:
+    """Masks of the findings that were asked for, and no other file; the bytes are counted."""
+    out = _deliver(tmp_path, a=b"one", b=b"three", other=b"no")
+    assert collect_case(out, "case", ["a", "b", "c"], tmp_path / "masks", ROOM) == 8
+    assert _taken(tmp_path) == {"a": b"one", "b": b"three"}
+    assert read_refused(tmp_path / "masks", "case") == {}
+
+
+def test_taken_again_it_replaces_what_was_there(tmp_path: Path) -> None:
+    """A second container's masks are not mixed with those of the first."""
+    collect_case(_deliver(tmp_path, a=b"old", b=b"old"), "case", ["a", "b"], tmp_path / "masks", ROOM)
+    (tmp_path / "out" / "case" / "b.nii.gz").unlink()
+    collect_case(_deliver(tmp_path, a=b"new"), "case", ["a", "b"], tmp_path / "masks", ROOM)
+    assert _taken(tmp_path) == {"a": b"new"}
+    assert [path.name for path in (tmp_path / "masks").iterdir()] == ["case"]
+
+
+def test_a_case_that_delivered_nothing_is_an_empty_folder(tmp_path: Path) -> None:
+    """No folder is not a refusal: each finding is missing."""
+    (tmp_path / "out").mkdir()
+    assert collect_case(tmp_path / "out", "case", ["a"], tmp_path / "masks", ROOM) == 0
+    assert _taken(tmp_path) == {}
+    assert read_refused(tmp_path / "masks", "case") == {}
+
+
+def test_a_folder_that_is_a_link_refuses_every_finding(tmp_path: Path) -> None:
+    """A container cannot have files of the host taken by naming their folder."""
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "case").symlink_to("/etc")
+    collect_case(tmp_path / "out", "case", ["a", "b"], tmp_path / "masks", ROOM)
+    reason = "out/case is no plain folder (Not a directory)"
+    assert read_refused(tmp_path / "masks", "case") == {"a": reason, "b": reason}
+
+
+@pytest.mark.timeout(10)
+def test_a_refused_file_does_not_touch_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every refusal has its own words; what is left is taken."""
+    monkeypatch.setattr(collecting, "MAX_MASK_BYTES", 1000)
+    out = _deliver(tmp_path, large=bytes(1001), good=b"good", fits=bytes(1000))
+    (out / "case" / "link.nii.gz").symlink_to("good.nii.gz")
+    os.mkfifo(out / "case" / "pipe.nii.gz")
+    (out / "case" / "folder.nii.gz").mkdir()
+    (out / "case" / "elsewhere").write_bytes(b"x")
+    os.link(out / "case" / "elsewhere", out / "case" / "hard.nii.gz")
+    findings = ["large", "good", "link", "pipe", "folder", "hard", "fits"]
+    assert collect_case(out, "case", findings, tmp_path / "masks", ROOM) == 1004
+    assert set(_taken(tmp_path)) == {"good", "fits"}
+    assert read_refused(tmp_path / "masks", "case") == {
+        "large": "out/case/large.nii.gz has 1,001 bytes, a mask may have 1,000",
+        "link": "out/case/link.nii.gz is a symbolic link; write the mask itself",
+        "pipe": "out/case/pipe.nii.gz is no regular file",
+        "folder": "out/case/folder.nii.gz is no regular file",
+        "hard": "out/case/hard.nii.gz has another name (a hard link); write each mask for itself",
+    }
+
+
+def test_room_is_shared_by_all_masks(tmp_path: Path) -> None:
+    """The mask that no longer fits is refused; a smaller one after it is taken. A hole counts as what it becomes."""
+    out = _deliver(tmp_path, a=bytes(60), c=bytes(40))
+    with (out / "case" / "b.nii.gz").open("wb") as sparse:
+        sparse.truncate(41)
+    assert collect_case(out, "case", ["a", "b", "c"], tmp_path / "masks", 100) == 100
+    assert read_refused(tmp_path / "masks", "case") == {
+        "b": "out/case/b.nii.gz goes beyond what all masks of the run may take together (the declared limit of out/)"
+    }
