@@ -47,7 +47,7 @@ Affine = tuple[tuple[float, ...], ...]
 
 
 @dataclass(frozen=True)
-class Layout:
+class NiftiLayout:
     """Where one version of the format keeps its fields."""
 
     size: int
@@ -64,7 +64,7 @@ class Layout:
     first_voxel: int
 
 
-NIFTI1 = Layout(
+NIFTI1 = NiftiLayout(
     size=348,
     dim=("8h", 40),
     datatype=70,
@@ -78,7 +78,7 @@ NIFTI1 = Layout(
     magic=(344, b"n+1\0"),
     first_voxel=352,
 )
-NIFTI2 = Layout(
+NIFTI2 = NiftiLayout(
     size=540,
     dim=("8q", 16),
     datatype=12,
@@ -156,7 +156,7 @@ class Header:
         return (self.slope, self.inter) != (1.0, 0.0)
 
 
-def layout_of(first: bytes) -> tuple[Layout, str]:
+def layout_of(first: bytes) -> tuple[NiftiLayout, str]:
     """Tell version and byte order (``"<"`` or ``">"``) from the first four bytes; raises Refused for anything else."""
     for order in "<>":
         (size,) = struct.unpack(f"{order}i", first[:4])
@@ -171,7 +171,7 @@ def layout_of(first: bytes) -> tuple[Layout, str]:
     )
 
 
-def parse_header(block: bytes, layout: Layout, order: str) -> Header:
+def parse_header(block: bytes, layout: NiftiLayout, order: str) -> Header:
     """Read the fields of a header of `layout.size` bytes.
 
     Raises

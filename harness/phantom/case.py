@@ -23,7 +23,7 @@ _VOXELS = 1 << 20
 
 
 @dataclass(frozen=True)
-class Case:
+class PhantomCase:
     """A finished case.
 
     Parameters
@@ -68,7 +68,7 @@ class Case:
         }
 
 
-def make_case(seed: int, number: int, size: Size) -> Case:
+def make_case(seed: int, number: int, size: Size) -> PhantomCase:
     """Make case `number` (counted from 0) of the data set of `seed`; the same three always give the same case."""
     plan = plan_case(seed, number)
     patient = Patient.draw(stream(seed, number, Stream.PATIENT), plan.pleura)
@@ -89,7 +89,9 @@ def make_case(seed: int, number: int, size: Size) -> Case:
     anatomy = LOBE_OF[canvas.segments]
     anatomy[canvas.airway & (canvas.finding == 0)] = AIRWAY
     ct = scan(canvas.ct, grid, stream(seed, number, Stream.NOISE))
-    return Case(plan, grid, ct, canvas.finding, canvas.entity, anatomy, tuple(texts[i] for i in range(len(codes))))
+    return PhantomCase(
+        plan, grid, ct, canvas.finding, canvas.entity, anatomy, tuple(texts[i] for i in range(len(codes)))
+    )
 
 
 def _close_ranks(canvas: Canvas, findings: int) -> None:

@@ -12,13 +12,13 @@ import nibabel as nib
 import numpy as np
 import numpy.typing as npt
 
-from harness.phantom.case import Case
+from harness.phantom.case import PhantomCase
 
 #: Noise hardly compresses, masks compress at any level: the fastest one will do.
 _LEVEL = 1
 
 
-def write_case(case: Case, root: Path) -> None:
+def write_case(case: PhantomCase, root: Path) -> None:
     """Write the CT, the masks and the anatomy of a case into ``ct/``, ``seg/`` and ``anatomy/`` under `root`."""
     name = case.plan.name
     shape, affine = case.grid.shape, case.grid.affine
@@ -36,7 +36,7 @@ def _slices(volume: npt.NDArray[Any]) -> Iterator[npt.NDArray[Any]]:
     return (volume[:, :, index] for index in range(volume.shape[2]))
 
 
-def _masks(case: Case) -> Iterator[npt.NDArray[np.uint8]]:
+def _masks(case: PhantomCase) -> Iterator[npt.NDArray[np.uint8]]:
     """Give the entity labels (F, H, W) of one slice after another: the file is written without ever holding it."""
     numbers = np.arange(1, len(case.texts) + 1, dtype=np.uint8)[:, None, None]
     for index in range(case.grid.shape[2]):

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from harness.categories import CATEGORIES
-from harness.phantom.case import Case, make_case
+from harness.phantom.case import PhantomCase, make_case
 from harness.phantom.grid import Size
 
 Image = npt.NDArray[np.uint8]
@@ -52,7 +52,7 @@ def picture(size: Size, seed: int = 0) -> Image:
     return np.vstack(rows)
 
 
-def _axial(case: Case, finding: int, code: str) -> Image:
+def _axial(case: PhantomCase, finding: int, code: str) -> Image:
     """Show the slice that holds most of a finding."""
     index = int((case.finding == finding).sum(axis=(0, 1)).argmax())
     image = case.ct[:, :, index].T.astype(float)
@@ -60,7 +60,7 @@ def _axial(case: Case, finding: int, code: str) -> Image:
     return _panel(image, mask, case.grid.spacing[1], case.grid.spacing[0], _WINDOWS.get(code, _LUNG))
 
 
-def _coronal(case: Case) -> Image:
+def _coronal(case: PhantomCase) -> Image:
     image = case.ct[:, case.ct.shape[1] // 2, ::-1].T.astype(float)
     return _panel(image, np.zeros(image.shape, np.bool_), case.grid.spacing[2], case.grid.spacing[0], _LUNG)
 

@@ -38,7 +38,7 @@ _UPPER, _MIDDLE, _LOWER = {1, 4}, {2}, {3, 5}
 
 
 @dataclass(frozen=True)
-class Site:
+class Location:
     """Where a finding lies.
 
     Parameters
@@ -63,7 +63,7 @@ class PlannedFinding:
     """A category at a site."""
 
     category: str
-    site: Site
+    site: Location
 
 
 @dataclass(frozen=True)
@@ -92,14 +92,14 @@ def plan_case(seed: int, number: int) -> CasePlan:
     categories = _categories(seed, number, rng)
     free = {item.number for item in SEGMENTS}
     pleura: list[PleuralSpace] = []
-    sites: dict[int, Site] = {}
+    sites: dict[int, Location] = {}
     for index, category in sorted(enumerate(categories), key=lambda item: item[1], reverse=True):
         if category in _PLEURAL:  # air first: it needs one side, fluid may take what is left of two
             taken = {space.side for space in pleura}
             spaces, phrase, covered = _pleural(category, index, taken, rng)
             pleura += spaces
             free -= covered
-            sites[index] = Site((), phrase)
+            sites[index] = Location((), phrase)
     rest = [index for index in range(len(categories)) if index not in sites]
     for index in sorted(rest, key=lambda i: (len(_fitting(categories[i])), i)):
         sites[index] = _site(categories[index], free, rng)
@@ -170,7 +170,7 @@ def _fitting(category: str) -> set[int]:
     return {item.number for item in SEGMENTS}
 
 
-def _site(category: str, free: set[int], rng: np.random.Generator) -> Site:
+def _site(category: str, free: set[int], rng: np.random.Generator) -> Location:
     """Choose free segments for a category, and the words for them."""
     fitting = sorted(_fitting(category) & free) or sorted(free)
     kinds = ["both lungs", "both lobes", "lobe"] if category in _WIDE else ["segment", "segment", "lobe", "both lobes"]
@@ -203,7 +203,7 @@ def _by_lobe(members: list[Segment]) -> list[list[Segment]]:
     return [[item for item in members if item.lobe == lobe] for lobe in sorted({item.lobe for item in members})]
 
 
-def _draw(kind: str, parts: list[list[Segment]], rng: np.random.Generator) -> Site:
+def _draw(kind: str, parts: list[list[Segment]], rng: np.random.Generator) -> Location:
     most = {"segment": 1, "lobe": 2, "lung": 1}.get(kind, 2)
     chosen: list[Segment] = []
     for part in parts:
@@ -219,4 +219,4 @@ def _draw(kind: str, parts: list[list[Segment]], rng: np.random.Generator) -> Si
         "both lungs": ["in both lungs", "bilaterally"],
     }[kind]
     phrase = options[rng.integers(len(options))]
-    return Site(tuple(item.number for item in chosen), phrase)
+    return Location(tuple(item.number for item in chosen), phrase)

@@ -62,7 +62,7 @@ class Plugin:
 
 
 @dataclass(frozen=True)
-class Broken:
+class BrokenPlugin:
     """A plugin that could not be loaded: its name, where it came from, and why."""
 
     name: str
@@ -75,7 +75,7 @@ class Registry:
 
     def __init__(self) -> None:
         self.plugins: dict[str, Plugin] = {}
-        self.broken: list[Broken] = []
+        self.broken: list[BrokenPlugin] = []
 
     def get(self, name: str) -> Plugin:
         """Return the plugin called `name`.
@@ -105,7 +105,7 @@ class Registry:
         try:
             self._register(name, origin, module)
         except (Exception, SystemExit) as error:  # noqa: BLE001 - a stranger's code may raise anything
-            self.broken.append(Broken(name, origin, _reason(error)))
+            self.broken.append(BrokenPlugin(name, origin, _reason(error)))
 
     def _register(self, name: str, origin: str, module: object) -> None:
         # A manager of its own: what one plugin does to its manager cannot reach the next.
@@ -136,7 +136,7 @@ class Registry:
             if taken is not None:
                 raise DeclarationError(f"the name is already taken by the plugin from {taken.origin}")  # noqa: TRY301
         except DeclarationError as error:
-            self.broken.append(Broken(model.name, origin, str(error)))
+            self.broken.append(BrokenPlugin(model.name, origin, str(error)))
             return
         self.plugins[model.name] = Plugin(model, origin, granted_truth=model.reads_truth)
 
@@ -160,7 +160,7 @@ def discover(folders: tuple[Path, ...] = ()) -> Registry:
         try:
             module = entry.load()
         except (Exception, SystemExit) as error:  # noqa: BLE001 - a stranger's import may raise anything
-            registry.broken.append(Broken(entry.name, origin, _reason(error)))
+            registry.broken.append(BrokenPlugin(entry.name, origin, _reason(error)))
             continue
         registry.add(entry.name, origin, module)
     for folder in folders:
@@ -169,7 +169,7 @@ def discover(folders: tuple[Path, ...] = ()) -> Registry:
             try:
                 module = _import_folder(path)
             except (Exception, SystemExit) as error:  # noqa: BLE001 - idem
-                registry.broken.append(Broken(name, str(path), _reason(error)))
+                registry.broken.append(BrokenPlugin(name, str(path), _reason(error)))
                 continue
             registry.add(name, str(path), module)
     return registry

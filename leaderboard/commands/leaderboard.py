@@ -71,7 +71,7 @@ def build(
     from harness.dataset import find_dataset, open_dataset
     from harness.errors import UsageError
     from harness.store.database import Store
-    from leaderboard.published.privacy import Policy
+    from leaderboard.published.privacy import PrivacyPolicy
     from leaderboard.site.build import Options, build_site
 
     home = ctx.obj.home
@@ -79,7 +79,7 @@ def build(
         raise UsageError("--cases public needs the data", fix="name the data sets with --dataset")
     if public_splits and visibility == "private":
         raise UsageError("--public-split needs --visibility public", fix="a private site shows every split")
-    policy = Policy(public=visibility == "public", open_splits=frozenset(public_splits))
+    policy = PrivacyPolicy(public=visibility == "public", open_splits=frozenset(public_splits))
     opened = [open_dataset(find_dataset(name, home), cache=home / "datasets") for name in datasets if cases == "public"]
     options = Options(
         policy=policy,

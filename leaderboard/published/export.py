@@ -12,7 +12,14 @@ from harness.scoring.profiles import PROFILES
 from harness.store.database import Store, by_group
 from harness.store.trainings import Trainings
 from leaderboard.published.database import SCHEMA_VERSION, Published
-from leaderboard.published.privacy import ENOUGH, Policy, provenance, publishable, publishable_coverage, without_places
+from leaderboard.published.privacy import (
+    ENOUGH,
+    PrivacyPolicy,
+    provenance,
+    publishable,
+    publishable_coverage,
+    without_places,
+)
 from leaderboard.published.standing import reasons_apart
 
 #: Runs of a data set that are ranked among each other, best first. With more pairs, Holm's correction would ask for
@@ -26,7 +33,7 @@ CURVE = 300
 MOST_COMPARED = 150
 
 
-def export(store: Store, policy: Policy) -> Published:
+def export(store: Store, policy: PrivacyPolicy) -> Published:
     """Copy what `policy` allows, from one state of the database, and compare the ranked runs.
 
     Returns
@@ -62,7 +69,7 @@ class _DataSet:
     published: Published
     runs: Sequence[RunRow]
     apart: Mapping[str, list[str]]
-    policy: Policy
+    policy: PrivacyPolicy
 
     @property
     def opened(self) -> bool:

@@ -43,7 +43,7 @@ REMOVED = "(path removed)"
 
 
 @dataclass(frozen=True)
-class Policy:
+class PrivacyPolicy:
     """Who will see the site.
 
     Attributes
@@ -62,7 +62,7 @@ class Policy:
         return not self.public or split in self.open_splits
 
 
-def provenance(run: RunRow, policy: Policy) -> dict[str, dict[str, Any]]:
+def provenance(run: RunRow, policy: PrivacyPolicy) -> dict[str, dict[str, Any]]:
     """Return what may be published about how a run was made: its plan, record and timing.
 
     What was run on which kind of machine is public; paths and host names are not.

@@ -16,7 +16,7 @@ from leaderboard.pages.downloads import checksums, make_files
 from leaderboard.pages.pages import Site, render_pages
 from leaderboard.pages.vendor import NIIVUE, asset
 from leaderboard.published.export import export
-from leaderboard.published.privacy import Policy
+from leaderboard.published.privacy import PrivacyPolicy
 from leaderboard.site.folder import replace_folder
 
 #: Describes the content of a folder; ``bench leaderboard publish`` reads it.
@@ -41,7 +41,7 @@ class Options:
         Called with a line for each case that is drawn.
     """
 
-    policy: Policy = field(default_factory=Policy)
+    policy: PrivacyPolicy = field(default_factory=PrivacyPolicy)
     figures: bool = False
     datasets: tuple[Dataset, ...] = ()
     runs: Path = Path("runs")

@@ -140,11 +140,11 @@ MEASURE = """
 import resource, sys, time
 from pathlib import Path
 from harness.store.database import Store
-from leaderboard.published.privacy import Policy
+from leaderboard.published.privacy import PrivacyPolicy
 from leaderboard.site.build import Options, build_site
 start = time.perf_counter()
 with Store(Path(sys.argv[1]), readonly=True) as store:
-    build_site(store, Path(sys.argv[2]), Options(policy=Policy(), figures=True))
+    build_site(store, Path(sys.argv[2]), Options(policy=PrivacyPolicy(), figures=True))
 print(time.perf_counter() - start, time.process_time(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """
 

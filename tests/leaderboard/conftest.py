@@ -27,7 +27,7 @@ from harness.store.database import Store
 from leaderboard.board.reported import read_reported
 from leaderboard.pages.pages import Site, render_pages
 from leaderboard.published.export import export
-from leaderboard.published.privacy import Policy
+from leaderboard.published.privacy import PrivacyPolicy
 
 TEMPLATE = RunRow(
     id="",
@@ -170,7 +170,7 @@ def full_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
 @pytest.fixture(scope="session")
 def full_pages(full_store: Store) -> dict[str, Node]:
     """Return the parsed pages of `full_store`."""
-    return {path: parse(html) for path, html in render(full_store, Policy()).items()}
+    return {path: parse(html) for path, html in render(full_store, PrivacyPolicy()).items()}
 
 
 def fill(bench: FakeBench) -> None:
@@ -251,7 +251,7 @@ def parse(html: str) -> Node:
     return parser.open[0]
 
 
-def render(store: Store, policy: Policy, *, draw: bool = False) -> dict[str, str]:
+def render(store: Store, policy: PrivacyPolicy, *, draw: bool = False) -> dict[str, str]:
     """Return path -> HTML of every page."""
     return dict(render_pages(Site(export(store, policy), read_reported(), draw=draw)))
 
@@ -260,8 +260,8 @@ def render(store: Store, policy: Policy, *, draw: bool = False) -> dict[str, str
 def pages() -> Callable[..., dict[str, Node]]:
     """Return a function from a store to path -> the parsed page, for every page of its site."""
 
-    def make(store: Store, policy: Policy | None = None) -> dict[str, Node]:
-        return {path: parse(html) for path, html in render(store, policy or Policy()).items()}
+    def make(store: Store, policy: PrivacyPolicy | None = None) -> dict[str, Node]:
+        return {path: parse(html) for path, html in render(store, policy or PrivacyPolicy()).items()}
 
     return make
 

@@ -22,7 +22,7 @@ from PIL import Image
 
 from harness.store.database import Store
 from leaderboard.gallery.pictures import MODEL, REFERENCE
-from leaderboard.published.privacy import Policy
+from leaderboard.published.privacy import PrivacyPolicy
 from leaderboard.site.build import Options, build_site
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -171,7 +171,7 @@ def test_boards_that_show_little_are_accessible(
         build_site(store, tmp_path / "site", Options(figures=True))
         said = {"index.html": "Nothing has been measured yet", "compare.html": "Nothing has been measured yet"}
     else:
-        build_site(scene.store, tmp_path / "site", Options(policy=Policy(public=True), figures=True))
+        build_site(scene.store, tmp_path / "site", Options(policy=PrivacyPolicy(public=True), figures=True))
         said = {
             "index.html": "kept private",
             "cases/index.html": "kept private",

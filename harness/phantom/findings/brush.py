@@ -12,7 +12,7 @@ from scipy import spatial
 
 from harness.phantom.canvas import Array, Canvas, Mask
 from harness.phantom.grid import Box, Points
-from harness.phantom.plan import Site
+from harness.phantom.plan import Location
 from harness.phantom.segments import LOBE_OF
 from harness.phantom.trees import Trees
 
@@ -39,7 +39,7 @@ class Brush:
 
     canvas: Canvas
     trees: Trees
-    site: Site
+    site: Location
     index: int
     rng: np.random.Generator
 

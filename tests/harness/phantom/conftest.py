@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from harness.phantom.case import Case, make_case
+from harness.phantom.case import PhantomCase, make_case
 from harness.phantom.dataset import make_dataset
 
 SEEDS = (0, 1, 2)
 
 
 @pytest.fixture(scope="session")
-def cases() -> list[Case]:
+def cases() -> list[PhantomCase]:
     """Make the four test cases of three seeds."""
     return [make_case(seed, number, "small") for seed in SEEDS for number in range(4)]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from harness.phantom.case import Case, make_case
+from harness.phantom.case import PhantomCase, make_case
 from harness.phantom.grid import grid_for
 from harness.phantom.patient import Patient
 from harness.phantom.segments import SEGMENTS
@@ -14,7 +14,7 @@ from harness.phantom.streams import Stream, stream
 pytestmark = pytest.mark.costly
 
 
-def test_small_is_small(cases: list[Case]) -> None:
+def test_small_is_small(cases: list[PhantomCase]) -> None:
     """Around 96 x 80 x 64 voxels of 3.5 x 3.5 x 4.5 mm, not the same for every patient."""
     shapes = {case.ct.shape for case in cases}
     assert len(shapes) > 1
@@ -32,7 +32,7 @@ def test_full_is_clinical() -> None:
         assert grid.spacing[2] == 1.0
 
 
-def test_left_and_front_are_where_the_affine_says(cases: list[Case]) -> None:
+def test_left_and_front_are_where_the_affine_says(cases: list[PhantomCase]) -> None:
     """The heart lies to the left (-x in RAS), the spine at the back (-y), the liver low (-z) on the right."""
     for case in cases:
         world = case.grid.affine
@@ -52,7 +52,7 @@ def test_left_and_front_are_where_the_affine_says(cases: list[Case]) -> None:
         assert world[0, 0] * inner[:, 0].mean() + world[0, 3] < -5
 
 
-def test_all_segments_and_lobes_exist(cases: list[Case]) -> None:
+def test_all_segments_and_lobes_exist(cases: list[PhantomCase]) -> None:
     """Every patient has five lobes of a plausible share, about 3 to 7 litres of lung, and airways."""
     for case in cases:
         if any(finding.category == "2g" for finding in case.plan.findings):
@@ -73,7 +73,7 @@ def test_every_segment_has_points_to_place_findings(seed: int) -> None:
     assert (cloud.depths >= 0).all()
 
 
-def test_tissues_have_their_attenuation(cases: list[Case]) -> None:
+def test_tissues_have_their_attenuation(cases: list[PhantomCase]) -> None:
     """Air outside, lung near -850 HU and denser towards the back, bone above 300 HU, soft tissue in between."""
     for case in cases:
         lung = (case.anatomy >= 1) & (case.anatomy <= 5) & (case.finding == 0)

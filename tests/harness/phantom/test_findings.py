@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pytest
 
 from harness.categories import CATEGORIES
-from harness.phantom.case import Case
+from harness.phantom.case import PhantomCase
 from harness.phantom.segments import LOBES
 
 Mask = npt.NDArray[np.bool_]
@@ -36,7 +36,7 @@ MEDIAN_HU = {
 }
 
 
-def findings(cases: list[Case], *codes: str) -> Iterator[tuple[Case, int, str, str, Mask]]:
+def findings(cases: list[PhantomCase], *codes: str) -> Iterator[tuple[PhantomCase, int, str, str, Mask]]:
     """Give case, number, category, text and mask of every finding, or of those of some categories."""
     for case in cases:
         for number, planned in enumerate(case.plan.findings):
@@ -56,7 +56,7 @@ def named_lobes(text: str) -> set[int]:
     return sides[named_sides[0]] if len(named_sides) == 1 else set(LOBES)
 
 
-def test_every_category_is_seen(cases: list[Case]) -> None:
+def test_every_category_is_seen(cases: list[PhantomCase]) -> None:
     """The four test cases of each seed show all 14 categories, each with voxels."""
     for first in range(0, len(cases), 4):
         seen = {code for _, _, code, _, mask in findings(cases[first : first + 4]) if mask.any()}
@@ -64,7 +64,7 @@ def test_every_category_is_seen(cases: list[Case]) -> None:
 
 
 @pytest.mark.parametrize("code", sorted(CATEGORIES))
-def test_attenuation_is_that_of_the_disease(cases: list[Case], code: str) -> None:
+def test_attenuation_is_that_of_the_disease(cases: list[PhantomCase], code: str) -> None:
     """The median HU inside a mask fits the category."""
     low, high = MEDIAN_HU[code]
     medians = [float(np.median(case.ct[mask])) for case, _, _, _, mask in findings(cases, code)]
@@ -72,7 +72,7 @@ def test_attenuation_is_that_of_the_disease(cases: list[Case], code: str) -> Non
     assert all(low <= median <= high for median in medians), medians
 
 
-def test_emphysema_is_below_950(cases: list[Case]) -> None:
+def test_emphysema_is_below_950(cases: list[PhantomCase]) -> None:
     """Nearly every voxel of emphysema is below -950 HU, and hardly any of the lung around it is."""
     for case, _, _, _, mask in findings(cases, "1c"):
         lung = (case.anatomy >= 1) & (case.anatomy <= 5) & (case.finding == 0)
@@ -80,14 +80,14 @@ def test_emphysema_is_below_950(cases: list[Case]) -> None:
         assert (case.ct[lung] < -950).mean() < 0.03
 
 
-def test_air_trapping_is_dark_but_no_emphysema(cases: list[Case]) -> None:
+def test_air_trapping_is_dark_but_no_emphysema(cases: list[PhantomCase]) -> None:
     """Trapped air lies above -950 HU and below the lung around it."""
     for case, _, _, _, mask in findings(cases, "1f"):
         lung = (case.anatomy >= 1) & (case.anatomy <= 5) & (case.finding == 0)
         assert -950 < np.median(case.ct[mask]) < np.median(case.ct[lung]) - 20
 
 
-def test_masks_lie_in_the_lobes_of_their_text(cases: list[Case]) -> None:
+def test_masks_lie_in_the_lobes_of_their_text(cases: list[PhantomCase]) -> None:
     """More than nine in ten voxels of a finding in the lung lie in the lobes its text names."""
     for case, _, code, text, mask in findings(cases):
         if code in {"2e", "2g"}:
@@ -96,7 +96,7 @@ def test_masks_lie_in_the_lobes_of_their_text(cases: list[Case]) -> None:
         assert inside[mask].mean() > 0.9, (text, inside[mask].mean())
 
 
-def test_both_means_both(cases: list[Case]) -> None:
+def test_both_means_both(cases: list[PhantomCase]) -> None:
     """A finding of both lungs, or of both upper or lower lobes, is in each of the two, as separate entities."""
     seen = 0
     for case, number, code, text, mask in findings(cases):
@@ -110,7 +110,7 @@ def test_both_means_both(cases: list[Case]) -> None:
     assert seen
 
 
-def test_pleural_findings_lie_on_their_side_outside_the_lung(cases: list[Case]) -> None:
+def test_pleural_findings_lie_on_their_side_outside_the_lung(cases: list[PhantomCase]) -> None:
     """Fluid, thick pleura and free air are not lung, and lie on the side their text names."""
     for case, _, _, text, mask in findings(cases, "2e", "2g"):
         assert not case.anatomy[mask].any()
@@ -125,7 +125,7 @@ def test_pleural_findings_lie_on_their_side_outside_the_lung(cases: list[Case]) 
             assert not left.all()
 
 
-def test_effusion_layers_at_the_back(cases: list[Case]) -> None:
+def test_effusion_layers_at_the_back(cases: list[PhantomCase]) -> None:
     """Fluid is water-like, lies behind the lung of its side, and is as deep as the text says."""
     seen = 0
     for case, number, _, text, mask in findings(cases, "2e"):
@@ -143,7 +143,7 @@ def test_effusion_layers_at_the_back(cases: list[Case]) -> None:
     assert seen
 
 
-def test_pneumothorax_rises_to_the_front(cases: list[Case]) -> None:
+def test_pneumothorax_rises_to_the_front(cases: list[PhantomCase]) -> None:
     """Free air is as dark as air, and lies in front of the lung of its side."""
     for case, _, _, text, mask in findings(cases, "2g"):
         assert case.ct[mask].mean() < -980
@@ -151,7 +151,7 @@ def test_pneumothorax_rises_to_the_front(cases: list[Case]) -> None:
         assert np.argwhere(mask)[:, 1].mean() < np.argwhere(lung)[:, 1].mean() - 5
 
 
-def test_honeycombing_and_septa_lie_under_the_pleura(cases: list[Case]) -> None:
+def test_honeycombing_and_septa_lie_under_the_pleura(cases: list[PhantomCase]) -> None:
     """Both end within 26 mm of what is not lung."""
     from scipy import ndimage
 
@@ -161,7 +161,7 @@ def test_honeycombing_and_septa_lie_under_the_pleura(cases: list[Case]) -> None:
         assert depth[mask].max() < 26
 
 
-def test_sizes_are_those_of_the_masks(cases: list[Case]) -> None:
+def test_sizes_are_those_of_the_masks(cases: list[PhantomCase]) -> None:
     """The diameters in a text are the longest of any entity, found again by trying all pairs of pixel corners."""
     seen = 0
     for case, _, _, text, mask in findings(cases, "2d", "2h"):
@@ -183,7 +183,7 @@ def test_sizes_are_those_of_the_masks(cases: list[Case]) -> None:
     assert seen
 
 
-def test_counts_in_words_are_counts(cases: list[Case]) -> None:
+def test_counts_in_words_are_counts(cases: list[PhantomCase]) -> None:
     """Two nodules are two entities, and a singular is one."""
     words = {"One": 1, "Two": 2, "Three": 3, "Four": 4, "Five": 5, "Six": 6}
     for case, number, _, text, mask in findings(cases, "2d", "2h", "2c"):
@@ -195,7 +195,7 @@ def test_counts_in_words_are_counts(cases: list[Case]) -> None:
             assert entities == 1, text
 
 
-def test_entities_count_from_one(cases: list[Case]) -> None:
+def test_entities_count_from_one(cases: list[PhantomCase]) -> None:
     """Entity ids of a finding are 1..n without a gap, and voxels have an entity where they have a finding."""
     for case, _, _, _, mask in findings(cases):
         ids = np.unique(case.entity[mask])
@@ -203,7 +203,7 @@ def test_entities_count_from_one(cases: list[Case]) -> None:
     assert all(((case.finding > 0) == (case.entity > 0)).all() for case in cases)
 
 
-def test_ground_glass_keeps_its_vessels(cases: list[Case]) -> None:
+def test_ground_glass_keeps_its_vessels(cases: list[PhantomCase]) -> None:
     """Some voxels in ground glass stay as dense as vessels, though most are hazy."""
     dense = [(case.ct[mask] > -350).mean() for case, _, _, _, mask in findings(cases, "2c") if mask.sum() > 300]
     assert dense

@@ -11,7 +11,7 @@ from harness.status import Status
 from harness.store.database import Store
 from leaderboard.board.board import CHALLENGE, Coverage, DataSet, read_board
 from leaderboard.published.export import export
-from leaderboard.published.privacy import Policy
+from leaderboard.published.privacy import PrivacyPolicy
 
 
 def titles(data: DataSet) -> list[str]:
@@ -19,7 +19,7 @@ def titles(data: DataSet) -> list[str]:
 
 
 def board(store: Store, *profile: str) -> list[DataSet]:
-    return read_board(export(store, Policy()), *profile)
+    return read_board(export(store, PrivacyPolicy()), *profile)
 
 
 def only(store: Store, *profile: str) -> DataSet:
@@ -146,9 +146,9 @@ def test_rows_beyond_the_best_are_compared_but_not_ranked(bench, store: Store, m
     """Every pair has a difference and a p-value; the correction and the ranks are those of the best rows alone."""
     for number, level in enumerate((0.6, 0.4, 0.3, 0.1)):
         bench.add(plugin=str(number), title=str(number), level=level, cases=8)
-    whole = export(store, Policy())
+    whole = export(store, PrivacyPolicy())
     monkeypatch.setattr("leaderboard.published.export.COMPARED", 3)
-    part = export(store, Policy())
+    part = export(store, PrivacyPolicy())
     [data] = whole.data_sets()
     pairs = {(pair.first, pair.second): pair for pair in part.pairs(data.id, "mlhc2025")}
     assert len(pairs) == 6

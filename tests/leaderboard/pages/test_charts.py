@@ -12,7 +12,7 @@ from harness.store.database import Store
 from leaderboard.board.board import read_board
 from leaderboard.pages import charts, figures
 from leaderboard.published.export import export
-from leaderboard.published.privacy import Policy
+from leaderboard.published.privacy import PrivacyPolicy
 
 HOSTILE = '</svg><script>alert("x")</script>&\u202e'
 
@@ -65,7 +65,7 @@ def test_rows_without_a_name_are_drawn_grey() -> None:
 
 def test_narrow_drawing_fits_a_phone(full_store: Store) -> None:
     """On a screen of 390 pixels no figure is wider than the page."""
-    for data in read_board(export(full_store, Policy())):
+    for data in read_board(export(full_store, PrivacyPolicy())):
         drawn = figures.categories(data)
         if drawn is not None:
             match = re.match(r'<svg width="([\d.]+)"', drawn.narrow)

@@ -15,13 +15,13 @@ from leaderboard.pages import downloads
 from leaderboard.pages.downloads import checksums, make_files
 from leaderboard.published.database import TABLES
 from leaderboard.published.export import export
-from leaderboard.published.privacy import Policy
+from leaderboard.published.privacy import PrivacyPolicy
 
 
 @pytest.fixture(scope="module")
 def files(full_store: Store) -> dict[str, bytes]:
     """Return name -> content of every download of the full database."""
-    return {file.name: file.data for file in make_files(export(full_store, Policy()), parquet=True)}
+    return {file.name: file.data for file in make_files(export(full_store, PrivacyPolicy()), parquet=True)}
 
 
 def rows_of(files: dict[str, bytes], table: str) -> list[tuple[object, ...]]:
@@ -48,7 +48,7 @@ def test_every_format_holds_the_same_rows(files: dict[str, bytes]) -> None:
 
 def test_checksums_are_those_of_the_files(full_store: Store) -> None:
     """Every file stands in SHA256SUMS with its digest."""
-    made = make_files(export(full_store, Policy()), parquet=False)
+    made = make_files(export(full_store, PrivacyPolicy()), parquet=False)
     lines = dict(reversed(line.split("  ")) for line in checksums(made).decode().splitlines())
     assert lines == {file.name: hashlib.sha256(file.data).hexdigest() for file in made}
 
@@ -74,6 +74,6 @@ def test_spreadsheets_take_no_text_for_a_formula() -> None:
 
 def test_empty_tables_are_written(store: Store) -> None:
     """An empty database gives files with headings only."""
-    made = {file.name: file.data for file in make_files(export(store, Policy()), parquet=True)}
+    made = {file.name: file.data for file in make_files(export(store, PrivacyPolicy()), parquet=True)}
     assert made["runs.csv"].count(b"\n") == 1
     assert made["scores.parquet"]

@@ -31,7 +31,7 @@ from leaderboard.pages.page import (
 from leaderboard.pages.run_page import at_a_glance
 from leaderboard.published.database import Pair
 from leaderboard.published.export import export
-from leaderboard.published.privacy import Policy
+from leaderboard.published.privacy import PrivacyPolicy
 
 
 def section(page, title: str):
@@ -260,7 +260,7 @@ def test_origin_at_a_glance(bench, store: Store) -> None:
         },
     )
     bench.add(plugin="b", plan={"weights": 3}, record={"engine": "x", "harness": []}, image_id="")
-    full, strange = sorted(read_board(export(store, Policy()))[0].ranked, key=lambda row: row.run.plugin)
+    full, strange = sorted(read_board(export(store, PrivacyPolicy()))[0].ranked, key=lambda row: row.run.plugin)
     assert dict(at_a_glance(full)) == {
         "Plugin": "a 1.0.0",
         "Image": "0123456789ab",
@@ -273,8 +273,8 @@ def test_origin_at_a_glance(bench, store: Store) -> None:
     assert dict(at_a_glance(strange)) == {"Plugin": "b 1.0.0"}
 
 
-@pytest.mark.parametrize("policy", [Policy(), Policy(public=True)])
-def test_model_page_says_where_it_comes_from(bench, store: Store, pages, policy: Policy) -> None:
+@pytest.mark.parametrize("policy", [PrivacyPolicy(), PrivacyPolicy(public=True)])
+def test_model_page_says_where_it_comes_from(bench, store: Store, pages, policy: PrivacyPolicy) -> None:
     """Homepage, citation and licence, as the newest run recorded them, on a public site of a closed split too."""
     told = {"homepage": "https://example.org/model", "citation": "A. Author. <b>A model & more.", "licence": "MIT"}
     bench.add(record={"model": {**told, "licence": "GPL-3.0"}})
@@ -438,7 +438,7 @@ def test_scale_holds_every_interval(bench, store: Store) -> None:
     """A table's drawings end at the next tenth above its highest interval."""
     bench.add(level=0.2, plugin="a")
     bench.add(level=0.33, plugin="b")
-    assert scale_of(read_board(export(store, Policy()))[0].ranked) == 0.4
+    assert scale_of(read_board(export(store, PrivacyPolicy()))[0].ranked) == 0.4
     assert scale_of([]) == 0.1
     assert scale_of(read_reported().rows) == 0.3
 

@@ -9,7 +9,7 @@ from harness.store.trainings import TrainingPoint, TrainingRow, Trainings
 from leaderboard.board.reported import read_reported
 from leaderboard.pages.pages import Site, render_pages
 from leaderboard.published.export import CURVE, export
-from leaderboard.published.privacy import Policy
+from leaderboard.published.privacy import PrivacyPolicy
 
 if TYPE_CHECKING:
     from conftest import FakeBench
@@ -26,7 +26,7 @@ def _train(store: Store, steps: int) -> None:
 
 
 def _page(store: Store, run: str, *, draw: bool) -> str:
-    site = Site(published=export(store, Policy()), reported=read_reported(), draw=draw)
+    site = Site(published=export(store, PrivacyPolicy()), reported=read_reported(), draw=draw)
     return next(html for path, html in render_pages(site) if run in path and path.startswith("runs/"))
 
 
@@ -47,7 +47,7 @@ def test_curve_is_thinned(store: Store, bench: FakeBench) -> None:
     """However long a training was, the site keeps a few hundred points, all that have a val Dice among them."""
     _train(store, 5000)
     run = bench.add(fine_tuned=True, record={"training": {"key": "k" * 64}})
-    kept = export(store, Policy()).training(run.id)
+    kept = export(store, PrivacyPolicy()).training(run.id)
     assert len(kept) <= CURVE + 51
     assert [step.step for step in kept if step.val_dice is not None] == list(range(100, 5001, 100))
     assert kept[-1].step == 5000
@@ -57,8 +57,8 @@ def test_val_dice_of_a_closed_val_split_stays(store: Store, bench: FakeBench) ->
     """How many findings are behind a val Dice is not recorded: a public site tells it only of an open val split."""
     _train(store, 200)
     run = bench.add(fine_tuned=True, record={"training": {"key": "k" * 64}})
-    closed = export(store, Policy(public=True)).training(run.id)
-    opened = export(store, Policy(public=True, open_splits=frozenset({"val"}))).training(run.id)
+    closed = export(store, PrivacyPolicy(public=True)).training(run.id)
+    opened = export(store, PrivacyPolicy(public=True, open_splits=frozenset({"val"}))).training(run.id)
     assert [step.val_dice for step in closed] == [None] * 200
     assert [step.val_dice for step in opened if step.val_dice is not None] == [0.5, 1.0]
     assert [step.losses for step in closed] == [step.losses for step in opened]

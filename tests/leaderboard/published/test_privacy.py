@@ -15,14 +15,21 @@ from harness.rows import CaseRow
 from harness.status import Status
 from harness.store.database import Store
 from leaderboard.published.export import export
-from leaderboard.published.privacy import ENOUGH, REMOVED, Policy, publishable, publishable_coverage, without_places
+from leaderboard.published.privacy import (
+    ENOUGH,
+    REMOVED,
+    PrivacyPolicy,
+    publishable,
+    publishable_coverage,
+    without_places,
+)
 from leaderboard.site.build import Options, build_site
 
 HIDDEN_TEXT = "zzsecretsentence about a nodule"
 HIDDEN_CASE = "zzpatient"
 HIDDEN_REASON = "zzreason with a path"
 
-PUBLIC = Policy(public=True, open_splits=frozenset({"val"}))
+PUBLIC = PrivacyPolicy(public=True, open_splits=frozenset({"val"}))
 
 
 def content(folder: Path) -> dict[str, bytes]:
@@ -105,7 +112,7 @@ def test_part_of_a_private_split_has_no_numbers(secret_store: Store) -> None:
 def test_no_small_cell_is_published(secret_store: Store) -> None:
     """Every published number of a private split stands for at least five findings or cases."""
     database = sqlite3.connect(":memory:")
-    database.deserialize(export(secret_store, Policy(public=True)).seal())
+    database.deserialize(export(secret_store, PrivacyPolicy(public=True)).seal())
     assert database.execute("select min(n) from metrics where n > 0").fetchone()[0] >= ENOUGH
     assert database.execute("select min(n) from comparisons").fetchone()[0] >= ENOUGH
     assert database.execute("select count(*) from coverage").fetchone()[0] > 0
@@ -117,7 +124,7 @@ def test_small_private_split_tells_nothing(bench, store: Store) -> None:
     """A private split of four findings and two cases gives no metric, no comparison and no time of a case."""
     for plugin in ("a", "b"):
         bench.add(cases=2, per_case=2, plugin=plugin)
-    published = export(store, Policy(public=True))
+    published = export(store, PrivacyPolicy(public=True))
     [closed] = published.data_sets()
     run = published.runs(closed.id)[0]
     assert published.metrics(run.id, "mlhc2025") == {}
@@ -133,7 +140,7 @@ def test_few_failures_of_a_private_split_are_folded(bench, store: Store, pages) 
     bench.add(cases=12, plugin="many", failures={3: Status.OOM, **dict.fromkeys(range(10, 16), Status.TIMEOUT)})
     bench.add(cases=12, plugin="none-lost")
     bench.add(cases=2, plugin="part", rankable=False, unrankable=["partial"])
-    made = pages(store, Policy(public=True))
+    made = pages(store, PrivacyPolicy(public=True))
     cells = {
         row.all("th")[0].text.split()[1]: row.all("td", "coverage")[0].text
         for row in made["index.html"].all("tr")
@@ -172,7 +179,7 @@ def test_folded_coverage_tells_of_no_few(ok: int, failed: int, unrecorded: int) 
 def test_no_time_of_a_single_private_case(bench, store: Store) -> None:
     """The first case's time is of one case, however many the split holds; sums over all of them stay."""
     bench.add(cases=12, timing={"first_case_s": 9.5, "case_median_s": 1.0})
-    published = export(store, Policy(public=True))
+    published = export(store, PrivacyPolicy(public=True))
     assert published.runs(published.data_sets()[0].id)[0].timing == {"case_median_s": 1.0}
 
 

@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 from harness.cli.settings import Settings
 from harness.store.database import Store
 from leaderboard.commands.leaderboard import leaderboard
-from leaderboard.published.privacy import Policy
+from leaderboard.published.privacy import PrivacyPolicy
 from leaderboard.site.build import Options, build_site
 
 
@@ -21,5 +21,5 @@ def invoke(*arguments: str) -> Result:
 @pytest.fixture
 def site(full_store: Store, tmp_path: Path) -> Path:
     """Return the folder of a public site."""
-    build_site(full_store, tmp_path / "site", Options(policy=Policy(public=True)))
+    build_site(full_store, tmp_path / "site", Options(policy=PrivacyPolicy(public=True)))
     return tmp_path / "site"

@@ -1,0 +1,131 @@
+"""One word a thing: identifiers, columns and pages use the words of ``docs/words.md``."""
+
+from __future__ import annotations
+
+import ast
+import re
+import sqlite3
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from harness.store.database import Store
+from leaderboard.published.database import Published
+
+ROOT = Path(__file__).resolve().parents[1]
+ROOMS = ("harness", "leaderboard", "curation", "plugins", "containers")
+
+#: What nothing is called any more, and what it is called now.
+FORBIDDEN = {
+    r"(?:\w*_)?entrants?(?:_\w*)?": "model, run or row",
+    r"case_ids?": "case",
+    r"finding_ids?": "finding",
+    r"Entry(?! point)": "Row, IndexCase, TreeFile: a name that says of what",
+    r"Target": "PublishedFinding",
+}
+
+#: (file, identifier or text) that may stand, and why.
+ALLOWED = {
+    ("CHANGELOG.md", "case_id"): "tells of the change",
+    ("harness/cli/compare.py", "entrant"): "a field of a JSON document of schema 1",
+    ("harness/engines/docker.py", "Target"): "the daemon's own word for a mount's place",
+    ("harness/runs/document.py", "case_id"): "a field of JSON documents of schema 1",
+    ("harness/store/migrations.py", "case_id"): "tables as an earlier version made them",
+    ("docs/words.md", "case_id"): "tells of fields that are older",
+    ("docs/words.md", "entrant"): "tells of fields that are older",
+}
+
+#: Columns that are words of SQL and are meant to be.
+WORDS = {"case", "index"}
+
+PATTERN = re.compile(rf"(?<![\w-])(?:{'|'.join(FORBIDDEN)})(?![\w-])")
+
+
+def _texts() -> Iterator[Path]:
+    """Yield what people and programs read: code, templates, styles, pages."""
+    for room in ROOMS:
+        for kind in ("*.py", "*.j2", "*.css", "*.toml"):
+            yield from (path for path in (ROOT / room).rglob(kind) if "vendor" not in path.parts)
+    yield from ROOT.glob("*.md")
+    yield from (ROOT / "docs").rglob("*.md")
+    yield from (ROOT / "plugins").glob("*/README.md")
+
+
+def _found(text: str) -> set[str]:
+    return {match[0] for match in PATTERN.finditer(text)}
+
+
+def test_nothing_is_called_by_a_word_that_was_given_up() -> None:
+    """Entrant, case_id and the like stand nowhere but where a document's schema or history needs them."""
+    found = {
+        (str(path.relative_to(ROOT)), word) for path in _texts() for word in _found(path.read_text(encoding="utf-8"))
+    }
+    assert found - set(ALLOWED) == set()
+    assert set(ALLOWED) - found == set(), "an exception that nothing needs any more"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("compare_entrants(rows)", {"compare_entrants"}),
+        ("row.case_id", {"case_id"}),
+        ("use_reentrant=False", set()),
+        ("an entry point", set()),
+        ("class Entry:", {"Entry"}),
+    ],
+)
+def test_the_pattern_finds_words_and_not_parts(text: str, words: set[str]) -> None:
+    """The search sees an identifier as a whole."""
+    assert _found(text) == words
+
+
+def test_columns_use_the_words(tmp_path: Path) -> None:
+    """Every column of both databases that names a case or a finding is called ``case``, ``finding`` or ``index``."""
+    with Store(tmp_path / "results.db") as store:
+        tables = {name: {column.name for column in store.db[name].columns} for name in ("cases", "findings")}
+    published = Published()
+    tables |= {f"published {name}": set(published.columns(name)) for name in ("findings", "scores", "cases")}
+    for table, columns in tables.items():
+        assert not {name for name in columns if _found(name)}, table
+    assert {"case", "finding", "index"} <= tables["findings"]
+    assert {"case", "finding"} <= tables["published findings"]
+
+
+def test_columns_that_are_words_of_sql_need_no_quotes_to_be_read(tmp_path: Path) -> None:
+    """``case`` and ``index`` are what SQL calls them only where they are quoted; the names themselves are plain."""
+    Store(tmp_path / "results.db").close()
+    database = sqlite3.connect(tmp_path / "results.db")
+    names = {row[1] for table in ("cases", "findings") for row in database.execute(f"pragma table_info({table})")}
+    database.execute('select "case", "index" from findings').fetchall()
+    database.close()
+    assert names >= WORDS
+
+
+def test_no_two_public_classes_of_the_core_share_a_name() -> None:
+    """A class name means one thing in the harness and the leaderboard."""
+    classes = Counter(
+        node.name
+        for room in ("harness", "leaderboard")
+        for path in (ROOT / room).rglob("*.py")
+        for node in ast.parse(path.read_text(encoding="utf-8")).body
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_")
+    )
+    assert {name for name, number in classes.items() if number > 1} == set()
+
+
+def test_the_glossary_says_each_word_once() -> None:
+    """No word has two rows, and those that everything else is named after are all there."""
+    text = (ROOT / "docs" / "words.md").read_text(encoding="utf-8")
+    words = Counter(re.findall(r"^\| \*\*(.+?)\*\* \|", text, flags=re.MULTILINE))
+    assert {word for word, number in words.items() if number > 1} == set()
+    needed = {"model", "plugin", "variant", "run", "row", "case", "finding", "index", "entity", "truth", "mask"}
+    needed |= {"prompt", "shard", "place", "pool", "outcome", "profile", "exposure", "level"}
+    assert needed <= set(words)
+
+
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md"])
+def test_the_glossary_is_linked(page: str) -> None:
+    """Whoever reads the first pages finds the words."""
+    assert "(docs/words.md)" in (ROOT / page).read_text(encoding="utf-8")
