@@ -1,0 +1,36 @@
+"""The tree of errors: exit codes, fixes, and the nearest names."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness import errors
+
+
+@pytest.mark.parametrize(
+    ("kind", "code"),
+    [
+        (errors.ModelError, 1),
+        (errors.UsageError, 2),
+        (errors.PrerequisiteError, 3),
+        (errors.DataError, 4),
+        (errors.Interrupted, 130),
+    ],
+)
+def test_every_kind_has_its_exit_code(kind: type[errors.BenchError], code: int) -> None:
+    """Scripts tell by the exit code whose fault it was."""
+    assert kind.exit_code == code
+
+
+def test_an_error_carries_what_to_do() -> None:
+    """The message says what happened, `fix` what to do about it."""
+    error = errors.DataError("the mask is truncated", fix="download it again")
+    assert (str(error), error.fix) == ("the mask is truncated", "download it again")
+
+
+def test_an_unknown_name_gets_its_neighbours() -> None:
+    """A slip of one letter is answered with the name that was meant."""
+    error = errors.UnknownName("model", "ruls", ["rules", "sam2", "voxtell"])
+    assert "ruls" in str(error)
+    assert "rules" in error.fix
+    assert "voxtell" not in error.fix.partition("rules")[0]
