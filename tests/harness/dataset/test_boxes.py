@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tracemalloc
 from collections import Counter
 from pathlib import Path
@@ -17,7 +16,6 @@ from harness.dataset import Case, Finding
 from harness.dataset import boxes as prompts
 from harness.dataset.boxes import MAX_ENTITIES, SHIFT, entity_boxes, simulate_boxes
 from harness.errors import DataError
-from harness.runs.boxes import run_boxes
 
 SHAPE = (70, 61, 23)
 
@@ -183,32 +181,3 @@ def test_a_case_without_truth_is_refused() -> None:
     """No mask, no boxes."""
     with pytest.raises(DataError, match="no ground truth"):
         simulate_boxes(Case("a", "test", (), declared_shape=SHAPE), seed=0)
-
-
-def test_boxes_of_a_run_are_made_once_and_kept(tmp_path: Path) -> None:
-    """Kept with their digest; read again by a resumption, without the masks; made anew where the file was changed."""
-    cases = [_case(tmp_path, _scattered(seed, 5), f"toy_{seed}_a_1") for seed in (1, 2)]
-    run = tmp_path / "run"
-    run.mkdir()
-    said: list[str] = []
-
-    def make(earlier: Any) -> Any:
-        return run_boxes(run, cases, mask_flip=(0, 1), seed=4, earlier=earlier, tell=said.append)
-
-    first = make({})
-    assert len(said) == 1
-    assert first.record["prompts"]["number"] == 2 * 6
-    assert first.of("toy_1_a_1", "0") == simulate_boxes(cases[0], mask_flip=(0, 1), seed=4)["0"]
-    assert first.of("toy_1_a_1", "2") == []
-    lines = [json.loads(line) for line in (run / "boxes.jsonl").read_text().splitlines()]
-    assert {line["case"]: line["boxes"] for line in lines} == first.by_case
-
-    moved = [case.seg.rename(case.seg.with_suffix(".away")) for case in cases if case.seg]
-    assert make(first.record) == first
-    assert len(said) == 1
-    for path, case in zip(moved, cases, strict=True):
-        assert case.seg is not None
-        path.rename(case.seg)
-    (run / "boxes.jsonl").write_text("{}\n")
-    assert make(first.record) == first
-    assert len(said) == 2
