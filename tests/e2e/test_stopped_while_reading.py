@@ -13,7 +13,7 @@ import click
 import pytest
 
 from harness.cli import cli
-from harness.dataset import Dataset
+from harness.dataset.fingerprint import fingerprint_of
 
 PLUGINS = Path(__file__).parent / "plugins"
 
@@ -44,9 +44,18 @@ def test_while_the_training_data_are_read(
     tmp_path: Path, splits_writer: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The identity of a training covers every CT and mask of train and val."""
-    fingerprint = Dataset.fingerprint
     monkeypatch.setattr(
-        Dataset, "fingerprint", lambda data, split: _stop() if split == "train" else fingerprint(data, split)
+        "harness.runs.training.finetune.fingerprint_of",
+        lambda data, split: _stop() if split == "train" else fingerprint_of(data, split),
     )
     _run(tmp_path / "home", "learner", "none", splits_writer(tmp_path / "data"))
     assert not (tmp_path / "home" / "checkpoints").exists()
+
+
+def test_while_boxes_of_a_training_are_made(
+    tmp_path: Path, splits_writer: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A variant that is trained with boxes has every mask of train and val read, too."""
+    monkeypatch.setattr("harness.runs.boxes.simulate_boxes", _stop)
+    _run(tmp_path / "home", "boxed", "tuned", splits_writer(tmp_path / "data"))
+    assert not list((tmp_path / "home").glob("checkpoints/*/boxes.jsonl"))
