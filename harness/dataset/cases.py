@@ -93,13 +93,17 @@ class Case:
 
 @dataclass(frozen=True)
 class RunnableCase(Case):
-    """A case whose CT and ground truth are there and whose CT's header can be read: it can be run and scored.
-
-    Made by :func:`harness.runs.plan.select_cases`, which refuses any other.
-    """
+    """A case whose CT and ground truth are both there, so that it can be run and scored."""
 
     ct: Path
     seg: Path
+
+    @classmethod
+    def of(cls, case: Case) -> RunnableCase | None:
+        """Return the case as one that is known to have a CT and ground truth; None where it lacks either."""
+        if case.ct is None or case.seg is None:
+            return None
+        return cls(case.id, case.split, case.findings, case.ct, case.seg, case.declared_shape, case.declared_spacing)
 
 
 @dataclass(frozen=True)

@@ -14,13 +14,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from harness.dataset.cases import Case
+from harness.dataset.cases import Case, RunnableCase
 from harness.dataset.voxels import labelled, read_header, slices
 from harness.errors import DataError
 from harness.masks.header import Header
@@ -81,7 +82,7 @@ def measure(cases: Iterable[Case], *, limit: int = 8, recorded: Flip = ()) -> Or
     recorded
         The flip that is taken to be true unless another is clearly better.
     """
-    usable = sorted((case for case in cases if case.ct and case.seg), key=lambda case: case.id)
+    usable = sorted((found for found in map(RunnableCase.of, cases) if found), key=lambda case: case.id)
     chosen = [usable[i * len(usable) // limit] for i in range(limit)] if len(usable) > limit else usable
     rows: list[list[float]] = []
     damaged: list[DataError] = []
@@ -114,17 +115,16 @@ def _decide(table: npt.NDArray[np.float64], recorded: Flip) -> Flip | None:
     return FLIPS[column] if believed else recorded
 
 
-def shares_of(case: Case) -> list[list[float]] | None:
+def shares_of(case: RunnableCase) -> list[list[float]] | None:
     """Return the share of a finding's voxels in the lungs under each of :data:`FLIPS`, for every finding that can tell.
 
     None where no finding can: the scan is a crop, or the mask is not on the CT's grid.
     """
-    assert case.ct is not None and case.seg is not None  # noqa: S101, PT018 - chosen so
     ct, seg = read_header(case.ct), read_header(case.seg)
     if len(ct.shape) != 3 or seg.shape[1:] != ct.shape or max(ct.shape[:2]) > _LARGEST_SIDE:
         return None
     steps = _steps(ct.shape)
-    lungs = crude_lungs(case, ct)
+    lungs = crude_lungs(case.ct, ct)
     if lungs is None:
         return None
     height, width, _ = ct.shape
@@ -144,17 +144,16 @@ def shares_of(case: Case) -> list[list[float]] | None:
     return shares
 
 
-def crude_lungs(case: Case, header: Header) -> npt.NDArray[np.bool_] | None:
+def crude_lungs(ct: Path, header: Header) -> npt.NDArray[np.bool_] | None:
     """Return the lungs of a scan on a thinned grid (every n-th voxel), dense parts near them included.
 
     Air that does not reach the sides of the slices, closed over vessels and consolidations of up to a few voxels.
     None where that is too little of the volume: the scan was cropped, and its lungs reach the sides.
     """
-    assert case.ct is not None  # noqa: S101 - chosen so
     along_x, along_y, along_z = _steps(header.shape)
     thinned = [
         plane[::along_x, ::along_y] * header.slope + header.inter < _AIR
-        for z, plane in enumerate(slices(case.ct, header.shape))
+        for z, plane in enumerate(slices(ct, header.shape))
         if z % along_z == 0
     ]
     air = np.stack(thinned, axis=2)

@@ -46,17 +46,17 @@ def check_volumes(case: Case, depth: Depth) -> list[DataProblem]:
             problems.append(DataProblem(Level.ERROR, f"unreadable-{kind}", where, error.message, error.fix))
     ct, seg = headers.get("ct"), headers.get("seg")
     unreadable = {problem.code for problem in problems}
-    if ct is not None:
+    if case.ct is not None and ct is not None:
         problems += _ct_header(case, ct, where)
         if depth is Depth.DEEP and "unreadable-ct" not in unreadable:
-            problems += _ct_voxels(case, ct, where)
-    if seg is not None:
+            problems += _ct_voxels(case.ct, ct, where)
+    if case.seg is not None and seg is not None:
         grid = ct.shape if ct is not None else case.declared_shape
         of_header = list(_seg_header(case, seg, grid, ct, where))
         problems += of_header
         fits = not any(problem.level is Level.ERROR and problem.code in _UNCOUNTABLE for problem in of_header)
         if depth is not Depth.QUICK and fits and "unreadable-seg" not in unreadable:
-            problems += _seg_voxels(case, seg, where)
+            problems += _seg_voxels(case, case.seg, seg, where)
     return problems
 
 
@@ -93,11 +93,10 @@ def _ct_header(case: Case, ct: Header, where: str) -> Iterator[DataProblem]:
         yield DataProblem(Level.ERROR, "ct-affine", where, what, fix)
 
 
-def _ct_voxels(case: Case, ct: Header, where: str) -> Iterator[DataProblem]:
-    assert case.ct is not None  # noqa: S101 - its header was read
+def _ct_voxels(path: Path, ct: Header, where: str) -> Iterator[DataProblem]:
     lowest = np.inf
     try:
-        for values in stretches(case.ct):
+        for values in stretches(path):
             lowest = min(lowest, float(values.min()) * ct.slope + ct.inter)
     except DataError as error:
         yield DataProblem(Level.ERROR, "unreadable-ct", where, error.message, error.fix)
@@ -147,10 +146,9 @@ def _same_grid(affine: Affine, ct: Header | None) -> bool:
     return np.allclose(affine, ct.affine, rtol=_MARGIN, atol=_MARGIN)
 
 
-def _seg_voxels(case: Case, seg: Header, where: str) -> Iterator[DataProblem]:
-    assert case.seg is not None  # noqa: S101 - its header was read
+def _seg_voxels(case: Case, path: Path, seg: Header, where: str) -> Iterator[DataProblem]:
     try:
-        counts = count_labels(case.seg, seg.shape[0])
+        counts = count_labels(path, seg.shape[0])
     except DataError as error:
         yield DataProblem(Level.ERROR, "unreadable-seg", where, error.message, error.fix)
         return

@@ -186,11 +186,7 @@ def select_cases(dataset: Dataset, split: str, limit: int | None) -> tuple[Runna
             f"split {split!r} of {dataset.name} has no CT for {_some(without_ct)}",
             fix="a model needs the volumes; masks made elsewhere are scored by `bench score`",
         )
-    runnable = tuple(
-        RunnableCase(case.id, case.split, case.findings, case.ct, case.seg, case.declared_shape, case.declared_spacing)
-        for case in cases
-        if case.ct is not None and case.seg is not None
-    )
+    runnable = tuple(found for found in map(RunnableCase.of, cases) if found is not None)
     for case in runnable:
         # Every header is read before anything runs: a bad one is the data's fault, not the model's.
         if len(case.shape) != len(spacing_of(case)):

@@ -123,7 +123,7 @@ def test_quick_validation_does_not_measure(maker: Any) -> None:
 def test_the_shares_are_those_of_whole_arrays(maker: Any) -> None:
     """The streamed shares equal those counted on decoded and flipped arrays."""
     (case,) = open_dataset(chest(maker, (1,), cases=1)).split("val")
-    lungs = crude_lungs(case, read_header(case.ct))
+    lungs = crude_lungs(case.ct, read_header(case.ct))
     assert lungs is not None
     assert lungs.shape == (64, 56, 24)
     plain = [[lungs[flipped(np.flip(mask, 1), flip) > 0].mean() for flip in FLIPS] for mask in maker.deep_nodules()]
