@@ -53,15 +53,15 @@ def finding_sizes(case: Case, target: float = 1.0) -> list[FindingSize]:
     DataError
         The mask or the spacing is missing.
     """
-    if case.seg is None or case.spacing is None:
-        missing = "mask" if case.seg is None else "spacing"
+    if case.truth is None or case.spacing is None:
+        missing = "mask" if case.truth is None else "spacing"
         raise DataError(f"{case.id} has no {missing}", fix="add the CT, or its spacing to spacing.json")
     height, width, _ = case.shape
     along = [repeats(n, mm, target) for n, mm in zip(case.shape, case.spacing, strict=True)]
     total = float(np.prod([axis.sum() for axis in along], dtype=float))
     stored = np.zeros(len(case.findings), np.int64)
     resampled = np.zeros(len(case.findings), np.int64)
-    for part in labelled(case.seg, len(case.findings)):
+    for part in labelled(case.truth, len(case.findings)):
         rest, x = np.divmod(part.voxel, height)
         z, y = np.divmod(rest, width)
         stored += np.bincount(part.channel, minlength=len(stored))

@@ -61,7 +61,7 @@ def check_case(
     DataError
         A file is missing or cannot be read.
     """
-    if case.ct is None or case.seg is None:
+    if case.ct is None or case.truth is None:
         missing = "CT" if case.ct is None else "mask"
         raise DataError(f"{case.id} has no {missing}", fix="put it back; `bench data validate` lists the expected path")
     stored, header = read_array(case.ct)
@@ -81,10 +81,10 @@ def check_case(
 
 def read_drawn(case: Case, flip: tuple[int, ...] = ()) -> list[Drawn]:
     """Return the mask of every finding as voxels, read in one pass through the file."""
-    assert case.seg is not None  # noqa: S101 - checked by the caller
+    assert case.truth is not None  # noqa: S101 - checked by the caller
     height, width, _ = case.shape
     parts: list[list[tuple[npt.NDArray[np.int64], npt.NDArray[Any]]]] = [[] for _ in case.findings]
-    for part in labelled(case.seg, len(case.findings)):
+    for part in labelled(case.truth, len(case.findings)):
         for channel in np.unique(part.channel):
             chosen = part.channel == channel
             parts[channel].append((part.voxel[chosen], part.label[chosen]))

@@ -67,30 +67,30 @@ def simulate_boxes(case: Case, *, mask_flip: tuple[int, ...] = (), seed: int) ->
 
 def entity_boxes(case: Case) -> list[dict[int, Box]]:
     """Return, for every channel of a case's mask, label -> the smallest box around it, in the mask's array order."""
-    if case.seg is None:
+    if case.truth is None:
         raise DataError(f"case {case.id} has no ground truth to make boxes from", fix="choose a split with masks")
-    header = read_header(case.seg)
+    header = read_header(case.truth)
     if len(header.shape) != 4 or header.shape[1:] != case.shape or header.shape[0] < len(case.findings):
         raise DataError(
-            f"{case.seg} has shape {header.shape}; {len(case.findings)} findings on the CT's grid make "
+            f"{case.truth} has shape {header.shape}; {len(case.findings)} findings on the CT's grid make "
             f"{(len(case.findings), *case.shape)}",
             fix="`bench data validate` says more",
         )
     if header.dtype.kind not in "iu" or header.scaled:
         raise DataError(
-            f"{case.seg} holds {header.dtype.name} values, scaled or not whole: no labels", fix="store uint8"
+            f"{case.truth} holds {header.dtype.name} values, scaled or not whole: no labels", fix="store uint8"
         )
     channels = header.shape[0]
     found: list[dict[int, npt.NDArray[np.int64]]] = [{} for _ in range(channels)]
-    for part in labelled(case.seg, channels):
+    for part in labelled(case.truth, channels):
         if part.label.min() < 1:
-            raise DataError(f"{case.seg} holds negative labels", fix="number the entities of a finding from 1")
+            raise DataError(f"{case.truth} holds negative labels", fix="number the entities of a finding from 1")
         for channel, label, box in _extents(part, case.shape):
             known = found[channel].get(label)
             if known is None:
                 if len(found[channel]) == MAX_ENTITIES:
                     raise DataError(
-                        f"{case.seg}: channel {channel} holds more than {MAX_ENTITIES} labels",
+                        f"{case.truth}: channel {channel} holds more than {MAX_ENTITIES} labels",
                         fix="number the entities of a finding 1, 2, 3, ...",
                     )
                 found[channel][label] = box

@@ -40,7 +40,7 @@ class Case:
     split: str
     findings: tuple[Finding, ...]
     ct: Path | None = None  #: None: the data set does not hold this CT
-    seg: Path | None = None  #: None: no ground truth, so nothing can be scored
+    truth: Path | None = None  #: None: no ground truth, so nothing can be scored
     declared_shape: tuple[int, int, int] | None = None  #: (H, W, D) by the index
     declared_spacing: tuple[float, float, float] | None = None  #: mm by ``spacing.json``
 
@@ -58,7 +58,7 @@ class Case:
     @property
     def has_shape(self) -> bool:
         """Whether anything tells the shape: the CT, the index or the mask."""
-        return self.ct is not None or self.declared_shape is not None or self.seg is not None
+        return self.ct is not None or self.declared_shape is not None or self.truth is not None
 
     @cached_property
     def shape(self) -> tuple[int, int, int]:
@@ -67,12 +67,12 @@ class Case:
             shape = self.header.shape
         elif self.declared_shape is not None:
             shape = self.declared_shape
-        elif self.seg is not None:
-            shape = read_header(self.seg).shape[1:]
+        elif self.truth is not None:
+            shape = read_header(self.truth).shape[1:]
         else:
             raise DataError(f"nothing tells the shape of {self.id}", fix="add its CT, its mask or `shape` in the index")
         if len(shape) != 3:
-            raise DataError(f"{self.ct or self.seg} has shape {shape}, not three axes", fix="replace the file")
+            raise DataError(f"{self.ct or self.truth} has shape {shape}, not three axes", fix="replace the file")
         return shape[0], shape[1], shape[2]
 
     @property
@@ -96,14 +96,14 @@ class RunnableCase(Case):
     """A case whose CT and ground truth are both there, so that it can be run and scored."""
 
     ct: Path
-    seg: Path
+    truth: Path
 
     @classmethod
     def of(cls, case: Case) -> RunnableCase | None:
         """Return the case as one that is known to have a CT and ground truth; None where it lacks either."""
-        if case.ct is None or case.seg is None:
+        if case.ct is None or case.truth is None:
             return None
-        return cls(case.id, case.split, case.findings, case.ct, case.seg, case.declared_shape, case.declared_spacing)
+        return cls(case.id, case.split, case.findings, case.ct, case.truth, case.declared_shape, case.declared_spacing)
 
 
 @dataclass(frozen=True)

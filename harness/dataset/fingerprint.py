@@ -57,7 +57,7 @@ def _of_split(cases: Iterable[Case], mask_flip: tuple[int, ...], digests: Digest
             "shape": case.declared_shape,
             "spacing": case.declared_spacing,
             "ct": case.ct and digests.digest(case.ct),
-            "seg": case.seg and digests.digest(case.seg),
+            "seg": case.truth and digests.digest(case.truth),
         }
         for case in sorted(cases, key=lambda case: case.id)
     ]

@@ -185,7 +185,7 @@ def _case(declared: IndexCase, split: str, root: Path, spacings: Mapping[str, tu
         split=split,
         findings=findings,
         ct=_present(ct_paths(root, declared.name)),
-        seg=_present(path for name in (declared.seg_path, declared.name) if name for path in seg_paths(root, name)),
+        truth=_present(path for name in (declared.seg_path, declared.name) if name for path in seg_paths(root, name)),
         declared_shape=declared.shape,
         declared_spacing=spacings.get(declared.name),
     )
@@ -227,7 +227,7 @@ def read_layout(path: Path, *, cache: Path | None = None) -> Layout:
 def open_dataset(path: Path, *, cache: Path | None = None) -> Dataset:
     """Open the data set at `path`: a folder, or the JSON that describes one.
 
-    A data set without CTs opens (``Case.ct`` is None), and so does a split without masks (``Case.seg`` is None).
+    A data set without CTs opens (``Case.ct`` is None), and so does a split without masks (``Case.truth`` is None).
     No volume is read. What the files hold is checked by ``bench data validate``.
 
     Parameters

@@ -120,17 +120,17 @@ def shares_of(case: RunnableCase) -> list[list[float]] | None:
 
     None where no finding can: the scan is a crop, or the mask is not on the CT's grid.
     """
-    ct, seg = read_header(case.ct), read_header(case.seg)
-    if len(ct.shape) != 3 or seg.shape[1:] != ct.shape or max(ct.shape[:2]) > _LARGEST_SIDE:
+    ct, truth = read_header(case.ct), read_header(case.truth)
+    if len(ct.shape) != 3 or truth.shape[1:] != ct.shape or max(ct.shape[:2]) > _LARGEST_SIDE:
         return None
     steps = _steps(ct.shape)
     lungs = crude_lungs(case.ct, ct)
     if lungs is None:
         return None
     height, width, _ = ct.shape
-    inside = np.zeros((seg.shape[0], len(FLIPS)))
-    total = np.zeros(seg.shape[0])
-    for part in labelled(case.seg, seg.shape[0]):
+    inside = np.zeros((truth.shape[0], len(FLIPS)))
+    total = np.zeros(truth.shape[0])
+    for part in labelled(case.truth, truth.shape[0]):
         rest, x = np.divmod(part.voxel, height)
         z, y = np.divmod(rest, width)
         total += np.bincount(part.channel, minlength=len(total))

@@ -67,14 +67,14 @@ def presence_rules(dataset: Dataset, names: Sequence[str]) -> Iterator[DataProbl
     raw_only = False
     for split in names:
         cases = dataset.splits[split]
-        no_seg = not any(case.seg for case in cases)
+        no_seg = not any(case.truth for case in cases)
         if cases and no_seg:
             what = "no case has a mask: predictions can be made, and cannot be scored"
             yield DataProblem(Level.INFO, "not-scorable", split, what, "nothing, where the masks are withheld")
         for case in cases:
             where = f"{split}/{case.id}"
             name = case.id + SUFFIX
-            if case.seg is None and not no_seg:
+            if case.truth is None and not no_seg:
                 yield _missing("seg", "mask", where, seg_paths(dataset.root, name), dataset.root)
             if case.ct is not None:
                 continue

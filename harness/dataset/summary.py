@@ -111,7 +111,7 @@ def _count(cases: Sequence[Case]) -> SplitSummary:
         findings=len(findings),
         entities=sum(finding.entities or 0 for finding in findings),
         cts=sum(case.ct is not None for case in cases),
-        masks=sum(case.seg is not None for case in cases),
+        masks=sum(case.truth is not None for case in cases),
     )
 
 

@@ -36,7 +36,7 @@ def check_volumes(case: Case, depth: Depth) -> list[DataProblem]:
     problems: list[DataProblem] = []
     headers: dict[str, Header] = {}
     where = f"{case.split}/{case.id}"
-    for kind, path in (("ct", case.ct), ("seg", case.seg)):
+    for kind, path in (("ct", case.ct), ("seg", case.truth)):
         if path is None:
             continue
         try:
@@ -44,19 +44,19 @@ def check_volumes(case: Case, depth: Depth) -> list[DataProblem]:
             _check_end(path, headers[kind])
         except DataError as error:
             problems.append(DataProblem(Level.ERROR, f"unreadable-{kind}", where, error.message, error.fix))
-    ct, seg = headers.get("ct"), headers.get("seg")
+    ct, truth = headers.get("ct"), headers.get("seg")
     unreadable = {problem.code for problem in problems}
     if case.ct is not None and ct is not None:
         problems += _ct_header(case, ct, where)
         if depth is Depth.DEEP and "unreadable-ct" not in unreadable:
             problems += _ct_voxels(case.ct, ct, where)
-    if case.seg is not None and seg is not None:
+    if case.truth is not None and truth is not None:
         grid = ct.shape if ct is not None else case.declared_shape
-        of_header = list(_seg_header(case, seg, grid, ct, where))
+        of_header = list(_seg_header(case, truth, grid, ct, where))
         problems += of_header
         fits = not any(problem.level is Level.ERROR and problem.code in _UNCOUNTABLE for problem in of_header)
         if depth is not Depth.QUICK and fits and "unreadable-seg" not in unreadable:
-            problems += _seg_voxels(case, case.seg, seg, where)
+            problems += _seg_voxels(case, case.truth, truth, where)
     return problems
 
 
@@ -108,33 +108,33 @@ def _ct_voxels(path: Path, ct: Header, where: str) -> Iterator[DataProblem]:
 
 
 def _seg_header(
-    case: Case, seg: Header, grid: tuple[int, ...] | None, ct: Header | None, where: str
+    case: Case, truth: Header, grid: tuple[int, ...] | None, ct: Header | None, where: str
 ) -> Iterator[DataProblem]:
     count = len(case.findings)
     fix = "write the mask as (F,H,W,D): one channel a finding, then the axes of the CT array"
-    if len(seg.shape) != 4:
-        yield DataProblem(Level.ERROR, "seg-shape", where, f"the mask has shape {seg.shape}, not four axes", fix)
-    elif grid is not None and seg.shape != (count, *grid):
-        what = f"the mask has shape {seg.shape}; {count} findings on the CT's grid make {(count, *grid)}"
-        if seg.shape == (*grid, count):
+    if len(truth.shape) != 4:
+        yield DataProblem(Level.ERROR, "seg-shape", where, f"the mask has shape {truth.shape}, not four axes", fix)
+    elif grid is not None and truth.shape != (count, *grid):
+        what = f"the mask has shape {truth.shape}; {count} findings on the CT's grid make {(count, *grid)}"
+        if truth.shape == (*grid, count):
             what += ": its findings are the last axis"
-        elif seg.shape[1:] == grid:
+        elif truth.shape[1:] == grid:
             what += ": the number of findings differs"
-        elif sorted(seg.shape[1:]) == sorted(grid):
+        elif sorted(truth.shape[1:]) == sorted(grid):
             what += ": its axes are in another order"
         yield DataProblem(Level.ERROR, "seg-shape", where, what, fix)
-    elif seg.shape[0] != count:
-        what = f"the mask has {seg.shape[0]} channels for {count} findings"
+    elif truth.shape[0] != count:
+        what = f"the mask has {truth.shape[0]} channels for {count} findings"
         yield DataProblem(Level.ERROR, "seg-shape", where, what, fix)
     fix = "write the labels as uint8, unscaled: 0 outside, 1 to n for the entities of a finding"
-    if seg.dtype.kind not in "iu" or (seg.slope, seg.inter) != (1.0, 0.0):
-        what = f"the labels are {seg.dtype.name}, slope {seg.slope:g}, intercept {seg.inter:g}"
+    if truth.dtype.kind not in "iu" or (truth.slope, truth.inter) != (1.0, 0.0):
+        what = f"the labels are {truth.dtype.name}, slope {truth.slope:g}, intercept {truth.inter:g}"
         yield DataProblem(Level.ERROR, "seg-dtype", where, what, fix)
-    elif seg.dtype != np.uint8:
-        what = f"the labels are {seg.dtype.name}; the organisers' evaluator reads them as uint8"
+    elif truth.dtype != np.uint8:
+        what = f"the labels are {truth.dtype.name}; the organisers' evaluator reads them as uint8"
         yield DataProblem(Level.WARNING, "seg-dtype", where, what, fix)
-    if seg.affine is not None and not _same_grid(seg.affine, ct):
-        axes = "".join(nib.orientations.aff2axcodes(np.array(seg.affine)))  # type: ignore[no-untyped-call]
+    if truth.affine is not None and not _same_grid(truth.affine, ct):
+        axes = "".join(nib.orientations.aff2axcodes(np.array(truth.affine)))  # type: ignore[no-untyped-call]
         what = f"the mask's affine (axes {axes}) is neither an identity nor that of its CT"
         fix = "write an identity or the CT's affine, once the array is known to lie as the CT's does"
         yield DataProblem(Level.ERROR, "seg-affine", where, what, fix)
@@ -146,9 +146,9 @@ def _same_grid(affine: Affine, ct: Header | None) -> bool:
     return np.allclose(affine, ct.affine, rtol=_MARGIN, atol=_MARGIN)
 
 
-def _seg_voxels(case: Case, path: Path, seg: Header, where: str) -> Iterator[DataProblem]:
+def _seg_voxels(case: Case, path: Path, truth: Header, where: str) -> Iterator[DataProblem]:
     try:
-        counts = count_labels(path, seg.shape[0])
+        counts = count_labels(path, truth.shape[0])
     except DataError as error:
         yield DataProblem(Level.ERROR, "unreadable-seg", where, error.message, error.fix)
         return

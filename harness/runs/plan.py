@@ -174,7 +174,7 @@ def select_cases(dataset: Dataset, split: str, limit: int | None) -> tuple[Runna
             f"split {split!r} of {dataset.name} has no cases",
             fix=f"splits with cases: {filled or 'none; the data set is empty'}",
         )
-    without_truth = [case.id for case in cases if case.seg is None]
+    without_truth = [case.id for case in cases if case.truth is None]
     if without_truth:
         raise UsageError(
             f"split {split!r} of {dataset.name} has no ground truth for {_some(without_truth)}",

@@ -102,7 +102,7 @@ def case_task(case: RunnableCase, masks: Path, mask_flip: tuple[int, ...], *, de
     paths = {finding.id: folder / f"{finding.id}.nii.gz" for finding in case.findings if delivered}
     return CaseTask(
         case=case.id,
-        truth=case.seg,
+        truth=case.truth,
         shape=case.shape,
         spacing=case.spacing,
         affine=case.affine,

@@ -104,7 +104,7 @@ def predicting_case(
     granted_truth
         Whether the container may read the ground truth: the test-only grant.
     """
-    ct, seg = f"ct/{_file_name(case, case.ct)}", f"truth/{_file_name(case, case.seg)}"
+    ct, truth = f"ct/{_file_name(case, case.ct)}", f"truth/{_file_name(case, case.truth)}"
     return JobCase(
         prompt=CasePrompt(
             id=case.id,
@@ -112,10 +112,10 @@ def predicting_case(
             shape=case.shape,
             spacing=spacing_of(case),
             findings=_findings(case, prompt, boxes),
-            truth=seg if granted_truth else None,
+            truth=truth if granted_truth else None,
             truth_flip=(list(mask_flip) or None) if granted_truth else None,
         ),
-        mounts=(Mount(case.ct.resolve(), ct), *((Mount(case.seg.resolve(), seg),) if granted_truth else ())),
+        mounts=(Mount(case.ct.resolve(), ct), *((Mount(case.truth.resolve(), truth),) if granted_truth else ())),
     )
 
 
@@ -129,7 +129,7 @@ def training_case(
     case, prompt, boxes, mask_flip
         As in :func:`predicting_case`.
     """
-    ct, seg = f"ct/{_file_name(case, case.ct)}", f"seg/{_file_name(case, case.seg)}"
+    ct, truth = f"ct/{_file_name(case, case.ct)}", f"seg/{_file_name(case, case.truth)}"
     return JobCase(
         prompt=CasePrompt(
             id=case.id,
@@ -138,10 +138,10 @@ def training_case(
             spacing=spacing_of(case),
             findings=_findings(case, prompt, boxes),
             split="train" if case.split == "train" else "val",
-            seg=seg,
+            seg=truth,
             seg_flip=list(mask_flip) or None,
         ),
-        mounts=(Mount(case.ct.resolve(), ct), Mount(case.seg.resolve(), seg)),
+        mounts=(Mount(case.ct.resolve(), ct), Mount(case.truth.resolve(), truth)),
     )
 
 

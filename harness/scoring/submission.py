@@ -46,11 +46,11 @@ class Submission:
 
     def task(self, case: Case, mask_flip: tuple[int, ...], *, organiser_quirks: bool = False) -> CaseTask:
         """Make the scoring task of one case; raises DataError where it has no ground truth."""
-        if case.seg is None:
+        if case.truth is None:
             raise DataError(f"{case.id} has no ground truth", fix="choose a split with masks")
         return CaseTask(
             case=case.id,
-            truth=case.seg,
+            truth=case.truth,
             shape=case.shape,
             spacing=case.spacing,
             affine=case.affine,

@@ -103,10 +103,10 @@ class Scan:
         flip
             In-plane axes along which the masks lie reversed (:attr:`harness.dataset.Dataset.mask_flip`).
         """
-        assert self.case.seg is not None  # noqa: S101 - cases without ground truth are never scored
+        assert self.case.truth is not None  # noqa: S101 - cases without ground truth are never scored
         h, w, _ = self.stored.shape
         found: dict[int, list[Points]] = {finding.index: [] for finding in self.case.findings}
-        for part in labelled(self.case.seg, max(found) + 1 if found else 1):
+        for part in labelled(self.case.truth, max(found) + 1 if found else 1):
             rest, x = np.divmod(part.voxel, h)
             z, y = np.divmod(rest, w)
             points = self.turned(h - 1 - x if 0 in flip else x, w - 1 - y if 1 in flip else y, z)

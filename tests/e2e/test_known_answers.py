@@ -40,7 +40,7 @@ ANSWERS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 def _expected(dataset: Path, split: str, answer: Callable[[np.ndarray], np.ndarray]) -> dict[tuple[str, str], float]:
     scores = {}
     for case in open_dataset(dataset).split(split):
-        labels = np.asarray(nib.load(case.seg).dataobj)
+        labels = np.asarray(nib.load(case.truth).dataobj)
         for finding in case.findings:
             truth = labels[finding.index] > 0
             scores[case.id, finding.id] = _dice(truth, answer(truth))

@@ -200,7 +200,7 @@ def ensure_checkpoint(
         if found is not None:
             watcher.tell(f"{plan.name}: the checkpoint is there")
             return found
-        engine.require_readable(path for case in cases for path in (case.ct, case.seg))
+        engine.require_readable(path for case in cases for path in (case.ct, case.truth))
         check_room(home, (), plan.resources, 1, watcher.tell)
         return _train(plan, folder, Trainings(store), engine=engine, gpus=gpus, watcher=watcher, stop=stop)
 

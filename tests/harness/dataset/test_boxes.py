@@ -25,7 +25,7 @@ def _case(folder: Path, labels: np.ndarray, name: str = "toy_1_a_1") -> Case:
     path = folder / f"{name}.nii.gz"
     nib.save(nib.Nifti1Image(labels, np.eye(4)), path)
     findings = tuple(Finding(i, str(i), "text") for i in range(len(labels)))
-    return Case(name, "test", findings, seg=path, declared_shape=labels.shape[1:])
+    return Case(name, "test", findings, truth=path, declared_shape=labels.shape[1:])
 
 
 def _scattered(seed: int = 0, entities: int = 300) -> np.ndarray:
@@ -164,10 +164,10 @@ def test_masks_without_labels_are_refused(tmp_path: Path, damage: Any, words: st
     """Another grid, fractions, negative numbers: bad data, with the file's name."""
     labels = _scattered(entities=3)
     case = _case(tmp_path, damage(labels))
-    case = Case(case.id, "test", case.findings, seg=case.seg, declared_shape=SHAPE)
+    case = Case(case.id, "test", case.findings, truth=case.truth, declared_shape=SHAPE)
     with pytest.raises(DataError, match=words) as raised:
         simulate_boxes(case, seed=0)
-    assert str(case.seg) in raised.value.message
+    assert str(case.truth) in raised.value.message
 
 
 def test_noise_in_place_of_labels_is_refused(tmp_path: Path) -> None:

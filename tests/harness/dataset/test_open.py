@@ -23,7 +23,7 @@ def test_a_flat_data_set_opens_with_everything_in_its_place(sound: Any) -> None:
     assert (case.id, case.patient, case.split) == ("train_3_b_2", "train_3", "test")
     assert case.findings == (Finding(0, "0", "Nodule number 0 in the left lung", "2d", 2, 9),)
     assert case.ct == sound.root / "ct" / "train_3_b_2.nii.gz"
-    assert case.seg == sound.root / "seg" / "train_3_b_2.nii.gz"
+    assert case.truth == sound.root / "seg" / "train_3_b_2.nii.gz"
     assert [case.id for case in dataset] == ["train_1_a_1", "train_2_a_1", "train_3_b_2"]
 
 
@@ -58,7 +58,7 @@ def test_ct_rates_nested_folders_are_found(maker: Any, prefix: str) -> None:
     maker.case("val", "train_1741_b_2", folders=(folder, "segmentations"))
     (case,) = open_dataset(maker.write()).split("val")
     assert case.ct == maker.root / folder / "train_1741_b_2.nii.gz"
-    assert case.seg == maker.root / "segmentations" / "train_1741_b_2.nii.gz"
+    assert case.truth == maker.root / "segmentations" / "train_1741_b_2.nii.gz"
 
 
 def test_raw_volumes_are_never_taken_for_cts(maker: Any) -> None:
@@ -98,7 +98,7 @@ def test_a_split_without_masks_opens(sound: Any) -> None:
     for key in ("pixels", "entity_counts"):
         del sound.document["test"][0][key]
     (case,) = open_dataset(sound.write()).split("test")
-    assert case.seg is None
+    assert case.truth is None
     assert (case.findings[0].entities, case.findings[0].voxels) == (None, None)
 
 
@@ -122,7 +122,7 @@ def test_seg_path_names_the_mask_by_its_last_part_only(sound: Any) -> None:
     """An evaluation index points at masks by path; only the file name counts, and nothing outside can be reached."""
     (sound.root / "seg" / "train_3_b_2.nii.gz").rename(sound.root / "seg" / "other.nii.gz")
     sound.document["test"][0]["seg_path"] = "../../../etc/other.nii.gz"
-    assert open_dataset(sound.write()).split("test")[0].seg == sound.root / "seg" / "other.nii.gz"
+    assert open_dataset(sound.write()).split("test")[0].truth == sound.root / "seg" / "other.nii.gz"
 
 
 @pytest.mark.parametrize(
@@ -307,7 +307,7 @@ def test_the_real_data_opens(real_data: Path) -> None:
     assert cases["realct_lung1_a_1"].shape == (512, 512, 48)
     assert cases["realct_lung1_a_1"].spacing == pytest.approx((0.57, 0.57, 5), abs=0.01)
     lidc = open_dataset(real_data / "realct" / "lidc_masks")
-    assert all(case.ct is None and case.seg is not None for case in lidc)
+    assert all(case.ct is None and case.truth is not None for case in lidc)
     assert lidc.split("test")[0].spacing == (0.859375, 0.859375, 2.5)
 
 

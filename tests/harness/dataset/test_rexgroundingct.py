@@ -36,7 +36,7 @@ def test_the_linked_folder_is_a_data_set_of_links(downloads: tuple[Path, Path], 
     assert linked.orientation.best == (0, 1)
     dataset = open_dataset(target)
     assert (dataset.name, dataset.licence, dataset.mask_flip) == ("rexgroundingct", "CC BY-NC-SA 4.0", (0, 1))
-    assert all(case.ct and case.ct.is_symlink() and case.seg and case.seg.is_file() for case in dataset)
+    assert all(case.ct and case.ct.is_symlink() and case.truth and case.truth.is_file() for case in dataset)
     assert list(open_dataset(target / "MICCAI_challenge_dataset.json").splits) == ["val"]
     assert [path.name for path in target.parent.iterdir()] == ["rexgroundingct"]
     assert not any(path.is_file() and not path.is_symlink() for path in target.glob("[!g]*"))

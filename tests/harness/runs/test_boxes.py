@@ -45,8 +45,8 @@ def test_a_resumption_reads_no_mask(make: Any, cases: list[Case]) -> None:
     """The kept file is enough: the masks may be gone."""
     first = make({})
     for case in cases:
-        assert case.seg is not None
-        case.seg.unlink()
+        assert case.truth is not None
+        case.truth.unlink()
     assert make(first.record) == first
     assert len(make.said) == 1
 

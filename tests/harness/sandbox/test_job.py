@@ -77,7 +77,7 @@ def test_what_is_shown_of_a_finding(
     }
     assert given.mounts == (
         Mount(case.ct.resolve(), "ct/train_1_a_1.nii.gz"),
-        Mount(case.seg.resolve(), "seg/train_1_a_1.nii"),
+        Mount(case.truth.resolve(), "seg/train_1_a_1.nii"),
     )
 
 
@@ -98,13 +98,13 @@ def test_only_the_grant_shows_the_truth(case: RunnableCase, tmp_path: Path) -> N
         "truth": "truth/train_1_a_1.nii",
         "truth_flip": [0, 1],
     }
-    assert given.mounts[1:] == (Mount(case.seg.resolve(), "truth/train_1_a_1.nii"),)
+    assert given.mounts[1:] == (Mount(case.truth.resolve(), "truth/train_1_a_1.nii"),)
 
 
 @pytest.mark.parametrize("split", ["val", "valid", "validation"])
 def test_a_training_has_two_splits(split: str, case: RunnableCase, tmp_path: Path) -> None:
     """Whatever is not the train split is `val` to a container, however the data set calls it."""
-    other = RunnableCase(case.id, split, case.findings, case.ct, case.seg)
+    other = RunnableCase(case.id, split, case.findings, case.ct, case.truth)
     assert _line(training_case(other, Prompt.TEXT, boxes=None, mask_flip=()), tmp_path)["split"] == "val"
 
 

@@ -49,11 +49,11 @@ def test_the_papers_averages_are_mixtures(real_data: Path) -> None:
 
 def arrays_of(case: Case, stack: Path) -> tuple[np.ndarray, np.ndarray, CaseTask]:
     """Return ground truth, prediction and the task to compare them."""
-    truth = np.asanyarray(nib.load(case.seg).dataobj)
+    truth = np.asanyarray(nib.load(case.truth).dataobj)
     prediction = np.asanyarray(nib.load(stack).dataobj)
     task = CaseTask(
         case=case.id,
-        truth=case.seg,
+        truth=case.truth,
         shape=case.shape,
         spacing=case.spacing,
         affine=case.affine,
@@ -87,7 +87,7 @@ def test_real_masks_against_themselves(real_data: Path, tmp_path: Path, name: st
     """The ground truth as its own prediction, as it is and shifted, equals the slow oracle's numbers."""
     data = open_dataset(real_data / "realct")
     case = next(case for case in data if case.id == f"realct_{name}")
-    truth = np.asanyarray(nib.load(case.seg).dataobj)
+    truth = np.asanyarray(nib.load(case.truth).dataobj)
     prediction = (np.roll(truth, shift, axis=1) > 0).astype(np.uint8)
     nib.save(nib.Nifti1Image(prediction, np.eye(4)), tmp_path / "stack.nii.gz")
     truth, prediction, task = arrays_of(case, tmp_path / "stack.nii.gz")
