@@ -56,6 +56,11 @@ def imports() -> frozenset[Arrow]:
     )
 
 
+def imported_by(path: Path) -> set[str]:
+    """Return the modules of ours that a file outside the packages imports, such as a test."""
+    return set(_imported("", path))
+
+
 def _imported(name: str, path: Path) -> Iterator[str]:
     package = name if path.name == "__init__.py" else name.rpartition(".")[0]
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):

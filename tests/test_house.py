@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -138,3 +139,57 @@ def test_few_modules_stand_loose() -> None:
 def test_modules_stay_short(name: str) -> None:
     """A module is one idea, at most 500 lines."""
     assert len(house.modules()[name].read_text(encoding="utf-8").splitlines()) <= MAX_LINES
+
+
+def _found_by_name(name: str) -> bool:
+    """Tell whether the test of a module is where its name says: its own, or that of its whole room."""
+    path = house.modules()[name]
+    place, stem = path.relative_to(ROOT).parent, path.stem
+    if place.parts[0] == "containers":
+        return (ROOT / "tests" / "containers" / f"test_{stem}.py").exists()
+    if place.parts[0] == "plugins":  # a plugin is tested as a whole, in its own folder
+        return any((ROOT / "plugins" / place.parts[1] / "tests").glob("test_*.py"))
+    folder = ROOT / "tests" / place
+    own, of_the_room = folder / f"test_{stem}.py", f"test_{place.name}.py"
+    return own.exists() or (folder / of_the_room).exists() or (folder.parent / of_the_room).exists()
+
+
+def _elsewhere() -> dict[str, tuple[str, Path]]:
+    """Return module -> (table, test file) of ``house_tests.toml``."""
+    tables = tomllib.loads((ROOT / "tests" / "house_tests.toml").read_text(encoding="utf-8"))
+    return {name: (table, ROOT / file) for table, rows in tables.items() for name, file in rows.items()}
+
+
+def test_the_test_of_a_module_is_found_by_its_name() -> None:
+    """The test of every module stands where its name says, or the list of exceptions says where it is."""
+    tested = {name for name, path in house.modules().items() if path.stem not in {"__init__", "__main__"}}
+    missing = {name for name in tested if not _found_by_name(name)}
+    assert missing - set(_elsewhere()) == set(), "write a test of that name, or list the module in house_tests.toml"
+
+
+def test_the_list_of_exceptions_is_exact() -> None:
+    """No exception outlives its reason: a module that is gone or has its test by now, or a test file that is gone."""
+    listed = _elsewhere()
+    assert {name for name in listed if name not in house.modules()} == set(), "no such module"
+    assert {name for name in listed if _found_by_name(name)} == set(), "has a test of its name by now"
+    assert {str(file) for _, file in listed.values() if not file.exists()} == set(), "no such test file"
+
+
+def test_a_module_that_is_tested_with_others_is_reached_by_that_test() -> None:
+    """What is said to be tested in a file is imported there, directly or by a module of ours that is."""
+    for name, (table, file) in _elsewhere().items():
+        if table == "together":
+            reached = _reached(house.imported_by(file))
+            assert name in reached, f"{file.relative_to(ROOT)} does not reach {name}"
+
+
+def _reached(start: set[str]) -> set[str]:
+    below: dict[str, set[str]] = {}
+    for importer, imported in house.imports():
+        below.setdefault(importer, set()).add(imported)
+    found, todo = set(start), list(start)
+    while todo:
+        new = below.get(todo.pop(), set()) - found
+        found |= new
+        todo += new
+    return found

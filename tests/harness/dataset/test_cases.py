@@ -1,0 +1,32 @@
+"""What the rest of the code sees of a case."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from harness.dataset import open_dataset
+from harness.errors import UsageError
+
+
+def test_a_case_knows_its_grid_and_its_findings(make_dataset: Callable[..., Path]) -> None:
+    """Shape and spacing are the CT's, the findings those of the index in the order of their numbers."""
+    (case,) = open_dataset(make_dataset(1)).split("test")
+    assert case.shape == (24, 20, 16)
+    assert case.spacing == (2.0, 2.0, 3.0)
+    assert [(finding.id, finding.category) for finding in case.findings] == [("0", "2d"), ("1", "1c")]
+
+
+def test_scans_of_one_patient_have_one_patient(make_dataset: Callable[..., Path]) -> None:
+    """Splits are by patient: the name says which."""
+    (case,) = open_dataset(make_dataset(1)).split("test")
+    assert case.patient == "toy_1"
+
+
+def test_an_unknown_split_gets_its_neighbour(make_dataset: Callable[..., Path]) -> None:
+    """A slip is answered with the split that was meant."""
+    with pytest.raises(UsageError) as refused:
+        open_dataset(make_dataset(1)).split("tset")
+    assert "test" in refused.value.fix

@@ -1,0 +1,34 @@
+"""Records of a run survive their JSON, also that of other versions."""
+
+from __future__ import annotations
+
+import json
+
+from harness.rows import FindingDetails, InstanceCounts, MaskProblem, MaskVerdict, Matches
+
+WARNING = MaskProblem("affine", "warning", "slightly off", "rounding", "save it as float32")
+REFUSED = MaskProblem("shape", "refused", "another grid", "resampled", "undo the resampling")
+
+
+def test_a_verdict_is_as_bad_as_its_worst_problem() -> None:
+    """Nothing, a warning, a refusal; only refusals are the reason for not scoring."""
+    assert [MaskVerdict(p).level for p in ((), (WARNING,), (REFUSED, WARNING))] == ["ok", "warning", "refused"]
+    assert MaskVerdict((WARNING,)).reason == ""
+    assert "another grid" in MaskVerdict((WARNING, REFUSED)).reason
+
+
+def test_a_verdict_survives_its_json() -> None:
+    """And a key that this version does not know is ignored."""
+    verdict = MaskVerdict((WARNING,)).plus([REFUSED])
+    stored = json.loads(json.dumps(verdict.to_json()))
+    assert MaskVerdict.from_json(stored) == verdict
+    assert MaskVerdict.from_json({**stored, "of_a_later_version": 1}) == verdict
+
+
+def test_details_survive_their_json() -> None:
+    """Counts stay counts; what was not counted is not stored as 0."""
+    counts = InstanceCounts(10, 5, Matches(1, 2, 3), 0.5, None)
+    details = FindingDetails(truth_entities=2, size_ratio=1.5, instances=counts)
+    assert FindingDetails.from_json(json.loads(json.dumps(details.to_json()))) == details
+    assert FindingDetails().to_json() == {}
+    assert FindingDetails.from_json({}) == FindingDetails()
