@@ -1,8 +1,8 @@
-"""The true BiomedParse (version 1), from its own modules: a picture seen once, then asked by one text after another.
+"""The true BiomedParse (version 1), from its own modules: a picture encoded once, then segmented per text.
 
-Upstream's model class is not used: it asks for a GPU while it is built, and all it adds to these modules is the
-normalisation of the picture. Packages that import more than is used (``modeling``, ``detectron2.modeling``) are
-entered without their ``__init__``; of MPI only the name is there.
+Upstream's model class is not used: building it requires a GPU, and all it adds to these modules is the normalisation
+of the picture. Packages that import more than is used (``modeling``, ``detectron2.modeling``) are imported without
+their ``__init__``; MPI is an empty module.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import numpy as np
 import torch
 import yaml
 from groundbench_sdk.stand_in import word_ids
-from groundbench_sdk.torch_weights import fill, read_state
+from groundbench_sdk.torch_weights import load_state, read_state
 from torch import nn
 from torch.nn import functional as F  # noqa: N812 - the field's name
 
@@ -36,32 +36,32 @@ _SMALL: dict[str, dict[str, Any]] = {
     "ENCODER": {"CONVS_DIM": 64, "MASK_DIM": 64, "TRANSFORMER_ENC_LAYERS": 1},
     "DECODER": {"HIDDEN_DIM": 64, "DIM_FEEDFORWARD": 128, "DEC_LAYERS": 4},
 }
-#: Parts for prompts drawn by hand, which no text reaches: they would get no gradient.
+#: Modules for prompts drawn by hand, which a text does not use: they would receive no gradient.
 _UNREACHED = tuple(
     f"sem_seg_head.predictor.{name}" for name in ("pn_indicator", "mask_sptial", "spatial_embed", "spatial_featured")
 )
-#: Parts that upstream's training gives a tenth of the rate, by a piece of their names.
+#: Modules that upstream trains at a tenth of the rate, by part of their names.
 _ENCODERS = ("backbone", "lang_encoder")
 _NORMS = (nn.LayerNorm, nn.GroupNorm)
 
 
-class Seen(NamedTuple):
-    """What the image side makes of B pictures."""
+class Features(NamedTuple):
+    """Output of the image encoder for B pictures."""
 
     finest: torch.Tensor  #: (B, C, side / 4, side / 4)
-    scales: list[torch.Tensor]  #: three more, from a 32nd to an 8th of the side
+    scales: list[torch.Tensor]  #: three more, from side / 32 to side / 8
 
 
-class Words(NamedTuple):
-    """What the text side makes of B texts."""
+class EncodedText(NamedTuple):
+    """Output of the text encoder for B texts."""
 
     tokens: torch.Tensor  #: (B, 77, C)
-    padding: torch.Tensor  #: (B, 77), True beyond a text's end
-    whole: torch.Tensor  #: (B, C): the vector that stands for the text
+    padding: torch.Tensor  #: (B, 77), True beyond the end of a text
+    whole: torch.Tensor  #: (B, C): the vector of the whole text
 
 
 class Network(nn.Module):
-    """BiomedParse with weights as torch's seed gives them.
+    """BiomedParse with random weights from torch's seed.
 
     Parameters
     ----------
@@ -70,13 +70,15 @@ class Network(nn.Module):
     tokenizer
         Folder with CLIP's tokenizer; None for hashed words.
     source
-        Upstream's code: the folders ``biomedparse`` and ``detectron2`` hold that of either repository.
+        Upstream's code: the folders ``biomedparse`` and ``detectron2``, one per repository.
     """
+
+    max_tokens = TOKENS
 
     def __init__(self, size: str, tokenizer: Path | None, source: Path = SOURCE) -> None:
         super().__init__()
         config = _config(source / "biomedparse" / "configs" / "biomedparse_inference.yaml", size)
-        _enter(source)
+        _import_upstream(source)
         self.backbone: Any = importlib.import_module("modeling.vision.backbone").build_backbone(config)
         with _language(config, tokenizer) as build:
             text = build(config)
@@ -94,12 +96,12 @@ class Network(nn.Module):
         self._criterion, self._weights = _criterion(decoder, self.sem_seg_head.num_classes)
 
     def load_published(self, path: Path) -> None:
-        """Load the published weights: every one of ours must be there, and nothing else but parts that are not read."""
+        """Load the published weights; every name must match, apart from modules that are not used."""
         state = read_state(path, "model", "state_dict")
-        # A language model that upstream builds, saves and never asks; what its training keeps beside the network.
+        # A language model that upstream builds and saves but never uses, and what its training saves with the network.
         unread = ("sem_seg_head.predictor.lang_encoder.biomed_encoder.", "criterion.")
         state = {name: value for name, value in state.items() if not name.startswith(unread)}
-        fill(self, state, surplus=("dilation_kernel",))
+        load_state(self, state, surplus=("dilation_kernel",))
 
     def groups(self, rate: float, decay: float, encoders: float) -> list[dict[str, Any]]:
         """Return the trained parameters as upstream groups them for its optimiser.
@@ -107,11 +109,11 @@ class Network(nn.Module):
         Parameters
         ----------
         rate
-            Of the pixel decoder and the predictor.
+            Learning rate of the pixel decoder and the predictor.
         decay
-            Of weights; norms and embeddings have none.
+            Weight decay; norms and embeddings have none.
         encoders
-            Share of the rate for the image and the text encoder.
+            Fraction of the rate for the image and the text encoder.
         """
         groups: dict[tuple[float, float], list[nn.Parameter]] = {}
         for outer, module in self.named_modules():
@@ -123,27 +125,28 @@ class Network(nn.Module):
                     groups.setdefault(key, []).append(parameter)
         return [{"params": found, "lr": lr, "weight_decay": wd} for (lr, wd), found in groups.items()]
 
-    def count(self, text: str) -> int:
-        """Return how many tokens a text becomes, begin and end included, before any is cut."""
+    def count_tokens(self, text: str) -> int:
+        """Return the number of tokens of a text, begin and end included, before it is cut."""
         return len(self._text.tokenizer.tokenize(text)) + 2
 
-    def read(self, text: str) -> Words:
-        """Encode one text, for any number of pictures."""
+    def encode_text(self, text: str) -> EncodedText:
+        """Encode one text, once for any number of pictures."""
         with torch.no_grad():
-            return self._read([text])
+            return self._encode_texts([text])
 
-    def see(self, pictures: np.ndarray) -> Seen:
-        """Encode pictures (B, side, side), grey from 0 to 255, once for any number of texts."""
+    def encode_image(self, pictures: np.ndarray) -> Features:
+        """Encode pictures (B, 1, side, side), grey from 0 to 255, once for any number of texts."""
         with torch.no_grad():
-            return self._see(torch.from_numpy(pictures))
+            return self._encode_image(torch.from_numpy(pictures))
 
-    def find(self, seen: Seen, words: Words) -> np.ndarray:
-        """Return the logits (B, side, side) of one text in each of B pictures, from the query that is most like it."""
+    def segment(self, features: Features, text: EncodedText) -> np.ndarray:
+        """Return the logits (B, side, side) of one text in each of B pictures, from the query most similar to it."""
         with torch.no_grad():
-            found = self._ask(seen, Words(*(part.expand(len(seen.finest), *part.shape[1:]) for part in words)))
+            texts = EncodedText(*(part.expand(len(features.finest), *part.shape[1:]) for part in text))
+            found = self._decode(features, texts)
             # Upstream multiplies by a positive temperature, which changes no maximum.
             queries = F.normalize(found["pred_captions"], dim=-1)
-            best = (queries @ F.normalize(words.whole, dim=-1)[..., None])[..., 0].argmax(1)
+            best = (queries @ F.normalize(text.whole, dim=-1)[..., None])[..., 0].argmax(1)
             logits = found["pred_masks"][torch.arange(len(best), device=best.device), best]
             scaled = F.interpolate(logits[:, None].float(), scale_factor=4.0, mode="bilinear", align_corners=False)
         return np.asarray(scaled[:, 0].cpu().numpy())
@@ -154,14 +157,14 @@ class Network(nn.Module):
         Parameters
         ----------
         pictures
-            (B, side, side), grey from 0 to 255.
+            (B, 1, side, side), grey from 0 to 255.
         texts
-            One a picture.
+            One per picture.
         labels
             (B, side, side), 0 or 1.
         """
-        words = self._read(texts)
-        found = self._ask(self._see(pictures), words)
+        encoded = self._encode_texts(texts)
+        found = self._decode(self._encode_image(pictures), encoded)
         layers = [
             {"pred_gmasks": layer["pred_masks"].float(), "pred_gtexts": layer["pred_captions"].float()}
             for layer in (found, *found["aux_outputs"])
@@ -173,9 +176,9 @@ class Network(nn.Module):
                 "grounding_hash": [0],
                 "grounding_task": "text",
             }
-            for label, whole in zip(labels, words.whole, strict=True)
+            for label, whole in zip(labels, encoded.whole, strict=True)
         ]
-        # In bfloat16 the sampled points would lie on a grid of a few hundred places.
+        # In bfloat16 the sampled points would be rounded to a few hundred positions.
         with torch.autocast(labels.device.type, enabled=False):
             losses = self._criterion(
                 {**layers[0], "aux_outputs": layers[1:]}, targets, {"lang_logit": self._text.logit_scale}
@@ -189,28 +192,28 @@ class Network(nn.Module):
     def _text(self) -> Any:
         return self.sem_seg_head.predictor.lang_encoder
 
-    def _read(self, texts: list[str]) -> Words:
+    def _encode_texts(self, texts: list[str]) -> EncodedText:
         device = self.mean.device
         fed = self._text.tokenizer(texts, padding="max_length", truncation=True, max_length=TOKENS, return_tensors="pt")
-        ids, seen = fed["input_ids"].to(device), fed["attention_mask"].to(device)
-        tokens, whole = self._text.forward_language_token((ids, seen))
-        return Words(tokens, seen == 0, whole)
+        ids, attention = fed["input_ids"].to(device), fed["attention_mask"].to(device)
+        tokens, whole = self._text.forward_language_token((ids, attention))
+        return EncodedText(tokens, attention == 0, whole)
 
-    def _see(self, pictures: torch.Tensor) -> Seen:
-        normalised = (pictures.to(self.mean.device)[:, None].float() - self.mean) / self.deviation
+    def _encode_image(self, pictures: torch.Tensor) -> Features:
+        normalised = (pictures.to(self.mean.device).float() - self.mean) / self.deviation  # three equal channels
         finest, _, scales = self.sem_seg_head.pixel_decoder.forward_features(self.backbone(normalised))
-        return Seen(finest, scales)
+        return Features(finest, scales)
 
-    def _ask(self, seen: Seen, words: Words) -> dict[str, Any]:
-        # As upstream: padding is 0 and nothing attends to it. One text a picture, since texts would see each other.
-        tokens = words.tokens.masked_fill(words.padding[..., None], 0).transpose(0, 1)
-        extra = {"grounding_tokens": tokens, "grounding_nonzero_mask": words.padding}
-        found: dict[str, Any] = self.sem_seg_head.predictor(seen.scales, seen.finest, extra=extra, task="demo")
+    def _decode(self, features: Features, text: EncodedText) -> dict[str, Any]:
+        # As upstream: padding is 0 and not attended to. One text per picture, since texts would attend to each other.
+        tokens = text.tokens.masked_fill(text.padding[..., None], 0).transpose(0, 1)
+        extra = {"grounding_tokens": tokens, "grounding_nonzero_mask": text.padding}
+        found: dict[str, Any] = self.sem_seg_head.predictor(features.scales, features.finest, extra=extra, task="demo")
         return found
 
 
 class _HashedWords:
-    """Stands where upstream has CLIP's tokenizer."""
+    """Replaces CLIP's tokenizer."""
 
     vocab_size = _VOCABULARY
 
@@ -221,8 +224,8 @@ class _HashedWords:
         begin, end = _VOCABULARY - 2, _VOCABULARY - 1
         rows = [[begin, *self.tokenize(text)[: max_length - 2], end] for text in texts]
         ids = torch.tensor([row + [end] * (max_length - len(row)) for row in rows])
-        seen = torch.tensor([[1] * len(row) + [0] * (max_length - len(row)) for row in rows])
-        return {"input_ids": ids, "attention_mask": seen}
+        attention = torch.tensor([[1] * len(row) + [0] * (max_length - len(row)) for row in rows])
+        return {"input_ids": ids, "attention_mask": attention}
 
 
 def _config(path: Path, size: str) -> dict[str, Any]:
@@ -238,8 +241,8 @@ def _config(path: Path, size: str) -> dict[str, Any]:
     return config
 
 
-def _enter(source: Path) -> None:
-    """Make upstream's packages importable, those with too many imports of their own without them."""
+def _import_upstream(source: Path) -> None:
+    """Make upstream's packages importable, without the ``__init__`` of those that import more than is used."""
     if "mpi4py" in sys.modules:
         return
     sys.path[:0] = [str(source / "biomedparse"), str(source / "detectron2")]
@@ -257,10 +260,10 @@ def _enter(source: Path) -> None:
 
 @contextlib.contextmanager
 def _language(config: dict[str, Any], tokenizer: Path | None) -> Iterator[Any]:
-    """Give what builds upstream's text side, without the download of a language model that it never asks."""
+    """Yield upstream's builder of the text encoder, without the download of a language model that is never used."""
     encoder: Any = importlib.import_module("modeling.language.vlpencoder")
     build: Any = importlib.import_module("modeling.language").build_language_encoder
-    true = encoder.AutoModel, encoder.build_tokenizer
+    originals = encoder.AutoModel, encoder.build_tokenizer
     encoder.AutoModel = types.SimpleNamespace(from_pretrained=lambda _: nn.Identity())
     if tokenizer is None:
         encoder.build_tokenizer = lambda _: _HashedWords()
@@ -268,7 +271,7 @@ def _language(config: dict[str, Any], tokenizer: Path | None) -> Iterator[Any]:
     try:
         yield build
     finally:
-        encoder.AutoModel, encoder.build_tokenizer = true
+        encoder.AutoModel, encoder.build_tokenizer = originals
 
 
 def _criterion(decoder: dict[str, Any], classes: int) -> tuple[Any, dict[str, float]]:

@@ -10,15 +10,15 @@ from numpy.typing import NDArray
 def picture(hu: NDArray[np.int16], square: Square, low: float, high: float) -> NDArray[np.uint8]:
     """Return a slice as a grey picture, as upstream makes it.
 
-    Cut to the window, stretched over 0 to 255 between the slice's own extremes, padded with 0 to a square, resized by
-    cubic convolution, cut to 0 to 255 and rounded down.
+    Clipped to the window, scaled to 0 to 255 between the slice's own extremes, padded with 0 to a square, resized by
+    cubic convolution, clipped to 0 to 255 and rounded down.
 
     Parameters
     ----------
     hu
-        (rows, columns), Hounsfield units.
+        Slice (rows, columns), Hounsfield units.
     square
-        Of the same rows and columns.
+        Made for the same rows and columns.
     low, high
         The window, HU.
     """

@@ -1,4 +1,4 @@
-"""The true BiomedParse v2, built from its own modules: slices are seen once, and asked for one text at a time."""
+"""The true BiomedParse v2, from its own modules: slices are encoded once, and segmented for one text at a time."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ import numpy as np
 import torch
 from groundbench_sdk.records import Rejected
 from groundbench_sdk.stand_in import word_ids
-from groundbench_sdk.torch_weights import fill, read_state
+from groundbench_sdk.torch_weights import load_state, read_state
 from torch import nn
 from torch.nn import functional as F  # noqa: N812 - the field's name
 
 SOURCE = Path("/opt/source/biomedparse")
-#: Tokens that the text encoder takes, begin and end included.
+#: Tokens that the text encoder accepts, begin and end included.
 TOKENS = 77
-#: Of the 16 queries, those whose mean is the outline and not the mask.
+#: Number of the 16 queries whose mean is the outline; the mean of the others is the mask.
 EDGES = 4
-#: Weights that no output depends on: what compared queries with texts in v1.
+#: Weights that no output depends on: they compared queries with texts in v1.
 UNREACHED = ("sem_seg_head.predictor.class_embed", "sem_seg_head.predictor.language_encoder.logit_scale")
 
 
 class Size(NamedTuple):
-    """What a network that a CPU sees through in seconds may have less of; the rest is as published."""
+    """The dimensions that are smaller in the network for a CPU; all others are as published."""
 
     embed: int  #: channels of the backbone's first stage
     depths: tuple[int, int, int, int]  #: blocks of its stages
@@ -45,15 +45,15 @@ SIZES = {
 }
 
 
-class Seen(NamedTuple):
-    """What the image side makes of a few slices."""
+class Features(NamedTuple):
+    """Output of the image encoder for B slices."""
 
     finest: torch.Tensor  #: (B, C, side / 4, side / 4)
     scales: list[torch.Tensor]  #: coarsest first
 
 
 class Network(nn.Module):
-    """BiomedParse v2; weights as torch's seed gives them.
+    """BiomedParse v2 with random weights from torch's seed.
 
     Parameters
     ----------
@@ -65,13 +65,15 @@ class Network(nn.Module):
         Upstream's code.
     """
 
+    max_tokens = TOKENS
+
     def __init__(self, size: str, texts: Path | None, source: Path = SOURCE) -> None:
         super().__init__()
         if size not in SIZES:
             raise Rejected(f"the parameter network must be one of {', '.join(SIZES)}, not {size!r}")
         tokenizer = _Words(SIZES[size].vocabulary) if texts is None else _clip(texts)
         self.model, criterion = _upstream(SIZES[size], tokenizer, source)
-        self._criterion = [criterion]  # its constants are no part of the model
+        self._criterion = [criterion]  # in a list: its constants are not part of the model
         for name in ("pixel_mean", "pixel_std"):  # constants, which no checkpoint needs
             self.model.register_buffer(name, getattr(self.model, name), persistent=False)
         for name, parameter in self.model.named_parameters():
@@ -85,47 +87,47 @@ class Network(nn.Module):
         for name, mine in self.model.named_buffers():
             if name in state:
                 mine.copy_(state.pop(name).reshape(mine.shape))
-        fill(self.model, state)
+        load_state(self.model, state)
 
-    def count(self, text: str) -> int:
-        """Return how many tokens a text becomes, begin and end included, before any is cut."""
+    def count_tokens(self, text: str) -> int:
+        """Return the number of tokens of a text, begin and end included, before it is cut."""
         return len(self._language.tokenizer.tokenize(text)) + 2
 
-    def read(self, text: str) -> torch.Tensor:
+    def encode_text(self, text: str) -> torch.Tensor:
         """Encode a text once, for any number of slices."""
         with torch.no_grad():
-            return self._read(text)
+            return self._encode_text(text)
 
-    def see(self, pictures: np.ndarray) -> Seen:
+    def encode_image(self, pictures: np.ndarray) -> Features:
         """Encode slices (B, 3, side, side) of grey values from 0 to 255 once, for any number of texts."""
         with torch.no_grad():
-            return self._see(torch.from_numpy(np.ascontiguousarray(pictures)).to(self.model.pixel_mean.device))
+            return self._encode_image(torch.from_numpy(np.ascontiguousarray(pictures)).to(self.model.pixel_mean.device))
 
-    def find(self, seen: Seen, words: torch.Tensor, seed: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return where a text's object is, as probabilities (B, side, side), and whether it is there at all, (B,).
+    def segment(self, features: Features, text: torch.Tensor, seed: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return the probability of a text's object at each pixel, (B, side, side), and of its existence, (B,).
 
-        The decoder looks at places that it draws by lot, in predicting too; `seed` decides the lot.
+        The decoder attends to positions that it samples at random, also when predicting; `seed` fixes them.
         """
         torch.manual_seed(seed)
         with torch.no_grad():
-            found = self._ask(seen, words)
-            side = 4 * seen.finest.shape[-1]
+            found = self._decode(features, text)
+            side = 4 * features.finest.shape[-1]
             masks = F.interpolate(found["pred_gmasks"], size=(side, side), mode="bicubic", antialias=True)
-            shares, exists = masks[:, 0].sigmoid(), found["object_existence"][:, 0].sigmoid()
-        return np.asarray(shares.cpu().numpy()), np.asarray(exists.cpu().numpy())
+            probabilities, existence = masks[:, 0].sigmoid(), found["object_existence"][:, 0].sigmoid()
+        return np.asarray(probabilities.cpu().numpy()), np.asarray(existence.cpu().numpy())
 
     def forward(self, pictures: torch.Tensor, texts: list[str]) -> dict[str, torch.Tensor]:
-        """Return what upstream's loss asks for, of one text a slice, with gradients.
+        """Return the inputs of upstream's loss, for one text per slice, with gradients.
 
-        Each text goes through the decoder by itself. Together they would be padded to one length with vectors of 0,
-        which upstream's attention takes for words.
+        Each text is decoded by itself. Together they would be padded to one length with vectors of 0, which upstream's
+        attention would treat as tokens.
         """
-        seen = self._see(pictures)
+        features = self._encode_image(pictures)
         found = []
         for number, text in enumerate(texts):
             one = slice(number, number + 1)
-            alone = Seen(seen.finest[one], [scale[one] for scale in seen.scales])
-            found.append(self._ask(alone, self._read(text)))
+            alone = Features(features.finest[one], [scale[one] for scale in features.scales])
+            found.append(self._decode(alone, self._encode_text(text)))
         return {name: torch.cat([part[name] for part in found]) for name in found[0]}
 
     def loss(self, found: dict[str, torch.Tensor], labels: torch.Tensor) -> dict[str, torch.Tensor]:
@@ -138,20 +140,20 @@ class Network(nn.Module):
     def _language(self) -> Any:
         return self.model.sem_seg_head.predictor.language_encoder
 
-    def _read(self, text: str) -> torch.Tensor:
+    def _encode_text(self, text: str) -> torch.Tensor:
         """Return a vector for each token of a text, (L, 1, C)."""
-        read = self._language.get_text_token_embeddings([text], name="grounding", token=False, norm=False)
-        return read["token_emb"][0][read["tokens"]["attention_mask"][0].bool()][:, None]
+        encoded = self._language.get_text_token_embeddings([text], name="grounding", token=False, norm=False)
+        return encoded["token_emb"][0][encoded["tokens"]["attention_mask"][0].bool()][:, None]
 
-    def _see(self, pictures: torch.Tensor) -> Seen:
+    def _encode_image(self, pictures: torch.Tensor) -> Features:
         grey = (pictures.float() - self.model.pixel_mean.mean()) / self.model.pixel_std.mean()
         finest, _, scales = self.model.sem_seg_head.pixel_decoder.forward_features(self.model.backbone(grey))
-        return Seen(finest, scales)
+        return Features(finest, scales)
 
-    def _ask(self, seen: Seen, words: torch.Tensor) -> dict[str, torch.Tensor]:
+    def _decode(self, features: Features, text: torch.Tensor) -> dict[str, torch.Tensor]:
         """Return logits of mask and outline, (B, 1, side / 4, side / 4), and of existence, (B, 1), for one text."""
-        extra = {"grounding_tokens": words.repeat(1, len(seen.finest), 1)}
-        found = self.model.sem_seg_head.predictor(x=seen.scales, mask_features=seen.finest, extra=extra)
+        extra = {"grounding_tokens": text.repeat(1, len(features.finest), 1)}
+        found = self.model.sem_seg_head.predictor(x=features.scales, mask_features=features.finest, extra=extra)
         masks = found["pred_gmasks"]
         return {
             "pred_gmasks": masks[:, :-EDGES].mean(dim=1, keepdim=True),
@@ -161,7 +163,7 @@ class Network(nn.Module):
 
 
 class _Words:
-    """Stands where CLIP's tokenizer is, with hashed words."""
+    """Replaces CLIP's tokenizer by hashed words."""
 
     eos_token = "end"  # noqa: S105 - no password
 
@@ -169,7 +171,7 @@ class _Words:
         self._vocabulary = vocabulary
 
     def add_special_tokens(self, tokens: dict[str, str]) -> None:
-        """Take no notice: begin and end are numbers here."""
+        """Do nothing: begin and end are fixed numbers here."""
 
     def tokenize(self, text: str) -> list[int]:
         return word_ids(text, self._vocabulary)
@@ -254,7 +256,7 @@ def _upstream(size: Size, tokenizer: Any, source: Path) -> tuple[Any, Any]:
 
 
 class _Conv2d(nn.Conv2d):
-    """A convolution that is followed by its norm and its activation."""
+    """A convolution followed by its norm and its activation."""
 
     def __init__(self, *given: Any, norm: Any = None, activation: Any = None, **named: Any) -> None:
         super().__init__(*given, **named)
@@ -273,7 +275,7 @@ def _xavier(layer: nn.Conv2d) -> None:
 
 
 def _stand_in() -> None:
-    """Give upstream's modules the few names that they take from detectron2 and fvcore, as later upstream code does."""
+    """Provide the few names that upstream imports from detectron2 and fvcore, as later upstream code does itself."""
     layers = {
         "Conv2d": _Conv2d,
         "ShapeSpec": dict,

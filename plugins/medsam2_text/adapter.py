@@ -1,157 +1,137 @@
-"""MedSAM2 Text: the slices of a CT, a vector a finding, and a mask of each finding on every slice."""
+"""How MedSAM2 Text sees a CT: slices as frames, with a vector per finding instead of a box."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-from groundbench_sdk import Adapter, Case, Job
-from groundbench_sdk.grids import Turn, turn_to
+from groundbench_sdk import Training, TrainingCase
 from groundbench_sdk.patches import place
 from groundbench_sdk.records import Rejected
-from groundbench_sdk.texts import warning
+from groundbench_sdk.text_models import logit
 from groundbench_sdk.video import Frames, resized
-from prompts import TOKENS, finding_text
+from groundbench_sdk.volume_models import Scan, VolumeModel, unpack
 
-if TYPE_CHECKING:
-    from groundbench_sdk.finetuning import Training
-    from groundbench_sdk.records import TrainingCase
-
-#: Columns to the patient's left, rows to the back, slices to the head: pictures as radiologists see them.
-AXES = "LPS"
+#: Characters that CT-CLIP's own reader of reports removes.
+_REMOVED = str.maketrans("", "", "\"'()")
 
 
-class MedSam2Text(Adapter):
-    """Asks for all findings of a case, slice by slice."""
+class MedSam2Text(VolumeModel):
+    """Segments all findings of a case, slice by slice; the text encoder stays frozen."""
 
-    def load(self, job: Job) -> None:
-        """Build model and text encoder, and fill them unless weights are random."""
-        from groundbench_sdk.torch_training import load_checkpoint, settle
-        from groundbench_sdk.torch_weights import gather
+    axes = "LPS"  # columns to the patient's left, rows to the back, slices to the head
+    tokenizer_files = "cxr-bert--"
+    encoder_name = "CT-CLIP's text encoder"
+
+    def build(self, tokenizer: Path | None) -> Any:
+        """Build upstream's network with a projection of the text, and CT-CLIP's text encoder."""
         from language import Language
         from network import build
 
-        self.job, self.device = job, settle(job)
-        self.network: Any = build(str(job.params["config"]), int(job.params["image_size"]))
-        self.network.freeze(memory=bool(job.params["train_memory"]))
-        if job.weights_mode == "random":
-            self.network.expect_something()
-            self.language: Any = Language(None, None, self.device)
-        else:
-            self.network.load_published(job.weights / str(job.params["checkpoint"]))
-            files = gather(job.weights, "cxr-bert--", Path("/tmp/cxr-bert"))  # noqa: S108 - the container's own
-            self.language = Language(files, job.weights / "CT-CLIP_v2.pt", self.device)
-        if job.checkpoint is not None:
-            load_checkpoint(self.network, job.checkpoint)
-        self.network.to(self.device).eval()
+        params = self.params
+        network = build(params["config"], params["image_size"])
+        network.freeze(memory=params["train_memory"])
+        if tokenizer is None:
+            network.expect_something()
+        weights = None if tokenizer is None else self.job.weights / "CT-CLIP_v2.pt"
+        self.language: Any = Language(tokenizer, weights, self.device)
+        return network
 
-    def predict(self, case: Case) -> Iterator[tuple[str, np.ndarray]]:
-        """Yield ``(finding id, mask)``; the findings share what was seen of each slice, and masks may overlap."""
-        if not case.findings:
-            return
-        turn = turn_to(AXES, case.affine)
-        memory = bool(self.job.params["predict_memory"])
-        found = self.network.find(self._frames(case, turn), self._vectors(case), memory=memory)
-        for finding, mask in zip(case.findings, found, strict=True):
-            yield finding.id, turn.undo(mask.transpose(2, 1, 0))
+    def load_weights(self, folder: Path) -> None:
+        """Load MedSAM2's published weights."""
+        self.network.load_published(folder / self.params["checkpoint"])
 
-    def finetune(self, train: Sequence[TrainingCase], val: Sequence[TrainingCase], training: Training) -> None:
-        """Train on consecutive slices of a case; the texts' vectors are made before, their encoder stays as it is."""
+    def clean_text(self, text: str) -> str:
+        """Remove quotes and parentheses, as for CT-CLIP's training."""
+        return super().clean_text(text.translate(_REMOVED))
+
+    @property
+    def text_encoder(self) -> Any:
+        """CT-CLIP counts the tokens."""
+        return self.language
+
+    def encode_texts(self, texts: list[str]) -> list[Any]:
+        """Return a vector (512,) per text."""
+        return [np.asarray(self.language.encode_text(text)) for text in texts]
+
+    def segment(self, scan: Scan, texts: list[Any]) -> Iterator[np.ndarray]:
+        """Go through the slices once for all findings."""
+        level, memory = logit(self.params["threshold"]), self.params["predict_memory"]
+        for mask in self.network.segment(self._frames(scan), np.stack(texts), memory=memory, level=level):
+            yield mask.transpose(2, 1, 0)
+
+    def view(self, scan: Scan) -> tuple[np.ndarray, Callable[[np.ndarray], np.ndarray]]:
+        """Return all pictures (D, S, S), and what resizes masks with them."""
+        frames = self._frames(scan)
+        pictures = np.stack([frames.picture(index) for index in range(len(frames))])
+        return pictures, lambda mask: marks(mask, self.params["image_size"])
+
+    def samples(self, train: Sequence[TrainingCase], training: Training) -> tuple[int, Any]:
+        """Refuse to train the memory on single slices: it would get no gradient."""
+        frames = self.params["frames"]
+        if self.params["train_memory"] and frames < 2:
+            raise Rejected(f"with train_memory, frames must be at least 2, not {frames}: one slice has no memory")
+        return super().samples(train, training)
+
+    @property
+    def findings_per_sample(self) -> int:
+        """A sample is a case with so many objects at most, as upstream."""
+        return int(self.params["objects"])
+
+    def sample(self, image: np.ndarray, masks: np.ndarray, texts: list[Any], rng: np.random.Generator) -> Any:
+        """Choose consecutive slices: (T, S, S), with vectors (N, 512) and masks (T, N, S, S)."""
+        inside = masks[0].any(axis=(1, 2)) if rng.random() < self.params["foreground"] else None
+        chosen = consecutive(len(image), self.params["frames"], inside, rng)
+        truth = np.stack(list(unpack(masks[:, chosen], image.shape[-1])), axis=1).astype(bool)
+        return image[chosen], np.stack(texts), truth
+
+    def loss(self, module: Any, samples: list[Any]) -> dict[str, Any]:
+        """Return upstream's losses; samples differ in their numbers of slices and findings."""
         import torch
-        from groundbench_sdk.scratch import Scratch
-        from groundbench_sdk.torch_text_training import fit_texts
 
-        params, network, size = self.job.params, self.network, int(self.job.params["image_size"])
-        memory, frames = bool(params["train_memory"]), int(params["frames"])
-        if memory and frames < 2:
-            raise Rejected(f"with train_memory, frames must be at least 2, not {frames}: one alone remembers nothing")
-        cases = [case for case in train if case.findings]
-        vectors = [self._vectors(case) for case in cases]
-        scratch = Scratch(training.state / "samples", int(params["cache_mb"]) * 2**20)
+        pictures, vectors, truths = ([torch.from_numpy(part) for part in parts] for parts in zip(*samples, strict=True))
+        return dict(self.network.loss(module(pictures, vectors, memory=self.params["train_memory"]), truths))
 
-        def sample(index: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-            case = cases[index]
-            asked = rng.permutation(len(case.findings))[: int(params["objects"])]
-            names = [str(number) for number in asked]
-            kept = scratch.get(case.id, lambda: self._arrays(case), only=("pictures", *names))
-            first = kept[names[0]]
-            target = np.any(first, axis=(1, 2)) if rng.random() < float(params["foreground"]) else None
-            chosen = consecutive(len(first), frames, target, rng)
-            truth = np.stack([np.unpackbits(kept[name][chosen], axis=-1, count=size) for name in names], axis=1)
-            return kept["pictures"][chosen], vectors[index][asked], truth.astype(bool)
+    def parameter_groups(self) -> list[Any]:
+        """Group parameters as upstream: the image encoder slower, from layer to layer."""
+        params = self.params
+        return list(self.network.groups(params["rate"], params["image_rate"], params["decay"], params["layer_decay"]))
 
-        def loss(module: Any, samples: list[tuple[np.ndarray, ...]]) -> dict[str, torch.Tensor]:
-            pictures, words, truths = (
-                [torch.from_numpy(part) for part in parts] for parts in zip(*samples, strict=True)
-            )
-            return dict(network.loss(module(pictures, words, memory=memory), truths))
-
-        fit_texts(
-            self,
-            torch.optim.AdamW(network.groups(float(params["rate"]), float(params["image_rate"]))),
-            n_train=len(cases),
-            sample=sample,
-            loss=loss,
-            val=val,
-            training=training,
-            final_rate=0.1,
-            clip_norm=0.1,
-        )
-
-    def _vectors(self, case: Case) -> np.ndarray:
-        """Return the vectors of a case's texts, (findings, 512), each text cut to what is read where it has to be."""
-        vectors = []
-        for finding in case.findings:
-            kept, dropped = finding_text(finding.text, self.language.count)
-            if dropped:
-                case.warn(warning(finding.id, dropped, TOKENS, "CT-CLIP's text encoder"))
-            vectors.append(np.asarray(self.language.vector(kept)))
-        return np.stack(vectors)
-
-    def _frames(self, case: Case, turn: Turn) -> Frames:
-        params = self.job.params
-        volume = turn.apply(case.volume(np.float32))
-        return Frames(volume, int(params["image_size"]), params["window_low"], params["window_high"])
-
-    def _arrays(self, case: TrainingCase) -> dict[str, np.ndarray]:
-        """Return a training case as the model sees it: ``pictures`` (D, S, S), and by number the masks of findings."""
-        turn = turn_to(AXES, case.affine)
-        frames = self._frames(case, turn)
-        size = int(self.job.params["image_size"])
-        found = {str(number): marks(turn.apply(finding > 0), size) for number, finding in enumerate(case.labels())}
-        return {"pictures": np.stack([frames.picture(index) for index in range(len(frames))]), **found}
+    def _frames(self, scan: Scan) -> Frames:
+        params = self.params
+        return Frames(scan.hu, params["image_size"], params["window_low"], params["window_high"])
 
 
-def consecutive(slices: int, count: int, target: np.ndarray | None, rng: np.random.Generator) -> np.ndarray:
-    """Choose slices to train with.
+def consecutive(slices: int, count: int, inside: np.ndarray | None, rng: np.random.Generator) -> np.ndarray:
+    """Draw consecutive slices to train on.
 
     Parameters
     ----------
     slices
-        How many there are.
+        Number of slices of the CT.
     count
-        How many are wanted, at least 2.
-    target
+        Number of slices to draw, at least 2.
+    inside
         Boolean, (slices,): one of these is among them. None or empty: any.
     rng
-        Draws.
+        Random generator.
 
     Returns
     -------
     ndarray of int
-        Ascending without a gap; all of them where there are no more. A single slice comes twice, since without a
-        second frame the memory would get no gradient.
+        Ascending without a gap; all slices if there are fewer. A single slice is repeated, since the memory gets no
+        gradient without a second frame.
     """
-    (first,) = place((slices,), (count,), target, rng)
+    (first,) = place((slices,), (count,), inside, rng)
     last = min(first + count, slices)
     return np.minimum(np.arange(max(first, 0), max(last, 2)), slices - 1)
 
 
-def marks(finding: np.ndarray, size: int) -> np.ndarray:
-    """Return a mask (L, P, S) slice by slice at the pictures' size, (S, size, size / 8) in bits; nearest pixels."""
-    found = np.zeros((finding.shape[2], size, size // 8), dtype=np.uint8)
-    for index in np.flatnonzero(finding.any(axis=(0, 1))):
-        found[index] = np.packbits(resized(finding[:, :, index].T.astype(np.uint8), size, nearest=True), axis=-1)
+def marks(mask: np.ndarray, size: int) -> np.ndarray:
+    """Return a mask (L, P, S), bool, slice by slice at the size of the pictures, (S, size, size); nearest pixels."""
+    found = np.zeros((mask.shape[2], size, size), dtype=bool)
+    for index in np.flatnonzero(mask.any(axis=(0, 1))):
+        found[index] = resized(mask[:, :, index].T.astype(np.uint8), size, nearest=True)
     return found

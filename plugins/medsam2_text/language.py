@@ -7,19 +7,22 @@ from typing import Any
 
 import torch
 from groundbench_sdk.stand_in import word_ids
-from groundbench_sdk.torch_weights import fill, read_state
-from prompts import WIDTH
+from groundbench_sdk.torch_weights import load_state, read_state
 from torch import nn
 from torch.nn import functional as F  # noqa: N812 - the field's name
 from transformers import BertConfig, BertModel, BertTokenizer
 
-#: Tokens that the stand-in knows, and those for begin and end.
+#: Tokens that the encoder accepts, begin and end included.
+TOKENS = 512
+#: Length of the vector of a text.
+WIDTH = 512
+#: Size of the stand-in's vocabulary, and its tokens for begin and end.
 _VOCABULARY = 2048
 _BEGIN, _END = 1, 2
 
 
 class Language:
-    """Turns texts into vectors as CT-CLIP does: first token, projection, length 1. Each text is read once.
+    """Encodes texts as CT-CLIP does: first token, projection, length 1. Each text is encoded once.
 
     Parameters
     ----------
@@ -27,10 +30,12 @@ class Language:
         Configuration and vocabulary of the language model; None for the stand-in: one layer of the same architecture
         with weights from torch's seed, and hashed words for tokens.
     weights
-        CT-CLIP's file; None where `folder` is.
+        CT-CLIP's file; None with the stand-in.
     device
-        Where it runs.
+        Device of the encoder.
     """
+
+    max_tokens = TOKENS
 
     def __init__(self, folder: Path | None, weights: Path | None, device: str) -> None:
         self._device = torch.device(device)
@@ -45,16 +50,16 @@ class Language:
         self._projection = nn.Linear(config.hidden_size, WIDTH, bias=False)
         if weights is not None:
             state = read_state(weights)
-            fill(self._bert, _part(state, "text_transformer."), surplus=("embeddings.position_ids",))
-            fill(self._projection, _part(state, "to_text_latent."))
+            load_state(self._bert, _part(state, "text_transformer."), surplus=("embeddings.position_ids",))
+            load_state(self._projection, _part(state, "to_text_latent."))
         for part in (self._bert, self._projection):
             part.to(self._device).eval().requires_grad_(requires_grad=False)
 
-    def count(self, text: str) -> int:
-        """Return how many tokens a text becomes, begin and end included."""
+    def count_tokens(self, text: str) -> int:
+        """Return the number of tokens of a text, begin and end included."""
         return len(self._ids(text))
 
-    def vector(self, text: str) -> torch.Tensor:
+    def encode_text(self, text: str) -> torch.Tensor:
         """Return the vector of a text, (512,), float32, on the CPU."""
         if text not in self._known:
             ids = torch.tensor([self._ids(text)], device=self._device)

@@ -1,4 +1,4 @@
-"""The true SAT: its mask former and its text encoder, built at any window size and trained as one."""
+"""The true SAT: its mask former and its text encoder, built for any window and trained together."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 from groundbench_sdk.stand_in import word_ids
-from groundbench_sdk.torch_weights import fill, read_state
+from groundbench_sdk.torch_weights import load_state, read_state
 from scipy.ndimage import gaussian_filter
 from torch import nn
 from torch.nn import functional as F  # noqa: N812 - the field's name
@@ -30,7 +30,7 @@ _CT = 0  #: upstream's number of the modality
 
 
 class Network(nn.Module):
-    """SAT's image and text side.
+    """SAT's image and text encoder with random weights from torch's seed.
 
     Parameters
     ----------
@@ -43,13 +43,15 @@ class Network(nn.Module):
         Upstream's code.
     """
 
+    max_tokens = TOKENS
+
     def __init__(self, backbone: str, texts: Path | None, source: Path = SOURCE) -> None:
         super().__init__()
         self._maskformer = _upstream(source)
-        with _only(self._maskformer, BACKBONES[backbone]):
+        with _only_backbone(self._maskformer, BACKBONES[backbone]):
             self.vision = self._maskformer.Maskformer(backbone, [64, 64, 32], [32, 32, 32], deep_supervision=True)
         self.text = _text_encoder(texts)
-        # Upstream's passes never come by these, which would therefore get no gradient.
+        # Upstream's forward pass never uses these modules, so they would receive no gradient.
         unused = [
             self.text.text_tower.biolord.pooler,
             *(layer.norm1 for layer in self.vision.transformer_decoder.layers),
@@ -62,23 +64,23 @@ class Network(nn.Module):
         self._size: tuple[int, ...] = ()
 
     def load_published(self, vision: Path, text: Path) -> None:
-        """Load both published files; every weight must find its place but those of the pre-training's other half."""
-        fill(self.vision, read_state(vision, "model_state_dict"))
+        """Load both published files; every name must match, apart from the other half of the pre-training."""
+        load_state(self.vision, read_state(vision, "model_state_dict"))
         state = read_state(text, "model_state_dict")
         state = {
             name: value for name, value in state.items() if "atlas_tower" not in name and "temperature" not in name
         }
-        fill(self.text, state, surplus=("position_ids",))
+        load_state(self.text, state, surplus=("position_ids",))
 
-    def count(self, text: str) -> int:
-        """Return how many tokens a text becomes, begin and end included, before any is cut."""
+    def count_tokens(self, text: str) -> int:
+        """Return the number of tokens of a text, begin and end included, before it is cut."""
         return len(self.text.text_tower.tokenizer.tokenizer.tokenize(text.lower())) + 2
 
-    def find(self, image: np.ndarray, texts: list[str], size: Sequence[int]) -> np.ndarray:
-        """Return each text's probability at each voxel, (N, X, Y, Z), by windows of `size` with upstream's weights."""
-        self._see_at(size)
+    def segment(self, image: np.ndarray, texts: list[str], size: Sequence[int]) -> np.ndarray:
+        """Return the probability of each text at each voxel, (N, X, Y, Z), by upstream's sliding window of `size`."""
+        self._set_window(size)
         device = next(self.parameters()).device
-        bell = torch.from_numpy(_bell(tuple(size)))
+        importance = torch.from_numpy(_importance(tuple(size)))
         volume = torch.from_numpy(np.ascontiguousarray(image, dtype=np.float32))
         total, weight = torch.zeros((len(texts), *image.shape)), torch.zeros(image.shape)
         with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
@@ -87,16 +89,16 @@ class Network(nn.Module):
                 piece = volume[window]
                 missing = [side - length for side, length in zip(size, piece.shape, strict=True)]
                 padded = F.pad(piece, [0, missing[2], 0, missing[1], 0, missing[0]])
-                seen = padded[None, None].repeat(1, 3, 1, 1, 1).to(device)
-                shares = torch.sigmoid(self.vision([queries], seen))[0].float().cpu()
+                shown = padded[None, None].repeat(1, 3, 1, 1, 1).to(device)
+                probability = torch.sigmoid(self.vision([queries], shown))[0].float().cpu()
                 inner = tuple(slice(0, length) for length in piece.shape)
-                total[(slice(None), *window)] += shares[(slice(None), *inner)] * bell[inner]
-                weight[window] += bell[inner]
+                total[(slice(None), *window)] += probability[(slice(None), *inner)] * importance[inner]
+                weight[window] += importance[inner]
         return np.asarray((total / weight).numpy())
 
     def forward(self, images: torch.Tensor, texts: list[str]) -> list[torch.Tensor]:
         """Return logits (1, N, X, Y, Z) of the texts of one image (1, X, Y, Z), at four scales, finest first."""
-        self._see_at(images.shape[1:])
+        self._set_window(images.shape[1:])
         return list(self.vision(self._queries(texts)[None], images[:, None].repeat(1, 3, 1, 1, 1)))
 
     def loss(self, scales: list[torch.Tensor], labels: torch.Tensor) -> dict[str, torch.Tensor]:
@@ -115,8 +117,8 @@ class Network(nn.Module):
         modality = torch.full((len(texts),), _CT, device=device)
         return self.text([text.lower() for text in texts], modality)
 
-    def _see_at(self, size: Sequence[int]) -> None:
-        """Give upstream's network the positions of another window; they are computed, not learnt."""
+    def _set_window(self, size: Sequence[int]) -> None:
+        """Set the positional encoding of another window; it is computed, not learnt."""
         if tuple(size) == self._size:
             return
         width = self.vision.pos_embedding.shape[-1]
@@ -127,7 +129,7 @@ class Network(nn.Module):
 
 
 class _Words:
-    """Stands where upstream's tokenizer has the language model's own one."""
+    """Replaces the language model's tokenizer inside upstream's."""
 
     def tokenize(self, text: str) -> list[int]:
         return word_ids(text, _VOCABULARY)
@@ -139,39 +141,39 @@ class _Words:
         return [fixed.get(token, token) for token in tokens]
 
 
-def _bell(size: tuple[int, ...]) -> np.ndarray:
-    """Return upstream's weights of a window: a bell of an eighth of the side, at most 10, nowhere 0, halves."""
+def _importance(size: tuple[int, ...]) -> np.ndarray:
+    """Return upstream's weights of a window: a Gaussian, sigma side / 8, scaled to 10, zeros replaced, in float16."""
     spike = np.zeros(size)
     spike[tuple(side // 2 for side in size)] = 1
-    bell = gaussian_filter(spike, [side / 8 for side in size], mode="constant")
-    bell = (bell / bell.max() * 10).astype(np.float16)
-    bell[bell == 0] = bell[bell != 0].min()
-    return np.asarray(bell, dtype=np.float32)
+    weights = gaussian_filter(spike, [side / 8 for side in size], mode="constant")
+    weights = (weights / weights.max() * 10).astype(np.float16)
+    weights[weights == 0] = weights[weights != 0].min()
+    return np.asarray(weights, dtype=np.float32)
 
 
 def _upstream(source: Path) -> Any:
     for folder in (source, source / "model" / "dynamic-network-architectures-main"):
         if str(folder) not in sys.path:
             sys.path.insert(0, str(folder))  # before any package of the same name
-    os.environ.setdefault("RANK", "0")  # upstream asks who is first of all processes
+    os.environ.setdefault("RANK", "0")  # upstream reads the rank when it is imported
     return importlib.import_module("model.maskformer")
 
 
 @contextlib.contextmanager
-def _only(maskformer: Any, features: int) -> Iterator[None]:
+def _only_backbone(maskformer: Any, features: int) -> Iterator[None]:
     """Keep upstream from building all three sizes to use one of them."""
-    true = maskformer.PlainConvUNet
+    original = maskformer.PlainConvUNet
     maskformer.PlainConvUNet = lambda **given: (
-        true(**given) if given["features_per_stage"][0] == features else nn.Identity()
+        original(**given) if given["features_per_stage"][0] == features else nn.Identity()
     )
     try:
         yield
     finally:
-        maskformer.PlainConvUNet = true
+        maskformer.PlainConvUNet = original
 
 
 def _text_encoder(folder: Path | None) -> Any:
-    """Build upstream's text encoder around a language model whose weights are those of torch's seed."""
+    """Build upstream's text encoder around a language model with random weights from torch's seed."""
     from transformers import MPNetConfig, MPNetModel
 
     encoder: Any = importlib.import_module("model.knowledge_encoder")
@@ -187,17 +189,17 @@ def _text_encoder(folder: Path | None) -> Any:
         config = MPNetConfig.from_pretrained(str(folder))
         tower.tokenizer = tokenizers.MyTokenizer(str(folder), TOKENS)
     tower.biolord = MPNetModel(config)
-    tower.forward = types.MethodType(_read, tower)
-    true = encoder.Text_Tower
+    tower.forward = types.MethodType(_encode, tower)
+    original = encoder.Text_Tower
     encoder.Text_Tower = lambda _: tower
     try:
         return encoder.Knowledge_Encoder()
     finally:
-        encoder.Text_Tower = true
+        encoder.Text_Tower = original
 
 
-def _read(tower: Any, texts: list[str]) -> torch.Tensor:
-    """Do what upstream's tower does, on the device where it is instead of the first GPU."""
+def _encode(tower: Any, texts: list[str]) -> torch.Tensor:
+    """Encode texts as upstream's tower does, on the device of the model instead of the first GPU."""
     device = next(tower.parameters()).device
     tokens = {name: value.to(device) for name, value in tower.tokenizer.tokenize(texts).items()}
     return tower.mean_pooling(tower.biolord(**tokens), tokens["attention_mask"])

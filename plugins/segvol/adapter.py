@@ -1,116 +1,87 @@
-"""SegVol: a CT in its own grid once, then one prompt a finding, and the answer back on the CT's grid."""
+"""How SegVol sees a CT: the whole volume on its own grid, encoded once and then prompted per finding."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import numpy as np
-from groundbench_sdk import Adapter, Case, Finding, Job
-from groundbench_sdk.grids import Turn, turn_to
-from groundbench_sdk.texts import warning
-from numpy.typing import NDArray
-from prompts import TOKENS, finding_text
-from volume import Grid, Shape, lay_grid, normalise
-
-if TYPE_CHECKING:
-    from groundbench_sdk.finetuning import Training
-    from groundbench_sdk.records import TrainingCase
-
-#: Upstream's (D, H, W): slices towards the head, rows to the front, columns to the patient's right.
-AXES = "SAR"
+from groundbench_sdk import Case
+from groundbench_sdk.grids import reorient_to
+from groundbench_sdk.text_models import logit
+from groundbench_sdk.volume_models import Scan, VolumeModel, unpack
+from volume import Grid, lay_grid, normalise
 
 
-class SegVol(Adapter):
-    """Asks SegVol for one finding after another."""
+class SegVol(VolumeModel):
+    """Segments one finding after another, prompted with its text or with its boxes."""
 
-    def load(self, job: Job) -> None:
-        """Build the network for the declared input size and fill it, from the checkpoint where there is one."""
-        from groundbench_sdk.torch_training import load_checkpoint, settle
+    axes = "SAR"  # upstream's (D, H, W): slices towards the head, rows to the front, columns to the patient's right
+    encoder_name = "CLIP"
+
+    def build(self, tokenizer: Path | None) -> Any:
+        """Build upstream's network for the declared size; its tokenizer is part of the source."""
         from model import Network
 
-        self.job, self.device = job, settle(job)
-        self.size: Shape = (int(job.params["depth"]), int(job.params["side"]), int(job.params["side"]))
-        self.network: Any = Network(self.size)
-        self.network.freeze(projection=bool(job.params.get("train_projection", True)))
-        if job.weights_mode != "random":
-            self.network.load_published(job.weights / "SegVol_v1.pth")
-        if job.checkpoint is not None:
-            load_checkpoint(self.network, job.checkpoint)
-        self.network.to(self.device).eval()
+        self.size = (self.params["depth"], self.params["side"], self.params["side"])
+        network = Network(self.size)
+        network.freeze(projection=self.params.get("train_projection", True))
+        return network
+
+    def load_weights(self, folder: Path) -> None:
+        """Load the published weights, fitted to the size."""
+        self.network.load_published(folder / "SegVol_v1.pth")
+
+    def clean_text(self, text: str) -> str:
+        """Remove the full stop: the template ends the sentence."""
+        return super().clean_text(text).rstrip(" .")
 
     def predict(self, case: Case) -> Iterator[tuple[str, np.ndarray]]:
-        """Yield ``(finding id, mask)``; a finding with boxes is the union of what each box gives."""
-        turn = turn_to(AXES, case.affine)
-        image, grid = self._view(turn.apply(case.volume(np.float32)))
-        seen = self.network.see(image)
+        """Yield ``(finding id, mask)``; with boxes, the union of the masks of a finding's boxes, without its text."""
+        if self.params["prompt"] == "text":
+            yield from super().predict(case)
+            return
+        reorientation = reorient_to(self.axes, case.affine)
+        image, grid = self._sample(reorientation.apply(case.volume(np.float32)))
+        features = self.network.encode_image(image)
         for finding in case.findings:
-            found = np.zeros(self.size, dtype=bool)
-            for text, box in self._prompts(case, finding, turn, grid):
-                found |= self.network.find(seen, text, box) > 0
-            yield finding.id, turn.undo(grid.restore(found))
+            mask = np.zeros(self.size, bool)
+            for box in finding.boxes or []:
+                mask |= self._found(features, None, grid.box(reorientation.box(box, case.shape)))
+            yield finding.id, reorientation.restore(grid.restore(mask))
 
-    def finetune(self, train: Sequence[TrainingCase], val: Sequence[TrainingCase], training: Training) -> None:
-        """Train on whole volumes with texts alone."""
-        import torch
-        from groundbench_sdk.scratch import Scratch
-        from groundbench_sdk.torch_text_training import fit_texts, pairs_of
+    def segment(self, scan: Scan, texts: list[Any]) -> Iterator[np.ndarray]:
+        """Encode the CT, then segment each text."""
+        image, grid = self._sample(scan.hu)
+        features = self.network.encode_image(image)
+        for text in texts:
+            yield grid.restore(self._found(features, text, None))
 
-        params, network = self.job.params, self.network
-        pairs = pairs_of(train)
-        scratch = Scratch(training.state / "samples", int(params["cache_mb"]) * 2**20)
+    def view(self, scan: Scan) -> tuple[np.ndarray, Callable[[np.ndarray], np.ndarray]]:
+        """Sample the CT on the input grid; a finding between the samples marks the nearest."""
+        image, grid = self._sample(scan.hu)
+        return image, grid.mark
 
-        def sample(index: int, rng: np.random.Generator) -> tuple[np.ndarray, str, np.ndarray]:
-            pair = pairs[index]
-            kept = scratch.get(f"{pair.case.id} {self.size}", lambda: self._arrays(pair.case))
-            image = kept["image"].astype(np.float32)
-            # Upstream's jitter of brightness, a fifth of the time each; its mirroring would swap the sides.
-            if rng.random() < 0.2:
-                image = image * np.float32(1 + rng.uniform(-0.1, 0.1))
-            if rng.random() < 0.2:
-                image = image + np.float32(rng.uniform(-0.1, 0.1))
-            text, _ = finding_text(pair.text, network.count)
-            return image, text, kept["labels"][pair.number]
+    def sample(self, image: np.ndarray, masks: np.ndarray, texts: list[Any], rng: np.random.Generator) -> Any:
+        """Vary the brightness as upstream does; its mirroring would exchange left and right."""
+        image, chance, jitter = image.astype(np.float32), self.params["jitter_chance"], self.params["jitter"]
+        if rng.random() < chance:
+            image = image * np.float32(1 + rng.uniform(-jitter, jitter))
+        if rng.random() < chance:
+            image = image + np.float32(rng.uniform(-jitter, jitter))
+        return image, texts[0], unpack(masks, image.shape[-1])
 
-        def loss(module: Any, samples: list[tuple[np.ndarray, str, np.ndarray]]) -> dict[str, torch.Tensor]:
-            images, texts, labels = zip(*samples, strict=True)
-            where = next(network.parameters()).device
-            logits = module(torch.from_numpy(np.stack(images))[:, None].to(where), list(texts))
-            return dict(network.loss(logits, torch.from_numpy(np.stack(labels)).float()[:, None].to(where)))
+    def loss(self, module: Any, samples: list[Any]) -> dict[str, Any]:
+        """Return upstream's Dice and cross-entropy of one text per volume."""
+        images, texts, masks = zip(*samples, strict=True)
+        return dict(self.network.loss(module(self.tensor(images)[:, None], list(texts)), self.tensor(masks).float()))
 
-        trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
-        fit_texts(
-            self,
-            torch.optim.AdamW(trained, lr=float(params["rate"]), weight_decay=1e-5),
-            n_train=len(pairs),
-            sample=sample,
-            loss=loss,
-            val=val,
-            training=training,
-        )
-
-    def _arrays(self, case: TrainingCase) -> dict[str, np.ndarray]:
-        """Return a training case on the input grid: ``image`` (D, H, W) and ``labels`` (F, D, H, W)."""
-        turn = turn_to(AXES, case.affine)
-        image, grid = self._view(turn.apply(case.volume(np.float32)))
-        labels = [grid.mark(turn.apply(finding > 0)) for finding in case.labels()]
-        return {"image": image.astype(np.float16), "labels": np.stack(labels)}
-
-    def _view(self, ct: NDArray[np.float32]) -> tuple[NDArray[np.float32], Grid]:
-        """Return a turned CT (D, H, W) on the input grid, and that grid."""
+    def _sample(self, ct: np.ndarray) -> tuple[np.ndarray, Grid]:
         image = normalise(ct)
         grid = lay_grid(image, self.size)
         return grid.sample(image), grid
 
-    def _prompts(
-        self, case: Case, finding: Finding, turn: Turn, grid: Grid
-    ) -> Iterator[tuple[str | None, list[int] | None]]:
-        """Yield the prompts of a finding: its text, or each of its boxes without the text."""
-        if self.job.params["prompt"] == "box":
-            for box in finding.boxes or []:
-                yield None, grid.box(turn.box(box, case.shape))
-            return
-        text, dropped = finding_text(finding.text, self.network.count)
-        if dropped:
-            case.warn(warning(finding.id, dropped, TOKENS, "CLIP"))
-        yield text, None
+    def _found(self, features: Any, text: str | None, box: list[int] | None) -> np.ndarray:
+        found: np.ndarray = self.network.segment(features, text, box) > logit(self.params["threshold"])
+        return found

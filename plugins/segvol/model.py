@@ -1,7 +1,7 @@
 """The true SegVol, built from its own modules at any input size, and its published weights fitted to that size.
 
-Upstream's package of SAM modules is imported without its ``__init__``, which pulls in a 2-D predictor and torchvision's
-compiled operators for it; neither is used here.
+Upstream's package of SAM modules is imported without its ``__init__``, which imports a 2-D predictor and torchvision's
+compiled operators; neither is used here.
 """
 
 from __future__ import annotations
@@ -15,17 +15,20 @@ from typing import Any
 
 import numpy as np
 import torch
-from groundbench_sdk.torch_weights import fill, read_state
-from prompts import TEMPLATE
+from groundbench_sdk.torch_weights import load_state, read_state
 from torch import nn
 from torch.nn import functional as F  # noqa: N812 - the field's name
 
 SOURCE = Path("/opt/source/segvol")
+#: Tokens that CLIP's text model accepts, begin and end included; one more is an error in upstream code.
+TOKENS = 77
+#: The sentence around a finding.
+TEMPLATE = "A computerized tomography of a {}."
 #: Voxels along (D, H, W) that one token of the image encoder covers.
 PATCH = (4, 16, 16)
 #: Tokens along (D, H, W) at which the weights were published.
 PUBLISHED = (8, 16, 16)
-#: Parts that no text reaches: they would get no gradient. Of the decoder's four masks only the first is ever read.
+#: Modules that a text does not reach: they would receive no gradient. Only the first of four masks is used.
 UNREACHED = (
     "prompt_encoder.point_embeddings",
     "prompt_encoder.not_a_point_embed",
@@ -36,7 +39,7 @@ UNREACHED = (
 
 
 class Network(nn.Module):
-    """SegVol for one input size, asked by text or by box; weights as torch's seed gives them.
+    """SegVol for one input size, prompted with text or boxes, with random weights from torch's seed.
 
     Parameters
     ----------
@@ -45,6 +48,8 @@ class Network(nn.Module):
     source
         Upstream's code.
     """
+
+    max_tokens = TOKENS
 
     def __init__(self, size: tuple[int, int, int], source: Path = SOURCE) -> None:
         super().__init__()
@@ -58,42 +63,42 @@ class Network(nn.Module):
         """Load the published weights, resampled where they depend on the number of tokens."""
         state = read_state(path, "model")
         grid = tuple(length // patch for length, patch in zip(self.size, PATCH, strict=True))
-        fill(self.segvol, fit_to_grid(state, grid), surplus=("embeddings.position_ids",))
+        load_state(self.segvol, fit_to_grid(state, grid), surplus=("embeddings.position_ids",))
 
-    def count(self, sentence: str) -> int:
-        """Return how many tokens CLIP's tokenizer makes of a sentence, begin and end included."""
-        return len(self.segvol.text_encoder.tokenizer(sentence).input_ids)
+    def count_tokens(self, text: str) -> int:
+        """Return the number of CLIP's tokens of a text in the template, begin and end included."""
+        return len(self.segvol.text_encoder.tokenizer(TEMPLATE.format(text)).input_ids)
 
-    def see(self, image: np.ndarray) -> torch.Tensor:
+    def encode_image(self, image: np.ndarray) -> torch.Tensor:
         """Encode an image (D, H, W) once, for any number of prompts."""
         device = next(self.parameters()).device
         with torch.no_grad():
             return self._encode(torch.from_numpy(np.ascontiguousarray(image, np.float32)).to(device)[None, None])
 
-    def find(self, seen: torch.Tensor, text: str | None, box: Sequence[int] | None) -> np.ndarray:
-        """Return the logits (D, H, W) of what a text, a box or both point at; upstream's own decoder pass."""
-        boxes = None if box is None else torch.tensor([list(box)], dtype=torch.float32, device=seen.device)
+    def segment(self, features: torch.Tensor, text: str | None, box: Sequence[int] | None) -> np.ndarray:
+        """Return the logits (D, H, W) for a text, a box or both, from upstream's own decoder."""
+        boxes = None if box is None else torch.tensor([list(box)], dtype=torch.float32, device=features.device)
         with torch.no_grad():
             logits = self.segvol.forward_decoder(
-                seen, self.size, text=None if text is None else [text], boxes=boxes, points=None
+                features, self.size, text=None if text is None else [text], boxes=boxes, points=None
             )
         return np.asarray(logits[0, 0].float().cpu().numpy())
 
     def forward(self, images: torch.Tensor, texts: list[str]) -> torch.Tensor:
-        """Return logits (B, 1, D, H, W) of one text an image, with gradients up to the text's projection.
+        """Return logits (B, 1, D, H, W) of one text per image, with gradients up to the text's projection.
 
         Upstream computes the projection without gradients; CLIP itself stays frozen, as there.
         """
         segvol = self.segvol
-        seen = self._encode(images)
+        features = self._encode(images)
         encoder = segvol.text_encoder
         with torch.no_grad():
             pooled = encoder.clip_text_model(**encoder.organ2tokens(texts)).pooler_output
-        words = encoder.dim_align(pooled)
-        sparse, dense = segvol.prompt_encoder(points=None, boxes=None, masks=None, text_embedding=words)
+        text = encoder.dim_align(pooled)
+        sparse, dense = segvol.prompt_encoder(points=None, boxes=None, masks=None, text_embedding=text)
         low, _ = segvol.mask_decoder(
-            image_embeddings=seen,
-            text_embedding=words,
+            image_embeddings=features,
+            text_embedding=text,
             image_pe=segvol.prompt_encoder.get_dense_pe(),
             sparse_prompt_embeddings=sparse,
             dense_prompt_embeddings=dense,
@@ -102,23 +107,23 @@ class Network(nn.Module):
         return F.interpolate(low, size=self.size, mode="trilinear", align_corners=False)
 
     def freeze(self, *, projection: bool) -> None:
-        """Leave to training what a text reaches; without `projection` the text projection stays, as upstream."""
+        """Train only what a text reaches; without `projection` the text projection stays frozen, as upstream."""
         for name, parameter in self.segvol.named_parameters():
             frozen = name.startswith((*UNREACHED, "text_encoder.clip_text_model"))
             frozen |= not projection and name.startswith("text_encoder.dim_align")
             parameter.requires_grad = not frozen
 
     def loss(self, logits: torch.Tensor, labels: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Return upstream's two losses; the batch axis is kept, without which Dice would be taken slice by slice."""
+        """Return upstream's two losses; the batch axis is kept, or Dice would be computed slice by slice."""
         return {
             "dice": self.segvol.dice_loss(logits.float(), labels),
             "bce": self.segvol.bce_loss(logits.float(), labels),
         }
 
     def _encode(self, images: torch.Tensor) -> torch.Tensor:
-        seen, _ = self.segvol.image_encoder(images)
+        features, _ = self.segvol.image_encoder(images)
         grid = [int(length) for length in self.segvol.feat_shape]
-        return seen.transpose(1, 2).reshape(images.shape[0], -1, *grid)
+        return features.transpose(1, 2).reshape(images.shape[0], -1, *grid)
 
 
 def fit_to_grid(state: dict[str, torch.Tensor], grid: Sequence[int]) -> dict[str, torch.Tensor]:
@@ -129,7 +134,7 @@ def fit_to_grid(state: dict[str, torch.Tensor], grid: Sequence[int]) -> dict[str
     state
         Published weights by name.
     grid
-        Tokens along (D, H, W) of the input at hand.
+        Tokens along (D, H, W) of the input.
     """
     if tuple(grid) == PUBLISHED:
         return state
@@ -167,6 +172,6 @@ def _upstream(size: tuple[int, int, int], source: Path) -> Any:
 
 
 def _tokens(encoder: Any, texts: list[str]) -> Any:
-    """Tokenise as upstream does, but on the device where the model is instead of the first GPU."""
+    """Tokenise as upstream does, on the device of the model instead of the first GPU."""
     sentences = [TEMPLATE.format(text) for text in texts]
     return encoder.tokenizer(sentences, padding=True, return_tensors="pt").to(encoder.dim_align.weight.device)

@@ -1,6 +1,6 @@
 """Where several processes train together, each adapter puts all that it has on the GPU of its own process.
 
-No GPU is needed: torch and the models stand behind their own interfaces, and only what they are told is looked at.
+No GPU is needed: torch and the models are replaced at their own interfaces, and only the calls to them are checked.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from unittest.mock import MagicMock
 import pytest
 
 PLUGINS = Path(__file__).resolve().parents[1]
-SDK = ("torch_training", "torch_weights", "torch_text_training")
+SDK = ("torch_training", "torch_weights")
 
 #: Modules that need torch: its own, the SDK's, and those of the models.
 REPLACED = ("torch", *(f"groundbench_sdk.{name}" for name in SDK), "network", "model", "language")
@@ -38,22 +38,22 @@ def test_every_process_has_its_own_device(
     kind = getattr(load_plugin(PLUGINS / plugin), adapter)
     for name in REPLACED:
         monkeypatch.setitem(sys.modules, name, MagicMock(name=name))
-    training_loop, texts = (sys.modules[f"groundbench_sdk.torch_{name}"] for name in ("training", "text_training"))
-    training_loop.settle = lambda job: job.devices[1]  # type: ignore[attr-defined]
+    training_loop: Any = sys.modules["groundbench_sdk.torch_training"]
+    training_loop.setup_device = lambda job: job.devices[1]
     (declared,) = [v for v in _model(plugin).variants if v.name == variant]
     job = SimpleNamespace(
-        params=declared.params, devices=["cuda:0", "cuda:1"], threads=1, seed=0, checkpoint=None,
+        params={**declared.params, "steps": 1}, devices=["cuda:0", "cuda:1"], threads=1, seed=0, checkpoint=None,
         weights_mode="random", weights=tmp_path,
     )  # fmt: skip
     model = kind()
     model.load(job)
     model.network.to.assert_called_once_with("cuda:1")
-    model.finetune([], [], SimpleNamespace(rank=1, world=2, state=tmp_path))
-    assert texts.fit_texts.call_args.args[0] is model
-    assert model.device == "cuda:1"
-    told = [call for name in REPLACED for call in sys.modules[name].mock_calls]
-    assert told
-    assert "cuda:0" not in repr(told)
+    model.finetune([], [], SimpleNamespace(rank=1, world_size=2, state=tmp_path))
+    assert training_loop.fit.call_args.args[0] is model.network
+    assert training_loop.fit.call_args.kwargs["device"] == model.device == "cuda:1"
+    calls = [call for name in REPLACED for call in sys.modules[name].mock_calls]
+    assert calls
+    assert "cuda:0" not in repr(calls)
 
 
 def _model(plugin: str) -> Any:

@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from frame import find_frame  # type: ignore[import-not-found] # lies beside this file, in the image too
 from groundbench_sdk import Adapter, Case, Job, Training, TrainingCase, texts
-from groundbench_sdk.torch_training import Recipe, fit, load_checkpoint, settle
+from groundbench_sdk.recipe import Recipe
+from groundbench_sdk.torch_training import fit, load_checkpoint, setup_device
 from lessons import Lessons, chance, question  # type: ignore[import-not-found] # idem
 from net import TinyNet  # type: ignore[import-not-found] # idem
 from torch.nn import functional as F  # noqa: N812 - what everybody calls it
@@ -22,7 +23,7 @@ class Tiny(Adapter):
     def load(self, job: Job) -> None:
         """Build the net from the seed; read the checkpoint where there is one."""
         self.params: dict[str, Any] = job.params
-        self.seed, self.device = job.seed, settle(job)
+        self.seed, self.device = job.seed, setup_device(job)
         self.net: Any = TinyNet(width=job.params["width"], words=job.params["words"], dropout=job.params["dropout"])
         if job.checkpoint is not None:
             load_checkpoint(self.net, job.checkpoint)
@@ -61,9 +62,9 @@ class Tiny(Adapter):
             save_every_s=p["save_every_s"],
             workers=p["workers"],
         )
-        scratch = training.state / "cases"
-        lessons = Lessons(train, p, scratch, self.device)
-        tests = Lessons(val, p, scratch, self.device)
+        folder = training.state / "cases"
+        lessons = Lessons(train, p, folder, self.device)
+        tests = Lessons(val, p, folder, self.device)
         fit(
             self.net,
             torch.optim.AdamW(self.net.parameters(), lr=p["rate"], weight_decay=p["weight_decay"]),

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from groundbench_sdk.grids import Turn, turn_to
+from groundbench_sdk.grids import Reorientation, reorient_to
 
 Array = np.ndarray[Any, Any]
 
@@ -22,7 +22,7 @@ class Frame:
     ----------
     shape
         (H, W, D) of the CT as stored.
-    turn
+    reorientation
         From the stored axes to RAS+.
     factors
         CT voxels in one coarse voxel along each RAS+ axis.
@@ -33,14 +33,14 @@ class Frame:
     """
 
     shape: tuple[int, ...]
-    turn: Turn
+    reorientation: Reorientation
     factors: tuple[int, ...]
     box: tuple[tuple[int, int], ...]
     lungs: tuple[tuple[float, float], ...]
 
     def coarse(self, volume: Array) -> Array:
         """Bring an array on the CT's grid to the coarse grid by averaging, and cut the box out: (X, Y, Z)."""
-        whole = _pooled(self.turn.apply(volume), self.factors)
+        whole = _pooled(self.reorientation.apply(volume), self.factors)
         return whole[tuple(slice(first, end) for first, end in self.box)]
 
     def coordinates(self) -> Array:
@@ -53,12 +53,12 @@ class Frame:
 
     def on_ct(self, inside: Array) -> Array:
         """Lay a boolean array over the box, of CT voxels along RAS+ axes, on the CT's grid: (H, W, D)."""
-        lengths = self.turn.values(self.shape)
+        lengths = self.reorientation.values(self.shape)
         whole = np.zeros(lengths, bool)
         ends = [(a * f, min(b * f, n)) for (a, b), f, n in zip(self.box, self.factors, lengths, strict=True)]
         fitting = inside[tuple(slice(0, end - first) for first, end in ends)]
         whole[tuple(slice(first, end) for first, end in ends)] = fitting
-        return np.ascontiguousarray(self.turn.undo(whole))
+        return np.ascontiguousarray(self.reorientation.restore(whole))
 
 
 def find_frame(volume: Array, affine: Array, *, grid_mm: float, margin_mm: float) -> Frame:
@@ -75,16 +75,16 @@ def find_frame(volume: Array, affine: Array, *, grid_mm: float, margin_mm: float
     margin_mm
         Room round the lungs for the pleural space and the chest wall.
     """
-    turn = turn_to("RAS", affine)
-    along = turn.values(np.sqrt((np.asarray(affine)[:3, :3] ** 2).sum(0)))
+    reorientation = reorient_to("RAS", affine)
+    along = reorientation.values(np.sqrt((np.asarray(affine)[:3, :3] ** 2).sum(0)))
     factors = tuple(max(1, round(grid_mm / mm)) for mm in along)
-    coarse = _pooled(turn.apply(volume), factors)
+    coarse = _pooled(reorientation.apply(volume), factors)
     lungs = _lungs_box(coarse)
     box = []
     for (low, high), mm, factor, length in zip(lungs, along, factors, coarse.shape, strict=True):
         margin = round(margin_mm / (mm * factor))
         box.append((max(0, int(low) - margin), min(length, int(np.ceil(high)) + margin)))
-    return Frame(tuple(volume.shape), turn, factors, tuple(box), lungs)
+    return Frame(tuple(volume.shape), reorientation, factors, tuple(box), lungs)
 
 
 def _lungs_box(coarse: Array) -> tuple[tuple[float, float], ...]:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from frame import find_frame  # type: ignore[import-not-found] # lies beside this file, in the image too
 from groundbench_sdk import TrainingCase
-from groundbench_sdk.scratch import Scratch
+from groundbench_sdk.sample_cache import SampleCache
 from net import TinyNet, log_chance  # type: ignore[import-not-found] # idem
 from torch.nn import functional as F  # noqa: N812 - what everybody calls it
 from words import looks, places  # type: ignore[import-not-found] # idem
@@ -34,7 +34,7 @@ def question(texts: Sequence[str], device: str) -> tuple[torch.Tensor, torch.Ten
 
 
 class Lessons:
-    """Training or validation cases in the net's frame; decoded once and kept in scratch space of bounded size.
+    """Training or validation cases in the net's frame; decoded once and kept in a bounded cache.
 
     Parameters
     ----------
@@ -42,22 +42,22 @@ class Lessons:
         With their masks; those without a finding are left out.
     params
         The variant's parameters.
-    scratch
-        Where decoded cases are kept.
+    folder
+        Folder of the sample cache.
     device
         Where the net is.
     """
 
-    def __init__(self, cases: Sequence[TrainingCase], params: Params, scratch: Path, device: str) -> None:
+    def __init__(self, cases: Sequence[TrainingCase], params: Params, folder: Path, device: str) -> None:
         self.cases = [case for case in cases if case.findings]
         self.params, self.device = params, device
         self.findings = [(case, channel) for case in self.cases for channel in range(len(case.findings))]
-        self._scratch = Scratch(scratch, int(params["cache_mb"]) * 2**20)
+        self._cache = SampleCache(folder, int(params["cache_mb"]) * 2**20)
 
     def arrays(self, case: TrainingCase) -> dict[str, Array]:
         """Return ``ct`` (X, Y, Z), ``coordinates`` (3, X, Y, Z) and ``masks`` (F, X, Y, Z) of a case."""
         grid, margin = self.params["grid_mm"], self.params["margin_mm"]
-        return self._scratch.get(f"{case.id} {grid} {margin}", lambda: _decoded(case, grid, margin))
+        return self._cache.get(f"{case.id} {grid} {margin}", lambda: _decoded(case, grid, margin))
 
     def sample(self, index: int, rng: np.random.Generator) -> dict[str, Any]:
         """Cut a crop for one finding: round a voxel of it, or anywhere; with all texts of its case."""

@@ -9,19 +9,19 @@ import torch
 from groundbench_sdk.stand_in import word_ids
 from voxtell.utils.text_embedding import last_token_pool, wrap_with_instruction
 
-#: Numbers of a vector, which VoxTell's projection is made for.
+#: Length of the vector of a text, as VoxTell's projection expects it.
 WIDTH = 2560
 #: Tokens that upstream reads of a prompt, instruction included.
 TOKENS = 8192
-#: Tokens that the stand-in knows.
+#: Size of the stand-in's vocabulary.
 _VOCABULARY = 2048
 
 
 class Language:
-    """Turns texts into vectors, as upstream does: instruction before, lower case, last token, no normalisation.
+    """Encodes texts as upstream does: instruction before, lower case, last token, no normalisation.
 
-    Upstream keeps vectors in half precision after the first use, so that a text's second answer differs from its
-    first; here each is computed once and kept whole.
+    Upstream keeps vectors in half precision after the first use, so that the second answer to a text differs from the
+    first; here each is computed once and kept in full precision.
 
     Parameters
     ----------
@@ -29,8 +29,10 @@ class Language:
         The files of the language model; None for the stand-in: one layer of the same architecture with weights from
         torch's seed, and hashed words for tokens.
     device
-        Where it runs.
+        Device of the language model.
     """
+
+    max_tokens = TOKENS
 
     def __init__(self, folder: Path | None, device: str) -> None:
         from transformers import AutoModel, AutoTokenizer
@@ -46,25 +48,25 @@ class Language:
             self._backbone = AutoModel.from_pretrained(str(folder), dtype=dtype)
         self._backbone.eval()
 
-    def count(self, text: str) -> int:
-        """Return how many tokens a text becomes, instruction included."""
+    def count_tokens(self, text: str) -> int:
+        """Return the number of tokens of a text, instruction included."""
         return len(self._ids(text))
 
-    def vector(self, text: str) -> torch.Tensor:
+    def encode_text(self, text: str) -> torch.Tensor:
         """Return the vector of a text, (2560,), float32, on the CPU."""
         key = text.lower()
         if key not in self._known:
             self._backbone.to(self.device)
             with torch.inference_mode():
                 ids = torch.tensor([self._ids(key)], device=self.device)
-                seen = torch.ones_like(ids)
-                last = self._backbone(input_ids=ids, attention_mask=seen).last_hidden_state
-                found = last_token_pool(last, seen)[0].float().cpu()
+                attention = torch.ones_like(ids)
+                last = self._backbone(input_ids=ids, attention_mask=attention).last_hidden_state
+                found = last_token_pool(last, attention)[0].float().cpu()
             self._known[key] = found.clone()
         return self._known[key]
 
-    def rest(self) -> None:
-        """Leave the GPU to the image model; the next unknown text brings the language model back."""
+    def offload(self) -> None:
+        """Move the language model off the GPU; the next new text moves it back."""
         if self.device.type == "cuda":
             self._backbone.to("cpu")
             torch.cuda.empty_cache()

@@ -1,7 +1,7 @@
-"""The true VoxTell network and its own way of predicting, without its constructor.
+"""The true VoxTell network and its own predictor, without the predictor's constructor.
 
-That one unpickles the checkpoint without limits and looks for downloads. All else of the predictor is upstream's: crop,
-z-score, sliding window, weights of the overlap, threshold.
+The constructor unpickles the checkpoint without limits and starts downloads. The rest of the predictor is upstream's:
+crop, z-score, sliding window, weights of the overlap, threshold.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from groundbench_sdk.torch_weights import fill, read_state
+from groundbench_sdk.torch_weights import load_state, read_state
 from language import WIDTH
 from torch import nn
 from torch.nn import functional as F  # noqa: N812 - the field's name
@@ -25,7 +25,7 @@ _WIDENING = (1, 2, 4, 8, 10, 10)
 
 
 class Network(nn.Module):
-    """VoxTell's image model, asked by vectors of texts; weights as torch's seed gives them.
+    """VoxTell's image model, prompted with vectors of texts, with random weights from torch's seed.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ class Network(nn.Module):
     queries
         Width of the queries; 2048 as published.
     device
-        Where predicting runs.
+        Device for prediction.
     """
 
     def __init__(self, patch: int, features: int, queries: int, device: str) -> None:
@@ -69,7 +69,7 @@ class Network(nn.Module):
                 deep_supervision=False,
             )
         self._predictor = _predictor(self.net, self.patch, device)
-        # Upstream's passes come by these only with deep supervision, or never; they would get no gradient.
+        # Upstream uses these modules only with deep supervision, or never; they would receive no gradient.
         unused = [self.net.decoder.seg_layers]
         for layer in self.net.transformer_decoder.layers:
             unused += [layer.self_attn, layer.norm1]
@@ -77,37 +77,37 @@ class Network(nn.Module):
             parameter.requires_grad = False
 
     def load_published(self, path: Path) -> None:
-        """Load the published weights; every one must find its place."""
-        fill(self.net, read_state(path, "network_weights"))
+        """Load the published weights; every name must match."""
+        load_state(self.net, read_state(path, "network_weights"))
 
     def prepare(self, ct: np.ndarray) -> tuple[np.ndarray, list[list[int]]]:
         """Crop a CT (S, A, R) to what is not 0 and standardise it; also return the box of the crop."""
         image, box, _ = self._predictor.preprocess(ct)
         return np.asarray(image[0].numpy()), box
 
-    def find(self, ct: np.ndarray, vectors: np.ndarray) -> np.ndarray:
-        """Return one mask (S, A, R) a vector; upstream's own pass over all patches."""
+    def segment(self, ct: np.ndarray, vectors: np.ndarray) -> np.ndarray:
+        """Return one mask (S, A, R) per vector, from upstream's own pass over all patches."""
         self._predictor.network = self.net
-        asked = torch.from_numpy(vectors)[None].to(self._predictor.device)
-        return np.asarray(self._predictor.predict_single_image(ct, text_embeddings=asked))
+        prompts = torch.from_numpy(vectors)[None].to(self._predictor.device)
+        return np.asarray(self._predictor.predict_single_image(ct, text_embeddings=prompts))
 
     def forward(self, images: torch.Tensor, vectors: torch.Tensor) -> torch.Tensor:
-        """Return logits (B, 1, X, Y, Z) of one vector an image."""
+        """Return logits (B, 1, X, Y, Z) of one vector per image."""
         return self.net(images, vectors[:, None])
 
 
 def losses(logits: torch.Tensor, labels: torch.Tensor) -> dict[str, torch.Tensor]:
     """Return Dice and cross-entropy, each a mean over the batch; an empty patch is learnt from the latter."""
-    shares = torch.sigmoid(logits.float()).flatten(1)
+    probability = torch.sigmoid(logits.float()).flatten(1)
     truth = labels.float().flatten(1)
-    together = (shares * truth).sum(1)
-    dice = 1 - (2 * together + 1) / (shares.sum(1) + truth.sum(1) + 1)
+    overlap = (probability * truth).sum(1)
+    dice = 1 - (2 * overlap + 1) / (probability.sum(1) + truth.sum(1) + 1)
     return {"dice": dice.mean(), "bce": F.binary_cross_entropy_with_logits(logits.float(), labels.float())}
 
 
 @contextlib.contextmanager
 def _stages_of(channels: list[int], patch: int) -> Iterator[None]:
-    """Tell upstream's class, which knows one size only, the sizes of the stages while it is built."""
+    """Set the sizes of the stages while upstream's class is built, which knows only one size."""
     published = VoxTellModel.DECODER_CONFIGS
     VoxTellModel.DECODER_CONFIGS = {
         stage: {"channels": count, "shape": (patch >> stage,) * 3} for stage, count in enumerate(channels)

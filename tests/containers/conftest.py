@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 import nibabel as nib
 import numpy as np
@@ -86,3 +87,33 @@ def bench(tmp_path: Path) -> Bench:
 @pytest.fixture(autouse=True)
 def _sdk_on_path(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(Bench.sdk))
+
+
+class Toys:
+    """Cases for the tests of the text models' bases; stored axes run towards the head, the right and the back."""
+
+    affine = np.array([[0, 2.0, 0, 0], [0, 0, -3.0, 0], [4.0, 0, 0, 0], [0, 0, 0, 1]])
+
+    @staticmethod
+    def stored(ras: np.ndarray) -> np.ndarray:
+        """Return an array along (right, front, head) as it is stored."""
+        return ras.transpose(2, 0, 1)[:, :, ::-1]
+
+    def case(self, name: str, ras: np.ndarray, *texts: str, labels: Sequence[np.ndarray] = ()) -> SimpleNamespace:
+        """Return a case of a CT given along (right, front, head), with labels along the same axes."""
+        array = self.stored(ras)
+        return SimpleNamespace(
+            id=name,
+            affine=self.affine,
+            shape=array.shape,
+            spacing=(4.0, 2.0, 3.0),
+            findings=[SimpleNamespace(id=str(number), text=text) for number, text in enumerate(texts)],
+            volume=array.astype,
+            labels=lambda: np.stack([self.stored(label) for label in labels]),
+        )
+
+
+@pytest.fixture
+def toys() -> Toys:
+    """Return a maker of cases."""
+    return Toys()

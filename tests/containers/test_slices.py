@@ -1,4 +1,4 @@
-"""Slices as square pictures and back, and the list of those that hold something to learn."""
+"""Slices as square pictures and back, and the slices to train on: all with truth, and some without."""
 
 from __future__ import annotations
 
@@ -8,9 +8,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from groundbench_sdk.slices import Square, slices_with_truth
+from groundbench_sdk.records import Rejected
+from groundbench_sdk.slices import SliceSamples, Square, slices_with_truth
 from hypothesis import given
 from hypothesis import strategies as st
+
+#: Two cases: finding 0 of case 0 in slices 3 and 4 of 10, its finding 1 in slice 3; case 1 full of its only finding.
+TRUTH = np.array([[0, 0, 3], [0, 0, 4], [0, 1, 3], [1, 0, 0], [1, 0, 1]], np.int32)
+DEPTHS = (10, 2)
 
 
 @given(st.integers(1, 40), st.integers(1, 40))
@@ -94,14 +99,14 @@ AFFINES = (np.diag([1.0, 1, 1, 1]), np.diag([-1.0, -1, -2, 1]), np.eye(4)[[2, 0,
 
 def test_slices_are_those_of_the_turned_masks(tmp_path: Path) -> None:
     """An independent rule: turn every mask, look at every slice; cases, findings and slices are in order."""
-    from groundbench_sdk.grids import turn_to
+    from groundbench_sdk.grids import reorient_to
 
     cases = _cases(*AFFINES)
     expected = []
     for number, case in enumerate(cases):
-        turn = turn_to("LPS", case.affine)
+        reorientation = reorient_to("LPS", case.affine)
         for finding, mask in enumerate(case.labels()):
-            turned = turn.apply(mask)
+            turned = reorientation.apply(mask)
             expected += [[number, finding, k] for k in range(turned.shape[2]) if turned[:, :, k].any()]
     found = slices_with_truth(cases, "LPS", tmp_path)
     assert found.tolist() == expected
@@ -112,7 +117,7 @@ def test_masks_are_read_once(tmp_path: Path) -> None:
     """A second process, or one that goes on after an interruption, reads none; threads change nothing."""
     cases = _cases(*AFFINES)
     first = slices_with_truth(cases, "LPS", tmp_path)
-    again = slices_with_truth(cases, "LPS", tmp_path, rank=1, world=2, threads=3)
+    again = slices_with_truth(cases, "LPS", tmp_path, rank=1, world_size=2, threads=3)
     np.testing.assert_array_equal(first, again)
     assert [case.reads for case in cases] == [1, 1, 1]
     slices_with_truth(cases, "SAR", tmp_path)
@@ -129,3 +134,48 @@ def test_nothing_to_learn_is_an_empty_list(tmp_path: Path) -> None:
 def _centre(picture: np.ndarray) -> tuple[float, float]:
     places = np.indices(picture.shape)
     return tuple(float((place * picture).sum() / picture.sum()) for place in places)  # type: ignore[return-value]
+
+
+def picked(negatives: float, seed: int = 0) -> list[tuple[int, int, int]]:
+    """Return the samples of one epoch."""
+    samples = SliceSamples(TRUTH, DEPTHS, negatives)
+    return [samples.pick(number, np.random.default_rng([seed, number])) for number in range(len(samples))]
+
+
+def test_one_epoch_has_every_slice_with_truth_once() -> None:
+    """Negatives come on top, so that an epoch keeps its meaning."""
+    assert picked(0) == [tuple(row) for row in TRUTH.tolist()]
+    assert picked(0.5)[: len(TRUTH)] == picked(0)
+
+
+@pytest.mark.parametrize(("negatives", "length"), [(0.0, 5), (0.15, 6), (0.5, 10), (0.9, 50)])
+def test_negatives_are_a_fraction_of_all_samples(negatives: float, length: int) -> None:
+    """To the nearest whole number."""
+    assert len(SliceSamples(TRUTH, DEPTHS, negatives)) == length
+
+
+def test_a_negative_slice_never_holds_its_finding() -> None:
+    """Another finding's slice may be drawn; a case that is full of its finding gives a slice with truth instead."""
+    with_truth = {tuple(row) for row in TRUTH.tolist()}
+    drawn = picked(0.95)[len(TRUTH) :]
+    assert all(0 <= index < DEPTHS[case] for case, _, index in drawn)
+    assert all(case == 1 for case, finding, index in drawn if (case, finding, index) in with_truth)
+    assert {(0, 1, 4), (0, 0, 9)} <= set(drawn)
+
+
+def test_the_same_random_numbers_pick_the_same_slices() -> None:
+    """A resumed training uses the samples that would have come next."""
+    assert picked(0.5, seed=3) == picked(0.5, seed=3)
+    assert picked(0.9, seed=3) != picked(0.9, seed=4)
+
+
+@pytest.mark.parametrize("negatives", [-0.1, 1.0, 1.5, float("nan")])
+def test_a_fraction_outside_its_range_is_refused(negatives: float) -> None:
+    """The message names the parameter."""
+    with pytest.raises(Rejected, match="negatives"):
+        SliceSamples(TRUTH, DEPTHS, negatives)
+
+
+def test_without_truth_there_is_nothing_to_train_on() -> None:
+    """The loop reports it; nothing can be drawn here."""
+    assert len(SliceSamples(np.empty((0, 3), np.int32), (), 0.5)) == 0

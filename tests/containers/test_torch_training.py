@@ -38,7 +38,11 @@ def _sealed(image: str, folder: Path, *command: str, mounts: tuple[str, ...] = (
 @pytest.mark.docker
 @pytest.mark.parametrize(
     ("file", "check"),
-    [pair for file in ("torch_checks.py", "weights_checks.py", "tiny_checks.py") for pair in _checks(file)],
+    [
+        pair
+        for file in ("torch_checks.py", "weights_checks.py", "text_model_checks.py", "tiny_checks.py")
+        for pair in _checks(file)
+    ],
 )
 def test_check(file: str, check: str, tiny_image: str) -> None:
     """The check ends well in a sealed container."""

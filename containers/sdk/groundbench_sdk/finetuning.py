@@ -1,4 +1,4 @@
-"""The verb ``finetune``: what an adapter is handed to train with, and the processes that train together."""
+"""The verb ``finetune``: where an adapter logs and delivers a training, and the processes that train together."""
 
 from __future__ import annotations
 
@@ -8,14 +8,12 @@ import shutil
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Callable, Mapping
+from typing import Any, Callable, Mapping
 
+from groundbench_sdk.events import Events
 from groundbench_sdk.records import Job, Rejected
 
-if TYPE_CHECKING:
-    from groundbench_sdk.events import Events
-
-#: Names of failures that the harness knows; anything else is ``error``.
+#: Kinds of failure that the harness knows; any other is reported as ``error``.
 FAILURES = ("nan_loss", "out_of_memory", "stalled_loader", "error")
 
 
@@ -32,26 +30,26 @@ class TrainingFailed(Exception):  # noqa: N818 - an outcome
 
     def __init__(self, kind: str, reason: str) -> None:
         if kind not in FAILURES:
-            raise ValueError("no failure is named {!r}; known: {}".format(kind, ", ".join(FAILURES)))
+            raise ValueError("unknown kind of failure {!r}; known: {}".format(kind, ", ".join(FAILURES)))
         super().__init__(reason)
         self.kind, self.reason = kind, reason
 
 
 class Training:
-    """Where a training keeps its state, tells how it goes, and leaves its checkpoint.
+    """Where a training keeps its state, logs its progress, and delivers its checkpoint.
 
     Attributes
     ----------
     state : Path
-        Folder that is there again, as it was left, when a training that was interrupted goes on. What lies in it
-        must be written atomically.
-    rank, world : int
-        Which of how many processes this is; only rank 0 tells and delivers.
+        Folder that is restored, as it was left, when an interrupted training resumes. Files in it must be written
+        atomically.
+    rank, world_size : int
+        Number of this process, from 0, and how many train together; only rank 0 logs and delivers.
     """
 
-    def __init__(self, out: Path, events: Events, rank: int = 0, world: int = 1) -> None:
+    def __init__(self, out: Path, events: Events, rank: int = 0, world_size: int = 1) -> None:
         self._out, self._events = out, events
-        self.rank, self.world = rank, world
+        self.rank, self.world_size = rank, world_size
         self.state = out / "state"
         self.state.mkdir(exist_ok=True)
 
@@ -64,24 +62,24 @@ class Training:
         epoch: float | None = None,
         val_dice: float | None = None,
     ) -> None:
-        """Tell how far training is; silence for longer than the model's ``stall_timeout_s`` ends it.
+        """Log the progress; a training that is silent for longer than the model's ``stall_timeout_s`` is stopped.
 
         Parameters
         ----------
         step, steps
-            Optimiser steps done, and to be done in all.
+            Optimiser steps done, and their total.
         losses
-            Finite means since the last event, by name.
+            Mean of each part of the loss since the last event, by name; finite.
         epoch
             Passes over the training cases so far.
         val_dice
-            Mean Dice over the findings of the validation cases, where it was measured just now.
+            Mean Dice over the findings of the validation cases, if it has just been measured.
         """
         if self.rank == 0:
             self._events.emit("train", step=step, steps=steps, losses=dict(losses), epoch=epoch, val_dice=val_dice)
 
     def checkpoint(self, write: Callable[[Path], None]) -> None:
-        """Deliver the checkpoint: `write` fills an empty folder, which then takes its place whole.
+        """Deliver the checkpoint: `write` fills an empty folder, which then replaces the previous one as a whole.
 
         Parameters
         ----------
@@ -99,36 +97,36 @@ class Training:
 
 
 def processes_of(job: Job) -> int:
-    """Return how many processes train together: one a GPU; on the CPU the parameter ``processes``, else one.
+    """Return how many processes train together: one per GPU; on the CPU the parameter ``processes``, by default one.
 
     Raises
     ------
     Rejected
-        When the parameter is no whole number from 1.
+        When the parameter is not a positive integer.
     """
     if job.devices != ["cpu"]:
         return len(job.devices)
     wanted = job.params.get("processes", 1)
     if not isinstance(wanted, int) or isinstance(wanted, bool) or wanted < 1:
-        raise Rejected(f"the parameter processes must be a whole number from 1, not {wanted!r}")
+        raise Rejected(f"the parameter processes must be a positive integer, not {wanted!r}")
     return wanted
 
 
-def place_of() -> tuple[int, int]:
-    """Return (rank, world) of this process, as torchrun's environment tells; (0, 1) outside it."""
+def rank_and_world_size() -> tuple[int, int]:
+    """Return the rank of this process and the number of processes from torchrun's environment; (0, 1) outside it."""
     return int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def start_together(job: Job, adapter: str) -> None:
-    """Replace this process by torchrun, which starts one process a device; return where one is enough.
+    """Replace this process by torchrun, which starts one process per device; return if one process is enough.
 
-    They meet on the loop-back interface, the only one there is. An image without torch trains in one process, which
-    has all devices.
+    The processes connect over the loop-back interface, the only one in the container. An image without torch trains
+    in one process, which has all devices.
 
     Parameters
     ----------
     job
-        Says how many.
+        States the devices, or on a CPU the number of processes.
     adapter
         ``"module:Class"``, as in ``python -m groundbench_sdk module:Class``.
     """
@@ -144,20 +142,20 @@ def start_together(job: Job, adapter: str) -> None:
         *("-m", "groundbench_sdk", adapter),
     ]
     sys.stdout.flush()
-    os.execv(sys.executable, command)  # noqa: S606 - no shell wanted
+    os.execv(sys.executable, command)  # noqa: S606 - without a shell
 
 
 def failure_of(error: BaseException) -> TrainingFailed:
-    """Name what ended a training."""
+    """Return the failure that an exception stands for."""
     if isinstance(error, TrainingFailed):
         return error
-    said = f"{type(error).__name__}: {error}"[:2000].encode("utf-8", "replace").decode()
+    reason = f"{type(error).__name__}: {error}"[:2000].encode("utf-8", "replace").decode()
     if type(error).__name__ == "OutOfMemoryError" or isinstance(error, MemoryError):
-        return TrainingFailed("out_of_memory", said)
-    return TrainingFailed("error", said)
+        return TrainingFailed("out_of_memory", reason)
+    return TrainingFailed("error", reason)
 
 
-def tell_failure(events: Events, error: BaseException) -> None:
-    """Write the event that names what ended a training."""
+def log_failure(events: Events, error: BaseException) -> None:
+    """Write the event that names the failure which ended a training."""
     failed: Any = failure_of(error)
     events.emit("train_failed", kind=failed.kind, reason=failed.reason)

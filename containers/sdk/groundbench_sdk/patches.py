@@ -1,4 +1,4 @@
-"""Patches of a volume to train with: placed by chance, mostly where a finding is, padded where the volume ends."""
+"""Random patches of a volume to train on: placed on a finding or anywhere, padded beyond the ends of the volume."""
 
 from __future__ import annotations
 
@@ -8,26 +8,26 @@ import numpy as np
 
 
 def place(
-    shape: Sequence[int], patch: Sequence[int], target: np.ndarray | None, rng: np.random.Generator
+    shape: Sequence[int], patch: Sequence[int], inside: np.ndarray | None, rng: np.random.Generator
 ) -> tuple[int, ...]:
-    """Choose where a patch begins.
+    """Draw where a patch begins.
 
     Parameters
     ----------
     shape, patch
         Voxels of the volume and of the patch along each axis.
-    target
-        Boolean, of this shape: the patch holds one of its voxels, drawn evenly. None or empty: anywhere.
+    inside
+        Boolean mask of this shape: the patch contains one of its voxels, drawn uniformly. None or empty: anywhere.
     rng
-        Draws.
+        Random generator.
 
     Returns
     -------
     tuple of int
-        First voxel; below 0 along an axis where the volume is smaller than the patch, which is then in the middle.
+        First voxel along each axis; negative where the volume is smaller than the patch and lies in its middle.
     """
-    inside = None if target is None else np.flatnonzero(target)
-    voxel = np.unravel_index(int(rng.choice(inside)), tuple(shape)) if inside is not None and inside.size else None
+    voxels = None if inside is None else np.flatnonzero(inside)
+    voxel = np.unravel_index(int(rng.choice(voxels)), tuple(shape)) if voxels is not None and voxels.size else None
     starts = []
     for axis, (length, side) in enumerate(zip(shape, patch)):
         if length <= side:
@@ -41,7 +41,7 @@ def place(
 
 
 def cut(volume: np.ndarray, starts: Sequence[int], patch: Sequence[int]) -> np.ndarray:
-    """Return the patch of `volume` (its last axes) that begins at `starts`; 0 beyond the volume's ends."""
+    """Return the patch of `volume`, along its last axes, that begins at `starts`; 0 beyond the ends of the volume."""
     lengths = volume.shape[-len(patch) :]
     taken: list[slice] = []
     put: list[slice] = []

@@ -1,4 +1,4 @@
-"""The loop of a container: read the job, load the model, write masks and events, all atomically."""
+"""What a container runs: read the job, load the model, write masks and events, every file atomically."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ import numpy as np
 
 from groundbench_sdk.adapter import Adapter
 from groundbench_sdk.events import Events
-from groundbench_sdk.finetuning import Training, place_of, start_together, tell_failure
+from groundbench_sdk.finetuning import Training, log_failure, rank_and_world_size, start_together
 from groundbench_sdk.records import Case, Job, Rejected, read_cases, read_training_cases
 
 VERSION = "1.0"
@@ -46,7 +46,7 @@ def main(adapter: type[Adapter] | str, root: Path | None = None) -> int:
 
 
 def _run(adapter: type[Adapter] | str, root: Path, events: Events) -> int:
-    rank, world = place_of()
+    rank, world_size = rank_and_world_size()
     if rank == 0 and "RANK" not in os.environ:  # the one process, or the one that starts the others
         events.emit("started", sdk="groundbench-sdk-python " + VERSION)
     job = Job.read(root)
@@ -62,9 +62,9 @@ def _run(adapter: type[Adapter] | str, root: Path, events: Events) -> int:
         train, val = read_training_cases(root)
         if rank == 0:
             events.emit("progress", stage="loaded", seconds=time.monotonic() - began)
-        model.finetune(train, val, Training(root / "out", events, rank, world))
+        model.finetune(train, val, Training(root / "out", events, rank, world_size))
     except Exception as error:
-        tell_failure(events, error)
+        log_failure(events, error)
         raise
     if rank == 0:
         events.emit("finished")
@@ -88,12 +88,12 @@ def _predict_all(adapter: type[Adapter] | str, root: Path, job: Job, events: Eve
         began = time.monotonic()
         try:
             _predict(model, case, root / "out" / case.id)
-            _pass_on(case, events)
+            _log_warnings(case, events)
         except Exception as error:  # noqa: BLE001 - whatever a model raises fails this case only
             traceback.print_exc()
-            # "replace": text from a file name may hold what UTF-8, and so JSON, cannot.
+            # "replace": a file name may hold characters that UTF-8, and so JSON, cannot.
             reason = f"{type(error).__name__}: {error}"[:2000].encode("utf-8", "replace").decode()
-            _pass_on(case, events)
+            _log_warnings(case, events)
             events.emit("case_failed", case=case.id, reason=reason)
             continue
         events.emit("case_done", case=case.id, seconds=time.monotonic() - began, **_memory(job))
@@ -125,7 +125,7 @@ def save_mask(path: Path, mask: np.ndarray, case: Case) -> None:
     binary = array.astype(bool, copy=False)
     if array.dtype != np.bool_ and not np.array_equal(array, binary):
         raise Rejected(f"finding {name}: the mask has values other than 0 and 1; apply your threshold first")
-    # "F": the order of the file; nibabel would turn it around slice by slice, which takes longer.
+    # "F": the order of the file; nibabel would reorder the array slice by slice, which takes longer.
     image = nib.Nifti1Image(binary.astype(np.uint8, order="F"), case.affine)  # type: ignore[no-untyped-call]
     path.parent.mkdir(exist_ok=True)
     partial = path.with_name(".partial-" + path.name)
@@ -138,18 +138,18 @@ def _predict(model: Adapter, case: Case, folder: Path) -> None:
     known = {finding.id for finding in case.findings}
     for finding, mask in model.predict(case):
         if finding not in known:
-            raise Rejected(f"the adapter yielded {finding!r}, which is no finding of case {case.id}")
+            raise Rejected(f"the adapter yielded {finding!r}, which is not a finding of case {case.id}")
         save_mask(folder / (finding + ".nii.gz"), mask, case)
 
 
-def _pass_on(case: Case, events: Events) -> None:
-    """Tell what the adapter warned of; text from a file may hold what UTF-8, and so JSON, cannot."""
+def _log_warnings(case: Case, events: Events) -> None:
+    """Log the adapter's warnings; text from a file may hold characters that UTF-8, and so JSON, cannot."""
     for text in case.warnings:
         events.emit("warning", case=case.id, text=text.encode("utf-8", "replace").decode())
 
 
 def _seed(seed: int) -> None:
-    """Seed what a Python model draws from; torch only where the adapter's image has it loaded."""
+    """Seed the generators that a Python model draws from; torch's only where the adapter has imported it."""
     random.seed(seed)
     np.random.seed(seed % 2**32)  # noqa: NPY002 - the state that upstream code draws from
     torch = sys.modules.get("torch")

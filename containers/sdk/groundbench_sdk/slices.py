@@ -1,4 +1,4 @@
-"""For models of single slices: a slice as a square picture and back, and the slices that hold something to learn."""
+"""For models of single slices: a slice as a square picture and back, and the slices to train on."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import NamedTuple, Sequence
 
 import numpy as np
 
-from groundbench_sdk.grids import turn_to
-from groundbench_sdk.records import TrainingCase
-from groundbench_sdk.scratch import Scratch
+from groundbench_sdk.grids import reorient_to
+from groundbench_sdk.records import Rejected, TrainingCase
+from groundbench_sdk.sample_cache import SampleCache
 
-#: Bound on the files of :func:`slices_with_truth`, bytes: far more than any data set needs.
+#: Bound on the files of :func:`slices_with_truth`, bytes; far more than any dataset needs.
 _INDEX_BYTES = 2**30
 
 
@@ -30,26 +30,26 @@ class Square(NamedTuple):
 
     @property
     def _inside(self) -> tuple[slice, slice]:
-        """Where the slice lies in the padded one; an odd row or column of padding comes after it."""
+        """Where the slice is in the padded square; an odd row or column of padding comes after it."""
         top, left = (self.side - self.rows) // 2, (self.side - self.columns) // 2
         return slice(top, top + self.rows), slice(left, left + self.columns)
 
     def fit(self, image: np.ndarray) -> np.ndarray:
-        """Return a slice (rows, columns) as a float32 picture (size, size): 0 around it, resized by cubic convolution.
+        """Return a slice (rows, columns) as a float32 picture (size, size), padded with 0 and resized cubically.
 
-        This overshoots at edges: values may lie beyond those of the slice.
+        Cubic convolution overshoots at edges: values may lie outside the range of the slice.
         """
         padded = np.zeros((self.side, self.side), np.float32)
         padded[self._inside] = image
         return _resized(padded, self.size, cubic=True)
 
     def mark(self, mask: np.ndarray) -> np.ndarray:
-        """Return a slice's mask (rows, columns), not 0 inside, on the picture: boolean (size, size).
+        """Return the mask of a slice (rows, columns), nonzero inside, on the picture: boolean (size, size).
 
-        One that is too small for half a pixel marks the pixels that hold most of it.
+        A mask that fills less than half of every pixel marks the pixels that it fills most.
         """
-        share = self.fit(mask != 0)
-        return np.asarray(share >= min(0.5, float(share.max()))) if mask.any() else np.zeros(share.shape, bool)
+        filled = self.fit(mask != 0)
+        return np.asarray(filled >= min(0.5, float(filled.max()))) if mask.any() else np.zeros(filled.shape, bool)
 
     def restore(self, picture: np.ndarray) -> np.ndarray:
         """Return a float32 picture (size, size) as a slice (rows, columns): resized linearly, without the padding."""
@@ -57,56 +57,100 @@ class Square(NamedTuple):
 
 
 def slices_with_truth(
-    cases: Sequence[TrainingCase], codes: str, state: Path, *, rank: int = 0, world: int = 1, threads: int = 1
+    cases: Sequence[TrainingCase], codes: str, state: Path, *, rank: int = 0, world_size: int = 1, threads: int = 1
 ) -> np.ndarray:
     """List the slices in which findings have voxels.
 
-    The masks of a case are read once and for all: what was seen is kept under `state`. Processes that share the folder
-    begin at different cases and use what the others have seen.
+    The masks of a case are read only once: the result is kept under `state`. Processes that share the folder begin at
+    different cases and use each other's results.
 
     Parameters
     ----------
     cases
-        With their masks.
+        Cases with their masks.
     codes
-        As in :func:`~groundbench_sdk.grids.turn_to`; slices are counted along the third of the turned axes.
+        As in :func:`~groundbench_sdk.grids.reorient_to`; slices are counted along the third of the reoriented axes.
     state
-        The folder that stays when a training is interrupted (``Training.state``).
-    rank, world
-        Which of how many processes this is.
+        Folder that is kept when a training is interrupted (``Training.state``).
+    rank, world_size
+        Number of this process, and how many train together.
     threads
-        Cases that are read at the same time.
+        Number of cases read at the same time.
 
     Returns
     -------
     ndarray, shape (N, 3), int32
-        Number of the case, number of the finding in it, and slice; in this order.
+        Number of the case, number of the finding in it, and slice; ascending.
     """
-    scratch = Scratch(state / "slices", _INDEX_BYTES)
+    cache = SampleCache(state / "slices", _INDEX_BYTES)
 
-    def look(case: TrainingCase) -> np.ndarray:
-        return scratch.get(f"{case.id} {codes}", lambda: {"slices": _slices_of(case, codes)})["slices"]
+    def scan(case: TrainingCase) -> np.ndarray:
+        return cache.get(f"{case.id} {codes}", lambda: {"slices": _slices_of(case, codes)})["slices"]
 
-    first = rank * len(cases) // world
+    first = rank * len(cases) // world_size
     order = [*range(first, len(cases)), *range(first)]
     with ThreadPoolExecutor(threads) as pool:
-        found = dict(zip(order, pool.map(look, (cases[number] for number in order))))
+        found = dict(zip(order, pool.map(scan, (cases[number] for number in order))))
     listed = [np.insert(found[number], 0, number, axis=1) for number in range(len(cases))]
     return np.concatenate([np.empty((0, 3), np.int32), *listed]).astype(np.int32)
 
 
 def _slices_of(case: TrainingCase, codes: str) -> np.ndarray:
     """Return (finding, slice) of every slice with truth, (N, 2)."""
-    turn = turn_to(codes, case.affine)
-    held = np.any(case.labels(), axis=(turn.axes[0] + 1, turn.axes[1] + 1))
-    return np.argwhere(held[:, ::-1] if turn.reverse[2] else held).astype(np.int32)
+    reorientation = reorient_to(codes, case.affine)
+    held = np.any(case.labels(), axis=(reorientation.axes[0] + 1, reorientation.axes[1] + 1))
+    return np.argwhere(held[:, ::-1] if reorientation.reverse[2] else held).astype(np.int32)
 
 
 def _resized(square: np.ndarray, side: int, *, cubic: bool) -> np.ndarray:
-    """Return a float32 square resized to another side; where that is the same, as it is."""
+    """Return a float32 square resized to another side; unchanged if the side is the same."""
     if square.shape[0] == side:
         return square
     from PIL import Image
 
     method = Image.Resampling.BICUBIC if cubic else Image.Resampling.BILINEAR
     return np.asarray(Image.fromarray(square).resize((side, side), method), np.float32)
+
+
+class SliceSamples:
+    """Numbers the samples of one epoch: every slice with truth once, then slices of the same findings without truth.
+
+    Parameters
+    ----------
+    truth
+        Case, finding and slice of every slice with truth, (N, 3), as from :func:`slices_with_truth`.
+    depths
+        Number of slices of each case.
+    negatives
+        Fraction of slices without truth among all samples, from 0 to below 1.
+
+    Raises
+    ------
+    Rejected
+        When the fraction is outside its range.
+    """
+
+    def __init__(self, truth: np.ndarray, depths: Sequence[int], negatives: float = 0.0) -> None:
+        if not 0 <= negatives < 1:
+            raise Rejected(f"the parameter negatives must be from 0 to below 1, not {negatives!r}")
+        self._truth, self._depths = truth, depths
+        self._length = len(truth) + round(len(truth) * negatives / (1 - negatives))
+        self._with_truth: dict[tuple[int, int], set[int]] = {}
+        for case, finding, index in truth.tolist():
+            self._with_truth.setdefault((case, finding), set()).add(index)
+
+    def __len__(self) -> int:
+        """Return the number of samples of one epoch."""
+        return self._length
+
+    def pick(self, number: int, rng: np.random.Generator) -> tuple[int, int, int]:
+        """Return case, finding and slice of a sample; a slice without truth is drawn, from a finding that is drawn.
+
+        If a finding is in every slice of its case, a slice with truth is returned.
+        """
+        positive = number < len(self._truth)
+        case, finding, index = self._truth[number if positive else rng.integers(len(self._truth))].tolist()
+        if not positive:
+            others = sorted(set(range(self._depths[case])) - self._with_truth[case, finding])
+            index = int(rng.choice(others)) if others else index
+        return case, finding, index

@@ -1,6 +1,6 @@
 """A deterministic stand-in for a tokenizer whose files are behind a log-in: for runs with random weights only.
 
-Words become numbers by a hash. With random weights any numbers do: what such a run shows is that the text gets through.
+Words become numbers by a hash. With random weights any numbers do: such a run shows that the text reaches the model.
 """
 
 from __future__ import annotations

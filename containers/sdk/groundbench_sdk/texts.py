@@ -1,4 +1,4 @@
-"""Texts that must fit an encoder: cut at a word, and said."""
+"""Shorten a text to the token limit of an encoder at a word boundary, and report what was dropped."""
 
 from __future__ import annotations
 
@@ -6,24 +6,24 @@ from typing import Callable
 
 
 def one_line(text: str) -> str:
-    """Return `text` without line breaks, doubled blanks and blanks at its ends."""
+    """Return `text` on one line, with single spaces and none at its ends."""
     return " ".join(text.split())
 
 
 def fit(text: str, count: Callable[[str], int], limit: int) -> tuple[str, str]:
-    """Shorten `text` until an encoder takes it whole.
+    """Shorten `text` until it fits an encoder.
 
-    Whole words are dropped from the end, since a report states what and where before it qualifies. A single word that
-    is too long is cut at a letter.
+    Whole words are dropped from the end, since a report states a finding and its location before it qualifies them. A
+    single word that is too long is cut at a letter.
 
     Parameters
     ----------
     text
         The finding's text.
     count
-        Tokens that the encoder makes of a text, template and special tokens included.
+        Returns the number of tokens of a text, template and special tokens included.
     limit
-        Tokens that the encoder takes.
+        Tokens that the encoder accepts.
 
     Returns
     -------
@@ -40,12 +40,12 @@ def fit(text: str, count: Callable[[str], int], limit: int) -> tuple[str, str]:
     if count(text) <= limit:
         return text, ""
     if count("") > limit:
-        raise ValueError(f"an encoder of {limit} tokens has no room for any text: its template alone has {count('')}")
+        raise ValueError(f"an encoder of {limit} tokens has no room for a text: its template alone has {count('')}")
     pieces = text.split(" ")
     joint = " "
     if count(pieces[0]) > limit:
         pieces, joint = list(pieces[0]), ""
-    # A text with one more piece never becomes fewer tokens; halving finds the cut of a long text in a few counts.
+    # One more piece never means fewer tokens, so bisection finds the cut of a long text in a few counts.
     keep, too_many = 0, len(pieces)
     while too_many - keep > 1:
         middle = (keep + too_many) // 2
@@ -55,5 +55,5 @@ def fit(text: str, count: Callable[[str], int], limit: int) -> tuple[str, str]:
 
 
 def warning(finding: str, dropped: str, limit: int, encoder: str) -> str:
-    """Word the announcement of a text that was cut, for ``case.warn``."""
+    """Return the warning about a text that was cut, for ``case.warn``."""
     return f"finding {finding}: the text is longer than the {limit} tokens of {encoder}; not read: {dropped!r}"

@@ -1,7 +1,7 @@
-"""The one training loop of all torch adapters: seeded, resumable, on one device or several.
+"""The training loop of all torch adapters: seeded, resumable, on one device or several.
 
-A step's samples follow from the seed and the step alone. A training that was killed therefore goes on with the very
-samples that would have come next, whatever the number of loader processes.
+The samples of a step depend on the seed and the step alone. A training that was killed therefore resumes with exactly
+the samples that would have come next, whatever the number of loader processes.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import functools
 import math
 import signal
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Callable, Dict, Generator, Iterator, List, Sequence
 
@@ -19,7 +18,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from groundbench_sdk.finetuning import Training, TrainingFailed, place_of, processes_of
+from groundbench_sdk.finetuning import Training, TrainingFailed, processes_of, rank_and_world_size
+from groundbench_sdk.recipe import Recipe
 from groundbench_sdk.records import Job, Rejected
 
 #: Name of the weights in a checkpoint.
@@ -27,81 +27,14 @@ WEIGHTS = "model.pt"
 
 _STATE = "training.pt"
 
-#: ``sample(index, rng)``: one training sample, with every random choice drawn from `rng`.
+#: ``sample(index, rng)``: one training sample; every random choice is drawn from `rng`.
 Sample = Callable[[int, np.random.Generator], Any]
 
-#: ``loss(module, samples)``: named parts, whose sum is minimised; each a scalar that is a mean over the samples.
+#: ``loss(module, samples)``: named parts whose sum is minimised; each is a scalar, the mean over the samples.
 Loss = Callable[[nn.Module, List[Any]], Dict[str, torch.Tensor]]
 
-#: ``validate(module, cases)``: the Dice of every finding of these validation cases, given by number.
+#: ``validate(module, numbers)``: the Dice of every finding of the validation cases with these numbers.
 Validate = Callable[[nn.Module, Sequence[int]], Sequence[float]]
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """The numbers of a training.
-
-    Parameters
-    ----------
-    steps
-        Optimiser steps.
-    batch
-        Samples of one forward pass of one process.
-    accumulate
-        Forward passes of one optimiser step; a step sees ``batch * accumulate * processes`` samples.
-    schedule
-        ``"constant"``, or ``"cosine"``: from the full rate at the end of the warm-up to `final_rate` at the last step.
-    warmup
-        Steps during which the rate rises linearly to the full one.
-    final_rate
-        Share of the rate at the end of a cosine.
-    drops
-        Shares of the steps; after each of them a constant rate falls to a tenth of what it was.
-    clip_norm
-        Bound on the gradients' norm; 0: none.
-    bf16
-        Autocast to bfloat16.
-    validate_every, report_every
-        Steps between two validations (0: only at the end), and between two events.
-    save_every_s
-        Seconds between two saves of the state; it is saved at every validation and when the container is asked to
-        end, too.
-    workers
-        Processes that prepare samples; 0: the training process does it itself.
-    loader_timeout_s
-        Seconds to wait for a sample from them.
-    """
-
-    steps: int
-    batch: int = 1
-    accumulate: int = 1
-    schedule: str = "cosine"
-    warmup: int = 0
-    final_rate: float = 0.0
-    drops: tuple[float, ...] = ()
-    clip_norm: float = 0.0
-    bf16: bool = False
-    validate_every: int = 0
-    report_every: int = 10
-    save_every_s: float = 300.0
-    workers: int = 0
-    loader_timeout_s: float = 300.0
-
-    def __post_init__(self) -> None:
-        for name in ("steps", "batch", "accumulate", "report_every"):
-            if getattr(self, name) < 1:
-                raise Rejected(f"the parameter {name} must be at least 1, not {getattr(self, name)!r}")
-        if self.schedule not in ("constant", "cosine"):
-            raise Rejected(f"the schedule must be constant or cosine, not {self.schedule!r}")
-
-    def rate(self, step: int) -> float:
-        """Return the share of the full learning rate at a step, counted from 0."""
-        if step < self.warmup:
-            return (step + 1) / (self.warmup + 1)
-        if self.schedule == "constant":
-            return float(0.1 ** sum(step >= drop * self.steps for drop in self.drops))
-        done = (step - self.warmup) / max(1, self.steps - self.warmup)
-        return self.final_rate + (1 - self.final_rate) * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
 
 
 def fit(
@@ -118,43 +51,43 @@ def fit(
     n_val: int = 0,
     validate: Validate | None = None,
 ) -> None:
-    """Train `module`, deliver the best weights, and keep a state from which a killed training goes on.
+    """Train `module`, deliver the best weights, and keep a state from which a killed training resumes.
 
     Parameters
     ----------
     module
         On `device`; parameters that do not require a gradient are neither trained nor part of the checkpoint.
     optimiser
-        Over the groups of parameters, each with its full learning rate.
+        Optimiser of the parameter groups, each with its full learning rate.
     recipe
-        The numbers.
+        The numbers of the training.
     n_train, sample
-        How many training samples there are, and what makes one.
+        Number of training samples, and the function that prepares one.
     loss
-        What is minimised.
+        The loss to minimise.
     training
-        State, events, checkpoint, and which process this is.
+        State, events, checkpoint, rank and world size.
     seed
-        Of every random choice.
+        Seed of every random choice.
     device
-        Of this process, as :func:`settle` tells: ``"cpu"``, or ``"cuda:0"`` for rank 0, and so on.
+        Device of this process, from :func:`setup_device`: ``"cpu"``, or ``"cuda:0"`` for rank 0, and so on.
     n_val, validate
-        How many validation cases there are and what measures them; without them the last weights are delivered.
+        Number of validation cases, and the function that measures them; without them the last weights are delivered.
 
     Raises
     ------
     TrainingFailed
-        The loss is not finite, or the loader gave no sample in time.
+        When the loss is not finite, or no sample was loaded in time.
     SystemExit
-        The container was asked to end; the state is saved.
+        When the container is stopped; the state has been saved.
     """
-    with _together(training, device):
+    with _process_group(training, device):
         loop = _Loop(module, optimiser, recipe=recipe, training=training, seed=seed, device=device)
         loop.run(n_train, sample, loss, n_val, validate)
 
 
 def load_checkpoint(module: nn.Module, folder: Path) -> None:
-    """Read the weights of a checkpoint into `module`, which may hold frozen parameters beyond them.
+    """Load a checkpoint into `module`, which may have frozen parameters that the checkpoint does not have.
 
     Raises
     ------
@@ -163,7 +96,7 @@ def load_checkpoint(module: nn.Module, folder: Path) -> None:
     """
     path = folder / WEIGHTS
     if not path.is_file():
-        raise Rejected(f"the checkpoint holds no {WEIGHTS}: it is of another plan")
+        raise Rejected(f"the checkpoint has no {WEIGHTS}: it belongs to another plan")
     weights = torch.load(str(path), map_location="cpu", weights_only=True)
     try:
         missing, unknown = module.load_state_dict(weights, strict=False)
@@ -174,28 +107,32 @@ def load_checkpoint(module: nn.Module, folder: Path) -> None:
         raise Rejected(f"the checkpoint does not fit this model: missing {absent[:5]}, unknown {list(unknown)[:5]}")
 
 
-def settle(job: Job) -> str:
-    """Give this process its share of the CPU's threads and the seed of whatever is drawn; return its device.
+def setup_device(job: Job) -> str:
+    """Set the threads and the seed of this process, and return its device.
 
-    What an adapter's ``load`` begins with, before any weight is drawn. The device is ``"cpu"``, or the GPU of this
-    process's rank; alone it has the first.
+    The first call in the ``load`` of a torch adapter, before any weight is drawn.
+
+    Returns
+    -------
+    str
+        ``"cpu"``, or the GPU of this process's rank; a process that is alone has the first GPU.
     """
-    together = processes_of(job) if job.verb == "finetune" else 1
-    torch.set_num_threads(max(1, job.threads // together))
+    processes = processes_of(job) if job.verb == "finetune" else 1
+    torch.set_num_threads(max(1, job.threads // processes))
     torch.manual_seed(job.seed)
-    rank, _ = place_of()
+    rank, _ = rank_and_world_size()
     return job.devices[rank if rank < len(job.devices) else 0]
 
 
 def samples_of_step(
-    step: int, *, seed: int, n_train: int, per_process: int, rank: int = 0, world: int = 1
+    step: int, *, seed: int, n_train: int, per_process: int, rank: int = 0, world_size: int = 1
 ) -> list[tuple[int, int]]:
     """Return (position, index) of the samples that one process takes in one step.
 
-    All processes together go through a new permutation of the samples in every pass; `position` counts samples since
-    the beginning and seeds each one's random choices.
+    In every epoch all processes together go through a new permutation of the samples. `position` counts samples since
+    the beginning of the training and seeds the random choices of each sample.
     """
-    first = step * per_process * world + rank * per_process
+    first = step * per_process * world_size + rank * per_process
     found = []
     for position in range(first, first + per_process):
         epoch, place = divmod(position, n_train)
@@ -236,15 +173,20 @@ class _Loop:
         per_process = recipe.batch * recipe.accumulate
         plan = [
             samples_of_step(
-                step, seed=self.seed, n_train=n_train, per_process=per_process, rank=training.rank, world=training.world
+                step,
+                seed=self.seed,
+                n_train=n_train,
+                per_process=per_process,
+                rank=training.rank,
+                world_size=training.world_size,
             )
             for step in range(self.step, recipe.steps)
         ]
         self.module.train()
         sums: dict[str, float] = {}
         counted = 0
-        with _asked_to_end() as asked, contextlib.closing(self._loaded(plan, sample)) as loaded:
-            for samples in loaded:
+        with _stop_requested() as stopped, contextlib.closing(self._load_samples(plan, sample)) as steps:
+            for samples in steps:
                 parts = self._advance(wrapped, samples, loss)
                 counted += 1
                 for name, value in parts.items():
@@ -254,12 +196,12 @@ class _Loop:
                 dice = self._validate(n_val, validate) if due and validate is not None and n_val else None
                 if due or self.step % recipe.report_every == 0:
                     losses = {name: value / counted for name, value in sums.items()}
-                    epoch = self.step * per_process * training.world / n_train
+                    epoch = self.step * per_process * training.world_size / n_train
                     training.event(self.step, recipe.steps, losses, epoch=round(epoch, 3), val_dice=dice)
                     sums, counted = {}, 0
                 if due or time.monotonic() - self.saved_at >= recipe.save_every_s:
                     self._save()
-                if self._agreed(asked()):
+                if self._any_stopped(stopped()):
                     self._save()
                     raise SystemExit(143)
         self._deliver()
@@ -269,14 +211,14 @@ class _Loop:
         recipe = self.recipe
         for group, full in zip(self.optimiser.param_groups, self.full_rates):
             group["lr"] = full * recipe.rate(self.step)
-        # Dropout, too, follows from the step.
-        torch.manual_seed((self.seed * 1_000_003 + self.step) * self.training.world + self.training.rank)
+        # Dropout depends on the step alone, too.
+        torch.manual_seed((self.seed * 1_000_003 + self.step) * self.training.world_size + self.training.rank)
         self.optimiser.zero_grad(set_to_none=True)
         sums: dict[str, float] = {}
         for number in range(recipe.accumulate):
             batch = samples[number * recipe.batch : (number + 1) * recipe.batch]
-            waits = number + 1 < recipe.accumulate and wrapped is not self.module
-            with wrapped.no_sync() if waits else contextlib.nullcontext():  # type: ignore[operator]
+            accumulates = number + 1 < recipe.accumulate and wrapped is not self.module
+            with wrapped.no_sync() if accumulates else contextlib.nullcontext():  # type: ignore[operator]
                 with torch.autocast(self.device.partition(":")[0], torch.bfloat16, enabled=recipe.bf16):
                     parts = loss(wrapped, batch)
                     total = torch.stack(list(parts.values())).sum() / recipe.accumulate
@@ -293,13 +235,13 @@ class _Loop:
         return sums
 
     def _validate(self, n_val: int, validate: Validate) -> float:
-        """Return the mean Dice over the findings of all validation cases, whichever process measured them."""
+        """Return the mean Dice over the findings of all validation cases, over all processes."""
         self.module.eval()
         with torch.no_grad():
-            found = list(validate(self.module, range(self.training.rank, n_val, self.training.world)))
+            found = list(validate(self.module, range(self.training.rank, n_val, self.training.world_size)))
         self.module.train()
         total = torch.tensor([float(sum(found)), float(len(found))], dtype=torch.float64)
-        if self.training.world > 1:
+        if self.training.world_size > 1:
             total = total.to(self.device)
             torch.distributed.all_reduce(total)
         dice = float(total[0] / max(1.0, float(total[1])))
@@ -309,16 +251,16 @@ class _Loop:
 
     # -- devices ------------------------------------------------------------------------------------------------------
 
-    def _agreed(self, asked: bool) -> bool:  # noqa: FBT001 - one word, one meaning
-        """Tell whether any process was asked to end: they end together, or the rest would wait for ever."""
-        if self.training.world == 1:
-            return asked
-        flag = torch.tensor([float(asked)], device=self.device)
+    def _any_stopped(self, stopped: bool) -> bool:  # noqa: FBT001 - one word, one meaning
+        """Return whether any process was stopped: they end together, or the others would wait for ever."""
+        if self.training.world_size == 1:
+            return stopped
+        flag = torch.tensor([float(stopped)], device=self.device)
         torch.distributed.all_reduce(flag)
         return bool(flag)
 
     def _wrapped(self) -> nn.Module:
-        if self.training.world == 1:
+        if self.training.world_size == 1:
             return self.module
         from torch.nn.parallel import DistributedDataParallel
 
@@ -326,7 +268,7 @@ class _Loop:
 
     # -- samples ------------------------------------------------------------------------------------------------------
 
-    def _loaded(self, plan: list[list[tuple[int, int]]], sample: Sample) -> Generator[list[Any], None, None]:
+    def _load_samples(self, plan: list[list[tuple[int, int]]], sample: Sample) -> Generator[list[Any], None, None]:
         """Yield the samples of one step after another."""
         workers = self.recipe.workers
         samples = _Samples(sample, self.seed)
@@ -338,11 +280,11 @@ class _Loop:
             timeout=self.recipe.loader_timeout_s if workers else 0,
             prefetch_factor=2 if workers else None,
         )
-        found = iter(loader)
+        batches = iter(loader)
         try:
             for _ in plan:
                 try:
-                    loaded = next(found)
+                    loaded = next(batches)
                 except RuntimeError as error:
                     if "timed out" not in str(error):
                         raise
@@ -350,12 +292,12 @@ class _Loop:
                     raise TrainingFailed("stalled_loader", reason) from error
                 yield loaded
         finally:
-            del found
+            del batches
 
     # -- state --------------------------------------------------------------------------------------------------------
 
     def _save(self) -> None:
-        """Save everything that the next step depends on; only rank 0, as all ranks hold the same."""
+        """Save everything that the next step depends on; only rank 0 does, since all ranks hold the same."""
         self.saved_at = time.monotonic()
         if self.training.rank != 0:
             return
@@ -386,7 +328,7 @@ class _Loop:
 
 
 class _Samples(torch.utils.data.Dataset):  # type: ignore[type-arg]
-    """Makes the sample at a position, seeded by it."""
+    """Prepares the sample at a position, which seeds it."""
 
     def __init__(self, sample: Sample, seed: int) -> None:
         self._sample, self._seed = sample, seed
@@ -397,7 +339,7 @@ class _Samples(torch.utils.data.Dataset):  # type: ignore[type-arg]
 
 
 def _trained(module: nn.Module) -> dict[str, torch.Tensor]:
-    """Return copies on the CPU of what training changes: parameters with a gradient, and buffers."""
+    """Return copies on the CPU of everything that training changes: parameters with a gradient, and buffers."""
     frozen = {name for name, parameter in module.named_parameters() if not parameter.requires_grad}
     return {
         name: value.detach().to("cpu", copy=True) for name, value in module.state_dict().items() if name not in frozen
@@ -405,9 +347,9 @@ def _trained(module: nn.Module) -> dict[str, torch.Tensor]:
 
 
 @contextlib.contextmanager
-def _together(training: Training, device: str) -> Iterator[None]:
-    """Join the other processes, where there are any."""
-    if training.world == 1:
+def _process_group(training: Training, device: str) -> Iterator[None]:
+    """Join the process group, if several processes train together."""
+    if training.world_size == 1:
         yield
         return
     if device.startswith("cuda"):
@@ -420,11 +362,11 @@ def _together(training: Training, device: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _asked_to_end() -> Iterator[Callable[[], bool]]:
-    """Note SIGTERM instead of dying of it, so that the step in flight ends and the state is saved."""
-    asked = []
-    before = signal.signal(signal.SIGTERM, lambda *_: asked.append(True))
+def _stop_requested() -> Iterator[Callable[[], bool]]:
+    """Record SIGTERM instead of dying from it, so that the current step is finished and the state saved."""
+    received = []
+    before = signal.signal(signal.SIGTERM, lambda *_: received.append(True))
     try:
-        yield lambda: bool(asked)
+        yield lambda: bool(received)
     finally:
         signal.signal(signal.SIGTERM, before)

@@ -1,7 +1,8 @@
-"""Released weights read without trusting their pickles, and fitted into a model without silent gaps."""
+"""Load published weights without trusting their pickles, and require that every name matches the model."""
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Iterable, Sequence
 
@@ -11,21 +12,21 @@ from torch import nn
 
 from groundbench_sdk.records import Rejected
 
-#: What trainers wrap a model in leaves these before every name.
+#: Prefixes that wrappers such as DistributedDataParallel leave before every name.
 _PREFIXES = ("module.", "model.")
 
 
 def read_state(path: Path, *keys: str) -> dict[str, torch.Tensor]:
     """Read the weights of a checkpoint.
 
-    Only tensors, plain containers and numpy's scalars are unpickled, whatever else the file asks for.
+    Only tensors, plain containers and numpy scalars are unpickled; any other object in the file is an error.
 
     Parameters
     ----------
     path
         A file that ``torch.save`` wrote.
     keys
-        Where the weights may lie inside it, first match; without a match the file itself is taken as the weights.
+        Where the weights may be inside it, first match; without a match the file itself is taken as the weights.
 
     Returns
     -------
@@ -35,10 +36,10 @@ def read_state(path: Path, *keys: str) -> dict[str, torch.Tensor]:
     Raises
     ------
     Rejected
-        When there is no such file, it holds something that is not data, or no weights.
+        When the file does not exist, holds other objects than data, or holds no weights.
     """
     if not path.is_file():
-        raise Rejected(f"the weights {path.name} are not here")
+        raise Rejected(f"the weights {path.name} do not exist")
     try:
         with torch.serialization.safe_globals(_numpy_scalars()):
             raw: Any = torch.load(str(path), map_location="cpu", weights_only=True)
@@ -58,10 +59,10 @@ def read_state(path: Path, *keys: str) -> dict[str, torch.Tensor]:
     return state
 
 
-def fill(
+def load_state(
     module: nn.Module, state: dict[str, torch.Tensor], *, surplus: Iterable[str] = (), absent: Iterable[str] = ()
 ) -> None:
-    """Load `state` into `module`; anything that does not match one to one is an error.
+    """Load `state` into `module`; a name that does not match one to one is an error.
 
     Parameters
     ----------
@@ -70,14 +71,14 @@ def fill(
     state
         Weights by name.
     surplus
-        Ends of names that `state` may have beyond the model's.
+        Suffixes of names that `state` may have and the model does not.
     absent
-        Beginnings of names that the model may have beyond `state`'s; they keep the values they have.
+        Prefixes of names that the model may have and `state` does not; they keep their values.
 
     Raises
     ------
     Rejected
-        With how many weights match, and which do not.
+        When they do not match; the message states how many do, and names those that do not.
     """
     mine = module.state_dict()
     ends, beginnings = tuple(surplus), tuple(absent)
@@ -97,24 +98,24 @@ def _shown(unknown: Sequence[str], missing: Sequence[str], other: Sequence[str])
 
 
 def _numpy_scalars() -> list[Any]:
-    """Return what a scalar of numpy is pickled with, under its names in numpy 1 and 2."""
+    """Return the globals that a pickled numpy scalar needs, under their names in numpy 1 and 2."""
     scalar = np.float64(0).__reduce__()[0]
     kinds = (np.float32, np.float64, np.int32, np.int64)
     named = [(scalar, module + ".multiarray.scalar") for module in ("numpy.core", "numpy._core")]
     return [*named, np.dtype, *(type(np.dtype(kind)) for kind in kinds)]
 
 
-def gather(weights: Path, prefix: str, folder: Path) -> Path:
-    """Lay the files of one released folder side by side under their own names, as links.
+def link_files(weights: Path, prefix: str, folder: Path) -> Path:
+    """Link the files of one published folder, under their own names, into a folder of their own.
 
     Parameters
     ----------
     weights
-        Where files lie as ``<prefix><name>``.
+        Folder with files named ``<prefix><name>``.
     prefix
-        Which of them.
+        Prefix of the files to link.
     folder
-        Made, and filled with links called ``<name>``.
+        Created, and filled with links named ``<name>``.
 
     Returns
     -------
@@ -124,6 +125,6 @@ def gather(weights: Path, prefix: str, folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     for path in sorted(weights.glob(prefix + "*")):
         link = folder / path.name[len(prefix) :]
-        if not link.exists():
+        with suppress(FileExistsError):  # another process of the same training was faster
             link.symlink_to(path)
     return folder

@@ -13,7 +13,7 @@ from typing import Any, Iterator
 import numpy as np
 
 from groundbench_sdk.adapter import Adapter
-from groundbench_sdk.grids import Box, key_slice, slice_boxes, turn_to, window
+from groundbench_sdk.grids import Box, key_slice, reorient_to, slice_boxes, window
 from groundbench_sdk.records import Case, Job, Rejected
 
 #: Mean and standard deviation of the pictures that the image encoders were trained on (ImageNet), red, green, blue.
@@ -133,8 +133,8 @@ class VideoAdapter(Adapter):
 
     def predict(self, case: Case) -> Iterator[tuple[str, np.ndarray]]:
         """Yield, for every finding, the union of its entities' masks; nothing is cut away from it."""
-        turn = turn_to("LPS", case.affine)
-        volume = turn.apply(case.volume())
+        reorientation = reorient_to("LPS", case.affine)
+        volume = reorientation.apply(case.volume())
         params = self._params
         frames = Frames(volume, params["image_size"], params["window_low"], params["window_high"])
         state = None
@@ -143,9 +143,9 @@ class VideoAdapter(Adapter):
             for box in finding.boxes or []:
                 with computing(self.device):
                     state = state or self.open(frames)
-                    for index, seen in self._follow(state, turn.box(box, case.shape)):
+                    for index, seen in self._follow(state, reorientation.box(box, case.shape)):
                         mask[:, :, index] |= seen.T
-            yield finding.id, turn.undo(mask)
+            yield finding.id, reorientation.restore(mask)
 
     def _follow(self, state: dict[str, Any], box: Box) -> Iterator[tuple[int, np.ndarray]]:
         """Yield (slice, mask) from a box's key slice to one end of the volume, then, begun anew, to the other."""

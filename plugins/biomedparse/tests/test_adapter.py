@@ -3,35 +3,36 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-PARAMS = {"window_low": -1000, "window_high": 1000, "slices_at_once": 4}
+PARAMS = {"window_low": -1000, "window_high": 1000, "slices_at_once": 4, "image_size": 128}
 
 
 class Bright:
-    """Stands for the network: finds what is bright, though no bone, on the side that the text names."""
+    """Replaces the network: finds soft tissue on the side that the text names."""
+
+    max_tokens = 77
 
     def __init__(self) -> None:
         self.seen: list[Any] = []
         self.asked: list[str] = []
 
-    def count(self, text: str) -> int:
+    def count_tokens(self, text: str) -> int:
         return 2 + len(text.split())
 
-    def read(self, text: str) -> str:
+    def encode_text(self, text: str) -> str:
         self.asked.append(text)
         return text
 
-    def see(self, pictures: Any) -> Any:
-        self.seen.append(pictures)
-        return pictures
+    def encode_image(self, pictures: Any) -> Any:
+        self.seen.append(pictures[:, 0])
+        return pictures[:, 0]
 
-    def find(self, pictures: Any, text: str) -> Any:
+    def segment(self, pictures: Any, text: str) -> Any:
         # A picture as radiologists see it: the patient's right is on its left.
         half = pictures.shape[2] // 2
         keep = np.zeros(pictures.shape, dtype=bool)
@@ -44,8 +45,7 @@ class Bright:
 def model(load_plugin: Any) -> Any:
     """Give an adapter that is loaded but for its network."""
     adapter = load_plugin(ROOT).BiomedParse()
-    adapter.network, adapter.size, adapter.limit = Bright(), 128, 77
-    adapter.job = SimpleNamespace(params=PARAMS)
+    adapter.network, adapter.params, adapter.threshold = Bright(), PARAMS, 0.0
     return adapter
 
 
@@ -106,17 +106,18 @@ def test_a_sample_is_the_picture_that_predicting_sees(model: Any, boned: Any, ov
     """Pictures and masks of training lie on each other, and are those of the same slices in predicting."""
     case = boned.case("right", "left")
     case.labels = lambda: np.stack([boned.right, boned.left]).astype(np.uint8) * 2
+    from groundbench_sdk.slice_models import unpack
     from groundbench_sdk.slices import slices_with_truth
 
     listed = slices_with_truth([case], "LPS", tmp_path)[:, 1:]
-    arrays = model._arrays(case, listed)
+    arrays = model.training_arrays(case, sorted(set(listed[:, 1].tolist())))
     list(model.predict(case))
     pictures = np.concatenate(model.network.seen)
     for finding, place in listed.tolist():
-        shown = arrays[f"picture {place}"]
+        (shown,) = unpack(arrays[f"picture {place}"], 128)
         np.testing.assert_array_equal(shown, pictures[place])
-        held = np.unpackbits(arrays[f"mask {place} {finding}"], axis=-1).astype(bool)
+        held = unpack(arrays[f"masks {place}"], 128)[finding].astype(bool)
         assert held.any()
         if held.sum() > 50:
-            (found,) = model.network.find(shown[None], ("right", "left")[finding])
+            (found,) = model.network.segment(shown[None], ("right", "left")[finding])
             assert overlap(held, found > 0) > 0.9

@@ -8,45 +8,47 @@ from typing import Any
 
 import numpy as np
 import pytest
-
-from plugins.biomedparse_v2.samples import unpack
+from groundbench_sdk.grids import reorient_to
+from groundbench_sdk.slice_models import unpack
 
 ROOT = Path(__file__).resolve().parents[1]
 
 
 class Bright:
-    """Stands for the network: sure of what is bright on the side that a text names; columns run to the left."""
+    """Replaces the network: certain of bright pixels on the side that a text names; columns run to the left."""
+
+    max_tokens = 77
 
     def __init__(self) -> None:
         self.seen: list[int] = []
         self.asked: list[tuple[str, int]] = []
         self.exists = 0.9
 
-    def count(self, text: str) -> int:
+    def count_tokens(self, text: str) -> int:
         return 2 + len(text.split())
 
-    def read(self, text: str) -> str:
+    def encode_text(self, text: str) -> str:
         return text
 
-    def see(self, pictures: Any) -> Any:
+    def encode_image(self, pictures: Any) -> Any:
         assert pictures.dtype == np.uint8
         self.seen.append(len(pictures))
         return pictures
 
-    def find(self, pictures: Any, text: str, seed: int) -> Any:
+    def segment(self, pictures: Any, text: str, seed: int) -> Any:
         self.asked.append((text, seed))
         left = np.arange(pictures.shape[-1]) >= pictures.shape[-1] // 2
-        shares = (pictures[:, 0] > 95) & (left == ("left" in text))
-        return shares.astype(np.float32), np.full(len(pictures), self.exists)
+        probability = (pictures[:, 0] > 95) & (left == ("left" in text))
+        return probability.astype(np.float32), np.full(len(pictures), self.exists)
 
 
 @pytest.fixture
 def model(load_plugin: Any) -> Any:
     """Give an adapter that is loaded but for its network."""
     adapter = load_plugin(ROOT).BiomedParseV2()
-    adapter.network, adapter.limit = Bright(), 77
+    adapter.network, adapter.threshold = Bright(), 0.5
     params = {"image_size": 512, "window_low": -1000, "window_high": 1000, "existence": 0.5, "slices_at_once": 8}
-    adapter.job = SimpleNamespace(params=params, seed=7)
+    adapter.job, adapter.params = SimpleNamespace(seed=7), params
     return adapter
 
 
@@ -81,7 +83,7 @@ def test_a_slice_counts_where_the_finding_is_said_to_be(
     model: Any, upright: Any, existence: float, found: bool
 ) -> None:
     """The model's own answer to whether it is there at all; 0 takes every slice."""
-    model.job.params["existence"] = existence
+    model.params["existence"] = existence
     ((_, mask),) = model.predict(upright.case("right lung"))
     assert mask.any() == found
 
@@ -116,11 +118,11 @@ def test_a_training_case_is_kept_slice_by_slice(model: Any, drawn: Any) -> None:
     """The picture of a slice and its label lie on each other, on every grid."""
     case = drawn.case("right", "left")
     case.labels = lambda: np.stack([drawn.right * 1, drawn.left * 4]).astype(np.uint8)
-    model.job.params["image_size"] = 256
-    arrays = model._arrays(case)
-    depth = len(arrays) // 2
+    model.params["image_size"] = 256
+    depth = reorient_to("LPS", case.affine).values(case.shape)[2]
+    arrays = model.training_arrays(case, range(depth))
     bright = np.concatenate([unpack(arrays[f"picture {index}"], 256) > 95 for index in range(depth)])
-    labels = np.stack([unpack(arrays[f"labels {index}"], 256) for index in range(depth)]).astype(bool)
+    labels = np.stack([unpack(arrays[f"masks {index}"], 256) for index in range(depth)]).astype(bool)
     assert labels.shape == (depth, 2, 256, 256)
     either = labels.any(axis=1)
     assert 2 * (either & bright).sum() / (either.sum() + bright.sum()) > 0.95

@@ -16,21 +16,23 @@ ROOT = Path(__file__).resolve().parents[1]
 PARAMS = {
     "image_size": 128, "window_low": -1000, "window_high": 400, "predict_memory": True, "train_memory": True,
     "frames": 8, "objects": 2, "foreground": 1.0, "rate": 1e-4, "image_rate": 1e-5, "steps": 1, "batch": 1,
-    "cache_mb": 64,
+    "cache_mb": 64, "decay": 0.1, "layer_decay": 0.9, "threshold": 0.5,
 }  # fmt: skip
 BRIGHT = 200  # of 255, in the window: what both balls are brighter than
 
 
 class Words:
-    """Stands for the text encoder: a vector that says which sides a text names."""
+    """Replaces the text encoder: a vector states the sides that a text names."""
+
+    max_tokens = 512
 
     def __init__(self) -> None:
         self.read: list[str] = []
 
-    def count(self, text: str) -> int:
+    def count_tokens(self, text: str) -> int:
         return 2 + len(text.split())
 
-    def vector(self, text: str) -> Any:
+    def encode_text(self, text: str) -> Any:
         self.read.append(text)
         return np.array(["right" in text, "left" in text], np.float32)
 
@@ -42,7 +44,7 @@ class Bright:
         self.memory: bool | None = None
         self.pictures: list[Any] = []
 
-    def find(self, frames: Any, vectors: Any, *, memory: bool) -> Any:
+    def segment(self, frames: Any, vectors: Any, *, memory: bool, level: float) -> Any:
         self.memory, self.pictures = memory, [frames.picture(index) for index in range(len(frames))]
         found = np.zeros((len(vectors), len(frames), frames.height, frames.width), bool)
         for index, picture in enumerate(self.pictures):
@@ -65,7 +67,7 @@ def model(adapter: Any) -> Any:
     """Give an adapter that is loaded but for its network and its text encoder."""
     model = adapter.MedSam2Text()
     model.network, model.language = Bright(), Words()
-    model.job, model.device = SimpleNamespace(params=dict(PARAMS), seed=0), "cpu"
+    model.job, model.params, model.device = SimpleNamespace(seed=0), dict(PARAMS), "cpu"
     return model
 
 
@@ -79,12 +81,12 @@ def _trained(drawn: Any, *balls: Any) -> Any:
 
 def _samples(model: Any, cases: list[Any], state: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Return what the training loop would be given to make samples with."""
-    for name in ("torch", "groundbench_sdk.torch_text_training"):
+    for name in ("torch", "groundbench_sdk.torch_training"):
         monkeypatch.setitem(sys.modules, name, MagicMock(name=name))
     model.network = MagicMock()
-    model.finetune(cases, [], SimpleNamespace(rank=0, world=1, state=state))
-    loop: Any = sys.modules["groundbench_sdk.torch_text_training"]
-    return loop.fit_texts.call_args.kwargs
+    model.finetune(cases, [], SimpleNamespace(rank=0, world_size=1, state=state))
+    loop: Any = sys.modules["groundbench_sdk.torch_training"]
+    return loop.fit.call_args.kwargs
 
 
 def test_a_side_is_the_patients_side_on_every_grid(model: Any, drawn: Any, overlap: Any) -> None:
@@ -163,10 +165,10 @@ def test_a_sample_has_so_many_findings_and_a_case_is_one(
 
 def test_one_frame_has_no_memory_to_train(model: Any, adapter: Any, tmp_path: Path, monkeypatch: Any) -> None:
     """The memory would get no gradient, which several GPUs would wait for."""
-    model.job.params["frames"] = 1
+    model.params["frames"] = 1
     with pytest.raises(adapter.Rejected, match="at least 2"):
         _samples(model, [], tmp_path, monkeypatch)
-    model.job.params["train_memory"] = False
+    model.params["train_memory"] = False
     assert _samples(model, [], tmp_path, monkeypatch)["n_train"] == 0
 
 

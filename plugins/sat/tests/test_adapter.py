@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,15 +12,17 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 class Bright:
-    """Stands for the network: sure of what is bright on the side that a text names; the first axis runs right."""
+    """Replaces the network: certain of bright voxels on the side that a text names; the first axis runs right."""
+
+    max_tokens = 256
 
     def __init__(self) -> None:
         self.asked: list[Any] = []
 
-    def count(self, text: str) -> int:
+    def count_tokens(self, text: str) -> int:
         return 2 + len(text.split())
 
-    def find(self, image: Any, texts: list[str], size: Any) -> Any:
+    def segment(self, image: Any, texts: list[str], size: Any) -> Any:
         self.asked.append((texts, size))
         # The crop begins and ends with the balls, whose middle lies left of the body's: 2.5 mm, one voxel or so.
         right = np.arange(image.shape[0])[:, None, None] >= image.shape[0] // 2
@@ -33,8 +34,8 @@ class Bright:
 def model(load_plugin: Any) -> Any:
     """Give an adapter that is loaded but for its network."""
     adapter = load_plugin(ROOT).SAT()
-    adapter.network, adapter.size, adapter.limit = Bright(), (288, 288, 96), 256
-    adapter.job = SimpleNamespace(params={"voxel": 1.0})
+    adapter.network, adapter.window = Bright(), (288, 288, 96)
+    adapter.params = {"voxel": 1.0, "window_low": -500, "window_high": 1000, "threshold": 0.5}
     return adapter
 
 

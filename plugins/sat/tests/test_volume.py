@@ -12,6 +12,9 @@ from scipy.ndimage import map_coordinates
 
 from plugins.sat import volume
 
+#: Hounsfield units to which upstream clips.
+WINDOW = (-500.0, 1000.0)
+
 
 def body(shape: tuple[int, int, int], seed: int = 0) -> Any:
     """Give air with a block of soft tissue in it."""
@@ -25,7 +28,7 @@ def body(shape: tuple[int, int, int], seed: int = 0) -> Any:
 def test_resampling_is_trilinear_from_the_first_voxels_centre(spacing: tuple[float, float, float]) -> None:
     """An independent rule: scipy's interpolation at the same places, then crop, clip and standardise."""
     ct = body((31, 28, 17))
-    image, grid = volume.prepare(ct, spacing)
+    image, grid = volume.prepare(ct, spacing, 1.0, *WINDOW)
     counts = [round((n - 1) * s / w) + 1 for n, s, w in zip(ct.shape, spacing, (1, 1, 3), strict=True)]
     places = np.meshgrid(
         *(np.arange(c) * w / s for c, s, w in zip(counts, spacing, (1, 1, 3), strict=True)), indexing="ij"
@@ -41,7 +44,7 @@ def test_resampling_is_trilinear_from_the_first_voxels_centre(spacing: tuple[flo
 def test_without_resampling_and_crop_everything_comes_back_exactly() -> None:
     """On SAT's own grid the way there and back changes nothing."""
     ct = np.random.default_rng(0).normal(300, 50, (12, 11, 10)).astype(np.float32)
-    image, grid = volume.prepare(ct, (1.0, 1.0, 3.0))
+    image, grid = volume.prepare(ct, (1.0, 1.0, 3.0), 1.0, *WINDOW)
     assert image.shape == ct.shape
     np.testing.assert_allclose(grid.restore(image), (ct - ct.mean()) / ct.std(), atol=1e-4)
 
@@ -52,7 +55,7 @@ def test_a_label_comes_back_to_its_own_voxels(spacing: tuple[float, float, float
     ct = body((60, 56, 40))
     label = np.zeros(ct.shape, dtype=bool)
     label[20:40, 18:36, 14:28] = True
-    _, grid = volume.prepare(ct, spacing)
+    _, grid = volume.prepare(ct, spacing, 1.0, *WINDOW)
     back = grid.restore(grid.sample(label).astype(np.float32)) > 0.5
     assert back.shape == ct.shape
     for axis in range(3):
@@ -66,7 +69,7 @@ def test_a_label_comes_back_to_its_own_voxels(spacing: tuple[float, float, float
 def test_nothing_is_found_outside_the_crop() -> None:
     """Where SAT saw nothing it says nothing, even when it says yes everywhere."""
     ct = body((40, 40, 30))
-    image, grid = volume.prepare(ct, (1.0, 1.0, 3.0))
+    image, grid = volume.prepare(ct, (1.0, 1.0, 3.0), 1.0, *WINDOW)
     back = grid.restore(np.ones(image.shape, dtype=np.float32)) > 0.5
     np.testing.assert_array_equal(np.argwhere(back).min(0), np.array(grid.starts))
     np.testing.assert_array_equal(np.argwhere(back).max(0) + 1, np.array(grid.stops))
@@ -76,7 +79,7 @@ def test_nothing_is_found_outside_the_crop() -> None:
 def test_a_ct_that_cannot_be_standardised_is_refused_with_a_reason(value: float) -> None:
     """Upstream ends in an empty volume or divides by 0."""
     with pytest.raises(ValueError, match="SAT"):
-        volume.prepare(np.full((8, 8, 8), value, dtype=np.float32), (1.0, 1.0, 3.0))
+        volume.prepare(np.full((8, 8, 8), value, dtype=np.float32), (1.0, 1.0, 3.0), 1.0, *WINDOW)
 
 
 @given(st.tuples(*[st.integers(1, 70)] * 3), st.tuples(*[st.sampled_from([8, 16, 32])] * 3))

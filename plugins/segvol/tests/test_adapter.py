@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,18 +13,20 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 class Bright:
-    """Stands where the network stands: finds what is bright, on the side that the text names, or in the box."""
+    """Replaces the network: finds bright voxels on the side that the text names, or in the box."""
+
+    max_tokens = 77
 
     def __init__(self) -> None:
         self.asked: list[Any] = []
 
-    def count(self, sentence: str) -> int:
-        return 2 + len(sentence.split())
+    def count_tokens(self, text: str) -> int:
+        return 2 + len(f"A computerized tomography of a {text}.".split())
 
-    def see(self, image: Any) -> Any:
+    def encode_image(self, image: Any) -> Any:
         return image
 
-    def find(self, image: Any, text: str | None, box: list[int] | None) -> Any:
+    def segment(self, image: Any, text: str | None, box: list[int] | None) -> Any:
         self.asked.append((text, box))
         keep = np.zeros(image.shape, dtype=bool)
         if box is not None:
@@ -47,7 +48,7 @@ def ready(load_plugin: Any) -> Callable[[str], Any]:
     def make(prompt: str) -> Any:
         model = module.SegVol()
         model.network, model.size = Bright(), (48, 96, 96)
-        model.job = SimpleNamespace(params={"prompt": prompt})
+        model.params = {"prompt": prompt, "threshold": 0.5}
         return model
 
     return make

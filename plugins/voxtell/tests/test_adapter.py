@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,21 +12,23 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 class Words:
-    """Stands for the language model: a vector says which side a text speaks of."""
+    """Replaces the language model: a vector states the side that a text names."""
+
+    max_tokens = 20
 
     def __init__(self) -> None:
         self.read: list[str] = []
-        self.rested = 0
+        self.offloaded = 0
 
-    def count(self, text: str) -> int:
+    def count_tokens(self, text: str) -> int:
         return len(text.split())
 
-    def vector(self, text: str) -> Any:
+    def encode_text(self, text: str) -> Any:
         self.read.append(text)
         return np.array([1.0 if "right" in text else -1.0], dtype=np.float32)
 
-    def rest(self) -> None:
-        self.rested += 1
+    def offload(self) -> None:
+        self.offloaded += 1
 
 
 class Bright:
@@ -36,7 +37,7 @@ class Bright:
     def __init__(self) -> None:
         self.asked: list[int] = []
 
-    def find(self, ct: Any, vectors: Any) -> Any:
+    def segment(self, ct: Any, vectors: Any) -> Any:
         self.asked.append(len(vectors))
         side = np.arange(ct.shape[2]) >= ct.shape[2] // 2
         return np.stack([(ct > 100) & (side == (vector[0] > 0)) for vector in vectors]).astype(np.uint8)
@@ -46,8 +47,7 @@ class Bright:
 def model(load_plugin: Any) -> Any:
     """Give an adapter that is loaded but for its network and its language model."""
     adapter = load_plugin(ROOT).VoxTell()
-    adapter.network, adapter.language, adapter.limit = Bright(), Words(), 20
-    adapter.job = SimpleNamespace(params={"prompts_at_once": 2})
+    adapter.network, adapter.language, adapter.params = Bright(), Words(), {"prompts_at_once": 2}
     return adapter
 
 
@@ -65,7 +65,7 @@ def test_findings_are_asked_a_few_at_once_and_keep_their_order(model: Any, uprig
     assert list(masks) == ["0", "1", "2", "3", "4"]
     np.testing.assert_array_equal(masks["2"], upright.right)
     np.testing.assert_array_equal(masks["4"], upright.left)
-    assert model.language.rested == 1
+    assert model.language.offloaded == 1
 
 
 def test_a_text_beyond_the_limit_is_cut_and_announced(model: Any, upright: Any) -> None:

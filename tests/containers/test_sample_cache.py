@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from groundbench_sdk.scratch import Scratch
+from groundbench_sdk.sample_cache import SampleCache
 
 
 def _array(value: int) -> dict[str, np.ndarray]:
@@ -24,47 +24,47 @@ def _held(folder: Path) -> set[int]:
 
 def test_one_of_many_arrays_is_read_alone(tmp_path: Path) -> None:
     """All that was made is kept, and only what is wanted comes back, made or read."""
-    scratch = Scratch(tmp_path, 10_000)
+    cache = SampleCache(tmp_path, 10_000)
     made = {"a": np.zeros(3), "b": np.ones(2)}
     for _ in range(2):
-        assert list(scratch.get("one", lambda: made, only=["b"])) == ["b"]
-    assert scratch.get("one", dict)["a"].shape == (3,)
+        assert list(cache.get("one", lambda: made, only=["b"])) == ["b"]
+    assert cache.get("one", dict)["a"].shape == (3,)
     with pytest.raises(KeyError, match="c"):
-        scratch.get("one", lambda: made, only=["c"])
+        cache.get("one", lambda: made, only=["c"])
 
 
 @pytest.mark.parametrize("left", [0, 100, 1200])
 def test_made_once_then_read(tmp_path: Path, left: int) -> None:
     """A second request reads the file; one that a dead machine left cut short, or empty, is made again."""
-    scratch = Scratch(tmp_path, 10_000)
-    assert scratch.get("one", lambda: _array(1))["a"][0] == 1
-    assert scratch.get("one", lambda: _array(2))["a"][0] == 1
+    cache = SampleCache(tmp_path, 10_000)
+    assert cache.get("one", lambda: _array(1))["a"][0] == 1
+    assert cache.get("one", lambda: _array(2))["a"][0] == 1
     (file,) = tmp_path.iterdir()
     assert file.stat().st_size > 1200
     file.write_bytes(file.read_bytes()[:left])
-    assert scratch.get("one", lambda: _array(3))["a"][0] == 3
+    assert cache.get("one", lambda: _array(3))["a"][0] == 3
     assert _held(tmp_path) == {3}
 
 
 def test_what_was_not_used_for_longest_goes(tmp_path: Path) -> None:
     """The bound holds, whatever is larger is not kept, and reading counts as use."""
-    scratch = Scratch(tmp_path, 4000)
+    cache = SampleCache(tmp_path, 4000)
     for value in (1, 2, 3):
-        scratch.get(str(value), lambda value=value: _array(value))
+        cache.get(str(value), lambda value=value: _array(value))
         for number, path in enumerate(sorted(tmp_path.glob("*.npz"), key=lambda path: path.stat().st_mtime_ns)):
             os.utime(path, (number, number))
-    scratch.get("1", lambda: _array(9))
-    scratch.get("4", lambda: _array(4))
+    cache.get("1", lambda: _array(9))
+    cache.get("4", lambda: _array(4))
     assert _held(tmp_path) == {1, 3, 4}
     assert sum(path.stat().st_size for path in tmp_path.iterdir()) <= 4000
-    scratch.get("large", lambda: {"a": np.zeros(5000, np.uint8)})
+    cache.get("large", lambda: {"a": np.zeros(5000, np.uint8)})
     assert _held(tmp_path) == {1, 3, 4}
 
 
 def test_another_process_removed_it_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two that make room at once choose the same file; the slower one goes on."""
-    scratch = Scratch(tmp_path, 1500)
-    scratch.get("1", lambda: _array(1))
+    cache = SampleCache(tmp_path, 1500)
+    cache.get("1", lambda: _array(1))
     unlink = Path.unlink
 
     def twice(path: Path, *arguments: bool) -> None:
@@ -72,12 +72,12 @@ def test_another_process_removed_it_first(tmp_path: Path, monkeypatch: pytest.Mo
         unlink(path, *arguments)
 
     monkeypatch.setattr(Path, "unlink", twice)
-    assert scratch.get("2", lambda: _array(2))["a"][0] == 2
+    assert cache.get("2", lambda: _array(2))["a"][0] == 2
     assert _held(tmp_path) == {2}
 
 
 def test_a_disk_without_room_for_the_file(tmp_path: Path) -> None:
     """Arrays come back although nothing can be kept."""
-    scratch = Scratch(tmp_path / "gone", 4000)
+    cache = SampleCache(tmp_path / "gone", 4000)
     (tmp_path / "gone").rmdir()
-    assert scratch.get("1", lambda: _array(1))["a"][0] == 1
+    assert cache.get("1", lambda: _array(1))["a"][0] == 1

@@ -1,4 +1,4 @@
-"""A bounded store of arrays on disk, so that what takes long to decode is decoded once."""
+"""A bounded cache of arrays on disk, so that a training decodes each case once."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from typing import Callable, Sequence
 import numpy as np
 
 
-class Scratch:
-    """Keeps named arrays in files; when they outgrow the bound, those not used for longest go.
+class SampleCache:
+    """Keeps named arrays in files; beyond the bound, the least recently used files are removed.
 
-    Several processes may share one folder: files appear whole, by renaming, and a file that is gone is made again.
+    Several processes may share one folder: files appear complete, by renaming, and a file that is gone is made again.
 
     Parameters
     ----------
     folder
-        Where; made when it is not there.
+        Folder of the files; created if it does not exist.
     max_bytes
-        Bound on all files together; 0 keeps nothing.
+        Bound on the size of all files together, bytes; 0 keeps nothing.
     """
 
     def __init__(self, folder: Path, max_bytes: int) -> None:
@@ -33,16 +33,21 @@ class Scratch:
     def get(
         self, key: str, make: Callable[[], dict[str, np.ndarray]], only: Sequence[str] | None = None
     ) -> dict[str, np.ndarray]:
-        """Return the arrays kept under `key`; where there are none, those that `make` returns, which are kept.
+        """Return the arrays kept under `key`; if there are none, call `make` and keep what it returns.
 
         Parameters
         ----------
         key
-            Says everything that the arrays depend on; any text.
+            Any text that names everything the arrays depend on.
         make
-            Makes them.
+            Called without arguments; returns the arrays by name.
         only
-            Names of the arrays that are wanted; the others are not read. None: all.
+            Names of the arrays to return; the others are not read. None: all.
+
+        Returns
+        -------
+        dict of str and ndarray
+            The arrays by name.
         """
         path = self.folder / (hashlib.sha256(key.encode()).hexdigest()[:32] + ".npz")
         try:
@@ -65,11 +70,11 @@ class Scratch:
             with partial.open("wb") as file:
                 np.savez(file, **arrays)  # type: ignore[arg-type]
             partial.replace(path)
-        except OSError:  # the disk is full: a cache may do without
+        except OSError:  # the disk is full; the cache is optional
             _remove(partial)
 
     def _make_room(self, allowed: int) -> None:
-        """Remove the files used longest ago until the rest takes no more than `allowed` bytes."""
+        """Remove the least recently used files until the others take no more than `allowed` bytes."""
         files = []
         for path in self.folder.glob("*.npz"):
             try:

@@ -1,0 +1,189 @@
+"""The base of 2-D models that are prompted with text: axial slices, each encoded once for all findings of a case."""
+
+from __future__ import annotations
+
+import functools
+import zlib
+from typing import TYPE_CHECKING, Any, Callable, Iterator, Sequence
+
+import numpy as np
+
+from groundbench_sdk.finetuning import Training
+from groundbench_sdk.grids import reorient_to
+from groundbench_sdk.records import Case, Job, Rejected, TrainingCase
+from groundbench_sdk.slices import SliceSamples, Square, slices_with_truth
+from groundbench_sdk.text_models import TextModel
+
+if TYPE_CHECKING:
+    import torch
+
+
+class SliceModel(TextModel):
+    """An adapter for a network with ``encode_image(pictures)`` and ``encode_text(text)``.
+
+    ``encode_image`` is given (B, C, side, side), uint8: one channel per neighbouring slice (:meth:`neighbours`).
+    Parameters of the variant: ``image_size``, side of the picture in pixels, a multiple of 32; ``slices_at_once``, B;
+    in training ``negatives``, the fraction of slices without truth (0 if it is not declared); and those of
+    :class:`~groundbench_sdk.text_models.TextModel`.
+
+    Attributes
+    ----------
+    threshold : float
+        A pixel is found where what :meth:`segment` returns, resized to the slice, is above this; set in ``load``.
+    """
+
+    axes = "LPS"  # [:, :, i].T is an axial picture as radiologists see it; slices are counted from the feet
+    threshold: float
+
+    # -- a plugin writes these ----------------------------------------------------------------------------------------
+
+    def picture(self, hu: np.ndarray, square: Square) -> np.ndarray:
+        """Return a slice (rows, columns), Hounsfield units, as a grey picture (side, side), uint8."""
+        raise NotImplementedError
+
+    def neighbours(self, index: int, depth: int) -> tuple[int, ...]:  # noqa: ARG002 - others have neighbours
+        """Return the slices that are the channels of slice `index` of `depth`; by default that slice alone."""
+        return (index,)
+
+    def segment(self, features: Any, text: Any, first: int) -> np.ndarray:
+        """Segment one finding in some slices.
+
+        Parameters
+        ----------
+        features
+            What ``encode_image`` returned for B slices.
+        text
+            What ``encode_text`` returned.
+        first
+            Number of the first of these slices.
+
+        Returns
+        -------
+        ndarray, shape (B, side, side), float32
+            Logits or probabilities, to be compared with `threshold`.
+        """
+        raise NotImplementedError
+
+    def losses(
+        self, module: torch.nn.Module, pictures: torch.Tensor, texts: list[str], masks: torch.Tensor
+    ) -> dict[str, torch.Tensor]:
+        """Return the named parts of the loss.
+
+        Parameters
+        ----------
+        module
+            The network, wrapped where several processes train together.
+        pictures
+            (B, C, side, side), uint8, on the device.
+        texts
+            One per picture.
+        masks
+            (B, side, side), uint8, 0 or 1, on the device.
+        """
+        raise NotImplementedError
+
+    # -- the base does these ------------------------------------------------------------------------------------------
+
+    def load(self, job: Job) -> None:
+        """Check the size of the pictures, and load the network."""
+        size = int(job.params["image_size"])
+        if size < 32 or size % 32:
+            raise Rejected(f"the parameter image_size must be a multiple of 32, not {size}")
+        self.threshold = float(job.params["threshold"])
+        super().load(job)
+
+    def predict(self, case: Case) -> Iterator[tuple[str, np.ndarray]]:
+        """Yield ``(finding id, mask)``; findings are segmented independently of each other, so masks may overlap."""
+        if not case.findings:
+            return
+        reorientation = reorient_to(self.axes, case.affine)
+        ct = reorientation.apply(case.volume(np.int16))
+        square, depth, at_once = self._square(ct), ct.shape[2], int(self.params["slices_at_once"])
+        texts = [self.network.encode_text(self.fit_text(case, finding)) for finding in case.findings]
+        masks = [np.zeros(ct.shape, bool) for _ in texts]
+        picture = functools.lru_cache(maxsize=at_once + 2)(lambda index: self.picture(ct[:, :, index].T, square))
+        for first in range(0, depth, at_once):
+            numbers = range(first, min(first + at_once, depth))
+            shown = [np.stack([picture(near) for near in self.neighbours(number, depth)]) for number in numbers]
+            features = self.network.encode_image(np.stack(shown))
+            for mask, text in zip(masks, texts):
+                for number, found in zip(numbers, self.segment(features, text, first)):
+                    mask[:, :, number] = (square.restore(found) > self.threshold).T
+        for finding, mask in zip(case.findings, masks):
+            yield finding.id, reorientation.restore(mask)
+
+    def samples(
+        self, train: Sequence[TrainingCase], training: Training
+    ) -> tuple[int, Callable[[int, np.random.Generator], Any]]:
+        """List the (finding, slice) pairs with truth, and ``negatives`` without; a sample is one of them."""
+        truth = slices_with_truth(
+            train,
+            self.axes,
+            training.state,
+            rank=training.rank,
+            world_size=training.world_size,
+            threads=max(1, self.job.threads // 2),
+        )
+        depths = [reorient_to(self.axes, case.affine).values(case.shape)[2] for case in train]
+        negatives = float(self.params.get("negatives", 0.0))
+        pairs, cache, size = (
+            SliceSamples(truth, depths, negatives),
+            self.sample_cache(training),
+            self.params["image_size"],
+        )
+
+        def sample(number: int, rng: np.random.Generator) -> tuple[np.ndarray, str, np.ndarray]:
+            place, finding, index = pairs.pick(number, rng)
+            case, depth = train[place], depths[place]
+            slices = range(depth) if negatives else sorted(set(truth[truth[:, 0] == place, 2].tolist()))
+            names = [f"picture {near}" for near in self.neighbours(index, depth)]
+            kept = cache.get(case.id, lambda: self.training_arrays(case, slices), [*names, f"masks {index}"])
+            pictures = np.concatenate([unpack(kept[name], size) for name in names])
+            text, _ = self.shorten(case.findings[finding].text)
+            return pictures, text, unpack(kept[f"masks {index}"], size)[finding]
+
+        return len(pairs), sample
+
+    def loss(self, module: torch.nn.Module, samples: list[Any]) -> dict[str, torch.Tensor]:
+        """Stack the samples on the device, and return :meth:`losses` of them."""
+        pictures, texts, masks = zip(*samples)
+        return self.losses(module, self.tensor(pictures), list(texts), self.tensor(masks))
+
+    def training_arrays(self, case: TrainingCase, slices: Sequence[int]) -> dict[str, np.ndarray]:
+        """Return what the sample cache keeps of a case, packed.
+
+        Parameters
+        ----------
+        case
+            The case.
+        slices
+            Those that are trained on; the pictures of their neighbours are kept, too.
+
+        Returns
+        -------
+        dict of str and ndarray
+            ``picture i`` (1, side, side) and ``masks i`` (F, side, side), each through :func:`pack`.
+        """
+        reorientation = reorient_to(self.axes, case.affine)
+        ct = reorientation.apply(case.volume(np.int16))
+        masks = [reorientation.apply(labels) for labels in case.labels()]
+        square, depth = self._square(ct), ct.shape[2]
+        shown = sorted({near for index in slices for near in self.neighbours(index, depth)})
+        arrays = {f"picture {index}": pack(self.picture(ct[:, :, index].T, square)) for index in shown}
+        for index in slices:
+            arrays[f"masks {index}"] = pack(np.stack([square.mark(mask[:, :, index].T) for mask in masks]))
+        return arrays
+
+    def _square(self, ct: np.ndarray) -> Square:
+        columns, rows, _ = ct.shape
+        return Square(rows, columns, int(self.params["image_size"]))
+
+
+def pack(pictures: np.ndarray) -> np.ndarray:
+    """Return pictures of one byte per pixel compressed, uint8 (N,): two fifths of a CT's size, masks almost nothing."""
+    return np.frombuffer(zlib.compress(pictures.astype(np.uint8).tobytes(), 1), np.uint8)
+
+
+def unpack(packed: np.ndarray, side: int) -> np.ndarray:
+    """Return what :func:`pack` was given, as (N, side, side), uint8."""
+    return np.frombuffer(zlib.decompress(packed.tobytes()), np.uint8).reshape(-1, side, side)
