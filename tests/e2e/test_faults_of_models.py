@@ -25,7 +25,7 @@ FAULTS = {
     "writes-nothing": ("missing_output", ["no mask"]),
     "writes-4d-stack": ("invalid_output", ["(2, 24, 20, 16)"]),
     "other-grid": ("invalid_output", ["(27, 23, 19)"]),
-    "float-nan": ("invalid_output", ["finite"]),
+    "float-nan": ("invalid_output", ["holds NaN values"]),
     "wrong-affine": ("invalid_output", ["flip", "affine"]),
     "bomb": ("invalid_output", ["goes on after"]),
     "symlink": ("invalid_output", ["symbolic link"]),
