@@ -1,7 +1,7 @@
 """The records that cross the container wall, contract version 1 (``docs/contract.md`` is the specification).
 
 What the harness writes (job, cases) is made here; what a container writes (events) is parsed here and trusted nowhere:
-an event is a claim, checked against files and clocks by whoever reads it. Fields that a reader does not know are
+an event is a claim, checked against files and clocks where it is read. Fields that a reader does not know are
 ignored on both sides, so that either may grow within one version.
 """
 
@@ -81,11 +81,11 @@ class CasePrompt(_Record):
     #: Finetune only: path below ``/bench`` of the (F, H, W, D) labels, one channel a finding in the order of
     #: `findings`; 0 outside, entities from 1.
     seg: str | None = None
-    seg_flip: list[int] | None = None  #: idem: axes of the CT along which the labels must be reversed to lie on it
+    seg_flip: list[int] | None = None  #: finetune only: axes of the CT along which `seg` must be reversed to lie on it
     #: Test-only grant, absent for models that compete: path below ``/bench`` of the (F, H, W, D) labels, one channel a
     #: finding in the order of `findings`.
     truth: str | None = None
-    truth_flip: list[int] | None = None  #: idem: axes of the CT along which the labels must be reversed to lie on it
+    truth_flip: list[int] | None = None  #: test-only grant: axes of the CT along which `truth` must be reversed
 
 
 class Started(_Record):
@@ -117,7 +117,7 @@ class CaseDone(_Record):
 
 
 class Warned(_Record):
-    """Something that whoever reads a case's result should know, such as a text that was cut."""
+    """Something that a reader of the case's result should know, such as a text that was cut."""
 
     event: Literal["warning"]
     case: Annotated[str, Field(max_length=300)]
@@ -163,7 +163,7 @@ _EVENT: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="e
 
 
 def parse_event(line: bytes) -> Event | None:
-    """Read one line of ``events.jsonl``; None for anything that is no event of this contract, whatever it is."""
+    """Read one line of ``events.jsonl``; None for anything that is not an event of this contract."""
     if len(line) > MAX_EVENT_BYTES:
         return None
     try:

@@ -1,4 +1,4 @@
-"""Reads a container's ``events.jsonl`` while it is being written: bounded, and blind to what is no event."""
+"""Reads a container's ``events.jsonl`` while it is written, up to a bound, and ignores lines that are not events."""
 
 from __future__ import annotations
 
@@ -32,11 +32,13 @@ class EventTail:
 
     def read(self) -> list[Event]:
         """Return the events that were completed since the last call, in order."""
-        if self._handle is None and not self._open():
+        if self._handle is None:
+            self._handle = self._open()
+        if self._handle is None:
             return []
         events = []
         # One chunk a call: a container that floods the file cannot hold up the clock that watches it.
-        chunk = os.read(self._handle or 0, min(_CHUNK, MAX_EVENTS_BYTES - self._read))
+        chunk = os.read(self._handle, min(_CHUNK, MAX_EVENTS_BYTES - self._read))
         self._read += len(chunk)
         *lines, self._partial = (self._partial + chunk).split(b"\n")
         for line in lines:
@@ -65,13 +67,13 @@ class EventTail:
             os.close(self._handle)
             self._handle = None
 
-    def _open(self) -> bool:
+    def _open(self) -> int | None:
+        """Open the file; None where it is not there yet, or is not a regular file."""
         try:
             handle = os.open(self._path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         except OSError:
-            return False
+            return None
         if not stat.S_ISREG(os.fstat(handle).st_mode):
             os.close(handle)
-            return False
-        self._handle = handle
-        return True
+            return None
+        return handle

@@ -90,7 +90,7 @@ def remove_tree(root: Path) -> None:
     Raises
     ------
     OSError
-        When something cannot be removed; a folder that is not there is no error.
+        When something cannot be removed; a missing folder is not an error.
     """
     try:
         with _opened(root) as top:
@@ -103,7 +103,7 @@ def remove_tree(root: Path) -> None:
                     os.unlink(name, dir_fd=top)
                     continue
                 with _opened(name, top) as folder:
-                    for inner in os.listdir(folder):  # noqa: PTH208 - idem
+                    for inner in os.listdir(folder):  # noqa: PTH208 - a handle, not a path
                         if _is_folder(inner, folder):
                             with _opened(inner, folder):  # a folder that is shut cannot be moved
                                 lifted += 1
