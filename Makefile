@@ -9,7 +9,7 @@ PEERS_VENV ?= .venv-peers
 PEERS ?= $(wildcard $(PEERS_VENV)/bin/python)
 PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check
 
-.PHONY: help demo test test-fast test-slow test-hostile test-faults test-peers check lint types docs-check docs lock lock-torch bench-scoring bench-overhead bench-site models-smoke tiny-proof curation-weights clean
+.PHONY: help demo test test-fast test-slow test-hostile test-faults test-peers check lint types docs-check docs lock lock-torch bench-scoring bench-overhead bench-site models-smoke tiny-proof curation-classifier clean
 
 help: ## List the targets
 	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20
@@ -98,7 +98,7 @@ tiny-proof: $(VENV)/dev.stamp ## Tiny learns: untrained, trained and killed on t
 	$(BIN)/python tests/bench/tiny_proof.py $(TINY_ARGS)
 
 PROMPTS ?= ../shared/data/text/rex_val_prompts.json
-curation-weights: $(VENV)/dev.stamp ## Train the offline classifier of curation on PROMPTS, and cross-validate it
+curation-classifier: $(VENV)/dev.stamp ## Train the offline classifier of curation on PROMPTS, and cross-validate it
 	$(BIN)/python -m curation.classifier.train $(PROMPTS)
 
 clean: ## Remove what make made here (not the results in .bench)

@@ -31,7 +31,7 @@ STEPS: Final[Mapping[str, Step[Any, Any]]] = {
 MEMORY: Final = "work.db"
 
 
-class Engine(Protocol):
+class Method(Protocol):
     """Performs the steps: rules, or a language model."""
 
     def do(
@@ -99,14 +99,14 @@ class Summary:
 def run_step(
     step: Step[Any, Any],
     records: Sequence[Record],
-    engine: Engine,
+    method: Method,
     work: Work,
     tick: Callable[[int], None] = lambda _: None,
 ) -> tuple[list[Record], list[SetAside]]:
     """Run one step on all records; return the results in order, and the items set aside with their reasons."""
     items = [(str(getattr(record, "id", "")), record) for record in records]
     done, aside = [], []
-    for (item, _), outcome in zip(items, engine.do(step, items, work, tick), strict=True):
+    for (item, _), outcome in zip(items, method.do(step, items, work, tick), strict=True):
         if outcome.record is None:
             aside.append(SetAside(item, step.name, outcome.reason))
         else:
@@ -118,7 +118,7 @@ def run_all(
     reports: Sequence[Report],
     out: Path,
     *,
-    engine_of: Callable[[Step[Any, Any]], Engine],
+    method_of: Callable[[Step[Any, Any]], Method],
     work: Work,
     limit: int | None = None,
     progress: Callable[[str, int, int], None] = lambda *_: None,
@@ -133,7 +133,7 @@ def run_all(
         In any order; results keep it, but for the selected scans, which come by id.
     out
         Folder; its files are replaced one by one, each atomically.
-    engine_of
+    method_of
         Returns what performs a step.
     work
         Outcomes of earlier runs.
@@ -154,7 +154,7 @@ def run_all(
             done += n
             progress(step.name, done, total)
 
-        records, aside = run_step(step, records, engine_of(step), work, tick)
+        records, aside = run_step(step, records, method_of(step), work, tick)
         summary.seconds[step.name] = time.monotonic() - began
         summary.set_aside += aside
         _count(summary, step.name, records)

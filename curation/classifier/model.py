@@ -14,7 +14,7 @@ from curation.classifier.features import features
 from curation.schema import CODES
 from harness.errors import DataError
 
-WEIGHTS: Final = "weights.json"
+FILE: Final = "classifier.json"
 
 
 @dataclass(frozen=True)
@@ -52,9 +52,9 @@ def parse(text: str) -> Classifier:
         document = json.loads(text)
         classifier = Classifier(document["bias"], document["weights"])
     except (ValueError, KeyError, TypeError) as error:
-        raise DataError("the weights of the categories cannot be read", fix="run `make curation-weights`") from error
+        raise DataError("the weights of the categories cannot be read", fix="run `make curation-classifier`") from error
     if set(classifier.bias) != set(CODES):
-        raise DataError("the weights were made for another schema", fix="run `make curation-weights`")
+        raise DataError("the weights were made for another schema", fix="run `make curation-classifier`")
     return classifier
 
 
@@ -67,8 +67,8 @@ def load(path: Path | None = None) -> Classifier:
     DataError
         It is missing or cannot be read.
     """
-    file = resources.files(__package__).joinpath(WEIGHTS) if path is None else path
+    file = resources.files(__package__).joinpath(FILE) if path is None else path
     try:
         return parse(file.read_text(encoding="utf-8"))
     except OSError as error:
-        raise DataError(f"the weights file {file} does not exist", fix="run `make curation-weights`") from error
+        raise DataError(f"the weights file {file} does not exist", fix="run `make curation-classifier`") from error

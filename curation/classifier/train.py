@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from curation.classifier.features import features, words
-from curation.classifier.model import WEIGHTS, Classifier
+from curation.classifier.model import FILE, Classifier
 from curation.classifier.quality import measure, table
 from curation.classifier.spelling import phrases
 from curation.schema import CODES, is_lung
@@ -124,7 +124,7 @@ def train(examples: Sequence[Example], seeds: Sequence[Example] | None = None) -
         from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
     except ImportError as error:
         raise PrerequisiteError(
-            "training needs scikit-learn", fix="`make curation-weights` installs it with what development needs"
+            "training needs scikit-learn", fix="`make curation-classifier` installs it with what development needs"
         ) from error
     seeds = read_seeds() if seeds is None else seeds
     names = vocabulary(seeds)
@@ -198,7 +198,7 @@ def main() -> None:
     """Train on a file of labelled findings, print the cross-validated quality, and write the weights."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("prompts", type=Path, help="labelled findings (rex_val_prompts.json)")
-    parser.add_argument("--out", type=Path, default=Path(__file__).with_name(WEIGHTS))
+    parser.add_argument("--out", type=Path, default=Path(__file__).with_name(FILE))
     parser.add_argument("--folds", type=int, default=10, help="0: do not cross-validate")
     options = parser.parse_args()
     examples = read_prompts(options.prompts)

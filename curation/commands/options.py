@@ -51,7 +51,7 @@ _LLM_OPTIONS = (
 
 
 def llm_options(command: F) -> F:
-    """Add the options of the language model; the command gets them as one function `engine_of`.
+    """Add the options of the language model; the command gets them as one function `method_of`.
 
     It takes the memory and returns who does a step, and is made late: a wrong combination is refused before anything
     is read, and a missing key only where something must be asked.
@@ -64,7 +64,7 @@ def llm_options(command: F) -> F:
             "llm_seed", "max_tokens", "price", "max_cost", "batch", "poll",
         ]  # fmt: skip
         chosen = {name: kwargs.pop(name) for name in names}
-        return command(*args, engine_of=functools.partial(_engine, _checked(chosen)), **kwargs)
+        return command(*args, method_of=functools.partial(_method, _checked(chosen)), **kwargs)
 
     for option in reversed(_LLM_OPTIONS):
         wrapped = option(wrapped)
@@ -90,7 +90,7 @@ def _checked(chosen: dict[str, Any]) -> dict[str, Any]:
     return chosen
 
 
-def _engine(chosen: dict[str, Any], work: Any) -> Any:
+def _method(chosen: dict[str, Any], work: Any) -> Any:
     """Make what does the steps."""
     from curation.offline import Rules
 
@@ -99,7 +99,7 @@ def _engine(chosen: dict[str, Any], work: Any) -> Any:
     from curation.llm.batch import BatchLanguageModel
     from curation.llm.budget import Budget
     from curation.llm.endpoint import Settings
-    from curation.llm.engine import LanguageModel
+    from curation.llm.language_model import LanguageModel
     from curation.llm.prompts import load_prompts
 
     settings = Settings(

@@ -37,7 +37,7 @@ def run(
     encoding: str | None,
     limit: int | None,
     again: bool,
-    engine_of: Callable[[Any], Any],
+    method_of: Callable[[Any], Any],
     as_json: bool,
 ) -> None:
     """Take the REPORTS of a CSV file through all steps, from split to select.
@@ -64,8 +64,8 @@ def run(
     with Work(out / MEMORY) as work:
         if again:
             work.forget_set_aside()
-        engine = engine_of(work)
-        summary = run_all(read.reports, out, engine_of=lambda _: engine, work=work, limit=limit, progress=Progress())
+        method = method_of(work)
+        summary = run_all(read.reports, out, method_of=lambda _: method, work=work, limit=limit, progress=Progress())
         spent = work.spent()
     document = summary.as_dict()
     document["rows"] = {"encoding": read.encoding, "set_aside": sum(problem.lost for problem in read.problems)}

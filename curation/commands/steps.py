@@ -36,12 +36,12 @@ def _command(name: str, what: str, *, asks: bool) -> click.Command:
         out: Path,
         memory: Path | None,
         as_json: bool,
-        engine_of: Callable[[Any], Any] | None = None,
+        method_of: Callable[[Any], Any] | None = None,
     ) -> None:
         if name == "categorize" and source.suffix.lower() == ".json":
-            _categorize_json(settings, source, out, memory, engine_of)
+            _categorize_json(settings, source, out, memory, method_of)
         else:
-            _run(settings, name, (source, out), memory, engine_of, as_json=as_json)
+            _run(settings, name, (source, out), memory, method_of, as_json=as_json)
 
     body.__doc__ = what
     command: Any = pass_settings(body)
@@ -64,7 +64,7 @@ def _run(
     name: str,
     files: tuple[Path, Path],
     memory: Path | None,
-    engine_of: Callable[[Any], Any] | None,
+    method_of: Callable[[Any], Any] | None,
     *,
     as_json: bool,
 ) -> None:
@@ -91,8 +91,8 @@ def _run(
         shown(name, count, len(records))
 
     with _open_work(settings, memory) as work:
-        engine = engine_of(work) if engine_of else Rules()
-        done, aside = run_step(step, records, engine, work, tick)
+        method = method_of(work) if method_of else Rules()
+        done, aside = run_step(step, records, method, work, tick)
     if name == "select":
         chosen: list[Any] = choose_scans([record for record in done if isinstance(record, SelectedReport)])
         click.echo(f"{len(done) - len(chosen)} of {len(done)} scans have no finding to annotate", err=True)
@@ -108,7 +108,7 @@ def _run(
 
 
 def _categorize_json(
-    settings: Settings, source: Path, out: Path, memory: Path | None, engine_of: Callable[[Any], Any] | None
+    settings: Settings, source: Path, out: Path, memory: Path | None, method_of: Callable[[Any], Any] | None
 ) -> None:
     """Categorise ``{"P1": text, …}`` into ``{"P1": code, …}``, the form of the paper's Figures S7 and S8.
 
@@ -128,9 +128,9 @@ def _categorize_json(
     codes: dict[str, str] = {}
     if phrases:
         with _open_work(settings, memory) as work:
-            assert engine_of is not None  # noqa: S101 - categorize has the options of the model
+            assert method_of is not None  # noqa: S101 - categorize has the options of the model
             report = ExtractedReport(id=source.stem or "findings", phrases=tuple(phrases.values()))
-            done, aside = run_step(STEPS["categorize"], [report], engine_of(work), work)
+            done, aside = run_step(STEPS["categorize"], [report], method_of(work), work)
         if aside:
             raise DataError(
                 f"the categories could not be found: {aside[0].reason}", fix="run it again, or use --llm none"

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from curation.llm.conversation import Conversation
 from curation.llm.endpoint import Refusal, batch_path, read_completion, request_body
-from curation.llm.engine import LanguageModel
+from curation.llm.language_model import LanguageModel
 from curation.offline import Rules
 from curation.records import Record
 from curation.steps.step import Step

@@ -25,7 +25,7 @@ from harness.errors import DataError, UsageError
 def run(reports: list[Report], out: Path) -> Any:
     """Run all steps offline."""
     with Work(out / MEMORY) as work:
-        return run_all(reports, out, engine_of=lambda _: Rules(), work=work)
+        return run_all(reports, out, method_of=lambda _: Rules(), work=work)
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -202,7 +202,7 @@ def test_a_killed_run_goes_on(real_data: Path, tmp_path: Path) -> None:
         "out = pathlib.Path(sys.argv[2])\n"
         "with Work(out / 'work.db') as work:\n"
         "    reports = read_reports(pathlib.Path(sys.argv[1])).reports[:60]\n"
-        "    run_all(reports, out, engine_of=lambda _: Rules(), work=work)\n"
+        "    run_all(reports, out, method_of=lambda _: Rules(), work=work)\n"
     )
     source = real_data / "text/ct_rate_validation_reports.csv.gz"
     command = [sys.executable, "-c", code, str(source), str(tmp_path / "a")]

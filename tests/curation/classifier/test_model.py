@@ -46,10 +46,10 @@ def test_foreign_weights_are_refused(text: str) -> None:
     """A file that is no classifier of this schema is refused with what to do."""
     with pytest.raises(DataError) as refusal:
         parse(text)
-    assert "curation-weights" in refusal.value.fix
+    assert "curation-classifier" in refusal.value.fix
 
 
 def test_missing_weights_are_told(tmp_path: Path) -> None:
     """Without the file the error says how to make it."""
     with pytest.raises(DataError, match=r"weights file .* does not exist"):
-        load(tmp_path / "weights.json")
+        load(tmp_path / "classifier.json")

@@ -64,4 +64,4 @@ def test_training_without_its_library_says_what_installs_it(monkeypatch: pytest.
     monkeypatch.setitem(sys.modules, "sklearn.linear_model", None)
     with pytest.raises(PrerequisiteError) as missing:
         train([])
-    assert "make curation-weights" in missing.value.fix
+    assert "make curation-classifier" in missing.value.fix
