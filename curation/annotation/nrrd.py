@@ -6,15 +6,15 @@ Source: the NRRD format definition (Teem) and Slicer's developer guide, "Segment
 from __future__ import annotations
 
 import gzip
-import io
 import os
 import re
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
+import nrrd
 import numpy as np
 import numpy.typing as npt
 
@@ -27,6 +27,9 @@ _TYPES: Final = {
 }  # fmt: skip
 _HEADER_LIMIT: Final = 4 * 1024 * 1024  # bytes
 _VOXEL_LIMIT: Final = 2**32
+_MOST_INFLATED: Final = (
+    1032  # bytes that DEFLATE can make of one (zlib's technical details, "Maximum Compression Factor")
+)
 _TO_RAS: Final = {
     "left-posterior-superior": (-1.0, -1.0, 1.0),
     "lps": (-1.0, -1.0, 1.0),
@@ -63,72 +66,84 @@ class Segmentation:
 
 
 def read_segmentation(path: Path) -> Segmentation:
-    """Read a ``.seg.nrrd`` file.
+    """Read a ``.seg.nrrd`` file; what its header declares bounds what is inflated.
 
     Raises
     ------
     DataError
-        It cannot be read as a segmentation.
+        It cannot be read, or is not a segmentation.
     """
     fix = "save the segmentation again from 3D Slicer (File, Save, .seg.nrrd)"
     try:
-        raw = path.read_bytes()
+        file = path.open("rb")
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}", fix="put the file back") from error
-    end = re.search(rb"\r?\n\r?\n", raw[:_HEADER_LIMIT])
-    if not raw.startswith(b"NRRD") or end is None:
-        raise DataError(f"{path} is not an NRRD file", fix=fix)
-    fields, extra = _fields(raw[: end.start()].decode("utf-8", "replace"))
-    try:
-        sizes = _sizes(fields["sizes"])
-        dtype = np.dtype(_TYPES[fields["type"].lower()]).newbyteorder(
-            ">" if fields.get("endian", "little") == "big" else "<"
-        )
-        values = np.frombuffer(_voxels(raw[end.end() :], fields["encoding"], sizes, dtype), dtype)
-        layers = values.reshape(sizes if len(sizes) == 4 else [1, *sizes], order="F")
-        return Segmentation(layers, _affine(fields), _segments(extra, len(layers)))
-    except (KeyError, ValueError, EOFError, OSError, zlib.error) as error:
-        raise DataError(f"{path} cannot be read as a segmentation: {error!r}", fix=fix) from error
+    with file:
+        try:
+            fields = _header(file)
+            sizes = _sizes(fields["sizes"])
+            affine = _affine(fields, n_lists=len(sizes) - 3)
+            dtype = np.dtype(_TYPES[fields["type"].lower()])
+            if dtype.itemsize > 1:
+                dtype = np.dtype({"little": "<", "big": ">"}[fields["endian"].lower()] + dtype.str[1:])
+            values = np.frombuffer(_voxels(file, fields["encoding"].lower(), sizes, dtype), dtype)
+            layers = values.reshape(sizes if len(sizes) == 4 else [1, *sizes], order="F")
+            return Segmentation(layers, affine, _segments(fields, len(layers)))
+        except (nrrd.NRRDError, KeyError, ValueError, TypeError, OverflowError, EOFError, OSError, zlib.error) as error:
+            raise DataError(f"{path} is not a segmentation that can be read: {error!r}", fix=fix) from error
 
 
-def _sizes(text: str) -> list[int]:
-    sizes = [int(n) for n in text.split()]
+def _header(file: BinaryIO) -> dict[str, Any]:
+    """Read the fields, and leave the file at its first voxel; raises ValueError where the voxels are not right there.
+
+    The parser would take a file apart that another one's header names, and drops what is not ASCII: it gets lines.
+    """
+    begin = file.read(_HEADER_LIMIT)
+    end = re.search(rb"\r?\n\r?\n", begin)
+    if not begin.startswith(b"NRRD") or end is None:
+        raise ValueError("it does not begin with the header of an NRRD file")
+    file.seek(end.end())
+    lines = begin[: end.start()].decode("utf-8", "replace").splitlines()
+    if any(re.match(r"data ?file\s*:", line, re.IGNORECASE) for line in lines):
+        raise ValueError("its voxels are in another file")
+    fields: dict[str, Any] = dict(nrrd.read_header(lines))
+    if any(fields.get(name) for name in ("line skip", "lineskip", "byte skip", "byteskip")):
+        raise ValueError("its voxels do not follow the header")
+    return fields
+
+
+def _sizes(values: Iterable[Any]) -> list[int]:
+    sizes = [int(n) for n in values]
     if len(sizes) not in {3, 4} or np.prod(sizes, dtype=float) > _VOXEL_LIMIT or min(sizes) < 1:
         raise ValueError(f"sizes {sizes}")
     return sizes
 
 
-def _fields(text: str) -> tuple[dict[str, str], dict[str, str]]:
-    fields, extra = {}, {}
-    for line in text.splitlines()[1:]:
-        if line.startswith("#"):
-            continue
-        if ":=" in line:
-            name, _, value = line.partition(":=")
-            extra[name.strip()] = value
-        elif ": " in line:
-            name, _, value = line.partition(": ")
-            fields[name.strip().lower()] = value.strip()
-    return fields, extra
-
-
-def _voxels(data: bytes, encoding: str, sizes: Sequence[int], dtype: np.dtype[Any]) -> bytes:
+def _voxels(file: BinaryIO, encoding: str, sizes: Sequence[int], dtype: np.dtype[Any]) -> bytes:
+    """Read as many bytes as the header declares; one more shows that it is wrong."""
     wanted = int(np.prod(sizes)) * dtype.itemsize
-    if encoding.lower() in {"gzip", "gz"}:
-        data = gzip.GzipFile(fileobj=io.BytesIO(data)).read(wanted)
-    elif encoding.lower() != "raw":
+    if encoding not in {"gzip", "gz", "raw"}:
         raise ValueError(f"encoding {encoding}")
+    raw = encoding == "raw"
+    most = (os.fstat(file.fileno()).st_size - file.tell()) * (1 if raw else _MOST_INFLATED)
+    if wanted > most:  # before so much memory is reserved
+        raise EOFError(f"at most {most} of the {wanted} bytes of voxels that its header declares")
+    data = (file if raw else gzip.GzipFile(fileobj=file)).read(wanted + 1)
     if len(data) < wanted:
         raise EOFError(f"{len(data)} of {wanted} bytes of voxels")
-    return data[:wanted]
+    if len(data) > wanted:
+        raise ValueError(f"more than the {wanted} bytes of voxels that its header declares")
+    return data
 
 
-def _affine(fields: dict[str, str]) -> npt.NDArray[np.float64]:
-    vectors = re.findall(r"\(([^)]*)\)", fields["space directions"])
-    columns = np.array([[float(n) for n in vector.split(",")] for vector in vectors])
-    origin = np.array([float(n) for n in fields["space origin"].strip("() ").split(",")])
+def _affine(fields: dict[str, Any], *, n_lists: int) -> npt.NDArray[np.float64]:
+    directions = np.asarray(fields["space directions"], float)
+    is_list = np.isnan(directions).all(axis=1)  # ``none``: an axis that is not in space
+    if is_list.tolist() != [True] * n_lists + [False] * 3:
+        raise ValueError("the last three axes, and they alone, should have directions in space")
+    columns, origin = directions[~is_list], np.asarray(fields["space origin"], float)
     if columns.shape != (3, 3) or origin.shape != (3,):
-        raise ValueError("the space has not three directions")
+        raise ValueError("the space does not have three directions")
     flip = np.array(_TO_RAS[fields["space"].lower()])
     affine = np.eye(4)
     affine[:3, :3] = (columns * flip).T
@@ -136,18 +151,18 @@ def _affine(fields: dict[str, str]) -> npt.NDArray[np.float64]:
     return affine
 
 
-def _segments(extra: dict[str, str], layers: int) -> tuple[Segment, ...]:
-    numbers = sorted(int(match[1]) for name in extra if (match := re.fullmatch(r"Segment(\d+)_Name", name)))
+def _segments(fields: dict[str, Any], layers: int) -> tuple[Segment, ...]:
+    numbers = sorted(int(match[1]) for name in fields if (match := re.fullmatch(r"Segment(\d+)_Name", name)))
     segments = tuple(
         Segment(
-            name=extra[f"Segment{n}_Name"],
-            layer=int(extra.get(f"Segment{n}_Layer", 0)),
-            value=int(extra.get(f"Segment{n}_LabelValue", n + 1)),
+            name=fields[f"Segment{n}_Name"],
+            layer=int(fields.get(f"Segment{n}_Layer", 0)),
+            value=int(fields.get(f"Segment{n}_LabelValue", n + 1)),
         )
         for n in numbers
     )
     if any(not 0 <= segment.layer < layers for segment in segments):
-        raise ValueError("a segment names a layer that is not there")
+        raise ValueError("a segment names a layer that does not exist")
     return segments
 
 
@@ -155,6 +170,8 @@ def write_segmentation(
     path: Path, layers: npt.NDArray[np.uint8], affine: npt.NDArray[np.float64], segments: Sequence[Segment]
 ) -> None:
     """Write a ``.seg.nrrd`` file that 3D Slicer opens as a segmentation; the same input gives the same bytes.
+
+    pynrrd, which reads the headers, would write the time of day and refuse names that are not ASCII.
 
     Parameters
     ----------
