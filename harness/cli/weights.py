@@ -43,8 +43,8 @@ def _store(settings: Settings) -> WeightsStore:
 def fetch(settings: Settings, /, plugin: str | None, name: str | None, plugin_dirs: tuple[Path, ...]) -> None:
     """Download the declared files from the model hub; what is here already is left alone.
 
-    A download that broke off goes on where it was. HF_TOKEN opens gated repositories whose terms you accepted;
-    HF_ENDPOINT names another hub.
+    A download that broke off goes on where it was. HF_TOKEN, or the log-in of `hf auth login`, opens gated
+    repositories whose terms you accepted; HF_ENDPOINT names another hub.
     """
     from harness.upstream.hub import fetch as download
 

@@ -1,6 +1,7 @@
 """The model hub: one file of weights at a time, resumed where it broke off, hashed as it comes.
 
-``HF_ENDPOINT`` names another hub, ``HF_TOKEN`` a token for gated repositories; nothing else is read or sent.
+``HF_ENDPOINT`` names another hub, ``HF_TOKEN`` a token for gated repositories; without it, that of ``hf auth login`` is
+used. Nothing else is read or sent.
 """
 
 from __future__ import annotations
@@ -188,9 +189,27 @@ class _Download:
 
 def _authorise(request: requests.PreparedRequest) -> requests.PreparedRequest:
     """Send the token, and nothing from a .netrc; a redirect to another host takes it off again."""
-    if token := os.environ.get("HF_TOKEN"):
+    if token := _token():
         request.headers["Authorization"] = f"Bearer {token}"
     return request
+
+
+def _token() -> str:
+    """Return the token of ``HF_TOKEN``, or of the file that ``hf auth login`` writes; empty without one.
+
+    The file is where the hub's own library looks for it. A token of other characters than a header may hold is
+    refused here, as the error of the HTTP library would show it.
+    """
+    cache = os.environ.get("XDG_CACHE_HOME", "~/.cache")
+    path = os.environ.get("HF_TOKEN_PATH", os.environ.get("HF_HOME", f"{cache}/huggingface") + "/token")
+    try:
+        token = os.environ.get("HF_TOKEN") or Path(os.path.expandvars(path)).expanduser().read_text("utf-8")
+    except (OSError, RuntimeError, UnicodeDecodeError):  # no such file, no home folder, not a text
+        return ""
+    token = token.strip()
+    if token and not re.fullmatch(r"[!-~]+", token):
+        raise PrerequisiteError("the hub's token has blanks or letters that no token has", fix="`hf auth login` again")
+    return token
 
 
 def _tag(store: WeightsStore, weights: Weights) -> Path:
@@ -214,11 +233,12 @@ def _judge(answer: requests.Response, weights: Weights) -> None:
     kind = "datasets/" if weights.repo_type == "dataset" else ""
     page = f"{_endpoint()}/{kind}{weights.repo}"
     if code in {requests.codes.unauthorized, requests.codes.forbidden}:
-        with_token = "with the token in HF_TOKEN" if os.environ.get("HF_TOKEN") else "without a token"
+        found = "HF_TOKEN" if os.environ.get("HF_TOKEN") else "the log-in file of `hf auth login`"
+        with_token = f"with the token in {found}" if _token() else "without a token"
         raise PrerequisiteError(
             f"the hub refused {weights.name} {with_token} (answer {code}): {weights.repo} is gated or private",
-            fix=f"log in at {page} and accept its terms, make a token at {_endpoint()}/settings/tokens, set HF_TOKEN; "
-            "or download the file in a browser, and `bench weights add --from FILE`",
+            fix=f"log in at {page} and accept its terms, make a token at {_endpoint()}/settings/tokens, set HF_TOKEN "
+            "or use `hf auth login`; or download the file in a browser, and `bench weights add --from FILE`",
         )
     if code == requests.codes.not_found:
         raise PrerequisiteError(

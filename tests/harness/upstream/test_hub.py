@@ -74,7 +74,7 @@ class Hub:
 
 
 @pytest.fixture
-def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     """Run a hub and point the environment at it."""
     hub = Hub()
 
@@ -90,7 +90,9 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
         thread.start()
         monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{server.server_port}/")
         monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-        monkeypatch.delenv("HF_TOKEN", raising=False)
+        for name in ("HF_TOKEN", "HF_TOKEN_PATH", "HF_HOME", "XDG_CACHE_HOME"):
+            monkeypatch.delenv(name, raising=False)
+        monkeypatch.setenv("HOME", str(tmp_path / "home"))
         yield hub
         server.shutdown()
         thread.join()
@@ -206,6 +208,44 @@ def test_a_gated_repository_says_how_to_log_in(
     assert "bench weights add --from FILE" in raised.value.fix
     assert "secret" not in raised.value.message + raised.value.fix
     assert hub.requests[0][1].get("authorization") == (f"Bearer {token}" if token else None)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "file"),
+    [
+        ("HF_TOKEN_PATH", "{}/my-token", "my-token"),
+        ("HF_HOME", "{}/hub", "hub/token"),
+        ("XDG_CACHE_HOME", "{}/cache", "cache/huggingface/token"),
+        ("HOME", "{}/me", "me/.cache/huggingface/token"),
+    ],
+)
+def test_the_log_in_of_the_hub_is_used(
+    hub: Hub, store: WeightsStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str, value: str, file: str
+) -> None:
+    """The token is read where `hf auth login` wrote it; HF_TOKEN comes before it, and no message shows either."""
+    told: list[str] = []
+    monkeypatch.setenv(variable, value.format(tmp_path))
+    (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / file).write_text("hf_of_the_file\n")
+    hub.status = 403
+    with pytest.raises(PrerequisiteError, match="with the token in the log-in file") as raised:
+        fetch(OPEN, store, told.append)
+    assert hub.requests[-1][1]["authorization"] == "Bearer hf_of_the_file"
+    assert "hf_of" not in "".join(told) + raised.value.message + raised.value.fix
+    monkeypatch.setenv("HF_TOKEN", "hf_of_the_variable")
+    with pytest.raises(PrerequisiteError, match="with the token in HF_TOKEN") as raised:
+        fetch(OPEN, store, told.append)
+    assert hub.requests[-1][1]["authorization"] == "Bearer hf_of_the_variable"
+    assert "hf_of" not in "".join(told) + raised.value.message + raised.value.fix
+
+
+def test_a_token_that_is_none_is_not_shown(hub: Hub, store: WeightsStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What cannot be a token is refused before the HTTP library would put it into an error."""
+    monkeypatch.setenv("HF_TOKEN", "secret\nof two lines")
+    with pytest.raises(PrerequisiteError, match="no token has") as raised:
+        fetch(OPEN, store, print)
+    assert "secret" not in raised.value.message + raised.value.fix
+    assert not hub.requests
 
 
 @pytest.mark.parametrize(("status", "said"), [(404, "the hub has no file b.bin at main"), (503, "answered 503")])
