@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
+import inspect
 import json
+import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,9 +15,11 @@ import click
 from house import picture
 
 from harness.cli import cli
-from harness.registry.declaration import Model, Variant
+from harness.registry.constraints import rules
+from harness.registry.declaration import Model, Prompt, Variant
 from harness.registry.discovery import discover
-from harness.registry.pinned import Weights
+from harness.registry.pinned import Source, Weights
+from harness.registry.resources import Resources, TrainingResources
 from harness.sandbox.contract import schemas
 from leaderboard.board.paper import row_name, variant_for
 from leaderboard.board.reported import read_reported
@@ -88,8 +93,34 @@ def _models() -> str:
             _table(_CHECKED, checks),
             "## At full size, on a GPU\n",
             _table(_FULL, full),
+            "## Parameters\n",
+            _ORIGINS,
+            *(
+                f"### `{model.name}`\n\n{_table(['parameter', 'value', 'origin', 'variant'], rows)}"
+                for model in models
+                if (rows := list(_parameters(model)))
+            ),
         ]
     )
+
+
+_ORIGINS = """\
+Each value comes from the paper, from the code of the model's authors at the pinned commit (upstream, with file and
+line), or from us. A parameter without a variant is the same in all of them. `bench plugin show NAME` shows what one
+model declares.
+"""
+
+
+def _parameters(model: Model) -> Iterator[list[str]]:
+    """Yield a row for each parameter: value, origin, and the variants that have it so."""
+    rows: dict[tuple[str, str, str], list[str]] = {}
+    for variant in model.variants:
+        for name, value in variant.params.items():
+            shown = value if isinstance(value, str) else json.dumps(value)
+            rows.setdefault((name, shown, variant.origins.get(name, "")), []).append(variant.name)
+    for (name, shown, origin), variants in rows.items():
+        where = "" if len(variants) == len(model.variants) else ", ".join(variants)
+        yield [f"`{name}`", f"`{shown}`", origin or "not stated", where]
 
 
 def _table(head: list[str], rows: list[list[str]]) -> str:
@@ -186,10 +217,62 @@ def _when(model: Model, ran: dict[str, Any]) -> str:
     return f"{ran['date']}" + (f" (version {ran['version']})" if ran["version"] != model.version else "")
 
 
+def _declaration() -> str:
+    """Return the reference of a declaration: every field, what it must be, its default and its meaning."""
+    blocks = []
+    for kind in (Model, Variant, Resources, TrainingResources, Source, Weights):
+        meaning = _meanings(kind)
+        fields = {field.name: field for field in dataclasses.fields(kind)}
+        rows = [
+            [f"`{name}`", rule.says, _default(fields[name]), meaning[name]]
+            for name, rule in rules(kind).items()
+            if name in meaning
+        ]
+        summary = inspect.getdoc(kind) or ""
+        blocks.append(f"## `{kind.__name__}`\n\n{summary.splitlines()[0]}\n\n{_table(_FIELD, rows)}")
+    shared = Variant.trained("fine-tuned", {})
+    rows = [
+        [f"`{name}`", f"`{json.dumps(value)}`", f"`{json.dumps(shared.reduced.get(name, value))}`"]
+        for name, value in shared.params.items()
+    ]
+    head = ["parameter", "value", "under `--weights random`"]
+    return "\n".join([*blocks, f"## What `Variant.trained` adds\n\n{_table(head, rows)}"])
+
+
+_FIELD = ["field", "must be", "default", "meaning"]
+
+
+def _meanings(kind: type) -> dict[str, str]:
+    """Read the meaning of each field from the class's docstring, which has NumPy's form."""
+    text = (inspect.getdoc(kind) or "").partition("Parameters\n----------\n")[2]
+    found: dict[str, str] = {}
+    names: list[str] = []
+    for line in text.splitlines():
+        if line and not line.startswith(" "):
+            names = line.split(", ")
+            found |= dict.fromkeys(names, "")
+        elif line.strip():
+            found |= {name: f"{found[name]} {line.strip()}".strip() for name in names}
+    roles = re.compile(r":class:`~?(?:[\w.]+\.)?(\w+)`")
+    return {name: roles.sub(r"`\1`", said).replace("``", "`").replace("|", "\\|") for name, said in found.items()}
+
+
+def _default(field: dataclasses.Field[Any]) -> str:
+    if field.default_factory is not dataclasses.MISSING:
+        return f"`{field.default_factory.__name__}()`" if field.default_factory is Resources else "empty"
+    if field.default is dataclasses.MISSING:
+        return "required"
+    if field.name == "variants":
+        return "one, `zero-shot`"
+    value = str(field.default) if isinstance(field.default, Prompt) else field.default
+    return f"`{value!r}`" if value not in ("", ()) else "empty"
+
+
 GENERATED: dict[str, Callable[[], str]] = {
     "architecture.md": picture,
     "contract.md": _schemas,
     "cli.md": _commands,
+    "declaration.md": _declaration,
     "models.md": _models,
 }
 

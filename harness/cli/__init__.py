@@ -24,6 +24,7 @@ _COMMANDS = {
     "reproduce": ("leaderboard.commands.reproduce:reproduce", "Run the rows of the paper's table, ours beside theirs."),
     "leaderboard": ("leaderboard.commands.leaderboard:leaderboard", "Turn the results into a static site."),
     "curate": ("curation.cli:curate", "From radiology reports to an annotated data set."),
+    "plugin": ("harness.cli.plugin:plugin", "Show what a model declares, and where its numbers come from."),
     "build": ("harness.cli.build:build", "Build the images of models ahead of a run."),
     "sources": ("harness.cli.sources:sources", "Fetch and verify the upstream code that plugins declare."),
     "weights": ("harness.cli.weights:weights", "Fetch and verify the weights that plugins declare."),

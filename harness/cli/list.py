@@ -44,8 +44,15 @@ def _document(registry: Registry) -> dict[str, object]:
                 "licence": plugin.model.licence,
                 "rankable": not plugin.granted_truth,
                 "variants": [
-                    {"name": v.name, "prompt": v.prompt, "fine_tuned": v.fine_tuned, "summary": v.summary}
-                    for v in plugin.model.variants
+                    {
+                        "name": variant.name,
+                        "prompt": variant.prompt,
+                        "fine_tuned": variant.fine_tuned,
+                        "summary": variant.summary,
+                        "params": variant.params,
+                        "origins": variant.origins,
+                    }
+                    for variant in plugin.model.variants
                 ],
             }
             for plugin in registry.plugins.values()

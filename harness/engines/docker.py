@@ -203,7 +203,8 @@ class DockerEngine:
     def images(self) -> list[tuple[str, int]]:
         """Return tag and bytes of every image that was built here."""
         found = self.client.images.list(filters={"label": images.LABEL})
-        found += self.client.images.list(name=f"groundbench/*:{images.UNFINISHED}")
+        for name in ("groundbench/*", "groundbench/base/*"):
+            found += self.client.images.list(name=f"{name}:{images.UNFINISHED}")
         return sorted({(tag, int(image.attrs["Size"])) for image in found for tag in image.tags})
 
     def remove_image(self, tag: str) -> None:

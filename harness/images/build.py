@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from harness.errors import ModelError, PrerequisiteError
-from harness.images.context import BuildContext
+from harness.images.context import BaseContext, BuildContext
 from harness.images.torch import chosen
 from harness.upstream.sources import SourceStore
 
@@ -89,7 +89,7 @@ def ensure_image(
         What to build.
     home
         Its ``sources/`` and ``wheels/`` go into the image; what the builder says is kept in ``images/<plugin>.log``, up
-        to a bound, and in any case its last lines.
+        to a bound, and in any case its last lines. A base image has its own, ``images/base.<kind>.log``.
     gpus
         Whether it will run on GPUs: the CUDA build of torch, whatever `bench build` chose for the CPU.
     base
@@ -102,34 +102,56 @@ def ensure_image(
     ModelError
         When the build fails, with the last lines, what they mean where that is known, and the log's path.
     PrerequisiteError
-        When a source is missing, the disk is too full, or the engine itself refuses.
+        When a source is missing, the disk is too full, the base image cannot be built, or the engine itself refuses.
     DataError
         When a source was changed.
     """
-    import docker.errors
-
     context = BuildContext(plugin, SourceStore(home / "sources"), chosen(plugin, home, gpus=gpus))
-    try:
-        base_id = client.images.get(base).id
-    except docker.errors.ImageNotFound:
-        base_id = ""
-    digest = hashlib.sha256(f"{context.digest()} {base} {base_id}".encode()).hexdigest()
-    tag = f"groundbench/{plugin.name}:{digest[:16]}"
-    try:
-        found = client.images.get(tag)
-    except docker.errors.ImageNotFound:
-        _check_room(client, context)
-        tell(f"building {tag}")
-        _Build(client, context, log=home / "images" / f"{plugin.name}.log", tell=tell).run(tag, base)
-        found = client.images.get(tag)
+    argument, beneath = "BASE_IMAGE", base
+    if context.base is not None:
+        argument, beneath = context.base.argument, _ensure(client, context.base, argument, base, home=home, tell=tell)
+    tag = _ensure(client, context, argument, beneath, home=home, tell=tell)
+    found = client.images.get(tag)
     device = context.torch.device if context.uses_torch else ""
     return Image(id=str(found.id), tag=tag, size=int(found.attrs["Size"]), device=device)
 
 
-def _labels(context: BuildContext) -> dict[str, str]:
+def _ensure(
+    client: DockerClient,
+    context: BuildContext | BaseContext,
+    argument: str,
+    beneath: str,
+    *,
+    home: Path,
+    tell: Callable[[str], None],
+) -> str:
+    """Return the tag of the image that `context` makes on the image `beneath`, building it where it is not there."""
+    import docker.errors
+
+    try:
+        beneath_id = client.images.get(beneath).id
+    except docker.errors.ImageNotFound:
+        beneath_id = ""
+    digest = hashlib.sha256(f"{context.digest()} {beneath} {beneath_id}".encode()).hexdigest()
+    tag = f"groundbench/{context.name}:{digest[:16]}"
+    try:
+        client.images.get(tag)
+    except docker.errors.ImageNotFound:
+        _check_room(client, context)
+        tell(f"building {tag}")
+        log = home / "images" / f"{context.name.replace('/', '.')}.log"
+        _Build(client, context, log=log, tell=tell).run(tag, {argument: beneath})
+    return tag
+
+
+def _labels(context: BuildContext | BaseContext) -> dict[str, str]:
+    labels = {LABEL: "1"}
+    if context.uses_torch:
+        labels[f"{LABEL}.torch"] = f"{context.torch.device}-{context.torch.key[:16]}"
+    if isinstance(context, BaseContext):
+        return {**labels, f"{LABEL}.base": context.kind}
     model = context.plugin.model
-    labels = {
-        LABEL: "1",
+    labels |= {
         f"{LABEL}.plugin": model.name,
         "org.opencontainers.image.title": model.title,
         "org.opencontainers.image.version": model.version,
@@ -140,12 +162,10 @@ def _labels(context: BuildContext) -> dict[str, str]:
     if len(model.sources) == 1:
         labels["org.opencontainers.image.source"] = model.sources[0].git
         labels["org.opencontainers.image.revision"] = model.sources[0].commit
-    if context.uses_torch:
-        labels[f"{LABEL}.torch"] = f"{context.torch.device}-{context.torch.key[:16]}"
     return labels
 
 
-def _check_room(client: DockerClient, context: BuildContext) -> None:
+def _check_room(client: DockerClient, context: BuildContext | BaseContext) -> None:
     """Refuse a build for which the engine's disk cannot suffice, where that disk can be seen from here."""
     root = str(client.info().get("DockerRootDir", ""))
     if not Path(root).is_dir():
@@ -158,7 +178,7 @@ def _check_room(client: DockerClient, context: BuildContext) -> None:
     free = shutil.disk_usage(root).free
     if free < needed:
         raise PrerequisiteError(
-            f"the engine's disk is too full to build {context.plugin.name!r}: about {needed / 1e9:.0f} GB are needed "
+            f"the engine's disk is too full to build {context.name!r}: about {needed / 1e9:.0f} GB are needed "
             f"in {root}, {free / 1e9:.1f} GB are free",
             fix="`bench clean --images` removes images that were built here; `docker system df` shows the others",
         )
@@ -167,15 +187,17 @@ def _check_room(client: DockerClient, context: BuildContext) -> None:
 class _Build:
     """One build; what it leaves is an image with its tag, or nothing that has no name."""
 
-    def __init__(self, client: DockerClient, context: BuildContext, *, log: Path, tell: Callable[[str], None]) -> None:
+    def __init__(
+        self, client: DockerClient, context: BuildContext | BaseContext, *, log: Path, tell: Callable[[str], None]
+    ) -> None:
         self._client, self._context, self._log, self._tell = client, context, log, tell
-        self._name = context.plugin.name
+        self._name = context.name
         self._said = BuildLog()
         self._layer = ""
         self._told = time.monotonic()
 
-    def run(self, tag: str, base: str) -> None:
-        """Build to the end."""
+    def run(self, tag: str, arguments: dict[str, str]) -> None:
+        """Build to the end, with these build arguments."""
         import docker.errors
         import requests
 
@@ -187,12 +209,12 @@ class _Build:
                 for event in self._client.api.build(
                     fileobj=packed,
                     custom_context=True,
-                    dockerfile=self._context.plugin.model.dockerfile,
+                    dockerfile=self._context.dockerfile,
                     tag=tag,
                     rm=True,
                     forcerm=True,
                     decode=True,
-                    buildargs={"BASE_IMAGE": base},
+                    buildargs=arguments,
                     labels=_labels(self._context),
                 ):
                     self._hear(_event_text(event))
@@ -210,8 +232,11 @@ class _Build:
         finally:
             self._name_layers(done=done)
         if failure:
-            said = [f"the image of plugin {self._name!r} could not be built:", *(f"  {ln}" for ln in self._said.tail)]
-            raise ModelError("\n".join(said), fix=f"{_meaning(self._said.tail)}the log is {self._log}")
+            ours = isinstance(self._context, BaseContext)
+            what = f"the base image {self._name!r}" if ours else f"the image of plugin {self._name!r}"
+            said = [f"{what} could not be built:", *(f"  {line}" for line in self._said.tail)]
+            kind = PrerequisiteError if ours else ModelError  # what comes before a plugin's own steps is not its fault
+            raise kind("\n".join(said), fix=f"{_meaning(self._said.tail)}the log is {self._log}")
 
     def _hear(self, text: str) -> None:
         self._said.add(text)

@@ -1,9 +1,11 @@
-"""What an image is made from: a plugin's folder, the SDK, its sources and, where it wants it, the torch layer.
+"""What an image is made from: a plugin's folder, the SDK, its sources, and torch where it is wanted.
 
 The context is the plugin's folder (without tests and caches), the SDK as ``sdk/``, each declared source as
-``sources/<name>/`` and, where the Dockerfile copies it, ``torch/``. The same content gives the same bytes and the same
-digest; sources count by their tree hash and wheels by the lock that names their digests, so that nobody has to have
-them to tell whether an image is up to date.
+``sources/<name>/`` and, where the Dockerfile copies it, ``torch/``. A Dockerfile may instead continue one of two base
+images, which have a context of their own: SDK, environment, user and entry point, with torch or without.
+
+The same content gives the same bytes and the same digest; sources count by their tree hash and wheels by the lock that
+names their digests, so that nobody has to have them to tell whether an image is up to date.
 """
 
 from __future__ import annotations
@@ -14,8 +16,8 @@ import re
 import stat
 import tarfile
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING
@@ -30,13 +32,71 @@ if TYPE_CHECKING:
 #: A larger plugin folder is a mistake (weights or data inside it).
 MAX_PLUGIN_BYTES = 512 * 1024 * 1024
 
-_SDK = Path(__file__).resolve().parents[2] / "containers" / "sdk"
+_CONTAINERS = Path(__file__).resolve().parents[2] / "containers"
+_SDK = _CONTAINERS / "sdk"
+#: Dockerfiles of the base images.
+_IMAGES = _CONTAINERS / "images"
 _LEFT_OUT = {"tests", "__pycache__", "README.md", ".git"}
 
 #: Folders of the context that the harness fills.
 _OURS = ("sdk", "sources", "torch")
 
+#: A Dockerfile that continues one of our base images.
+_CONTINUES = re.compile(r"^\s*FROM\s+\$\{?(TORCH|SLIM)_IMAGE\b", re.MULTILINE)
+
 _COPIES_TORCH = re.compile(r"^\s*COPY\s+(--\S+\s+)*torch/", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class BaseContext:
+    """Everything that a base image is made from: its Dockerfile, the SDK and, for one of them, torch.
+
+    Attributes
+    ----------
+    kind
+        ``"torch"`` or ``"slim"``.
+    torch
+        The build of torch that goes into the first of them.
+    """
+
+    kind: str
+    torch: TorchBuild
+
+    dockerfile = "Dockerfile"
+
+    @property
+    def name(self) -> str:
+        """Name below ``groundbench/``; no plugin can have one with a slash."""
+        return f"base/{self.kind}"
+
+    @property
+    def argument(self) -> str:
+        """Build argument by which a plugin's Dockerfile continues this image."""
+        return f"{self.kind.upper()}_IMAGE"
+
+    @property
+    def uses_torch(self) -> bool:
+        """Whether torch is in it."""
+        return self.kind == "torch"
+
+    def digest(self) -> str:
+        """Return the SHA-256 (hex) of everything that goes in; wheels count by the lock that names their digests."""
+        digest = hashlib.sha256()
+        for name, path in self._own_files():
+            digest.update(f"{name}\0{hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
+        if self.uses_torch:
+            digest.update((self.torch.folder / LOCK).read_bytes())
+        return digest.hexdigest()
+
+    def packed(self, workplace: Path) -> AbstractContextManager[IO[bytes]]:
+        """Return the context as an open tar file; see :meth:`BuildContext.packed`."""
+        torch = _below("torch", self.torch.folder) if self.uses_torch else ()
+        return _packed(workplace, [*self._own_files(), *torch])
+
+    def _own_files(self) -> Iterator[tuple[str, Path]]:
+        yield self.dockerfile, _IMAGES / f"{self.kind}.Dockerfile"
+        yield "open_up.py", _IMAGES / "open_up.py"
+        yield from ((f"sdk/{path.relative_to(_SDK).as_posix()}", path) for path in _files(_SDK))
 
 
 @dataclass(frozen=True)
@@ -50,7 +110,7 @@ class BuildContext:
     sources
         Where its sources are kept; they are looked for only when the context is packed.
     torch
-        What becomes ``torch/``; of no effect where the Dockerfile does not copy it.
+        What becomes ``torch/``, or lies in the base image; of no effect where the Dockerfile uses neither.
     """
 
     plugin: Plugin
@@ -58,21 +118,37 @@ class BuildContext:
     torch: TorchBuild
 
     @property
+    def name(self) -> str:
+        """Name of the image below ``groundbench/``."""
+        return self.plugin.name
+
+    @property
+    def dockerfile(self) -> str:
+        """Name of the Dockerfile in the context."""
+        return self.plugin.model.dockerfile
+
+    @property
+    def base(self) -> BaseContext | None:
+        """The base image that the Dockerfile continues; None where it begins from another one."""
+        found = _CONTINUES.search(self._text)
+        return BaseContext(found[1].lower(), self.torch) if found else None
+
+    @property
     def uses_torch(self) -> bool:
-        """Whether the Dockerfile copies ``torch/``."""
-        path = self.plugin.model.root / self.plugin.model.dockerfile
-        return _COPIES_TORCH.search(path.read_text(encoding="utf-8", errors="replace")) is not None
+        """Whether the Dockerfile copies ``torch/`` or continues the image that holds it."""
+        return _COPIES_TORCH.search(self._text) is not None or (self.base is not None and self.base.uses_torch)
 
     def digest(self) -> str:
         """Return the SHA-256 (hex) of everything that goes in."""
         digest = hashlib.sha256(code_digest(self.plugin).encode())
-        if self.uses_torch:
+        if self.base is not None:
+            digest.update(self.base.digest().encode())
+        elif self.uses_torch:
             digest.update((self.torch.folder / LOCK).read_bytes())
         return digest.hexdigest()
 
-    @contextmanager
-    def packed(self, workplace: Path) -> Iterator[IO[bytes]]:
-        """Yield the context as an open tar file; it has no name in the folder `workplace`, and is gone afterwards.
+    def packed(self, workplace: Path) -> AbstractContextManager[IO[bytes]]:
+        """Return the context as an open tar file; it has no name in the folder `workplace`, and is gone afterwards.
 
         Raises
         ------
@@ -81,20 +157,17 @@ class BuildContext:
         DataError
             When a source was changed.
         """
-        workplace.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=workplace) as packed:
-            with tarfile.open(fileobj=packed, mode="w") as tar:
-                folders: set[str] = set()
-                for name, path in self._files():
-                    _add(tar, name, path, folders)
-            packed.seek(0)
-            yield packed
+        return _packed(workplace, self._context_files())
 
-    def _files(self) -> Iterator[tuple[str, Path]]:
+    @property
+    def _text(self) -> str:
+        return (self.plugin.model.root / self.dockerfile).read_text(encoding="utf-8", errors="replace")
+
+    def _context_files(self) -> Iterator[tuple[str, Path]]:
         yield from plugin_files(self.plugin)
         for source in self.plugin.model.sources:
             yield from _below(f"sources/{source.name}", self.sources.check(source))
-        if self.uses_torch:
+        if self.uses_torch and self.base is None:
             yield from _below("torch", self.torch.folder)
 
 
@@ -138,6 +211,18 @@ def code_digest(plugin: Plugin) -> str:
     for source in plugin.model.sources:
         digest.update(f"sources/{source.name}\0{source.tree}\n".encode())
     return digest.hexdigest()
+
+
+@contextmanager
+def _packed(workplace: Path, files: Iterable[tuple[str, Path]]) -> Iterator[IO[bytes]]:
+    workplace.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=workplace) as packed:
+        with tarfile.open(fileobj=packed, mode="w") as tar:
+            folders: set[str] = set()
+            for name, path in files:
+                _add(tar, name, path, folders)
+        packed.seek(0)
+        yield packed
 
 
 def _files(root: Path) -> Iterator[Path]:

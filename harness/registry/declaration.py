@@ -122,7 +122,7 @@ class Variant:
         name
             As of any variant, usually ``"fine-tuned"``.
         params
-            Parameters of this training; they come before the shared ones (`SHARED` in the reference).
+            Parameters of this training; their values come before the shared ones, which the reference lists.
         reduced
             The same under ``--weights random``.
         more
@@ -130,7 +130,7 @@ class Variant:
         """
         return cls(
             name,
-            Params(_TRAINED | params),
+            Params(params) | _TRAINED | params,  # in this order they are shown
             fine_tuned=True,
             reduced=dict(_TRAINED_REDUCED | (reduced or {})),
             **more,

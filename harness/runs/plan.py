@@ -71,6 +71,16 @@ class RunRequest:
         return {**self.variant.params, **(self.variant.reduced if self.reduced else {}), **self.changes}
 
     @property
+    def origins(self) -> dict[str, str]:
+        """Where the values of `params` come from, by name, as far as it is stated; no part of the run's identity."""
+        reduced = self.variant.reduced if self.reduced else {}
+        return {
+            **self.variant.origins,
+            **dict.fromkeys(reduced, "reduced for random weights"),
+            **dict.fromkeys(self.changes, "changed for this run"),
+        }
+
+    @property
     def reduced(self) -> bool:
         """Whether this is the small architecture that random weights are drawn for, where the variant declares one."""
         return self.weights == RANDOM and bool(self.variant.reduced)

@@ -76,6 +76,7 @@ def provenance(plan: Plan, engine: Engine, gpus: Sequence[Gpu]) -> dict[str, Any
         "scorer": SCORER_VERSION,
         "seed": request.seed,
         "limits": request.plugin.model.resources.limits(),
+        "origins": request.origins,
         "origin": request.plugin.origin,
         "model": {name: getattr(request.plugin.model, name) for name in ("homepage", "citation", "licence")},
         "weights": [{"name": name, "sha256": digest} for name, _, digest in plan.weights.files],

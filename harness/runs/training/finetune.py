@@ -301,6 +301,7 @@ def _job(plan: TrainingPlan, gpus: int) -> Job:
 def _record(plan: TrainingPlan, engine: Engine, gpus: Sequence[Gpu]) -> dict[str, Any]:
     return {
         "limits": plan.resources.limits(),
+        "origins": plan.request.origins,
         "image": {"id": plan.image.id, "tag": plan.image.tag},
         "engine": engine.describe(),
         "gpus": len(gpus),

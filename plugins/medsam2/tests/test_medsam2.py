@@ -26,5 +26,5 @@ def test_it_is_prompted_with_boxes_alone() -> None:
 def test_the_committed_extension_is_deleted() -> None:
     """The compiled file in the repository belongs to another torch."""
     dockerfile = (ROOT / "Dockerfile").read_text(encoding="utf-8")
-    copied = dockerfile.index("COPY sources/medsam2/ /opt/medsam2/sam2/")
-    assert dockerfile.index("RUN rm /opt/medsam2/sam2/_C.so") > copied
+    copied = dockerfile.index("sources/medsam2/ /opt/plugin/sam2/")
+    assert dockerfile.index("RUN rm sam2/_C.so") > copied

@@ -111,6 +111,41 @@ def test_everything_that_matters_is_in_the_digest(plugin: Plugin, store: SourceS
     assert len({*digests, *without}) == 5
 
 
+@pytest.mark.parametrize(("kind", "argument"), [("torch", "TORCH_IMAGE"), ("slim", "SLIM_IMAGE")])
+def test_a_dockerfile_may_continue_a_base_image(
+    kind: str, argument: str, plugin: Plugin, store: SourceStore, tmp_path: Path
+) -> None:
+    """Torch then lies in that image and not in the plugin's context; both kinds have the SDK."""
+    (plugin.model.root / "Dockerfile").write_text(f"ARG {argument}\nFROM ${{{argument}}}\n")
+    context = BuildContext(plugin, store, cuda_build())
+    base = context.base
+    assert base is not None
+    assert (base.kind, base.argument, base.name) == (kind, argument, f"base/{kind}")
+    assert context.uses_torch == base.uses_torch == (kind == "torch")
+    assert "torch/torch.lock" not in _names(context, tmp_path)
+    with base.packed(tmp_path) as file, tarfile.open(fileobj=file) as tar:
+        names = set(tar.getnames())
+    assert {"Dockerfile", "open_up.py", "sdk/groundbench_sdk/adapter.py"} <= names
+    assert ("torch/torch.lock" in names) == (kind == "torch")
+
+
+def test_what_lies_in_the_base_image_is_in_the_digest(plugin: Plugin, store: SourceStore, tmp_path: Path) -> None:
+    """Another build of torch is another base image, and so another image; without torch it is the same one."""
+    make_wheel(tmp_path / "wheels", "torch", "9.9+cpu")
+    builds = (cuda_build(), cpu_build(tmp_path / "wheels", tmp_path / "home"))
+    for kind, digests in (("TORCH", 2), ("SLIM", 1)):
+        (plugin.model.root / "Dockerfile").write_text(f"ARG {kind}_IMAGE\nFROM ${{{kind}_IMAGE}}\n")
+        contexts = [BuildContext(plugin, store, torch) for torch in builds]
+        assert len({context.base.digest() for context in contexts if context.base}) == digests
+        assert len({context.digest() for context in contexts}) == digests
+
+
+def test_an_image_of_another_base_is_named_as_before(plugin: Plugin, store: SourceStore) -> None:
+    """The word alone does not count: only a line that begins the image."""
+    (plugin.model.root / "Dockerfile").write_text("# not FROM ${TORCH_IMAGE}\nARG BASE_IMAGE\nFROM ${BASE_IMAGE}\n")
+    assert BuildContext(plugin, store, cuda_build()).base is None
+
+
 def test_missing_and_changed_sources_are_refused(plugin: Plugin, store: SourceStore, tmp_path: Path) -> None:
     """A build without its source says which command brings it; a changed one is not built from."""
     with (

@@ -191,6 +191,18 @@ def test_a_trained_variant_has_what_all_trainings_share() -> None:
     assert set(variant.reduced) < set(variant.params)
 
 
+def test_the_example_of_the_page_is_a_declaration(tmp_path: Path) -> None:
+    """Copied and with true digits in place of the brackets, it declares a model."""
+    page = Path(__file__).resolve().parents[3] / "docs" / "declaration.md"
+    code = page.read_text(encoding="utf-8").partition("```python\n")[2].partition("```")[0]
+    code = code.replace("<40-digit commit>", COMMIT).replace("<40-digit tree>", COMMIT).replace("<SHA-256>", SHA256)
+    names: dict[str, Any] = {"__file__": str(tmp_path / "__init__.py")}
+    exec(code, names)  # noqa: S102 - our own page
+    (model,) = names["bench_models"]()
+    assert model.variants[1].origins["rate"] == "paper, section 4"
+    assert [weights.pinned for weights in model.weights] == [True, False]
+
+
 def test_files_are_looked_for_when_asked(tmp_path: Path) -> None:
     """Folder and Dockerfile are checked by the registry, not by the declaration itself."""
     model = Model(**{**MODEL, "root": tmp_path / "plugin"})

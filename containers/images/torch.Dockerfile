@@ -1,0 +1,27 @@
+# What every image with torch begins with. It is built by the harness; a plugin's Dockerfile continues it:
+#
+#     ARG TORCH_IMAGE
+#     FROM ${TORCH_IMAGE}
+ARG BASE_IMAGE=python:3.11-slim-bookworm
+FROM ${BASE_IMAGE}
+
+COPY torch/ /opt/torch/
+RUN python -m pip install --no-cache-dir --require-hashes -r /opt/torch/torch.lock
+
+COPY sdk/ /opt/sdk/
+COPY open_up.py /opt/
+RUN python /opt/open_up.py 10001 10001
+
+ENV PYTHONPATH=/opt/sdk:/opt/plugin \
+    PYTHONUNBUFFERED=1 \
+    PYTHONDONTWRITEBYTECODE=1 \
+    HOME=/tmp \
+    HF_HUB_OFFLINE=1 \
+    TRANSFORMERS_OFFLINE=1 \
+    TOKENIZERS_PARALLELISM=false \
+    MPLCONFIGDIR=/tmp/matplotlib \
+    TQDM_DISABLE=1
+
+WORKDIR /opt/plugin
+USER 10001:10001
+ENTRYPOINT ["python", "-m", "groundbench_sdk"]

@@ -1,0 +1,111 @@
+"""``bench plugin``: what one model declares."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from harness.cli.settings import json_option, plugin_dir_option
+from harness.registry.declaration import Variant
+from harness.registry.discovery import Plugin, discover
+
+#: Shown where a declaration does not say where a value comes from.
+NOT_STATED = "not stated"
+
+
+@click.group()
+def plugin() -> None:
+    """Show what a model declares."""
+
+
+@plugin.command()
+@click.argument("name", metavar="NAME")
+@plugin_dir_option
+@json_option
+def show(name: str, plugin_dirs: tuple[Path, ...], as_json: bool) -> None:  # noqa: FBT001 - click passes by name
+    """Show every parameter of a model's variants with where its value comes from, and what the model needs.
+
+    The origin of a value is the paper, a line of the code of the model's authors ("upstream"), or this project
+    ("ours"). A value can be changed for one run with `bench run --param NAME=VALUE`.
+    """
+    found = discover(plugin_dirs).get(name)
+    document = _document(found)
+    if as_json:
+        click.echo(json.dumps(document, indent=2, ensure_ascii=False))
+        return
+    from harness.cli.tables import print_table, size
+
+    model = found.model
+    click.echo(f"{model.title} {model.version}: {model.summary}")
+    for variant in model.variants:
+        rows = [[row["name"], _text(row["value"]), row["origin"] or NOT_STATED] for row in parameters(variant)]
+        trained = ", fine-tuned" if variant.fine_tuned else ""
+        title = f"\n{variant.name} (prompt: {variant.prompt}{trained})"
+        if rows:
+            print_table(["parameter", "value", "origin"], rows, title=title)
+        else:
+            click.echo(f"{title}\nno parameters")
+    needs = [["source", source.name, source.licence, source.commit[:12]] for source in model.sources]
+    needs += [
+        ["weights", file.name, file.licence, size(file.size) if file.pinned else "not pinned"] for file in model.weights
+    ]
+    if needs:
+        print_table(["needs", "name", "licence", "pinned"], needs)
+    limits = [(key, value) for key, value in document["resources"].items()]
+    training = document["training"] or {}
+    print_table(
+        ["limit", "predicting", *(["training"] if training else [])],
+        [[key, _text(value), *([_text(training[key])] if training else [])] for key, value in limits],
+    )
+
+
+def parameters(variant: Variant) -> list[dict[str, Any]]:
+    """Return name, value, value under random weights and origin of each parameter of a variant, in declared order."""
+    return [
+        {
+            "name": name,
+            "value": value,
+            "reduced": variant.reduced.get(name, value),
+            "origin": variant.origins.get(name, ""),
+        }
+        for name, value in variant.params.items()
+    ]
+
+
+def _document(found: Plugin) -> dict[str, Any]:
+    model = found.model
+    return {
+        "schema": 1,
+        "name": model.name,
+        "title": model.title,
+        "summary": model.summary,
+        "version": model.version,
+        "origin": found.origin,
+        "licence": model.licence,
+        "homepage": model.homepage,
+        "citation": model.citation,
+        "rankable": not found.granted_truth,
+        "variants": [
+            {
+                "name": variant.name,
+                "prompt": variant.prompt,
+                "fine_tuned": variant.fine_tuned,
+                "summary": variant.summary,
+                "weights": list(variant.weights),
+                "parameters": parameters(variant),
+            }
+            for variant in model.variants
+        ],
+        "resources": model.resources.limits(),
+        "training": model.training.limits() if model.training else None,
+        "sources": [dataclasses.asdict(source) for source in model.sources],
+        "weights": [dataclasses.asdict(file) for file in model.weights],
+    }
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
