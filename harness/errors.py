@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
-from typing import ClassVar
+from pathlib import Path
+from typing import ClassVar, Literal
 
 
 class BenchError(Exception):
@@ -74,16 +75,44 @@ class UnknownName(UsageError):  # noqa: N818 - read as what happened: `raise Unk
         super().__init__(f"no {kind} is named {name!r}", fix=fix)
 
 
+#: What a command may need and not find.
+Lacking = Literal["", "engine", "gpu", "memory", "disk", "source", "weights"]
+
+
 class PrerequisiteError(BenchError):
-    """Something that the command needs is not there (engine, GPU, disk, source, weights); exit code 3."""
+    """Something that the command needs is not there (engine, GPU, disk, source, weights); exit code 3.
+
+    Parameters
+    ----------
+    message, fix
+        As for every failure.
+    lacking
+        What is not there; empty where it is none of those that have a word.
+    """
 
     exit_code: ClassVar[int] = 3
 
+    def __init__(self, message: str, *, fix: str = "", lacking: Lacking = "") -> None:
+        super().__init__(message, fix=fix)
+        self.lacking: Lacking = lacking
+
 
 class DataError(BenchError):
-    """A data set, a mask, a record or a database is not what it should be; exit code 4."""
+    """A data set, a mask, a record or a database is not what it should be; exit code 4.
+
+    Parameters
+    ----------
+    message, fix
+        As for every failure.
+    path
+        The file or folder that is at fault, where it is one.
+    """
 
     exit_code: ClassVar[int] = 4
+
+    def __init__(self, message: str, *, fix: str = "", path: Path | None = None) -> None:
+        super().__init__(message, fix=fix)
+        self.path = path
 
 
 class Interrupted(BenchError):  # noqa: N818 - an interruption is no error of anybody's

@@ -40,9 +40,11 @@ def _opened(path: Path) -> Iterator[Volume]:
             yield volume
     except Refused as refusal:
         problem = refusal.problem
-        raise DataError(f"{path}: {problem.message}", fix="download or write the file again") from refusal
+        raise DataError(f"{path}: {problem.message}", fix="download or write the file again", path=path) from refusal
     except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror or error}", fix="put the file back") from error
+        raise DataError(
+            f"{path} cannot be read: {error.strerror or error}", fix="put the file back", path=path
+        ) from error
 
 
 def read_header(path: Path) -> Header:

@@ -61,6 +61,7 @@ class DockerEngine:
             raise PrerequisiteError(
                 f"no Docker daemon answers: {error}",
                 fix="start one (containers/dev/engine.sh does it on a bare Debian machine), or use --engine local",
+                lacking="engine",
             ) from error
 
     def prepare(self, plugin: Plugin, *, home: Path, gpus: bool, tell: Callable[[str], None]) -> images.Image:

@@ -72,6 +72,7 @@ def require_gpus(count: int, ids: Sequence[str] = ()) -> list[Gpu]:
             f"{wanted} GPU{'s' if wanted > 1 else ''} asked for, this machine has {here}",
             fix="leave --gpus out to run on the CPU, or install the NVIDIA driver and its container toolkit "
             "(`nvidia-smi` must list the GPUs)",
+            lacking="gpu",
         )
     known = {gpu.id: gpu for gpu in found}
     for name in ids:
@@ -122,6 +123,7 @@ def lease(count: int, ids: Sequence[str] = (), *, wait_s: float = 0.0) -> Iterat
             raise PrerequisiteError(
                 f"{wanted} GPU{'s' if wanted > 1 else ''} asked for, {len(leased)} free: other runs hold the rest",
                 fix="wait for them to end, or ask for fewer",
+                lacking="gpu",
             )
         time.sleep(0.5)
 

@@ -51,6 +51,7 @@ def check_room(
             f"the disk of {home} is full: about {needed / 1e6:.0f} MB are needed for masks, "
             f"{free / 1e6:.0f} MB are free",
             fix="free some space, or choose another place with --home",
+            lacking="disk",
         )
     total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     wanted = containers * resources.memory_mb * 2**20
@@ -59,6 +60,7 @@ def check_room(
             f"{containers} container{'s' if containers > 1 else ''} of {resources.memory_mb} MiB "
             f"need {wanted / 1e9:.1f} GB of memory, this machine has {total / 1e9:.1f} GB",
             fix="use a larger machine, or fewer GPUs at once",
+            lacking="memory",
         )
     available = _available_memory()
     tell(
@@ -97,6 +99,7 @@ def check_gpu_memory(gpus: Sequence[Gpu], model: Model, *, fine_tuned: bool = Fa
             f"{model.name} needs {needed:,} MiB of memory on each GPU: "
             + "; ".join(f"{gpu.name} ({gpu.id}) has {gpu.memory_mb:,} MiB" for gpu in small),
             fix="name larger ones with --gpu-ids; `nvidia-smi -L` lists their ids",
+            lacking="gpu",
         )
 
 

@@ -94,6 +94,7 @@ def load_weights(plugin: Plugin, variant: Variant, wanted: str, home: Path) -> L
                 f"are not here: {', '.join(missing)}",
                 fix=f"`bench weights fetch --plugin {plugin.name}`, or `bench weights add --from FILE` for each file; "
                 "`--weights random` needs none, and is never ranked",
+                lacking="weights",
             )
         found = [(weights.name, *store.check(weights)) for weights in declared]
         files = tuple((name, path.resolve(), digest) for name, path, digest in found)

@@ -77,7 +77,9 @@ def require_disk(folder: Path) -> None:
     lacking = lack_of_disk(folder)
     if lacking:
         raise PrerequisiteError(
-            f"{lacking} ({folder})", fix="free some space and run the same command again; what is finished is kept"
+            f"{lacking} ({folder})",
+            fix="free some space and run the same command again; what is finished is kept",
+            lacking="disk",
         )
 
 

@@ -207,18 +207,24 @@ def _read_truth(task: CaseTask, findings: Sequence[Finding]) -> tuple[list[Bits]
             shape = volume.header.shape
             channels = shape[0]
             if shape[1:] != task.shape:
-                raise DataError(f"{task.truth} has shape {shape}, its case (findings, {task.shape})", fix=fix)
+                raise DataError(
+                    f"{task.truth} has shape {shape}, its case (findings, {task.shape})", fix=fix, path=task.truth
+                )
             wanted = [finding.index for finding in findings]
             if any(not 0 <= index < channels for index in wanted):
                 raise DataError(
-                    f"{task.truth} has {channels} findings, its case asks for number {max(wanted)}", fix=fix
+                    f"{task.truth} has {channels} findings, its case asks for number {max(wanted)}",
+                    fix=fix,
+                    path=task.truth,
                 )
             grids, _ = read_bits(volume, task.shape, channels, wanted, labelled=True, most=MAX_ENTRIES)
             return grids, channels
     except FileNotFoundError as error:
-        raise DataError(f"there is no ground truth at {task.truth}", fix=fix) from error
+        raise DataError(f"there is no ground truth at {task.truth}", fix=fix, path=task.truth) from error
     except Refused as error:
-        raise DataError(f"{task.truth} is no ground truth: {error.problem.message}", fix=fix) from error
+        raise DataError(
+            f"{task.truth} is no ground truth: {error.problem.message}", fix=fix, path=task.truth
+        ) from error
 
 
 def _truth_limit(task: CaseTask) -> int:

@@ -50,7 +50,9 @@ class Store:
     def __init__(self, path: Path, *, readonly: bool = False) -> None:
         self.path = path
         if readonly and not path.is_file():
-            raise DataError(f"there is no results database at {path}", fix="run something first: `bench demo`")
+            raise DataError(
+                f"there is no results database at {path}", fix="run something first: `bench demo`", path=path
+            )
         try:
             if not readonly:
                 path.parent.mkdir(parents=True, exist_ok=True)
@@ -72,19 +74,23 @@ class Store:
             applied = {migration.name for migration in migrations.applied(self.db)}
         if not applied and (foreign or readonly):
             raise DataError(
-                f"{self.path} is no results database of groundbench", fix="move it away or use another --home"
+                f"{self.path} is no results database of groundbench",
+                fix="move it away or use another --home",
+                path=self.path,
             )
         ours = {migration.name for migration in migrations._migrations}  # noqa: SLF001 - the library has no public list
         if applied - ours:
             raise DataError(
                 f"{self.path} was written by a newer version of groundbench",
                 fix="update groundbench, or use another --home",
+                path=self.path,
             )
         if readonly:
             if ours - applied:
                 raise DataError(
                     f"{self.path} was written by an older version of groundbench",
                     fix="run any command that writes, such as `bench demo`, to update it",
+                    path=self.path,
                 )
             return
         with self.explaining():
@@ -317,10 +323,14 @@ def _explained(error: Exception, path: Path) -> BenchError:
             fix="wait for it to end, or use another --home; finished cases are kept",
         )
     if "disk is full" in text or "No space" in text:
-        return PrerequisiteError(f"the disk of {path} is full", fix="free some space and run the same command again")
+        return PrerequisiteError(
+            f"the disk of {path} is full", fix="free some space and run the same command again", lacking="disk"
+        )
     if "not a database" in text or "malformed" in text or "no such" in text:
         return DataError(
-            f"{path} is no results database of groundbench: {text}", fix="move it away or use another --home"
+            f"{path} is no results database of groundbench: {text}",
+            fix="move it away or use another --home",
+            path=path,
         )
     if _on_read_only_disk(path):
         # What SQLite says depends on what it wanted first: to write, to open its log, to recover.

@@ -73,7 +73,9 @@ class SourceStore:
         folder = self.folder(source)
         if not self.has(source):
             raise PrerequisiteError(
-                f"the source {source.name} at {source.commit[:12]} is not here", fix=how_to_get(source)
+                f"the source {source.name} at {source.commit[:12]} is not here",
+                fix=how_to_get(source),
+                lacking="source",
             )
         found = tree_hash(folder)
         if found != source.tree:

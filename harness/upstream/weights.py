@@ -78,7 +78,9 @@ class WeightsStore:
         path = self.find(weights)
         if path is None:
             raise PrerequisiteError(
-                f"the weights {weights.name} ({weights.repo}, {weights.file}) are not here", fix=how_to_get(weights)
+                f"the weights {weights.name} ({weights.repo}, {weights.file}) are not here",
+                fix=how_to_get(weights),
+                lacking="weights",
             )
         found = (DigestCache(None) if again else self._digests).digest(path)
         if found != path.name:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from harness import errors
@@ -34,3 +36,13 @@ def test_an_unknown_name_gets_its_neighbours() -> None:
     assert "ruls" in str(error)
     assert "rules" in error.fix
     assert "voxtell" not in error.fix.partition("rules")[0]
+    assert (error.kind, error.name, error.near) == ("model", "ruls", ("rules",))
+    assert error.known == ("rules", "sam2", "voxtell")
+
+
+def test_what_is_wrong_is_an_attribute() -> None:
+    """Callers look at what is lacking or which file is at fault, not at the words of the message."""
+    assert errors.PrerequisiteError("no daemon answers", lacking="engine").lacking == "engine"
+    assert errors.PrerequisiteError("something else").lacking == ""
+    assert errors.DataError("truncated", path=Path("mask.nii.gz")).path == Path("mask.nii.gz")
+    assert errors.DataError("two of them").path is None

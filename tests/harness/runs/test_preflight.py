@@ -49,6 +49,7 @@ def test_too_little_names_the_gpu_and_both_numbers(model: Model, fine_tuned: boo
     with pytest.raises(PrerequisiteError) as raised:
         check_gpu_memory([SMALL, LARGE], model, fine_tuned=fine_tuned)
     assert raised.value.message == ("big needs 40,000 MiB of memory on each GPU: NVIDIA T4 (GPU-1) has 15,360 MiB")
+    assert raised.value.lacking == "gpu"
 
 
 def test_a_run_is_refused(bench: Bench, make_dataset: Callable[..., Path], tmp_path: Path) -> None:

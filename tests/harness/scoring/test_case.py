@@ -135,6 +135,7 @@ def test_a_bad_ground_truth_is_the_data_sets_fault(make_task, tmp_path: Path) ->
         with pytest.raises(DataError) as caught:
             score_case(broken)
         assert caught.value.fix
+        assert caught.value.path == broken.truth
     task.truth.write_bytes(task.truth.read_bytes()[:-30])
     with pytest.raises(DataError):
         score_case(task)

@@ -242,6 +242,7 @@ def test_read_only_opening_changes_nothing(path: Path) -> None:
     with pytest.raises(DataError, match="there is no results database") as raised:
         Store(path, readonly=True)
     assert "bench demo" in raised.value.fix
+    assert raised.value.path == path
     assert not path.parent.exists()
     with Store(path) as opened:
         opened.save_run(_run())

@@ -107,6 +107,7 @@ def test_missing_weights_say_how_to_get_them(store: WeightsStore) -> None:
         store.check(PINNED)
     assert "bench weights fetch --name a.bin" in raised.value.fix
     assert "bench weights add --from FILE" in raised.value.fix
+    assert raised.value.lacking == "weights"
 
 
 def test_a_damaged_record_is_named(store: WeightsStore, tmp_path: Path) -> None:
