@@ -178,6 +178,60 @@ def test_build_and_run(
         client.close()
 
 
+CONTINUED = """
+ARG SLIM_IMAGE
+FROM ${SLIM_IMAGE}
+RUN python -c "import os, sysconfig; assert os.getuid() == 10001; open(sysconfig.get_path('purelib') + '/own.py', 'w')"
+COPY *.py /opt/plugin/
+CMD ["adapter:Built"]
+"""
+SMALL_ADAPTER = """
+import os
+import numpy as np
+import own
+from groundbench_sdk import Adapter
+
+class Built(Adapter):
+    def predict(self, case):
+        assert os.getuid() != 0
+        for finding in case.findings:
+            yield finding.id, np.zeros(case.shape, bool)
+"""
+
+
+def test_a_dockerfile_continues_the_base_image(
+    base_image: str, bench: Bench, plugin: Path, make_dataset: Callable[..., Path]
+) -> None:
+    """The base is built first, once, and brings SDK, user and entry point; the plugin's steps run without root."""
+    import docker
+
+    declaration = (plugin / "__init__.py").read_text().replace("sources=(source,)", "sources=()")
+    (plugin / "__init__.py").write_text(declaration.replace('weights=("a.bin",)', "weights=()"))
+    (plugin / "Dockerfile").write_text(CONTINUED)
+    (plugin / "adapter.py").write_text(SMALL_ADAPTER)
+    here = ("--plugin-dir", plugin)
+    (image,) = bench.json("build", *here, "--plugin", "built")["images"]
+    client = docker.from_env()
+    try:
+        config = client.images.get(image["tag"]).attrs["Config"]
+        assert config["User"] == "10001:10001"
+        assert config["Entrypoint"] == ["python", "-m", "groundbench_sdk"]
+        assert config["Labels"]["org.groundbench.base"] == "slim"
+        assert config["Labels"]["org.groundbench.plugin"] == "built"
+        bases = [tag for tag in bench.json("clean", "--images", "--dry-run")["images"] if "/base/slim:" in tag]
+        document = bench.json("run", *here, "--plugin", "built", "--dataset", make_dataset(1), "--engine", "docker")
+        assert document["coverage"]["ok"] == document["n_findings"]
+        (plugin / "adapter.py").write_text(SMALL_ADAPTER + "# changed\n")
+        again = bench("build", *here, "--plugin", "built")
+        assert "groundbench/built:" in again.stderr
+        assert "groundbench/base/slim:" not in again.stderr
+        assert bases
+    finally:
+        for tag in {found for found in client.images.list(name="groundbench/built") for found in found.tags}:
+            client.images.remove(tag, force=True)
+        client.close()
+
+
 def _buildkit(bench: Bench, plugin: Path, wheels: Path) -> None:
     """Build the same context with BuildKit, where there is a client for it."""
     programs = [shutil.which("docker", path=folder) for folder in os.get_exec_path()]
