@@ -21,7 +21,7 @@ from harness.scoring.profiles import PROFILES
 from harness.scoring.submission import Submission, open_submission
 from harness.scoring.summary import summarise
 from harness.status import Status
-from harness.store.database import Store
+from harness.store.database import Store, cells
 
 #: Columns that are computed from the masks; the others are copied from the data set or written by inference.
 _COMPUTED = ("dice", "truth_voxels", "pred_voxels", "intersection", "mask_sha256", "details")
@@ -101,9 +101,9 @@ def verify_run(
         again.append(row)
     compared = 0
     for name, profile in PROFILES.items():
-        kept_metrics = dict(_cells(store.metrics(run.id, name)))
+        kept_metrics = dict(cells(store.metrics(run.id, name)))
         used = replace(profile, organiser_quirks=quirks) if name == run.profile else profile
-        for path, cell in _cells(summarise(again, used)) if kept_metrics else ():
+        for path, cell in cells(summarise(again, used)) if kept_metrics else ():
             compared += 1
             if kept_metrics.get(path) != cell:
                 differences.append(f"{name} {path}: stored {kept_metrics.get(path)}, computed {cell}")
@@ -158,11 +158,3 @@ def _differing(name: str, kept: FindingRow, computed: FindingRow, columns: Seque
     for column in columns:
         if before[column] != now[column]:
             yield f"{name} {column}: stored {before[column]}, computed {now[column]}"
-
-
-def _cells(metrics: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
-    for name, value in metrics.items():
-        if "value" in value:
-            yield f"{path}{name}", value
-        else:
-            yield from _cells(value, f"{path}{name}/")

@@ -220,7 +220,7 @@ class Store:
                 "n": cell["n"],
             }
             for metric, groups in metrics.items()
-            for group, cell in by_group(groups)
+            for group, cell in cells(groups)
         ]
         with self.write() as db:
             db.execute("delete from metrics where run = ? and profile = ?", [run_id, profile])
@@ -270,13 +270,13 @@ def _connect(path: Path, mode: str) -> sqlite3.Connection:
     return connection
 
 
-def by_group(groups: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Yield (group, cell); the groups inside ``by_category`` and ``by_size`` are named ``by_category/1a``."""
+def cells(groups: Mapping[str, Any], within: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield (name, cell) of every number in groups inside groups, which are named ``by_category/1a``."""
     for name, value in groups.items():
         if "value" in value:
-            yield name, value
+            yield f"{within}{name}", value
         else:
-            yield from ((f"{name}/{child}", cell) for child, cell in value.items())
+            yield from cells(value, f"{within}{name}/")
 
 
 def _to_columns(row: RunRow | CaseRow | FindingRow) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from harness.rows import FindingRow, RunRow
 from harness.scoring.profiles import PROFILES
-from harness.store.database import Store, by_group
+from harness.store.database import Store, cells
 from harness.store.trainings import Trainings
 from leaderboard.published.database import SCHEMA_VERSION, Published
 from leaderboard.published.privacy import (
@@ -121,7 +121,7 @@ class _DataSet:
         self.published.add("coverage", [{"run": run.id, "status": s, "n": n} for s, n in coverage.items()])
         for profile in PROFILES:
             for metric, groups in self.store.metrics(run.id, profile).items():
-                cells = dict(by_group(groups))
+                found = dict(cells(groups))
                 rows = [
                     {
                         "run": run.id,
@@ -133,7 +133,7 @@ class _DataSet:
                         "low": cell["ci95"][0] if cell["ci95"] else None,
                         "high": cell["ci95"][1] if cell["ci95"] else None,
                     }
-                    for group, cell in (cells if self.opened else publishable(cells)).items()
+                    for group, cell in (found if self.opened else publishable(found)).items()
                 ]
                 self.published.add("metrics", rows)
 
