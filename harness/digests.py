@@ -13,7 +13,7 @@ from typing import Final
 from harness.errors import DataError
 
 #: A file changed this recently (seconds) may change again within the clock's resolution: its digest is not kept.
-_SETTLED: Final = 2.0
+SETTLED: Final = 2.0
 _NAME: Final = "digests.jsonl"
 
 _Key = tuple[str, int, int, int]
@@ -42,7 +42,7 @@ class DigestCache:
         """Return the SHA-256 of the content of `path` in hexadecimal; raises DataError where it cannot be read."""
         try:
             with path.open("rb") as stream:
-                before = _key(path, os.fstat(stream.fileno()))
+                before = file_key(path, os.fstat(stream.fileno()))
                 if before in self._known:
                     return self._known[before]
                 result = hashlib.file_digest(stream, "sha256").hexdigest()
@@ -51,7 +51,7 @@ class DigestCache:
             raise DataError(f"{path} cannot be read: {error.strerror or error}", fix="put the file back") from error
         if self._progress:
             self._progress(path, status.st_size)
-        if _key(path, status) == before and time.time() - status.st_mtime > _SETTLED:
+        if file_key(path, status) == before and time.time() - status.st_mtime > SETTLED:
             self._remember(before, result)
         return result
 
@@ -77,5 +77,6 @@ class DigestCache:
             stream.write(line.encode())
 
 
-def _key(path: Path, status: os.stat_result) -> _Key:
+def file_key(path: Path, status: os.stat_result) -> _Key:
+    """Return what changes when a file does, short of reading it."""
     return str(path.absolute()), status.st_size, status.st_mtime_ns, status.st_ino

@@ -26,7 +26,9 @@ _COLOURS = {Level.ERROR: "red", Level.WARNING: "yellow", Level.INFO: "cyan"}
 @click.argument("path")
 @click.option("--split", help="Check this split only.")
 @click.option("--quick", is_flag=True, help="Read headers only: seconds, whatever the size.")
-@click.option("--deep", is_flag=True, help="Read the CTs to their end too, not the masks alone.")
+@click.option(
+    "--deep", is_flag=True, help="Read every volume again, also those that did not change since the last time."
+)
 @click.option(
     "--jobs",
     type=click.IntRange(min=1),
@@ -56,7 +58,7 @@ def validate(
     """
     if quick and deep:
         raise UsageError("--quick and --deep exclude each other", fix="give one of them, or neither")
-    depth = Depth.QUICK if quick else Depth.DEEP if deep else Depth.MASKS
+    depth = Depth.QUICK if quick else Depth.FULL
     folder = find_dataset(path, settings.home)
     bar = Progress(
         *Progress.get_default_columns()[:2],
@@ -73,6 +75,8 @@ def validate(
             split=split,
             depth=depth,
             jobs=jobs,
+            cache=settings.home / "datasets" / ".digests",
+            again=deep,
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )
     if as_json:

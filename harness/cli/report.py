@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from harness.cli.tables import cell, counted, print_table, seconds, size
+from harness.cli.tables import cell, counted, print_table, printable, seconds, size
 
 _COLUMNS = {
     "mlhc2025": [
@@ -57,6 +57,8 @@ def print_documents(documents: Sequence[dict[str, Any]]) -> None:
             title="what it took, apart from scoring",
             right=range(2, 10),
         )
+    for line in _data_warnings(documents):
+        click.secho(line, fg="yellow")
     for document in documents:
         if document["unrankable"]:
             click.echo(f"not ranked: {_model(document)} ({'; '.join(document['unrankable'])})")
@@ -80,4 +82,16 @@ def _cost(document: dict[str, Any]) -> list[str]:
         seconds(timing.get("case_p95_s")),
         "—" if rate is None else f"{rate:.0f}",
         size(timing.get("peak_host_bytes") or timing.get("peak_container_bytes")),
+    ]
+
+
+def _data_warnings(documents: Sequence[dict[str, Any]]) -> list[str]:
+    """Say what was found in the data that the rows were made of: each kind once, with how often it came."""
+    found: dict[str, list[dict[str, str]]] = {}
+    for warning in documents[0]["data_warnings"]:
+        found.setdefault(warning["code"], []).append(warning)
+    return [
+        f"data: {code}, {counted(len(warnings), 'time')}; {printable(warnings[0]['where'])}: "
+        f"{printable(warnings[0]['what'])}"
+        for code, warnings in found.items()
     ]

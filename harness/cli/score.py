@@ -63,6 +63,7 @@ def score(
     """
     from harness.cli.report import print_documents
     from harness.dataset import find_dataset, open_dataset
+    from harness.dataset.judge import require_sound
     from harness.runs.document import run_document
     from harness.runs.rows import check_format, write_rows
     from harness.runs.submitted import keep_submission, quirk_difference, score_submission
@@ -76,6 +77,7 @@ def score(
         check_format(rows)
     data = open_dataset(find_dataset(dataset, settings.home), cache=settings.home / "datasets" / ".digests")
     cases = data.split(split)
+    warnings = require_sound(data, [split], jobs=jobs)
     submission = open_submission(predictions, cases)
     if submission.strangers:
         click.secho(
@@ -87,7 +89,16 @@ def score(
     with _progress(len(cases)) as tick:
         found = score_submission(submission, data, cases, jobs=jobs, organiser_quirks=organiser_quirks, done=tick)
     with settings.open_store() as store:
-        run = keep_submission(store, submission, found, data, split, name=name or _name_of(predictions), profile=chosen)
+        run = keep_submission(
+            store,
+            submission,
+            found,
+            data,
+            split,
+            name=name or _name_of(predictions),
+            profile=chosen,
+            data_warnings=warnings,
+        )
         document = run_document(store, run, profile)
         every = store.findings(run.id)
     if rows is not None:

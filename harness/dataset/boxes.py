@@ -76,10 +76,6 @@ def entity_boxes(case: Case) -> list[dict[int, Box]]:
             f"{(len(case.findings), *case.shape)}",
             fix="`bench data validate` says more",
         )
-    if header.dtype.kind not in "iu" or header.scaled:
-        raise DataError(
-            f"{case.truth} holds {header.dtype.name} values, scaled or not whole: no labels", fix="store uint8"
-        )
     channels = header.shape[0]
     found: list[dict[int, npt.NDArray[np.int64]]] = [{} for _ in range(channels)]
     for part in labelled(case.truth, channels):

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+from harness.dataset.problems import DataProblem, refuse
 from harness.dataset.voxels import read_header
 from harness.errors import DataError, UnknownName
 from harness.masks.header import Affine, Header
@@ -64,7 +65,7 @@ class Case:
     def shape(self) -> tuple[int, int, int]:
         """Voxels (H, W, D) along the axes of the CT array; raises DataError where nothing tells."""
         if self.header is not None:
-            shape = self.header.shape
+            shape = self.header.grid
         elif self.declared_shape is not None:
             shape = self.declared_shape
         elif self.truth is not None:
@@ -80,9 +81,9 @@ class Case:
         """Millimetres along the same axes, or None where nothing tells."""
         if self.header is None:
             return self.declared_spacing
-        if len(self.header.spacing) != 3:
-            raise DataError(f"{self.ct} has {len(self.header.spacing)} axes, not three", fix="replace the file")
-        along_x, along_y, along_z = self.header.spacing
+        if len(self.header.grid) != 3:
+            raise DataError(f"{self.ct} has shape {self.header.shape}, not three axes", fix="replace the file")
+        along_x, along_y, along_z = self.header.spacing[:3]
         return along_x, along_y, along_z
 
     @property
@@ -117,7 +118,11 @@ class Dataset:
     licence: str | None = None
     #: In-plane axes (of 0 and 1) along which a mask must be reversed to lie on its CT array; ``()``: as stored.
     mask_flip: tuple[int, ...] = ()
-    cache: Path | None = field(default=None, compare=False)  #: folder for the digests of files already read
+    cache: Path | None = field(default=None, compare=False)  #: folder for what is remembered of files already read
+    #: Split -> entries of the index that could not be read; such a split cannot be used, the others can.
+    faults: Mapping[str, tuple[DataProblem, ...]] = field(default_factory=dict, compare=False)
+    #: Split -> what the index says of it that cannot be right, or should be known.
+    remarks: Mapping[str, tuple[DataProblem, ...]] = field(default_factory=dict, compare=False)
 
     def __iter__(self) -> Iterator[Case]:
         """Go through the cases of every split."""
@@ -125,7 +130,17 @@ class Dataset:
             yield from cases
 
     def split(self, name: str) -> tuple[Case, ...]:
-        """Return the cases of one split; raises UsageError with the nearest names."""
+        """Return the cases of one split.
+
+        Raises
+        ------
+        UsageError
+            There is no such split; the nearest names are given.
+        DataError
+            Entries of the split could not be read; each is named.
+        """
+        if self.faults.get(name):
+            raise refuse(self.faults[name], str(self.index))
         try:
             return self.splits[name]
         except KeyError:

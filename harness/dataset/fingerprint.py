@@ -44,7 +44,7 @@ def fingerprint_of(
     digests = DigestCache(dataset.cache, progress)
     if split is not None:
         return _of_split(dataset.split(split), dataset.mask_flip, digests)
-    splits = {name: _of_split(cases, dataset.mask_flip, digests) for name, cases in dataset.splits.items()}
+    splits = {name: _of_split(dataset.split(name), dataset.mask_flip, digests) for name in dataset.splits}
     return _sha256({"fingerprint": 1, "splits": splits})
 
 

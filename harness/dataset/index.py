@@ -11,7 +11,7 @@ import json
 import re
 import unicodedata
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -87,7 +87,8 @@ class Index:
     path: Path
     splits: Mapping[str, tuple[IndexCase, ...]]
     licence: str | None
-    problems: tuple[DataProblem, ...]
+    problems: tuple[DataProblem, ...]  #: of the whole file
+    faults: Mapping[str, tuple[DataProblem, ...]] = field(default_factory=dict)  #: split -> of its entries
 
 
 def load_json(path: Path) -> tuple[Any, list[DataProblem]]:
@@ -174,11 +175,13 @@ def read_index(path: Path) -> Index:
         return Index(path, {}, None, tuple(problems))
 
     splits: dict[str, tuple[IndexCase, ...]] = {}
+    of_splits: dict[str, list[DataProblem]] = {}
     for key, value in document.items():
         if not isinstance(value, list):
             if key in _USUAL_SPLITS:
                 what = f"split {key} is {type(value).__name__}, not a list"
-                problems.append(DataProblem(Level.ERROR, "index", path.name, what, "write a list of cases"))
+                of_splits[key] = [DataProblem(Level.ERROR, "index", path.name, what, "write a list of cases")]
+                splits[key] = ()
             continue
         if not _SPLIT.fullmatch(key):
             what = f"{shown(key)} is no name of a split"
@@ -186,17 +189,19 @@ def read_index(path: Path) -> Index:
             problems.append(DataProblem(Level.ERROR, "index", path.name, what, fix))
             continue
         cases: dict[str, IndexCase] = {}
+        faulty = of_splits.setdefault(key, [])
         for position, item in enumerate(value):
             case, faults = _read_case(item, key, position)
-            problems += faults
+            faulty += faults
             if case is not None and cases.setdefault(case.name, case) is not case:
                 what = f"{case.name} stands in split {key} more than once"
                 fix = "keep one of the two; results are stored by case"
-                problems.append(DataProblem(Level.ERROR, "duplicate-case", f"{key}[{position}]", what, fix))
+                faulty.append(DataProblem(Level.ERROR, "duplicate-case", f"{key}[{position}]", what, fix))
         splits[key] = tuple(cases.values())
-    if not any(splits.values()) and not problems:
+    if not any(splits.values()) and not problems and not any(of_splits.values()):
         what = "there is not a single case in it"
         fix = "an index has lists of cases, e.g. `train`, `val` and `test`"
         problems.append(DataProblem(Level.ERROR, "no-cases", path.name, what, fix))
     licence = document.get("licence", document.get("license"))
-    return Index(path, splits, licence if isinstance(licence, str) else None, tuple(problems))
+    of_entries = {key: tuple(found) for key, found in of_splits.items() if found}
+    return Index(path, splits, licence if isinstance(licence, str) else None, tuple(problems), of_entries)

@@ -7,7 +7,7 @@ Two layouts are known: flat ``ct/`` and ``seg/`` folders, and the released one, 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Final
@@ -15,7 +15,8 @@ from typing import Annotated, Final
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from harness.dataset.cases import Case, Dataset, Finding
-from harness.dataset.index import FileName, Index, IndexCase, faults_of, load_json, read_index
+from harness.dataset.declared import declared_rules
+from harness.dataset.index import SUFFIX, FileName, IndexCase, faults_of, load_json, read_index
 from harness.dataset.problems import DataProblem, Level, refuse
 from harness.errors import DataError, UnknownName, UsageError
 
@@ -57,10 +58,8 @@ _SPACINGS: TypeAdapter[list[SpacingRecord]] = TypeAdapter(list[SpacingRecord])
 
 @dataclass(frozen=True)
 class Layout:
-    """A data set as found: what the files say, where they are, and every fault met on the way."""
+    """A data set as found, and every fault that keeps all of it from being used."""
 
-    root: Path
-    index: Index
     dataset: Dataset
     problems: tuple[DataProblem, ...]
 
@@ -94,8 +93,19 @@ def seg_paths(root: Path, name: str) -> Iterator[Path]:
         yield root / folder / name
 
 
-def _present(paths: Iterator[Path]) -> Path | None:
-    return next((path for path in paths if path.is_file()), None)
+def all_present(places: Iterable[Path]) -> list[Path]:
+    """Return the files at these places, compressed or not, and whatever the letters of the suffix."""
+    return [path for place in places for path in _spelled(place) if path.is_file()]
+
+
+def present(places: Iterable[Path]) -> Path | None:
+    """Return the first of :func:`all_present`, or None."""
+    return next((path for place in places for path in _spelled(place) if path.is_file()), None)
+
+
+def _spelled(place: Path) -> list[Path]:
+    stem = place.name.removesuffix(SUFFIX)
+    return [place, *(place.with_name(stem + suffix) for suffix in (".nii", SUFFIX.upper(), ".NII"))]
 
 
 def find_index(path: Path) -> Path:
@@ -184,8 +194,8 @@ def _case(declared: IndexCase, split: str, root: Path, spacings: Mapping[str, tu
         id=declared.id,
         split=split,
         findings=findings,
-        ct=_present(ct_paths(root, declared.name)),
-        truth=_present(path for name in (declared.seg_path, declared.name) if name for path in seg_paths(root, name)),
+        ct=present(ct_paths(root, declared.name)),
+        truth=present(path for name in (declared.seg_path, declared.name) if name for path in seg_paths(root, name)),
         declared_shape=declared.shape,
         declared_spacing=spacings.get(declared.name),
     )
@@ -220,15 +230,18 @@ def read_layout(path: Path, *, cache: Path | None = None) -> Layout:
         licence=notes.licence or index.licence,
         mask_flip=tuple(sorted(set(notes.mask_flip))),
         cache=cache,
+        faults=index.faults,
+        remarks={split: tuple(declared_rules(split, entries)) for split, entries in index.splits.items()},
     )
-    return Layout(root, index, dataset, (*index.problems, *faults, *more))
+    return Layout(dataset, (*index.problems, *faults, *more))
 
 
 def open_dataset(path: Path, *, cache: Path | None = None) -> Dataset:
     """Open the data set at `path`: a folder, or the JSON that describes one.
 
-    A data set without CTs opens (``Case.ct`` is None), and so does a split without masks (``Case.truth`` is None).
-    No volume is read. What the files hold is checked by ``bench data validate``.
+    A data set without CTs opens (``Case.ct`` is None), and so does a split without masks (``Case.seg`` is None).
+    No volume is read, and entries of a split that could not be read are refused when that split is used
+    (:meth:`Dataset.split`). What the files hold is judged where a number is made (:mod:`harness.dataset.judge`).
 
     Parameters
     ----------
@@ -242,9 +255,11 @@ def open_dataset(path: Path, *, cache: Path | None = None) -> Dataset:
     UsageError
         There is nothing at `path`.
     DataError
-        There is no index, or it has faults; the message names every one.
+        There is no index, or no split of it is without faults; the message names every one.
     """
     layout = read_layout(path, cache=cache)
-    if layout.problems:
-        raise refuse(layout.problems, str(path))
+    faults = layout.dataset.faults
+    usable = any(cases and not faults.get(split) for split, cases in layout.dataset.splits.items())
+    if layout.problems or (faults and not usable):
+        raise refuse([*layout.problems, *(fault for found in faults.values() for fault in found)], str(path))
     return layout.dataset

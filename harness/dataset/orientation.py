@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,6 +23,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from harness.dataset.cases import Case, RunnableCase
+from harness.dataset.measured import Measurements
 from harness.dataset.voxels import labelled, read_header, slices
 from harness.errors import DataError
 from harness.masks.header import Header
@@ -70,7 +72,9 @@ def name_of(flip: Flip) -> str:
     return "both in-plane axes reversed" if flip else "as stored"
 
 
-def measure(cases: Iterable[Case], *, limit: int = 8, recorded: Flip = ()) -> Orientation:
+def measure(
+    cases: Iterable[Case], *, limit: int = 8, recorded: Flip = (), measured: Measurements | None = None
+) -> Orientation:
     """Measure how the masks of up to `limit` cases, spread evenly, lie on their CTs.
 
     Parameters
@@ -81,7 +85,10 @@ def measure(cases: Iterable[Case], *, limit: int = 8, recorded: Flip = ()) -> Or
         Most cases to look at; each costs one pass through its CT and its mask.
     recorded
         The flip that is taken to be true unless another is clearly better.
+    measured
+        Remembers the shares of cases looked at before.
     """
+    remembered = measured or Measurements(None)
     usable = sorted((found for found in map(RunnableCase.of, cases) if found), key=lambda case: case.id)
     chosen = [usable[i * len(usable) // limit] for i in range(limit)] if len(usable) > limit else usable
     rows: list[list[float]] = []
@@ -89,7 +96,7 @@ def measure(cases: Iterable[Case], *, limit: int = 8, recorded: Flip = ()) -> Or
     seen = 0
     for case in chosen:
         try:
-            shares = shares_of(case)
+            shares = _remembered_shares(case, remembered)
         except DataError as error:
             damaged.append(error)
             continue
@@ -120,17 +127,29 @@ def shares_of(case: RunnableCase) -> list[list[float]] | None:
 
     None where no finding can: the scan is a crop, or the mask is not on the CT's grid.
     """
-    ct, truth = read_header(case.ct), read_header(case.truth)
-    if len(ct.shape) != 3 or truth.shape[1:] != ct.shape or max(ct.shape[:2]) > _LARGEST_SIDE:
+    return _remembered_shares(case, Measurements(None))
+
+
+def _remembered_shares(case: RunnableCase, measured: Measurements) -> list[list[float]] | None:
+    found = measured.shares((case.ct, case.truth), partial(_all_shares, case))
+    if found is None:
         return None
-    steps = _steps(ct.shape)
+    return [shares for finding in case.findings if finding.category not in _DENSE and (shares := found[finding.index])]
+
+
+def _all_shares(case: RunnableCase) -> list[list[float]] | None:
+    """Return the shares of every channel of a case's mask; an empty list for a channel without a voxel."""
+    ct, seg = read_header(case.ct), read_header(case.truth)
+    if len(ct.grid) != 3 or seg.shape[1:] != ct.grid or max(ct.shape[:2]) > _LARGEST_SIDE:
+        return None
+    steps = _steps(ct.grid)
     lungs = crude_lungs(case.ct, ct)
     if lungs is None:
         return None
-    height, width, _ = ct.shape
-    inside = np.zeros((truth.shape[0], len(FLIPS)))
-    total = np.zeros(truth.shape[0])
-    for part in labelled(case.truth, truth.shape[0]):
+    height, width, _ = ct.grid
+    inside = np.zeros((seg.shape[0], len(FLIPS)))
+    total = np.zeros(seg.shape[0])
+    for part in labelled(case.truth, seg.shape[0]):
         rest, x = np.divmod(part.voxel, height)
         z, y = np.divmod(rest, width)
         total += np.bincount(part.channel, minlength=len(total))
@@ -139,9 +158,7 @@ def shares_of(case: RunnableCase) -> list[list[float]] | None:
             col = width - 1 - y if 1 in flip else y
             hit = lungs[row // steps[0], col // steps[1], z // steps[2]]
             inside[:, column] += np.bincount(part.channel, weights=hit, minlength=len(total))
-    telling = [finding.index for finding in case.findings if finding.category not in _DENSE and total[finding.index]]
-    shares: list[list[float]] = (inside[telling] / total[telling, None]).tolist()
-    return shares
+    return [(inside[channel] / voxels).tolist() if voxels else [] for channel, voxels in enumerate(total)]
 
 
 def crude_lungs(ct: Path, header: Header) -> npt.NDArray[np.bool_] | None:
@@ -150,10 +167,10 @@ def crude_lungs(ct: Path, header: Header) -> npt.NDArray[np.bool_] | None:
     Air that does not reach the sides of the slices, closed over vessels and consolidations of up to a few voxels.
     None where that is too little of the volume: the scan was cropped, and its lungs reach the sides.
     """
-    along_x, along_y, along_z = _steps(header.shape)
+    along_x, along_y, along_z = _steps(header.grid)
     thinned = [
         plane[::along_x, ::along_y] * header.slope + header.inter < _AIR
-        for z, plane in enumerate(slices(ct, header.shape))
+        for z, plane in enumerate(slices(ct, header.grid))
         if z % along_z == 0
     ]
     air = np.stack(thinned, axis=2)

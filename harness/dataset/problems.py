@@ -32,13 +32,15 @@ class DataProblem:
         return {**asdict(self), "level": self.level}
 
 
-def refuse(problems: Iterable[DataProblem], source: str, *, shown: int = 20) -> DataError:
-    """Make the one error that names every problem in `problems` (the first `shown` in full)."""
+def refuse(
+    problems: Iterable[DataProblem], source: str, *, doing: str = "cannot be read as a data set", shown: int = 20
+) -> DataError:
+    """Make the one error that names every problem (the first `shown` in full); `doing` says what they prevent."""
     found = list(problems)
-    lines = [f"  {problem.where}: {problem.what}" for problem in found[:shown]]
+    lines = [f"  {problem.code} {problem.where}: {problem.what}" for problem in found[:shown]]
     if len(found) > shown:
         lines.append(f"  and {len(found) - shown} more")
     count = "1 problem" if len(found) == 1 else f"{len(found)} problems"
     fixes = list(dict.fromkeys(problem.fix for problem in found))
     fix = fixes[0] if len(fixes) == 1 else f"`bench data validate {source}` lists every problem with its fix"
-    return DataError("\n".join([f"{source} cannot be read as a data set ({count}):", *lines]), fix=fix)
+    return DataError("\n".join([f"{source} {doing} ({count}):", *lines]), fix=fix)

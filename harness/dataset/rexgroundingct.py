@@ -86,8 +86,9 @@ def names_in(indexes: Iterable[Path], split: str | None = None) -> list[str]:
     known: set[str] = set()
     for path in indexes:
         index = read_index(path)
-        if index.problems:
-            raise refuse(index.problems, str(path))
+        used = [fault for name, found in index.faults.items() if split in {None, name} for fault in found]
+        if index.problems or used:
+            raise refuse([*index.problems, *used], str(path))
         known |= set(index.splits)
         for name, cases in index.splits.items():
             if split in {None, name}:

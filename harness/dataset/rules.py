@@ -1,46 +1,18 @@
-"""What a data set says of itself, checked without opening a volume; nothing is changed."""
+"""Whether the files of a data set are there, once each, and no patient is in two splits; no volume is opened."""
 
 from __future__ import annotations
 
+import filecmp
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
-from typing import Final
 
-from harness.categories import CATEGORIES
-from harness.dataset.cases import Dataset
-from harness.dataset.index import SUFFIX, Index, shown
-from harness.dataset.layout import ct_paths, seg_paths
+from harness.dataset.cases import Case, Dataset
+from harness.dataset.index import SUFFIX
+from harness.dataset.layout import all_present, ct_paths, present, seg_paths
 from harness.dataset.problems import DataProblem, Level
-
-_PARTIAL_TRUTH: Final = 3  # entities a finding in the released train masks, at most
-
-
-def declared_rules(index: Index, names: Iterable[str]) -> Iterator[DataProblem]:
-    """Check what the index says of the cases of the splits `names`, without a look at any file."""
-    for split in names:
-        for case in index.splits[split]:
-            where = f"{split}/{case.id}"
-            if not case.findings:
-                yield DataProblem(Level.WARNING, "no-findings", where, "the case has no finding", "leave it out")
-            for key in case.findings:
-                code = case.categories.get(key)
-                if code is None:
-                    fix = "add its code to `categories`; without it the finding is in no mean by category"
-                    yield DataProblem(Level.WARNING, "no-category", f"{where} finding {key}", "it has no category", fix)
-                elif code not in CATEGORIES:
-                    what, fix = f"category {code} is not known", f"use one of {', '.join(CATEGORIES)}"
-                    yield DataProblem(Level.ERROR, "unknown-category", f"{where} finding {key}", what, fix)
-                entities = case.entity_counts.get(key, 0)
-                if split == "train" and entities > _PARTIAL_TRUTH:
-                    what = f"{entities} entities, where the released train masks hold up to {_PARTIAL_TRUTH} a finding"
-                    fix = "nothing, if this data set's train masks are exhaustive"
-                    yield DataProblem(Level.INFO, "train-entities", f"{where} finding {key}", what, fix)
-            for field in ("entity_counts", "pixels", "categories"):
-                extra = sorted(set(getattr(case, field)) - set(case.findings))
-                if extra:
-                    what = f"`{field}` has keys that are no finding: {shown(extra)}"
-                    yield DataProblem(Level.WARNING, "orphan-key", where, what, "remove them, or add the findings")
+from harness.masks.formats import conversion
 
 
 def leakage_rules(dataset: Dataset, names: Sequence[str]) -> Iterator[DataProblem]:
@@ -63,45 +35,98 @@ def leakage_rules(dataset: Dataset, names: Sequence[str]) -> Iterator[DataProble
 
 def presence_rules(dataset: Dataset, names: Sequence[str]) -> Iterator[DataProblem]:
     """Check that every case has its files; a data set without any CT, or a split without any mask, is said once."""
+    folder = _Folder(dataset.root)
     no_ct = not any(case.ct for case in dataset)
-    raw_only = False
+    without_ct = []
     for split in names:
         cases = dataset.splits[split]
-        no_seg = not any(case.truth for case in cases)
+        no_seg = not any(case.truth or folder.beside(seg_paths(dataset.root, case.id + SUFFIX)) for case in cases)
         if cases and no_seg:
-            what = "no case has a mask: predictions can be made, and cannot be scored"
-            yield DataProblem(Level.INFO, "not-scorable", split, what, "nothing, where the masks are withheld")
+            use = "nothing can be predicted or scored" if no_ct else "predictions can be made, and cannot be scored"
+            yield DataProblem(
+                Level.INFO, "not-scorable", split, f"no case has a mask: {use}", "nothing, where the masks are withheld"
+            )
         for case in cases:
             where = f"{split}/{case.id}"
             name = case.id + SUFFIX
+            yield from _one_file("seg", where, seg_paths(dataset.root, name))
+            yield from _one_file("ct", where, ct_paths(dataset.root, name))
             if case.truth is None and not no_seg:
-                yield _missing("seg", "mask", where, seg_paths(dataset.root, name), dataset.root)
-            if case.ct is not None:
-                continue
-            raw = next((path for path in ct_paths(dataset.root, name, fixed=False) if path.is_file()), None)
-            if raw is not None:
-                raw_only = True
-                what = f"only the uncorrected volume is there ({raw}); its values need a slope and an intercept"
-                fix = "download the volume of the same name from CT-RATE's `*_fixed` folder"
-                yield DataProblem(Level.ERROR, "raw-ct", where, what, fix)
-            elif not no_ct:
-                yield _missing("ct", "CT", where, ct_paths(dataset.root, name), dataset.root)
-            elif case.declared_shape is None or case.declared_spacing is None:
-                what = "there is no CT, and the index's `shape` and spacing.json do not tell its grid"
-                fix = "add `shape` to the index and the case to spacing.json, or add the CT"
-                yield DataProblem(Level.WARNING, "no-grid", where, what, fix)
-    if no_ct and not raw_only:
+                yield folder.missing("seg", "mask", where, list(seg_paths(dataset.root, name)))
+            if case.ct is None and (problem := _without_ct(folder, case, where, no_ct=no_ct)) is not None:
+                yield problem
+                without_ct.append(problem.code)
+    if no_ct and any(dataset.splits[split] for split in names) and set(without_ct) <= {"no-grid"}:
         what = "there are no CTs: masks can be scored, and nothing can be predicted"
         yield DataProblem(Level.INFO, "no-cts", str(dataset.root), what, "nothing, if that is all that is wanted")
 
 
-def _missing(code: str, kind: str, where: str, tried: Iterable[Path], root: Path) -> DataProblem:
-    places = list(tried)
-    dangling = next((path for path in places if path.is_symlink()), None)
-    if dangling is not None:
-        what = f"the {kind} {dangling.relative_to(root)} is a link to {dangling.readlink()}, where no file is"
-        fix = "put the file back, or link the data set again"
-    else:
-        what = f"the {kind} is neither at {places[0].relative_to(root)} nor anywhere else it may be"
-        fix = "download it, or take the case out of the index"
-    return DataProblem(Level.ERROR, f"missing-{code}", where, what, fix)
+def _without_ct(folder: _Folder, case: Case, where: str, *, no_ct: bool) -> DataProblem | None:
+    name = case.id + SUFFIX
+    places = list(ct_paths(folder.root, name))
+    raw = present(ct_paths(folder.root, name, fixed=False))
+    if raw is not None:
+        what = f"only the uncorrected volume is there ({raw}); its values need a slope and an intercept"
+        fix = "download the volume of the same name from CT-RATE's `*_fixed` folder"
+        return DataProblem(Level.ERROR, "raw-ct", where, what, fix)
+    if not no_ct or folder.beside(places):
+        return folder.missing("ct", "CT", where, places)
+    if case.declared_shape is None or case.declared_spacing is None:
+        what = "there is no CT, and the index's `shape` and spacing.json do not tell its grid"
+        fix = "add `shape` to the index and the case to spacing.json, or add the CT"
+        return DataProblem(Level.WARNING, "no-grid", where, what, fix)
+    return None
+
+
+def _one_file(kind: str, where: str, places: Iterable[Path]) -> Iterator[DataProblem]:
+    """Check that no two files could be the same volume: which one counts must not depend on where it lies."""
+    found = all_present(places)
+    for first, other in pairwise(found):
+        if not _same_content(first, other):
+            what = f"{first} and {other} could both be its {'CT' if kind == 'ct' else 'mask'}, and they differ"
+            yield DataProblem(Level.ERROR, f"two-{kind}s", where, what, "keep the one that is right")
+
+
+def _same_content(first: Path, second: Path) -> bool:
+    if first.samefile(second):
+        return True
+    return first.stat().st_size == second.stat().st_size and filecmp.cmp(first, second, shallow=False)
+
+
+class _Folder:
+    """What lies in the folders of a data set, listed once each."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._listed: dict[Path, list[str]] = {}
+
+    def beside(self, places: Iterable[Path]) -> list[Path]:
+        """Return the files that carry a case's name in another format, or in other letters."""
+        found = []
+        for place in places:
+            stem = place.name.removesuffix(SUFFIX).lower() + "."
+            found += [place.parent / name for name in self._names(place.parent) if name.lower().startswith(stem)]
+        return found
+
+    def missing(self, code: str, kind: str, where: str, places: Sequence[Path]) -> DataProblem:
+        """Say what is where a file should be."""
+        dangling = next((path for path in places if path.is_symlink()), None)
+        others = [path for path in self.beside(places) if not path.is_symlink() or path.exists()]
+        if dangling is not None:
+            what = f"the {kind} {dangling.relative_to(self.root)} is a link to {dangling.readlink()}, where no file is"
+            fix = "put the file back, or link the data set again"
+        elif others:
+            what = f"the {kind} is there as {others[0].relative_to(self.root)}, which is not read as a {kind}"
+            fix = f"convert it: {conversion(others[0].name, places[0].name)}"
+        else:
+            what = f"the {kind} is neither at {places[0].relative_to(self.root)} nor anywhere else it may be"
+            holds = self._names(places[0].parent)
+            if not any(name.endswith((SUFFIX, ".nii")) for name in holds) and holds:
+                what += f"; {places[0].parent.relative_to(self.root)} holds {', '.join(sorted(holds)[:3])} and so on"
+            fix = "download it, or take the case out of the index"
+        return DataProblem(Level.ERROR, f"missing-{code}", where, what, fix)
+
+    def _names(self, folder: Path) -> list[str]:
+        if folder not in self._listed:
+            self._listed[folder] = [path.name for path in folder.iterdir()] if folder.is_dir() else []
+        return self._listed[folder]

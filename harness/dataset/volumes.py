@@ -4,34 +4,36 @@ from __future__ import annotations
 
 import enum
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import nibabel as nib
 import numpy as np
 
 from harness.dataset.cases import Case, Finding
+from harness.dataset.headers import MARGIN, ct_header_rules
+from harness.dataset.hounsfield import judge_intensities
+from harness.dataset.measured import Measurements
 from harness.dataset.problems import DataProblem, Level
-from harness.dataset.voxels import labelled, read_header, stretches
+from harness.dataset.voxels import read_header, stretches
 from harness.errors import DataError
+from harness.masks.geometry import declares_nothing
 from harness.masks.header import Affine, Header
+from harness.masks.stream import GZIP_MAGIC
 
-_AGAIN: Final = "download or write the file again"
-_AIR: Final = -500.0  # HU: a chest CT without a voxel below it is not in HU
-_UNCOUNTABLE: Final = {"seg-shape", "seg-dtype"}  # with these errors, channels and labels mean nothing
-_MARGIN: Final = 1e-3  # mm, and relative: single-precision headers are no better
+_MOST_LABELS: Final = 255  # of a finding, in the uint8 that the organisers' evaluator reads
 
 
 class Depth(enum.StrEnum):
     """How far the volumes are read."""
 
     QUICK = "quick"  #: headers only
-    MASKS = "masks"  #: every mask to its end, headers of the CTs
-    DEEP = "deep"  #: every mask and every CT to its end
+    FULL = "full"  #: every mask and every CT to its end, or what is remembered of it
 
 
-def check_volumes(case: Case, depth: Depth) -> list[DataProblem]:
+def check_volumes(case: Case, depth: Depth, measured: Measurements) -> list[DataProblem]:
     """Check the CT and the mask of one case, as far as they are there."""
     problems: list[DataProblem] = []
     headers: dict[str, Header] = {}
@@ -44,111 +46,100 @@ def check_volumes(case: Case, depth: Depth) -> list[DataProblem]:
             _check_end(path, headers[kind])
         except DataError as error:
             problems.append(DataProblem(Level.ERROR, f"unreadable-{kind}", where, error.message, error.fix))
-    ct, truth = headers.get("ct"), headers.get("seg")
-    unreadable = {problem.code for problem in problems}
-    if case.ct is not None and ct is not None:
-        problems += _ct_header(case, ct, where)
-        if depth is Depth.DEEP and "unreadable-ct" not in unreadable:
-            problems += _ct_voxels(case.ct, ct, where)
-    if case.truth is not None and truth is not None:
-        grid = ct.shape if ct is not None else case.declared_shape
-        of_header = list(_seg_header(case, truth, grid, ct, where))
-        problems += of_header
-        fits = not any(problem.level is Level.ERROR and problem.code in _UNCOUNTABLE for problem in of_header)
-        if depth is not Depth.QUICK and fits and "unreadable-seg" not in unreadable:
-            problems += _seg_voxels(case, case.truth, truth, where)
+    ct, seg = headers.get("ct"), headers.get("seg")
+    readable = {kind for kind in headers if f"unreadable-{kind}" not in {problem.code for problem in problems}}
+    if ct is not None:
+        problems += _named(ct_header_rules(case, ct, where), case.ct)
+        if depth is Depth.FULL and "ct" in readable:
+            problems += _named(_ct_voxels(case, where, measured), case.ct)
+    if seg is not None:
+        of_header = list(_seg_header(case, seg, ct, where))
+        problems += _named(of_header, case.truth)
+        # Without the right shape, channels and labels mean nothing.
+        fits = not any(problem.code == "seg-shape" for problem in of_header)
+        if depth is Depth.FULL and fits and "seg" in readable:
+            problems += _named(_seg_voxels(case, seg, where, measured), case.truth)
     return problems
+
+
+def _named(problems: Iterable[DataProblem], path: Path | None) -> list[DataProblem]:
+    """Name the file in what is said of it, so that a person knows which one to open."""
+    return [
+        problem if str(path) in problem.what else replace(problem, what=f"{path}: {problem.what}")
+        for problem in problems
+    ]
 
 
 def _check_end(path: Path, header: Header) -> None:
     """Raise DataError for a truncated file without decoding it: gzip writes down the content's size at its end."""
+    declared = header.offset + header.nbytes
     with path.open("rb") as stream:
-        stream.seek(-4, 2)
-        size = int.from_bytes(stream.read(4), "little")
-    if size != (header.offset + header.nbytes) % 2**32:  # truncated, or of several gzip members: reading it tells
+        if stream.read(2) == GZIP_MAGIC:
+            stream.seek(-4, 2)
+            size, declared = int.from_bytes(stream.read(4), "little"), declared % 2**32
+        else:
+            size = stream.seek(0, 2)
+    if size != declared:  # truncated, of several gzip members, or followed by something: reading it tells
         for _ in stretches(path):
             pass
 
 
-def _ct_header(case: Case, ct: Header, where: str) -> Iterator[DataProblem]:
-    if len(ct.shape) != 3:
-        yield DataProblem(Level.ERROR, "ct-shape", where, f"the CT has shape {ct.shape}, not three axes", _AGAIN)
-        return
-    if case.declared_shape is not None and ct.shape != case.declared_shape:
-        what = f"the CT has shape {ct.shape}, the index says {case.declared_shape}"
-        if sorted(ct.shape) == sorted(case.declared_shape):
-            what += ": its axes are in another order"
-        yield DataProblem(Level.ERROR, "ct-shape", where, what, "take the CT of this very name, or correct the index")
-    if ct.affine is None:
-        what = "the CT's header does not say how the array lies in the patient (neither qform nor sform)"
-        yield DataProblem(Level.WARNING, "ct-affine", where, what, "write the CT with its affine")
-        return
-    directions = np.array(ct.affine)[:3, :3]
-    sizes = np.linalg.norm(directions, axis=0)
-    fix = "write the CT with one affine whose columns have the length of the spacing"
-    if min(ct.spacing) == 0 or abs(np.linalg.det(directions)) < 1e-9:
-        yield DataProblem(Level.ERROR, "ct-affine", where, "the CT's affine or spacing is not that of any grid", fix)
-    elif not np.allclose(sizes, ct.spacing, rtol=_MARGIN, atol=_MARGIN):
-        what = f"the CT's affine says {_mm(sizes)} mm, its header says {_mm(ct.spacing)} mm"
-        yield DataProblem(Level.ERROR, "ct-affine", where, what, fix)
-
-
-def _ct_voxels(path: Path, ct: Header, where: str) -> Iterator[DataProblem]:
-    lowest = np.inf
+def _ct_voxels(case: Case, where: str, measured: Measurements) -> list[DataProblem]:
+    assert case.ct is not None  # noqa: S101 - its header was read
     try:
-        for values in stretches(path):
-            lowest = min(lowest, float(values.min()) * ct.slope + ct.inter)
+        return judge_intensities(measured.intensities(case.ct), where)
     except DataError as error:
-        yield DataProblem(Level.ERROR, "unreadable-ct", where, error.message, error.fix)
-        return
-    if not lowest < _AIR:
-        what = f"the lowest value of the CT is {lowest:g}: a chest in HU has air below {_AIR:g}"
-        fix = "use volumes in HU (CT-RATE's `*_fixed` folders), not raw values"
-        yield DataProblem(Level.ERROR, "ct-not-hu", where, what, fix)
+        return [DataProblem(Level.ERROR, "unreadable-ct", where, error.message, error.fix)]
 
 
-def _seg_header(
-    case: Case, truth: Header, grid: tuple[int, ...] | None, ct: Header | None, where: str
-) -> Iterator[DataProblem]:
-    count = len(case.findings)
-    fix = "write the mask as (F,H,W,D): one channel a finding, then the axes of the CT array"
-    if len(truth.shape) != 4:
-        yield DataProblem(Level.ERROR, "seg-shape", where, f"the mask has shape {truth.shape}, not four axes", fix)
-    elif grid is not None and truth.shape != (count, *grid):
-        what = f"the mask has shape {truth.shape}; {count} findings on the CT's grid make {(count, *grid)}"
-        if truth.shape == (*grid, count):
-            what += ": its findings are the last axis"
-        elif truth.shape[1:] == grid:
-            what += ": the number of findings differs"
-        elif sorted(truth.shape[1:]) == sorted(grid):
-            what += ": its axes are in another order"
-        yield DataProblem(Level.ERROR, "seg-shape", where, what, fix)
-    elif truth.shape[0] != count:
-        what = f"the mask has {truth.shape[0]} channels for {count} findings"
-        yield DataProblem(Level.ERROR, "seg-shape", where, what, fix)
+def _seg_header(case: Case, seg: Header, ct: Header | None, where: str) -> Iterator[DataProblem]:
+    yield from _seg_shape(case, seg, ct, where)
     fix = "write the labels as uint8, unscaled: 0 outside, 1 to n for the entities of a finding"
-    if truth.dtype.kind not in "iu" or (truth.slope, truth.inter) != (1.0, 0.0):
-        what = f"the labels are {truth.dtype.name}, slope {truth.slope:g}, intercept {truth.inter:g}"
-        yield DataProblem(Level.ERROR, "seg-dtype", where, what, fix)
-    elif truth.dtype != np.uint8:
-        what = f"the labels are {truth.dtype.name}; the organisers' evaluator reads them as uint8"
+    if seg.dtype != np.uint8 or seg.scaled:
+        scale = f", scaled by {seg.slope:g} and {seg.inter:g}" if seg.scaled else ""
+        what = f"the labels are stored as {seg.dtype.name}{scale}; the organisers' evaluator casts them to uint8"
         yield DataProblem(Level.WARNING, "seg-dtype", where, what, fix)
-    if truth.affine is not None and not _same_grid(truth.affine, ct):
-        axes = "".join(nib.orientations.aff2axcodes(np.array(truth.affine)))  # type: ignore[no-untyped-call]
-        what = f"the mask's affine (axes {axes}) is neither an identity nor that of its CT"
+    if seg.affine is not None and not _same_grid(seg.affine, ct):
+        axes = "".join(nib.orientations.aff2axcodes(np.array(seg.affine)))  # type: ignore[no-untyped-call]
+        what = f"the mask's affine (axes {axes}) is neither that of a library without geometry nor that of its CT"
         fix = "write an identity or the CT's affine, once the array is known to lie as the CT's does"
         yield DataProblem(Level.ERROR, "seg-affine", where, what, fix)
 
 
+def _seg_shape(case: Case, seg: Header, ct: Header | None, where: str) -> Iterator[DataProblem]:
+    """Hold the mask's shape against the CT's; where the index sides with the mask, the fault is the CT's."""
+    count = len(case.findings)
+    fix = "write the mask as (F,H,W,D): one channel a finding, then the axes of the CT array"
+    grid = ct.grid if ct is not None and len(ct.grid) == 3 else case.declared_shape
+    if len(seg.shape) != 4:
+        what = f"the mask has shape {seg.shape}, not four axes"
+        yield DataProblem(Level.ERROR, "seg-shape", where, what, fix)
+    elif seg.shape[0] == count and seg.shape[1:] in {grid, case.declared_shape}:
+        return
+    elif grid is not None and seg.shape != (count, *grid):
+        what = f"the mask has shape {seg.shape}; {count} findings on the CT's grid make {(count, *grid)}"
+        if seg.shape == (*grid, count):
+            what += ": its findings are the last axis"
+        elif seg.shape[1:] == grid:
+            what += ": the number of findings differs"
+        elif sorted(seg.shape[1:]) == sorted(grid):
+            what += ": its axes are in another order"
+        yield DataProblem(Level.ERROR, "seg-shape", where, what, fix)
+    elif seg.shape[0] != count:
+        what = f"the mask has {seg.shape[0]} channels for {count} findings"
+        yield DataProblem(Level.ERROR, "seg-shape", where, what, fix)
+
+
 def _same_grid(affine: Affine, ct: Header | None) -> bool:
-    if np.allclose(affine, np.eye(4), atol=_MARGIN) or ct is None or ct.affine is None:
+    if declares_nothing(affine) or ct is None or ct.affine is None:
         return True
-    return np.allclose(affine, ct.affine, rtol=_MARGIN, atol=_MARGIN)
+    return np.allclose(affine, ct.affine, rtol=MARGIN, atol=MARGIN)
 
 
-def _seg_voxels(case: Case, path: Path, truth: Header, where: str) -> Iterator[DataProblem]:
+def _seg_voxels(case: Case, seg: Header, where: str, measured: Measurements) -> Iterator[DataProblem]:
+    assert case.truth is not None  # noqa: S101 - its header was read
     try:
-        counts = count_labels(path, truth.shape[0])
+        counts = measured.labels(case.truth, seg.shape[0])
     except DataError as error:
         yield DataProblem(Level.ERROR, "unreadable-seg", where, error.message, error.fix)
         return
@@ -156,20 +147,9 @@ def _seg_voxels(case: Case, path: Path, truth: Header, where: str) -> Iterator[D
         yield from _finding_rules(finding, counts[finding.index], f"{where} finding {finding.id}")
 
 
-def count_labels(path: Path, findings: int) -> list[Counter[int]]:
-    """Count the voxels of every label in every channel of a 4-D mask; raises DataError for a damaged file."""
-    counts: list[Counter[int]] = [Counter() for _ in range(findings)]
-    for part in labelled(path, findings):
-        pairs, sizes = np.unique(np.stack([part.channel, part.label.astype(np.int64)]), axis=1, return_counts=True)
-        for channel, label, size in zip(*pairs.tolist(), sizes.tolist(), strict=True):
-            counts[channel][label] += size
-    return counts
-
-
 def _finding_rules(finding: Finding, labels: Counter[int], where: str) -> Iterator[DataProblem]:
     if not labels:
-        fix = "annotate it, or take it out of the index: any prediction for it scores 0"
-        yield DataProblem(Level.ERROR, "empty-finding", where, "its channel of the mask has no voxel", fix)
+        yield from _absent_rules(finding, where)
         return
     voxels = labels.total()
     fix = "correct the index, or take the mask of this very version of the data set"
@@ -179,15 +159,31 @@ def _finding_rules(finding: Finding, labels: Counter[int], where: str) -> Iterat
     if finding.entities is not None and finding.entities != len(labels):
         what = f"{len(labels)} entities in the mask, {finding.entities} by the index"
         yield DataProblem(Level.ERROR, "entity-count", where, what, fix)
-    if min(labels) < 1 or max(labels) > 255:
-        what = f"labels from {min(labels)} to {max(labels)} do not fit uint8, which the organisers' evaluator reads"
-        yield DataProblem(Level.ERROR, "label-range", where, what, "number the entities of a finding from 1")
+    if min(labels) < 1:
+        what = f"the mask holds the label {min(labels)}; 0 is outside, and entities are numbered from 1"
+        yield DataProblem(Level.ERROR, "label-range", where, what, "number the entities of a finding 1, 2, 3, ...")
+    elif max(labels) > _MOST_LABELS:
+        what = f"{len(labels)} entities are labelled up to {max(labels)}; the organisers' evaluator reads uint8"
+        fix = (
+            "number the entities without gaps"
+            if len(labels) <= _MOST_LABELS
+            else "nothing for our profiles, which count them all; that evaluator cannot tell more than 255 labels apart"
+        )
+        yield DataProblem(Level.WARNING, "label-range", where, what, fix)
     elif max(labels) != len(labels):
         what = f"{len(labels)} entities are labelled up to {max(labels)}"
-        yield DataProblem(
-            Level.WARNING, "label-gap", where, what, "number the entities of a finding from 1, without gaps"
-        )
+        yield DataProblem(Level.WARNING, "label-gap", where, what, "number the entities of a finding without gaps")
 
 
-def _mm(sizes: Any) -> str:
-    return " x ".join(f"{float(size):.4g}" for size in sizes)
+def _absent_rules(finding: Finding, where: str) -> Iterator[DataProblem]:
+    """Judge a channel without a voxel: right where the index says so, unclear where it says nothing."""
+    declared = [(finding.voxels, "voxels"), (finding.entities, "entities")]
+    contradicting = [f"{count:,} {noun}" for count, noun in declared if count]
+    what = "its channel of the mask has no voxel"
+    if contradicting:
+        what += f", the index says {' and '.join(contradicting)}"
+        yield DataProblem(Level.ERROR, "empty-finding", where, what, "annotate it, or correct the index")
+    elif not any(count == 0 for count, _ in declared):
+        what += ": a model that draws nothing scores 1, one that draws anything scores 0"
+        fix = "declare 0 voxels in the index where it is absent on purpose; otherwise annotate it"
+        yield DataProblem(Level.WARNING, "empty-finding", where, what, fix)

@@ -18,6 +18,7 @@ import numpy.typing as npt
 from harness.errors import DataError
 from harness.masks.header import Header
 from harness.masks.stream import Volume, open_volume
+from harness.masks.values import checked, decoded
 from harness.masks.verdict import Refused
 
 _NO_LIMIT: Final = 2**62  # bytes of a file: a CT may be large, and nothing of it is ever held whole
@@ -87,11 +88,26 @@ def slices(path: Path, shape: tuple[int, ...]) -> Iterator[npt.NDArray[Any]]:
 
 
 def labelled(path: Path, findings: int) -> Iterator[Labelled]:
-    """Yield the voxels of a 4-D mask of so many channels that are not 0, stretch by stretch."""
+    """Yield the voxels of a 4-D mask of so many channels that are not 0, stretch by stretch.
+
+    Labels in a float or scaled file are read as the whole numbers that they stand for; raises DataError where they are
+    none.
+    """
     start = 0
-    for values in stretches(path, findings):
+    header = read_header(path)
+    plain = header.dtype.kind in "iu" and not header.scaled
+    for stored in stretches(path, findings):
+        values = stored if plain else _whole(path, stored, header)
         if values.any():
             positions = np.flatnonzero(values)
             voxel, channel = np.divmod(positions + start, findings)
             yield Labelled(channel, voxel, values[positions])
         start += len(values)
+
+
+def _whole(path: Path, stored: npt.NDArray[Any], header: Header) -> npt.NDArray[np.int64]:
+    try:
+        return checked(decoded(stored, header), header).astype(np.int64)
+    except Refused as refusal:
+        problem = refusal.problem
+        raise DataError(f"{path}: {problem.message}", fix="write whole labels as uint8, unscaled") from refusal

@@ -41,7 +41,7 @@ MAX_ITEMSIZE = 8
 _RAW_BYTES = 512 * 1024
 
 #: The first bytes of every gzip stream.
-_MAGIC = b"\x1f\x8b"
+GZIP_MAGIC = b"\x1f\x8b"
 
 _REWRITE = "write the mask again; write to a temporary name and rename it last"
 
@@ -174,7 +174,7 @@ class _Content:
         self._hashing = _Hashing(raw)
         self._buffered = io.BufferedReader(self._hashing, _RAW_BYTES)
         with _explained():
-            self._is_gzip = self._buffered.peek(2)[:2] == _MAGIC
+            self._is_gzip = self._buffered.peek(2)[:2] == GZIP_MAGIC
         self._stream: Any = _Gzip(fileobj=self._buffered, mode="rb") if self._is_gzip else self._buffered
 
     @property
@@ -252,9 +252,9 @@ class _Members(io.RawIOBase):
 
     def _next_member(self) -> None:
         self._input = self._decoder.unused_data
-        if len(self._input) < len(_MAGIC):
+        if len(self._input) < len(GZIP_MAGIC):
             self._input += self._raw.read(_RAW_BYTES)
-        if self._input[: len(_MAGIC)] == _MAGIC:
+        if self._input[: len(GZIP_MAGIC)] == GZIP_MAGIC:
             self._decoder = zlib.decompressobj(wbits=31)
         else:
             self._ended, self.trailing = True, bool(self._input)

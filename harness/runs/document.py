@@ -40,6 +40,7 @@ def run_document(store: Store, run: RunRow, profile: str) -> dict[str, Any]:
         "dataset": {"name": run.dataset, "fingerprint": run.fingerprint, "split": run.split},
         "engine": run.engine,
         "image": run.image_id,
+        "data_warnings": run.record.get("data_warnings", []),
         "rankable": run.rankable,
         "unrankable": run.unrankable,
         "state": run.state,

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 from harness.dataset import RunnableCase
 from harness.dataset.fingerprint import fingerprint_of
+from harness.dataset.judge import data_record, require_sound
 from harness.engines import choose_engine
 from harness.engines.base import Engine
 from harness.engines.gpus import Gpu, lease
@@ -86,6 +87,11 @@ def execute(request: RunRequest, *, home: Path, store: Store, watcher: Watcher, 
     profile_on(request.profile, request.split)  # refused before anything long
     cases = select_cases(request.dataset, request.split, request.limit)
     trained_on = training_cases(request) if request.variant.fine_tuned else ()
+    with stop.nothing_in_flight():  # every volume is read, unless it was read before
+        splits = [request.split, *dict.fromkeys(case.split for case in trained_on)]
+        warnings = require_sound(request.dataset, splits, used=[*cases, *trained_on])
+    for warning in warnings:
+        watcher.tell(f"warning: {warning.where}: {warning.what}")
     # GPUs are checked before anything long: a machine without them says so at once.
     with lease(request.gpus, request.gpu_ids) as gpus:
         engine = choose_engine(request.engine)
@@ -134,7 +140,8 @@ def execute(request: RunRequest, *, home: Path, store: Store, watcher: Watcher, 
                     earlier=row.record,
                     tell=watcher.tell,
                 )
-            row = replace(row, state="running", record={**row.record, **provenance(plan, engine, gpus), **boxes.record})
+            record = {**row.record, **provenance(plan, engine, gpus), **data_record(warnings), **boxes.record}
+            row = replace(row, state="running", record=record)
             store.save_run(row)
             work = _Work(plan, row, folder, store, boxes=boxes, watcher=watcher, engine=engine, gpus=gpus)
             return work.run(todo, unscored, stop)

@@ -11,6 +11,8 @@ from datetime import UTC, datetime
 
 from harness.dataset import Case, Dataset
 from harness.dataset.fingerprint import fingerprint_of
+from harness.dataset.judge import data_record
+from harness.dataset.problems import DataProblem
 from harness.rows import CaseRow, FindingRow, RunRow
 from harness.runs.hardware import describe_hardware, describe_harness
 from harness.runs.rows import rows_of
@@ -100,6 +102,7 @@ def keep_submission(
     *,
     name: str,
     profile: Profile,
+    data_warnings: Sequence[DataProblem] = (),
 ) -> RunRow:
     """Store a scored submission; the same masks under the same name on the same data are the same run.
 
@@ -115,6 +118,8 @@ def keep_submission(
         What the row is called.
     profile
         The profile that was asked for; its switches count.
+    data_warnings
+        What was found in the data that the numbers were made of.
     """
     fingerprint = fingerprint_of(data, split)
     hashes = {f"{row.case}/{row.finding}": row.mask_sha256 for rows in found.values() for row in rows}
@@ -154,7 +159,13 @@ def keep_submission(
         n_cases=len(found),
         n_findings=sum(map(len, found.values())),
         plan={**identity, "predictions": str(submission.path.absolute()), "dataset": str(data.index.absolute())},
-        record={"harness": describe_harness(), "hardware": describe_hardware(()), "scorer": SCORER_VERSION, "seed": 0},
+        record={
+            "harness": describe_harness(),
+            "hardware": describe_hardware(()),
+            "scorer": SCORER_VERSION,
+            "seed": 0,
+            **data_record(data_warnings),
+        },
     )
     store.save_run(run)
     for ordinal, (case, rows) in enumerate(found.items()):

@@ -11,6 +11,7 @@ from typing import Any
 
 from harness.dataset import Case, Dataset, find_dataset, open_dataset
 from harness.dataset.fingerprint import fingerprint_of
+from harness.dataset.judge import require_sound
 from harness.errors import DataError
 from harness.rows import FindingRow, RunRow
 from harness.runs.boxes import compare_boxes
@@ -113,6 +114,7 @@ def verify_run(
 def _data(run: RunRow, home: Path, dataset: str | None) -> Dataset:
     place = dataset or run.plan.get("dataset") or run.record.get("dataset", {}).get("path") or run.dataset
     data = open_dataset(find_dataset(place, home), cache=home / "datasets" / ".digests")
+    require_sound(data, [run.split], used=data.split(run.split)[: run.plan.get("limit")])
     fingerprint = fingerprint_of(data, run.split)
     if fingerprint != run.fingerprint:
         raise DataError(

@@ -109,6 +109,7 @@ def at_a_glance(row: Row) -> list[tuple[str, str]]:
         ("Weights", _weights(_part(plan, "weights"))),
         ("Harness", ", ".join(_harness(_part(record, "harness")))),
         ("Scorer", _version(plan.get("scorer", record.get("scorer")))),
+        ("Data", _data(_part(record, "data"))),
         ("Seed", _version(plan.get("seed", record.get("seed")))),
     ]
     return [(name, value) for name, value in facts if value]
@@ -126,6 +127,14 @@ def _part(record: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     """Return a part of a record; empty where it is missing or malformed."""
     part = record.get(name)
     return part if isinstance(part, Mapping) else {}
+
+
+def _data(judgement: Mapping[str, Any]) -> str:
+    """Say what was found in the data; empty where it was not judged."""
+    if not judgement.get("judged"):
+        return ""
+    warnings = judgement.get("warnings") or {}
+    return ", ".join(f"{code} ({count})" for code, count in warnings.items()) or "no warning"
 
 
 def _version(value: object) -> str:

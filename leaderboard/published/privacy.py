@@ -23,7 +23,20 @@ NOT_OK = "not ok"
 
 #: What a run's record may contain about a closed split: never a path, a case, or anything that a container wrote.
 _RECORD = frozenset(
-    {"contract", "scorer", "seed", "limits", "model", "image", "engine", "hardware", "harness", "dataset", "weights"}
+    {
+        "contract",
+        "scorer",
+        "seed",
+        "limits",
+        "model",
+        "image",
+        "engine",
+        "hardware",
+        "harness",
+        "dataset",
+        "data",
+        "weights",
+    }
 )
 _PLAN = frozenset(
     {"contract", "plugin", "plugin_version", "variant", "params", "image", "weights", "limit", "seed", "scorer"}

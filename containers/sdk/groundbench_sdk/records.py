@@ -127,7 +127,7 @@ class Case:
             if np.issubdtype(np.dtype(dtype), np.integer):
                 limits = np.iinfo(dtype)
                 data = np.clip(np.rint(data), limits.min, limits.max)
-        return np.ascontiguousarray(data, dtype=dtype)
+        return np.ascontiguousarray(data.reshape(self.shape), dtype=dtype)  # some tools append axes of one voxel
 
 
 class TrainingCase(Case):

@@ -150,7 +150,7 @@ def _other_grid(labels: np.ndarray) -> np.ndarray:
 
 
 def _fractions(labels: np.ndarray) -> np.ndarray:
-    return labels.astype(np.float32)
+    return labels.astype(np.float32) / 2
 
 
 def _negative(labels: np.ndarray) -> np.ndarray:
@@ -158,7 +158,7 @@ def _negative(labels: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize(
-    ("damage", "words"), [(_other_grid, "shape"), (_fractions, "float32"), (_negative, "negative")]
+    ("damage", "words"), [(_other_grid, "shape"), (_fractions, "fractions"), (_negative, "negative")]
 )
 def test_masks_without_labels_are_refused(tmp_path: Path, damage: Any, words: str) -> None:
     """Another grid, fractions, negative numbers: bad data, with the file's name."""

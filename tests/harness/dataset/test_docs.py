@@ -18,7 +18,9 @@ def test_every_code_is_documented_and_every_documented_code_exists() -> None:
     """The table of codes is the codes in the source, no more and no fewer."""
     source = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "harness" / "dataset").glob("*.py"))
     codes = set(re.findall(r'(?:Level\.[A-Z]+, |fault\()"([a-z-]+)"', source))
-    codes |= {f"{fault}-{kind}" for fault in ("missing", "unreadable") for kind in ("ct", "seg")}
+    codes |= {"two-cts", "two-segs"} | {
+        f"{fault}-{kind}" for fault in ("missing", "unreadable") for kind in ("ct", "seg")
+    }
     table = TEXT.partition("| Code | Level | Meaning |")[2].partition("\n\n")[0]
     rows = [row.split("|")[1] for row in table.splitlines()[2:]]
     assert {code for row in rows for code in re.findall(r"`([a-z-]+)`", row)} == codes
