@@ -103,6 +103,24 @@ def test_columns_that_are_words_of_sql_need_no_quotes_to_be_read(tmp_path: Path)
     assert names >= WORDS
 
 
+def test_no_field_of_a_record_is_called_by_such_a_word() -> None:
+    """Fields say case, finding, index, truth and mask; a mount's `target` is the engine's own word."""
+    given_up = {"entrant", "entry", "case_id", "finding_id", "target", "seg"}
+    found = {
+        (str(path.relative_to(ROOT)), node.name, line.target.id)
+        for room in ("harness", "leaderboard", "curation")
+        for path in (ROOT / room).rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ClassDef)
+        for line in node.body
+        if isinstance(line, ast.AnnAssign) and isinstance(line.target, ast.Name) and line.target.id in given_up
+    }
+    assert found == {
+        ("harness/engines/base.py", "Mount", "target"),
+        ("harness/sandbox/contract.py", "CasePrompt", "seg"),  # the contract keeps its names
+    }
+
+
 def test_no_two_public_classes_of_the_core_share_a_name() -> None:
     """A class name means one thing in the harness and the leaderboard."""
     classes = Counter(

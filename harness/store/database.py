@@ -147,7 +147,7 @@ class Store:
     def save_run(self, run: RunRow) -> None:
         """Insert `run`, or replace the row of the same id."""
         with self.write() as db:
-            db.table("runs").upsert(_to_columns(run), pk="id")
+            db.table("runs").upsert(to_columns(run), pk="id")
 
     def run(self, run_id: str) -> RunRow:
         """Return one run by its id or by an unambiguous beginning of it; raises UsageError otherwise."""
@@ -181,9 +181,9 @@ class Store:
     def save_case(self, run_id: str, case: CaseRow, findings: Sequence[FindingRow] = ()) -> None:
         """Insert or replace a case and, in the same transaction, its findings."""
         with self.write() as db:
-            db.table("cases").upsert({"run": run_id, **_to_columns(case)}, pk=("run", "case"))
+            db.table("cases").upsert({"run": run_id, **to_columns(case)}, pk=("run", "case"))
             db.table("findings").upsert_all(
-                ({"run": run_id, **_to_columns(finding)} for finding in findings), pk=("run", "case", "finding")
+                ({"run": run_id, **to_columns(finding)} for finding in findings), pk=("run", "case", "finding")
             )
 
     def cases(self, run_id: str) -> list[CaseRow]:
@@ -279,7 +279,7 @@ def cells(groups: Mapping[str, Any], within: str = "") -> Iterator[tuple[str, Ma
             yield from cells(value, f"{within}{name}/")
 
 
-def _to_columns(row: RunRow | CaseRow | FindingRow) -> dict[str, Any]:
+def to_columns(row: RunRow | CaseRow | FindingRow) -> dict[str, Any]:
     """Turn a row into database values: booleans to 0/1, lists and dicts to JSON."""
     values = asdict(row)
     if isinstance(row, FindingRow):

@@ -6,7 +6,6 @@ Writes ``docs/benchmarks/site.md``. Run it as ``make bench-site``, or ``python t
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import random
 import shutil
@@ -15,16 +14,15 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from harness.categories import CATEGORIES
 from harness.rows import CaseRow, FindingDetails, FindingRow, InstanceCounts, MaskVerdict, Matches, RunRow
 from harness.runs.hardware import describe_hardware
 from harness.scoring.profiles import PROFILES
 from harness.scoring.summary import summarise
-from harness.store.database import Store
+from harness.store.database import Store, to_columns
 from leaderboard.site.check import check_site
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -96,12 +94,6 @@ def findings(draw: random.Random, level: float) -> list[FindingRow]:
     return rows
 
 
-def columns(row: Any, run: str) -> dict[str, Any]:
-    """Return a row as the store keeps it."""
-    values = {"run": run, **asdict(row)}
-    return {key: json.dumps(value) if isinstance(value, dict) else value for key, value in values.items()}
-
-
 def fill(path: Path, runs: int) -> int:
     """Write the database; returns the number of findings of a run."""
     models = max(1, runs // ATTEMPTS)
@@ -129,8 +121,8 @@ def fill(path: Path, runs: int) -> int:
                 store.save_run(run)
                 cases = (CaseRow(f"test_{case}_a_1", case, "ok", scored=True, seconds=2.0) for case in range(CASES))
                 with store.db.conn:
-                    store.db.table("cases").insert_all(columns(case, run.id) for case in cases)
-                    store.db.table("findings").insert_all(columns(row, run.id) for row in rows)
+                    store.db.table("cases").insert_all({"run": run.id, **to_columns(case)} for case in cases)
+                    store.db.table("findings").insert_all({"run": run.id, **to_columns(row)} for row in rows)
                 for name, document in metrics.items():
                     store.save_metrics(run.id, name, document)
     return len(rows)
