@@ -15,6 +15,8 @@ from harness.categories import CATEGORIES
 from harness.phantom.case import PhantomCase
 from harness.phantom.segments import LOBES
 
+pytestmark = pytest.mark.costly
+
 Mask = npt.NDArray[np.bool_]
 
 #: Category -> bounds of the median HU in its masks. On the small grid thin structures share their voxels with lung.
