@@ -18,6 +18,8 @@ import pytest
 if TYPE_CHECKING:
     from conftest import Bench
 
+pytestmark = pytest.mark.costly
+
 
 def _adapter(predict: str, more: str = "pass") -> str:
     return "\n".join(

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from plugins.rules.grounding import segment
 
+pytestmark = pytest.mark.costly
+
 orientations: Any = nib.orientations  # untyped
 Mask = NDArray[np.bool_]
 RIGHT, LEFT = (72.0, 0.0, 0.0), (-72.0, 0.0, 0.0)

@@ -13,6 +13,8 @@ from leaderboard.gallery.pictures import MODEL, PIXELS, REFERENCE, SLICES, Drawn
 from leaderboard.gallery.scans import read_scan
 from tests.leaderboard.gallery.conftest import GRID
 
+pytestmark = pytest.mark.costly
+
 CENTRES = ((33.0, 14.0), (9.5, 28.0))
 
 

@@ -16,6 +16,8 @@ from leaderboard.commands.leaderboard import leaderboard
 from leaderboard.site.build import build_site
 from leaderboard.site.folder import MARKER
 
+pytestmark = pytest.mark.costly
+
 
 def build(home: Path, *arguments: str) -> Result:
     return CliRunner().invoke(leaderboard, ["build", *arguments], obj=Settings(home), catch_exceptions=True)

@@ -11,6 +11,8 @@ from harness.errors import DataError
 from leaderboard.site.check import check_site
 from tests.leaderboard.site.conftest import invoke
 
+pytestmark = pytest.mark.costly
+
 
 def test_a_site_is_in_order(site: Path) -> None:
     """What was built has no fault: links, weights, checksums."""

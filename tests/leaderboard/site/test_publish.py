@@ -17,6 +17,8 @@ from leaderboard.site.build import build_site
 from leaderboard.site.folder import MARKER
 from tests.leaderboard.site.conftest import invoke
 
+pytestmark = pytest.mark.costly
+
 
 def test_private_site_is_not_published(full_store: Store, tmp_path: Path) -> None:
     """A site for private eyes leaves only when that is said in so many words."""
