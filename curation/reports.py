@@ -158,28 +158,28 @@ def _find_columns(header: list[str], chosen: Mapping[str, str], path: Path) -> d
 def _read_row(number: int, row: list[str], header: list[str], where: Mapping[str, int], result: Reports) -> None:
     name = re.sub(r"\.nii(?:\.gz)?$", "", row[where["id"]].strip() if len(row) > where["id"] else "")
 
-    def tell(what: str, *, lost: bool) -> None:
+    def add(what: str, *, lost: bool) -> None:
         result.problems.append(RowProblem(number, name[:200], what, lost))
 
     problem = _row_fault(name, row, header, where)
     if problem:
-        tell(problem, lost=True)
+        add(problem, lost=True)
         return
     sections = {}
     for role in ("findings", "impressions"):
         text = row[where[role]]
         clean = _clean(text)
         if clean != text.replace("\r\n", "\n"):
-            tell(f"HTML or control characters were taken out of its {role}", lost=False)
+            add(f"HTML or control characters were taken out of its {role}", lost=False)
         sections[role] = "" if _EMPTY.fullmatch(clean) else clean
     report = Report(id=name, **sections)
     first = next((other for other in result.reports if other.id == name), None) if name in result.ids else None
     if first is not None:
-        tell(f"its id appears in an earlier row with {'the same' if first == report else 'another'} text", lost=True)
+        add(f"its id appears in an earlier row with {'the same' if first == report else 'another'} text", lost=True)
         return
     if not report.findings:
         both = "neither findings nor impressions are given"
-        tell("its findings are not given" if report.impressions else both, lost=False)
+        add("its findings are not given" if report.impressions else both, lost=False)
     result.ids.add(name)
     result.reports.append(report)
 
@@ -209,7 +209,7 @@ def _clean(text: str) -> str:
     return _CONTROL.sub(" ", text)
 
 
-def tell_problems(problems: list[RowProblem]) -> Iterator[str]:
+def describe_problems(problems: list[RowProblem]) -> Iterator[str]:
     """Give one line a problem, for a person."""
     for problem in problems:
         state = "set aside" if problem.lost else "goes on"

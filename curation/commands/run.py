@@ -49,11 +49,11 @@ def run(
     Example: bench curate run reports.csv --out curated
     """
     from curation.pipeline import MEMORY, run_all, write_lines
-    from curation.reports import read_reports, tell_problems
+    from curation.reports import describe_problems, read_reports
     from curation.work import Work
 
     read = read_reports(reports, columns=_columns(columns), encoding=encoding)
-    problems = list(tell_problems(read.problems))
+    problems = list(describe_problems(read.problems))
     for line in problems[:_SHOWN]:
         click.echo(printable(line), err=True)
     if len(problems) > _SHOWN:

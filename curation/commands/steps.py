@@ -71,13 +71,13 @@ def _run(
     from curation.offline import Rules
     from curation.pipeline import STEPS, read_records, run_step, write_records
     from curation.records import SelectedReport
-    from curation.reports import read_reports, tell_problems
+    from curation.reports import describe_problems, read_reports
     from curation.steps.select import choose_scans
 
     step, (source, out) = STEPS[name], files
     if name == "split" and source.suffix != ".jsonl":
         read = read_reports(source)
-        for line in tell_problems(read.problems):
+        for line in describe_problems(read.problems):
             click.echo(printable(line), err=True)
         records: list[Any] = list(read.reports)
     else:

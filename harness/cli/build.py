@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from harness.cli.settings import Settings, json_option, pass_settings, plugin_dir_option
-from harness.cli.stored import tell
+from harness.cli.stored import log
 from harness.errors import UsageError
 from harness.registry.discovery import discover
 
@@ -65,7 +65,7 @@ def build(
     for plugin in chosen:
         began = time.monotonic()
         with choose(plugin, torch, settings.home):
-            image = engine.prepare(plugin, home=settings.home, gpus=device == "cuda", tell=tell)
+            image = engine.prepare(plugin, home=settings.home, gpus=device == "cuda", log=log)
         rows.append(
             {
                 "plugin": plugin.name,

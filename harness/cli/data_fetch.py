@@ -48,7 +48,7 @@ def fetch(
         return
     target: Path = settings.home / "datasets" / NAME
     if rexgroundingct is not None and ct_rate is not None:
-        _tell(link(target, rexgroundingct, ct_rate))
+        _show(link(target, rexgroundingct, ct_rate))
     elif rexgroundingct is not None or ct_rate is not None:
         raise UsageError("both downloads are needed", fix="give --rexgroundingct PATH and --ct-rate PATH")
     elif target.is_dir():
@@ -58,7 +58,7 @@ def fetch(
         raise PrerequisiteError("ReXGroundingCT is not here yet", fix="follow the four steps above")
 
 
-def _tell(linked: Linked) -> None:
+def _show(linked: Linked) -> None:
     click.echo(f"linked {linked.cts:,} of {linked.cases:,} CTs at {linked.folder}")
     if linked.raw:
         click.echo(f"{linked.raw:,} of the others are there as raw values only, which are not used", err=True)

@@ -142,8 +142,8 @@ def run_plugins(
     require_gpus(gpus, ids)  # before a data set is made for a run that cannot be
     rows = []
     with make_watcher() as watcher:
-        data = open_data(settings, dataset, watcher.tell)
-        with _interruptible(watcher.tell) as stop:
+        data = open_data(settings, dataset, watcher.log)
+        with _interruptible(watcher.log) as stop:
             for plugin, plugin_variant in chosen:
                 request = RunRequest(
                     plugin=plugin,
@@ -164,7 +164,7 @@ def run_plugins(
     return rows
 
 
-def open_data(settings: Settings, name: str | None, tell: Any) -> Dataset:
+def open_data(settings: Settings, name: str | None, log: Any) -> Dataset:
     """Open the data set that was asked for; without a name the small phantom, which is made when it is not there."""
     from harness.dataset import find_dataset, open_dataset
 
@@ -172,14 +172,14 @@ def open_data(settings: Settings, name: str | None, tell: Any) -> Dataset:
     if name is None and not (shelf / PHANTOM).exists():
         from harness.phantom.dataset import make_dataset
 
-        tell(f"making the {PHANTOM}: {PHANTOM_CASES} small cases, seed {PHANTOM_SEED}")
+        log(f"making the {PHANTOM}: {PHANTOM_CASES} small cases, seed {PHANTOM_SEED}")
         shelf.mkdir(parents=True, exist_ok=True)
         make_dataset(shelf / PHANTOM, cases=PHANTOM_CASES, size="small", seed=PHANTOM_SEED)
     return open_dataset(find_dataset(name or PHANTOM, settings.home), cache=settings.home / "datasets" / ".digests")
 
 
 @contextmanager
-def _interruptible(tell: Any) -> Iterator[Stop]:
+def _interruptible(log: Any) -> Iterator[Stop]:
     """Turn the first Ctrl-C (or a polite kill) into "after this case" and the second into "now"."""
     from harness.sandbox.watch import Stop
 
@@ -191,7 +191,7 @@ def _interruptible(tell: Any) -> Iterator[Stop]:
         if stop.soon.is_set() or number == signal.SIGTERM:
             stop.now.set()
         else:
-            tell("stopping after the case or the training step in flight; Ctrl-C again stops at once")
+            log("stopping after the case or the training step in flight; Ctrl-C again stops at once")
         stop.soon.set()
 
     before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}

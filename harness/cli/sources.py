@@ -10,7 +10,7 @@ import click
 
 from harness.cli.lazy import LazyGroup
 from harness.cli.settings import Settings, json_option, pass_settings, plugin_dir_option
-from harness.cli.stored import declared, plugin_option, tell, verify_all
+from harness.cli.stored import declared, log, plugin_option, verify_all
 from harness.errors import UsageError
 
 if TYPE_CHECKING:
@@ -46,9 +46,9 @@ def fetch(settings: Settings, /, plugin: str | None, name: str | None, plugin_di
     """Fetch the declared commits from where they are published; what is here already is left alone."""
     found = declared(lambda model: model.sources, plugin_dirs, plugin, name)
     if not found:
-        tell(f"nothing to fetch: {plugin or 'every plugin'} does without upstream sources")
+        log(f"nothing to fetch: {plugin or 'every plugin'} does without upstream sources")
     for source in found:
-        click.echo(_store(settings).fetch(source, tell))
+        click.echo(_store(settings).fetch(source, log))
 
 
 @click.command()
@@ -73,7 +73,7 @@ def add(settings: Settings, /, path: Path, plugin: str | None, name: str | None,
     candidates = list(declared(lambda model: model.sources, plugin_dirs, plugin, name))
     if not candidates:
         raise UsageError("no source is declared", fix="see `bench sources list`")
-    for source in _store(settings).add(candidates, path, tell):
+    for source in _store(settings).add(candidates, path, log):
         click.echo(_store(settings).folder(source))
 
 

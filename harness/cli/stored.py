@@ -89,6 +89,6 @@ def verify_all(found: Mapping[Item, list[str]], check: Callable[[Item], object],
         raise worst
 
 
-def tell(line: str) -> None:
+def log(line: str) -> None:
     """Show a step on standard error."""
     click.echo(line, err=True)

@@ -58,7 +58,7 @@ class Lines:
     def __exit__(self, *_: object) -> None:
         pass
 
-    def tell(self, line: str) -> None:
+    def log(self, line: str) -> None:
         """Show one line."""
         click.echo(printable(line), err=True)
 
@@ -69,20 +69,20 @@ class Lines:
             self._pace.note(point)
             if point.val_dice is not None or point.step == point.steps or now - self._said >= LINE_EVERY_S:
                 self._said = now
-                self.tell(f"  {name} {described(point)}{self._pace.left(point)}")
+                self.log(f"  {name} {described(point)}{self._pace.left(point)}")
 
     def begin(self, run: RunRow, done: int, kept: int) -> None:
         """Show that the cases begin: masks of `kept` are there from before, `done` of these scored already."""
         self._total, self._kept, self._began = run.n_cases, done, time.monotonic()
         before = f", {kept} kept from before" if kept else ""
-        self.tell(f"{run.id}: {counted(run.n_cases, 'case')}, {counted(run.n_findings, 'finding')}{before}")
+        self.log(f"{run.id}: {counted(run.n_cases, 'case')}, {counted(run.n_findings, 'finding')}{before}")
 
     def case(self, case: CaseRow, done: int) -> None:
         """Show how one case ended, and how long the rest will take."""
         left = (time.monotonic() - self._began) / max(1, done - self._kept) * (self._total - done)
         ending = f", {seconds(left)} left" if done < self._total else ""
         reason = f": {case.reason}" if case.reason else ""
-        self.tell(f"  {done}/{self._total} {case.case} {case.status} ({seconds(case.seconds)}){reason}{ending}")
+        self.log(f"  {done}/{self._total} {case.case} {case.status} ({seconds(case.seconds)}){reason}{ending}")
 
 
 class Bar:
@@ -112,7 +112,7 @@ class Bar:
     ) -> None:
         self._progress.stop()
 
-    def tell(self, line: str) -> None:
+    def log(self, line: str) -> None:
         """Show one line above the bar."""
         self._console.print(printable(line), markup=False, soft_wrap=True)
 
@@ -122,19 +122,19 @@ class Bar:
             text = f"training: {described(point)}"
             self._progress.update(self._task, description=text, total=point.steps, completed=point.step)
             if point.val_dice is not None:
-                self.tell(f"{name} {described(point)}")
+                self.log(f"{name} {described(point)}")
 
     def begin(self, run: RunRow, done: int, kept: int) -> None:
         """Begin a bar for the run's cases."""
         if kept:
-            self.tell(f"{run.id}: {kept} kept from before")
+            self.log(f"{run.id}: {kept} kept from before")
         self._progress.reset(self._task, description=run.id, total=run.n_cases, completed=done)
 
     def case(self, case: CaseRow, done: int) -> None:
         """Move the bar on; a case that failed is told in a line."""
         self._progress.update(self._task, completed=done)
         if case.status != "ok":
-            self.tell(f"{case.case} {case.status}: {case.reason}")
+            self.log(f"{case.case} {case.status}: {case.reason}")
 
 
 def make_watcher() -> Lines | Bar:

@@ -10,7 +10,7 @@ import click
 
 from harness.cli.lazy import LazyGroup
 from harness.cli.settings import Settings, json_option, pass_settings, plugin_dir_option
-from harness.cli.stored import declared, plugin_option, tell, verify_all
+from harness.cli.stored import declared, log, plugin_option, verify_all
 from harness.errors import UsageError
 
 if TYPE_CHECKING:
@@ -50,9 +50,9 @@ def fetch(settings: Settings, /, plugin: str | None, name: str | None, plugin_di
 
     found = declared(lambda model: model.weights, plugin_dirs, plugin, name)
     if not found:
-        tell(f"nothing to fetch: {plugin or 'every plugin'} does without released weights")
+        log(f"nothing to fetch: {plugin or 'every plugin'} does without released weights")
     for file in found:
-        click.echo(download(file, _store(settings), tell))
+        click.echo(download(file, _store(settings), log))
 
 
 @click.command()
@@ -71,7 +71,7 @@ def add(settings: Settings, /, path: Path, plugin: str | None, name: str | None,
     candidates = list(declared(lambda model: model.weights, plugin_dirs, plugin, name))
     if not candidates:
         raise UsageError("no weights are declared", fix="see `bench weights list`")
-    _store(settings).add(candidates, path, tell)
+    _store(settings).add(candidates, path, log)
 
 
 @click.command("list")

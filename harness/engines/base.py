@@ -118,7 +118,7 @@ class Engine(Protocol):
     name: str
     isolates: bool
 
-    def prepare(self, plugin: Plugin, *, home: Path, gpus: bool, tell: Callable[[str], None]) -> Image:
+    def prepare(self, plugin: Plugin, *, home: Path, gpus: bool, log: Callable[[str], None]) -> Image:
         """Return the image of `plugin` for running with or without GPUs, building it when needed.
 
         Sources and wheels come from `home`, where the build's log is kept too.

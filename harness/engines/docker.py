@@ -64,9 +64,9 @@ class DockerEngine:
                 lacking="engine",
             ) from error
 
-    def prepare(self, plugin: Plugin, *, home: Path, gpus: bool, tell: Callable[[str], None]) -> images.Image:
+    def prepare(self, plugin: Plugin, *, home: Path, gpus: bool, log: Callable[[str], None]) -> images.Image:
         """Return the image of `plugin`, built from its folder when its content has changed."""
-        return images.ensure_image(self.client, plugin, home=home, gpus=gpus, base=base_image(), tell=tell)
+        return images.ensure_image(self.client, plugin, home=home, gpus=gpus, base=base_image(), log=log)
 
     def require_readable(self, paths: Iterable[Path]) -> None:
         """Raise DataError where the user of the containers cannot read one of `paths`."""

@@ -49,7 +49,7 @@ class LocalEngine:
         *,
         home: Path,  # noqa: ARG002 - the interface
         gpus: bool,  # noqa: ARG002 - idem
-        tell: Callable[[str], None],  # noqa: ARG002 - idem
+        log: Callable[[str], None],  # noqa: ARG002 - idem
     ) -> Image:
         """Return the identity of the plugin's code; there is nothing to build.
 

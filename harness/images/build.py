@@ -40,7 +40,7 @@ UNFINISHED = "unfinished"
 _ROOM = 10**9
 
 #: Seconds after which a step that goes on is told again.
-_TELL_EVERY_S = 15.0
+_LOG_EVERY_S = 15.0
 
 #: Characters of a builder's output that are kept; what comes after is dropped, the last lines excepted.
 MAX_BUILD_LOG = 8 * 1024 * 1024
@@ -77,7 +77,7 @@ def ensure_image(
     home: Path,
     gpus: bool = False,
     base: str = DEFAULT_BASE,
-    tell: Callable[[str], None] = lambda _: None,
+    log: Callable[[str], None] = lambda _: None,
 ) -> Image:
     """Return the image of `plugin`, building it when its content has changed.
 
@@ -94,7 +94,7 @@ def ensure_image(
         Whether it will run on GPUs: the CUDA build of torch, whatever `bench build` chose for the CPU.
     base
         Value of the build argument ``BASE_IMAGE``.
-    tell
+    log
         Called with one line for every step of the build, and now and then while one goes on.
 
     Raises
@@ -109,8 +109,8 @@ def ensure_image(
     context = BuildContext(plugin, SourceStore(home / "sources"), chosen(plugin, home, gpus=gpus))
     argument, beneath = "BASE_IMAGE", base
     if context.base is not None:
-        argument, beneath = context.base.argument, _ensure(client, context.base, argument, base, home=home, tell=tell)
-    tag = _ensure(client, context, argument, beneath, home=home, tell=tell)
+        argument, beneath = context.base.argument, _ensure(client, context.base, argument, base, home=home, log=log)
+    tag = _ensure(client, context, argument, beneath, home=home, log=log)
     found = client.images.get(tag)
     device = context.torch.device if context.uses_torch else ""
     return Image(id=str(found.id), tag=tag, size=int(found.attrs["Size"]), device=device)
@@ -123,7 +123,7 @@ def _ensure(
     beneath: str,
     *,
     home: Path,
-    tell: Callable[[str], None],
+    log: Callable[[str], None],
 ) -> str:
     """Return the tag of the image that `context` makes on the image `beneath`, building it where it is not there."""
     import docker.errors
@@ -138,9 +138,9 @@ def _ensure(
         client.images.get(tag)
     except docker.errors.ImageNotFound:
         _check_room(client, context)
-        tell(f"building {tag}")
-        log = home / "images" / f"{context.name.replace('/', '.')}.log"
-        _Build(client, context, log=log, tell=tell).run(tag, {argument: beneath})
+        log(f"building {tag}")
+        log_file = home / "images" / f"{context.name.replace('/', '.')}.log"
+        _Build(client, context, log_file=log_file, log=log).run(tag, {argument: beneath})
     return tag
 
 
@@ -188,24 +188,24 @@ class _Build:
     """One build; what it leaves is an image with its tag, or nothing that has no name."""
 
     def __init__(
-        self, client: DockerClient, context: BuildContext | BaseContext, *, log: Path, tell: Callable[[str], None]
+        self, client: DockerClient, context: BuildContext | BaseContext, *, log_file: Path, log: Callable[[str], None]
     ) -> None:
-        self._client, self._context, self._log, self._tell = client, context, log, tell
+        self._client, self._context, self._log_file, self._log = client, context, log_file, log
         self._name = context.name
-        self._said = BuildLog()
+        self._output = BuildLog()
         self._layer = ""
-        self._told = time.monotonic()
+        self._logged = time.monotonic()
 
     def run(self, tag: str, arguments: dict[str, str]) -> None:
         """Build to the end, with these build arguments."""
         import docker.errors
         import requests
 
-        self._log.parent.mkdir(parents=True, exist_ok=True)
+        self._log_file.parent.mkdir(parents=True, exist_ok=True)
         failure = ""
         done = False
         try:
-            with self._context.packed(self._log.parent) as packed, self._said.kept_in(self._log):
+            with self._context.packed(self._log_file.parent) as packed, self._output.kept_in(self._log_file):
                 for event in self._client.api.build(
                     fileobj=packed,
                     custom_context=True,
@@ -222,7 +222,7 @@ class _Build:
             done = not failure
         except docker.errors.APIError as error:
             raise PrerequisiteError(
-                f"the engine refused to build {self._name!r}: {error.explanation or error}", fix=f"see {self._log}"
+                f"the engine refused to build {self._name!r}: {error.explanation or error}", fix=f"see {self._log_file}"
             ) from error
         except (requests.exceptions.RequestException, OSError) as error:
             raise PrerequisiteError(
@@ -234,23 +234,23 @@ class _Build:
         if failure:
             ours = isinstance(self._context, BaseContext)
             what = f"the base image {self._name!r}" if ours else f"the image of plugin {self._name!r}"
-            said = [f"{what} could not be built:", *(f"  {line}" for line in self._said.tail)]
+            said = [f"{what} could not be built:", *(f"  {line}" for line in self._output.tail)]
             kind = PrerequisiteError if ours else ModelError  # what comes before a plugin's own steps is not its fault
-            raise kind("\n".join(said), fix=f"{_meaning(self._said.tail)}the log is {self._log}")
+            raise kind("\n".join(said), fix=f"{_meaning(self._output.tail)}the log is {self._log_file}")
 
     def _hear(self, text: str) -> None:
-        self._said.add(text)
+        self._output.add(text)
         layer = re.match(r" ---> ([0-9a-f]{12,64})\n?$", text)
         if layer:
             self._layer = layer[1]
         now = time.monotonic()
         if text.startswith("Step "):
-            self._tell(text.splitlines()[0])
-        elif self._said.tail and now - self._told >= _TELL_EVERY_S:
-            self._tell(f"  … {self._said.tail[-1][:120]}")
+            self._log(text.splitlines()[0])
+        elif self._output.tail and now - self._logged >= _LOG_EVERY_S:
+            self._log(f"  … {self._output.tail[-1][:120]}")
         else:
             return
-        self._told = now
+        self._logged = now
 
     def _name_layers(self, *, done: bool) -> None:
         """Give the steps that an unfinished build had done a name, so that they are used again or can be removed."""

@@ -46,7 +46,7 @@ def keep_boxes(
     mask_flip: tuple[int, ...],
     seed: int,
     earlier: Mapping[str, Any],
-    tell: Callable[[str], None],
+    log: Callable[[str], None],
 ) -> KeptBoxes:
     """Return the boxes of a run or a training: those that are kept in its folder, or new ones, which are kept there.
 
@@ -62,7 +62,7 @@ def keep_boxes(
         See :func:`harness.dataset.boxes.simulate_boxes`.
     earlier
         The record of its row, as an earlier invocation left it.
-    tell
+    log
         Called with one line before masks are read.
 
     Raises
@@ -75,7 +75,7 @@ def keep_boxes(
     path = folder / BOXES_FILE
     content = path.read_bytes() if path.is_file() else b""
     if not content or hashlib.sha256(content).hexdigest() != earlier.get("prompts", {}).get("sha256"):
-        tell(f"making box prompts from the ground truth of {len(cases)} cases")
+        log(f"making box prompts from the ground truth of {len(cases)} cases")
         content = _made(cases, mask_flip, seed)
         partial = path.with_name(f".partial-{path.name}")
         partial.write_bytes(content)

@@ -21,7 +21,7 @@ _FIXED_BYTES = 32 * 2**20
 
 
 def check_room(
-    home: Path, cases: Sequence[Case], resources: Resources, containers: int, tell: Callable[[str], None]
+    home: Path, cases: Sequence[Case], resources: Resources, containers: int, log: Callable[[str], None]
 ) -> None:
     """Tell what a run may need of disk and memory; refuse it where that cannot suffice, warn where it will be tight.
 
@@ -35,7 +35,7 @@ def check_room(
         Limits of one container.
     containers
         How many run at once.
-    tell
+    log
         Receives the numbers, and a warning.
 
     Raises
@@ -63,12 +63,12 @@ def check_room(
             lacking="memory",
         )
     available = _available_memory()
-    tell(
+    log(
         f"room: about {needed / 1e6:.0f} MB of disk for masks ({free / 1e9:.1f} GB free), up to {wanted / 1e9:.1f} GB "
         f"of memory ({(total if available is None else available) / 1e9:.1f} GB free)"
     )
     if available is not None and wanted > available:
-        tell(
+        log(
             f"warning: the model may use {wanted / 1e9:.1f} GB of memory, {available / 1e9:.1f} GB are free; "
             "a container that cannot get it ends as oom"
         )

@@ -91,18 +91,18 @@ def execute(request: RunRequest, *, home: Path, store: Store, watcher: Watcher, 
         splits = [request.split, *dict.fromkeys(case.split for case in trained_on)]
         warnings = require_sound(request.dataset, splits, used=[*cases, *trained_on])
     for warning in warnings:
-        watcher.tell(f"warning: {warning.where}: {warning.what}")
+        watcher.log(f"warning: {warning.where}: {warning.what}")
     # GPUs are checked before anything long: a machine without them says so at once.
     with lease(request.gpus, request.gpu_ids) as gpus:
         engine = choose_engine(request.engine)
         if not engine.isolates:
-            watcher.tell(f"warning: the {engine.name} engine isolates nothing; run only code that you trust")
+            watcher.log(f"warning: the {engine.name} engine isolates nothing; run only code that you trust")
         for name in engine.reap():
-            watcher.tell(f"removed {name}, left by a run that had died")
+            watcher.log(f"removed {name}, left by a run that had died")
         # Before anything is built: a CT that a container cannot read would look like the model's failure.
         engine.require_readable(case.ct for case in cases)
         each = max(1, request.plugin.model.resources.gpus)
-        check_room(home, cases, request.plugin.model.resources, max(1, len(gpus) // each), watcher.tell)
+        check_room(home, cases, request.plugin.model.resources, max(1, len(gpus) // each), watcher.log)
         if not request.reduced:  # what is declared is the whole architecture's need
             check_gpu_memory(gpus, request.plugin.model, fine_tuned=request.variant.fine_tuned)
         with stop.nothing_in_flight():  # an image may take many minutes to build
@@ -128,7 +128,7 @@ def execute(request: RunRequest, *, home: Path, store: Store, watcher: Watcher, 
             remove_tree(folder / "shards")  # of containers whose harness was killed
             todo, unscored = _left_to_do(store, row, cases)
             if row.state == "done" and not todo and not unscored:
-                watcher.tell(f"{row.id} is finished already; --fresh runs it again")
+                watcher.log(f"{row.id} is finished already; --fresh runs it again")
                 return row
             with stop.nothing_in_flight():  # every mask is read
                 boxes = keep_boxes(
@@ -138,7 +138,7 @@ def execute(request: RunRequest, *, home: Path, store: Store, watcher: Watcher, 
                     mask_flip=request.dataset.mask_flip,
                     seed=request.seed,
                     earlier=row.record,
-                    tell=watcher.tell,
+                    log=watcher.log,
                 )
             record = {**row.record, **provenance(plan, engine, gpus), **data_record(warnings), **boxes.record}
             row = replace(row, state="running", record=record)
@@ -158,7 +158,7 @@ def _plan(
 ) -> Plan:
     weights = load_weights(request.plugin, request.variant, request.weights, home)
     engine.require_readable(path for _, path, _ in weights.files)
-    image = engine.prepare(request.plugin, home=home, gpus=bool(gpus), tell=watcher.tell)
+    image = engine.prepare(request.plugin, home=home, gpus=bool(gpus), log=watcher.log)
     fingerprint = fingerprint_of(request.dataset, request.split)
     return Plan(request, tuple(cases), image, fingerprint, engine.name, isolates=engine.isolates, weights=weights)
 

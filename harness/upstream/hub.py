@@ -30,7 +30,7 @@ _TELL_EVERY_S = 5.0
 _CHUNK = 1 << 20
 
 
-def fetch(weights: Weights, store: WeightsStore, tell: Callable[[str], None]) -> Path:
+def fetch(weights: Weights, store: WeightsStore, log: Callable[[str], None]) -> Path:
     """Download `weights` into `store`, unless they are there already.
 
     Parameters
@@ -39,7 +39,7 @@ def fetch(weights: Weights, store: WeightsStore, tell: Callable[[str], None]) ->
         What to download.
     store
         Keeps the file, and what has come of it when the download breaks off.
-    tell
+    log
         Receives a line when it begins, every few seconds, and when it is done.
 
     Returns
@@ -66,7 +66,7 @@ def fetch(weights: Weights, store: WeightsStore, tell: Callable[[str], None]) ->
         if not _is_at(file, partial):
             raise _busy(weights)
         try:
-            received = _Download(weights, store, file, tell).run()
+            received = _Download(weights, store, file, log).run()
         except requests.exceptions.RequestException as error:
             raise PrerequisiteError(
                 f"{_address(weights)} cannot be reached, or broke off: {error}",
@@ -75,7 +75,7 @@ def fetch(weights: Weights, store: WeightsStore, tell: Callable[[str], None]) ->
         # Still claimed: nobody else may write into what is whole.
         path = store.keep(weights, received, partial)
         _tag(store, weights).unlink(missing_ok=True)
-    tell(f"{weights.name}: {received.size:,} bytes, SHA-256 {received.sha256}")
+    log(f"{weights.name}: {received.size:,} bytes, SHA-256 {received.sha256}")
     return path
 
 
@@ -104,8 +104,8 @@ def _is_at(file: BinaryIO, path: Path) -> bool:
 class _Download:
     """One file on its way; what has come of it before is at the beginning of `file`."""
 
-    def __init__(self, weights: Weights, store: WeightsStore, file: BinaryIO, tell: Callable[[str], None]) -> None:
-        self._weights, self._store, self._file, self._tell = weights, store, file, tell
+    def __init__(self, weights: Weights, store: WeightsStore, file: BinaryIO, log: Callable[[str], None]) -> None:
+        self._weights, self._store, self._file, self._log = weights, store, file, log
         self._tag = _tag(store, weights)
 
     def run(self) -> Received:
@@ -128,7 +128,7 @@ class _Download:
             self._file.truncate(have)  # first, so that no tag ever stands beside bytes of another file
             self._tag.write_text(answer.headers.get("ETag", ""), encoding="utf-8")
             begun = f", {have / 1e6:,.0f} MB are here" if have else ""
-            self._tell(f"{self._weights.name}: {size / 1e6:,.0f} MB from {_address(self._weights)}{begun}")
+            self._log(f"{self._weights.name}: {size / 1e6:,.0f} MB from {_address(self._weights)}{begun}")
             digest = self._take(answer, have, size)
         commit = next(
             (r.headers["X-Repo-Commit"] for r in [*answer.history, answer] if "X-Repo-Commit" in r.headers), ""
@@ -174,7 +174,7 @@ class _Download:
             if now - told >= _TELL_EVERY_S:
                 told = now
                 rate = (done - have) / (now - began) / 1e6
-                self._tell(f"  {done / 1e6:,.0f} of {size / 1e6:,.0f} MB ({done / size:.0%}), {rate:.1f} MB/s")
+                self._log(f"  {done / 1e6:,.0f} of {size / 1e6:,.0f} MB ({done / size:.0%}), {rate:.1f} MB/s")
         self._file.flush()
         if done > size:
             self._file.truncate(0)

@@ -85,7 +85,7 @@ class SourceStore:
             )
         return folder
 
-    def fetch(self, source: Source, tell: Callable[[str], None]) -> Path:
+    def fetch(self, source: Source, log: Callable[[str], None]) -> Path:
         """Fetch `source` from where it is published, unless it is here already.
 
         Raises
@@ -97,7 +97,7 @@ class SourceStore:
         """
         if self.has(source):
             return self.check(source)
-        tell(f"fetching {source.name} at {source.commit[:12]} from {source.git}")
+        log(f"fetching {source.name} at {source.commit[:12]} from {source.git}")
         with self._workplace() as work:
             clone = work / "clone.git"
             _git(None, "init", "--quiet", "--bare", str(clone))
@@ -108,7 +108,7 @@ class SourceStore:
                 _fetch_all(clone, source)
             return self._keep(source, _from_git(clone, source), work)
 
-    def add(self, candidates: Sequence[Source], path: Path, tell: Callable[[str], None]) -> list[Source]:
+    def add(self, candidates: Sequence[Source], path: Path, log: Callable[[str], None]) -> list[Source]:
         """Take what `path` holds: the candidates whose commit is in it, or whose tree it is.
 
         Parameters
@@ -117,7 +117,7 @@ class SourceStore:
             The declared sources that are looked for.
         path
             A clone, a bare repository, or an archive (``.zip``, or ``.tar`` however compressed) of one commit.
-        tell
+        log
             Receives a line for each source that was added.
 
         Returns
@@ -138,7 +138,7 @@ class SourceStore:
         if not added:
             raise DataError(f"{path} holds none of the declared sources", fix=f"wanted: {wanted}")
         for source in added:
-            tell(f"added {source.name} at {source.commit[:12]}: {self.folder(source)}")
+            log(f"added {source.name} at {source.commit[:12]}: {self.folder(source)}")
         return added
 
     def _add_repository(self, candidates: Sequence[Source], path: Path) -> list[Source]:

@@ -90,7 +90,7 @@ class WeightsStore:
             )
         return path, found
 
-    def add(self, candidates: Sequence[Weights], path: Path, tell: Callable[[str], None]) -> list[Weights]:
+    def add(self, candidates: Sequence[Weights], path: Path, log: Callable[[str], None]) -> list[Weights]:
         """Copy a file in as those of `candidates` whose content it is.
 
         Pinned weights are known by their digest. Unpinned ones are known by name only: the file must be called like
@@ -136,7 +136,7 @@ class WeightsStore:
             for weights in added:
                 self.keep(weights, Received(digest, size), copy)
         for weights in added:
-            tell(f"added {weights.name}: {size:,} bytes, SHA-256 {digest}{_first(weights)}")
+            log(f"added {weights.name}: {size:,} bytes, SHA-256 {digest}{_first(weights)}")
         return added
 
     def partial(self, weights: Weights) -> Path:

@@ -86,7 +86,7 @@ def build(
         figures=figures,
         datasets=tuple(opened),
         runs=runs or home / "runs",
-        tell=lambda line: click.echo(line, err=True),
+        log=lambda line: click.echo(line, err=True),
     )
     with Store(db or home / "results.db", readonly=True) as store:
         index = build_site(store, out, options)

@@ -38,7 +38,7 @@ def make_gallery(
     board: Sequence[DataSet],
     datasets: Sequence[Dataset],
     masks: Delivered,
-    tell: Callable[[str], None],
+    log: Callable[[str], None],
 ) -> Gallery:
     """Draw every finding of the open data sets that are at hand.
 
@@ -52,7 +52,7 @@ def make_gallery(
         The data sets on disk; those of the board are known by their content.
     masks
         The masks of the runs.
-    tell
+    log
         Called with a line for every data set and case.
     """
     pictures: dict[Key, Picture] = {}
@@ -70,7 +70,7 @@ def make_gallery(
         if not findings:
             continue
         if data.about.id not in at_hand:
-            tell(
+            log(
                 f"no pictures of {', '.join(data.about.names)}/{data.about.split}: its data are not at hand (--dataset)"
             )
             continue
@@ -79,7 +79,7 @@ def make_gallery(
         work = _Work(data, dataset, rows[:MODELS], masks, {e.run.id: published.scores(e.run.id) for e in rows if e.run})
         for case in dataset.split(split):
             if case.id in findings and case.ct is not None:
-                tell(f"drawing {case.id}")
+                log(f"drawing {case.id}")
                 for key, picture, drawn in work.draw(case, findings[case.id]):
                     pictures[key] = picture
                     files |= drawn

@@ -37,7 +37,7 @@ class Options:
         Data sets whose cases are shown with pictures, where `policy` opens them.
     runs
         The folder of the runs, which hold the masks.
-    tell
+    log
         Called with a line for each case that is drawn.
     """
 
@@ -45,7 +45,7 @@ class Options:
     figures: bool = False
     datasets: tuple[Dataset, ...] = ()
     runs: Path = Path("runs")
-    tell: Callable[[str], None] = lambda _: None
+    log: Callable[[str], None] = lambda _: None
 
 
 def build_site(store: Store, out: Path, options: Options | None = None) -> Path:
@@ -76,7 +76,7 @@ def build_site(store: Store, out: Path, options: Options | None = None) -> Path:
     files: dict[str, bytes] = {}
     if options.datasets:
         masks = Delivered(store, options.runs)
-        gallery = make_gallery(published, site.board, options.datasets, masks, options.tell)
+        gallery = make_gallery(published, site.board, options.datasets, masks, options.log)
         site = replace(site, pictures=gallery.pictures, vendored=(NIIVUE,) if gallery.pictures else ())
         files |= gallery.files
         if gallery.pictures:

@@ -133,7 +133,7 @@ def main() -> None:
         if not data.exists():
             make_dataset(data, cases=SPLIT_OF, size="small", seed=0)
         plugin = discover((PLUGIN_DIR,)).get("steady")
-        image = DockerEngine().prepare(plugin, home=work, gpus=False, tell=lambda _: None).tag
+        image = DockerEngine().prepare(plugin, home=work, gpus=False, log=lambda _: None).tag
         cases = min(
             _write_job(work / f"job-{variant.name}", data, plugin, variant.name) for variant in plugin.model.variants
         )

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from curation.reports import LONGEST, read_reports, tell_problems
+from curation.reports import LONGEST, describe_problems, read_reports
 from harness.errors import BenchError, DataError, UsageError
 
 HEADER = ("VolumeName", "Findings_EN", "Impressions_EN")
@@ -61,7 +61,7 @@ def test_rows_with_faults(tmp_path: Path) -> None:
     assert by_id["e"].findings.split("\n")[0].strip() == "A  nodule  <5 mm."
     assert by_id["e"].impressions == "nodule <9 mm"
     assert by_id["d"].findings == by_id["d"].impressions == ""
-    told = "\n".join(tell_problems(read.problems))
+    told = "\n".join(describe_problems(read.problems))
     assert "another text" in told
     assert "the same text" in told
     assert "HTML" in told

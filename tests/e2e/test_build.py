@@ -319,7 +319,7 @@ def test_a_full_engine_disk_is_refused(
     monkeypatch.setattr("harness.images.torch._CUDA_BYTES", 10**18)
     engine = DockerEngine()
     with pytest.raises(PrerequisiteError, match=r"about 1000000000 GB are needed in .*, [\d.]+ GB are free"):
-        engine.prepare(discover((plugin,)).get("built"), home=bench.home, gpus=False, tell=print)
+        engine.prepare(discover((plugin,)).get("built"), home=bench.home, gpus=False, log=print)
     engine.client.close()
 
 

@@ -48,7 +48,7 @@ _REDUCED = ("memory_gb", "cpus", "shm_gb")
 class TrainingWatcher(Protocol):
     """Shows a training to somebody while it goes on."""
 
-    def tell(self, line: str) -> None:
+    def log(self, line: str) -> None:
         """Show one line."""
 
     def training(self, name: str, points: Sequence[TrainingPoint]) -> None:
@@ -198,10 +198,10 @@ def ensure_checkpoint(
     with only_one(folder, plan.name):
         found = find_checkpoint(folder, plan.key)
         if found is not None:
-            watcher.tell(f"{plan.name}: the checkpoint is there")
+            watcher.log(f"{plan.name}: the checkpoint is there")
             return found
         engine.require_readable(path for case in cases for path in (case.ct, case.truth))
-        check_room(home, (), plan.resources, 1, watcher.tell)
+        check_room(home, (), plan.resources, 1, watcher.log)
         return _train(plan, folder, Trainings(store), engine=engine, gpus=gpus, watcher=watcher, stop=stop)
 
 
@@ -227,7 +227,7 @@ def _train(
             mask_flip=request.dataset.mask_flip,
             seed=request.seed,
             earlier=row.record,
-            tell=watcher.tell,
+            log=watcher.log,
         )
     record = {**_record(plan, engine, gpus), **boxes.record}
     row = replace(row, state=TrainingState.RUNNING, reason="", plan=plan.identity, record=record)
@@ -242,7 +242,7 @@ def _train(
     counts = {split: sum(case.split == split for case in plan.cases) for split in SPLITS}
     on = f"{len(gpus)} GPU{'s' if len(gpus) > 1 else ''}" if gpus else "the CPU"
     earlier = f", going on after step {before[-1].step}" if before else ""
-    watcher.tell(f"{plan.name}: {counts['train']} train and {counts['val']} val cases on {on}{earlier}")
+    watcher.log(f"{plan.name}: {counts['train']} train and {counts['val']} val cases on {on}{earlier}")
 
     def emit(points: Sequence[TrainingPoint]) -> None:
         trainings.add(plan.key, points)
@@ -265,7 +265,7 @@ def _train(
     row = replace(row, state=TrainingState.DONE, finished=about["finished"], sha256=checkpoint.sha256)
     trainings.save(row)
     clear(spec.root)
-    watcher.tell(f"{plan.name}: trained in {row.seconds:.0f} s" + ("" if best is None else f", val Dice {best:.3f}"))
+    watcher.log(f"{plan.name}: trained in {row.seconds:.0f} s" + ("" if best is None else f", val Dice {best:.3f}"))
     return checkpoint
 
 

@@ -28,7 +28,7 @@ def make(cases: list[Case], tmp_path: Path) -> Callable[..., KeptBoxes]:
     said: list[str] = []
 
     def call(earlier: Any, prompt: Prompt = Prompt.BOX) -> KeptBoxes:
-        return keep_boxes(folder, cases, prompt, mask_flip=(0, 1), seed=4, earlier=earlier, tell=said.append)
+        return keep_boxes(folder, cases, prompt, mask_flip=(0, 1), seed=4, earlier=earlier, log=said.append)
 
     call.said = said  # type: ignore[attr-defined]
     return call
