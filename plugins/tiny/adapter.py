@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from frame import find_frame  # type: ignore[import-not-found] # lies beside this file, in the image too
+from frame import find_frame  # type: ignore[import-not-found] # a module of this plugin
 from groundbench_sdk import Adapter, Case, Job, Training, TrainingCase, texts
 from groundbench_sdk.recipe import Recipe
 from groundbench_sdk.torch_training import fit, load_checkpoint, setup_device
-from lessons import Lessons, chance, question  # type: ignore[import-not-found] # idem
-from net import TinyNet  # type: ignore[import-not-found] # idem
+from net import TinyNet  # type: ignore[import-not-found] # a module of this plugin
+from samples import Samples, encode_texts, probability  # type: ignore[import-not-found] # a module of this plugin
 from torch.nn import functional as F  # noqa: N812 - what everybody calls it
-from words import MAX_WORDS, count_words  # type: ignore[import-not-found] # idem
+from words import MAX_WORDS, count_words  # type: ignore[import-not-found] # a module of this plugin
 
 
 class Tiny(Adapter):
@@ -40,9 +40,9 @@ class Tiny(Adapter):
         volume = case.volume(np.float32)
         frame = find_frame(volume, case.affine, grid_mm=self.params["grid_mm"], margin_mm=self.params["margin_mm"])
         ct, coordinates = (torch.from_numpy(a).to(self.device) for a in (frame.coarse(volume), frame.coordinates()))
-        asked = question([finding.text for finding in case.findings], self.device)
+        encoded = encode_texts([finding.text for finding in case.findings], self.device)
         scale = [float(factor) for factor in frame.factors]
-        for finding, coarse in zip(case.findings, chance(self.net, ct, coordinates, asked), strict=True):
+        for finding, coarse in zip(case.findings, probability(self.net, ct, coordinates, encoded), strict=True):
             fine = F.interpolate(coarse[None, None], scale_factor=scale, mode="trilinear")[0, 0]
             yield finding.id, frame.on_ct((fine > self.params["threshold"]).cpu().numpy())
 
@@ -63,15 +63,15 @@ class Tiny(Adapter):
             workers=p["workers"],
         )
         folder = training.state / "cases"
-        lessons = Lessons(train, p, folder, self.device)
-        tests = Lessons(val, p, folder, self.device)
+        samples = Samples(train, p, folder, self.device)
+        tests = Samples(val, p, folder, self.device)
         fit(
             self.net,
             torch.optim.AdamW(self.net.parameters(), lr=p["rate"], weight_decay=p["weight_decay"]),
             recipe=recipe,
-            n_train=len(lessons.findings),
-            sample=lessons.sample,
-            loss=lessons.loss,
+            n_train=len(samples.findings),
+            sample=samples.sample,
+            loss=samples.loss,
             training=training,
             seed=self.seed,
             device=self.device,

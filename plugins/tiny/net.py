@@ -1,16 +1,16 @@
-"""The net: a small 3-D U-Net that sees a CT once, and heads that ask what it saw for one text after another."""
+"""The net: a small 3-D U-Net that encodes a CT once, and heads that apply one text after another to its features."""
 
 from __future__ import annotations
 
 import torch
 from torch import nn
 from torch.nn import functional as F  # noqa: N812 - what everybody calls it
-from words import BUCKETS, PLACES  # type: ignore[import-not-found] # lies beside this file, in the image too
+from words import BUCKETS, PLACES  # type: ignore[import-not-found] # a module of this plugin
 
 #: (low, high) of each Hounsfield window, mapped to -1 .. 1: emphysema, lung, haze, soft tissue, calcium.
 WINDOWS = ((-1000.0, -850.0), (-950.0, -650.0), (-800.0, -200.0), (-150.0, 150.0), (0.0, 600.0))
 
-#: How sure the untrained heads are of "no" and of "may lie here": an untrained net finds nothing.
+#: Logits of the untrained heads for appearance and place: an untrained net finds nothing.
 NO_LOOK, ANY_PLACE = -3.0, 2.0
 
 
@@ -29,7 +29,7 @@ class Block(nn.Module):
 
 
 class TinyNet(nn.Module):
-    """Grounds texts in a CT: the chance of a voxel is that of its look times that of its place.
+    """Grounds texts in a CT: the probability of a voxel is that of its appearance times that of its place.
 
     Parameters
     ----------
@@ -59,9 +59,9 @@ class TinyNet(nn.Module):
         nn.init.zeros_(self.place.bias)
 
     def forward(
-        self, ct: torch.Tensor, coordinates: torch.Tensor, questions: list[tuple[torch.Tensor, torch.Tensor]]
+        self, ct: torch.Tensor, coordinates: torch.Tensor, texts: list[tuple[torch.Tensor, torch.Tensor]]
     ) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
-        """Ask every CT of a batch for its texts.
+        """Compute the logits of every CT of a batch for its texts.
 
         Parameters
         ----------
@@ -69,24 +69,24 @@ class TinyNet(nn.Module):
             (B, X, Y, Z), Hounsfield units.
         coordinates
             (B, 3, X, Y, Z), -1 to 1 over the lungs along x, y, z.
-        questions
+        texts
             For each CT the rows of its texts' words, (F, W) padded with -1, and their places, (F, P).
 
         Returns
         -------
         tuple of two lists of Tensor
-            For each CT the logits of the look and of the place, each (F, X, Y, Z).
+            For each CT the logits of appearance and place, each (F, X, Y, Z).
         """
-        seen = self.see(ct, coordinates)
-        looks = [self.look(one, rows) for one, (rows, _) in zip(seen, questions, strict=True)]
-        return looks, [self.lie(one, places) for one, (_, places) in zip(coordinates, questions, strict=True)]
+        features = self.encode_image(ct, coordinates)
+        looks = [self.appearance_logits(one, rows) for one, (rows, _) in zip(features, texts, strict=True)]
+        return looks, [self.place_logits(one, places) for one, (_, places) in zip(coordinates, texts, strict=True)]
 
-    def see(self, ct: torch.Tensor, coordinates: torch.Tensor) -> torch.Tensor:
-        """Return the features of a batch, (B, C, X, Y, Z); text plays no part yet."""
+    def encode_image(self, ct: torch.Tensor, coordinates: torch.Tensor) -> torch.Tensor:
+        """Return the features of a batch, (B, C, X, Y, Z); independent of the texts."""
         layers = [((ct - low) * (2 / (high - low)) - 1).clamp(-1, 1) for low, high in WINDOWS]
         x, y, z = coordinates.clamp(-1.5, 1.5).unbind(1)
-        seen = torch.stack([*layers, x, x.abs(), y, z], 1).contiguous(memory_format=torch.channels_last_3d)
-        level0 = F.relu(self.norm_enter(self.enter(seen)))
+        channels = torch.stack([*layers, x, x.abs(), y, z], 1).contiguous(memory_format=torch.channels_last_3d)
+        level0 = F.relu(self.norm_enter(self.enter(channels)))
         level1 = self.down1(F.avg_pool3d(level0, 2, ceil_mode=True))
         level2 = self.down2(F.avg_pool3d(level1, 2, ceil_mode=True))
         level3 = self.down3(F.avg_pool3d(level2, 2, ceil_mode=True))
@@ -95,16 +95,16 @@ class TinyNet(nn.Module):
         up = F.relu(_as(self.lift(up), level0) + self.side0(level0))
         return torch.cat([up, F.relu(self.norm_leave(self.leave(up)))], 1)
 
-    def look(self, features: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
-        """Return the logits of what texts look like, (F, X, Y, Z), on the features of one CT, (C, X, Y, Z)."""
+    def appearance_logits(self, features: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+        """Return the logits of the appearance in texts, (F, X, Y, Z), from the features of one CT, (C, X, Y, Z)."""
         counts = (rows >= 0).sum(1)
         offsets = counts.cumsum(0) - counts
         answers = self.answer(self.dropout(self.vectors(rows[rows >= 0], offsets)))
         found = answers[:, :-1] @ features.flatten(1) + answers[:, -1:]
         return found.unflatten(1, features.shape[1:]) + NO_LOOK
 
-    def lie(self, coordinates: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
-        """Return the logits of where texts lie, (F, ...), at coordinates, (3, ...)."""
+    def place_logits(self, coordinates: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
+        """Return the logits of the places that texts name, (F, ...), at coordinates, (3, ...)."""
         terms = torch.stack(place_terms(coordinates)).flatten(1)
         return (self.place(places) @ terms).unflatten(1, coordinates.shape[1:]) + ANY_PLACE
 
@@ -121,8 +121,8 @@ def place_terms(coordinates: torch.Tensor) -> list[torch.Tensor]:
     return [*linear, *squares, 2 * a * y, 2 * a * z, 2 * y * z, side * z]
 
 
-def log_chance(look: torch.Tensor, place: torch.Tensor) -> torch.Tensor:
-    """Return the logarithm of a voxel's chance."""
+def log_probability(look: torch.Tensor, place: torch.Tensor) -> torch.Tensor:
+    """Return the logarithm of the probability of a voxel."""
     return F.logsigmoid(look) + F.logsigmoid(place)
 
 

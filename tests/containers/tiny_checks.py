@@ -14,8 +14,8 @@ import nibabel as nib
 import numpy as np
 import torch
 from groundbench_sdk import Case, Job, TrainingCase
-from lessons import Lessons
 from nibabel import orientations
+from samples import Samples
 
 PARAMS: dict[str, Any] = {
     "width": 8, "words": 8, "dropout": 0.0, "grid_mm": 3.5, "margin_mm": 12.0, "threshold": 0.5, "crop": 32,
@@ -63,7 +63,7 @@ def _case(folder: Path, volume: np.ndarray, affine: np.ndarray, texts: list[str]
 def check_mask_lies_on_the_ct(folder: Path) -> None:
     """With a net that says "bone", an asymmetric blob comes back where it is, whatever the grid and its axes."""
     tiny = _tiny()
-    adapter.chance = lambda _net, ct, _coordinates, _asked: (ct > 200).float()[None]
+    adapter.probability = lambda _net, ct, _coordinates, _asked: (ct > 200).float()[None]
     for shape, spacing in GRIDS:
         for codes, tilt in (("RAS", 0.0), ("LPS", 0.0), ("PIR", 0.0), ("LPI", 0.3)):
             volume = np.full(shape, -800, np.int16)
@@ -104,17 +104,17 @@ def check_odd_cases_can_be_learnt_from(folder: Path) -> None:
     volume = np.random.default_rng(0).normal(-700, 200, shape).astype(np.int16)
     case = _case(folder, volume, np.diag([3.5, 3.5, 4.5, 1.0]), ["many nodules", "one", "none", ""], labels)
     assert case.labels().max() == 300
-    lessons = Lessons([case], PARAMS, folder / "cases", "cpu")
-    assert lessons.arrays(case)["masks"].reshape(4, -1).sum(1).tolist() == [300, 27, 0, 1]
+    samples = Samples([case], PARAMS, folder / "cases", "cpu")
+    assert samples.arrays(case)["masks"].reshape(4, -1).sum(1).tolist() == [300, 27, 0, 1]
     net = _tiny().net.train()
     for index in range(4):
-        samples = [lessons.sample(index, np.random.default_rng(seed)) for seed in range(3)]
+        samples = [samples.sample(index, np.random.default_rng(seed)) for seed in range(3)]
         assert {sample["ct"].shape for sample in samples} == {(32, 32, 32)}
-        parts = lessons.loss(net, samples)
+        parts = samples.loss(net, samples)
         total = torch.stack(list(parts.values())).sum()
         total.backward()
         assert math.isfinite(float(total.detach())), json.dumps({k: float(v.detach()) for k, v in parts.items()})
-    dices = lessons.dices(net.eval(), [0])
+    dices = samples.dices(net.eval(), [0])
     assert dices == [0.0, 0.0, 1.0, 0.0]
 
 

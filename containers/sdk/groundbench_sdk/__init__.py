@@ -1,4 +1,4 @@
-"""What an adapter uses inside its image: jobs, cases and masks as files, contract version 1.
+"""The SDK for adapters inside their images: jobs, cases and masks as files, contract version 1.
 
 An adapter is a class with ``load`` and ``predict``::
 
@@ -13,8 +13,9 @@ An adapter is a class with ``load`` and ``predict``::
             for finding in case.findings:
                 yield finding.id, self.net(ct, finding.text) > 0.5
 
-The image's entry point runs it: ``python -m groundbench_sdk my_module:Mine``. Only the standard library, numpy and
-nibabel are used, and Python 3.8 is enough.
+The image's entry point runs it: ``python -m groundbench_sdk my_module:Mine``. The SDK needs only the standard library,
+numpy, nibabel and Python 3.8; torch networks that are prompted with text have a base in
+:mod:`groundbench_sdk.text_models`.
 """
 
 from groundbench_sdk.adapter import Adapter

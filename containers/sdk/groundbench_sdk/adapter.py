@@ -1,4 +1,4 @@
-"""The class that a plugin author fills in."""
+"""The class that a plugin author derives from."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 
 
 class Adapter:
-    """Wraps one model: loaded once a container, then asked for the masks of one case after another."""
+    """Wraps one model: loaded once per container, then run on one case after another."""
 
     def load(self, job: Job) -> None:
-        """Make the model ready; runs once, before the first case.
+        """Load the model; called once, before the first case.
 
         Parameters
         ----------
@@ -35,22 +35,23 @@ class Adapter:
         ------
         tuple of str and ndarray, shape (H, W, D)
             Boolean or 0/1, on the CT's own grid (``case.shape``). A finding that is never yielded counts as missing
-            and scores 0. An exception fails this case and the next one goes on.
+            and scores 0. An exception fails this case only.
         """
         raise NotImplementedError(type(self).__name__ + " has no method predict(case)")
 
     def finetune(self, train: Sequence[TrainingCase], val: Sequence[TrainingCase], training: Training) -> None:
         """Train the loaded model and deliver a checkpoint, for variants that are declared ``fine_tuned``.
 
-        `load` runs before, without a checkpoint. When the variant predicts, `load` finds what was delivered here in
-        ``job.checkpoint``. A torch model leaves the loop to :func:`groundbench_sdk.torch_training.fit`.
+        `load` runs first, without a checkpoint. When the variant predicts, ``job.checkpoint`` is the folder that was
+        delivered here. A torch model uses the loop :func:`groundbench_sdk.torch_training.fit`, and one that is prompted
+        with text a base that calls it (:mod:`groundbench_sdk.text_models`).
 
         Parameters
         ----------
         train, val
-            The cases with their masks. Those of the split that will be predicted are never among them.
+            Cases with their masks; never those of the split that will be predicted.
         training
-            Where to keep a state to go on from, to tell how training goes, and to leave the checkpoint.
+            Keeps a state to resume from, logs the progress, and delivers the checkpoint.
         """
         raise NotImplementedError(
             type(self).__name__ + " has no method finetune(train, val, training), so no variant of it can be fine_tuned"

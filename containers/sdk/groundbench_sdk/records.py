@@ -1,4 +1,4 @@
-"""What a container is given, as objects: the job, its cases, their findings."""
+"""The input of a container as objects: the job, its cases, their findings."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ class Rejected(ValueError):  # noqa: N818 - reads better where it is raised
 
 
 class Job(NamedTuple):
-    """What is asked of this container (``job.json``)."""
+    """The job of this container (``job.json``)."""
 
     verb: str  #: ``"predict"`` or ``"finetune"``
     model: str
     variant: str
-    seed: int  #: seed every random choice with it
+    seed: int  #: seed of every random choice
     devices: list[str]  #: ``["cpu"]`` or ``["cuda:0", ...]``
     threads: int  #: CPU threads to use
     params: dict[str, Any]  #: the variant's parameters
-    weights: Path  #: folder of the weights; does not exist where there are none
-    #: ``"none"``, ``"pinned"``, ``"given"``, or ``"random"``: draw the true architecture from `seed` and load nothing
+    weights: Path  #: folder of the weights; it does not exist if there are none
+    #: ``"none"``, ``"pinned"``, ``"given"``, or ``"random"``: true architecture, random weights from `seed`
     weights_mode: str = "none"
-    checkpoint: Path | None = None  #: folder of what an earlier `finetune` delivered, for a fine-tuned variant
+    checkpoint: Path | None = None  #: folder of the checkpoint that `finetune` delivered, for a fine-tuned variant
 
     @classmethod
     def read(cls, root: Path) -> Job:
@@ -82,7 +82,7 @@ class Case:
     truth : Path or None
         Only for the harness's own known-answer checks: the (F, H, W, D) labels, one channel a finding, in order.
     truth_flip : tuple of int
-        Idem: axes of the CT along which the labels must be reversed to lie on it.
+        Only for those checks: axes of the CT along which the labels must be reversed to match it.
     """
 
     def __init__(self, root: Path, raw: dict[str, Any]) -> None:
@@ -93,15 +93,15 @@ class Case:
         self.findings = [Finding(f["id"], f["text"], f.get("category"), f.get("boxes")) for f in raw["findings"]]
         self.truth: Path | None = root / raw["truth"] if raw.get("truth") else None
         self.truth_flip: tuple[int, ...] = tuple(raw.get("truth_flip") or ())
-        self.warnings: list[str] = []  #: what :meth:`warn` was told, until the runtime passes it on
+        self.warnings: list[str] = []  #: warnings of :meth:`warn` that are not logged yet
 
     def warn(self, text: str) -> None:
-        """Say something that whoever reads this case's result should know, such as a text that was cut.
+        """Warn the reader of this case's result, for example of a text that was cut.
 
         Parameters
         ----------
         text
-            One line; what goes beyond 2,000 characters is left out.
+            One line; cut after 2,000 characters.
         """
         self.warnings.append(text[:2000])
 
@@ -131,7 +131,7 @@ class Case:
 
 
 class TrainingCase(Case):
-    """A case whose masks are given, to train or to validate with.
+    """A case with its masks, for training or validation.
 
     Attributes
     ----------
@@ -151,8 +151,8 @@ class TrainingCase(Case):
         Returns
         -------
         ndarray, shape (F, H, W, D), integers
-            On the CT's grid, one channel a finding in the order of `findings`; 0 outside, entities from 1, which may
-            be more than 255.
+            On the CT's grid, one channel per finding in the order of `findings`; 0 outside, entities from 1, possibly
+            more than 255.
 
         Raises
         ------
@@ -169,7 +169,7 @@ class TrainingCase(Case):
 
 
 def read_training_cases(root: Path) -> tuple[list[TrainingCase], list[TrainingCase]]:
-    """Return the cases to train with and those to validate with, in order."""
+    """Return the training cases and the validation cases, in order."""
     with (root / "cases.jsonl").open(encoding="utf-8") as lines:
         cases = [TrainingCase(root, json.loads(line)) for line in lines]
     return tuple([case for case in cases if case.split == split] for split in ("train", "val"))  # type: ignore[return-value]

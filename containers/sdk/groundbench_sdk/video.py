@@ -1,8 +1,8 @@
-"""SAM 2 and the models made from it on CTs: slices as frames, and an adapter for those that are prompted with boxes.
+"""SAM 2 and models derived from it on CTs: slices as frames, and a base for adapters that are prompted with boxes.
 
-They share one interface: a state made from frames, a box put on one frame, and masks that are propagated frame by
-frame. What is not theirs is here: frames made one at a time from a CT on its own grid, both directions, the union over
-the entities, memory that does not grow with the number of slices. Needs torch and Pillow.
+The models share one interface: a state made from frames, a box on one frame, and masks that are propagated frame by
+frame. This module adds frames that are made one at a time from a CT on its own grid, propagation in both directions,
+the union over the entities, and memory that does not grow with the number of slices. Needs torch and Pillow.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ STD = np.array([0.229, 0.224, 0.225], np.float32)[:, None, None]
 
 
 class Frames:
-    """The axial slices of a CT as a video predictor takes them, each made when it is asked for.
+    """The axial slices of a CT as a video predictor takes them, each made when it is read.
 
     Parameters
     ----------
     volume
-        (L, P, S): Hounsfield units, axes running to the patient's left, back and head.
+        (L, P, S), Hounsfield units; axes run to the patient's left, back and head.
     size
         Side of the square that every slice is resized to.
     low, high
@@ -55,7 +55,7 @@ class Frames:
 
 
 def resized(picture: np.ndarray, size: int, *, nearest: bool = False) -> np.ndarray:
-    """Return a picture, uint8, resized to a square of `size`: bicubic, as upstream does, or by its nearest pixels."""
+    """Return a picture, uint8, resized to a square of `size`: bicubic as upstream, or by nearest pixels."""
     from PIL import Image
 
     method = Image.Resampling.NEAREST if nearest else Image.Resampling.BICUBIC
@@ -63,12 +63,12 @@ def resized(picture: np.ndarray, size: int, *, nearest: bool = False) -> np.ndar
 
 
 def size_overrides(image_size: int) -> list[str]:
-    """Return the changes to upstream's configuration that give it pictures of this side.
+    """Return the overrides of upstream's configuration for pictures of this side.
 
     Raises
     ------
     Rejected
-        When the side is no multiple of 16, pixels of a picture to one of its features.
+        When the side is not a multiple of 16, the pixels per feature of the encoder.
     """
     grid, rest = divmod(image_size, 16)
     if rest or grid < 1:
@@ -82,14 +82,14 @@ def size_overrides(image_size: int) -> list[str]:
 
 
 def computing(device: str) -> AbstractContextManager[Any]:
-    """Return the context of all computation: bfloat16 on a GPU, as upstream has it, full precision on a CPU."""
+    """Return the context of all computation: bfloat16 on a GPU, as upstream, and full precision on a CPU."""
     import torch
 
     return nullcontext() if device == "cpu" else torch.autocast("cuda", dtype=torch.bfloat16)
 
 
 class VideoAdapter(Adapter):
-    """An adapter around a video predictor of SAM 2's interface; a plugin fills in :meth:`build` and :meth:`open`.
+    """An adapter around a video predictor with SAM 2's interface; a plugin writes :meth:`build` and :meth:`open`.
 
     Its parameters: ``config`` and ``checkpoint``, the configuration's name and the file of the weights; ``image_size``,
     side of the resized slices, a multiple of 16; ``window_low`` and ``window_high``, HU; ``slices_each_way``, how far
@@ -107,9 +107,9 @@ class VideoAdapter(Adapter):
         config
             The configuration's name, as upstream has it.
         checkpoint
-            File of the weights; None: as they were drawn.
+            File of the weights; None: random weights.
         overrides
-            Changes to the configuration that give it the size of the job.
+            Overrides of the configuration for the job's size.
         """
         raise NotImplementedError
 
@@ -118,7 +118,7 @@ class VideoAdapter(Adapter):
         raise NotImplementedError
 
     def load(self, job: Job) -> None:
-        """Build the predictor, with its weights, or drawn from the seed."""
+        """Build the predictor, with its weights or with random ones from the seed."""
         import torch
 
         torch.manual_seed(job.seed)  # before any weight is drawn
@@ -132,7 +132,7 @@ class VideoAdapter(Adapter):
         self.predictor.fill_hole_area = 0
 
     def predict(self, case: Case) -> Iterator[tuple[str, np.ndarray]]:
-        """Yield, for every finding, the union of its entities' masks; nothing is cut away from it."""
+        """Yield for every finding the union of its entities' masks, unfiltered."""
         reorientation = reorient_to("LPS", case.affine)
         volume = reorientation.apply(case.volume())
         params = self._params
@@ -143,12 +143,12 @@ class VideoAdapter(Adapter):
             for box in finding.boxes or []:
                 with computing(self.device):
                     state = state or self.open(frames)
-                    for index, seen in self._follow(state, reorientation.box(box, case.shape)):
-                        mask[:, :, index] |= seen.T
+                    for index, found in self._propagate(state, reorientation.box(box, case.shape)):
+                        mask[:, :, index] |= found.T
             yield finding.id, reorientation.restore(mask)
 
-    def _follow(self, state: dict[str, Any], box: Box) -> Iterator[tuple[int, np.ndarray]]:
-        """Yield (slice, mask) from a box's key slice to one end of the volume, then, begun anew, to the other."""
+    def _propagate(self, state: dict[str, Any], box: Box) -> Iterator[tuple[int, np.ndarray]]:
+        """Yield (slice, mask) from the key slice of a box to one end of the volume, then from there to the other."""
         key = key_slice(box)
         x0, y0, x1, y1 = slice_boxes(box)[key]
         corners = np.array([x0, y0, x1 - 1, y1 - 1], np.float32)  # pixels that belong to the box, as in training
@@ -161,13 +161,13 @@ class VideoAdapter(Adapter):
             )
             for index, _, logits in propagated:
                 yield index, (logits[0, 0] > 0).cpu().numpy()
-                self._forget(state, index, reverse=reverse)
+                self._drop_output(state, index, reverse=reverse)
         self.predictor.reset_state(state)
 
-    def _forget(self, state: dict[str, Any], index: int, *, reverse: bool) -> None:
-        """Drop the output of the slice that is too far behind `index` to be looked at again.
+    def _drop_output(self, state: dict[str, Any], index: int, *, reverse: bool) -> None:
+        """Drop the output of the slice that is too far behind `index` to be read again.
 
-        Upstream keeps the output of every slice for later corrections, which never come here.
+        Upstream keeps the output of every slice for later corrections, of which there are none here.
         """
         predictor = self.predictor
         memory = predictor.num_maskmem * predictor.memory_temporal_stride_for_eval

@@ -43,7 +43,7 @@ def test_declaration() -> None:
     assert (zero_shot.fine_tuned, fine_tuned.fine_tuned) == (False, True)
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     assert [name for name in fine_tuned.params if f"`{name}`" not in readme] == []
-    used = "".join((ROOT / f"{name}.py").read_text(encoding="utf-8") for name in ("adapter", "lessons"))
+    used = "".join((ROOT / f"{name}.py").read_text(encoding="utf-8") for name in ("adapter", "samples"))
     assert [name for name in fine_tuned.params if f'"{name}"' not in used and name != "processes"] == []
 
 

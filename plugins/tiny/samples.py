@@ -8,32 +8,32 @@ from typing import Any
 
 import numpy as np
 import torch
-from frame import find_frame  # type: ignore[import-not-found] # lies beside this file, in the image too
+from frame import find_frame  # type: ignore[import-not-found] # a module of this plugin
 from groundbench_sdk import TrainingCase
 from groundbench_sdk.sample_cache import SampleCache
-from net import TinyNet, log_chance  # type: ignore[import-not-found] # idem
+from net import TinyNet, log_probability  # type: ignore[import-not-found] # a module of this plugin
 from torch.nn import functional as F  # noqa: N812 - what everybody calls it
-from words import looks, places  # type: ignore[import-not-found] # idem
+from words import looks, places  # type: ignore[import-not-found] # a module of this plugin
 
 Array = np.ndarray[Any, Any]
 Params = dict[str, Any]
 
-#: HU of what lies beyond the end of a volume.
+#: HU of voxels beyond the ends of a volume.
 OUTSIDE_HU = -1024.0
 
 #: Sampled points of a finding, and of anywhere, for the place loss of one sample.
 _POINTS = 128
 
 
-def question(texts: Sequence[str], device: str) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return what the net is asked for some texts: rows of words, (F, W) padded with -1, and places, (F, P)."""
+def encode_texts(texts: Sequence[str], device: str) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return texts as the net takes them: rows of words, (F, W) padded with -1, and places, (F, P)."""
     rows = [looks(text) for text in texts]
     longest = max(map(len, rows))
     padded = [row + [-1] * (longest - len(row)) for row in rows]
     return torch.tensor(padded, device=device), torch.tensor([places(text) for text in texts], device=device)
 
 
-class Lessons:
+class Samples:
     """Training or validation cases in the net's frame; decoded once and kept in a bounded cache.
 
     Parameters
@@ -89,17 +89,19 @@ class Lessons:
         """Return the parts of the loss: soft Dice where a finding is in its crop, cross-entropy, and place."""
         names = ("ct", "coordinates")
         ct, coordinates = (self._tensor(np.stack([sample[name] for sample in samples])) for name in names)
-        questions = [question(sample["texts"], self.device) for sample in samples]
-        looks_found, places_found = module(ct, coordinates, questions)
+        encoded = [encode_texts(sample["texts"], self.device) for sample in samples]
+        looks_found, places_found = module(ct, coordinates, encoded)
         net: TinyNet = getattr(module, "module", module)
         dice, cross, place = [], [], []
-        for sample, look, lie, (_, words) in zip(samples, looks_found, places_found, questions, strict=True):
-            parts = _dice_and_cross(log_chance(look.float(), lie.float()), self._tensor(sample["masks"]).float())
+        for sample, look, lie, (_, words) in zip(samples, looks_found, places_found, encoded, strict=True):
+            parts = _dice_and_cross(log_probability(look.float(), lie.float()), self._tensor(sample["masks"]).float())
             dice.append(parts[0])
             cross.append(parts[1])
-            there = net.lie(self._tensor(sample["points"]).flatten(1), words).unflatten(1, (len(words), _POINTS))
+            there = net.place_logits(self._tensor(sample["points"]).flatten(1), words).unflatten(
+                1, (len(words), _POINTS)
+            )
             own = torch.diagonal(there, dim1=0, dim2=1)
-            anywhere = net.lie(self._tensor(sample["anywhere"]), words)
+            anywhere = net.place_logits(self._tensor(sample["anywhere"]), words)
             place.append(-F.logsigmoid(own).mean() - F.logsigmoid(-anywhere).mean())
         shown = torch.cat(dice)
         return {
@@ -114,9 +116,11 @@ class Lessons:
         found = []
         for case in (self.cases[number] for number in numbers):
             arrays = self.arrays(case)
-            asked = question([finding.text for finding in case.findings], self.device)
-            chances = chance(module, self._tensor(arrays["ct"]), self._tensor(arrays["coordinates"]), asked)
-            for one, mask in zip(chances, self._tensor(arrays["masks"]), strict=True):
+            encoded = encode_texts([finding.text for finding in case.findings], self.device)
+            probabilities = probability(
+                module, self._tensor(arrays["ct"]), self._tensor(arrays["coordinates"]), encoded
+            )
+            for one, mask in zip(probabilities, self._tensor(arrays["masks"]), strict=True):
                 inside = one > self.params["threshold"]
                 both, sum_of_both = int((inside & mask).sum()), int(inside.sum() + mask.sum())
                 found.append(2 * both / sum_of_both if sum_of_both else 1.0)
@@ -126,17 +130,17 @@ class Lessons:
         return torch.from_numpy(np.ascontiguousarray(array)).to(self.device)
 
 
-def chance(
-    net: torch.nn.Module, ct: torch.Tensor, coordinates: torch.Tensor, asked: tuple[torch.Tensor, torch.Tensor]
+def probability(
+    net: torch.nn.Module, ct: torch.Tensor, coordinates: torch.Tensor, texts: tuple[torch.Tensor, torch.Tensor]
 ) -> torch.Tensor:
-    """Return the chance of every voxel of a whole box for every text, (F, X, Y, Z)."""
+    """Return the probability of every voxel of a whole box for every text, (F, X, Y, Z)."""
     shape = ct.shape
     ends = [end for length in reversed(shape) for end in (0, -length % 8)]  # the U-Net halves three times
     ct = F.pad(ct[None, None], ends, mode="replicate")[0]
     coordinates = F.pad(coordinates[None], ends, mode="replicate")
     with torch.no_grad():
-        (look,), (lie,) = net(ct, coordinates, [asked])
-    found = log_chance(look.float(), lie.float()).exp()
+        (look,), (place,) = net(ct, coordinates, [texts])
+    found = log_probability(look.float(), place.float()).exp()
     return found[:, : shape[0], : shape[1], : shape[2]]
 
 
