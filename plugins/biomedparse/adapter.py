@@ -25,11 +25,9 @@ class BiomedParse(SliceModel):
         return Network(self.params["network"], tokenizer)
 
     def load_weights(self, folder: Path) -> None:
-        """Load the published weights."""
         self.network.load_published(folder / "biomedparse_v1.pt")
 
     def picture(self, hu: np.ndarray, square: Square) -> np.ndarray:
-        """Return a slice as upstream's grey picture."""
         return picture(hu, square, self.params["window_low"], self.params["window_high"])
 
     def segment(self, features: Any, text: Any, first: int) -> np.ndarray:

@@ -18,21 +18,17 @@ class BiomedParseV2(SliceModel):
     encoder_name = "CLIP's text encoder"
 
     def build(self, tokenizer: Path | None) -> Any:
-        """Build upstream's network."""
         from network import Network
 
         return Network(self.params["network"], tokenizer)
 
     def load_weights(self, folder: Path) -> None:
-        """Load the published weights."""
         self.network.load_published(folder / "biomedparse_v2.ckpt")
 
     def picture(self, hu: np.ndarray, square: Square) -> np.ndarray:
-        """Return a slice as a grey picture through the window."""
         return draw(hu, square, self.params["window_low"], self.params["window_high"])
 
     def neighbours(self, index: int, depth: int) -> tuple[int, ...]:
-        """Return the slice itself, the one before and the one after."""
         return neighbours(index, depth)
 
     def segment(self, features: Any, text: Any, first: int) -> np.ndarray:

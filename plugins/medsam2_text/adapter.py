@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from frames import consecutive, marks
 from groundbench_sdk import Training, TrainingCase
-from groundbench_sdk.patches import place
 from groundbench_sdk.records import Rejected
 from groundbench_sdk.text_models import logit
-from groundbench_sdk.video import Frames, resized
+from groundbench_sdk.video import Frames
 from groundbench_sdk.volume_models import Scan, VolumeModel, unpack
 
 #: Characters that CT-CLIP's own reader of reports removes.
@@ -40,7 +40,6 @@ class MedSam2Text(VolumeModel):
         return network
 
     def load_weights(self, folder: Path) -> None:
-        """Load MedSAM2's published weights."""
         self.network.load_published(folder / self.params["checkpoint"])
 
     def clean_text(self, text: str) -> str:
@@ -49,11 +48,9 @@ class MedSam2Text(VolumeModel):
 
     @property
     def text_encoder(self) -> Any:
-        """CT-CLIP counts the tokens."""
         return self.language
 
     def encode_texts(self, texts: list[str]) -> list[Any]:
-        """Return a vector (512,) per text."""
         return [np.asarray(self.language.encode_text(text)) for text in texts]
 
     def segment(self, scan: Scan, texts: list[Any]) -> Iterator[np.ndarray]:
@@ -102,36 +99,3 @@ class MedSam2Text(VolumeModel):
     def _frames(self, scan: Scan) -> Frames:
         params = self.params
         return Frames(scan.hu, params["image_size"], params["window_low"], params["window_high"])
-
-
-def consecutive(slices: int, count: int, inside: np.ndarray | None, rng: np.random.Generator) -> np.ndarray:
-    """Draw consecutive slices to train on.
-
-    Parameters
-    ----------
-    slices
-        Number of slices of the CT.
-    count
-        Number of slices to draw, at least 2.
-    inside
-        Boolean, (slices,): one of these is among them. None or empty: any.
-    rng
-        Random generator.
-
-    Returns
-    -------
-    ndarray of int
-        Ascending without a gap; all slices if there are fewer. A single slice is repeated, since the memory gets no
-        gradient without a second frame.
-    """
-    (first,) = place((slices,), (count,), inside, rng)
-    last = min(first + count, slices)
-    return np.minimum(np.arange(max(first, 0), max(last, 2)), slices - 1)
-
-
-def marks(mask: np.ndarray, size: int) -> np.ndarray:
-    """Return a mask (L, P, S), bool, slice by slice at the size of the pictures, (S, size, size); nearest pixels."""
-    found = np.zeros((mask.shape[2], size, size), dtype=bool)
-    for index in np.flatnonzero(mask.any(axis=(0, 1))):
-        found[index] = resized(mask[:, :, index].T.astype(np.uint8), size, nearest=True)
-    return found

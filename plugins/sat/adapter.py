@@ -26,7 +26,6 @@ class SAT(PatchModel):
         return Network(self.params["backbone"], tokenizer)
 
     def load_weights(self, folder: Path) -> None:
-        """Load both published files."""
         self.network.load_published(folder / "SAT_Pro.pth", folder / "text_encoder.pth")
 
     def segment(self, scan: Scan, texts: list[Any]) -> Iterator[np.ndarray]:
@@ -36,7 +35,6 @@ class SAT(PatchModel):
             yield grid.restore(probability) > self.params["threshold"]
 
     def view(self, scan: Scan) -> tuple[np.ndarray, Callable[[np.ndarray], np.ndarray]]:
-        """Resample, crop and standardise."""
         image, grid = self._prepare(scan)
         return image, grid.sample
 

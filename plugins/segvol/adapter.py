@@ -52,7 +52,6 @@ class SegVol(VolumeModel):
             yield finding.id, reorientation.restore(grid.restore(mask))
 
     def segment(self, scan: Scan, texts: list[Any]) -> Iterator[np.ndarray]:
-        """Encode the CT, then segment each text."""
         image, grid = self._sample(scan.hu)
         features = self.network.encode_image(image)
         for text in texts:

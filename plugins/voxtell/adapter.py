@@ -18,7 +18,6 @@ class VoxTell(PatchModel):
     encoder_name = "the language model"
 
     def build(self, tokenizer: Path | None) -> Any:
-        """Build upstream's network and the language model."""
         from language import Language
         from model import Network
 
@@ -33,7 +32,6 @@ class VoxTell(PatchModel):
 
     @property
     def text_encoder(self) -> Any:
-        """The language model counts the tokens."""
         return self.language
 
     def encode_texts(self, texts: list[str]) -> list[Any]:
