@@ -202,6 +202,37 @@ class InstanceCounts:
 
 
 @dataclass(frozen=True)
+class InstanceRow:
+    """One instance of a finding: an entity of the truth, or a component of the prediction that was kept.
+
+    Attributes
+    ----------
+    side
+        ``"truth"`` or ``"prediction"``.
+    label
+        The entity's label; the component's number, from 1, in the order of the first voxels.
+    voxels, mm3
+        Its size; the volume is None where the spacing is unknown.
+    status, matched, dice
+        By overlap: ``"found"`` (truth), ``"true"`` (prediction), ``"missed"`` or ``"false"``; the label of the other
+        side that it was matched with, and the Dice of the two.
+    distance_status, distance_matched, distance_mm
+        The same by distance; all None where the spacing or the category is unknown, or nothing was delivered.
+    """
+
+    side: Literal["truth", "prediction"]
+    label: int
+    voxels: int
+    mm3: float | None
+    status: str
+    matched: int | None = None
+    dice: float | None = None
+    distance_status: str | None = None
+    distance_matched: int | None = None
+    distance_mm: float | None = None
+
+
+@dataclass(frozen=True)
 class FindingDetails:
     """What the profiles need of a finding beyond the columns of its row; None where it was not counted.
 
@@ -213,15 +244,23 @@ class FindingDetails:
         Share of the scan's volume that the ground truth fills.
     instances
         Counts of instances; None unless the mask was scored and instances were asked for.
+    rows
+        One row an instance; None where they were not counted. They sum to the counts.
     """
 
     truth_entities: int | None = None
     size_ratio: float | None = None
     instances: InstanceCounts | None = None
+    rows: tuple[InstanceRow, ...] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return plain dicts, ready for JSON; an empty one where nothing was counted."""
-        return {} if self == FindingDetails() else asdict(self)
+        if self == FindingDetails():
+            return {}
+        value = asdict(self)
+        if self.rows is None:
+            del value["rows"]  # as versions before wrote it
+        return value
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Self:
@@ -232,6 +271,8 @@ class FindingDetails:
         known = _known(cls, value)
         if known.get("instances") is not None:
             known["instances"] = InstanceCounts.from_json(known["instances"])
+        if known.get("rows") is not None:
+            known["rows"] = tuple(InstanceRow(**_known(InstanceRow, row)) for row in known["rows"])
         return cls(**known)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import click
 
@@ -24,8 +25,8 @@ def compare(
 ) -> None:
     """Compare runs on the same findings: paired differences, corrected p-values, shared ranks.
 
-    The difference is that of the first run minus the second, with a 95 % bootstrap interval; p is that of a
-    sign-flip permutation test, corrected for the number of pairs (Holm).
+    The difference is that of the first run minus the second, with a 95 % bootstrap interval (none of fewer than
+    five cases); p is that of a sign-flip permutation test, corrected for the number of pairs (Holm).
     """
     from harness.cli.tables import print_table
     from harness.scoring.comparison import compare_runs
@@ -56,7 +57,7 @@ def compare(
                 pair["metric"],
                 pair["first"],
                 pair["second"],
-                f"{pair['difference']:+.3f} [{pair['ci95'][0]:+.3f}\N{EN DASH}{pair['ci95'][1]:+.3f}]",
+                _difference(pair),
                 f"{pair['p']:.4f}",
                 f"{pair['p_holm']:.4f}",
                 pair["n"],
@@ -74,10 +75,16 @@ def compare(
                 rank["rank"],
                 rank["run"],
                 f"{rank['value']:.3f}",
-                f"{rank['rank_probability'][0]:.2f}",
+                "—" if rank["rank_probability"] is None else f"{rank['rank_probability'][0]:.2f}",
             ]
             for rank in sorted(result["ranks"], key=lambda rank: (rank["metric"], rank["rank"], -rank["value"]))
         ],
         title="ranks; runs that cannot be told apart share one",
         right=(1, 3, 4),
     )
+
+
+def _difference(pair: dict[str, Any]) -> str:
+    """Show a difference with its interval, where there is one."""
+    shown = f"{pair['difference']:+.3f}"
+    return shown if pair["ci95"] is None else f"{shown} [{pair['ci95'][0]:+.3f}\N{EN DASH}{pair['ci95'][1]:+.3f}]"

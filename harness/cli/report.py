@@ -46,7 +46,7 @@ def print_documents(documents: Sequence[dict[str, Any]]) -> None:
         ],
         title=f"{data['name']}, split {data['split']}: {counted(first['n_cases'], 'case')}, "
         f"{counted(first['n_findings'], 'finding')} "
-        f"({profile}; 95 % bootstrap intervals)",
+        f"({profile}; 95 % intervals)",
         right=range(1, len(columns) + 2),
     )
     timed = [document for document in documents if document["timing"]]

@@ -8,4 +8,4 @@ of a whole split into the metrics of a profile (:mod:`~harness.scoring.profiles`
 from __future__ import annotations
 
 #: Changes whenever any number could change; stored with every run.
-SCORER_VERSION = "2"
+SCORER_VERSION = "3"

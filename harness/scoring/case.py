@@ -22,8 +22,8 @@ from harness.masks import (
     open_volume,
     read_bits,
 )
-from harness.rows import FindingDetails, InstanceCounts, MaskVerdict
-from harness.scoring.instances import count_instances
+from harness.rows import FindingDetails, InstanceCounts, InstanceRow, MaskVerdict
+from harness.scoring.instances import count_instances, missed_rows
 from harness.scoring.mirror import mirror_hint
 from harness.scoring.overlap import dice
 from harness.scoring.profiles import PROFILES, InstanceRule
@@ -65,7 +65,7 @@ class CaseTask:
     rule
         How instances are counted; None: they are not.
     organiser_quirks
-        Let labels above 255 wrap around, as in the organisers' evaluator.
+        Let labels above 255 wrap around, of the truth as of the prediction, as in the organisers' evaluator.
     """
 
     case: str
@@ -106,6 +106,8 @@ class FindingScore:
         Dice of the raw unions; 0 unless ok.
     instances
         Counts of instances; None unless ok and asked for.
+    rows
+        One row an instance; None unless asked for.
     """
 
     finding: str
@@ -120,11 +122,12 @@ class FindingScore:
     intersection: int | None = None
     dice: float = 0.0
     instances: InstanceCounts | None = None
+    rows: tuple[InstanceRow, ...] | None = None
 
     @property
     def details(self) -> FindingDetails:
         """What the profiles need beyond the plain columns."""
-        return FindingDetails(self.truth_entities, self.size_ratio, self.instances)
+        return FindingDetails(self.truth_entities, self.size_ratio, self.instances, self.rows)
 
 
 @dataclass(frozen=True)
@@ -183,7 +186,10 @@ def _score(task: CaseTask, finding: Finding, truth: Bits, prediction: _Predictio
         counts = {"pred_voxels": prediction.bits.count, "intersection": intersection, "dice": value}
         if task.rule is not None:
             focal = None if finding.category is None else is_focal(finding.category)
-            counts["instances"] = count_instances(truth, prediction.bits, task.rule, spacing=task.spacing, focal=focal)
+            counted, rows = count_instances(truth, prediction.bits, task.rule, spacing=task.spacing, focal=focal)
+            counts |= {"instances": counted, "rows": rows}
+    elif task.rule is not None:
+        counts["rows"] = missed_rows(truth, task.spacing)
     reason = verdict.reason
     if prediction.status == Status.MISSING_OUTPUT:
         reason = "no mask was delivered"
@@ -217,7 +223,9 @@ def _read_truth(task: CaseTask, findings: Sequence[Finding]) -> tuple[list[Bits]
                     fix=fix,
                     path=task.truth,
                 )
-            grids, _ = read_bits(volume, task.shape, channels, wanted, labelled=True, most=MAX_ENTRIES)
+            grids, _ = read_bits(
+                volume, task.shape, channels, wanted, labelled=True, wrap=task.organiser_quirks, most=MAX_ENTRIES
+            )
             return grids, channels
     except FileNotFoundError as error:
         raise DataError(f"there is no ground truth at {task.truth}", fix=fix, path=task.truth) from error

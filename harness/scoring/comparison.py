@@ -11,7 +11,7 @@ import numpy as np
 
 from harness.errors import UsageError
 from harness.scoring.profiles import Profile
-from harness.scoring.statistics import RESAMPLES, compare, holm, rank_probabilities, shared_ranks
+from harness.scoring.statistics import FEWEST, RESAMPLES, compare, holm, rank_probabilities, shared_ranks
 from harness.scoring.summary import finding_values
 
 if TYPE_CHECKING:
@@ -79,7 +79,8 @@ def compare_runs(
             seed=seed,
             resamples=resamples,
         )
-        ranks += _ranks(metric, scores, found, chances.tolist())
+        told = found[0]["n"] >= FEWEST  # of fewer cases, every resample is much the same
+        ranks += _ranks(metric, scores, found, chances.tolist() if told else [None] * len(names))
     return {"pairs": pairs, "ranks": ranks}
 
 
@@ -95,7 +96,7 @@ def _pairs(
                 "first": first,
                 "second": second,
                 "difference": result.difference,
-                "ci95": list(result.ci95),
+                "ci95": result.ci95 and list(result.ci95),
                 "p": result.p_value,
                 "n": result.n,
             }
@@ -109,7 +110,7 @@ def _ranks(
     metric: str,
     scores: Mapping[str, list[float]],
     pairs: Sequence[Mapping[str, Any]],
-    chances: Sequence[list[float]],
+    chances: Sequence[list[float] | None],
 ) -> list[dict[str, Any]]:
     names = list(scores)
     differ = np.zeros((len(names), len(names)), bool)

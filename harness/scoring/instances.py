@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from harness.masks.bits import Bits
-from harness.rows import InstanceCounts, Matches
+from harness.rows import InstanceCounts, InstanceRow, Matches
 from harness.scoring.components import components
 from harness.scoring.distances import Spacing, average_surface_distance
 from harness.scoring.profiles import InstanceRule
@@ -21,12 +22,12 @@ Ints = NDArray[np.int64]
 _ENTRIES = 1 << 16
 
 #: A candidate pair: what it is sorted by, lowest first, then entity and component.
-Pair = tuple[float, int, int]
+Pair = tuple[float, float, int, int]
 
 
 def count_instances(
     truth: Bits, prediction: Bits, rule: InstanceRule, *, spacing: Spacing | None, focal: bool | None
-) -> InstanceCounts:
+) -> tuple[InstanceCounts, tuple[InstanceRow, ...]]:
     """Match the components of a prediction with the entities of the ground truth.
 
     Parameters
@@ -41,6 +42,11 @@ def count_instances(
         mm along x, y, z.
     focal
         Distances are those of centroids (focal) or of surfaces (non-focal).
+
+    Returns
+    -------
+    InstanceCounts, tuple of InstanceRow
+        The counts, and one row an instance, entities first, which sum to them.
     """
     found = components(
         prediction,
@@ -51,16 +57,60 @@ def count_instances(
     entities, parts = Regions(truth), Regions(found)
     shared = _shared_voxels(entities, parts)
     pairs = match(_overlap_pairs(entities, parts, shared, rule.match_dice))
-    distance = None
+    near = None
     if spacing is not None and focal is not None:
-        distance = _by_distance(entities, parts, pairs, rule, spacing, focal=focal)
-    return InstanceCounts(
+        near = _by_distance(entities, parts, pairs, rule, spacing, focal=focal)
+    counts = InstanceCounts(
         kept_voxels=found.count,
         kept_intersection=int(shared.sum()),
         overlap=_counted(len(pairs), entities, parts),
-        matched_dice=math.fsum(-key for key, _, _ in pairs),
-        distance=distance,
+        matched_dice=math.fsum(-key for key, *_ in pairs),
+        distance=None if near is None else _counted(len(near), entities, parts),
     )
+    return counts, _rows(entities, parts, pairs, near, spacing)
+
+
+def missed_rows(truth: Bits, spacing: Spacing | None) -> tuple[InstanceRow, ...]:
+    """Return the rows of a finding without a valid mask: every entity was missed."""
+    return _rows(Regions(truth), None, [], None, spacing)
+
+
+def _rows(
+    entities: Regions, parts: Regions | None, pairs: list[Pair], near: list[Pair] | None, spacing: Spacing | None
+) -> tuple[InstanceRow, ...]:
+    """List the entities, then the components."""
+    voxel = None if spacing is None else math.prod(spacing)
+    sides: list[tuple[Literal["truth", "prediction"], Regions, Regions | None, str, str]] = [
+        ("truth", entities, parts, "found", "missed")
+    ]
+    if parts is not None:
+        sides.append(("prediction", parts, entities, "true", "false"))
+    rows = []
+    for place, (side, mine, others, hit, miss) in enumerate(sides):
+        by_overlap = {pair[2 + place]: pair for pair in pairs}
+        by_distance = None if near is None else {pair[2 + place]: pair for pair in near}
+        for i, (label, size) in enumerate(zip(mine.labels.tolist(), mine.sizes.tolist(), strict=True)):
+            pair, close = by_overlap.get(i), None if by_distance is None else by_distance.get(i)
+            rows.append(
+                InstanceRow(
+                    side=side,
+                    label=label,
+                    voxels=size,
+                    mm3=None if voxel is None else size * voxel,
+                    status=miss if pair is None else hit,
+                    matched=_label(others, pair, 3 - place),
+                    dice=None if pair is None else -pair[0],
+                    distance_status=None if by_distance is None else miss if close is None else hit,
+                    distance_matched=_label(others, close, 3 - place),
+                    distance_mm=None if close is None else close[0],
+                )
+            )
+    return tuple(rows)
+
+
+def _label(regions: Regions | None, pair: Pair | None, place: int) -> int | None:
+    """Return the label of one side of a pair; None where there is no pair."""
+    return None if regions is None or pair is None else int(regions.labels[int(pair[place])])
 
 
 def match(pairs: Iterable[Pair]) -> list[Pair]:
@@ -69,7 +119,7 @@ def match(pairs: Iterable[Pair]) -> list[Pair]:
     entities: set[int] = set()
     parts: set[int] = set()
     for pair in sorted(pairs):
-        _, entity, part = pair
+        *_, entity, part = pair
         if entity not in entities and part not in parts:
             taken.append(pair)
             entities.add(entity)
@@ -99,18 +149,25 @@ def _shared_voxels(entities: Regions, parts: Regions) -> Ints:
 
 
 def _overlap_pairs(entities: Regions, parts: Regions, shared: Ints, least: float) -> list[Pair]:
+    """Return the pairs that overlap enough, by their Dice and, where it is equal, by their size.
+
+    The organisers' evaluator sorts by ``(2 i + s) / (a + b + s)``: of two pairs of the same Dice, the smaller one has
+    the larger smoothed Dice.
+    """
     i, j = np.nonzero(shared)
-    values = 2 * shared[i, j] / (entities.sizes[i] + parts.sizes[j])
+    sizes = entities.sizes[i] + parts.sizes[j]
+    values = 2 * shared[i, j] / sizes
     good = values >= least
-    return list(zip((-values[good]).tolist(), i[good].tolist(), j[good].tolist(), strict=True))
+    columns = (-values[good], sizes[good].astype(np.float64), i[good], j[good])
+    return list(zip(*(column.tolist() for column in columns), strict=True))
 
 
 def _by_distance(
     entities: Regions, parts: Regions, overlapping: list[Pair], rule: InstanceRule, spacing: Spacing, *, focal: bool
-) -> Matches:
+) -> list[Pair]:
     limit = rule.distance_spacings * max(spacing)
     if rule.distance_match == "dice":
-        candidates = [(i, j) for _, i, j in overlapping]
+        candidates = [(i, j) for *_, i, j in overlapping]
     else:
         candidates = _near(entities, parts, spacing, limit)
     step = np.array(spacing)
@@ -123,8 +180,8 @@ def _by_distance(
                 entities.surface(i), parts.surface(j), spacing, pooling=rule.assd, limit=limit
             )
         if value <= limit:
-            pairs.append((value, i, j))
-    return _counted(len(match(pairs)), entities, parts)
+            pairs.append((value, 0.0, i, j))
+    return match(pairs)
 
 
 def _near(entities: Regions, parts: Regions, spacing: Spacing, limit: float) -> list[tuple[int, int]]:

@@ -33,12 +33,12 @@ class Regions:
 
     def __init__(self, mask: Bits) -> None:
         self.mask = mask
-        self._labels = np.unique(mask.labels)
-        self.number = np.searchsorted(self._labels, mask.labels).astype(np.int32)  #: instance of every entry
+        self.labels = np.unique(mask.labels)  #: their labels, ascending
+        self.number = np.searchsorted(self.labels, mask.labels).astype(np.int32)  #: instance of every entry
         self._surfaces: dict[int, Surface] = {}
 
     def __len__(self) -> int:
-        return len(self._labels)
+        return len(self.labels)
 
     @cached_property
     def sizes(self) -> Ints:

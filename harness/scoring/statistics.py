@@ -12,6 +12,7 @@ import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,9 @@ Floats = NDArray[np.float64]
 PERCENTILES = (2.5, 97.5)
 
 RESAMPLES = 1000
+
+#: Fewest units (findings, or cases) whose resampling says anything about another sample of them.
+FEWEST = 5
 
 #: Draws weighed at a time: they stay in the processor's cache, and their products too small to be given to threads.
 _DRAWS_AT_A_TIME = 1 << 14
@@ -116,6 +120,26 @@ def interval(draws: Floats) -> list[list[float] | None]:
     ]
 
 
+def wilson(hits: float, n: float) -> list[float]:
+    """Return the 95 % interval of a share (Wilson 1927): it has a width where all or none of `n` were hit.
+
+    ``(p + z^2/2n +- z sqrt(p(1-p)/n + z^2/4n^2)) / (1 + z^2/n)``, with ``p = hits / n`` and z the 97.5 % quantile of
+    the normal distribution.
+    """
+    p, z = hits / n, NormalDist().inv_cdf(0.975)
+    centre = p + z * z / (2 * n)
+    half = z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
+    low, high = ((centre + sign * half) / (1 + z * z / n) for sign in (-1, 1))
+    return [low if hits else 0.0, high if hits < n else 1.0]
+
+
+def supported(bounds: Sequence[float] | None, n: int) -> list[float] | None:
+    """Return a resampled interval, or None where so few units, or units that are all the same, cannot give one."""
+    if bounds is None or n < FEWEST or not bounds[0] < bounds[1]:
+        return None
+    return list(bounds)
+
+
 def _percentiles(draws: Floats) -> Floats:
     bounds: Floats = np.percentile(draws, PERCENTILES, axis=0)
     return bounds
@@ -130,7 +154,8 @@ class Comparison:
     difference
         Mean of the first minus mean of the second.
     ci95
-        Percentile interval of the difference over paired bootstrap resamples.
+        Percentile interval of the difference over paired bootstrap resamples; None with fewer than :data:`FEWEST`
+        units, or where they all differ by the same.
     p_value
         Two-sided, of the sign-flip permutation test.
     n
@@ -138,7 +163,7 @@ class Comparison:
     """
 
     difference: float
-    ci95: tuple[float, float]
+    ci95: tuple[float, float] | None
     p_value: float
     n: int
 
@@ -217,7 +242,7 @@ def compare_all(
         found += [
             Comparison(
                 difference=math.fsum(column) / len(column),
-                ci95=(float(low), float(high)),
+                ci95=None if (ends := supported((low, high), n)) is None else (float(ends[0]), float(ends[1])),
                 p_value=(1 + int(count)) / (1 + permutations),
                 n=n,
             )

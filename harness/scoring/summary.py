@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,7 +15,7 @@ from harness.errors import DataError
 from harness.rows import FindingRow, InstanceCounts, Matches
 from harness.scoring.overlap import dice
 from harness.scoring.profiles import Profile
-from harness.scoring.statistics import RESAMPLES, interval, random_numbers, resampled_sums
+from harness.scoring.statistics import RESAMPLES, interval, random_numbers, resampled_sums, supported, wilson
 from harness.status import Status
 
 Floats = NDArray[np.float64]
@@ -36,11 +36,32 @@ class _Family:
         (findings, k) what is summed.
     values
         (m, k) sums over so many findings -> (m, metrics).
+    shares
+        (k,) sums over so many findings -> for each metric what it is a share of, or None where it is a mean.
     """
 
     names: tuple[str, ...]
     parts: Floats
     values: Callable[[Floats, int], Floats]
+    shares: Callable[[Sequence[float], int], list[_Share | None]]
+
+
+@dataclass(frozen=True)
+class _Share:
+    """So many of so many.
+
+    Attributes
+    ----------
+    hits, of
+        The two counts.
+    single
+        Whether each unit that is resampled is one of these; otherwise they come in groups, and Wilson's interval is
+        only taken where resampling gives none.
+    """
+
+    hits: float
+    of: float
+    single: bool
 
 
 @dataclass(frozen=True)
@@ -51,6 +72,7 @@ class _Measured:
     n: int
     names: tuple[str, ...]
     values: Floats
+    shares: tuple[_Share | None, ...]
 
 
 def summarise(
@@ -74,7 +96,8 @@ def summarise(
     Returns
     -------
     dict
-        metric -> group -> ``{"value", "ci95", "n"}``. Groups: ``all``, ``focal``, ``non_focal``, ``per_case`` (the
+        metric -> group -> ``{"value", "ci95", "n"}``, the interval None where there is too little to tell: see
+        ``docs/scoring.md``. Groups: ``all``, ``focal``, ``non_focal``, ``per_case`` (the
         mean over cases of the mean within each), ``by_category`` and ``by_size`` with a mapping each. A group of no
         findings has the value None.
     """
@@ -95,12 +118,24 @@ def _document(measured: Sequence[_Measured]) -> dict[str, dict[str, Any]]:
     document: dict[str, dict[str, Any]] = {}
     intervals = iter(interval(np.concatenate([group.values[1:] for group in measured], axis=1)))
     for group in measured:
-        for name, value in zip(group.names, group.values[0].tolist(), strict=True):
+        for name, value, share in zip(group.names, group.values[0].tolist(), group.shares, strict=True):
             place = document.setdefault(name, {})
             for step in group.path[:-1]:
                 place = place.setdefault(step, {})
-            place[group.path[-1]] = {"value": value if group.n else None, "ci95": next(intervals), "n": group.n}
+            place[group.path[-1]] = {
+                "value": value if group.n else None,
+                "ci95": _interval(next(intervals), share, group.n),
+                "n": group.n,
+            }
     return document
+
+
+def _interval(resampled: list[float] | None, share: _Share | None, n: int) -> list[float] | None:
+    """Choose the interval of a metric: no interval of width 0 is one."""
+    of_share = wilson(share.hits, share.of) if share is not None and share.of else None
+    if share is not None and share.single:
+        return of_share
+    return supported(resampled, n) or of_share
 
 
 def finding_values(rows: Sequence[FindingRow], profile: Profile) -> dict[str, list[float]]:
@@ -122,11 +157,17 @@ def _families(rows: Sequence[FindingRow], profile: Profile) -> list[_Family]:
             counted.append(
                 _pooled("distance", [_matched(row, lambda counts: counts.distance) for row in rows], profile)
             )
-    return [_means(tuple(means), np.array(list(means.values()), np.float64).T), *counted]
+    return [_means(tuple(means), np.array(list(means.values()), np.float64).T, set(profile.hits)), *counted]
 
 
-def _means(names: tuple[str, ...], values: Floats) -> _Family:
-    return _Family(names, values, lambda sums, n: sums / n)
+def _means(names: tuple[str, ...], values: Floats, hits: Collection[str] = ()) -> _Family:
+    """Return metrics that are means, of which those called `hits` are shares of findings."""
+
+    def shares(sums: Sequence[float], n: int) -> list[_Share | None]:
+        pairs = zip(names, sums, strict=True)
+        return [_Share(total, n, single=True) if name in hits else None for name, total in pairs]
+
+    return _Family(names, values, lambda sums, n: sums / n, shares)
 
 
 def _dice(row: FindingRow, profile: Profile) -> float:
@@ -177,8 +218,12 @@ def _pooled(prefix: str, counts: Sequence[tuple[int, int, int]], profile: Profil
         np.divide([tp, tp, 2 * tp], bottoms, out=ratios, where=bottoms != 0)
         return ratios.T
 
+    def shares(sums: Sequence[float], _: int) -> list[_Share | None]:
+        tp, fp, fn = sums
+        return [_Share(tp, tp + fp, single=False), _Share(tp, tp + fn, single=False), None]
+
     names = (f"{prefix}_precision", f"{prefix}_recall", f"{prefix}_f1")
-    return _Family(names, np.array(counts, np.float64).reshape(-1, 3), values)
+    return _Family(names, np.array(counts, np.float64).reshape(-1, 3), values, shares)
 
 
 def _groups(rows: Sequence[FindingRow]) -> dict[tuple[str, ...], NDArray[np.intp]]:
@@ -207,13 +252,15 @@ def _measure(
     n = len(members)
     names = tuple(name for family in families for name in family.names)
     if n == 0:
-        return _Measured(path, n, names, np.full((1 + len(random), len(names)), np.nan))
+        return _Measured(path, n, names, np.full((1 + len(random), len(names)), np.nan), (None,) * len(names))
     parts = np.concatenate([family.parts[members] for family in families], axis=1)
     whole = [[math.fsum(column) for column in parts.T.tolist()]]
     sums = np.concatenate([whole, resampled_sums(parts, random)])
     bounds = np.cumsum([family.parts.shape[1] for family in families])[:-1]
-    shares = zip(families, np.split(sums, bounds, axis=1), strict=True)
-    return _Measured(path, n, names, np.concatenate([family.values(share, n) for family, share in shares], axis=1))
+    divided = list(zip(families, np.split(sums, bounds, axis=1), strict=True))
+    values = np.concatenate([family.values(part, n) for family, part in divided], axis=1)
+    shares = [share for family, part in divided for share in family.shares(part[0].tolist(), n)]
+    return _Measured(path, n, names, values, tuple(shares))
 
 
 def _per_case(means: _Family, rows: Sequence[FindingRow]) -> _Family:

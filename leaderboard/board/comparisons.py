@@ -58,6 +58,5 @@ def against(data: DataSet, pairs: Sequence[Pair]) -> Mapping[str, list[Against]]
 
 def turned(pair: Pair) -> Pair:
     """Return the same comparison with its second row first."""
-    return replace(
-        pair, first=pair.second, second=pair.first, difference=-pair.difference, low=-pair.high, high=-pair.low
-    )
+    low, high = (None if end is None else -end for end in (pair.high, pair.low))
+    return replace(pair, first=pair.second, second=pair.first, difference=-pair.difference, low=low, high=high)

@@ -145,7 +145,8 @@ def differences(data: DataSet, pairs: Sequence[Pair]) -> charts.Drawing | None:
     for pair in pairs:
         if best in (pair.first, pair.second):
             sign = -1 if pair.first == best else 1
-            low, high = sorted((sign * pair.low, sign * pair.high))
+            ends = [sign * end for end in (pair.low, pair.high) if end is not None]
+            low, high = (min(ends, default=None), max(ends, default=None))
             other = pair.second if pair.first == best else pair.first
             values.append(
                 {"group": names[other], "model": "", "value": sign * pair.difference, "low": low, "high": high}

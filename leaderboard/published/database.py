@@ -122,8 +122,8 @@ class Pair:
     first: str
     second: str
     difference: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
     p: float
     p_holm: float | None
     n: int
@@ -131,7 +131,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class Rank:
-    """A run's rank, 1 for the best, and its chance of every rank, in per cent of resamples."""
+    """A run's rank, 1 for the best, and its chance of every rank; no chances where too few cases tell of them."""
 
     rank: int
     chances: list[float]

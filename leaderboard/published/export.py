@@ -244,7 +244,7 @@ def compare_runs(
     import numpy as np
 
     from harness.scoring.comparison import SIGNIFICANT
-    from harness.scoring.statistics import compare_all, holm, rank_probabilities, shared_ranks
+    from harness.scoring.statistics import FEWEST, compare_all, holm, rank_probabilities, shared_ranks
     from harness.scoring.summary import finding_values
 
     names = _comparable(rows)
@@ -259,8 +259,8 @@ def compare_runs(
             "difference": result.difference,
             "p": result.p_value,
             "p_holm": None,
-            "low": result.ci95[0],
-            "high": result.ci95[1],
+            "low": result.ci95[0] if result.ci95 else None,
+            "high": result.ci95[1] if result.ci95 else None,
             "n": result.n,
         }
         for i, j, result in zip(a, b, compare_all(table[:, a] - table[:, b], clusters=clusters), strict=True)
@@ -277,6 +277,8 @@ def compare_runs(
             told_apart = np.array([[frozenset((a, b)) in differ for b in group] for a in group])
             places = shared_ranks(table.mean(axis=0).tolist(), told_apart)
             chances = np.round(rank_probabilities(table, clusters=clusters), 4).tolist()
+            if len(set(clusters)) < FEWEST:  # every resample of so few cases is much the same
+                chances = [[] for _ in group]
             ranks += [
                 {"run": name, "rank": place, "chances": row}
                 for name, place, row in zip(group, places, chances, strict=True)

@@ -93,7 +93,12 @@ def evaluate(
         else:
             there, back = len(entities) + j, i
             distance[i, j] = np.concatenate([maps[there][edges[back]], maps[back][edges[there]]]).mean()
-    by_overlap = greedy(-overlap, overlap >= 0.2)
+    # The organisers' evaluator sorts by the smoothed Dice; in exact arithmetic: by the Dice, then the smaller pair.
+    every = list(product(*map(range, shape)))
+    sizes = {(i, j): int(entities[i].sum() + parts[j].sum()) for i, j in every}
+    order = sorted({(-overlap[pair], sizes[pair]) for pair in every})
+    ranks = np.array([order.index((-overlap[pair], sizes[pair])) for pair in every], float).reshape(shape)
+    by_overlap = greedy(ranks, overlap >= 0.2)
     by_distance = greedy(distance, distance <= 2 * max(spacing))
     return Expected(
         dice=dice(truth > 0, mask),

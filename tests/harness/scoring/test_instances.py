@@ -1,17 +1,91 @@
-"""Matching predicted components with entities of the truth."""
+"""Instances one by one: the evaluator's ties, and rows that sum to the counts."""
 
 from __future__ import annotations
 
-from harness.scoring.instances import match
+from dataclasses import asdict
+
+import numpy as np
+import pytest
+
+from harness.masks.bits import Bits, from_coordinates
+from harness.rows import InstanceCounts, InstanceRow
+from harness.scoring.instances import count_instances, match, missed_rows
+from harness.scoring.profiles import InstanceRule
+
+SPACING = (0.5, 0.5, 2.0)
+
+
+def from_array(labels: np.ndarray) -> Bits:
+    """Make a grid from a whole array of labels."""
+    x, y, z = (axis.astype(np.int64) for axis in np.nonzero(labels))
+    return from_coordinates(labels.shape, x, y, z, labels[x, y, z].astype(np.int32))
+
+
+def counted(
+    truth: np.ndarray, prediction: np.ndarray, *, focal: bool = True
+) -> tuple[InstanceCounts, tuple[InstanceRow, ...]]:
+    return count_instances(from_array(truth), from_array(prediction), InstanceRule(), spacing=SPACING, focal=focal)
+
+
+def test_of_two_pairs_of_the_same_dice_the_smaller_one_is_matched_first() -> None:
+    """Known answer of the evaluator, which sorts by the smoothed Dice: 2-P goes first, and nothing is left for 1."""
+    truth = np.zeros((40, 8, 8), np.uint8)
+    truth[0:20, 0, 0] = 1  # 20 voxels
+    truth[20:30, 0, 0] = 2  # 10 voxels
+    prediction = np.zeros_like(truth)
+    prediction[14:24, 0, 0] = 1  # P: 6 in label 1, 4 in label 2, Dice 0.4 with each
+    prediction[27:37, 0, 0] = 1  # Q: 3 in label 2, Dice 0.3
+    counts, rows = counted(truth, prediction)
+    assert asdict(counts.overlap) == {"tp": 1, "fp": 1, "fn": 1}
+    assert [row.status for row in rows if row.side == "truth"] == ["missed", "found"]
+
+
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("focal", [True, False])
+def test_rows_sum_to_the_counts(seed: int, focal: bool) -> None:
+    """Every entity and every component kept has one row; found, missed and false ones are as many as counted."""
+    rng = np.random.default_rng(seed)
+    truth = np.zeros((30, 28, 12), np.uint8)
+    prediction = np.zeros_like(truth)
+    for label in range(1, 7):
+        x, y, z = (int(rng.integers(0, side - 6)) for side in truth.shape)
+        truth[x : x + 5, y : y + 4, z : z + 3] = label
+        shift = int(rng.integers(0, 5))
+        if rng.random() < 0.8:
+            prediction[x + shift : x + shift + 5, y : y + 4, z : z + 3] = 1
+    counts, rows = counted(truth, prediction, focal=focal)
+    entities = [row for row in rows if row.side == "truth"]
+    parts = [row for row in rows if row.side == "prediction"]
+    assert sum(row.voxels for row in entities) == (truth > 0).sum()
+    assert sum(row.voxels for row in parts) == counts.kept_voxels
+    assert sum(row.dice or 0 for row in entities) == pytest.approx(counts.matched_dice)
+    assert sum(row.mm3 or 0 for row in entities) == pytest.approx((truth > 0).sum() * 0.5)
+    for name, found in (("status", counts.overlap), ("distance_status", counts.distance)):
+        assert found is not None
+        assert [getattr(row, name) for row in entities].count("found") == found.tp
+        assert [getattr(row, name) for row in parts].count("true") == found.tp
+        assert [getattr(row, name) for row in entities].count("missed") == found.fn
+        assert [getattr(row, name) for row in parts].count("false") == found.fp
+    by_label = {row.label: row for row in parts}
+    assert all(by_label[row.matched].matched == row.label for row in entities if row.matched)
+
+
+def test_a_finding_without_a_valid_mask_has_its_entities_missed() -> None:
+    """They are what the metrics count as not found."""
+    truth = np.zeros((8, 8, 8), np.uint8)
+    truth[0, 0, 0], truth[4:6, 4, 4] = 1, 7
+    rows = missed_rows(from_array(truth), None)
+    assert [(row.label, row.voxels, row.status) for row in rows] == [(1, 1, "missed"), (7, 2, "missed")]
+    assert all(row.mm3 is None for row in rows)
 
 
 def test_the_best_pairs_are_taken_one_to_one() -> None:
     """Greedy, best first: an entity and a component that are taken are not taken again."""
-    pairs = [(-0.9, 0, 1), (-0.8, 0, 0), (-0.7, 1, 1), (-0.2, 1, 0)]
-    assert match(pairs) == [(-0.9, 0, 1), (-0.2, 1, 0)]
+    pairs = [(-0.9, 9.0, 0, 1), (-0.8, 9.0, 0, 0), (-0.7, 9.0, 1, 1), (-0.2, 9.0, 1, 0)]
+    assert match(pairs) == [(-0.9, 9.0, 0, 1), (-0.2, 9.0, 1, 0)]
 
 
 def test_ties_do_not_depend_on_the_order_of_the_pairs() -> None:
-    """Of equal pairs the lower entity and then the lower component comes first."""
-    pairs = [(-0.5, 1, 0), (-0.5, 0, 1), (-0.5, 0, 0), (-0.5, 1, 1)]
-    assert match(pairs) == match(pairs[::-1]) == [(-0.5, 0, 0), (-0.5, 1, 1)]
+    """Of pairs that are equal in Dice and size, the lower entity and then the lower component comes first."""
+    pairs = [(-0.5, 9.0, 1, 0), (-0.5, 9.0, 0, 1), (-0.5, 9.0, 0, 0), (-0.5, 9.0, 1, 1)]
+    assert match(pairs) == match(pairs[::-1]) == [(-0.5, 9.0, 0, 0), (-0.5, 9.0, 1, 1)]

@@ -19,6 +19,7 @@ from harness.scoring.statistics import (
     rank_probabilities,
     resampled_sums,
     shared_ranks,
+    wilson,
 )
 
 
@@ -96,7 +97,26 @@ def test_equal_rows_do_not_differ() -> None:
     """The same values give difference 0 and p-value 1."""
     values = np.random.default_rng(0).random(40)
     result = compare(values, values)
-    assert (result.difference, result.ci95, result.p_value) == (0.0, (0.0, 0.0), 1.0)
+    assert (result.difference, result.ci95, result.p_value) == (0.0, None, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("hits", "n", "low", "high"),
+    [
+        (0, 10, 0.0, 0.2775327998628892),
+        (10, 10, 0.7224672001371107, 1.0),
+        (5, 10, 0.236593090512564, 0.763406909487436),
+    ],
+)
+def test_wilson_is_the_published_interval(hits: int, n: int, low: float, high: float) -> None:
+    """Known answers of statsmodels' proportion_confint(method="wilson")."""
+    assert wilson(hits, n) == pytest.approx([low, high], abs=1e-12)
+
+
+@pytest.mark.parametrize("n", [1, 2, 4])
+def test_few_cases_give_a_difference_without_an_interval(n: int) -> None:
+    """With one case, an interval excluded 0 while the test could not: there is none now."""
+    assert compare([0.9] * n, [0.1 * i for i in range(n)]).ci95 is None
 
 
 def test_clusters_widen_the_interval() -> None:

@@ -113,9 +113,32 @@ def test_a_group_of_none_has_no_value() -> None:
     assert summarise([], MLHC)["dice"]["all"] == {"value": None, "ci95": None, "n": 0}
 
 
-def test_one_finding_has_an_interval_of_no_width() -> None:
-    """There is nothing to resample in one finding."""
-    assert summarise([row("c", "0", 50)], MLHC)["dice"]["all"] == {"value": 0.5, "ci95": [0.5, 0.5], "n": 1}
+def test_one_finding_has_a_mean_without_an_interval() -> None:
+    """There is nothing to resample in one finding; a share of one has Wilson's interval, which is wide."""
+    found = summarise([row("c", "0", 50)], MLHC)
+    assert found["dice"]["all"] == {"value": 0.5, "ci95": None, "n": 1}
+    assert found["hit5"]["all"]["ci95"] == pytest.approx([0.2065493143772, 1.0])
+
+
+@pytest.mark.parametrize("n", [1, 2, 4, 5, 30])
+@pytest.mark.parametrize("common", [0, 100])
+def test_no_interval_has_width_0(n: int, common: int) -> None:
+    """Where all findings are the same, no metric of either profile shows an interval that has no width."""
+    counts = InstanceCounts(100, common, Matches(common // 100, 0, 1 - common // 100), common / 100, None)
+    details = FindingDetails(1, 0.1, counts)
+    rows = [replace(row(f"c{i}", "0", common), details=details) for i in range(n)]
+    for profile in (MLHC, MICCAI):
+        for groups in summarise(rows, profile).values():
+            for cell in groups.values():
+                cells = [cell] if "value" in cell else list(cell.values())
+                assert all(one["ci95"] is None or one["ci95"][0] < one["ci95"][1] for one in cells)
+
+
+def test_fewer_than_five_findings_give_a_mean_no_interval() -> None:
+    """Four different findings cannot tell of others; five can."""
+    rows = [row(f"c{i}", "0", 20 * i) for i in range(5)]
+    assert summarise(rows[:4], MLHC)["dice"]["all"]["ci95"] is None
+    assert summarise(rows, MLHC)["dice"]["all"]["ci95"] is not None
 
 
 def test_unknown_profiles_are_named() -> None:
