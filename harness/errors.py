@@ -1,7 +1,7 @@
-"""The one error tree: what went wrong, where, what it means and what to do next.
+"""The one error tree: every message states the failure, its place, its meaning and the next step.
 
-An error that a user can cause or cure is a :class:`BenchError`; the command line draws it once, at the edge,
-without a traceback and exits with its code. Anything else is a bug and keeps its traceback.
+An error that a user can cause or fix is a :class:`BenchError`; the command line prints it once, without a traceback,
+and exits with its code. Anything else is a bug and keeps its traceback.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class BenchError(Exception):
     message
         What happened and where, in one or two sentences.
     fix
-        What the user can do about it; drawn on a line of its own.
+        What the user can do about it; printed on a line of its own.
     """
 
     exit_code: ClassVar[int] = 1
@@ -49,7 +49,7 @@ class UnknownName(UsageError):  # noqa: N818 - read as what happened: `raise Unk
     Parameters
     ----------
     kind
-        What the name names, e.g. ``"plugin"``.
+        Kind of thing that was named, e.g. ``"plugin"``.
     name
         The name that was given.
     known
@@ -62,7 +62,7 @@ class UnknownName(UsageError):  # noqa: N818 - read as what happened: `raise Unk
     kind, name
         As given.
     known, near
-        The names that exist, sorted; those of them that are spelt alike, nearest first.
+        The names that exist, sorted; those with a similar spelling, nearest first.
     """
 
     def __init__(self, kind: str, name: str, known: Iterable[str], *, fix: str = "") -> None:
@@ -75,19 +75,19 @@ class UnknownName(UsageError):  # noqa: N818 - read as what happened: `raise Unk
         super().__init__(f"no {kind} is named {name!r}", fix=fix)
 
 
-#: What a command may need and not find.
+#: Prerequisites of a command that can be missing.
 Lacking = Literal["", "engine", "gpu", "memory", "disk", "source", "weights"]
 
 
 class PrerequisiteError(BenchError):
-    """Something that the command needs is not there (engine, GPU, disk, source, weights); exit code 3.
+    """Something that the command needs is missing (engine, GPU, disk, source, weights); exit code 3.
 
     Parameters
     ----------
     message, fix
         As for every failure.
     lacking
-        What is not there; empty where it is none of those that have a word.
+        The missing prerequisite; empty where none of the words applies.
     """
 
     exit_code: ClassVar[int] = 3
@@ -98,7 +98,7 @@ class PrerequisiteError(BenchError):
 
 
 class DataError(BenchError):
-    """A data set, a mask, a record or a database is not what it should be; exit code 4.
+    """A data set, a mask, a record or a database is wrong or damaged; exit code 4.
 
     Parameters
     ----------
@@ -115,7 +115,7 @@ class DataError(BenchError):
         self.path = path
 
 
-class Interrupted(BenchError):  # noqa: N818 - an interruption is no error of anybody's
+class Interrupted(BenchError):  # noqa: N818 - an interruption is not an error
     """The user asked to stop; everything finished so far is kept; exit code 130."""
 
     exit_code: ClassVar[int] = 130

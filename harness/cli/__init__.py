@@ -16,20 +16,20 @@ from harness.cli.settings import Settings
 from harness.errors import BenchError, Interrupted, PrerequisiteError
 
 _COMMANDS = {
-    "demo": ("leaderboard.commands.demo:demo", "Phantom, baseline, scores and page: the whole way in one command."),
+    "demo": ("leaderboard.commands.demo:demo", "Make a phantom, run a baseline and build the board."),
     "list": ("harness.cli.list:list_plugins", "List the models that can be run."),
     "run": ("harness.cli.run:run", "Run a model over a split, score it, and keep the result."),
     "score": ("harness.cli.score:score", "Score masks made elsewhere: a folder or the challenge's zip."),
     "results": ("harness.cli.results:results", "List, show, compare and verify results."),
-    "reproduce": ("leaderboard.commands.reproduce:reproduce", "Run the rows of the paper's table, ours beside theirs."),
+    "reproduce": ("leaderboard.commands.reproduce:reproduce", "Run the rows of the paper's table, and compare."),
     "leaderboard": ("leaderboard.commands.leaderboard:leaderboard", "Turn the results into a static site."),
     "curate": ("curation.cli:curate", "From radiology reports to an annotated data set."),
-    "plugin": ("harness.cli.plugin:plugin", "Show what a model declares, and where its numbers come from."),
+    "plugin": ("harness.cli.plugin:plugin", "Show a model's declaration and the origin of its numbers."),
     "build": ("harness.cli.build:build", "Build the images of models ahead of a run."),
     "sources": ("harness.cli.sources:sources", "Fetch and verify the upstream code that plugins declare."),
     "weights": ("harness.cli.weights:weights", "Fetch and verify the weights that plugins declare."),
-    "doctor": ("harness.cli.doctor:doctor", "Check that everything is here that a run needs."),
-    "clean": ("harness.cli.clean:clean", "Remove leftovers of runs that died and, if asked, images."),
+    "doctor": ("harness.cli.doctor:doctor", "Check that this machine has everything that a run needs."),
+    "clean": ("harness.cli.clean:clean", "Remove leftovers of runs that died and, on request, images."),
     "data": ("harness.cli.data:data", "Validate, describe, make and fetch data sets."),
 }
 
@@ -46,7 +46,7 @@ _COMMANDS = {
     show_default=True,
     envvar="BENCH_HOME",
     show_envvar=True,
-    help="Folder for everything that is written: data sets, runs, results.db.",
+    help="Folder for everything that bench writes: data sets, runs, results.db.",
 )
 @click.version_option(package_name="groundbench", prog_name="bench")
 @click.pass_context
@@ -59,7 +59,7 @@ def cli(ctx: click.Context, home: Path) -> None:
 
 
 class _Stopped(KeyboardInterrupt):
-    """Ctrl-C or a polite kill where no command has words of its own for it.
+    """Ctrl-C or SIGTERM where the command does not handle it itself.
 
     A class of its own: once a plain KeyboardInterrupt has passed through text that Python compiled (every dataclass is
     one), the interpreter ends by the signal whatever exit code it is given.
@@ -70,19 +70,19 @@ def _stopped(*_: object) -> None:
     raise _Stopped
 
 
-def _deaf() -> None:
-    """Hear no signal any more: the interpreter, which unlearns our handlers at its very end, would die of it."""
+def _ignore_signals() -> None:
+    """Ignore signals during shutdown: Python restores the default handlers at exit, and SIGINT would then kill it."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
 
 
 def main() -> None:
-    """Run the command line; draw an expected failure as two lines and exit with its code."""
-    atexit.register(_deaf)  # the first in, and so the last to be called
+    """Run the command line; print an expected failure as two lines and exit with its code."""
+    atexit.register(_ignore_signals)  # registered first, and so called last
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _stopped)
     code = _run()
-    # What is left is Python's own end, which may wait for a scorer; whoever asks again need not wait for it.
+    # Python's own shutdown may still wait for a scorer; a second Ctrl-C need not wait for it.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: os._exit(code))
     sys.exit(code)
@@ -101,7 +101,7 @@ def _run() -> int:
     except BenchError as error:
         code = _draw(error)
     except BrokenPipeError:
-        # Whoever read our output has gone; nothing is left to say.
+        # The reader of our output has closed the pipe; there is nobody left to print to.
         sys.stderr.close()
         code = 0
     except OSError as error:
@@ -112,19 +112,19 @@ def _run() -> int:
 
 
 _MACHINE = {
-    errno.ENOSPC: ("the disk is full", "free some space and run the same command again; what is finished is kept"),
+    errno.ENOSPC: ("the disk is full", "free some space and run the same command again; finished work is kept"),
     errno.EDQUOT: ("the disk quota is used up", "free some space and run the same command again"),
     errno.EACCES: ("no permission", "give this user access, or choose another path"),
     errno.EPERM: ("no permission", "give this user access, or choose another path"),
     errno.EROFS: ("the file system is read-only", "choose another path, e.g. with --home"),
     errno.EMFILE: ("too many open files", "raise the limit (`ulimit -n`)"),
     errno.ENAMETOOLONG: ("a path is too long", "choose a shorter one"),
-    errno.ENOTDIR: ("a part of the path is no folder", "choose another path"),
+    errno.ENOTDIR: ("a part of the path is not a folder", "choose another path"),
 }
 
 
 def _of_machine(error: OSError) -> BenchError:
-    """Say what the operating system refused; only for what a user can cure."""
+    """Return the error for what the operating system refused; only for failures that a user can fix."""
     what, fix = _MACHINE[error.errno or 0]
     where = f": {error.filename}" if error.filename else ""
     return PrerequisiteError(f"{what}{where}", fix=fix)

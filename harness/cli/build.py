@@ -22,13 +22,13 @@ _FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
 
 
 @click.command()
-@click.option("--plugin", "plugins", required=True, metavar="NAME[,NAME]", help="Which models; see `bench list`.")
+@click.option("--plugin", "plugins", required=True, metavar="NAME[,NAME]", help="Models to build; see `bench list`.")
 @click.option(
     "--device",
     type=click.Choice(["cuda", "cpu"]),
     default="cuda",
     show_default=True,
-    help="cpu swaps the build of torch only, for runs without GPUs; the CUDA build runs on a CPU too.",
+    help="cpu changes only the build of torch, for runs without GPUs; the CUDA build runs on a CPU too.",
 )
 @click.option("--wheels", type=_FOLDER, help="With --device cpu: folder with a CPU wheel of torch.")
 @click.option("--torch-index", metavar="URL", help="With --device cpu: package index that has CPU builds of torch.")
@@ -46,9 +46,9 @@ def build(
     plugin_dirs: tuple[Path, ...],
     as_json: bool,
 ) -> None:
-    """Build the images of models ahead of a run, and choose what runs without GPUs compute with.
+    """Build the images of models ahead of a run, and choose the build of torch for runs without GPUs.
 
-    `bench run` builds what is missing by itself. Sources must be here: see `bench sources`.
+    `bench run` builds missing images by itself. Sources must have been fetched: see `bench sources`.
 
     Example: bench build --plugin tiny --device cpu --wheels ./wheels
     """
@@ -58,7 +58,7 @@ def build(
     registry = discover(plugin_dirs)
     chosen = [registry.get(name.strip()) for name in plugins.split(",") if name.strip()]
     if not chosen:
-        raise UsageError("--plugin names no plugin", fix="see `bench list`")
+        raise UsageError("--plugin is empty", fix="see `bench list`")
     torch = _torch(settings.home, device, wheels, torch_index)
     engine = DockerEngine()
     rows: list[dict[str, Any]] = []
@@ -93,7 +93,7 @@ def _torch(home: Path, device: str, wheels: Path | None, index: str | None) -> T
 
     if device == "cuda":
         if wheels or index:
-            raise UsageError("--wheels and --torch-index go with --device cpu", fix="the CUDA build is locked as it is")
+            raise UsageError("--wheels and --torch-index need --device cpu", fix="add it; the CUDA build is locked")
         return cuda_build()
     if (wheels is None) == (index is None):
         raise UsageError(

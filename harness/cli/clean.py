@@ -1,4 +1,4 @@
-"""``bench clean``: removes what groundbench made and nobody needs any more, by label only."""
+"""``bench clean``: removes containers, folders and images that groundbench made and no longer needs, by label only."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ import click
 from harness.cli.settings import Settings, json_option, pass_settings
 from harness.errors import PrerequisiteError
 
-#: Seconds after which what was being fetched or made counts as left behind.
+#: Seconds after which an unfinished download or build counts as abandoned.
 _ABANDONED_S = 24 * 3600
 
 
 @click.command()
 @click.option("--images", is_flag=True, help="Also the images of plugins; the next run builds them again.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@click.option("--dry-run", is_flag=True, help="Only say what would be removed.")
+@click.option("--dry-run", is_flag=True, help="Only show what would be removed.")
 @json_option
 @pass_settings
 def clean(settings: Settings, /, *, images: bool, yes: bool, dry_run: bool, as_json: bool) -> None:
     """Remove containers of runs that died, their scratch folders and, with --images, the images built here.
 
-    Also what was half fetched or half made and left for a day. Says first what it would remove, and asks. Results,
-    masks, logs, checkpoints and the state of trainings, weights, sources and data sets are never touched.
+    Also unfinished downloads and files that are more than a day old. Lists them and asks before removing anything.
+    Results, masks, logs, checkpoints and the state of trainings, weights, sources and data sets are never touched.
     """
     from harness.engines.docker import DockerEngine
     from harness.sandbox.folder import remove_tree
@@ -58,7 +58,7 @@ def clean(settings: Settings, /, *, images: bool, yes: bool, dry_run: bool, as_j
     for folder in found["folders"]:
         with contextlib.suppress(OSError):
             if folder in still:
-                remove_tree(Path(folder))  # a container's: as deep, full and shut as it liked
+                remove_tree(Path(folder))  # written by a container: may be deep, full and without permissions
 
 
 def _show(found: dict[str, list[str]], image_bytes: int) -> None:
@@ -74,7 +74,7 @@ def _show(found: dict[str, list[str]], image_bytes: int) -> None:
 
 
 def _scratch(home: Path) -> list[Path]:
-    """Return the scratch folders of runs that no process holds, and what was left half fetched or half made."""
+    """Return the scratch folders of runs that no process holds, and abandoned downloads and files."""
     import fcntl
 
     found = []

@@ -13,7 +13,7 @@ from harness.errors import UsageError
 
 @click.command()
 @click.argument("runs", metavar="RUN RUN...", nargs=-1, required=True)
-@click.option("--profile", help="Which metrics; those that the first run was asked for by default.")
+@click.option("--profile", help="Metrics to compare; by default those of the first run's profile.")
 @click.option(
     "--by-finding", is_flag=True, help="Treat findings as independent; by default those of one case stay together."
 )
@@ -45,7 +45,7 @@ def compare(
     used = profile_on(profile or first.profile, first.split)
     result = compare_runs(findings, used, by_case=not by_finding, seed=seed)
     if as_json:
-        # In this document a run is called what it was called when schema 1 was fixed.
+        # In this document a run keeps the name that it had when schema 1 was fixed.
         ranks = [{"entrant" if name == "run" else name: value for name, value in r.items()} for r in result["ranks"]]
         document = {"schema": 1, "profile": used.name, "seed": seed, **result, "ranks": ranks}
         click.echo(json.dumps(document, indent=2))
@@ -79,7 +79,7 @@ def compare(
             ]
             for rank in sorted(result["ranks"], key=lambda rank: (rank["metric"], rank["rank"], -rank["value"]))
         ],
-        title="ranks; runs that cannot be told apart share one",
+        title="ranks; runs that do not differ significantly share one",
         right=(1, 3, 4),
     )
 

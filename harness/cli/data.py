@@ -15,6 +15,6 @@ data = LazyGroup(
             "harness.phantom.command:phantom",
             "Make a deterministic chest-CT data set with exact ground truth.",
         ),
-        "fetch": ("harness.cli.data_fetch:fetch", "Show how to get a gated data set, and link it once it is here."),
+        "fetch": ("harness.cli.data_fetch:fetch", "Show how to get a gated data set, and link it once downloaded."),
     },
 )

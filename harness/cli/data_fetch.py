@@ -1,4 +1,4 @@
-"""``bench data fetch``: the way to a gated data set, and its links once it is here."""
+"""``bench data fetch``: how to download a gated data set, and its links once it is downloaded."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def fetch(
     *,
     as_list: bool,
 ) -> None:
-    """Show how to download the gated data set NAME, or link what was downloaded into the home.
+    """Show how to download the gated data set NAME, or link a finished download into the home.
 
     Nothing is copied, and nothing is downloaded: the terms of the data sets are yours to accept.
 
@@ -39,7 +39,7 @@ def fetch(
     if name != NAME:
         raise UnknownName("data set", name, [NAME])
     if split is not None and not as_list:
-        raise UsageError("--split goes with --list", fix="linking takes every split that is there")
+        raise UsageError("--split goes with --list", fix="leave it out: linking covers every split that was downloaded")
     if as_list:
         if rexgroundingct is None:
             raise UsageError("--list reads the names from the findings", fix="add --rexgroundingct PATH")
@@ -55,21 +55,21 @@ def fetch(
         click.echo(f"ReXGroundingCT is linked at {target}")
     else:
         click.echo(GUIDE)
-        raise PrerequisiteError("ReXGroundingCT is not here yet", fix="follow the four steps above")
+        raise PrerequisiteError("ReXGroundingCT has not been downloaded", fix="follow the four steps above")
 
 
 def _show(linked: Linked) -> None:
     click.echo(f"linked {linked.cts:,} of {linked.cases:,} CTs at {linked.folder}")
     if linked.raw:
-        click.echo(f"{linked.raw:,} of the others are there as raw values only, which are not used", err=True)
+        click.echo(f"{linked.raw:,} of the others were downloaded only as raw values, which are not used", err=True)
     found = linked.orientation
     for error in found.damaged:
         click.echo(f"{error.message} ({error.fix})", err=True)
     if found.best is None:
-        click.echo("how the masks lie on the CTs: not told by what is there; taken as stored")
+        click.echo("orientation of the masks on the CTs: these files do not show it; used as stored")
     else:
         click.echo(
-            f"how the masks lie on the CTs: {name_of(found.best)} "
+            f"orientation of the masks on the CTs: {name_of(found.best)} "
             f"({found.shares[found.best]:.1%} of a finding inside the lungs, mean over {found.findings} findings)"
         )
     click.echo(f"next: bench data validate {NAME} --quick")

@@ -25,7 +25,7 @@ from harness.dataset.summary import Range, Summary, summarise
 def info(settings: Settings, path: str, split: str | None, *, no_fingerprint: bool, as_json: bool) -> None:
     """Describe the data set at PATH: splits, categories, grids, fingerprint.
 
-    The fingerprint reads every file once; later calls remember what did not change.
+    The fingerprint reads every file once; later calls read only files that changed.
 
     Example: bench data info .bench/datasets/phantom-small
     """

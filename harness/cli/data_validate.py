@@ -103,7 +103,7 @@ def _show(report: Report) -> None:
 
 def _orientation(found: Orientation) -> str:
     if found.best is None:
-        return "orientation of the masks: not told, too few findings in scans that show whole lungs"
+        return "orientation of the masks: unknown, too few findings in scans that show whole lungs"
     shares = ", ".join(f"{name_of(flip)} {share:.1%}" for flip, share in found.shares.items())
     return (
         f"orientation of the masks: {name_of(found.best)} (share of a finding inside the lungs, mean over "

@@ -1,4 +1,4 @@
-"""``bench doctor``: tells whether everything is here that a run needs."""
+"""``bench doctor``: checks that this machine has everything that a run needs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from harness.errors import PrerequisiteError
 @json_option
 @pass_settings
 def doctor(settings: Settings, /, plugin_dirs: tuple[Path, ...], *, as_json: bool) -> None:
-    """Check machine, home, engine, GPUs and plugins; every line that is not ok says what to do.
+    """Check machine, home, engine, GPUs and plugins; every line that is not ok comes with a fix.
 
     Exits with 3 when something will not work.
     """

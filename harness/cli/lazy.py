@@ -37,7 +37,7 @@ class LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command asked for; an unknown one gets its nearest neighbours."""
+        """Return the requested command; for an unknown one the error shows the nearest names."""
         name = args[0]
         if not name.startswith("-") and name not in self.list_commands(ctx):
             raise UnknownName("command", name, self.list_commands(ctx), fix=f"see `{ctx.command_path} --help`")

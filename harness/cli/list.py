@@ -15,7 +15,7 @@ from harness.registry.discovery import Registry, discover
 @plugin_dir_option
 @json_option
 def list_plugins(plugin_dirs: tuple[Path, ...], as_json: bool) -> None:  # noqa: FBT001 - click passes by name
-    """List the models that can be run; a plugin that cannot be loaded is a row that says why."""
+    """List the models that can be run; a plugin that cannot be loaded is a row with the reason."""
     registry = discover(plugin_dirs)
     if as_json:
         click.echo(json.dumps(_document(registry), indent=2, ensure_ascii=False))

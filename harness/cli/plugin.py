@@ -1,4 +1,4 @@
-"""``bench plugin``: what one model declares."""
+"""``bench plugin``: the declaration of a model."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from harness.cli.settings import json_option, plugin_dir_option
 from harness.registry.declaration import Variant
 from harness.registry.discovery import Plugin, discover
 
-#: Shown where a declaration does not say where a value comes from.
+#: Shown where a declaration does not state the origin of a value.
 NOT_STATED = "not stated"
 
 
 @click.group()
 def plugin() -> None:
-    """Show what a model declares."""
+    """Show a model's declaration."""
 
 
 @plugin.command()
@@ -27,7 +27,7 @@ def plugin() -> None:
 @plugin_dir_option
 @json_option
 def show(name: str, plugin_dirs: tuple[Path, ...], as_json: bool) -> None:  # noqa: FBT001 - click passes by name
-    """Show every parameter of a model's variants with where its value comes from, and what the model needs.
+    """Show every parameter of a model's variants with the origin of its value, and the resources the model needs.
 
     The origin of a value is the paper, a line of the code of the model's authors ("upstream"), or this project
     ("ours"). A value can be changed for one run with `bench run --param NAME=VALUE`.

@@ -28,7 +28,7 @@ _COLUMNS = {
 
 
 def print_documents(documents: Sequence[dict[str, Any]]) -> None:
-    """Print the scores of runs as one table, what they cost as another, and what keeps them from being ranked."""
+    """Print the scores of runs as one table, their costs as another, and the reasons why some are not ranked."""
     if not documents:
         return
     first = documents[0]
@@ -54,7 +54,7 @@ def print_documents(documents: Sequence[dict[str, Any]]) -> None:
         print_table(
             ["model", "engine", "image", "start", "load", "first case", "median", "p95", "cases/h", "memory"],
             [_cost(document) for document in timed],
-            title="what it took, apart from scoring",
+            title="cost, without scoring",
             right=range(2, 10),
         )
     for line in _data_warnings(documents):
@@ -86,7 +86,7 @@ def _cost(document: dict[str, Any]) -> list[str]:
 
 
 def _data_warnings(documents: Sequence[dict[str, Any]]) -> list[str]:
-    """Say what was found in the data that the rows were made of: each kind once, with how often it came."""
+    """Print the warnings about the data behind the rows: each kind once, with its count."""
     found: dict[str, list[dict[str, str]]] = {}
     for warning in documents[0]["data_warnings"]:
         found.setdefault(warning["code"], []).append(warning)

@@ -1,4 +1,4 @@
-"""``bench results``: what has been measured so far."""
+"""``bench results``: the stored runs and submissions."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ results = LazyGroup(
     no_args_is_help=True,
     lazy={
         "list": ("harness.cli.results:list_results", "List every run, newest last."),
-        "show": ("harness.cli.results:show", "Show one run: scores, costs, provenance, and what failed."),
+        "show": ("harness.cli.results:show", "Show one run: scores, costs, provenance and failures."),
         "compare": (
             "harness.cli.compare:compare",
             "Compare runs on the same findings: differences, tests, shared ranks.",
@@ -48,7 +48,7 @@ def list_results(settings: Settings, /, *, as_json: bool) -> None:
         click.echo(json.dumps({"schema": 1, "runs": listed}, indent=2, ensure_ascii=False))
         return
     if not rows:
-        click.echo(f"no results yet in {settings.home}; `bench demo` or `bench run` makes the first", err=True)
+        click.echo(f"no results yet in {settings.home}; `bench demo` or `bench run` makes the first one", err=True)
         return
     print_table(
         ["run", "state", "data", "Dice", "ok", "ranked", "when"],
@@ -71,11 +71,11 @@ def list_results(settings: Settings, /, *, as_json: bool) -> None:
 @click.command()
 @click.argument("run_id", metavar="RUN")
 @click.option("--case", "wanted", metavar="C", help="Only this case: every finding, with verdicts and the log's path.")
-@click.option("--profile", help="Which metrics; those that the run was asked for by default.")
+@click.option("--profile", help="Metrics to show; by default those of the run's own profile.")
 @json_option
 @pass_settings
 def show(settings: Settings, /, run_id: str, wanted: str | None, profile: str | None, *, as_json: bool) -> None:
-    """Show one run (a beginning of its id is enough): scores, costs, provenance, and what failed and why."""
+    """Show one run (the beginning of its id is enough): scores, costs, provenance, and failures with their reasons."""
     from harness.cli.report import print_documents
     from harness.runs.document import case_document, finding_document, run_document
 
@@ -110,7 +110,7 @@ def show(settings: Settings, /, run_id: str, wanted: str | None, profile: str | 
 
 
 def _explain(case: CaseRow, folder: Path) -> list[str]:
-    """Say how a case ended: what happened, what was seen, what the model warned of, and where the log is."""
+    """Print how a case ended: its status and reason, the evidence, the model's warnings, and the path of the log."""
     from harness.cli.tables import printable, seconds, size
     from harness.sandbox.evidence import PredictionEvidence
 
@@ -120,7 +120,7 @@ def _explain(case: CaseRow, folder: Path) -> list[str]:
     if seen is not None:
         end, event = seen.end, seen.last_event
         last = " ".join(str(event[key]) for key in ("event", "stage", "case") if key in event) or "none"
-        said = f"; it last said: {' | '.join(map(printable, seen.last_lines))}" if seen.last_lines else ""
+        said = f"; last output: {' | '.join(map(printable, seen.last_lines))}" if seen.last_lines else ""
         lines.append(
             f"  seen: {end.state} with code {end.code}{' (ended by the harness)' if seen.ended_by_us else ''}, "
             f"memory {size(end.peak_bytes)} of "

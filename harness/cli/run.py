@@ -20,15 +20,15 @@ if TYPE_CHECKING:
     from harness.sandbox.watch import Stop
     from harness.store.database import Store
 
-#: The data set that is made and used where none is named.
+#: The data set that is made and used by default.
 PHANTOM = "phantom"
 PHANTOM_CASES = 20
 PHANTOM_SEED = 0
 
 
 @click.command()
-@click.option("--plugin", "plugins", required=True, metavar="NAME[,NAME]", help="Which models; see `bench list`.")
-@click.option("--variant", metavar="V", help="Which variant; the model's first by default.")
+@click.option("--plugin", "plugins", required=True, metavar="NAME[,NAME]", help="Models to run; see `bench list`.")
+@click.option("--variant", metavar="V", help="Variant to run; by default the model's first.")
 @click.option(
     "--dataset",
     metavar="PATH|NAME",
@@ -40,16 +40,16 @@ PHANTOM_SEED = 0
     type=click.Choice(["mlhc2025", "miccai2026"]),
     default="mlhc2025",
     show_default=True,
-    help="Which metrics to show; those of every profile are kept.",
+    help="Metrics to show; those of every profile are stored.",
 )
-@click.option("--gpus", type=click.IntRange(0, 1024), default=0, show_default=True, help="How many GPUs to use.")
-@click.option("--gpu-ids", default="", metavar="ID[,ID]", help="Which GPUs, by the ids of `nvidia-smi -L`.")
+@click.option("--gpus", type=click.IntRange(0, 1024), default=0, show_default=True, help="Number of GPUs to use.")
+@click.option("--gpu-ids", default="", metavar="ID[,ID]", help="GPUs to use, by the ids of `nvidia-smi -L`.")
 @click.option(
     "--engine",
     type=click.Choice(["auto", "docker", "local"]),
     default="auto",
     show_default=True,
-    help="docker isolates; local does not; auto is docker where a daemon answers.",
+    help="docker isolates the model, local does not; auto is docker where a daemon answers.",
 )
 @click.option("--limit", type=click.IntRange(1), help="Only the first N cases; such a run is never ranked.")
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="Seed of the run.")
@@ -58,8 +58,8 @@ PHANTOM_SEED = 0
     default="pinned",
     show_default=True,
     metavar="pinned|random|PATH",
-    help="random: the true architecture, untrained, reduced where the variant says how. PATH: a folder with files "
-    "of the declared names. Neither is ever ranked.",
+    help="random: the real architecture, untrained, reduced as the variant declares. PATH: a folder with files "
+    "of the declared names. Runs with either are never ranked.",
 )
 @click.option(
     "--param",
@@ -71,7 +71,7 @@ PHANTOM_SEED = 0
 @click.option(
     "--fresh",
     is_flag=True,
-    help="Predict and score again even where this very run is finished already; a checkpoint is kept.",
+    help="Predict and score again even where the same run is already finished; a checkpoint is kept.",
 )
 @click.option("--strict", is_flag=True, help="Exit with 1 when any finding is not ok.")
 @plugin_dir_option
@@ -80,10 +80,10 @@ PHANTOM_SEED = 0
 def run(settings: Settings, /, plugins: str, *, as_json: bool, strict: bool, **options: Any) -> None:
     """Run models over a split in sealed containers, score their masks, and keep the result.
 
-    A fine-tuned variant is trained first, on the data set's train split, unless its checkpoint is there.
+    A fine-tuned variant is trained first, on the data set's train split, unless its checkpoint exists.
 
-    The same command again resumes what was interrupted and shows what is finished. Ctrl-C ends after the case in
-    flight; a second Ctrl-C ends at once.
+    The same command again resumes an interrupted run and shows a finished one. Ctrl-C ends after the current case;
+    a second Ctrl-C ends at once.
     """
     from harness.cli.report import print_documents
     from harness.runs.document import run_document
@@ -123,7 +123,7 @@ def run_plugins(
     Raises
     ------
     BenchError
-        When a name is not known, the data are wrong, or something needed is missing.
+        When a name is not known, the data are wrong, or a prerequisite is missing.
     """
     from harness.cli.watch import make_watcher
     from harness.engines.gpus import require_gpus
@@ -133,13 +133,13 @@ def run_plugins(
     from harness.runs.run import execute
 
     if not names:
-        raise UsageError("--plugin names no plugin", fix="see `bench list`")
+        raise UsageError("--plugin is empty", fix="see `bench list`")
     registry = discover(plugin_dirs)
     chosen = [(plugin, plugin.variant(variant)) for plugin in map(registry.get, names)]
     ids = tuple(part.strip() for part in gpu_ids.split(",") if part.strip())
     if ids and gpus not in (0, len(ids)):
         raise UsageError(f"--gpus {gpus} and --gpu-ids with {len(ids)} ids do not agree", fix="give one of them")
-    require_gpus(gpus, ids)  # before a data set is made for a run that cannot be
+    require_gpus(gpus, ids)  # before a data set is made for a run that is not possible
     rows = []
     with make_watcher() as watcher:
         data = open_data(settings, dataset, watcher.log)
@@ -165,7 +165,7 @@ def run_plugins(
 
 
 def open_data(settings: Settings, name: str | None, log: Any) -> Dataset:
-    """Open the data set that was asked for; without a name the small phantom, which is made when it is not there."""
+    """Open the requested data set; without a name the small phantom, which is made when it does not exist."""
     from harness.dataset import find_dataset, open_dataset
 
     shelf = settings.home / "datasets"
@@ -180,7 +180,7 @@ def open_data(settings: Settings, name: str | None, log: Any) -> Dataset:
 
 @contextmanager
 def _interruptible(log: Any) -> Iterator[Stop]:
-    """Turn the first Ctrl-C (or a polite kill) into "after this case" and the second into "now"."""
+    """Turn the first Ctrl-C (or SIGTERM) into "after this case" and the second into "now"."""
     from harness.sandbox.watch import Stop
 
     stop = Stop()
@@ -191,7 +191,7 @@ def _interruptible(log: Any) -> Iterator[Stop]:
         if stop.soon.is_set() or number == signal.SIGTERM:
             stop.now.set()
         else:
-            log("stopping after the case or the training step in flight; Ctrl-C again stops at once")
+            log("stopping after the current case or training step; Ctrl-C again stops at once")
         stop.soon.set()
 
     before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
@@ -203,7 +203,7 @@ def _interruptible(log: Any) -> Iterator[Stop]:
 
 
 def _judge(documents: list[dict[str, Any]], *, strict: bool) -> None:
-    """Fail loudly when a model delivered nothing, or, under --strict, not everything."""
+    """Raise when a model delivered no valid mask, or, under --strict, not all of them."""
     for document in documents:
         coverage = document["coverage"]
         missed = {status: n for status, n in coverage.items() if status != "ok" and n}
@@ -211,7 +211,7 @@ def _judge(documents: list[dict[str, Any]], *, strict: bool) -> None:
             continue
         text = ", ".join(f"{n} {status}" for status, n in missed.items())
         line = f"{document['run']}: {coverage['ok']} of {document['n_findings']} findings ok; scored 0: {text}"
-        fix = f"`bench results show {document['run']}` says why, case by case"
+        fix = f"`bench results show {document['run']}` gives the reason for each case"
         if strict or not coverage["ok"]:
             raise ModelError(line, fix=fix)
         click.secho(f"warning: {line}; {fix}", fg="yellow", err=True)

@@ -1,4 +1,4 @@
-"""``bench score``: masks made anywhere, scored and kept as a submitted row."""
+"""``bench score``: masks made elsewhere, scored and stored as a submitted row."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ from harness.errors import ModelError, UsageError
     type=click.Choice(["mlhc2025", "miccai2026"]),
     default="mlhc2025",
     show_default=True,
-    help="Which metrics to show; those of every profile are kept.",
+    help="Metrics to show; those of every profile are stored.",
 )
-@click.option("--name", metavar="N", help="What the row is called; by default the name of the folder or archive.")
+@click.option("--name", metavar="N", help="Name of the row; by default that of the folder or archive.")
 @click.option("--jobs", type=click.IntRange(1), help="Worker processes; as many as there are cores by default.")
 @click.option(
     "--rows",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Also write one row a finding to this .csv, .json or .parquet file.",
+    help="Also write one row per finding to this .csv, .json or .parquet file.",
 )
 @click.option(
     "--organiser-quirks",
     is_flag=True,
-    help="miccai2026 as its organisers' evaluator does it, where we would not; such a row is never ranked.",
+    help="Follow the organisers' evaluator of miccai2026 also where ours differs; such a row is never ranked.",
 )
 @click.option("--strict", is_flag=True, help="Exit with 1 when any finding is not ok.")
 @json_option
@@ -59,7 +59,8 @@ def score(
 ) -> None:
     """Score masks made elsewhere: a folder, or the challenge's zip archive, which is read in place.
 
-    PREDICTIONS holds a stack a case (<case>.nii.gz, the findings first) or a folder a case (<case>/<finding>.nii.gz).
+    PREDICTIONS contains one stack per case (<case>.nii.gz, the findings first) or one folder per case
+    (<case>/<finding>.nii.gz).
     """
     from harness.cli.report import print_documents
     from harness.dataset import find_dataset, open_dataset
@@ -72,7 +73,7 @@ def score(
 
     chosen = replace(profile_on(profile, split), organiser_quirks=organiser_quirks)
     if organiser_quirks and chosen.instances is None:
-        raise UsageError("--organiser-quirks belongs to miccai2026", fix="add --profile miccai2026")
+        raise UsageError("--organiser-quirks applies to miccai2026 only", fix="add --profile miccai2026")
     if rows is not None:
         check_format(rows)
     data = open_dataset(find_dataset(dataset, settings.home), cache=settings.home / "datasets" / ".digests")
@@ -113,13 +114,13 @@ def score(
 
 
 def _judge(document: dict[str, Any], *, strict: bool) -> None:
-    """Say loudly what scored 0 for want of a valid mask; under --strict, or where nothing was valid, fail."""
+    """Warn of findings that scored 0 for lack of a valid mask; raise under --strict, or where no mask was valid."""
     missed = {status: n for status, n in document["coverage"].items() if status != "ok" and n}
     if not missed:
         return
     listed = ", ".join(f"{n} {status}" for status, n in missed.items())
     line = f"{document['coverage']['ok']} of {document['n_findings']} findings had a valid mask; scored 0: {listed}"
-    fix = f"`bench results show {document['run']}` says why, finding by finding"
+    fix = f"`bench results show {document['run']}` gives the reason for each finding"
     if strict or not document["coverage"]["ok"]:
         raise ModelError(line, fix=fix)
     click.secho(f"warning: {line}; {fix}", fg="red", bold=True, err=True)
@@ -132,7 +133,7 @@ def _name_of(path: Path) -> str:
 
 @contextmanager
 def _progress(cases: int) -> Iterator[Callable[[], None]]:
-    """Show how far it is on standard error, to a person only."""
+    """Show progress on standard error, at a terminal only."""
     hidden = not sys.stderr.isatty()
     with click.progressbar(length=cases, label="scoring", file=sys.stderr, hidden=hidden) as bar:
         yield lambda: bar.update(1)

@@ -1,4 +1,4 @@
-"""What every command is given: the home folder, and how to reach what lies in it."""
+"""The settings of every command: the home folder and the files in it."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ class Settings:
         return self.home / "results.db"
 
     def open_store(self, *, readonly: bool = False) -> Store:
-        """Open the results database; see :class:`harness.store.database.Store` for what may go wrong.
+        """Open the results database; see :class:`harness.store.database.Store` for the errors.
 
-        For reading only, it must be there already; where it can be written it is first brought up to date.
+        With `readonly` it must exist; where it can be written it is first migrated.
         """
         from harness.store.database import Store
 
@@ -50,7 +50,7 @@ plugin_dir_option = click.option(
     type=click.Path(path_type=Path, file_okay=False),
     multiple=True,
     envvar="BENCH_PLUGIN_DIR",
-    help="A plugin's folder, or a folder of such folders, beside the installed plugins. May be repeated.",
+    help="A plugin's folder, or a folder of plugins, in addition to the installed ones. May be repeated.",
 )
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs instead of a table.")

@@ -21,10 +21,10 @@ sources = LazyGroup(
     help="Fetch, add, list and verify the upstream code that plugins declare.",
     no_args_is_help=True,
     lazy={
-        "fetch": ("harness.cli.sources:fetch", "Fetch the declared commits from where they are published."),
-        "add": ("harness.cli.sources:add", "Take commits from a clone, a mirror or an archive that is here."),
-        "list": ("harness.cli.sources:list_sources", "List the declared sources, and which are here."),
-        "verify": ("harness.cli.sources:verify", "Compare the files that are here with their tree hashes."),
+        "fetch": ("harness.cli.sources:fetch", "Fetch the declared commits from their repositories."),
+        "add": ("harness.cli.sources:add", "Add commits from a local clone, mirror or archive."),
+        "list": ("harness.cli.sources:list_sources", "List the declared sources and whether they are present."),
+        "verify": ("harness.cli.sources:verify", "Compare the fetched files with their tree hashes."),
     },
 )
 
@@ -43,7 +43,7 @@ def _store(settings: Settings) -> SourceStore:
 @plugin_dir_option
 @pass_settings
 def fetch(settings: Settings, /, plugin: str | None, name: str | None, plugin_dirs: tuple[Path, ...]) -> None:
-    """Fetch the declared commits from where they are published; what is here already is left alone."""
+    """Fetch the declared commits from their repositories; commits that are already present are skipped."""
     found = declared(lambda model: model.sources, plugin_dirs, plugin, name)
     if not found:
         log(f"nothing to fetch: {plugin or 'every plugin'} does without upstream sources")
@@ -64,9 +64,9 @@ def fetch(settings: Settings, /, plugin: str | None, name: str | None, plugin_di
 @plugin_dir_option
 @pass_settings
 def add(settings: Settings, /, path: Path, plugin: str | None, name: str | None, plugin_dirs: tuple[Path, ...]) -> None:
-    """Take declared commits from a clone, a mirror or an archive that is here: without any network.
+    """Add declared commits from a local clone, mirror or archive, without the network.
 
-    A commit is known by its id in a repository, and by its tree hash in an archive.
+    A commit is identified by its id in a repository, and by its tree hash in an archive.
 
     Example: bench sources add --from ~/mirrors/MedSAM2.git
     """
@@ -83,7 +83,7 @@ def add(settings: Settings, /, path: Path, plugin: str | None, name: str | None,
 @json_option
 @pass_settings
 def list_sources(settings: Settings, /, plugin: str | None, plugin_dirs: tuple[Path, ...], *, as_json: bool) -> None:
-    """List the declared sources, and which are here."""
+    """List the declared sources and whether they are present."""
     store = _store(settings)
     rows: list[dict[str, Any]] = [
         {
@@ -125,8 +125,8 @@ def list_sources(settings: Settings, /, plugin: str | None, plugin_dirs: tuple[P
 @json_option
 @pass_settings
 def verify(settings: Settings, /, plugin: str | None, plugin_dirs: tuple[Path, ...], *, as_json: bool) -> None:
-    """Compare all files that are here with the tree hashes of their commits.
+    """Compare all fetched files with the tree hashes of their commits.
 
-    Exits with 3 when some are not here, with 4 when some were changed.
+    Exits with 3 when some are missing, with 4 when some were changed.
     """
     verify_all(declared(lambda model: model.sources, plugin_dirs, plugin), _store(settings).check, as_json=as_json)

@@ -1,4 +1,4 @@
-"""What ``bench sources`` and ``bench weights`` share: which plugins are meant, and a verdict for each thing kept."""
+"""Shared by ``bench sources`` and ``bench weights``: the choice of plugins, and a check of each stored item."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ from harness.registry.pinned import Source, Weights
 
 Item = TypeVar("Item", Source, Weights)
 
-plugin_option = click.option("--plugin", help="Only what this plugin declares.")
+plugin_option = click.option("--plugin", help="Only the items that this plugin declares.")
 
 
 def declared(
     items: Callable[[Model], Iterable[Item]], plugin_dirs: tuple[Path, ...], plugin: str | None, name: str | None = None
 ) -> dict[Item, list[str]]:
-    """Return what is meant, each with the plugins that declare it.
+    """Return the chosen items, each with the plugins that declare it.
 
     Parameters
     ----------
     items
-        What of a model: its sources or its weights.
+        Returns the sources or the weights of a model.
     plugin_dirs, plugin
-        Where to look, and the one plugin that is meant; None for all.
+        Folders of further plugins, and the one plugin; None for all.
     name
-        Only what is called so; None for all.
+        Only the item of this name; None for all.
 
     Raises
     ------
     UsageError
-        When nothing is called `name`, with the nearest names.
+        When no item is named `name`, with the nearest names.
     """
     registry = discover(plugin_dirs)
     found: dict[Item, list[str]] = {}
@@ -50,23 +50,23 @@ def declared(
 
 
 def verify_all(found: Mapping[Item, list[str]], check: Callable[[Item], object], *, as_json: bool) -> None:
-    """Check one thing after another and print a verdict for each; the worst one is raised at the end.
+    """Check the items in turn and print a verdict for each; the worst one is raised at the end.
 
     Parameters
     ----------
     found
-        What to check.
+        The items to check.
     check
-        Raises a BenchError for what is missing or changed.
+        Raises a BenchError for an item that is missing or changed.
     as_json
         Print one document instead of lines.
 
     Raises
     ------
     DataError
-        When something is not what it should be.
+        When an item was changed.
     PrerequisiteError
-        When something is not here.
+        When an item is missing.
     """
     rows, worst = [], None
     for item in found:

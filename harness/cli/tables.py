@@ -21,7 +21,7 @@ def print_table(
     Parameters
     ----------
     header, rows
-        Texts; whatever comes from outside is shown as it is, never as markup, and without control characters.
+        Texts; shown verbatim, never as markup, and without control characters.
     title
         Shown above.
     right
@@ -53,12 +53,12 @@ def print_table(
 
 
 def printable(text: str) -> str:
-    """Return `text` without what could move the cursor or hide behind other text."""
+    """Return `text` without characters that could move the cursor or hide other text."""
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
 def cell(metric: dict[str, Any] | None) -> str:
-    """Show one metric with its interval, to three decimals; a dash where nothing was measured."""
+    """Format one metric with its interval, to three decimals; a dash where it was not measured."""
     if metric is None or metric["value"] is None:
         return "—"
     if metric["ci95"] is None:
@@ -68,14 +68,14 @@ def cell(metric: dict[str, Any] | None) -> str:
 
 
 def seconds(value: float | None) -> str:
-    """Show a duration; a dash where it is not known."""
+    """Format a duration; a dash where it is not known."""
     if value is None:
         return "—"
     return f"{value:.2f} s" if value < 60 else f"{int(value // 60)} min {value % 60:.0f} s"
 
 
 def size(value: float | None) -> str:
-    """Show bytes as MB or GB; a dash where they are not known."""
+    """Format bytes as MB or GB; a dash where they are not known."""
     if value is None:
         return "—"
     return f"{value / 1e6:.0f} MB" if value < 1e9 else f"{value / 1e9:.1f} GB"

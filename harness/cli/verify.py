@@ -13,8 +13,8 @@ from harness.errors import DataError
 
 @click.command()
 @click.argument("run_id", metavar="RUN")
-@click.option("--masks", type=click.Path(path_type=Path, exists=True), help="Where the masks are now, if they moved.")
-@click.option("--dataset", metavar="PATH|NAME", help="Where the data set is now, if it moved.")
+@click.option("--masks", type=click.Path(path_type=Path, exists=True), help="New place of the masks, if they moved.")
+@click.option("--dataset", metavar="PATH|NAME", help="New place of the data set, if it moved.")
 @click.option("--jobs", type=click.IntRange(1), help="Worker processes; as many as there are cores by default.")
 @json_option
 @pass_settings
@@ -23,8 +23,8 @@ def verify(
 ) -> None:
     """Compute a run again from its masks and compare every stored digit; exit with 4 when any differs.
 
-    Also held against each other: the row and its plan, the database and the record.json beside the masks, box prompts
-    and the ground truth.
+    Also compared: the row with its plan, the database with the record.json beside the masks, and box prompts with the
+    ground truth.
     """
     from harness.runs.verify import verify_run
 
@@ -41,6 +41,6 @@ def verify(
             click.echo(f"  {line}")
     if report["differences"]:
         raise DataError(
-            f"{report['run']} is not what its masks and its record say",
+            f"{report['run']} does not match its masks and its record",
             fix="the database, the masks, the record or the scorer changed since; run or score again for a new row",
         )

@@ -1,4 +1,4 @@
-"""Shows a run while it goes on: a bar for a person at a terminal, plain lines otherwise; all on standard error."""
+"""Progress of a run: a bar for a person at a terminal, plain lines otherwise; all on standard error."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from harness.cli.tables import counted, printable, seconds
 from harness.rows import CaseRow, RunRow
 from harness.store.trainings import TrainingPoint
 
-#: Seconds between two lines of a training that measures nothing.
+#: Seconds between two lines of a training that does not validate.
 LINE_EVERY_S = 15.0
 
 
 def described(point: TrainingPoint) -> str:
-    """Say in words what a training reported."""
+    """Return a training's report in words."""
     losses = ", ".join(f"{name} {value:.4g}" for name, value in point.losses.items())
     dice = "" if point.val_dice is None else f", val Dice {point.val_dice:.3f}"
     return f"step {point.step}/{point.steps}" + (f": {losses}" if losses else "") + dice
 
 
 class Pace:
-    """How fast a training goes, in this invocation."""
+    """The speed of a training, in this invocation."""
 
     def __init__(self) -> None:
         self._first: TrainingPoint | None = None
@@ -37,7 +37,7 @@ class Pace:
             self._first = point
 
     def left(self, point: TrainingPoint) -> str:
-        """Say how long the rest will take; empty where that cannot be known yet."""
+        """Return the remaining time in words; empty where it is not yet known."""
         if self._first is None or point.step <= self._first.step or point.step >= point.steps:
             return ""
         a_step = (point.seconds - self._first.seconds) / (point.step - self._first.step)
@@ -72,13 +72,13 @@ class Lines:
                 self.log(f"  {name} {described(point)}{self._pace.left(point)}")
 
     def begin(self, run: RunRow, done: int, kept: int) -> None:
-        """Show that the cases begin: masks of `kept` are there from before, `done` of these scored already."""
+        """Show that the cases begin: `kept` masks exist from before, `done` of them already scored."""
         self._total, self._kept, self._began = run.n_cases, done, time.monotonic()
         before = f", {kept} kept from before" if kept else ""
         self.log(f"{run.id}: {counted(run.n_cases, 'case')}, {counted(run.n_findings, 'finding')}{before}")
 
     def case(self, case: CaseRow, done: int) -> None:
-        """Show how one case ended, and how long the rest will take."""
+        """Show how one case ended, and the remaining time."""
         left = (time.monotonic() - self._began) / max(1, done - self._kept) * (self._total - done)
         ending = f", {seconds(left)} left" if done < self._total else ""
         reason = f": {case.reason}" if case.reason else ""
@@ -117,7 +117,7 @@ class Bar:
         self._console.print(printable(line), markup=False, soft_wrap=True)
 
     def training(self, name: str, points: Sequence[TrainingPoint]) -> None:
-        """Move the bar of a training on; a validation is told in a line."""
+        """Advance the bar of a training; a validation gets a line."""
         for point in points:
             text = f"training: {described(point)}"
             self._progress.update(self._task, description=text, total=point.steps, completed=point.step)
@@ -131,7 +131,7 @@ class Bar:
         self._progress.reset(self._task, description=run.id, total=run.n_cases, completed=done)
 
     def case(self, case: CaseRow, done: int) -> None:
-        """Move the bar on; a case that failed is told in a line."""
+        """Advance the bar; a failed case gets a line."""
         self._progress.update(self._task, completed=done)
         if case.status != "ok":
             self.log(f"{case.case} {case.status}: {case.reason}")

@@ -22,9 +22,9 @@ weights = LazyGroup(
     no_args_is_help=True,
     lazy={
         "fetch": ("harness.cli.weights:fetch", "Download the declared files from the model hub."),
-        "add": ("harness.cli.weights:add", "Take a file that is here already."),
-        "list": ("harness.cli.weights:list_weights", "List the declared weights, and which are here."),
-        "verify": ("harness.cli.weights:verify", "Read the weights that are here again, and compare their digests."),
+        "add": ("harness.cli.weights:add", "Add a local file."),
+        "list": ("harness.cli.weights:list_weights", "List the declared weights and whether they are present."),
+        "verify": ("harness.cli.weights:verify", "Read the stored weights again and compare their digests."),
     },
 )
 
@@ -41,9 +41,9 @@ def _store(settings: Settings) -> WeightsStore:
 @plugin_dir_option
 @pass_settings
 def fetch(settings: Settings, /, plugin: str | None, name: str | None, plugin_dirs: tuple[Path, ...]) -> None:
-    """Download the declared files from the model hub; what is here already is left alone.
+    """Download the declared files from the model hub; files that are already present are skipped.
 
-    A download that broke off goes on where it was. HF_TOKEN, or the log-in of `hf auth login`, opens gated
+    An interrupted download resumes. HF_TOKEN, or the log-in of `hf auth login`, opens gated
     repositories whose terms you accepted; HF_ENDPOINT names another hub.
     """
     from harness.upstream.hub import fetch as download
@@ -60,11 +60,11 @@ def fetch(settings: Settings, /, plugin: str | None, name: str | None, plugin_di
     "--from", "path", required=True, type=click.Path(path_type=Path, exists=True, dir_okay=False), help="The file."
 )
 @plugin_option
-@click.option("--name", help="As which of the declared weights; needed only where they are not pinned.")
+@click.option("--name", help="Name of the declared weights that the file is; needed only where they are not pinned.")
 @plugin_dir_option
 @pass_settings
 def add(settings: Settings, /, path: Path, plugin: str | None, name: str | None, plugin_dirs: tuple[Path, ...]) -> None:
-    """Take a file that is here already: it is known by its SHA-256, and copied into the home.
+    """Add a local file: it is identified by its SHA-256 and copied into the home.
 
     Example: bench weights add --from ~/Downloads/sam2.1_hiera_tiny.pt
     """
@@ -80,7 +80,7 @@ def add(settings: Settings, /, path: Path, plugin: str | None, name: str | None,
 @json_option
 @pass_settings
 def list_weights(settings: Settings, /, plugin: str | None, plugin_dirs: tuple[Path, ...], *, as_json: bool) -> None:
-    """List the declared weights, and which are here."""
+    """List the declared weights and whether they are present."""
     store = _store(settings)
     rows: list[dict[str, Any]] = []
     for file, plugins in declared(lambda model: model.weights, plugin_dirs, plugin).items():
@@ -130,9 +130,9 @@ def list_weights(settings: Settings, /, plugin: str | None, plugin_dirs: tuple[P
 @json_option
 @pass_settings
 def verify(settings: Settings, /, plugin: str | None, plugin_dirs: tuple[Path, ...], *, as_json: bool) -> None:
-    """Read the weights that are here again, every byte, and compare their digests.
+    """Read every byte of the stored weights again and compare their digests.
 
-    Exits with 3 when some are not here, with 4 when some are not what they should be.
+    Exits with 3 when some are missing, with 4 when some were changed.
     """
     store = _store(settings)
     found = declared(lambda model: model.weights, plugin_dirs, plugin)

@@ -296,7 +296,7 @@ def test_a_failed_build_is_explained_and_goes_on(base_image: str, bench: Bench, 
     ("options", "code", "said"),
     [
         (["--device", "cpu"], 2, "--device cpu needs a CPU build of torch, from one place"),
-        (["--wheels", "."], 2, "--wheels and --torch-index go with --device cpu"),
+        (["--wheels", "."], 2, "--wheels and --torch-index need --device cpu"),
         (["--device", "cpu", "--wheels", "."], 2, "there is no wheel of torch"),
         (["--plugin", "nobody"], 2, "no plugin is named 'nobody'"),
     ],

@@ -51,7 +51,7 @@ def test_killed_ten_times(base_image: str, bench: Bench, make_dataset: Callable[
     began = time.monotonic()
     undisturbed = bench.json(*command)
     whole = time.monotonic() - began
-    table = bench(*command).stdout.split("what it took")[0]
+    table = bench(*command).stdout.split("cost, without scoring")[0]
     draw = random.Random(20260101)
     kept: list[int] = []
     for trial in range(10):
@@ -64,7 +64,7 @@ def test_killed_ten_times(base_image: str, bench: Bench, make_dataset: Callable[
         kept += [
             int(line.split(", ")[2].split()[0]) for line in again.stderr.splitlines() if "kept from before" in line
         ]
-        assert again.stdout.split("what it took")[0] == table, f"trial {trial}"
+        assert again.stdout.split("cost, without scoring")[0] == table, f"trial {trial}"
         assert _scores(bench.json(*command)) == _scores(undisturbed), f"trial {trial}"
         assert _containers(undisturbed["run"]) == []
     assert kept, "no trial was killed between its first and its last case: the moments are badly chosen"

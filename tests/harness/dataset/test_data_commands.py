@@ -119,7 +119,7 @@ def test_fetch_guides_while_the_data_is_not_here(bench: Bench) -> None:
     assert done.returncode == 3
     for text in ("hf download rajpurkarlab/ReXGroundingCT", "ibrahimhamamci/CT-RATE", "CC BY-NC-SA 4.0", "--list"):
         assert text in done.stdout
-    assert "not here yet" in done.stderr
+    assert "has not been downloaded" in done.stderr
 
 
 def test_fetch_links_and_the_name_is_known_from_then_on(maker: Any, bench: Bench, tmp_path: Path) -> None:
