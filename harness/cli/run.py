@@ -51,7 +51,7 @@ PHANTOM_SEED = 0
     show_default=True,
     help="docker isolates the model, local does not; auto is docker where a daemon answers.",
 )
-@click.option("--limit", type=click.IntRange(1), help="Only the first N cases; such a run is never ranked.")
+@click.option("--limit", type=click.IntRange(1), help="Only the first N cases by name; a part is never ranked.")
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="Seed of the run.")
 @click.option(
     "--weights",
@@ -71,7 +71,7 @@ PHANTOM_SEED = 0
 @click.option(
     "--fresh",
     is_flag=True,
-    help="Predict and score again even where the same run is already finished; a checkpoint is kept.",
+    help="Begin this run anew, whether an earlier attempt is finished or not; a checkpoint is kept.",
 )
 @click.option("--strict", is_flag=True, help="Exit with 1 when any finding is not ok.")
 @plugin_dir_option

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import TypeVar
 
 from harness.dataset.problems import DataProblem, refuse
 from harness.dataset.voxels import read_header
@@ -107,6 +108,9 @@ class RunnableCase(Case):
         return cls(case.id, case.split, case.findings, case.ct, case.truth, case.declared_shape, case.declared_spacing)
 
 
+AnyCase = TypeVar("AnyCase", bound=Case)
+
+
 @dataclass(frozen=True)
 class Dataset:
     """A data set on disk. Make one with :func:`harness.dataset.open_dataset`."""
@@ -145,6 +149,20 @@ class Dataset:
             return self.splits[name]
         except KeyError:
             raise UnknownName(f"split of {self.name}", name, self.splits) from None
+
+
+def in_order(cases: Iterable[AnyCase]) -> list[AnyCase]:
+    """Return cases by name, numbers by their value: whatever depends on an order must not depend on the index's.
+
+    The fingerprint of a data set does not see how its index is sorted, so nothing that it identifies may.
+    """
+    return sorted(cases, key=lambda case: (_counted(case.id), case.id))
+
+
+def _counted(name: str) -> list[tuple[int, str]]:
+    """Split a name into texts and numbers: ``case_2`` comes before ``case_10``."""
+    parts = re.split(r"([0-9]+)", name)
+    return [(int(part), "") if number % 2 else (0, part) for number, part in enumerate(parts)]
 
 
 def spacing_of(case: Case) -> tuple[float, float, float]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from harness.dataset import Dataset, RunnableCase
 from harness.dataset.boxes import BOX_RULE
-from harness.dataset.cases import spacing_of
+from harness.dataset.cases import in_order, spacing_of
 from harness.errors import DataError, UsageError
 from harness.images.build import Image
 from harness.registry.declaration import Prompt, Variant
@@ -40,11 +40,11 @@ class RunRequest:
     gpus, gpu_ids
         How many GPUs, or which.
     limit
-        Only the first cases of the split; None for all.
+        Only the first cases of the split, in the order of their names; None for all.
     seed
         Seed of every random choice.
     fresh
-        Run again even where a finished run of the same plan exists; a checkpoint that is there is used again.
+        Begin a new attempt whatever there is of the same plan, finished or not; a checkpoint that is there is used.
     weights
         ``"pinned"``, ``"random"``, or a path.
     changes
@@ -120,11 +120,17 @@ class Plan:
     checkpoint: Checkpoint | None = None
 
     @property
+    def partial(self) -> bool:
+        """Whether cases of the split are left out; a limit that leaves none out changes nothing."""
+        return len(self.cases) < len(self.request.dataset.split(self.request.split))
+
+    @property
     def identity(self) -> dict[str, Any]:
         """Everything that a result depends on; the same identity is the same run."""
         request = self.request
         boxes = {"boxes": BOX_RULE} if request.variant.prompt is Prompt.BOX else {}
         checkpoint = {} if self.checkpoint is None else {"checkpoint": self.checkpoint.sha256}
+        chosen = {"cases": [case.id for case in self.cases]} if self.partial else {}
         return {
             **boxes,
             "contract": CONTRACT_VERSION,
@@ -136,10 +142,11 @@ class Plan:
             "image": self.image.id,
             "fingerprint": self.fingerprint,
             "split": request.split,
-            "limit": request.limit,
+            "limit": len(self.cases) if self.partial else None,
             "seed": request.seed,
             "scorer": SCORER_VERSION,
             **checkpoint,
+            **chosen,
         }
 
     @property
@@ -158,7 +165,7 @@ class Plan:
         reasons = []
         if self.request.plugin.granted_truth:
             reasons.append("known answer: it reads the ground truth")
-        if self.request.limit is not None:
+        if self.partial:
             reasons.append(f"partial: only the first {len(self.cases)} of the split's cases")
         reasons += self.weights.unrankable
         reasons += changed(self.request.variant, self.request.params)
@@ -168,7 +175,9 @@ class Plan:
 
 
 def select_cases(dataset: Dataset, split: str, limit: int | None) -> tuple[RunnableCase, ...]:
-    """Return the cases of a split that can run and be scored, in the data set's order.
+    """Return the cases of a split that can run and be scored; of a limited number the first by name.
+
+    All of a split's cases come in the order of its index, which no result depends on.
 
     Raises
     ------
@@ -177,7 +186,9 @@ def select_cases(dataset: Dataset, split: str, limit: int | None) -> tuple[Runna
     DataError
         When the split is empty, or a CT is not there.
     """
-    cases = dataset.split(split)[:limit]
+    cases = dataset.split(split)
+    if limit is not None and limit < len(cases):
+        cases = tuple(in_order(cases)[:limit])
     if not cases:
         filled = ", ".join(name for name, found in dataset.splits.items() if found)
         raise DataError(

@@ -23,13 +23,13 @@ def open_row(plan: Plan, store: Store) -> RunRow:
     Parameters
     ----------
     plan
-        What will run; where its request asks for a fresh run, a finished row is left as it is.
+        What will run; where its request asks for a fresh run, the earlier row is left as it is.
     store
         The open results database.
     """
     request = plan.request
     earlier = store.latest(plan.key)
-    if earlier is not None and not (request.fresh and earlier.state == "done"):
+    if earlier is not None and not request.fresh:
         return earlier
     attempt = earlier.attempt + 1 if earlier is not None else 1
     model, variant = request.plugin.model, request.variant

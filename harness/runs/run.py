@@ -206,13 +206,15 @@ class _Work:
         self.cases = {case.id: (ordinal, case) for ordinal, case in enumerate(plan.cases)}
         self.outcomes: dict[str, CaseRow] = {}
         self.rescored: dict[str, int] = {}
+        self.done = 0  #: cases that need nothing more
         self.containers: list[dict[str, Any]] = list(row.timing.get("containers", []))
         self.inbox: queue.SimpleQueue[CaseOutcome | ContainerFigures | _Scored | _ShardEnded] = queue.SimpleQueue()
 
     def run(self, todo: Sequence[RunnableCase], unscored: Sequence[RunnableCase], stop: Stop) -> RunRow:
         """Do what is left, then finish the row."""
         kept = len(self.cases) - len(todo)
-        self.watcher.begin(self.row, kept - len(unscored), kept)
+        self.done = kept - len(unscored)
+        self.watcher.begin(self.row, self.done, kept)
         threads = self._start_shards(todo, stop)
         try:
             predict_s, error = self._follow(len(threads), unscored, stop)
@@ -230,7 +232,6 @@ class _Work:
         began, predict_s = time.monotonic(), 0.0
         error: BaseException | None = None
         saved = {case.case: case for case in self.store.cases(self.row.id)}
-        done = sum(case.scored for case in saved.values())
         with Scorers() as scorers:
             scoring = sum(self._submit(scorers, saved[case.id]) for case in unscored)
             while running or scoring:
@@ -245,8 +246,8 @@ class _Work:
                         scoring += self._submit(scorers, self.outcomes[scored.case]) - 1
                     case _Scored() as scored:
                         scoring -= 1
-                        done += 1
-                        self._keep_scores(scored, done)
+                        self.done += 1
+                        self._keep_scores(scored)
                     case _ShardEnded() as ended:
                         running -= 1
                         predict_s = time.monotonic() - began
@@ -326,29 +327,30 @@ class _Work:
         self.outcomes[scored.case] = replace(outcome, status=Status.INFRA_ERROR, reason=reason)
         return True
 
-    def _keep_scores(self, scored: _Scored, done: int) -> None:
+    def _keep_scores(self, scored: _Scored) -> None:
         _, case = self.cases[scored.case]
         outcome = self.outcomes[scored.case]
         rows = rows_of_outcome(case, scored.future.result(), outcome, self.folder / "masks")
         status, reason = case_status(outcome, rows)
         row = replace(outcome, status=status, reason=reason, scored=True)
         self.store.save_case(self.row.id, row, rows)
-        self.watcher.case(row, done)
+        self.watcher.case(row, self.done)
 
     def _finish(self, predict_s: float, error: BaseException | None) -> RunRow:
         """Sum up and save the row; an interrupted or broken run keeps what it has."""
-        cases = self.store.cases(self.row.id)
+        cases = [case for case in self.store.cases(self.row.id) if case.case in self.cases]
         timing = figures(
             cases,
             self.containers,
             image_bytes=self.plan.image.size,
             predict_s=self.row.timing.get("predict_s", 0.0) + predict_s,
         )
-        complete = len(cases) == len(self.cases) and all(case.scored for case in cases)
+        scored = {case.case for case in cases if case.scored}
+        complete = scored == self.cases.keys()
         state = "done" if complete and error is None else "interrupted"
         row = replace(self.row, state=state, finished=_now() if complete else None, timing=timing)
         if complete:
-            findings = self.store.findings(row.id)
+            findings = [finding for finding in self.store.findings(row.id) if finding.case in self.cases]
             for name, profile in profiles_on(row.split).items():
                 self.store.save_metrics(row.id, name, summarise(findings, profile))
             write_record(self.folder, row, cases, findings)  # before the row says "done": there is none without it
@@ -357,8 +359,8 @@ class _Work:
             raise error
         if not complete:
             raise Interrupted(
-                f"{row.id} was stopped with {sum(case.scored for case in cases)} of {len(self.cases)} cases finished",
-                fix="the same command goes on from there",
+                f"{row.id} was stopped with {len(scored)} of {len(self.cases)} cases finished",
+                fix=f"the same command {'without --fresh ' if self.plan.request.fresh else ''}goes on from there",
             )
         return row
 

@@ -72,7 +72,7 @@ def verify_run(
     data = _data(run, home, dataset)
     stored = {(row.case, row.finding): row for row in store.findings(run.id)}
     names = {case for case, _ in stored}
-    split = data.split(run.split)[: run.plan.get("limit")]
+    split = _cases_of(run, data)
     cases = tuple(case for case in split if case.id in names)
     quirks = bool(run.plan.get("organiser_quirks"))
     folder = masks or Path(run.plan.get("predictions") or home / "runs" / run.id / "masks")
@@ -114,7 +114,7 @@ def verify_run(
 def _data(run: RunRow, home: Path, dataset: str | None) -> Dataset:
     place = dataset or run.plan.get("dataset") or run.record.get("dataset", {}).get("path") or run.dataset
     data = open_dataset(find_dataset(place, home), cache=home / "datasets" / ".digests")
-    require_sound(data, [run.split], used=data.split(run.split)[: run.plan.get("limit")])
+    require_sound(data, [run.split], used=_cases_of(run, data))
     fingerprint = fingerprint_of(data, run.split)
     if fingerprint != run.fingerprint:
         raise DataError(
@@ -122,6 +122,16 @@ def _data(run: RunRow, home: Path, dataset: str | None) -> Dataset:
             fix="say with --dataset where the data set of that run is",
         )
     return data
+
+
+def _cases_of(run: RunRow, data: Dataset) -> tuple[Case, ...]:
+    """Return the cases that a run was made of; older plans name only how many of the index they took."""
+    split = data.split(run.split)
+    chosen = run.plan.get("cases")
+    if chosen is None:
+        return split[: run.plan.get("limit")]
+    known = {case.id: case for case in split}
+    return tuple(known[name] for name in chosen if name in known)
 
 
 def _identity(run: RunRow) -> Iterator[str]:

@@ -16,6 +16,7 @@ from typing import Any, Protocol
 
 from harness.dataset import RunnableCase
 from harness.dataset.boxes import BOX_RULE
+from harness.dataset.cases import in_order
 from harness.dataset.fingerprint import fingerprint_of
 from harness.engines.base import Engine
 from harness.engines.gpus import Gpu
@@ -135,7 +136,9 @@ def training_cases(request: RunRequest) -> tuple[RunnableCase, ...]:
             fix="predict another split, such as test",
         )
     try:
-        cases = [case for split in SPLITS if data.splits.get(split) for case in select_cases(data, split, None)]
+        # By name: the order decides which sample comes when, and the plan's fingerprints do not see the index's.
+        filled = [split for split in SPLITS if data.splits.get(split)]
+        cases = [case for split in filled for case in in_order(select_cases(data, split, None))]
     except UsageError as error:
         raise DataError(error.message, fix="training needs the masks of train and val: get all of them") from error
     if not any(case.split == "train" for case in cases):

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.dataset import open_dataset
+from harness.dataset import Case, open_dataset
+from harness.dataset.cases import in_order
 from harness.errors import UsageError
 
 
@@ -30,3 +31,18 @@ def test_an_unknown_split_gets_its_neighbour(make_dataset: Callable[..., Path]) 
     with pytest.raises(UsageError) as refused:
         open_dataset(make_dataset(1)).split("tset")
     assert "test" in refused.value.fix
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (["a_10_a_1", "a_9_a_1"], ["a_9_a_1", "a_10_a_1"]),
+        (["case", "2", "case_2", "10"], ["2", "10", "case", "case_2"]),
+        (["a_01", "a_1", "a_001"], ["a_001", "a_01", "a_1"]),
+        (["B", "a", "b"], ["B", "a", "b"]),
+    ],
+)
+def test_cases_have_an_order_that_their_names_decide(names: list[str], expected: list[str]) -> None:
+    """Numbers count by their value; names of equal value have an order all the same, whatever the index's."""
+    for listed in (names, names[::-1]):
+        assert [case.id for case in in_order(Case(name, "test", ()) for name in listed)] == expected

@@ -7,12 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from harness import Model, Params, Variant, ours, paper
-from harness.dataset import Dataset
+from harness.dataset import Dataset, RunnableCase
+from harness.dataset.cases import in_order
 from harness.images.build import Image
 from harness.registry.discovery import Plugin
 from harness.registry.origins import Param
 from harness.runs.plan import Plan, RunRequest
 from harness.runs.run_weights import RANDOM, Loaded
+from harness.scoring import SCORER_VERSION
 
 PARAMS = Params(size=paper(512, "section 4"), batch=ours(4), name="x")
 
@@ -20,7 +22,7 @@ PARAMS = Params(size=paper(512, "section 4"), batch=ours(4), name="x")
 def _request(params: Mapping[str, Param], *, weights: str = "pinned", **changes: Param) -> RunRequest:
     variant = Variant("v", dict(params), reduced={"size": 8}, origins=dict(getattr(params, "origins", {})))
     model = Model("m", "M", "A model.", "1", Path("/"), variants=(variant,))
-    dataset = Dataset(Path("/"), Path("/dataset.json"), "d", {})
+    dataset = Dataset(Path("/"), Path("/dataset.json"), "d", {"test": ()})
     return RunRequest(
         Plugin(model, "here"), variant, dataset, "test", "mlhc2025", weights=weights, changes=dict(changes)
     )
@@ -40,3 +42,31 @@ def test_origins_do_not_change_the_key() -> None:
     without = replace(plan, request=_request(dict(PARAMS)))
     assert without.request.origins == {}
     assert without.key == plan.key
+
+
+def _of(names: list[str], limit: int | None) -> Plan:
+    """Return a plan on a data set whose index has these names, in this order."""
+    found = tuple(RunnableCase(name, "test", (), Path("/ct"), Path("/seg")) for name in names)
+    data = Dataset(Path("/"), Path("/dataset.json"), "d", {"test": found})
+    request = replace(_request(PARAMS), dataset=data, limit=limit)
+    taken = found if limit is None or limit >= len(found) else tuple(in_order(found)[:limit])
+    return Plan(request, taken, Image("i"), "f", "local", isolates=True)
+
+
+def test_the_chosen_cases_are_part_of_a_partial_plan() -> None:
+    """Which cases, not only how many; and the same cases are the same run however many were asked for in vain."""
+    assert _of(["b_10", "b_9", "a_1"], 2).identity["cases"] == ["a_1", "b_9"]
+    assert _of(["b_10", "b_9", "a_1"], 2).key == _of(["a_1", "b_10", "b_9"], 2).key
+    assert _of(["b_10", "b_9", "a_1"], 2).key != _of(["c_1", "b_9", "a_0"], 2).key
+    assert _of(["a_1", "a_2"], 2).key == _of(["a_2", "a_1"], None).key == _of(["a_1", "a_2"], 7).key
+    assert _of(["a_1", "a_2"], 7).unrankable == []
+    assert _of(["a_1", "a_2"], 1).unrankable == ["partial: only the first 1 of the split's cases"]
+
+
+def test_the_key_of_a_whole_run_stays() -> None:
+    """Rows that were measured before the cases stood in partial plans are found again."""
+    assert _of(["a_1"], None).identity == {
+        "contract": 1, "plugin": "m", "plugin_version": "1", "variant": "v", "params": dict(PARAMS),
+        "weights": {"mode": "none", "files": {}}, "image": "i", "fingerprint": "f", "split": "test", "limit": None,
+        "seed": 0, "scorer": SCORER_VERSION,
+    }  # fmt: skip

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import pytest
 
+from harness.dataset import open_dataset
 from harness.images.build import Image
 from harness.registry.declaration import Model, Prompt, Variant
 from harness.registry.discovery import Plugin
 from harness.runs.plan import RunRequest
 from harness.runs.run_weights import Loaded
-from harness.runs.training.finetune import TrainingPlan
+from harness.runs.training.finetune import TrainingPlan, training_cases
 
 if TYPE_CHECKING:
     from harness.dataset import Dataset
@@ -44,3 +48,17 @@ def test_the_rule_of_its_boxes_is_part_of_a_training() -> None:
     assert "version 1" in with_boxes.identity["boxes"]
     assert {**without.identity, "boxes": with_boxes.identity["boxes"]} == with_boxes.identity
     assert with_boxes.key != without.key
+
+
+def test_the_order_of_the_index_decides_no_sample(splits_writer: Callable[..., Path], tmp_path: Path) -> None:
+    """The key does not see how the index is sorted, so the cases come by name: numbers by value, train before val."""
+    data = splits_writer(tmp_path / "data", lambda n: f"toy_{3 * n}_a_1")
+    orders = []
+    for turned in (False, True):
+        index = json.loads((data / "dataset.json").read_text())
+        if turned:
+            index = {split: index[split][::-1] for split in reversed(index)}
+            (data / "dataset.json").write_text(json.dumps(index))
+        request = replace(_plan(Prompt.TEXT).request, dataset=open_dataset(data))
+        orders.append([case.id for case in training_cases(request)])
+    assert orders[0] == orders[1] == ["toy_3_a_1", "toy_6_a_1", "toy_9_a_1", "toy_12_a_1", "toy_15_a_1"]
