@@ -104,17 +104,17 @@ def check_odd_cases_can_be_learnt_from(folder: Path) -> None:
     volume = np.random.default_rng(0).normal(-700, 200, shape).astype(np.int16)
     case = _case(folder, volume, np.diag([3.5, 3.5, 4.5, 1.0]), ["many nodules", "one", "none", ""], labels)
     assert case.labels().max() == 300
-    samples = Samples([case], PARAMS, folder / "cases", "cpu")
-    assert samples.arrays(case)["masks"].reshape(4, -1).sum(1).tolist() == [300, 27, 0, 1]
+    training = Samples([case], PARAMS, folder / "cases", "cpu")
+    assert training.arrays(case)["masks"].reshape(4, -1).sum(1).tolist() == [300, 27, 0, 1]
     net = _tiny().net.train()
     for index in range(4):
-        samples = [samples.sample(index, np.random.default_rng(seed)) for seed in range(3)]
+        samples = [training.sample(index, np.random.default_rng(seed)) for seed in range(3)]
         assert {sample["ct"].shape for sample in samples} == {(32, 32, 32)}
-        parts = samples.loss(net, samples)
+        parts = training.loss(net, samples)
         total = torch.stack(list(parts.values())).sum()
         total.backward()
         assert math.isfinite(float(total.detach())), json.dumps({k: float(v.detach()) for k, v in parts.items()})
-    dices = samples.dices(net.eval(), [0])
+    dices = training.dices(net.eval(), [0])
     assert dices == [0.0, 0.0, 1.0, 0.0]
 
 
