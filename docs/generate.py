@@ -106,8 +106,8 @@ def _models() -> str:
 
 _ORIGINS = """\
 Each value comes from the paper, from the code of the model's authors at the pinned commit (upstream, with file and
-line), or from us. A parameter without a variant is the same in all of them. `bench plugin show NAME` shows what one
-model declares.
+line), or is our own choice (ours). A parameter without a variant is the same in all of them. `bench plugin show NAME`
+shows what one model declares.
 """
 
 
@@ -161,8 +161,8 @@ _CHECKED = [
     "load",
     "a case",
     "peak memory",
-    "stored otherwise",
-    "another text",
+    "reoriented CT",
+    "other text",
     "trained",
     "real weights, GPU",
 ]
@@ -192,7 +192,7 @@ def _verified(model: Model, record: dict[str, dict[str, Any]]) -> Iterator[list[
         ]
 
 
-_FULL = ["model", "variant", "seen", "GPU", "a case", "memory", "a step", "memory of training", "checkpoint"]
+_FULL = ["model", "variant", "measured", "GPU", "a case", "memory", "a step", "memory of training", "checkpoint"]
 
 
 def _full_size(model: Model, name: str, ran: dict[str, Any]) -> list[str]:

@@ -1,8 +1,8 @@
-"""What the harness costs: ``bench run`` beside a bare ``docker run`` of the same image on the same cases.
+"""Overhead of the harness: ``bench run`` and a bare ``docker run`` of the same image on the same cases.
 
 Both do the same work, in turn, A B A B ...: a model that works for a given time on each of 20 small phantom cases. The
 bare run gets the job folder ready-made and is neither watched, limited nor scored. Wall seconds of whole processes and,
-since these swing with whatever else the machine does, the CPU seconds of the harness. Writes
+since these vary with the load of the machine, the CPU seconds of the harness. Writes
 ``docs/benchmarks/overhead.md``.
 """
 
@@ -142,12 +142,13 @@ def main() -> None:
         one_second = [_pair(work, data, image, "one-second") for _ in range(options.slow_rounds)]
         starting = statistics.median(_timed([sys.executable, "-c", STARTING])[1] for _ in range(5))
     hardware = describe_hardware([])
-    page = f"""# What the harness costs
+    page = f"""# Overhead of the harness
 
-`make bench-overhead`: a model that works for a given time on each of {cases} small phantom cases, as `bench run
---engine docker` and as a bare `docker run` of the same image on a ready-made job folder, in turn, in one run. Wall
-seconds of whole processes, medians of pairs; one pair before is not counted. The harness also starts Python, checks the
-data set's fingerprint, watches, copies and scores every mask, sums up, and writes database and record.
+`make bench-overhead`: a model that works for a given time on each of {cases} small phantom cases, as
+`bench run --engine docker` and as a bare `docker run` of the same image on a ready-made job folder, in turn, in one
+run. Times are wall seconds of whole processes, medians of pairs; a first pair is not counted. The harness also starts
+Python, checks the data set's fingerprint, watches the container, copies and scores every mask, computes summaries, and
+writes the database and the record.
 
 | work | pairs | bench run | docker run | difference | ratio | least to most | harness, CPU s |
 |---|---|---|---|---|---|---|---|
@@ -156,8 +157,8 @@ data set's fingerprint, watches, copies and scores every mask, sums up, and writ
 
 Measured on {hardware["cpu"]}, {hardware["cores"]} cores; load {os.getloadavg()[1]:.1f} (5 minutes) at the end.
 
-Without work the ratio says nothing but the fixed cost. Of the harness's CPU seconds {starting:.2f} are Python and its
-imports (click, docker, pydantic, numpy, SQLite) before anything is done.
+Without work the ratio shows only the fixed cost. Of the harness's CPU seconds, {starting:.2f} are Python and its
+imports (click, docker, pydantic, numpy, SQLite).
 """
     (ROOT / "docs" / "benchmarks" / "overhead.md").write_text(page, encoding="utf-8")
     sys.stdout.write(page)

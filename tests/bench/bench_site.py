@@ -1,4 +1,4 @@
-"""What a large board costs: a seeded database of 1,000 runs on 700 findings, built into a site and opened.
+"""A large board: a generated database of 1,000 runs on 700 findings, built into a site and opened.
 
 Writes ``docs/benchmarks/site.md``. Run it as ``make bench-site``, or ``python tests/bench/bench_site.py --runs 100``.
 """
@@ -174,10 +174,10 @@ def report(runs: int, n_findings: int, built: tuple[float, float, float], site: 
     heaviest = pages[0]
     sqlite = site / "downloads" / "results.sqlite"
     problems = check_site(site)
-    yield "# What a large board costs\n"
+    yield "# A large board\n"
     models = f"{runs // ATTEMPTS} models, {ATTEMPTS} times each"
-    yield f"`make bench-site`: a seeded database of {runs:,} runs ({models}) on {n_findings}"
-    yield f"findings of 14 categories in {CASES} cases, built with figures, without pictures of cases.\n"
+    yield f"`make bench-site`: a generated database of {runs:,} runs ({models}) on {n_findings} findings of"
+    yield f"14 categories in {CASES} cases, built with figures and without pictures of cases.\n"
     yield "| | |\n|---|---|"
     seconds, cpu, memory = built
     yield f"| build | {cpu:.0f} s CPU ({seconds:.0f} s on a shared machine) |"
@@ -190,7 +190,8 @@ def report(runs: int, n_findings: int, built: tuple[float, float, float], site: 
     compare = site / "compare.html"
     yield f"| `compare.html` | {compare.stat().st_size / 1e3:.0f} kB |"
     yield f"| heaviest page | `{heaviest.relative_to(site)}`, {heaviest.stat().st_size / 1e3:.0f} kB |"
-    yield f"| `bench leaderboard check` | {'in order' if not problems else f'{problems[0].where} {problems[0].what}'} |"
+    found = f"{problems[0].where} {problems[0].what}" if problems else "no problem"
+    yield f"| `bench leaderboard check` | {found} |"
     hardware = describe_hardware([])
     yield f"\nOne build, measured on {hardware['cpu']}, {hardware['cores']} cores."
 
