@@ -1,1 +1,1 @@
-"""Which models there are: what a plugin declares, the hook it implements, and how plugins are discovered."""
+"""The known models: the declaration of a plugin, the hook it implements, and the discovery of plugins."""

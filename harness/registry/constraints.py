@@ -20,7 +20,7 @@ _SHOWN = 120
 
 
 class DeclarationError(ValueError):
-    """A plugin declares something that cannot be; the message names the field and what is allowed.
+    """A declaration breaks a rule; the message names the field and the allowed values.
 
     Attributes
     ----------
@@ -38,21 +38,21 @@ class DeclarationError(ValueError):
 
 @dataclasses.dataclass(frozen=True)
 class Rule:
-    """What the value of a field must be.
+    """The rule of a field's value.
 
     Attributes
     ----------
     says
         Completes "must be …": in messages and in the reference.
     holds
-        Whether a value is so; called with values of any type.
+        Whether a value follows the rule; called with values of any type.
     """
 
     says: str
     holds: Callable[[Any], bool]
 
     def fault(self, value: object) -> str:
-        """Return what is wrong with `value`, to be read after the field's name; empty when nothing is."""
+        """Return the fault of `value`, to be read after the field's name; empty for a valid value."""
         return "" if self.holds(value) else f" must be {self.says}, not {shown(value)}"
 
 
@@ -61,7 +61,7 @@ class EachParameter(Rule):
     """A rule for every value of a dictionary of parameters; a fault names the parameter."""
 
     def fault(self, value: object) -> str:
-        """Return what is wrong with the first parameter that breaks the rule."""
+        """Return the fault of the first parameter that breaks the rule."""
         if not isinstance(value, dict):
             return f" must be a dict, not {shown(value)}"
         for name, one in value.items():
@@ -77,7 +77,7 @@ def require(condition: object, message: str, *, field: str = "", value: object =
 
 
 def check(declared: Any, where: str) -> None:
-    """Hold every field of a declaration against its rule.
+    """Check every field of a declaration against its rule.
 
     Parameters
     ----------
@@ -110,7 +110,7 @@ def rules(kind: type) -> dict[str, Rule]:
 
 
 def shown(value: object) -> str:
-    """Return `value` as a message repeats it: one line, cut where it is long."""
+    """Return `value` for a message: one line, shortened where it is long."""
     text = repr(value)
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 

@@ -1,7 +1,7 @@
-"""What a plugin declares: a model, and the variants in which it is used.
+"""The declaration of a plugin: a model, and the variants in which it is used.
 
 Plain frozen dataclasses that import nothing heavy, so that listing the plugins costs milliseconds. Each checks itself
-when it is made: a wrong declaration fails where it is written, with a sentence that says what to change.
+when it is made: a wrong declaration fails where it is written, with a message that names the correction.
 """
 
 from __future__ import annotations
@@ -56,9 +56,9 @@ _ORIGINS = Rule(
 
 
 class Prompt(enum.StrEnum):
-    """How a variant is told what to find."""
+    """The prompt from which a variant knows what to segment."""
 
-    TEXT = "text"  #: the finding's free text as it stands
+    TEXT = "text"  #: the finding's free text, unchanged
     STRUCTURED_TEXT = "structured-text"  #: a text rewritten or reduced to known classes
     BOX = "box"  #: boxes simulated from the ground truth (paper, section 4.1)
 
@@ -72,10 +72,10 @@ class Variant:
     name
         Unique within the model, e.g. ``"zero-shot"``.
     params
-        Parameters handed to the adapter as ``job.params``; part of a run's identity. JSON values only. A
-        :class:`~harness.registry.origins.Params` also says where each value comes from.
+        Parameters that the adapter receives as ``job.params``; part of a run's identity. JSON values only. A
+        :class:`~harness.registry.origins.Params` also states the origin of each value.
     prompt
-        How it is told what to find.
+        Its prompt: free text, structured text, or boxes.
     fine_tuned
         Whether it is trained on the training split of this benchmark's data.
     summary
@@ -84,11 +84,11 @@ class Variant:
         Names of the model's weights that this variant loads; mounted as ``/bench/weights/<name>``. All of them unless
         it names some.
     reduced
-        Values that take the place of those in `params` under ``--weights random``: the true architecture, small
+        Values that take the place of those in `params` under ``--weights random``: the real architecture, small
         enough for a CPU.
     origins
-        Where the values in `params` come from, by name: ``"paper, …"``, ``"upstream, …"`` or ``"ours"``. Taken from
-        `params` where these say it; no part of a run's identity.
+        The origins of the values in `params`, by name: ``"paper, …"``, ``"upstream, …"`` or ``"ours"``. Read from
+        `params` where these state them; not part of a run's identity.
     """
 
     name: Annotated[str, NAME]
@@ -104,7 +104,7 @@ class Variant:
         if isinstance(self.params, Params):
             object.__setattr__(self, "origins", self.params.origins | self.origins)
         check(self, f"variant {self.name!r}: ")
-        # Plain copies: what was checked stays as it was checked.
+        # Plain copies: a checked value cannot change afterwards.
         for name in ("params", "reduced", "origins"):
             object.__setattr__(self, name, dict(getattr(self, name)))
         for name in ("reduced", "origins"):
@@ -115,7 +115,7 @@ class Variant:
     def trained(
         cls, name: str, params: Mapping[str, Param], *, reduced: Mapping[str, Param] | None = None, **more: Any
     ) -> Self:
-        """Return a variant that is fine-tuned by the SDK's training loop, with what all such trainings share.
+        """Return a variant that is fine-tuned by the SDK's training loop, with the parameters of all such trainings.
 
         Parameters
         ----------
@@ -167,12 +167,12 @@ class Model:
     homepage, citation
         Where it comes from.
     sources, weights
-        What has to be fetched ahead of a build or a run.
+        Code and weights to fetch ahead of a build or a run.
     training
         Limits of a container that fine-tunes; None for those in `resources`.
     reads_truth
-        Asks for the test-only grant of the ground truth. Only the harness's own known-answer plugin is granted it;
-        any other plugin that asks is refused.
+        Requests the test-only grant of the ground truth. Only the harness's own known-answer plugin receives it;
+        any other plugin that requests it is refused.
     """
 
     name: Annotated[str, NAME]
@@ -211,8 +211,8 @@ class Model:
             require(not unknown, f"{where}variant {variant.name!r} names weights that are not declared: {unknown}")
 
     def check_files(self) -> None:
-        """Raise :class:`DeclarationError` unless the folder and the Dockerfile that the model names are there."""
+        """Raise :class:`DeclarationError` unless the model's folder and Dockerfile exist."""
         where = f"model {self.name!r}: "
         require(self.root.is_dir(), f"{where}root {self.root} is not a folder", field="root", value=self.root)
         found = (self.root / self.dockerfile).is_file()
-        require(found, f"{where}there is no {self.dockerfile} in {self.root}", field="dockerfile")
+        require(found, f"{where}{self.root} does not contain {self.dockerfile}", field="dockerfile")

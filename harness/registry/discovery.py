@@ -1,7 +1,7 @@
 """Discovery of model plugins: installed packages by entry point, and folders without any installation.
 
-Plugins are loaded one by one. One that cannot be imported, declares nonsense or takes another's name becomes a row
-``broken: reason``; it never takes the others down with it.
+Plugins are loaded one by one. One that cannot be imported, breaks a rule of declarations or repeats another's name
+becomes a row ``broken: reason``; the others are not affected.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from harness.registry.declaration import Model, Variant
 
 ENTRY_POINTS = "groundbench.plugins"
 
-#: The only module whose models may be given the ground truth, and where its code must lie.
+#: The only module whose models may read the ground truth, and the folder of its code.
 _GRANTED = (f"{ENTRY_POINTS}:known-answer", Path(__file__).resolve().parents[2] / "plugins" / "known_answer")
 
 
@@ -35,9 +35,9 @@ class Plugin:
     Attributes
     ----------
     model
-        What the plugin declares.
+        The plugin's declaration.
     origin
-        Where it came from: ``"groundbench 0.1.0"`` or a folder's path.
+        Its origin: ``"groundbench 0.1.0"`` or a folder's path.
     granted_truth
         Whether its containers may read the ground truth (known-answer plugins; such runs are never ranked).
     """
@@ -52,7 +52,7 @@ class Plugin:
         return self.model.name
 
     def variant(self, name: str | None) -> Variant:
-        """Return the variant called `name` (None: the first); raises UsageError with the nearest names."""
+        """Return the variant named `name` (None: the first); raises UsageError with the nearest names."""
         if name is None:
             return self.model.variants[0]
         for variant in self.model.variants:
@@ -63,7 +63,7 @@ class Plugin:
 
 @dataclass(frozen=True)
 class BrokenPlugin:
-    """A plugin that could not be loaded: its name, where it came from, and why."""
+    """A plugin that could not be loaded: its name, its origin, and the reason."""
 
     name: str
     origin: str
@@ -78,14 +78,14 @@ class Registry:
         self.broken: list[BrokenPlugin] = []
 
     def get(self, name: str) -> Plugin:
-        """Return the plugin called `name`.
+        """Return the plugin named `name`.
 
         Raises
         ------
         PrerequisiteError
-            When it is there but broken, with the reason.
+            When it is broken, with the reason.
         UsageError
-            When there is none, with the nearest names.
+            When it does not exist, with the nearest names.
         """
         if name in self.plugins:
             return self.plugins[name]
@@ -93,34 +93,34 @@ class Registry:
             if broken.name == name:
                 raise PrerequisiteError(
                     f"plugin {name!r} ({broken.origin}) is broken: {broken.reason}",
-                    fix="mend or remove it; `bench list` shows every plugin's state",
+                    fix="fix or remove it; `bench list` shows every plugin's state",
                 )
-        fix = "see `bench list`; a plugin in a folder of your own also needs --plugin-dir FOLDER"
+        fix = "see `bench list`; a plugin in your own folder also needs --plugin-dir FOLDER"
         if self.broken:
             fix = f"see `bench list`; broken: {'; '.join(f'{b.name} ({b.origin}): {b.reason}' for b in self.broken)}"
         raise UnknownName("plugin", name, [*self.plugins, *(b.name for b in self.broken)], fix=fix)
 
     def add(self, name: str, origin: str, module: object) -> None:
-        """Register one plugin module; whatever is wrong with it ends as a broken row."""
+        """Register one plugin module; any fault of it becomes a broken row."""
         try:
             self._register(name, origin, module)
         except (Exception, SystemExit) as error:  # noqa: BLE001 - a stranger's code may raise anything
             self.broken.append(BrokenPlugin(name, origin, _reason(error)))
 
     def _register(self, name: str, origin: str, module: object) -> None:
-        # A manager of its own: what one plugin does to its manager cannot reach the next.
+        # A manager for each plugin: a plugin that tampers with its manager cannot reach the next.
         manager = pluggy.PluginManager(hookspecs.PROJECT)
         manager.add_hookspecs(hookspecs)
         manager.register(module, name=name)
         manager.check_pending()
         if not manager.hook.bench_models.get_hookimpls():
             hooks = [h for h in dir(module) if h.startswith("bench_") and callable(getattr(module, h))]
-            marked = f"it has {', '.join(hooks)}, not marked @hookimpl" if hooks else "it implements no hook"
+            marked = f"it has {', '.join(hooks)}, not marked @hookimpl" if hooks else "it does not implement a hook"
             raise DeclarationError(f"{marked}; a plugin needs `@hookimpl def bench_models()`")
-        declared = manager.hook.bench_models()  # one result; pluggy leaves None out
+        declared = manager.hook.bench_models()  # one result; pluggy drops None
         models = list(declared[0]) if declared else []
         if not models:
-            raise DeclarationError("bench_models() returns no model")
+            raise DeclarationError("bench_models() returned an empty list")
         for model in models:
             self._add_model(name, origin, module, model)
 
@@ -131,10 +131,10 @@ class Registry:
             model.check_files()
             granted = _may_read_truth(name, module)
             if model.reads_truth and not granted:
-                raise DeclarationError("it asks for the ground truth, which only the known-answer plugins may read")  # noqa: TRY301
+                raise DeclarationError("it requests the ground truth, which only the known-answer plugins may read")  # noqa: TRY301
             taken = self.plugins.get(model.name)
             if taken is not None:
-                raise DeclarationError(f"the name is already taken by the plugin from {taken.origin}")  # noqa: TRY301
+                raise DeclarationError(f"the plugin from {taken.origin} already has this name")  # noqa: TRY301
         except DeclarationError as error:
             self.broken.append(BrokenPlugin(model.name, origin, str(error)))
             return
@@ -152,7 +152,7 @@ def discover(folders: tuple[Path, ...] = ()) -> Registry:
     Raises
     ------
     UsageError
-        When a folder does not exist or holds no plugin.
+        When a folder does not exist or does not contain a plugin.
     """
     registry = Registry()
     for entry in sorted(importlib.metadata.entry_points(group=ENTRY_POINTS), key=lambda e: e.name):
@@ -168,7 +168,7 @@ def discover(folders: tuple[Path, ...] = ()) -> Registry:
             name = path.name.replace("_", "-")
             try:
                 module = _import_folder(path)
-            except (Exception, SystemExit) as error:  # noqa: BLE001 - idem
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - a stranger's import may raise anything
                 registry.broken.append(BrokenPlugin(name, str(path), _reason(error)))
                 continue
             registry.add(name, str(path), module)
@@ -184,14 +184,14 @@ def _plugin_folders(folder: Path) -> Iterator[Path]:
     inside = sorted(path for path in folder.iterdir() if (path / "__init__.py").is_file())
     if not inside:
         raise UsageError(
-            f"there is no plugin in {folder}",
+            f"{folder} does not contain a plugin",
             fix="a plugin is a folder with an __init__.py that implements bench_models()",
         )
     yield from (path.resolve() for path in inside)
 
 
 def _import_folder(path: Path) -> types.ModuleType:
-    """Import a plugin folder under a private name, so that two folders of one name do not meet."""
+    """Import a plugin folder under a private name, so that two folders of one name do not collide."""
     name = f"groundbench_plugin_{path.name}_{abs(hash(path)):x}"
     spec = importlib.util.spec_from_file_location(name, path / "__init__.py", submodule_search_locations=[str(path)])
     if spec is None or spec.loader is None:
@@ -207,7 +207,7 @@ def _import_folder(path: Path) -> types.ModuleType:
 
 
 def _may_read_truth(name: str, module: object) -> bool:
-    """Tell whether `module` is the harness's own known-answer plugin, by name and by where its code lies."""
+    """Return whether `module` is the harness's own known-answer plugin, by name and by the folder of its code."""
     entry, folder = _GRANTED
     if f"{ENTRY_POINTS}:{name}" != entry or not isinstance(module, types.ModuleType):
         return False
@@ -220,5 +220,5 @@ def _reason(error: BaseException) -> str:
     if isinstance(error, DeclarationError):
         return text
     if isinstance(error, ModuleNotFoundError):
-        return f"{text}; a declaration must import nothing heavy: what the model needs belongs into its image"
+        return f"{text}; a declaration must not import heavy packages: these belong in the model's image"
     return f"{type(error).__name__}: {text}"[:500]

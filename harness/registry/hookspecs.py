@@ -18,8 +18,8 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 def bench_models() -> Iterable[Model]:  # type: ignore[empty-body]
     """Return the models that this plugin adds.
 
-    Called once, when the plugins are listed. It must be quick and import nothing heavy: whatever the model needs
-    belongs into its image. A name that another plugin has already taken is refused.
+    Called once, when the plugins are listed. It must be quick and must not import heavy packages: these
+    belong in the model's image. A name that another plugin already has is refused.
 
     Returns
     -------

@@ -1,11 +1,11 @@
-"""Where each number of a recipe comes from: the paper, the authors' code, or us.
+"""The origin of each number of a recipe: the paper, the authors' code, or us.
 
 >>> recipe = Params(rate=paper(1e-4, "section 4"), decay=theirs(0.05, "configs/train.yaml:12"), workers=ours(6))
 >>> recipe["rate"], recipe.origins["rate"]
 (0.0001, 'paper, section 4')
 
-A `Params` is a dictionary of plain values, which is what an adapter receives and what a run's key is made from; the
-origins are kept beside them and are shown wherever the values are.
+A `Params` is a dictionary of plain values: the adapter receives these, and a run's key is derived from them. The
+origins are stored separately and shown wherever the values are shown.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-#: A parameter's value: what JSON can say in one word.
+#: A parameter's value: a scalar of JSON.
 Param = str | int | float | bool | None
 
-#: What an origin may begin with.
+#: Allowed beginnings of an origin.
 KINDS = ("paper", "upstream", "ours")
 
 
 @dataclass(frozen=True)
 class Stated:
-    """A value and where it comes from."""
+    """A value and its origin."""
 
     value: Param
     origin: str
@@ -34,24 +34,24 @@ def paper(value: Param, where: str) -> Stated:
 
 
 def theirs(value: Param, where: str) -> Stated:
-    """Return a value of the model's authors: `where` is a file and line of their code, or a page of theirs."""
+    """Return a value of the model's authors: `where` is a file and line of their code, or one of their pages."""
     return Stated(value, f"upstream, {where}")
 
 
 def ours(value: Param, why: str = "") -> Stated:
-    """Return a value that was chosen here, because nobody states one or for the reason given."""
+    """Return a value that was chosen here, because no source states one or for the given reason."""
     return Stated(value, f"ours: {why}" if why else "ours")
 
 
 class Params(dict[str, Param]):
-    """Parameters of a variant, by name, and where their values come from.
+    """Parameters of a variant, by name, with the origins of their values.
 
-    ``a | b`` holds the parameters of both, those of `b` where both have one, each with its own origin.
+    ``a | b`` contains the parameters of both, those of `b` where both have one, each with its own origin.
 
     Attributes
     ----------
     origins
-        Origin of each value that was given one; a value without is shown as not stated.
+        Origin of each value; a value without one is shown as not stated.
     """
 
     origins: dict[str, str]

@@ -1,4 +1,4 @@
-"""What a model needs from elsewhere, pinned by content: upstream code and released weights."""
+"""Upstream code and released weights of a model, pinned by content."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Source:
         SPDX identifier, or ``"none"`` where the authors state none.
     tree
         Full 40-digit tree of that commit (``git rev-parse COMMIT^{tree}``), or of `path` in it
-        (``git rev-parse COMMIT:PATH``): what the files are held against, however they came here.
+        (``git rev-parse COMMIT:PATH``): the files are checked against it, however they arrived.
     path
         The one folder of the repository that is taken, without demonstration data and pictures; empty for all of it.
     """
@@ -99,8 +99,8 @@ class Upstream:
 class Weights:
     """One file of released weights, pinned by content.
 
-    A file whose digest its plugin's author could not look up is declared without one: *not pinned yet*. The first copy
-    that arrives is then recorded and taken from there on, and a run with it is never ranked.
+    A file whose digest the plugin's author does not know is declared without one: *not pinned yet*. The first copy
+    that arrives is then recorded and used from then on, and a run with it is never ranked.
 
     Parameters
     ----------
@@ -111,7 +111,7 @@ class Weights:
     file
         Path inside the repository.
     revision
-        Full commit of the repository; empty for whatever is newest when the file is fetched.
+        Full commit of the repository; empty for the newest at the time of fetching.
     sha256
         Digest of the file; empty when it is not pinned yet.
     size
@@ -119,7 +119,7 @@ class Weights:
     licence
         SPDX identifier or the licence's name.
     gated
-        Whether the hub wants a log-in and an agreement first.
+        Whether the hub requires a log-in and an agreement first.
     repo_type
         ``"model"`` or ``"dataset"``: which kind of repository of the hub.
     """
@@ -139,7 +139,7 @@ class Weights:
 
     @property
     def pinned(self) -> bool:
-        """Whether the declaration says what the file's content is."""
+        """Whether the declaration states the digest of the file."""
         return bool(self.sha256)
 
 
@@ -177,5 +177,5 @@ class Hub:
         )
 
     def files(self, *files: str) -> tuple[Weights, ...]:
-        """Return several files that nobody has pinned yet."""
+        """Return several files that are not pinned yet."""
         return tuple(self.file(file) for file in files)

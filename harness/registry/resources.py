@@ -1,4 +1,4 @@
-"""What one container of a model may use, in the units that people use."""
+"""The resources of one container of a model, in the units that people use."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _MIB_IN_GPU_GB = 1000
 
 @dataclass(frozen=True)
 class Resources:
-    """What one container of a model may use; the limits are absolute and enforced.
+    """The resources of one container of a model; the limits are absolute and enforced.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ class Resources:
     gpus
         GPUs that one container needs; 0 for a model that runs on the CPU.
     out_gb
-        What a container may leave in its output folder, in GiB.
+        Size limit of the container's output folder, in GiB.
     start_minutes
         From the container's ``started`` event until its model is loaded (imports and weights).
     case_minutes
@@ -42,7 +42,7 @@ class Resources:
         Whether files in ``/tmp`` may be executed (just-in-time compilers need it).
     gpu_gb
         Memory that each GPU must have, as in the names of cards: 1,000 MiB a gigabyte, because a card reports a little
-        less than its name says. Checked before a run that uses GPUs; 0 for no demand.
+        less than its name says. Checked before a run that uses GPUs; 0 for no requirement.
     stall_minutes
         Between two ``train`` events of a container that fine-tunes.
     """
@@ -80,7 +80,7 @@ class Resources:
 
     @property
     def out_mb(self) -> int:
-        """What may be left in the output folder, in MiB."""
+        """Size limit of the output folder, in MiB."""
         return round(self.out_gb * _MIB_IN_GB)
 
     @property
@@ -112,14 +112,14 @@ class Resources:
 
 @dataclass(frozen=True)
 class TrainingResources(Resources):
-    """What a container that fine-tunes may use: `Resources` with the defaults of a training on GPUs.
+    """The resources of a container that fine-tunes: `Resources` with the defaults of a training on GPUs.
 
     Parameters
     ----------
     gpus
         GPUs that one container needs.
     stall_minutes
-        Between two ``train`` events: four hours, because a validation says nothing until all its cases are done.
+        Between two ``train`` events: four hours, because a validation reports only when all its cases are done.
     """
 
     gpus: Annotated[int, whole(0, 64)] = 1

@@ -26,7 +26,7 @@ class KeptBoxes:
     by_case
         Case id -> finding id -> boxes.
     record
-        What the row says about them, as the entry ``prompts`` of its record: the rule, their number, the file and its
+        Their entry ``prompts`` in the row's record: the rule, their number, the file and its
         digest. Empty where the variant is not prompted with boxes.
     """
 
@@ -48,7 +48,7 @@ def keep_boxes(
     earlier: Mapping[str, Any],
     log: Callable[[str], None],
 ) -> KeptBoxes:
-    """Return the boxes of a run or a training: those that are kept in its folder, or new ones, which are kept there.
+    """Return the boxes of a run or a training: those stored in its folder, or new ones, which are stored there.
 
     Parameters
     ----------
@@ -57,11 +57,11 @@ def keep_boxes(
     cases
         All of its cases.
     prompt
-        How the variant is prompted; where it is not with boxes, none are made and no mask is read.
+        The variant's prompt; unless it is boxes, none are made and no mask is read.
     mask_flip, seed
         See :func:`harness.dataset.boxes.simulate_boxes`.
     earlier
-        The record of its row, as an earlier invocation left it.
+        The record of its row from an earlier invocation.
     log
         Called with one line before masks are read.
 
@@ -93,7 +93,7 @@ def keep_boxes(
 def compare_boxes(
     folder: Path, cases: Sequence[Case], *, mask_flip: tuple[int, ...], seed: int, recorded: Mapping[str, Any]
 ) -> list[str]:
-    """Say how the boxes of a run differ from what was recorded or from what the ground truth gives.
+    """Return the differences between the boxes of a run and its record or the ground truth.
 
     Parameters
     ----------
@@ -105,20 +105,20 @@ def compare_boxes(
     Returns
     -------
     list of str
-        A line for what is wrong; empty when all is as it was. Boxes of another rule are held against their digest only.
+        A line for each difference. Boxes of another rule are compared with their digest only.
     """
     path = folder / BOXES_FILE
     if not path.is_file():
-        return [f"{BOXES_FILE}: not there any more"]
+        return [f"{BOXES_FILE}: missing"]
     content = path.read_bytes()
     if hashlib.sha256(content).hexdigest() != recorded["sha256"]:
-        return [f"{BOXES_FILE}: its digest is not the recorded one"]
+        return [f"{BOXES_FILE}: its digest differs from the recorded one"]
     if recorded["rule"] != BOX_RULE:
         return []
     # Sorted: the file has the order of the index that the run was made with, which may be another one today.
     kept, made = (sorted(lines.splitlines()) for lines in (content, _made(cases, mask_flip, seed)))
     if kept != made:
-        return [f"{BOXES_FILE}: not the boxes that the ground truth gives"]
+        return [f"{BOXES_FILE}: differs from the boxes that the ground truth gives"]
     return []
 
 

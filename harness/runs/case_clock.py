@@ -7,13 +7,13 @@ from typing import Final
 
 from harness.registry.resources import Resources
 
-#: Seconds between two looks at a container's events.
+#: Seconds between two reads of a container's events.
 TICK_S: Final = 0.05
 
 #: Seconds between the last case and the end of the container.
 END_TIMEOUT_S: Final = 30.0
 
-#: A container's own time counts, being finer than our tick, while it is this near to ours, seconds.
+#: A container's own time, which is finer than our tick, is used while it differs from ours by at most this, seconds.
 _CLOCK_SLACK_S: Final = 2 * TICK_S
 
 
@@ -25,12 +25,12 @@ class CaseClock:
     resources
         Its limits of time.
     cases
-        How many cases it has.
+        Number of its cases.
 
     Attributes
     ----------
     current
-        The case that is under way; None between two cases.
+        The current case; None between two cases.
     start_s, load_s, first_case_s
         Seconds from the request to the first event, from there to the model being ready, and of the first case that
         was done; None until known.
@@ -48,7 +48,7 @@ class CaseClock:
 
     @property
     def lived_s(self) -> float:
-        """Seconds since the container was asked for."""
+        """Seconds since the container was requested."""
         return time.monotonic() - self._began
 
     @property
@@ -62,7 +62,7 @@ class CaseClock:
             self._started, self.start_s = now, now - self._began
 
     def load(self, now: float, claimed_s: float | None) -> None:
-        """Note that the model is ready, as the container says."""
+        """Note the container's report that the model is ready."""
         self._loaded, self._case_began = True, now
         self.load_s = _believed(claimed_s, now - (now if self._started is None else self._started))
 
@@ -76,7 +76,7 @@ class CaseClock:
         self.current = case
 
     def done(self, now: float, claimed_s: float | None) -> float:
-        """Return the seconds of a case that was done, as far as the container's own time can be believed."""
+        """Return the seconds of a finished case; the container's own time is used where it is plausible."""
         seconds = _believed(claimed_s, self.case_s(now))
         if self.first_case_s is None:
             self.first_case_s = seconds
@@ -87,18 +87,18 @@ class CaseClock:
         return now - self._case_began
 
     def end(self, now: float) -> None:
-        """Note that a case ended, however."""
+        """Note that a case ended, in whatever way."""
         self._loaded, self.current, self._case_began = True, None, now
 
     def late(self, now: float, left: int) -> str:
-        """Say which limit of time is exceeded; what is timed depends on how far the container is.
+        """Return the exceeded time limit in words; which limit applies depends on the container's progress.
 
         Parameters
         ----------
         now
             Seconds, monotonic.
         left
-            How many cases have no outcome yet.
+            Number of cases without an outcome.
 
         Returns
         -------
@@ -107,9 +107,9 @@ class CaseClock:
         """
         resources = self._resources
         if self._started is None:
-            # Without any event only the sum of all limits can be held against the container.
+            # Without any event only the sum of all limits can be applied to the container.
             limit = resources.start_timeout_s + resources.case_timeout_s * self._cases
-            waited, what = now - self._began, "the container gave no sign and did not end"
+            waited, what = now - self._began, "the container reported nothing and did not end"
         elif not self._loaded:
             limit, waited, what = resources.start_timeout_s, now - self._started, "loading did not end"
         elif left == 0:

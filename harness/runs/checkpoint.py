@@ -1,4 +1,4 @@
-"""Checkpoints: taken out of a container's reach, kept with the digest of every file, and checked before each use."""
+"""Checkpoints: moved out of a container's reach, stored with the digest of every file, checked before each use."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ _FOLDER = "checkpoint"
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A checkpoint that is there and whole.
+    """A complete checkpoint.
 
     Attributes
     ----------
     key
         Digest of the plan of its training.
     folder
-        What is mounted.
+        The folder that is mounted.
     sha256
         Digest over names and contents of all of its files.
     record
-        What is known of its training.
+        The facts of its training.
     """
 
     key: str
@@ -46,7 +46,7 @@ class Checkpoint:
 def take_checkpoint(out: Path, home: Path, *, limit: int) -> dict[str, dict[str, Any]]:
     """Copy ``out/checkpoint/`` of an ended container to ``checkpoint/`` of the training's folder.
 
-    Nothing is followed: only regular files with one name count, and folders of them.
+    Links are not followed: only regular files with one name count, and folders of them.
 
     Parameters
     ----------
@@ -73,7 +73,7 @@ def take_checkpoint(out: Path, home: Path, *, limit: int) -> dict[str, dict[str,
     try:
         copied = copy_checkpoint(out, _FOLDER, incoming, limit=limit, max_files=MAX_FILES)
         for path in (incoming, *incoming.rglob("*")):
-            # Whatever the umask: whoever predicts with it is another user.
+            # Whatever the umask: the container that predicts with it runs as another user.
             path.chmod(0o755 if path.is_dir() else 0o644)
         shutil.rmtree(home / _FOLDER, ignore_errors=True)
         incoming.rename(home / _FOLDER)
@@ -83,7 +83,7 @@ def take_checkpoint(out: Path, home: Path, *, limit: int) -> dict[str, dict[str,
 
 
 def write_record(home: Path, key: str, files: dict[str, dict[str, Any]], about: dict[str, Any]) -> Checkpoint:
-    """Write the record that makes a training's folder a finished one; last, and atomically."""
+    """Write the record that marks a training's folder as finished; last, and atomically."""
     record = {"key": key, "sha256": _digest(files), "files": files, **about}
     partial = home / f".partial-{_RECORD}"
     partial.write_text(json.dumps(record, indent=1, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -92,12 +92,12 @@ def write_record(home: Path, key: str, files: dict[str, dict[str, Any]], about: 
 
 
 def find_checkpoint(home: Path, key: str) -> Checkpoint | None:
-    """Return the checkpoint of a training's folder, every file of it checked; None where none is finished.
+    """Return the checkpoint of a training's folder, with every file checked; None where none is finished.
 
     Raises
     ------
     DataError
-        When it is of another plan, or a file is missing, added or changed.
+        When it belongs to another plan, or a file is missing, added or changed.
     """
     if not (home / _RECORD).is_file():
         return None
@@ -105,7 +105,7 @@ def find_checkpoint(home: Path, key: str) -> Checkpoint | None:
     record = _read_record(home / _RECORD, fix)
     if record["key"] != key:
         raise DataError(
-            f"the checkpoint in {home} is of another plan: {str(record['key'])[:12]}…, wanted is {key[:12]}…", fix=fix
+            f"the checkpoint in {home} belongs to plan {str(record['key'])[:12]}…, not to {key[:12]}…", fix=fix
         )
     folder = home / _FOLDER
     wanted = {name: entry["sha256"] for name, entry in record["files"].items()}
@@ -121,7 +121,7 @@ def find_checkpoint(home: Path, key: str) -> Checkpoint | None:
             continue
         raise DataError(f"checkpoint {home.name[:12]}…: {name} {what} since it was trained", fix=fix)
     if record["sha256"] != _digest(record["files"]):
-        raise DataError(f"{home / _RECORD} was changed: its digest is not that of its files", fix=fix)
+        raise DataError(f"{home / _RECORD} was changed: its digest does not match its files", fix=fix)
     return Checkpoint(key, folder, record["sha256"], record)
 
 
@@ -143,7 +143,7 @@ def _read_record(path: Path, fix: str) -> dict[str, Any]:
         with path.open("rb") as file:
             return _Record.model_validate_json(file.read(MAX_RECORD_BYTES), strict=True).model_dump()
     except (OSError, ValueError) as error:
-        raise DataError(f"{path} cannot be read: it is no record of a checkpoint", fix=fix) from error
+        raise DataError(f"{path} is not a valid record of a checkpoint", fix=fix) from error
 
 
 def _digest(files: dict[str, dict[str, Any]]) -> str:

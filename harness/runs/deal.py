@@ -22,7 +22,7 @@ def deal(
     Parameters
     ----------
     plan, run, folder
-        What runs, the run's id, and its folder.
+        The plan, the run's id, and its folder.
     cases
         Those that still need a container, in order.
     boxes
@@ -80,6 +80,6 @@ def _job_case(plan: Plan, case: RunnableCase, boxes: KeptBoxes) -> JobCase:
 
 
 def _mounts(plan: Plan) -> tuple[Mount, ...]:
-    """Return what every container may read beside its cases: weights, and the checkpoint of what was trained."""
+    """Return the mounts of every container besides its cases: weights, and the checkpoint of a trained variant."""
     trained = () if plan.checkpoint is None else (Mount(plan.checkpoint.folder.resolve(), "checkpoint"),)
     return (*plan.weights.mounts, *trained)

@@ -12,7 +12,7 @@ SCHEMA = 1
 
 
 def run_document(store: Store, run: RunRow, profile: str) -> dict[str, Any]:
-    """Return what is known of a run under one profile.
+    """Return the document of a run under one profile.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ def run_document(store: Store, run: RunRow, profile: str) -> dict[str, Any]:
 
 
 def case_document(case: CaseRow) -> dict[str, Any]:
-    """Return how a case ended, as ``results show --json`` and a run's ``record.json`` have it.
+    """Return the outcome of a case in the form of ``results show --json`` and a run's ``record.json``.
 
     In both, schema 1 calls the case ``case_id``.
     """

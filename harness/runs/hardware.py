@@ -1,4 +1,4 @@
-"""What a run was measured on: machine, system, versions, and the harness's own commit."""
+"""The machine of a run: hardware, system, versions, and the harness's own commit."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def describe_hardware(gpus: Sequence[Gpu]) -> dict[str, Any]:
 
 
 def describe_harness() -> dict[str, Any]:
-    """Return the versions of groundbench and of what its numbers depend on, and its git commit where there is one."""
+    """Return the versions of groundbench and of the libraries its numbers depend on, and its git commit if any."""
     names = ("groundbench", "numpy", "scipy", "nibabel", "zlib-ng")
     record: dict[str, Any] = {"python": platform.python_version()}
     record.update({name: importlib.metadata.version(name) for name in names})
@@ -41,7 +41,7 @@ def describe_harness() -> dict[str, Any]:
 
 
 def _git(*arguments: str) -> str:
-    """Ask git about the checkout that this code lies in; empty where it lies in none."""
+    """Return git's answer about the checkout of this code; empty outside a checkout."""
     root = Path(__file__).resolve().parents[2]
     if not (root / ".git").exists():
         return ""

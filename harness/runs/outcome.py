@@ -1,4 +1,4 @@
-"""What a shard reports: how each case ended, and what each container cost."""
+"""The reports of a shard: the outcome of each case, and the cost of each container."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from harness.status import Status
 
 @dataclass(frozen=True)
 class CaseOutcome:
-    """How one case ended; its masks lie in ``masks/<case>/`` of the run's folder.
+    """The outcome of one case; its masks are in ``masks/<case>/`` of the run's folder.
 
     Attributes
     ----------
     case
-        Which case.
+        Name of the case.
     status, reason
-        How it ended and, unless ok, why.
+        Its status and, unless ok, the reason.
     seconds, host_bytes, device_bytes
         Inference time and peak memory, where known.
     attempts
@@ -26,9 +26,9 @@ class CaseOutcome:
     log
         Path of the container's log below the run's folder.
     evidence
-        What was seen where its container died.
+        The evidence, where its container died.
     warnings
-        What the model said of it.
+        The model's warnings about it.
     """
 
     case: str
@@ -52,7 +52,7 @@ class CaseOutcome:
 
 @dataclass(frozen=True)
 class ContainerFigures:
-    """What one container cost, apart from its cases."""
+    """The cost of one container, apart from its cases."""
 
     shard: int
     start_s: float | None  #: from the request to the first event

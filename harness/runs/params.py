@@ -24,7 +24,7 @@ def parse_changes(plugin: Plugin, variant: Variant, texts: Sequence[str]) -> dic
     for text in texts:
         name, equals, value = text.partition("=")
         if not equals:
-            raise UsageError(f"--param {text} has no value", fix="write it as NAME=VALUE")
+            raise UsageError(f"--param {text} lacks a value", fix="write it as NAME=VALUE")
         if name not in variant.params:
             raise UnknownName(f"parameter of {plugin.name} {variant.name}", name, variant.params)
         changes[name] = _typed(name, value, variant.params[name])
@@ -39,7 +39,7 @@ def _typed(name: str, text: str, declared: Param) -> Param:
     except ValueError:
         value = text
     if isinstance(value, float) and not math.isfinite(value):
-        value = text  # JSON has no NaN and no infinity, whatever Python reads
+        value = text  # JSON does not allow NaN and infinity, although Python reads them
     fits = {
         bool: isinstance(value, bool),
         int: isinstance(value, int) and not isinstance(value, bool),
@@ -47,12 +47,14 @@ def _typed(name: str, text: str, declared: Param) -> Param:
         type(None): value is None or isinstance(value, str | int | float),
     }[type(declared)]
     if not fits:
-        kind = {bool: "true or false", int: "a whole number", float: "a number"}.get(type(declared), "one word of JSON")
-        raise UsageError(f"--param {name}={text}: {name} is {kind}", fix=f"declared is {name}={json.dumps(declared)}")
+        kind = {bool: "true or false", int: "a whole number", float: "a number"}.get(type(declared), "a scalar")
+        raise UsageError(
+            f"--param {name}={text}: {name} is {kind}", fix=f"the declared value is {name}={json.dumps(declared)}"
+        )
     return float(value) if isinstance(declared, float) else value
 
 
 def changed(variant: Variant, params: Mapping[str, Param]) -> list[str]:
-    """Say which parameters are not the declared ones, as reasons against ranking; empty when all are."""
+    """Return the changed parameters as a reason against ranking; empty when none is changed."""
     other = [f"{name}={json.dumps(value)}" for name, value in params.items() if value != variant.params[name]]
     return [f"changed parameters: {', '.join(other)}"] if other else []

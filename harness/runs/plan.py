@@ -1,4 +1,4 @@
-"""From a request to a plan: what will run, on what, with which identity."""
+"""From a request to a plan: the model, the data, and the identity of the run."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from harness.scoring import SCORER_VERSION
 
 @dataclass(frozen=True)
 class RunRequest:
-    """What the user asked for.
+    """The user's request.
 
     Attributes
     ----------
@@ -34,17 +34,17 @@ class RunRequest:
     dataset, split
         The data, opened.
     profile
-        Which metrics to show.
+        Profile of the metrics to show.
     engine
         ``"auto"``, ``"docker"`` or ``"local"``.
     gpus, gpu_ids
-        How many GPUs, or which.
+        Number of GPUs, or their ids.
     limit
         Only the first cases of the split, in the order of their names; None for all.
     seed
         Seed of every random choice.
     fresh
-        Begin a new attempt whatever there is of the same plan, finished or not; a checkpoint that is there is used.
+        Begin a new attempt even where the same plan has one, finished or not; an existing checkpoint is used.
     weights
         ``"pinned"``, ``"random"``, or a path.
     changes
@@ -72,7 +72,7 @@ class RunRequest:
 
     @property
     def origins(self) -> dict[str, str]:
-        """Where the values of `params` come from, by name, as far as it is stated; no part of the run's identity."""
+        """Origins of the values in `params`, by name, as far as stated; not part of the run's identity."""
         reduced = self.variant.reduced if self.reduced else {}
         return {
             **self.variant.origins,
@@ -88,16 +88,16 @@ class RunRequest:
 
 @dataclass(frozen=True)
 class Plan:
-    """A request with everything that gives it its identity.
+    """A request with everything that determines its identity.
 
     Attributes
     ----------
     request
-        What was asked for.
+        The request.
     cases
         The cases that will run, in order.
     image
-        What they will run in.
+        The image they will run in.
     fingerprint
         Content digest of the split.
     engine
@@ -105,9 +105,9 @@ class Plan:
     isolates
         Whether the engine isolates what it runs.
     weights
-        What is mounted as weights.
+        The mounted weights.
     checkpoint
-        What a fine-tuned variant predicts with.
+        The checkpoint of a fine-tuned variant.
     """
 
     request: RunRequest
@@ -161,7 +161,7 @@ class Plan:
 
     @property
     def unrankable(self) -> list[str]:
-        """Why the run may not stand in a ranking; empty when it may."""
+        """The reasons why the run is not ranked; empty when it may be ranked."""
         reasons = []
         if self.request.plugin.granted_truth:
             reasons.append("known answer: it reads the ground truth")
@@ -170,7 +170,7 @@ class Plan:
         reasons += self.weights.unrankable
         reasons += changed(self.request.variant, self.request.params)
         if not self.isolates:
-            reasons.append(f"not isolated: the {self.engine} engine shuts nothing out")
+            reasons.append(f"not isolated: the {self.engine} engine does not isolate models")
         return reasons
 
 
@@ -184,7 +184,7 @@ def select_cases(dataset: Dataset, split: str, limit: int | None) -> tuple[Runna
     UsageError
         For an unknown split, or one whose ground truth is not public.
     DataError
-        When the split is empty, or a CT is not there.
+        When the split is empty, or a CT is missing.
     """
     cases = dataset.split(split)
     if limit is not None and limit < len(cases):
@@ -192,26 +192,26 @@ def select_cases(dataset: Dataset, split: str, limit: int | None) -> tuple[Runna
     if not cases:
         filled = ", ".join(name for name, found in dataset.splits.items() if found)
         raise DataError(
-            f"split {split!r} of {dataset.name} has no cases",
+            f"split {split!r} of {dataset.name} does not contain any cases",
             fix=f"splits with cases: {filled or 'none; the data set is empty'}",
         )
     without_truth = [case.id for case in cases if case.truth is None]
     if without_truth:
         raise UsageError(
-            f"split {split!r} of {dataset.name} has no ground truth for {_some(without_truth)}",
+            f"split {split!r} of {dataset.name} lacks the ground truth of {_some(without_truth)}",
             fix="choose a split with masks; `bench data info` lists them",
         )
     without_ct = [case.id for case in cases if case.ct is None]
     if without_ct:
         raise DataError(
-            f"split {split!r} of {dataset.name} has no CT for {_some(without_ct)}",
+            f"split {split!r} of {dataset.name} lacks the CT of {_some(without_ct)}",
             fix="a model needs the volumes; masks made elsewhere are scored by `bench score`",
         )
     runnable = tuple(found for found in map(RunnableCase.of, cases) if found is not None)
     for case in runnable:
         # Every header is read before anything runs: a bad one is the data's fault, not the model's.
         if len(case.shape) != len(spacing_of(case)):
-            raise DataError(f"{case.ct} has another number of axes than of spacings", fix="replace the file")
+            raise DataError(f"{case.ct} has a different number of axes and spacings", fix="replace the file")
     return runnable
 
 

@@ -1,4 +1,4 @@
-"""Compares what a run needs with what the machine has, before anything long begins."""
+"""Compares the needs of a run with the machine's resources, before anything long begins."""
 
 from __future__ import annotations
 
@@ -23,25 +23,25 @@ _FIXED_BYTES = 32 * 2**20
 def check_room(
     home: Path, cases: Sequence[Case], resources: Resources, containers: int, log: Callable[[str], None]
 ) -> None:
-    """Tell what a run may need of disk and memory; refuse it where that cannot suffice, warn where it will be tight.
+    """Log the disk and memory that a run may need; refuse it where they are insufficient, warn where they are scarce.
 
     Parameters
     ----------
     home
         Where masks will be written.
     cases
-        What will run.
+        The cases of the run.
     resources
         Limits of one container.
     containers
-        How many run at once.
+        Number that run at once.
     log
         Receives the numbers, and a warning.
 
     Raises
     ------
     PrerequisiteError
-        With the numbers: what is needed, what is there.
+        With the numbers: required and available.
     """
     voxels = sum(len(case.findings) * case.shape[0] * case.shape[1] * case.shape[2] for case in cases)
     needed = int(voxels * _BYTES_A_VOXEL) + _FIXED_BYTES
@@ -75,16 +75,16 @@ def check_room(
 
 
 def check_gpu_memory(gpus: Sequence[Gpu], model: Model, *, fine_tuned: bool = False) -> None:
-    """Refuse GPUs that have less memory than the model declares to need; says how much there is, on each.
+    """Refuse GPUs with less memory than the model declares; the error lists the memory of each.
 
     Parameters
     ----------
     gpus
         Those that were leased.
     model
-        Its `resources` say what it needs, its `training` what fine-tuning needs.
+        Its `resources` state its needs, its `training` those of fine-tuning.
     fine_tuned
-        Whether it may have to be trained first.
+        Whether a training may come first.
 
     Raises
     ------
@@ -104,7 +104,7 @@ def check_gpu_memory(gpus: Sequence[Gpu], model: Model, *, fine_tuned: bool = Fa
 
 
 def _available_memory() -> int | None:
-    """Return the bytes that the kernel could give without swapping, where it tells."""
+    """Return the bytes that the kernel could provide without swapping, where it reports them."""
     try:
         lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
     except OSError:

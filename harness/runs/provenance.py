@@ -1,4 +1,4 @@
-"""The row of a run as it begins: who runs what on which data, and everything that is recorded beside its identity."""
+"""The row of a run at its beginning: model, data, machine, and the rest of the record beside its identity."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from harness.store.database import Store
 
 
 def open_row(plan: Plan, store: Store) -> RunRow:
-    """Return the row of a plan: the one that is there, or a new one, which is saved.
+    """Return the row of a plan: the existing one, or a new one, which is saved.
 
     Parameters
     ----------
     plan
-        What will run; where its request asks for a fresh run, the earlier row is left as it is.
+        The plan; where its request is for a fresh run, the earlier row is left unchanged.
     store
         The open results database.
     """
@@ -63,12 +63,12 @@ def open_row(plan: Plan, store: Store) -> RunRow:
 
 
 def provenance(plan: Plan, engine: Engine, gpus: Sequence[Gpu]) -> dict[str, Any]:
-    """Return what is recorded of a run beside its identity.
+    """Return the record of a run in addition to its identity.
 
     Parameters
     ----------
     plan, engine, gpus
-        What runs, and where.
+        The plan and its machine.
     """
     request = plan.request
     return {
@@ -95,6 +95,6 @@ def provenance(plan: Plan, engine: Engine, gpus: Sequence[Gpu]) -> dict[str, Any
 
 
 def _training(checkpoint: Checkpoint) -> dict[str, Any]:
-    """Return what a run's record says of the training before it."""
+    """Return the part of a run's record about the training before it."""
     about = {name: checkpoint.record.get(name) for name in ("seconds", "val_dice", "gpus", "finished", "hardware")}
     return {"key": checkpoint.key, "sha256": checkpoint.sha256, **about}

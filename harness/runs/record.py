@@ -1,4 +1,4 @@
-"""A finished run's record beside its masks: a second copy of what the database says, so that neither changes unseen."""
+"""A finished run's record beside its masks: a second copy of the database's row, so that neither changes unnoticed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from harness.runs.document import case_document
 SCHEMA = 1
 _NAME = "record.json"
 
-#: Of a finding the record keeps what cannot be computed from its mask, and what its mask must come to.
+#: Fields of a finding in the record: those that its mask does not determine, and the results expected from its mask.
 _FINDING = ("status", "reason", "category", "text", "dice", "mask_sha256")
 
 
@@ -27,7 +27,7 @@ def write_record(folder: Path, run: RunRow, cases: Sequence[CaseRow], findings: 
     folder
         The run's folder.
     run, cases, findings
-        What the database holds of it.
+        Its rows in the database.
     """
     partial = folder / f".{_NAME}"
     with partial.open("w", encoding="utf-8") as file:
@@ -47,23 +47,23 @@ def compare_record(
     folder
         The run's folder.
     run, cases, findings
-        What the database holds of it now.
+        Its present rows in the database.
 
     Yields
     ------
     str
-        One line a value: where it stands, what the record says and what the database says.
+        One line per value: its place, the record's value and the database's value.
     """
     path = folder / _NAME
     try:
         kept = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        yield f"record: {path} is not there"
+        yield f"record: {path} is missing"
         return
     except (OSError, ValueError) as error:
         yield f"record: {path} cannot be read ({error})"
         return
-    # Through JSON as well, so that a tuple or a rounded float is no difference.
+    # Through JSON as well, so that a tuple or a rounded float does not count as a difference.
     now = json.loads(json.dumps(_document(run, cases, findings)))
     before, after = dict(_leaves(kept)), dict(_leaves(now))
     for name in sorted(before.keys() | after.keys()):
@@ -81,7 +81,7 @@ def _document(run: RunRow, cases: Sequence[CaseRow], findings: Sequence[FindingR
 
 
 def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield (path, value) of everything that is neither an object nor a list, and of those that are empty."""
+    """Yield (path, value) of every scalar, and of every empty object or list."""
     if isinstance(value, dict | list) and value:
         for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
             yield from _leaves(inner, f"{path}.{key}" if path else str(key))

@@ -1,4 +1,4 @@
-"""Findings as rows: those that the store keeps, and the tables that a user asks for."""
+"""Findings as rows: for the store, and for the tables that a user requests."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def check_format(path: Path) -> None:
 
 
 def write_rows(path: Path, rows: Sequence[FindingRow]) -> None:
-    """Write one row a finding as CSV, JSON or Parquet, by the suffix of `path`; numbers in full precision."""
+    """Write one row per finding as CSV, JSON or Parquet, by the suffix of `path`; numbers in full precision."""
     check_format(path)
     records = [_record(row) for row in rows]
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -42,35 +42,35 @@ from harness.scoring.summary import summarise
 from harness.status import Status
 from harness.store.database import Store
 
-#: How often a case is handed in again whose scoring worker was killed.
+#: Number of times a case is submitted again after its scoring worker was killed.
 MAX_RESCORED = 3
 
 
 class Watcher(TrainingWatcher, Protocol):
-    """Shows a run, and the training before it, to somebody while it goes on."""
+    """Shows the progress of a run, and of the training before it."""
 
     def begin(self, run: RunRow, done: int, kept: int) -> None:
-        """Show that the cases begin: masks of `kept` are there from before, `done` of these scored already."""
+        """Show that the cases begin: `kept` masks exist from before, `done` of them already scored."""
 
     def case(self, case: CaseRow, done: int) -> None:
         """Show that a case was scored; `done` of all are."""
 
 
 def execute(request: RunRequest, *, home: Path, store: Store, watcher: Watcher, stop: Stop) -> RunRow:
-    """Run a request to its end, resuming or reusing what is there.
+    """Run a request to its end, resuming or reusing earlier work.
 
     Parameters
     ----------
     request
-        What to run.
+        The request.
     home
-        The folder that everything is written to.
+        The folder for all output.
     store
         The open results database.
     watcher
         Shows progress.
     stop
-        Set by whoever wants the run to end early.
+        Set by the caller to end the run early.
 
     Returns
     -------
@@ -80,7 +80,7 @@ def execute(request: RunRequest, *, home: Path, store: Store, watcher: Watcher, 
     Raises
     ------
     BenchError
-        When something needed is missing, the data are wrong, or the engine refuses.
+        When a prerequisite is missing, the data are wrong, or the engine refuses.
     Interrupted
         When `stop` was set; everything finished is kept.
     """
@@ -92,11 +92,11 @@ def execute(request: RunRequest, *, home: Path, store: Store, watcher: Watcher, 
         warnings = require_sound(request.dataset, splits, used=[*cases, *trained_on])
     for warning in warnings:
         watcher.log(f"warning: {warning.where}: {warning.what}")
-    # GPUs are checked before anything long: a machine without them says so at once.
+    # GPUs are checked before anything long: a machine without them is reported at once.
     with lease(request.gpus, request.gpu_ids) as gpus:
         engine = choose_engine(request.engine)
         if not engine.isolates:
-            watcher.log(f"warning: the {engine.name} engine isolates nothing; run only code that you trust")
+            watcher.log(f"warning: the {engine.name} engine does not isolate models; run only code that you trust")
         for name in engine.reap():
             watcher.log(f"removed {name}, left by a run that had died")
         # Before anything is built: a CT that a container cannot read would look like the model's failure.
@@ -128,7 +128,7 @@ def execute(request: RunRequest, *, home: Path, store: Store, watcher: Watcher, 
             remove_tree(folder / "shards")  # of containers whose harness was killed
             todo, unscored = _left_to_do(store, row, cases)
             if row.state == "done" and not todo and not unscored:
-                watcher.log(f"{row.id} is finished already; --fresh runs it again")
+                watcher.log(f"{row.id} is already finished; --fresh runs it again")
                 return row
             with stop.nothing_in_flight():  # every mask is read
                 boxes = keep_boxes(
@@ -168,7 +168,7 @@ def _left_to_do(
 ) -> tuple[list[RunnableCase], list[RunnableCase]]:
     """Return the cases that still need inference, and those that only need scoring."""
     known = {case.case: case for case in store.cases(row.id)}
-    # What failed for the harness or the engine is tried again: it was not the model's fault.
+    # Failures of the harness or the engine are retried: they were not the model's fault.
     todo = [case for case in cases if case.id not in known or known[case.id].status == Status.INFRA_ERROR]
     again = {case.id for case in todo}
     unscored = [case for case in cases if case.id not in again and not known[case.id].scored]
@@ -211,7 +211,7 @@ class _Work:
         self.inbox: queue.SimpleQueue[CaseOutcome | ContainerFigures | _Scored | _ShardEnded] = queue.SimpleQueue()
 
     def run(self, todo: Sequence[RunnableCase], unscored: Sequence[RunnableCase], stop: Stop) -> RunRow:
-        """Do what is left, then finish the row."""
+        """Run the remaining cases, then finish the row."""
         kept = len(self.cases) - len(todo)
         self.done = kept - len(unscored)
         self.watcher.begin(self.row, self.done, kept)
@@ -228,7 +228,7 @@ class _Work:
         return self._finish(predict_s, error)
 
     def _follow(self, running: int, unscored: Sequence[RunnableCase], stop: Stop) -> tuple[float, BaseException | None]:
-        """Keep what shards and scorers report until all have ended; return inference time and what broke a shard."""
+        """Store the reports of shards and scorers until all have ended; return inference time and a shard's error."""
         began, predict_s = time.monotonic(), 0.0
         error: BaseException | None = None
         saved = {case.case: case for case in self.store.cases(self.row.id)}
@@ -292,7 +292,7 @@ class _Work:
         return row
 
     def _submit(self, scorers: Scorers, outcome: CaseRow) -> int:
-        """Hand a case to the scorers; returns how many were handed over."""
+        """Submit a case to the scorers; return the number of submitted cases."""
         self.outcomes[outcome.case] = outcome
         _, case = self.cases[outcome.case]
         task = case_task(
@@ -306,24 +306,24 @@ class _Work:
         return 1
 
     def _worker_died(self, scored: _Scored) -> bool:
-        """Tell whether a scoring worker was killed, so that its case is handed in again; too often is an error."""
+        """Return whether a scoring worker was killed, so that its case is submitted again; too often is an error."""
         if not isinstance(scored.future.exception(), BrokenProcessPool):
             return False
         self.rescored[scored.case] = self.rescored.get(scored.case, 0) + 1
         if self.rescored[scored.case] > MAX_RESCORED:
             raise PrerequisiteError(
                 f"the process that scores case {scored.case} was killed {MAX_RESCORED + 1} times",
-                fix="look for the kernel's out-of-memory killer (`dmesg`); the same command goes on from there",
+                fix="look for the kernel's out-of-memory killer (`dmesg`); the same command resumes the run",
             )
         return True
 
     def _scorer_failed(self, scored: _Scored) -> bool:
-        """Tell whether the scorer itself broke on a case's masks: they count as not delivered, and the run goes on."""
+        """Return whether the scorer failed on a case's masks: they count as not delivered, and the run continues."""
         error = scored.future.exception()
         outcome = self.outcomes[scored.case]
         if error is None or outcome.status != Status.OK:
-            return False  # without masks it has no excuse: that is raised
-        reason = f"the scorer broke on its masks ({type(error).__name__}: {error})"
+            return False  # without masks the failure is ours: it is raised
+        reason = f"the scorer failed on its masks ({type(error).__name__}: {error})"
         self.outcomes[scored.case] = replace(outcome, status=Status.INFRA_ERROR, reason=reason)
         return True
 
@@ -337,7 +337,7 @@ class _Work:
         self.watcher.case(row, self.done)
 
     def _finish(self, predict_s: float, error: BaseException | None) -> RunRow:
-        """Sum up and save the row; an interrupted or broken run keeps what it has."""
+        """Compute the summary and save the row; an interrupted or failed run keeps its finished cases."""
         cases = [case for case in self.store.cases(self.row.id) if case.case in self.cases]
         timing = figures(
             cases,
@@ -353,14 +353,14 @@ class _Work:
             findings = [finding for finding in self.store.findings(row.id) if finding.case in self.cases]
             for name, profile in profiles_on(row.split).items():
                 self.store.save_metrics(row.id, name, summarise(findings, profile))
-            write_record(self.folder, row, cases, findings)  # before the row says "done": there is none without it
+            write_record(self.folder, row, cases, findings)  # before the row: a finished row always has a record
         self.store.save_run(row)
         if error is not None:
             raise error
         if not complete:
             raise Interrupted(
                 f"{row.id} was stopped with {len(scored)} of {len(self.cases)} cases finished",
-                fix=f"the same command {'without --fresh ' if self.plan.request.fresh else ''}goes on from there",
+                fix=f"the same command {'without --fresh ' if self.plan.request.fresh else ''}resumes the run",
             )
         return row
 

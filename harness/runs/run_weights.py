@@ -1,4 +1,4 @@
-"""Which weights and parameters a run loads, decided before anything starts; both are part of its identity."""
+"""The weights and parameters of a run, decided before anything starts; both are part of its identity."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Loaded:
     Attributes
     ----------
     mode
-        What the job says of them.
+        The mode that the job states.
     files
         (name, real path, SHA-256) of each.
     unpinned
@@ -38,7 +38,7 @@ class Loaded:
 
     @property
     def identity(self) -> dict[str, Any]:
-        """What results depend on: the mode, and the content of every file."""
+        """Their part of a run's identity: the mode, and the content of every file."""
         return {"mode": self.mode, "files": {name: digest for name, _, digest in self.files}}
 
     @property
@@ -48,7 +48,7 @@ class Loaded:
 
     @property
     def unrankable(self) -> list[str]:
-        """Why a run with these weights may not stand in a ranking."""
+        """The reasons why a run with these weights is not ranked."""
         if self.mode == "random":
             return ["random weights: a smoke test of the architecture"]
         if self.mode == "given":
@@ -59,7 +59,7 @@ class Loaded:
 
 
 def load_weights(plugin: Plugin, variant: Variant, wanted: str, home: Path) -> Loaded:
-    """Find what ``--weights`` asks for.
+    """Return the weights that ``--weights`` requests.
 
     Parameters
     ----------
@@ -76,9 +76,9 @@ def load_weights(plugin: Plugin, variant: Variant, wanted: str, home: Path) -> L
     UsageError
         For a path where the variant loads no weights.
     PrerequisiteError
-        When a file is not there, with the command that brings it.
+        When a file is missing, with the command that gets it.
     DataError
-        When a file is not what its digest says.
+        When a file does not match its digest.
     """
     if wanted == RANDOM:
         return Loaded("random")
@@ -90,8 +90,8 @@ def load_weights(plugin: Plugin, variant: Variant, wanted: str, home: Path) -> L
         missing = [weights.name for weights in declared if store.find(weights) is None]
         if len(missing) > 1:
             raise PrerequisiteError(
-                f"{len(missing)} of the {len(declared)} files of weights that {plugin.name} {variant.name} loads "
-                f"are not here: {', '.join(missing)}",
+                f"{len(missing)} of the {len(declared)} weight files that {plugin.name} {variant.name} loads "
+                f"have not been downloaded: {', '.join(missing)}",
                 fix=f"`bench weights fetch --plugin {plugin.name}`, or `bench weights add --from FILE` for each file; "
                 "`--weights random` needs none, and is never ranked",
                 lacking="weights",
@@ -100,7 +100,7 @@ def load_weights(plugin: Plugin, variant: Variant, wanted: str, home: Path) -> L
         files = tuple((name, path.resolve(), digest) for name, path, digest in found)
         return Loaded("pinned", files, tuple(weights.name for weights in declared if not weights.pinned))
     if not variant.weights:
-        raise UsageError(f"{plugin.name} {variant.name} loads no weights", fix="leave --weights out")
+        raise UsageError(f"{plugin.name} {variant.name} does not load weights", fix="leave --weights out")
     digests = DigestCache(home / "weights")
     given = given_files(Path(wanted), variant.weights)
     return Loaded("given", tuple((name, path, digests.digest(path)) for name, path in given))

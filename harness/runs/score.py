@@ -21,7 +21,7 @@ from harness.sandbox.masks import read_refused
 from harness.scoring.case import CaseScore, CaseTask, score_case
 from harness.status import Status
 
-#: More workers than this only wait for the disk.
+#: More workers than this would only wait for the disk.
 MAX_WORKERS = 8
 
 
@@ -44,7 +44,7 @@ class Scorers:
         try:
             return self._pool.submit(score_case, task)
         except BrokenProcessPool:
-            # A killed worker takes its whole pool with it; what was in flight is handed in again by the caller.
+            # A killed worker breaks its whole pool; the caller submits the pending cases again.
             self._pool = self._new_pool()
             return self._pool.submit(score_case, task)
 
@@ -56,7 +56,7 @@ class Scorers:
 
 
 def _context() -> BaseContext:
-    """Return how workers are started: forked from one clean process that has imported the scorer once for all."""
+    """Return the start method of workers: forked from one clean process that has imported the scorer once."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["harness.scoring.case"])
     # Started now, so that it imports while the first container starts; and with Ctrl-C, which a terminal sends to the
@@ -93,7 +93,7 @@ def case_task(case: RunnableCase, masks: Path, mask_flip: tuple[int, ...], *, de
     masks
         The run's folder of masks.
     mask_flip
-        How the data set's ground truth lies on its CTs.
+        Orientation of the data set's ground truth on its CTs.
     delivered
         Whether the case was done; otherwise nothing is read and every finding is missing.
     """
@@ -119,11 +119,11 @@ def rows_of_outcome(case: Case, score: CaseScore, outcome: CaseRow, masks: Path)
     Parameters
     ----------
     case, score
-        The case and what was computed for it.
+        The case and its computed scores.
     outcome
-        How inference ended.
+        The outcome of inference.
     masks
-        The run's folder of masks, which remembers the files that were refused.
+        The run's folder of masks, which lists the refused files.
     """
     rows = []
     refused = read_refused(masks, case.id)
@@ -133,7 +133,7 @@ def rows_of_outcome(case: Case, score: CaseScore, outcome: CaseRow, masks: Path)
         elif row.finding in refused:
             changed = replace(row, status=Status.INVALID_OUTPUT, reason=refused[row.finding], verdict=None)
         else:
-            # A refused mask says in one line what to do about it.
+            # The reason of a refused mask includes its fix.
             fixes = dict.fromkeys(problem.fix for problem in row.verdict.refusals) if row.verdict else ()
             changed = replace(row, reason="; fix: ".join([row.reason, *fixes]))
         rows.append(changed)

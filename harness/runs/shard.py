@@ -53,7 +53,7 @@ class ShardSpec:
     gpu_ids
         GPUs leased for this shard.
     mounts
-        What every container of it may read beside its cases.
+        Files that every container of it may read in addition to its cases.
     """
 
     run: str

@@ -1,4 +1,4 @@
-"""Submitted masks: scored in worker processes, kept as a row beside those measured here."""
+"""Submitted masks: scored in worker processes, stored as a row beside those measured here."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ def score_submission(
     Parameters
     ----------
     submission, data, cases
-        Where the masks are; what they are compared with.
+        The masks, and the data they are compared with.
     jobs
-        Worker processes; as many as there are cores by default, and with 1 none beside this one.
+        Worker processes; as many as there are cores by default, with 1 everything runs in this process.
     organiser_quirks
         Read labels as the organisers' evaluator does.
     done
@@ -65,7 +65,7 @@ def score_submission(
 
 
 def _scored(tasks: Sequence[tuple[Case, CaseTask]], jobs: int | None) -> Iterator[tuple[Case, CaseScore]]:
-    """Yield the scores of cases as they come; one job needs no process of its own."""
+    """Yield the scores of cases as they are computed; one job runs in this process."""
     if jobs == 1:
         yield from ((case, score_case(task)) for case, task in tasks)
         return
@@ -75,7 +75,7 @@ def _scored(tasks: Sequence[tuple[Case, CaseTask]], jobs: int | None) -> Iterato
 
 
 def quirk_difference(rows: Sequence[FindingRow], profile: Profile) -> str:
-    """Say where the organisers' evaluator and our rules give other values on these findings; empty where nowhere."""
+    """Return the values in which the organisers' evaluator and our rules differ on these findings, in words."""
     if profile.instances is None:
         return ""
     ours, theirs = (summarise(rows, replace(profile, organiser_quirks=quirks), resamples=1) for quirks in (False, True))
@@ -111,15 +111,15 @@ def keep_submission(
     store
         The open results database.
     submission, found
-        Where the masks are; case -> rows, in the order of the split.
+        The masks; case -> rows, in the order of the split.
     data, split
-        What they were compared with.
+        The data they were compared with.
     name
-        What the row is called.
+        Name of the row.
     profile
-        The profile that was asked for; its switches count.
+        The requested profile; its switches count.
     data_warnings
-        What was found in the data that the numbers were made of.
+        Warnings about the data behind the numbers.
     """
     fingerprint = fingerprint_of(data, split)
     hashes = {f"{row.case}/{row.finding}": row.mask_sha256 for rows in found.values() for row in rows}

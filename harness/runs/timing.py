@@ -10,14 +10,14 @@ from typing import Any
 from harness.rows import CaseRow
 from harness.status import Status
 
-#: The container came to the end of these cases, whatever its masks were worth.
+#: The container finished these cases, whatever the quality of its masks.
 _DELIVERED = (Status.OK, Status.INVALID_OUTPUT, Status.MISSING_OUTPUT)
 
 
 def figures(
     cases: Sequence[CaseRow], containers: Sequence[dict[str, Any]], *, image_bytes: int | None, predict_s: float
 ) -> dict[str, Any]:
-    """Sum up what inference cost.
+    """Compute the cost of inference.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ def figures(
     Returns
     -------
     dict
-        Seconds, bytes and cases an hour; None where nothing is known.
+        Seconds, bytes and cases an hour; None where unknown.
     """
     delivered = [case for case in cases if case.status in _DELIVERED]
     seconds = sorted(case.seconds for case in delivered if case.seconds is not None)

@@ -1,4 +1,4 @@
-"""Recomputes a stored row from its masks, compares digit by digit, and holds its record against the database."""
+"""Recomputes a stored row from its masks, compares digit by digit, and compares its record with the database."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ from harness.store.database import Store, cells
 #: Columns that are computed from the masks; the others are copied from the data set or written by inference.
 _COMPUTED = ("dice", "truth_voxels", "pred_voxels", "intersection", "mask_sha256", "details")
 
-#: What the plan of a submission holds beside its identity.
+#: Fields of a submission's plan in addition to its identity.
 _PLACES = ("predictions", "dataset")
 
 #: Columns that are copied from the data set.
 _COPIED = ("category", "text")
 
-#: Columns of a run that its plan, whose digest is its key, holds as well.
+#: Columns of a run that its plan, whose digest is its key, also contains.
 _PLANNED = {
     "plugin": "plugin", "plugin_version": "plugin_version", "variant": "variant", "image_id": "image",
     "fingerprint": "fingerprint", "split": "split",
@@ -46,28 +46,28 @@ _OF_MASKS = (Status.OK, Status.INVALID_OUTPUT, Status.MISSING_OUTPUT)
 def verify_run(
     store: Store, run: RunRow, home: Path, *, masks: Path | None, dataset: str | None, jobs: int | None = None
 ) -> dict[str, Any]:
-    """Score a run's masks again and compare with what is stored.
+    """Score a run's masks again and compare with the stored values.
 
     Parameters
     ----------
     store, run
-        Where the row is, and which.
+        The database and the row.
     home
         The folder that holds the runs' masks.
     masks, dataset
-        Where they are now; None: where they were.
+        Their new places; None: the recorded ones.
     jobs
         Worker processes.
 
     Returns
     -------
     dict
-        ``{"run", "findings", "metrics", "differences"}``, the last a line for every number that is not the same.
+        ``{"run", "findings", "metrics", "differences"}``, the last a line for every number that differs.
 
     Raises
     ------
     DataError
-        The masks or the data set are not there any more, or the data set is another one.
+        The masks or the data set are missing, or the data set is another one.
     """
     data = _data(run, home, dataset)
     stored = {(row.case, row.finding): row for row in store.findings(run.id)}
@@ -77,7 +77,7 @@ def verify_run(
     quirks = bool(run.plan.get("organiser_quirks"))
     folder = masks or Path(run.plan.get("predictions") or home / "runs" / run.id / "masks")
     if not folder.exists():
-        raise DataError(f"the masks of {run.id} are not at {folder} any more", fix="say where they are with --masks")
+        raise DataError(f"the masks of {run.id} are no longer at {folder}", fix="give their new place with --masks")
     nothing_delivered = all(row.mask_sha256 is None for row in stored.values())
     submission = Submission(folder, {}, {}, ()) if nothing_delivered else open_submission(folder, cases)
     found = score_submission(submission, data, cases, jobs=jobs, organiser_quirks=quirks)
@@ -97,7 +97,7 @@ def verify_run(
         else:
             # Inference failed: the mask decides nothing.
             differences += _differing(f"{row.case}/{row.finding}", kept, replace(kept, dice=0.0), ("dice",))
-            row = replace(row, status=kept.status)  # noqa: PLW2901 - idem
+            row = replace(row, status=kept.status)  # noqa: PLW2901 - the value without what is named above
         differences += _differing(f"{row.case}/{row.finding}", kept, row, _COPIED)
         again.append(row)
     compared = 0
@@ -119,7 +119,7 @@ def _data(run: RunRow, home: Path, dataset: str | None) -> Dataset:
     if fingerprint != run.fingerprint:
         raise DataError(
             f"{run.id} was measured on {run.fingerprint}, but {data.root} is {fingerprint}",
-            fix="say with --dataset where the data set of that run is",
+            fix="give the data set of that run with --dataset",
         )
     return data
 
@@ -135,13 +135,13 @@ def _cases_of(run: RunRow, data: Dataset) -> tuple[Case, ...]:
 
 
 def _identity(run: RunRow) -> Iterator[str]:
-    """Name what in a run's row does not follow from its plan, and a scorer that is not this one."""
+    """Return the values of a run's row that do not follow from its plan, and a scorer of another version."""
     plan = {key: value for key, value in run.plan.items() if run.kind == "measured" or key not in _PLACES}
     key = hashlib.sha256(json.dumps(plan, sort_keys=True).encode()).hexdigest()
     if key != run.plan_key:
         yield f"plan: its digest is {key[:10]}…, the row's key is {run.plan_key[:10]}…"
     if run.plan_key[:10] not in run.id:
-        yield f"id: {run.id} is not that of the plan {run.plan_key[:10]}…"
+        yield f"id: {run.id} does not belong to the plan {run.plan_key[:10]}…"
     for column, name in _PLANNED.items() if run.kind == "measured" else ():
         if getattr(run, column) != run.plan.get(name):
             yield f"{column}: {getattr(run, column)} in the row, {run.plan.get(name)} in the plan"

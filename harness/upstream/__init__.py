@@ -1,1 +1,1 @@
-"""What a model needs from outside: upstream code and weights, pinned and checked."""
+"""Upstream code and weights of models, pinned and checked."""

@@ -1,4 +1,4 @@
-"""The model hub: one file of weights at a time, resumed where it broke off, hashed as it comes.
+"""The model hub: one file of weights at a time, resumed after an interruption, hashed while it is received.
 
 ``HF_ENDPOINT`` names another hub, ``HF_TOKEN`` a token for gated repositories; without it, that of ``hf auth login`` is
 used. Nothing else is read or sent.
@@ -23,7 +23,7 @@ from harness.upstream.weights import Received, WeightsStore
 
 _ENDPOINT = "https://huggingface.co"
 
-#: Seconds to connect, and of silence while the file comes.
+#: Seconds to connect, and of silence during the transfer.
 _TIMEOUT = (15.0, 60.0)
 
 _TELL_EVERY_S = 5.0
@@ -31,14 +31,14 @@ _CHUNK = 1 << 20
 
 
 def fetch(weights: Weights, store: WeightsStore, log: Callable[[str], None]) -> Path:
-    """Download `weights` into `store`, unless they are there already.
+    """Download `weights` into `store`, unless they are already present.
 
     Parameters
     ----------
     weights
-        What to download.
+        The file to download.
     store
-        Keeps the file, and what has come of it when the download breaks off.
+        Keeps the file, and the received part of it when the download is interrupted.
     log
         Receives a line when it begins, every few seconds, and when it is done.
 
@@ -50,16 +50,16 @@ def fetch(weights: Weights, store: WeightsStore, log: Callable[[str], None]) -> 
     Raises
     ------
     PrerequisiteError
-        When the hub cannot be reached, refuses, or breaks off, or the disk is too full.
+        When the hub cannot be reached, refuses, or stops sending, or the disk is too full.
     DataError
-        When what came is not what is declared.
+        When the received file is not the declared one.
     """
     if store.find(weights) is not None:
         return store.check(weights)[0]
     partial = store.partial(weights)
     with partial.open("ab") as file:
         _claim(file, weights)
-        # Whoever held it before may have finished between our two looks.
+        # The process that held it before may have finished between our two checks.
         if store.find(weights) is not None:
             partial.unlink(missing_ok=True)
             return store.check(weights)[0]
@@ -69,10 +69,10 @@ def fetch(weights: Weights, store: WeightsStore, log: Callable[[str], None]) -> 
             received = _Download(weights, store, file, log).run()
         except requests.exceptions.RequestException as error:
             raise PrerequisiteError(
-                f"{_address(weights)} cannot be reached, or broke off: {error}",
-                fix="the same command goes on from there; or get it elsewhere, and `bench weights add --from FILE`",
+                f"the download from {_address(weights)} failed: {error}",
+                fix="the same command resumes it; or get the file elsewhere, and `bench weights add --from FILE`",
             ) from error
-        # Still claimed: nobody else may write into what is whole.
+        # Still locked: no other process may write into the complete file.
         path = store.keep(weights, received, partial)
         _tag(store, weights).unlink(missing_ok=True)
     log(f"{weights.name}: {received.size:,} bytes, SHA-256 {received.sha256}")
@@ -89,12 +89,12 @@ def _claim(file: BinaryIO, weights: Weights) -> None:
 
 def _busy(weights: Weights) -> PrerequisiteError:
     return PrerequisiteError(
-        f"another process is downloading {weights.name} right now", fix="wait for it, then ask again"
+        f"another process is downloading {weights.name} right now", fix="wait for it, then run the command again"
     )
 
 
 def _is_at(file: BinaryIO, path: Path) -> bool:
-    """Tell whether an open file is still what its path leads to."""
+    """Return whether an open file is still the one at its path."""
     try:
         return os.path.samestat(os.fstat(file.fileno()), path.stat())
     except FileNotFoundError:
@@ -102,7 +102,7 @@ def _is_at(file: BinaryIO, path: Path) -> bool:
 
 
 class _Download:
-    """One file on its way; what has come of it before is at the beginning of `file`."""
+    """The download of one file; `file` begins with the part that was received before."""
 
     def __init__(self, weights: Weights, store: WeightsStore, file: BinaryIO, log: Callable[[str], None]) -> None:
         self._weights, self._store, self._file, self._log = weights, store, file, log
@@ -112,9 +112,9 @@ class _Download:
         have = self._file.tell()
         tag = self._tag.read_text(encoding="utf-8") if self._tag.is_file() else ""
         if tag.startswith("W/"):
-            tag = ""  # a weak one does not speak of bytes (RFC 9110, section 8.8.1)
+            tag = ""  # a weak one does not identify the bytes (RFC 9110, section 8.8.1)
         if have and not (tag or self._weights.pinned):
-            have = 0  # nothing tells whether the rest would be of the same file
+            have = 0  # nothing shows whether the rest would be of the same file
         answer = self._ask(have, tag)
         if answer.status_code == requests.codes.requested_range_not_satisfiable:
             answer.close()
@@ -127,7 +127,7 @@ class _Download:
             self._store.require_room(size - have)
             self._file.truncate(have)  # first, so that no tag ever stands beside bytes of another file
             self._tag.write_text(answer.headers.get("ETag", ""), encoding="utf-8")
-            begun = f", {have / 1e6:,.0f} MB are here" if have else ""
+            begun = f", {have / 1e6:,.0f} MB already received" if have else ""
             self._log(f"{self._weights.name}: {size / 1e6:,.0f} MB from {_address(self._weights)}{begun}")
             digest = self._take(answer, have, size)
         commit = next(
@@ -145,19 +145,19 @@ class _Download:
         return requests.get(address, headers=headers, auth=_authorise, stream=True, timeout=_TIMEOUT)
 
     def _size(self, answer: requests.Response, have: int) -> int:
-        """Return the bytes of the whole file; refuse an answer whose end nobody knows, or that is another file."""
+        """Return the bytes of the whole file; refuse an answer of unknown length, or of another file."""
         declared, told = self._weights.size, answer.headers.get("Content-Length", "")
         size = have + int(told) if told.isdigit() else declared
         if not size or (declared and size != declared):
             raise DataError(
-                f"{_address(self._weights)} has {f'{size:,}' if size else 'no stated number of'} bytes"
-                + (f", declared are {declared:,}" if declared else ""),
-                fix="the declaration is wrong or the file was replaced: look at the repository",
+                f"{_address(self._weights)} has {f'{size:,}' if size else 'an unstated number of'} bytes"
+                + (f"; the plugin declares {declared:,}" if declared else ""),
+                fix="the declaration is wrong or the file was replaced: check the repository",
             )
         return size
 
     def _take(self, answer: requests.Response, have: int, size: int) -> str:
-        """Write what comes behind the first `have` bytes; return the digest of the whole."""
+        """Append the rest to the first `have` bytes; return the digest of the whole."""
         digest = hashlib.sha256()
         with self._store.partial(self._weights).open("rb") as begun:
             while have and (chunk := begun.read(_CHUNK)):
@@ -181,14 +181,14 @@ class _Download:
             raise DataError(f"{_address(self._weights)} sent more than the {size:,} bytes it has", fix="try again")
         if done < size:
             raise PrerequisiteError(
-                f"{_address(self._weights)} broke off after {done:,} of {size:,} bytes",
-                fix="the same command goes on from there",
+                f"the download from {_address(self._weights)} stopped after {done:,} of {size:,} bytes",
+                fix="the same command resumes it",
             )
         return digest.hexdigest()
 
 
 def _authorise(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    """Send the token, and nothing from a .netrc; a redirect to another host takes it off again."""
+    """Send the token, and nothing from a .netrc; a redirect to another host drops it."""
     if token := _token():
         request.headers["Authorization"] = f"Bearer {token}"
     return request
@@ -197,8 +197,8 @@ def _authorise(request: requests.PreparedRequest) -> requests.PreparedRequest:
 def _token() -> str:
     """Return the token of ``HF_TOKEN``, or of the file that ``hf auth login`` writes; empty without one.
 
-    The file is where the hub's own library looks for it. A token of other characters than a header may hold is
-    refused here, as the error of the HTTP library would show it.
+    The file is where the hub's own library looks for it. A token with characters that a header may not contain is
+    refused here, because the error of the HTTP library would print it.
     """
     cache = os.environ.get("XDG_CACHE_HOME", "~/.cache")
     path = os.environ.get("HF_TOKEN_PATH", os.environ.get("HF_HOME", f"{cache}/huggingface") + "/token")
@@ -208,7 +208,9 @@ def _token() -> str:
         return ""
     token = token.strip()
     if token and not re.fullmatch(r"[!-~]+", token):
-        raise PrerequisiteError("the hub's token has blanks or letters that no token has", fix="`hf auth login` again")
+        raise PrerequisiteError(
+            "the hub's token contains characters that are not valid in a token", fix="run `hf auth login` again"
+        )
     return token
 
 
@@ -226,7 +228,7 @@ def _address(weights: Weights) -> str:
 
 
 def _judge(answer: requests.Response, weights: Weights) -> None:
-    """Raise PrerequisiteError for whatever is not the file, with what to do."""
+    """Raise PrerequisiteError for every answer that is not the file, with the fix."""
     code = answer.status_code
     if code in {requests.codes.ok, requests.codes.partial_content}:
         return
@@ -237,12 +239,12 @@ def _judge(answer: requests.Response, weights: Weights) -> None:
         with_token = f"with the token in {found}" if _token() else "without a token"
         raise PrerequisiteError(
             f"the hub refused {weights.name} {with_token} (answer {code}): {weights.repo} is gated or private",
-            fix=f"log in at {page} and accept its terms, make a token at {_endpoint()}/settings/tokens, set HF_TOKEN "
+            fix=f"log in at {page} and accept its terms, create a token at {_endpoint()}/settings/tokens, set HF_TOKEN "
             "or use `hf auth login`; or download the file in a browser, and `bench weights add --from FILE`",
         )
     if code == requests.codes.not_found:
         raise PrerequisiteError(
-            f"the hub has no file {weights.file} at {weights.revision or 'main'} in {weights.repo}",
-            fix=f"look at {page}: the declaration may be wrong, or the file was removed",
+            f"{weights.repo} on the hub does not contain {weights.file} at {weights.revision or 'main'}",
+            fix=f"check {page}: the declaration may be wrong, or the file was removed",
         )
     raise PrerequisiteError(f"the hub answered {code} for {_address(weights)}", fix="try again later")

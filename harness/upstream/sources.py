@@ -1,7 +1,7 @@
 """Upstream code at pinned commits: fetched or added once, kept as plain files, checked against their tree hash.
 
 Below ``BENCH_HOME/sources`` each source is a folder ``<name>-<first 12 digits of the commit>`` without any ``.git``.
-It is made under another name and renamed when its hash is right, so what is there is whole.
+It is written under another name and renamed once its hash is correct, so an existing folder is complete.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ from harness.errors import DataError, PrerequisiteError
 from harness.registry.pinned import Source
 from harness.upstream.trees import FILE, LINK, MAX_TREE_BYTES, MAX_TREE_FILES, PROGRAM, TreeFile, tree_hash, write_tree
 
-#: Nothing is asked of the terminal, nothing is fetched behind our back, and no repository above the path is looked at.
+#: Git does not prompt at the terminal, fetches nothing implicitly, and ignores repositories above the path.
 _ENVIRONMENT = {"GIT_TERMINAL_PROMPT": "0", "GIT_NO_LAZY_FETCH": "1", "GIT_ALLOW_PROTOCOL": "https:ssh:file"}
 
-#: Where git itself was told to work, as inside a hook: the repositories here are others.
+#: Set by git for its own hooks; the repositories here are others.
 _ELSEWHERE = {
     *("GIT_DIR", "GIT_WORK_TREE", "GIT_COMMON_DIR", "GIT_INDEX_FILE", "GIT_NAMESPACE", "GIT_PREFIX"),
     *("GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_SHALLOW_FILE", "GIT_GRAFT_FILE"),
 }
 
-#: A transfer that stays below 1 kB/s for a minute is given up.
+#: A transfer that stays below 1 kB/s for a minute is aborted.
 _PATIENCE = ("-c", "http.lowSpeedLimit=1000", "-c", "http.lowSpeedTime=60")
 
-#: What Python raises for archives that are damaged, cut short, encrypted or of another kind.
+#: Raised by Python for archives that are damaged, truncated, encrypted or of another kind.
 _BROKEN = (EOFError, tarfile.TarError, gzip.BadGzipFile, zlib.error, lzma.LZMAError, zipfile.BadZipFile, RuntimeError)
 
 
@@ -53,11 +53,11 @@ class SourceStore:
         self.root = root
 
     def folder(self, source: Source) -> Path:
-        """Return where the files of `source` lie, or would."""
+        """Return the folder of `source`, whether or not it exists."""
         return self.root / f"{source.name}-{source.commit[:12]}"
 
     def has(self, source: Source) -> bool:
-        """Tell whether `source` is here; :meth:`check` tells whether it is unchanged."""
+        """Return whether `source` is present; :meth:`check` compares its content."""
         return self.folder(source).is_dir()
 
     def check(self, source: Source) -> Path:
@@ -66,34 +66,34 @@ class SourceStore:
         Raises
         ------
         PrerequisiteError
-            When it is not here.
+            When it has not been fetched.
         DataError
             When its files are not those of the commit.
         """
         folder = self.folder(source)
         if not self.has(source):
             raise PrerequisiteError(
-                f"the source {source.name} at {source.commit[:12]} is not here",
+                f"the source {source.name} at {source.commit[:12]} has not been fetched",
                 fix=how_to_get(source),
                 lacking="source",
             )
         found = tree_hash(folder)
         if found != source.tree:
             raise DataError(
-                f"{folder} was changed: its tree is {found}, declared is {source.tree}",
+                f"{folder} was changed: its tree is {found}, the plugin declares {source.tree}",
                 fix=f"remove that folder, then: {how_to_get(source)}",
             )
         return folder
 
     def fetch(self, source: Source, log: Callable[[str], None]) -> Path:
-        """Fetch `source` from where it is published, unless it is here already.
+        """Fetch `source` from its repository, unless it is already present.
 
         Raises
         ------
         PrerequisiteError
             When git is not installed or the address cannot be reached.
         DataError
-            When what came is not the declared tree.
+            When the fetched files are not the declared tree.
         """
         if self.has(source):
             return self.check(source)
@@ -104,12 +104,12 @@ class SourceStore:
             try:
                 _git(clone, *_PATIENCE, "fetch", "--quiet", "--depth=1", source.git, source.commit)
             except PrerequisiteError:
-                # Not every host gives single commits away.
+                # Not every host serves single commits.
                 _fetch_all(clone, source)
             return self._keep(source, _from_git(clone, source), work)
 
     def add(self, candidates: Sequence[Source], path: Path, log: Callable[[str], None]) -> list[Source]:
-        """Take what `path` holds: the candidates whose commit is in it, or whose tree it is.
+        """Add from `path` every candidate whose commit it contains, or whose tree it is.
 
         Parameters
         ----------
@@ -123,12 +123,12 @@ class SourceStore:
         Returns
         -------
         list of Source
-            Those that were added.
+            The added ones.
 
         Raises
         ------
         DataError
-            When none of them is in it, or it is not what it should be.
+            When it contains none of them, or is damaged.
         """
         wanted = ", ".join(f"{source.name} (commit {source.commit}, tree {source.tree})" for source in candidates)
         try:
@@ -136,7 +136,7 @@ class SourceStore:
         except DataError as error:
             raise DataError(f"{path}: {error.message}", fix=error.fix or "get it again") from error
         if not added:
-            raise DataError(f"{path} holds none of the declared sources", fix=f"wanted: {wanted}")
+            raise DataError(f"{path} does not contain any of the declared sources", fix=f"wanted: {wanted}")
         for source in added:
             log(f"added {source.name} at {source.commit[:12]}: {self.folder(source)}")
         return added
@@ -146,7 +146,7 @@ class SourceStore:
         try:
             _git(path, "rev-parse", "--git-dir")
         except PrerequisiteError as error:
-            raise DataError(f"it is no git repository ({error.message})", fix="give a clone or an archive") from error
+            raise DataError(f"it is not a git repository ({error.message})", fix="give a clone or archive") from error
         added = []
         for source in candidates:
             try:
@@ -178,7 +178,7 @@ class SourceStore:
                 added.append(source)
             if not added:
                 trees = " or, without the outer folder, ".join(tree_hash(place) for place in places)
-                raise DataError(f"its tree is {trees}, which nobody declares")
+                raise DataError(f"its tree is {trees}, which no plugin declares")
             return added
 
     def _keep(self, source: Source, tree: Iterator[TreeFile], work: Path) -> Path:
@@ -188,8 +188,8 @@ class SourceStore:
         found = tree_hash(files)
         if found != source.tree:
             raise DataError(
-                f"commit {source.commit} of {source.name} has the tree {found}, declared is {source.tree}",
-                fix=f"the plugin's declaration is wrong: `git rev-parse COMMIT:{source.path}` tells the tree",
+                f"commit {source.commit} of {source.name} has the tree {found}, the plugin declares {source.tree}",
+                fix=f"the plugin's declaration is wrong: `git rev-parse COMMIT:{source.path}` prints the tree",
             )
         return self._rename(source, files)
 
@@ -213,7 +213,7 @@ class SourceStore:
 
 
 def how_to_get(source: Source) -> str:
-    """Say which commands bring `source` here, with a network and without."""
+    """Return the commands that get `source`, with a network and without."""
     return (
         f"`bench sources fetch --name {source.name}`, or without a network: clone {source.git} elsewhere and "
         f"`bench sources add --from PATH`"
@@ -232,7 +232,7 @@ def _environment() -> dict[str, str]:
 
 
 def _git(repository: Path | None, *arguments: str) -> bytes:
-    """Run git and return what it prints; raises PrerequisiteError with git's own words."""
+    """Run git and return its output; raises PrerequisiteError with git's own message."""
     program = _program()
     where = ["-C", str(repository)] if repository else []
     ceiling = {"GIT_CEILING_DIRECTORIES": str(repository.resolve().parent)} if repository else {}
@@ -251,8 +251,8 @@ def _fetch_all(clone: Path, source: Source) -> None:
         _git(clone, *_PATIENCE, "fetch", "--quiet", source.git, "+refs/*:refs/*")
     except PrerequisiteError as error:
         raise PrerequisiteError(
-            f"{source.git} cannot be fetched: {error.message}",
-            fix=error.fix or "clone or download it where there is a network, then `bench sources add --from PATH`",
+            f"{source.git} could not be fetched: {error.message}",
+            fix=error.fix or "clone or download it on a machine with a network, then `bench sources add --from PATH`",
         ) from error
 
 
@@ -271,7 +271,7 @@ def _from_git(repository: Path, source: Source) -> Iterator[TreeFile]:
         env=_environment(),
     ) as reader:
         assert reader.stdin is not None  # noqa: S101 - opened as pipes above
-        assert reader.stdout is not None  # noqa: S101 - idem
+        assert reader.stdout is not None  # noqa: S101 - opened as pipes above
         for row in filter(None, rows):
             about, _, raw = row.partition(b"\t")
             mode, kind, blob = about.split()
@@ -312,7 +312,7 @@ def _from_tar(path: Path) -> Iterator[TreeFile]:
             elif member.isreg() and (file := tar.extractfile(member)) is not None:
                 yield TreeFile(name, PROGRAM if member.mode & 0o100 else FILE, file.read())
             else:
-                raise DataError(f"{name!r} is neither a file nor a folder nor a link")
+                raise DataError(f"{name!r} is not a file, a folder or a link")
 
 
 def _from_zip(path: Path) -> Iterator[TreeFile]:
@@ -327,6 +327,6 @@ def _from_zip(path: Path) -> Iterator[TreeFile]:
 
 
 def _bound(number: int, size: int) -> None:
-    """Refuse, before anything is unpacked, what `write_tree` would refuse after it."""
+    """Refuse, before unpacking, an archive that `write_tree` would refuse."""
     if size > MAX_TREE_BYTES or number > 2 * MAX_TREE_FILES:
-        raise DataError("it holds a file that is too large, or too many files")
+        raise DataError("it contains a file that is too large, or too many files")

@@ -1,7 +1,7 @@
-"""Git trees as plain files: written safely from wherever they come, and hashed as git does.
+"""Git trees as plain files: written safely from any origin, and hashed as git does.
 
-A tree hash covers every name, mode and content, so files that come from a clone, a mirror or somebody's archive are
-the same files exactly when their hashes are.
+A tree hash covers every name, mode and content, so files from a clone, a mirror or a third party's archive are
+identical exactly when their hashes are.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def write_tree(files: Iterable[TreeFile], folder: Path) -> None:
             raise DataError(f"more than {MAX_TREE_BYTES // 2**20} MiB or {MAX_TREE_FILES:,} files")
         parts = file.name.split("/")
         if any(part in {"", ".", ".."} or part.lower() == ".git" or "\0" in part for part in parts):
-            raise DataError(f"{file.name!r} is no path inside a source tree")
+            raise DataError(f"{file.name!r} is not a valid path inside a source tree")
         if file.mode == LINK:
             links.append(file)  # last, so that nothing is written through one
             continue
@@ -56,7 +56,7 @@ def write_tree(files: Iterable[TreeFile], folder: Path) -> None:
             path.parent.mkdir(parents=True, exist_ok=True)
             handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         except (FileExistsError, NotADirectoryError) as error:
-            raise DataError(f"{file.name!r} is there twice") from error
+            raise DataError(f"{file.name!r} occurs twice") from error
         with os.fdopen(handle, "wb") as opened:
             opened.write(file.content)
         path.chmod(0o755 if file.mode == PROGRAM else 0o644)
@@ -75,7 +75,7 @@ def _write_links(links: list[TreeFile], folder: Path) -> None:
         except (OSError, ValueError) as error:
             raise DataError(f"the link {file.name!r} cannot be made: {error}") from error
     for file in links:
-        # Where it really leads, through all the others; a loop leads nowhere.
+        # Resolved through all the other links; a loop does not resolve.
         if not Path(os.path.realpath(folder / file.name)).is_relative_to(root):
             raise DataError(f"{file.name!r} is a link that leads out of the source tree")
 
@@ -86,7 +86,7 @@ def tree_hash(folder: Path) -> str:
     Raises
     ------
     DataError
-        For something that is neither file, folder nor link, or cannot be read.
+        For an item that is not a file, a folder or a link, or cannot be read.
     """
     try:
         return _hash("tree", _rows(folder)).hex()
@@ -111,12 +111,12 @@ def _rows(folder: Path) -> bytes:
                 kind = b"100755 " if mode & 0o100 else b"100644 "
                 rows.append((name, kind + name + b"\0" + _hash_file(Path(item.path))))
             else:
-                raise DataError(f"{item.path} is neither a file nor a folder nor a link")
+                raise DataError(f"{item.path} is not a file, a folder or a link")
     return b"".join(row for _, row in sorted(rows))
 
 
 def _target(link: str) -> bytes:
-    return os.readlink(os.fsencode(link))  # noqa: PTH115 - a Path would tidy what it says
+    return os.readlink(os.fsencode(link))  # noqa: PTH115 - a Path would normalise the target
 
 
 def _hash(kind: str, content: bytes) -> bytes:

@@ -1,7 +1,7 @@
-"""Released weights: kept by content below ``BENCH_HOME/weights``, found by what a plugin declares.
+"""Released weights: stored by content below ``BENCH_HOME/weights``, found by a plugin's declaration.
 
-A file is named by its SHA-256. Weights whose digest the plugin does not know are *not pinned yet*: the first copy that
-arrives is recorded below ``unpinned/`` and is what counts in this home from then on.
+A file is named by its SHA-256. Weights whose digest the plugin does not state are *not pinned yet*: the first copy that
+arrives is recorded below ``unpinned/`` and is the reference in this home from then on.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from harness.digests import DigestCache
 from harness.errors import DataError, PrerequisiteError
 from harness.registry.pinned import Weights
 
-#: Room that is left on the disk when weights are put onto it.
+#: Bytes that stay free on the disk when weights are stored.
 _KEEP_FREE = 256 * 2**20
 
 
 @dataclass(frozen=True)
 class Received:
-    """What is recorded of a file that its plugin does not pin: its digest, its bytes, and its revision where known."""
+    """The record of a file that its plugin does not pin: its digest, its bytes, and its revision where known."""
 
     sha256: str
     size: int
@@ -38,7 +38,7 @@ class WeightsStore:
     Parameters
     ----------
     root
-        ``BENCH_HOME/weights``; made when something is put into it.
+        ``BENCH_HOME/weights``; created with the first file.
     """
 
     def __init__(self, root: Path) -> None:
@@ -46,7 +46,7 @@ class WeightsStore:
         self._digests = DigestCache(root)
 
     def received(self, weights: Weights) -> Received | None:
-        """Return what was recorded of unpinned `weights`; None when nothing has come yet, or they are pinned."""
+        """Return the record of unpinned `weights`; None when no copy has arrived yet, or they are pinned."""
         path = self._record(weights)
         if weights.pinned or not path.is_file():
             return None
@@ -54,10 +54,12 @@ class WeightsStore:
             record = json.loads(path.read_text(encoding="utf-8"))
             return Received(str(record["sha256"]), int(record["size"]), str(record["revision"]))
         except (ValueError, KeyError, TypeError) as error:
-            raise DataError(f"{path} is no record of weights", fix="remove it and get the weights again") from error
+            raise DataError(
+                f"{path} is not a valid record of weights", fix="remove it and get the weights again"
+            ) from error
 
     def find(self, weights: Weights) -> Path | None:
-        """Return the file of `weights`; None when it is not here."""
+        """Return the file of `weights`; None when it has not been downloaded."""
         received = self.received(weights)
         digest = weights.sha256 or (received.sha256 if received else "")
         path = self.root / digest
@@ -66,19 +68,19 @@ class WeightsStore:
     def check(self, weights: Weights, *, again: bool = False) -> tuple[Path, str]:
         """Return the file of `weights` and its SHA-256.
 
-        It is read again unless it is the very file, by size, time and inode, that was read before, or with `again`.
+        It is read unless it was read before, by size, time and inode; always with `again`.
 
         Raises
         ------
         PrerequisiteError
-            When it is not here.
+            When it has not been downloaded.
         DataError
-            When its content is not what its name says.
+            When its content does not match its name.
         """
         path = self.find(weights)
         if path is None:
             raise PrerequisiteError(
-                f"the weights {weights.name} ({weights.repo}, {weights.file}) are not here",
+                f"the weights {weights.name} ({weights.repo}, {weights.file}) have not been downloaded",
                 fix=how_to_get(weights),
                 lacking="weights",
             )
@@ -91,15 +93,15 @@ class WeightsStore:
         return path, found
 
     def add(self, candidates: Sequence[Weights], path: Path, log: Callable[[str], None]) -> list[Weights]:
-        """Copy a file in as those of `candidates` whose content it is.
+        """Copy a file into the store under those of `candidates` whose content it is.
 
-        Pinned weights are known by their digest. Unpinned ones are known by name only: the file must be called like
-        them, or they must be the one candidate.
+        Pinned weights are identified by their digest, unpinned ones by name only: the file must have their
+        name, or they must be the only candidate.
 
         Returns
         -------
         list of Weights
-            What the file was added as.
+            The weights that the file was added as.
 
         Raises
         ------
@@ -116,16 +118,17 @@ class WeightsStore:
         if not added:
             ways = []
             if pinned := [f"{weights.name}: {weights.sha256}" for weights in candidates if weights.sha256]:
-                ways.append(f"download it again; declared are {'; '.join(pinned)}")
+                ways.append(f"download it again; the plugins declare {'; '.join(pinned)}")
             if unpinned := [weights.name for weights in candidates if not weights.sha256]:
-                ways.append(f"say with --name which it is of those that are not pinned: {', '.join(unpinned)}")
-            raise DataError(f"{path} is none of the declared weights: its SHA-256 is {digest}", fix="; or ".join(ways))
+                ways.append(f"give --name with one of those that are not pinned: {', '.join(unpinned)}")
+            message = f"{path} does not match any declared weights: its SHA-256 is {digest}"
+            raise DataError(message, fix="; or ".join(ways))
         for weights in added:
             self._check_size(weights, size)
         here = (self.root / digest).is_file()
         if not here:
             self.require_room(size)
-        # Never where a download of the same weights grows, which would go on from whatever it finds there.
+        # Never in the partial file of a download of the same weights, which would resume from any bytes in it.
         with tempfile.TemporaryDirectory(prefix=".partial-", dir=self.root) as work:
             copy = Path(work) / digest
             if not here:
@@ -140,22 +143,22 @@ class WeightsStore:
         return added
 
     def partial(self, weights: Weights) -> Path:
-        """Return where `weights` grow while they are downloaded; the folder is made."""
+        """Return the partial file of a download of `weights`; its folder is created."""
         path = self.root / "partial" / _key(weights)
         path.parent.mkdir(parents=True, exist_ok=True)
         return path
 
     def keep(self, weights: Weights, received: Received, arrived: Path) -> Path:
-        """Take a file under the name of its digest, and record it where it is not pinned.
+        """Move a file into the store under its digest, and record it where it is not pinned.
 
         Parameters
         ----------
         weights
-            What it is.
+            The declaration of the file.
         received
-            What was found of it.
+            The digest, size and revision of the file.
         arrived
-            The whole file, on the store's own disk; not there where the store has it already.
+            The complete file, on the store's own disk; absent where the store already has it.
 
         Raises
         ------
@@ -180,9 +183,9 @@ class WeightsStore:
     def _check_digest(self, weights: Weights, digest: str, before: Received | None) -> None:
         wanted = weights.sha256 or (before.sha256 if before else digest)
         if digest != wanted:
-            where = "declared" if weights.pinned else "what came first and was recorded"
+            other = "the declared one" if weights.pinned else "that of the first copy, which was recorded,"
             raise DataError(
-                f"the weights {weights.name} are not the right ones: their SHA-256 is {digest}, {where} is {wanted}",
+                f"the weights {weights.name} are wrong: their SHA-256 is {digest}, {other} is {wanted}",
                 fix="the file at the source has changed or is damaged"
                 + ("" if weights.pinned else f"; remove {self._record(weights)} to accept the new one"),
             )
@@ -190,17 +193,17 @@ class WeightsStore:
     def _check_size(self, weights: Weights, size: int) -> None:
         if weights.size and size != weights.size:
             raise DataError(
-                f"the weights {weights.name} have {size:,} bytes, declared are {weights.size:,}",
+                f"the weights {weights.name} have {size:,} bytes, the plugin declares {weights.size:,}",
                 fix="the plugin's declaration is wrong, or the file is another one",
             )
 
     def require_room(self, size: int) -> None:
-        """Raise PrerequisiteError, with the numbers, where the disk cannot take `size` bytes more."""
+        """Raise PrerequisiteError, with the numbers, where the disk lacks room for `size` more bytes."""
         self.root.mkdir(parents=True, exist_ok=True)
         free = shutil.disk_usage(self.root).free
         if free < size + _KEEP_FREE:
             raise PrerequisiteError(
-                f"the disk of {self.root} is too full: {size / 1e6:,.0f} MB are needed, and 268 MB kept free; "
+                f"the disk of {self.root} is too full: {size / 1e6:,.0f} MB are needed and 268 MB must stay free; "
                 f"{free / 1e6:,.0f} MB are free",
                 fix="free some space, or choose another place with --home",
             )
@@ -218,12 +221,12 @@ class WeightsStore:
 
 
 def given_files(path: Path, names: Sequence[str]) -> Iterator[tuple[str, Path]]:
-    """Yield name and file of the weights that the user gave: a folder, or a file where one name is wanted.
+    """Yield name and file of the weights that the user gave: a folder, or a file where the variant loads one.
 
     Raises
     ------
     PrerequisiteError
-        When a file is not there.
+        When a file is missing.
     """
     if path.is_file() and len(names) == 1:
         yield names[0], path.resolve()
@@ -232,16 +235,16 @@ def given_files(path: Path, names: Sequence[str]) -> Iterator[tuple[str, Path]]:
         file = path / name
         if not file.is_file():
             raise PrerequisiteError(
-                f"there are no weights {name} in {path}",
-                fix=f"--weights takes a folder that holds {', '.join(names)}"
+                f"{path} does not contain the weights {name}",
+                fix=f"--weights takes a folder that contains {', '.join(names)}"
                 + (", or that file" if len(names) == 1 else ""),
             )
         yield name, file.resolve()
 
 
 def how_to_get(weights: Weights) -> str:
-    """Say which commands bring `weights` here, with a network and without."""
-    return f"`bench weights fetch --name {weights.name}`, or `bench weights add --from FILE` for a file that is here"
+    """Return the commands that get `weights`, with a network and without."""
+    return f"`bench weights fetch --name {weights.name}`, or `bench weights add --from FILE` for a local file"
 
 
 def _key(weights: Weights) -> str:
@@ -250,4 +253,4 @@ def _key(weights: Weights) -> str:
 
 
 def _first(weights: Weights) -> str:
-    return "" if weights.pinned else " (not pinned by its plugin: recorded as it came)"
+    return "" if weights.pinned else " (not pinned by its plugin: this copy is recorded)"

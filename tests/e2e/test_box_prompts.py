@@ -104,10 +104,10 @@ def test_verify_names_boxes_that_were_changed(bench: Bench, make_dataset: Callab
     assert bench.json(*verify)["differences"] == []
     before = kept.read_text()
     kept.write_text(before.replace("[[", "[[1"))
-    assert "boxes.jsonl: its digest is not the recorded one" in bench(*verify, code=4).stdout
+    assert "boxes.jsonl: its digest differs from the recorded one" in bench(*verify, code=4).stdout
     with sqlite3.connect(bench.home / "results.db") as db:
         digests = [hashlib.sha256(text.encode()).hexdigest() for text in (before, kept.read_text())]
         db.execute("UPDATE runs SET record = replace(record, ?, ?)", digests)
-    assert "boxes.jsonl: not the boxes that the ground truth gives" in bench(*verify, code=4).stdout
+    assert "boxes.jsonl: differs from the boxes that the ground truth gives" in bench(*verify, code=4).stdout
     kept.unlink()
-    assert "boxes.jsonl: not there any more" in bench(*verify, code=4).stdout
+    assert "boxes.jsonl: missing" in bench(*verify, code=4).stdout

@@ -200,6 +200,6 @@ def test_masks_that_break_the_scorer_harm_nobody(bench: Bench, make_dataset: Cal
     run = bench.json(*command)
     assert run["coverage"] == {"ok": 4, "infra_error": 2}
     (case,) = bench.json("results", "show", run["run"], "--case", "toy_2_a_1")["cases"]
-    assert case["reason"].startswith("the scorer broke on its masks (TypeError")
+    assert case["reason"].startswith("the scorer failed on its masks (TypeError")
     bench.program = ("-m", "harness")
     assert bench.json(*command)["coverage"] == {"ok": 6}

@@ -74,7 +74,7 @@ def test_trained_once_then_predicted(engine: str, bench: Bench, dataset: Path) -
     assert json.loads(about)["training"]["val_dice"] == pytest.approx(0.8)
 
     again = bench(*command, "--fresh")
-    assert "the checkpoint is there" in again.stderr
+    assert "the checkpoint exists" in again.stderr
     assert len(list((_folder(bench) / "logs").iterdir())) == 1
     bench(*command, "--seed", 1)
     assert len(list((bench.home / "checkpoints").iterdir())) == 2
@@ -113,7 +113,7 @@ def test_container_killed_goes_on(engine: str, bench: Bench, dataset: Path) -> N
     command = _command(dataset, "exits", engine)
     failed = bench(*command, code=1)
     assert "failed (plugin_error): the container was ended by SIGKILL (exit code 137)" in failed.stderr
-    assert "goes on from the last saved state" in failed.stderr
+    assert "resumes from the last saved state" in failed.stderr
     document = json.loads(bench(*command, "--json").stdout)
     assert document["coverage"] == {"ok": 4}
     assert _logs(bench, "FROM") == [0, 2]
@@ -179,7 +179,7 @@ def test_checkpoint_that_is_not_the_one(what: str, bench: Bench, dataset: Path) 
         record = json.loads((folder / "record.json").read_text())
         (folder / "record.json").write_text(json.dumps({**record, "key": "0" * 64}))
     refused = bench(*command, code=4)
-    said = {"record": "cannot be read", "another plan": "of another plan"}.get(what, f"{what} since it was trained")
+    said = {"record": "is not a valid record of a checkpoint", "another plan": "belongs to plan"}.get(what, f"{what} since it was trained")
     assert said in refused.stderr
     assert "train again" in refused.stderr
 
@@ -188,8 +188,8 @@ def test_checkpoint_that_is_not_the_one(what: str, bench: Bench, dataset: Path) 
     ("change", "code", "said"),
     [
         ("split val", 2, "predict another split"),
-        ("no train", 4, "has no train cases"),
-        ("no mask", 4, "split 'train' of d has no ground truth for toy_"),
+        ("no train", 4, "does not contain train cases"),
+        ("no mask", 4, "split 'train' of d lacks the ground truth of toy_"),
         ("patient", 4, "is trained on and in test"),
     ],
 )

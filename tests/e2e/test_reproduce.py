@@ -189,7 +189,7 @@ def test_rows_that_cannot_run_do_not_stop_those_that_can(bench: Bench, asked: Ca
     assert (lacking["row"], lacking["ours"], lacking["verdict"]) == (TABLE[-1], None, "not run")
     assert "weights w.pth are not here" in lacking["why"][0]
     again = bench(*asked("gated,quick"))
-    assert f"{ran['run']} is finished already" in again.stderr
+    assert f"{ran['run']} is already finished" in again.stderr
     line = next(line for line in again.stdout.splitlines() if line.startswith("BiomedParse"))
     words = ["0.000", "[0.000\N{EN DASH}0.000]", "0.013", "[0.009\N{EN DASH}0.019]", "below"]
     assert line.split("quick only")[1].split() == words

@@ -106,7 +106,7 @@ def test_interrupt_keeps_what_is_finished(engine: str, bench: Bench, make_datase
             break
     _, rest = process.communicate(timeout=60)
     assert process.returncode == 130, "".join(seen) + rest
-    assert "the same command goes on from there" in rest
+    assert "the same command resumes the run" in rest
     first = bench.json("results", "show", "misb")["cases"]
     assert all(case["scored"] for case in first)
     assert 1 <= len(first) < CASES

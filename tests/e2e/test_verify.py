@@ -126,4 +126,4 @@ def test_tampered_record_is_named(measured: tuple[Bench, str], home: Path) -> No
     (line,) = _named(home, run)
     assert line.startswith(f"record: {path} cannot be read")
     path.unlink()
-    assert _named(home, run) == [f"record: {path} is not there"]
+    assert _named(home, run) == [f"record: {path} is missing"]

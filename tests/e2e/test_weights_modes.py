@@ -107,7 +107,7 @@ def test_missing_weights_stop_the_run(bench: Bench, plugin: Path, make_dataset: 
     """A run without its weights ends with 3, and says which command brings them."""
     command = ["run", "--plugin-dir", plugin, "--plugin", "weighty", "--dataset", make_dataset(1), "--engine", "local"]
     ended = bench(*command, code=3)
-    assert "the weights a.bin (owner/name, deep/a.bin) are not here" in ended.stderr
+    assert "the weights a.bin (owner/name, deep/a.bin) have not been downloaded" in ended.stderr
     assert "bench weights fetch --name a.bin" in ended.stderr
 
 
@@ -125,7 +125,7 @@ def test_all_missing_weights_are_named_at_once(bench: Bench, plugin: Path, make_
     """Where several files are missing, one message names them all, and one command brings them."""
     command = ["run", "--plugin-dir", plugin, "--plugin", "weighty", "--dataset", make_dataset(1), "--engine", "local"]
     ended = bench(*command, "--variant", "two", code=3)
-    assert "2 of the 2 files of weights that weighty two loads are not here: a.bin, b.bin" in ended.stderr
+    assert "2 of the 2 weight files that weighty two loads have not been downloaded: a.bin, b.bin" in ended.stderr
     assert "bench weights fetch --plugin weighty" in ended.stderr
 
 
@@ -179,7 +179,7 @@ def test_what_is_loaded_is_the_runs_identity(tmp_path: Path, run) -> None:
     ("variant", "options", "code", "said"),
     [
         ("without", ["--weights", "somewhere"], 2, "weighty without loads no weights"),
-        ("one", ["--weights", "/nowhere"], 3, "there are no weights a.bin in /nowhere"),
+        ("one", ["--weights", "/nowhere"], 3, "/nowhere does not contain the weights a.bin"),
         ("one", ["--weights", "random", "--param", "widht=1"], 2, "did you mean width?"),
         ("one", ["--weights", "random", "--param", "width"], 2, "write it as NAME=VALUE"),
         ("one", ["--weights", "random", "--param", "width=1.5"], 2, "width is a whole number"),

@@ -220,7 +220,7 @@ def test_same_command_again(
     assert setting.same(document), document
     _each_case_once(bench, document["run"], first + shown)
     assert setting.strays(bench, document["run"]) == []
-    kept = [line for line in shown.splitlines() if "kept from before" in line or "finished already" in line]
+    kept = [line for line in shown.splitlines() if "kept from before" in line or "already finished" in line]
     record_property(
         "outcome",
         f"exit {process.returncode}, {then_s:.2f} s after "

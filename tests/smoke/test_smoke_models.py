@@ -46,7 +46,7 @@ def test_a_model_without_its_source_is_skipped_with_the_command_that_brings_it(
     rows = smoke._smoke(discover().get("segvol").model, tmp_path, tmp_path, "cuda", None)
     assert [row.variant.name for row in rows] == ["text", "text-fine-tuned", "box"]
     for row in rows:
-        assert row.outcome.startswith("skipped: the source segvol-segment at 5768c9795794 is not here; `bench sources")
+        assert row.outcome.startswith("skipped: the source segvol-segment at 5768c9795794 has not been fetched; ")
         assert row.outcome in smoke._table(rows)
 
 

@@ -1,1 +1,1 @@
-"""Fine-tuning as a step of its own whose checkpoint is kept and reused."""
+"""Fine-tuning as a separate step whose checkpoint is stored and reused."""

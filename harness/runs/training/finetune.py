@@ -1,4 +1,4 @@
-"""Fine-tuning as a step of its own with a kept result: the checkpoint of a plan is looked for, else trained.
+"""Fine-tuning as a separate step with a stored result: the checkpoint of a plan is used if it exists, else trained.
 
 A training is planned from content, like a run: image, parameters, weights, train and val data, seed. How many GPUs it
 had is part of its record, not of its identity: one checkpoint serves however many GPUs predict.
@@ -42,30 +42,30 @@ from harness.store.trainings import TrainingPoint, TrainingRow, Trainings
 
 SPLITS = ("train", "val")
 
-#: Limits of a training that predicting bounds, too, where both run reduced.
+#: Limits of a training that those of predicting replace where both run reduced.
 _REDUCED = ("memory_gb", "cpus", "shm_gb")
 
 
 class TrainingWatcher(Protocol):
-    """Shows a training to somebody while it goes on."""
+    """Shows the progress of a training."""
 
     def log(self, line: str) -> None:
         """Show one line."""
 
     def training(self, name: str, points: Sequence[TrainingPoint]) -> None:
-        """Show what a training has just reported."""
+        """Show the latest reports of a training."""
 
 
 @dataclass(frozen=True)
 class TrainingPlan:
-    """What a training depends on.
+    """The plan of a training.
 
     Attributes
     ----------
     request
-        What was asked for; its split is the one that will be predicted.
+        The request; its split is the one that will be predicted.
     image, weights
-        What trains, and what it starts from.
+        The image that trains, and the weights it starts from.
     cases
         Those of train, then those of val.
     fingerprints
@@ -104,12 +104,12 @@ class TrainingPlan:
 
     @property
     def name(self) -> str:
-        """What people see."""
+        """Its name for people."""
         return f"{self.request.plugin.name}-{self.request.variant.name}-training-{self.key[:10]}"
 
     @property
     def resources(self) -> Resources:
-        """Limits of the container; a training reduced for random weights fits where the model predicts."""
+        """Limits of the container; for a training reduced for random weights, those of predicting."""
         model = self.request.plugin.model
         declared = model.training or model.resources
         if not self.request.reduced:
@@ -126,13 +126,12 @@ def training_cases(request: RunRequest) -> tuple[RunnableCase, ...]:
     UsageError
         The split that will be predicted is one of them.
     DataError
-        There is nothing to train with, something of it lacks its mask or CT, a name is in both splits, or a patient
-        is on both sides.
+        A split is empty, a case lacks its mask or CT, a name is in both splits, or a patient is on both sides.
     """
     data = request.dataset
     if request.split in SPLITS:
         raise UsageError(
-            f"a fine-tuned variant is trained on {' and '.join(SPLITS)}; its masks of {request.split} would be its own",
+            f"a fine-tuned variant is trained on {' and '.join(SPLITS)}; it would be tested on its training data",
             fix="predict another split, such as test",
         )
     try:
@@ -142,7 +141,9 @@ def training_cases(request: RunRequest) -> tuple[RunnableCase, ...]:
     except UsageError as error:
         raise DataError(error.message, fix="training needs the masks of train and val: get all of them") from error
     if not any(case.split == "train" for case in cases):
-        raise DataError(f"{data.name} has no train cases to fine-tune on", fix="use a data set with a train split")
+        raise DataError(
+            f"{data.name} does not contain train cases for fine-tuning", fix="use a data set with a train split"
+        )
     twice = _shared((case.id for case in cases if case.split == "train"), (c.id for c in cases if c.split == "val"))
     if twice:
         raise DataError(f"{data.name}: {twice} is in train and in val", fix="`bench data validate` lists them all")
@@ -168,14 +169,14 @@ def ensure_checkpoint(
     watcher: TrainingWatcher,
     stop: Stop,
 ) -> Checkpoint:
-    """Return the checkpoint of a fine-tuned variant; train it, or go on training it, where it is not there.
+    """Return the checkpoint of a fine-tuned variant; train it, or resume its training, where it does not exist.
 
     Parameters
     ----------
     request, image, weights
-        The variant and its data; what trains and predicts; what training starts from.
+        The variant and its data; the image that trains and predicts; the weights that training starts from.
     cases
-        What :func:`training_cases` returns.
+        As returned by :func:`training_cases`.
     engine, gpus
         Where to train: one container with all of the GPUs.
     home, store
@@ -186,14 +187,14 @@ def ensure_checkpoint(
     Raises
     ------
     ModelError
-        Training failed; the message names how, and the state is kept.
+        Training failed; the message gives the reason, and the state is kept.
     Interrupted
         When `stop` was set; the state is kept.
     DataError
-        The checkpoint that is there is of another plan or was changed.
+        The existing checkpoint belongs to another plan or was changed.
     """
     splits = [split for split in SPLITS if request.dataset.splits.get(split)]
-    with stop.nothing_in_flight():  # every CT and mask is read where none was before
+    with stop.nothing_in_flight():  # every CT and mask is read the first time
         fingerprints = {split: fingerprint_of(request.dataset, split) for split in splits}
     plan = TrainingPlan(request, image, weights, cases, fingerprints)
     folder = home / "checkpoints" / plan.key
@@ -201,7 +202,7 @@ def ensure_checkpoint(
     with only_one(folder, plan.name):
         found = find_checkpoint(folder, plan.key)
         if found is not None:
-            watcher.log(f"{plan.name}: the checkpoint is there")
+            watcher.log(f"{plan.name}: the checkpoint exists")
             return found
         engine.require_readable(path for case in cases for path in (case.ct, case.truth))
         check_room(home, (), plan.resources, 1, watcher.log)
@@ -240,11 +241,11 @@ def _train(
     after, heard_s = (before[-1].step, before[-1].seconds) if before else (-1, 0.0)
     trainings.add(plan.key, unheard(spec, after=after, seconds=heard_s))
     before = trainings.points(plan.key)
-    if before:  # a harness that was killed could not add up what it had trained
+    if before:  # a harness that was killed could not add its training time
         row = replace(row, seconds=max(row.seconds, before[-1].seconds))
     counts = {split: sum(case.split == split for case in plan.cases) for split in SPLITS}
     on = f"{len(gpus)} GPU{'s' if len(gpus) > 1 else ''}" if gpus else "the CPU"
-    earlier = f", going on after step {before[-1].step}" if before else ""
+    earlier = f", resuming after step {before[-1].step}" if before else ""
     watcher.log(f"{plan.name}: {counts['train']} train and {counts['val']} val cases on {on}{earlier}")
 
     def emit(points: Sequence[TrainingPoint]) -> None:
@@ -319,16 +320,16 @@ def _death(end: TrainingEnd) -> dict[str, Any]:
 
 def _failure(plan: TrainingPlan, folder: Path, end: TrainingEnd) -> Exception:
     if end.state is TrainingState.INTERRUPTED:
-        return Interrupted(f"{plan.name} was {end.reason}", fix="the same command goes on from there")
+        return Interrupted(f"{plan.name} was {end.reason}", fix="the same command resumes it")
     message = f"{plan.name} failed ({end.state}): {end.reason}"
-    log = f"its log is {folder / end.log}; the same command goes on from the last saved state"
+    log = f"its log is {folder / end.log}; the same command resumes from the last saved state"
     if end.state is TrainingState.INFRA_ERROR:
         return PrerequisiteError(message, fix=log)
     return ModelError(message, fix=log)
 
 
 def _shared(first: Iterable[str], second: Iterable[str]) -> str:
-    """Return the first name that is in both; empty where none is."""
+    """Return the first name that is in both; empty where they share none."""
     return min(set(first) & set(second), default="")
 
 

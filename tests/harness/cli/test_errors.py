@@ -80,7 +80,7 @@ def test_not_json(run: Run, dataset: Path) -> None:
 def test_zero_cases(run: Run, dataset: Path) -> None:
     """A data set without any case is a data error; an empty split is one that names the splits with some."""
     base = ["run", "--plugin", "empty", "--dataset", dataset, "--engine", "local"]
-    _failed(run(*base, "--split", "val"), 4, "no cases", "test")
+    _failed(run(*base, "--split", "val"), 4, "does not contain any cases", "test")
     (dataset / "dataset.json").write_text(json.dumps({"train": [], "val": [], "test": []}))
     _failed(run(*base), 4, "not a single case")
 

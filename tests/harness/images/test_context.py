@@ -149,7 +149,7 @@ def test_an_image_of_another_base_is_named_as_before(plugin: Plugin, store: Sour
 def test_missing_and_changed_sources_are_refused(plugin: Plugin, store: SourceStore, tmp_path: Path) -> None:
     """A build without its source says which command brings it; a changed one is not built from."""
     with (
-        pytest.raises(PrerequisiteError, match="the source upstream at 111111111111 is not here") as raised,
+        pytest.raises(PrerequisiteError, match="the source upstream at 111111111111 has not been fetched") as raised,
         BuildContext(plugin, SourceStore(tmp_path / "nowhere"), cuda_build()).packed(tmp_path),
     ):
         pass

@@ -209,7 +209,7 @@ def test_files_are_looked_for_when_asked(tmp_path: Path) -> None:
     with pytest.raises(DeclarationError, match="is not a folder"):
         model.check_files()
     model.root.mkdir()
-    with pytest.raises(DeclarationError, match="there is no Dockerfile in"):
+    with pytest.raises(DeclarationError, match="does not contain Dockerfile"):
         model.check_files()
     (model.root / "Dockerfile").touch()
     model.check_files()

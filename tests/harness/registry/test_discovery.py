@@ -98,7 +98,7 @@ def test_plugin_may_have_modules_of_its_own(make: MakePlugin) -> None:
     assert list(discover(tuple(plugins)).plugins) == ["first", "second"]
 
 
-@pytest.mark.parametrize(("there", "said"), [(False, "does not exist"), (True, "there is no plugin in")])
+@pytest.mark.parametrize(("there", "said"), [(False, "does not exist"), (True, "does not contain a plugin")])
 def test_folder_without_plugins(tmp_path: Path, there: bool, said: str) -> None:
     """A folder that the user named and that holds nothing is a usage error, not silence."""
     path = tmp_path / "none"
@@ -128,23 +128,23 @@ def test_entry_point_that_leads_nowhere(entry_points: list[importlib.metadata.En
 @pytest.mark.parametrize(
     ("source", "said"),
     [
-        ("import no_such_module", "No module named 'no_such_module'; a declaration must import nothing heavy"),
+        ("import no_such_module", "No module named 'no_such_module'; a declaration must not import heavy packages"),
         ("def (", "SyntaxError: "),
         ("raise SystemExit('bye')", "SystemExit: bye"),
         ("raise RuntimeError('line one\\nline two')", "RuntimeError: line one line two"),
-        ("", "it implements no hook; a plugin needs `@hookimpl def bench_models()`"),
+        ("", "it does not implement a hook; a plugin needs `@hookimpl def bench_models()`"),
         ("def bench_models(): return []", "it has bench_models, not marked @hookimpl"),
         ("from harness import hookimpl\n@hookimpl\ndef bench_model(): return []", "unknown hook 'bench_model'"),
         ("from harness import hookimpl\n@hookimpl\ndef bench_models(config): return []", "config"),
-        ("from harness import hookimpl\n@hookimpl\ndef bench_models(): return None", "returns no model"),
-        ("from harness import hookimpl\n@hookimpl\ndef bench_models(): return []", "returns no model"),
+        ("from harness import hookimpl\n@hookimpl\ndef bench_models(): return None", "returned an empty list"),
+        ("from harness import hookimpl\n@hookimpl\ndef bench_models(): return []", "returned an empty list"),
         ("from harness import hookimpl\n@hookimpl\ndef bench_models(): return [{}]", "Model objects, not dict"),
         ("from harness import hookimpl\n@hookimpl\ndef bench_models(): return 1", "TypeError: 'int' object"),
         ("from harness import hookimpl\n@hookimpl\ndef bench_models():\n    yield 1 / 0", "ZeroDivisionError: "),
         ("from harness import hookimpl\n@hookimpl\ndef bench_models(): raise SystemExit(3)", "SystemExit: 3"),
         (DECLARATION.format(name="Not A Name", more=""), "model 'Not A Name': name must be lower-case letters"),
         (DECLARATION.format(name="x", more=", colour='red'"), "unexpected keyword argument 'colour'"),
-        (DECLARATION.format(name="x", more=", dockerfile='Other'"), "there is no Other in"),
+        (DECLARATION.format(name="x", more=", dockerfile='Other'"), "does not contain Other"),
     ],
 )
 def test_broken_plugin_is_a_row_with_its_reason(make: MakePlugin, source: str, said: str) -> None:
@@ -187,7 +187,7 @@ def test_name_that_is_taken(make: MakePlugin) -> None:
     registry = discover((first, second))
     assert registry.get("same").origin == str(first)
     assert [(b.name, b.origin) for b in registry.broken] == [("same", str(second))]
-    assert registry.broken[0].reason == f"the name is already taken by the plugin from {first}"
+    assert registry.broken[0].reason == f"the plugin from {first} already has this name"
 
 
 def test_hooks_of_a_broken_plugin_do_not_reach_the_next(make: MakePlugin) -> None:
@@ -241,7 +241,7 @@ def test_the_known_answers_are_granted_the_truth(entry_points: list[importlib.me
     ("asked", "hint"),
     [
         ("sond", "did you mean sound?"),
-        ("zzzzzz", "see `bench list`; a plugin in a folder of your own also needs --plugin-dir FOLDER"),
+        ("zzzzzz", "see `bench list`; a plugin in your own folder also needs --plugin-dir FOLDER"),
     ],
 )
 def test_unknown_plugin_names_its_neighbours(make: MakePlugin, asked: str, hint: str) -> None:
@@ -284,4 +284,4 @@ def test_module_that_is_no_module() -> None:
     """Whatever an entry point leads to, nothing is raised and no truth is granted."""
     registry = Registry()
     registry.add("known-answer", "somewhere", types.SimpleNamespace())
-    assert "it implements no hook" in _reason(registry)
+    assert "it does not implement a hook" in _reason(registry)

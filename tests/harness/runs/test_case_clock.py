@@ -31,7 +31,7 @@ def told(monkeypatch: pytest.MonkeyPatch) -> Told:
 def test_without_a_sign_the_sum_of_all_limits_holds(told: Told) -> None:
     """A program that writes no events may take what start and all cases may take together."""
     assert told.clock.late(told.at(120), 2) == ""
-    assert told.clock.late(told.at(120.1), 2) == "the container gave no sign and did not end within 120 s"
+    assert told.clock.late(told.at(120.1), 2) == "the container reported nothing and did not end within 120 s"
 
 
 def test_loading_is_timed_from_the_first_sign(told: Told) -> None:

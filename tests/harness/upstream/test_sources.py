@@ -147,7 +147,7 @@ def test_an_archive_that_lacks_files_is_refused(
 ) -> None:
     """An archive without the files that are left out of archives is not the commit, and both trees are named."""
     git(upstream, "archive", "--prefix=x/", "-o", str(tmp_path / "a.tar.gz"), source.commit)
-    with pytest.raises(DataError, match="which nobody declares") as raised:
+    with pytest.raises(DataError, match="which no plugin declares") as raised:
         store.add([source], tmp_path / "a.tar.gz", print)
     assert str(tmp_path / "a.tar.gz") in raised.value.message
     assert not store.has(source)
@@ -204,7 +204,7 @@ def test_a_repository_that_git_was_told_of_is_left_alone(
 def test_an_address_that_nothing_answers_says_what_else_there_is(store: SourceStore, upstream: Path) -> None:
     """Without a network the other way is named."""
     nowhere = _source(upstream, git="https://127.0.0.1:9/upstream.git")
-    with pytest.raises(PrerequisiteError, match="cannot be fetched: git fetch failed") as raised:
+    with pytest.raises(PrerequisiteError, match="could not be fetched: git fetch failed") as raised:
         store.fetch(nowhere, print)
     assert "bench sources add --from PATH" in raised.value.fix
     assert list(store.root.iterdir()) == []
@@ -224,17 +224,17 @@ def test_without_git_the_message_says_how_to_install_it(
 def test_a_wrong_tree_is_a_wrong_declaration(store: SourceStore, upstream: Path) -> None:
     """A commit with another tree than declared is refused with both."""
     wrong = _source(upstream, tree="0" * 40)
-    with pytest.raises(DataError, match=f"declared is {'0' * 40}"):
+    with pytest.raises(DataError, match=f"the plugin declares {'0' * 40}"):
         store.add([wrong], upstream, print)
     assert list(store.root.iterdir()) == []
 
 
 def test_a_repository_without_the_commit_is_refused(store: SourceStore, upstream: Path, tmp_path: Path) -> None:
     """Nothing that is wanted is in it; a folder that is no repository is called that."""
-    with pytest.raises(DataError, match="holds none of the declared sources"):
+    with pytest.raises(DataError, match="does not contain any of the declared sources"):
         store.add([Source("upstream", URL, "1" * 40, "MIT", "2" * 40)], upstream, print)
     (tmp_path / "folder").mkdir()
-    with pytest.raises(DataError, match="it is no git repository"):
+    with pytest.raises(DataError, match="it is not a git repository"):
         store.add([_source(upstream)], tmp_path / "folder", print)
 
 
@@ -332,11 +332,11 @@ def _member(name: str, **fields: Any) -> tarfile.TarInfo:
 @pytest.mark.parametrize(
     ("member", "said"),
     [
-        (_member("x/a", type=tarfile.LNKTYPE, linkname="/etc/passwd"), "neither a file nor a folder nor a link"),
-        (_member("x/a", type=tarfile.FIFOTYPE), "neither a file nor a folder nor a link"),
-        (_member("x/a", type=tarfile.CHRTYPE), "neither a file nor a folder nor a link"),
-        (_member("../a", size=1), "is no path inside a source tree"),
-        (_member("/a", size=1), "is no path inside a source tree"),
+        (_member("x/a", type=tarfile.LNKTYPE, linkname="/etc/passwd"), "is not a file, a folder or a link"),
+        (_member("x/a", type=tarfile.FIFOTYPE), "is not a file, a folder or a link"),
+        (_member("x/a", type=tarfile.CHRTYPE), "is not a file, a folder or a link"),
+        (_member("../a", size=1), "is not a valid path inside a source tree"),
+        (_member("/a", size=1), "is not a valid path inside a source tree"),
     ],
 )
 def test_a_hostile_archive_is_refused(store: SourceStore, source: Source, tmp_path: Path, member, said) -> None:

@@ -53,7 +53,7 @@ def test_what_is_none_of_them_is_refused_with_both_digests(store: WeightsStore, 
 def test_a_wrong_declared_size_is_refused(store: WeightsStore, tmp_path: Path) -> None:
     """Digest and size that do not fit each other are a wrong declaration."""
     wrong = Weights("a.bin", "owner/name", "a.bin", "", PINNED.sha256, len(CONTENT) + 1, "MIT")
-    with pytest.raises(DataError, match=r"have 2,000 bytes, declared are 2,001"):
+    with pytest.raises(DataError, match=r"have 2,000 bytes, the plugin declares 2,001"):
         store.add([wrong], _file(tmp_path, "a.bin"), print)
     assert store.find(wrong) is None
 
@@ -71,9 +71,9 @@ def test_unpinned_weights_are_known_by_name(store: WeightsStore, tmp_path: Path,
 def test_unpinned_weights_of_another_name_want_their_name(store: WeightsStore, tmp_path: Path) -> None:
     """Nothing is guessed among several; the one candidate is taken whatever the file is called."""
     file = _file(tmp_path, "download", b"first")
-    with pytest.raises(DataError, match="is none of the declared weights") as raised:
+    with pytest.raises(DataError, match="does not match any declared weights") as raised:
         store.add([PINNED, OPEN], file, print)
-    assert f"declared are a.bin: {PINNED.sha256}; or say with --name" in raised.value.fix
+    assert f"the plugins declare a.bin: {PINNED.sha256}; or give --name" in raised.value.fix
     assert raised.value.fix.endswith("not pinned: b.bin")
     assert store.add([OPEN], file, print) == [OPEN]
 
@@ -81,7 +81,7 @@ def test_unpinned_weights_of_another_name_want_their_name(store: WeightsStore, t
 def test_what_came_first_holds(store: WeightsStore, tmp_path: Path) -> None:
     """Another file under the same declaration is refused, and the message says how to accept it."""
     store.add([OPEN], _file(tmp_path, "b.bin", b"first"), print)
-    with pytest.raises(DataError, match="what came first and was recorded") as raised:
+    with pytest.raises(DataError, match="that of the first copy, which was recorded") as raised:
         store.add([OPEN], _file(tmp_path, "b.bin", b"second"), print)
     assert store.check(OPEN)[0].read_bytes() == b"first"
     record = raised.value.fix.split("remove ")[1].split(" to accept")[0]
@@ -103,7 +103,7 @@ def test_a_changed_file_is_found_out(store: WeightsStore, tmp_path: Path) -> Non
 
 def test_missing_weights_say_how_to_get_them(store: WeightsStore) -> None:
     """Both ways are named: with a network and without."""
-    with pytest.raises(PrerequisiteError, match="are not here") as raised:
+    with pytest.raises(PrerequisiteError, match="have not been downloaded") as raised:
         store.check(PINNED)
     assert "bench weights fetch --name a.bin" in raised.value.fix
     assert "bench weights add --from FILE" in raised.value.fix
@@ -115,7 +115,7 @@ def test_a_damaged_record_is_named(store: WeightsStore, tmp_path: Path) -> None:
     store.add([OPEN], _file(tmp_path, "b.bin", b"first"), print)
     (record,) = store.root.glob("unpinned/*.json")
     record.write_text(json.dumps({"sha256": 1}))
-    with pytest.raises(DataError, match="is no record of weights"):
+    with pytest.raises(DataError, match="is not a valid record of weights"):
         store.find(OPEN)
 
 
