@@ -179,7 +179,8 @@ def test_checkpoint_that_is_not_the_one(what: str, bench: Bench, dataset: Path) 
         record = json.loads((folder / "record.json").read_text())
         (folder / "record.json").write_text(json.dumps({**record, "key": "0" * 64}))
     refused = bench(*command, code=4)
-    said = {"record": "is not a valid record of a checkpoint", "another plan": "belongs to plan"}.get(what, f"{what} since it was trained")
+    other = {"record": "is not a valid record of a checkpoint", "another plan": "belongs to plan"}
+    said = other.get(what, f"{what} since it was trained")
     assert said in refused.stderr
     assert "train again" in refused.stderr
 
