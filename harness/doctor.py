@@ -1,4 +1,4 @@
-"""What ``bench doctor`` looks at: every check says what is so and, where something is wrong, how to mend it."""
+"""The checks of ``bench doctor``: each reports its result and, where something is wrong, the fix."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from harness.errors import BenchError
 if TYPE_CHECKING:
     from docker import DockerClient
 
-#: Less free space than this is worth a word: one CUDA image alone takes about 6 GB.
+#: Less free space than this is a warning: one CUDA image alone takes about 6 GB.
 _COMFORTABLE_DISK = 20 * 10**9
 
 
 class CheckVerdict(enum.StrEnum):
-    """How a check ended."""
+    """The result of a check."""
 
     OK = "ok"
     WARNING = "warning"  #: works, with a limit
@@ -38,13 +38,13 @@ class Check:
     Attributes
     ----------
     group, name
-        Where it belongs, and what was looked at.
+        Group and subject of the check.
     verdict
-        How it ended.
+        Its result.
     found
-        What is so.
+        The observation.
     fix
-        What to do; empty where nothing is to be done.
+        The fix; empty where none is needed.
     """
 
     group: str
@@ -60,7 +60,7 @@ def run_checks(home: Path, plugin_dirs: tuple[Path, ...] = ()) -> Iterator[Check
     Parameters
     ----------
     home
-        The home folder; it is made when it is not there, as any command would.
+        The home folder; created when it does not exist, as by any command.
     plugin_dirs
         Folders of further plugins.
     """
@@ -72,12 +72,12 @@ def run_checks(home: Path, plugin_dirs: tuple[Path, ...] = ()) -> Iterator[Check
 
         client = docker.from_env(timeout=20)
         client.ping()
-    except Exception as error:  # noqa: BLE001 - whatever stands between us and a daemon is the finding
+    except Exception as error:  # noqa: BLE001 - any failure to reach the daemon is the result of the check
         yield Check(
             "engine",
             "daemon",
             CheckVerdict.WARNING,
-            f"no Docker daemon answers ({type(error).__name__}); runs use the local engine, which isolates nothing",
+            f"no Docker daemon answers ({type(error).__name__}); runs use the local engine, without isolation",
             "start Docker; on a bare Debian machine: sudo containers/dev/engine.sh",
         )
         client = None
@@ -115,7 +115,7 @@ def _home(home: Path) -> Iterator[Check]:
         "disk",
         CheckVerdict.OK if roomy else CheckVerdict.WARNING,
         f"{free / 1e9:.1f} GB free",
-        "" if roomy else "an image with CUDA takes about 6 GB: `bench clean` removes what is not needed any more",
+        "" if roomy else "an image with CUDA takes about 6 GB: `bench clean` removes images and leftovers",
     )
     database = home / "results.db"
     if database.exists():
@@ -160,7 +160,7 @@ def _engine(client: DockerClient) -> Iterator[Check]:
         "system calls are filtered"
         if filtered
         else f"system calls are not filtered ({', '.join(options) or 'no option'})",
-        "" if filtered else "a daemon with its default seccomp profile keeps strangers' images off the kernel's edges",
+        "" if filtered else "a daemon with its default seccomp profile protects the kernel from strangers' images",
     )
     base = base_image()
     present = bool(client.images.list(name=base))
@@ -168,15 +168,15 @@ def _engine(client: DockerClient) -> Iterator[Check]:
         "engine",
         "base image",
         CheckVerdict.OK if present else CheckVerdict.WARNING,
-        f"{base} is {'here' if present else 'not here; the first build pulls it'}",
-        "" if present else f"docker pull {base}, or containers/dev/engine.sh where no registry is reached",
+        f"{base} is {'present' if present else 'missing; the first build pulls it'}",
+        "" if present else f"docker pull {base}, or containers/dev/engine.sh where no registry can be reached",
     )
     strays = DockerEngine().strays()
     yield Check(
         "engine",
         "strays",
         CheckVerdict.WARNING if strays else CheckVerdict.OK,
-        f"{len(strays)} containers of runs that died" if strays else "no container of a dead run",
+        f"{len(strays)} containers of runs that died" if strays else "no containers of runs that died",
         "the next run removes them; so does `bench clean`" if strays else "",
     )
 
@@ -197,7 +197,7 @@ def _gpus(client: DockerClient | None) -> Iterator[Check]:
         yield _gpu_container(client, gpus[0].id)
 
 
-#: Ends well where a driver has been put into the container: its control device, and a GPU's.
+#: Succeeds where the engine has added the driver to the container: its control device, and a GPU's.
 _SEES_GPU = "test -e /dev/nvidiactl && ls /dev/nvidia[0-9]* > /dev/null"
 
 
@@ -212,7 +212,7 @@ def _gpu_container(client: DockerClient, gpu: str) -> Check:
 
     container = None
     try:
-        # Created, not run: a base image that is not here must not be pulled behind anybody's back.
+        # Created, not run: a missing base image must not be pulled without the user's request.
         container = client.containers.create(
             base_image(),
             ["sh", "-c", _SEES_GPU],
@@ -229,7 +229,7 @@ def _gpu_container(client: DockerClient, gpu: str) -> Check:
         problem = "" if code == 0 else "it starts, but without /dev/nvidiactl: the engine ignores the request for a GPU"
     except docker.errors.ImageNotFound:
         return Check(
-            "GPU", "container", CheckVerdict.WARNING, f"not tried: {base_image()} is not here",
+            "GPU", "container", CheckVerdict.WARNING, f"not tried: {base_image()} is missing",
             "get the base image (see above), then run doctor again",
         )  # fmt: skip
     except (docker.errors.DockerException, requests.exceptions.RequestException) as error:
@@ -240,10 +240,10 @@ def _gpu_container(client: DockerClient, gpu: str) -> Check:
                 container.remove(force=True, v=True)
     if problem:
         return Check(
-            "GPU", "container", CheckVerdict.FAILED, f"a container gets no GPU: {problem}",
+            "GPU", "container", CheckVerdict.FAILED, f"a container cannot use a GPU: {problem}",
             "install the NVIDIA Container Toolkit and restart the daemon",
         )  # fmt: skip
-    return Check("GPU", "container", CheckVerdict.OK, "a container sees a GPU")
+    return Check("GPU", "container", CheckVerdict.OK, "a container can use a GPU")
 
 
 def _plugins(home: Path, plugin_dirs: tuple[Path, ...]) -> Iterator[Check]:
@@ -256,7 +256,7 @@ def _plugins(home: Path, plugin_dirs: tuple[Path, ...]) -> Iterator[Check]:
     yield Check("plugins", "found", CheckVerdict.OK, f"{len(registry.plugins)} models: {', '.join(registry.plugins)}")
     for broken in registry.broken:
         yield Check(
-            "plugins", broken.name, CheckVerdict.FAILED, f"broken: {broken.reason}", f"mend or remove {broken.origin}"
+            "plugins", broken.name, CheckVerdict.FAILED, f"broken: {broken.reason}", f"fix or remove {broken.origin}"
         )
     for name, plugin in registry.plugins.items():
         for kind, missing in (
@@ -268,6 +268,6 @@ def _plugins(home: Path, plugin_dirs: tuple[Path, ...]) -> Iterator[Check]:
                     "plugins",
                     name,
                     CheckVerdict.WARNING,
-                    f"{kind} not here: {', '.join(missing)}",
+                    f"{kind} missing: {', '.join(missing)}",
                     f"`bench {kind} fetch --plugin {name}`, or `bench {kind} add --from PATH`",
                 )

@@ -11,12 +11,12 @@ if TYPE_CHECKING:
 
 
 def choose_engine(name: str) -> Engine:
-    """Return the engine called `name`; ``auto`` is Docker where a daemon answers and ``local`` otherwise.
+    """Return the engine named `name`; ``auto`` is Docker where a daemon answers and ``local`` otherwise.
 
     Raises
     ------
     PrerequisiteError
-        When ``docker`` is asked for and no daemon answers.
+        When ``docker`` is requested and no daemon answers.
     """
     from harness.engines.docker import DockerEngine
     from harness.engines.local import LocalEngine

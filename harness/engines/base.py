@@ -1,4 +1,4 @@
-"""What an engine is: it prepares a plugin's image and runs sealed containers on it."""
+"""The interface of engines: they prepare a plugin's image and run sealed containers on it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from harness.registry.discovery import Plugin
     from harness.registry.resources import Resources
 
-#: Bytes of a container's output that are kept; what comes after is dropped, the last lines excepted.
+#: Bytes of a container's output that are kept; the rest is dropped, except the last lines.
 MAX_LOG_BYTES = 8 * 1024 * 1024
 
 
@@ -45,11 +45,11 @@ class ContainerSpec:
     name
         Unique, readable.
     plugin, image
-        What to run.
+        The plugin and its image.
     root
-        Folder that holds ``job.json``, ``cases.jsonl`` and the empty ``out/``: the container's ``/bench``.
+        Folder that contains ``job.json``, ``cases.jsonl`` and the empty ``out/``: the container's ``/bench``.
     mounts
-        What else it may read.
+        Further files that it may read.
     log
         File for its standard output and error.
     resources
@@ -57,7 +57,7 @@ class ContainerSpec:
     gpu_ids
         GPUs leased for it; empty for none.
     labels
-        Who runs it, so that a stray one can be found.
+        Labels of its owner, by which a stray one is found.
     """
 
     name: str
@@ -82,11 +82,11 @@ class Exit:
     oom
         Whether the kernel ended a process of it for memory.
     error
-        What the engine itself had to say.
+        The engine's own message.
     peak_bytes
         Peak memory of the whole container, where it could be read.
     state
-        What the engine called it then: ``exited`` or ``dead``; ``lost`` where it did not say.
+        The engine's word for its state: ``exited`` or ``dead``; ``lost`` where it gave none.
     """
 
     code: int | None
@@ -103,13 +103,13 @@ class Container(Protocol):
         """Wait up to `seconds` for its end; None while it runs."""
 
     def ask(self) -> None:
-        """Ask it to end (SIGTERM) and return at once."""
+        """Request its end (SIGTERM) and return at once."""
 
     def stop(self) -> Exit:
-        """End it now: ask, then kill, then make sure that it is gone."""
+        """End it now: SIGTERM, then SIGKILL, then confirm that it has ended."""
 
     def remove(self) -> None:
-        """Leave nothing of it behind but the log."""
+        """Remove everything of it except the log."""
 
 
 class Engine(Protocol):
@@ -125,16 +125,16 @@ class Engine(Protocol):
         """
 
     def require_readable(self, paths: Iterable[Path]) -> None:
-        """Raise DataError where a container could not read one of `paths`, whatever it did."""
+        """Raise DataError where a container could not read one of `paths`."""
 
     def start(self, spec: ContainerSpec) -> Container:
         """Start one container; raises a BenchError when the engine refuses."""
 
     def reap(self) -> list[str]:
-        """Remove the containers whose harness is gone; return their names."""
+        """Remove the containers whose harness has ended; return their names."""
 
     def describe(self) -> dict[str, Any]:
-        """Tell name and version, for the run's record."""
+        """Return name and version, for the run's record."""
 
 
 def require_readable(paths: Iterable[Path], uid: int, gid: int) -> None:
@@ -150,14 +150,14 @@ def require_readable(paths: Iterable[Path], uid: int, gid: int) -> None:
     Raises
     ------
     DataError
-        With the first file and how many there are.
+        With the first file and their number.
     """
     shut = [path for path in paths if not _may_read(path, uid, gid)]
     if shut:
         more = f" (and {len(shut) - 1} more)" if len(shut) > 1 else ""
         raise DataError(
             f"the container's user, {uid}, may not read {shut[0]}{more}",
-            fix=f"chmod o+r{'x' if shut[0].is_dir() else ''} on what is mounted, or run bench as the owner of the data",
+            fix=f"chmod o+r{'x' if shut[0].is_dir() else ''} on these files, or run bench as the owner of the data",
         )
 
 
@@ -171,7 +171,7 @@ def _may_read(path: Path, uid: int, gid: int) -> bool:
 
 
 def own_labels(run: str) -> tuple[tuple[str, str], ...]:
-    """Return the labels that tie a container to this very process: its pid, start time and the machine's boot."""
+    """Return the labels that tie a container to this process: its pid, start time and the machine's boot."""
     from harness.images.build import LABEL
 
     pid = os.getpid()
@@ -185,7 +185,7 @@ def own_labels(run: str) -> tuple[tuple[str, str], ...]:
 
 
 def process_start(pid: int) -> str:
-    """Return when process `pid` started, in kernel ticks since boot; empty when there is no such process."""
+    """Return when process `pid` started, in kernel ticks since boot; empty when the process does not exist."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:
@@ -194,7 +194,7 @@ def process_start(pid: int) -> str:
 
 
 def boot_id() -> str:
-    """Return the identity of the machine's present boot; empty where the kernel tells none."""
+    """Return the identity of the machine's present boot; empty where the kernel reports none."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
     except OSError:
@@ -202,5 +202,5 @@ def boot_id() -> str:
 
 
 def is_alive(pid: str, start: str, boot: str) -> bool:
-    """Tell whether the process that these labels name is still running."""
+    """Return whether the process of these labels is still running."""
     return boot == boot_id() and pid.isdigit() and start != "" and process_start(int(pid)) == start

@@ -21,16 +21,16 @@ from harness.errors import ModelError, PrerequisiteError
 from harness.images import build as images
 from harness.registry.discovery import Plugin
 
-#: The user inside a container when the harness itself runs as root: anybody but root.
+#: The user inside a container when the harness itself runs as root: any user except root.
 CONTAINER_UID = 10001
 
-#: Seconds that a container has between the request to end and being killed.
+#: Seconds between the request to end and the kill.
 GRACE_S = 3
 
-#: Files and folders that ``/tmp`` and each volume of the image may hold.
+#: Limit of files and folders in ``/tmp`` and in each volume of the image.
 MAX_TEMPORARY_FILES = 100_000
 
-#: Where no engine puts a volume, and where one would hide what every container is given.
+#: Places where engines do not mount a volume, or where one would hide the files of every container.
 _NO_VOLUMES = ("/proc", "/sys", "/dev")
 
 _UNREACHABLE = (requests.exceptions.RequestException, docker.errors.DockerException)
@@ -82,11 +82,11 @@ class DockerEngine:
         Raises
         ------
         PrerequisiteError
-            When the daemon refuses, with its words.
+            When the daemon refuses, with its message.
         DataError
-            When the container could not read what is mounted for it.
+            When the container could not read its mounts.
         ModelError
-            When the image declares what no engine can start.
+            When the image's declarations keep every engine from starting it.
         """
         self.require_readable(mount.source for mount in spec.mounts)
         volumes = self._image_volumes(spec)
@@ -114,7 +114,7 @@ class DockerEngine:
                 name=spec.name,
                 network_mode="none",
                 read_only=True,
-                # A volume that the image declares would be room on the host's disk that nobody weighs.
+                # A volume declared by the image would be space on the host's disk that is not limited.
                 tmpfs=dict.fromkeys({"/tmp", *volumes} - taken, temporary),  # noqa: S108 - inside it
                 shm_size=f"{resources.shm_mb}m",
                 ipc_mode="private",
@@ -134,7 +134,7 @@ class DockerEngine:
                 mounts=mounts,
                 log_config=LogConfig(type="json-file", config={"max-size": "4m", "max-file": "2"}),
                 environment={
-                    "HOME": "/tmp",  # noqa: S108 - idem
+                    "HOME": "/tmp",  # noqa: S108 - inside it
                     "PYTHONDONTWRITEBYTECODE": "1",
                     "PYTHONUNBUFFERED": "1",
                     "OMP_NUM_THREADS": threads,
@@ -163,7 +163,7 @@ class DockerEngine:
         return DockerContainer(self.client, container.id, spec)
 
     def _image_volumes(self, spec: ContainerSpec) -> set[str]:
-        """Name the folders that the image declares as volumes; refuse an image that cannot be started at all."""
+        """Return the folders that the image declares as volumes; refuse an image that cannot be started at all."""
         config = self.client.images.get(spec.image.id).attrs["Config"]
         volumes = {posixpath.normpath(f"/{path.lstrip('/')}") for path in config.get("Volumes") or {}}
         wrong = sorted(
@@ -172,17 +172,17 @@ class DockerEngine:
         if wrong:
             raise ModelError(
                 f"the image of plugin {spec.plugin.name!r} declares a volume at {wrong[0]}",
-                fix="take it out of the Dockerfile; an image needs no volume: /tmp and /bench/out can be written",
+                fix="remove it from the Dockerfile; volumes are not needed: /tmp and /bench/out are writable",
             )
         if not config.get("Entrypoint") and not config.get("Cmd"):
             raise ModelError(
-                f"the image of plugin {spec.plugin.name!r} says nothing of what to run",
+                f"the image of plugin {spec.plugin.name!r} does not declare a command to run",
                 fix='end its Dockerfile with ENTRYPOINT ["python", "-m", "groundbench_sdk", "adapter:YourAdapter"]',
             )
         return volumes
 
     def reap(self) -> list[str]:
-        """Remove every container of ours whose harness process is gone; return their names."""
+        """Remove every container of ours whose harness process has ended; return their names."""
         removed = []
         for container in self.strays():
             with contextlib.suppress(docker.errors.NotFound):
@@ -191,9 +191,9 @@ class DockerEngine:
         return removed
 
     def strays(self) -> list[Any]:
-        """Return the SDK's objects of the containers of ours whose harness process is gone."""
+        """Return the SDK's objects of the containers of ours whose harness process has ended."""
         found = []
-        # By the label that only we give: the plain one comes with the image, to whatever is run by hand as well.
+        # By the label that only we set: the plain one comes with the image, also for containers started by hand.
         label = f"{images.LABEL}.pid"
         for container in self.client.containers.list(all=True, filters={"label": label}, ignore_removed=True):
             pid, start, boot = (container.labels.get(f"{images.LABEL}.{key}", "") for key in ("pid", "start", "boot"))
@@ -214,7 +214,7 @@ class DockerEngine:
             self.client.images.remove(tag)
 
     def describe(self) -> dict[str, Any]:
-        """Tell the daemon's name, version and kernel."""
+        """Return the daemon's name, version and kernel."""
         return {
             "engine": self.name,
             "version": self.version.get("Version"),
@@ -245,12 +245,12 @@ class DockerContainer:
         return self._exit if self._ended.wait(seconds) else None
 
     def ask(self) -> None:
-        """Send it SIGTERM; its init hands the signal on."""
+        """Send it SIGTERM; its init forwards the signal."""
         with contextlib.suppress(*_UNREACHABLE):
             self._client.api.kill(self._id, signal="SIGTERM")
 
     def stop(self) -> Exit:
-        """Ask it to end, kill it after a short grace, and return how it ended."""
+        """Request its end, kill it after a short grace, and return its exit."""
         with contextlib.suppress(*_UNREACHABLE):
             self._client.api.stop(self._id, timeout=GRACE_S)
         if not self._ended.wait(GRACE_S + 10):
@@ -281,7 +281,7 @@ class DockerContainer:
         self._ended.set()
 
     def _keep_log(self) -> None:
-        """Copy the output to the log file as it comes, up to the bound; then only its last lines."""
+        """Copy the output to the log file while it is written, up to the bound; then only its last lines."""
         try:
             with self._log.open("ab") as file:
                 written = 0
@@ -293,11 +293,11 @@ class DockerContainer:
                         break
                 else:
                     return
-                file.write(b"\n[... more was written; the last lines follow ...]\n")
+                file.write(b"\n[... more output was dropped; the last lines follow ...]\n")
                 self._ended.wait()
                 file.write(self._client.api.logs(self._id, tail=50)[-64 * 1024 :])
         except (OSError, *_UNREACHABLE):
-            return  # the log is a convenience: a full disk or a lost daemon shows elsewhere
+            return  # the log is a convenience: a full disk or a lost daemon is reported elsewhere
 
     def _sample_peak(self) -> None:
         for path in self._peak_files:
@@ -309,12 +309,12 @@ class DockerContainer:
 
 
 def _container_user() -> tuple[int, int]:
-    """Return user and group of every container: whoever runs the harness, but never root."""
+    """Return user and group of every container: those of the harness, but never root."""
     return (CONTAINER_UID, CONTAINER_UID) if os.getuid() == 0 else (os.getuid(), os.getgid())
 
 
 def _peak_files(container_id: str) -> tuple[Path, ...]:
-    """Name the kernel's files that hold a container's peak memory: cgroup v1, then v2 under both drivers."""
+    """Return the kernel's files with a container's peak memory: cgroup v1, then v2 under both drivers."""
     root = Path("/sys/fs/cgroup")
     return (
         root / "memory" / "docker" / container_id / "memory.max_usage_in_bytes",

@@ -53,9 +53,9 @@ def require_gpus(count: int, ids: Sequence[str] = ()) -> list[Gpu]:
     Parameters
     ----------
     count
-        How many are wanted; ignored when `ids` names them.
+        Number of GPUs; ignored when `ids` names them.
     ids
-        Which ones, by id.
+        Their ids.
 
     Raises
     ------
@@ -69,7 +69,7 @@ def require_gpus(count: int, ids: Sequence[str] = ()) -> list[Gpu]:
     if len(found) < wanted:
         here = "no GPU" if not found else f"{len(found)} GPU{'s' if len(found) > 1 else ''}"
         raise PrerequisiteError(
-            f"{wanted} GPU{'s' if wanted > 1 else ''} asked for, this machine has {here}",
+            f"{wanted} GPU{'s' if wanted > 1 else ''} requested, this machine has {here}",
             fix="leave --gpus out to run on the CPU, or install the NVIDIA driver and its container toolkit "
             "(`nvidia-smi` must list the GPUs)",
             lacking="gpu",
@@ -88,11 +88,11 @@ def lease(count: int, ids: Sequence[str] = (), *, wait_s: float = 0.0) -> Iterat
     Parameters
     ----------
     count
-        How many; ignored when `ids` names them.
+        Number of GPUs; ignored when `ids` names them.
     ids
-        Which ones, by id.
+        Their ids.
     wait_s
-        Seconds to wait for other processes to give theirs back.
+        Seconds to wait for other processes to release theirs.
 
     Yields
     ------
@@ -102,7 +102,7 @@ def lease(count: int, ids: Sequence[str] = (), *, wait_s: float = 0.0) -> Iterat
     Raises
     ------
     PrerequisiteError
-        When there are not as many, or others hold them.
+        When the machine has fewer, or others hold them.
     UsageError
         When an id does not exist.
     """
@@ -114,22 +114,22 @@ def lease(count: int, ids: Sequence[str] = (), *, wait_s: float = 0.0) -> Iterat
     deadline = time.monotonic() + wait_s
     while True:
         with ExitStack() as held:
-            # Lazily, so that no more are locked than are wanted.
+            # Lazily, so that no more are locked than requested.
             leased = list(islice((gpu for gpu in candidates if _lock(gpu, held)), wanted))
             if len(leased) == wanted:
                 yield leased
                 return
         if time.monotonic() >= deadline:
             raise PrerequisiteError(
-                f"{wanted} GPU{'s' if wanted > 1 else ''} asked for, {len(leased)} free: other runs hold the rest",
-                fix="wait for them to end, or ask for fewer",
+                f"{wanted} GPU{'s' if wanted > 1 else ''} requested, {len(leased)} free: other runs hold the others",
+                fix="wait for them to end, or request fewer",
                 lacking="gpu",
             )
         time.sleep(0.5)
 
 
 def _lock(gpu: Gpu, held: ExitStack) -> bool:
-    """Take the lock of one GPU into `held`; False when another process has it."""
+    """Add the lock of one GPU to `held`; False when another process has it."""
     _LEASES.mkdir(exist_ok=True)
     with suppress(PermissionError):
         _LEASES.chmod(0o1777)  # whatever the umask: users of one machine share its GPUs

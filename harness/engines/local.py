@@ -22,12 +22,12 @@ from harness.images.build import Image
 from harness.images.context import code_digest
 from harness.registry.discovery import Plugin
 
-#: Seconds that a process has between the request to end and being killed.
+#: Seconds between the request to end and the kill.
 GRACE_S = 3
 
 _SDK = Path(__file__).resolve().parents[2] / "containers" / "sdk"
 
-# The child dies with the thread that started it (Linux), so that a killed harness leaves nothing running.
+# The child dies with the thread that started it (Linux), so that a killed harness leaves no process behind.
 _LAUNCHER = """
 import ctypes, os, signal, sys
 ctypes.CDLL(None).prctl(1, signal.SIGKILL)
@@ -48,10 +48,10 @@ class LocalEngine:
         plugin: Plugin,
         *,
         home: Path,  # noqa: ARG002 - the interface
-        gpus: bool,  # noqa: ARG002 - idem
-        log: Callable[[str], None],  # noqa: ARG002 - idem
+        gpus: bool,  # noqa: ARG002 - the interface
+        log: Callable[[str], None],  # noqa: ARG002 - the interface
     ) -> Image:
-        """Return the identity of the plugin's code; there is nothing to build.
+        """Return the identity of the plugin's code; nothing needs to be built.
 
         Raises
         ------
@@ -63,7 +63,7 @@ class LocalEngine:
                 f"plugin {plugin.name!r} runs in a container only",
                 fix="start a Docker daemon (containers/dev/engine.sh) and use --engine docker",
             )
-        # The adapter runs on whatever is installed beside the harness: another version is another run.
+        # The adapter runs on the packages installed beside the harness: another version is another run.
         installed = sorted(f"{found.name}=={found.version}" for found in importlib.metadata.distributions())
         digest = hashlib.sha256("\n".join([code_digest(plugin), platform.python_version(), *installed]).encode())
         return Image(id=f"local:{digest.hexdigest()}")
@@ -114,7 +114,7 @@ class LocalEngine:
         return []
 
     def describe(self) -> dict[str, Any]:
-        """Tell the Python that runs the adapters."""
+        """Return the Python that runs the adapters."""
         return {"engine": self.name, "version": platform.python_version(), "isolates": self.isolates}
 
 
@@ -141,7 +141,7 @@ class LocalContainer:
         self._signal(signal.SIGTERM)
 
     def stop(self) -> Exit:
-        """Ask the process group to end, kill it after a short grace, and return how it ended."""
+        """Request the end of the process group, kill it after a short grace, and return its exit."""
         self._signal(signal.SIGTERM)
         if not self._ended.wait(GRACE_S):
             self._signal(signal.SIGKILL)
@@ -149,7 +149,7 @@ class LocalContainer:
         return self._exit or Exit(None, error="the process could not be stopped")
 
     def remove(self) -> None:
-        """End what is left of the process group and remove links and temporary files."""
+        """End the rest of the process group and remove links and temporary files."""
         self._signal(signal.SIGKILL)
         self._logger.join(timeout=5)
         for name in ("ct", "seg", "truth", "weights", "checkpoint", "tmp"):
@@ -168,9 +168,9 @@ class LocalContainer:
         self._ended.set()
 
     def _keep_log(self) -> None:
-        """Copy the output to the log file as it comes, up to the bound; the rest is read and dropped.
+        """Copy the output to the log file while it is written, up to the bound; the rest is read and dropped.
 
-        The log is a convenience: a full disk shows elsewhere, and output that nobody read would stop the process.
+        The log is a convenience: a full disk is reported elsewhere, and unread output would block the process.
         """
         assert self._process.stdout is not None  # noqa: S101 - opened as a pipe above
         written = 0
@@ -178,7 +178,7 @@ class LocalContainer:
             output = held.enter_context(self._process.stdout)
             file = None
             with contextlib.suppress(OSError):
-                # Unbuffered: what could not be written is not tried again when the file is closed.
+                # Unbuffered: a failed write is not repeated when the file is closed.
                 file = held.enter_context(self._log.open("ab", buffering=0))
             while chunk := output.read1(65536):  # type: ignore[attr-defined]
                 if file is not None:

@@ -1,9 +1,9 @@
-"""A filter of system calls for engines whose own lets a container speak to the hypervisor (Docker before 23).
+"""A filter of system calls for engines whose own lets a container reach the hypervisor (Docker before 23).
 
-An allow-list: what processes, files, memory, threads and local sockets need, and nothing that mounts, traces, loads,
-changes the machine, makes namespaces or reaches the kernel's newer edges (BPF, io_uring, userfaultfd). Sockets are
-those of four families; ``AF_VSOCK`` is not among them. Only the machine's own calling convention is known, so that the
-32-bit one, whose single call for every kind of socket no filter can tell apart, is no way around.
+An allow-list: calls for processes, files, memory, threads and local sockets, and none that mounts, traces, loads,
+changes the machine, makes namespaces or uses newer interfaces of the kernel (BPF, io_uring, userfaultfd). Sockets are
+those of four families; ``AF_VSOCK`` is not among them. Only the machine's own calling convention is allowed: the
+32-bit one has a single call for every kind of socket, which a filter cannot distinguish.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ _CLOSED_SINCE = 23
 #: Flags of ``clone`` that make namespaces.
 _NAMESPACES = 0x7E020000
 
-#: AF_UNIX, AF_INET, AF_INET6, AF_NETLINK: the last is how a program lists its interfaces.
+#: AF_UNIX, AF_INET, AF_INET6, AF_NETLINK: with the last a program lists its network interfaces.
 _FAMILIES = (1, 2, 10, 16)
 
-#: Arguments of ``personality`` that are harmless: Linux as it is, its 32-bit and uname variants, and the question.
+#: Arguments of ``personality`` that are harmless: plain Linux, its 32-bit and uname variants, and the query.
 _PERSONALITIES = (0x0, 0x8, 0x20000, 0x20008, 0xFFFFFFFF)
 
 _ENOSYS = 38
@@ -57,12 +57,12 @@ unlink unlinkat utime utimensat utimes vfork vmsplice wait4 waitid write writev
 
 
 def own_filter(version: Mapping[str, Any]) -> list[str]:
-    """Return the security options that put our filter in the place of the engine's; none where that is tight.
+    """Return the security options that replace the engine's filter by ours; none where the engine's is strict enough.
 
     Parameters
     ----------
     version
-        What the daemon says of itself.
+        The daemon's own report.
     """
     parts = {str(part.get("Name")) for part in version.get("Components") or ()}
     major = str(version.get("Version", "")).partition(".")[0]
@@ -84,7 +84,7 @@ def profile() -> dict[str, Any]:
             _rule("clone", value=_NAMESPACES, value_two=0, op="SCMP_CMP_MASKED_EQ"),
             *(_rule("socket", value=family) for family in _FAMILIES),
             *(_rule("personality", value=value) for value in _PERSONALITIES),
-            # Its flags lie behind a pointer, where no filter can look; the C library falls back to clone.
+            # Its flags are behind a pointer, which a filter cannot follow; the C library falls back to clone.
             {"names": ["clone3"], "action": "SCMP_ACT_ERRNO", "errnoRet": _ENOSYS},
         ],
     }

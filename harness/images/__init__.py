@@ -1,1 +1,1 @@
-"""From a declaration to an image: the build context, the build itself, and the torch that fits the driver."""
+"""From a declaration to an image: the build context, the build, and the torch that fits the driver."""

@@ -1,4 +1,4 @@
-"""From a build context to an image: named by its content, labelled, with a kept log, and nothing left behind.
+"""From a build context to an image: named by its content, labelled, with a stored log, and without leftovers.
 
 The digest of the context names the image, so an unchanged plugin is never built twice and a changed one never served
 from before the change.
@@ -30,19 +30,19 @@ if TYPE_CHECKING:
 
 DEFAULT_BASE = "python:3.11-slim-bookworm"
 
-#: Label of everything that groundbench makes in an engine; `bench clean` and the reaper go by it.
+#: Label of everything that groundbench makes in an engine; `bench clean` and the reaper select by it.
 LABEL = "org.groundbench"
 
-#: Tag of what a build had finished when it failed: the next one goes on from there.
+#: Tag of the finished layers of a failed build: the next build resumes from them.
 UNFINISHED = "unfinished"
 
-#: Free disk without which no build is begun, bytes.
+#: Free disk required to begin a build, bytes.
 _ROOM = 10**9
 
-#: Seconds after which a step that goes on is told again.
+#: Seconds after which a running step is logged again.
 _LOG_EVERY_S = 15.0
 
-#: Characters of a builder's output that are kept; what comes after is dropped, the last lines excepted.
+#: Characters of a builder's output that are kept; the rest is dropped, except the last lines.
 MAX_BUILD_LOG = 8 * 1024 * 1024
 _LAST_LINES = 8
 _LINE = 300
@@ -61,7 +61,7 @@ class Image:
     size
         Bytes, where known.
     device
-        Which build of torch is in it, ``"cuda"`` or ``"cpu"``; empty where there is none, or nobody knows.
+        The build of torch in it, ``"cuda"`` or ``"cpu"``; empty where it has none, or this is unknown.
     """
 
     id: str
@@ -86,21 +86,21 @@ def ensure_image(
     client
         A connected Docker client.
     plugin
-        What to build.
+        The plugin.
     home
-        Its ``sources/`` and ``wheels/`` go into the image; what the builder says is kept in ``images/<plugin>.log``, up
-        to a bound, and in any case its last lines. A base image has its own, ``images/base.<kind>.log``.
+        Its ``sources/`` and ``wheels/`` go into the image; the builder's output is kept in ``images/<plugin>.log``, up
+        to a bound, and always its last lines. A base image has its own, ``images/base.<kind>.log``.
     gpus
         Whether it will run on GPUs: the CUDA build of torch, whatever `bench build` chose for the CPU.
     base
         Value of the build argument ``BASE_IMAGE``.
     log
-        Called with one line for every step of the build, and now and then while one goes on.
+        Called with one line for every step of the build, and at intervals during a long one.
 
     Raises
     ------
     ModelError
-        When the build fails, with the last lines, what they mean where that is known, and the log's path.
+        When the build fails, with the last lines, their meaning where it is known, and the log's path.
     PrerequisiteError
         When a source is missing, the disk is too full, the base image cannot be built, or the engine itself refuses.
     DataError
@@ -125,7 +125,7 @@ def _ensure(
     home: Path,
     log: Callable[[str], None],
 ) -> str:
-    """Return the tag of the image that `context` makes on the image `beneath`, building it where it is not there."""
+    """Return the tag of the image that `context` makes on the image `beneath`, building it where it does not exist."""
     import docker.errors
 
     try:
@@ -166,14 +166,14 @@ def _labels(context: BuildContext | BaseContext) -> dict[str, str]:
 
 
 def _check_room(client: DockerClient, context: BuildContext | BaseContext) -> None:
-    """Refuse a build for which the engine's disk cannot suffice, where that disk can be seen from here."""
+    """Refuse a build for which the engine's disk is too small, where that disk is visible from here."""
     root = str(client.info().get("DockerRootDir", ""))
     if not Path(root).is_dir():
         return
     needed = _ROOM
     if context.uses_torch:
         label = f"{LABEL}.torch={_labels(context)[f'{LABEL}.torch']}"
-        if not client.images.list(filters={"label": label}):  # else the layer is there already
+        if not client.images.list(filters={"label": label}):  # else the layer exists already
             needed = context.torch.bytes_needed
     free = shutil.disk_usage(root).free
     if free < needed:
@@ -185,7 +185,7 @@ def _check_room(client: DockerClient, context: BuildContext | BaseContext) -> No
 
 
 class _Build:
-    """One build; what it leaves is an image with its tag, or nothing that has no name."""
+    """One build; it leaves an image with its tag, and nothing without a name."""
 
     def __init__(
         self, client: DockerClient, context: BuildContext | BaseContext, *, log_file: Path, log: Callable[[str], None]
@@ -226,7 +226,7 @@ class _Build:
             ) from error
         except (requests.exceptions.RequestException, OSError) as error:
             raise PrerequisiteError(
-                f"the build of {self._name!r} broke off: {error}",
+                f"the connection to the engine failed during the build of {self._name!r}: {error}",
                 fix="check that the engine runs and the disk has space",
             ) from error
         finally:
@@ -235,7 +235,7 @@ class _Build:
             ours = isinstance(self._context, BaseContext)
             what = f"the base image {self._name!r}" if ours else f"the image of plugin {self._name!r}"
             said = [f"{what} could not be built:", *(f"  {line}" for line in self._output.tail)]
-            kind = PrerequisiteError if ours else ModelError  # what comes before a plugin's own steps is not its fault
+            kind = PrerequisiteError if ours else ModelError  # the steps before a plugin's own are not its fault
             raise kind("\n".join(said), fix=f"{_meaning(self._output.tail)}the log is {self._log_file}")
 
     def _hear(self, text: str) -> None:
@@ -253,7 +253,7 @@ class _Build:
         self._logged = now
 
     def _name_layers(self, *, done: bool) -> None:
-        """Give the steps that an unfinished build had done a name, so that they are used again or can be removed."""
+        """Name the finished steps of an unfinished build, so that they are used again or can be removed."""
         import docker.errors
 
         with contextlib.suppress(docker.errors.DockerException, OSError):
@@ -263,16 +263,16 @@ class _Build:
                 self._client.api.tag(self._layer, f"groundbench/{self._name}", UNFINISHED, force=True)
 
 
-#: What the last lines of a failed build may hold, and what to do then.
+#: Known messages in the last lines of a failed build, each with its fix.
 _MEANINGS = {
     r"no space left on device": "the engine's disk is full: `bench clean --images`; ",
-    r"DO NOT MATCH THE HASHES": "a download is not what the lock names: try again, then renew the lock; ",
-    r"--require-hashes mode": "the lock is not whole: renew it with its digests; ",
+    r"DO NOT MATCH THE HASHES": "a download does not match the lock: try again, then renew the lock; ",
+    r"--require-hashes mode": "the lock is incomplete: renew it with its digests; ",
     r"name resolution|Network is unreachable|No route to host|Connection refused|NewConnectionError": (
         "the build cannot reach the package index: check the engine's network; "
     ),
-    r"No matching distribution": "the index is not reached, or does not have that version for this Python; ",
-    r"COPY failed|not found in build context": "the Dockerfile copies a file that the context does not hold; ",
+    r"No matching distribution": "the index cannot be reached, or does not offer that version for this Python; ",
+    r"COPY failed|not found in build context": "the Dockerfile copies a file that the context does not contain; ",
 }
 
 
@@ -282,7 +282,7 @@ def _meaning(lines: Iterable[str]) -> str:
 
 
 class BuildLog:
-    """What a builder says: the beginning in a file, the last lines in memory and, of a long log, in the file too.
+    """The output of a builder: the beginning in a file, the last lines in memory and, for a long log, in the file too.
 
     A build runs a stranger's commands, which may print without end.
     """
@@ -294,17 +294,17 @@ class BuildLog:
 
     @contextmanager
     def kept_in(self, path: Path) -> Iterator[None]:
-        """Write to `path`, which is made anew, for as long as the context lasts."""
+        """Write to `path`, which is replaced, for as long as the context lasts."""
         with path.open("w", encoding="utf-8") as self._file:
             try:
                 yield
             finally:
                 if self._room <= 0:
                     rest = "".join(f"{line}\n" for line in self.tail)
-                    self._file.write(f"\n[... more was said; the last lines follow ...]\n{rest}")
+                    self._file.write(f"\n[... more output was dropped; the last lines follow ...]\n{rest}")
 
     def add(self, text: str) -> None:
-        """Take one piece of output, without its colours."""
+        """Add one piece of output, without its colours."""
         text = re.sub(r"\x1b\[[0-9;]*m", "", text)
         if self._file is not None and self._room > 0:
             self._file.write(text[: self._room])

@@ -1,11 +1,11 @@
-"""What an image is made from: a plugin's folder, the SDK, its sources, and torch where it is wanted.
+"""The content of an image: a plugin's folder, the SDK, its sources, and torch where the Dockerfile uses it.
 
 The context is the plugin's folder (without tests and caches), the SDK as ``sdk/``, each declared source as
 ``sources/<name>/`` and, where the Dockerfile copies it, ``torch/``. A Dockerfile may instead continue one of two base
 images, which have a context of their own: SDK, environment, user and entry point, with torch or without.
 
 The same content gives the same bytes and the same digest; sources count by their tree hash and wheels by the lock that
-names their digests, so that nobody has to have them to tell whether an image is up to date.
+lists their digests, so that they need not be present to decide whether an image is up to date.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class BaseContext:
         return self.kind == "torch"
 
     def digest(self) -> str:
-        """Return the SHA-256 (hex) of everything that goes in; wheels count by the lock that names their digests."""
+        """Return the SHA-256 (hex) of everything that goes in; wheels count by the lock that lists their digests."""
         digest = hashlib.sha256()
         for name, path in self._own_files():
             digest.update(f"{name}\0{hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
@@ -106,11 +106,11 @@ class BuildContext:
     Attributes
     ----------
     plugin
-        What is built.
+        The plugin.
     sources
-        Where its sources are kept; they are looked for only when the context is packed.
+        The store of its sources; they are needed only when the context is packed.
     torch
-        What becomes ``torch/``, or lies in the base image; of no effect where the Dockerfile uses neither.
+        The build of torch in ``torch/`` or in the base image; without effect where the Dockerfile uses neither.
     """
 
     plugin: Plugin
@@ -148,12 +148,12 @@ class BuildContext:
         return digest.hexdigest()
 
     def packed(self, workplace: Path) -> AbstractContextManager[IO[bytes]]:
-        """Return the context as an open tar file; it has no name in the folder `workplace`, and is gone afterwards.
+        """Return the context as an open tar file; an unnamed file in the folder `workplace`, gone when closed.
 
         Raises
         ------
         PrerequisiteError
-            When a source is not here.
+            When a source has not been fetched.
         DataError
             When a source was changed.
         """
@@ -177,7 +177,7 @@ def plugin_files(plugin: Plugin) -> Iterator[tuple[str, Path]]:
     Raises
     ------
     ModelError
-        When the folder holds a link or something that is no regular file, is too large, or has a name of ours.
+        When the folder contains a link or an item that is not a regular file, is too large, or uses a reserved name.
     """
     total = 0
     for prefix, root in (("", plugin.model.root), ("sdk/", _SDK)):
@@ -185,19 +185,19 @@ def plugin_files(plugin: Plugin) -> Iterator[tuple[str, Path]]:
             name = prefix + path.relative_to(root).as_posix()
             if not prefix and name.split("/")[0] in _OURS:
                 raise ModelError(
-                    f"plugin {plugin.name!r}: {path} stands where the harness puts its own files",
+                    f"plugin {plugin.name!r}: {path} is in the place of the harness's own files",
                     fix=f"rename that folder: {', '.join(_OURS)} are filled by the harness",
                 )
             if not stat.S_ISREG(path.lstat().st_mode):
                 raise ModelError(
                     f"plugin {plugin.name!r}: {path} is a link or a special file",
-                    fix="a build context holds regular files only; copy what the image needs into the plugin's folder",
+                    fix="a build context contains regular files only; copy the files into the plugin's folder",
                 )
             total += path.stat().st_size
             if total > MAX_PLUGIN_BYTES:
                 raise ModelError(
-                    f"plugin {plugin.name!r}: its folder holds more than {MAX_PLUGIN_BYTES // 2**20} MiB",
-                    fix="weights and data do not belong there: declare weights, they are mounted",
+                    f"plugin {plugin.name!r}: its folder contains more than {MAX_PLUGIN_BYTES // 2**20} MiB",
+                    fix="move weights and data out of it: declared weights are mounted",
                 )
             yield name, path
 
@@ -235,7 +235,7 @@ def _files(root: Path) -> Iterator[Path]:
 
 
 def _below(name: str, root: Path) -> Iterator[tuple[str, Path]]:
-    """Yield everything below `root`, links as links: what is kept there was checked when it came."""
+    """Yield everything below `root`, links as links: the content was checked when it was stored."""
     for parent, folders, files in os.walk(root):
         links = [folder for folder in folders if (Path(parent) / folder).is_symlink()]
         folders.sort()
@@ -244,9 +244,9 @@ def _below(name: str, root: Path) -> Iterator[tuple[str, Path]]:
 
 
 def _add(tar: tarfile.TarFile, name: str, path: Path, folders: set[str]) -> None:
-    """Add one file or link without anything that differs between machines."""
+    """Add one file or link without metadata that differs between machines."""
     for parent in reversed(PurePosixPath(name).parents[:-1]):
-        # Explicitly: for a folder without an entry the classic builder's cache never holds.
+        # Explicitly: without an entry for a folder the classic builder never uses its cache.
         if str(parent) not in folders:
             folders.add(str(parent))
             info = tarfile.TarInfo(str(parent))
@@ -254,7 +254,7 @@ def _add(tar: tarfile.TarFile, name: str, path: Path, folders: set[str]) -> None
             tar.addfile(info)
     info = tarfile.TarInfo(name)
     if path.is_symlink():
-        info.type, info.linkname = tarfile.SYMTYPE, os.readlink(path)  # noqa: PTH115 - a Path would tidy it
+        info.type, info.linkname = tarfile.SYMTYPE, os.readlink(path)  # noqa: PTH115 - a Path would normalise it
         tar.addfile(info)
         return
     info.size = path.stat().st_size

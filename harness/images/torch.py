@@ -1,7 +1,7 @@
 """The torch layer that images share: the locked CUDA build, or CPU wheels in its place.
 
 A Dockerfile that copies ``torch/`` and installs ``torch/torch.lock`` gets either: a folder whose lock is the whole CUDA
-environment, or one whose lock names the CPU wheels that lie beside it in ``torch/wheels/``. Everything else that torch
+environment, or one whose lock names the CPU wheels beside it in ``torch/wheels/``. Everything else that torch
 needs comes from the same lock, and every file has its digest in it.
 """
 
@@ -37,7 +37,7 @@ _CUDA_ONLY = re.compile(r"(cuda|nvidia)-|(torch|torchvision|triton)$")
 #: The Python and the machine that the lock was made for.
 _TARGET = ("--python-version", "3.11", "--implementation", "cp", "--platform", "manylinux_2_28_x86_64")
 
-#: Disk that an image takes while it is built, bytes: the CUDA wheels, what is unpacked from them, and room to work in.
+#: Disk used during the build of an image, bytes: the CUDA wheels, their unpacked content, and working space.
 _CUDA_BYTES, _CPU_BYTES = 10 * 10**9, 2 * 10**9
 
 
@@ -48,9 +48,9 @@ class TorchBuild:
     Attributes
     ----------
     device
-        ``"cuda"`` or ``"cpu"``: what it can compute on.
+        ``"cuda"`` or ``"cpu"``: the device it computes on.
     folder
-        What becomes ``torch/`` in a build context: a lock and, for the CPU, wheels.
+        The content of ``torch/`` in a build context: a lock and, for the CPU, wheels.
     """
 
     device: str
@@ -73,7 +73,7 @@ def cuda_build() -> TorchBuild:
 
 
 def cpu_build(wheels: Path, home: Path) -> TorchBuild:
-    """Keep the wheels of a folder below the home, with a lock that names them.
+    """Store the wheels of a folder below the home, with a lock that lists them.
 
     Parameters
     ----------
@@ -86,12 +86,12 @@ def cpu_build(wheels: Path, home: Path) -> TorchBuild:
     Raises
     ------
     UsageError
-        When there is no wheel of torch in the folder.
+        When the folder does not contain a wheel of torch.
     """
     found = {_package(path): path for path in sorted(wheels.glob("*.whl"))}
     if "torch" not in {name for name, _ in found}:
         raise UsageError(
-            f"there is no wheel of torch in {wheels}",
+            f"{wheels} does not contain a wheel of torch",
             fix="`pip download torch==VERSION --no-deps --dest FOLDER` from an index of CPU builds fetches one",
         )
     names = {name for name, _ in found}
@@ -123,7 +123,7 @@ def download_wheels(index: str, requirements: list[str], folder: Path) -> None:
     Raises
     ------
     PrerequisiteError
-        When pip or the index does not deliver, with its words.
+        When pip fails, with its message.
     """
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
     command += ["--only-binary", ":all:", *_TARGET, "--index-url", index, "--dest", str(folder), *requirements]
@@ -131,20 +131,20 @@ def download_wheels(index: str, requirements: list[str], folder: Path) -> None:
     if ended.returncode:
         said = " ".join(ended.stderr.split())[-500:]
         raise PrerequisiteError(
-            f"{', '.join(requirements)} cannot be had from {index}: {said}",
-            fix="see that the index has that version for Python 3.11, or download the wheel elsewhere and use --wheels",
+            f"{', '.join(requirements)} could not be downloaded from {index}: {said}",
+            fix="check that it has that version for Python 3.11, or download the wheel elsewhere and use --wheels",
         )
 
 
 def cpu_requirements() -> list[str]:
-    """Return what ``--torch-index`` asks an index for: the CPU builds of the lock's torch and torchvision."""
+    """Return the requirements for ``--torch-index``: the CPU builds of the lock's torch and torchvision."""
     pinned = {name: text.split(" ")[0] for name, text in _locked()}
     return [f"{pinned[name]}+cpu" for name in ("torch", "torchvision")]
 
 
 @contextmanager
 def choose(plugin: Plugin, build: TorchBuild, home: Path) -> Iterator[None]:
-    """Remember which build of torch the CPU runs of `plugin` use, unless what is done within the context fails."""
+    """Store the build of torch for CPU runs of `plugin`, unless the code within the context fails."""
     path = _choice(plugin, home)
     before = path.read_text(encoding="utf-8") if path.is_file() else ""
     _remember(path, "" if build.device == "cuda" else json.dumps({"device": "cpu", "wheels": build.folder.name}) + "\n")
@@ -161,7 +161,7 @@ def chosen(plugin: Plugin, home: Path, *, gpus: bool) -> TorchBuild:
     Raises
     ------
     DataError
-        When what was chosen is gone.
+        When the chosen build is missing.
     """
     path = _choice(plugin, home)
     if gpus or not path.is_file():
@@ -173,7 +173,7 @@ def chosen(plugin: Plugin, home: Path, *, gpus: bool) -> TorchBuild:
     except (ValueError, KeyError, TypeError):
         pass
     raise DataError(
-        f"{path} names a CPU build of torch that is not here",
+        f"{path} names a CPU build of torch that is missing",
         fix=f"build again: `bench build --plugin {plugin.name}` for CUDA, with --device cpu and --wheels for the CPU",
     )
 

@@ -276,7 +276,7 @@ def test_a_failed_build_is_explained_and_goes_on(base_image: str, bench: Bench, 
     ended = bench("build", *here, "--plugin", "built", code=1)
     assert "the image of plugin 'built' could not be built" in ended.stderr
     assert "adaptor.py" in ended.stderr
-    assert "the Dockerfile copies a file that the context does not hold" in ended.stderr
+    assert "the Dockerfile copies a file that the context does not contain" in ended.stderr
     assert "adaptor.py" in (bench.home / "images" / "built.log").read_text()
     assert _dangling() <= before
     assert "groundbench/built:unfinished" in bench.json("clean", "--images", "--dry-run")["images"]
@@ -297,7 +297,7 @@ def test_a_failed_build_is_explained_and_goes_on(base_image: str, bench: Bench, 
     [
         (["--device", "cpu"], 2, "--device cpu needs a CPU build of torch, from one place"),
         (["--wheels", "."], 2, "--wheels and --torch-index need --device cpu"),
-        (["--device", "cpu", "--wheels", "."], 2, "there is no wheel of torch"),
+        (["--device", "cpu", "--wheels", "."], 2, "does not contain a wheel of torch"),
         (["--plugin", "nobody"], 2, "no plugin is named 'nobody'"),
     ],
 )

@@ -68,8 +68,8 @@ def test_doctor_names_what_was_not_fetched(alone: Bench, tmp_path: Path) -> None
     )
     rows = [check for check in alone.json("doctor", "--plugin-dir", folder)["checks"] if check["name"] == "bare"]
     assert [(row["verdict"], row["found"]) for row in rows] == [
-        ("warning", "sources not here: code"),
-        ("warning", "weights not here: a.bin"),
+        ("warning", "sources missing: code"),
+        ("warning", "weights missing: a.bin"),
     ]
     assert all("bench " in row["fix"] and "add --from PATH" in row["fix"] for row in rows)
 

@@ -132,7 +132,7 @@ subprocess.run(["nsenter", "-t", str(state["pid"]), "-m", "touch", *names], chec
 
 @pytest.mark.parametrize(
     ("devices", "verdict", "words"),
-    [(True, "ok", "a container sees a GPU"), (False, "failed", "without /dev/nvidiactl")],
+    [(True, "ok", "a container can use a GPU"), (False, "failed", "without /dev/nvidiactl")],
     ids=["toolkit", "request ignored"],
 )
 def test_doctor_tries_a_container_with_a_gpu(

@@ -73,7 +73,7 @@ def test_no_gpu_is_leased_twice(
     third = start(2)
     said = _end(third)
     assert third.returncode == 1
-    assert "2 GPUs asked for, 1 free" in said
+    assert "2 GPUs requested, 1 free" in said
     assert len(set(held)) == 2
     for process in (first, second):
         _end(process)
@@ -134,5 +134,5 @@ def test_users_share_the_leases(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         return os.read(reading, 1000).decode()
 
     with gpus.lease(1):
-        assert held_by_another_user() == "PrerequisiteError: 2 GPUs asked for, 1 free: other runs hold the rest"
+        assert held_by_another_user() == "PrerequisiteError: 2 GPUs requested, 1 free: other runs hold the others"
     assert held_by_another_user() == "GPU-0 GPU-1"

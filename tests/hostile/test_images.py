@@ -29,7 +29,7 @@ IMAGES = {
     "volume-at-proc": ('VOLUME /proc/x/..\nENTRYPOINT ["true"]', "declares a volume at /proc"),
     "volume-at-root": ('VOLUME /\nENTRYPOINT ["true"]', "declares a volume at /"),
     "volume-over-devices": ('VOLUME //dev/\nENTRYPOINT ["true"]', "declares a volume at /dev"),
-    "nothing-to-run": ("ENTRYPOINT []\nCMD []", "says nothing of what to run"),
+    "nothing-to-run": ("ENTRYPOINT []\nCMD []", "does not declare a command to run"),
 }
 
 

@@ -167,7 +167,7 @@ def test_folders_of_ours_are_refused(name: str, plugin: Plugin, store: SourceSto
     """A plugin cannot put its own files where the harness puts the SDK, the sources or torch."""
     (plugin.model.root / name).mkdir()
     (plugin.model.root / name / "file").touch()
-    with pytest.raises(ModelError, match="stands where the harness puts its own files"):
+    with pytest.raises(ModelError, match="is in the place of the harness's own files"):
         BuildContext(plugin, store, cuda_build()).digest()
 
 
@@ -197,7 +197,7 @@ def test_cpu_wheels_take_the_place_of_the_cuda_build(tmp_path: Path) -> None:
 def test_a_folder_without_torch_is_refused(tmp_path: Path) -> None:
     """The message says what fetches a wheel."""
     make_wheel(tmp_path / "wheels", "numpy", "1")
-    with pytest.raises(UsageError, match="there is no wheel of torch"):
+    with pytest.raises(UsageError, match="does not contain a wheel of torch"):
         cpu_build(tmp_path / "wheels", tmp_path / "home")
 
 
@@ -218,7 +218,7 @@ def test_runs_use_the_build_that_was_chosen(plugin: Plugin, tmp_path: Path) -> N
     assert chosen(plugin, home, gpus=False) == cpu
     assert chosen(plugin, home, gpus=True) == cuda_build()
     shutil.rmtree(cpu.folder)
-    with pytest.raises(DataError, match="names a CPU build of torch that is not here"):
+    with pytest.raises(DataError, match="names a CPU build of torch that is missing"):
         chosen(plugin, home, gpus=False)
     with choose(plugin, cuda_build(), home):
         pass
@@ -240,7 +240,7 @@ def test_an_index_gives_the_wheels(tmp_path: Path) -> None:
         try:
             index = f"http://127.0.0.1:{server.server_port}/"
             download_wheels(index, cpu_requirements(), tmp_path / "got")
-            with pytest.raises(PrerequisiteError, match=r"torch==1\.0\+cpu cannot be had from"):
+            with pytest.raises(PrerequisiteError, match=r"torch==1\.0\+cpu could not be downloaded from"):
                 download_wheels(index, ["torch==1.0+cpu"], tmp_path / "got")
         finally:
             server.shutdown()
