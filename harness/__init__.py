@@ -1,6 +1,6 @@
 """groundbench measures how well models find, in a 3D chest CT, what a radiology report says in free text.
 
-This module holds what a plugin author imports, and nothing heavy::
+This module contains the names that a plugin author imports, without heavy imports::
 
     from harness import Model, Variant, hookimpl
 """

@@ -28,5 +28,5 @@ CATEGORIES: Mapping[str, str] = MappingProxyType(
 
 
 def is_focal(code: str) -> bool:
-    """Tell whether findings of category `code` are typically focal (``2x``) rather than non-focal (``1x``)."""
+    """Return whether findings of category `code` are typically focal (``2x``) rather than non-focal (``1x``)."""
     return code.startswith("2")

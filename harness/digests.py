@@ -1,4 +1,4 @@
-"""Content digests of files, remembered."""
+"""Content digests of files, cached."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ _Key = tuple[str, int, int, int]
 
 
 class DigestCache:
-    """SHA-256 of files, looked up before anything is read.
+    """SHA-256 of files, looked up in a cache before a file is read.
 
-    The memory is a text file with one JSON line a digest, only ever appended to: a killed or a second process costs at
-    most a line that is not understood and so not used.
+    The cache is a text file with one JSON line per digest, only ever appended to: a killed or a second process costs
+    at most a line that cannot be parsed and is ignored.
 
     Parameters
     ----------
     folder
-        Where the memory lies; None: nothing is remembered.
+        Folder of the cache; None: without a cache.
     progress
         Called with each file that was read, and its bytes.
     """
@@ -64,7 +64,7 @@ class DigestCache:
                 path, size, mtime, inode, digest = json.loads(line)
                 known[path, size, mtime, inode] = digest
             except (ValueError, TypeError):
-                continue  # a line cut short by a killed process is no answer
+                continue  # a line cut short by a killed process is ignored
         return known
 
     def _remember(self, key: _Key, digest: str) -> None:
@@ -78,5 +78,5 @@ class DigestCache:
 
 
 def file_key(path: Path, status: os.stat_result) -> _Key:
-    """Return what changes when a file does, short of reading it."""
+    """Return the attributes that change with a file's content, without reading it."""
     return str(path.absolute()), status.st_size, status.st_mtime_ns, status.st_ino

@@ -1,4 +1,4 @@
-"""What is kept of a run: one row a run, a case, a finding; and what is known of a mask, as records that become JSON."""
+"""The rows of a run, a case and a finding; and the facts about a mask, as records that become JSON."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ class RunRow:
     plugin, title, plugin_version, variant, prompt, fine_tuned
         The model and its variant, as declared.
     profile
-        The profile that was asked for; metrics of other profiles may be stored too.
+        The requested profile; metrics of other profiles may be stored too.
     dataset, fingerprint, split
         The data, by name and content.
     engine, image_id
-        What ran it.
+        The engine and the image.
     rankable, unrankable
-        Whether it may stand in a ranking, and the reasons why not.
+        Whether it may be ranked, and the reasons why not.
     state
         ``"running"``, ``"interrupted"`` or ``"done"``.
     created, finished
@@ -69,7 +69,7 @@ class RunRow:
 
 @dataclass(frozen=True)
 class CaseRow:
-    """How one case of a run ended.
+    """The outcome of one case of a run.
 
     Attributes
     ----------
@@ -86,7 +86,7 @@ class CaseRow:
     scored
         Whether its findings are in the database.
     evidence
-        What was seen when its container died: state, exit code, OOM flag, memory, last event, last lines; empty
+        The evidence where its container died: state, exit code, OOM flag, memory, last event, last lines; empty
         otherwise.
     """
 
@@ -105,7 +105,7 @@ class CaseRow:
 
 @dataclass(frozen=True)
 class MaskProblem:
-    """One thing about a mask that its author should know.
+    """One problem of a mask that its author should know.
 
     Attributes
     ----------
@@ -114,7 +114,7 @@ class MaskProblem:
     level
         ``"warning"``: scored all the same; ``"refused"``: not scored.
     message, cause, fix
-        What was found; the likely reason; what to do.
+        The observation; the likely reason; the fix.
     """
 
     code: str
@@ -143,7 +143,7 @@ class MaskVerdict:
 
     @property
     def reason(self) -> str:
-        """One line of what made it refused; empty for a mask that was scored."""
+        """The reason of a refusal in one line; empty for a mask that was scored."""
         return "; ".join(problem.message for problem in self.refusals)
 
     def plus(self, problems: Sequence[MaskProblem]) -> MaskVerdict:
@@ -162,7 +162,7 @@ class MaskVerdict:
 
 @dataclass(frozen=True)
 class Matches:
-    """Instances that were found, predicted where there is none, and missed."""
+    """Instances that were found, falsely predicted, and missed."""
 
     tp: int
     fp: int
@@ -171,7 +171,7 @@ class Matches:
 
 @dataclass(frozen=True)
 class InstanceCounts:
-    """What the instance metrics of one finding need.
+    """The input of the instance metrics of one finding.
 
     Attributes
     ----------
@@ -234,7 +234,7 @@ class InstanceRow:
 
 @dataclass(frozen=True)
 class FindingDetails:
-    """What the profiles need of a finding beyond the columns of its row; None where it was not counted.
+    """The input of the profiles beyond the columns of a finding's row; None where it was not counted.
 
     Attributes
     ----------
@@ -243,7 +243,7 @@ class FindingDetails:
     size_ratio
         Share of the scan's volume that the ground truth fills.
     instances
-        Counts of instances; None unless the mask was scored and instances were asked for.
+        Counts of instances; None unless the mask was scored and instances were requested.
     rows
         One row an instance; None where they were not counted. They sum to the counts.
     """
@@ -254,7 +254,7 @@ class FindingDetails:
     rows: tuple[InstanceRow, ...] | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain dicts, ready for JSON; an empty one where nothing was counted."""
+        """Return plain dicts, ready for JSON; empty where nothing was counted."""
         if self == FindingDetails():
             return {}
         value = asdict(self)
@@ -288,7 +288,7 @@ class FindingRow:
     Attributes
     ----------
     case, finding, index, category, text
-        Which finding: its case, its id, its channel in the ground truth, its category and its text.
+        The finding: its case, its id, its channel in the ground truth, its category and its text.
     status, reason
         A :class:`harness.status.Status` value and, unless ok, why.
     dice
@@ -300,7 +300,7 @@ class FindingRow:
     verdict
         The geometry verdict on the mask; None where no mask was judged.
     details
-        Everything else that the profiles need.
+        The further input of the profiles.
     """
 
     case: str

@@ -1,7 +1,7 @@
 """Runs the cases of one shard: containers, one after another, until every case has an outcome.
 
 A container that dies is restarted on what is left. The case it died on is tried once more, alone, and then recorded
-as failed with the reason. This module talks to the engine and to files only; it knows nothing of scoring or the store.
+as failed with the reason. This module uses the engine and files only; it does not depend on scoring or the store.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from harness.status import Status
 #: Containers in a row that may end without finishing a case before the shard is given up.
 MAX_FRUITLESS = 5
 
-#: Warnings kept of a case; more tell nothing new.
+#: Warnings kept of a case; the rest of a flood is dropped.
 MAX_WARNINGS = 20
 
 _WEIGH_EVERY_S = 1.0
@@ -38,16 +38,16 @@ _WEIGH_EVERY_S = 1.0
 
 @dataclass(frozen=True)
 class ShardSpec:
-    """What ``run_shard`` needs to know.
+    """The input of ``run_shard``.
 
     Attributes
     ----------
     run, number
-        The run's id, and which of its shards this is.
+        The run's id, and the number of this shard.
     folder
         The run's folder; masks, logs and containers' folders lie below it.
     plugin, image, job
-        What to run, and the job it is given.
+        The plugin, its image, and the job of its containers.
     cases
         The cases, in order.
     gpu_ids
@@ -76,7 +76,7 @@ class _Failure:
 
 @dataclass
 class _Room:
-    """What all masks of a shard may still take, however many containers bring them and take them back."""
+    """Bytes left for all masks of a shard, over all of its containers and attempts."""
 
     bytes_left: int
 
@@ -90,13 +90,13 @@ def run_shard(engine: Engine, spec: ShardSpec, emit: Emit, stop: Stop) -> None:
     Parameters
     ----------
     engine
-        Where to run.
+        The engine.
     spec
-        What to run.
+        The shard.
     emit
         Receives each case's outcome as it is known, and each container's figures.
     stop
-        Asked between cases and at every tick; cases not finished by then get no outcome.
+        Checked between cases and at every tick; unfinished cases get no outcome.
 
     Raises
     ------
@@ -128,10 +128,10 @@ def run_shard(engine: Engine, spec: ShardSpec, emit: Emit, stop: Stop) -> None:
             left.remove(suspect)
             alone.append(suspect)
         todo = left
-        # Twice in a row without even reaching a case: the next container would do no better.
+        # Twice in a row without reaching a case: the next container would fail, too.
         if fruitless >= (2 if suspect is None else MAX_FRUITLESS):
             given_up = (
-                f"given up after {fruitless} containers in a row that finished no case; the last: {failure.reason}"
+                f"given up after {fruitless} containers in a row that did not finish a case; the last: {failure.reason}"
             )
             attempt.fail([*todo, *alone], replace(failure, reason=given_up))
             return
@@ -167,11 +167,11 @@ class _Attempt:
 
     @property
     def current(self) -> str | None:
-        """The case that is under way, or was when the container ended."""
+        """The current case, or the one at the container's end."""
         return self._clock.current
 
     def run(self) -> _Failure | None:
-        """Run the container to its end; None when it ended well, or was asked to."""
+        """Run the container to its end; None when it succeeded, or ended on request."""
         require_disk(self._spec.folder)
         write_job(self._root, self._spec.job, self._batch.values())
         (self._spec.folder / self._log).parent.mkdir(exist_ok=True)
@@ -184,7 +184,7 @@ class _Attempt:
             if failure is not None and self.current is not None:
                 self._attempts[self.current] = self._attempts.get(self.current, 0) + 1
         finally:
-            with contextlib.suppress(OSError):  # what is left is removed by the next attempt
+            with contextlib.suppress(OSError):  # leftovers are removed by the next attempt
                 remove_tree(self._root)
         if failure is not None:
             failure = replace(failure, evidence=self._evidence(ended))
@@ -198,7 +198,7 @@ class _Attempt:
             )
         )
         if failure is not None and failure.status is Status.INFRA_ERROR:
-            require_disk(self._spec.folder)  # full without the container, too: no case can be done
+            require_disk(self._spec.folder)  # full without the container, too: no case can be run
         return failure
 
     def fail(self, cases: Sequence[JobCase], failure: _Failure) -> None:
@@ -223,7 +223,7 @@ class _Attempt:
     # -- watching -----------------------------------------------------------------------------------------------------
 
     def take(self, events: Sequence[Event], *, stopping: bool) -> bool:
-        """Take in events; a run that is asked to stop does so when no case is under way."""
+        """Process events; a run that is requested to stop does so between two cases."""
         for event in events:
             self._take(event)
             # Between two cases, even where the next one has begun since.
@@ -232,11 +232,11 @@ class _Attempt:
         return self.current is None
 
     def late(self, now: float) -> str:
-        """Say which of the declared limits of time is exceeded."""
+        """Return the exceeded time limit in words."""
         return self._clock.late(now, len(self._batch) - len(self.finished))
 
     def _take(self, event: Event) -> None:
-        """Believe an event as far as it fits what is known; `collect_case` looks at the files themselves."""
+        """Accept an event as far as it is consistent; `collect_case` checks the files themselves."""
         now = time.monotonic()
         self._last_event = event
         if isinstance(event, Started):
@@ -262,7 +262,7 @@ class _Attempt:
         return case in self._batch and case not in self.finished
 
     def _heed(self, event: Warned) -> None:
-        """Keep what a model says of a case that is under way; the rest of a flood says nothing new."""
+        """Store a model's warnings about the current case; the rest of a flood is dropped."""
         if self._is_open(event.case):
             said = self._warnings.setdefault(event.case, [])
             if len(said) < MAX_WARNINGS and event.text not in said:
@@ -294,7 +294,7 @@ class _Attempt:
         self.finished.add(case)
         warnings = self._warnings.pop(case, [])
         if status is not Status.INFRA_ERROR and (lacking := lack_of_disk(self._spec.folder)):
-            # Nobody is to blame who could not write on a full disk, and what was written may not be whole.
+            # A failed write on a full disk is not the model's fault, and files may be incomplete.
             status, reason = Status.INFRA_ERROR, f"{lacking}; {reason}".removesuffix("; ")
         self._emit(
             CaseOutcome(
@@ -314,11 +314,11 @@ class _Attempt:
     # -- judging ------------------------------------------------------------------------------------------------------
 
     def _judge(self, how: Ended) -> _Failure | None:
-        """Decide from the evidence why a container ended, and settle what a clean end leaves open."""
+        """Decide from the evidence why a container ended, and record the cases that a clean end leaves open."""
         if how.broken is not None:
             return _Failure(how.broken.status, how.broken.reason)
         if not how.by_itself:
-            return None  # the run was asked to stop
+            return None  # the run was requested to stop
         ended = how.exit
         if ended.code == 0 and not ended.oom:
             for case in [name for name in self._batch if name not in self.finished]:
@@ -336,7 +336,7 @@ class _Attempt:
         return _Failure(Status.PLUGIN_ERROR, death_text(ended.code, self._spec.folder / self._log))
 
     def _evidence(self, ended: Ended) -> PredictionEvidence:
-        """Gather what is known at the moment of a container's death, for whoever has to explain it."""
+        """Return the evidence at the moment of a container's death, to explain the failure."""
         return PredictionEvidence(
             ended.exit,
             self._resources.memory_mb * 2**20,

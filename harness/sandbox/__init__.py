@@ -1,1 +1,1 @@
-"""Our side of the container wall: what a container is given, how it is watched, and what is taken back from it."""
+"""Our side of the container wall: a container's input, how it is watched, and the copying of its output."""

@@ -1,7 +1,7 @@
 """The records that cross the container wall, contract version 1 (``docs/contract.md`` is the specification).
 
-What the harness writes (job, cases) is made here; what a container writes (events) is parsed here and trusted nowhere:
-an event is a claim, checked against files and clocks where it is read. Fields that a reader does not know are
+What the harness writes (job, cases) is made here; what a container writes (events) is parsed here and never trusted:
+an event is a claim, checked against files and clocks where it is used. Fields that a reader does not know are
 ignored on both sides, so that either may grow within one version.
 """
 
@@ -25,11 +25,11 @@ MAX_EVENTS_BYTES = 64 * 1024 * 1024
 #: Cases and findings name files on both sides of the wall.
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,199}$")]
 
-#: What a part of a loss may be called.
+#: Allowed names of the parts of a loss.
 LossName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_.-]{0,39}$")]
 
 
-#: What lies in ``/bench/weights``: nothing; the files that the model pins; nothing, and the model is to be drawn at
+#: Content of ``/bench/weights``: nothing; the files that the model pins; nothing, and the model is initialised at
 #: random from the job's seed; files that the user gave.
 WeightsMode = Literal["none", "pinned", "random", "given"]
 
@@ -39,12 +39,12 @@ class _Record(BaseModel):
 
 
 def _one_line(text: str) -> str:
-    """Make a container's words safe for a terminal, a page and a log: one line without control characters."""
+    """Make a container's text safe for a terminal, a page and a log: one line without control characters."""
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in " ".join(text.split()))
 
 
 class Job(_Record):
-    """``/bench/job.json``: what the container is asked to do. Every field is always there."""
+    """``/bench/job.json``: the container's task. Every field is always present."""
 
     model_config = ConfigDict(json_schema_serialization_defaults_required=True)
 

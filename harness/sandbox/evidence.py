@@ -1,4 +1,4 @@
-"""What a dead container leaves behind: how it ended, what it said last, and both in words."""
+"""The evidence of a container's death: its exit, its last output, and both in words."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from harness.engines.base import Exit
 
 @dataclass(frozen=True)
 class Evidence:
-    """What was seen when a container died.
+    """The evidence of a container's death.
 
     Attributes
     ----------
     end
-        How the engine saw it end.
+        The exit reported by the engine.
     memory_limit_bytes
-        What it was allowed to use.
+        Its memory limit.
     last_lines
-        What it printed last.
+        Its last output.
     """
 
     end: Exit
@@ -43,7 +43,7 @@ class Evidence:
 
 @dataclass(frozen=True)
 class PredictionEvidence(Evidence):
-    """What was seen when a container died over its cases.
+    """The evidence of the death of a container that predicts.
 
     Attributes
     ----------
@@ -92,7 +92,7 @@ class PredictionEvidence(Evidence):
 
 @dataclass(frozen=True)
 class TrainingEvidence(Evidence):
-    """What was seen when a container died that trained.
+    """The evidence of the death of a container that trains.
 
     Attributes
     ----------
@@ -108,7 +108,7 @@ class TrainingEvidence(Evidence):
 
 
 def exit_text(code: int) -> str:
-    """Say how a container ended, naming the signal where one ended it."""
+    """Return in words how a container ended, with the signal where one ended it."""
     if code > 128:
         try:
             return f"the container was ended by {signal.Signals(code - 128).name} (exit code {code})"
@@ -118,13 +118,13 @@ def exit_text(code: int) -> str:
 
 
 def death_text(code: int, log: Path) -> str:
-    """Say how a container ended, with the last line that it printed."""
+    """Return in words how a container ended, with the last line of its output."""
     last = last_lines(log, 1)
     return exit_text(code) + (f"; its last line: {last[0]}" if last else "")
 
 
 def last_lines(log: Path, count: int) -> list[str]:
-    """Return the last lines that a container printed, made safe to show; none where there is no log."""
+    """Return the last lines of a container's output, made safe to show; empty without a log."""
     try:
         with log.open("rb") as file:
             file.seek(max(0, file.seek(0, 2) - 16384))

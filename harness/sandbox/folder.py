@@ -1,4 +1,4 @@
-"""The one folder that a container can write to: weighed while it runs, removed afterwards, whatever it holds."""
+"""The one folder that a container can write to: measured while it runs, removed afterwards, whatever its content."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from harness.errors import PrerequisiteError
 #: Files and folders that a container may leave; a run needs one for each finding.
 MAX_ENTRIES = 100_000
 
-#: Room that is kept on the disk of the home, at most; on a small disk it is a fiftieth.
+#: Space that stays free on the disk of the home, at most; on a small disk it is a fiftieth.
 KEEP_FREE_BYTES = 256 * 1024 * 1024
 
 #: Files that can still be made on that disk, at least; on a small disk a fiftieth.
@@ -22,12 +22,12 @@ KEEP_FREE_FILES = 20_000
 
 
 def broken_bound(out: Path, limit_mb: int) -> str:
-    """Say which bound a container's output breaks; empty when it keeps them all.
+    """Return in words the limit that a container's output exceeds; empty when it is within all of them.
 
     Parameters
     ----------
     out
-        The output folder; it may change while it is looked at.
+        The output folder; it may change while it is read.
     limit_mb
         Disk space that everything below it may take, MiB.
     """
@@ -51,40 +51,40 @@ def broken_bound(out: Path, limit_mb: int) -> str:
                         waiting.append(entry.path)
         except (FileNotFoundError, NotADirectoryError):
             continue  # gone meanwhile
-        except OSError as error:  # shut, or nested deeper than a path can name
-            return f"made a folder in out/ that cannot be looked into ({error.strerror})"
+        except OSError as error:  # without permissions, or nested deeper than a path can name
+            return f"made a folder in out/ that cannot be read ({error.strerror})"
     return ""
 
 
 def lack_of_disk(folder: Path) -> str:
-    """Say how little room is left on the disk of `folder`; empty while there is enough.
+    """Return in words how little space is left on the disk of `folder`; empty while it is enough.
 
-    Files that a container has unlinked but holds open are counted here and nowhere else.
+    Files that a container has unlinked but holds open are counted only here.
     """
     found = os.statvfs(folder)
     free = found.f_bavail * found.f_frsize
     keep = min(KEEP_FREE_BYTES, found.f_blocks * found.f_frsize // 50)
     if free < keep:
-        return f"the disk is full: {free / 2**20:.1f} MiB left, {keep / 2**20:.1f} MiB are kept free"
-    # A file system that does not count its files (Btrfs) says 0 of 0.
+        return f"the disk is full: {free / 2**20:.1f} MiB left, {keep / 2**20:.1f} MiB must stay free"
+    # A file system that does not count its files (Btrfs) reports 0 of 0.
     if found.f_favail < min(KEEP_FREE_FILES, found.f_files // 50):
         return f"the disk is full: room for {found.f_favail:,} more files of {found.f_files:,}"
     return ""
 
 
 def require_disk(folder: Path) -> None:
-    """Raise PrerequisiteError where the disk of `folder` has no room left."""
+    """Raise PrerequisiteError where the disk of `folder` is full."""
     lacking = lack_of_disk(folder)
     if lacking:
         raise PrerequisiteError(
             f"{lacking} ({folder})",
-            fix="free some space and run the same command again; what is finished is kept",
+            fix="free some space and run the same command again; finished work is kept",
             lacking="disk",
         )
 
 
 def remove_tree(root: Path) -> None:
-    """Remove a container's folder, however deep, full or shut it is; nothing below it is followed.
+    """Remove a container's folder, whatever its depth, size and permissions; links below it are not followed.
 
     Folders inside folders are lifted to the top before they are emptied, so neither the length of a path nor the
     depth of a recursion matters.
@@ -107,7 +107,7 @@ def remove_tree(root: Path) -> None:
                 with _opened(name, top) as folder:
                     for inner in os.listdir(folder):  # noqa: PTH208 - a handle, not a path
                         if _is_folder(inner, folder):
-                            with _opened(inner, folder):  # a folder that is shut cannot be moved
+                            with _opened(inner, folder):  # a folder without permissions cannot be moved
                                 lifted += 1
                             os.rename(inner, f"{token}-{lifted}", src_dir_fd=folder, dst_dir_fd=top)
                             waiting.append(f"{token}-{lifted}")
@@ -125,7 +125,7 @@ def _is_folder(name: str, parent: int) -> bool:
 
 @contextmanager
 def _opened(name: str | Path, parent: int | None = None) -> Iterator[int]:
-    """Open a folder for its owner's use, shut or not, without following a link."""
+    """Open a folder for its owner's use, whatever its permissions, without following a link."""
     handle = os.open(name, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
     try:
         way = f"/proc/self/fd/{handle}"

@@ -1,6 +1,6 @@
-"""What a container is given, to predict or to train: its job, its cases with their files, and its folder.
+"""The input of a container that predicts or trains: its job, its cases with their files, and its folder.
 
-This is the only place where prompts are made, so what a model is shown of a case is decided here and nowhere else.
+Prompts are made only here, so this module alone decides what a model is shown of a case.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from harness.sandbox.folder import remove_tree
 
 @dataclass(frozen=True)
 class JobCase:
-    """One case as a container gets it.
+    """One case in the form that a container gets.
 
     Attributes
     ----------
@@ -56,7 +56,7 @@ def make_job(
     Parameters
     ----------
     plugin, variant
-        What runs.
+        The model and its variant.
     verb
         ``"predict"`` or ``"finetune"``.
     params, seed
@@ -66,7 +66,7 @@ def make_job(
     cpus
         Its CPU limit, in cores.
     weights
-        What lies in ``weights/``.
+        The content of ``weights/``.
     checkpoint
         Whether a checkpoint is mounted.
     """
@@ -91,12 +91,12 @@ def predicting_case(
     mask_flip: Sequence[int],
     granted_truth: bool,
 ) -> JobCase:
-    """Make what a container that predicts gets of a case.
+    """Make the input of a case for a container that predicts.
 
     Parameters
     ----------
     case, prompt
-        The case, and how the variant is prompted.
+        The case, and the variant's prompt.
     boxes
         Finding id -> boxes; None for a variant that is not prompted with boxes.
     mask_flip
@@ -122,7 +122,7 @@ def predicting_case(
 def training_case(
     case: RunnableCase, prompt: Prompt, *, boxes: Mapping[str, list[Box]] | None, mask_flip: Sequence[int]
 ) -> JobCase:
-    """Make what a container that trains gets of a case of train or val: its ground truth, too.
+    """Make the input of a case of train or val for a container that trains, with its ground truth.
 
     Parameters
     ----------
@@ -146,7 +146,7 @@ def training_case(
 
 
 def categories_shown(prompt: Prompt) -> bool:
-    """Return whether the container may see a finding's category: never where free text alone is measured."""
+    """Return whether the container may see a finding's category: never where only free text is measured."""
     return prompt is Prompt.STRUCTURED_TEXT
 
 
@@ -156,12 +156,12 @@ def write_job(root: Path, job: Job, cases: Iterable[JobCase]) -> None:
     Parameters
     ----------
     root
-        The folder; anything that lies there is removed first.
+        The folder; its earlier content is removed first.
     job, cases
-        What the container is given.
+        The container's input.
     """
     remove_tree(root)
-    # Shut for other users of the host: a container may leave set-uid programs in out/.
+    # Closed to other users of the host: a container may leave set-uid programs in out/.
     root.mkdir(parents=True, mode=0o700)
     (root / "out").mkdir()
     document = json.dumps(job.model_dump(), sort_keys=True, ensure_ascii=False, indent=1)

@@ -1,4 +1,4 @@
-"""Takes a case's masks out of a container's reach; only the copies that are made here are scored."""
+"""Copies a case's masks out of a container's reach; only these copies are scored."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _REFUSED = "refused.json"
 
 
 def collect_case(out: Path, case: str, findings: Sequence[str], masks: Path, room: int) -> int:
-    """Copy the masks of one case into the run's own folder, and note there which files were refused.
+    """Copy the masks of one case into the run's own folder, and record the refused files there.
 
     Parameters
     ----------
@@ -30,13 +30,13 @@ def collect_case(out: Path, case: str, findings: Sequence[str], masks: Path, roo
     masks
         The run's folder of accepted files; ``masks/<case>/`` is made anew, complete or not at all.
     room
-        Bytes that may be taken, all files together. Holes count as what they become here: a sparse file costs its
-        maker nothing.
+        Bytes that may be copied, all files together. Holes count at their full size in the copy: a sparse file costs
+        its maker nothing.
 
     Returns
     -------
     int
-        Bytes that were taken.
+        Bytes that were copied.
     """
     left = room
     refused: dict[str, str] = {}
@@ -49,14 +49,14 @@ def collect_case(out: Path, case: str, findings: Sequence[str], masks: Path, roo
         folder = None
     except OSError as error:
         folder = None
-        refused = dict.fromkeys(findings, f"out/{case} is no plain folder ({error.strerror})")
+        refused = dict.fromkeys(findings, f"out/{case} is not a plain folder ({error.strerror})")
     if folder is not None:
         try:
             for finding in findings:
                 name = f"{finding}.nii.gz"
                 bounds = (
                     Bound(MAX_MASK_BYTES, f"has {{size}} bytes, a mask may have {MAX_MASK_BYTES:,}"),
-                    Bound(left, "goes beyond what all masks of the run may take together (the declared limit of out/)"),
+                    Bound(left, "exceeds the limit of all masks of the run together (the declared limit of out/)"),
                 )
                 try:
                     left -= copy_file(folder, name, incoming / name, kind="mask", bounds=bounds).size
@@ -74,6 +74,6 @@ def collect_case(out: Path, case: str, findings: Sequence[str], masks: Path, roo
 
 
 def read_refused(masks: Path, case: str) -> dict[str, str]:
-    """Return finding -> why its file was refused, as `collect_case` noted it; a finding without a file is not in it."""
+    """Return finding -> reason why its file was refused, as recorded by `collect_case`, for findings with a file."""
     path = masks / case / _REFUSED
     return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else {}

@@ -1,7 +1,7 @@
-"""Copies files out of a container's output folder: never follows a link, never waits, never copies more than a bound.
+"""Copies files out of a container's output folder: never follows a link, never waits, never exceeds a bound.
 
-What a container leaves in ``out/`` may be a link, a pipe, a device or huge, and may change while it is read. Only the
-copy that is made here counts.
+A file in ``out/`` may be a link, a pipe, a device or huge, and may change while it is read. Only the
+copy that is made here is used.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ _CHUNK = 1024 * 1024
 
 
 class RefusedFile(Exception):  # noqa: N818 - an outcome, which the caller records
-    """A file that is not taken; the message continues "the file …"."""
+    """A file that is refused; the message continues "the file …"."""
 
 
 class RefusedCheckpoint(Exception):  # noqa: N818 - an outcome, caught where training is judged
-    """What a container left as its checkpoint is not taken; the message continues "out/checkpoint …"."""
+    """A container's checkpoint that is refused; the message continues "out/checkpoint …"."""
 
 
 @dataclass(frozen=True)
@@ -49,14 +49,14 @@ class Copied:
 
 @dataclass(frozen=True)
 class Bound:
-    """How large a file may be.
+    """A limit of the size of a file.
 
     Attributes
     ----------
     most
         Bytes.
     reason
-        Why a larger file is refused; ``{size}`` in it stands for the file's bytes.
+        Reason why a larger file is refused; ``{size}`` in it stands for the file's bytes.
     """
 
     most: int
@@ -73,16 +73,16 @@ def copy_file(folder: int, name: str, target: Path, *, kind: str, bounds: Sequen
     name
         The file's name in it.
     target
-        Where the copy goes; not left there when the file is refused.
+        Path of the copy; removed when the file is refused.
     kind
-        What the file is, for the message: ``"mask"``.
+        Kind of file, for the message: ``"mask"``.
     bounds
-        Limits of its size; the first that it breaks is named. The smallest also holds for what is read in the end.
+        Limits of its size; the first that it exceeds is reported. The smallest also applies to the bytes read.
 
     Raises
     ------
     FileNotFoundError
-        When there is no such file.
+        When the file does not exist.
     RefusedFile
         When it is not a regular file with one name, or is too large.
     """
@@ -114,20 +114,20 @@ def copy_checkpoint(out: Path, name: str, target: Path, *, limit: int, max_files
     Returns
     -------
     dict
-        Path inside the folder -> what was copied, in order.
+        Path inside the folder -> its copy, in order.
 
     Raises
     ------
     RefusedCheckpoint
-        When it is not there, is empty, or breaks a bound; part of it may have been copied by then.
+        When it is missing, empty, or exceeds a bound; part of it may have been copied by then.
     """
     files: dict[str, Copied] = {}
     left = limit
     for path, handle, status in _regular_files(out, name, ""):
         if len(files) == max_files:
-            raise RefusedCheckpoint(f"holds more than {max_files:,} files")
+            raise RefusedCheckpoint(f"contains more than {max_files:,} files")
         if status.st_size > left:
-            raise RefusedCheckpoint(f"holds more than {limit / 2**20:,.0f} MiB")
+            raise RefusedCheckpoint(f"contains more than {limit / 2**20:,.0f} MiB")
         (target / path).parent.mkdir(parents=True, exist_ok=True)
         copied = _copy(handle, target / path, left)
         if copied is None:
@@ -149,18 +149,18 @@ def _regular_files(
         for inner in sorted(os.listdir(folder)):  # noqa: PTH208 - a handle, not a path
             path = f"{prefix}{inner}"
             if not _NAME.fullmatch(inner):
-                raise RefusedCheckpoint(f"holds {path!r}, which is no plain name")
+                raise RefusedCheckpoint(f"contains {path!r}, which is not a plain name")
             found = os.stat(inner, dir_fd=folder, follow_symlinks=False)
             if stat.S_ISDIR(found.st_mode):
                 yield from _regular_files(folder, inner, f"{path}/", depth + 1)
                 continue
             if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1:
-                raise RefusedCheckpoint(f"holds {path!r}, which is no regular file with one name")
+                raise RefusedCheckpoint(f"contains {path!r}, which is not a regular file with one name")
             with contextlib.ExitStack() as held:
                 try:
                     handle, status = held.enter_context(_opened(folder, inner, "file"))
-                except (RefusedFile, FileNotFoundError) as error:  # shut to us, or replaced or removed since
-                    raise RefusedCheckpoint(f"holds {path!r}, which {_reason(error)}") from error
+                except (RefusedFile, FileNotFoundError) as error:  # not readable to us, or replaced or removed since
+                    raise RefusedCheckpoint(f"contains {path!r}, which {_reason(error)}") from error
                 yield path, handle, status
 
 
@@ -175,9 +175,9 @@ def _folder(parent: Path | int, name: str) -> Iterator[int]:
     try:
         handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, **where)
     except FileNotFoundError as error:
-        raise RefusedCheckpoint("is not there: the container wrote no out/checkpoint/") from error
+        raise RefusedCheckpoint("is missing: the container did not write out/checkpoint/") from error
     except OSError as error:
-        raise RefusedCheckpoint(f"holds {name!r}, which is no plain folder ({error.strerror})") from error
+        raise RefusedCheckpoint(f"contains {name!r}, which is not a plain folder ({error.strerror})") from error
     try:
         yield handle
     finally:
@@ -186,14 +186,14 @@ def _folder(parent: Path | int, name: str) -> Iterator[int]:
 
 @contextmanager
 def _opened(folder: int, name: str, kind: str) -> Iterator[tuple[int, os.stat_result]]:
-    """Open one regular file that has no other name; raise RefusedFile for anything else."""
+    """Open one regular file with a single name; raise RefusedFile for anything else."""
     handle = _open(folder, name, kind)
     try:
         status = os.fstat(handle)
         if not stat.S_ISREG(status.st_mode):
-            raise RefusedFile("is no regular file")
+            raise RefusedFile("is not a regular file")
         if status.st_nlink != 1:
-            raise RefusedFile(f"has another name (a hard link); write each {kind} for itself")
+            raise RefusedFile(f"has another name (a hard link); write each {kind} as a separate file")
         yield handle, status
     finally:
         os.close(handle)
@@ -202,7 +202,7 @@ def _opened(folder: int, name: str, kind: str) -> Iterator[tuple[int, os.stat_re
 def _open(folder: int, name: str, kind: str) -> int:
     """Open one file of a folder without following or waiting for anything."""
     try:
-        # O_NONBLOCK: opening a pipe must not wait for somebody to write into it.
+        # O_NONBLOCK: opening a pipe must not wait for a writer.
         return os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
     except FileNotFoundError:
         raise
@@ -216,7 +216,7 @@ def _open(folder: int, name: str, kind: str) -> int:
 
 
 def _copy(handle: int, target: Path, most: int) -> Copied | None:
-    """Copy an open file; return None, and leave no copy, where it holds more than `most` bytes."""
+    """Copy an open file; return None, and leave no copy, where it has more than `most` bytes."""
     digest, size = hashlib.sha256(), 0
     with target.open("wb") as writing:
         while chunk := os.read(handle, _CHUNK):

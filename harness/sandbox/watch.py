@@ -1,6 +1,6 @@
 """Watches one container from its start to its end: its events, its time, its disk, and a request to stop.
 
-Predicting and training are watched alike. What an event means, when a container is late, and how its end is judged is
+Predicting and training are watched alike. The meaning of events, the time limits and the judgement of the end are
 each verb's own :class:`Policy`.
 """
 
@@ -22,7 +22,7 @@ from harness.status import Status
 
 
 class Stop:
-    """How a run is asked to end: after the case in flight (`soon`), or at once (`now`)."""
+    """The request to end a run: after the current case (`soon`), or at once (`now`)."""
 
     def __init__(self) -> None:
         self.soon = threading.Event()
@@ -31,7 +31,7 @@ class Stop:
 
     @contextlib.contextmanager
     def nothing_in_flight(self) -> Iterator[None]:
-        """Let a request to stop interrupt what is done within the context at once."""
+        """Let a request to stop interrupt the code within the context at once."""
         self.preparing = True
         try:
             yield
@@ -40,17 +40,17 @@ class Stop:
 
 
 class Policy(Protocol):
-    """What predicting and training do differently."""
+    """The differences between predicting and training."""
 
     def take(self, events: Sequence[Event], *, stopping: bool) -> bool:
-        """Take in the events that have come, in order.
+        """Process the new events, in order.
 
         Parameters
         ----------
         events
-            Claims of the container; believed as far as they fit what is known.
+            Claims of the container; accepted as far as they are consistent.
         stopping
-            Whether the run was asked to end soon: then nothing need be taken in beyond the end of the next case.
+            Whether the run was requested to end soon: then events beyond the end of the next case may be skipped.
 
         Returns
         -------
@@ -59,12 +59,12 @@ class Policy(Protocol):
         """
 
     def late(self, now: float) -> str:
-        """Say which limit of time is exceeded at `now` (seconds, monotonic); empty while none is."""
+        """Return in words the time limit exceeded at `now` (seconds, monotonic); empty while none is."""
 
 
 @dataclass(frozen=True)
 class Bounds:
-    """What holds for a container while it is watched.
+    """The limits of a container while it is watched.
 
     Attributes
     ----------
@@ -75,12 +75,12 @@ class Bounds:
     home
         The folder whose disk must not become full.
     tick_s
-        Seconds between two looks at its events.
+        Seconds between two reads of its events.
     weigh_every_s
-        Seconds between two looks at its disk.
+        Seconds between two measurements of its disk.
     grace_s
-        Seconds that it is given to end by itself once it was asked to; None: it is not asked, but ended where its
-        policy says that no work is lost.
+        Seconds to end by itself after the request; None: it is not requested, but ended where its
+        policy reports that no work is lost.
     """
 
     out: Path
@@ -93,7 +93,7 @@ class Bounds:
 
 @dataclass(frozen=True)
 class Broken:
-    """The bound that a container broke: whose fault that is, and how."""
+    """The bound that a container broke: whose fault it is, and the reason."""
 
     status: Status
     reason: str
@@ -101,7 +101,7 @@ class Broken:
 
 @dataclass(frozen=True)
 class Ended:
-    """How a container came to its end.
+    """The end of a container.
 
     Attributes
     ----------
@@ -110,9 +110,9 @@ class Ended:
     by_itself
         Whether it ended without our doing.
     asked
-        Whether it had been asked to end.
+        Whether its end had been requested.
     broken
-        Why we ended it; None where it ended by itself, or because the run was stopped.
+        The reason why we ended it; None where it ended by itself, or because the run was stopped.
     """
 
     exit: Exit
@@ -127,13 +127,13 @@ def watch(container: Container, bounds: Bounds, policy: Policy, stop: Stop) -> E
     Parameters
     ----------
     container
-        A container that was just started; it is gone afterwards, whatever happens.
+        A container that was just started; it is always removed afterwards.
     bounds
-        What holds for it.
+        Its limits.
     policy
-        Receives its events, those that it left at its end included, and says when it is late.
+        Receives its events, also those left at its end, and decides when it is late.
     stop
-        Looked at in every tick.
+        Checked at every tick.
     """
     watching = _Watch(container, bounds, policy, stop)
     try:
@@ -182,7 +182,7 @@ class _Watch:
     def _weigh(self) -> Broken | None:
         if broken := broken_bound(self._bounds.out, self._bounds.out_mb):
             return Broken(Status.PLUGIN_ERROR, broken)
-        # A full disk may be anybody's doing: it is never held against the model.
+        # A full disk may have any cause: it never counts as the model's fault.
         if lacking := lack_of_disk(self._bounds.home):
             return Broken(Status.INFRA_ERROR, lacking)
         return None

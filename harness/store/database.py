@@ -1,7 +1,7 @@
 """The results database: every query on it.
 
 One SQLite file (WAL) with one writer at a time. A case's rows are committed together, so that a process killed at any
-moment leaves whole cases only.
+moment leaves complete cases only.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Store:
     Parameters
     ----------
     path
-        The SQLite file; made, with its folder, when it is not there and `readonly` is false.
+        The SQLite file; created, with its folder, when it does not exist and `readonly` is false.
     readonly
         Open an existing file for reading only.
 
@@ -44,14 +44,14 @@ class Store:
     PrerequisiteError
         When the file cannot be opened or written, or another process holds it for too long.
     DataError
-        When the file is no database of this project, or of a newer version of it.
+        When the file is not a database of this project, or of a newer version of it.
     """
 
     def __init__(self, path: Path, *, readonly: bool = False) -> None:
         self.path = path
         if readonly and not path.is_file():
             raise DataError(
-                f"there is no results database at {path}", fix="run something first: `bench demo`", path=path
+                f"the results database {path} does not exist", fix="run a model first, e.g. `bench demo`", path=path
             )
         try:
             if not readonly:
@@ -67,14 +67,14 @@ class Store:
             raise
 
     def _prepare(self, *, readonly: bool) -> None:
-        """Make sure that the file is ours and of this version, and bring it to this version where that is allowed."""
+        """Check that the file is ours and of this version, and migrate it where that is allowed."""
         with self.explaining():
-            # In this order: another process may be making the tables right now.
+            # In this order: another process may be creating the tables right now.
             foreign = set(self.db.table_names()) - {migrations.migrations_table}
             applied = {migration.name for migration in migrations.applied(self.db)}
         if not applied and (foreign or readonly):
             raise DataError(
-                f"{self.path} is no results database of groundbench",
+                f"{self.path} is not a results database of groundbench",
                 fix="move it away or use another --home",
                 path=self.path,
             )
@@ -111,7 +111,7 @@ class Store:
 
     @contextmanager
     def explaining(self) -> Iterator[None]:
-        """Turn SQLite's errors inside into those of this project."""
+        """Convert SQLite's errors inside into those of this project."""
         try:
             yield
         except sqlite3.Error as error:
@@ -119,7 +119,7 @@ class Store:
 
     @contextmanager
     def write(self) -> Iterator[Database]:
-        """Hold the one place of a writer from the first statement on.
+        """Hold the writer's lock from the first statement on.
 
         A transaction that begins by reading would fail at once, without waiting, if another process wrote meanwhile.
         """
@@ -134,7 +134,7 @@ class Store:
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:
-        """Show the reads inside one and the same state of the database, whatever others write meanwhile."""
+        """Let all reads inside see one state of the database, whatever others write meanwhile."""
         with self.explaining():
             self.db.execute("BEGIN")
         try:
@@ -160,7 +160,7 @@ class Store:
         if len(rows) == 1:
             return _run_from(rows[0])
         if rows:
-            raise UnknownName("run", run_id, (row["id"] for row in rows), fix="give more of its id")
+            raise UnknownName("run", run_id, (row["id"] for row in rows), fix="give more letters of its id")
         raise UnknownName("run", run_id, names, fix="see `bench results list`")
 
     def runs(self) -> list[RunRow]:
@@ -262,8 +262,8 @@ def _connect(path: Path, mode: str) -> sqlite3.Connection:
         connection.execute("select count(*) from sqlite_master").fetchone()
     except sqlite3.Error as error:
         connection.close()
-        # Reading a WAL database makes a file beside it. Where the folder is read-only and no writer has left such a
-        # file, the database cannot change, and SQLite can be told so.
+        # Reading a WAL database creates a file beside it. Where the folder is read-only and no writer has left such a
+        # file, the database cannot change, and SQLite can open it as immutable.
         if mode != "ro" or "readonly" not in str(error) or path.with_name(f"{path.name}-wal").exists():
             raise
         return sqlite3.connect(f"{address}&immutable=1", uri=True)
@@ -315,7 +315,7 @@ def _finding_from(row: Mapping[str, Any]) -> FindingRow:
 
 
 def _explained(error: Exception, path: Path) -> BenchError:
-    """Turn a failure of SQLite or of the file system into one that says what to do."""
+    """Convert a failure of SQLite or of the file system into an error with a fix."""
     text = str(error)
     if "locked" in text or "busy" in text:
         return PrerequisiteError(
@@ -328,12 +328,12 @@ def _explained(error: Exception, path: Path) -> BenchError:
         )
     if "not a database" in text or "malformed" in text or "no such" in text:
         return DataError(
-            f"{path} is no results database of groundbench: {text}",
+            f"{path} is not a results database of groundbench: {text}",
             fix="move it away or use another --home",
             path=path,
         )
     if _on_read_only_disk(path):
-        # What SQLite says depends on what it wanted first: to write, to open its log, to recover.
+        # SQLite's message depends on its first step: to write, to open its log, to recover.
         return PrerequisiteError(f"the disk of {path} is read-only", fix="mount it for writing, or use another --home")
     return PrerequisiteError(f"cannot use the results database {path}: {text}", fix="check the folder's permissions")
 

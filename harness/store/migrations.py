@@ -1,6 +1,6 @@
-"""The tables of the results database, as migrations: a file written by an older version is brought up to date.
+"""The tables of the results database, as migrations that update a file written by an older version.
 
-A release's migrations are never changed afterwards; what comes later is another one at the end.
+A release's migrations are never changed afterwards; a later change is another one at the end.
 """
 
 from __future__ import annotations
@@ -105,13 +105,13 @@ def m001_initial(db: Database) -> None:
 
 @migrations()
 def m002_evidence(db: Database) -> None:
-    """Add what was seen when a case's container died."""
+    """Add the evidence of the death of a case's container."""
     db.table("cases").add_column("evidence", str, not_null_default="{}")
 
 
 @migrations()
 def m003_training(db: Database) -> None:
-    """Create trainings and what they reported on their way."""
+    """Create trainings and their reports."""
     db.table("trainings").create(
         {
             "key": str,

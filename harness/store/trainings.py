@@ -1,4 +1,4 @@
-"""The trainings in the results database: one row each, and what it reported on its way."""
+"""The trainings in the results database: one row each, and their reports."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from harness.store.database import Store
 
 @dataclass(frozen=True)
 class TrainingRow:
-    """One training: what a fine-tuned variant's checkpoint comes from.
+    """One training: the origin of a fine-tuned variant's checkpoint.
 
     Attributes
     ----------
     key
         Digest of its plan, and name of its folder below ``checkpoints/``.
     plugin, variant, dataset
-        What is trained, on what.
+        The variant, and its data.
     state, reason
         A :class:`harness.status.TrainingState` value and, unless running or done, why.
     created, finished
@@ -27,9 +27,9 @@ class TrainingRow:
     seconds
         During which containers trained, over all invocations.
     sha256
-        Digest of the checkpoint, once it is there.
+        Digest of the checkpoint, once it exists.
     plan, record
-        What was hashed; provenance (hardware, versions, limits, files).
+        The hashed plan; provenance (hardware, versions, limits, files).
     """
 
     key: str
@@ -48,7 +48,7 @@ class TrainingRow:
 
 @dataclass(frozen=True)
 class TrainingPoint:
-    """What a training reported at one step: means of its losses, and the mean val Dice where it was measured."""
+    """The report of a training at one step: means of its losses, and the mean val Dice where it was measured."""
 
     step: int
     steps: int
@@ -80,7 +80,7 @@ class Trainings:
         return TrainingRow(**values | {name: json.loads(values[name]) for name in ("plan", "record")})
 
     def add(self, key: str, points: Sequence[TrainingPoint]) -> None:
-        """Add what a training reported. What it had said of later steps before it was interrupted is dropped."""
+        """Add reports of a training. Earlier reports of later steps, from before an interruption, are dropped."""
         if not points:
             return
         rows = [{"key": key, **asdict(point), "losses": json.dumps(point.losses, sort_keys=True)} for point in points]
@@ -89,7 +89,7 @@ class Trainings:
             db.table("training").upsert_all(rows, pk=("key", "step"))
 
     def points(self, key: str) -> list[TrainingPoint]:
-        """Return what a training reported, in the order of its steps."""
+        """Return the reports of a training, in the order of its steps."""
         names = [f.name for f in fields(TrainingPoint)]
         with self._store.explaining():
             rows = list(self._store.db.query("select * from training where key = ? order by step", [key]))

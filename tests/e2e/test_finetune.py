@@ -127,11 +127,11 @@ def test_container_killed_goes_on(engine: str, bench: Bench, dataset: Path) -> N
         ("stalls", "stalled_loader", "no sample came within 300 s"),
         ("silent", "timeout", "no train event came within 10 s"),
         ("fills-out", "plugin_error", "wrote more than 64 MiB into out/"),
-        ("no-checkpoint", "invalid_checkpoint", "is not there: the container wrote no out/checkpoint/"),
+        ("no-checkpoint", "invalid_checkpoint", "is missing: the container did not write out/checkpoint/"),
         ("empty-checkpoint", "invalid_checkpoint", "out/checkpoint is empty"),
-        ("link", "invalid_checkpoint", "holds 'passwd', which is no regular file"),
-        ("fifo", "invalid_checkpoint", "holds 'pipe', which is no regular file"),
-        ("odd-name", "invalid_checkpoint", "which is no plain name"),
+        ("link", "invalid_checkpoint", "contains 'passwd', which is not a regular file"),
+        ("fifo", "invalid_checkpoint", "contains 'pipe', which is not a regular file"),
+        ("odd-name", "invalid_checkpoint", "which is not a plain name"),
     ],
 )
 def test_failure_has_a_name(variant: str, state: str, reason: str, bench: Bench, dataset: Path) -> None:

@@ -24,7 +24,7 @@ ATTACKS = {
     "memory-bomb": ("oom", "256 MiB", 120),
     "memory-bomb-without-a-name": ("oom", "256 MiB", 120),
     "fill-out": ("plugin_error", "more than 64 MiB", 120),
-    "fill-out-deep": ("plugin_error", "cannot be looked into", 120),
+    "fill-out-deep": ("plugin_error", "cannot be read", 120),
     "flood-stdout": ("timeout", "within 5 s", 180),
     "hang-in-case": ("timeout", "within 5 s", 120),
     "stop-itself": ("timeout", "within 5 s", 120),

@@ -113,7 +113,7 @@ def test_depth_hides_nothing(tmp_path: Path) -> None:
     """A folder too deep for a path is told as such, since nobody can say what it holds."""
     _nest(tmp_path, 60)
     try:
-        assert "cannot be looked into" in broken_bound(tmp_path, 1)
+        assert "cannot be read" in broken_bound(tmp_path, 1)
     finally:
         remove_tree(tmp_path / ("d" * 100))
 
@@ -127,7 +127,7 @@ def test_lack_of_disk_gives_the_numbers(tmp_path: Path, monkeypatch: pytest.Monk
         f_bavail, f_frsize, f_blocks = 10, 4096, 2**20
 
     monkeypatch.setattr(os, "statvfs", lambda _: Full)
-    assert lack_of_disk(tmp_path) == "the disk is full: 0.0 MiB left, 81.9 MiB are kept free"
+    assert lack_of_disk(tmp_path) == "the disk is full: 0.0 MiB left, 81.9 MiB must stay free"
     with pytest.raises(PrerequisiteError, match="the disk is full"):
         require_disk(tmp_path)
 

@@ -1,4 +1,4 @@
-"""Runs one container that fine-tunes, and watches it: silence, size and death end it with a named state."""
+"""Runs and watches one container that fine-tunes: silence, size and death end it with a named state."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from harness.sandbox.watch import Bounds, Ended, Stop, watch
 from harness.status import TrainingState
 from harness.store.trainings import TrainingPoint
 
-#: Seconds that a training has to save its state when it is asked to end.
+#: Seconds for a training to save its state after the request to end.
 SAVE_S = 60.0
 
 _TICK_S = 0.1
@@ -30,7 +30,7 @@ _WEIGH_EVERY_S = 2.0
 
 @dataclass(frozen=True)
 class TrainingSpec:
-    """What one training container needs.
+    """The input of one training container.
 
     Attributes
     ----------
@@ -39,11 +39,11 @@ class TrainingSpec:
     folder
         The training's folder; the container's own lies below it and keeps ``out/state/`` from one attempt to the next.
     plugin, image, job, resources
-        What to run.
+        The plugin, its image, its job and its limits.
     cases
         The train and val cases.
     mounts
-        What the container may read beside its cases: weights.
+        Further files that the container may read: weights.
     gpu_ids
         All GPUs leased for it.
     """
@@ -66,18 +66,18 @@ class TrainingSpec:
 
 @dataclass(frozen=True)
 class TrainingEnd:
-    """How one attempt ended.
+    """The end of one attempt.
 
     Attributes
     ----------
     state, reason
-        ``DONE`` when the container ended well; what it delivered is not looked at yet.
+        ``DONE`` when the container succeeded; its checkpoint is not checked yet.
     seconds
         From the container's start to its end.
     peak_bytes
         Peak memory of the container, where it could be read.
     evidence
-        What was seen when it died.
+        The evidence, where it died.
     log
         Its log, below the training's folder.
     """
@@ -98,18 +98,18 @@ def run_training(
     Parameters
     ----------
     engine, spec
-        Where and what.
+        The engine and the attempt.
     emit
-        Receives what the training reports, as it comes.
+        Receives the reports of the training as they arrive.
     stop
-        `soon`: the container is asked to save its state and to end; `now`: it is ended.
+        `soon`: the container is requested to save its state and to end; `now`: it is ended.
     before_s
-        Seconds that earlier attempts trained; the points' clock goes on from there.
+        Seconds that earlier attempts trained; the points' clock continues from there.
 
     Returns
     -------
     TrainingEnd
-        How it ended; failures of the model are not raised.
+        The end of the attempt; failures of the model are not raised.
 
     Raises
     ------
@@ -146,9 +146,9 @@ def run_training(
 
 
 def unheard(spec: TrainingSpec, *, after: int, seconds: float) -> list[TrainingPoint]:
-    """Return what a container reported beyond step `after` while nobody listened: its harness had been killed.
+    """Return the reports of a container beyond step `after` that were not read, because its harness was killed.
 
-    Their clock stands at `seconds`, as nobody knows when they came.
+    Their clock is `seconds`, because their time of arrival is unknown.
     """
     tail = EventTail(spec.root / "out" / "events.jsonl")
     try:
@@ -164,7 +164,7 @@ def unheard(spec: TrainingSpec, *, after: int, seconds: float) -> list[TrainingP
 
 
 def _prepare(spec: TrainingSpec) -> None:
-    """Write the job; of an earlier attempt keep nothing but the state."""
+    """Write the job; of an earlier attempt only the state is kept."""
     root, kept = spec.root, spec.folder / "state"
     if (root / "out" / "state").is_dir() and not (root / "out" / "state").is_symlink():
         remove_tree(kept)
@@ -175,7 +175,7 @@ def _prepare(spec: TrainingSpec) -> None:
 
 
 class _Attempt:
-    """What one container that trains has reported, and how long ago."""
+    """The reports of one container that trains, and the time since the last."""
 
     def __init__(
         self, spec: TrainingSpec, *, log: Path, emit: Callable[[Sequence[TrainingPoint]], None], before_s: float
@@ -186,8 +186,8 @@ class _Attempt:
         self._failed: TrainFailed | None = None
         self._step = -1
 
-    def take(self, events: Sequence[Event], *, stopping: bool) -> bool:  # noqa: ARG002 - it saves its state when asked
-        """Believe an event as far as it fits what is known; steps only ever rise."""
+    def take(self, events: Sequence[Event], *, stopping: bool) -> bool:  # noqa: ARG002 - it saves its state on request
+        """Accept an event as far as it is consistent; steps only increase."""
         now = time.monotonic()
         points = []
         for event in events:
@@ -208,7 +208,7 @@ class _Attempt:
         return False
 
     def late(self, now: float) -> str:
-        """Say for how long the container has been silent, where that is longer than declared."""
+        """Return in words how long the container has been silent, where that is longer than declared."""
         resources = self._spec.resources
         if self._loaded or not self._started:
             limit, what = resources.stall_timeout_s, "no train event came"
@@ -217,7 +217,7 @@ class _Attempt:
         return f"{what} within {limit:g} s" if now - self._last_sign > limit else ""
 
     def end(self, ended: Ended) -> TrainingEnd:
-        """Say how it ended, with the evidence where it did not end well."""
+        """Return the end of the attempt, with the evidence where it failed."""
         state, reason = self._judge(ended)
         if state not in (TrainingState.DONE, TrainingState.INTERRUPTED) and (
             lacking := lack_of_disk(self._spec.folder)
@@ -246,7 +246,7 @@ class _Attempt:
         return self._judge_exit(how.exit)
 
     def _judge_exit(self, ended: Exit) -> tuple[TrainingState, str]:
-        """Decide why a container ended that nobody had asked to."""
+        """Decide why a container ended without a request."""
         if ended.oom:
             limit = self._spec.resources.memory_mb
             return TrainingState.OOM, f"the kernel ended it for its memory (limit {limit} MiB, declared)"
@@ -260,6 +260,6 @@ class _Attempt:
 
 
 def clear(spec_root: Path) -> None:
-    """Remove what is left of a container once its checkpoint is taken."""
-    with contextlib.suppress(OSError):  # what stays is removed with the training's folder
+    """Remove the rest of a container's files once its checkpoint is copied."""
+    with contextlib.suppress(OSError):  # leftovers are removed with the training's folder
         remove_tree(spec_root)

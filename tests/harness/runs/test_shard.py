@@ -174,7 +174,7 @@ def test_a_death_has_a_status(end: Exit, status: Status, reason: str, tmp_path: 
     outcomes, _ = _run(tmp_path, stage, "ab")
     assert [each.status for each in outcomes.values()] == [status] * 2
     assert all(
-        each.reason.startswith(f"given up after 2 containers in a row that finished no case; the last: {reason}")
+        each.reason.startswith(f"given up after 2 containers in a row that did not finish a case; the last: {reason}")
         for each in outcomes.values()
     )
 

@@ -46,7 +46,7 @@ def test_a_large_disk_keeps_a_fixed_room_free(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(os, "statvfs", lambda _: Disk(256))
     assert lack_of_disk(tmp_path) == ""
     monkeypatch.setattr(os, "statvfs", lambda _: Disk(255))
-    assert lack_of_disk(tmp_path) == "the disk is full: 255.0 MiB left, 256.0 MiB are kept free"
+    assert lack_of_disk(tmp_path) == "the disk is full: 255.0 MiB left, 256.0 MiB must stay free"
 
 
 def test_a_root_that_is_a_link_is_not_removed(tmp_path: Path) -> None:

@@ -55,7 +55,7 @@ def test_a_folder_that_is_a_link_refuses_every_finding(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "case").symlink_to("/etc")
     collect_case(tmp_path / "out", "case", ["a", "b"], tmp_path / "masks", ROOM)
-    reason = "out/case is no plain folder (Not a directory)"
+    reason = "out/case is not a plain folder (Not a directory)"
     assert read_refused(tmp_path / "masks", "case") == {"a": reason, "b": reason}
 
 
@@ -77,7 +77,7 @@ def test_a_refused_file_does_not_touch_the_others(tmp_path: Path, monkeypatch: p
         "link": "out/case/link.nii.gz is a symbolic link; write the mask itself",
         "pipe": "out/case/pipe.nii.gz is no regular file",
         "folder": "out/case/folder.nii.gz is no regular file",
-        "hard": "out/case/hard.nii.gz has another name (a hard link); write each mask for itself",
+        "hard": "out/case/hard.nii.gz has another name (a hard link); write each mask as a separate file",
     }
 
 
@@ -88,5 +88,5 @@ def test_room_is_shared_by_all_masks(tmp_path: Path) -> None:
         sparse.truncate(41)
     assert collect_case(out, "case", ["a", "b", "c"], tmp_path / "masks", 100) == 100
     assert read_refused(tmp_path / "masks", "case") == {
-        "b": "out/case/b.nii.gz goes beyond what all masks of the run may take together (the declared limit of out/)"
+        "b": "out/case/b.nii.gz exceeds the limit of all masks of the run together (the declared limit of out/)"
     }

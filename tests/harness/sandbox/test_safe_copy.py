@@ -81,9 +81,9 @@ def _hard_link(file: Path) -> None:
     [
         (_link, "is a symbolic link; write the mask itself"),
         (_dangling, "is a symbolic link; write the mask itself"),
-        (_hard_link, "has another name (a hard link); write each mask for itself"),
-        (os.mkfifo, "is no regular file"),
-        (Path.mkdir, "is no regular file"),
+        (_hard_link, "has another name (a hard link); write each mask as a separate file"),
+        (os.mkfifo, "is not a regular file"),
+        (Path.mkdir, "is not a regular file"),
     ],
 )
 def test_only_a_regular_file_with_one_name_is_taken(make: Callable[[Path], None], reason: str, tmp_path: Path) -> None:
@@ -134,7 +134,7 @@ def test_one_odd_file_refuses_the_folder(make: Callable[[Path], None], tmp_path:
     """A checkpoint is taken whole or not at all."""
     (tmp_path / "checkpoint").mkdir()
     make(tmp_path / "checkpoint" / "file")
-    with pytest.raises(RefusedCheckpoint, match=r"^holds 'file', which is no regular file with one name$"):
+    with pytest.raises(RefusedCheckpoint, match=r"^contains 'file', which is not a regular file with one name$"):
         _checkpoint(tmp_path)
 
 
@@ -145,7 +145,7 @@ def test_names_are_plain(name: str, tmp_path: Path) -> None:
     (tmp_path / "checkpoint" / name).touch()
     with pytest.raises(RefusedCheckpoint) as refused:
         _checkpoint(tmp_path)
-    assert str(refused.value) == f"holds {name!r}, which is no plain name"
+    assert str(refused.value) == f"contains {name!r}, which is not a plain name"
 
 
 def test_an_inner_folder_that_is_a_link_is_not_followed(tmp_path: Path) -> None:
@@ -153,7 +153,9 @@ def test_an_inner_folder_that_is_a_link_is_not_followed(tmp_path: Path) -> None:
     (tmp_path / "real").mkdir()
     (tmp_path / "real" / "inner").symlink_to("/etc")
     (tmp_path / "checkpoint").symlink_to("real")
-    with pytest.raises(RefusedCheckpoint, match=r"^holds 'checkpoint', which is no plain folder \(Not a directory\)$"):
+    with pytest.raises(
+        RefusedCheckpoint, match=r"^contains 'checkpoint', which is not a plain folder \(Not a directory\)$"
+    ):
         _checkpoint(tmp_path)
 
 
@@ -163,8 +165,8 @@ def test_bounds_of_a_folder(tmp_path: Path) -> None:
     for number in range(3):
         (tmp_path / "checkpoint" / str(number)).write_bytes(bytes(2**19))
     for out, limit, files, reason in (
-        ("one", 2**20, 3, "holds more than 1 MiB"),
-        ("two", 2**21, 2, "holds more than 2 files"),
+        ("one", 2**20, 3, "contains more than 1 MiB"),
+        ("two", 2**21, 2, "contains more than 2 files"),
     ):
         (tmp_path / out).mkdir()
         with pytest.raises(RefusedCheckpoint) as refused:
@@ -196,9 +198,9 @@ def test_a_checkpoint_that_grows_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("make", "reason"), [
-    (lambda _: None, "is not there: the container wrote no out/checkpoint/"),
+    (lambda _: None, "is missing: the container did not write out/checkpoint/"),
     (Path.mkdir, "is empty"),
-    (Path.touch, "holds 'checkpoint', which is no plain folder (Not a directory)"),
+    (Path.touch, "contains 'checkpoint', which is not a plain folder (Not a directory)"),
 ])  # fmt: skip
 def test_no_checkpoint(make: Callable[[Path], None], reason: str, tmp_path: Path) -> None:
     """Nothing, an empty folder and a file are not a checkpoint."""
@@ -220,5 +222,5 @@ def test_a_file_that_is_shut_refuses_the_folder(tmp_path: Path, monkeypatch: pyt
         return real(path, flags, mode, dir_fd=dir_fd)
 
     monkeypatch.setattr(os, "open", shut)
-    with pytest.raises(RefusedCheckpoint, match=r"^holds 'file', which cannot be opened \(Permission denied\)$"):
+    with pytest.raises(RefusedCheckpoint, match=r"^contains 'file', which cannot be opened \(Permission denied\)$"):
         _checkpoint(tmp_path)

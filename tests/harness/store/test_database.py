@@ -239,7 +239,7 @@ def test_coverage_counts_findings_by_status(store: Store) -> None:
 
 def test_read_only_opening_changes_nothing(path: Path) -> None:
     """Reading neither makes a file nor writes to one."""
-    with pytest.raises(DataError, match="there is no results database") as raised:
+    with pytest.raises(DataError, match="does not exist") as raised:
         Store(path, readonly=True)
     assert "bench demo" in raised.value.fix
     assert raised.value.path == path
@@ -257,7 +257,7 @@ def test_text_file_is_no_database(path: Path, readonly: bool) -> None:
     """A file of another kind is refused and stays as it is."""
     path.parent.mkdir()
     path.write_text("dear diary\n" * 200, encoding="utf-8")
-    with pytest.raises(DataError, match="is no results database of groundbench"):
+    with pytest.raises(DataError, match="is not a results database of groundbench"):
         Store(path, readonly=readonly)
     assert path.read_text(encoding="utf-8") == "dear diary\n" * 200
 
@@ -271,7 +271,7 @@ def test_database_of_somebody_else_is_left_alone(path: Path, readonly: bool) -> 
     connection.commit()
     connection.close()
     before = path.read_bytes()
-    with pytest.raises(DataError, match="is no results database of groundbench"):
+    with pytest.raises(DataError, match="is not a results database of groundbench"):
         Store(path, readonly=readonly)
     assert path.read_bytes() == before
 
@@ -280,7 +280,7 @@ def test_empty_file_becomes_a_database(path: Path) -> None:
     """A file that was touched but never written is ours to fill, and nothing to read from."""
     path.parent.mkdir()
     path.touch()
-    with pytest.raises(DataError, match="is no results database"):
+    with pytest.raises(DataError, match="is not a results database"):
         Store(path, readonly=True)
     with Store(path) as opened:
         assert opened.runs() == []
