@@ -262,7 +262,8 @@ def _inside(
         resources, devices, room = (row.variant.fine_tuned and row.model.training) or resources, ["cuda:0"], "48g"
         requests = [DeviceRequest(device_ids=[gpu], capabilities=[["gpu", "compute", "utility"]])]
     client = docker.from_env(timeout=3600)
-    entry = client.images.get(tag).attrs["Config"]["Entrypoint"][-1]
+    config = client.images.get(tag).attrs["Config"]
+    entry = [*(config["Entrypoint"] or ()), *(config["Cmd"] or ())][-1]
     described = {
         "adapter": entry,
         "variant": row.variant.name,

@@ -185,7 +185,7 @@ def test_only_what_is_asked_of_a_gpu_gets_one(smoke: ModuleType, monkeypatch: py
     """A container of a trained variant has the memory that its training declares, and one GPU; no other has any."""
     client = MagicMock()
     client.images.get.return_value.attrs = {
-        "Config": {"Entrypoint": ["python", "-m", "groundbench_sdk", "adapter:SAT"]}
+        "Config": {"Entrypoint": ["python", "-m", "groundbench_sdk"], "Cmd": ["adapter:SAT"]}
     }
     client.containers.run.return_value = b'loading\n{"a": 1}\n'
     monkeypatch.setattr("docker.from_env", lambda **_: client)
