@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import errno
+import io
 import os
 import signal
 import sys
@@ -20,6 +21,7 @@ _COMMANDS = {
     "list": ("harness.cli.list:list_plugins", "List the models that can be run."),
     "run": ("harness.cli.run:run", "Run a model over a split, score it, and keep the result."),
     "score": ("harness.cli.score:score", "Score masks made elsewhere: a folder or the challenge's zip."),
+    "check-masks": ("harness.cli.check_masks:check_masks", "Judge masks as they would be scored, without any truth."),
     "results": ("harness.cli.results:results", "List, show, compare and verify results."),
     "reproduce": ("leaderboard.commands.reproduce:reproduce", "Run the rows of the paper's table, and compare."),
     "leaderboard": ("leaderboard.commands.leaderboard:leaderboard", "Turn the results into a static site."),
@@ -78,6 +80,9 @@ def _ignore_signals() -> None:
 
 def main() -> None:
     """Run the command line; print an expected failure as two lines and exit with its code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # an old locale shows a question mark rather than nothing at all
     atexit.register(_ignore_signals)  # registered first, and so called last
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _stopped)
@@ -111,12 +116,19 @@ def _run() -> int:
     return code if isinstance(code, int) else 0
 
 
+_NO_LOCKS = (
+    "the file system has no locks (flock), as Lustre and NFS may be mounted",
+    "choose a --home on a local disk, or have it mounted with locks",
+)
 _MACHINE = {
     errno.ENOSPC: ("the disk is full", "free some space and run the same command again; finished work is kept"),
     errno.EDQUOT: ("the disk quota is used up", "free some space and run the same command again"),
     errno.EACCES: ("no permission", "give this user access, or choose another path"),
     errno.EPERM: ("no permission", "give this user access, or choose another path"),
     errno.EROFS: ("the file system is read-only", "choose another path, e.g. with --home"),
+    errno.ENOLCK: _NO_LOCKS,
+    errno.ENOSYS: _NO_LOCKS,
+    errno.EOPNOTSUPP: _NO_LOCKS,
     errno.EMFILE: ("too many open files", "raise the limit (`ulimit -n`)"),
     errno.ENAMETOOLONG: ("a path is too long", "choose a shorter one"),
     errno.ENOTDIR: ("a part of the path is not a folder", "choose another path"),

@@ -95,3 +95,22 @@ def _data_warnings(documents: Sequence[dict[str, Any]]) -> list[str]:
         f"{printable(warnings[0]['what'])}"
         for code, warnings in found.items()
     ]
+
+
+def print_recall_by_size(document: dict[str, Any]) -> None:
+    """Print how many entities of each size were found, under a profile that counts instances."""
+    sizes = document["recall_by_size"]
+    if document["profile"] != "miccai2026" or not any(size["n"] for size in sizes):
+        return
+    print_table(
+        ["diameter", "entities", "found", "recall"],
+        [[_range(size), size["n"], size["found"], cell(size)] for size in sizes],
+        title="detection by size of the entity (the sphere of its volume)",
+        right=(1, 2, 3),
+    )
+
+
+def _range(size: dict[str, Any]) -> str:
+    if size["to_mm"] is None:
+        return f"{size['from_mm']:g} mm and more"
+    return f"{size['from_mm']:g} to {size['to_mm']:g} mm"

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from harness.cli.lazy import LazyGroup
-from harness.cli.settings import Settings, json_option, pass_settings
+from harness.cli.settings import Settings, cut_offs_option, json_option, pass_settings
 from harness.errors import UnknownName
 from harness.rows import CaseRow, FindingRow, MaskVerdict
 
@@ -72,13 +72,33 @@ def list_results(settings: Settings, /, *, as_json: bool) -> None:
 @click.argument("run_id", metavar="RUN")
 @click.option("--case", "wanted", metavar="C", help="Only this case: every finding, with verdicts and the log's path.")
 @click.option("--profile", help="Metrics to show; by default those of the run's own profile.")
+@click.option(
+    "--instances",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write one row an instance, of the truth and of the prediction, to this .csv, .json or .parquet file.",
+)
+@cut_offs_option
 @json_option
 @pass_settings
-def show(settings: Settings, /, run_id: str, wanted: str | None, profile: str | None, *, as_json: bool) -> None:
+def show(
+    settings: Settings,
+    /,
+    run_id: str,
+    *,
+    wanted: str | None,
+    profile: str | None,
+    instances: Path | None,
+    cut_offs: tuple[float, ...],
+    as_json: bool,
+) -> None:
     """Show one run (the beginning of its id is enough): scores, costs, provenance, and failures with their reasons."""
-    from harness.cli.report import print_documents
+    from harness.cli.report import print_documents, print_recall_by_size
     from harness.runs.document import case_document, finding_document, run_document
+    from harness.runs.rows import check_format, write_instances
+    from harness.scoring.lesions import recall_by_size
 
+    if instances is not None:
+        check_format(instances)
     with settings.open_store(readonly=True) as store:
         row = store.run(run_id)
         document = run_document(store, row, profile or row.profile)
@@ -87,6 +107,9 @@ def show(settings: Settings, /, run_id: str, wanted: str | None, profile: str | 
             raise UnknownName(f"case of {row.id}", wanted, [case.case for case in cases])
         shown = [case for case in cases if wanted in (None, case.case)]
         findings = store.findings(row.id, wanted)
+    document["recall_by_size"] = recall_by_size(findings, cut_offs)
+    if instances is not None:
+        write_instances(instances, findings)
     if as_json:
         document |= {
             "record": row.record,
@@ -98,15 +121,34 @@ def show(settings: Settings, /, run_id: str, wanted: str | None, profile: str | 
         return
     if wanted is None:
         print_documents([document])
+        print_recall_by_size(document)
         _print_provenance(row.record, document)
     _print_findings([row for row in findings if wanted is not None or row.status != "ok"])
-    told: set[str] = set()
-    for case in shown:
-        # Many cases that failed for one reason are explained once.
-        if wanted is not None or (case.status != "ok" and case.reason not in told):
-            told.add(case.reason)
-            for line in _explain(case, settings.home / "runs" / row.id):
-                click.echo(line)
+    for line in _case_lines(shown, findings if wanted is not None else [], settings.home / "runs" / row.id):
+        click.echo(line)
+
+
+def _case_lines(cases: list[CaseRow], findings: list[FindingRow], folder: Path) -> list[str]:
+    """Explain one case with the verdicts on its `findings`; without these, each case that failed for a new reason."""
+    lines = [line for finding in findings for line in _verdict_lines(finding)]
+    explained: set[str] = set()
+    for case in cases:
+        if findings or (case.status != "ok" and case.reason not in explained):
+            explained.add(case.reason)
+            lines += _explain(case, folder)
+    return lines
+
+
+def _verdict_lines(finding: FindingRow) -> list[str]:
+    """Say everything about a finding's mask: what was found, the likely cause, and what to do."""
+    from harness.cli.tables import printable
+
+    lines = []
+    for problem in (finding.verdict or MaskVerdict()).problems:
+        lines.append(f"{finding.case}/{finding.finding}: {problem.level} {problem.code}: {printable(problem.message)}")
+        lines.append(f"  cause: {printable(problem.cause)}")
+        lines.append(f"  fix: {printable(problem.fix)}")
+    return lines
 
 
 def _explain(case: CaseRow, folder: Path) -> list[str]:
@@ -130,7 +172,8 @@ def _explain(case: CaseRow, folder: Path) -> list[str]:
     elif case.seconds is not None:
         lines.append(f"  seen: done in {seconds(case.seconds)}, memory {size(case.host_bytes)}")
     lines += [f"  said: {printable(warning)}" for warning in case.evidence.get("warnings", [])]
-    lines.append(f"  log:  {folder / case.log}")
+    if case.log:  # masks that were made elsewhere have none
+        lines.append(f"  log:  {folder / case.log}")
     return lines
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from harness.cli.settings import Settings, json_option, pass_settings
+from harness.cli.settings import Settings, cut_offs_option, json_option, pass_settings
 from harness.errors import ModelError, UsageError
 
 
@@ -35,6 +35,12 @@ from harness.errors import ModelError, UsageError
     help="Also write one row per finding to this .csv, .json or .parquet file.",
 )
 @click.option(
+    "--instances",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Also write one row an instance, of the truth and of the prediction, to such a file.",
+)
+@cut_offs_option
+@click.option(
     "--organiser-quirks",
     is_flag=True,
     help="Follow the organisers' evaluator of miccai2026 also where ours differs; such a row is never ranked.",
@@ -53,6 +59,8 @@ def score(
     name: str | None,
     jobs: int | None,
     rows: Path | None,
+    instances: Path | None,
+    cut_offs: tuple[float, ...],
     organiser_quirks: bool,
     strict: bool,
     as_json: bool,
@@ -62,20 +70,22 @@ def score(
     PREDICTIONS contains one stack per case (<case>.nii.gz, the findings first) or one folder per case
     (<case>/<finding>.nii.gz).
     """
-    from harness.cli.report import print_documents
+    from harness.cli.report import print_documents, print_recall_by_size
     from harness.dataset import find_dataset, open_dataset
     from harness.dataset.judge import require_sound
     from harness.runs.document import run_document
-    from harness.runs.rows import check_format, write_rows
+    from harness.runs.rows import check_format, write_instances, write_rows
     from harness.runs.submitted import keep_submission, quirk_difference, score_submission
+    from harness.scoring.lesions import recall_by_size
     from harness.scoring.profiles import profile_on
     from harness.scoring.submission import open_submission
 
     chosen = replace(profile_on(profile, split), organiser_quirks=organiser_quirks)
     if organiser_quirks and chosen.instances is None:
         raise UsageError("--organiser-quirks applies to miccai2026 only", fix="add --profile miccai2026")
-    if rows is not None:
-        check_format(rows)
+    for file in (rows, instances):
+        if file is not None:
+            check_format(file)
     data = open_dataset(find_dataset(dataset, settings.home), cache=settings.home / "datasets" / ".digests")
     cases = data.split(split)
     warnings = require_sound(data, [split], jobs=jobs)
@@ -87,6 +97,8 @@ def score(
             fg="yellow",
             err=True,
         )
+    for line in submission.holds:
+        click.echo(f"note: {predictions} holds {line}", err=True)
     with _progress(len(cases)) as tick:
         found = score_submission(submission, data, cases, jobs=jobs, organiser_quirks=organiser_quirks, done=tick)
     with settings.open_store() as store:
@@ -104,10 +116,14 @@ def score(
         every = store.findings(run.id)
     if rows is not None:
         write_rows(rows, every)
+    if instances is not None:
+        write_instances(instances, every)
+    document["recall_by_size"] = recall_by_size(every, cut_offs)
     if as_json:
         click.echo(json.dumps(document, indent=2, ensure_ascii=False))
     else:
         print_documents([document])
+        print_recall_by_size(document)
     if difference := quirk_difference(every, chosen):
         click.secho(f"note: {difference}", fg="yellow", err=True)
     _judge(document, strict=strict)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -54,3 +56,24 @@ plugin_dir_option = click.option(
 )
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs instead of a table.")
+
+
+def _cut_offs(_: click.Context, __: click.Parameter, value: str) -> tuple[float, ...]:
+    try:
+        found = tuple(float(part) for part in value.split(","))
+    except ValueError as error:
+        raise click.BadParameter("give millimetres with commas between them, such as 3,6,10,20") from error
+    if not all(low < high for low, high in pairwise((0.0, *found))) or not all(map(math.isfinite, found)):
+        raise click.BadParameter("give lengths above 0 in ascending order, such as 3,6,10,20")
+    return found
+
+
+#: ``--cut-offs``: where detection by size is divided.
+cut_offs_option = click.option(
+    "--cut-offs",
+    metavar="MM,...",
+    default="3,6,10,20",
+    show_default=True,
+    callback=_cut_offs,
+    help="Diameters in mm between which detection is counted.",
+)

@@ -111,7 +111,7 @@ def _judge_scale(bins: Mapping[int, int], where: str) -> list[DataProblem]:
     low, high = min(bins) * BIN, (max(bins) + 1) * BIN
     if len(bins) == 1:
         what = f"all voxels of the CT lie between {low} and {high}: it shows nothing"
-        return [DataProblem(Level.ERROR, "ct-not-hu", where, what, fix)]
+        return [DataProblem(Level.WARNING, "ct-unusual-hu", where, what, "look at it: this is not a scan")]
     shares = [_Shares(bins)]
     if (unpadded := _without_padding(bins)) is not None:
         shares.append(_Shares(unpadded))

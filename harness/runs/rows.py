@@ -5,12 +5,13 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Sequence
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
 from harness.dataset import Case
 from harness.errors import UsageError
-from harness.rows import FindingRow
+from harness.rows import FindingRow, InstanceRow
 from harness.scoring.case import CaseScore
 
 _FORMATS = (".csv", ".json", ".parquet")
@@ -47,22 +48,36 @@ def check_format(path: Path) -> None:
 
 def write_rows(path: Path, rows: Sequence[FindingRow]) -> None:
     """Write one row per finding as CSV, JSON or Parquet, by the suffix of `path`; numbers in full precision."""
+    _write(path, _columns(), [_record(row) for row in rows])
+
+
+def write_instances(path: Path, rows: Sequence[FindingRow]) -> None:
+    """Write one row per instance, as :func:`write_rows` writes findings."""
+    columns = ("case", "finding", "category", *(field.name for field in fields(InstanceRow)))
+    records = [
+        {"case": row.case, "finding": row.finding, "category": row.category, **asdict(instance)}
+        for row in rows
+        for instance in row.details.rows or ()
+    ]
+    _write(path, columns, records)
+
+
+def _write(path: Path, columns: Sequence[str], records: Sequence[dict[str, Any]]) -> None:
     check_format(path)
-    records = [_record(row) for row in rows]
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.part")
     if path.suffix == ".json":
         part.write_text(json.dumps(records, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     elif path.suffix == ".csv":
         with part.open("w", encoding="utf-8", newline="") as stream:
-            writer = csv.DictWriter(stream, fieldnames=list(_columns()))
+            writer = csv.DictWriter(stream, fieldnames=list(columns))
             writer.writeheader()
             writer.writerows(records)
     else:
         import pyarrow as pa  # type: ignore[import-untyped]
         from pyarrow import parquet
 
-        parquet.write_table(pa.table({name: [row[name] for row in records] for name in _columns()}), part)
+        parquet.write_table(pa.table({name: [record[name] for record in records] for name in columns}), part)
     part.rename(path)
 
 

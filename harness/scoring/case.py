@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from harness.masks import (
     Affine,
     Bits,
     Expected,
+    Header,
     Refused,
     Source,
     TooDense,
@@ -21,6 +22,7 @@ from harness.masks import (
     judge,
     open_volume,
     read_bits,
+    warning,
 )
 from harness.rows import FindingDetails, InstanceCounts, InstanceRow, MaskVerdict
 from harness.scoring.instances import count_instances, missed_rows
@@ -48,7 +50,7 @@ class CaseTask:
     case
         Its id.
     truth
-        Label file (F, H, W, D); every value above 0 is an entity.
+        Label file (F, H, W, D); every value above 0 is an entity. None where masks are only checked.
     shape, spacing, affine
         Grid of the CT: voxels, millimetres (None where nothing tells), 4x4 affine (None without a CT).
     findings
@@ -69,7 +71,7 @@ class CaseTask:
     """
 
     case: str
-    truth: Path
+    truth: Path | None
     shape: Shape
     spacing: Spacing | None
     affine: Affine | None
@@ -147,6 +149,11 @@ class _Prediction:
     sha256: str | None = None
     bits: Bits | None = None
 
+    @property
+    def voxels(self) -> int | None:
+        """Foreground voxels; None where no mask was read."""
+        return None if self.bits is None else self.bits.count
+
 
 def score_case(task: CaseTask) -> CaseScore:
     """Score every finding of one case.
@@ -207,6 +214,7 @@ def _score(task: CaseTask, finding: Finding, truth: Bits, prediction: _Predictio
 
 
 def _read_truth(task: CaseTask, findings: Sequence[Finding]) -> tuple[list[Bits], int]:
+    assert task.truth is not None  # noqa: S101 - a case that is scored has one
     fix = "run `bench data validate` on the data set and replace the file"
     try:
         with open_volume(task.truth.resolve(), limit=_truth_limit(task)) as volume:
@@ -245,33 +253,37 @@ def _read_one(task: CaseTask, finding: Finding) -> _Prediction:
     mask = task.masks.get(finding.id)
     if mask is None:
         return _Prediction(Status.MISSING_OUTPUT)
-    prediction = _read(task, mask, Expected(task.shape, task.affine), wanted=(0,))[0]
-    if prediction.bits is None or not task.mask_flip:
-        return prediction
-    return replace(prediction, bits=prediction.bits.flipped(task.mask_flip))
+    return _read(task, mask, None, wanted=(0,))[0]
 
 
 def _read_stack(task: CaseTask, source: Source, channels: int, findings: Sequence[Finding]) -> list[_Prediction]:
-    expected = Expected(task.shape, task.affine, channels)
-    return _read(task, source, expected, [finding.index for finding in findings])
+    return _read(task, source, channels, [finding.index for finding in findings])
 
 
-def _read(task: CaseTask, source: Source, expected: Expected, wanted: Sequence[int]) -> list[_Prediction]:
-    """Read the wanted channels of one file; whatever is wrong with it is wrong with all of them."""
+def _read(task: CaseTask, source: Source, channels: int | None, wanted: Sequence[int]) -> list[_Prediction]:
+    """Read the wanted channels of one file; whatever is wrong with it is wrong with all of them.
+
+    Where a file of one finding lies is told by what it holds, not by where it was put: a 3-D mask lies on the CT, a
+    stack of one on the ground truth. `channels` is None for a file that should hold one mask.
+    """
     h, w, d = task.shape
-    channels = expected.channels or 1
     verdict = MaskVerdict()
     sha256 = None
+    on_ct = False
     try:
-        with open_volume(source, limit=file_limit(h * w * d * channels), root=task.root) as volume:
+        with open_volume(source, limit=file_limit(h * w * d * (channels or 1)), root=task.root) as volume:
+            expected = _expected(task, volume.header, channels)
+            on_ct = expected.channels is None
             verdict = MaskVerdict(tuple(judge(volume.header, expected)))
+            if channels is None and not on_ct:
+                verdict = verdict.plus([_STACK_OF_ONE])
             grids: list[Bits] = []
             if verdict.level != "refused":
                 try:
                     grids, problems = read_bits(
                         volume,
                         task.shape,
-                        channels,
+                        expected.channels or 1,
                         wanted,
                         labelled=False,
                         wrap=task.organiser_quirks,
@@ -287,4 +299,65 @@ def _read(task: CaseTask, source: Source, expected: Expected, wanted: Sequence[i
         verdict, grids = MaskVerdict((error.problem,)), []
     if verdict.level == "refused":
         return [_Prediction(Status.INVALID_OUTPUT, verdict, sha256)] * len(wanted)
+    if on_ct and task.mask_flip:
+        grids = [bits.flipped(task.mask_flip) for bits in grids]
     return [_Prediction(Status.OK, verdict, sha256, bits) for bits in grids]
+
+
+_STACK_OF_ONE = warning(
+    "stack_of_one",
+    "the file of one finding holds a stack (1, H, W, D); it was read on the ground truth's own grid, as stacks are",
+    cause="a channel axis that was not squeezed",
+    fix="save a 3-D array, which is read where its affine says: mask[0]",
+)
+
+
+def _expected(task: CaseTask, header: Header, channels: int | None) -> Expected:
+    """Return the grid that a file is held to; one mask may come as a volume or as a stack of one."""
+    if channels in {None, 1}:
+        stack_of_one = len(header.grid) == 4 and header.grid == (1, *task.shape)
+        return Expected(task.shape, task.affine, 1 if stack_of_one else None if header.grid == task.shape else channels)
+    return Expected(task.shape, task.affine, channels)
+
+
+@dataclass(frozen=True)
+class CheckedMask:
+    """The verdict on one mask, without a look at any ground truth.
+
+    Attributes
+    ----------
+    case, finding
+        Which mask.
+    status
+        ``ok``, ``invalid_output`` or ``missing_output``: what it would score as.
+    verdict
+        What is wrong with it, or should be known.
+    voxels
+        Foreground voxels; None unless ok.
+    """
+
+    case: str
+    finding: str
+    status: Status
+    verdict: MaskVerdict
+    voxels: int | None
+
+
+def check_case(task: CaseTask) -> list[CheckedMask]:
+    """Judge the masks of one case as :func:`score_case` does; its ground truth is not read."""
+    return [
+        CheckedMask(
+            task.case, finding.id, found.status, found.verdict, None if found.bits is None else found.bits.count
+        )
+        for finding, found in zip(task.findings, _predictions(task, task.findings), strict=True)
+    ]
+
+
+def _predictions(task: CaseTask, findings: Sequence[Finding]) -> list[_Prediction]:
+    if task.stack is None:
+        return [_read_one(task, finding) for finding in findings]
+    try:
+        return _read_stack(task, task.stack, len(task.findings), findings)
+    except TooDense:
+        half = len(findings) // 2
+        return [*_predictions(task, findings[:half]), *_predictions(task, findings[half:])]

@@ -6,9 +6,10 @@ it), or a folder of one mask a finding (``<case>/<finding>.nii.gz``, as the cont
 
 from __future__ import annotations
 
+import difflib
 import os
 import zipfile
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
@@ -16,11 +17,13 @@ from typing import TypeVar
 from harness.dataset import Case
 from harness.errors import DataError, UsageError
 from harness.masks import Source, ZipMember
+from harness.masks.formats import SUFFIXES, conversion, stem_of, suffix_of, unpacking
 from harness.scoring.case import CaseTask
 
 _Key = TypeVar("_Key", bound=Hashable)
 
-_SUFFIXES = (".nii.gz", ".nii")
+#: Suffixes of masks that nothing needs to be said about.
+_USUAL = (".nii.gz", ".nii")
 
 
 @dataclass(frozen=True)
@@ -36,21 +39,26 @@ class Submission:
     masks
         (case, finding) -> its mask.
     strangers
-        NIfTI files that belong to no case of the split, which nobody will score.
+        Volumes that belong to no case of the split, which nobody will score.
+    holds
+        What else is there, in words: ``"3 .npz files (a.npz)"``; and which masks are not ``.nii.gz``.
     """
 
     path: Path
     stacks: Mapping[str, Source]
     masks: Mapping[tuple[str, str], Source]
     strangers: tuple[str, ...]
+    holds: tuple[str, ...] = ()
 
-    def task(self, case: Case, mask_flip: tuple[int, ...], *, organiser_quirks: bool = False) -> CaseTask:
-        """Make the scoring task of one case; raises DataError where it has no ground truth."""
-        if case.truth is None:
+    def task(
+        self, case: Case, mask_flip: tuple[int, ...], *, organiser_quirks: bool = False, blind: bool = False
+    ) -> CaseTask:
+        """Make the scoring task of one case; raises DataError where it has no ground truth, unless `blind`."""
+        if case.truth is None and not blind:
             raise DataError(f"{case.id} has no ground truth", fix="choose a split with masks")
         return CaseTask(
             case=case.id,
-            truth=case.truth,
+            truth=None if blind else case.truth,
             shape=case.shape,
             spacing=case.spacing,
             affine=case.affine,
@@ -88,12 +96,15 @@ def open_submission(path: Path, cases: Sequence[Case]) -> Submission:
     known = {case.id: {finding.id for finding in case.findings} for case in cases}
     stacks: dict[str, Source] = {}
     masks: dict[tuple[str, str], Source] = {}
-    strangers = []
-    for name, source in _files(path):
+    strangers: list[str] = []
+    others: dict[str, list[str]] = {}
+    unusual: dict[str, list[str]] = {}
+    for name, source in _files(path, known):
         if "__MACOSX" in name.parts or name.name.startswith("._"):
             continue  # what macOS leaves beside every file
-        stem = next((name.name[: -len(suffix)] for suffix in _SUFFIXES if name.name.endswith(suffix)), None)
-        if stem is None:
+        suffix, stem = suffix_of(name.name), stem_of(name.name)
+        if suffix not in SUFFIXES:
+            others.setdefault(suffix or name.name, []).append(str(name))
             continue
         if stem in known:
             _put(stacks, stem, source)
@@ -101,17 +112,42 @@ def open_submission(path: Path, cases: Sequence[Case]) -> Submission:
             _put(masks, (name.parent.name, stem), source)
         else:
             strangers.append(str(name))
+            continue
+        if not name.name.endswith(_USUAL):
+            unusual.setdefault(name.name[len(stem) :], []).append(str(name))
     both = sorted(stacks.keys() & {case for case, _ in masks})
     if both:
         raise DataError(f"{path} holds both a stack and single masks of {both[0]}", fix="leave one of the two")
     if not stacks and not masks:
-        example = cases[0].id if cases else "<case>"
-        raise DataError(
-            f"{path} holds no mask of any case of this split"
-            + (f"; it holds {strangers[0]} and other files" if strangers else ""),
-            fix=f"name stacks {example}.nii.gz, or single masks {example}/<finding>.nii.gz",
-        )
-    return Submission(path, stacks, masks, tuple(strangers))
+        raise _nothing_of(path, cases, strangers, others)
+    holds = [f"{_files_of(kind, names)}: read as masks by what they hold" for kind, names in unusual.items()]
+    holds += [f"{_files_of(kind, names)}: not read" for kind, names in others.items()]
+    return Submission(path, stacks, masks, tuple(strangers), tuple(holds))
+
+
+def _nothing_of(
+    path: Path, cases: Sequence[Case], strangers: Sequence[str], others: Mapping[str, Sequence[str]]
+) -> DataError:
+    """Say what is there in place of masks, and how to come from it to masks."""
+    example = cases[0].id if cases else "<case>"
+    fix = f"name stacks {example}.nii.gz, or single masks {example}/<finding>.nii.gz"
+    found = [f"{len(strangers)} volumes of other names ({strangers[0]})"] if strangers else []
+    found += [_files_of(kind, names) for kind, names in others.items()]
+    archive = next((name for names in others.values() for name in names if unpacking(name)), None)
+    if archive is not None:
+        fix = f"unpack it first, archives in archives are not read: {unpacking(archive)}"
+    elif strangers:
+        near = difflib.get_close_matches(stem_of(PurePosixPath(strangers[0]).name), [case.id for case in cases], n=1)
+        fix = f"{fix}; is {strangers[0]} that of case {near[0]}?" if near else fix
+    elif others:
+        first = next(iter(others.values()))[0]
+        fix = f"{fix}; {conversion(first, f'{example}.nii.gz')}"
+    what = f"it holds {', '.join(found)}" if found else "it is empty"
+    return DataError(f"{path} holds no mask of any case of this split; {what}", fix=fix)
+
+
+def _files_of(kind: str, names: Sequence[str]) -> str:
+    return f"{len(names)} {kind} file{'' if len(names) == 1 else 's'} ({names[0]}{', …' if len(names) > 1 else ''})"
 
 
 def _put(found: dict[_Key, Source], key: _Key, source: Source) -> None:
@@ -120,17 +156,33 @@ def _put(found: dict[_Key, Source], key: _Key, source: Source) -> None:
     found[key] = source
 
 
-def _files(path: Path) -> Iterator[tuple[PurePosixPath, Source]]:
-    """Yield (name below `path`, where it is) of every file, in the order of the names."""
+def _files(path: Path, known: Mapping[str, Collection[str]]) -> Iterator[tuple[PurePosixPath, Source]]:
+    """Yield (name below `path`, where it is) of every file, in the order of the names.
+
+    No link is followed: what lies behind a linked folder is named, so far as it can be a mask, and refused when it is
+    opened, as a linked file is.
+    """
     if path.is_dir():
-        for folder, inner, names in os.walk(path):
-            inner.sort()
-            for name in sorted(names):
-                file = Path(folder, name)
-                yield PurePosixPath(file.relative_to(path)), file
-        return
-    if not path.exists():
+        yield from _files_in_folder(path, known)
+    elif path.exists():
+        yield from _files_in_archive(path)
+    else:
         raise UsageError(f"there is nothing at {path}", fix="give a folder of masks, or a .zip of one")
+
+
+def _files_in_folder(path: Path, known: Mapping[str, Collection[str]]) -> Iterator[tuple[PurePosixPath, Source]]:
+    for folder, inner, names in os.walk(path):
+        inner.sort()
+        below = PurePosixPath(Path(folder).relative_to(path))
+        for name in sorted(names):
+            yield below / name, Path(folder, name)
+        for name in inner:
+            if Path(folder, name).is_symlink():
+                for behind in _behind(name, Path(folder, name), known):
+                    yield below / behind, Path(folder, behind)
+
+
+def _files_in_archive(path: Path) -> Iterator[tuple[PurePosixPath, Source]]:
     try:
         with zipfile.ZipFile(path) as archive:
             for info in sorted(archive.infolist(), key=lambda info: info.filename):
@@ -138,9 +190,27 @@ def _files(path: Path) -> Iterator[tuple[PurePosixPath, Source]]:
                     name = info.filename.replace("\\", "/")  # as some tools of Windows write it
                     yield PurePosixPath(name), ZipMember(path, info.filename)
     except zipfile.BadZipFile as error:
+        command = unpacking(path.name)
         raise DataError(
-            f"{path} is neither a folder nor a zip archive: {error}", fix="make the archive again"
+            f"{path} is neither a folder nor a zip archive: {error}",
+            fix=f"unpack it and give the folder: {command}" if command else "give a folder of masks, or a .zip of one",
         ) from error
+
+
+def _behind(name: str, link: Path, known: Mapping[str, Collection[str]]) -> Iterator[str]:
+    """Name the masks that a linked folder stands for: those of a case, or of the cases that it directly holds."""
+    if name in known:
+        yield from (f"{name}/{finding}.nii.gz" for finding in known[name])
+        return
+    try:
+        inside = sorted(entry.name for entry in os.scandir(link))
+    except OSError:
+        return  # it leads nowhere
+    for entry in inside:
+        if entry in known:
+            yield from (f"{name}/{entry}/{finding}.nii.gz" for finding in known[entry])
+        elif suffix_of(entry) in SUFFIXES and stem_of(entry) in known:
+            yield f"{name}/{entry}"
 
 
 def _size(source: Source) -> int:
