@@ -23,6 +23,7 @@ def _load(monkeypatch: pytest.MonkeyPatch, path: Path, name: str) -> ModuleType:
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     monkeypatch.setitem(sys.modules, name, module)  # dataclasses look their module up
+    monkeypatch.syspath_prepend(path.parent)  # as a script finds its neighbours
     spec.loader.exec_module(module)
     return module
 
