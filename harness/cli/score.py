@@ -80,6 +80,8 @@ def score(
     from harness.scoring.profiles import profile_on
     from harness.scoring.submission import open_submission
 
+    if name is not None and (not name.isprintable() or "/" in name or name.startswith(".") or not name.strip()):
+        raise UsageError(f"--name {name!r} cannot be the name of a folder", fix="use a name without slashes")
     chosen = replace(profile_on(profile, split), organiser_quirks=organiser_quirks)
     if organiser_quirks and chosen.instances is None:
         raise UsageError("--organiser-quirks applies to miccai2026 only", fix="add --profile miccai2026")
@@ -110,6 +112,7 @@ def score(
             split,
             name=name or _name_of(predictions),
             profile=chosen,
+            home=settings.home,
             data_warnings=warnings,
         )
         document = run_document(store, run, profile)

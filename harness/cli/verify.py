@@ -23,8 +23,8 @@ def verify(
 ) -> None:
     """Compute a run again from its masks and compare every stored digit; exit with 4 when any differs.
 
-    Also compared: the row with its plan, the database with the record.json beside the masks, and box prompts with the
-    ground truth.
+    Also compared: the row with its plan, the database with the row's record.json, and box prompts with the ground
+    truth. Columns that nothing here can compute are named: they are compared with the record only.
     """
     from harness.runs.verify import verify_run
 
@@ -37,6 +37,7 @@ def verify(
             f"{report['run']}: {report['findings']} findings and {report['metrics']} metrics computed again, "
             f"{len(report['differences'])} differ"
         )
+        click.echo(f"stated, and compared with the record only: {', '.join(report['stated'])}")
         for line in report["differences"][:20]:
             click.echo(f"  {line}")
     if report["differences"]:

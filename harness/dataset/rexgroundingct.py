@@ -132,7 +132,9 @@ def link(target: Path, rexgroundingct: Path, ct_rate: Path) -> Linked:
     names = names_in(indexes)
 
     building = target.with_name(f".{target.name}.new")
-    shutil.rmtree(building, ignore_errors=True)
+    before = target.with_name(f".{target.name}.old")
+    for left in (building, before):  # by a process that was killed
+        shutil.rmtree(left, ignore_errors=True)
     (building / "ct").mkdir(parents=True)
     try:
         for index in indexes:
@@ -154,9 +156,15 @@ def link(target: Path, rexgroundingct: Path, ct_rate: Path) -> Linked:
         orientation = measure(open_dataset(building), limit=16)
         notes = {"name": NAME, "licence": LICENCE, "mask_flip": list(orientation.best or ())}
         (building / NOTES).write_text(json.dumps(notes, indent=2) + "\n", encoding="utf-8")
-        if target.exists():
-            shutil.rmtree(target)
-        building.rename(target)
+        _swap(building, target, before)
     finally:
         shutil.rmtree(building, ignore_errors=True)
     return Linked(target, len(names), len(names) - len(missing), raw, orientation)
+
+
+def _swap(building: Path, target: Path, before: Path) -> None:
+    """Put the new folder in its place; the earlier one is moved away whole, as half of it would look like one."""
+    if target.exists():
+        target.rename(before)
+    building.rename(target)
+    shutil.rmtree(before, ignore_errors=True)

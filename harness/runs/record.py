@@ -1,4 +1,4 @@
-"""A finished run's record beside its masks: a second copy of the database's row, so that neither changes unnoticed."""
+"""The record of a finished row: a second copy of what the database says, so that neither changes unseen."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def compare_record(
     try:
         kept = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        yield f"record: {path} is missing"
+        yield f"record: {path} is not there, so nothing holds what the row states"
         return
     except (OSError, ValueError) as error:
         yield f"record: {path} cannot be read ({error})"

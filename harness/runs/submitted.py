@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, as_completed
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
 
 from harness.dataset import Case, Dataset
 from harness.dataset.fingerprint import fingerprint_of
@@ -15,6 +17,7 @@ from harness.dataset.judge import data_record
 from harness.dataset.problems import DataProblem
 from harness.rows import CaseRow, FindingRow, RunRow
 from harness.runs.hardware import describe_hardware, describe_harness
+from harness.runs.record import write_record
 from harness.runs.rows import rows_of
 from harness.runs.score import Scorers
 from harness.scoring import SCORER_VERSION
@@ -102,9 +105,13 @@ def keep_submission(
     *,
     name: str,
     profile: Profile,
+    home: Path,
     data_warnings: Sequence[DataProblem] = (),
 ) -> RunRow:
     """Store a scored submission; the same masks under the same name on the same data are the same run.
+
+    Its record is written first, then the row with everything in it at once: killed at any moment, a row that is there
+    is whole.
 
     Parameters
     ----------
@@ -117,7 +124,9 @@ def keep_submission(
     name
         Name of the row.
     profile
-        The requested profile; its switches count.
+        The profile that was asked for; its switches count.
+    home
+        Its ``runs/`` gets a folder with the row's record; the masks stay where they are.
     data_warnings
         Warnings about the data behind the numbers.
     """
@@ -133,28 +142,19 @@ def keep_submission(
         "masks": _digest(hashes),
     }
     key = _digest(identity)
+    earlier = store.latest(key)
     now = datetime.now(UTC).isoformat(timespec="seconds")
     run = RunRow(
         id=f"{name}-submitted-{key[:10]}",
         plan_key=key,
         attempt=1,
         kind="submitted",
-        plugin=name,
-        title=name,
-        plugin_version="",
-        variant="masks",
-        prompt="",
-        fine_tuned=False,
+        **columns_of(identity),
         profile=profile.name,
         dataset=data.name,
         fingerprint=fingerprint,
         split=split,
-        engine="",
-        image_id="",
-        rankable=not profile.organiser_quirks,
-        unrankable=["scored with the organisers' quirks"] if profile.organiser_quirks else [],
-        state="done",
-        created=now,
+        created=now if earlier is None else earlier.created,
         finished=now,
         n_cases=len(found),
         n_findings=sum(map(len, found.values())),
@@ -167,14 +167,38 @@ def keep_submission(
             **data_record(data_warnings),
         },
     )
-    store.save_run(run)
-    for ordinal, (case, rows) in enumerate(found.items()):
-        status, reason = next(((row.status, row.reason) for row in rows if row.status != Status.OK), (Status.OK, ""))
-        store.save_case(run.id, CaseRow(case, ordinal, str(status), reason, scored=True), rows)
+    cases = [_case_row(case, ordinal, rows) for ordinal, (case, rows) in enumerate(found.items())]
     every = [row for rows in found.values() for row in rows]
-    for used in {**profiles_on(split), profile.name: profile}.values():
-        store.save_metrics(run.id, used.name, summarise(every, used))
+    metrics = {used.name: summarise(every, used) for used in {**profiles_on(split), profile.name: profile}.values()}
+    folder = home / "runs" / run.id
+    folder.mkdir(parents=True, exist_ok=True)
+    write_record(folder, run, cases, every)
+    store.save_whole(run, list(zip(cases, found.values(), strict=True)), metrics)
     return run
+
+
+def columns_of(plan: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the columns of a submitted row that follow from its plan: nobody states them apart."""
+    quirks = bool(plan["organiser_quirks"])
+    return {
+        "plugin": plan["name"],
+        "title": plan["name"],
+        "plugin_version": "",
+        "variant": "masks",
+        "prompt": "",
+        "fine_tuned": False,
+        "engine": "",
+        "image_id": "",
+        "rankable": not quirks,
+        "unrankable": ["scored with the organisers' quirks"] if quirks else [],
+        "state": "done",
+    }
+
+
+def _case_row(case: str, ordinal: int, rows: Sequence[FindingRow]) -> CaseRow:
+    """Return how a submitted case ended: as the first of its findings that is not ok."""
+    status, reason = next(((row.status, row.reason) for row in rows if row.status != Status.OK), (Status.OK, ""))
+    return CaseRow(case, ordinal, str(status), reason, scored=True)
 
 
 def _digest(content: object) -> str:

@@ -16,9 +16,9 @@ from harness.errors import DataError
 from harness.rows import FindingRow, RunRow
 from harness.runs.boxes import compare_boxes
 from harness.runs.record import compare_record
-from harness.runs.submitted import score_submission
+from harness.runs.submitted import columns_of, score_submission
 from harness.scoring import SCORER_VERSION
-from harness.scoring.profiles import PROFILES
+from harness.scoring.profiles import PROFILES, profiles_on
 from harness.scoring.submission import Submission, open_submission
 from harness.scoring.summary import summarise
 from harness.status import Status
@@ -37,6 +37,15 @@ _COPIED = ("category", "text")
 _PLANNED = {
     "plugin": "plugin", "plugin_version": "plugin_version", "variant": "variant", "image_id": "image",
     "fingerprint": "fingerprint", "split": "split",
+}  # fmt: skip
+
+#: What nothing here can compute: said by the plugin, seen while the run went on, or chosen. Only the record knows it.
+_STATED = {
+    "measured": (
+        "title", "prompt", "fine_tuned", "profile", "dataset", "engine", "rankable", "unrankable", "created",
+        "finished", "timing", "record", "failed cases",
+    ),
+    "submitted": ("profile", "dataset", "created", "finished", "timing", "record"),
 }  # fmt: skip
 
 #: Outcomes that are decided by the mask alone.
@@ -62,7 +71,8 @@ def verify_run(
     Returns
     -------
     dict
-        ``{"run", "findings", "metrics", "differences"}``, the last a line for every number that differs.
+        ``{"run", "findings", "metrics", "stated", "differences"}``: columns that cannot be computed and are only held
+        against the record, and a line for every value that is not the same.
 
     Raises
     ------
@@ -70,6 +80,7 @@ def verify_run(
         The masks or the data set are missing, or the data set is another one.
     """
     data = _data(run, home, dataset)
+    kind = _kind(run)
     stored = {(row.case, row.finding): row for row in store.findings(run.id)}
     names = {case for case, _ in stored}
     split = _cases_of(run, data)
@@ -82,7 +93,7 @@ def verify_run(
     submission = Submission(folder, {}, {}, ()) if nothing_delivered else open_submission(folder, cases)
     found = score_submission(submission, data, cases, jobs=jobs, organiser_quirks=quirks)
     differences = [*_identity(run), *_whole(run, split, stored)]
-    if run.kind == "measured" and run.state == "done":
+    if kind == "submitted" or run.state == "done":
         differences += compare_record(home / "runs" / run.id, run, store.cases(run.id), list(stored.values()))
     if "prompts" in run.record:
         place, seed, prompts = home / "runs" / run.id, run.plan["seed"], run.record["prompts"]
@@ -104,11 +115,19 @@ def verify_run(
     for name, profile in PROFILES.items():
         kept_metrics = dict(cells(store.metrics(run.id, name)))
         used = replace(profile, organiser_quirks=quirks) if name == run.profile else profile
-        for path, cell in cells(summarise(again, used)) if kept_metrics else ():
-            compared += 1
-            if kept_metrics.get(path) != cell:
-                differences.append(f"{name} {path}: stored {kept_metrics.get(path)}, computed {cell}")
-    return {"run": run.id, "findings": len(again), "metrics": compared, "differences": differences}
+        due = bool(kept_metrics) or (run.state == "done" and name in {run.profile, *profiles_on(run.split)})
+        computed = dict(cells(summarise(again, used))) if due else {}
+        compared += len(computed)
+        for path in [*computed, *(kept_metrics.keys() - computed.keys())]:
+            if kept_metrics.get(path) != computed.get(path):
+                differences.append(f"{name} {path}: stored {kept_metrics.get(path)}, computed {computed.get(path)}")
+    return {
+        "run": run.id,
+        "findings": len(again),
+        "metrics": compared,
+        "stated": list(_STATED[kind]),
+        "differences": differences,
+    }
 
 
 def _data(run: RunRow, home: Path, dataset: str | None) -> Dataset:
@@ -135,23 +154,43 @@ def _cases_of(run: RunRow, data: Dataset) -> tuple[Case, ...]:
 
 
 def _identity(run: RunRow) -> Iterator[str]:
-    """Return the values of a run's row that do not follow from its plan, and a scorer of another version."""
-    plan = {key: value for key, value in run.plan.items() if run.kind == "measured" or key not in _PLACES}
+    """Name what in a run's row does not follow from its plan, and a scorer that is not this one."""
+    kind = _kind(run)
+    if run.kind != kind:
+        yield f"kind: {run.kind} in the row, {kind} by its plan"
+    plan = {key: value for key, value in run.plan.items() if kind == "measured" or key not in _PLACES}
     key = hashlib.sha256(json.dumps(plan, sort_keys=True).encode()).hexdigest()
     if key != run.plan_key:
         yield f"plan: its digest is {key[:10]}…, the row's key is {run.plan_key[:10]}…"
     if run.plan_key[:10] not in run.id:
-        yield f"id: {run.id} does not belong to the plan {run.plan_key[:10]}…"
-    for column, name in _PLANNED.items() if run.kind == "measured" else ():
-        if getattr(run, column) != run.plan.get(name):
-            yield f"{column}: {getattr(run, column)} in the row, {run.plan.get(name)} in the plan"
+        yield f"id: {run.id} is not that of the plan {run.plan_key[:10]}…"
+    for column, value in _planned(run).items():
+        if getattr(run, column) != value:
+            yield f"{column}: {getattr(run, column)} in the row, {value} in the plan"
     if run.record.get("scorer") != SCORER_VERSION:
         yield f"scorer: version {run.record.get('scorer')} made the row, this is version {SCORER_VERSION}"
+
+
+def _kind(run: RunRow) -> str:
+    """Return the kind of a row by its plan: only that of a submission names one."""
+    return "submitted" if run.plan.get("kind") == "submitted" else "measured"
+
+
+def _planned(run: RunRow) -> dict[str, Any]:
+    """Return the columns of a row that its plan, whose digest is its key, decides."""
+    if _kind(run) == "measured":
+        return {column: run.plan.get(name) for column, name in _PLANNED.items()}
+    if not {"name", "organiser_quirks", "fingerprint", "split"} <= run.plan.keys():
+        return {}  # not a plan of a submission: its digest says so
+    return {**columns_of(run.plan), **{name: run.plan[name] for name in ("fingerprint", "split")}}
 
 
 def _whole(run: RunRow, split: Sequence[Case], stored: Mapping[tuple[str, str], FindingRow]) -> Iterator[str]:
     """Name the findings that a finished run lacks, and those that the data set does not have."""
     expected = {(case.id, finding.id) for case in split for finding in case.findings}
+    for column, number in {"n_cases": len(split), "n_findings": len(expected)}.items():
+        if getattr(run, column) != number:
+            yield f"{column}: {getattr(run, column)} in the row, {number} in the split"
     for case, finding in sorted(stored.keys() - expected):
         yield f"{case}/{finding}: in the database, not in the split"
     for case, finding in sorted(expected - stored.keys()) if run.state == "done" else ():

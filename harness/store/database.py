@@ -149,6 +149,32 @@ class Store:
         with self.write() as db:
             db.table("runs").upsert(to_columns(run), pk="id")
 
+    def save_whole(
+        self,
+        run: RunRow,
+        cases: Sequence[tuple[CaseRow, Sequence[FindingRow]]],
+        metrics: Mapping[str, Metrics],
+    ) -> None:
+        """Insert a finished run with everything in it, or replace the one of the same id: all of it or nothing.
+
+        Parameters
+        ----------
+        run
+            The row.
+        cases
+            Every case with its findings.
+        metrics
+            Profile -> its metrics.
+        """
+        with self.write() as db:
+            for table in ("cases", "findings", "metrics"):
+                db.table(table).delete_where("run = ?", [run.id])
+            db.table("runs").upsert(to_columns(run), pk="id")
+            for case, findings in cases:
+                _put_case(db, run.id, case, findings)
+            for profile, found in metrics.items():
+                _put_metrics(db, run.id, profile, found)
+
     def run(self, run_id: str) -> RunRow:
         """Return one run by its id or by an unambiguous beginning of it; raises UsageError otherwise."""
         with self.explaining():
@@ -181,10 +207,7 @@ class Store:
     def save_case(self, run_id: str, case: CaseRow, findings: Sequence[FindingRow] = ()) -> None:
         """Insert or replace a case and, in the same transaction, its findings."""
         with self.write() as db:
-            db.table("cases").upsert({"run": run_id, **to_columns(case)}, pk=("run", "case"))
-            db.table("findings").upsert_all(
-                ({"run": run_id, **to_columns(finding)} for finding in findings), pk=("run", "case", "finding")
-            )
+            _put_case(db, run_id, case, findings)
 
     def cases(self, run_id: str) -> list[CaseRow]:
         """Return the cases of a run, in the order of the split."""
@@ -208,23 +231,8 @@ class Store:
 
     def save_metrics(self, run_id: str, profile: str, metrics: Metrics) -> None:
         """Replace the metrics of a run under one profile."""
-        rows = [
-            {
-                "run": run_id,
-                "profile": profile,
-                "metric": metric,
-                "grp": group,
-                "value": cell["value"],
-                "low": cell["ci95"][0] if cell["ci95"] else None,
-                "high": cell["ci95"][1] if cell["ci95"] else None,
-                "n": cell["n"],
-            }
-            for metric, groups in metrics.items()
-            for group, cell in cells(groups)
-        ]
         with self.write() as db:
-            db.execute("delete from metrics where run = ? and profile = ?", [run_id, profile])
-            db.table("metrics").insert_all(rows)
+            _put_metrics(db, run_id, profile, metrics)
 
     def metrics(self, run_id: str, profile: str) -> dict[str, dict[str, Any]]:
         """Return the metrics of a run under one profile, as they were saved; empty when there are none."""
@@ -253,6 +261,31 @@ class Store:
                 "select status, count(*) as n from findings where run = ? group by status order by status", [run_id]
             )
             return {row["status"]: row["n"] for row in rows}
+
+
+def _put_case(db: Database, run_id: str, case: CaseRow, findings: Sequence[FindingRow]) -> None:
+    db.table("cases").upsert({"run": run_id, **to_columns(case)}, pk=("run", "case"))
+    rows = ({"run": run_id, **to_columns(finding)} for finding in findings)
+    db.table("findings").upsert_all(rows, pk=("run", "case", "finding"))
+
+
+def _put_metrics(db: Database, run_id: str, profile: str, metrics: Metrics) -> None:
+    rows = [
+        {
+            "run": run_id,
+            "profile": profile,
+            "metric": metric,
+            "grp": group,
+            "value": cell["value"],
+            "low": cell["ci95"][0] if cell["ci95"] else None,
+            "high": cell["ci95"][1] if cell["ci95"] else None,
+            "n": cell["n"],
+        }
+        for metric, groups in metrics.items()
+        for group, cell in cells(groups)
+    ]
+    db.execute("delete from metrics where run = ? and profile = ?", [run_id, profile])
+    db.table("metrics").insert_all(rows)
 
 
 def _connect(path: Path, mode: str) -> sqlite3.Connection:

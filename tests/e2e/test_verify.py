@@ -58,6 +58,14 @@ CHANGES = {
     "limits": ("update runs set record = json_set(record, '$.limits.memory_mb', 1)", "record run.record.limits"),
     "speed": ("update runs set timing = json_set(timing, '$.cases_per_hour', 1e9)", "record run.timing.cases"),
     "ranking": ("update runs set rankable = 1", "record run.rankable:"),
+    "metric invented": (
+        ("insert into metrics (run, profile, metric, grp, value, n) select id, 'mlhc2025', 'dice', 'best', 1, 6 "
+        "from runs"),
+        "mlhc2025 dice/best:",
+    ),
+    "metrics lost": ("delete from metrics where profile = 'miccai2026'", "miccai2026 dice/all: stored None"),
+    "cases": ("update runs set n_cases = 400", "n_cases: 400 in the row, 3 in the split"),
+    "kind": ("update runs set kind = 'submitted'", "kind: submitted in the row"),
 }  # fmt: skip
 
 
@@ -126,4 +134,73 @@ def test_tampered_record_is_named(measured: tuple[Bench, str], home: Path) -> No
     (line,) = _named(home, run)
     assert line.startswith(f"record: {path} cannot be read")
     path.unlink()
-    assert _named(home, run) == [f"record: {path} is missing"]
+    assert _named(home, run) == [f"record: {path} is not there, so nothing holds what the row states"]
+
+
+#: A change of a submitted row, and how a line that names it begins.
+STATED = {
+    "plugin = 'voxtell'": "plugin: voxtell in the row",
+    "title = 'VoxTell'": "title: VoxTell in the row",
+    "plugin_version = '9'": "plugin_version: 9 in the row",
+    "variant = 'zero-shot'": "variant: zero-shot in the row",
+    "prompt = 'text'": "prompt: text in the row",
+    "fine_tuned = 1": "fine_tuned: True in the row",
+    "engine = 'docker'": "engine: docker in the row",
+    "image_id = 'sha256:00'": "image_id: sha256:00 in the row",
+    "rankable = 0": "rankable: False in the row",
+    "unrankable = '[\"x\"]'": "unrankable: ['x'] in the row",
+    "state = 'running'": "state: running in the row",
+    "kind = 'measured'": "kind: measured in the row",
+    "n_cases = 400": "n_cases: 400 in the row, 2 in the split",
+    "n_findings = 400": "n_findings: 400 in the row, 4 in the split",
+    "profile = 'miccai2026'": "record run.profile:",
+    "dataset = 'LIDC'": "record run.dataset:",
+    "created = '2020-01-01T00:00:00+00:00'": "record run.created:",
+    "finished = '2020-01-01T00:00:00+00:00'": "record run.finished:",
+    "attempt = 7": "record run.attempt:",
+    "record = json_set(record, '$.hardware.cores', 512)": "record run.record.hardware",
+    "timing = '{\"cases_per_hour\": 99999}'": "record run.timing.cases_per_hour:",
+}
+
+
+def test_every_column_of_a_submitted_row_is_held(
+    bench: Bench, make_dataset: Callable[..., Path], tmp_path: Path
+) -> None:
+    """What is edited of a submitted row is named, whichever column; what nothing can compute is said to be stated."""
+    data = make_dataset(2)
+    shutil.copytree(data / "seg", tmp_path / "masks")
+    run = bench.json("score", tmp_path / "masks", "--dataset", data, "--name", "mine", "--jobs", 1)["run"]
+    report = bench.json("results", "verify", run, "--jobs", 1)
+    assert report["differences"] == []
+    assert report["stated"] == ["profile", "dataset", "created", "finished", "timing", "record"]
+    assert _named(bench.home, run) == []
+    columns = {column for column in sqlite_columns(bench.home) if column not in ("id", "plan", "plan_key")}
+    assert columns == {*(change.split(" ")[0] for change in STATED), "fingerprint", "split"}
+    for change, begins in STATED.items():
+        home = Path(shutil.copytree(bench.home, tmp_path / "copy"))
+        with closing(sqlite3.connect(home / "results.db")) as db:
+            db.execute(f"update runs set {change}")  # noqa: S608 - the changes stand above
+            db.commit()
+        named = _named(home, run)
+        assert any(line.startswith(begins) for line in named), (change, named)
+        shutil.rmtree(home)
+    (bench.home / "runs" / run / "record.json").unlink()
+    (line,) = _named(bench.home, run)
+    assert line.endswith("is not there, so nothing holds what the row states")
+    bench("score", tmp_path / "masks", "--dataset", data, "--name", "mine", "--jobs", 1)
+    assert _named(bench.home, run) == []
+
+
+def sqlite_columns(home: Path) -> list[str]:
+    """Return the columns of a row."""
+    with closing(sqlite3.connect(home / "results.db")) as db:
+        return [column[1] for column in db.execute("pragma table_info(runs)")]
+
+
+def test_a_name_that_is_no_folder_is_refused(bench: Bench, make_dataset: Callable[..., Path], tmp_path: Path) -> None:
+    """The record of a submission lies in a folder of its name, below the home and nowhere else."""
+    for name in ("../up", "/up", ".hidden", "a\nb", " "):
+        refused = bench(
+            "score", tmp_path, "--dataset", make_dataset(1, name="d" + str(len(name))), "--name", name, code=2
+        )
+        assert "cannot be the name of a folder" in refused.stderr

@@ -1,0 +1,250 @@
+"""A command that is killed at any of its writes: what says that it is done is whole, and the same command heals all."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import sqlite3
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.conftest import Bench
+
+PLUGINS = Path(__file__).resolve().parents[1] / "e2e" / "plugins"
+
+#: Ends the process without a word after its n-th write: a commit, or a file that got its content, its name or its end.
+_KILLED = """
+import os, pathlib, sys
+from contextlib import contextmanager
+from harness.store.database import Store
+
+left, me = int(sys.argv.pop(1)), os.getpid()
+
+def written(what):
+    global left
+    if os.getpid() == me:
+        left -= 1
+        if left == 0:
+            os.write(2, f"KILLED after {what}".encode())
+            os.kill(me, 9)
+
+commit = Store.write
+
+@contextmanager
+def write(self):
+    with commit(self) as db:
+        yield db
+    written("commit")
+
+Store.write = write
+for name in ("rename", "replace", "write_text", "write_bytes", "symlink_to", "mkdir"):
+    def wrapped(self, *args, _original=getattr(pathlib.Path, name), _name=name, **options):
+        ended = _original(self, *args, **options)
+        written(f"{_name} {self.name}")
+        return ended
+    setattr(pathlib.Path, name, wrapped)
+
+from harness.cli import main
+if __name__ == "__main__":
+    main()
+"""
+
+
+def _killed(bench: Bench, command: list[object], at: int) -> str:
+    """Run a command that is killed after its write number `at`; return after what, or nothing where it ended."""
+    program = ("-c", _KILLED, str(at))
+    process = replace(bench, program=program).popen(*command)
+    _, err = process.communicate(timeout=120)
+    assert process.returncode in (0, -9), err
+    return err.partition("KILLED after ")[2] if process.returncode else ""
+
+
+def _rows(home: Path) -> dict[str, list[Any]]:
+    """Return everything of the database that must not depend on what happened on the way."""
+    asked = {
+        "runs": "select id, state, n_cases, n_findings, rankable from runs order by 1",
+        "cases": "select run, [case], ordinal, status, scored from cases order by 1, 2",
+        "findings": "select run, [case], finding, status, dice, mask_sha256 from findings order by 1, 2, 3",
+        "metrics": "select * from metrics order by 1, 2, 3, 4",
+        "trainings": "select key, state, sha256 from trainings order by 1",
+        "training": "select key, step, steps, epoch, losses, val_dice from training order by 1, 2",
+    }
+    if not (home / "results.db").is_file():
+        return {name: [] for name in asked}
+    with closing(sqlite3.connect(home / "results.db")) as db:
+        known = {row[0] for row in db.execute("select name from sqlite_master")}
+        return {name: db.execute(query).fetchall() if name in known else [] for name, query in asked.items()}
+
+
+def _done_is_whole(now: dict[str, list[Any]], good: dict[str, list[Any]]) -> bool:
+    """Tell whether what says that it is done has everything that the undisturbed row has."""
+    done = any(row[1] == "done" for row in now["runs"])
+    trained = any(row[1] == "done" for row in now["trainings"])
+    whole = all(now[table] == good[table] for table in ("cases", "findings", "metrics"))
+    return (not done or whole) and (not trained or now["training"] == good["training"])
+
+
+def _files(home: Path) -> dict[str, bytes | str]:
+    """Return every file and link below a home that has its last name, with what it holds."""
+    found: dict[str, bytes | str] = {}
+    for path in sorted(home.rglob("*")):
+        name = path.relative_to(home).as_posix()
+        if "/." in f"/{name}" or "/partial/" in f"/{name}" or name.endswith((".partial", ".tag", ".jsonl")):
+            continue
+        if path.is_symlink():
+            found[name] = str(path.readlink())
+        elif path.is_file():
+            found[name] = path.read_bytes()
+    return found
+
+
+def _trials(bench: Bench, command: list[object], stride: int = 1) -> Iterator[tuple[str, Bench]]:
+    """Kill a command at each of its writes, each in a home of its own; yield where that was."""
+    at = 1
+    while True:
+        trial = replace(bench, home=bench.home.with_name(f"killed-{at}"))
+        if bench.home.with_name("before").is_dir():
+            shutil.copytree(bench.home.with_name("before"), trial.home, symlinks=True)
+        where = _killed(trial, command, at)
+        if not where:
+            break
+        yield f"write {at}, {where}", trial
+        shutil.rmtree(trial.home, ignore_errors=True)
+        at += stride
+    assert at > 2 * stride, "the command wrote nothing that this test sees"
+
+
+def _rows_survive(bench: Bench, command: list[object], stride: int = 1) -> None:
+    bench(*command)
+    good = _rows(bench.home)
+    assert good["runs"]
+    for where, trial in _trials(bench, command, stride):
+        assert _done_is_whole(_rows(trial.home), good), where
+        trial(*command)
+        assert _rows(trial.home) == good, where
+        run = next(row[0] for row in good["runs"])
+        assert trial.json("results", "verify", run, "--jobs", 1)["differences"] == [], where
+
+
+def _files_survive(bench: Bench, command: list[object]) -> None:
+    bench(*command)
+    good = _files(bench.home)
+    assert good
+    for where, trial in _trials(bench, command):
+        between = _files(trial.home)
+        assert {name: good.get(name) for name in between} == between, where
+        trial(*command)
+        assert _files(trial.home) == good, where
+
+
+def test_score(bench: Bench, make_dataset: Callable[..., Path], tmp_path: Path) -> None:
+    """Masks from elsewhere: no row, or all of it."""
+    data = make_dataset(2)
+    shutil.copytree(data / "seg", tmp_path / "masks")
+    _rows_survive(bench, ["score", tmp_path / "masks", "--dataset", data, "--name", "mine", "--jobs", 1])
+
+
+def test_score_again(bench: Bench, make_dataset: Callable[..., Path], tmp_path: Path) -> None:
+    """A second score of the same masks leaves the first row as it is, or replaces it as a whole."""
+    data = make_dataset(1)
+    shutil.copytree(data / "seg", tmp_path / "masks")
+    command: list[object] = ["score", tmp_path / "masks", "--dataset", data, "--name", "mine", "--jobs", 1]
+    bench(*command)
+    shutil.copytree(bench.home, bench.home.with_name("before"))
+    _rows_survive(bench, command)
+
+
+def test_run(bench: Bench, make_dataset: Callable[..., Path]) -> None:
+    """A run: the state "done" comes last."""
+    data = make_dataset(2)
+    _rows_survive(bench, ["run", "--plugin", "oracle", "--engine", "local", "--dataset", data])
+
+
+def test_train(bench: Bench, splits_writer: Callable[..., Path], tmp_path: Path) -> None:
+    """A training and the run after it, killed at every fourth write: the same checkpoint, the same row."""
+    data = splits_writer(tmp_path / "data")
+    command: list[object] = ["run", "--plugin", "learner", "--plugin-dir", PLUGINS / "learner", "--engine", "local"]
+    _rows_survive(bench, [*command, "--dataset", data, "--limit", 1], stride=4)
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_data_fetch(*, again: bool, bench: Bench, splits_writer: Callable[..., Path], tmp_path: Path) -> None:
+    """Links to a download: no data set, or all of it; also where it takes the place of an earlier one."""
+    rex = splits_writer(tmp_path / "rex", lambda n: f"train_{n}_a_1")
+    (rex / "seg").rename(rex / "segmentations")
+    for ct in (rex / "ct").iterdir():
+        patient = ct.name.removesuffix("_a_1.nii.gz")
+        folder = tmp_path / "ct-rate" / "dataset" / "train_fixed" / patient / f"{patient}_a"
+        folder.mkdir(parents=True)
+        ct.rename(folder / ct.name)
+    index = json.loads((rex / "dataset.json").read_text())
+    (rex / "dataset.json").write_text(json.dumps({"train": index["train"][:2], "test": index["test"][:1]}))
+    command: list[object] = ["data", "fetch", "rexgroundingct", "--rexgroundingct", rex]
+    command += ["--ct-rate", tmp_path / "ct-rate"]
+    if again:
+        bench(*command)
+        shutil.copytree(bench.home, bench.home.with_name("before"), symlinks=True)
+    _files_survive(bench, command)
+
+
+PLUGIN = """
+from pathlib import Path
+from harness import Model, Variant, Weights, hookimpl
+
+@hookimpl
+def bench_models():
+    return [Model(name="weighty", title="W", summary="W.", version="1", root=Path(__file__).parent, adapter="adapter:A",
+        variants=(Variant("v"),), weights=(Weights("a.bin", "owner/name", "a.bin", "", "{digest}", 0, "MIT"),))]
+"""
+
+
+@pytest.mark.parametrize("pinned", [True, False])
+def test_weights_add(*, pinned: bool, bench: Bench, tmp_path: Path) -> None:
+    """Weights that are taken in: not there, or whole under their digest, and what nobody pinned is recorded."""
+    folder = tmp_path / "weighty"
+    folder.mkdir()
+    (tmp_path / "a.bin").write_bytes(b"released" * 1000)
+    digest = hashlib.sha256((tmp_path / "a.bin").read_bytes()).hexdigest() if pinned else ""
+    (folder / "__init__.py").write_text(PLUGIN.format(digest=digest))
+    (folder / "adapter.py").write_text("class A: ...\n")
+    (folder / "Dockerfile").write_text("FROM scratch\n")
+    _files_survive(bench, ["weights", "add", "--plugin-dir", folder, "--from", tmp_path / "a.bin"])
+
+
+SOURCED = """
+from pathlib import Path
+from harness import Model, Source, Variant, hookimpl
+
+@hookimpl
+def bench_models():
+    source = Source("upstream", "https://example.org/upstream.git", "{commit}", "{tree}", licence="MIT")
+    return [Model(name="sourced", title="S", summary="S.", version="1", root=Path(__file__).parent, adapter="adapter:A",
+        variants=(Variant("v"),), sources=(source,))]
+"""
+
+
+def test_sources_add(bench: Bench, tmp_path: Path) -> None:
+    """A source that is taken in: not there, or the whole tree of its commit."""
+    upstream, folder = tmp_path / "upstream", tmp_path / "sourced"
+    for path in (upstream / "deep", folder):
+        path.mkdir(parents=True)
+    for name in ("a.py", "deep/b.py"):
+        (upstream / name).write_text(f"# {name}\n")
+    commands: list[list[str]] = [["init", "-q"], ["add", "-A"], ["commit", "-qm", "first"]]
+    git = ["git", "-C", str(upstream), "-c", "user.name=a", "-c", "user.email=a@example.org"]
+    for command in commands:
+        subprocess.run([*git, *command], check=True)
+    asked = [*git, "rev-parse", "HEAD", "HEAD^{tree}"]
+    commit, tree = subprocess.run(asked, check=True, capture_output=True, text=True).stdout.split()
+    (folder / "__init__.py").write_text(SOURCED.format(commit=commit, tree=tree))
+    (folder / "adapter.py").write_text("class A: ...\n")
+    (folder / "Dockerfile").write_text("FROM scratch\n")
+    _files_survive(bench, ["sources", "add", "--plugin-dir", folder, "--from", upstream])
