@@ -45,7 +45,7 @@ def write(self):
     written("commit")
 
 Store.write = write
-for name in ("rename", "replace", "write_text", "write_bytes", "symlink_to", "mkdir"):
+for name in ("rename", "replace", "write_text", "write_bytes", "symlink_to"):
     def wrapped(self, *args, _original=getattr(pathlib.Path, name), _name=name, **options):
         ended = _original(self, *args, **options)
         written(f"{_name} {self.name}")
