@@ -58,7 +58,7 @@ def compare_record(
     try:
         kept = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        yield f"record: {path} is not there, so nothing holds what the row states"
+        yield f"record: {path} is missing, so nothing confirms what the row states"
         return
     except (OSError, ValueError) as error:
         yield f"record: {path} cannot be read ({error})"

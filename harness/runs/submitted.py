@@ -124,7 +124,7 @@ def keep_submission(
     name
         Name of the row.
     profile
-        The profile that was asked for; its switches count.
+        The requested profile; its switches count.
     home
         Its ``runs/`` gets a folder with the row's record; the masks stay where they are.
     data_warnings

@@ -154,7 +154,7 @@ def _cases_of(run: RunRow, data: Dataset) -> tuple[Case, ...]:
 
 
 def _identity(run: RunRow) -> Iterator[str]:
-    """Name what in a run's row does not follow from its plan, and a scorer that is not this one."""
+    """Return the values of a row that do not follow from its plan, and a scorer of another version."""
     kind = _kind(run)
     if run.kind != kind:
         yield f"kind: {run.kind} in the row, {kind} by its plan"
@@ -163,7 +163,7 @@ def _identity(run: RunRow) -> Iterator[str]:
     if key != run.plan_key:
         yield f"plan: its digest is {key[:10]}…, the row's key is {run.plan_key[:10]}…"
     if run.plan_key[:10] not in run.id:
-        yield f"id: {run.id} is not that of the plan {run.plan_key[:10]}…"
+        yield f"id: {run.id} does not belong to the plan {run.plan_key[:10]}…"
     for column, value in _planned(run).items():
         if getattr(run, column) != value:
             yield f"{column}: {getattr(run, column)} in the row, {value} in the plan"

@@ -134,7 +134,7 @@ def test_tampered_record_is_named(measured: tuple[Bench, str], home: Path) -> No
     (line,) = _named(home, run)
     assert line.startswith(f"record: {path} cannot be read")
     path.unlink()
-    assert _named(home, run) == [f"record: {path} is not there, so nothing holds what the row states"]
+    assert _named(home, run) == [f"record: {path} is missing, so nothing confirms what the row states"]
 
 
 #: A change of a submitted row, and how a line that names it begins.
@@ -186,7 +186,7 @@ def test_every_column_of_a_submitted_row_is_held(
         shutil.rmtree(home)
     (bench.home / "runs" / run / "record.json").unlink()
     (line,) = _named(bench.home, run)
-    assert line.endswith("is not there, so nothing holds what the row states")
+    assert line.endswith("is missing, so nothing confirms what the row states")
     bench("score", tmp_path / "masks", "--dataset", data, "--name", "mine", "--jobs", 1)
     assert _named(bench.home, run) == []
 
