@@ -80,8 +80,7 @@ def score(
     from harness.scoring.profiles import profile_on
     from harness.scoring.submission import open_submission
 
-    if name is not None and (not name.isprintable() or "/" in name or name.startswith(".") or not name.strip()):
-        raise UsageError(f"--name {name!r} cannot be the name of a folder", fix="use a name without slashes")
+    row_name = _name_of(predictions) if name is None else _checked(name)
     chosen = replace(profile_on(profile, split), organiser_quirks=organiser_quirks)
     if organiser_quirks and chosen.instances is None:
         raise UsageError("--organiser-quirks applies to miccai2026 only", fix="add --profile miccai2026")
@@ -110,7 +109,7 @@ def score(
             found,
             data,
             split,
-            name=name or _name_of(predictions),
+            name=row_name,
             profile=chosen,
             home=settings.home,
             data_warnings=warnings,
@@ -143,6 +142,13 @@ def _judge(document: dict[str, Any], *, strict: bool) -> None:
     if strict or not document["coverage"]["ok"]:
         raise ModelError(line, fix=fix)
     click.secho(f"warning: {line}; {fix}", fg="red", bold=True, err=True)
+
+
+def _checked(name: str) -> str:
+    """Return the name of a row, which names a folder, too; raises UsageError where it cannot."""
+    if not name.isprintable() or "/" in name or name.startswith(".") or not name.strip():
+        raise UsageError(f"--name {name!r} cannot be the name of a folder", fix="use a name without slashes")
+    return name
 
 
 def _name_of(path: Path) -> str:
