@@ -11,7 +11,14 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "plugins").glob("*/README.md")])
+PAGES = sorted(
+    [
+        *ROOT.glob("*.md"),
+        *(ROOT / "docs").rglob("*.md"),
+        *(ROOT / "plugins").glob("*/README.md"),
+        *(ROOT / "curation").rglob("README.md"),
+    ]
+)
 
 
 @pytest.mark.costly
@@ -30,6 +37,35 @@ def test_links_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", text):
         if not target.startswith(("http:", "https:", "mailto:")):
             assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_prose_wraps_at_120_columns(page: Path) -> None:
+    """No line of prose is longer than 120 columns; tables, code, generated parts and lone links may be."""
+    long = [f"line {number}: {line}" for number, line in _prose(page.read_text(encoding="utf-8")) if len(line) > 120]
+    assert not long, "\n".join(long)
+
+
+def test_prose_is_told_from_what_may_be_long() -> None:
+    """A long line is found in a paragraph, in a list and after a table, and in nothing that cannot be wrapped."""
+    long = "word " * 30
+    fence = "```"
+    exempt = [fence, long, fence, f"| {long} |", "<!-- generated, do not edit -->", long, "<!-- end -->", "![a](b.png)"]
+    assert [n for n, line in _prose("\n".join([*exempt, long, f"- {long}"])) if len(line) > 120] == [9, 10]
+
+
+def _prose(text: str) -> Iterator[tuple[int, str]]:
+    """Yield the numbered lines of a page that can be wrapped: no code, table, generated part or lone link."""
+    fenced = generated = False
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.lstrip().startswith("```"):
+            fenced = not fenced
+        elif re.match(r"<!-- (generated|\w+: begin)", line):
+            generated = True
+        elif re.match(r"<!-- (end|\w+: end)", line):
+            generated = False
+        elif not (fenced or generated or line.startswith("|") or re.fullmatch(r"\s*(- )?!?\[.*\]\(\S+\)", line)):
+            yield number, line
 
 
 def test_first_screen_has_two_commands() -> None:

@@ -349,7 +349,7 @@ def test_run_stands_beside_every_other(bench, store: Store, pages) -> None:
         bench.add(title=title, plugin=title, level=level, cases=8)
     rows = [
         [cell.text for cell in (row.all("th")[0], *row.all("td"))]
-        for row in section(pages(store)["runs/run-01.html"], "Beside every other row").all("tbody")[0].all("tr")
+        for row in section(pages(store)["runs/run-01.html"], "Compared with every other row").all("tbody")[0].all("tr")
     ]
     assert sorted((row[0], row[-1]) for row in rows) == [
         ("a zero-shot", "the other is better"), ("b zero-shot", "the other is better"),
