@@ -40,6 +40,14 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_named_files_exist(page: Path) -> None:
+    """Every file or folder of the repository that a page names exists, from the root or from the page."""
+    rooms = "harness|plugins|containers|curation|leaderboard|tests|docs"
+    named = re.findall(rf"`((?:{rooms})/[\w./-]+)`", page.read_text(encoding="utf-8"))
+    assert not [path for path in named if not ((ROOT / path).exists() or (page.parent / path).exists())]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_prose_wraps_at_120_columns(page: Path) -> None:
     """No line of prose is longer than 120 columns; tables, code, generated parts and lone links may be."""
     long = [f"line {number}: {line}" for number, line in _prose(page.read_text(encoding="utf-8")) if len(line) > 120]
