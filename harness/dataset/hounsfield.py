@@ -29,7 +29,7 @@ _CLEARLY: Final = 0.2  # of the voxels: by so much more must a shifted scale exp
 _PAD_GAP: Final = 300  # HU between padding and the first voxel that was seen
 _NEAR: Final = 100  # HU: calibration, and what a chest differs from another by
 
-#: Shifts that are known to happen, and why.
+#: Shifts that are known to happen, the likelier of two near ones first, and why.
 _KNOWN: Final = {
     1024: "stored values without their intercept of -1024",
     1000: "stored values without their intercept of -1000",
@@ -188,5 +188,4 @@ class _Shares:
             return None
         best = [shift for shift, share in found if share >= most - _FEW]
         middle = (best[0] + best[-1]) // 2
-        known = min(_KNOWN, key=lambda shift: abs(shift - middle))
-        return known if abs(known - middle) <= _NEAR else middle
+        return next((known for known in _KNOWN if abs(known - middle) <= _NEAR), middle)

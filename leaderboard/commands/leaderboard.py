@@ -70,6 +70,7 @@ def build(
     """
     from harness.dataset import find_dataset, open_dataset
     from harness.errors import UsageError
+    from harness.runs.judged import require_sound_runs
     from harness.store.database import Store
     from leaderboard.published.privacy import PrivacyPolicy
     from leaderboard.site.build import Options, build_site
@@ -89,6 +90,7 @@ def build(
         log=lambda line: click.echo(line, err=True),
     )
     with Store(db or home / "results.db", readonly=True) as store:
+        require_sound_runs(store.runs(), home)
         index = build_site(store, out, options)
     if as_json:
         click.echo(json.dumps({"schema": 1, "index": str(index), "visibility": visibility}))

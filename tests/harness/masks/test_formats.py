@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import zipfile
 import zlib
 from pathlib import Path
@@ -12,13 +11,10 @@ import nibabel as nib
 import nrrd
 import numpy as np
 import pytest
-from click.testing import CliRunner, Result
 
-from harness.cli.check_masks import check_masks
-from harness.cli.settings import Settings
 from harness.dataset import Dataset, open_dataset
 from harness.errors import DataError
-from harness.scoring.case import FindingScore, check_case, score_case
+from harness.scoring.case import FindingScore, score_case
 from harness.scoring.submission import Submission, open_submission
 
 SHAPE = (24, 20, 6)
@@ -202,40 +198,3 @@ def test_a_folder_without_masks_says_what_it_holds(
     with pytest.raises(DataError) as caught:
         submitted(data, tmp_path / "pred")
     assert all(word in caught.value.message + caught.value.fix for word in words), caught.value.message
-
-
-def bench(data: Dataset, predictions: Path, *arguments: str) -> Result:
-    home = Settings(predictions.parent / "home")
-    command = [str(predictions), "--dataset", str(data.root), *arguments]
-    return CliRunner().invoke(check_masks, command, obj=home)
-
-
-@pytest.mark.parametrize("with_truth", [True, False])
-def test_masks_are_checked_without_any_truth(data: Dataset, tmp_path: Path, with_truth: bool) -> None:
-    """The verdict is that of the scorer, and the same whether there is a truth or not."""
-    if not with_truth:
-        shutil.rmtree(data.root / "seg")
-        data = open_dataset(data.root)
-    save(tmp_path / "pred" / CASE / "0.nii.gz", prediction())
-    ended = bench(data, tmp_path / "pred")
-    assert ended.exit_code == 0, ended.output
-    assert f"ok       {CASE}/0  108 voxels" in ended.output
-
-
-def test_a_mask_that_would_be_refused_ends_with_bad_data(data: Dataset, tmp_path: Path) -> None:
-    """Its cause and its fix stand below its line; in JSON too."""
-    save(tmp_path / "pred" / CASE / "0.nii.gz", prediction() * np.float32(0.5))
-    ended = bench(data, tmp_path / "pred")
-    assert isinstance(ended.exception, DataError)
-    assert "refused" in ended.output
-    assert "fix: threshold" in ended.output
-    document = json.loads(bench(data, tmp_path / "pred", "--json").stdout)
-    assert (document["refused"], document["masks"][0]["verdict"]["level"]) == (1, "refused")
-
-
-def test_a_missing_mask_is_named(data: Dataset, tmp_path: Path) -> None:
-    """It scores 0 as well, and nothing of it is refused."""
-    (case,) = data.split("test")
-    empty = Submission(tmp_path, {}, {}, ())
-    (found,) = check_case(empty.task(case, data.mask_flip, blind=True))
-    assert (found.status, found.voxels) == ("missing_output", None)
