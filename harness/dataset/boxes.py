@@ -1,7 +1,7 @@
 """Box prompts: simulated from the ground truth, one for each entity (paper, section 4.1).
 
 A box encloses one entity and is then moved by a random number of voxels along the two in-plane axes, "to simulate
-imprecise box annotations". An entity is a label of the truth: one that lies in several pieces has one box. Only the
+imprecise box annotations". An entity is a label of the truth: one in several pieces has one box. Only the
 boxes reach a container, never the mask that they are made from.
 """
 
@@ -23,10 +23,10 @@ Box = list[int]
 #: Voxels by which a box is moved along each in-plane axis, at most.
 SHIFT: Final = 5
 
-#: What boxes depend on beside the data and the seed; part of a run's identity. Change it with the rule.
+#: The rule of the boxes, beside the data and the seed; part of a run's identity. Change it with the rule.
 BOX_RULE: Final = f"box per label, moved by -{SHIFT}..{SHIFT} voxels along axes 0 and 1, clipped; version 1"
 
-#: A finding with more labels than this is no annotation.
+#: A finding with more labels than this is not a plausible annotation.
 MAX_ENTITIES: Final = 10_000
 
 _LOW, _HIGH = slice(0, 3), slice(3, 6)
@@ -35,7 +35,7 @@ _LOW, _HIGH = slice(0, 3), slice(3, 6)
 def simulate_boxes(case: Case, *, mask_flip: tuple[int, ...] = (), seed: int) -> dict[str, list[Box]]:
     """Make the box prompts of a case's findings from its ground truth.
 
-    The mask is read once, front to back, and never held; what is kept is one box an entity. The draw of a box depends
+    The mask is read once, as a stream; only one box per entity is kept. The draw of a box depends
     on the seed, the case, the finding and the label alone, so neither the order nor the number of cases matters.
 
     Parameters
@@ -55,7 +55,7 @@ def simulate_boxes(case: Case, *, mask_flip: tuple[int, ...] = (), seed: int) ->
     Raises
     ------
     DataError
-        There is no ground truth, it cannot be read, lies on another grid than the CT, or holds no labels.
+        The ground truth is missing, cannot be read, is on another grid than the CT, or contains no valid labels.
     """
     tight = entity_boxes(case)
     boxes = {}
@@ -68,25 +68,27 @@ def simulate_boxes(case: Case, *, mask_flip: tuple[int, ...] = (), seed: int) ->
 def entity_boxes(case: Case) -> list[dict[int, Box]]:
     """Return, for every channel of a case's mask, label -> the smallest box around it, in the mask's array order."""
     if case.truth is None:
-        raise DataError(f"case {case.id} has no ground truth to make boxes from", fix="choose a split with masks")
+        raise DataError(
+            f"case {case.id} lacks the ground truth from which boxes are made", fix="choose a split with masks"
+        )
     header = read_header(case.truth)
     if len(header.shape) != 4 or header.shape[1:] != case.shape or header.shape[0] < len(case.findings):
         raise DataError(
             f"{case.truth} has shape {header.shape}; {len(case.findings)} findings on the CT's grid make "
             f"{(len(case.findings), *case.shape)}",
-            fix="`bench data validate` says more",
+            fix="`bench data validate` lists the details",
         )
     channels = header.shape[0]
     found: list[dict[int, npt.NDArray[np.int64]]] = [{} for _ in range(channels)]
     for part in labelled(case.truth, channels):
         if part.label.min() < 1:
-            raise DataError(f"{case.truth} holds negative labels", fix="number the entities of a finding from 1")
+            raise DataError(f"{case.truth} contains negative labels", fix="number the entities of a finding from 1")
         for channel, label, box in _extents(part, case.shape):
             known = found[channel].get(label)
             if known is None:
                 if len(found[channel]) == MAX_ENTITIES:
                     raise DataError(
-                        f"{case.truth}: channel {channel} holds more than {MAX_ENTITIES} labels",
+                        f"{case.truth}: channel {channel} contains more than {MAX_ENTITIES} labels",
                         fix="number the entities of a finding 1, 2, 3, ...",
                     )
                 found[channel][label] = box
@@ -128,6 +130,6 @@ def _moved(box: Box, case: Case, finding: Finding, label: int, seed: int) -> Box
 
 
 def _draw(*names: object) -> int:
-    """Return a uniform whole number from -SHIFT to SHIFT that depends on `names` alone, on every machine for ever."""
+    """Return a uniform whole number from -SHIFT to SHIFT that depends on `names` alone, the same on every machine."""
     digest = hashlib.sha256("\0".join(map(str, names)).encode()).digest()
     return int.from_bytes(digest[:8], "big") % (2 * SHIFT + 1) - SHIFT

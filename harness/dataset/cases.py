@@ -1,4 +1,4 @@
-"""What a data set is made of: findings, cases, splits."""
+"""The parts of a data set: findings, cases, splits."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _SCAN = re.compile(r"(?P<patient>.+)_[a-z]+_[0-9]+")
 
 @dataclass(frozen=True)
 class Finding:
-    """One sentence of a report, and what the index says about its mask."""
+    """One sentence of a report, and the index's facts about its mask."""
 
     index: int  #: channel of the ground truth, from 0
     id: str  #: its key in the index: ``"0"``
-    text: str  #: the free text as it stands
+    text: str  #: the free text, verbatim
     category: str | None = None  #: code such as ``"2d"``
     entities: int | None = None  #: declared number of labelled instances
     voxels: int | None = None  #: declared number of voxels, all entities together
@@ -34,14 +34,14 @@ class Finding:
 class Case:
     """One CT volume with its findings.
 
-    The grid comes from the CT's header, which is read when it is first asked for; where a data set has no CTs, from
-    what the index and ``spacing.json`` declare. The masks' own affine is an identity and says nothing.
+    The grid comes from the CT's header, which is read at the first use; in a data set without CTs, from
+    the index and ``spacing.json``. The masks' own affine is an identity and carries no information.
     """
 
     id: str  #: file name without ``.nii.gz``
     split: str
     findings: tuple[Finding, ...]
-    ct: Path | None = None  #: None: the data set does not hold this CT
+    ct: Path | None = None  #: None: the data set does not contain this CT
     truth: Path | None = None  #: None: no ground truth, so nothing can be scored
     declared_shape: tuple[int, int, int] | None = None  #: (H, W, D) by the index
     declared_spacing: tuple[float, float, float] | None = None  #: mm by ``spacing.json``
@@ -54,17 +54,17 @@ class Case:
 
     @cached_property
     def header(self) -> Header | None:
-        """The CT's header, or None where there is no CT. Raises DataError where it cannot be read."""
+        """The CT's header, or None without a CT. Raises DataError where it cannot be read."""
         return None if self.ct is None else read_header(self.ct)
 
     @property
     def has_shape(self) -> bool:
-        """Whether anything tells the shape: the CT, the index or the mask."""
+        """Whether the shape is known: from the CT, the index or the mask."""
         return self.ct is not None or self.declared_shape is not None or self.truth is not None
 
     @cached_property
     def shape(self) -> tuple[int, int, int]:
-        """Voxels (H, W, D) along the axes of the CT array; raises DataError where nothing tells."""
+        """Voxels (H, W, D) along the axes of the CT array; raises DataError where they are unknown."""
         if self.header is not None:
             shape = self.header.grid
         elif self.declared_shape is not None:
@@ -72,14 +72,14 @@ class Case:
         elif self.truth is not None:
             shape = read_header(self.truth).shape[1:]
         else:
-            raise DataError(f"nothing tells the shape of {self.id}", fix="add its CT, its mask or `shape` in the index")
+            raise DataError(f"the shape of {self.id} is unknown", fix="add its CT, its mask or `shape` in the index")
         if len(shape) != 3:
             raise DataError(f"{self.ct or self.truth} has shape {shape}, not three axes", fix="replace the file")
         return shape[0], shape[1], shape[2]
 
     @property
     def spacing(self) -> tuple[float, float, float] | None:
-        """Millimetres along the same axes, or None where nothing tells."""
+        """Millimetres along the same axes, or None where unknown."""
         if self.header is None:
             return self.declared_spacing
         if len(self.header.grid) != 3:
@@ -89,13 +89,13 @@ class Case:
 
     @property
     def affine(self) -> Affine | None:
-        """4x4 affine of the CT (array index -> mm, RAS+), or None where nothing tells."""
+        """4x4 affine of the CT (array index -> mm, RAS+), or None where unknown."""
         return None if self.header is None else self.header.affine
 
 
 @dataclass(frozen=True)
 class RunnableCase(Case):
-    """A case whose CT and ground truth are both there, so that it can be run and scored."""
+    """A case with CT and ground truth, so that it can be run and scored."""
 
     ct: Path
     truth: Path
@@ -122,10 +122,10 @@ class Dataset:
     licence: str | None = None
     #: In-plane axes (of 0 and 1) along which a mask must be reversed to lie on its CT array; ``()``: as stored.
     mask_flip: tuple[int, ...] = ()
-    cache: Path | None = field(default=None, compare=False)  #: folder for what is remembered of files already read
+    cache: Path | None = field(default=None, compare=False)  #: folder for the cache of facts about files already read
     #: Split -> entries of the index that could not be read; such a split cannot be used, the others can.
     faults: Mapping[str, tuple[DataProblem, ...]] = field(default_factory=dict, compare=False)
-    #: Split -> what the index says of it that cannot be right, or should be known.
+    #: Split -> statements of the index about it that are wrong, or should be known.
     remarks: Mapping[str, tuple[DataProblem, ...]] = field(default_factory=dict, compare=False)
 
     def __iter__(self) -> Iterator[Case]:
@@ -139,7 +139,7 @@ class Dataset:
         Raises
         ------
         UsageError
-            There is no such split; the nearest names are given.
+            The split does not exist; the nearest names are given.
         DataError
             Entries of the split could not be read; each is named.
         """
@@ -166,7 +166,7 @@ def _counted(name: str) -> list[tuple[int, str]]:
 
 
 def spacing_of(case: Case) -> tuple[float, float, float]:
-    """Return the voxel spacing of a case in millimetres; raises DataError where nothing tells it."""
+    """Return the voxel spacing of a case in millimetres; raises DataError where it is unknown."""
     if case.spacing is None:
-        raise DataError(f"case {case.id}: nothing tells its voxel spacing", fix="add its CT or a spacing.json")
+        raise DataError(f"case {case.id}: its voxel spacing is unknown", fix="add its CT or a spacing.json")
     return case.spacing

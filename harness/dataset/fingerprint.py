@@ -1,4 +1,4 @@
-"""What a data set holds, as one digest."""
+"""The content of a data set as one digest."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from harness.digests import DigestCache
 def fingerprint_of(
     dataset: Dataset, split: str | None = None, *, progress: Callable[[Path, int], None] | None = None
 ) -> str:
-    """Identify what the data set holds: texts, categories, declared numbers, voxels, and the masks' flip.
+    """Identify the content of the data set: texts, categories, declared numbers, voxels, and the masks' flip.
 
-    It depends on content alone: neither on where the files lie, nor on their times, nor on whether they are
+    It depends on content alone: not on the files' paths, times, or whether they are
     links. A run on one split needs the fingerprint of that split only.
 
     Parameters
@@ -32,12 +32,12 @@ def fingerprint_of(
     -------
     str
         ``"sha256:"`` and 64 hexadecimal digits. The digests of the files are cached by path, size, time and
-        inode, so that asking again costs one ``stat`` a file.
+        inode, so that a second call costs one ``stat`` per file.
 
     Raises
     ------
     UsageError
-        There is no such split.
+        The split does not exist.
     DataError
         A file vanished or cannot be read.
     """
@@ -49,7 +49,7 @@ def fingerprint_of(
 
 
 def _of_split(cases: Iterable[Case], mask_flip: tuple[int, ...], digests: DigestCache) -> str:
-    """Hash what a split holds, in an order that does not depend on the index's."""
+    """Hash the content of a split, in an order that does not depend on the index's."""
     records = [
         {
             "id": case.id,

@@ -1,7 +1,7 @@
-"""What the header of a CT contradicts, or leaves to each tool to guess.
+"""Checks for headers of CTs that are contradictory, or that tools interpret differently.
 
-A number that needs millimetres, and every model that turns a volume into its own orientation, depend on the header.
-Where two libraries read different things from one file, nobody knows on which grid a result was made.
+Numbers in millimetres, and every model that reorients a volume, depend on the header.
+Where two libraries read one file differently, the grid of a result is unknown.
 """
 
 from __future__ import annotations
@@ -46,14 +46,14 @@ def _shape_rules(case: Case, ct: Header, where: str) -> Iterator[DataProblem]:
         fix = f"write it with shape {ct.grid}: some tools read a volume of four axes as a series"
         yield DataProblem(Level.WARNING, "ct-extra-axis", where, what, fix)
     if case.declared_shape is not None and ct.grid != case.declared_shape:
-        what = f"the CT has shape {ct.grid}, the index says {case.declared_shape}"
+        what = f"the CT has shape {ct.grid}, the index states {case.declared_shape}"
         if sorted(ct.grid) == sorted(case.declared_shape):
             what += ": its axes are in another order"
-        yield DataProblem(Level.ERROR, "ct-shape", where, what, "take the CT of this very name, or correct the index")
+        yield DataProblem(Level.ERROR, "ct-shape", where, what, "use the CT of this name, or correct the index")
 
 
 def _unit_rules(ct: Header, where: str) -> Iterator[DataProblem]:
-    fix = "write lengths in millimetres and say so: header.set_xyzt_units('mm')"
+    fix = "write lengths in millimetres and set the unit: header.set_xyzt_units('mm')"
     if ct.units in {_METRE, _MICROMETRE}:
         what = f"the CT's header gives lengths in {_UNITS[ct.units]}: ITK converts them to mm, nibabel does not"
         yield DataProblem(Level.ERROR, "ct-units", where, what, fix)
@@ -62,23 +62,23 @@ def _unit_rules(ct: Header, where: str) -> Iterator[DataProblem]:
         yield DataProblem(Level.WARNING, "ct-units", where, what, fix)
     sizes = ct.spacing[:3]
     if all(size > 0 for size in sizes) and not all(_PLAUSIBLE[0] <= size <= _PLAUSIBLE[1] for size in sizes):
-        what = f"the CT's voxels are {_mm(sizes)} mm large, which no chest CT's are"
-        yield DataProblem(Level.WARNING, "ct-spacing", where, what, "look whether the lengths are in millimetres")
+        what = f"the CT's voxels are {_mm(sizes)} mm large, which is not possible for a chest CT"
+        yield DataProblem(Level.WARNING, "ct-spacing", where, what, "check that the lengths are in millimetres")
 
 
 def _affine_rules(ct: Header, where: str) -> Iterator[DataProblem]:
     if ct.nonsense:
-        what = f"the CT's header cannot be right: {ct.nonsense}"
+        what = f"the CT's header is invalid: {ct.nonsense}"
         yield DataProblem(Level.ERROR, "ct-affine", where, what, _ONE_AFFINE)
         return
     sizes = ct.spacing[:3]
     if not all(0 < size < np.inf for size in sizes):  # also for NaN
-        what = f"the CT's header says {_mm(sizes)} mm for the size of a voxel"
+        what = f"the CT's header states {_mm(sizes)} mm as the size of a voxel"
         yield DataProblem(Level.ERROR, "ct-affine", where, what, _ONE_AFFINE)
         return
     if ct.affine is None:
         what = (
-            "the CT's header does not say how the array lies in the patient (neither qform nor sform); nibabel and ITK "
+            "the CT's header does not state the orientation of the array (neither qform nor sform); nibabel and ITK "
             "then assume different orientations"
         )
         yield DataProblem(Level.WARNING, "ct-affine", where, what, "write the CT with its affine")
@@ -96,14 +96,14 @@ def _affine_rules(ct: Header, where: str) -> Iterator[DataProblem]:
 
 
 def _fault_of(affine: Affine, sizes: tuple[float, ...]) -> str | None:
-    """Say what keeps an affine from being that of a grid with voxels of these sizes; None where nothing does."""
+    """Return the problem of an affine as that of a grid with voxels of these sizes; None without one."""
     directions = np.array(affine)[:3, :3]
     lengths = np.linalg.norm(directions, axis=0)
     if abs(np.linalg.det(directions)) < 1e-9:
         return "the CT's affine is not that of any grid: two of its axes are the same, or one has no length"
     if not np.allclose(lengths, sizes, rtol=MARGIN, atol=MARGIN):
         return (
-            f"the CT's affine says {_mm(lengths)} mm, its header says {_mm(sizes)} mm for the size of a voxel; nibabel "
+            f"the CT's affine states {_mm(lengths)} mm, its header {_mm(sizes)} mm as the size of a voxel; nibabel "
             "reads the former, ITK may read the latter"
         )
     cosines = (directions / lengths).T @ (directions / lengths)

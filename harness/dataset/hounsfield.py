@@ -1,8 +1,8 @@
-"""Whether the voxels of a chest CT are in HU, told from where most of them lie.
+"""Decides from the histogram of a chest CT whether its voxels are in HU.
 
-The lowest value tells nothing: scanners pad what they did not see with -2000, -3024 or -8192, and a volume that was
-shifted as a whole still has a lowest value. A chest has two crowds of voxels, about 900 HU apart: air and lung, and
-soft tissue. Where they stand tells the scale.
+The lowest value is not informative: scanners pad the outside with -2000, -3024 or -8192, and a shifted volume
+has a lowest value, too. The histogram of a chest has two modes, about 900 HU apart: air and lung, and
+soft tissue. Their positions determine the scale.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ _FURTHEST: Final = 70_000 // BIN
 
 _AIR: Final = (-1120, -600)  # HU: air and lung
 _TISSUE: Final = (-200, 240)  # HU: fat, muscle, blood
-_FEW: Final = 0.02  # of the voxels: less is no crowd
+_FEW: Final = 0.02  # of the voxels: less does not count as a mode
 _CLEARLY: Final = 0.2  # of the voxels: by so much more must a shifted scale explain
-_PAD_GAP: Final = 300  # HU between padding and the first voxel that was seen
-_NEAR: Final = 100  # HU: calibration, and what a chest differs from another by
+_PAD_GAP: Final = 300  # HU between padding and the first scanned voxel
+_NEAR: Final = 100  # HU: calibration, and differences between chests
 
 #: Shifts that are known to happen, the likelier of two near ones first, and why.
 _KNOWN: Final = {
@@ -44,7 +44,7 @@ _KNOWN: Final = {
 
 @dataclass(frozen=True)
 class Intensities:
-    """How the voxels of a volume are distributed."""
+    """The histogram of a volume."""
 
     voxels: int
     nan: int  #: voxels that are NaN
@@ -85,21 +85,19 @@ class Histogram:
         self._counts += np.bincount(number, minlength=len(self._counts))
 
     def intensities(self) -> Intensities:
-        """Return what was counted."""
+        """Return the histogram."""
         used = np.flatnonzero(self._counts)
         bins = dict(zip((used - _FURTHEST).tolist(), self._counts[used].tolist(), strict=True))
         return Intensities(self._voxels, self._nan, self._infinite, bins)
 
 
 def judge_intensities(found: Intensities, where: str) -> list[DataProblem]:
-    """List what keeps the voxels of a chest CT from being in HU."""
+    """Return the reasons why the voxels of a chest CT are not in HU."""
     problems = []
     for count, name in ((found.nan, "NaN"), (found.infinite, "infinite")):
         if count:
-            what = (
-                f"{count:,} voxels of the CT ({count / found.voxels:.1%}) are {name}; a model turns them into nothing"
-            )
-            fix = "write what lies outside the scan as air: numpy.nan_to_num(ct, nan=-1024, posinf=3071, neginf=-1024)"
+            what = f"{count:,} voxels of the CT ({count / found.voxels:.1%}) are {name}; models cannot process them"
+            fix = "write the outside of the scan as air: numpy.nan_to_num(ct, nan=-1024, posinf=3071, neginf=-1024)"
             problems.append(DataProblem(Level.ERROR, "ct-not-finite", where, what, fix))
     if found.bins:
         problems += _judge_scale(found.bins, where)
@@ -110,7 +108,7 @@ def _judge_scale(bins: Mapping[int, int], where: str) -> list[DataProblem]:
     fix = "use volumes in HU (of CT-RATE, those in the `*_fixed` folders), not raw or rescaled values"
     low, high = min(bins) * BIN, (max(bins) + 1) * BIN
     if len(bins) == 1:
-        what = f"all voxels of the CT lie between {low} and {high}: it shows nothing"
+        what = f"all voxels of the CT lie between {low} and {high}: it does not show a chest"
         return [DataProblem(Level.WARNING, "ct-unusual-hu", where, what, "look at it: this is not a scan")]
     shares = [_Shares(bins)]
     if (unpadded := _without_padding(bins)) is not None:
@@ -127,12 +125,12 @@ def _judge_scale(bins: Mapping[int, int], where: str) -> list[DataProblem]:
     share = shares[-1]
     air, tissue = share.air(0), share.tissue(0)
     what = (
-        f"{air:.1%} of the voxels lie where air and lung do in HU ({_AIR[0]} to {_AIR[1]}) and {tissue:.1%} where soft "
-        f"tissue does ({_TISSUE[0]} to {_TISSUE[1]}); all lie between {low} and {high}"
+        f"{air:.1%} of the voxels have HU of air and lung ({_AIR[0]} to {_AIR[1]}) and {tissue:.1%} in those of soft "
+        f"tissue ({_TISSUE[0]} to {_TISSUE[1]}); all lie between {low} and {high}"
     )
     if air < _FEW / 10:
         return [DataProblem(Level.ERROR, "ct-not-hu", where, f"the CT is not in HU: {what}", fix)]
-    fix = f"look at it: a crop may be right; otherwise {fix}"
+    fix = f"check the volume: a crop may be correct; otherwise {fix}"
     return [DataProblem(Level.WARNING, "ct-unusual-hu", where, what, fix)]
 
 
@@ -167,7 +165,7 @@ class _Shares:
         return self._share(_TISSUE, shift)
 
     def explained(self, shift: int) -> float:
-        """Return the share of voxels that a scale explains; 0 where it lacks one of the two crowds."""
+        """Return the share of voxels that a scale explains; 0 where it lacks one of the two modes."""
         air, tissue = self.air(shift), self.tissue(shift)
         return air + tissue if min(air, tissue) >= _FEW else 0.0
 
@@ -176,12 +174,12 @@ class _Shares:
         return [(shift, self.explained(shift)) for shift in reach]
 
     def fits(self, shift: int) -> bool:
-        """Tell whether a scale shows both crowds, and no shifted one does clearly better."""
+        """Return whether a scale shows both modes, and no shifted one is clearly better."""
         here = self.explained(shift)
         return here > 0 and max(share for _, share in self._every()) < here + _CLEARLY
 
     def best_shift(self) -> int | None:
-        """Return the shift that explains most, a known one where it is near; None where none explains much."""
+        """Return the shift that explains most, a known one where it is near; None where none explains enough."""
         found = self._every()
         most = max(share for _, share in found)
         if most < 0.5:

@@ -1,4 +1,4 @@
-"""Read the JSON that describes a data set; nothing in it is trusted.
+"""Read the JSON that describes a data set, without trusting it.
 
 ``dataset.json``, ``MICCAI_challenge_dataset.json`` and ``MLHC_dataset_version.json`` share one shape: an object whose
 lists are the splits and whose list items are the cases (dataset card of ReXGroundingCT, "Dataset Structure"). Every
@@ -28,12 +28,12 @@ _USUAL_SPLITS: Final = frozenset({"train", "val", "valid", "validation", "test"}
 
 
 def _whole(value: object) -> object:
-    """Let 3.0 pass for 3: some writers turn every number into a float."""
+    """Accept 3.0 as 3: some writers convert every number to a float."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _numbered(value: object) -> object:
-    """Let a list stand for an object with the keys "0", "1", ...: both mean channels of the mask."""
+    """Accept a list as an object with the keys "0", "1", ...: both mean channels of the mask."""
     return {str(i): item for i, item in enumerate(value)} if isinstance(value, list) else value
 
 
@@ -41,7 +41,7 @@ def _readable(text: str) -> str:
     if not text.strip():
         raise ValueError("the text is blank")
     if any(unicodedata.category(char) == "Cc" and char not in "\t\r\n" for char in text):
-        raise ValueError("the text holds control characters")
+        raise ValueError("the text contains control characters")
     return text
 
 
@@ -59,7 +59,7 @@ def _base_name(value: object) -> object:
 
 
 class IndexCase(BaseModel):
-    """One case of the index. What a key of these objects names is a channel of the mask."""
+    """One case of the index. The keys of these objects are channels of the mask."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -82,7 +82,7 @@ _CASE: TypeAdapter[IndexCase] = TypeAdapter(IndexCase)
 
 @dataclass(frozen=True)
 class Index:
-    """What could be read of an index, and what could not."""
+    """The readable part of an index, and its faults."""
 
     path: Path
     splits: Mapping[str, tuple[IndexCase, ...]]
@@ -98,7 +98,7 @@ def load_json(path: Path) -> tuple[Any, list[DataProblem]]:
     -------
     tuple
         The document (None where it could not be parsed) and the faults: unreadable, too large, not UTF-8, not JSON,
-        NaN or infinity, nested too deeply, or an object that says a key twice (the first is kept).
+        NaN or infinity, nested too deeply, or an object with a repeated key (the first is kept).
     """
     twice: list[str] = []
 
@@ -112,7 +112,7 @@ def load_json(path: Path) -> tuple[Any, list[DataProblem]]:
         return result
 
     def no_constant(name: str) -> None:
-        raise ValueError(f"{name} is no JSON number")
+        raise ValueError(f"{name} is not a JSON number")
 
     def fault(code: str, what: str, fix: str) -> DataProblem:
         return DataProblem(Level.ERROR, code, path.name, what, fix)
@@ -129,9 +129,11 @@ def load_json(path: Path) -> tuple[Any, list[DataProblem]]:
         return None, [fault("unreadable", what, "check the path and its permissions")]
     except (ValueError, RecursionError) as error:
         what = f"this is not JSON: {str(error)[:200] or 'nested too deeply'}"
-        return None, [fault("json", what, "download the file again, or mend it")]
+        return None, [fault("json", what, "download the file again, or fix it")]
     fix = "keep one of the two; which one counts is not defined"
-    return document, [fault("duplicate-key", f"an object says {shown(key)} twice", fix) for key in dict.fromkeys(twice)]
+    return document, [
+        fault("duplicate-key", f"an object contains the key {shown(key)} twice", fix) for key in dict.fromkeys(twice)
+    ]
 
 
 def shown(value: object) -> str:
@@ -141,7 +143,7 @@ def shown(value: object) -> str:
 
 
 def faults_of(error: ValidationError, where: str) -> list[DataProblem]:
-    """Turn pydantic's findings into problems, one each."""
+    """Convert pydantic's errors to problems."""
     problems = []
     for detail in error.errors(include_url=False, include_input=False, include_context=False):
         place = ".".join(part if part.isidentifier() else shown(part) for part in map(str, detail["loc"]))
@@ -170,7 +172,7 @@ def read_index(path: Path) -> Index:
     if document is None and problems:
         return Index(path, {}, None, tuple(problems))
     if not isinstance(document, dict):
-        what = f"the document is {type(document).__name__}, not an object with one list a split"
+        what = f"the document is {type(document).__name__}, not an object with one list per split"
         problems.append(DataProblem(Level.ERROR, "index", path.name, what, "give the index of a data set"))
         return Index(path, {}, None, tuple(problems))
 
@@ -184,7 +186,7 @@ def read_index(path: Path) -> Index:
                 splits[key] = ()
             continue
         if not _SPLIT.fullmatch(key):
-            what = f"{shown(key)} is no name of a split"
+            what = f"{shown(key)} is not a valid name of a split"
             fix = "use up to 64 letters, digits, `_` and `-`"
             problems.append(DataProblem(Level.ERROR, "index", path.name, what, fix))
             continue
@@ -194,12 +196,12 @@ def read_index(path: Path) -> Index:
             case, faults = _read_case(item, key, position)
             faulty += faults
             if case is not None and cases.setdefault(case.name, case) is not case:
-                what = f"{case.name} stands in split {key} more than once"
+                what = f"{case.name} occurs in split {key} more than once"
                 fix = "keep one of the two; results are stored by case"
                 faulty.append(DataProblem(Level.ERROR, "duplicate-case", f"{key}[{position}]", what, fix))
         splits[key] = tuple(cases.values())
     if not any(splits.values()) and not problems and not any(of_splits.values()):
-        what = "there is not a single case in it"
+        what = "it does not contain any cases"
         fix = "an index has lists of cases, e.g. `train`, `val` and `test`"
         problems.append(DataProblem(Level.ERROR, "no-cases", path.name, what, fix))
     licence = document.get("licence", document.get("license"))

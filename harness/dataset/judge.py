@@ -1,8 +1,9 @@
-"""Whether a split of a data set can be trusted with a number: judged once, by the same rules, wherever one is made.
+"""Judges whether a split can be scored on, by the same rules everywhere.
 
-``bench data validate`` shows what is found here. ``run``, ``score``, ``results verify`` and ``leaderboard build`` ask
+``bench data validate`` shows the findings of this module. ``run``, ``score``, ``results verify`` and ``leaderboard
+build`` ask
 for the same judgement of the splits that they use: an error stops them, a warning is kept with the number. Other splits
-are left alone: a blank text in ``train`` is nothing to a score on ``test``.
+are left alone: a blank text in ``train`` does not affect a score on ``test``.
 """
 
 from __future__ import annotations
@@ -28,14 +29,14 @@ _ABSENCES = frozenset({"missing-ct", "missing-seg", "raw-ct"})
 
 @dataclass(frozen=True)
 class Judgement:
-    """Everything that was found in the splits that were judged.
+    """The judgement of splits.
 
     Attributes
     ----------
     problems
         Errors first, then warnings, then facts; within a level in the order of the splits and cases.
     orientation
-        How the masks lie on the CTs; None where that was not measured.
+        Orientation of the masks on the CTs; None where it was not measured.
     """
 
     problems: tuple[DataProblem, ...]
@@ -55,20 +56,20 @@ def judge(
     again: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> Judgement:
-    """Hold the splits to every rule, and report every problem in an order that does not depend on `jobs`.
+    """Check the splits by every rule, and report every problem in an order that does not depend on `jobs`.
 
     Parameters
     ----------
     dataset
-        Opened; what was counted in its volumes before is remembered in ``dataset.cache``.
+        Opened; earlier counts of its volumes are cached in ``dataset.cache``.
     splits
         Names of splits; entries of the index that could not be read are among the problems.
     depth
-        How far the volumes are read. With ``QUICK``, the masks' orientation is not measured either.
+        Extent to which the volumes are read. With ``QUICK``, the masks' orientation is not measured either.
     jobs
         Cases read at a time; each needs a few MiB.
     again
-        Read every volume again, whatever is remembered.
+        Read every volume again, whatever is cached.
     progress
         Called after every case with the number of cases checked so far, and of all.
     """
@@ -101,12 +102,12 @@ def judge(
 def require_sound(
     dataset: Dataset, splits: Sequence[str], *, used: Iterable[Case] | None = None, jobs: int | None = None
 ) -> tuple[DataProblem, ...]:
-    """Judge the splits that a number is about to be made of, and return the warnings that belong beside it.
+    """Judge the splits behind a number, and return the warnings that belong beside it.
 
     Parameters
     ----------
     dataset, splits
-        What will be used.
+        The data set and the splits in use.
     used
         The cases of these splits that will be read; None: all. The others need not be there, but what is there must
         be sound.
@@ -116,7 +117,7 @@ def require_sound(
     Raises
     ------
     UsageError
-        There is no such split.
+        The split does not exist.
     DataError
         A rule is broken; every error is named with its file, and a fix.
     """
@@ -133,7 +134,7 @@ def require_sound(
 
 
 def data_record(warnings: Sequence[DataProblem]) -> dict[str, Any]:
-    """Return what a run's record says of the data: how often each warning came, and every one in full.
+    """Return the part of a run's record about the data: the count of each warning, and every one in full.
 
     The counts name no case, and may be shown of a closed split.
     """

@@ -20,7 +20,7 @@ from harness.dataset.index import SUFFIX, FileName, IndexCase, faults_of, load_j
 from harness.dataset.problems import DataProblem, Level, refuse
 from harness.errors import DataError, UnknownName, UsageError
 
-#: The indexes that are looked for in a folder, the first found is read.
+#: Names of indexes in a folder; the first that exists is read.
 INDEXES: Final = ("dataset.json", "MICCAI_challenge_dataset.json", "MLHC_dataset_version.json")
 
 SPACINGS: Final = "spacing.json"
@@ -34,7 +34,7 @@ Millimetres = Annotated[float, Field(gt=0, lt=1000, allow_inf_nan=False)]
 
 
 class SpacingRecord(BaseModel):
-    """One item of ``spacing.json``: the spacing of a case whose CT is not there."""
+    """One item of ``spacing.json``: the spacing of a case without a CT."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -43,7 +43,7 @@ class SpacingRecord(BaseModel):
 
 
 class Notes(BaseModel):
-    """``groundbench.json``: what the index of a data set cannot say."""
+    """``groundbench.json``: facts about a data set that its index cannot state."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -58,14 +58,14 @@ _SPACINGS: TypeAdapter[list[SpacingRecord]] = TypeAdapter(list[SpacingRecord])
 
 @dataclass(frozen=True)
 class Layout:
-    """A data set as found, and every fault that keeps all of it from being used."""
+    """A data set, and every fault that keeps all of it from being used."""
 
     dataset: Dataset
     problems: tuple[DataProblem, ...]
 
 
 def nested_ct(name: str, *, fixed: bool = True) -> Path | None:
-    """Return where CT-RATE keeps a volume below its ``dataset/`` folder, or None for a name that is not its.
+    """Return the path of a volume below CT-RATE's ``dataset/`` folder, or None for a name that is not CT-RATE's.
 
     The ``*_fixed`` folders hold corrected volumes; the older ones (`fixed` false) hold raw values, which mean nothing
     without the slope and the intercept of CT-RATE's metadata tables.
@@ -114,16 +114,16 @@ def find_index(path: Path) -> Path:
     Raises
     ------
     UsageError
-        There is nothing at `path`.
+        `path` does not exist.
     DataError
-        The folder holds no index, or may not be looked into.
+        The folder does not contain an index, or cannot be read.
     """
     try:
         if path.is_file():
             return path
         if not path.is_dir():
             raise UsageError(
-                f"there is no data set at {path}", fix="check the path; `bench data phantom OUT` makes a data set"
+                f"the data set {path} does not exist", fix="check the path; `bench data phantom OUT` makes a data set"
             )
         for name in INDEXES:
             if (path / name).is_file():
@@ -131,24 +131,25 @@ def find_index(path: Path) -> Path:
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror or error}", fix="check its permissions") from error
     raise DataError(
-        f"{path} holds none of {', '.join(INDEXES)}", fix="give the folder that holds the index, or the index itself"
+        f"{path} does not contain any of {', '.join(INDEXES)}",
+        fix="give the folder that contains the index, or the index itself",
     )
 
 
 def find_dataset(spec: str, home: Path) -> Path:
-    """Resolve what a user wrote after ``--dataset``: a path, or what lies under that name in the home's ``datasets/``.
+    """Resolve the value of ``--dataset``: a path, or a name in the home's ``datasets/``.
 
     Raises
     ------
     UsageError
-        Neither is there; the nearest names are told.
+        Neither exists; the nearest names are given.
     """
     shelf = home / "datasets"
     for path in (Path(spec).expanduser(), shelf / spec):
         if path.exists():
             return path
     if "/" in spec:
-        raise UsageError(f"there is no data set at {spec}", fix="check the path")
+        raise UsageError(f"the data set {spec} does not exist", fix="check the path")
     known = {path.parent.name for index in INDEXES for path in shelf.glob(f"*/{index}")}
     raise UnknownName("data set", spec, known, fix=f"give a path, or a name in {shelf}")
 
@@ -220,7 +221,7 @@ def read_layout(path: Path, *, cache: Path | None = None) -> Layout:
         }
     except OSError as error:
         splits = {}
-        what = f"{error.filename} cannot be looked at: {error.strerror}"
+        what = f"{error.filename} cannot be read: {error.strerror}"
         more.append(DataProblem(Level.ERROR, "unreadable", str(root), what, "check the permissions of the folder"))
     dataset = Dataset(
         root=root,
@@ -241,21 +242,21 @@ def open_dataset(path: Path, *, cache: Path | None = None) -> Dataset:
 
     A data set without CTs opens (``Case.ct`` is None), and so does a split without masks (``Case.seg`` is None).
     No volume is read, and entries of a split that could not be read are refused when that split is used
-    (:meth:`Dataset.split`). What the files hold is judged where a number is made (:mod:`harness.dataset.judge`).
+    (:meth:`Dataset.split`). The content of the files is judged where a number is made (:mod:`harness.dataset.judge`).
 
     Parameters
     ----------
     path
         A folder with one of :data:`INDEXES`, or one of these files.
     cache
-        Folder in which the digests for the fingerprint are remembered.
+        Folder in which the digests for the fingerprint are cached.
 
     Raises
     ------
     UsageError
-        There is nothing at `path`.
+        `path` does not exist.
     DataError
-        There is no index, or no split of it is without faults; the message names every one.
+        The index is missing, or every split of it has faults; the message lists them all.
     """
     layout = read_layout(path, cache=cache)
     faults = layout.dataset.faults

@@ -1,4 +1,4 @@
-"""What was counted in the volumes of a data set, remembered: reading them is most of a judgement's time."""
+"""Cached counts of the volumes of a data set: reading these takes most of a judgement's time."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from harness.dataset.voxels import labelled, read_header, stretches
 from harness.digests import SETTLED, file_key
 
 _NAME: Final = "measured.jsonl"
-_VERSION: Final = f"1/{BIN}"  # change it with what is counted
+_VERSION: Final = f"1/{BIN}"  # change it with the counts
 
 
 class Measurements:
-    """Counts of volumes, looked up before anything is read.
+    """Counts of volumes, looked up in a cache before a volume is read.
 
-    The memory is a text file with one JSON line a volume, only ever appended to: a line that is cut short is not used.
+    The cache is a text file with one JSON line per volume, only ever appended to: a truncated line is ignored.
     A volume that changed in size, time or inode is counted again.
 
     Parameters
     ----------
     folder
-        Where the memory lies; None: nothing is remembered.
+        Folder of the cache; None: without a cache.
     again
-        Count everything again, whatever is remembered.
+        Count everything again, whatever is cached.
     """
 
     def __init__(self, folder: Path | None, *, again: bool = False) -> None:
@@ -51,7 +51,7 @@ class Measurements:
         return Intensities.from_json(self._measured("hu", path, lambda: count_intensities(path).to_json()))
 
     def shares(self, paths: tuple[Path, Path], measure: Callable[[], Any]) -> Any:
-        """Return what `measure` finds of a CT and its mask together, as JSON values."""
+        """Return the result of `measure` for a CT and its mask together, as JSON values."""
         return self._measured("lungs", paths[0], measure, paths[1])
 
     def _measured(self, kind: str, path: Path, measure: Callable[[], Any], *others: Path) -> Any:

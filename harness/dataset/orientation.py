@@ -1,12 +1,12 @@
-"""Measure whether the masks lie on the lungs as stored, or only after an in-plane flip.
+"""Measure whether the masks are aligned with the lungs as stored, or only after an in-plane flip.
 
 The released masks carry no orientation of their own, and copies of the data set are known in which CT and mask arrays
 lie half a turn apart in plane. Nothing fails then; every score merely drops to chance. So it is measured: the share of
 a finding's voxels inside the lungs, as stored and after each in-plane flip, over some cases.
 
-What is told apart is how much of the findings lies outside: next to nothing where masks lie well, a tenth and more
-where they do not. Dense findings (consolidation, effusion) are left out: they hide the lung that they lie in, and look
-the better the more wrongly they lie. Lungs are nearly symmetric, so a swap of left and right alone may stay unseen; a
+The measure is the share of the findings outside: close to 0 where masks are aligned, a tenth and more
+where they are not. Dense findings (consolidation, effusion) are left out: they hide the lung around them, and score
+better the more misplaced they are. Lungs are nearly symmetric, so a swap of left and right alone may stay unseen; a
 front-back flip does not, and where several flips explain the masks alike, it is the half turn that is proposed.
 """
 
@@ -30,13 +30,13 @@ from harness.masks.header import Header
 
 Flip = tuple[int, ...]
 
-#: The four ways in which a mask may lie on its CT's array, in plane; the second is the one known from copies around.
+#: The four in-plane orientations of a mask on its CT's array; the second is known from copies in circulation.
 FLIPS: Final[tuple[Flip, ...]] = ((), (0, 1), (0,), (1,))
 
 _AIR: Final = -400.0  # HU: below it lung and other air, above it tissue
 _IN_PLANE: Final = 128  # voxels of the thinned volume along H and W
 _SLICES: Final = 96  # and along D
-_SMALLEST: Final = 0.005  # of the volume: a smaller pocket of air is no lung
+_SMALLEST: Final = 0.005  # of the volume: a smaller pocket of air is not lung
 _WHOLE_CHEST: Final = 0.03  # of the volume: with less lung than this, the scan is a crop
 _LARGEST_SIDE: Final = 4096  # voxels of a slice's side
 _GAIN: Final = 0.03  # mean share of voxels that a flip must bring inside, and half of all that lie outside
@@ -47,12 +47,12 @@ _DENSE: Final = {"2b", "2e", "2h"}  # consolidation, effusion, other: may hold n
 
 @dataclass(frozen=True)
 class Orientation:
-    """What was measured over some cases."""
+    """The measurement over some cases."""
 
-    cases: int  #: scans that show enough lung to tell
+    cases: int  #: scans that show enough lung to measure
     shares: Mapping[Flip, float]  #: flip -> share of a finding's voxels inside the lungs, mean over findings
-    findings: int  #: how many findings these means are over, dense ones left out
-    best: Flip | None  #: the flip that the masks need; None: too little to tell
+    findings: int  #: number of findings in these means, without dense ones
+    best: Flip | None  #: the flip that the masks need; None: too few findings to decide
     damaged: tuple[DataError, ...] = ()  #: one for each case that could not be read to its end
 
     def as_dict(self) -> dict[str, Any]:
@@ -66,7 +66,7 @@ class Orientation:
 
 
 def name_of(flip: Flip) -> str:
-    """Say a flip in words."""
+    """Return a flip in words."""
     if len(flip) == 1:
         return f"axis {flip[0]} reversed"
     return "both in-plane axes reversed" if flip else "as stored"
@@ -75,18 +75,18 @@ def name_of(flip: Flip) -> str:
 def measure(
     cases: Iterable[Case], *, limit: int = 8, recorded: Flip = (), measured: Measurements | None = None
 ) -> Orientation:
-    """Measure how the masks of up to `limit` cases, spread evenly, lie on their CTs.
+    """Measure the orientation of the masks of up to `limit` cases, spread evenly, on their CTs.
 
     Parameters
     ----------
     cases
-        Cases with readable CTs and masks of the same grid; those that lack either are passed over.
+        Cases with readable CTs and masks of the same grid; those that lack either are skipped.
     limit
-        Most cases to look at; each costs one pass through its CT and its mask.
+        Maximum number of cases; each costs one pass through its CT and its mask.
     recorded
-        The flip that is taken to be true unless another is clearly better.
+        The flip that is assumed unless another is clearly better.
     measured
-        Remembers the shares of cases looked at before.
+        Caches the shares of earlier cases.
     """
     remembered = measured or Measurements(None)
     usable = sorted((found for found in map(RunnableCase.of, cases) if found), key=lambda case: case.id)
@@ -123,9 +123,9 @@ def _decide(table: npt.NDArray[np.float64], recorded: Flip) -> Flip | None:
 
 
 def shares_of(case: RunnableCase) -> list[list[float]] | None:
-    """Return the share of a finding's voxels in the lungs under each of :data:`FLIPS`, for every finding that can tell.
+    """Return the share of a finding's voxels in the lungs under each of :data:`FLIPS`, for every informative finding.
 
-    None where no finding can: the scan is a crop, or the mask is not on the CT's grid.
+    None where no finding is: the scan is a crop, or the mask is not on the CT's grid.
     """
     return _remembered_shares(case, Measurements(None))
 

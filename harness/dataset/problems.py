@@ -1,4 +1,4 @@
-"""What is wrong with a data set, said so that a person can put it right."""
+"""Problems of a data set, each with its fix."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from harness.errors import DataError
 
 
 class Level(enum.StrEnum):
-    """How much a problem matters."""
+    """The severity of a problem."""
 
     ERROR = "error"  #: scores would be wrong, or nothing can be run
-    WARNING = "warning"  #: worth a look before anybody trusts a number
+    WARNING = "warning"  #: should be checked before a number is trusted
     INFO = "info"  #: a fact that a reader of the numbers should know
 
 
 @dataclass(frozen=True)
 class DataProblem:
-    """One thing that is wrong, where, and what to do about it."""
+    """One problem, its place, and its fix."""
 
     level: Level
     code: str  #: short, stable, kebab-case: ``"missing-ct"``
     where: str  #: file, case or finding: ``"val/train_1_a_1 finding 0"``
-    what: str  #: what was found, with its numbers
-    fix: str  #: what to do next
+    what: str  #: the observation, with its numbers
+    fix: str  #: the fix
 
     def as_dict(self) -> dict[str, str]:
         """Return the problem as plain strings for a JSON document."""
@@ -35,7 +35,7 @@ class DataProblem:
 def refuse(
     problems: Iterable[DataProblem], source: str, *, doing: str = "cannot be read as a data set", shown: int = 20
 ) -> DataError:
-    """Make the one error that names every problem (the first `shown` in full); `doing` says what they prevent."""
+    """Return one error for all problems (the first `shown` in full); `doing` states what they prevent."""
     found = list(problems)
     lines = [f"  {problem.code} {problem.where}: {problem.what}" for problem in found[:shown]]
     if len(found) > shown:

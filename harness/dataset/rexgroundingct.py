@@ -1,4 +1,4 @@
-"""Put the two gated downloads of ReXGroundingCT together: links to the masks, the texts and CT-RATE's volumes.
+"""Combine the two gated downloads of ReXGroundingCT: links to the masks, the texts and CT-RATE's volumes.
 
 Masks and texts come from one gated repository, the CTs from another (about 370 GiB for the 3,492 volumes of the
 challenge), so nothing is copied.
@@ -51,12 +51,12 @@ of each are accepted once, in a browser, with a Hugging Face account.
 
 @dataclass(frozen=True)
 class Linked:
-    """What was put together."""
+    """The result of linking."""
 
     folder: Path
-    cases: int  #: cases that any index names
-    cts: int  #: of these, how many CTs were found
-    raw: int  #: of the others, how many are there as uncorrected volumes only
+    cases: int  #: cases in any index
+    cts: int  #: of these, those whose CT was found
+    raw: int  #: of the others, those with an uncorrected volume only
     orientation: Orientation
 
 
@@ -66,17 +66,19 @@ def indexes_in(path: Path) -> list[Path]:
     Raises
     ------
     UsageError
-        There is nothing at `path`.
+        `path` does not exist.
     DataError
-        The folder holds no index.
+        The folder does not contain an index.
     """
     if path.is_file():
         return [path]
     if not path.is_dir():
-        raise UsageError(f"there is nothing at {path}", fix="give the folder of the download (step 2 of the guide)")
+        raise UsageError(f"{path} does not exist", fix="give the folder of the download (step 2 of the guide)")
     found = [path / name for name in INDEXES if (path / name).is_file()]
     if not found:
-        raise DataError(f"{path} holds none of {', '.join(INDEXES)}", fix="give the folder of the download of step 2")
+        raise DataError(
+            f"{path} does not contain any of {', '.join(INDEXES)}", fix="give the folder of the download of step 2"
+        )
     return found
 
 
@@ -109,24 +111,26 @@ def wanted_cts(indexes: Iterable[Path], split: str | None, ct_rate: Path | None)
 
 
 def link(target: Path, rexgroundingct: Path, ct_rate: Path) -> Linked:
-    """Make the folder `target` out of links to the two downloads, and record how the masks lie on the CTs.
+    """Make the folder `target` out of links to the two downloads, and record the orientation of the masks.
 
-    The folder appears whole or not at all; one made before is replaced.
+    The folder appears complete or not at all; an earlier one is replaced.
 
     Raises
     ------
     UsageError
         A path does not exist.
     DataError
-        There is no index or no mask folder, an index has faults, not one CT was found, or `target` is something else.
+        The index or the masks are missing, an index has faults, no CT was found, or `target` is something else.
     """
     if not ct_rate.is_dir():
-        raise UsageError(f"there is no folder {ct_rate}", fix="give the folder of the download (step 3 of the guide)")
+        raise UsageError(
+            f"the folder {ct_rate} does not exist", fix="give the folder of the download (step 3 of the guide)"
+        )
     root = rexgroundingct if rexgroundingct.is_dir() else rexgroundingct.parent
     indexes = indexes_in(root)
     masks = root / _MASKS
     if not masks.is_dir():
-        raise DataError(f"{root} holds no folder {_MASKS}", fix="download all of it (step 2 of the guide)")
+        raise DataError(f"{root} does not contain the folder {_MASKS}", fix="download all of it (step 2 of the guide)")
     if target.exists() and not (target / NOTES).is_file():
         raise DataError(f"{target} was not made by this command", fix="move it away, or use another home")
     names = names_in(indexes)
@@ -149,9 +153,9 @@ def link(target: Path, rexgroundingct: Path, ct_rate: Path) -> Linked:
                 (building / "ct" / name).symlink_to(ct.absolute())
         raw = sum(any(path.is_file() for path in ct_paths(ct_rate, name, fixed=False)) for name in missing)
         if len(missing) == len(names):
-            what = f"not one of the {len(names)} CTs is under {ct_rate}"
+            what = f"{ct_rate} does not contain any of the {len(names)} CTs"
             if raw:
-                what += f"; {raw} are there as raw values, which need CT-RATE's slope and intercept tables to be HU"
+                what += f"; it contains {raw} as raw values, which need CT-RATE's slope and intercept tables to be HU"
             raise DataError(what, fix="download the volumes in the `*_fixed` folders (step 3 of the guide)")
         orientation = measure(open_dataset(building), limit=16)
         notes = {"name": NAME, "licence": LICENCE, "mask_flip": list(orientation.best or ())}

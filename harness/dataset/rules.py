@@ -1,4 +1,4 @@
-"""Whether the files of a data set are there, once each, and no patient is in two splits; no volume is opened."""
+"""Checks that the files of a data set exist, once each, and no patient is in two splits; without opening volumes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from harness.masks.formats import conversion
 
 
 def leakage_rules(dataset: Dataset, names: Sequence[str]) -> Iterator[DataProblem]:
-    """Check that no case and no patient stands in one of the splits `names` and in another."""
+    """Check that no case and no patient is in one of the splits `names` and in another."""
     by_case: defaultdict[str, list[str]] = defaultdict(list)
     by_patient: defaultdict[str, dict[str, list[str]]] = defaultdict(dict)
     for case in dataset:
@@ -24,7 +24,7 @@ def leakage_rules(dataset: Dataset, names: Sequence[str]) -> Iterator[DataProble
         by_patient[case.patient].setdefault(case.split, []).append(case.id)
     for name, splits in by_case.items():
         if len(splits) > 1 and not set(splits).isdisjoint(names):
-            what, fix = f"the case stands in {' and '.join(splits)}", "keep it in one split"
+            what, fix = f"the case is in {' and '.join(splits)}", "keep it in one split"
             yield DataProblem(Level.ERROR, "case-in-two-splits", name, what, fix)
     for patient, scans in by_patient.items():
         if len(scans) > 1 and not set(scans).isdisjoint(names) and len({i for ids in scans.values() for i in ids}) > 1:
@@ -34,7 +34,7 @@ def leakage_rules(dataset: Dataset, names: Sequence[str]) -> Iterator[DataProble
 
 
 def presence_rules(dataset: Dataset, names: Sequence[str]) -> Iterator[DataProblem]:
-    """Check that every case has its files; a data set without any CT, or a split without any mask, is said once."""
+    """Check that every case has its files; a data set without any CT, or a split without any mask, is reported once."""
     folder = _Folder(dataset.root)
     no_ct = not any(case.ct for case in dataset)
     without_ct = []
@@ -44,7 +44,11 @@ def presence_rules(dataset: Dataset, names: Sequence[str]) -> Iterator[DataProbl
         if cases and no_seg:
             use = "nothing can be predicted or scored" if no_ct else "predictions can be made, and cannot be scored"
             yield DataProblem(
-                Level.INFO, "not-scorable", split, f"no case has a mask: {use}", "nothing, where the masks are withheld"
+                Level.INFO,
+                "not-scorable",
+                split,
+                f"no case has a mask: {use}",
+                "none needed where the masks are withheld",
             )
         for case in cases:
             where = f"{split}/{case.id}"
@@ -57,8 +61,8 @@ def presence_rules(dataset: Dataset, names: Sequence[str]) -> Iterator[DataProbl
                 yield problem
                 without_ct.append(problem.code)
     if no_ct and any(dataset.splits[split] for split in names) and set(without_ct) <= {"no-grid"}:
-        what = "there are no CTs: masks can be scored, and nothing can be predicted"
-        yield DataProblem(Level.INFO, "no-cts", str(dataset.root), what, "nothing, if that is all that is wanted")
+        what = "the data set has no CTs: masks can be scored, but models cannot be run"
+        yield DataProblem(Level.INFO, "no-cts", str(dataset.root), what, "none needed for scoring alone")
 
 
 def _without_ct(folder: _Folder, case: Case, where: str, *, no_ct: bool) -> DataProblem | None:
@@ -66,25 +70,25 @@ def _without_ct(folder: _Folder, case: Case, where: str, *, no_ct: bool) -> Data
     places = list(ct_paths(folder.root, name))
     raw = present(ct_paths(folder.root, name, fixed=False))
     if raw is not None:
-        what = f"only the uncorrected volume is there ({raw}); its values need a slope and an intercept"
+        what = f"only the uncorrected volume is present ({raw}); its values need a slope and an intercept"
         fix = "download the volume of the same name from CT-RATE's `*_fixed` folder"
         return DataProblem(Level.ERROR, "raw-ct", where, what, fix)
     if not no_ct or folder.beside(places):
         return folder.missing("ct", "CT", where, places)
     if case.declared_shape is None or case.declared_spacing is None:
-        what = "there is no CT, and the index's `shape` and spacing.json do not tell its grid"
+        what = "the CT is missing, and the index's `shape` and spacing.json do not give its grid"
         fix = "add `shape` to the index and the case to spacing.json, or add the CT"
         return DataProblem(Level.WARNING, "no-grid", where, what, fix)
     return None
 
 
 def _one_file(kind: str, where: str, places: Iterable[Path]) -> Iterator[DataProblem]:
-    """Check that no two files could be the same volume: which one counts must not depend on where it lies."""
+    """Check that no two files could be the same volume: the choice must not depend on their paths."""
     found = all_present(places)
     for first, other in pairwise(found):
         if not _same_content(first, other):
             what = f"{first} and {other} could both be its {'CT' if kind == 'ct' else 'mask'}, and they differ"
-            yield DataProblem(Level.ERROR, f"two-{kind}s", where, what, "keep the one that is right")
+            yield DataProblem(Level.ERROR, f"two-{kind}s", where, what, "keep the correct one")
 
 
 def _same_content(first: Path, second: Path) -> bool:
@@ -94,7 +98,7 @@ def _same_content(first: Path, second: Path) -> bool:
 
 
 class _Folder:
-    """What lies in the folders of a data set, listed once each."""
+    """The files in the folders of a data set, listed once."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -109,21 +113,21 @@ class _Folder:
         return found
 
     def missing(self, code: str, kind: str, where: str, places: Sequence[Path]) -> DataProblem:
-        """Say what is where a file should be."""
+        """Return the problem at the place of a missing file."""
         dangling = next((path for path in places if path.is_symlink()), None)
         others = [path for path in self.beside(places) if not path.is_symlink() or path.exists()]
         if dangling is not None:
-            what = f"the {kind} {dangling.relative_to(self.root)} is a link to {dangling.readlink()}, where no file is"
+            what = f"the {kind} {dangling.relative_to(self.root)} links to {dangling.readlink()}, which does not exist"
             fix = "put the file back, or link the data set again"
         elif others:
-            what = f"the {kind} is there as {others[0].relative_to(self.root)}, which is not read as a {kind}"
+            what = f"the {kind} exists as {others[0].relative_to(self.root)}, a format that is not read as a {kind}"
             fix = f"convert it: {conversion(others[0].name, places[0].name)}"
         else:
-            what = f"the {kind} is neither at {places[0].relative_to(self.root)} nor anywhere else it may be"
+            what = f"the {kind} is missing: neither {places[0].relative_to(self.root)} nor another allowed path exists"
             holds = self._names(places[0].parent)
             if not any(name.endswith((SUFFIX, ".nii")) for name in holds) and holds:
-                what += f"; {places[0].parent.relative_to(self.root)} holds {', '.join(sorted(holds)[:3])} and so on"
-            fix = "download it, or take the case out of the index"
+                what += f"; {places[0].parent.relative_to(self.root)} contains {', '.join(sorted(holds)[:3])} and so on"
+            fix = "download it, or remove the case from the index"
         return DataProblem(Level.ERROR, f"missing-{code}", where, what, fix)
 
     def _names(self, folder: Path) -> list[str]:

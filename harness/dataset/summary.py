@@ -17,14 +17,14 @@ GROUPS = {False: "Typically non-focal lung abnormalities", True: "Typically foca
 
 @dataclass(frozen=True)
 class SplitSummary:
-    """How much one split holds."""
+    """The size of one split."""
 
     cases: int
     patients: int
     findings: int
-    entities: int  #: declared by the index; findings without a declaration count none
-    cts: int  #: cases whose CT is there
-    masks: int  #: cases whose mask is there
+    entities: int  #: declared by the index; findings without a declaration count as 0
+    cts: int  #: cases with a CT
+    masks: int  #: cases with a mask
 
 
 @dataclass(frozen=True)
@@ -48,17 +48,17 @@ class Range:
 
 @dataclass(frozen=True)
 class Summary:
-    """What a data set, or some of its splits, is made of."""
+    """Summary of a data set, or of some of its splits."""
 
     splits: dict[str, SplitSummary]
     total: SplitSummary
     categories: tuple[CategoryRow, ...]  #: every category of the paper, in its order, also those without a finding
     uncategorised: int  #: findings without a category, or with one that the paper does not know
-    focal_percent: float | None  #: of the findings with a known category; None: there are none
-    depth_mean: float | None  #: slices; None: no case tells its shape
+    focal_percent: float | None  #: of the findings with a known category; None without any
+    depth_mean: float | None  #: slices; None: no shape is known
     depth_sd: float | None  #: sample standard deviation; None with fewer than two cases
     shapes: Range | None  #: voxels
-    spacings: Range | None  #: mm; None: no case tells its spacing
+    spacings: Range | None  #: mm; None: no spacing is known
 
     def as_dict(self) -> dict[str, Any]:
         """Return the summary for a JSON document."""
@@ -66,12 +66,12 @@ class Summary:
 
 
 def summarise(dataset: Dataset, splits: Sequence[str]) -> Summary:
-    """Count what the splits called `splits` hold; reads the headers of the CTs.
+    """Count the content of the splits named `splits`; reads the headers of the CTs.
 
     Raises
     ------
     UsageError
-        There is no such split.
+        The split does not exist.
     DataError
         A CT's header cannot be read.
     """

@@ -1,4 +1,4 @@
-"""A data set on disk held to every rule, as one report."""
+"""A data set on disk checked by every rule, as one report."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from harness.dataset.volumes import Depth
 
 @dataclass(frozen=True)
 class Report:
-    """Everything that was found."""
+    """The report."""
 
     dataset: Dataset
     splits: tuple[str, ...]  #: the splits that were checked
@@ -27,7 +27,7 @@ class Report:
 
     @property
     def ok(self) -> bool:
-        """Whether there is no error."""
+        """Whether it is free of errors."""
         return not any(problem.level is Level.ERROR for problem in self.problems)
 
     def as_dict(self) -> dict[str, Any]:
@@ -66,14 +66,14 @@ def validate_dataset(
     depth, jobs, again, progress
         As for :func:`harness.dataset.judge.judge`.
     cache
-        Folder in which the counts of volumes are remembered.
+        Folder in which the counts of volumes are cached.
 
     Raises
     ------
     UsageError
-        There is nothing at `path`, or no such split.
+        `path` or the split does not exist.
     DataError
-        There is no index at `path`.
+        `path` does not contain an index.
     """
     layout = read_layout(path, cache=cache)
     dataset = layout.dataset

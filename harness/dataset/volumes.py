@@ -1,4 +1,4 @@
-"""What lies in a case's two files, checked against each other and against the index."""
+"""The two files of a case, checked against each other and against the index."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ _MOST_LABELS: Final = 255  # of a finding, in the uint8 that the organisers' eva
 
 
 class Depth(enum.StrEnum):
-    """How far the volumes are read."""
+    """Extent to which the volumes are read."""
 
     QUICK = "quick"  #: headers only
-    FULL = "full"  #: every mask and every CT to its end, or what is remembered of it
+    FULL = "full"  #: every mask and every CT to its end, or its cached counts
 
 
 def check_volumes(case: Case, depth: Depth, measured: Measurements) -> list[DataProblem]:
-    """Check the CT and the mask of one case, as far as they are there."""
+    """Check the CT and the mask of one case, as far as they exist."""
     problems: list[DataProblem] = []
     headers: dict[str, Header] = {}
     where = f"{case.split}/{case.id}"
@@ -55,7 +55,7 @@ def check_volumes(case: Case, depth: Depth, measured: Measurements) -> list[Data
     if seg is not None:
         of_header = list(_seg_header(case, seg, ct, where))
         problems += _named(of_header, case.truth)
-        # Without the right shape, channels and labels mean nothing.
+        # Without the right shape, channels and labels are meaningless.
         fits = not any(problem.code == "seg-shape" for problem in of_header)
         if depth is Depth.FULL and fits and "seg" in readable:
             problems += _named(_seg_voxels(case, seg, where, measured), case.truth)
@@ -63,7 +63,7 @@ def check_volumes(case: Case, depth: Depth, measured: Measurements) -> list[Data
 
 
 def _named(problems: Iterable[DataProblem], path: Path | None) -> list[DataProblem]:
-    """Name the file in what is said of it, so that a person knows which one to open."""
+    """Name the file in the message, so that a person knows which one to open."""
     return [
         problem if str(path) in problem.what else replace(problem, what=f"{path}: {problem.what}")
         for problem in problems
@@ -71,7 +71,7 @@ def _named(problems: Iterable[DataProblem], path: Path | None) -> list[DataProbl
 
 
 def _check_end(path: Path, header: Header) -> None:
-    """Raise DataError for a truncated file without decoding it: gzip writes down the content's size at its end."""
+    """Raise DataError for a truncated file without decoding it: gzip stores the content's size at its end."""
     declared = header.offset + header.nbytes
     with path.open("rb") as stream:
         if stream.read(2) == GZIP_MAGIC:
@@ -79,7 +79,7 @@ def _check_end(path: Path, header: Header) -> None:
             size, declared = int.from_bytes(stream.read(4), "little"), declared % 2**32
         else:
             size = stream.seek(0, 2)
-    if size != declared:  # truncated, of several gzip members, or followed by something: reading it tells
+    if size != declared:  # truncated, of several gzip members, or followed by other bytes: reading it decides
         for _ in stretches(path):
             pass
 
@@ -102,12 +102,12 @@ def _seg_header(case: Case, seg: Header, ct: Header | None, where: str) -> Itera
     if seg.affine is not None and not _same_grid(seg.affine, ct):
         axes = "".join(nib.orientations.aff2axcodes(np.array(seg.affine)))  # type: ignore[no-untyped-call]
         what = f"the mask's affine (axes {axes}) is neither that of a library without geometry nor that of its CT"
-        fix = "write an identity or the CT's affine, once the array is known to lie as the CT's does"
+        fix = "write an identity or the CT's affine, once the array is known to have the CT's orientation"
         yield DataProblem(Level.ERROR, "seg-affine", where, what, fix)
 
 
 def _seg_shape(case: Case, seg: Header, ct: Header | None, where: str) -> Iterator[DataProblem]:
-    """Hold the mask's shape against the CT's; where the index sides with the mask, the fault is the CT's."""
+    """Compare the mask's shape with the CT's; where the index agrees with the mask, the fault is the CT's."""
     count = len(case.findings)
     fix = "write the mask as (F,H,W,D): one channel a finding, then the axes of the CT array"
     grid = ct.grid if ct is not None and len(ct.grid) == 3 else case.declared_shape
@@ -152,7 +152,7 @@ def _finding_rules(finding: Finding, labels: Counter[int], where: str) -> Iterat
         yield from _absent_rules(finding, where)
         return
     voxels = labels.total()
-    fix = "correct the index, or take the mask of this very version of the data set"
+    fix = "correct the index, or use the mask of this version of the data set"
     if finding.voxels is not None and finding.voxels != voxels:
         what = f"{voxels:,} voxels in the mask, {finding.voxels:,} by the index"
         yield DataProblem(Level.ERROR, "voxel-count", where, what, fix)
@@ -160,14 +160,14 @@ def _finding_rules(finding: Finding, labels: Counter[int], where: str) -> Iterat
         what = f"{len(labels)} entities in the mask, {finding.entities} by the index"
         yield DataProblem(Level.ERROR, "entity-count", where, what, fix)
     if min(labels) < 1:
-        what = f"the mask holds the label {min(labels)}; 0 is outside, and entities are numbered from 1"
+        what = f"the mask contains the label {min(labels)}; 0 is outside, and entities are numbered from 1"
         yield DataProblem(Level.ERROR, "label-range", where, what, "number the entities of a finding 1, 2, 3, ...")
     elif max(labels) > _MOST_LABELS:
         what = f"{len(labels)} entities are labelled up to {max(labels)}; the organisers' evaluator reads uint8"
         fix = (
             "number the entities without gaps"
             if len(labels) <= _MOST_LABELS
-            else "nothing for our profiles, which count them all; that evaluator cannot tell more than 255 labels apart"
+            else "none needed for our profiles, which count them all; that evaluator distinguishes 255 labels at most"
         )
         yield DataProblem(Level.WARNING, "label-range", where, what, fix)
     elif max(labels) != len(labels):
@@ -176,14 +176,14 @@ def _finding_rules(finding: Finding, labels: Counter[int], where: str) -> Iterat
 
 
 def _absent_rules(finding: Finding, where: str) -> Iterator[DataProblem]:
-    """Judge a channel without a voxel: right where the index says so, unclear where it says nothing."""
+    """Judge a channel without a voxel: correct where the index declares it, unclear where it does not."""
     declared = [(finding.voxels, "voxels"), (finding.entities, "entities")]
     contradicting = [f"{count:,} {noun}" for count, noun in declared if count]
-    what = "its channel of the mask has no voxel"
+    what = "its channel of the mask is empty"
     if contradicting:
-        what += f", the index says {' and '.join(contradicting)}"
+        what += f", the index declares {' and '.join(contradicting)}"
         yield DataProblem(Level.ERROR, "empty-finding", where, what, "annotate it, or correct the index")
     elif not any(count == 0 for count, _ in declared):
-        what += ": a model that draws nothing scores 1, one that draws anything scores 0"
+        what += ": an empty prediction scores 1, any other scores 0"
         fix = "declare 0 voxels in the index where it is absent on purpose; otherwise annotate it"
         yield DataProblem(Level.WARNING, "empty-finding", where, what, fix)

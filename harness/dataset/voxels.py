@@ -1,6 +1,6 @@
 """Headers and voxels of a data set's ``.nii.gz`` files, in file order and bounded memory.
 
-A 4-D mask (F, H, W, D) is stored with its first axis fastest: the findings of one voxel lie side by side, and the
+A 4-D mask (F, H, W, D) is stored with its first axis fastest: the findings of one voxel are adjacent, and the
 axial slices follow one another. So is a 3-D CT (H, W, D). Unlike a model's masks, the files of a data set may be links.
 """
 
@@ -21,16 +21,16 @@ from harness.masks.stream import Volume, open_volume
 from harness.masks.values import checked, decoded
 from harness.masks.verdict import Refused
 
-_NO_LIMIT: Final = 2**62  # bytes of a file: a CT may be large, and nothing of it is ever held whole
+_NO_LIMIT: Final = 2**62  # bytes of a file: a CT may be large, and is never held in memory as a whole
 
 
 @dataclass(frozen=True)
 class Labelled:
     """The labelled voxels of one stretch of a 4-D mask; three arrays of the same length."""
 
-    channel: npt.NDArray[np.int64]  #: which finding
+    channel: npt.NDArray[np.int64]  #: number of the finding
     voxel: npt.NDArray[np.int64]  #: position in the CT array, first axis fastest
-    label: npt.NDArray[Any]  #: the stored value: which entity
+    label: npt.NDArray[Any]  #: the stored value: the label of the entity
 
 
 @contextmanager
@@ -49,7 +49,7 @@ def _opened(path: Path) -> Iterator[Volume]:
 
 
 def read_header(path: Path) -> Header:
-    """Read the first few hundred bytes of a NIfTI file; raises DataError where that cannot be done."""
+    """Read the first few hundred bytes of a NIfTI file; raises DataError where that is not possible."""
     with _opened(path) as volume:
         return volume.header
 
@@ -72,7 +72,7 @@ def stretches(path: Path, unit: int = 1) -> Iterator[npt.NDArray[Any]]:
     Raises
     ------
     DataError
-        The file is truncated, damaged, or holds more or less than its header says.
+        The file is truncated, damaged, or has more or fewer bytes than its header states.
     """
     with _opened(path) as volume:
         dtype = volume.header.dtype
@@ -90,8 +90,8 @@ def slices(path: Path, shape: tuple[int, ...]) -> Iterator[npt.NDArray[Any]]:
 def labelled(path: Path, findings: int) -> Iterator[Labelled]:
     """Yield the voxels of a 4-D mask of so many channels that are not 0, stretch by stretch.
 
-    Labels in a float or scaled file are read as the whole numbers that they stand for; raises DataError where they are
-    none.
+    Labels in a float or scaled file are converted to whole numbers; raises DataError where they are not whole
+    numbers.
     """
     start = 0
     header = read_header(path)

@@ -1,7 +1,7 @@
-"""Mask files in: fast, bounded, distrustful.
+"""Reading mask files: fast, bounded, without trust in their content.
 
 A file passes four gates, each of which can refuse it with a cause and a fix: it is a regular file of a bounded size
-(:mod:`~harness.masks.stream`), its header can be right (:mod:`~harness.masks.header`), its grid is the case's
+(:mod:`~harness.masks.stream`), its header is valid (:mod:`~harness.masks.header`), its grid is the case's
 (:mod:`~harness.masks.geometry`), and its values are those of a mask (:mod:`~harness.masks.bits`).
 """
 

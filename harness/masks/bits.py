@@ -1,7 +1,7 @@
-"""Masks as sparse bit grids: what is left of a volume once its zeros are dropped.
+"""Masks as sparse bit grids: the nonzero words of a volume.
 
 A row of voxels along the first axis (the fastest in a NIfTI file) is cut into words of 64, and only the words that
-hold foreground are kept: 16 bytes each, whatever the shape of the volume. A label image is the same with one entry
+contain foreground are kept: 16 bytes each, whatever the shape of the volume. A label image is the same with one entry
 for every label in a word.
 """
 
@@ -29,15 +29,15 @@ WORD = 64
 #: Largest label of a ground truth.
 MAX_LABEL = 2**31 - 1
 
-#: Words that the numbers of :class:`Bits` can tell apart.
+#: Limit of the numbers of words in :class:`Bits`.
 MAX_WORDS = 2**31
 
 #: Words of a channel that are drawn together at a time.
 _WORDS_AT_A_TIME = 1 << 13
 
 
-class TooDense(Exception):  # noqa: N818 - nothing is wrong with the mask
-    """Several channels hold more together than may be held at a time; each may be read on its own."""
+class TooDense(Exception):  # noqa: N818 - the mask itself is valid
+    """Several channels together exceed the memory limit; each can be read separately."""
 
 
 @dataclass(frozen=True)
@@ -141,7 +141,7 @@ def in_order(shape: Shape, words: Words, labels: NDArray[np.int32], bits: NDArra
 
 
 def stacked(shape: Shape, pieces: list[Bits]) -> Bits:
-    """Make one grid of pieces whose words ascend, and empty the list on the way, so that two copies are never held."""
+    """Make one grid of pieces whose words ascend, and empty the list meanwhile, so that memory never has two copies."""
     if not pieces:
         return Bits(shape, np.empty(0, np.int32), np.empty(0, np.int32), np.empty(0, np.uint64))
     columns: list[list[NDArray[Any]]] = [
@@ -191,19 +191,19 @@ def read_bits(
     wrap
         Take values modulo 256 first, as a conversion to uint8 does.
     most
-        Entries that several channels may hold together.
+        Limit of the entries of several channels together.
 
     Returns
     -------
     list of Bits, list of MaskProblem
-        One grid a wanted channel; warnings about how the values are stored.
+        One grid per requested channel; warnings about the storage of the values.
 
     Raises
     ------
     Refused
-        The stream is damaged, or holds values that are not finite, not whole or negative.
+        The stream is damaged, or contains values that are not finite, not whole or negative.
     TooDense
-        More than one channel is wanted, and together they hold more than `most` entries.
+        More than one channel is requested, and together they have more than `most` entries.
     """
     header = volume.header
     kept = [_Channel(shape, channels, channel) for channel in wanted]
@@ -217,7 +217,7 @@ def read_bits(
         if labelled and highest > MAX_LABEL:
             raise refused(
                 "labels",
-                f"the mask holds the label {highest}",
+                f"the mask contains the label {highest}",
                 cause="a damaged file",
                 fix="number the entities 1, 2, 3, ...",
             )
@@ -262,7 +262,7 @@ def _nonzero_groups(volume: Volume, shape: Shape, channels: int) -> Iterator[tup
 
 
 class _Channel:
-    """What is kept of one channel.
+    """The stored part of one channel.
 
     The flags of a word's voxels lie between those of the other channels; they are drawn together for many words at a
     time.
@@ -275,10 +275,10 @@ class _Channel:
         self._waiting: list[tuple[Words, NDArray[np.int32], NDArray[np.uint64]]] = []
         self._done: list[Bits] = []
         self._n = 0
-        self.entries = 0  #: taken so far
+        self.entries = 0  #: added so far
 
     def add(self, words: Words, flags: NDArray[np.uint64], values: NDArray[Any] | None) -> None:
-        """Take what belongs to this channel.
+        """Add the words of this channel.
 
         Parameters
         ----------
@@ -320,7 +320,7 @@ class _Channel:
         self._n = 0
 
     def grid(self) -> Bits:
-        """Return all that was taken, and forget it."""
+        """Return everything that was added, and release it."""
         if self._waiting:
             self._draw_together()
         return stacked(self._shape, self._done)

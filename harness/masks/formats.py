@@ -1,4 +1,4 @@
-"""What a file's name says of its format, and how another format is turned into NIfTI."""
+"""The format of a file by its name, and the conversion of other formats to NIfTI."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ SUFFIXES: Final = (".nii.gz", ".seg.nrrd", ".nii", ".nrrd", ".mha")
 #: Suffixes of volumes that SimpleITK converts in one line.
 _ITK: Final = (".nrrd", ".nhdr", ".mha", ".mhd", ".hdr", ".img", ".dcm", ".gipl", ".mgz", ".mgh", ".nii", ".nii.gz")
 
-#: Suffixes of archives, and what unpacks them.
+#: Suffixes of archives, and the commands that unpack them.
 _ARCHIVES: Final = {
     ".tar.gz": "tar -xf {name}", ".tar.bz2": "tar -xf {name}", ".tar.xz": "tar -xf {name}", ".tgz": "tar -xf {name}",
     ".tar": "tar -xf {name}", ".zip": "unzip {name}", ".7z": "7z x {name}", ".rar": "unrar x {name}",
@@ -26,18 +26,18 @@ def suffix_of(name: str) -> str:
 
 
 def stem_of(name: str) -> str:
-    """Return a file's name without what :func:`suffix_of` returns."""
+    """Return a file's name without its suffix (:func:`suffix_of`)."""
     return name[: len(name) - len(suffix_of(name))]
 
 
 def unpacking(name: str) -> str | None:
-    """Return the command that unpacks an archive; None where the name is not that of one."""
+    """Return the command that unpacks an archive; None for other names."""
     command = _ARCHIVES.get(suffix_of(name))
     return None if command is None else command.format(name=name)
 
 
 def conversion(name: str, target: str) -> str:
-    """Return the line that turns a volume into NIfTI, for a message."""
+    """Return the command that converts a volume to NIfTI, for a message."""
     if (command := unpacking(name)) is not None:
         return command
     if suffix_of(name) in _ITK or suffix_of(name).endswith(".nrrd"):

@@ -1,7 +1,7 @@
-"""Whether a mask lies where its case lies, judged from its header before a voxel is decoded.
+"""Checks from a mask's header, before a voxel is decoded, whether its grid is that of its case.
 
-A Dice near zero looks the same whether a model found nothing or its masks were written transposed. The header tells
-most of these apart, so it is judged first and the likely cause is named.
+A Dice near zero looks the same whether a model found nothing or its masks were written transposed. The header
+distinguishes most of these, so it is judged first and the likely cause is named.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from harness.rows import MaskProblem
 #: Affines are the same when no corner of the grid moves by more than this share of the smallest spacing.
 CORNER_TOLERANCE = 0.1
 
-#: The affines of nibabel and of ITK for an array whose position nobody gave.
+#: The affines of nibabel and of ITK for an array without a given position.
 _NEUTRAL = (np.eye(4), np.diag([-1.0, -1.0, 1.0, 1.0]))
 
 #: Error of an affine that went through single precision and a quaternion.
@@ -55,17 +55,17 @@ class Expected:
 
 
 def judge(header: Header, expected: Expected) -> list[MaskProblem]:
-    """List everything about a mask's grid that its author should know.
+    """Return every problem of a mask's grid.
 
-    The values are compared as arrays. A file that declares another position than the CT's claims other voxels than
-    the ones that would be scored, and is refused; an identity affine, or none, claims nothing and is accepted.
+    The values are compared as arrays. A file that declares another position than the CT's means other voxels than
+    the ones that would be scored, and is refused; an identity affine, or none, states no position and is accepted.
 
     Parameters
     ----------
     header
-        What the file declares.
+        The header of the file.
     expected
-        What the case is.
+        The grid of the case.
 
     Returns
     -------
@@ -113,10 +113,13 @@ def _shape_cause(shape: tuple[int, ...], expected: Expected) -> tuple[str, str]:
     known: dict[tuple[int, ...], tuple[str, str]] = {}
     if f is None and len(shape) == 4:
         known = {
-            (shape[0], *grid): ("a channel-first stack in place of one mask", "write one 3-D file a finding: mask[i]"),
+            (shape[0], *grid): (
+                "a channel-first stack in place of one mask",
+                "write one 3-D file per finding: mask[i]",
+            ),
             (*grid, shape[3]): (
                 "a channel-last stack in place of one mask",
-                "write one 3-D file a finding: mask[..., i]",
+                "write one 3-D file per finding: mask[..., i]",
             ),
         }
     elif f is not None:
@@ -125,19 +128,19 @@ def _shape_cause(shape: tuple[int, ...], expected: Expected) -> tuple[str, str]:
             (*grid, f): ("the findings are on the last axis", "move them first: numpy.moveaxis(stack, -1, 0)"),
             (shape[0], *grid): (
                 f"the stack has {shape[0]} findings, the case has {f}",
-                "write one channel a finding, in order, and an empty one where nothing was found",
+                "write one channel per finding, in order, and an empty one where nothing was found",
             ),
         }
     if shape in known:
         return known[shape]
     if sorted(shape) == sorted(wanted):
-        usual = " (z first, as SimpleITK and most deep-learning code hold volumes)" if shape == grid[::-1] else ""
+        usual = " (z first, as in SimpleITK and most deep-learning code)" if shape == grid[::-1] else ""
         order = ", ".join(map(str, _permutation(shape, wanted)))
         return f"transposed axes{usual}", f"transpose back before saving: mask.transpose({order})"
     if len(shape) != len(wanted):
         return f"an array of {len(shape)} axes", f"save an array of shape {wanted}"
     return (
-        "another grid: the volume was resampled, cropped or padded before the model, and the mask was not put back",
+        "another grid: the volume was resampled, cropped or padded before the model, and the mask was not restored",
         "resample or pad the mask back to the CT's grid (nearest neighbour)",
     )
 
@@ -149,9 +152,9 @@ def _permutation(shape: tuple[int, ...], wanted: tuple[int, ...]) -> tuple[int, 
 
 
 def declares_nothing(affine: Affine | None) -> bool:
-    """Tell whether an affine is what a library writes when it knows no position.
+    """Return whether an affine is the neutral value that a library writes without a known position.
 
-    That is no affine at all, nibabel's identity, or ITK's: an identity in LPS, which NIfTI (RAS) holds as
+    That is a missing affine, nibabel's identity, or ITK's: an identity in LPS, which in NIfTI (RAS) is
     diag(-1,-1,1).
     """
     if affine is None:
@@ -161,7 +164,7 @@ def declares_nothing(affine: Affine | None) -> bool:
 
 
 def same_place(given: Affine, truth: Affine, shape: tuple[int, int, int]) -> bool:
-    """Tell whether every corner of a grid of this shape lies at the same place under both affines."""
+    """Return whether every corner of a grid of this shape has the same position under both affines."""
     return not _moves(np.array(given), np.array(truth), shape)
 
 
@@ -171,7 +174,7 @@ def _judge_affine(header: Header, expected: Expected) -> list[MaskProblem]:
             MaskProblem(
                 "header",
                 "refused",
-                f"the header cannot be right: {header.nonsense}",
+                f"the header is invalid: {header.nonsense}",
                 "a damaged file, or one not written by a NIfTI library",
                 _FIX,
             )
@@ -188,8 +191,8 @@ def _judge_affine(header: Header, expected: Expected) -> list[MaskProblem]:
         return [
             warning(
                 "identity_affine",
-                "the mask declares no position (no affine, or the one that a library writes without geometry); it was "
-                "read in the CT's array order",
+                "the mask does not declare a position (no affine, or the one that a library writes without geometry); "
+                "it was read in the CT's array order",
                 cause="saved with numpy.eye(4), or by SimpleITK without CopyInformation",
                 fix=_FIX,
             )
@@ -198,7 +201,7 @@ def _judge_affine(header: Header, expected: Expected) -> list[MaskProblem]:
         return [
             warning(
                 "affine_disagrees",
-                "the mask's sform and qform say different positions; one of them is its CT's",
+                "the mask's sform and qform declare different positions; one of them is its CT's",
                 cause="a tool that changed one of the two",
                 fix=_FIX,
             )
@@ -207,16 +210,16 @@ def _judge_affine(header: Header, expected: Expected) -> list[MaskProblem]:
 
 
 def _judge_affine_of_stack(header: Header, expected: Expected) -> list[MaskProblem]:
-    """Judge nothing by the affine of a stack: no affine has room for the axes (F, H, W, D)."""
+    """Ignore the affine of a stack: an affine cannot describe the axes (F, H, W, D)."""
     if declares_nothing(header.affine):
         return []
-    assert header.affine is not None  # noqa: S101 - it would declare nothing
+    assert header.affine is not None  # noqa: S101 - it would not declare a position
     of_ct = expected.affine is not None and same_place(header.affine, expected.affine, expected.shape)
     whose = "the CT's affine" if of_ct else "an affine"
     return [
         warning(
             "affine_of_stack",
-            f"the stack carries {whose}, which cannot place the axes (F, H, W, D); it was not used",
+            f"the stack has {whose}, which cannot describe the axes (F, H, W, D); it was not used",
             cause="saved with an affine, which viewers will apply to the axes (F, H, W)",
             fix="save stacks with numpy.eye(4), as the released ground truth is",
         )
@@ -224,7 +227,7 @@ def _judge_affine_of_stack(header: Header, expected: Expected) -> list[MaskProbl
 
 
 def _moves(given: NDArray[np.float64], truth: NDArray[np.float64], shape: tuple[int, int, int]) -> bool:
-    """Whether any corner of the grid lies elsewhere under the two affines."""
+    """Whether any corner of the grid has different positions under the two affines."""
     corners = np.array([(*corner, 1.0) for corner in itertools.product(*((0, extent - 1) for extent in shape))])
     spacing = float(np.linalg.norm(truth[:3, :3], axis=0).min())
     shift = np.linalg.norm((corners @ (given - truth).T)[:, :3], axis=1)
@@ -232,7 +235,7 @@ def _moves(given: NDArray[np.float64], truth: NDArray[np.float64], shape: tuple[
 
 
 def _affine_cause(given: NDArray[np.float64], truth: NDArray[np.float64], shape: tuple[int, int, int]) -> str:
-    """Name the simplest difference between two affines."""
+    """Return the simplest difference between two affines in words."""
     mine, theirs = given[:3, :3], truth[:3, :3]
     sizes, wanted = np.linalg.norm(mine, axis=0), np.linalg.norm(theirs, axis=0)
     tolerance = CORNER_TOLERANCE * float(wanted.min()) / max(shape)
@@ -251,6 +254,6 @@ def _affine_cause(given: NDArray[np.float64], truth: NDArray[np.float64], shape:
         described = " x ".join(f"{size:.4g}" for size in sizes)
         usual = " x ".join(f"{size:.4g}" for size in wanted)
         if math.isclose(float(sizes.max()), 1.0) and math.isclose(float(sizes.min()), 1.0):
-            return f"its spacing is 1 mm, the CT's is {usual} mm (the spacing was lost on the way)"
+            return f"its spacing is 1 mm, the CT's is {usual} mm (the spacing was lost in processing)"
         return f"its spacing is {described} mm, the CT's is {usual} mm"
     return "it is rotated against the CT"

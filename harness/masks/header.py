@@ -1,4 +1,4 @@
-"""The NIfTI header: what a file says that it holds, read from its first 348 or 540 bytes.
+"""The NIfTI header: the declared content of a file, read from its first 348 or 540 bytes.
 
 Source: the NIfTI-1.1 and NIfTI-2 header files of the NIfTI Data Format Working Group (``nifti1.h``, ``nifti2.h``).
 """
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from harness.masks.verdict import Refused, refused
 
-#: Code of the header -> NumPy type of one voxel. Complex, colour and 128-bit types are no masks.
+#: Code of the header -> NumPy type of one voxel. Complex, colour and 128-bit types cannot be masks.
 DTYPES = MappingProxyType(
     {
         2: "u1",
@@ -34,7 +34,7 @@ DTYPES = MappingProxyType(
 #: Bytes of header and extensions beyond which a file is refused.
 MAX_OFFSET = 16 * 1024 * 1024
 
-#: Millimetres beyond which no voxel of a CT lies.
+#: Limit of the coordinates of a CT's voxels, millimetres.
 MAX_POSITION = 1e6
 
 #: A quaternion this near to a half turn is one.
@@ -48,7 +48,7 @@ Affine = tuple[tuple[float, ...], ...]
 
 @dataclass(frozen=True)
 class NiftiLayout:
-    """Where one version of the format keeps its fields."""
+    """The places of the fields in one version of the format."""
 
     size: int
     dim: tuple[str, int]
@@ -113,9 +113,9 @@ class Header:
     slope, inter
         value = stored * slope + inter.
     sform, qform
-        What each of the two ways to declare an affine says; None where its code is 0, or where it is nonsense.
+        The affine by each of the two ways to declare one; None where its code is 0, or where it is invalid.
     nonsense
-        What is wrong with a declared affine that cannot be one; empty otherwise. Such an affine is not used.
+        The fault of an invalid declared affine; empty otherwise. Such an affine is not used.
     units
         Code of the unit of length: 0 not stated, 1 metre, 2 millimetre, 3 micrometre.
     """
@@ -147,7 +147,7 @@ class Header:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of voxels that the file must hold."""
+        """Bytes of voxels that the file must contain."""
         return math.prod(self.shape) * self.dtype.itemsize
 
     @property
@@ -157,7 +157,7 @@ class Header:
 
 
 def layout_of(first: bytes) -> tuple[NiftiLayout, str]:
-    """Tell version and byte order (``"<"`` or ``">"``) from the first four bytes; raises Refused for anything else."""
+    """Return version and byte order (``"<"`` or ``">"``) by the first four bytes; raises Refused for anything else."""
     for order in "<>":
         (size,) = struct.unpack(f"{order}i", first[:4])
         for layout in (NIFTI1, NIFTI2):
@@ -165,7 +165,7 @@ def layout_of(first: bytes) -> tuple[NiftiLayout, str]:
                 return layout, order
     raise refused(
         "not_nifti",
-        "the file is no NIfTI volume: its first bytes name no header size",
+        "the file is not a NIfTI volume: its first bytes are not a header size",
         cause="another format under a .nii or .nii.gz name",
         fix="write it with nibabel.save(nibabel.Nifti1Image(mask, ct.affine), path)",
     )
@@ -177,7 +177,7 @@ def parse_header(block: bytes, layout: NiftiLayout, order: str) -> Header:
     Raises
     ------
     Refused
-        A field holds what no mask can have: a negative extent, an unknown type, voxels a kilometre away.
+        A field has an impossible value: a negative extent, an unknown type, voxels a kilometre away.
     """
 
     def field(where: tuple[str, int]) -> tuple[float, ...]:
@@ -189,7 +189,7 @@ def parse_header(block: bytes, layout: NiftiLayout, order: str) -> Header:
         raise _bad("it is not a single-file volume (magic is not n+1 or n+2)")
     n_axes, *extents = (int(value) for value in field(layout.dim))
     if not 1 <= n_axes <= 7 or any(extent < 1 for extent in extents[:n_axes]):
-        raise _bad(f"dim says {n_axes} axes of {extents}")
+        raise _bad(f"dim declares {n_axes} axes of {extents}")
     (code,) = struct.unpack_from(f"{order}h", block, layout.datatype)
     if code not in DTYPES:
         raise refused(
@@ -200,10 +200,10 @@ def parse_header(block: bytes, layout: NiftiLayout, order: str) -> Header:
         )
     (offset,) = field(layout.offset)
     if not layout.first_voxel <= offset <= MAX_OFFSET:  # also false for NaN
-        raise _bad(f"the voxels are said to start at byte {offset}")
+        raise _bad(f"the voxels are declared to start at byte {offset}")
     slope, inter = field(layout.scaling)
     if slope == 0 or not math.isfinite(slope):
-        slope, inter = 1.0, 0.0  # the format's way to say "no scaling"
+        slope, inter = 1.0, 0.0  # the format's value for "no scaling"
     if not math.isfinite(inter):
         raise _bad(f"scl_inter is {inter}")
     pixdim = field(layout.pixdim)
@@ -228,12 +228,12 @@ def parse_header(block: bytes, layout: NiftiLayout, order: str) -> Header:
 
 
 def _sform(rows: tuple[float, ...], faults: list[str]) -> Affine | None:
-    """Take the affine that is written down (``nifti1.h``, method 3); None, and a fault, where it cannot be one."""
+    """Return the stored affine (``nifti1.h``, method 3); None, and a fault, where it is invalid."""
     return _sound(np.array(rows, dtype=np.float64).reshape(3, 4), "sform", faults)
 
 
 def _qform(pixdim: tuple[float, ...], quaternion: tuple[float, ...], faults: list[str]) -> Affine | None:
-    """Build the affine of a quaternion (``nifti1.h``, method 2); None, and a fault, where it cannot be one."""
+    """Return the affine of a quaternion (``nifti1.h``, method 2); None, and a fault, where it is invalid."""
     b, c, d, x, y, z = quaternion
     square = b * b + c * c + d * d
     if not square < 1 + _TOO_LONG:  # also for NaN
@@ -257,7 +257,7 @@ def _qform(pixdim: tuple[float, ...], quaternion: tuple[float, ...], faults: lis
 
 def _sound(matrix: NDArray[np.float64], name: str, faults: list[str]) -> Affine | None:
     if not (np.abs(matrix) <= MAX_POSITION).all():  # also false for NaN
-        faults.append(f"its {name} holds {matrix.tolist()}")
+        faults.append(f"its {name} is {matrix.tolist()}")
         return None
     return (*(tuple(row) for row in matrix.tolist()), (0.0, 0.0, 0.0, 1.0))
 
@@ -265,7 +265,7 @@ def _sound(matrix: NDArray[np.float64], name: str, faults: list[str]) -> Affine 
 def _bad(what: str) -> Refused:
     return refused(
         "header",
-        f"the header cannot be right: {what}",
+        f"the header is invalid: {what}",
         cause="a damaged file, or one not written by a NIfTI library",
         fix="write it again with nibabel.save",
     )

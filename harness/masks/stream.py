@@ -1,6 +1,6 @@
-"""A mask file as a bounded stream: opened without following links, decoded block by block, hashed on the way.
+"""A mask file as a bounded stream: opened without following links, decoded block by block, hashed meanwhile.
 
-Nothing here trusts the file: its size is bounded before it is opened for reading, the decoded size before it is
+The file is not trusted: its size is bounded before it is opened for reading, the decoded size before it is
 decoded, and neither a pipe nor a device nor a symbolic link is ever read.
 """
 
@@ -58,12 +58,12 @@ class ZipMember:
         return f"{self.archive}:{self.name}"
 
 
-#: Where a mask is.
+#: The place of a mask.
 Source = Path | ZipMember
 
 
 def file_limit(voxels: int) -> int:
-    """Return the bytes that no honest mask file of so many voxels exceeds, compressed or not."""
+    """Return the largest plausible size in bytes of a mask file of so many voxels, compressed or not."""
     return voxels * MAX_ITEMSIZE * 101 // 100 + 32 * 1024 * 1024
 
 
@@ -74,7 +74,7 @@ class Volume:
     Attributes
     ----------
     header
-        What the file says that it holds.
+        The declared content of the file.
     """
 
     header: Header
@@ -106,7 +106,9 @@ class Volume:
         """
         left = self.header.nbytes
         size = max(1, BLOCK_BYTES // unit) * unit
-        buffer = memoryview(bytearray(min(left, size)))  # one for all blocks: new memory costs more than decoding
+        buffer = memoryview(
+            bytearray(min(left, size))
+        )  # one for all blocks: allocating memory costs more than decoding
         with _explained():
             while left:
                 block = buffer[: min(left, size)]
@@ -117,7 +119,7 @@ class Volume:
                 raise refused(
                     "longer_than_declared",
                     f"the stream goes on after the {self.header.nbytes} bytes that its header declares",
-                    cause="a header that lies about the shape or the type, or two files written into one",
+                    cause="a header with a wrong shape or type, or two files written into one",
                     fix=_REWRITE,
                 )
 
@@ -142,9 +144,9 @@ def open_volume(source: Source, *, limit: int, root: Path | None = None) -> Iter
     Raises
     ------
     FileNotFoundError
-        There is no such file.
+        The file does not exist.
     Refused
-        It is no regular file, too large, or no NIfTI volume.
+        It is not a regular file, too large, or not a NIfTI volume.
     """
     with _open(source, limit, root) as raw:
         content = _Content(raw)
@@ -164,10 +166,10 @@ def open_volume(source: Source, *, limit: int, root: Path | None = None) -> Iter
 
 
 class _Content:
-    """What a file holds once decompressed, read front to back.
+    """The decompressed content of a file, read as a stream.
 
-    The decoders lose the end of a stream that something else follows. Only when one fails is the file read again,
-    by a slower decoder that knows where a gzip stream ends.
+    The decoders cannot find the end of a stream that is followed by other bytes. Only when one fails is the file read
+    again, by a slower decoder that can.
 
     Attributes
     ----------
@@ -177,7 +179,7 @@ class _Content:
 
     def __init__(self, raw: IO[bytes]) -> None:
         self._raw = raw
-        self._position = 0  # bytes handed out so far
+        self._position = 0  # bytes returned so far
         self._members: _Members | None = None
         self._hashing = _Hashing(raw)
         self._buffered = io.BufferedReader(self._hashing, _RAW_BYTES)
@@ -235,12 +237,12 @@ class _Content:
             self._stream = io.BufferedReader(_Members(self._stream, wbits=wbits), BLOCK_BYTES)
 
     def goes_on(self) -> bool:
-        """Tell whether anything follows; a gzip stream checks its length and sum here."""
+        """Return whether more bytes follow; a gzip stream checks its length and sum here."""
         try:
             return bool(self._stream.read(1))
         except (EOFError, gzip.BadGzipFile) as error:
             if not self._is_gzip or self._members is not None:
-                raise OSError("it does not end as a gzip stream does") from error
+                raise OSError("it lacks the end of a gzip stream") from error
             self._read_again()
             return self.goes_on()
 
@@ -260,7 +262,7 @@ class _Content:
 
 
 class _Members(io.RawIOBase):
-    """Decodes one gzip stream after another, and stops at what is none."""
+    """Decodes one gzip stream after another, and stops at other bytes."""
 
     def __init__(self, raw: IO[bytes], *, wbits: int = 31) -> None:
         self._raw = raw
@@ -297,7 +299,7 @@ class _Members(io.RawIOBase):
 
 
 class _Hashing(io.RawIOBase):
-    """Hashes what is read through it."""
+    """Hashes the bytes that are read through it."""
 
     def __init__(self, raw: IO[bytes]) -> None:
         self._raw = raw
@@ -312,7 +314,7 @@ class _Hashing(io.RawIOBase):
         return int(n)
 
     def digest(self) -> str:
-        """Read what is left and return the digest."""
+        """Read the rest and return the digest."""
         while block := self._raw.read(BLOCK_BYTES):
             self._hash.update(block)
         return self._hash.hexdigest()
@@ -370,7 +372,7 @@ def _open_member(member: ZipMember, limit: int) -> Iterator[IO[bytes]]:
 
 def _open_nofollow(path: Path, root: Path | None) -> int:
     """Open without following a link at the last component and, given `root`, at any component below it."""
-    # A pipe would block for ever without O_NONBLOCK; for a regular file it means nothing.
+    # A pipe would block for ever without O_NONBLOCK; it has no effect on a regular file.
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     if root is None:
         return os.open(path, flags)
@@ -402,7 +404,7 @@ def _no_file(error: OSError) -> Refused:
         "unreadable",
         f"the mask cannot be opened: {error.strerror}",
         cause="file permissions, or something that is not a file",
-        fix="write the mask as a plain file that everybody may read",
+        fix="write the mask as a plain file that all users may read",
     )
 
 
@@ -410,8 +412,8 @@ def _check_size(size: int, limit: int) -> None:
     if size > limit:
         raise refused(
             "too_large",
-            f"the file has {size} bytes; no mask of this case needs more than {limit}",
-            cause="another volume, or a file that is no mask",
+            f"the file has {size} bytes; a mask of this case needs at most {limit}",
+            cause="another volume, or a file that is not a mask",
             fix="write one mask of the CT's shape as compressed uint8",
         )
 
@@ -439,13 +441,13 @@ def _explained() -> Iterator[None]:
         raise refused(
             "truncated",
             "the file ends before the voxels that its header declares",
-            cause="a write that was cut off, by a full disk or a killed process",
+            cause="an incomplete write: a full disk or a killed process",
             fix=_REWRITE,
         ) from error
     except _DAMAGE as error:
         raise refused(
             "corrupt",
             f"the compressed stream is damaged: {error}",
-            cause="a damaged file: bytes were lost or changed on the way",
+            cause="a damaged file: bytes were lost or changed in transfer",
             fix=_REWRITE,
         ) from error

@@ -1,7 +1,8 @@
-"""The values of a mask: whole numbers of at least 0, allowing for what single precision and a scaled header lose.
+"""The values of a mask: whole numbers of at least 0, up to the errors of single precision and scaling.
 
 A mask that passed through single precision, or that a library stored under a scaled header (``scl_slope``), reads back
-as 1.00000006 where 1 was meant. Such a number is a whole one. A probability is not: it stays a fraction and is refused.
+as 1.00000006 where 1 was meant. Such a number counts as whole. A probability does not: it stays a fraction and
+is refused.
 """
 
 from __future__ import annotations
@@ -18,35 +19,35 @@ from harness.rows import MaskProblem
 #: Relative error of a few operations in single precision.
 _SINGLE: Final = 4 * 2.0**-23
 
-#: A stored number stands for every value within half a step of the scale; beyond this it is no longer clear which.
+#: A stored number represents every value within half a step of the scale; beyond this it is ambiguous.
 _WIDEST: Final = 0.05
 
 
 def decoded(stored: NDArray[Any], header: Header) -> NDArray[Any]:
-    """Return the values that stored numbers stand for: scaled by the header, and whole where they were meant to be.
+    """Return the values of stored numbers: scaled by the header, and rounded where they were whole.
 
     Parameters
     ----------
     stored
-        Numbers as they lie in the file, of any shape.
+        Numbers of the file, of any shape.
     header
         Their type and scale.
 
     Returns
     -------
     numpy.ndarray
-        Of the same shape; the very array where nothing needs to be done. Fractions, NaN and infinities stay.
+        Of the same shape; the same array where it needs no change. Fractions, NaN and infinities stay.
     """
     if not header.scaled:
         return _snapped(stored, 0.0) if stored.dtype.kind == "f" else stored
-    with np.errstate(over="ignore", invalid="ignore"):  # judged by their values later
+    with np.errstate(over="ignore", invalid="ignore"):  # their values are judged later
         values = stored * np.float64(header.slope) + header.inter
     step = abs(header.slope) / 2 * (1 + _SINGLE)
     return _snapped(values, step if stored.dtype.kind in "iu" and step < _WIDEST else 0.0)
 
 
 def _snapped(values: NDArray[Any], step: float) -> NDArray[Any]:
-    """Round what lies within `step`, or within the error of single precision, of a whole number."""
+    """Round values within `step`, or within the error of single precision, of a whole number."""
     with np.errstate(over="ignore", invalid="ignore"):
         whole = np.rint(values)
         near = np.abs(values - whole) <= np.clip(_SINGLE * np.abs(whole), max(_SINGLE, step), _WIDEST)
@@ -55,7 +56,7 @@ def _snapped(values: NDArray[Any], step: float) -> NDArray[Any]:
 
 
 def checked(values: NDArray[Any], header: Header) -> NDArray[Any]:
-    """Return decoded values as they are; raises Refused unless they are whole numbers of at least 0.
+    """Return decoded values unchanged; raises Refused unless they are whole numbers of at least 0.
 
     Parameters
     ----------
@@ -73,7 +74,7 @@ def checked(values: NDArray[Any], header: Header) -> NDArray[Any]:
             )
             raise refused(
                 "not_finite",
-                f"the mask holds {kinds} values",
+                f"the mask contains {kinds} values",
                 cause="a division by zero or an overflow before thresholding",
                 fix="threshold the model's output and store it as uint8",
             )
@@ -82,7 +83,7 @@ def checked(values: NDArray[Any], header: Header) -> NDArray[Any]:
             example = float(values[fractions][0])
             raise refused(
                 "not_binary",
-                f"the mask holds fractions, for example {example:.6g}{_scale(header)}",
+                f"the mask contains fractions, for example {example:.6g}{_scale(header)}",
                 cause="probabilities saved in place of a mask, or a mask resampled with interpolation",
                 fix="threshold the model's output (for instance at 0.5), or resample with nearest neighbour",
             )
@@ -90,7 +91,7 @@ def checked(values: NDArray[Any], header: Header) -> NDArray[Any]:
         scaled = header.scaled and header.dtype.kind == "u"
         raise refused(
             "negative",
-            f"the mask holds negative values, down to {float(values.min()):.6g}{_scale(header)}",
+            f"the mask contains negative values, down to {float(values.min()):.6g}{_scale(header)}",
             cause="a wrong scl_slope or scl_inter" if scaled else "logits or signed distances saved in place of a mask",
             fix="threshold the model's output and store it as uint8, unscaled",
         )
@@ -98,14 +99,14 @@ def checked(values: NDArray[Any], header: Header) -> NDArray[Any]:
 
 
 def storage_warnings(header: Header, highest: int, *, trailing: bool = False) -> list[MaskProblem]:
-    """List what the author of a readable mask should know of how its values are stored.
+    """Return the warnings about the storage of a readable mask's values.
 
     Parameters
     ----------
     header
         Its type and scale.
     highest
-        The largest value that was met.
+        The largest value.
     trailing
         Whether other bytes follow the compressed stream.
     """
@@ -114,8 +115,8 @@ def storage_warnings(header: Header, highest: int, *, trailing: bool = False) ->
         problems.append(
             warning(
                 "trailing",
-                "bytes that are not gzip follow the compressed volume, which is whole; they were ignored",
-                cause="a download or a copy that padded the file, or something appended to it",
+                "bytes that are not gzip follow the compressed volume, which is complete; they were ignored",
+                cause="a download or a copy that padded the file, or data appended to it",
                 fix="write the mask again",
             )
         )
@@ -132,7 +133,7 @@ def storage_warnings(header: Header, highest: int, *, trailing: bool = False) ->
         problems.append(
             warning(
                 "dtype",
-                f"the mask is stored as {header.dtype.name}; uint8 says the same in fewer bytes and is read faster",
+                f"the mask is stored as {header.dtype.name}; uint8 needs fewer bytes and is read faster",
                 cause="an array that was not converted before saving",
                 fix="store it as uint8: mask.astype('uint8')",
             )
@@ -141,9 +142,9 @@ def storage_warnings(header: Header, highest: int, *, trailing: bool = False) ->
         problems.append(
             warning(
                 "labels",
-                f"the mask holds values up to {highest}; every value above 0 counts as foreground",
+                f"the mask contains values up to {highest}; every value above 0 counts as foreground",
                 cause="entity labels, or 255 for true",
-                fix="nothing, if every label belongs to the finding; otherwise write 1 where the finding is, else 0",
+                fix="none needed if every label belongs to the finding; otherwise write 1 inside the finding, else 0",
             )
         )
     return problems

@@ -1,11 +1,11 @@
-"""A mask that cannot be scored, and how the problems of a mask are made."""
+"""The exception for a mask that cannot be scored, and the makers of a mask's problems."""
 
 from __future__ import annotations
 
 from harness.rows import MaskProblem
 
 
-class Refused(Exception):  # noqa: N818 - what happened to the mask, not an error of ours
+class Refused(Exception):  # noqa: N818 - the outcome of the mask, not an error of ours
     """A mask that cannot be scored; carries the problem."""
 
     def __init__(self, problem: MaskProblem) -> None:
@@ -19,5 +19,5 @@ def refused(code: str, message: str, *, cause: str, fix: str) -> Refused:
 
 
 def warning(code: str, message: str, *, cause: str, fix: str) -> MaskProblem:
-    """Make a problem that does not stand in the way of a score."""
+    """Make a problem that does not prevent a score."""
     return MaskProblem(code, "warning", message, cause, fix)

@@ -2,7 +2,7 @@
 
 :mod:`~harness.scoring.case` turns the masks of one case into counts, :mod:`~harness.scoring.summary` turns the counts
 of a whole split into the metrics of a profile (:mod:`~harness.scoring.profiles`), with intervals
-(:mod:`~harness.scoring.statistics`). ``docs/scoring.md`` holds every formula and the value of every edge case.
+(:mod:`~harness.scoring.statistics`). ``docs/scoring.md`` has every formula and the value of every edge case.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Score one case: its masks in, counts out. Runs in worker processes and touches nothing but the files it is given."""
+"""Score one case: from its masks to counts. Runs in worker processes and reads only the files of its task."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from harness.status import Status
 
 DEFAULT_RULE = PROFILES["miccai2026"].instances
 
-#: Entries of one stack that are held at a time, 16 bytes each: where its findings hold more together, they are scored
+#: Entries of one stack in memory at a time, 16 bytes each: where its findings have more together, they are scored
 #: in groups, and the stack is decoded once for each.
 MAX_ENTRIES = 1_200_000
 
@@ -52,13 +52,13 @@ class CaseTask:
     truth
         Label file (F, H, W, D); every value above 0 is an entity. None where masks are only checked.
     shape, spacing, affine
-        Grid of the CT: voxels, millimetres (None where nothing tells), 4x4 affine (None without a CT).
+        Grid of the CT: voxels, millimetres (None where unknown), 4x4 affine (None without a CT).
     findings
-        What to score.
+        The findings to score.
     masks
         Finding -> its 3-D mask; a finding without one was not delivered. Not used with `stack`.
     stack
-        One (F, H, W, D) mask for all findings, as the challenge has it, in place of a file a finding.
+        One (F, H, W, D) mask for all findings, the challenge's form, in place of one file per finding.
     root
         A folder that must contain the masks; below it no symbolic link is followed.
     mask_flip
@@ -86,7 +86,7 @@ class CaseTask:
 
 @dataclass(frozen=True)
 class FindingScore:
-    """What was counted for one finding.
+    """The counts of one finding.
 
     Attributes
     ----------
@@ -95,7 +95,7 @@ class FindingScore:
     status, reason
         ``ok``, ``invalid_output`` or ``missing_output``; why, unless ok.
     verdict
-        What is wrong with its mask.
+        The problems of its mask.
     mask_sha256
         Digest of the mask's file, where it could be read to its end.
     truth_voxels, truth_entities
@@ -107,7 +107,7 @@ class FindingScore:
     dice
         Dice of the raw unions; 0 unless ok.
     instances
-        Counts of instances; None unless ok and asked for.
+        Counts of instances; None unless ok and requested.
     rows
         One row an instance; None unless asked for.
     """
@@ -128,7 +128,7 @@ class FindingScore:
 
     @property
     def details(self) -> FindingDetails:
-        """What the profiles need beyond the plain columns."""
+        """The input of the profiles beyond the plain columns."""
         return FindingDetails(self.truth_entities, self.size_ratio, self.instances, self.rows)
 
 
@@ -142,7 +142,7 @@ class CaseScore:
 
 @dataclass(frozen=True)
 class _Prediction:
-    """One prediction as read: a grid, or what stood in the way."""
+    """One prediction as read: a grid, or the problems that prevented it."""
 
     status: Status
     verdict: MaskVerdict = field(default=MaskVerdict())
@@ -199,7 +199,7 @@ def _score(task: CaseTask, finding: Finding, truth: Bits, prediction: _Predictio
         counts["rows"] = missed_rows(truth, task.spacing)
     reason = verdict.reason
     if prediction.status == Status.MISSING_OUTPUT:
-        reason = "no mask was delivered"
+        reason = "a mask was not delivered"
     return FindingScore(
         finding=finding.id,
         status=prediction.status,
@@ -227,7 +227,7 @@ def _read_truth(task: CaseTask, findings: Sequence[Finding]) -> tuple[list[Bits]
             wanted = [finding.index for finding in findings]
             if any(not 0 <= index < channels for index in wanted):
                 raise DataError(
-                    f"{task.truth} has {channels} findings, its case asks for number {max(wanted)}",
+                    f"{task.truth} has {channels} findings, its case needs number {max(wanted)}",
                     fix=fix,
                     path=task.truth,
                 )
@@ -236,15 +236,15 @@ def _read_truth(task: CaseTask, findings: Sequence[Finding]) -> tuple[list[Bits]
             )
             return grids, channels
     except FileNotFoundError as error:
-        raise DataError(f"there is no ground truth at {task.truth}", fix=fix, path=task.truth) from error
+        raise DataError(f"the ground truth {task.truth} does not exist", fix=fix, path=task.truth) from error
     except Refused as error:
         raise DataError(
-            f"{task.truth} is no ground truth: {error.problem.message}", fix=fix, path=task.truth
+            f"{task.truth} is not a valid ground-truth file: {error.problem.message}", fix=fix, path=task.truth
         ) from error
 
 
 def _truth_limit(task: CaseTask) -> int:
-    # The number of findings is only known from the file itself; it is the data set's own, so a wide bound will do.
+    # The number of findings is only known from the file itself; it is the data set's own, so a wide bound suffices.
     h, w, d = task.shape
     return file_limit(h * w * d * 256)
 

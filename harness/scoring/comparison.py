@@ -1,4 +1,4 @@
-"""Runs on the same findings: paired tests, shared ranks, and how sure the ranks are."""
+"""Runs on the same findings: paired tests, shared ranks, and the certainty of the ranks."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def compare_runs(
     dict
         ``"pairs"``: for each metric and pair ``{"metric", "first", "second", "difference", "ci95", "p", "p_holm",
         "n"}``, Holm-corrected over the pairs of one metric; ``"ranks"``: for each metric and run ``{"metric",
-        "run", "value", "rank", "rank_probability"}``, where runs that cannot be told apart share a rank.
+        "run", "value", "rank", "rank_probability"}``, where runs that do not differ significantly share a rank.
 
     Raises
     ------

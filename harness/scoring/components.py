@@ -1,7 +1,7 @@
 """Connected components of a sparse mask: union-find on runs of voxels.
 
-A run is a stretch of foreground within one word. Runs are few where voxels are many, and which of two
-neighbouring words touch is told by counting bits, for all of them at once.
+A run is a stretch of foreground within one word. Runs are few where voxels are many, and whether two
+neighbouring words touch is decided by counting bits, for all of them at once.
 """
 
 from __future__ import annotations

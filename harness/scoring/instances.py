@@ -114,7 +114,7 @@ def _label(regions: Regions | None, pair: Pair | None, place: int) -> int | None
 
 
 def match(pairs: Iterable[Pair]) -> list[Pair]:
-    """Take pairs greedily, best first and one to one; ties go to the lower entity, then to the lower component."""
+    """Choose pairs greedily, best first and one to one; ties go to the lower entity, then to the lower component."""
     taken: list[Pair] = []
     entities: set[int] = set()
     parts: set[int] = set()

@@ -1,4 +1,4 @@
-"""A hint for masks whose header cannot give them away: some would fit if they were mirrored or transposed."""
+"""A hint for masks whose header is inconspicuous: some would fit if they were mirrored or transposed."""
 
 from __future__ import annotations
 
@@ -11,35 +11,35 @@ from harness.masks.bits import from_coordinates
 from harness.rows import MaskProblem
 from harness.scoring.overlap import dice
 
-#: A Dice below this is looked into.
+#: A Dice below this is examined.
 SUSPICIOUS = 0.01
 
 #: A mirrored mask must reach at least this to be worth a hint.
 TELLING = 0.2
 
-#: Larger predictions are not looked into: the hint must stay cheap.
+#: Larger predictions are not examined: the hint must stay cheap.
 MAX_VOXELS = 2_000_000
 
 
 def mirror_hint(truth: Bits, prediction: Bits, value: float) -> Sequence[MaskProblem]:
-    """Say so when a prediction that misses would have hit after an in-plane flip or transposition.
+    """Return a warning when a prediction that misses would have hit after an in-plane flip or transposition.
 
     Parameters
     ----------
     truth, prediction
         Masks of one finding on one grid.
     value
-        Their Dice as they stand.
+        Their Dice, unchanged.
 
     Returns
     -------
     sequence of MaskProblem
-        One warning, or nothing. The score itself does not change.
+        One warning, or none. The score itself does not change.
     """
     if value >= SUSPICIOUS or not truth.count or not 0 < prediction.count <= MAX_VOXELS:
         return ()
     if not 1 / 4 <= truth.count / prediction.count <= 4:
-        return ()  # no arrangement of voxels could be telling
+        return ()  # the arrangement of so few voxels is not informative
     arrangements: dict[str, Callable[[], Bits]] = {
         "reversed along x": lambda: prediction.flipped((0,)),
         "reversed along y": lambda: prediction.flipped((1,)),

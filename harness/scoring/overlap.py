@@ -1,4 +1,4 @@
-"""Dice: how much of two masks is common to both."""
+"""Dice: the overlap of two masks."""
 
 from __future__ import annotations
 

@@ -9,13 +9,13 @@ from typing import Literal
 
 from harness.errors import UnknownName, UsageError
 
-#: The split whose masks hold at most three entities a finding: what else is predicted there may well be right.
+#: The split whose masks have at most three entities per finding: further predictions there may be correct.
 PARTIAL_SPLIT = "train"
 
 
 @dataclass(frozen=True)
 class Hit:
-    """When a finding counts as found.
+    """The rule by which a finding counts as found.
 
     Attributes
     ----------
@@ -29,13 +29,13 @@ class Hit:
     inclusive: bool
 
     def __call__(self, dice: float) -> bool:
-        """Tell whether a finding of this Dice is a hit."""
+        """Return whether a finding of this Dice is a hit."""
         return dice >= self.threshold if self.inclusive else dice > self.threshold
 
 
 @dataclass(frozen=True)
 class InstanceRule:
-    """How a predicted mask becomes instances, and when an instance is found.
+    """The rule by which a predicted mask becomes instances, and an instance counts as found.
 
     Attributes
     ----------
@@ -71,7 +71,7 @@ class Profile:
     Attributes
     ----------
     name, source
-        Its name, and what defines it.
+        Its name, and the source that defines it.
     hits
         Metric name -> when a finding is a hit.
     smoothing
@@ -79,7 +79,7 @@ class Profile:
     instances
         The instance and distance metrics; with them the Dice is that of the components kept. None: neither.
     organiser_quirks
-        Follow the organisers' evaluator where it does what this project would not: a case without a prediction leaves
+        Follow the organisers' evaluator also where this project differs: a case without a prediction leaves
         every mean, precision without predictions is 1, labels above 255 wrap around.
     """
 
@@ -127,7 +127,7 @@ def profile_on(name: str, split: str) -> Profile:
     profile = profile_named(name)
     if name not in profiles_on(split):
         raise UsageError(
-            f"{split} masks hold at most three entities a finding, so {name} cannot count instances on them",
+            f"{split} masks have at most three entities per finding, so {name} cannot count instances on them",
             fix="use --profile mlhc2025, or another split",
         )
     return profile

@@ -52,7 +52,7 @@ def random_numbers(n: int, *, resamples: int, seed: int, stream: str) -> NDArray
     resamples
         How many times they are drawn.
     seed, stream
-        What is drawn is fixed by these two.
+        The draws are determined by these two.
 
     Returns
     -------
@@ -99,7 +99,7 @@ def exact(values: Floats) -> Floats:
     Parameters
     ----------
     values
-        (n, k). A column of whole numbers stays as it is while its sums stay below 2**53.
+        (n, k). A column of whole numbers is unchanged while its sums stay below 2**53.
 
     Returns
     -------
@@ -263,7 +263,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def shared_ranks(values: Sequence[float], differ: NDArray[np.bool_]) -> list[int]:
-    """Rank rows so that those that cannot be told apart share a rank.
+    """Rank rows so that those that do not differ significantly share a rank.
 
     Parameters
     ----------
@@ -285,7 +285,7 @@ def shared_ranks(values: Sequence[float], differ: NDArray[np.bool_]) -> list[int
 def rank_probabilities(
     scores: Floats, *, clusters: Sequence[str] | None = None, seed: int = 0, resamples: int = RESAMPLES
 ) -> Floats:
-    """Estimate how likely each row is to take each rank on another sample of the same kind.
+    """Estimate the probability of each row to have each rank on another sample of the same kind.
 
     Parameters
     ----------

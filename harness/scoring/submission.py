@@ -1,7 +1,7 @@
 """Masks made elsewhere: a folder, or the challenge's zip archive, read in place.
 
-Two forms are known, and may be mixed case by case: one stack for all findings (``<case>.nii.gz``, as the challenge has
-it), or a folder of one mask a finding (``<case>/<finding>.nii.gz``, as the containers write them).
+Two forms are known, and may be mixed case by case: one stack for all findings (``<case>.nii.gz``, the challenge's
+form), or a folder of one mask per finding (``<case>/<finding>.nii.gz``, the containers' form).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _USUAL = (".nii.gz", ".nii")
 
 @dataclass(frozen=True)
 class Submission:
-    """Where the masks of a submission are.
+    """The files of a submission.
 
     Attributes
     ----------
@@ -89,9 +89,9 @@ def open_submission(path: Path, cases: Sequence[Case]) -> Submission:
     Raises
     ------
     UsageError
-        There is nothing at `path`.
+        `path` does not exist.
     DataError
-        It is neither folder nor archive, holds two files for one mask, or none for any case.
+        It is neither folder nor archive, contains two files for one mask, or no mask of the split.
     """
     known = {case.id: {finding.id for finding in case.findings} for case in cases}
     stacks: dict[str, Source] = {}
@@ -117,7 +117,7 @@ def open_submission(path: Path, cases: Sequence[Case]) -> Submission:
             unusual.setdefault(name.name[len(stem) :], []).append(str(name))
     both = sorted(stacks.keys() & {case for case, _ in masks})
     if both:
-        raise DataError(f"{path} holds both a stack and single masks of {both[0]}", fix="leave one of the two")
+        raise DataError(f"{path} contains both a stack and single masks of {both[0]}", fix="keep one of the two")
     if not stacks and not masks:
         raise _nothing_of(path, cases, strangers, others)
     holds = [f"{_files_of(kind, names)}: read as masks by what they hold" for kind, names in unusual.items()]
@@ -152,7 +152,7 @@ def _files_of(kind: str, names: Sequence[str]) -> str:
 
 def _put(found: dict[_Key, Source], key: _Key, source: Source) -> None:
     if key in found:
-        raise DataError(f"two files could be the same mask: {found[key]} and {source}", fix="leave one of the two")
+        raise DataError(f"two files could be the same mask: {found[key]} and {source}", fix="keep one of the two")
     found[key] = source
 
 

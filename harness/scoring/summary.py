@@ -33,7 +33,7 @@ class _Family:
     names
         Of the metrics.
     parts
-        (findings, k) what is summed.
+        (findings, k) the summands.
     values
         (m, k) sums over so many findings -> (m, metrics).
     shares
@@ -80,7 +80,7 @@ def summarise(
 ) -> dict[str, dict[str, Any]]:
     """Compute every metric of a profile on the findings of one split.
 
-    A finding that is not ``ok`` has Dice 0, is no hit, and leaves every entity of its ground truth unfound. Counts of
+    A finding that is not ``ok`` has Dice 0, is not a hit, and misses every entity of its ground truth. Counts of
     instances are summed over findings before they are divided.
 
     Parameters
@@ -145,7 +145,7 @@ def finding_values(rows: Sequence[FindingRow], profile: Profile) -> dict[str, li
 
 
 def _families(rows: Sequence[FindingRow], profile: Profile) -> list[_Family]:
-    """Return what is summed: the means first, then the counts of instances."""
+    """Return the summands: the means first, then the counts of instances."""
     scores = [_dice(row, profile) for row in rows]
     means = {"dice": scores} | {name: [float(hit(score)) for score in scores] for name, hit in profile.hits.items()}
     counted = []
@@ -206,7 +206,7 @@ def _matched(row: FindingRow, pick: Callable[[InstanceCounts], Matches | None]) 
 def _pooled(prefix: str, counts: Sequence[tuple[int, int, int]], profile: Profile) -> _Family:
     """Pool the counts over findings first (micro), then divide.
 
-    Where there is nothing to divide by, the value is 1 if there was nothing to find, else 0; the organisers' precision
+    Where the denominator is 0, the value is 1 if there was nothing to find, else 0; the organisers' precision
     is 1 in either case.
     """
 

@@ -32,7 +32,7 @@ FAULTS = {
     "hard-link": ("invalid_output", ["another name"]),
     "fifo": ("invalid_output", ["regular file"]),
     "truncated": ("invalid_output", ["end"]),
-    "not-nifti": ("invalid_output", ["no NIfTI volume"]),
+    "not-nifti": ("invalid_output", ["not a NIfTI volume"]),
     "fills-out": ("plugin_error", ["out/"]),
 }
 

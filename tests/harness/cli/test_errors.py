@@ -82,7 +82,7 @@ def test_zero_cases(run: Run, dataset: Path) -> None:
     base = ["run", "--plugin", "empty", "--dataset", dataset, "--engine", "local"]
     _failed(run(*base, "--split", "val"), 4, "does not contain any cases", "test")
     (dataset / "dataset.json").write_text(json.dumps({"train": [], "val": [], "test": []}))
-    _failed(run(*base), 4, "not a single case")
+    _failed(run(*base), 4, "does not contain any cases")
 
 
 def test_unknown_names_get_their_neighbours(run: Run, dataset: Path) -> None:

@@ -179,5 +179,5 @@ def test_noise_in_place_of_labels_is_refused(tmp_path: Path) -> None:
 
 def test_a_case_without_truth_is_refused() -> None:
     """No mask, no boxes."""
-    with pytest.raises(DataError, match="no ground truth"):
+    with pytest.raises(DataError, match="lacks the ground truth"):
         simulate_boxes(Case("a", "test", (), declared_shape=SHAPE), seed=0)

@@ -60,7 +60,7 @@ def test_raw_volumes_alone_are_refused(downloads: tuple[Path, Path], tmp_path: P
     """Older folders hold raw values: the refusal says so, and leaves nothing behind."""
     rex, ct_rate = downloads
     (ct_rate / "dataset" / "train_fixed").rename(ct_rate / "dataset" / "train")
-    with pytest.raises(DataError, match=r"2 are there as raw values.*slope"):
+    with pytest.raises(DataError, match=r"it contains 2 as raw values.*slope"):
         link(tmp_path / "home" / "x", rex, ct_rate)
     assert list((tmp_path / "home").iterdir()) == []
 
@@ -75,14 +75,14 @@ def test_a_folder_of_somebody_else_is_never_replaced(downloads: tuple[Path, Path
 def test_missing_parts_are_named(downloads: tuple[Path, Path], tmp_path: Path) -> None:
     """No such folder, no index, no masks: each says which step of the guide is missing."""
     rex, ct_rate = downloads
-    with pytest.raises(UsageError, match="no folder"):
+    with pytest.raises(UsageError, match="does not exist"):
         link(tmp_path / "x", rex, tmp_path / "gone")
-    with pytest.raises(UsageError, match="nothing at"):
+    with pytest.raises(UsageError, match="does not exist"):
         indexes_in(tmp_path / "gone")
-    with pytest.raises(DataError, match="holds none of"):
+    with pytest.raises(DataError, match="does not contain any of"):
         indexes_in(ct_rate)
     (rex / "segmentations").rename(rex / "masks")
-    with pytest.raises(DataError, match="holds no folder segmentations"):
+    with pytest.raises(DataError, match="does not contain the folder segmentations"):
         link(tmp_path / "x", rex, ct_rate)
 
 

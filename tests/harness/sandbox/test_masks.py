@@ -75,8 +75,8 @@ def test_a_refused_file_does_not_touch_the_others(tmp_path: Path, monkeypatch: p
     assert read_refused(tmp_path / "masks", "case") == {
         "large": "out/case/large.nii.gz has 1,001 bytes, a mask may have 1,000",
         "link": "out/case/link.nii.gz is a symbolic link; write the mask itself",
-        "pipe": "out/case/pipe.nii.gz is no regular file",
-        "folder": "out/case/folder.nii.gz is no regular file",
+        "pipe": "out/case/pipe.nii.gz is not a regular file",
+        "folder": "out/case/folder.nii.gz is not a regular file",
         "hard": "out/case/hard.nii.gz has another name (a hard link); write each mask as a separate file",
     }
 

@@ -76,7 +76,7 @@ def test_three_broken_files_are_three_zeros_with_reasons(bench, challenge: Path,
         TRANSPOSED: ("invalid_output", 0.0),
         CUT: ("invalid_output", 0.0),
     }
-    assert zeros[MISSING]["reason"] == "no mask was delivered"
+    assert zeros[MISSING]["reason"] == "a mask was not delivered"
     assert "transposed" in zeros[TRANSPOSED]["reason"] or "shape" in zeros[TRANSPOSED]["reason"]
     assert "ends before" in zeros[CUT]["reason"]
     assert all(not row["reason"] for name, row in rows.items() if name not in zeros)
