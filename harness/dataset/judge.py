@@ -1,9 +1,8 @@
 """Judges whether a split can be scored on, by the same rules everywhere.
 
 ``bench data validate`` shows the findings of this module. ``run``, ``score``, ``results verify`` and ``leaderboard
-build`` ask
-for the same judgement of the splits that they use: an error stops them, a warning is kept with the number. Other splits
-are left alone: a blank text in ``train`` does not affect a score on ``test``.
+build`` request the same judgement of the splits that they use: an error stops them, a warning is kept with the number.
+Other splits are left alone: a blank text in ``train`` does not affect a score on ``test``.
 """
 
 from __future__ import annotations

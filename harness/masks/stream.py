@@ -391,7 +391,7 @@ def _open_nofollow(path: Path, root: Path | None) -> int:
 def _link() -> Refused:
     return refused(
         "link",
-        "the mask is, or lies behind, a symbolic link",
+        "the mask, or a folder above it, is a symbolic link",
         cause="a link in the folder of masks, which could lead to any file",
         fix="put the mask itself there: cp -rL copies what links lead to",
     )
