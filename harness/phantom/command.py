@@ -24,8 +24,8 @@ _SIZES = ("small", "full")
     help="small: about 96x80x64 voxels; full: 512x512 and 300 slices or more, about a minute a case.",
 )
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0), help="The same seed, the same bytes.")
-@click.option("--force", is_flag=True, help="Replace OUT where it holds an earlier phantom, and only then.")
-@click.option("--json", "as_json", is_flag=True, help="Print what was made as one JSON document.")
+@click.option("--force", is_flag=True, help="Replace OUT if it contains an earlier phantom, and only then.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON document.")
 def phantom(*, out: Path, cases: int, size: Any, seed: int, force: bool, as_json: bool) -> None:
     """Make a deterministic chest-CT data set with exact ground truth in the new folder OUT.
 

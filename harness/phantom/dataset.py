@@ -45,7 +45,7 @@ def make_dataset(
     seed
         0 or more.
     force
-        Replace `out` where it holds an earlier phantom.
+        Replace `out` if it contains an earlier phantom.
     progress
         Called before each case with its index, the number of cases and its name.
 
@@ -57,7 +57,7 @@ def make_dataset(
     Raises
     ------
     UsageError
-        Where an option makes no sense, or `out` holds something that must not be replaced.
+        Where an option is invalid, or `out` contains other files, which must not be replaced.
     PrerequisiteError
         Where the disk is full or the place may not be written to.
     """
@@ -103,14 +103,16 @@ def _check_free(out: Path, *, force: bool) -> None:
         if _is_phantom(out):
             if force:
                 return
-            raise UsageError(f"{out} already holds a phantom", fix="add --force to replace it, or name another folder")
+            raise UsageError(
+                f"{out} already contains a phantom", fix="add --force to replace it, or name another folder"
+            )
     raise UsageError(
         f"{out} exists and is not a phantom data set; it is left alone", fix="name a new or an empty folder"
     )
 
 
 def _is_phantom(folder: Path) -> bool:
-    """Tell whether a folder was made here and holds nothing else."""
+    """Return whether a folder was made here and contains nothing else."""
     try:
         recipe = json.loads((folder / RECIPE).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -136,7 +138,7 @@ def _swap(fresh: Path, out: Path) -> None:
 
 @contextlib.contextmanager
 def _explained(out: Path) -> Iterator[None]:
-    """Turn the operating system's refusals into errors that say what to do."""
+    """Convert the operating system's refusals to errors with a fix."""
     try:
         yield
     except OSError as error:

@@ -1,4 +1,4 @@
-"""What a case is to show: its name, its split, its findings' categories and where each one lies.
+"""The plan of a case: its name, its split, its findings' categories and places.
 
 Nothing here depends on how many cases are made or on the grid, so case 7 is the same patient in every data set of one
 seed.

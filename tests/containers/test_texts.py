@@ -34,7 +34,7 @@ def test_one_word_that_is_too_long_is_cut_at_a_letter() -> None:
 
 def test_a_template_that_fills_the_encoder_is_an_error() -> None:
     """Nothing of the text could be read: no silent empty prompt."""
-    with pytest.raises(ValueError, match="no room"):
+    with pytest.raises(ValueError, match="lacks room"):
         fit("nodule", lambda text: 10 + len(text), 9)
 
 

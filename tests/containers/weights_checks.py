@@ -75,7 +75,7 @@ def check_a_pickle_that_runs_code_is_refused(folder: Path) -> None:
 def check_what_holds_no_weights_is_refused(folder: Path) -> None:
     """A list or a lone tensor is data, but no weights by name."""
     for content in ([torch.ones(1)], torch.ones(1), {"model": [1, 2]}):
-        with _rejects("holds no weights by name"):
+        with _rejects("does not contain named weights"):
             read_state(_saved(folder, content), "model")
 
 

@@ -13,7 +13,7 @@ CONTRACT_VERSION = 1
 
 
 class Rejected(ValueError):  # noqa: N818 - reads better where it is raised
-    """The job or a mask does not follow the contract; the message says what and how."""
+    """The job or a mask does not follow the contract; the message states the fault."""
 
 
 class Job(NamedTuple):

@@ -33,7 +33,7 @@ class SampleCache:
     def get(
         self, key: str, make: Callable[[], dict[str, np.ndarray]], only: Sequence[str] | None = None
     ) -> dict[str, np.ndarray]:
-        """Return the arrays kept under `key`; if there are none, call `make` and keep what it returns.
+        """Return the arrays kept under `key`; if none are stored, call `make` and store its result.
 
         Parameters
         ----------

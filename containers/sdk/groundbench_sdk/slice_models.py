@@ -150,7 +150,7 @@ class SliceModel(TextModel):
         return self.losses(module, self.tensor(pictures), list(texts), self.tensor(masks))
 
     def training_arrays(self, case: TrainingCase, slices: Sequence[int]) -> dict[str, np.ndarray]:
-        """Return what the sample cache keeps of a case, packed.
+        """Return a case's entry of the sample cache, packed.
 
         Parameters
         ----------
@@ -185,5 +185,5 @@ def pack(pictures: np.ndarray) -> np.ndarray:
 
 
 def unpack(packed: np.ndarray, side: int) -> np.ndarray:
-    """Return what :func:`pack` was given, as (N, side, side), uint8."""
+    """Return the masks that :func:`pack` packed, as (N, side, side), uint8."""
     return np.frombuffer(zlib.decompress(packed.tobytes()), np.uint8).reshape(-1, side, side)

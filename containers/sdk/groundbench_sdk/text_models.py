@@ -96,7 +96,7 @@ class TextModel(Adapter):
         raise NotImplementedError
 
     def parameter_groups(self) -> list[Any]:
-        """Return what AdamW trains; by default all parameters with a gradient, at one rate."""
+        """Return the parameters for AdamW; by default all with a gradient, at one rate."""
         return [parameter for parameter in self.network.parameters() if parameter.requires_grad]
 
     # -- the base does these ------------------------------------------------------------------------------------------
@@ -116,7 +116,7 @@ class TextModel(Adapter):
         self.network.to(self.device).eval()
 
     def fit_text(self, case: Case, finding: Finding) -> str:
-        """Return the text of a finding, cut to the encoder's limit; the case is warned of what was cut."""
+        """Return the text of a finding, cut to the encoder's limit; a warning reports the dropped part."""
         kept, dropped = self.shorten(finding.text)
         if dropped:
             case.warn(texts.warning(finding.id, dropped, self.text_encoder.max_tokens, self.encoder_name))
@@ -164,7 +164,7 @@ class TextModel(Adapter):
 
 
 def dice_of_findings(case: TrainingCase, masks: Iterable[tuple[str, np.ndarray]]) -> list[float]:
-    """Return the Dice of each finding of a case, from what an adapter's ``predict`` yields; both masks empty is 1."""
+    """Return the Dice of each finding of a case, from the masks of an adapter's ``predict``; both masks empty is 1."""
     truth = {finding.id: labels > 0 for finding, labels in zip(case.findings, case.labels())}
     dices = []
     for finding, mask in masks:

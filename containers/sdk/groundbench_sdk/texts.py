@@ -40,7 +40,7 @@ def fit(text: str, count: Callable[[str], int], limit: int) -> tuple[str, str]:
     if count(text) <= limit:
         return text, ""
     if count("") > limit:
-        raise ValueError(f"an encoder of {limit} tokens has no room for a text: its template alone has {count('')}")
+        raise ValueError(f"an encoder of {limit} tokens lacks room for a text: its template alone has {count('')}")
     pieces = text.split(" ")
     joint = " "
     if count(pieces[0]) > limit:

@@ -36,7 +36,7 @@ def read_state(path: Path, *keys: str) -> dict[str, torch.Tensor]:
     Raises
     ------
     Rejected
-        When the file does not exist, holds other objects than data, or holds no weights.
+        When the file does not exist, contains objects other than data, or does not contain weights.
     """
     if not path.is_file():
         raise Rejected(f"the weights {path.name} do not exist")
@@ -52,7 +52,7 @@ def read_state(path: Path, *keys: str) -> dict[str, torch.Tensor]:
     named = raw.items() if isinstance(raw, dict) else ()
     state = {name: value for name, value in named if isinstance(name, str) and isinstance(value, torch.Tensor)}
     if not state:
-        raise Rejected(f"the file {path.name} holds no weights by name")
+        raise Rejected(f"the file {path.name} does not contain named weights")
     for prefix in _PREFIXES:
         if state and all(name.startswith(prefix) for name in state):
             state = {name[len(prefix) :]: value for name, value in state.items()}

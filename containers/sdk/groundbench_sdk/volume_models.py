@@ -112,7 +112,7 @@ class VolumeModel(TextModel):
         return len(findings if at_most is None else cases), sample
 
     def training_arrays(self, case: TrainingCase) -> dict[str, np.ndarray]:
-        """Return what the sample cache keeps of a case: ``image``, and as bits ``mask i`` of every finding."""
+        """Return a case's entry of the sample cache: ``image``, and as bits ``mask i`` of every finding."""
         reorientation = reorient_to(self.axes, case.affine)
         scan = Scan(reorientation.apply(case.volume(np.float32)), reorientation.values(case.spacing))
         image, onto_grid = self.view(scan)

@@ -39,13 +39,13 @@ class Anatomy:
     body
         Inside of the patient.
     right, left
-        Lungs with the vessels and lesions in them; both are the whole lung where the side cannot be told.
+        Lungs with the vessels and lesions in them; both are the whole lung where the side is unknown.
     airway
         Lumen of trachea and main bronchi; empty where no trachea is seen.
     aerated
         Lung voxels that hold air.
     sided
-        Whether the sides could be told apart.
+        Whether the sides could be distinguished.
     found
         Whether there is any lung.
     """
@@ -233,7 +233,7 @@ def _airway(grid: Grid, lung: Bools, body: Bools) -> Bools:
 
 
 def _sides(aerated: Bools, body: Bools, grid: Grid) -> tuple[Bools, Bools, bool]:
-    """Split the air into right and left (in that order) and tell whether that was possible."""
+    """Split the air into right and left (in that order) and return whether that was possible."""
     split = _split_by_components(aerated, grid)
     if split is not None:
         return *split, True

@@ -1,8 +1,8 @@
-"""Filters that tell blobs, tubes and plates apart by the eigenvalues of the Hessian matrix.
+"""Filters that distinguish blobs, tubes and plates by the eigenvalues of the Hessian matrix.
 
 After Sato et al. (Medical Image Analysis 1998;2:143-168) and Frangi et al. (MICCAI 1998): in a bright blob all three
 second derivatives are strongly negative, in a tube two, in a plate one. The Hessian is
-taken only at the voxels asked for.
+computed only at the requested voxels.
 """
 
 from __future__ import annotations

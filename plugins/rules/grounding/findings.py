@@ -1,4 +1,4 @@
-"""From a query to a mask: the segmenter of each kind, and what is done when it finds nothing."""
+"""From a query to a mask: the segmenter of each kind, and the fallback when it finds nothing."""
 
 from __future__ import annotations
 

@@ -11,14 +11,14 @@ from .places import Places, read_places
 
 @dataclass(frozen=True)
 class Query:
-    """What a text asks for.
+    """The query of a text.
 
     Attributes
     ----------
     kind
-        What is to be segmented.
+        The kind of finding to segment.
     places
-        Where it lies, where it is strongest, and what it spares.
+        The zones that it occupies, where it is strongest, and that it spares.
     settings
         ``"peripheral"``, ``"central"``, ``"fissural"``, ``"dependent"`` ...: where inside a place.
     sizes_mm

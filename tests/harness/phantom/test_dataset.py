@@ -107,7 +107,7 @@ def test_replaces_its_own_folder_only_when_forced(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     out = make_dataset(tmp_path / "out", cases=1, size="small", seed=0)
     before = digests(out)
-    with pytest.raises(UsageError, match="already holds a phantom") as raised:
+    with pytest.raises(UsageError, match="already contains a phantom") as raised:
         make_dataset(out, cases=1, size="small", seed=1)
     assert "--force" in raised.value.fix
     assert digests(out) == before
