@@ -177,13 +177,14 @@ def _files_lacking(plugin: Plugin, variant: Variant, home: Path) -> Iterator[str
     sources, weights = SourceStore(home / "sources"), WeightsStore(home / "weights")
     absent = [source.name for source in plugin.model.sources if not sources.has(source)]
     if absent:
-        yield f"sources {', '.join(absent)} are not here: `bench sources fetch --plugin {plugin.name}`"
+        yield f"sources {', '.join(absent)} have not been fetched: `bench sources fetch --plugin {plugin.name}`"
     wanted = [file for file in _weights(plugin.model, variant) if weights.find(file) is None]
     if wanted:
         names, unpinned = ([file.name for file in files] for files in (wanted, [f for f in wanted if not f.pinned]))
         note = f" (not pinned yet: {'all' if unpinned == names else ', '.join(unpinned)})" if unpinned else ""
         gated = ", after a log-in at the hub" if any(file.gated for file in wanted) else ""
-        yield f"weights {', '.join(names)}{note} are not here: `bench weights fetch --plugin {plugin.name}`{gated}"
+        command = f"`bench weights fetch --plugin {plugin.name}`{gated}"
+        yield f"weights {', '.join(names)}{note} have not been downloaded: {command}"
 
 
 def _gpus_lacking(needs: Needs, asked: int, here: Sequence[Gpu]) -> Iterator[str]:

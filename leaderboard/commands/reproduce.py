@@ -97,7 +97,7 @@ def _absent(dataset: str, home: Path) -> PrerequisiteError | None:
         find_dataset(dataset, home)
     except UsageError as error:
         fix = f"`bench data fetch {NAME}` explains how to get it (a log-in is needed)" if dataset == NAME else error.fix
-        return PrerequisiteError(f"the data set {dataset} is not here", fix=fix)
+        return PrerequisiteError(f"the data set {dataset} has not been downloaded", fix=fix)
     return None
 
 

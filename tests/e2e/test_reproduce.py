@@ -175,7 +175,7 @@ def test_a_plugin_that_runs_no_row_is_refused(bench: Bench) -> None:
 def test_without_the_papers_data_a_row_that_could_run_says_how_to_get_them(bench: Bench, stand_ins: Path) -> None:
     """The data set is the paper's by default; that it is missing is no row's fault, and ends the command."""
     refused = bench("reproduce", "--plugin", "quick", "--plugin-dir", stand_ins, "--engine", "local", code=3)
-    assert "the data set rexgroundingct is not here" in refused.stderr
+    assert "the data set rexgroundingct has not been downloaded" in refused.stderr
     assert "`bench data fetch rexgroundingct`" in refused.stderr
 
 
@@ -187,7 +187,7 @@ def test_rows_that_cannot_run_do_not_stop_those_that_can(bench: Bench, asked: Ca
     assert ran["paper"] == {"value": 0.013, "ci95": [0.009, 0.019]}
     assert any("other data: 3 cases" in line for line in ran["why"])
     assert (lacking["row"], lacking["ours"], lacking["verdict"]) == (TABLE[-1], None, "not run")
-    assert "weights w.pth are not here" in lacking["why"][0]
+    assert "weights w.pth have not been downloaded" in lacking["why"][0]
     again = bench(*asked("gated,quick"))
     assert f"{ran['run']} is already finished" in again.stderr
     line = next(line for line in again.stdout.splitlines() if line.startswith("BiomedParse"))
@@ -202,7 +202,7 @@ def test_a_row_that_fails_says_so_and_the_next_one_runs(bench: Bench, asked: Cal
     assert failed["why"][0] == "every finding failed"
     assert f"`bench results show {failed['run']}`" in failed["why"][1]
     only = bench(*asked("gated"), code=3)
-    assert "weights w.pth are not here" in only.stdout
+    assert "weights w.pth have not been downloaded" in only.stdout
     assert "no row could be run" in only.stderr
 
 
