@@ -18,7 +18,8 @@ from curation.annotation.tasks import CT, Task, Tasks
 from curation.pipeline import write_text
 from curation.steps.select import natural
 from curation.volumes import read_array, write_volume
-from harness.dataset.cases import Case
+from harness.dataset.patients import patient_by_name, read_patients
+from harness.dataset.problems import refuse
 from harness.dataset.voxels import read_header
 from harness.errors import DataError, UsageError
 
@@ -32,6 +33,7 @@ class Made:
     splits: dict[str, int]  #: split -> cases
     findings: int
     left_out: dict[str, str]  #: case, or "case finding n" -> why
+    unknown_patients: int = 0  #: cases of which nothing says whose they are; each was taken for another patient
 
 
 def split_patients(patients: Sequence[str], val: float, test: float, seed: int) -> dict[str, str]:
@@ -64,6 +66,7 @@ def finalize(
     test: float = 0.1,
     seed: int = 0,
     copy: bool = False,
+    patients: Path | None = None,
     progress: Callable[[str], None] = lambda _: None,
 ) -> Made:
     """Make a data set; it appears whole or not at all.
@@ -82,13 +85,16 @@ def finalize(
         Of the split.
     copy
         Copy the CTs; False: link them.
+    patients
+        A table of cases and patients (:func:`harness.dataset.patients.read_patients`), which the data set keeps. A
+        case that is not in it, and whose name is not of CT-RATE's form, is taken for another patient.
 
     Raises
     ------
     UsageError
         `out` exists already, or the shares are not valid.
     DataError
-        Not a single finding has a mask.
+        Not a single finding has a mask, or the table of patients has faults.
     """
     if out.exists():
         raise UsageError(f"{out} exists already", fix="name a new folder")
@@ -98,22 +104,37 @@ def finalize(
     usable = [(task, kept) for task in tasks.tasks if (kept := _masks_of(task, masks, left_out))]
     if not usable:
         raise DataError(f"not a single finding has a mask in {masks}", fix="run `bench curate annotate import` first")
-    patients = {task.id: Case(task.id, "", ()).patient for task, _ in usable}
-    splits = split_patients(list(patients.values()), val, test, seed)
-    index: dict[str, list[dict[str, Any]]] = {name: [] for name in SPLITS}
+    table = _table(patients)
+    known = {task.id: table.get(task.id) or patient_by_name(task.id) for task, _ in usable}
+    patient_of = {case: patient or case for case, patient in known.items()}
+    splits = split_patients(list(patient_of.values()), val, test, seed)
+    index: dict[str, Any] = {name: [] for name in SPLITS}
+    if stated := {case: table[case] for case in known if case in table}:
+        index["patients"] = stated
     beside = out.with_name(f".{out.name}.{os.getpid()}.partial")
     try:
         for task, kept in sorted(usable, key=lambda item: natural(item[0].id)):
             entry = _write_case(task, kept, (folder, masks), beside, copy=copy)
-            index[splits[patients[task.id]]].append(entry)
+            index[splits[patient_of[task.id]]].append(entry)
             progress(task.id)
         write_text(beside / "dataset.json", json.dumps(index, indent=1, ensure_ascii=False) + "\n")
         out.parent.mkdir(parents=True, exist_ok=True)
         beside.rename(out)
     finally:
         shutil.rmtree(beside, ignore_errors=True)
-    counts = {name: len(entries) for name, entries in index.items()}
-    return Made(counts, sum(len(kept) for _, kept in usable), left_out)
+    counts = {name: len(index[name]) for name in SPLITS}
+    unknown = sum(patient is None for patient in known.values())
+    return Made(counts, sum(len(kept) for _, kept in usable), left_out, unknown)
+
+
+def _table(path: Path | None) -> dict[str, str]:
+    """Read the table of patients; raises DataError where it has faults."""
+    if path is None:
+        return {}
+    table, problems = read_patients(path)
+    if problems:
+        raise refuse(problems, str(path))
+    return table
 
 
 def _masks_of(task: Task, masks: Path, left_out: dict[str, str]) -> list[int]:

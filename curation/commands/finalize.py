@@ -23,20 +23,41 @@ _share = click.FloatRange(0, 1)
 @click.option("--test", default=0.1, show_default=True, type=_share, help="Share of the patients for testing.")
 @click.option("--seed", default=0, show_default=True, help="Of the split.")
 @click.option("--copy", is_flag=True, help="Copy the CTs instead of linking them.")
+@click.option(
+    "--patients",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="CSV with the columns case and patient. Without it only names like train_19753_a_2 tell whose scan it is.",
+)
 @json_option
 def finalize(
-    *, tasks: Path, masks: Path, out: Path, val: float, test: float, seed: int, copy: bool, as_json: bool
+    *,
+    tasks: Path,
+    masks: Path,
+    out: Path,
+    val: float,
+    test: float,
+    seed: int,
+    copy: bool,
+    patients: Path | None,
+    as_json: bool,
 ) -> None:
     """Make a data set of CTs, 4-D masks and dataset.json, split by patient; then try `bench data validate OUT`."""
     from curation.annotation.tasks import read_tasks
     from curation.finalize import finalize as make
 
     made = make(
-        read_tasks(tasks), tasks, masks, out, val=val, test=test, seed=seed, copy=copy,
+        read_tasks(tasks), tasks, masks, out, val=val, test=test, seed=seed, copy=copy, patients=patients,
         progress=lambda name: click.echo(name, err=True),
     )  # fmt: skip
     for name, reason in made.left_out.items():
         click.echo(f"{name}: left out: {reason}", err=True)
+    if made.unknown_patients:
+        click.secho(
+            f"warning: nothing says whose scans {made.unknown_patients} cases are; each was taken for another patient, "
+            "so scans of one may be in two splits; fix: give a table with --patients",
+            fg="yellow",
+            err=True,
+        )
     if as_json:
         click.echo(json.dumps({"schema": 1, "path": str(out), **asdict(made)}))
     else:

@@ -73,6 +73,11 @@ def _show(summary: Summary) -> None:
         ],
         right=range(1, 7),
     )
+    if summary.total.unknown_patients:
+        click.echo(
+            f"patients: nothing says whose scans {summary.total.unknown_patients:,} of {summary.total.cases:,} cases "
+            "are; each counts as another patient (patients.csv can tell)"
+        )
     rows = [[row.group, row.code, row.name, f"{row.count:,}", f"{row.percent:.1f}"] for row in summary.categories]
     if summary.uncategorised:
         percent = 100 * summary.uncategorised / summary.total.findings

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from harness.cli.lazy import LazyGroup
-from harness.cli.settings import Settings, cut_offs_option, json_option, pass_settings
+from harness.cli.settings import Settings, cut_offs_option, json_option, pass_settings, plugin_dir_option
 from harness.errors import UnknownName
 from harness.rows import CaseRow, FindingRow, MaskVerdict
 
@@ -31,14 +31,17 @@ results = LazyGroup(
 
 
 @click.command("list")
+@plugin_dir_option
 @json_option
 @pass_settings
-def list_results(settings: Settings, /, *, as_json: bool) -> None:
+def list_results(settings: Settings, /, plugin_dirs: tuple[Path, ...], *, as_json: bool) -> None:
     """List every run, newest last."""
     from harness.cli.tables import cell, print_table
+    from harness.registry.discovery import discover
+    from harness.runs.standing import judged
 
     with settings.open_store(readonly=True) as store:
-        rows = store.runs()
+        rows = judged(store.runs(), discover(plugin_dirs))
         metrics = {row.id: store.metrics(row.id, row.profile) for row in rows}
         coverage = {row.id: store.coverage(row.id) for row in rows}
     if as_json:
@@ -78,6 +81,7 @@ def list_results(settings: Settings, /, *, as_json: bool) -> None:
     help="Write one row an instance, of the truth and of the prediction, to this .csv, .json or .parquet file.",
 )
 @cut_offs_option
+@plugin_dir_option
 @json_option
 @pass_settings
 def show(
@@ -89,18 +93,21 @@ def show(
     profile: str | None,
     instances: Path | None,
     cut_offs: tuple[float, ...],
+    plugin_dirs: tuple[Path, ...],
     as_json: bool,
 ) -> None:
     """Show one run (the beginning of its id is enough): scores, costs, provenance, and failures with their reasons."""
     from harness.cli.report import print_documents, print_recall_by_size
+    from harness.registry.discovery import discover
     from harness.runs.document import case_document, finding_document, run_document
     from harness.runs.rows import check_format, write_instances
+    from harness.runs.standing import judged
     from harness.scoring.lesions import recall_by_size
 
     if instances is not None:
         check_format(instances)
     with settings.open_store(readonly=True) as store:
-        row = store.run(run_id)
+        (row,) = judged([store.run(run_id)], discover(plugin_dirs))
         document = run_document(store, row, profile or row.profile)
         cases = store.cases(row.id)
         if wanted is not None and wanted not in {case.case for case in cases}:

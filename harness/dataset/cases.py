@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
+from harness.dataset.patients import patient_by_name
 from harness.dataset.problems import DataProblem, refuse
 from harness.dataset.voxels import read_header
 from harness.errors import DataError, UnknownName
 from harness.masks.header import Affine, Header
-
-#: ``<split>_<patient>_<scan letter>_<reconstruction>``: all before the scan letter names the patient.
-_SCAN = re.compile(r"(?P<patient>.+)_[a-z]+_[0-9]+")
 
 
 @dataclass(frozen=True)
@@ -45,12 +43,12 @@ class Case:
     truth: Path | None = None  #: None: no ground truth, so nothing can be scored
     declared_shape: tuple[int, int, int] | None = None  #: (H, W, D) by the index
     declared_spacing: tuple[float, float, float] | None = None  #: mm by ``spacing.json``
+    declared_patient: str | None = None  #: by the data set's own table
 
     @property
-    def patient(self) -> str:
-        """The patient: ``train_19753`` for ``train_19753_a_2`` (patients of ``train`` and ``valid`` differ)."""
-        match = _SCAN.fullmatch(self.id)
-        return match["patient"] if match else self.id
+    def patient(self) -> str | None:
+        """The patient, by the data set's table or a name of CT-RATE's form; None where neither tells."""
+        return self.declared_patient or patient_by_name(self.id)
 
     @cached_property
     def header(self) -> Header | None:
@@ -105,7 +103,7 @@ class RunnableCase(Case):
         """Return the case as one that is known to have a CT and ground truth; None where it lacks either."""
         if case.ct is None or case.truth is None:
             return None
-        return cls(case.id, case.split, case.findings, case.ct, case.truth, case.declared_shape, case.declared_spacing)
+        return cls(**{field.name: getattr(case, field.name) for field in fields(Case)})
 
 
 AnyCase = TypeVar("AnyCase", bound=Case)

@@ -89,6 +89,7 @@ class Index:
     licence: str | None
     problems: tuple[DataProblem, ...]  #: of the whole file
     faults: Mapping[str, tuple[DataProblem, ...]] = field(default_factory=dict)  #: split -> of its entries
+    patients: Mapping[str, str] = field(default_factory=dict)  #: case -> patient, by the object `patients`
 
 
 def load_json(path: Path) -> tuple[Any, list[DataProblem]]:
@@ -206,4 +207,16 @@ def read_index(path: Path) -> Index:
         problems.append(DataProblem(Level.ERROR, "no-cases", path.name, what, fix))
     licence = document.get("licence", document.get("license"))
     of_entries = {key: tuple(found) for key, found in of_splits.items() if found}
-    return Index(path, splits, licence if isinstance(licence, str) else None, tuple(problems), of_entries)
+    patients, faults = _patients(document.get("patients"), path.name)
+    problems += faults
+    return Index(path, splits, licence if isinstance(licence, str) else None, tuple(problems), of_entries, patients)
+
+
+def _patients(table: object, where: str) -> tuple[dict[str, str], list[DataProblem]]:
+    """Read the object `patients` of an index; a list of that name is a split."""
+    if table is None or isinstance(table, list):
+        return {}, []
+    if isinstance(table, dict) and all(isinstance(name, str) and name.strip() for name in table.values()):
+        return {case.removesuffix(SUFFIX): name.strip() for case, name in table.items()}, []
+    what = "`patients` is not an object from cases to texts"
+    return {}, [DataProblem(Level.ERROR, "patients", where, what, 'write {"patients": {"CASE": "PATIENT"}}')]

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from harness.dataset.cases import Case, Dataset, Finding
 from harness.dataset.declared import declared_rules
 from harness.dataset.index import SUFFIX, FileName, IndexCase, faults_of, load_json, read_index
+from harness.dataset.patients import PATIENTS, merged, read_patients
 from harness.dataset.problems import DataProblem, Level, refuse
 from harness.errors import DataError, UnknownName, UsageError
 
@@ -179,7 +180,13 @@ def _spacings(root: Path) -> tuple[Mapping[str, tuple[float, float, float]], lis
     return {record.name: record.spacing_mm for record in records}, []
 
 
-def _case(declared: IndexCase, split: str, root: Path, spacings: Mapping[str, tuple[float, float, float]]) -> Case:
+def _case(
+    declared: IndexCase,
+    split: str,
+    root: Path,
+    spacings: Mapping[str, tuple[float, float, float]],
+    patients: Mapping[str, str],
+) -> Case:
     findings = tuple(
         Finding(
             index=int(key),
@@ -199,6 +206,7 @@ def _case(declared: IndexCase, split: str, root: Path, spacings: Mapping[str, tu
         truth=present(path for name in (declared.seg_path, declared.name) if name for path in seg_paths(root, name)),
         declared_shape=declared.shape,
         declared_spacing=spacings.get(declared.name),
+        declared_patient=patients.get(declared.id),
     )
 
 
@@ -215,9 +223,13 @@ def read_layout(path: Path, *, cache: Path | None = None) -> Layout:
     index = read_index(index_path)
     notes, faults = _notes(root)
     spacings, more = _spacings(root)
+    table, of_table = read_patients(root / PATIENTS) if (root / PATIENTS).is_file() else ({}, [])
+    patients, against = merged(index.patients, table, index_path.name)
+    more += [*of_table, *against]
     try:
         splits = {
-            split: tuple(_case(case, split, root, spacings) for case in cases) for split, cases in index.splits.items()
+            split: tuple(_case(case, split, root, spacings, patients) for case in cases)
+            for split, cases in index.splits.items()
         }
     except OSError as error:
         splits = {}

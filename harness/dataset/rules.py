@@ -21,7 +21,8 @@ def leakage_rules(dataset: Dataset, names: Sequence[str]) -> Iterator[DataProble
     by_patient: defaultdict[str, dict[str, list[str]]] = defaultdict(dict)
     for case in dataset:
         by_case[case.id].append(case.split)
-        by_patient[case.patient].setdefault(case.split, []).append(case.id)
+        if case.patient is not None:
+            by_patient[case.patient].setdefault(case.split, []).append(case.id)
     for name, splits in by_case.items():
         if len(splits) > 1 and not set(splits).isdisjoint(names):
             what, fix = f"the case is in {' and '.join(splits)}", "keep it in one split"

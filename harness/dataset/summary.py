@@ -20,11 +20,12 @@ class SplitSummary:
     """The size of one split."""
 
     cases: int
-    patients: int
+    patients: int  #: a case whose patient is not known counts as another one
     findings: int
     entities: int  #: declared by the index; findings without a declaration count as 0
     cts: int  #: cases with a CT
     masks: int  #: cases with a mask
+    unknown_patients: int = 0  #: cases of which nothing says whose they are
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,8 @@ def _count(cases: Sequence[Case]) -> SplitSummary:
     findings = [finding for case in cases for finding in case.findings]
     return SplitSummary(
         cases=len(cases),
-        patients=len({case.patient for case in cases}),
+        patients=len({(case.patient is None, case.patient or case.id) for case in cases}),
+        unknown_patients=sum(case.patient is None for case in cases),
         findings=len(findings),
         entities=sum(finding.entities or 0 for finding in findings),
         cts=sum(case.ct is not None for case in cases),

@@ -12,6 +12,7 @@ from harness.dataset.cases import Dataset
 from harness.dataset.judge import judge
 from harness.dataset.layout import read_layout
 from harness.dataset.orientation import Orientation
+from harness.dataset.patients import unknown_patients
 from harness.dataset.problems import DataProblem, Level
 from harness.dataset.volumes import Depth
 
@@ -82,5 +83,6 @@ def validate_dataset(
     names = tuple(dataset.splits) if split is None else (split,)
     found = judge(dataset, names, depth=depth, jobs=jobs, again=again, progress=progress)
     order = list(Level)
-    problems = sorted([*layout.problems, *found.problems], key=lambda problem: order.index(problem.level))
+    guessed = unknown_patients((case.split, case.patient) for case in dataset)
+    problems = sorted([*layout.problems, *found.problems, *guessed], key=lambda problem: order.index(problem.level))
     return Report(dataset, names, tuple(problems), found.orientation)

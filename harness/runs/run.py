@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, replace
@@ -16,6 +16,7 @@ from typing import Any, Protocol
 from harness.dataset import RunnableCase
 from harness.dataset.fingerprint import fingerprint_of
 from harness.dataset.judge import data_record, require_sound
+from harness.dataset.patients import unknown_patients
 from harness.engines import choose_engine
 from harness.engines.base import Engine
 from harness.engines.gpus import Gpu, lease
@@ -32,6 +33,7 @@ from harness.runs.record import write_record
 from harness.runs.run_weights import load_weights
 from harness.runs.score import Scorers, case_status, case_task, rows_of_outcome
 from harness.runs.shard import ShardSpec, run_shard
+from harness.runs.standing import judge, redone
 from harness.runs.timing import figures
 from harness.runs.training.finetune import TrainingWatcher, ensure_checkpoint, training_cases
 from harness.sandbox.folder import remove_tree
@@ -90,6 +92,8 @@ def execute(request: RunRequest, *, home: Path, store: Store, watcher: Watcher, 
     with stop.nothing_in_flight():  # every volume is read, unless it was read before
         splits = [request.split, *dict.fromkeys(case.split for case in trained_on)]
         warnings = require_sound(request.dataset, splits, used=[*cases, *trained_on])
+        if trained_on:
+            warnings += tuple(unknown_patients((case.split, case.patient) for case in [*trained_on, *cases]))
     for warning in warnings:
         watcher.log(f"warning: {warning.where}: {warning.what}")
     # GPUs are checked before anything long: a machine without them is reported at once.
@@ -126,7 +130,9 @@ def execute(request: RunRequest, *, home: Path, store: Store, watcher: Watcher, 
         folder.mkdir(parents=True, exist_ok=True)
         with only_one(folder, row.id):
             remove_tree(folder / "shards")  # of containers whose harness was killed
-            todo, unscored = _left_to_do(store, row, cases)
+            row = _judged_anew(store, row, request, folder)
+            limits = request.plugin.model.resources.limits()
+            todo, unscored = _left_to_do(store, row, cases, limits)
             if row.state == "done" and not todo and not unscored:
                 watcher.log(f"{row.id} is already finished; --fresh runs it again")
                 return row
@@ -142,7 +148,7 @@ def execute(request: RunRequest, *, home: Path, store: Store, watcher: Watcher, 
                 )
             record = {**row.record, **provenance(plan, engine, gpus), **data_record(warnings), **boxes.record}
             row = replace(row, state="running", record=record)
-            store.save_run(row)
+            store.save_run(row, without=[case.id for case in todo])
             work = _Work(plan, row, folder, store, boxes=boxes, watcher=watcher, engine=engine, gpus=gpus)
             return work.run(todo, unscored, stop)
 
@@ -163,13 +169,28 @@ def _plan(
     return Plan(request, tuple(cases), image, fingerprint, engine.name, isolates=engine.isolates, weights=weights)
 
 
+def _judged_anew(store: Store, row: RunRow, request: RunRequest, folder: Path) -> RunRow:
+    """Return a row as it stands by today's declaration; where that is news of a finished one, it is kept."""
+    now = judge(row, request.plugin)
+    if now != row and now.state == "done":
+        write_record(folder, now, store.cases(row.id), store.findings(row.id))
+        store.save_run(now)
+    return now
+
+
 def _left_to_do(
-    store: Store, row: RunRow, cases: Sequence[RunnableCase]
+    store: Store, row: RunRow, cases: Sequence[RunnableCase], limits: Mapping[str, Any]
 ) -> tuple[list[RunnableCase], list[RunnableCase]]:
     """Return the cases that still need inference, and those that only need scoring."""
     known = {case.case: case for case in store.cases(row.id)}
     # Failures of the harness or the engine are retried: they were not the model's fault.
-    todo = [case for case in cases if case.id not in known or known[case.id].status == Status.INFRA_ERROR]
+    # So is what may have been decided by a smaller limit than today's.
+    before = row.record.get("limits", {})
+    todo = [
+        case
+        for case in cases
+        if case.id not in known or known[case.id].status == Status.INFRA_ERROR or redone(known[case.id], before, limits)
+    ]
     again = {case.id for case in todo}
     unscored = [case for case in cases if case.id not in again and not known[case.id].scored]
     return todo, unscored

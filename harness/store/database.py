@@ -144,9 +144,12 @@ class Store:
 
     # -- runs ---------------------------------------------------------------------------------------------------------
 
-    def save_run(self, run: RunRow) -> None:
-        """Insert `run`, or replace the row of the same id."""
+    def save_run(self, run: RunRow, *, without: Sequence[str] = ()) -> None:
+        """Insert `run`, or replace the row of the same id; cases called `without` are forgotten with their findings."""
         with self.write() as db:
+            for case in without:
+                for table in ("cases", "findings"):
+                    db.table(table).delete_where('run = ? and "case" = ?', [run.id, case])
             db.table("runs").upsert(to_columns(run), pk="id")
 
     def save_whole(

@@ -7,7 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from harness.registry.discovery import discover
 from harness.rows import FindingRow, RunRow
+from harness.runs.standing import judged
 from harness.scoring.profiles import PROFILES
 from harness.store.database import Store, cells
 from harness.store.trainings import Trainings
@@ -46,7 +48,7 @@ def export(store: Store, policy: PrivacyPolicy) -> Published:
     about = {"schema": str(SCHEMA_VERSION), "made by": "groundbench", "visibility": visibility}
     published.add("about", [{"name": name, "value": value} for name, value in about.items()])
     with store.snapshot():
-        runs = store.runs()
+        runs = judged(store.runs(), discover())
         apart = reasons_apart(store, runs)
         groups: dict[tuple[str, str], list[RunRow]] = {}
         for run in runs:

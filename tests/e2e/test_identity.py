@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -93,3 +94,53 @@ def test_fresh_begins_anew_also_after_an_interruption(bench: Bench, make_dataset
     states = {row["id"]: row["state"] for row in bench.json("results", "list")["runs"]}
     assert states == {first["run"]: "interrupted", fresh["run"]: "done"}
     assert bench.json(*_oracle(data))["run"] == fresh["run"]
+
+
+def test_a_judgement_follows_the_declaration(bench: Bench, make_dataset: Callable[..., Path], tmp_path: Path) -> None:
+    """The row stays, the verdict is today's: what was declared is changed later, and what was changed is declared."""
+    folder = Path(shutil.copytree(Path(__file__).parent / "plugins" / "misbehaving", tmp_path / "misbehaving"))
+    declared = folder / "__init__.py"
+    original = declared.read_text()
+    here = ("--plugin-dir", folder)
+    command = ["run", "--plugin", "misbehaving", "--variant", "none", *here, "--engine", "local"]
+    command += ["--dataset", make_dataset(1)]
+
+    def reasons(run: str, *options: object) -> list[str]:
+        (row,) = [row for row in bench.json("results", "list", *options)["runs"] if row["id"] == run]
+        shown = bench.json("results", "show", run, *options)
+        assert shown["unrankable"] == row["unrankable"]
+        return [reason for reason in row["unrankable"] if not reason.startswith("not isolated")]
+
+    run = bench.json(*command)["run"]
+    assert reasons(run, *here) == []
+    declared.write_text(original.replace('params={"fault": fault}', 'params={"fault": fault + "!"}'))
+    assert reasons(run, *here) == ['changed parameters: fault="none"']
+    assert reasons(run) == [], "the plugin is not here, so nothing is declared: the row keeps its verdict"
+    again = bench.json(*command, "--param", "fault=none")
+    assert again["run"] == run
+    assert again["unrankable"][0] == 'changed parameters: fault="none"'
+    assert reasons(run) == ['changed parameters: fault="none"'], "kept when the row was opened"
+    assert bench.json("results", "verify", run, "--jobs", 1)["differences"] == []
+    declared.write_text(original)
+    assert reasons(run, *here) == []
+
+
+def test_a_case_that_a_smaller_limit_ended_is_done_again(
+    bench: Bench, make_dataset: Callable[..., Path], tmp_path: Path
+) -> None:
+    """More time today: the same command does that case again and no other; without more it is finished."""
+    folder = Path(shutil.copytree(Path(__file__).parent / "plugins" / "misbehaving", tmp_path / "misbehaving"))
+    declared = folder / "__init__.py"
+    original = declared.read_text()
+    declared.write_text(original.replace("case_minutes=2 / 60", "case_minutes=0.2 / 60"))
+    command = ["run", "--plugin", "misbehaving", "--variant", "slower", "--plugin-dir", folder, "--engine", "local"]
+    command += ["--dataset", make_dataset(2)]
+    first = bench.json(*command, code=1)
+    assert set(first["coverage"]) == {"ok", "timeout"}
+    declared.write_text(original.replace("case_minutes=2 / 60", "case_minutes=1"))
+    again = bench.json(*command)
+    assert again["run"] == first["run"]
+    assert again["coverage"] == {"ok": 4}
+    assert "already finished" in bench(*command).stderr
+    declared.write_text(original)
+    assert bench.json(*command)["coverage"] == {"ok": 4}, "a smaller limit takes no success away"

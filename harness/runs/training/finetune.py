@@ -147,7 +147,8 @@ def training_cases(request: RunRequest) -> tuple[RunnableCase, ...]:
     twice = _shared((case.id for case in cases if case.split == "train"), (c.id for c in cases if c.split == "val"))
     if twice:
         raise DataError(f"{data.name}: {twice} is in train and in val", fix="`bench data validate` lists them all")
-    patient = _shared((case.patient for case in cases), (case.patient for case in data.split(request.split)))
+    known = [{case.patient for case in side if case.patient} for side in (cases, data.split(request.split))]
+    patient = _shared(*known)
     if patient:
         raise DataError(
             f"{data.name}: patient {patient} is trained on and in {request.split}",

@@ -1,0 +1,93 @@
+"""Whether a run may stand in a ranking, judged when it is shown: by what was run, and by what is declared today.
+
+What a run was made of is a fact: its plan and its record. Whether these are the parameters and the weights that the
+plugin declares is a judgement, and the declaration may change after the run: a digest is pinned, a value becomes the
+declared one, or is one no more. So it is made again whenever a row is opened, listed or published.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from harness.registry.declaration import Variant
+from harness.registry.discovery import Plugin, Registry
+from harness.rows import CaseRow, RunRow
+from harness.status import Status
+
+#: How reasons begin that depend on the declaration.
+_DECLARED = ("weights not pinned by the plugin", "weights pinned otherwise", "changed parameters")
+
+#: Limits that may have decided how a case ended: with more of one of them it might have ended well.
+_DECISIVE: Mapping[str, Collection[str]] = {
+    Status.TIMEOUT: ("start_timeout_s", "case_timeout_s", "cpus"),
+    Status.OOM: ("memory_mb",),
+    Status.PLUGIN_ERROR: ("out_mb", "memory_mb", "shm_mb", "tmp_mb", "pids", "exec_tmp"),
+}
+
+
+def judged(runs: Iterable[RunRow], registry: Registry) -> list[RunRow]:
+    """Return rows with today's judgement; those of a plugin that is not here keep the one that they have."""
+    return [judge(run, registry.plugins.get(run.plugin)) for run in runs]
+
+
+def judge(run: RunRow, plugin: Plugin | None) -> RunRow:
+    """Return a row as it stands by what `plugin` declares today.
+
+    Parameters
+    ----------
+    run
+        The row. Facts among its reasons (a part of the split, random weights, no isolation) stay.
+    plugin
+        The model as it is declared now; None where it is not here. Of another version of it nothing is declared.
+    """
+    plan = run.plan
+    if plugin is None or run.kind != "measured" or plan.get("plugin_version") != plugin.model.version:
+        return run
+    variant = next((one for one in plugin.model.variants if one.name == run.variant), None)
+    if variant is None or "params" not in plan:
+        return run
+    facts = [reason for reason in run.unrankable if not reason.startswith(_DECLARED)]
+    last = next((number for number, reason in enumerate(facts) if reason.startswith("not isolated")), len(facts))
+    reasons = [*facts[:last], *_weights(plan, plugin), *_params(plan["params"], variant), *facts[last:]]
+    unexplained = not run.rankable and not run.unrankable  # an older row, whose reason was not recorded
+    return replace(run, unrankable=reasons, rankable=not reasons and not unexplained)
+
+
+def redone(case: CaseRow, before: Mapping[str, Any], today: Mapping[str, Any]) -> bool:
+    """Tell whether a case failed under a smaller limit than today's that may have decided it.
+
+    Parameters
+    ----------
+    case
+        How it ended.
+    before, today
+        Limits as records name them; one that was not recorded is not known to have been smaller.
+    """
+    decisive = _DECISIVE.get(case.status, ())
+    return any(name in before and name in today and before[name] < today[name] for name in decisive)
+
+
+def _weights(plan: Mapping[str, Any], plugin: Plugin) -> list[str]:
+    """Say which of the weights that were loaded are not pinned today, or are pinned with another digest."""
+    loaded = plan.get("weights", {})
+    if loaded.get("mode") != "pinned":
+        return []
+    declared = {weights.name: weights for weights in plugin.model.weights}
+    files = loaded.get("files", {})
+    open_ = [name for name in files if name not in declared or not declared[name].pinned]
+    other = [name for name in files if name not in open_ and declared[name].sha256 != files[name]]
+    return [
+        *([f"weights not pinned by the plugin: {', '.join(open_)}"] if open_ else []),
+        *([f"weights pinned otherwise by the plugin: {', '.join(other)}"] if other else []),
+    ]
+
+
+def _params(used: Mapping[str, Any], variant: Variant) -> list[str]:
+    """Say which parameters were not those that are declared today, the missing ones included."""
+    declared = variant.params
+    other = [f"{name}={json.dumps(value)}" for name, value in used.items() if (name, value) not in declared.items()]
+    other += [f"no {name}" for name in declared if name not in used]
+    return [f"changed parameters: {', '.join(other)}"] if other else []
