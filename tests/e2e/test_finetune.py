@@ -199,7 +199,7 @@ def test_splits_that_do_not_serve(
 ) -> None:
     """Nothing is trained where the predicted split could be seen, or nothing could be learnt."""
     dataset = splits_writer(
-        tmp_path / "d", (lambda n: f"toy_1_a_{n}") if change == "patient" else lambda n: f"toy_{n}_a_1"
+        tmp_path / "d", (lambda n: f"train_1_a_{n}") if change == "patient" else lambda n: f"toy_{n}_a_1"
     )
     if change == "no train":
         index = json.loads((dataset / "dataset.json").read_text())

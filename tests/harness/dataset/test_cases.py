@@ -20,10 +20,10 @@ def test_a_case_knows_its_grid_and_its_findings(make_dataset: Callable[..., Path
     assert [(finding.id, finding.category) for finding in case.findings] == [("0", "2d"), ("1", "1c")]
 
 
-def test_scans_of_one_patient_have_one_patient(make_dataset: Callable[..., Path]) -> None:
-    """Splits are by patient: the name says which."""
+def test_the_patient_of_a_foreign_name_is_not_known(make_dataset: Callable[..., Path]) -> None:
+    """A name that only looks like one of CT-RATE's says nothing of the patient."""
     (case,) = open_dataset(make_dataset(1)).split("test")
-    assert case.patient == "toy_1"
+    assert case.patient is None
 
 
 def test_an_unknown_split_gets_its_neighbour(make_dataset: Callable[..., Path]) -> None:
