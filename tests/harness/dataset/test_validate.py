@@ -271,6 +271,6 @@ def test_the_real_data_has_no_error(real_data: Path) -> None:
     """Real CTs and masks pass to the last voxel; train masks with many entities are told as facts."""
     report = validate_dataset(real_data / "realct", depth=Depth.FULL, jobs=2)
     assert report.ok
-    assert {problem.code for problem in report.problems} == {"train-entities"}
+    assert {problem.code for problem in report.problems} == {"train-entities", "patients-unknown"}
     lidc = validate_dataset(real_data / "realct" / "lidc_masks", jobs=2)
     assert [problem.code for problem in lidc.problems] == ["no-cts"]
