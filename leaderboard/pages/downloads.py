@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from leaderboard.published.database import TABLES, Published
 
 #: Tables that are written as CSV and Parquet too: those that a person works with.
-_FLAT = ("runs", "metrics", "findings", "scores", "comparisons")
+_FLAT = ("runs", "metrics", "findings", "scores", "instances", "comparisons")
 
 #: JSON is for reading the board, not for every single score.
-_DOCUMENT = tuple(name for name in TABLES if name not in {"findings", "scores", "cases"})
+_DOCUMENT = tuple(name for name in TABLES if name not in {"findings", "scores", "instances", "cases"})
 
 
 @dataclass(frozen=True)

@@ -42,6 +42,10 @@ create table findings (
 create table scores (
   run text, number integer, status text not null, dice real not null, pred_voxels integer,
   primary key (run, number)) without rowid;
+create table instances (
+  run text, number integer, side text, label integer, voxels integer not null, mm3 real, status text not null,
+  matched integer, dice real, distance_status text, distance_matched integer, distance_mm real,
+  primary key (run, number, side, label)) without rowid;
 create table cases (
   run text, "case" text, status text not null, reason text not null, seconds real, host_bytes integer,
   device_bytes integer, attempts integer not null, primary key (run, "case")) without rowid;
@@ -61,6 +65,7 @@ TABLES: Mapping[str, str] = {
     "ranks": "rank of a run, shared where rows do not differ significantly, and the probability of every rank",
     "findings": "one finding of an open split: its text, category and size; its number is that of this file alone",
     "scores": "one run on one finding, by its number",
+    "instances": "one entity of the truth, or one component of a mask, and what it was matched with",
     "cases": "how one case of a run on an open split ended",
     "training": "what the training of a fine-tuned variant reported at one step: losses, and Dice on the val split",
 }

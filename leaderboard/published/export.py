@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from harness.registry.discovery import discover
@@ -195,6 +195,14 @@ class _DataSet:
                 }
                 for row in findings
             ],
+        )
+        self.published.add(
+            "instances",
+            (
+                {"run": run.id, "number": numbers[row.case, row.finding], **asdict(instance)}
+                for row in findings
+                for instance in row.details.rows or ()
+            ),
         )
         names = self.published.columns("cases")[1:]
         cases = ({name: getattr(case, name) for name in names} for case in self.store.cases(run.id))

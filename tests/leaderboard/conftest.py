@@ -19,7 +19,7 @@ from nibabel import orientations
 from harness.categories import CATEGORIES
 from harness.dataset import Dataset, open_dataset
 from harness.dataset.fingerprint import fingerprint_of
-from harness.rows import CaseRow, FindingDetails, FindingRow, InstanceCounts, Matches, RunRow
+from harness.rows import CaseRow, FindingDetails, FindingRow, InstanceCounts, InstanceRow, Matches, RunRow
 from harness.scoring.profiles import PROFILES
 from harness.scoring.summary import summarise
 from harness.status import Status
@@ -120,6 +120,7 @@ class FakeBench:
                 size = 10 ** random.Random(place).uniform(-5, -1)
                 found = Matches(tp=int(shared > 200), fp=0, fn=int(shared <= 200))
                 instances = InstanceCounts(VOXELS, shared, found, 0.0, found) if status == Status.OK else None
+                entity = InstanceRow("truth", 1, VOXELS, 8.0 * VOXELS, "found" if found.tp else "missed")
                 counts = (VOXELS, VOXELS, shared) if status == Status.OK else (VOXELS, None, None)
                 row = FindingRow(
                     case=f"{case}-{number_of_case}",
@@ -133,7 +134,9 @@ class FakeBench:
                     pred_voxels=counts[1],
                     intersection=counts[2],
                     mask_sha256=(digests or {}).get((f"{case}-{number_of_case}", str(index))),
-                    details=FindingDetails(truth_entities=1, size_ratio=size, instances=instances),
+                    details=FindingDetails(
+                        truth_entities=1, size_ratio=size, instances=instances, rows=(entity,) if instances else None
+                    ),
                 )
                 rows.append(row)
             self.store.save_case(

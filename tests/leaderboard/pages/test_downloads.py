@@ -46,6 +46,20 @@ def test_every_format_holds_the_same_rows(files: dict[str, bytes]) -> None:
     )
 
 
+def test_instances_sum_to_the_counts_of_their_run(full_store: Store, files: dict[str, bytes]) -> None:
+    """The table of instances has every entity that the instance metrics of a run count, found or missed."""
+    run = full_store.runs()[0]
+    counted = [row.details.instances for row in full_store.findings(run.id) if row.details.instances]
+    wanted = sum(each.overlap.tp for each in counted), sum(each.overlap.fn for each in counted)
+    database = sqlite3.connect(":memory:")
+    database.deserialize(files["results.sqlite"])
+    count = "select count(*) from instances where run = ? and side = 'truth' and status = ?"
+    found, missed = (database.execute(count, [run.id, status]).fetchone()[0] for status in ("found", "missed"))
+    assert (found, missed) == wanted
+    assert found
+    assert f"{run.id},1,truth,1," in files["instances.csv"].decode()
+
+
 def test_checksums_are_those_of_the_files(full_store: Store) -> None:
     """Every file stands in SHA256SUMS with its digest."""
     made = make_files(export(full_store, PrivacyPolicy()), parquet=False)
