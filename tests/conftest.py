@@ -83,7 +83,7 @@ _COSTLY_FOLDERS = {"e2e", "faults", "hostile", "smoke"}
 
 
 def _is_costly(item: pytest.Item) -> bool:
-    """Tell whether a test starts commands, a browser or containers, reads real scans, or draws examples."""
+    """Return whether a test starts commands, a browser or containers, reads real scans, or draws examples."""
     fixtures = _COSTLY_FIXTURES.intersection(getattr(item, "fixturenames", ()))
     drawn = getattr(getattr(item, "obj", None), "is_hypothesis_test", False)
     return bool(fixtures or drawn or _COSTLY_FOLDERS.intersection(item.path.relative_to(ROOT).parts))

@@ -122,7 +122,7 @@ def test_pages_name_modules_that_exist() -> None:
 
 
 def _is_defined(name: str) -> bool:
-    """Tell whether a dotted name is one that a module defines at its top or imports."""
+    """Return whether a dotted name is one that a module defines at its top or imports."""
     module, _, attribute = name.rpartition(".")
     if module not in house.modules():
         return False
@@ -142,7 +142,7 @@ def test_modules_stay_short(name: str) -> None:
 
 
 def _found_by_name(name: str) -> bool:
-    """Tell whether the test of a module is where its name says: its own, or that of its whole room."""
+    """Return whether the test of a module is where its name says: its own, or that of its whole room."""
     path = house.modules()[name]
     place, stem = path.relative_to(ROOT).parent, path.stem
     if place.parts[0] == "containers":

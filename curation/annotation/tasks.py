@@ -73,7 +73,7 @@ def export_tasks(
     Raises
     ------
     UsageError
-        `out` holds other things already, or `cts` is no folder.
+        `out` holds other things already, or `cts` is not a folder.
     """
     if not cts.is_dir():
         raise UsageError(f"the CT folder {cts} does not exist", fix="run `bench curate intake`, or name the folder")
@@ -141,7 +141,7 @@ def read_tasks(folder: Path) -> Tasks:
         return Tasks.model_validate_json((folder / TASKS).read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise UsageError(
-            f"{folder} holds no {TASKS}", fix="give the folder of `bench curate annotate export`"
+            f"{folder} does not contain {TASKS}", fix="give the folder of `bench curate annotate export`"
         ) from error
     except (OSError, ValidationError, UnicodeDecodeError) as error:
         raise DataError(f"{folder / TASKS} cannot be read: {error}", fix="export the tasks again") from error

@@ -26,7 +26,7 @@ _share = click.FloatRange(0, 1)
 @click.option(
     "--patients",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="CSV with the columns case and patient. Without it only names like train_19753_a_2 tell whose scan it is.",
+    help="CSV with the columns case and patient. Without it, patients are known only from names like train_19753_a_2.",
 )
 @json_option
 def finalize(

@@ -105,7 +105,7 @@ def connect(settings: Settings) -> OpenAI:
     Raises
     ------
     PrerequisiteError
-        There is no key, or the endpoint of an Azure resource is missing.
+        The key is not set, or the endpoint of an Azure resource is missing.
     """
     from openai import AzureOpenAI, OpenAI
 
@@ -125,7 +125,7 @@ def connect(settings: Settings) -> OpenAI:
 
 
 def batch_path(settings: Settings) -> str:
-    """Return the path that the lines of a batch name; Azure's has no version, for the API version says it."""
+    """Return the path that the lines of a batch name; Azure's has no version, as the API version implies it."""
     return "/chat/completions" if settings.azure_version else "/v1/chat/completions"
 
 

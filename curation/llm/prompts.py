@@ -23,7 +23,7 @@ class PromptSet:
     Attributes
     ----------
     texts
-        Name -> the system message, as it stands in the file.
+        Name -> the system message, verbatim from the file.
     paper_form
         Whether the answers have the form printed in the paper's figures, which does not say where a rewritten sentence
         comes from; False: our form, which does.

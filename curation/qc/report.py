@@ -178,7 +178,7 @@ def page(document: dict[str, Any], rows: list[Checked]) -> str:
 
 
 def _row(row: Checked) -> str:
-    told = "".join(
+    problems = "".join(
         f"<div class='{problem.level}'><b>{problem.level}</b> <code>{html.escape(problem.code)}</code> "
         f"{html.escape(problem.what)} <em>{html.escape(problem.fix)}</em></div>"
         for problem in row.problems
@@ -190,4 +190,4 @@ def _row(row: Checked) -> str:
     )
     title = f"{html.escape(row.split)}/{html.escape(row.case)} {html.escape(row.finding)} "
     text = f"<b>{html.escape(row.category or '')}</b> {html.escape(row.text)}"
-    return f"<details><summary>{title}{text}{told}</summary>{pictures}</details>"
+    return f"<details><summary>{title}{text}{problems}</summary>{pictures}</details>"

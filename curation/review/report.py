@@ -168,7 +168,7 @@ def agreement(first: Sheet, second: Sheet) -> dict[str, dict[str, float | int | 
     others = {(row["report"], row["row"]): row for row in second.rows}
     pairs = [(row, others[row["report"], row["row"]]) for row in first.rows if (row["report"], row["row"]) in others]
     if not pairs:
-        raise DataError("the two sheets have no report in common that both have done", fix="give sheets of one sample")
+        raise DataError("the two sheets share no report that both reviewers completed", fix="give sheets of one sample")
     result: dict[str, dict[str, float | int | None]] = {}
     for column in (*_MARKS, "right_category"):
         wanted = [pair for pair in pairs if _applies(pair[0]["row"], column)]

@@ -75,7 +75,7 @@ def make_sheet(run: Path, out: Path, *, n: int, seed: int) -> int:
     texts = {name: {"findings": reports[name].findings, "impressions": reports[name].impressions} for name in chosen}
     data = {"columns": COLUMNS, "rows": rows, "reports": texts, "categories": dict(CODES)}
     write_text(out / HTML, page(data))
-    write_text(out / CSV, "\N{BYTE ORDER MARK}" + stream.getvalue())  # the mark tells spreadsheets that it is UTF-8
+    write_text(out / CSV, "\N{BYTE ORDER MARK}" + stream.getvalue())  # the mark lets spreadsheets recognise UTF-8
     return len(chosen)
 
 

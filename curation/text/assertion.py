@@ -113,8 +113,8 @@ def is_negated(text: str) -> bool:
     if not found:
         return False
     before = subject(mentions(text[: found[0].start()]))
-    told = before is not None and not before.concept.generic
-    return not (told and all(_FORWARD.match(text, match.start()) for match in found))
+    specific = before is not None and not before.concept.generic
+    return not (specific and all(_FORWARD.match(text, match.start()) for match in found))
 
 
 def is_normal(text: str) -> bool:

@@ -106,7 +106,7 @@ def _run() -> int:
     except BenchError as error:
         code = _draw(error)
     except BrokenPipeError:
-        # The reader of our output has closed the pipe; there is nobody left to print to.
+        # The reader of our output has closed the pipe; no reader is left.
         sys.stderr.close()
         code = 0
     except OSError as error:

@@ -76,7 +76,7 @@ def _show(summary: Summary) -> None:
     if summary.total.unknown_patients:
         click.echo(
             f"patients: nothing says whose scans {summary.total.unknown_patients:,} of {summary.total.cases:,} cases "
-            "are; each counts as another patient (patients.csv can tell)"
+            "are; each counts as another patient (patients.csv can state them)"
         )
     rows = [[row.group, row.code, row.name, f"{row.count:,}", f"{row.percent:.1f}"] for row in summary.categories]
     if summary.uncategorised:

@@ -47,7 +47,7 @@ class Case:
 
     @property
     def patient(self) -> str | None:
-        """The patient, by the data set's table or a name of CT-RATE's form; None where neither tells."""
+        """The patient, by the data set's table or a name of CT-RATE's form; None where neither states it."""
         return self.declared_patient or patient_by_name(self.id)
 
     @cached_property

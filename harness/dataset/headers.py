@@ -17,10 +17,10 @@ from harness.dataset.problems import DataProblem, Level
 from harness.masks.geometry import same_place
 from harness.masks.header import Affine, Header
 
-#: Millimetres, and relative: single-precision headers are no better.
+#: Millimetres, and relative: the precision of single-precision headers.
 MARGIN: Final = 1e-3
 
-_PLAUSIBLE: Final = (0.05, 20.0)  # mm: a voxel of a chest CT is no smaller and no larger
+_PLAUSIBLE: Final = (0.05, 20.0)  # mm: the plausible range of a voxel of a chest CT
 _SQUARE: Final = 1e-3  # cosine between two axes of a grid that is not sheared
 _METRE, _MICROMETRE = 1, 3
 _UNITS: Final = {0: "not stated", _METRE: "metres", 2: "millimetres", _MICROMETRE: "micrometres"}

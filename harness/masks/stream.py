@@ -130,7 +130,7 @@ class Volume:
 
 @contextmanager
 def open_volume(source: Source, *, limit: int, root: Path | None = None) -> Iterator[Volume]:
-    """Open a volume and read its header; the content tells the format: NIfTI, compressed or not, NRRD or MetaImage.
+    """Open a volume and read its header; its content decides the format: NIfTI, compressed or not, NRRD or MetaImage.
 
     Parameters
     ----------

@@ -251,7 +251,7 @@ class Cloud:
     depths: Array
 
     def within(self, numbers: tuple[int, ...]) -> npt.NDArray[np.bool_]:
-        """Tell which points lie in any of these segments."""
+        """Return which points lie in any of these segments."""
         return np.isin(self.segments, numbers)
 
 

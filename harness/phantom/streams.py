@@ -18,5 +18,5 @@ class Stream(IntEnum):
 
 
 def stream(seed: int, number: int, purpose: Stream, part: int = 0) -> np.random.Generator:
-    """Open the stream of a case (or block of cases) `number` for a purpose; `part` tells findings apart."""
+    """Open the stream of a case (or block of cases) `number` for a purpose; `part` distinguishes findings."""
     return np.random.default_rng(np.random.SeedSequence([seed, number, int(purpose), part]))

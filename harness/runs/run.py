@@ -170,7 +170,7 @@ def _plan(
 
 
 def _judged_anew(store: Store, row: RunRow, request: RunRequest, folder: Path) -> RunRow:
-    """Return a row as it stands by today's declaration; where that is news of a finished one, it is kept."""
+    """Return a row as judged by today's declaration; a changed verdict on a finished row is saved."""
     now = judge(row, request.plugin)
     if now != row and now.state == "done":
         write_record(folder, now, store.cases(row.id), store.findings(row.id))

@@ -34,7 +34,7 @@ def judged(runs: Iterable[RunRow], registry: Registry) -> list[RunRow]:
 
 
 def judge(run: RunRow, plugin: Plugin | None) -> RunRow:
-    """Return a row as it stands by what `plugin` declares today.
+    """Return a row as judged by what `plugin` declares today.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ def judge(run: RunRow, plugin: Plugin | None) -> RunRow:
 
 
 def redone(case: CaseRow, before: Mapping[str, Any], today: Mapping[str, Any]) -> bool:
-    """Tell whether a case failed under a smaller limit than today's that may have decided it.
+    """Return whether a case failed under a smaller limit than today's that may have decided it.
 
     Parameters
     ----------

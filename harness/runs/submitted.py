@@ -178,7 +178,7 @@ def keep_submission(
 
 
 def columns_of(plan: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the columns of a submitted row that follow from its plan: nobody states them apart."""
+    """Return the columns of a submitted row that follow from its plan: they are not stated separately."""
     quirks = bool(plan["organiser_quirks"])
     return {
         "plugin": plan["name"],

@@ -109,7 +109,7 @@ class FindingScore:
     instances
         Counts of instances; None unless ok and requested.
     rows
-        One row an instance; None unless asked for.
+        One row per instance; None unless requested.
     """
 
     finding: str
@@ -263,7 +263,7 @@ def _read_stack(task: CaseTask, source: Source, channels: int, findings: Sequenc
 def _read(task: CaseTask, source: Source, channels: int | None, wanted: Sequence[int]) -> list[_Prediction]:
     """Read the wanted channels of one file; whatever is wrong with it is wrong with all of them.
 
-    Where a file of one finding lies is told by what it holds, not by where it was put: a 3-D mask lies on the CT, a
+    The grid of a file of one finding follows from its content, not from its place: a 3-D mask lies on the CT, a
     stack of one on the ground truth. `channels` is None for a file that should hold one mask.
     """
     h, w, d = task.shape

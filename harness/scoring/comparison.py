@@ -79,8 +79,8 @@ def compare_runs(
             seed=seed,
             resamples=resamples,
         )
-        told = found[0]["n"] >= FEWEST  # of fewer cases, every resample is much the same
-        ranks += _ranks(metric, scores, found, chances.tolist() if told else [None] * len(names))
+        enough = found[0]["n"] >= FEWEST  # of fewer cases, every resample is much the same
+        ranks += _ranks(metric, scores, found, chances.tolist() if enough else [None] * len(names))
     return {"pairs": pairs, "ranks": ranks}
 
 

@@ -141,7 +141,7 @@ def _chunks(mask: Bits) -> Iterator[tuple[int, int, int, int]]:
     """Cut the entries into whole slices; yield where the slice before begins, then the first, the last, and the end."""
     slice_words = mask.row_words * mask.shape[1]
     bounds = np.searchsorted(mask.words, np.arange(mask.shape[2] + 1) * slice_words)
-    bounds = np.unique(bounds)  # slices that hold nothing connect nothing; rows that touch are told by their numbers
+    bounds = np.unique(bounds)  # slices that hold nothing connect nothing; rows that touch have neighbouring numbers
     begun = np.bitwise_count(_starts(mask.bits))
     runs = np.append(0, np.cumsum(np.add.reduceat(begun, bounds[:-1], dtype=np.int64) if len(bounds) > 1 else []))
     first = 0
@@ -346,7 +346,7 @@ def _numbers(
     size = np.bincount(final, weights=sizes, minlength=len(sizes))
     place = places.copy()
     np.minimum.at(place, final, places)
-    kept = np.flatnonzero(size >= max(min_voxels, 1))  # what was united with another has no voxels of its own
+    kept = np.flatnonzero(size >= max(min_voxels, 1))  # components that were merged into another have no voxels left
     kept = kept[np.lexsort((place[kept], -size[kept]))][:max_components]
     number = np.zeros(len(sizes), np.int32)
     number[kept[np.argsort(place[kept])]] = np.arange(1, len(kept) + 1)

@@ -39,7 +39,7 @@ class Submission:
     masks
         (case, finding) -> its mask.
     strangers
-        Volumes that belong to no case of the split, which nobody will score.
+        Volumes that belong to no case of the split, which are not scored.
     holds
         What else is there, in words: ``"3 .npz files (a.npz)"``; and which masks are not ``.nii.gz``.
     """

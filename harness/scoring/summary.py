@@ -96,7 +96,7 @@ def summarise(
     Returns
     -------
     dict
-        metric -> group -> ``{"value", "ci95", "n"}``, the interval None where there is too little to tell: see
+        metric -> group -> ``{"value", "ci95", "n"}``, the interval None where there are too few findings: see
         ``docs/scoring.md``. Groups: ``all``, ``focal``, ``non_focal``, ``per_case`` (the
         mean over cases of the mean within each), ``by_category`` and ``by_size`` with a mapping each. A group of no
         findings has the value None.

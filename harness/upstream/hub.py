@@ -26,7 +26,7 @@ _ENDPOINT = "https://huggingface.co"
 #: Seconds to connect, and of silence during the transfer.
 _TIMEOUT = (15.0, 60.0)
 
-_TELL_EVERY_S = 5.0
+_LOG_EVERY_S = 5.0
 _CHUNK = 1 << 20
 
 
@@ -146,8 +146,8 @@ class _Download:
 
     def _size(self, answer: requests.Response, have: int) -> int:
         """Return the bytes of the whole file; refuse an answer of unknown length, or of another file."""
-        declared, told = self._weights.size, answer.headers.get("Content-Length", "")
-        size = have + int(told) if told.isdigit() else declared
+        declared, announced = self._weights.size, answer.headers.get("Content-Length", "")
+        size = have + int(announced) if announced.isdigit() else declared
         if not size or (declared and size != declared):
             raise DataError(
                 f"{_address(self._weights)} has {f'{size:,}' if size else 'an unstated number of'} bytes"
@@ -162,7 +162,7 @@ class _Download:
         with self._store.partial(self._weights).open("rb") as begun:
             while have and (chunk := begun.read(_CHUNK)):
                 digest.update(chunk)
-        told = began = time.monotonic()
+        logged = began = time.monotonic()
         done = have
         for chunk in answer.iter_content(_CHUNK):
             done += len(chunk)
@@ -171,8 +171,8 @@ class _Download:
             self._file.write(chunk)
             digest.update(chunk)
             now = time.monotonic()
-            if now - told >= _TELL_EVERY_S:
-                told = now
+            if now - logged >= _LOG_EVERY_S:
+                logged = now
                 rate = (done - have) / (now - began) / 1e6
                 self._log(f"  {done / 1e6:,.0f} of {size / 1e6:,.0f} MB ({done / size:.0%}), {rate:.1f} MB/s")
         self._file.flush()

@@ -35,7 +35,7 @@ def conclusion(pair: Pair) -> str:
     """Return the result of comparing two rows in words."""
     if pair.p_holm is None:
         return "not tested: beyond the best rows"
-    return {"first": "first is better", "second": "second is better"}.get(better(pair), "cannot be told apart")
+    return {"first": "first is better", "second": "second is better"}.get(better(pair), "no significant difference")
 
 
 def in_order(data: DataSet, pairs: Sequence[Pair]) -> list[Pair]:

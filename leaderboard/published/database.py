@@ -90,7 +90,7 @@ class PublishedRun:
     """One run as the site knows it.
 
     `apart` is the reason why it is not ranked, empty for a ranked run; `n_findings` is None where too few are
-    behind it, or left out of it, to be told.
+    behind it, or left out of it, to be shown.
     """
 
     id: str
@@ -136,7 +136,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class Rank:
-    """A run's rank, 1 for the best, and its chance of every rank; no chances where too few cases tell of them."""
+    """A run's rank, 1 for the best, and its probability of every rank; empty where there are too few cases."""
 
     rank: int
     chances: list[float]

@@ -71,7 +71,7 @@ class PrivacyPolicy:
     open_splits: frozenset[str] = frozenset()
 
     def opens(self, split: str) -> bool:
-        """Tell whether single cases of `split` may be shown."""
+        """Return whether single cases of `split` may be shown."""
         return not self.public or split in self.open_splits
 
 

@@ -58,7 +58,7 @@ def bench_models() -> list[Model]:
                     "zero-shot",
                     PUBLISHED,
                     reduced=SMALL,
-                    summary="Out of the box, the finding's text as it stands, at slices where the model says it is.",
+                    summary="Out of the box, the finding's text verbatim, at slices where the model says it is.",
                 ),
                 Variant.trained(
                     "fine-tuned",

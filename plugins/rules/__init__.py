@@ -17,7 +17,7 @@ def bench_models() -> list[Model]:
             summary="CPU baseline without learning: text grammar, lung geometry, HU ranges, blob and plate filters.",
             version="1.0.0",
             root=Path(__file__).resolve().parent,
-            variants=(Variant("zero-shot", prompt=Prompt.TEXT, summary="The finding's free text as it stands."),),
+            variants=(Variant("zero-shot", prompt=Prompt.TEXT, summary="The finding's free text, verbatim."),),
             resources=Resources(memory_gb=6, cpus=1, pids=64, start_minutes=1, case_minutes=10),
             adapter="adapter:Rules",
             licence="Apache-2.0",

@@ -47,7 +47,7 @@ class Tiny(Adapter):
             yield finding.id, frame.on_ct((fine > self.params["threshold"]).cpu().numpy())
 
     def finetune(self, train: Sequence[TrainingCase], val: Sequence[TrainingCase], training: Training) -> None:
-        """Train the whole net, which has no weights of before."""
+        """Train the whole net from random weights."""
         p = self.params
         recipe = Recipe(
             steps=p["steps"],

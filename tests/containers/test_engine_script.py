@@ -80,7 +80,7 @@ class Machine:
         return done
 
     def did(self, what: str) -> bool:
-        """Tell whether a tool was called with words that begin so."""
+        """Return whether a tool was called with words that begin so."""
         return any(call.startswith(what) for call in self.calls.read_text(encoding="utf-8").splitlines())
 
 

@@ -242,7 +242,7 @@ def _buildkit(bench: Bench, plugin: Path, wheels: Path) -> None:
 
 
 def _built_with(program: str, bench: Bench, plugin: Path, wheels: Path) -> bool:
-    """Tell whether this client has BuildKit; when it has, the build must succeed."""
+    """Return whether this client has BuildKit; when it has, the build must succeed."""
     from harness.images.context import BuildContext
     from harness.images.torch import cpu_build
     from harness.registry.discovery import discover

@@ -41,7 +41,7 @@ class Setting:
         return json.loads(ended.stdout), ended.stderr
 
     def same(self, document: dict[str, Any]) -> bool:
-        """Tell whether a run's document has the undisturbed run's digits."""
+        """Return whether a run's document has the undisturbed run's digits."""
         return stable(document) == self.expected
 
     def strays(self, bench: Bench, run: str) -> list[str]:

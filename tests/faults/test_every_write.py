@@ -85,7 +85,7 @@ def _rows(home: Path) -> dict[str, list[Any]]:
 
 
 def _done_is_whole(now: dict[str, list[Any]], good: dict[str, list[Any]]) -> bool:
-    """Tell whether what says that it is done has everything that the undisturbed row has."""
+    """Return whether what says that it is done has everything that the undisturbed row has."""
     done = any(row[1] == "done" for row in now["runs"])
     trained = any(row[1] == "done" for row in now["trainings"])
     whole = all(now[table] == good[table] for table in ("cases", "findings", "metrics"))

@@ -33,7 +33,7 @@ def _local(host):
 
 
 def _of_the_system(program):
-    """Tell whether a program is the system's and not a stand-in that a test has put on PATH."""
+    """Return whether a program is the system's and not a stand-in that a test has put on PATH."""
     if "/" not in program:
         places = [f"{folder}/{program}" for folder in os.get_exec_path()]
         program = next((place for place in places if os.access(place, os.X_OK)), program)

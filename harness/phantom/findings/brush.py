@@ -53,7 +53,7 @@ class Brush:
         return self.lobes.index(int(LOBE_OF[segment])) + 1
 
     def own(self, box: Box) -> Mask:
-        """Tell which voxels of `box` lie in the segments of the site."""
+        """Return which voxels of `box` lie in the segments of the site."""
         mine = np.zeros(256, np.bool_)
         mine[list(self.site.segments)] = True
         return mine[self.canvas.segments[box]]

@@ -116,7 +116,7 @@ def find_anatomy(grid: Grid) -> Anatomy:
     Returns
     -------
     Anatomy
-        With ``found`` False, and the body as both lungs, where there is no lung.
+        With ``found`` False, and the body as both lungs, where no lung was found.
     """
     air = grid.hu < LUNG_HU
     body = _body(grid)

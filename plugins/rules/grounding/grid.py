@@ -153,12 +153,12 @@ def closed(mask: Bools, millimetres: float, spacing: tuple[float, float, float])
 
 
 def eroded(mask: Bools, millimetres: float, spacing: tuple[float, float, float]) -> Bools:
-    """Return the voxels further than a distance inside the mask; the volume's border is no edge of it."""
+    """Return the voxels further than a distance inside the mask; the volume's border is not an edge of it."""
     return mask & ~_within(~mask, millimetres, spacing)
 
 
 def opened(mask: Bools, millimetres: float, spacing: tuple[float, float, float]) -> Bools:
-    """Drop what no ball of a radius fits into; the volume's border is no edge of it."""
+    """Drop the parts that a ball of this radius does not fit into; the volume's border is not an edge of it."""
     return mask & _within(eroded(mask, millimetres, spacing), millimetres, spacing)
 
 

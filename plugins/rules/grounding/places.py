@@ -207,7 +207,7 @@ def _close(groups: list[_Group], *, emphasised: bool, narrows: bool) -> None:
 
 
 def _starts_anew(group: _Group, kind: str) -> bool:
-    """Tell whether a word cannot belong to the group any more ("right upper lobe left lower lobe")."""
+    """Return whether a word cannot belong to the group any more ("right upper lobe left lower lobe")."""
     if kind in ("side", "both", "abbreviated") and group.names_side:
         return not (kind == "both" and group.both)
     return kind in ("level", "abbreviated") and group.noun in ("lobe", "zone")

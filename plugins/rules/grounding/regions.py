@@ -31,7 +31,7 @@ PERIPHERAL_MM = 25.0
 
 
 class Regions:
-    """Regions of the lungs of one CT; everything is computed when first asked for.
+    """Regions of the lungs of one CT; everything is computed on first use.
 
     Parameters
     ----------

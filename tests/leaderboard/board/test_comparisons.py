@@ -17,7 +17,7 @@ def _pair(difference: float, p_holm: float | None) -> Pair:
     [
         (0.3, 0.01, "first", "first is better"),
         (-0.3, 0.01, "second", "second is better"),
-        (0.3, 0.2, "", "cannot be told apart"),
+        (0.3, 0.2, "", "no significant difference"),
         (0.3, None, "", "not tested: beyond the best rows"),
     ],
 )
