@@ -17,7 +17,7 @@ TEXT = (ROOT / "docs" / "data.md").read_text(encoding="utf-8")
 def test_every_code_is_documented_and_every_documented_code_exists() -> None:
     """The table of codes is the codes in the source, no more and no fewer."""
     source = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "harness" / "dataset").glob("*.py"))
-    codes = set(re.findall(r'(?:Level\.[A-Z]+, |fault\()"([a-z-]+)"', source))
+    codes = set(re.findall(r'(?:Level\.[A-Z]+,\s+|fault\()"([a-z-]+)"', source))
     codes |= {"two-cts", "two-segs"} | {
         f"{fault}-{kind}" for fault in ("missing", "unreadable") for kind in ("ct", "seg")
     }

@@ -10,10 +10,13 @@ def _problem(number: int, fix: str = "correct it") -> DataProblem:
 
 
 def test_every_problem_is_named() -> None:
-    """One problem a line, with its place; a fix that all share is the fix."""
+    """One problem a line, with its code and place; a fix that all share is the fix."""
     error = refuse([_problem(1), _problem(2)], "data")
     assert "2 problems" in str(error)
-    assert [line.strip() for line in str(error).splitlines()[1:]] == ["case 1: is wrong", "case 2: is wrong"]
+    assert [line.strip() for line in str(error).splitlines()[1:]] == [
+        "wrong case 1: is wrong",
+        "wrong case 2: is wrong",
+    ]
     assert error.fix == "correct it"
 
 
