@@ -178,6 +178,6 @@ def test_too_little_memory_is_said_before(bench: Bench, make_dataset: Callable[.
     refused = bench(
         "run", "--plugin", "greedy", "--plugin-dir", folder, "--dataset", make_dataset(1), "--engine", "local", code=3
     )
-    assert "100000000 MiB" in refused.stderr
+    assert "102400000 MiB" in refused.stderr
     assert f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 1e9:.1f} GB" in refused.stderr
     assert time.monotonic() - began < 30

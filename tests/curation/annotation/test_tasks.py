@@ -89,9 +89,11 @@ def test_from_tasks_to_a_valid_data_set(
             expected = np.zeros(SHAPE, np.uint8)
             expected[12:14, 8:10, 4:6] = 1
         assert np.array_equal(labels, expected)
+    patients = tmp_path / "patients.csv"
+    patients.write_text("case,patient\n" + "".join(f"{name},{name[:3]}\n" for name in NAMES), encoding="utf-8")
     result = bench(
         "finalize", "--tasks", tmp_path / "tasks", "--masks", tmp_path / "masks", "--out", tmp_path / "set",
-        "--val", 0.3, "--test", 0.3,
+        "--val", 0.3, "--test", 0.3, "--patients", patients,
     )  # fmt: skip
     assert result.exit_code == 0, result.output
     report = validate_dataset(tmp_path / "set")
