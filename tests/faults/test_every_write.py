@@ -18,6 +18,8 @@ import pytest
 if TYPE_CHECKING:
     from tests.conftest import Bench
 
+pytestmark = pytest.mark.slow  # every write of a command is a run of it
+
 PLUGINS = Path(__file__).resolve().parents[1] / "e2e" / "plugins"
 
 #: Ends the process without a word after its n-th write: a commit, or a file that got its content, its name or its end.
