@@ -199,8 +199,7 @@ def sqlite_columns(home: Path) -> list[str]:
 
 def test_a_name_that_is_no_folder_is_refused(bench: Bench, make_dataset: Callable[..., Path], tmp_path: Path) -> None:
     """The record of a submission lies in a folder of its name, below the home and nowhere else."""
+    data = make_dataset(1)
     for name in ("../up", "/up", ".hidden", "a\nb", " "):
-        refused = bench(
-            "score", tmp_path, "--dataset", make_dataset(1, name="d" + str(len(name))), "--name", name, code=2
-        )
+        refused = bench("score", tmp_path, "--dataset", data, "--name", name, code=2)
         assert "cannot be the name of a folder" in refused.stderr
