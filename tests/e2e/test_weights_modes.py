@@ -178,7 +178,7 @@ def test_what_is_loaded_is_the_runs_identity(tmp_path: Path, run) -> None:
 @pytest.mark.parametrize(
     ("variant", "options", "code", "said"),
     [
-        ("without", ["--weights", "somewhere"], 2, "weighty without loads no weights"),
+        ("without", ["--weights", "somewhere"], 2, "weighty without does not load weights"),
         ("one", ["--weights", "/nowhere"], 3, "/nowhere does not contain the weights a.bin"),
         ("one", ["--weights", "random", "--param", "widht=1"], 2, "did you mean width?"),
         ("one", ["--weights", "random", "--param", "width"], 2, "write it as NAME=VALUE"),

@@ -39,7 +39,7 @@ TRICKS = {
     "sparse-file-of-zeros": ("invalid_output", ""),
     "sparse-file-beyond-the-limit-of-all": ("invalid_output", "all masks of the run"),
     "not-compressed": OK,
-    "only-the-partial-name": ("missing_output", "no mask"),
+    "only-the-partial-name": ("missing_output", "not delivered"),
     "names-that-confuse": OK,
     "gzip-header-without-end": (None, ""),  # a valid stream, or one refused: the reading is bounded either way
     "two-masks-in-one-file": ("invalid_output", "goes on after"),
@@ -60,12 +60,12 @@ TRICKS = {
 
 #: Forgery -> status of both findings of its case, and words of the reason.
 FORGERIES = {
-    "claim-without-masks": ("missing_output", "no mask"),
+    "claim-without-masks": ("missing_output", "not delivered"),
     "claim-of-foreign-cases": OK,
-    "claim-of-no-time": ("missing_output", "no mask"),
-    "claim-of-endless-time": ("missing_output", "no mask"),
+    "claim-of-no-time": ("missing_output", "not delivered"),
+    "claim-of-endless-time": ("missing_output", "not delivered"),
     "claim-of-impossible-numbers": OK,
-    "claim-of-impossible-memory": ("missing_output", "no mask"),
+    "claim-of-impossible-memory": ("missing_output", "not delivered"),
     "start-and-finish-again": OK,
     "failure-that-writes-on-the-terminal": ("plugin_error", "owned"),
     "flood-of-noise": OK,

@@ -103,7 +103,7 @@ def test_two_reviewers(filled: Path, tmp_path: Path) -> None:
     assert both["descriptor"]["kappa"] == pytest.approx((5 / 6 - chance) / (1 - chance))
     assert both["misclassified"]["kappa"] == 1.0
     other = read_sheet(write(tmp_path / "other.csv", [row("z", "report", done="x")]))
-    with pytest.raises(DataError, match="in common"):
+    with pytest.raises(DataError, match="share no report"):
         agreement(first, other)
 
 
