@@ -19,7 +19,7 @@ from harness.registry.constraints import rules
 from harness.registry.declaration import Model, Prompt, Variant
 from harness.registry.discovery import discover
 from harness.registry.pinned import Source, Weights
-from harness.registry.resources import Resources, TrainingResources
+from harness.registry.resources import Resources
 from harness.sandbox.contract import schemas
 from leaderboard.board.paper import row_name, variant_for
 from leaderboard.board.reported import read_reported
@@ -220,7 +220,7 @@ def _when(model: Model, ran: dict[str, Any]) -> str:
 def _declaration() -> str:
     """Return the reference of a declaration: every field, what it must be, its default and its meaning."""
     blocks = []
-    for kind in (Model, Variant, Resources, TrainingResources, Source, Weights):
+    for kind in (Model, Variant, Resources, Source, Weights):
         meaning = _meanings(kind)
         fields = {field.name: field for field in dataclasses.fields(kind)}
         rows = [
@@ -230,7 +230,7 @@ def _declaration() -> str:
         ]
         summary = inspect.getdoc(kind) or ""
         blocks.append(f"## `{kind.__name__}`\n\n{summary.splitlines()[0]}\n\n{_table(_FIELD, rows)}")
-    shared = Variant.trained("fine-tuned", {})
+    shared = Variant("shared").trained()
     rows = [
         [f"`{name}`", f"`{json.dumps(value)}`", f"`{json.dumps(shared.reduced.get(name, value))}`"]
         for name, value in shared.params.items()
@@ -264,6 +264,8 @@ def _default(field: dataclasses.Field[Any]) -> str:
         return "required"
     if field.name == "variants":
         return "one, `zero-shot`"
+    if field.name == "root":
+        return "the plugin's folder"
     value = str(field.default) if isinstance(field.default, Prompt) else field.default
     return f"`{value!r}`" if value not in ("", ()) else "empty"
 

@@ -9,7 +9,7 @@ from harness.registry.declaration import Model, Prompt, Variant
 from harness.registry.hookspecs import hookimpl
 from harness.registry.origins import Param, Params, ours, paper, theirs
 from harness.registry.pinned import Hub, Source, Upstream, Weights
-from harness.registry.resources import Resources, TrainingResources
+from harness.registry.resources import Resources
 
 __all__ = [
     "Hub",
@@ -19,7 +19,6 @@ __all__ = [
     "Prompt",
     "Resources",
     "Source",
-    "TrainingResources",
     "Upstream",
     "Variant",
     "Weights",

@@ -10,7 +10,7 @@ import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Self
 
 from harness.registry.constraints import (
     ADDRESS_OR_NONE,
@@ -26,7 +26,7 @@ from harness.registry.constraints import (
     matching,
     require,
 )
-from harness.registry.origins import KINDS, Param, Params, ours
+from harness.registry.origins import KINDS, Param, Params, Stated, ours
 from harness.registry.pinned import Source, Weights
 from harness.registry.resources import Resources
 
@@ -111,29 +111,37 @@ class Variant:
             unknown = [one for one in getattr(self, name) if one not in self.params]
             require(not unknown, f"variant {self.name!r}: {name} names {unknown}, which params does not have")
 
-    @classmethod
     def trained(
-        cls, name: str, params: Mapping[str, Param], *, reduced: Mapping[str, Param] | None = None, **more: Any
+        self,
+        recipe: Mapping[str, Param | Stated] | None = None,
+        *,
+        name: str = "fine-tuned",
+        reduced: Mapping[str, Param] | None = None,
+        summary: str = "",
     ) -> Self:
-        """Return a variant that is fine-tuned by the SDK's training loop, with the parameters of all such trainings.
+        """Return this variant fine-tuned by the SDK's training loop, with the parameters of all such trainings.
 
         Parameters
         ----------
-        name
-            As of any variant, usually ``"fine-tuned"``.
-        params
-            Parameters of this training; their values come before the shared ones, which the reference lists.
+        recipe
+            Parameters of the training, in addition to those of this variant or in their place. Both come before the
+            shared ones, which the reference lists.
+        name, summary
+            As of any variant.
         reduced
-            The same under ``--weights random``.
-        more
-            The other fields of a variant.
+            Values of `recipe` under ``--weights random``, in addition to those of this variant.
         """
-        return cls(
-            name,
-            Params(params) | _TRAINED | params,  # in this order they are shown
+        own = Params(self.params)
+        own.origins = dict(self.origins)
+        params = own | (recipe or {})
+        return replace(
+            self,
+            name=name,
+            params=params | _TRAINED | params,  # in this order they are shown
+            origins={},
             fine_tuned=True,
-            reduced=dict(_TRAINED_REDUCED | (reduced or {})),
-            **more,
+            reduced=dict(_TRAINED_REDUCED | self.reduced | (reduced or {})),
+            summary=summary,
         )
 
 
@@ -152,7 +160,7 @@ class Model:
     version
         Version of the plugin (not of the weights); changing code or Dockerfile changes the image id anyway.
     root
-        Folder that holds the Dockerfile and everything it copies; usually ``Path(__file__).parent``.
+        Folder that holds the Dockerfile and everything it copies; by default the folder of the plugin's module.
     variants
         At least one; the first is the default.
     resources
@@ -163,9 +171,11 @@ class Model:
     dockerfile
         Name of the Dockerfile below `root`.
     licence
-        SPDX identifier of the model's code.
-    homepage, citation
-        Where it comes from.
+        SPDX identifier of the model's code; by default that of the first source.
+    homepage
+        Web page of the model; by default the address of the first source.
+    citation
+        Publication to cite.
     sources, weights
         Code and weights to fetch ahead of a build or a run.
     training
@@ -179,7 +189,7 @@ class Model:
     title: Annotated[str, LINE]
     summary: Annotated[str, LINE]
     version: Annotated[str, LINE]
-    root: Annotated[Path, instance(Path, "a pathlib.Path")]
+    root: Annotated[Path, instance(Path, "a pathlib.Path")] = Path()
     variants: Annotated[
         tuple[Variant, ...], every(Variant, "a tuple of at least one Variant: (Variant(...),)", least=1)
     ] = (Variant("zero-shot"),)
@@ -206,6 +216,9 @@ class Model:
             replace(variant, weights=files) if variant.weights == ALL else variant for variant in self.variants
         )
         object.__setattr__(self, "variants", variants)
+        for source in self.sources[:1]:
+            object.__setattr__(self, "licence", self.licence or source.licence)
+            object.__setattr__(self, "homepage", self.homepage or source.git)
         for variant in variants:
             unknown = sorted(set(variant.weights) - set(files))
             require(not unknown, f"{where}variant {variant.name!r} names weights that are not declared: {unknown}")

@@ -12,7 +12,7 @@ import inspect
 import sys
 import types
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pluggy
@@ -118,7 +118,7 @@ class Registry:
             marked = f"it has {', '.join(hooks)}, not marked @hookimpl" if hooks else "it does not implement a hook"
             raise DeclarationError(f"{marked}; a plugin needs `@hookimpl def bench_models()`")
         declared = manager.hook.bench_models()  # one result; pluggy drops None
-        models = list(declared[0]) if declared else []
+        models = [] if not declared else [declared[0]] if isinstance(declared[0], Model) else list(declared[0])
         if not models:
             raise DeclarationError("bench_models() returned an empty list")
         for model in models:
@@ -128,6 +128,8 @@ class Registry:
         if not isinstance(model, Model):
             raise DeclarationError(f"bench_models() must return Model objects, not {type(model).__name__}")
         try:
+            if model.root == Path():
+                model = replace(model, root=_folder(module))
             model.check_files()
             granted = _may_read_truth(name, module)
             if model.reads_truth and not granted:
@@ -204,6 +206,14 @@ def _import_folder(path: Path) -> types.ModuleType:
         del sys.modules[name]
         raise
     return module
+
+
+def _folder(module: object) -> Path:
+    """Return the folder of the module that a plugin was loaded from."""
+    file = getattr(module, "__file__", None)
+    if not file:
+        raise DeclarationError("root must be declared: the plugin is not a module with a file")
+    return Path(file).resolve().parent
 
 
 def _may_read_truth(name: str, module: object) -> bool:

@@ -15,14 +15,14 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 
 
 @hookspec
-def bench_models() -> Iterable[Model]:  # type: ignore[empty-body]
-    """Return the models that this plugin adds.
+def bench_models() -> Model | Iterable[Model]:  # type: ignore[empty-body]
+    """Return the model that this plugin adds, or several.
 
     Called once, when the plugins are listed. It must be quick and must not import heavy packages: these
     belong in the model's image. A name that another plugin already has is refused.
 
     Returns
     -------
-    iterable of Model
+    Model or iterable of Model
         One model or several.
     """

@@ -64,16 +64,23 @@ class Upstream:
 
     Parameters
     ----------
-    git, commit, licence
+    git
+        Address of the repository, or ``owner/name`` of one on GitHub.
+    commit, licence
         As of a :class:`Source`.
     prefix
-        Begins the names of the sources; usually the model's name.
+        Begins the names of the sources; by default the repository's name in lower case.
     """
 
     git: str
     commit: str
     licence: str
-    prefix: str
+    prefix: str = ""
+
+    def __post_init__(self) -> None:
+        address = self.git if "://" in self.git else f"https://github.com/{self.git}"
+        object.__setattr__(self, "git", address)
+        object.__setattr__(self, "prefix", self.prefix or PurePosixPath(address).name.removesuffix(".git").lower())
 
     def folder(self, path: str, tree: str, *, name: str = "") -> Source:
         """Return one folder as a source.

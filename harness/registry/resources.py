@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 from harness.registry.constraints import FLAG, check, number, whole
 
@@ -63,6 +63,21 @@ class Resources:
     def __post_init__(self) -> None:
         check(self, "resources.")
 
+    @classmethod
+    def training(cls, *, gpus: int = 1, stall_minutes: float = 240.0, **limits: Any) -> Self:
+        """Return the limits of a container that fine-tunes, with the defaults of a training on GPUs.
+
+        Parameters
+        ----------
+        gpus
+            GPUs that one container needs.
+        stall_minutes
+            Between two ``train`` events: four hours, because a validation reports only when all its cases are done.
+        limits
+            The other fields.
+        """
+        return cls(gpus=gpus, stall_minutes=stall_minutes, **limits)
+
     @property
     def memory_mb(self) -> int:
         """Memory in MiB."""
@@ -108,19 +123,3 @@ class Resources:
         names = ("memory_mb", "cpus", "pids", "shm_mb", "tmp_mb", "gpus", "out_mb", "start_timeout_s", "case_timeout_s")
         limits = {name: getattr(self, name) for name in (*names, "exec_tmp", "gpu_memory_mb", "stall_timeout_s")}
         return {**limits, "cpus": float(self.cpus)}
-
-
-@dataclass(frozen=True)
-class TrainingResources(Resources):
-    """The resources of a container that fine-tunes: `Resources` with the defaults of a training on GPUs.
-
-    Parameters
-    ----------
-    gpus
-        GPUs that one container needs.
-    stall_minutes
-        Between two ``train`` events: four hours, because a validation reports only when all its cases are done.
-    """
-
-    gpus: Annotated[int, whole(0, 64)] = 1
-    stall_minutes: Annotated[float, number(0.001, 10**6)] = 240.0

@@ -1,23 +1,9 @@
 """BiomedParse, version 1: a 2-D model asked by text, out of the box and fine-tuned as in the paper (section 4)."""
 
-from __future__ import annotations
+from harness import Hub, Model, Params, Resources, Upstream, Variant, hookimpl, ours, paper, theirs
 
-from pathlib import Path
-
-from harness import Hub, Model, Params, Resources, TrainingResources, Upstream, Variant, hookimpl, ours, paper, theirs
-
-CODE = Upstream(
-    "https://github.com/microsoft/BiomedParse",
-    "750eb40d4624398561fe586418101f48ae9b0f1d",
-    licence="Apache-2.0",
-    prefix="biomedparse",
-)
-DETECTRON = Upstream(
-    "https://github.com/MaureenZOU/detectron2-xyz",
-    "42121d75e10d9f858f3a91b6a39f5722c02868f0",
-    licence="Apache-2.0",
-    prefix="biomedparse",
-)
+CODE = Upstream("microsoft/BiomedParse", "750eb40d4624398561fe586418101f48ae9b0f1d", "Apache-2.0")
+DETECTRON = Upstream("MaureenZOU/detectron2-xyz", "42121d75e10d9f858f3a91b6a39f5722c02868f0", "Apache-2.0")
 WEIGHTS = Hub("microsoft/BiomedParse", licence="CC-BY-NC-SA-4.0", gated=True)
 #: The tokenizer; the text encoder's weights are in the published file.
 CLIP = Hub("openai/clip-vit-base-patch32", "3d74acf9a28c67741b2f4f2ea7635f0aaf6f0268", licence="MIT", prefix="clip--")
@@ -52,44 +38,36 @@ RECIPE = Params(
     validations=ours(5),
 )
 
+ZERO_SHOT = Variant("zero-shot", PUBLISHED, reduced=SMALL, summary="Version 1 out of the box, the finding's text.")
+FINE_TUNED = ZERO_SHOT.trained(
+    RECIPE, reduced={"batch": 2}, summary="Version 1 with all parts trained, on slices that hold the finding."
+)
+
 
 @hookimpl
-def bench_models() -> list[Model]:
+def bench_models() -> Model:
     """Return the one model of this plugin."""
-    return [
-        Model(
-            name="biomedparse",
-            title="BiomedParse",
-            summary="2-D model asked by text; a CT is read slice by slice, without the slices around.",
-            version="1.0.0",
-            root=Path(__file__).resolve().parent,
-            variants=(
-                Variant("zero-shot", PUBLISHED, reduced=SMALL, summary="Version 1 out of the box, the finding's text."),
-                Variant.trained(
-                    "fine-tuned",
-                    PUBLISHED | RECIPE,
-                    reduced=SMALL | {"batch": 2},
-                    summary="Version 1 with all parts trained, on slices that hold the finding.",
-                ),
+    return Model(
+        name="biomedparse",
+        title="BiomedParse",
+        summary="2-D model asked by text; a CT is read slice by slice, without the slices around.",
+        version="1.0.0",
+        variants=(ZERO_SHOT, FINE_TUNED),
+        resources=Resources(memory_gb=20, cpus=4, gpus=1, gpu_gb=12, start_minutes=15, case_minutes=60),
+        training=Resources.training(memory_gb=64, cpus=12, gpu_gb=20, shm_gb=8, out_gb=160, start_minutes=15),
+        citation="Zhao et al., A foundation model for joint segmentation, detection and recognition of biomedical "
+        "objects across nine modalities, Nature Methods 2025",
+        sources=(
+            *CODE.folders(
+                modeling="90f4e0610722e5612f57ff9b15372ec6e9adbabf",
+                utilities="07074ac70d4e1e9e7f61300071ff22151a0573b4",
+                configs="d447436facfb2883caf177a8d44fd6060192e98d",
             ),
-            resources=Resources(memory_gb=20, cpus=4, gpus=1, gpu_gb=12, start_minutes=15, case_minutes=60),
-            training=TrainingResources(memory_gb=64, cpus=12, gpu_gb=20, shm_gb=8, out_gb=160, start_minutes=15),
-            licence="Apache-2.0",
-            homepage=CODE.git,
-            citation="Zhao et al., A foundation model for joint segmentation, detection and recognition of biomedical "
-            "objects across nine modalities, Nature Methods 2025",
-            sources=(
-                *CODE.folders(
-                    modeling="90f4e0610722e5612f57ff9b15372ec6e9adbabf",
-                    utilities="07074ac70d4e1e9e7f61300071ff22151a0573b4",
-                    configs="d447436facfb2883caf177a8d44fd6060192e98d",
-                ),
-                DETECTRON.folder("detectron2", "0239db07737f6b352a5296aebbb2c1de495930a2"),
-            ),
-            weights=(
-                WEIGHTS.file("biomedparse_v1.pt"),
-                CLIP.file("vocab.json", "5047b556ce86ccaf6aa22b3ffccfc52d391ea4accdab9c2f2407da5b742d4363", 862_328),
-                CLIP.file("merges.txt", "f526393189112391ce6f9795d4695f704121ce452c3aad1f5335cc41337eba85", 524_657),
-            ),
-        )
-    ]
+            DETECTRON.folder("detectron2", "0239db07737f6b352a5296aebbb2c1de495930a2", name="biomedparse-detectron2"),
+        ),
+        weights=(
+            WEIGHTS.file("biomedparse_v1.pt"),
+            CLIP.file("vocab.json", "5047b556ce86ccaf6aa22b3ffccfc52d391ea4accdab9c2f2407da5b742d4363", 862_328),
+            CLIP.file("merges.txt", "f526393189112391ce6f9795d4695f704121ce452c3aad1f5335cc41337eba85", 524_657),
+        ),
+    )

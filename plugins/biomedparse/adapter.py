@@ -1,7 +1,5 @@
 """How BiomedParse sees a CT: axial slices, each encoded once and then segmented for one finding after another."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +13,7 @@ from picture import picture
 class BiomedParse(SliceModel):
     """Segments every finding in every slice; the model does not predict whether a slice contains it at all."""
 
+    weights_files = ("biomedparse_v1.pt",)
     tokenizer_files = "clip--"
 
     def build(self, tokenizer: Path | None) -> Any:
@@ -24,20 +23,8 @@ class BiomedParse(SliceModel):
         self.threshold = logit(self.params["threshold"])
         return Network(self.params["network"], tokenizer)
 
-    def load_weights(self, folder: Path) -> None:
-        self.network.load_published(folder / "biomedparse_v1.pt")
-
     def picture(self, hu: np.ndarray, square: Square) -> np.ndarray:
         return picture(hu, square, self.params["window_low"], self.params["window_high"])
-
-    def segment(self, features: Any, text: Any, first: int) -> np.ndarray:
-        """Return the logits of the query that is most similar to the text."""
-        logits: np.ndarray = self.network.segment(features, text)
-        return logits
-
-    def losses(self, module: Any, pictures: Any, texts: list[str], masks: Any) -> dict[str, Any]:
-        """Return upstream's grounding losses, which its forward pass computes."""
-        return dict(module(pictures, texts, masks))
 
     def parameter_groups(self) -> list[Any]:
         """Train norms and embeddings without weight decay, and both encoders at a fraction of the rate."""

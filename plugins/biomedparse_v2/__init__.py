@@ -1,18 +1,9 @@
 """BiomedParse v2: a model of single slices that sees their neighbours, asked by a text; no row of the paper."""
 
-from __future__ import annotations
-
-from pathlib import Path
-
-from harness import Hub, Model, Params, Resources, TrainingResources, Upstream, Variant, hookimpl, ours, paper, theirs
+from harness import Hub, Model, Params, Resources, Upstream, Variant, hookimpl, ours, paper, theirs
 
 #: A copy: upstream's own commit cannot be fetched any more (README.md).
-CODE = Upstream(
-    "https://github.com/eliritchie15/BiomedParse-Experimentation",
-    "062e601d3b273504a15c2c92b354d946b8e84236",
-    licence="Apache-2.0",
-    prefix="biomedparse",
-)
+CODE = Upstream("eliritchie15/BiomedParse-Experimentation", "062e601d3b273504a15c2c92b354d946b8e84236", "Apache-2.0")
 WEIGHTS = Hub(
     "microsoft/BiomedParse", "e473e5b2b1a3f44649734afd3dc7cf1770aaa9e2", licence="CC-BY-NC-SA-4.0", gated=True
 )
@@ -42,45 +33,36 @@ RECIPE = Params(
     bf16=theirs(True, "configs/trainer/biomedparse_trainer.yaml:6"),
 )
 
+ZERO_SHOT = Variant(
+    "zero-shot",
+    PUBLISHED,
+    reduced=SMALL,
+    summary="Out of the box, the finding's text verbatim, at slices where the model says it is.",
+)
+FINE_TUNED = ZERO_SHOT.trained(
+    RECIPE, reduced={"batch": 2, "cache_mb": 256}, summary="All of it trained, on slices with truth and some without."
+)
+
 
 @hookimpl
-def bench_models() -> list[Model]:
+def bench_models() -> Model:
     """Return the one model of this plugin."""
-    return [
-        Model(
-            name="biomedparse-v2",
-            title="BiomedParse v2",
-            summary="Slices of 512 x 512, each with its two neighbours, asked by a text; the model may say: not here.",
-            version="1.0.0",
-            root=Path(__file__).resolve().parent,
-            variants=(
-                Variant(
-                    "zero-shot",
-                    PUBLISHED,
-                    reduced=SMALL,
-                    summary="Out of the box, the finding's text verbatim, at slices where the model says it is.",
-                ),
-                Variant.trained(
-                    "fine-tuned",
-                    PUBLISHED | RECIPE,
-                    reduced=SMALL | {"batch": 2, "cache_mb": 256},
-                    summary="All of it trained, on slices with truth and some without.",
-                ),
+    return Model(
+        name="biomedparse-v2",
+        title="BiomedParse v2",
+        summary="Slices of 512 x 512, each with its two neighbours, asked by a text; the model may say: not here.",
+        version="1.0.0",
+        variants=(ZERO_SHOT, FINE_TUNED),
+        resources=Resources(memory_gb=20, cpus=4, gpus=1, gpu_gb=6, start_minutes=15, case_minutes=60),
+        training=Resources.training(memory_gb=64, cpus=8, gpu_gb=28, shm_gb=8, out_gb=160, start_minutes=15),
+        homepage="https://github.com/microsoft/BiomedParse",
+        citation="Zhao et al., Boltzmann Attention Sampling for Image Analysis with Small Objects, CVPR 2025",
+        sources=(CODE.folder("src", "f492190d66e44711d8c99aa848c53b68ac417649", name="biomedparse-v2"),),
+        weights=(
+            WEIGHTS.file(
+                "biomedparse_v2.ckpt", "6ea0bee43b983a7490e0b48689add96440c4405ca4b50b9f2fe21d5d03fd9440", 4_460_902_829
             ),
-            resources=Resources(memory_gb=20, cpus=4, gpus=1, gpu_gb=6, start_minutes=15, case_minutes=60),
-            training=TrainingResources(memory_gb=64, cpus=8, gpu_gb=28, shm_gb=8, out_gb=160, start_minutes=15),
-            licence="Apache-2.0",
-            homepage="https://github.com/microsoft/BiomedParse",
-            citation="Zhao et al., Boltzmann Attention Sampling for Image Analysis with Small Objects, CVPR 2025",
-            sources=(CODE.folder("src", "f492190d66e44711d8c99aa848c53b68ac417649", name="biomedparse-v2"),),
-            weights=(
-                WEIGHTS.file(
-                    "biomedparse_v2.ckpt",
-                    "6ea0bee43b983a7490e0b48689add96440c4405ca4b50b9f2fe21d5d03fd9440",
-                    4_460_902_829,
-                ),
-                CLIP.file("vocab.json", "5047b556ce86ccaf6aa22b3ffccfc52d391ea4accdab9c2f2407da5b742d4363", 862_328),
-                CLIP.file("merges.txt", "f526393189112391ce6f9795d4695f704121ce452c3aad1f5335cc41337eba85", 524_657),
-            ),
-        )
-    ]
+            CLIP.file("vocab.json", "5047b556ce86ccaf6aa22b3ffccfc52d391ea4accdab9c2f2407da5b742d4363", 862_328),
+            CLIP.file("merges.txt", "f526393189112391ce6f9795d4695f704121ce452c3aad1f5335cc41337eba85", 524_657),
+        ),
+    )

@@ -1,7 +1,5 @@
 """How BiomedParse v2 sees a CT: axial slices with their neighbours, encoded once and then segmented per finding."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 
@@ -14,29 +12,24 @@ from volume import draw, neighbours
 class BiomedParseV2(SliceModel):
     """Segments a finding in the slices in which the model predicts that it exists."""
 
+    weights_files = ("biomedparse_v2.ckpt",)
     tokenizer_files = "clip--"
     encoder_name = "CLIP's text encoder"
+    neighbours = staticmethod(neighbours)
 
     def build(self, tokenizer: Path | None) -> Any:
         from network import Network
 
         return Network(self.params["network"], tokenizer)
 
-    def load_weights(self, folder: Path) -> None:
-        self.network.load_published(folder / "biomedparse_v2.ckpt")
-
     def picture(self, hu: np.ndarray, square: Square) -> np.ndarray:
         return draw(hu, square, self.params["window_low"], self.params["window_high"])
-
-    def neighbours(self, index: int, depth: int) -> tuple[int, ...]:
-        return neighbours(index, depth)
 
     def segment(self, features: Any, text: Any, first: int) -> np.ndarray:
         """Return probabilities, 0 in slices where the finding is predicted not to exist."""
         # The decoder samples places at random; the seed makes them the same for all findings of a slice.
         probabilities, existence = self.network.segment(features, text, seed=self.job.seed + first)
-        found: np.ndarray = probabilities * (existence >= self.params["existence"])[:, None, None]
-        return found
+        return probabilities * (existence >= self.params["existence"])[:, None, None]
 
     def losses(self, module: Any, pictures: Any, texts: list[str], masks: Any) -> dict[str, Any]:
         """Return upstream's loss of mask, outline and existence."""

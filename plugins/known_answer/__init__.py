@@ -4,10 +4,6 @@ They go through the same images, containers, masks and scoring as any model. The
 and no run of theirs is ever ranked.
 """
 
-from __future__ import annotations
-
-from pathlib import Path
-
 from harness import Model, Resources, Variant, hookimpl
 
 
@@ -17,7 +13,6 @@ def _model(answer: str, summary: str, variant: str = "default", **params: int) -
         title=f"Known answer: {answer}",
         summary=summary,
         version="1.0.0",
-        root=Path(__file__).resolve().parent,
         variants=(Variant(variant, summary=summary, params={"answer": answer, **params}),),
         resources=Resources(memory_gb=4, cpus=1, pids=64, start_minutes=1, case_minutes=5),
         adapter="adapter:KnownAnswer",

@@ -1,17 +1,8 @@
 """MedSAM2: SAM 2.1 trained further on medical volumes, prompted with one box an entity (paper, section 4.1)."""
 
-from __future__ import annotations
-
-from pathlib import Path
-
 from harness import Hub, Model, Params, Prompt, Resources, Upstream, Variant, Weights, hookimpl, ours, theirs
 
-CODE = Upstream(
-    "https://github.com/bowang-lab/MedSAM2",
-    "332f30d420f1d1b08e2a79b3ae6a602458808383",
-    licence="Apache-2.0",
-    prefix="medsam2",
-)
+CODE = Upstream("bowang-lab/MedSAM2", "332f30d420f1d1b08e2a79b3ae6a602458808383", "Apache-2.0")
 LICENCE = "CC-BY-SA-4.0, for research and education only"
 #: At this revision the digest and the number of bytes stand in several public records of downloads.
 PINNED = Hub("wanglab/MedSAM2", "e4a6f35edd7e091619cbc0750f462f1574e23955", licence=LICENCE)
@@ -51,26 +42,21 @@ def _variant(name: str, weights: Weights, what: str) -> Variant:
 
 
 @hookimpl
-def bench_models() -> list[Model]:
+def bench_models() -> Model:
     """Return the model."""
-    return [
-        Model(
-            name="medsam2",
-            title="MedSAM2",
-            summary="SAM2 trained further on medical volumes; a box around each entity, followed slice by slice.",
-            version="1.0.0",
-            root=Path(__file__).resolve().parent,
-            variants=tuple(_variant(name, weights, what) for name, (weights, what) in CHECKPOINTS.items()),
-            resources=Resources(memory_gb=16, cpus=4, gpus=1, gpu_gb=3, shm_gb=0.25, start_minutes=5, case_minutes=240),
-            licence="Apache-2.0",
-            homepage=CODE.git,
-            citation="Ma et al., MedSAM2: Segment Anything in 3D Medical Images and Videos, 2025",
-            sources=(
-                CODE.folder("sam2", "c9fe39de785bb7c0e2e2f21ff9438d267c3eda5c", name="medsam2"),
-                CODE.folder(  # one class of the image encoder
-                    "efficient_track_anything", "f963d4196cf75a109d910482d9819cb7c73e83c9", name="medsam2-efficient"
-                ),
+    return Model(
+        name="medsam2",
+        title="MedSAM2",
+        summary="SAM2 trained further on medical volumes; a box around each entity, followed slice by slice.",
+        version="1.0.0",
+        variants=tuple(_variant(name, weights, what) for name, (weights, what) in CHECKPOINTS.items()),
+        resources=Resources(memory_gb=16, cpus=4, gpus=1, gpu_gb=3, shm_gb=0.25, start_minutes=5, case_minutes=240),
+        citation="Ma et al., MedSAM2: Segment Anything in 3D Medical Images and Videos, 2025",
+        sources=(
+            CODE.folder("sam2", "c9fe39de785bb7c0e2e2f21ff9438d267c3eda5c", name="medsam2"),
+            CODE.folder(  # one class of the image encoder
+                "efficient_track_anything", "f963d4196cf75a109d910482d9819cb7c73e83c9", name="medsam2-efficient"
             ),
-            weights=tuple(weights for weights, _ in CHECKPOINTS.values()),
-        )
-    ]
+        ),
+        weights=tuple(weights for weights, _ in CHECKPOINTS.values()),
+    )

@@ -1,7 +1,5 @@
 """MedSAM2 on CTs: its predictor for volumes in memory."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from groundbench_sdk.video import Frames, VideoAdapter

@@ -1,34 +1,20 @@
 """MedSAM2 Text: MedSAM2 asked by CT-CLIP's vector of a finding, trained as in the paper (section 4)."""
 
-from __future__ import annotations
+from harness import Hub, Model, Params, Resources, Upstream, Variant, hookimpl, ours, paper, theirs
 
-from pathlib import Path
-
-from harness import Hub, Model, Params, Resources, TrainingResources, Upstream, Variant, hookimpl, ours, paper, theirs
-
-CODE = Upstream(
-    "https://github.com/bowang-lab/MedSAM2",
-    "332f30d420f1d1b08e2a79b3ae6a602458808383",
-    licence="Apache-2.0",
-    prefix="medsam2",
-)
+CODE = Upstream("bowang-lab/MedSAM2", "332f30d420f1d1b08e2a79b3ae6a602458808383", "Apache-2.0")
 WEIGHTS = Hub(
-    "wanglab/MedSAM2",
-    "e4a6f35edd7e091619cbc0750f462f1574e23955",
-    licence="CC-BY-SA-4.0, for research and education only",
+    "wanglab/MedSAM2", "e4a6f35edd7e091619cbc0750f462f1574e23955", "CC-BY-SA-4.0, for research and education only"
 )
 CT_CLIP = Hub("ibrahimhamamci/CT-RATE", licence="CC-BY-NC-SA-4.0", gated=True, repo_type="dataset")
 BERT = Hub(
-    "microsoft/BiomedVLP-CXR-BERT-specialized",
-    "f1cc2c6b7fac60f3724037746a129a5baf194dbc",
-    licence="MIT",
-    prefix="cxr-bert--",
+    "microsoft/BiomedVLP-CXR-BERT-specialized", "f1cc2c6b7fac60f3724037746a129a5baf194dbc", "MIT", prefix="cxr-bert--"
 )
 
 #: Upstream's recipe.
 CONFIG = "sam2/configs/sam2.1_hiera_tiny_finetune512.yaml"
 
-RECIPE = Params(
+INPUT = Params(
     config=theirs("configs/sam2.1_hiera_t512.yaml", "medsam2_infer_3D_CT.py:36"),
     checkpoint=ours("MedSAM2_latest.pt", "the paper does not say which"),
     image_size=theirs(512, f"{CONFIG}:4"),
@@ -36,6 +22,8 @@ RECIPE = Params(
     window_high=ours(400, "a vessel with contrast agent"),
     threshold=theirs(0.5, "medsam2_infer_3D_CT.py:269"),
     predict_memory=ours(True, "the paper's section 4.2 can be read both ways"),
+)
+RECIPE = Params(
     train_memory=ours(True, "the paper's section 4.2 can be read both ways"),
     frames=paper(32, "section 4.2"),
     objects=ours(3, f"SAM 2's recipe has 3; {CONFIG}:8 has 5"),
@@ -54,46 +42,36 @@ RECIPE = Params(
 #: The same layers on small pictures, two of them a sample.
 SMALL = Params(image_size=64, frames=2, foreground=1.0)
 
+FINE_TUNED = Variant("fine-tuned", INPUT | RECIPE, reduced=SMALL).trained(
+    summary="All of MedSAM2 trained with the findings' texts; CT-CLIP's text encoder stays frozen."
+)
+
 
 @hookimpl
-def bench_models() -> list[Model]:
+def bench_models() -> Model:
     """Return the one model of this plugin."""
-    return [
-        Model(
-            name="medsam2-text",
-            title="MedSAM2 Text",
-            summary="MedSAM2 with a vector of the text in place of a box; slice by slice, remembering those before.",
-            version="1.0.0",
-            root=Path(__file__).resolve().parent,
-            variants=(
-                Variant.trained(
-                    "fine-tuned",
-                    RECIPE,
-                    reduced=SMALL,
-                    summary="All of MedSAM2 trained with the findings' texts; CT-CLIP's text encoder stays frozen.",
-                ),
+    return Model(
+        name="medsam2-text",
+        title="MedSAM2 Text",
+        summary="MedSAM2 with a vector of the text in place of a box; slice by slice, remembering those before.",
+        version="1.0.0",
+        variants=(FINE_TUNED,),
+        resources=Resources(memory_gb=20, cpus=4, gpus=1, gpu_gb=4, shm_gb=0.25, start_minutes=10, case_minutes=60),
+        training=Resources.training(memory_gb=64, cpus=12, gpu_gb=24, shm_gb=16, out_gb=160, start_minutes=10),
+        citation="Ma et al., MedSAM2: Segment Anything in 3D Medical Images and Videos, 2025; Hamamci et al., "
+        "CT-CLIP, 2024",
+        sources=(
+            CODE.folder("sam2", "c9fe39de785bb7c0e2e2f21ff9438d267c3eda5c", name="medsam2"),
+            CODE.folder(  # one class of the image encoder
+                "efficient_track_anything", "f963d4196cf75a109d910482d9819cb7c73e83c9", name="medsam2-efficient"
             ),
-            resources=Resources(memory_gb=20, cpus=4, gpus=1, gpu_gb=4, shm_gb=0.25, start_minutes=10, case_minutes=60),
-            training=TrainingResources(memory_gb=64, cpus=12, gpu_gb=24, shm_gb=16, out_gb=160, start_minutes=10),
-            licence="Apache-2.0",
-            homepage=CODE.git,
-            citation="Ma et al., MedSAM2: Segment Anything in 3D Medical Images and Videos, 2025; Hamamci et al., "
-            "CT-CLIP, 2024",
-            sources=(
-                CODE.folder("sam2", "c9fe39de785bb7c0e2e2f21ff9438d267c3eda5c", name="medsam2"),
-                CODE.folder(  # one class of the image encoder
-                    "efficient_track_anything", "f963d4196cf75a109d910482d9819cb7c73e83c9", name="medsam2-efficient"
-                ),
-                CODE.folder("training", "47f91613e23e9115c54207451e8a44f2005a96ab"),  # the loss
+            CODE.folder("training", "47f91613e23e9115c54207451e8a44f2005a96ab"),  # the loss
+        ),
+        weights=(
+            WEIGHTS.file(  # as in the plugin medsam2
+                "MedSAM2_latest.pt", "c92743b99f00d078bf32a3afcc38aaa9faf1c1692dffe3eaa7a90938c1991060", 156_040_129
             ),
-            weights=(
-                WEIGHTS.file(  # as in the plugin medsam2
-                    "MedSAM2_latest.pt",
-                    "c92743b99f00d078bf32a3afcc38aaa9faf1c1692dffe3eaa7a90938c1991060",
-                    156_040_129,
-                ),
-                CT_CLIP.file("models/CT-CLIP-Related/CT-CLIP_v2.pt"),
-                *BERT.files("config.json", "vocab.txt"),
-            ),
-        )
-    ]
+            CT_CLIP.file("models/CT-CLIP-Related/CT-CLIP_v2.pt"),
+            *BERT.files("config.json", "vocab.txt"),
+        ),
+    )

@@ -1,8 +1,6 @@
 """How MedSAM2 Text sees a CT: slices as frames, with a vector per finding instead of a box."""
 
-from __future__ import annotations
-
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +10,7 @@ from groundbench_sdk import Training, TrainingCase
 from groundbench_sdk.records import Rejected
 from groundbench_sdk.text_models import logit
 from groundbench_sdk.video import Frames
-from groundbench_sdk.volume_models import Scan, VolumeModel, unpack
+from groundbench_sdk.volume_models import Scan, View, VolumeModel, unpack
 
 #: Characters that CT-CLIP's own reader of reports removes.
 _REMOVED = str.maketrans("", "", "\"'()")
@@ -31,12 +29,13 @@ class MedSam2Text(VolumeModel):
         from network import build
 
         params = self.params
+        self.findings_per_sample = params["objects"]  # a sample is a case with so many at most, as upstream
         network = build(params["config"], params["image_size"])
         network.freeze(memory=params["train_memory"])
         if tokenizer is None:
             network.expect_something()
         weights = None if tokenizer is None else self.job.weights / "CT-CLIP_v2.pt"
-        self.language: Any = Language(tokenizer, weights, self.device)
+        self.language = Language(tokenizer, weights, self.device)
         return network
 
     def load_weights(self, folder: Path) -> None:
@@ -46,20 +45,13 @@ class MedSam2Text(VolumeModel):
         """Remove quotes and parentheses, as for CT-CLIP's training."""
         return super().clean_text(text.translate(_REMOVED))
 
-    @property
-    def text_encoder(self) -> Any:
-        return self.language
-
-    def encode_texts(self, texts: list[str]) -> list[Any]:
-        return [np.asarray(self.language.encode_text(text)) for text in texts]
-
     def segment(self, scan: Scan, texts: list[Any]) -> Iterator[np.ndarray]:
         """Go through the slices once for all findings."""
         level, memory = logit(self.params["threshold"]), self.params["predict_memory"]
         for mask in self.network.segment(self._frames(scan), np.stack(texts), memory=memory, level=level):
             yield mask.transpose(2, 1, 0)
 
-    def view(self, scan: Scan) -> tuple[np.ndarray, Callable[[np.ndarray], np.ndarray]]:
+    def view(self, scan: Scan) -> View:
         """Return all pictures (D, S, S), and what resizes masks with them."""
         frames = self._frames(scan)
         pictures = np.stack([frames.picture(index) for index in range(len(frames))])
@@ -71,11 +63,6 @@ class MedSam2Text(VolumeModel):
         if self.params["train_memory"] and frames < 2:
             raise Rejected(f"with train_memory, frames must be at least 2, not {frames}: one slice has no memory")
         return super().samples(train, training)
-
-    @property
-    def findings_per_sample(self) -> int:
-        """A sample is a case with so many objects at most, as upstream."""
-        return int(self.params["objects"])
 
     def sample(self, image: np.ndarray, masks: np.ndarray, texts: list[Any], rng: np.random.Generator) -> Any:
         """Choose consecutive slices: (T, S, S), with vectors (N, 512) and masks (T, N, S, S)."""

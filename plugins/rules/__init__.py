@@ -1,25 +1,18 @@
 """A baseline without learning: reads the finding's text and segments by lung geometry, HU ranges and shape filters."""
 
-from __future__ import annotations
-
-from pathlib import Path
-
 from harness import Model, Prompt, Resources, Variant, hookimpl
 
 
 @hookimpl
-def bench_models() -> list[Model]:
+def bench_models() -> Model:
     """Return the one model of this plugin."""
-    return [
-        Model(
-            name="rules",
-            title="Rules",
-            summary="CPU baseline without learning: text grammar, lung geometry, HU ranges, blob and plate filters.",
-            version="1.0.0",
-            root=Path(__file__).resolve().parent,
-            variants=(Variant("zero-shot", prompt=Prompt.TEXT, summary="The finding's free text, verbatim."),),
-            resources=Resources(memory_gb=6, cpus=1, pids=64, start_minutes=1, case_minutes=10),
-            adapter="adapter:Rules",
-            licence="Apache-2.0",
-        )
-    ]
+    return Model(
+        name="rules",
+        title="Rules",
+        summary="CPU baseline without learning: text grammar, lung geometry, HU ranges, blob and plate filters.",
+        version="1.0.0",
+        variants=(Variant("zero-shot", prompt=Prompt.TEXT, summary="The finding's free text, verbatim."),),
+        resources=Resources(memory_gb=6, cpus=1, pids=64, start_minutes=1, case_minutes=10),
+        adapter="adapter:Rules",
+        licence="Apache-2.0",
+    )

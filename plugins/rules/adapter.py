@@ -1,7 +1,5 @@
 """Hands the cases of a job to the rules; nothing but the CT, its affine and the texts reaches them."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import numpy as np

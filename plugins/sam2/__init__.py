@@ -1,9 +1,5 @@
 """SAM 2.1: Meta's segmentation model for pictures and films, prompted with one box an entity (paper, section 4.1)."""
 
-from __future__ import annotations
-
-from pathlib import Path
-
 from harness import Hub, Model, Params, Prompt, Resources, Variant, Weights, hookimpl, ours, theirs
 
 INPUT = Params(
@@ -64,20 +60,17 @@ SIZES = (
 
 
 @hookimpl
-def bench_models() -> list[Model]:
+def bench_models() -> Model:
     """Return the model."""
-    return [
-        Model(
-            name="sam2",
-            title="SAM2",
-            summary="Meta's promptable model for films; a box around each entity, followed slice by slice.",
-            version="1.0.0",
-            root=Path(__file__).resolve().parent,
-            variants=tuple(variant for variant, _ in SIZES),
-            resources=Resources(memory_gb=16, cpus=4, gpus=1, gpu_gb=6, shm_gb=0.25, start_minutes=5, case_minutes=240),
-            licence="Apache-2.0",
-            homepage="https://github.com/facebookresearch/sam2",
-            citation="Ravi et al., SAM 2: Segment Anything in Images and Videos, 2024",
-            weights=tuple(weights for _, weights in SIZES),
-        )
-    ]
+    return Model(
+        name="sam2",
+        title="SAM2",
+        summary="Meta's promptable model for films; a box around each entity, followed slice by slice.",
+        version="1.0.0",
+        variants=tuple(variant for variant, _ in SIZES),
+        resources=Resources(memory_gb=16, cpus=4, gpus=1, gpu_gb=6, shm_gb=0.25, start_minutes=5, case_minutes=240),
+        licence="Apache-2.0",
+        homepage="https://github.com/facebookresearch/sam2",
+        citation="Ravi et al., SAM 2: Segment Anything in Images and Videos, 2024",
+        weights=tuple(weights for _, weights in SIZES),
+    )

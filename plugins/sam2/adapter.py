@@ -1,7 +1,5 @@
 """SAM 2.1 on CTs: Meta's own video predictor, given frames in memory in place of a folder of pictures."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from groundbench_sdk.video import Frames, VideoAdapter

@@ -1,13 +1,11 @@
 """How SAT sees a CT: on its own grid in windows, with the texts of all findings as queries."""
 
-from __future__ import annotations
-
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from groundbench_sdk.volume_models import PatchModel, Scan
+from groundbench_sdk.volume_models import PatchModel, Scan, View
 from volume import Grid, prepare
 
 
@@ -15,6 +13,7 @@ class SAT(PatchModel):
     """Segments all findings of a case at once; each text is a query of its own."""
 
     axes = "RAS"
+    weights_files = ("SAT_Pro.pth", "text_encoder.pth")
     tokenizer_files = "biolord--"
 
     def build(self, tokenizer: Path | None) -> Any:
@@ -23,10 +22,8 @@ class SAT(PatchModel):
 
         side, depth = self.params["side"], self.params["depth"]
         self.window, self.patch = (side, side, depth), (side, side, self.params.get("crop_depth", depth))
+        self.findings_per_sample = self.params.get("queries")  # a sample is a case, as the paper counts epochs
         return Network(self.params["backbone"], tokenizer)
-
-    def load_weights(self, folder: Path) -> None:
-        self.network.load_published(folder / "SAT_Pro.pth", folder / "text_encoder.pth")
 
     def segment(self, scan: Scan, texts: list[Any]) -> Iterator[np.ndarray]:
         """Read the probabilities at the voxels of the CT, and compare them with the threshold."""
@@ -34,20 +31,15 @@ class SAT(PatchModel):
         for probability in self.network.segment(image, texts, self.window):
             yield grid.restore(probability) > self.params["threshold"]
 
-    def view(self, scan: Scan) -> tuple[np.ndarray, Callable[[np.ndarray], np.ndarray]]:
+    def view(self, scan: Scan) -> View:
         image, grid = self._prepare(scan)
         return image, grid.sample
-
-    def _prepare(self, scan: Scan) -> tuple[np.ndarray, Grid]:
-        params = self.params
-        return prepare(scan.hu, scan.spacing, params["voxel"], params["window_low"], params["window_high"])
-
-    @property
-    def findings_per_sample(self) -> int:
-        """A sample is a case, as the paper counts epochs."""
-        return int(self.params["queries"])
 
     def loss(self, module: Any, samples: list[Any]) -> dict[str, Any]:
         """Return upstream's loss at four scales, of the one sample that its network takes."""
         ((image, texts, masks),) = samples
         return dict(self.network.loss(module(self.tensor([image]), texts), self.tensor([masks]).float()))
+
+    def _prepare(self, scan: Scan) -> tuple[np.ndarray, Grid]:
+        params = self.params
+        return prepare(scan.hu, scan.spacing, params["voxel"], params["window_low"], params["window_high"])

@@ -1,30 +1,8 @@
 """SegVol: a 3-D model asked by text or by boxes, out of the box and fine-tuned as in the paper (section 4)."""
 
-from __future__ import annotations
+from harness import Hub, Model, Params, Prompt, Resources, Upstream, Variant, hookimpl, ours, paper, theirs
 
-from pathlib import Path
-
-from harness import (
-    Hub,
-    Model,
-    Params,
-    Prompt,
-    Resources,
-    TrainingResources,
-    Upstream,
-    Variant,
-    hookimpl,
-    ours,
-    paper,
-    theirs,
-)
-
-CODE = Upstream(
-    "https://github.com/BAAI-DCAI/SegVol",
-    "5768c9795794a327a2629ce7f137ab03d5ea8378",
-    licence="MIT",
-    prefix="segvol",
-)
+CODE = Upstream("BAAI-DCAI/SegVol", "5768c9795794a327a2629ce7f137ab03d5ea8378", "MIT")
 WEIGHTS = Hub("BAAI/SegVol", licence="MIT")
 
 #: The input that the weights were published for, and one that a CPU computes in seconds.
@@ -49,55 +27,47 @@ RECIPE = Params(
     cache_mb=ours(49152),
 )
 
+TEXT = Variant(
+    "text", Params(prompt="text") | PUBLISHED, reduced=SMALL, summary="Out of the box, the finding's text; no zoom."
+)
+TEXT_FINE_TUNED = TEXT.trained(
+    RECIPE,
+    name="text-fine-tuned",
+    reduced={"batch": 1},
+    summary="Trained with the findings' texts alone, no pseudo masks; no zoom.",
+)
+BOX = Variant(
+    "box",
+    Params(prompt="box") | PUBLISHED,
+    prompt=Prompt.BOX,
+    reduced=SMALL,
+    summary="Out of the box, a box an entity from the truth; no text, no zoom.",
+)
+
 
 @hookimpl
-def bench_models() -> list[Model]:
+def bench_models() -> Model:
     """Return the one model of this plugin."""
-    return [
-        Model(
-            name="segvol",
-            title="SegVol",
-            summary="3-D model: the whole CT at 32 or 64 x 256 x 256, asked by a text through CLIP or by boxes.",
-            version="1.0.0",
-            root=Path(__file__).resolve().parent,
-            variants=(
-                Variant(
-                    "text",
-                    Params(prompt="text") | PUBLISHED,
-                    reduced=SMALL,
-                    summary="Out of the box, the finding's text; no zoom.",
-                ),
-                Variant.trained(
-                    "text-fine-tuned",
-                    Params(prompt="text") | PUBLISHED | RECIPE,
-                    reduced=SMALL | {"batch": 1},
-                    summary="Trained with the findings' texts alone, no pseudo masks; no zoom.",
-                ),
-                Variant(
-                    "box",
-                    Params(prompt="box") | PUBLISHED,
-                    prompt=Prompt.BOX,
-                    reduced=SMALL,
-                    summary="Out of the box, a box an entity from the truth; no text, no zoom.",
-                ),
+    return Model(
+        name="segvol",
+        title="SegVol",
+        summary="3-D model: the whole CT at 32 or 64 x 256 x 256, asked by a text through CLIP or by boxes.",
+        version="1.0.0",
+        variants=(TEXT, TEXT_FINE_TUNED, BOX),
+        resources=Resources(memory_gb=16, cpus=4, gpus=1, gpu_gb=6, start_minutes=10, case_minutes=20),
+        training=Resources.training(
+            memory_gb=64, cpus=8, gpu_gb=66, shm_gb=8, out_gb=64, start_minutes=10, stall_minutes=120
+        ),
+        citation="Du et al., SegVol: Universal and Interactive Volumetric Medical Image Segmentation, NeurIPS 2024",
+        sources=(
+            CODE.folder(
+                "segment_anything_volumetric", "fe3e05e7048da5e6add2999e9e9ff8c0b2146afc", name="segvol-segment"
             ),
-            resources=Resources(memory_gb=16, cpus=4, gpus=1, gpu_gb=6, start_minutes=10, case_minutes=20),
-            training=TrainingResources(
-                memory_gb=64, cpus=8, gpu_gb=66, shm_gb=8, out_gb=64, start_minutes=10, stall_minutes=120
+            *CODE.folders(
+                network="3e2e72186d0641d451ec0f60aaee25492e878d8f",
+                utils="4b8dfe24a08bc6e7628bd5ef0421686620e87b0c",
+                config="47a338be56a1103cb8d8c0f6bc3c4f67c5e22f86",
             ),
-            licence="MIT",
-            homepage=CODE.git,
-            citation="Du et al., SegVol: Universal and Interactive Volumetric Medical Image Segmentation, NeurIPS 2024",
-            sources=(
-                CODE.folder(
-                    "segment_anything_volumetric", "fe3e05e7048da5e6add2999e9e9ff8c0b2146afc", name="segvol-segment"
-                ),
-                *CODE.folders(
-                    network="3e2e72186d0641d451ec0f60aaee25492e878d8f",
-                    utils="4b8dfe24a08bc6e7628bd5ef0421686620e87b0c",
-                    config="47a338be56a1103cb8d8c0f6bc3c4f67c5e22f86",
-                ),
-            ),
-            weights=(WEIGHTS.file("SegVol_v1.pth"),),
-        )
-    ]
+        ),
+        weights=(WEIGHTS.file("SegVol_v1.pth"),),
+    )

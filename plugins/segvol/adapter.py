@@ -1,8 +1,6 @@
 """How SegVol sees a CT: the whole volume on its own grid, encoded once and then prompted per finding."""
 
-from __future__ import annotations
-
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +8,7 @@ import numpy as np
 from groundbench_sdk import Case
 from groundbench_sdk.grids import reorient_to
 from groundbench_sdk.text_models import logit
-from groundbench_sdk.volume_models import Scan, VolumeModel, unpack
+from groundbench_sdk.volume_models import Scan, View, VolumeModel, unpack
 from volume import Grid, lay_grid, normalise
 
 
@@ -18,6 +16,7 @@ class SegVol(VolumeModel):
     """Segments one finding after another, prompted with its text or with its boxes."""
 
     axes = "SAR"  # upstream's (D, H, W): slices towards the head, rows to the front, columns to the patient's right
+    weights_files = ("SegVol_v1.pth",)
     encoder_name = "CLIP"
 
     def build(self, tokenizer: Path | None) -> Any:
@@ -28,10 +27,6 @@ class SegVol(VolumeModel):
         network = Network(self.size)
         network.freeze(projection=self.params.get("train_projection", True))
         return network
-
-    def load_weights(self, folder: Path) -> None:
-        """Load the published weights, fitted to the size."""
-        self.network.load_published(folder / "SegVol_v1.pth")
 
     def clean_text(self, text: str) -> str:
         """Remove the full stop: the template ends the sentence."""
@@ -57,7 +52,7 @@ class SegVol(VolumeModel):
         for text in texts:
             yield grid.restore(self._found(features, text, None))
 
-    def view(self, scan: Scan) -> tuple[np.ndarray, Callable[[np.ndarray], np.ndarray]]:
+    def view(self, scan: Scan) -> View:
         """Sample the CT on the input grid; a finding between the samples marks the nearest."""
         image, grid = self._sample(scan.hu)
         return image, grid.mark
@@ -82,5 +77,4 @@ class SegVol(VolumeModel):
         return grid.sample(image), grid
 
     def _found(self, features: Any, text: str | None, box: list[int] | None) -> np.ndarray:
-        found: np.ndarray = self.network.segment(features, text, box) > logit(self.params["threshold"])
-        return found
+        return self.network.segment(features, text, box) > logit(self.params["threshold"])

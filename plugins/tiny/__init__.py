@@ -1,9 +1,5 @@
 """A small text-conditioned 3-D U-Net of our own: learns on a CPU in minutes, and shows how a model is trained here."""
 
-from __future__ import annotations
-
-from pathlib import Path
-
 from harness import Model, Params, Resources, Variant, hookimpl, ours
 
 #: What both variants share, and the recipe; README.md says why each number is what it is.
@@ -39,27 +35,24 @@ RECIPE = Params(
 
 
 @hookimpl
-def bench_models() -> list[Model]:
+def bench_models() -> Model:
     """Return the one model of this plugin."""
-    return [
-        Model(
-            name="tiny",
-            title="Tiny U-Net",
-            summary="Small text-conditioned 3-D U-Net with trained word vectors; learns on a CPU in minutes.",
-            version="1.0.0",
-            root=Path(__file__).resolve().parent,
-            variants=(
-                Variant("zero-shot", NET, summary="Untrained: it finds nothing."),
-                Variant(
-                    "fine-tuned",
-                    NET | RECIPE,
-                    fine_tuned=True,
-                    summary="Trained on the train split, chosen by the val split.",
-                ),
+    return Model(
+        name="tiny",
+        title="Tiny U-Net",
+        summary="Small text-conditioned 3-D U-Net with trained word vectors; learns on a CPU in minutes.",
+        version="1.0.0",
+        variants=(
+            Variant("zero-shot", NET, summary="Untrained: it finds nothing."),
+            Variant(
+                "fine-tuned",
+                NET | RECIPE,
+                fine_tuned=True,
+                summary="Trained on the train split, chosen by the val split.",
             ),
-            resources=Resources(memory_gb=4, cpus=2, pids=128),
-            training=Resources(memory_gb=6, cpus=2, shm_gb=0.5, out_gb=2, stall_minutes=15),
-            adapter="adapter:Tiny",
-            licence="Apache-2.0",
-        )
-    ]
+        ),
+        resources=Resources(memory_gb=4, cpus=2, pids=128),
+        training=Resources(memory_gb=6, cpus=2, shm_gb=0.5, out_gb=2, stall_minutes=15),
+        adapter="adapter:Tiny",
+        licence="Apache-2.0",
+    )

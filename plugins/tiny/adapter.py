@@ -1,7 +1,5 @@
 """Tiny: the smallest model that learns to ground text here, and the template of those that are trained."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from typing import Any
 

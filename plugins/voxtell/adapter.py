@@ -1,19 +1,18 @@
 """How VoxTell sees a CT: at full resolution in patches, prompted with a vector per finding."""
 
-from __future__ import annotations
-
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from groundbench_sdk.volume_models import PatchModel, Scan
+from groundbench_sdk.volume_models import PatchModel, Scan, View
 
 
 class VoxTell(PatchModel):
     """Segments the findings of a case, a few at once; the language model that encodes their texts stays frozen."""
 
     axes = "SAR"  # upstream reads a CT as RAS and reverses the order of the axes
+    weights_files = ("checkpoint_final.pth",)  # the image model's; the language model reads its own
     tokenizer_files = "qwen--"
     encoder_name = "the language model"
 
@@ -22,21 +21,13 @@ class VoxTell(PatchModel):
         from model import Network
 
         network = Network(**{name: self.params[name] for name in ("patch", "features", "queries")}, device=self.device)
-        self.language: Any = Language(tokenizer, self.device)
+        self.language = Language(tokenizer, self.device)
         self.patch = network.patch
         return network
 
-    def load_weights(self, folder: Path) -> None:
-        """Load the published image model; the language model reads its own files."""
-        self.network.load_published(folder / "checkpoint_final.pth")
-
-    @property
-    def text_encoder(self) -> Any:
-        return self.language
-
     def encode_texts(self, texts: list[str]) -> list[Any]:
         """Return a vector (2560,) per text, and leave the GPU to the image model."""
-        vectors = [np.asarray(self.language.encode_text(text)) for text in texts]
+        vectors = super().encode_texts(texts)
         self.language.offload()
         return vectors
 
@@ -49,7 +40,7 @@ class VoxTell(PatchModel):
             for mask in self.network.segment(ct, np.stack(texts[first : first + at_once])):
                 yield mask > 0
 
-    def view(self, scan: Scan) -> tuple[np.ndarray, Callable[[np.ndarray], np.ndarray]]:
+    def view(self, scan: Scan) -> View:
         """Crop to nonzero voxels and standardise."""
         image, box = self.network.prepare(np.ascontiguousarray(scan.hu))
         inside = tuple(slice(int(first), int(last)) for first, last in box)

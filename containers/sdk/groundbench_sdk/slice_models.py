@@ -45,7 +45,7 @@ class SliceModel(TextModel):
         """Return the slices that are the channels of slice `index` of `depth`; by default that slice alone."""
         return (index,)
 
-    def segment(self, features: Any, text: Any, first: int) -> np.ndarray:
+    def segment(self, features: Any, text: Any, first: int) -> np.ndarray:  # noqa: ARG002 - others draw from it
         """Segment one finding in some slices.
 
         Parameters
@@ -60,14 +60,15 @@ class SliceModel(TextModel):
         Returns
         -------
         ndarray, shape (B, side, side), float32
-            Logits or probabilities, to be compared with `threshold`.
+            Logits or probabilities, to be compared with `threshold`; by default from the network's own ``segment``.
         """
-        raise NotImplementedError
+        found: np.ndarray = self.network.segment(features, text)
+        return found
 
     def losses(
         self, module: torch.nn.Module, pictures: torch.Tensor, texts: list[str], masks: torch.Tensor
     ) -> dict[str, torch.Tensor]:
-        """Return the named parts of the loss.
+        """Return the named parts of the loss; by default the network's forward pass computes them.
 
         Parameters
         ----------
@@ -80,7 +81,7 @@ class SliceModel(TextModel):
         masks
             (B, side, side), uint8, 0 or 1, on the device.
         """
-        raise NotImplementedError
+        return dict(module(pictures, texts, masks))
 
     # -- the base does these ------------------------------------------------------------------------------------------
 

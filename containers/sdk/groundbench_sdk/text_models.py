@@ -41,10 +41,14 @@ class TextModel(Adapter):
     ----------
     axes : str
         Where the axes of the reoriented CT run to, as in :func:`~groundbench_sdk.grids.reorient_to`.
+    weights_files : tuple of str
+        Names of the published files, which the network's ``load_published`` is given, one argument each.
     tokenizer_files : str
         Prefix of the tokenizer's files among the weights; empty if the network needs none.
     encoder_name : str
         The text encoder's name in warnings.
+    language : object
+        A frozen text encoder outside of the network, set by :meth:`build`; None if the network reads the texts itself.
     job, params, device
         The job, its parameters, and ``"cpu"`` or ``"cuda:0"`` and so on; set by :meth:`load`.
     network : torch.nn.Module
@@ -52,8 +56,10 @@ class TextModel(Adapter):
     """
 
     axes: str
+    weights_files: tuple[str, ...] = ()
     tokenizer_files = ""
     encoder_name = "the text encoder"
+    language: Any = None
 
     job: Job
     params: dict[str, Any]
@@ -75,6 +81,8 @@ class TextModel(Adapter):
 
     def load_weights(self, folder: Path) -> None:
         """Load the published weights of `folder` into ``self.network``; not called with ``--weights random``."""
+        if self.weights_files:
+            self.network.load_published(*(folder / name for name in self.weights_files))
 
     def clean_text(self, text: str) -> str:
         """Return a finding's text as it is tokenized, before it is cut; by default on one line."""
@@ -82,8 +90,8 @@ class TextModel(Adapter):
 
     @property
     def text_encoder(self) -> Any:
-        """The object that knows ``max_tokens`` and ``count_tokens(text)``; by default the network."""
-        return self.network
+        """The object that knows ``max_tokens`` and ``count_tokens(text)``: `language` or the network."""
+        return self.network if self.language is None else self.language
 
     def samples(
         self, train: Sequence[TrainingCase], training: Training

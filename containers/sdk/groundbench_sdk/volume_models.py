@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Iterable, Iterator, NamedTuple, Sequence
+from typing import Any, Callable, Iterable, Iterator, NamedTuple, Sequence, Tuple
 
 import numpy as np
 
@@ -11,6 +11,9 @@ from groundbench_sdk.finetuning import Training
 from groundbench_sdk.grids import reorient_to
 from groundbench_sdk.records import Case, TrainingCase
 from groundbench_sdk.text_models import TextModel
+
+#: What a network is shown: the image, and the function that brings a mask of the CT, (X, Y, Z), bool, onto its grid.
+View = Tuple[np.ndarray, Callable[[np.ndarray], np.ndarray]]
 
 
 class Scan(NamedTuple):
@@ -25,7 +28,14 @@ class VolumeModel(TextModel):
 
     In training a sample is one finding, or one case with some of its findings (:attr:`findings_per_sample`). Each case
     is decoded once and kept in the sample cache.
+
+    Attributes
+    ----------
+    findings_per_sample : int, optional
+        Findings of one case that are drawn for a sample, at most; None: a sample is one finding.
     """
+
+    findings_per_sample: int | None = None
 
     # -- a plugin writes these ----------------------------------------------------------------------------------------
 
@@ -47,11 +57,11 @@ class VolumeModel(TextModel):
         raise NotImplementedError
 
     def encode_texts(self, texts: list[str]) -> list[Any]:
-        """Encode texts by a frozen text encoder, before training; by default the network is given the texts."""
-        return list(texts)
+        """Encode texts before they are needed: by `language`, one array each; without one they stay texts."""
+        return list(texts) if self.language is None else [np.asarray(self.language.encode_text(text)) for text in texts]
 
-    def view(self, scan: Scan) -> tuple[np.ndarray, Callable[[np.ndarray], np.ndarray]]:
-        """Return the network's input, and the function that brings a mask of the CT, (X, Y, Z), bool, onto its grid."""
+    def view(self, scan: Scan) -> View:
+        """Return the network's input for training, and how masks are brought onto its grid."""
         raise NotImplementedError
 
     def sample(self, image: np.ndarray, masks: np.ndarray, texts: list[Any], rng: np.random.Generator) -> Any:
@@ -69,11 +79,6 @@ class VolumeModel(TextModel):
             Random generator for every random choice.
         """
         raise NotImplementedError
-
-    @property
-    def findings_per_sample(self) -> int | None:
-        """Findings of one case that are drawn for a sample, at most; None: a sample is one finding."""
-        return None
 
     # -- the base does these ------------------------------------------------------------------------------------------
 

@@ -68,6 +68,7 @@ def model(adapter: Any) -> Any:
     model = adapter.MedSam2Text()
     model.network, model.language = Bright(), Words()
     model.job, model.params, model.device = SimpleNamespace(seed=0), dict(PARAMS), "cpu"
+    model.findings_per_sample = PARAMS["objects"]
     return model
 
 

@@ -6,10 +6,10 @@ import dataclasses
 
 import pytest
 
-from harness import Model, Resources, Source, TrainingResources, Variant, Weights
+from harness import Model, Resources, Source, Variant, Weights
 from harness.registry.constraints import rules
 
-DECLARATIONS = (Model, Variant, Resources, TrainingResources, Source, Weights)
+DECLARATIONS = (Model, Variant, Resources, Source, Weights)
 
 
 @pytest.mark.parametrize("kind", DECLARATIONS)

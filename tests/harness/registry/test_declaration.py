@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from harness import Model, Params, Prompt, Resources, Source, TrainingResources, Variant, Weights, ours, paper
+from harness import Model, Params, Prompt, Resources, Source, Variant, Weights, ours, paper
 from harness.registry.constraints import DeclarationError
 
 COMMIT = "0123456789abcdef" * 2 + "01234567"
@@ -43,7 +43,7 @@ def test_full_declarations_are_taken() -> None:
             Variant("large", params={"width": 96}, reduced={"width": 8}, weights=("model.safetensors",)),
         ),
         resources=Resources(gpus=2, memory_gb=1 / 16, cpus=0.5, exec_tmp=True, gpu_gb=24),
-        training=TrainingResources(gpus=8, memory_gb=0.25),
+        training=Resources.training(gpus=8, memory_gb=0.25),
         adapter="package.module:Class",
         dockerfile="Dockerfile.gpu",
         homepage="https://example.org",
@@ -183,12 +183,34 @@ def test_a_variant_loads_all_files_of_its_model_unless_it_names_some() -> None:
 
 def test_a_trained_variant_has_what_all_trainings_share() -> None:
     """Defaults are written out before anything is hashed, and give way to what a model says."""
-    variant = Variant.trained("fine-tuned", Params(rate=ours(1e-4), workers=ours(2)), reduced={"steps": 3})
-    assert variant.fine_tuned
+    recipe = Params(rate=ours(1e-4), workers=ours(2))
+    variant = Variant("any").trained(recipe, reduced={"steps": 3}, summary="S")
+    assert (variant.name, variant.fine_tuned, variant.summary) == ("fine-tuned", True, "S")
     assert variant.params["steps"] == 0
     assert (variant.params["workers"], variant.origins["workers"]) == (2, "ours")
     assert (variant.reduced["steps"], variant.reduced["processes"]) == (3, 2)
     assert set(variant.reduced) < set(variant.params)
+
+
+def test_a_trained_variant_is_the_same_variant_with_a_recipe() -> None:
+    """Its input, prompt and weights stay, with their origins; the recipe's values take the place of equal names."""
+    base = Variant("box", Params(size=paper(512, "s")), prompt=Prompt.BOX, weights=("w",), reduced={"size": 8})
+    variant = base.trained(Params(size=ours(256), batch=ours(2)), name="box-trained", reduced={"batch": 1})
+    assert (variant.name, variant.prompt, variant.weights) == ("box-trained", Prompt.BOX, ("w",))
+    assert (variant.params["size"], variant.origins["size"]) == (256, "ours")
+    assert base.trained().origins["size"] == "paper, s"
+    assert (variant.reduced["size"], variant.reduced["batch"]) == (8, 1)
+    assert not base.fine_tuned
+
+
+def test_licence_and_home_page_are_those_of_the_first_source() -> None:
+    """Unless the model declares its own; without sources they stay unknown."""
+    sources = (Source(**SOURCE), Source(**SOURCE | {"name": "other", "licence": "GPL-3.0"}))
+    model = Model(**MODEL, sources=sources)
+    assert (model.licence, model.homepage) == (SOURCE["licence"], SOURCE["git"])
+    own = Model(**MODEL, sources=sources, licence="MPL-2.0", homepage="https://example.org/own")
+    assert (own.licence, own.homepage) == ("MPL-2.0", "https://example.org/own")
+    assert (Model(**MODEL).licence, Model(**MODEL).homepage) == ("", "")
 
 
 def test_the_example_of_the_page_is_a_declaration(tmp_path: Path) -> None:
@@ -198,7 +220,7 @@ def test_the_example_of_the_page_is_a_declaration(tmp_path: Path) -> None:
     code = code.replace("<40-digit commit>", COMMIT).replace("<40-digit tree>", COMMIT).replace("<SHA-256>", SHA256)
     names: dict[str, Any] = {"__file__": str(tmp_path / "__init__.py")}
     exec(code, names)  # noqa: S102 - our own page
-    (model,) = names["bench_models"]()
+    model = names["bench_models"]()
     assert model.variants[1].origins["rate"] == "paper, section 4"
     assert [weights.pinned for weights in model.weights] == [True, False]
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from harness import Model, hookimpl
 from harness.errors import PrerequisiteError, UsageError
 from harness.registry.discovery import Registry, discover
 
@@ -96,6 +97,25 @@ def test_plugin_may_have_modules_of_its_own(make: MakePlugin) -> None:
     for path, name in zip(plugins, ("first", "second"), strict=True):
         (path / "declared.py").write_text(DECLARATION.format(name=name, more=""), encoding="utf-8")
     assert list(discover(tuple(plugins)).plugins) == ["first", "second"]
+
+
+def test_one_model_needs_no_list_and_no_root(make: MakePlugin) -> None:
+    """A model alone is returned as it is; its folder is the one of the module that declares it."""
+    path = make(
+        "alone",
+        "from harness import Model, hookimpl\n@hookimpl\ndef bench_models():\n"
+        "    return Model(name='alone', title='T', summary='S', version='1')\n",
+    )
+    assert discover((path,)).get("alone").model.root == path
+
+
+def test_an_object_without_a_file_declares_its_root() -> None:
+    """The working directory is not guessed to be the plugin's folder."""
+    plugin = types.SimpleNamespace()
+    plugin.bench_models = hookimpl(lambda: Model(name="alone", title="T", summary="S", version="1"))
+    registry = Registry()
+    registry.add("alone", "here", plugin)
+    assert "root must be declared" in _reason(registry)
 
 
 @pytest.mark.parametrize(("there", "said"), [(False, "does not exist"), (True, "does not contain a plugin")])

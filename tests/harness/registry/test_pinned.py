@@ -20,6 +20,13 @@ def test_a_folder_is_a_source_named_after_the_model() -> None:
     assert [source.path for source in CODE.folders(a=TREE, b=TREE)] == ["a", "b"]
 
 
+def test_a_repository_on_github_is_named_by_its_owner_and_name() -> None:
+    """Sources are then named after the repository."""
+    (source,) = Upstream("Owner/SomeModel", COMMIT, "MIT").folders(network=TREE)
+    assert (source.name, source.git) == ("somemodel-network", "https://github.com/Owner/SomeModel")
+    assert Upstream("https://example.org/Code.git", COMMIT, "MIT").folder("a", TREE).name == "code-a"
+
+
 def test_a_wrong_tree_is_refused_where_it_is_written() -> None:
     """The short form is checked like the long one."""
     with pytest.raises(DeclarationError, match="source 'model-src': tree must be 40 hexadecimal digits"):

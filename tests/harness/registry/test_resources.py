@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from harness import Resources, TrainingResources
+from harness import Resources
 
 
 def test_limits_are_recorded_in_mib_and_seconds() -> None:
@@ -26,6 +26,6 @@ def test_limits_are_recorded_in_mib_and_seconds() -> None:
 
 def test_a_training_may_be_silent_for_hours_and_needs_a_gpu() -> None:
     """The defaults of a training are its own."""
-    training = TrainingResources(memory_gb=64)
-    assert (training.gpus, training.stall_timeout_s) == (1, 14_400.0)
-    assert isinstance(training, Resources)
+    training = Resources.training(memory_gb=64)
+    assert (training.memory_mb, training.gpus, training.stall_timeout_s) == (65_536, 1, 14_400.0)
+    assert Resources.training(gpus=0, stall_minutes=5).limits() == Resources(stall_minutes=5).limits()
