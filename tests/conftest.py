@@ -1,4 +1,4 @@
-"""Fixtures of all tests: the command line with a home of its own, small data sets, and what a machine may lack.
+"""Fixtures of all tests: the command line with its own home, small data sets, and what a machine may lack.
 
 Real data where it lies, a container engine where one answers; a test that needs either says why it is skipped.
 """
@@ -25,7 +25,7 @@ SEAL = ROOT / "tests" / "seal"
 
 
 def _load_seal() -> ModuleType:
-    """Load the seal under a name of its own: Python may have a module ``sitecustomize`` already."""
+    """Load the seal under its own name: Python may have a module ``sitecustomize`` already."""
     spec = importlib.util.spec_from_file_location("groundbench_test_seal", SEAL / "sitecustomize.py")
     assert spec is not None
     assert spec.loader is not None
@@ -129,7 +129,7 @@ def processes() -> list[Process]:
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
-            # The name of the program stands in brackets and may itself hold brackets and blanks.
+            # The name of the program is in brackets and may itself contain brackets and blanks.
             state, parent = (folder / "stat").read_text(errors="replace").rpartition(")")[2].split()[:2]
             command = (folder / "cmdline").read_bytes().decode(errors="replace").replace("\0", " ").strip()
             if state != "Z":
@@ -139,11 +139,11 @@ def processes() -> list[Process]:
 
 @dataclass
 class Bench:
-    """The command line with a home of its own."""
+    """The command line with its own home."""
 
     home: Path
     environment: dict[str, str]
-    #: What Python is told to run; a test that shortens a time-out or turns the clock gives a program of its own.
+    #: What Python is told to run; a test that shortens a time-out or turns the clock gives its own program.
     program: tuple[str, ...] = ("-m", "harness")
 
     def popen(self, *arguments: object, **options: Any) -> subprocess.Popen[str]:
@@ -173,7 +173,7 @@ class Bench:
 
 @pytest.fixture(scope="session")
 def new_bench() -> Callable[[Path], Bench]:
-    """Return a function that makes a command line with a home of its own, for runs that several tests look at."""
+    """Return a function that makes a command line with its own home, for runs that several tests look at."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("BENCH_")}
     environment.pop(seal.SEALED, None)
     return lambda home: Bench(home, {**environment, "BENCH_BASE_IMAGE": BASE_TAG})
@@ -226,7 +226,7 @@ def tiny_image(tiny_home: Path, new_bench: Callable[[Path], Bench], tmp_path_fac
     subprocess.run([*command, "--dest", str(wheels), TORCH], check=True, capture_output=True, text=True)
     (wheel,) = wheels.iterdir()
     if wheel.stat().st_size > 400 * 2**20:
-        pytest.skip(f"{wheel.name} is no CPU build; point pip to an index that has one")
+        pytest.skip(f"{wheel.name} is not a CPU build; point pip to an index that has one")
     bench = new_bench(tiny_home)
     bench.environment.pop("BENCH_BASE_IMAGE", None)
     (built,) = bench.json("build", "--plugin", "tiny", "--device", "cpu", "--wheels", wheels)["images"]

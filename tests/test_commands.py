@@ -35,7 +35,7 @@ _SHELL = {"|", "||", "&&", ";", ">", ">>", "<", "&", "2>"}
 
 
 class Printed(NamedTuple):
-    """A command line and where it stands; `whole` where somebody may paste it as it is."""
+    """A command line and its place; `whole` where it may be pasted as it is."""
 
     where: str
     line: str
@@ -53,7 +53,7 @@ def in_page(path: Path) -> Iterator[Printed]:
 
 
 def in_text(path: Path) -> Iterator[Printed]:
-    """Read a template or a workflow: what stands as code, and lines that are run."""
+    """Read a template or a workflow: what is marked as code, and lines that are run."""
     text = path.read_text(encoding="utf-8")
     where = str(path.relative_to(ROOT))
     pieces = _CODE.findall(text) if path.suffix in {".j2", ".html"} else [("lines", text)]

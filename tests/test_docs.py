@@ -24,7 +24,7 @@ PAGES = sorted(
 @pytest.mark.costly
 def test_generated_parts_are_up_to_date() -> None:
     """Schemas and help pages in the documentation are those of the code; ``make docs`` renews them."""
-    # A process of its own: a command that another test has called keeps the help option of that call.
+    # A separate process: a command that another test has called keeps the help option of that call.
     command = [sys.executable, "docs/generate.py", "--check"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -1,4 +1,4 @@
-"""The house stands as it is drawn: no import runs up, nothing circles, and a module's test is found by its name."""
+"""The house is as it is drawn: no import runs up, none are circular, and a module's test is found by its name."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[1]
 #: No module is longer than this.
 MAX_LINES = 500
 
-#: Modules that stand loose at the top of the harness, ``__init__`` and ``__main__`` left out.
+#: Modules directly below the harness, ``__init__`` and ``__main__`` left out.
 MAX_LOOSE = 7
 
 
@@ -81,7 +81,7 @@ def test_curation_and_leaderboard_do_not_know_each_other() -> None:
 
 
 def test_the_leaderboard_is_a_staircase() -> None:
-    """Every module of the leaderboard stands on a step and imports from its own and from those below."""
+    """Every module of the leaderboard is on a step and imports from its own and from those below."""
     step = {f"leaderboard.{name}": number for number, name in enumerate(house.STAIRCASE)}
     loose = {house.room(name) for name in house.modules() if name.startswith("leaderboard.")} - set(step)
     assert loose == set()
@@ -161,7 +161,7 @@ def _elsewhere() -> dict[str, tuple[str, Path]]:
 
 
 def test_the_test_of_a_module_is_found_by_its_name() -> None:
-    """The test of every module stands where its name says, or the list of exceptions says where it is."""
+    """The test of every module is where its name says, or the list of exceptions says where it is."""
     tested = {name for name, path in house.modules().items() if path.stem not in {"__init__", "__main__"}}
     missing = {name for name in tested if not _found_by_name(name)}
     assert missing - set(_elsewhere()) == set(), "write a test of that name, or list the module in house_tests.toml"

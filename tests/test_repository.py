@@ -27,7 +27,7 @@ def test_the_workflow_runs_what_anybody_can_run() -> None:
 
 
 def test_every_issue_form_asks_for_the_doctor() -> None:
-    """Whoever reports a problem is asked for the one document that says what it happened on."""
+    """The issue form asks for the one document that describes the machine."""
     forms = sorted(path for path in (GITHUB / "ISSUE_TEMPLATE").glob("*.yml") if path.name != "config.yml")
     assert len(forms) == 3
     for form in forms:

@@ -92,7 +92,7 @@ def test_a_server_of_the_test_itself_answers() -> None:
 
 
 def test_a_stand_in_for_the_driver_runs(tmp_path: Path) -> None:
-    """A test may put an ``nvidia-smi`` of its own in the place of the real one."""
+    """A test may replace ``nvidia-smi`` by its own."""
     tool = tmp_path / "nvidia-smi"
     tool.write_text("#!/bin/sh\necho mine\n")
     tool.chmod(0o755)

@@ -26,7 +26,7 @@ FORBIDDEN = {
     r"Target": "PublishedFinding",
 }
 
-#: (file, identifier or text) that may stand, and why.
+#: (file, identifier or text) that are allowed, and why.
 ALLOWED = {
     ("CHANGELOG.md", "case_id"): "tells of the change",
     ("harness/cli/compare.py", "entrant"): "a field of a JSON document of schema 1",
@@ -58,7 +58,7 @@ def _found(text: str) -> set[str]:
 
 
 def test_nothing_is_called_by_a_word_that_was_given_up() -> None:
-    """Entrant, case_id and the like stand nowhere but where a document's schema or history needs them."""
+    """Entrant, case_id and the like are found only where a document's schema or history needs them."""
     found = {
         (str(path.relative_to(ROOT)), word) for path in _texts() for word in _found(path.read_text(encoding="utf-8"))
     }
@@ -145,5 +145,5 @@ def test_the_glossary_says_each_word_once() -> None:
 
 @pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md"])
 def test_the_glossary_is_linked(page: str) -> None:
-    """Whoever reads the first pages finds the words."""
+    """The first pages link to the words."""
     assert "(docs/words.md)" in (ROOT / page).read_text(encoding="utf-8")

@@ -56,7 +56,7 @@ _GREAT_VESSELS = (
 
 
 def paint_body(canvas: Canvas, slab: int) -> None:
-    """Paint the whole volume but airways, vessels and findings, and set segments, depths and pleural truth.
+    """Paint the whole volume except airways, vessels and findings, and set segments, depths and pleural truth.
 
     Parameters
     ----------
@@ -110,7 +110,7 @@ class _Painter:
         self.ct = self.ct + share * (np.asarray(hu, np.float32) - self.ct)
 
     def _thin(self, thickness: float) -> float:
-        """How much of a voxel a sheet of `thickness` mm fills at the best."""
+        """Return the largest fraction of a voxel that a sheet of `thickness` mm can fill."""
         return min(1.0, thickness / self.voxel)
 
     def chest_wall(self) -> None:
@@ -233,5 +233,5 @@ class _Painter:
 
 
 def depth_at(fat: float) -> float:
-    """Give the half-depth of the body, in mm, for a thickness of its fat."""
+    """Return the half-depth of the body, in mm, for a thickness of its fat."""
     return 94 + 0.8 * fat

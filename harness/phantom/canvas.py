@@ -15,19 +15,19 @@ Mask = npt.NDArray[np.bool_]
 
 
 def coverage(distance: Array, width: float) -> Array:
-    """Give the part of a voxel `width` mm wide that lies inside a surface at a signed `distance` in mm (0 to 1)."""
+    """Return the fraction of a voxel of `width` mm that is inside a surface at a signed `distance` in mm (0 to 1)."""
     share: Array = np.clip(np.float32(0.5) - distance / np.float32(width), 0, 1)
     return share
 
 
 @dataclass
 class Canvas:
-    """A volume, its segments and depths, and who owns which voxel.
+    """A volume, its segments and depths, and the finding that owns each voxel.
 
     Parameters
     ----------
     patient, grid, cloud
-        Whom, on which grid, and points scattered in the lungs to choose positions from.
+        The patient, its grid, and points scattered in the lungs, from which positions are chosen.
     ct
         Attenuation in HU, shape (H, W, D).
     segments
@@ -36,7 +36,7 @@ class Canvas:
         Distance from the lung's surface in mm, positive inside; only meaningful inside the lungs.
     finding, entity
         Index of the finding that owns a voxel plus one (0: none), and the entity id there. A voxel has one owner at
-        most: findings are given segments, or a pleural space, of their own.
+        most: each finding has its own segments or its own pleural space.
     airway
         Lumen of the central airways.
     """
@@ -62,19 +62,19 @@ class Canvas:
         self.airway = np.zeros(shape, np.bool_)
 
     def tube(self, start: npt.NDArray[np.float64], end: npt.NDArray[np.float64], radius: float) -> tuple[Box, Array]:
-        """Give the box around a straight tube and the distances of its voxels to the tube's surface, in mm."""
+        """Return the box around a straight tube and the distances of its voxels to the tube's surface, in mm."""
         reach = radius + self.grid.voxel
         box = self.grid.box(np.minimum(start, end) - reach, np.maximum(start, end) + reach)
         return box, segment_distance(self.grid.points(box), start, end) - np.float32(radius)
 
     def blend(self, box: Box, share: Array, hu: float) -> None:
-        """Mix `hu` into the voxels of `box`, each by its share."""
+        """Mix `hu` into the voxels of `box`, each by its fraction."""
         part = self.ct[box]
         part += share * (np.float32(hu) - part)
 
 
 def segment_distance(points: Points, start: npt.NDArray[np.float64], end: npt.NDArray[np.float64]) -> Array:
-    """Give the distance in mm of each point to the straight line from `start` to `end`."""
+    """Return the distance in mm of each point to the straight line from `start` to `end`."""
     axis = np.asarray(end - start, np.float32)
     length = np.float32(max(float(axis @ axis), 1e-9))
     x, y, z = (line - np.float32(c) for line, c in zip(points, start, strict=True))

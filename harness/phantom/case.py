@@ -18,7 +18,7 @@ from harness.phantom.segments import AIRWAY, LOBE_OF
 from harness.phantom.streams import Stream, stream
 from harness.phantom.trees import grow_trees, paint_airways, paint_vessels
 
-#: Voxels painted at a time: few enough to stay near the processor, and for a bounded memory.
+#: Voxels painted at a time: few enough to fit the processor's cache and to bound the memory.
 _VOXELS = 1 << 20
 
 
@@ -41,7 +41,7 @@ class PhantomCase:
     anatomy
         Shape (H, W, D), uint8: lobes 1 to 5, central and segmental airways 6.
     texts
-        One a finding.
+        One per finding.
     """
 
     plan: CasePlan
@@ -53,7 +53,7 @@ class PhantomCase:
     texts: tuple[str, ...]
 
     def entry(self) -> dict[str, object]:
-        """Give the case's entry in ``dataset.json``."""
+        """Return the case's entry in ``dataset.json``."""
         numbers = range(len(self.texts))
         voxels = np.bincount(self.finding.ravel(), minlength=len(self.texts) + 1)[1:]
         entities = [len(np.unique(self.entity[self.finding == number + 1])) for number in numbers]
@@ -95,7 +95,7 @@ def make_case(seed: int, number: int, size: Size) -> PhantomCase:
 
 
 def _close_ranks(canvas: Canvas, findings: int) -> None:
-    """Renumber the entities of each finding 1..n where a part of it fell between the voxels."""
+    """Renumber the entities of each finding 1..n where an entity is so small that no voxel received it."""
     for number in range(1, findings + 1):
         mine = canvas.finding == number
         ids, inverse = np.unique(canvas.entity[mine], return_inverse=True)

@@ -16,13 +16,13 @@ from harness.phantom.case import make_case
 from harness.phantom.grid import SIZES, Size
 from harness.phantom.nifti import write_case, write_json
 
-#: Says which options made a data set, and that it may be replaced by another phantom.
+#: File that records the options of a data set; where it exists, another phantom may replace the folder.
 RECIPE = "phantom.json"
 
-#: No patient is in it; the phantom is as free as the code that draws it.
+#: It contains no patient's data; the phantom has the licence of the code that draws it.
 LICENCE = "Apache-2.0"
 
-#: Of the phantom itself: raised when the same options no longer make the same bytes.
+#: Version of the phantom: raised when the same options no longer make the same bytes.
 VERSION = 1
 
 Progress = Callable[[int, int, str], None]
@@ -36,7 +36,7 @@ def make_dataset(
     Parameters
     ----------
     out
-        Folder to make. It appears whole or not at all: everything is written beside it and renamed last.
+        Folder to make. It appears complete or not at all: everything is written beside it and renamed last.
     cases
         How many; case i is the same whatever the number. Of each twenty the first four are test, the rest train and
         val in the proportion 3:1, and four test cases show all 14 categories between them.
@@ -57,9 +57,9 @@ def make_dataset(
     Raises
     ------
     UsageError
-        Where an option is invalid, or `out` contains other files, which must not be replaced.
+        Where an option is invalid, or `out` contains other files, which are never replaced.
     PrerequisiteError
-        Where the disk is full or the place may not be written to.
+        Where the disk is full or the folder is not writable.
     """
     if cases < 1:
         raise UsageError(f"a data set of {cases} cases is empty", fix="ask for 1 case or more")
@@ -122,7 +122,7 @@ def _is_phantom(folder: Path) -> bool:
 
 
 def _swap(fresh: Path, out: Path) -> None:
-    """Put the finished folder in its place; an earlier one goes only when the new one stands."""
+    """Put the finished folder in its place; an earlier one is removed only when the new one is complete."""
     if out.exists():
         old = fresh.with_suffix(".old")
         out.rename(old)
@@ -138,7 +138,7 @@ def _swap(fresh: Path, out: Path) -> None:
 
 @contextlib.contextmanager
 def _explained(out: Path) -> Iterator[None]:
-    """Convert the operating system's refusals to errors with a fix."""
+    """Convert errors of the operating system to errors with a fix."""
     try:
         yield
     except OSError as error:

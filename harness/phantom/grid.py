@@ -54,7 +54,7 @@ class Grid:
         return slice(0, self.shape[0]), slice(0, self.shape[1]), slice(0, self.shape[2])
 
     def points(self, box: Box) -> Points:
-        """Give the positions of the voxel centres of `box` in mm, as three arrays that broadcast to its shape."""
+        """Return the positions of the voxel centres of `box` in mm, as three arrays that broadcast to its shape."""
         x, y, z = self._axes
         return x[box[0]], y[:, box[1]], z[:, :, box[2]]
 
@@ -67,7 +67,7 @@ class Grid:
         return lines[0][:, None, None], lines[1][None, :, None], lines[2][None, None, :]
 
     def box(self, low: npt.NDArray[np.floating], high: npt.NDArray[np.floating]) -> Box:
-        """Give the box of voxels between two corners in mm, one voxel wider all round and cut at the grid's border.
+        """Return the box of voxels between two corners in mm, one voxel wider all round and cut at the grid's border.
 
         The box is empty (some slice has equal ends) where nothing of it lies on the grid.
         """

@@ -39,7 +39,7 @@ def axial_diameters(mask: Mask, spacing: tuple[float, float, float]) -> tuple[fl
 
 
 def _corners(image: Mask) -> npt.NDArray[np.float64]:
-    """Give the outer corners of each row's first and last pixel, in pixels: enough for any diameter."""
+    """Return the outer corners of each row's first and last pixel, in pixels: enough for any diameter."""
     rows = np.flatnonzero(image.any(axis=1))
     first = image[rows].argmax(axis=1)
     last = image.shape[1] - image[rows][:, ::-1].argmax(axis=1)

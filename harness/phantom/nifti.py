@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from harness.phantom.case import PhantomCase
 
-#: Noise hardly compresses, masks compress at any level: the fastest one will do.
+#: Noise hardly compresses and masks compress at any level, so the fastest level is used.
 _LEVEL = 1
 
 
@@ -37,7 +37,7 @@ def _slices(volume: npt.NDArray[Any]) -> Iterator[npt.NDArray[Any]]:
 
 
 def _masks(case: PhantomCase) -> Iterator[npt.NDArray[np.uint8]]:
-    """Give the entity labels (F, H, W) of one slice after another: the file is written without ever holding it."""
+    """Return the entity labels (F, H, W) of one slice after another: the file is written without ever holding it."""
     numbers = np.arange(1, len(case.texts) + 1, dtype=np.uint8)[:, None, None]
     for index in range(case.grid.shape[2]):
         yield np.where(case.finding[None, :, :, index] == numbers, case.entity[None, :, :, index], np.uint8(0))

@@ -24,7 +24,7 @@ _SQUARENESS = 0.28
 
 
 def ellipsoid(points: Points, centre: tuple[float, float, float], radii: tuple[float, float, float]) -> Array:
-    """Give the distance to an ellipsoid along the ray from its centre, in mm; an infinite radius makes a cylinder."""
+    """Return the distance to an ellipsoid along the ray from its centre, in mm; an infinite radius makes a cylinder."""
     near, scaled = np.float32(0), np.float32(1e-6)
     for line, c, radius in zip(points, centre, radii, strict=True):
         if math.isfinite(radius):
@@ -36,7 +36,7 @@ def ellipsoid(points: Points, centre: tuple[float, float, float], radii: tuple[f
 
 
 def smooth_union(first: Array, second: Array, width: float) -> Array:
-    """Give the distance to two bodies that melt into each other over `width` mm."""
+    """Return the distance to two bodies that blend into each other over `width` mm."""
     share = np.clip(0.5 + 0.5 * (second - first) / np.float32(width), 0, 1)
     result: Array = second + share * (first - second) - np.float32(width) * share * (1 - share)
     return result
@@ -44,7 +44,7 @@ def smooth_union(first: Array, second: Array, width: float) -> Array:
 
 @dataclass(frozen=True)
 class Chest:
-    """What lies where, for an array of positions; distances in mm, negative inside.
+    """The anatomy at an array of positions; distances in mm, negative inside.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ class Chest:
     cavity
         Distance to the nearer pleural cavity.
     lung
-        Distance to the nearer lung: the cavity less what fills the pleural space.
+        Distance to the nearer lung: the cavity without what fills the pleural space.
     spaces
         Distance to each filled pleural space of the patient.
     """
@@ -130,7 +130,7 @@ class Patient:
         return np.array([-168.0, -138.0, -166.0]) * scale, np.array([168.0, 138.0, 132.0]) * scale
 
     def reference(self, points: Points) -> Points:
-        """Give the reference patient's coordinates of positions in this patient."""
+        """Return the reference patient's coordinates of positions in this patient."""
         x, y, z = (np.asarray(axis / k, np.float32) for axis, k in zip(points, self.scale, strict=True))
         a, b, c, d, e, f = (np.float32(phase) for phase in self.phases)
         moved_x = x + np.float32(2.5) * np.sin(y / 31 + a) * np.sin(z / 37 + b)
@@ -139,7 +139,7 @@ class Patient:
         return moved_x.astype(np.float32), moved_y.astype(np.float32), moved_z.astype(np.float32)
 
     def place(self, position: npt.ArrayLike) -> npt.NDArray[np.float64]:
-        """Give the position in this patient of a landmark of the reference patient, up to the warp (3 mm)."""
+        """Return the position in this patient of a landmark of the reference patient, up to the warp (3 mm)."""
         return np.asarray(position, float) * self.scale
 
     def chest(self, points: Points) -> Chest:
@@ -166,7 +166,7 @@ class Patient:
         return Chest(reference, cage, diaphragm, cavity, lung, tuple(spaces))
 
     def heart_surface(self, reference: Points) -> Array:
-        """Give the distance to the heart, in mm."""
+        """Return the distance to the heart, in mm."""
         k = self.heart
         left = ellipsoid(reference, (34.0, -20.0, -72.0), (42 * k, 37 * k, 40 * k))
         right = ellipsoid(reference, (0.0, -34.0, -66.0), (40 * k, 33 * k, 46 * k))
@@ -190,10 +190,10 @@ class Patient:
         return result
 
     def fissures_at(self, reference: Points) -> tuple[Array, Array]:
-        """Give the distances to the oblique and the horizontal fissure, in mm.
+        """Return the distances to the oblique and the horizontal fissure, in mm.
 
         The oblique one is positive in the upper and middle lobes; the horizontal one is positive in the right upper
-        lobe and means nothing elsewhere.
+        lobe and has no meaning elsewhere.
         """
         x, y, z = reference
         shift = np.where(x < 0, np.float32(self.fissures[0]), np.float32(self.fissures[1]))
@@ -204,7 +204,7 @@ class Patient:
         return oblique, np.asarray(horizontal, np.float32)
 
     def lobes(self, chest: Chest) -> npt.NDArray[np.uint8]:
-        """Give the lobe number at each position, 0 outside the lungs."""
+        """Return the lobe number at each position, 0 outside the lungs."""
         oblique, horizontal = self.fissures_at(chest.points)
         right = chest.points[0] < 0
         upper = np.where(right, np.where(horizontal > 0, 1, 2), 4)
@@ -213,7 +213,7 @@ class Patient:
         return lobe
 
     def segments(self, chest: Chest) -> npt.NDArray[np.uint8]:
-        """Give the segment number at each position, 0 outside the lungs: the nearest centre within the lobe."""
+        """Return the segment number at each position, 0 outside the lungs: the nearest centre within the lobe."""
         lobe = self.lobes(chest)
         result = np.zeros(lobe.shape, np.uint8)
         points = np.broadcast_arrays(*chest.points)

@@ -21,7 +21,7 @@ from harness.phantom.streams import Stream, stream
 _BLOCK = ("test",) * 4 + ("train", "val", "train", "train") * 4
 _TESTS = 4
 
-#: How often a category is added to a case: its share of the findings in the data set (paper, Table 3), the rare ones
+#: How often a category is added to a case: its fraction of the findings in the data set (paper, Table 3), the rare ones
 #: raised to 1.5 % so that a data set of some dozen cases shows them in training too.
 _WEIGHTS = MappingProxyType(
     {
@@ -82,7 +82,7 @@ class CasePlan:
 
 
 def split_of(number: int) -> str:
-    """Give the split of case `number`, counted from 0."""
+    """Return the split of case `number`, counted from 0."""
     return _BLOCK[number % len(_BLOCK)]
 
 

@@ -1,4 +1,4 @@
-"""What can fill the pleural space: fluid, a thickened pleura, air. Each takes its room from the lung."""
+"""What can fill the pleural space: fluid, a thickened pleura, air. Each reduces the lung by its volume."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class PleuralSpace(Protocol):
 
     @property
     def side(self) -> Side:
-        """Whose cavity it is."""
+        """Side of the cavity."""
 
     @property
     def finding(self) -> int:
@@ -34,7 +34,7 @@ class PleuralSpace(Protocol):
         """Its attenuation, in HU."""
 
     def distance(self, reference: Points, cage: Array) -> Array:
-        """Give the signed distance to it in mm, from positions and the distances to the rib cage."""
+        """Return the signed distance to it in mm, from positions and the distances to the rib cage."""
         ...
 
 
@@ -59,7 +59,7 @@ class Effusion:
     thickness: float
 
     def distance(self, reference: Points, cage: Array) -> Array:  # noqa: ARG002 - one signature for all
-        """Give the distance below the fluid's level."""
+        """Return the distance below the fluid's level."""
         x, y, z = reference
         meniscus = 16 * np.square((np.abs(x) - 66) / 52)
         level = 86 - self.thickness + 0.16 * np.maximum(z + 80, 0) - meniscus
@@ -88,7 +88,7 @@ class Thickening:
     height: float
 
     def distance(self, reference: Points, cage: Array) -> Array:
-        """Give the distance to the plate, which tapers towards its rims."""
+        """Return the distance to the plate, which tapers towards its rims."""
         x, y, z = reference
         taper = 1 - np.square((z - self.centre) / self.height) - np.square((y - 42) / 46)
         plate = -cage - self.thickness * np.sqrt(np.maximum(taper, 0))
@@ -114,7 +114,7 @@ class Pneumothorax:
     thickness: float
 
     def distance(self, reference: Points, cage: Array) -> Array:
-        """Give the distance to the crescent of air between chest wall and lung."""
+        """Return the distance to the crescent of air between chest wall and lung."""
         _, y, z = reference
         rise = np.clip((18 - y) / 90 + np.maximum(z - 30, 0) / 160, 0, 1)
         crescent = -cage - self.thickness * rise

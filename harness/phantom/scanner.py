@@ -29,7 +29,7 @@ def scan(ct: Array, grid: Grid, rng: np.random.Generator) -> npt.NDArray[np.int1
     grid
         Its grid.
     rng
-        Where the noise comes from.
+        Random generator of the noise.
 
     Returns
     -------

@@ -75,5 +75,5 @@ LOBE_OF = np.array([0, *(segment.lobe for segment in SEGMENTS)], dtype=np.uint8)
 
 
 def segment(number: int) -> Segment:
-    """Give the segment with that number."""
+    """Return the segment with that number."""
     return SEGMENTS[number - 1]

@@ -8,7 +8,7 @@ import numpy as np
 
 
 class Stream(IntEnum):
-    """What a stream of random numbers is for; the numbers are part of the phantom's definition."""
+    """Purpose of a random stream; the numbers are part of the phantom's definition."""
 
     PLAN = 1
     PATIENT = 2

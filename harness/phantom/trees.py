@@ -75,7 +75,7 @@ class Trees:
 
 
 def root_of(segment: Segment) -> tuple[float, float, float]:
-    """Give where the bronchus of a segment leaves its lobar bronchus, in the reference patient."""
+    """Return where the bronchus of a segment leaves its lobar bronchus, in the reference patient."""
     if "lingular" in segment.name:
         return _LINGULA
     if segment.name == "superior" and segment.lobe in _SUPERIOR:

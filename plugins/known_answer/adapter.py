@@ -18,7 +18,7 @@ class KnownAnswer(Adapter):
     """Gives, for every finding, the answer that ``job.params["answer"]`` names."""
 
     def load(self, job: Job) -> None:
-        """Choose the answer; raises KeyError for a name that is none."""
+        """Choose the answer; raises KeyError for an unknown name."""
         self.params = job.params
         self.answer = ANSWERS[job.params["answer"]]
 
@@ -84,8 +84,8 @@ ANSWERS: dict[str, Callable[[Case, dict[str, int]], Iterator[tuple[str, np.ndarr
 def read_unions(path: Path, shape: tuple[int, ...]) -> np.ndarray:
     """Read the entity-agnostic union of every finding, eight slices to a byte.
 
-    The file is Fortran-ordered, so a slab of slices is contiguous: it is decoded once, front to back, and no more than
-    a slab of it is ever held unpacked.
+    The file is Fortran-ordered, so a slab of slices is contiguous: it is decoded once, front to back, and at most
+    one slab of it is held unpacked.
 
     Parameters
     ----------

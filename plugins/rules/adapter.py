@@ -1,4 +1,4 @@
-"""Hands the cases of a job to the rules; nothing but the CT, its affine and the texts reaches them."""
+"""Passes the cases of a job to the rules, which are given only the CT, its affine and the texts."""
 
 from collections.abc import Iterator
 

@@ -51,7 +51,7 @@ ADDED: dict[tuple[str, str], dict[str, Any]] = {
 ADDED_TRAINED = {"save_every_s": 300.0, "loader_timeout_s": 300.0}
 
 MODELS = [plugin.model for plugin in discover().plugins.values() if plugin.name in BEFORE]
-#: Every variant but the known answers, whose numbers are no recipe.
+#: Every variant but the known answers, whose numbers are not a recipe.
 RECIPES = [
     pytest.param(variant, id=f"{model.name}-{variant.name}")
     for model in MODELS

@@ -1,4 +1,4 @@
-"""Where several processes train together, each adapter puts all that it has on the GPU of its own process.
+"""Where several processes train together, each adapter puts everything on the GPU of its own process.
 
 No GPU is needed: torch and the models are replaced at their own interfaces, and only the calls to them are checked.
 """

@@ -1,8 +1,8 @@
-"""A small text-conditioned 3-D U-Net of our own: learns on a CPU in minutes, and shows how a model is trained here."""
+"""Our own small text-conditioned 3-D U-Net: learns on a CPU in minutes, and shows how a model is trained here."""
 
 from harness import Model, Params, Resources, Variant, hookimpl, ours
 
-#: What both variants share, and the recipe; README.md says why each number is what it is.
+#: What both variants share, and the recipe; README.md gives the reason for each number.
 NET = Params(
     width=ours(16),
     words=ours(32),

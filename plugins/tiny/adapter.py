@@ -11,7 +11,7 @@ from groundbench_sdk.recipe import Recipe
 from groundbench_sdk.torch_training import fit, load_checkpoint, setup_device
 from net import TinyNet  # type: ignore[import-not-found] # a module of this plugin
 from samples import Samples, encode_texts, probability  # type: ignore[import-not-found] # a module of this plugin
-from torch.nn import functional as F  # noqa: N812 - what everybody calls it
+from torch.nn import functional as F  # noqa: N812 - the field's name
 from words import MAX_WORDS, count_words  # type: ignore[import-not-found] # a module of this plugin
 
 
@@ -28,7 +28,7 @@ class Tiny(Adapter):
         self.net.to(self.device, memory_format=torch.channels_last_3d).eval()
 
     def predict(self, case: Case) -> Iterator[tuple[str, np.ndarray]]:
-        """Yield ``(finding id, mask)``; the CT is seen once, whatever the number of findings."""
+        """Yield ``(finding id, mask)``; the CT is encoded once, whatever the number of findings."""
         if not case.findings:
             return
         for finding in case.findings:

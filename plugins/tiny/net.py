@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import nn
-from torch.nn import functional as F  # noqa: N812 - what everybody calls it
+from torch.nn import functional as F  # noqa: N812 - the field's name
 from words import BUCKETS, PLACES  # type: ignore[import-not-found] # a module of this plugin
 
 #: (low, high) of each Hounsfield window, mapped to -1 .. 1: emphysema, lung, haze, soft tissue, calcium.
@@ -38,7 +38,7 @@ class TinyNet(nn.Module):
     words
         Length of a word vector.
     dropout
-        Share of a text's vector that is dropped in training.
+        Fraction of a text's vector that is dropped in training.
     """
 
     def __init__(self, width: int = 16, words: int = 32, dropout: float = 0.1) -> None:

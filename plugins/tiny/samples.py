@@ -12,7 +12,7 @@ from frame import find_frame  # type: ignore[import-not-found] # a module of thi
 from groundbench_sdk import TrainingCase
 from groundbench_sdk.sample_cache import SampleCache
 from net import TinyNet, log_probability  # type: ignore[import-not-found] # a module of this plugin
-from torch.nn import functional as F  # noqa: N812 - what everybody calls it
+from torch.nn import functional as F  # noqa: N812 - the field's name
 from words import looks, places  # type: ignore[import-not-found] # a module of this plugin
 
 Array = np.ndarray[Any, Any]

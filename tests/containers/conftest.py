@@ -53,7 +53,7 @@ class Bench:
         return {**os.environ, "BENCH_ROOT": str(self.root), "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"}
 
     def run(self, command: Sequence[str]) -> subprocess.CompletedProcess[str]:
-        """Run what stands for a container's entry point."""
+        """Run what replaces a container's entry point."""
         return subprocess.run(
             command, env=self.environment, cwd=self.plugin, capture_output=True, text=True, timeout=60, check=False
         )

@@ -1,4 +1,4 @@
-"""Patches for training, and the numbers that stand in for tokens."""
+"""Patches for training, and the numbers that replace tokens."""
 
 from __future__ import annotations
 

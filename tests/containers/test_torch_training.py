@@ -23,7 +23,7 @@ def _checks(file: str) -> list[tuple[str, str]]:
 
 
 def _sealed(image: str, folder: Path, *command: str, mounts: tuple[str, ...] = ()) -> str:
-    """Run a script of `folder` where there is no network, no room to write but /tmp, and no root; return its output."""
+    """Run a script of `folder` without network and root, /tmp the only writable folder; return its output."""
     done = subprocess.run(
         ["docker", "run", "--rm", "--network", "none", "--read-only", "--tmpfs", "/tmp:exec",  # noqa: S108 - inside it
          "--user", "10001:10001",

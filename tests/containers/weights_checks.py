@@ -37,7 +37,7 @@ def _saved(folder: Path, content: Any) -> Path:
 
 
 def check_weights_are_found_below_a_key_and_without_their_wrapper(folder: Path) -> None:
-    """The first key that is there counts; a prefix goes only where every name has it; what is no tensor goes."""
+    """The first key that exists counts; a prefix is removed where every name has it; other things are dropped."""
     state = {"module.a": torch.ones(2), "module.b": torch.zeros(1)}
     for content in (state, {"model": state}, {"epoch": 3, "model": {**state, "module.note": "x"}}):
         found = read_state(_saved(folder, content), "absent", "model")

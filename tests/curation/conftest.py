@@ -21,7 +21,7 @@ Bench = Callable[..., Result]
 
 @pytest.fixture
 def bench(tmp_path: Path) -> Bench:
-    """Call ``bench curate …`` with a home of its own; expected failures come back as exceptions of the result."""
+    """Call ``bench curate …`` with its own home; expected failures come back as exceptions of the result."""
 
     @click.group()
     @click.pass_context
@@ -52,7 +52,7 @@ def real_reports(real_data: Path) -> list[dict[str, str]]:
 
 @pytest.fixture
 def three_reports(tmp_path: Path) -> Path:
-    """Three reports of our own."""
+    """Our own three reports."""
     path = tmp_path / "reports.csv"
     rows = [
         ("VolumeName", "Findings_EN", "Impressions_EN"),

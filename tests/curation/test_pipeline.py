@@ -60,7 +60,7 @@ def test_the_table_is_shown(three_reports: Path, tmp_path: Path, bench: Any) -> 
 
 
 def test_steps_one_by_one_give_the_same(three_reports: Path, tmp_path: Path, bench: Any) -> None:
-    """Each step as a command of its own writes the same bytes as all at once."""
+    """Each step as its own command writes the same bytes as all at once."""
     bench("run", three_reports, "--out", tmp_path / "all")
     source = three_reports
     for name in STEPS:
@@ -74,7 +74,7 @@ def test_steps_one_by_one_give_the_same(three_reports: Path, tmp_path: Path, ben
 
 
 def test_line_separators_inside_a_report_end_no_record(tmp_path: Path, bench: Any) -> None:
-    """U+2028 and U+0085, which JSON lets stand in a text, are no ends of lines in the files between the steps."""
+    """U+2028 and U+0085, which JSON allows in a text, do not end lines in the files between the steps."""
     source = tmp_path / "reports.csv"
     source.write_text(
         'VolumeName,Findings_EN,Impressions_EN\nx_1_a,"Nodule\u2028in the lung.\u0085Emphysema.",\n', encoding="utf-8"

@@ -15,7 +15,7 @@ sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not 
 CHROMIUM = os.environ.get("BENCH_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
 pytestmark = [
     pytest.mark.costly,
-    pytest.mark.skipif(not CHROMIUM, reason="there is no chromium; install it or set BENCH_CHROMIUM"),
+    pytest.mark.skipif(not CHROMIUM, reason="chromium is not installed; install it or set BENCH_CHROMIUM"),
 ]
 
 

@@ -1,4 +1,4 @@
-"""docs/curation.md: its walk from three reports to a scored data set runs as it stands; its tables are the code's."""
+"""docs/curation.md: its walk from three reports to a scored data set runs as written; its tables are the code's."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_the_walk(tmp_path: Path) -> None:
 
 
 def test_every_command_is_documented() -> None:
-    """Each command of the group stands in the text, and every code of the quality control in its table."""
+    """Each command of the group is in the text, and every code of the quality control in its table."""
     for name in curate.lazy:
         assert re.search(rf"`?(?:bench )?curate {name}\b|`{name}`", TEXT), name
     source = "".join(path.read_text() for path in (ROOT / "curation/qc").glob("*.py"))

@@ -309,7 +309,7 @@ def test_what_does_not_fit_is_refused(bench: Bench, plugin: Path, options: list[
 def test_a_full_engine_disk_is_refused(
     bench: Bench, plugin: Path, mirror: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Both numbers stand in the message, and nothing was begun."""
+    """Both numbers are in the message, and nothing was begun."""
     from harness.engines.docker import DockerEngine
     from harness.errors import PrerequisiteError
     from harness.images import build as images

@@ -1,4 +1,4 @@
-"""`bench doctor` finds what is wrong and says how to mend it; `bench clean` removes what is left over, nothing else."""
+"""`bench doctor` finds what is wrong and says how to fix it; `bench clean` removes what is left over, nothing else."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_doctor_fails_on_a_broken_plugin(alone: Bench) -> None:
 
 
 def test_doctor_names_what_was_not_fetched(alone: Bench, tmp_path: Path) -> None:
-    """Sources and weights that are declared but not here are warnings that say which command brings them."""
+    """Sources and weights that are declared but not downloaded are warnings that say which command brings them."""
     folder = tmp_path / "bare"
     folder.mkdir()
     (folder / "Dockerfile").touch()

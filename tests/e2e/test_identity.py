@@ -123,7 +123,7 @@ def test_a_judgement_follows_the_declaration(bench: Bench, make_dataset: Callabl
     bench.environment["FAULT"] = "hangs"
     assert reasons(run, *here) == changed
     assert bench.json("results", "show", run, *here)["unrankable"][:1] == changed
-    assert reasons(run) == [], "the plugin is not here, so nothing is declared: the row keeps its verdict"
+    assert reasons(run) == [], "the plugin is not installed, so nothing is declared: the row keeps its verdict"
     again = bench.json(*command, "--param", "fault=none")
     assert (again["run"], again["unrankable"][:1]) == (run, changed)
     assert reasons(run) == changed, "kept when the row was opened"

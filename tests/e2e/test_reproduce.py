@@ -173,7 +173,7 @@ def test_a_plugin_that_runs_no_row_is_refused(bench: Bench) -> None:
 
 
 def test_without_the_papers_data_a_row_that_could_run_says_how_to_get_them(bench: Bench, stand_ins: Path) -> None:
-    """The data set is the paper's by default; that it is missing is no row's fault, and ends the command."""
+    """The data set is the paper's by default; that it is missing is not the fault of a row, and ends the command."""
     refused = bench("reproduce", "--plugin", "quick", "--plugin-dir", stand_ins, "--engine", "local", code=3)
     assert "the data set rexgroundingct has not been downloaded" in refused.stderr
     assert "`bench data fetch rexgroundingct`" in refused.stderr

@@ -123,7 +123,7 @@ def test_tampered_mask_is_named(measured: tuple[Bench, str], home: Path) -> None
 
 
 def test_tampered_record_is_named(measured: tuple[Bench, str], home: Path) -> None:
-    """A value changed in the record, a record that is no JSON and one that is gone are each named."""
+    """A value changed in the record, a record that is not JSON and one that is gone are each named."""
     run = measured[1]
     path = home / "runs" / run / "record.json"
     record = json.loads(path.read_text())
@@ -179,7 +179,7 @@ def test_every_column_of_a_submitted_row_is_held(
     for change, begins in STATED.items():
         home = Path(shutil.copytree(bench.home, tmp_path / "copy"))
         with closing(sqlite3.connect(home / "results.db")) as db:
-            db.execute(f"update runs set {change}")  # noqa: S608 - the changes stand above
+            db.execute(f"update runs set {change}")  # noqa: S608 - the changes are listed above
             db.commit()
         named = _named(home, run)
         assert any(line.startswith(begins) for line in named), (change, named)

@@ -90,7 +90,7 @@ def test_record_says_where_the_model_comes_from(run) -> None:
 
 
 def test_pinned_weights_are_mounted_by_name(bench: Bench, plugin: Path, tmp_path: Path, run) -> None:
-    """What was added by content reaches the adapter under its declared name, and stands in plan and record."""
+    """What was added by content reaches the adapter under its declared name, and is in plan and record."""
     _added(bench, plugin, tmp_path, "a.bin", RELEASED)
     shown, given = run("one")
     assert given["mode"] == "pinned"

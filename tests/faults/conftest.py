@@ -102,7 +102,7 @@ def settings(
 
 @dataclass
 class OwnEngine:
-    """A second Docker daemon, in a network of its own, that a test may stop and start again."""
+    """A second Docker daemon, in its own network, that a test may stop and start again."""
 
     folder: Path
     process: subprocess.Popen[bytes] | None = None

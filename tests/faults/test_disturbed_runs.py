@@ -165,7 +165,7 @@ FAULTS: dict[Callable[..., None], tuple[set[int], tuple[str, ...]]] = {
     jump_clock: ({0, -9}, ("-c", _JUMPY)),
 }
 
-#: Faults that need a disk of their own.
+#: Faults that need their own disk.
 OF_THE_DISK = (fill_disk, read_only_home)
 
 QUICK = [(fault, "local", 0) for fault in FAULTS]

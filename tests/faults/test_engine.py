@@ -68,7 +68,7 @@ def tells_gpus(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def three_gpus(tmp_path: Path, bench: Bench) -> Bench:
-    """Return the command line on a machine whose driver reports three GPUs, with leases of its own."""
+    """Return the command line on a machine whose driver reports three GPUs, with its own leases."""
     tool = tmp_path / "bin" / "nvidia-smi"
     tool.parent.mkdir()
     rows = "".join(f"{gpu}, {name}, 8192\\n" for gpu, name in GPUS.items())

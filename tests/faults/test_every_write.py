@@ -109,7 +109,7 @@ def _files(home: Path) -> dict[str, bytes | str]:
 
 
 def _trials(bench: Bench, command: list[object], stride: int = 1) -> Iterator[tuple[str, Bench]]:
-    """Kill a command at each of its writes, each in a home of its own; yield where that was."""
+    """Kill a command at each of its writes, each in its own home; yield where that was."""
     at = 1
     while True:
         trial = replace(bench, home=bench.home.with_name(f"killed-{at}"))

@@ -55,7 +55,7 @@ def test_removes_any_depth(tmp_path: Path, depth: int) -> None:
 
 
 def test_removes_what_is_shut(tmp_path: Path) -> None:
-    """Folders without permissions are no obstacle to their owner, root or not."""
+    """Folders without permissions do not stop their owner, root or not."""
 
     def shut_and_remove() -> None:
         (tmp_path / "root" / "a" / "b").mkdir(parents=True)
@@ -88,7 +88,7 @@ def test_follows_no_link(tmp_path: Path) -> None:
 
 
 def test_nothing_to_remove(tmp_path: Path) -> None:
-    """A folder that is not there is no error."""
+    """A missing folder is not an error."""
     remove_tree(tmp_path / "nothing")
 
 

@@ -164,7 +164,7 @@ def bench(store: Store) -> FakeBench:
 
 @pytest.fixture(scope="session")
 def full_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
-    """Return a database with every kind of row, in a folder of its own; it is not to be written to."""
+    """Return a database with every kind of row, in its own folder; it is not to be written to."""
     with Store(tmp_path_factory.mktemp("home") / "results.db") as opened:
         fill(FakeBench(opened))
         yield opened

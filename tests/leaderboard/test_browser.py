@@ -32,7 +32,7 @@ pytestmark = [
     pytest.mark.costly,
     pytest.mark.skipif(
         not CHROMIUM and not os.environ.get("BENCH_REQUIRE_BROWSER"),  # with it, a browser that is missing is a failure
-        reason="there is no chromium; install it or set BENCH_CHROMIUM",
+        reason="chromium is not installed; install it or set BENCH_CHROMIUM",
     ),
 ]
 
@@ -217,7 +217,7 @@ def in_time(page: Any, look: Callable[[], Any], wanted: Any) -> Any:
 
 
 def test_sort_filter_link_and_back(site: Path, open_page: Any) -> None:
-    """Sorting and filtering stand in the address: it can be opened elsewhere, and the back button undoes them."""
+    """Sorting and filtering are in the address: it can be opened elsewhere, and the back button undoes them."""
     page = open_page(f"{site.as_uri()}/index.html")
     at_first = column(page, "model")
     assert at_first == ["Shifted", "Weak", "Boxes"]
@@ -245,7 +245,7 @@ def test_sort_filter_link_and_back(site: Path, open_page: Any) -> None:
 def test_any_two_rows_are_picked(
     bench: Any, store: Store, tmp_path: Path, open_page: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Two rows are picked by name, which stands in the address; a pair beyond the best leads to a run's own page."""
+    """Two rows are picked by name, which is in the address; a pair beyond the best leads to a run's own page."""
     monkeypatch.setattr("leaderboard.published.export.COMPARED", 3)
     for name, level in (("a", 0.8), ("b", 0.6), ("c", 0.4), ("d", 0.1)):
         bench.add(plugin=name, title=name, level=level, variant="v", cases=8)
@@ -403,7 +403,7 @@ def test_volume_viewer_opens_from_a_file(site: Path, open_page: Any) -> None:
 
 
 def test_without_webgl_the_slices_stay(site: Path, open_page: Any) -> None:
-    """Where there is no WebGL 2, the page says so and the slices stay."""
+    """Without WebGL 2 the page says so and the slices stay."""
     page = open_page("about:blank")
     page.add_init_script("HTMLCanvasElement.prototype.getContext = (get => function (kind, ...rest) {"
                          "return kind === 'webgl2' ? null : get.call(this, kind, ...rest); })"

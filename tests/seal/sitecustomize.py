@@ -11,7 +11,7 @@ import sys
 
 SEALED = "GROUNDBENCH_SEALED_TEST"
 
-#: Where daemons of container engines listen; a test's own stand-in lies in its temporary folder.
+#: Where daemons of container engines listen; a test's own stand-in is in its temporary folder.
 _DAEMONS = ("docker.sock", "podman.sock")
 _DAEMON_FOLDERS = ("/run/", "/var/run/", os.path.expanduser("~/.docker/"))  # noqa: PTH111 - imports nothing more
 

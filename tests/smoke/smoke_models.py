@@ -149,7 +149,7 @@ def _smoke(model: Model, home: Path, data: Path, device: str, gpu: str | None) -
 
 
 def _missing(model: Model, store: SourceStore) -> str:
-    """Return why a model is skipped: a source that is not here, and what brings it; empty where all are."""
+    """Return why a model is skipped: a source that has not been fetched, and what fetches it; empty where all are."""
     for source in model.sources:
         try:
             store.check(source)
@@ -281,7 +281,7 @@ def _inside(
             environment={"OMP_NUM_THREADS": "1", "HOME": "/tmp"},  # noqa: S108 - the container's
             network_mode="none",
             read_only=True,
-            tmpfs={"/tmp": f"size={room}"},  # noqa: S108 - idem
+            tmpfs={"/tmp": f"size={room}"},  # noqa: S108 - in the container
             mem_limit=f"{resources.memory_mb}m",
             shm_size=f"{resources.shm_mb}m",
             device_requests=requests,
@@ -398,7 +398,7 @@ def _keep(rows: list[Row], device: str) -> None:
 
 
 def main() -> int:
-    """Run, print, and keep; exit with 1 when a model failed, 2 when none is of that name, 3 when there are no CTs."""
+    """Run, print, and keep; exit with 1 when a model failed, 2 when no model has that name, 3 without CTs."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--plugin", action="append", help="only this one; may be repeated")
     parser.add_argument("--home", type=Path, default=Path(os.environ.get("BENCH_HOME", ROOT / ".bench")))

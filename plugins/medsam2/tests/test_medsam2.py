@@ -12,7 +12,7 @@ ROOT = Path(medsam2.__file__).parent
 
 
 def test_it_is_prompted_with_boxes_alone() -> None:
-    """Three releases of the weights, each a row of its own; no training, no grant of the truth."""
+    """Three releases of the weights, each its own row; no training, no grant of the truth."""
     registry = Registry()
     registry.add("medsam2", "here", medsam2)
     plugin = registry.get("medsam2")

@@ -155,7 +155,7 @@ def test_training_sees_what_predicting_sees(
 def test_a_sample_has_so_many_findings_and_a_case_is_one(
     model: Any, upright: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of many findings some are drawn, others the next time; cases without findings are no samples."""
+    """Of many findings some are drawn, others the next time; cases without findings are not samples."""
     many = _trained(upright, *([upright.right, upright.left] * 3))
     given = _samples(model, [upright.case(), many], tmp_path, monkeypatch)
     assert given["n_train"] == 1

@@ -1,4 +1,4 @@
-"""Grounding by rule: a finding's text and a CT give a mask; numpy, scipy and nibabel are all it needs."""
+"""Grounding by rule: a finding's text and a CT give a mask; needs only numpy, scipy and nibabel."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def segment(volume_hu: NDArray[Any], affine: NDArray[Any], texts: Sequence[str])
     Returns
     -------
     list of ndarray of bool, shape (H, W, D)
-        One mask a text, on the grid of `volume_hu`.
+        One mask per text, on the grid of `volume_hu`.
     """
     return list(iter_segment(volume_hu, affine, texts))
 

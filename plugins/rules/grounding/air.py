@@ -13,12 +13,12 @@ from .text import Query
 #: HU. Emphysema on inspiratory CT (Gevenois et al., AJRCCM 1996: -950 matches the pathologist best).
 EMPHYSEMA_HU = -950.0
 
-#: mm. The widest lumen sought; the main bronchi are wider, and none of a finding of the lung.
+#: mm. The widest lumen sought; the main bronchi are wider, and are not part of a finding of the lung.
 LUMEN_MM = 9.0
 
 
 def emphysema(window: Window, query: Query) -> Bools:
-    """Segment low-attenuation areas; the threshold rises only where a lung has next to none below it."""
+    """Segment low-attenuation areas; the threshold rises only where a lung has almost none below it."""
     domain = window.region(query) & window.lungs & ~window.airway
     aerated = domain & (window.ct.hu < -500.0)
     low = domain

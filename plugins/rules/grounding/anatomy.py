@@ -1,7 +1,7 @@
 """The thorax of one CT by rule: body, airways, the two lungs, what is trapped in the pleural space, and depths.
 
-Works on a grid of about 3 mm. Nothing here needs a whole thorax: a crop of one lung or of one nodule gives what can be
-told from it, and a volume without any lung is treated as one region whose side is unknown.
+Works on a grid of about 3 mm. Nothing here needs a whole thorax: for a crop of one lung or of one nodule the result is
+as complete as the crop allows, and a volume without any lung is treated as one region whose side is unknown.
 """
 
 from __future__ import annotations
@@ -285,7 +285,7 @@ def _split_by_components(aerated: Bools, grid: Grid) -> tuple[Bools, Bools] | No
 
 
 def _nearest(aerated: Bools, right: Bools, left: Bools, grid: Grid) -> tuple[Bools, Bools]:
-    """Give every voxel to the nearer of two cores."""
+    """Assign every voxel to the nearer of two cores."""
     to_right = ndimage.distance_transform_edt(~right, sampling=grid.spacing)
     to_left = ndimage.distance_transform_edt(~left, sampling=grid.spacing)
     nearer = to_right <= to_left

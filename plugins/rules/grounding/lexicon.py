@@ -1,4 +1,4 @@
-"""The words of a chest-CT report and what they stand for: kinds of finding with their categories, and modifiers.
+"""The words of a chest-CT report and their meanings: kinds of finding with their categories, and modifiers.
 
 The vocabulary follows the Fleischner Society's glossary of terms for thoracic imaging (Hansell et al., Radiology
 2008;246:697-722; Bankier et al., Radiology 2024;310:e232558) and the variants that reports use for the same things.
@@ -12,7 +12,7 @@ from typing import Self
 
 
 class Kind(enum.StrEnum):
-    """What is to be segmented; one segmenter each. The value is the category that the benchmark files it under."""
+    """The kind of finding; one segmenter each. Its category is the one that the benchmark assigns to it."""
 
     def __new__(cls, name: str, category: str) -> Self:
         """Make a member whose value is its name and which carries its category."""
@@ -49,7 +49,7 @@ _DENSITY = r"(?:opacit(?:y|ies)|densit(?:y|ies)|infiltrat\w*|changes?|attenuatio
 _THICK = r"thicken\w*"
 _LINE = r"(?:linear|band[- ]?like|bandlike|plate[- ]?like|discoid|reticulonodular|fibro\w+|pleuroparenchymal)"
 
-#: Tried at every position of the text; the first that matches there wins, so compound terms stand before their parts.
+#: Tried at every position of the text; the first that matches there wins, so compound terms come before their parts.
 TERMS: tuple[tuple[re.Pattern[str], Kind], ...] = tuple(
     (re.compile(pattern), kind)
     for pattern, kind in (
@@ -153,7 +153,7 @@ TERMS: tuple[tuple[re.Pattern[str], Kind], ...] = tuple(
     )
 )
 
-#: Words that describe density without naming a finding; they count only where no term of :data:`TERMS` stands.
+#: Words that describe density without naming a finding; they count only where no term of :data:`TERMS` occurs.
 VAGUE_TERMS: tuple[tuple[re.Pattern[str], Kind], ...] = tuple(
     (re.compile(pattern), kind)
     for pattern, kind in (

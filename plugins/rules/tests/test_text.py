@@ -178,7 +178,7 @@ def test_the_largest_in_a_place_lies_there() -> None:
     ],
 )
 def test_a_negated_location_is_spared(text: str, spared: Place) -> None:
-    """A place that a text excludes is no place of the finding."""
+    """A place that a text excludes is not a place of the finding."""
     found = parse(text)
     assert found.places.spared == (spared,)
     assert spared not in found.places.within
@@ -224,7 +224,7 @@ def test_sizes_are_millimetres(text: str, sizes: tuple[float, ...], largest: flo
     ],
 )
 def test_counts(text: str, count: int | None, *, plural: bool) -> None:
-    """Stated numbers, in words or digits; a size is no number of lesions."""
+    """Stated numbers, in words or digits; a size is not a number of lesions."""
     query = parse(text)
     assert (query.count, query.plural) == (count, plural)
 

@@ -12,7 +12,7 @@ ROOT = Path(sam2.__file__).parent
 
 
 def test_it_is_prompted_with_boxes_alone() -> None:
-    """Four sizes, each a row of its own with weights of its own; no training, no grant of the truth."""
+    """Four sizes, each its own row with its own weights; no training, no grant of the truth."""
     registry = Registry()
     registry.add("sam2", "here", sam2)
     plugin = registry.get("sam2")

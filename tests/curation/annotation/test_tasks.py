@@ -119,7 +119,7 @@ def test_the_same_bytes_again(selected: Path, tmp_path: Path, bench: Any) -> Non
 
 
 def test_folders_are_not_overwritten(selected: Path, tmp_path: Path, bench: Any) -> None:
-    """A folder with other files is no place for tasks, and a data set is never replaced."""
+    """A folder with other files is refused as a place for tasks, and a data set is never replaced."""
     (tmp_path / "full").mkdir()
     (tmp_path / "full/x").write_text("mine")
     result = bench("annotate", "export", selected, "--cts", tmp_path / "cts", "--out", tmp_path / "full")

@@ -29,7 +29,7 @@ def test_the_papers_examples(real_data: Path) -> None:
     ],
 )
 def test_a_finding_is_what_it_names_first(text: str, code: str) -> None:
-    """What stands beside the finding does not decide."""
+    """Text beside the finding does not decide."""
     assert load().categorise(text) == code
 
 
@@ -43,7 +43,7 @@ def test_weights_survive_their_file() -> None:
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"bias": {"1a": 0}, "weights": {}}'])
 def test_foreign_weights_are_refused(text: str) -> None:
-    """A file that is no classifier of this schema is refused with what to do."""
+    """A file that is not a classifier of this schema is refused with what to do."""
     with pytest.raises(DataError) as refusal:
         parse(text)
     assert "curation-classifier" in refusal.value.fix

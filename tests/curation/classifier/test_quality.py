@@ -35,7 +35,7 @@ def test_macro_means_by_hand() -> None:
 
 
 def test_our_phrases_alone_reach_the_papers_quality(real_data: Path) -> None:
-    """Trained on no real finding, nor on a phrase that stands in one, the macro means are the paper's or better."""
+    """Trained without any real finding or phrase of one, the macro means are the paper's or better."""
     examples = read_prompts(real_data / "text/rex_val_prompts.json")
     classifier = train([], unheard(read_seeds(), examples))
     quality = measure([e.code for e in examples], [classifier.categorise(e.text) for e in examples])

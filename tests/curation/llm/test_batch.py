@@ -60,6 +60,6 @@ def test_a_batch_that_was_handed_in_is_found_again(run: Any, server: Any, tmp_pa
     handed_in = len(server.batches)
     with Work(tmp_path / "out" / MEMORY) as work:
         for table in ("results", "answers", "batches"):
-            work._do(f"DELETE FROM {table}")  # noqa: S608 - names of our own
+            work._do(f"DELETE FROM {table}")  # noqa: S608 - our own names
     document(run("--batch", "--poll", 0.02))
     assert len(server.batches) == handed_in

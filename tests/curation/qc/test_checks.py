@@ -47,7 +47,7 @@ def test_planted_faults(anatomy: Anatomy, text: str, category: str, drawn: Drawn
 
 
 def test_a_crop_tells_nothing(case: Case) -> None:
-    """Inside a lung there is no outside: nothing is said of body, lung and side."""
+    """A crop of a lung has no outside: body, lung and side are not reported."""
     inside = look(case, np.full(SHAPE, -860, np.int16))
     finding = Finding(0, "0", "Nodule in the left lung", "2d")
     assert check_finding(finding, box(*RIGHT), inside, SPACING, "x") == []

@@ -6,7 +6,7 @@ from curation.text.clauses import phrases_of
 
 
 def test_a_denial_does_not_reach_over_a_semicolon_or_an_exception() -> None:
-    """What is seen is a phrase of its own beside what is not, so that neither takes the other along."""
+    """What is seen is its own phrase beside what is not, so that neither takes the other along."""
     effusion = "No pleural effusion or pneumothorax"
     assert phrases_of(f"{effusion}; bilateral atelectasis in both lower lobes.") == [
         effusion,

@@ -64,7 +64,7 @@ def test_masks_are_checked_without_any_truth(data: Dataset, tmp_path: Path, with
 
 
 def test_a_mask_that_would_be_refused_ends_with_bad_data(data: Dataset, tmp_path: Path) -> None:
-    """Its cause and its fix stand below its line; in JSON too."""
+    """Its cause and its fix are below its line; in JSON too."""
     save(tmp_path / "pred" / CASE / "0.nii.gz", prediction() * np.float32(0.5))
     ended = bench(data, tmp_path / "pred")
     assert isinstance(ended.exception, DataError)

@@ -20,7 +20,7 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
-    """Return a function that runs ``bench`` with a home of its own."""
+    """Return a function that runs ``bench`` with its own home."""
 
     def call(*arguments: object, home: Path = tmp_path / "home", **options: object) -> subprocess.CompletedProcess[str]:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("BENCH_")}
@@ -72,7 +72,7 @@ def test_no_path(run: Run, tmp_path: Path) -> None:
 
 
 def test_not_json(run: Run, dataset: Path) -> None:
-    """An index that is no JSON is a data error that names the file."""
+    """An index that is not JSON is a data error that names the file."""
     (dataset / "dataset.json").write_text("{not json")
     _failed(run("run", "--plugin", "empty", "--dataset", dataset, "--engine", "local"), 4, "dataset.json")
 
@@ -140,7 +140,7 @@ def test_no_engine(run: Run, dataset: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_home_is_a_file(run: Run, dataset: Path, tmp_path: Path) -> None:
-    """A home that is no folder is a usage error and leaves the file alone."""
+    """A home that is not a folder is a usage error and leaves the file alone."""
     home = tmp_path / "file"
     home.write_text("precious")
     _failed(run("run", "--plugin", "empty", "--dataset", dataset, "--engine", "local", home=home), 2)
@@ -177,7 +177,7 @@ def test_no_results_yet(run: Run) -> None:
 
 
 def test_no_database(run: Run, tmp_path: Path) -> None:
-    """A file that is no database is exit 4 and stays as it is."""
+    """A file that is not a database is exit 4 and stays as it is."""
     home = tmp_path / "home"
     home.mkdir()
     (home / "results.db").write_bytes(b"not a database" * 100)

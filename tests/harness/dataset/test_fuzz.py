@@ -60,7 +60,7 @@ def check(root: Path, text: str) -> None:
         assert problem.fix
 
 
-#: The data set is made anew for every example all the same; a busy machine is no fault.
+#: The data set is made anew for every example all the same; a busy machine is not a fault.
 _FIXTURES = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 
 
@@ -79,7 +79,7 @@ def test_one_wrong_value_anywhere(tmp_path: Path, place: tuple[Any, ...], value:
 @settings(max_examples=100, deadline=None, suppress_health_check=_FIXTURES)
 @given(document=_ANYTHING)
 def test_any_json(tmp_path: Path, document: Any) -> None:
-    """Any JSON may stand in the index's place."""
+    """Any JSON may take the index's place."""
     check(tmp_path, json.dumps(document))
 
 
@@ -100,6 +100,6 @@ def test_a_sound_index_cut_and_overwritten(tmp_path: Path, data: st.DataObject) 
 @settings(max_examples=50, deadline=None, suppress_health_check=_FIXTURES)
 @given(document=_ANYTHING)
 def test_any_json_beside_the_index(tmp_path: Path, name: str, document: Any) -> None:
-    """The files beside the index are no more trusted than the index."""
+    """The files beside the index are not trusted more than the index."""
     (tmp_path / name).write_text(json.dumps(document))
     check(tmp_path, json.dumps(_SOUND))

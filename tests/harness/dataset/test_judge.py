@@ -99,7 +99,7 @@ CONTRADICTIONS: dict[str, tuple[Callable[[Path], object], str]] = {
     "a voxel size of 0": (lambda r: patch(r, (80, "3f", (0, 0, 0))), "ct-affine"),
     "a voxel size that is NaN": (lambda r: patch(r, (80, "3f", (np.nan, 1, 1))), "ct-affine"),
     "an sform of NaN": (lambda r: patch(r, (280, "f", (np.nan,))), "ct-affine"),
-    "a quaternion that is no rotation": (lambda r: patch(r, (252, "h", (1,)), (256, "3f", (1, 1, 1))), "ct-affine"),
+    "a quaternion that is not a rotation": (lambda r: patch(r, (252, "h", (1,)), (256, "3f", (1, 1, 1))), "ct-affine"),
     "an affine without volume": (lambda r: patch(r, (280, "4f", (0, 0, 0, 0))), "ct-affine"),
     "sheared axes": (lambda r: patch(r, (296, "4f", (0.0, -0.8, 0.6, 40))), "ct-affine"),
     "lengths in metres": (lambda r: patch(r, (123, "B", (1,))), "ct-units"),
@@ -114,7 +114,7 @@ CONTRADICTIONS: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda r: save(ct(r), ((scan(2) + 1100.0) / 1300 * 255).clip(0, 255).astype(np.uint8)),
         "ct-not-hu",
     ),
-    "a truth with an affine of its own": (
+    "a truth with its own affine": (
         lambda r: save(r / "seg/case_2_a_1.nii.gz", truth(), np.diag([2.0, 2, 2, 1])),
         "seg-affine",
     ),
@@ -224,7 +224,7 @@ WARNINGS: dict[str, tuple[Callable[[Path], object], str]] = {
 
 @pytest.mark.parametrize("kind", WARNINGS)
 def test_a_warning_stands_in_the_record_and_beside_the_row(root: Path, kind: str) -> None:
-    """The number is made, and whoever reads it learns what was odd about the data."""
+    """The number is made, and its reader learns what was odd about the data."""
     spoil, code = WARNINGS[kind]
     spoil(root)
     arguments = [str(root.parent / "pred"), "--dataset", str(root), "--jobs", "1"]

@@ -15,7 +15,7 @@ from harness.errors import DataError, UsageError
 
 
 def test_a_flat_data_set_opens_with_everything_in_its_place(sound: Any) -> None:
-    """Splits, findings and files of the flat layout are read as they stand."""
+    """Splits, findings and files of the flat layout are read as they are."""
     dataset = open_dataset(sound.root)
     assert list(dataset.splits) == ["train", "val", "test"]
     assert dataset.name == "set"

@@ -86,7 +86,7 @@ def test_masks_that_lie_well_are_left_alone(maker: Any) -> None:
 
 
 def test_a_recorded_flip_is_what_is_measured_against(maker: Any) -> None:
-    """Once recorded, the flip is no error; recorded for masks that need none, it is."""
+    """Once recorded, the flip is not an error; recorded for masks that need none, it is."""
     root = chest(maker, (0, 1))
     (root / "groundbench.json").write_text(json.dumps({"mask_flip": [0, 1]}))
     assert validate_dataset(root).problems == ()

@@ -70,7 +70,7 @@ def test_a_table_overrules_the_name(maker: Any) -> None:
     "text", ["name,id\na,b\n", "case,patient\na,\n", "case,patient\na,x\na,y\n", "case,patient\n,x\n"]
 )
 def test_a_faulty_table_is_refused(maker: Any, text: str) -> None:
-    """A table without its columns, with a gap or with a contradiction is no table of patients."""
+    """A table without its columns, with a gap or with a contradiction is not a valid table of patients."""
     maker.case("train", "a")
     maker.write()
     (maker.root / "patients.csv").write_text(text)

@@ -35,7 +35,7 @@ def entry(maker: Any) -> dict[str, Any]:
 
 
 def found(maker: Any, depth: Depth = Depth.FULL, split: str | None = None) -> dict[tuple[str, str], str]:
-    """Validate, and return (level, code) -> where; every problem must say what and how to mend it."""
+    """Validate, and return (level, code) -> where; every problem must say what is wrong and how to fix it."""
     maker.write()
     problems = validate_dataset(maker.root, depth=depth, split=split).problems
     assert all(problem.what and problem.fix for problem in problems)
@@ -107,7 +107,7 @@ FILE_FAULTS: dict[str, tuple[Callable[[Any], object], set[str]]] = {
 INDEX_FAULTS: dict[str, tuple[Callable[[Any], object], set[str]]] = {
     "an unknown category": (lambda m: entry(m)["categories"].update({"0": "3a"}), {"unknown-category"}),
     "no category": (lambda m: entry(m).pop("categories"), {"no-category"}),
-    "a key that is no finding": (lambda m: entry(m)["pixels"].update({"5": 1}), {"orphan-key"}),
+    "a key that is not a finding": (lambda m: entry(m)["pixels"].update({"5": 1}), {"orphan-key"}),
     "a case twice in a split": (lambda m: m.document["test"].append(entry(m)), {"duplicate-case"}),
     "a case in two splits": (lambda m: m.document["val"].append(entry(m)), {"case-in-two-splits"}),
     "a patient in two splits": (lambda m: m.case("test", "train_1_b_1"), {"patient-in-two-splits"}),

@@ -9,7 +9,7 @@ import pytest
 
 from harness.engines.seccomp import own_filter, profile
 
-#: Makes every system call with arguments that mean nothing, each in a process of its own, and prints its errno.
+#: Makes every system call with arguments that mean nothing, each in its own process, and prints its errno.
 EVERY_CALL = """
 import ctypes, json, os, signal
 libc = ctypes.CDLL(None, use_errno=True)

@@ -73,7 +73,7 @@ def _names(context: BuildContext, tmp_path: Path) -> dict[str, tarfile.TarInfo]:
 
 
 def test_the_context_holds_what_the_image_is_made_from(plugin: Plugin, store: SourceStore, tmp_path: Path) -> None:
-    """Own files, the SDK, sources with their links, the lock of torch; every folder has an entry of its own."""
+    """Own files, the SDK, sources with their links, the lock of torch; every folder has its own entry."""
     names = _names(BuildContext(plugin, store, cuda_build()), tmp_path)
     assert {"Dockerfile", "adapter.py", "sdk/groundbench_sdk/adapter.py", "torch/torch.lock"} <= set(names)
     assert names["sources/upstream/pkg/link"].linkname == "./a.py"
@@ -83,7 +83,7 @@ def test_the_context_holds_what_the_image_is_made_from(plugin: Plugin, store: So
 
 
 def test_the_same_content_gives_the_same_bytes(plugin: Plugin, store: SourceStore, tmp_path: Path) -> None:
-    """Times, owners and the umask of whoever wrote the files do not count."""
+    """Times, owners and the umask with which the files were written do not count."""
     context = BuildContext(plugin, store, cuda_build())
     digests = []
     for mode in (0o644, 0o600):

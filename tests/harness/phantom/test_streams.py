@@ -1,4 +1,4 @@
-"""Each purpose draws from a stream of its own."""
+"""Each purpose draws from its own stream."""
 
 from __future__ import annotations
 

@@ -24,5 +24,5 @@ def test_of_two_values_the_later_one_counts_with_its_origin() -> None:
 
 
 def test_a_choice_of_ours_may_say_why() -> None:
-    """The reason stands behind the word."""
+    """The reason follows the word."""
     assert Params(depth=ours(64, "memory")).origins == {"depth": "ours: memory"}

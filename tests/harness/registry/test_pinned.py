@@ -12,7 +12,7 @@ CODE = Upstream("https://example.org/code", COMMIT, licence="MIT", prefix="model
 
 
 def test_a_folder_is_a_source_named_after_the_model() -> None:
-    """Unless it is given a name of its own."""
+    """Unless it is given another name."""
     assert CODE.folder("src/Some_Part", TREE) == Source(
         "model-some-part", "https://example.org/code", COMMIT, licence="MIT", tree=TREE, path="src/Some_Part"
     )

@@ -1,4 +1,4 @@
-"""A request knows its parameters and where each value comes from; the origins are no part of what a run is."""
+"""A request knows its parameters and where each value comes from; the origins are not part of a run's identity."""
 
 from __future__ import annotations
 

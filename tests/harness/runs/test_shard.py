@@ -128,7 +128,7 @@ def test_every_case_of_a_good_container_is_ok(tmp_path: Path) -> None:
 
 
 def test_the_case_that_kills_is_tried_once_more_alone(tmp_path: Path) -> None:
-    """The others go on without it; then it has a container of its own, and what was seen of its death is kept."""
+    """The others go on without it; then it has its own container, and the evidence of its death is kept."""
     stage = Stage(_dies_on("b"), _does_all, _dies_on("b"))
     outcomes, figures = _run(tmp_path, stage, "abc")
     assert stage.given == [["a", "b", "c"], ["c"], ["b"]]

@@ -57,7 +57,7 @@ OPEN = "weights not pinned by the plugin: w.pt"
     ],
 )
 def test_a_row_stands_as_it_is_declared_today(row: RunRow, plugin: Plugin | None, reasons: list[str]) -> None:
-    """Facts stay; parameters and pins are judged again, where the same version of the plugin is here to say."""
+    """Facts stay; parameters and pins are judged again, where the same version of the plugin is installed."""
     now = judge(row, plugin)
     assert now.unrankable == reasons
     assert now.rankable == (not reasons)

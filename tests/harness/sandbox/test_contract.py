@@ -78,7 +78,7 @@ def test_unknown_fields_are_ignored() -> None:
 
 
 def test_last_of_a_repeated_key_counts() -> None:
-    """A repeated key is no way to be two events at once."""
+    """A line with a repeated key is not two events at once."""
     event = parse_event(b'{"event": "case_done", "case": "a", "case": "b"}')
     assert event == CaseDone(event="case_done", case="b")
 
@@ -91,7 +91,7 @@ def test_whole_number_of_seconds_is_a_number() -> None:
 
 
 def test_a_line_beyond_the_bound_is_dropped_before_it_is_parsed() -> None:
-    """The bound holds for the line as it stands, however harmless."""
+    """The bound holds for the line as it is, however harmless."""
     line = b'{"event": "started"}'
     assert parse_event(line.ljust(contract.MAX_EVENT_BYTES)) is not None
     assert parse_event(line.ljust(contract.MAX_EVENT_BYTES + 1)) is None

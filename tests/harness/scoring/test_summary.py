@@ -69,7 +69,7 @@ def test_means_are_plain_means() -> None:
 
 
 def test_thresholds_are_strict_in_the_paper_and_inclusive_in_the_challenge() -> None:
-    """A Dice of exactly the threshold is no hit under mlhc2025."""
+    """A Dice of exactly the threshold is not a hit under mlhc2025."""
     metrics = summarise([row("c", "0", 5), row("c", "1", 10)], MLHC)
     assert metrics["hit5"]["all"]["value"] == 0.5
     assert metrics["hit10"]["all"]["value"] == 0.0
@@ -205,7 +205,7 @@ def test_a_missing_case_leaves_the_mean_only_under_the_quirks() -> None:
 
 
 def test_dice_of_the_challenge_is_that_of_the_kept_components() -> None:
-    """The unfiltered Dice stands beside it."""
+    """The unfiltered Dice is reported beside it."""
     metrics = summarise([counted("a", "0", (1, 0, 0), kept=50, hit=50)], MICCAI)
     assert metrics["dice"]["all"]["value"] == (2 * 50 + 1e-6) / (150 + 1e-6)
     assert metrics["dice_unfiltered"]["all"]["value"] == (2 * 50 + 1e-6) / (200 + 1e-6)

@@ -1,4 +1,4 @@
-"""The results database: what goes in comes out, whoever else reads or writes, and every refusal says what to do."""
+"""The results database: what goes in comes out while others read or write, and every refusal says what to do."""
 
 from __future__ import annotations
 

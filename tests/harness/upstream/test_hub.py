@@ -162,7 +162,7 @@ def test_a_weak_tag_is_none(hub: Hub, store: WeightsStore) -> None:
 
 
 def test_a_hub_without_ranges_begins_again(hub: Hub, store: WeightsStore) -> None:
-    """An answer with the whole file replaces what was here."""
+    """An answer with the whole file replaces the earlier part."""
     hub.break_after = 3_000_000
     with pytest.raises(PrerequisiteError):
         fetch(PINNED, store, print)
@@ -171,7 +171,7 @@ def test_a_hub_without_ranges_begins_again(hub: Hub, store: WeightsStore) -> Non
 
 
 def test_a_partial_file_that_is_too_long_begins_again(hub: Hub, store: WeightsStore) -> None:
-    """A range beyond the end is no reason to give up."""
+    """A range beyond the end does not end the download."""
     store.partial(PINNED).write_bytes(CONTENT + b"more")
     assert fetch(PINNED, store, print).read_bytes() == CONTENT
 
@@ -300,7 +300,7 @@ def test_a_disk_that_is_too_small_is_told_before(
 
 
 def test_a_disk_that_fills_up_meanwhile(hub: Hub, small_disk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The operating system's own word comes through to whoever draws it; nothing is taken for whole."""
+    """The operating system's message reaches the caller; no partial file is taken for complete."""
     store = WeightsStore(small_disk / "weights")
 
     def fill(_: int) -> None:

@@ -173,7 +173,7 @@ def test_a_repository_that_lacks_content_is_refused(
 def test_fetch_takes_the_one_commit(
     store: SourceStore, source: Source, upstream: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Git fetches from the declared address, which stands here for a local one."""
+    """Git fetches from the declared address, here replaced by a local one."""
     monkeypatch.setenv("GIT_CONFIG_COUNT", "1")
     monkeypatch.setenv("GIT_CONFIG_KEY_0", f"url.file://{upstream}.insteadOf")
     monkeypatch.setenv("GIT_CONFIG_VALUE_0", URL)
@@ -230,7 +230,7 @@ def test_a_wrong_tree_is_a_wrong_declaration(store: SourceStore, upstream: Path)
 
 
 def test_a_repository_without_the_commit_is_refused(store: SourceStore, upstream: Path, tmp_path: Path) -> None:
-    """Nothing that is wanted is in it; a folder that is no repository is called that."""
+    """Nothing that is wanted is in it; a folder that is not a repository is called that."""
     with pytest.raises(DataError, match="does not contain any of the declared sources"):
         store.add([Source("upstream", URL, "1" * 40, "MIT", "2" * 40)], upstream, print)
     (tmp_path / "folder").mkdir()

@@ -28,7 +28,7 @@ def folder(tmp_path: Path) -> Path:
     return root
 
 
-@pytest.mark.skipif(shutil.which("git") is None, reason="there is no git")
+@pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
 def test_it_is_what_git_write_tree_says(folder: Path, tmp_path: Path) -> None:
     """Modes, links, the order of names and empty folders are treated as git does."""
     environment = os.environ | {"GIT_DIR": str(tmp_path / "git"), "GIT_WORK_TREE": str(folder)}
@@ -51,7 +51,7 @@ def test_one_changed_byte_is_another_hash(folder: Path) -> None:
 
 @pytest.mark.parametrize("name", ["../out", "/out", "a/../../out", "a/./b", ""])
 def test_nothing_is_written_outside(name: str, tmp_path: Path) -> None:
-    """A name that leads out of the folder, or is no plain name, is refused before it is opened."""
+    """A name that leads out of the folder, or is not a plain name, is refused before it is opened."""
     (tmp_path / "in").mkdir()
     with pytest.raises(DataError):
         write_tree([TreeFile(name, 0o100644, b"x")], tmp_path / "in")

@@ -122,7 +122,7 @@ def test_a_damaged_record_is_named(store: WeightsStore, tmp_path: Path) -> None:
 def test_a_full_disk_is_refused_before_anything_is_written(
     store: WeightsStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The numbers stand in the message."""
+    """The numbers are in the message."""
     monkeypatch.setattr("harness.upstream.weights._KEEP_FREE", 10**18)
     with pytest.raises(PrerequisiteError, match=r"is too full: 0 MB are needed"):
         store.add([PINNED], _file(tmp_path, "a.bin"), print)

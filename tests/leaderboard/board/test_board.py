@@ -1,4 +1,4 @@
-"""How runs become rankings: what compares with what, and what stands apart."""
+"""How runs become rankings: which rows are compared, and which are listed apart."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_unrankable_runs_stand_apart(bench, store: Store, fields: dict[str, Any]
 
 
 def test_newest_run_of_a_model_is_ranked(bench, store: Store) -> None:
-    """Earlier runs of the same variant do not vanish: they stand apart and name the newest one."""
+    """Earlier runs of the same variant do not vanish: they are listed apart and name the newest one."""
     first, second, newest = (bench.add(), bench.add(), bench.add())
     bench.add(variant="other")
     bench.add(state="interrupted")

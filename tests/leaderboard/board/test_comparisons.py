@@ -1,4 +1,4 @@
-"""Two rows side by side: which is better, and in which order they stand."""
+"""Two rows side by side: which is better, and in which order they are shown."""
 
 from __future__ import annotations
 

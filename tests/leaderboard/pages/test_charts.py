@@ -54,7 +54,7 @@ def test_colours_are_the_page_s_own() -> None:
 
 
 def test_rows_without_a_name_are_drawn_grey() -> None:
-    """Of many rows each has a dot; those that are not named are grey and stand in no legend."""
+    """Of many rows each has a dot; those that are not named are grey and in no legend."""
     values = [
         {"model": "a" if n == 0 else None, "cost": 1.0 + n, "value": 0.5 - n / 10, "front": n == 0} for n in range(4)
     ]

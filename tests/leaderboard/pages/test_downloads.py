@@ -61,7 +61,7 @@ def test_instances_sum_to_the_counts_of_their_run(full_store: Store, files: dict
 
 
 def test_checksums_are_those_of_the_files(full_store: Store) -> None:
-    """Every file stands in SHA256SUMS with its digest."""
+    """Every file is in SHA256SUMS with its digest."""
     made = make_files(export(full_store, PrivacyPolicy()), parquet=False)
     lines = dict(reversed(line.split("  ")) for line in checksums(made).decode().splitlines())
     assert lines == {file.name: hashlib.sha256(file.data).hexdigest() for file in made}

@@ -1,4 +1,4 @@
-"""What stands on the page, read back from its HTML."""
+"""The content of the page, read back from its HTML."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def kinds_of(table) -> set[str]:
 
 
 def test_measured_and_reported_rows_never_share_a_table(full_pages) -> None:
-    """Every row says its kind in words, and the paper's rows stand in a table and a section of their own."""
+    """Every row says its kind in words, and the paper's rows have their own table and section."""
     page = full_pages["index.html"]
     tables = [kinds_of(table) for table in page.all("table")]
     kinds = Counter(frozenset(found) for found in tables if found)
@@ -123,7 +123,7 @@ def test_measured_and_reported_rows_never_share_a_table(full_pages) -> None:
 
 
 def test_groups_and_zero_shot_rows_are_marked_in_words(full_pages) -> None:
-    """Text-only rows stand above box-prompted ones, each under its heading; zero-shot is a word, not a colour."""
+    """Text-only rows are above box-prompted ones, each under its heading; zero-shot is a word, not a colour."""
     table = section(full_pages["index.html"], "phantom-small").all("table")[0]
     groups = {body.all("th")[0].text: [name.text for name in body.all("bdi", "name")] for body in table.all("tbody")}
     assert groups == {
@@ -139,7 +139,7 @@ def test_groups_and_zero_shot_rows_are_marked_in_words(full_pages) -> None:
 
 
 def test_cells_show_value_interval_and_n(bench, store: Store, pages) -> None:
-    """A score has three decimals and its interval; n stands once in the head, or in each cell where rows differ."""
+    """A score has three decimals and its interval; n is given once in the head, or in each cell where rows differ."""
     run = bench.add(level=2.0, plugin="oracle")
     table = pages(store)["index.html"].all("table")[0]
     heads = [head.text for head in table.all("thead")[0].all("th")]
@@ -209,7 +209,7 @@ def test_group_without_findings_is_a_dash(bench, store: Store, pages) -> None:
 
 
 def test_unranked_runs_give_their_reason(full_pages) -> None:
-    """Known answers, partial runs and the like stand in a table of their own, each with its reason."""
+    """Known answers, partial runs and the like have their own table, each with its reason."""
     tables = section(full_pages["index.html"], "phantom-small").all("table")
     assert not tables[0].all("td", "reason")
     assert [cell.text for cell in tables[1].all("td", "reason")] == [
@@ -239,7 +239,7 @@ def test_cost_and_provenance(bench, store: Store, pages) -> None:
 
 
 def test_run_names_its_metrics_and_groups(bench, store: Store, pages) -> None:
-    """Metrics and groups of a run stand in a fixed order under the names that readers know, not the stored ones."""
+    """Metrics and groups of a run are in a fixed order under the names that readers know, not the stored ones."""
     run = bench.add()
     paper, challenge = pages(store)[f"runs/{run.id}.html"].all("table")[:2]
     heads = [[head.text for head in table.all("thead")[0].all("th")] for table in (paper, challenge)]
@@ -339,7 +339,7 @@ def test_compare_says_what_is_different(bench, store: Store, pages) -> None:
         bench.add(title=title, plugin=title, level=level, cases=8)
     rows = pages(store)["compare.html"].all("table")[0].all("tbody")[0].all("tr")
     verdicts = {(row.all("th")[0].text[0], row.all("td")[0].text[0]): row.all("td")[-1].text for row in rows}
-    assert [row.all("td")[1].text[0] for row in rows] == ["+", "+", "+"]  # the better row stands first
+    assert [row.all("td")[1].text[0] for row in rows] == ["+", "+", "+"]  # the better row is first
     assert sorted(verdicts.values()) == ["first is better", "first is better", "no significant difference"]
     assert {pair for pair, verdict in verdicts.items() if verdict == "first is better"} == {("a", "c"), ("b", "c")}
 

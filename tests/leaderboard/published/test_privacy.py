@@ -58,7 +58,7 @@ def secret_store(bench, store: Store) -> Store:
 
 @pytest.mark.parametrize("figures", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_no_file_tells_of_a_private_case(secret_store: Store, tmp_path: Path, figures: bool) -> None:
-    """Nowhere in the output, compressed tables included, stands an id, a text or a reason of a private split."""
+    """Nowhere in the output, compressed tables included, is there an id, a text or a reason of a private split."""
     build_site(secret_store, tmp_path / "site", Options(policy=PUBLIC, figures=figures))
     files = content(tmp_path / "site")
     secrets = [HIDDEN_TEXT, HIDDEN_CASE, HIDDEN_REASON]
@@ -110,7 +110,7 @@ def test_part_of_a_private_split_has_no_numbers(secret_store: Store) -> None:
 
 
 def test_no_small_cell_is_published(secret_store: Store) -> None:
-    """Every published number of a private split stands for at least five findings or cases."""
+    """Every published number of a private split summarises at least five findings or cases."""
     database = sqlite3.connect(":memory:")
     database.deserialize(export(secret_store, PrivacyPolicy(public=True)).seal())
     assert database.execute("select min(n) from metrics where n > 0").fetchone()[0] >= ENOUGH
@@ -246,7 +246,7 @@ def cells(counts: dict[str, int]) -> dict[str, dict[str, Any]]:
 @settings(max_examples=200, deadline=None)
 @given(counts=COUNTS, uncategorised=st.integers(0, 7))
 def test_no_small_sum_can_be_worked_out(counts: list[int], uncategorised: int) -> None:
-    """No sum or difference of published cells stands for one to four findings: all of them are tried."""
+    """No sum or difference of published cells summarises one to four findings: all of them are tried."""
     groups = {f"by_category/{code}": n for code, n in zip(CODES, counts, strict=True)}
     groups |= {"non_focal": sum(counts[:2]), "focal": sum(counts[2:])}
     groups["all"] = groups["non_focal"] + groups["focal"] + uncategorised

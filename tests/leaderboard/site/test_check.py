@@ -42,7 +42,7 @@ def test_every_fault_is_found(site: Path, name: str, content: str, what: str) ->
 
 
 def test_missing_file_and_missing_site(site: Path, tmp_path: Path) -> None:
-    """A file that went is a fault; a folder that is no site is refused."""
+    """A missing file is a fault; a folder that is not a site is refused."""
     (site / "404.html").unlink()
     assert [(p.where, p.what) for p in check_site(site)] == [("404.html", "is missing")]
     with pytest.raises(DataError, match="does not contain a site"):

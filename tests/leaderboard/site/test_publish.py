@@ -62,7 +62,7 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_branch_holds_the_site_and_the_checkout_stays(site: Path, repository: Path) -> None:
-    """The branch gets the site, ignored names included; checkout, index and main are untouched; again is no commit."""
+    """The branch gets the site, ignored names included; checkout, index and main stay; twice adds no commit."""
     before = git(repository, "status", "--porcelain")
     for _ in range(2):
         result = invoke("publish", str(site), "--branch", "gh-pages", "--repo", str(repository))

@@ -13,7 +13,7 @@ from leaderboard.site.serve import make_server
 
 
 def test_serve_gives_the_files_and_refuses_what_is_none(site: Path, tmp_path: Path) -> None:
-    """The server gives pages; a folder that is no site and a port in use are explained."""
+    """The server gives pages; a folder that is not a site and a port in use are explained."""
     with make_server(site, "127.0.0.1", 0) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()

@@ -198,7 +198,7 @@ def daemonise(_case):
 
 
 def close_out(_case):
-    """Shut the output folder, and what is in it, against whoever wants to look or to clean up."""
+    """Shut the output folder, and what is in it, against anyone who wants to look or to clean up."""
     (OUT / "shut" / "inside").mkdir(parents=True)
     (OUT / "shut" / "inside" / "file").write_text("x")
     (OUT / "shut").chmod(0)

@@ -130,7 +130,7 @@ def failure_in_a_thousand_marks(case):
 
 @forgery
 def flood_of_noise(case):
-    """Megabytes of lines that are no events, then the truth."""
+    """Megabytes of lines that are not events, then the truth."""
     with (OUT / "events.jsonl").open("ab") as file:
         file.write(b"\n" * 2**20)
         file.write(b"{}\n" * 2**19)

@@ -120,7 +120,7 @@ def unreadable_mask(case, path):
 
 @trick
 def lease_on_the_mask(case, path):
-    """A lease makes whoever opens the file wait until it is given back."""
+    """A lease makes every process that opens the file wait until it is released."""
     path.write_bytes(mask_bytes(case))
     lease_on_the_mask.handle = handle = os.open(path, os.O_RDWR)
     import signal

@@ -71,7 +71,7 @@ def labels_through_proc_root():
 
 @probe
 def labels_through_mount_sources():
-    """The host's paths stand in mountinfo; neither they nor their parents lead anywhere from inside."""
+    """The host's paths are in mountinfo; neither they nor their parents lead anywhere from inside."""
     tried = 0
     for line in Path("/proc/self/mountinfo").read_text().splitlines():
         source, target = (field.encode().decode("unicode_escape") for field in line.split()[3:5])

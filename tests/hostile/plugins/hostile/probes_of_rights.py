@@ -66,7 +66,7 @@ def trace_processes():
     for pid in set(range(1, 5000)) - own - {os.getpid()}:
         refused(library_call, "ptrace", 16, pid, None, None)
         last = refused(os.kill, pid, 0)
-    return f"{len(own)} processes of its own; any other: {last}"
+    return f"{len(own)} own processes; any other: {last}"
 
 
 @probe
