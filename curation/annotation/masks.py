@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Final, Literal
 
@@ -12,12 +13,15 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from curation.annotation.readers import READERS
-from curation.annotation.tasks import CT, Format, Task, Tasks
+from curation.annotation.matching import Drawn, match
+from curation.annotation.readers import READERS, exported_numbers, stray_files
+from curation.annotation.tasks import CT, TASKS, Format, Task, TaskFinding, Tasks, segment_name
 from curation.pipeline import write_text
 from curation.volumes import write_volume
 from harness.dataset.voxels import read_header
-from harness.errors import DataError
+from harness.errors import DataError, UsageError
+from harness.masks.formats import stem_of
+from harness.masks.header import Header
 
 REPORT: Final = "import.json"
 _TOUCHING: Final = np.ones((3, 3, 3), bool)  # voxels that share a corner belong together
@@ -33,6 +37,41 @@ class Imported:
     reason: str = ""
     entities: int = 0
     voxels: int = 0
+    objects: tuple[str, ...] = ()  #: names of the objects that it was read from
+
+
+@dataclass(frozen=True)
+class Unused:
+    """An object or file that was delivered and is part of no finding."""
+
+    case: str
+    name: str
+    reason: str
+    voxels: int | None = None  #: None: not known
+
+
+@dataclass
+class Import:
+    """All findings of the tasks, and everything else that was delivered."""
+
+    findings: list[Imported] = field(default_factory=list)
+    unused: list[Unused] = field(default_factory=list)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every finding has its mask, and no drawn voxel was left over."""
+        return all(row.state == "ok" for row in self.findings) and not any(row.voxels for row in self.unused)
+
+    def as_dict(self) -> dict[str, object]:
+        """Return the rows for a JSON document."""
+        return {"findings": [asdict(row) for row in self.findings], "unused": [asdict(row) for row in self.unused]}
+
+
+@dataclass(frozen=True)
+class _Folders:
+    tasks: Path
+    source: Path  # what was delivered
+    out: Path
 
 
 def numbered(labels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
@@ -60,8 +99,8 @@ def import_masks(
     kind: Format,
     out: Path,
     progress: Callable[[str], None] = lambda _: None,
-) -> list[Imported]:
-    """Read every mask and write ``<case>/<finding>.nii.gz`` and ``import.json`` into `out`; faults stop no other.
+) -> Import:
+    """Read every object and write ``<case>/<finding>.nii.gz`` and ``import.json`` into `out`; faults stop no other.
 
     Parameters
     ----------
@@ -72,36 +111,106 @@ def import_masks(
     kind
         Their form.
     out
-        Folder to write.
+        Folder to write; none of the others, for drawings may lie there under the same names.
+
+    Raises
+    ------
+    UsageError
+        `out` is the folder of the tasks or of the drawings, or `source` is not a folder.
     """
-    rows: list[Imported] = []
+    if not source.is_dir():
+        raise UsageError(f"{source} is not a folder", fix="give the folder of the annotators' files with --from")
+    if any(out.resolve() == other.resolve() or other.resolve() in out.resolve().parents for other in (folder, source)):
+        raise UsageError(f"{out} lies in a folder of drawings, which would be overwritten", fix="name another folder")
+    result = Import()
     for task in tasks.tasks:
-        rows += _import_task(task, folder, source, kind, out)
+        _import_task(task, _Folders(folder, source, out), kind, result)
         progress(task.id)
-    write_text(out / REPORT, json.dumps([asdict(row) for row in rows], indent=1) + "\n")
-    return rows
+    if kind != "redbrick":
+        known = {task.id for task in tasks.tasks} | {TASKS, "items.json"}
+        others = [p.name for p in sorted(source.iterdir()) if not {p.name, stem_of(p.name)} & known]
+        result.unused += [
+            Unused("", name, "it belongs to no scan of these tasks") for name in others if not name.startswith(".")
+        ]
+    write_text(out / REPORT, json.dumps(result.as_dict(), indent=1, ensure_ascii=False) + "\n")
+    return result
 
 
-def _import_task(task: Task, folder: Path, source: Path, kind: Format, out: Path) -> list[Imported]:
-    try:
-        ct = read_header(folder / task.id / CT)
-        found = READERS[kind](source, task, ct)
-    except DataError as error:
-        return [Imported(task.id, finding.id, "refused", error.message) for finding in task.findings]
-    rows = []
+def _import_task(task: Task, folders: _Folders, kind: Format, result: Import) -> None:
     for finding in task.findings:
-        labels = found.get(finding.id)
-        target = out / task.id / f"{finding.id}.nii.gz"
-        target.unlink(missing_ok=True)
-        if labels is None:
-            rows.append(Imported(task.id, finding.id, "missing", "no mask was delivered"))
-        elif isinstance(labels, DataError):
-            rows.append(Imported(task.id, finding.id, "refused", labels.message))
-        elif not labels.any():
-            rows.append(Imported(task.id, finding.id, "empty", "the mask has no voxel"))
+        (folders.out / task.id / f"{finding.id}.nii.gz").unlink(missing_ok=True)
+    try:
+        ct = read_header(folders.tasks / task.id / CT)
+        drawn = list(READERS[kind](folders.source, task, ct))
+    except DataError as error:
+        result.findings += [Imported(task.id, finding.id, "refused", error.message) for finding in task.findings]
+        return
+    found = match(task, drawn, exported_numbers(folders.source, task))
+    voxels = {item: _voxels(item) for item, _ in found.unmatched}
+    result.unused += [
+        Unused(task.id, f"{item.name} ({item.where})", reason, voxels[item]) for item, reason in found.unmatched
+    ]
+    result.unused += [
+        Unused(task.id, name, "it is not a volume that is read") for name in stray_files(folders.source, task)
+    ]
+    for finding in task.findings:
+        mine = found.of.get(finding.id, [])
+        # An object that was never drawn into can be a part of nothing.
+        stops = [(item, why) for item, why in found.stopped.get(finding.id, []) if voxels[item] != 0]
+        if stops:
+            result.findings.append(Imported(task.id, finding.id, "refused", _explained(finding, *stops[0])))
+        elif not mine:
+            result.findings.append(Imported(task.id, finding.id, "missing", "no mask was delivered"))
         else:
-            entities = numbered(labels)
-            slices = (entities[..., n] for n in range(entities.shape[2]))
-            write_volume(target, np.uint8, entities.shape, np.array(ct.affine), slices)
-            rows.append(Imported(task.id, finding.id, "ok", "", int(entities.max()), int(np.count_nonzero(entities))))
-    return rows
+            target = folders.out / task.id / f"{finding.id}.nii.gz"
+            result.findings.append(_import_finding(Imported(task.id, finding.id, "ok"), mine, target, ct))
+
+
+def _explained(finding: TaskFinding, item: Drawn, reason: str) -> str:
+    """Say which object may be a part of a finding, and what to do about it."""
+    own = finding.id if item.where.startswith(item.name) else segment_name(finding)
+    return f"{item.name!r} in {item.where} may be a part of it: {reason}; name it {own!r} if it is, otherwise remove it"
+
+
+def _voxels(item: Drawn) -> int | None:
+    try:
+        return int(np.count_nonzero(item.read()))
+    except DataError:
+        return None
+
+
+def _import_finding(row: Imported, mine: list[Drawn], target: Path, ct: Header) -> Imported:
+    """Write the mask of one finding from its objects, and return its row."""
+    names = tuple(f"{item.name} ({item.where})" for item in mine)
+    try:
+        parts = [(item, labels) for item in mine if (labels := item.read()).any()]
+    except DataError as error:
+        return replace(row, state="refused", reason=error.message, objects=names)
+    if not parts:
+        return replace(row, state="empty", reason="the mask has no voxel", objects=names)
+    twice = [name for name, n in Counter(item.name for item, _ in parts).items() if n > 1]
+    files = sorted({item.where for item, _ in parts if item.name in twice})
+    if len(files) > 1:
+        reason = f"it was delivered twice, in {' and '.join(files)}: remove the one that does not count"
+        return replace(row, state="refused", reason=reason, objects=names)
+    entities = joined([labels for _, labels in parts])
+    slices = (entities[..., n] for n in range(entities.shape[2]))
+    write_volume(target, np.uint8, entities.shape, np.array(ct.affine), slices)
+    return replace(row, entities=int(entities.max()), voxels=int(np.count_nonzero(entities)), objects=names)
+
+
+def joined(parts: Sequence[npt.NDArray[np.uint8]]) -> npt.NDArray[np.uint8]:
+    """Return the label map of one finding: several objects are entities, in order; a single one is :func:`numbered`.
+
+    Where two objects overlap, the later one has the voxel; the voxels of the finding are those of all of them.
+    """
+    if len(parts) == 1:
+        return numbered(parts[0])
+    labels = np.zeros(parts[0].shape, np.uint8)
+    last = 0
+    for part in parts:
+        values = np.unique(part[part > 0])
+        for value in values:
+            last = min(last + 1, 255)
+            labels[part == value] = last
+    return numbered(labels)

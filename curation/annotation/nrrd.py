@@ -30,6 +30,8 @@ _VOXEL_LIMIT: Final = 2**32
 _MOST_INFLATED: Final = (
     1032  # bytes that DEFLATE can make of one (zlib's technical details, "Maximum Compression Factor")
 )
+_TAG_NAME: Final = "groundbench.finding"  # a tag stays with its segment when it is renamed, moved or copied
+_TAG = re.compile(rf"{re.escape(_TAG_NAME)}:([0-9a-f]+)")
 _TO_RAS: Final = {
     "left-posterior-superior": (-1.0, -1.0, 1.0),
     "lps": (-1.0, -1.0, 1.0),
@@ -45,6 +47,7 @@ class Segment:
     name: str
     layer: int
     value: int
+    mark: str = ""  #: digest of the finding that it was made for, from its tags; empty: none is stated
 
 
 @dataclass(frozen=True)
@@ -158,6 +161,7 @@ def _segments(fields: dict[str, Any], layers: int) -> tuple[Segment, ...]:
             name=fields[f"Segment{n}_Name"],
             layer=int(fields.get(f"Segment{n}_Layer", 0)),
             value=int(fields.get(f"Segment{n}_LabelValue", n + 1)),
+            mark=(_TAG.search(str(fields.get(f"Segment{n}_Tags", ""))) or [""] * 2)[1],
         )
         for n in numbers
     )
@@ -209,6 +213,8 @@ def write_segmentation(
             f"Segment{n}_Layer:={segment.layer}",
             f"Segment{n}_Name:={' '.join(segment.name.split())}",
         ]
+        if segment.mark:
+            lines.append(f"Segment{n}_Tags:={_TAG_NAME}:{segment.mark}|")
     data = gzip.compress(layers.tobytes(order="F"), 1, mtime=0)
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.{os.getpid()}.partial")

@@ -1,114 +1,171 @@
-"""Read the masks of one task, whichever program they come from."""
+"""Read the objects drawn for one scan, whichever program they come from, and account for every one."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 
 from curation.annotation.grid import place
-from curation.annotation.nrrd import Segmentation, read_segmentation
-from curation.annotation.tasks import Task, TaskFinding, segment_name
+from curation.annotation.matching import Drawn, Labels
+from curation.annotation.nrrd import read_segmentation
+from curation.annotation.tasks import CT, FINDINGS, Task
 from curation.volumes import read_array
 from harness.errors import DataError
+from harness.masks.formats import SUFFIXES, stem_of, suffix_of
 from harness.masks.header import Header
 
-Labels = npt.NDArray[np.uint8]
 _REDBRICK: Final = "tasks.json"
+_LABEL_LINE = re.compile(r'\s*(\d+)\s+\d+\s+\d+\s+\d+\s+[\d.]+\s+[01]\s+[01]\s+"(.*)"\s*$')
 
 
-def read_nifti(folder: Path, task: Task, ct: Header) -> dict[str, Labels | DataError]:
-    """Read ``<scan>/<finding>.nii.gz``; a value k is entity k, and a 0/1 mask is cut into entities later."""
-    found: dict[str, Labels | DataError] = {}
-    for finding in task.findings:
-        path = folder / task.id / f"{finding.id}.nii.gz"
-        if path.is_file():
-            found[finding.id] = _caught(lambda path=path: _on_ct(path, ct))
-    return found
+def read_folder(source: Path, task: Task, ct: Header) -> Iterator[Drawn]:
+    """Yield what lies in ``<scan>/``, or beside it as ``<scan>.seg.nrrd`` or ``<scan>.nii.gz``.
 
-
-def read_slicer(folder: Path, task: Task, ct: Header) -> dict[str, Labels | DataError]:
-    """Read ``<scan>/<scan>.seg.nrrd``; segments are known by their name, ``0: …`` or the text alone.
-
-    Several segments of one finding are its entities, in the order of the file.
+    A ``.seg.nrrd`` gives its segments; a label map named as the scan, the labels of the description file (ITK-SNAP)
+    beside it; every other volume is the mask of the finding that its name states.
     """
-    path = folder / task.id / f"{task.id}.seg.nrrd"
-    if not path.is_file():
-        return {}
-    found: dict[str, Labels | DataError] = {}
+    folder = source / task.id
+    files = sorted(path for path in folder.iterdir() if not path.name.startswith(".")) if folder.is_dir() else []
+    files += [path for suffix in SUFFIXES if (path := source / f"{task.id}{suffix}").is_file()]
+    for path in files:
+        if path.name in {CT, FINDINGS} or suffix_of(path.name) not in SUFFIXES:
+            continue
+        if suffix_of(path.name) == ".seg.nrrd":
+            yield from _segments(path, ct)
+        elif stem_of(path.name) == task.id:
+            yield from _labels(path, _descriptions(path, task), ct)
+        else:
+            yield Drawn(stem_of(path.name), path.name, lambda path=path: _on_ct(path, ct))  # type: ignore[misc]
+
+
+def stray_files(source: Path, task: Task) -> list[str]:
+    """Return the names of files in a scan's folder that are neither volumes nor part of an export."""
+    folder = source / task.id
+    if not folder.is_dir():
+        return []
+    return sorted(
+        path.name
+        for path in folder.iterdir()
+        if not path.name.startswith(".")
+        and path.name not in {CT, FINDINGS}
+        and suffix_of(path.name) not in SUFFIXES
+        and not (path.is_file() and path.suffix in {".txt", ".label"})
+    )
+
+
+def exported_numbers(source: Path, task: Task) -> dict[str, str]:
+    """Return number -> digest as the list that was exported beside the drawings states it; empty without one."""
     try:
-        segmentation = read_segmentation(path)
-    except DataError as error:
-        return {finding.id: error for finding in task.findings}
-    for finding in task.findings:
-        labels = _segments_of(segmentation, finding)
-        if labels is not None:
-            what = f"{path.name}, finding {finding.id}"
-            found[finding.id] = _caught(
-                lambda labels=labels, what=what: place(
-                    labels, segmentation.affine, _shape(ct), np.array(ct.affine), what
-                )
-            )
-    return found
+        text = (source / task.id / FINDINGS).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return {}
+    return dict(re.findall(r"^(\d+)-([0-9a-f]{8})\.nii\.gz\t", text, re.MULTILINE))
 
 
-def _segments_of(segmentation: Segmentation, finding: TaskFinding) -> Labels | None:
-    """Return the label map of a finding, or None where no segment bears its name."""
-    names = {segment_name(finding), finding.text}
-    mine = [s for s in segmentation.segments if s.name in names or re.match(rf"{finding.id}\s*[:.]", s.name)]
-    if not mine or segmentation.is_empty:
-        return None
-    labels = np.zeros(segmentation.layers.shape[1:], np.uint8)
-    for entity, segment in enumerate(mine, start=1):
-        labels[segmentation.mask(segment) > 0] = entity
-    return labels
+def read_redbrick(source: Path, task: Task, ct: Header) -> Iterator[Drawn]:
+    """Yield the instances of RedBrick's export: ``tasks.json`` with a ``segmentMap`` a series, and its NIfTI files.
 
-
-def read_redbrick(folder: Path, task: Task, ct: Header) -> dict[str, Labels | DataError]:
-    """Read RedBrick's export: ``tasks.json`` with one ``segmentMap`` a series, and its NIfTI files.
-
-    An instance belongs to the finding whose number begins its category (``0: …``) or stands in its ``finding``
-    attribute. A series has one label map, or one binary file an instance.
+    An instance is named by its ``finding`` attribute or else by its category. A series has one label map, or one
+    binary file an instance.
     """
-    series = _series(folder, task.id)
-    if series is None:
-        return {}
-    try:
-        instances = {value: _finding_of(entry) for value, entry in series["segmentMap"].items()}
-        files = series["segmentations"]
-    except (KeyError, TypeError, AttributeError) as error:
-        problem = DataError(f"{task.id}: the export lacks {error}", fix="export with segmentations from RedBrick")
-        return {finding.id: problem for finding in task.findings}
-    found: dict[str, Labels | DataError] = {}
-    for finding in task.findings:
-        mine = [value for value, number in instances.items() if number == finding.id]
-        if mine:
-            found[finding.id] = _caught(
-                lambda mine=mine: _instances(folder, files, mine, binary=bool(series.get("binaryMask")), ct=ct)
-            )
-    return found
+    for series in _series(source, task.id):
+        try:
+            names = {int(value): _instance_name(entry) for value, entry in series["segmentMap"].items()}
+            files = series["segmentations"]
+            paths = [files] if isinstance(files, str) else [str(path) for path in files]
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            raise DataError(
+                f"{task.id}: the export lacks {error}", fix="export with segmentations from RedBrick"
+            ) from error
+        if series.get("binaryMask"):
+            yield from _instance_files(source, paths, names, ct)
+        else:
+            for path in paths:
+                yield from _labels(_inside(source, path), names, ct)
 
 
-READERS: Final = {"nifti": read_nifti, "slicer": read_slicer, "redbrick": read_redbrick}
-
-
-def _caught(read: Any) -> Labels | DataError:
-    """Return what was read, or the error: one bad mask does not stop the others."""
-    try:
-        result: Labels = read()
-    except DataError as error:
-        return error
-    return result
+READERS: Final[Mapping[str, Callable[[Path, Task, Header], Iterator[Drawn]]]] = {
+    "nifti": read_folder,
+    "slicer": read_folder,
+    "redbrick": read_redbrick,
+}
 
 
 def _shape(ct: Header) -> tuple[int, int, int]:
     height, width, depth = ct.shape
     return height, width, depth
+
+
+def _segments(path: Path, ct: Header) -> Iterator[Drawn]:
+    segmentation = read_segmentation(path)
+    if segmentation.is_empty:
+        return
+    affine, target = segmentation.affine, np.array(ct.affine)
+    for segment in segmentation.segments:
+        yield Drawn(
+            segment.name,
+            path.name,
+            lambda s=segment: place(segmentation.mask(s), affine, _shape(ct), target, f"{path.name}, {s.name!r}"),  # type: ignore[misc]
+            segment.mark,
+        )
+    for layer, values in enumerate(segmentation.layers):
+        named = {segment.value for segment in segmentation.segments if segment.layer == layer}
+        for value in sorted(set(np.unique(values).tolist()) - named - {0}):
+            rest = np.asarray(values == value, np.uint8)
+            what = f"label {value} of layer {layer}, which no segment names"
+            yield Drawn(what, path.name, lambda r=rest: place(r, affine, _shape(ct), target, path.name))  # type: ignore[misc]
+
+
+def _labels(path: Path, names: Mapping[int, str], ct: Header) -> Iterator[Drawn]:
+    """Yield the labels of one label map: those that are named, and those that only have voxels."""
+    whole = lru_cache(maxsize=1)(lambda: _on_ct(path, ct))
+    try:
+        present = {int(value) for value in np.unique(whole())} - {0}
+    except DataError:
+        present = set()  # each of its labels tells the reason when it is read
+    for value in sorted(present | set(names)):
+        name = names.get(value, f"label {value}, which nothing names")
+        yield Drawn(name, path.name, lambda value=value: np.asarray(whole() == value, np.uint8))  # type: ignore[misc]
+    if not names and not present:
+        yield Drawn(stem_of(path.name), path.name, whole)
+
+
+def _descriptions(path: Path, task: Task) -> dict[int, str]:
+    """Return value -> name from the ITK-SNAP label descriptions beside a label map; empty without any."""
+    beside = [path.with_name(f"{stem_of(path.name)}{suffix}") for suffix in (".txt", ".label")]
+    beside += sorted(path.parent.glob("*.label")) if path.parent.name == task.id else []
+    beside += sorted(path.parent.glob("*.txt")) if path.parent.name == task.id else [path.with_name("labels.txt")]
+    for file in beside:
+        if file.name == FINDINGS or not file.is_file():
+            continue
+        lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
+        found = {int(match[1]): match[2] for line in lines if (match := _LABEL_LINE.match(line))}
+        if found:
+            return {value: name for value, name in found.items() if value}
+    return {}
+
+
+def _instance_files(source: Path, paths: list[str], names: Mapping[int, str], ct: Header) -> Iterator[Drawn]:
+    used = set()
+    for value, name in sorted(names.items()):
+        path = next((p for p in paths if re.search(rf"instance-{value}(?!\d)", p)), None)
+        if path is None:
+            yield Drawn(name, f"instance {value}", lambda value=value: _no_file(value))  # type: ignore[misc]
+            continue
+        used.add(path)
+        yield Drawn(name, path, lambda path=path: np.asarray(_on_ct(_inside(source, path), ct) > 0, np.uint8))  # type: ignore[misc]
+    for path in sorted(set(paths) - used):
+        yield Drawn(f"{path}, which no instance names", path, lambda path=path: _on_ct(_inside(source, path), ct))  # type: ignore[misc]
+
+
+def _no_file(value: int) -> Labels:
+    raise DataError(f"the export has no file for instance {value}", fix="export again")
 
 
 def _on_ct(path: Path, ct: Header) -> Labels:
@@ -136,39 +193,25 @@ def _on_ct(path: Path, ct: Header) -> Labels:
     return place(labels, np.array(header.affine), _shape(ct), np.array(ct.affine), path.name)
 
 
-def _series(folder: Path, scan: str) -> Mapping[str, Any] | None:
+def _series(folder: Path, scan: str) -> list[Mapping[str, Any]]:
     path = folder / _REDBRICK
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
         tasks = document if isinstance(document, list) else [document]
-        series = next((task["series"] for task in tasks if task["name"] == scan), None)
-        return series[0] if series else None
-    except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
+        return [series for task in tasks if task["name"] == scan for series in task["series"]]
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path} is not a RedBrick export: {error!r}", fix="give the folder of the export") from error
 
 
-def _finding_of(entry: Any) -> str:
+def _instance_name(entry: Any) -> str:
+    """Return what an instance is called: its ``finding`` attribute, else the last part of its category."""
     if not isinstance(entry, Mapping):
-        return str(entry).split(":")[0].strip()
+        return str(entry)
     for attribute in entry.get("attributes") or []:
         if str(attribute.get("name", "")).lower() == "finding":
             return str(attribute.get("value"))
     category = entry.get("category")
-    return str(category[-1] if isinstance(category, list) else category).split(":")[0].strip()
-
-
-def _instances(folder: Path, files: Any, mine: list[str], *, binary: bool, ct: Header) -> Labels:
-    paths = [files] if isinstance(files, str) else list(files)
-    labels = np.zeros(_shape(ct), np.uint8)
-    for entity, value in enumerate(sorted(mine, key=int), start=1):
-        if binary:
-            path = next((p for p in paths if re.search(rf"instance-{value}\b", str(p))), None)
-            if path is None:
-                raise DataError(f"the export has no file for instance {value}", fix="export again")
-            labels[_on_ct(_inside(folder, path), ct) > 0] = entity
-        else:
-            labels[_on_ct(_inside(folder, paths[0]), ct) == int(value)] = entity
-    return labels
+    return str(category[-1] if isinstance(category, list) and category else category)
 
 
 def _inside(folder: Path, name: str) -> Path:

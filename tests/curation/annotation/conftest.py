@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from curation.annotation.tasks import task_of
 from curation.pipeline import write_records
 from curation.records import CategorizedFinding, SelectedReport
 from curation.volumes import write_volume
@@ -26,6 +27,15 @@ def truth(n: int) -> npt.NDArray[np.uint8]:
     for entity in range(n + 1):
         labels[8:10, 8:10, 4 + 4 * entity : 6 + 4 * entity] = entity + 1
     return labels
+
+
+TEXTS = ("3 mm nodule in the right lung", "Two nodules in the right lung")
+
+
+def key(scan: str, n: int) -> str:
+    """Return the id of a scan's finding n in the tasks: its number and the digest of its text."""
+    findings = [CategorizedFinding(text=t, codes=(), abnormal=True, prior=False, category="2d") for t in TEXTS]
+    return task_of(scan, findings).findings[n].id
 
 
 NAMES = ("p_1_a_1", "p_1_b_1", "p_2_a_1", "p_3_a_1")
@@ -52,7 +62,7 @@ def selected(tmp_path: Path) -> Path:
     """Four selected scans of three patients, two findings each, and their CTs."""
     findings = tuple(
         CategorizedFinding(text=text, codes=("L0",), abnormal=True, prior=False, category=code)
-        for text, code in [("3 mm nodule in the right lung", "2d"), ("Two nodules in the right lung", "2d")]
+        for text, code in zip(TEXTS, ("2d", "2d"), strict=True)
     )
     for name in NAMES:
         slices = np.moveaxis(ct_values(), 2, 0)

@@ -3,32 +3,35 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from tests.curation.annotation.conftest import AFFINE, SHAPE, save, truth
+from curation.annotation.nrrd import write_segmentation
+from harness.errors import UsageError
+from tests.curation.annotation.conftest import AFFINE, SHAPE, key, save, truth
 
 
 def test_bad_masks_are_told_and_stop_no_other(selected: Path, tmp_path: Path, bench: Any) -> None:
     """A missing, an empty, a foreign, a resampled and a broken mask: each has its own reason."""
     bench("annotate", "export", selected, "--cts", tmp_path / "cts", "--out", tmp_path / "tasks")
     drawn = tmp_path / "drawn"
-    save(drawn / "p_1_a_1/0.nii.gz", np.zeros(SHAPE, np.uint8))
-    save(drawn / "p_1_a_1/1.nii.gz", np.ones((15, 12, 10), np.uint8), AFFINE @ np.diag([2, 2, 2, 1]))
-    save(drawn / "p_1_b_1/0.nii.gz", truth(0).astype(np.float32) / 2)
-    (drawn / "p_1_b_1/1.nii.gz").write_bytes(b"no volume")
+    save(drawn / f"p_1_a_1/{key('p_1_a_1', 0)}.nii.gz", np.zeros(SHAPE, np.uint8))
+    save(drawn / f"p_1_a_1/{key('p_1_a_1', 1)}.nii.gz", np.ones((15, 12, 10), np.uint8), AFFINE @ np.diag([2, 2, 2, 1]))
+    save(drawn / f"p_1_b_1/{key('p_1_b_1', 0)}.nii.gz", truth(0).astype(np.float32) / 2)
+    (drawn / f"p_1_b_1/{key('p_1_b_1', 1)}.nii.gz").write_bytes(b"no volume")
     moved = AFFINE.copy()
     moved[0, 3] += 0.7
-    save(drawn / "p_2_a_1/0.nii.gz", truth(0), moved)
+    save(drawn / f"p_2_a_1/{key('p_2_a_1', 0)}.nii.gz", truth(0), moved)
     far = AFFINE.copy()
     far[2, 3] += 30
-    save(drawn / "p_2_a_1/1.nii.gz", truth(1), far)
-    save(drawn / "p_3_a_1/0.nii.gz", truth(0), np.eye(4))
+    save(drawn / f"p_2_a_1/{key('p_2_a_1', 1)}.nii.gz", truth(1), far)
+    save(drawn / f"p_3_a_1/{key('p_3_a_1', 0)}.nii.gz", truth(0), np.eye(4))
     result = bench("annotate", "import", tmp_path / "tasks", "--from", drawn, "--out", tmp_path / "masks", "--json")
     rows = {
-        (row["case"], row["finding"]): (row["state"], row["reason"]) for row in json.loads(result.stdout)["findings"]
+        (row["case"], row["finding"][0]): (row["state"], row["reason"]) for row in json.loads(result.stdout)["findings"]
     }
     assert rows["p_1_a_1", "0"][0] == "empty"
     assert "another grid" in rows["p_1_a_1", "1"][1]
@@ -44,3 +47,70 @@ def test_bad_masks_are_told_and_stop_no_other(selected: Path, tmp_path: Path, be
     made = json.loads(result.stdout)
     assert made["findings"] == 1
     assert "p_1_a_1" in made["left_out"]
+
+
+def _labels() -> Any:
+    """Return a label map of both findings: 1 and 2."""
+    labels = truth(0)
+    labels[20:22, 8:10, 4:6] = 2
+    return labels
+
+
+def _import(bench: Any, tmp_path: Path, drawn: Path) -> tuple[int, dict[str, Any]]:
+    result = bench("annotate", "import", tmp_path / "tasks", "--from", drawn, "--out", tmp_path / "masks", "--json")
+    document = json.loads(result.stdout)
+    return result.exit_code, {
+        "ok": sorted((row["case"], row["voxels"]) for row in document["findings"] if row["state"] == "ok"),
+        "states": {(row["case"], row["finding"][0]): row["state"] for row in document["findings"]},
+        "unused": {(row["case"], row["name"]): row["voxels"] for row in document["unused"]},
+    }
+
+
+def test_label_maps_and_other_suffixes(selected: Path, tmp_path: Path, bench: Any) -> None:
+    """ITK-SNAP's label map with its descriptions, .nii and .nrrd are read; a label that nothing names is told."""
+    bench("annotate", "export", selected, "--cts", tmp_path / "cts", "--out", tmp_path / "tasks")
+    drawn = tmp_path / "drawn"
+    save(drawn / "p_1_a_1/p_1_a_1.nii.gz", _labels())
+    shutil.copy(tmp_path / "tasks/p_1_a_1/labels.txt", drawn / "p_1_a_1/labels.txt")
+    save(drawn / "p_1_b_1.nii", _labels())
+    shutil.copy(tmp_path / "tasks/p_1_b_1/labels.txt", drawn / "p_1_b_1.label")
+    save(drawn / f"p_2_a_1/{key('p_2_a_1', 0)}.nii", truth(0))
+    write_segmentation(drawn / f"p_2_a_1/{key('p_2_a_1', 1)}.nrrd", truth(1)[None], AFFINE, [])
+    save(drawn / "p_3_a_1/p_3_a_1.nii.gz", _labels())
+    code, found = _import(bench, tmp_path, drawn)
+    assert code == 4
+    small, large = int((truth(0) > 0).sum()), int((truth(1) > 0).sum())
+    both = [(name, small) for name in ("p_1_a_1", "p_1_b_1") for _ in range(2)]
+    assert found["ok"] == [*both, ("p_2_a_1", small), ("p_2_a_1", large)]
+    assert found["states"]["p_3_a_1", "0"] == "refused"
+    assert [voxels for (case, _), voxels in found["unused"].items() if case == "p_3_a_1"] == [small, small]
+
+
+def test_everything_that_was_delivered_is_told(selected: Path, tmp_path: Path, bench: Any) -> None:
+    """A bare number, a second copy, a stranger's file and another scan's folder: named, and never taken on trust."""
+    bench("annotate", "export", selected, "--cts", tmp_path / "cts", "--out", tmp_path / "tasks")
+    drawn = tmp_path / "drawn"
+    save(drawn / "p_1_a_1/0.nii.gz", truth(0))
+    for suffix in ("nii", "nii.gz"):
+        save(drawn / f"p_1_b_1/{key('p_1_b_1', 0)}.{suffix}", truth(0))
+    save(drawn / f"p_2_a_1/{key('p_2_a_1', 0)}.nii.gz", truth(0))
+    (drawn / "p_2_a_1/scene.mrb").write_bytes(b"zip")
+    save(drawn / f"p_7/{key('p_7', 0)}.nii.gz", truth(0))
+    code, found = _import(bench, tmp_path, drawn)
+    assert code == 4
+    assert found["states"]["p_1_a_1", "0"] == "refused"
+    assert found["states"]["p_1_b_1", "0"] == "refused"
+    assert [case for case, _ in found["ok"]] == ["p_2_a_1"]
+    assert ("p_2_a_1", "scene.mrb") in found["unused"]
+    assert ("", "p_7") in found["unused"]
+    save(tmp_path / "tasks/p_1_a_1/0.nii.gz", truth(0))
+    _, found = _import(bench, tmp_path, tmp_path / "tasks")
+    assert found["states"]["p_1_a_1", "0"] == "ok"  # beside the exported list
+
+
+def test_masks_are_not_written_over_drawings(selected: Path, tmp_path: Path, bench: Any) -> None:
+    """The folder of masks lies in no folder that annotators write to."""
+    bench("annotate", "export", selected, "--cts", tmp_path / "cts", "--out", tmp_path / "tasks")
+    for out in (tmp_path / "tasks", tmp_path / "tasks/masks"):
+        result = bench("annotate", "import", tmp_path / "tasks", "--out", out)
+        assert isinstance(result.exception, UsageError)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,20 +12,23 @@ import numpy as np
 import pytest
 
 from curation.annotation.nrrd import Segment, write_segmentation
+from curation.annotation.tasks import read_tasks
+from curation.pipeline import write_records
+from curation.records import CategorizedFinding, SelectedReport
 from curation.volumes import read_array
 from harness.dataset import open_dataset
 from harness.dataset.validate import validate_dataset
 from harness.errors import DataError, UsageError
-from tests.curation.annotation.conftest import AFFINE, NAMES, SHAPE, save, truth
+from tests.curation.annotation.conftest import AFFINE, NAMES, SHAPE, TEXTS, key, save, truth
 
 
 def draw_nifti(folder: Path, name: str) -> None:
     """Save the first finding as a 0/1 mask and the second with its entities, on axes in another order."""
-    save(folder / name / "0.nii.gz", truth(0))
+    save(folder / name / f"{key(name, 0)}.nii.gz", truth(0))
     labels, affine = np.flip(truth(1), 0), AFFINE.copy()
     affine[:, 0], affine[:, 3] = -AFFINE[:, 0], AFFINE[:, 3] + AFFINE[:, 0] * (SHAPE[0] - 1)
     order = [2, 0, 1]
-    save(folder / name / "1.nii.gz", labels.transpose(order), affine[:, [*order, 3]])
+    save(folder / name / f"{key(name, 1)}.nii.gz", labels.transpose(order), affine[:, [*order, 3]])
 
 
 def draw_slicer(folder: Path, name: str) -> None:
@@ -35,8 +39,8 @@ def draw_slicer(folder: Path, name: str) -> None:
     affine[:3, 3] += AFFINE[:3, :3] @ [5, 5, 2]
     segments = [
         Segment("0: 3 mm nodule in the right lung", 0, 1),
-        Segment("1: first", 1, 1),
-        Segment("1: second", 1, 2),
+        Segment("1: Two nodules in the right lung", 1, 1),
+        Segment("1 (2)", 1, 2),
     ]
     write_segmentation(folder / name / f"{name}.seg.nrrd", layers, affine, segments)
 
@@ -48,7 +52,7 @@ def draw_redbrick(folder: Path, name: str) -> None:
     save(folder / "segmentations" / f"{name}.nii.gz", labels.astype(np.uint8))
     path = folder / "tasks.json"
     document = json.loads(path.read_text()) if path.exists() else []
-    names = {"1": {"category": "0: nodule"}, "2": {"category": ["x", "1: two"]}}
+    names = {"1": {"category": f"{key(name, 0)}: nodule"}, "2": {"category": ["x", f"1: {TEXTS[1]}"]}}
     third = {"3": {"category": "nodule", "attributes": [{"name": "Finding", "value": "1"}]}}
     document.append(
         {"name": name, "series": [{"segmentMap": names | third, "segmentations": f"segmentations/{name}.nii.gz"}]}
@@ -83,7 +87,7 @@ def test_from_tasks_to_a_valid_data_set(
     result = bench("annotate", "import", tmp_path / "tasks", "--from", drawn, "--out", tmp_path / "masks", "--json")
     assert {row["state"] for row in json.loads(result.stdout)["findings"]} == {"ok"}
     for finding in (0, 1):
-        labels, _ = read_array(tmp_path / f"masks/p_2_a_1/{finding}.nii.gz")
+        labels, _ = read_array(tmp_path / f"masks/p_2_a_1/{key('p_2_a_1', finding)}.nii.gz")
         expected = truth(finding)
         if kind == "redbrick" and finding == 0:
             expected = np.zeros(SHAPE, np.uint8)
@@ -131,3 +135,89 @@ def test_folders_are_not_overwritten(selected: Path, tmp_path: Path, bench: Any)
     assert isinstance(result.exception, UsageError)
     result = bench("finalize", "--tasks", tmp_path / "tasks", "--masks", tmp_path / "none", "--out", tmp_path / "set")
     assert isinstance(result.exception, DataError)
+
+
+def _select(path: Path, texts: dict[str, list[str]]) -> Path:
+    """Write selected scans with findings of these texts."""
+    records = [
+        SelectedReport(
+            id=scan,
+            findings=tuple(
+                CategorizedFinding(text=text, codes=("L0",), abnormal=True, prior=False, category="2d")
+                for text in findings
+            ),
+        )
+        for scan, findings in texts.items()
+    ]
+    write_records(path, records)
+    return path
+
+
+@pytest.mark.parametrize("kind", ["nifti", "slicer", "redbrick"])
+def test_exporting_again_adds_and_overwrites_nothing(kind: str, selected: Path, tmp_path: Path, bench: Any) -> None:
+    """Drawings survive every repetition; new scans are added; a scan with other findings stays, and is told."""
+    first = _select(tmp_path / "a.jsonl", {"p_1_a_1": list(TEXTS)})
+    more = _select(tmp_path / "b.jsonl", {"p_1_a_1": list(TEXTS), "p_2_a_1": list(TEXTS)})
+    other = _select(tmp_path / "c.jsonl", {"p_1_a_1": [TEXTS[1]], "p_3_a_1": list(TEXTS)})
+
+    def export(path: Path, out: str = "tasks") -> Any:
+        return bench(
+            "annotate", "export", path, "--cts", tmp_path / "cts", "--out", tmp_path / out, "--format", kind, "--json"
+        )
+
+    assert export(first).exit_code == 0
+    {
+        "nifti": draw_nifti,
+        "slicer": draw_slicer,
+        "redbrick": lambda folder, name: save(folder / name / "x.nii.gz", truth(0)),
+    }[kind](tmp_path / "tasks", "p_1_a_1")
+    before = {path: path.read_bytes() for path in (tmp_path / "tasks/p_1_a_1").iterdir()}
+    again = export(more)
+    assert again.exit_code == 0
+    assert json.loads(again.stdout)["kept"] == ["p_1_a_1"]
+    changed = export(other)
+    assert changed.exit_code == 4
+    assert "no longer selected" in json.loads(changed.stdout)["left_out"]["p_1_a_1"]
+    assert {path: path.read_bytes() for path in (tmp_path / "tasks/p_1_a_1").iterdir()} == before
+    assert [task.id for task in read_tasks(tmp_path / "tasks").tasks] == ["p_1_a_1", "p_2_a_1", "p_3_a_1"]
+    if kind == "redbrick":
+        return
+    assert export(other, "new").exit_code == 0
+    result = bench(
+        "annotate", "import", tmp_path / "new", "--from", tmp_path / "tasks", "--out", tmp_path / "masks", "--json"
+    )
+    rows = {row["case"]: row for row in json.loads(result.stdout)["findings"] if row["case"] == "p_1_a_1"}
+    assert rows["p_1_a_1"]["state"] == "ok"
+    assert rows["p_1_a_1"]["voxels"] == (truth(1) > 0).sum()
+
+
+def test_tasks_for_another_machine(selected: Path, tmp_path: Path, bench: Any) -> None:
+    """With --copy the folder needs nothing outside; without it the CTs are links, and CT-RATE's tree is searched."""
+    tree = tmp_path / "tree/p_1/p_1_a"
+    tree.mkdir(parents=True)
+    (tmp_path / "cts/p_1_a_1.nii.gz").rename(tree / "p_1_a_1.nii.gz")
+    select = _select(tmp_path / "a.jsonl", {"p_1_a_1": list(TEXTS)})
+    common = ("annotate", "export", select, "--cts", tmp_path / "tree", "--out", tmp_path / "tasks")
+    ct = tmp_path / "tasks/p_1_a_1/ct.nii.gz"
+    assert bench(*common).exit_code == 0
+    assert ct.is_symlink()
+    assert bench(*common, "--copy").exit_code == 0
+    assert not ct.is_symlink()
+    assert ct.read_bytes() == (tree / "p_1_a_1.nii.gz").read_bytes()
+    shutil.copy(tree / "p_1_a_1.nii.gz", tmp_path / "tree/p_1_a_1.nii.gz")
+    result = bench(*common, "--json")
+    assert "2 CTs are named" in json.loads(result.stdout)["left_out"]["p_1_a_1"]
+
+
+def test_tasks_of_an_earlier_version_lose_nothing(selected: Path, tmp_path: Path, bench: Any) -> None:
+    """They are refused, with the way on which drawings in 3D Slicer come along by their texts."""
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old/tasks.json").write_text('{"version": 1, "format": "slicer", "tasks": []}')
+    draw_slicer(tmp_path / "old", "p_1_a_1")
+    result = bench("annotate", "export", selected, "--cts", tmp_path / "cts", "--out", tmp_path / "old")
+    assert isinstance(result.exception, DataError)
+    assert "--from" in result.exception.fix
+    select = _select(tmp_path / "a.jsonl", {"p_1_a_1": list(TEXTS)})
+    bench("annotate", "export", select, "--cts", tmp_path / "cts", "--out", tmp_path / "new", "--format", "slicer")
+    result = bench("annotate", "import", tmp_path / "new", "--from", tmp_path / "old", "--out", tmp_path / "masks")
+    assert result.stdout.strip().endswith("2 ok")
