@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Self, TypeVar
 
 from harness.registry.constraints import FLAG, check, number, whole
 
@@ -13,7 +14,35 @@ _S_IN_MINUTE = 60.0
 #: where memory is spent on error correction, 23,028 MiB for 24 GB.
 _MIB_IN_GPU_GB = 1000
 
+#: Fields of version 0.1, in MiB and seconds: each with today's field and how many of its units are one of that.
+_EARLIER = {
+    **{f"{name}_mb": (f"{name}_gb", _MIB_IN_GB) for name in ("memory", "shm", "tmp", "out")},
+    **{f"{name}_timeout_s": (f"{name}_minutes", _S_IN_MINUTE) for name in ("start", "case", "stall")},
+    "gpu_memory_mb": ("gpu_gb", _MIB_IN_GPU_GB),
+}
 
+_Kind = TypeVar("_Kind")
+
+
+def _reads_earlier_fields(kind: type[_Kind]) -> type[_Kind]:
+    """Let a declaration that was written for version 0.1 state its limits in the units of that time."""
+    today = kind.__init__
+
+    @functools.wraps(today)
+    def init(self: _Kind, *values: Any, **fields: Any) -> None:
+        for name in fields.keys() & _EARLIER.keys():
+            now, units = _EARLIER[name]
+            if now in fields:
+                raise TypeError(f"{name} and {now} are the same limit in two units; state one of them")
+            value = fields.pop(name)
+            fields[now] = value / units if isinstance(value, int | float) else value
+        today(self, *values, **fields)
+
+    kind.__init__ = init  # type: ignore[method-assign, assignment]
+    return kind
+
+
+@_reads_earlier_fields
 @dataclass(frozen=True)
 class Resources:
     """The resources of one container of a model; the limits are absolute and enforced.

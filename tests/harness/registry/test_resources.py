@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from harness import Resources
 
 
@@ -29,3 +31,12 @@ def test_a_training_may_be_silent_for_hours_and_needs_a_gpu() -> None:
     training = Resources.training(memory_gb=64)
     assert (training.memory_mb, training.gpus, training.stall_timeout_s) == (65_536, 1, 14_400.0)
     assert Resources.training(gpus=0, stall_minutes=5).limits() == Resources(stall_minutes=5).limits()
+
+
+def test_the_units_of_version_0_1_are_read() -> None:
+    """A declaration from then states MiB and seconds; the same limit in both units is refused."""
+    earlier = Resources(memory_mb=1536, case_timeout_s=90, gpu_memory_mb=24_000)  # type: ignore[call-arg]
+    assert earlier == Resources(memory_gb=1.5, case_minutes=1.5, gpu_gb=24)
+    assert Resources.training(out_mb=2048) == Resources.training(out_gb=2)
+    with pytest.raises(TypeError, match="memory_mb and memory_gb are the same limit"):
+        Resources(memory_mb=1024, memory_gb=1)  # type: ignore[call-arg]
