@@ -171,7 +171,7 @@ def _engine(client: DockerClient) -> Iterator[Check]:
         f"{base} is {'present' if present else 'missing; the first build pulls it'}",
         "" if present else f"docker pull {base}, or containers/dev/engine.sh where no registry can be reached",
     )
-    strays = DockerEngine().strays()
+    strays = [stray for stray in DockerEngine().strays() if not stray.kept]
     yield Check(
         "engine",
         "strays",
@@ -207,8 +207,8 @@ def _gpu_container(client: DockerClient, gpu: str) -> Check:
     import requests
     from docker.types import DeviceRequest
 
-    from harness.engines.base import own_labels
     from harness.engines.docker import CONTAINER_UID, base_image
+    from harness.engines.owners import own_labels
 
     container = None
     try:

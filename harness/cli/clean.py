@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
+import sys
 import time
 from pathlib import Path
 
 import click
 
 from harness.cli.settings import Settings, json_option, pass_settings
-from harness.errors import PrerequisiteError
+from harness.errors import PrerequisiteError, UsageError
 
 #: Seconds after which an unfinished download or build counts as abandoned.
 _ABANDONED_S = 24 * 3600
@@ -25,68 +25,104 @@ _ABANDONED_S = 24 * 3600
 def clean(settings: Settings, /, *, images: bool, yes: bool, dry_run: bool, as_json: bool) -> None:
     """Remove containers of runs that died, their scratch folders and, with --images, the images built here.
 
-    Also unfinished downloads and files that are more than a day old. Lists them and asks before removing anything.
+    Also unfinished downloads and files that are more than a day old. Lists them and asks before removing anything,
+    and says what could not be looked at: of a run on another host or in another PID namespace nothing is removed until
+    it has not shown a sign of life for ten minutes.
     Results, masks, logs, checkpoints and the state of trainings, weights, sources and data sets are never touched.
     """
+    found, unseen, image_bytes = _look(settings.home, images=images)
+    anything = any(found.values())
+    asks = anything and not dry_run and not yes
+    if not as_json or asks:  # nobody is asked about what was not shown
+        _show(found, image_bytes, err=as_json)
+        for line in unseen:
+            click.echo(f"not looked at: {line}", err=True)
+    if asks:
+        try:
+            click.confirm("remove all of this?", abort=True, err=True)
+        except click.Abort as error:
+            if sys.stdin.isatty():
+                raise
+            raise UsageError("nothing was removed: clean asks first", fix="answer y, or add --yes") from error
+    failed = _remove(settings.home, found) if anything and not dry_run else {}
+    if as_json:
+        gone = {kind: [name for name in names if name not in failed] for kind, names in found.items()}
+        removed = anything and not dry_run
+        click.echo(json.dumps({"schema": 1, "removed": removed, **gone, "not_looked_at": unseen}, indent=2))
+    for name, why in failed.items():
+        click.echo(f"not removed: {name}: {why}", err=True)
+
+
+def _look(home: Path, *, images: bool) -> tuple[dict[str, list[str]], list[str], int]:
+    """Return what can go, by kind; what could not be looked at, with the reason; and the bytes of the images."""
+    from harness.engines.docker import DockerEngine
+
+    unseen, containers, built = [], [], []
+    try:
+        engine = DockerEngine()
+        for stray in engine.strays():
+            if stray.kept:
+                unseen.append(f"the owner of container {stray.name}: {stray.kept}")
+            else:
+                containers.append(stray.name)
+        built = engine.images() if images else []
+    except PrerequisiteError as error:
+        unseen.append(f"containers{' and images' if images else ''}: {error.message}")
+    folders = [str(path) for path in _scratch(home, unseen)]
+    found = {"containers": containers, "images": [tag for tag, _ in built], "folders": folders}
+    return found, unseen, sum(taken for _, taken in built)
+
+
+def _remove(home: Path, found: dict[str, list[str]]) -> dict[str, str]:
+    """Remove what was found and still has no owner; return what stayed, with the reason."""
     from harness.engines.docker import DockerEngine
     from harness.sandbox.folder import remove_tree
 
-    try:
+    failed: dict[str, str] = {}
+    if found["containers"] or found["images"]:
         engine = DockerEngine()
-    except PrerequisiteError:
-        engine = None
-    built = engine.images() if engine and images else []
-    found = {
-        "containers": [str(container.name) for container in engine.strays()] if engine else [],
-        "images": [tag for tag, _ in built],
-        "folders": [str(path) for path in _scratch(settings.home)],
-    }
-    anything = any(found.values())
-    if as_json:
-        click.echo(json.dumps({"schema": 1, "removed": anything and not dry_run, **found}, indent=2))
-    else:
-        _show(found, sum(taken for _, taken in built))
-    if dry_run or not anything:
-        return
-    if not yes and not as_json:
-        click.confirm("remove all of this?", abort=True, err=True)
-    if engine:
-        engine.reap()
+        failed |= engine.remove_strays(found["containers"])
         for tag in found["images"]:
-            engine.remove_image(tag)
-    still = {str(path) for path in _scratch(settings.home)}  # a run may have begun while we asked
+            if why := engine.remove_image(tag):
+                failed[tag] = why
+    still = {str(path) for path in _scratch(home, [])}  # a run may have begun while we asked
     for folder in found["folders"]:
-        with contextlib.suppress(OSError):
-            if folder in still:
-                remove_tree(Path(folder))  # written by a container: may be deep, full and without permissions
+        if folder not in still:
+            failed[folder] = "it is in use by now"
+            continue
+        try:
+            remove_tree(Path(folder))  # written by a container: may be deep, full and without permissions
+        except OSError as error:
+            failed[folder] = error.strerror or str(error)
+    return failed
 
 
-def _show(found: dict[str, list[str]], image_bytes: int) -> None:
+def _show(found: dict[str, list[str]], image_bytes: int, *, err: bool) -> None:
     from harness.cli.tables import size
 
     for kind, names in found.items():
         for name in names:
-            click.echo(f"{kind[:-1]}  {name}")
+            click.echo(f"{kind[:-1]}  {name}", err=err)
     if image_bytes:
-        click.echo(f"the images take up to {size(image_bytes)}; they may share layers")
+        click.echo(f"the images take up to {size(image_bytes)}; they may share layers", err=err)
     if not any(found.values()):
-        click.echo("nothing to remove")
+        click.echo("nothing to remove", err=err)
 
 
-def _scratch(home: Path) -> list[Path]:
-    """Return the scratch folders of runs that no process holds, and abandoned downloads and files."""
-    import fcntl
+def _scratch(home: Path, unseen: list[str]) -> list[Path]:
+    """Return the scratch folders of runs that no process holds, and abandoned downloads and files.
+
+    A folder about whose run nothing is known is added to `unseen`, with the reason.
+    """
+    from harness.runs.lock import is_held
 
     found = []
     for folder in sorted((home / "runs").glob("*/shards/*")):
-        lock = folder.parents[1] / "lock"
-        if lock.is_file():
-            with lock.open("rb") as handle:
-                try:
-                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    continue
-        found.append(folder)
+        held = is_held(folder.parents[1])
+        if held is None:
+            unseen.append(f"{folder}: its lock cannot be read")
+        elif not held:
+            found.append(folder)
     begun = [path for name in ("sources", "weights", "wheels") for path in (home / name).glob(".partial-*")]
     begun += (home / "datasets").glob(".*.partial")
     return [*found, *sorted(path for path in begun if _abandoned(path))]

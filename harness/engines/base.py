@@ -168,39 +168,3 @@ def _may_read(path: Path, uid: int, gid: int) -> bool:
     shift = 6 if status.st_uid == uid else 3 if status.st_gid == gid else 0
     wanted = 0o5 if stat.S_ISDIR(status.st_mode) else 0o4
     return status.st_mode >> shift & wanted == wanted
-
-
-def own_labels(run: str) -> tuple[tuple[str, str], ...]:
-    """Return the labels that tie a container to this process: its pid, start time and the machine's boot."""
-    from harness.images.build import LABEL
-
-    pid = os.getpid()
-    return (
-        (LABEL, "1"),
-        (f"{LABEL}.run", run),
-        (f"{LABEL}.pid", str(pid)),
-        (f"{LABEL}.start", process_start(pid)),
-        (f"{LABEL}.boot", boot_id()),
-    )
-
-
-def process_start(pid: int) -> str:
-    """Return when process `pid` started, in kernel ticks since boot; empty when the process does not exist."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""
-    return stat.rpartition(")")[2].split()[19]
-
-
-def boot_id() -> str:
-    """Return the identity of the machine's present boot; empty where the kernel reports none."""
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-    except OSError:
-        return ""
-
-
-def is_alive(pid: str, start: str, boot: str) -> bool:
-    """Return whether the process of these labels is still running."""
-    return boot == boot_id() and pid.isdigit() and start != "" and process_start(int(pid)) == start

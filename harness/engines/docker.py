@@ -6,7 +6,9 @@ import contextlib
 import os
 import posixpath
 import threading
+import time
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +17,10 @@ import docker.errors
 import requests
 from docker.types import DeviceRequest, LogConfig, Mount, Ulimit
 
-from harness.engines.base import MAX_LOG_BYTES, ContainerSpec, Exit, is_alive, require_readable
+from harness.engines.base import MAX_LOG_BYTES, ContainerSpec, Exit, require_readable
+from harness.engines.owners import RENEW_S, renew
 from harness.engines.seccomp import own_filter
+from harness.engines.strays import Stray, ended_by_others, find_strays, remove_strays
 from harness.errors import ModelError, PrerequisiteError
 from harness.images import build as images
 from harness.registry.discovery import Plugin
@@ -182,24 +186,18 @@ class DockerEngine:
         return volumes
 
     def reap(self) -> list[str]:
-        """Remove every container of ours whose harness process has ended; return their names."""
-        removed = []
-        for container in self.strays():
-            with contextlib.suppress(docker.errors.NotFound):
-                container.remove(force=True, v=True)
-                removed.append(str(container.name))
-        return removed
+        """Remove every container of ours without an owner; return their names."""
+        names = [stray.name for stray in self.strays() if not stray.kept]
+        stayed = self.remove_strays(names)
+        return [name for name in names if name not in stayed]
 
-    def strays(self) -> list[Any]:
-        """Return the SDK's objects of the containers of ours whose harness process has ended."""
-        found = []
-        # By the label that only we set: the plain one comes with the image, also for containers started by hand.
-        label = f"{images.LABEL}.pid"
-        for container in self.client.containers.list(all=True, filters={"label": label}, ignore_removed=True):
-            pid, start, boot = (container.labels.get(f"{images.LABEL}.{key}", "") for key in ("pid", "start", "boot"))
-            if not is_alive(pid, start, boot):
-                found.append(container)
-        return found
+    def strays(self) -> list[Stray]:
+        """Return the containers of ours whose owner has ended, and those whose owner cannot be seen from here."""
+        return find_strays(self.client)
+
+    def remove_strays(self, names: Iterable[str]) -> dict[str, str]:
+        """Remove those of these containers that are still without an owner; return the others with the reason."""
+        return remove_strays(self.client, names)
 
     def images(self) -> list[tuple[str, int]]:
         """Return tag and bytes of every image that was built here."""
@@ -208,10 +206,15 @@ class DockerEngine:
             found += self.client.images.list(name=f"{name}:{images.UNFINISHED}")
         return sorted({(tag, int(image.attrs["Size"])) for image in found for tag in image.tags})
 
-    def remove_image(self, tag: str) -> None:
-        """Remove one image by its tag; one that is still in use stays."""
-        with contextlib.suppress(docker.errors.APIError):
+    def remove_image(self, tag: str) -> str:
+        """Remove one image by its tag; say why where it stays, such as one that is in use."""
+        try:
             self.client.images.remove(tag)
+        except docker.errors.ImageNotFound:
+            return ""
+        except docker.errors.APIError as error:
+            return str(error.explanation or error)
+        return ""
 
     def describe(self) -> dict[str, Any]:
         """Return the daemon's name, version and kernel."""
@@ -230,6 +233,9 @@ class DockerContainer:
         self._client = client
         self._id = container_id
         self._log = spec.log
+        self._root = spec.root
+        self._renewed = time.monotonic()
+        self._ours = False  #: whether its end was our doing
         self._ended = threading.Event()
         self._exit: Exit | None = None
         self._peak: int | None = None
@@ -242,15 +248,20 @@ class DockerContainer:
     def wait(self, seconds: float) -> Exit | None:
         """Wait up to `seconds` for the container's end; None while it runs."""
         self._sample_peak()
+        if time.monotonic() - self._renewed >= RENEW_S:
+            self._renewed = time.monotonic()
+            renew(self._root)
         return self._exit if self._ended.wait(seconds) else None
 
     def ask(self) -> None:
         """Send it SIGTERM; its init forwards the signal."""
+        self._ours = True
         with contextlib.suppress(*_UNREACHABLE):
             self._client.api.kill(self._id, signal="SIGTERM")
 
     def stop(self) -> Exit:
         """Request its end, kill it after a short grace, and return its exit."""
+        self._ours = True
         with contextlib.suppress(*_UNREACHABLE):
             self._client.api.stop(self._id, timeout=GRACE_S)
         if not self._ended.wait(GRACE_S + 10):
@@ -268,6 +279,7 @@ class DockerContainer:
     def _await_end(self) -> None:
         try:
             result = self._client.api.wait(self._id, timeout=None)
+            ended_by_us = self._ours
             state = self._client.api.inspect_container(self._id)["State"]
             self._exit = Exit(
                 code=int(result["StatusCode"]),
@@ -276,6 +288,14 @@ class DockerContainer:
                 peak_bytes=self._peak,
                 state=str(state.get("Status") or "exited"),
             )
+            if not ended_by_us and ended_by_others(self._client, self._id):
+                self._exit = replace(
+                    self._exit,
+                    code=None,
+                    error="somebody else ended or removed the container (docker kill, stop or rm)",
+                )
+        except docker.errors.NotFound:
+            self._exit = Exit(None, error="somebody else removed the container", peak_bytes=self._peak)
         except _UNREACHABLE as error:
             self._exit = Exit(None, error=f"the engine lost the container: {error}", peak_bytes=self._peak)
         self._ended.set()

@@ -5,10 +5,14 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from harness.errors import PrerequisiteError
+
+#: Seconds for which a lock may be taken by a process that only looks whether it is held.
+_LOOK_S = 0.5
 
 
 @contextlib.contextmanager
@@ -22,13 +26,32 @@ def only_one(folder: Path, name: str) -> Iterator[None]:
     """
     handle = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise PrerequisiteError(
-                f"another process is running {name} right now",
-                fix="wait for it: the same command then shows its result",
-            ) from error
+        deadline = time.monotonic() + _LOOK_S
+        while True:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError as error:
+                if time.monotonic() > deadline:
+                    raise PrerequisiteError(
+                        f"another process is running {name} right now",
+                        fix="wait for it: the same command then shows its result",
+                    ) from error
+            time.sleep(_LOOK_S / 10)
         yield
     finally:
         os.close(handle)
+
+
+def is_held(folder: Path) -> bool | None:
+    """Return whether a process holds a run's or a training's folder; None where its lock cannot be looked at."""
+    try:
+        with (folder / "lock").open("rb") as handle:
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    except OSError:  # no permission, or a file system without locks
+        return None
+    return False

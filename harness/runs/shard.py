@@ -14,7 +14,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeGuard
 
-from harness.engines.base import ContainerSpec, Engine, Mount, own_labels
+from harness.engines.base import ContainerSpec, Engine, Mount
+from harness.engines.owners import own_labels
 from harness.images.build import Image
 from harness.registry.discovery import Plugin
 from harness.runs.case_clock import TICK_S, CaseClock

@@ -8,7 +8,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.engines.base import ContainerSpec, Engine, Exit, Mount, own_labels
+from harness.engines.base import ContainerSpec, Engine, Exit, Mount
+from harness.engines.owners import own_labels
 from harness.images.build import Image
 from harness.registry.discovery import Plugin
 from harness.registry.resources import Resources
