@@ -146,6 +146,7 @@ def _fault_of_values(
     return ""
 
 
+@pytest.mark.costly
 def test_every_printed_command_exists() -> None:
     """Every `bench …` that is printed names a command, options and values that exist; whole lines lack nothing."""
     lines = printed()

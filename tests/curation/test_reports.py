@@ -76,6 +76,7 @@ def test_a_quotation_mark_that_is_not_closed(tmp_path: Path) -> None:
     assert "spans 3 lines" in read.problems[0].what
 
 
+@pytest.mark.costly
 def test_a_report_of_ten_megabytes(tmp_path: Path) -> None:
     """A monster is told by its row and costs nothing more."""
     read = read_reports(write(tmp_path / "r.csv", ("a", "word " * 2_000_000, ""), ("b", "Nodule.", "")))

@@ -80,6 +80,7 @@ def adapter(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
             del sys.modules[name]
 
 
+@pytest.mark.costly
 def test_a_job_folder_gives_a_mask_for_every_finding(adapter: ModuleType, small: Any, tmp_path: Path) -> None:
     """Through the SDK's own loop: the files hold what the rules return, on the CT's grid and affine."""
     small.fill(small.ellipsoid((80, 10, 20), (10, 10, 10)), 40.0)

@@ -74,6 +74,7 @@ def test_a_header_that_lies_is_refused(tmp_path: Path, encoding: str) -> None:
     assert "sizes" in refusal(path, header("4 3 0", encoding=encoding) + body)
 
 
+@pytest.mark.costly
 def test_a_bomb_is_not_inflated(tmp_path: Path) -> None:
     """No more is inflated than the header declares, and nothing at all where it declares more than the bound."""
     bomb = gzip.compress(bytes(2**28), 9)

@@ -130,6 +130,8 @@ def described(name: str) -> dict[str, Any]:
 class Handler(BaseHTTPRequestHandler):
     """Speaks HTTP for the server's state."""
 
+    disable_nagle_algorithm = True  # or a client waits 40 ms for what follows the headers
+
     state: Server
     protocol_version = "HTTP/1.1"
 

@@ -22,6 +22,7 @@ def test_too_many_requests(run: Any, server: Any) -> None:
     assert len(server.requests) == ASKED + 1
 
 
+@pytest.mark.costly
 @pytest.mark.parametrize("status", [500, 503])
 def test_server_errors_pass(run: Any, server: Any, status: int) -> None:
     """5xx is tried again, with a pause that doubles."""
@@ -39,6 +40,7 @@ def test_a_dead_endpoint_stops_the_run(run: Any, server: Any, tmp_path: Path) ->
     document(run())
 
 
+@pytest.mark.costly
 def test_time_out(run: Any, server: Any) -> None:
     """A server that does not answer in time is asked again."""
     server.say("late", delay=1.5)

@@ -377,6 +377,7 @@ def test_distributions_count_findings(bench, store: Store, pages) -> None:
     assert sum(int(cell.text) for cell in by_size.all("td", "number")) == 24
 
 
+@pytest.mark.costly
 def test_light_pages_show_the_first_rows(bench, store: Store, pages) -> None:
     """With many rows the front page shows the best ones and links to the list of all of them."""
     for number in range(40):

@@ -132,6 +132,7 @@ def test_small_private_split_tells_nothing(bench, store: Store) -> None:
     assert run.timing == {"peak_host_bytes": 1.5e9, "peak_device_bytes": 8.25e8}
 
 
+@pytest.mark.costly
 def test_few_failures_of_a_private_split_are_folded(bench, store: Store, pages) -> None:
     """Neither the board nor a run's page tells of one to four findings, in so many words or by a difference."""
     lost = dict.fromkeys(range(70), Status.OOM)
