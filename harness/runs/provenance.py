@@ -97,4 +97,5 @@ def provenance(plan: Plan, engine: Engine, gpus: Sequence[Gpu]) -> dict[str, Any
 def _training(checkpoint: Checkpoint) -> dict[str, Any]:
     """Return the part of a run's record about the training before it."""
     about = {name: checkpoint.record.get(name) for name in ("seconds", "val_dice", "gpus", "finished", "hardware")}
-    return {"key": checkpoint.key, "sha256": checkpoint.sha256, **about}
+    prompts = {name: value for name, value in checkpoint.record.items() if name == "prompts"}  # those made of boxes
+    return {"key": checkpoint.key, "sha256": checkpoint.sha256, **about, **prompts}

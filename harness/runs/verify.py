@@ -17,6 +17,7 @@ from harness.rows import FindingRow, RunRow
 from harness.runs.boxes import compare_boxes
 from harness.runs.record import compare_record
 from harness.runs.submitted import columns_of, score_submission
+from harness.runs.training.finetune import SPLITS
 from harness.scoring import SCORER_VERSION
 from harness.scoring.profiles import PROFILES, profiles_on
 from harness.scoring.submission import Submission, open_submission
@@ -98,6 +99,7 @@ def verify_run(
     if "prompts" in run.record:
         place, seed, prompts = home / "runs" / run.id, run.plan["seed"], run.record["prompts"]
         differences += compare_boxes(place, split, mask_flip=data.mask_flip, seed=seed, recorded=prompts)
+    differences += _trained_with(run, data, home)
     again = []
     for row in (row for rows in found.values() for row in rows):
         kept = stored.get((row.case, row.finding))
@@ -151,6 +153,16 @@ def _cases_of(run: RunRow, data: Dataset) -> tuple[Case, ...]:
         return split[: run.plan.get("limit")]
     known = {case.id: case for case in split}
     return tuple(known[name] for name in chosen if name in known)
+
+
+def _trained_with(run: RunRow, data: Dataset, home: Path) -> Iterator[str]:
+    """Name what is wrong with the boxes that the training of this run's checkpoint was given."""
+    training = run.record.get("training", {})
+    if "prompts" in training:
+        cases = [case for name in SPLITS for case in data.splits.get(name, ())]
+        place, seed = home / "checkpoints" / training["key"], run.plan["seed"]
+        for line in compare_boxes(place, cases, mask_flip=data.mask_flip, seed=seed, recorded=training["prompts"]):
+            yield f"training: {line}"
 
 
 def _identity(run: RunRow) -> Iterator[str]:

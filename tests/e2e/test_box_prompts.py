@@ -86,6 +86,16 @@ def test_a_box_model_is_trained_with_boxes(engine: str, bench: Bench, tmp_path: 
     assert not moved[..., [2, 5]].any()
 
 
+def test_verify_names_changed_boxes_of_the_training(bench: Bench, tmp_path: Path, splits_writer: Any) -> None:
+    """The checkpoint depends on them, and so does the run: they are compared with the record and the truth."""
+    run = _run(bench, splits_writer(tmp_path / "data"), "local", "tuned")["run"]
+    (kept,) = (bench.home / "checkpoints").glob("*/boxes.jsonl")
+    bench("results", "verify", run)
+    kept.write_text(kept.read_text().replace("[[", "[[1", 1))
+    said = bench("results", "verify", run, code=4).stdout
+    assert "training: boxes.jsonl: its digest differs from the recorded one" in said
+
+
 def test_a_text_model_gets_no_box(bench: Bench, make_dataset: Callable[..., Path]) -> None:
     """The same model, prompted with text: no box in its cases, none kept with the run."""
     run = _run(bench, make_dataset(1), "local", "text")

@@ -20,7 +20,7 @@ from harness.dataset.cases import in_order
 from harness.dataset.fingerprint import fingerprint_of
 from harness.engines.base import Engine
 from harness.engines.gpus import Gpu
-from harness.errors import DataError, Interrupted, ModelError, PrerequisiteError, UsageError
+from harness.errors import BenchError, DataError, Interrupted, ModelError, PrerequisiteError, UsageError
 from harness.images.build import Image
 from harness.registry.declaration import Prompt
 from harness.registry.resources import Resources
@@ -204,6 +204,7 @@ def ensure_checkpoint(
         found = find_checkpoint(folder, plan.key)
         if found is not None:
             watcher.log(f"{plan.name}: the checkpoint exists")
+            _finish(Trainings(store), found)  # the harness may have been killed before it did
             return found
         engine.require_readable(path for case in cases for path in (case.ct, case.truth))
         check_room(home, (), plan.resources, 1, watcher.log)
@@ -253,7 +254,11 @@ def _train(
         trainings.add(plan.key, points)
         watcher.training(plan.name, points)
 
-    end = run_training(engine, spec, emit, stop, before_s=row.seconds)
+    try:
+        end = run_training(engine, spec, emit, stop, before_s=row.seconds)
+    except BenchError as error:
+        trainings.save(replace(row, state=TrainingState.INFRA_ERROR, reason=error.message))
+        raise
     row = replace(row, seconds=row.seconds + end.seconds)
     if end.state is TrainingState.DONE:
         try:
@@ -267,11 +272,18 @@ def _train(
     best = max((point.val_dice for point in points if point.val_dice is not None), default=None)
     about = {"plan": plan.identity, "seconds": row.seconds, "val_dice": best, "finished": _now(), **row.record}
     checkpoint = write_record(folder, plan.key, files, about)
-    row = replace(row, state=TrainingState.DONE, finished=about["finished"], sha256=checkpoint.sha256)
-    trainings.save(row)
+    _finish(trainings, checkpoint)
     clear(spec.root)
     watcher.log(f"{plan.name}: trained in {row.seconds:.0f} s" + ("" if best is None else f", val Dice {best:.3f}"))
     return checkpoint
+
+
+def _finish(trainings: Trainings, checkpoint: Checkpoint) -> None:
+    """Mark the training of a complete checkpoint as done, with the figures of the checkpoint's record."""
+    row = trainings.find(checkpoint.key)
+    if row is not None and row.state != TrainingState.DONE:
+        figures = {name: checkpoint.record[name] for name in ("seconds", "finished") if name in checkpoint.record}
+        trainings.save(replace(row, state=TrainingState.DONE, reason="", sha256=checkpoint.sha256, **figures))
 
 
 def _spec(plan: TrainingPlan, boxes: KeptBoxes, folder: Path, gpus: Sequence[Gpu]) -> TrainingSpec:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -11,15 +11,23 @@ from typing import TYPE_CHECKING, cast
 import pytest
 
 from harness.dataset import open_dataset
+from harness.dataset.fingerprint import fingerprint_of
+from harness.errors import PrerequisiteError
 from harness.images.build import Image
 from harness.registry.declaration import Model, Prompt, Variant
 from harness.registry.discovery import Plugin
+from harness.runs.checkpoint import Checkpoint, write_record
 from harness.runs.plan import RunRequest
 from harness.runs.run_weights import Loaded
-from harness.runs.training.finetune import TrainingPlan, training_cases
+from harness.runs.training.finetune import TrainingPlan, ensure_checkpoint, training_cases
+from harness.sandbox.watch import Stop
+from harness.status import TrainingState
+from harness.store.database import Store
+from harness.store.trainings import TrainingPoint, TrainingRow, Trainings
 
 if TYPE_CHECKING:
     from harness.dataset import Dataset
+    from harness.engines.base import Container, ContainerSpec, Engine
 
 
 def _plan(prompt: Prompt) -> TrainingPlan:
@@ -62,3 +70,77 @@ def test_the_order_of_the_index_decides_no_sample(splits_writer: Callable[..., P
         request = replace(_plan(Prompt.TEXT).request, dataset=open_dataset(data))
         orders.append([case.id for case in training_cases(request)])
     assert orders[0] == orders[1] == ["toy_3_a_1", "toy_6_a_1", "toy_9_a_1", "toy_12_a_1", "toy_15_a_1"]
+
+
+class Log:
+    """Collects the lines that a watcher would show."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def log(self, line: str) -> None:
+        self.lines.append(line)
+
+    def training(self, name: str, points: Sequence[TrainingPoint]) -> None:
+        raise AssertionError(f"{name} did not train")
+
+
+class Down:
+    """An engine that cannot start a container."""
+
+    def require_readable(self, paths: Iterable[Path]) -> None:
+        assert all(path.is_file() for path in paths)
+
+    def describe(self) -> dict[str, str]:
+        return {"name": "down"}
+
+    def start(self, spec: ContainerSpec) -> Container:
+        raise PrerequisiteError(f"the engine cannot start {spec.name}", fix="start it")
+
+
+def _row(key: str) -> TrainingRow:
+    return TrainingRow(key, "m", "v", "data", TrainingState.RUNNING, "2026-01-01T00:00:00+00:00")
+
+
+@pytest.fixture
+def request_on_data(splits_writer: Callable[..., Path], tmp_path: Path) -> RunRequest:
+    """Give a request to train on a small data set."""
+    return replace(_plan(Prompt.TEXT).request, dataset=open_dataset(splits_writer(tmp_path / "data")))
+
+
+def _ensure(request: RunRequest, home: Path, store: Store) -> Checkpoint:
+    plan, cases = _plan(Prompt.TEXT), training_cases(request)
+    engine = cast("Engine", Down())
+    return ensure_checkpoint(
+        request, plan.image, plan.weights, cases, engine=engine, gpus=(), home=home, store=store, watcher=Log(),
+        stop=Stop(),
+    )  # fmt: skip
+
+
+def test_a_training_killed_after_its_record_is_done_with_the_next_command(
+    request_on_data: RunRequest, tmp_path: Path
+) -> None:
+    """The checkpoint is complete, so its row does not stay at "running"; the figures are those of its record."""
+    fingerprints = {split: fingerprint_of(request_on_data.dataset, split) for split in ("train", "val")}
+    key = replace(_plan(Prompt.TEXT), request=request_on_data, fingerprints=fingerprints).key
+    home = tmp_path / "home"
+    (home / "checkpoints" / key / "checkpoint").mkdir(parents=True)
+    about = {"seconds": 7.5, "finished": "2026-01-02T00:00:00+00:00"}
+    written = write_record(home / "checkpoints" / key, key, {}, about)
+    with Store(home / "results.db") as store:
+        Trainings(store).save(_row(key))
+        assert _ensure(request_on_data, home, store).sha256 == written.sha256
+        found = Trainings(store).find(key)
+    assert found is not None
+    assert (found.state, found.sha256, found.seconds, found.finished) == ("done", written.sha256, *about.values())
+
+
+def test_a_training_that_cannot_start_is_not_running(request_on_data: RunRequest, tmp_path: Path) -> None:
+    """Its row says that the engine failed, not the model."""
+    with Store(tmp_path / "home" / "results.db") as store:
+        with pytest.raises(PrerequisiteError, match="cannot start"):
+            _ensure(request_on_data, tmp_path / "home", store)
+        (key,) = [folder.name for folder in (tmp_path / "home" / "checkpoints").iterdir()]
+        found = Trainings(store).find(key)
+    assert found is not None
+    assert (found.state, "cannot start" in found.reason) == ("infra_error", True)
