@@ -19,8 +19,11 @@ from harness.rows import MaskProblem
 #: Relative error of a few operations in single precision.
 _SINGLE: Final = 4 * 2.0**-23
 
-#: A stored number represents every value within half a step of the scale; beyond this it is ambiguous.
-_WIDEST: Final = 0.05
+#: The stored numbers of a scale represent every value within half a step; from this on, neighbouring whole numbers
+#: could not be told apart from what lies between them.
+_WIDEST: Final = 0.25
+
+_UNSCALED: Final = "store it unscaled as uint8: nibabel.Nifti1Image(mask.astype('uint8'), ct.affine)"
 
 
 def decoded(stored: NDArray[Any], header: Header) -> NDArray[Any]:
@@ -39,18 +42,20 @@ def decoded(stored: NDArray[Any], header: Header) -> NDArray[Any]:
         Of the same shape; the same array where it needs no change. Fractions, NaN and infinities stay.
     """
     if not header.scaled:
-        return _snapped(stored, 0.0) if stored.dtype.kind == "f" else stored
+        return _snapped(stored, 0.0, np.abs(stored)) if stored.dtype.kind == "f" else stored
     with np.errstate(over="ignore", invalid="ignore"):  # their values are judged later
-        values = stored * np.float64(header.slope) + header.inter
-    step = abs(header.slope) / 2 * (1 + _SINGLE)
-    return _snapped(values, step if stored.dtype.kind in "iu" and step < _WIDEST else 0.0)
+        scaled = stored * np.float64(header.slope)
+        size = np.abs(scaled) + abs(header.inter)  # the scale itself is in single precision
+        values = scaled + header.inter
+    step = abs(header.slope) / 2
+    return _snapped(values, step if stored.dtype.kind in "iu" and step < _WIDEST else 0.0, size)
 
 
-def _snapped(values: NDArray[Any], step: float) -> NDArray[Any]:
-    """Round values within `step`, or within the error of single precision, of a whole number."""
+def _snapped(values: NDArray[Any], step: float, size: NDArray[Any]) -> NDArray[Any]:
+    """Round values within `step`, and the error of single precision in numbers of this size, of a whole number."""
     with np.errstate(over="ignore", invalid="ignore"):
         whole = np.rint(values)
-        near = np.abs(values - whole) <= np.clip(_SINGLE * np.abs(whole), max(_SINGLE, step), _WIDEST)
+        near = np.abs(values - whole) <= np.minimum(step + _SINGLE * np.maximum(size, 1), _WIDEST)
     rounded: NDArray[Any] = np.where(near, whole, values)
     return rounded
 
@@ -80,10 +85,13 @@ def checked(values: NDArray[Any], header: Header) -> NDArray[Any]:
             )
         fractions = values != np.trunc(values)
         if fractions.any():
-            example = float(values[fractions][0])
+            message = f"the mask contains fractions, for example {float(values[fractions][0]):.6g}{_scale(header)}"
+            if header.dtype.kind in "iu" and abs(header.slope) / 2 >= _WIDEST:
+                cause = "a scale too coarse for whole numbers: labels of floats stretched over an integer type"
+                raise refused("not_binary", message, cause=cause, fix=_UNSCALED)
             raise refused(
                 "not_binary",
-                f"the mask contains fractions, for example {example:.6g}{_scale(header)}",
+                message,
                 cause="probabilities saved in place of a mask, or a mask resampled with interpolation",
                 fix="threshold the model's output (for instance at 0.5), or resample with nearest neighbour",
             )
@@ -126,7 +134,7 @@ def storage_warnings(header: Header, highest: int, *, trailing: bool = False) ->
                 "scaled",
                 f"the header scales the stored numbers{_scale(header)}; they were read back as whole numbers",
                 cause="an array of floats saved under an integer header, which nibabel stretches to the whole type",
-                fix="store it unscaled as uint8: nibabel.Nifti1Image(mask.astype('uint8'), ct.affine)",
+                fix=_UNSCALED,
             )
         )
     if header.dtype.kind == "f" or header.dtype.itemsize > 1:

@@ -36,7 +36,7 @@ def test_floats_saved_under_an_integer_header_are_a_mask(tmp_path: Path, dtype: 
 
 
 @pytest.mark.parametrize("dtype", ["u1", "i1", "i2", "u2"])
-@pytest.mark.parametrize("highest", [2, 3, 7, 20])
+@pytest.mark.parametrize("highest", [2, 3, 7, 20, 40, 100])
 def test_labels_saved_under_an_integer_header_keep_their_numbers(tmp_path: Path, dtype: str, highest: int) -> None:
     """A label between 0 and the highest lies up to half a step of the scale away from a whole number."""
     labels = mask()
@@ -71,6 +71,37 @@ def test_a_coarse_scale_is_not_rounded_away(tmp_path: Path) -> None:
     raw[112:120] = np.array([0.9, 0.0], "<f4").tobytes()
     path.write_bytes(raw)
     assert "0.9" in refusal_of(path)
+
+
+@pytest.mark.parametrize("dtype", ["u1", "i1"])
+def test_a_scale_too_coarse_for_labels_is_named(tmp_path: Path, dtype: str) -> None:
+    """Labels up to 200 saved as floats under a header of 8 bits are 0.78 apart: no probabilities are to blame."""
+    labels = mask().astype("f4")
+    labels[5, 3, 2] = 200
+    path = under(tmp_path / "m.nii.gz", labels, dtype)
+    with pytest.raises(Refused) as caught, open_volume(path, limit=LIMIT) as volume:
+        read_bits(volume, SHAPE, 1, [0], labelled=False)
+    assert "too coarse" in caught.value.problem.cause
+    assert "unscaled" in caught.value.problem.fix
+
+
+@pytest.mark.parametrize("dtype", ["u1", "i2", "u4", "i8"])
+@pytest.mark.parametrize(("slope", "inter"), [(0.1, -12.0), (2 / 255, 0.0), (40 / 255, 0.5), (-1 / 255, 1.0)])
+def test_masks_under_a_scale_of_any_slope_and_intercept_are_read(
+    tmp_path: Path, dtype: str, slope: float, inter: float
+) -> None:
+    """The nearest number that a scale can store stands for the whole one, also where an intercept cancels digits."""
+    stored = np.rint((mask() - inter) / slope)
+    if dtype[0] == "u" and stored.min() < 0:
+        stored, slope, inter = -stored, -slope, inter
+    if stored.min() < 0 and dtype[0] == "u":
+        pytest.skip("no unsigned number stands for it")
+    path = tmp_path / "m.nii"
+    nib.save(nib.Nifti1Image(stored.astype(dtype), AFFINE, dtype=np.dtype(dtype)), path)
+    raw = bytearray(path.read_bytes())
+    raw[112:120] = np.array([slope, inter], "<f4").tobytes()
+    path.write_bytes(raw)
+    assert np.array_equal(read(path), mask())
 
 
 def test_a_scaled_mask_says_so(tmp_path: Path) -> None:
