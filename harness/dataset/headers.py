@@ -14,13 +14,14 @@ import numpy.typing as npt
 
 from harness.dataset.cases import Case
 from harness.dataset.problems import DataProblem, Level
-from harness.masks.geometry import same_place
+from harness.masks.geometry import declares_nothing, same_place
 from harness.masks.header import Affine, Header
 
 #: Millimetres, and relative: the precision of single-precision headers.
 MARGIN: Final = 1e-3
 
 _PLAUSIBLE: Final = (0.05, 20.0)  # mm: the plausible range of a voxel of a chest CT
+_FLAT: Final = 1e-6  # share of the product of three lengths: a voxel of less volume is a plane
 _SQUARE: Final = 1e-3  # cosine between two axes of a grid that is not sheared
 _METRE, _MICROMETRE = 1, 3
 _UNITS: Final = {0: "not stated", _METRE: "metres", 2: "millimetres", _MICROMETRE: "micrometres"}
@@ -61,9 +62,9 @@ def _unit_rules(ct: Header, where: str) -> Iterator[DataProblem]:
         what = f"the CT's header gives lengths in a unit that NIfTI does not know (code {ct.units})"
         yield DataProblem(Level.WARNING, "ct-units", where, what, fix)
     sizes = ct.spacing[:3]
-    if all(size > 0 for size in sizes) and not all(_PLAUSIBLE[0] <= size <= _PLAUSIBLE[1] for size in sizes):
+    if all(0 < size < np.inf for size in sizes) and not all(_PLAUSIBLE[0] <= size <= _PLAUSIBLE[1] for size in sizes):
         what = f"the CT's voxels are {_mm(sizes)} mm large, which is not possible for a chest CT"
-        yield DataProblem(Level.WARNING, "ct-spacing", where, what, "check that the lengths are in millimetres")
+        yield DataProblem(Level.ERROR, "ct-spacing", where, what, fix)
 
 
 def _affine_rules(ct: Header, where: str) -> Iterator[DataProblem]:
@@ -76,6 +77,12 @@ def _affine_rules(ct: Header, where: str) -> Iterator[DataProblem]:
         what = f"the CT's header states {_mm(sizes)} mm as the size of a voxel"
         yield DataProblem(Level.ERROR, "ct-affine", where, what, _ONE_AFFINE)
         return
+    if ct.affine is not None and declares_nothing(ct.affine):
+        what = (
+            "the CT's affine is the one that a library writes without geometry: the size of its voxels and its "
+            "orientation are not known"
+        )
+        yield DataProblem(Level.WARNING, "ct-affine", where, what, "write the CT with the affine of its scan")
     if ct.affine is None:
         what = (
             "the CT's header does not state the orientation of the array (neither qform nor sform); nibabel and ITK "
@@ -99,7 +106,7 @@ def _fault_of(affine: Affine, sizes: tuple[float, ...]) -> str | None:
     """Return the problem of an affine as that of a grid with voxels of these sizes; None without one."""
     directions = np.array(affine)[:3, :3]
     lengths = np.linalg.norm(directions, axis=0)
-    if abs(np.linalg.det(directions)) < 1e-9:
+    if abs(np.linalg.det(directions)) < _FLAT * np.prod(lengths) or not lengths.all():
         return "the CT's affine is not that of any grid: two of its axes are the same, or one has no length"
     if not np.allclose(lengths, sizes, rtol=MARGIN, atol=MARGIN):
         return (

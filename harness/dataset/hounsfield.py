@@ -96,7 +96,8 @@ def judge_intensities(found: Intensities, where: str) -> list[DataProblem]:
     problems = []
     for count, name in ((found.nan, "NaN"), (found.infinite, "infinite")):
         if count:
-            what = f"{count:,} voxels of the CT ({count / found.voxels:.1%}) are {name}; models cannot process them"
+            are = "voxel of the CT is" if count == 1 else f"voxels of the CT ({count / found.voxels:.1%}) are"
+            what = f"{count:,} {are} {name}; models cannot process such values"
             fix = "write the outside of the scan as air: numpy.nan_to_num(ct, nan=-1024, posinf=3071, neginf=-1024)"
             problems.append(DataProblem(Level.ERROR, "ct-not-finite", where, what, fix))
     if found.bins:

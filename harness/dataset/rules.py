@@ -117,9 +117,13 @@ class _Folder:
         """Return the problem at the place of a missing file."""
         dangling = next((path for path in places if path.is_symlink()), None)
         others = [path for path in self.beside(places) if not path.is_symlink() or path.exists()]
+        folder = next((path for path in places if path.is_dir()), None)
         if dangling is not None:
             what = f"the {kind} {dangling.relative_to(self.root)} links to {dangling.readlink()}, which does not exist"
             fix = "put the file back, or link the data set again"
+        elif folder is not None:
+            what = f"{folder.relative_to(self.root)}, where the {kind} should be, is a folder"
+            fix = "put the file itself there"
         elif others:
             what = f"the {kind} exists as {others[0].relative_to(self.root)}, a format that is not read as a {kind}"
             fix = f"convert it: {conversion(others[0].name, places[0].name)}"

@@ -194,7 +194,7 @@ def parse_header(block: bytes, layout: NiftiLayout, order: str) -> Header:
     if code not in DTYPES:
         raise refused(
             "dtype",
-            f"voxels are stored with NIfTI data type {code}, which cannot be a mask",
+            f"voxels are stored with NIfTI data type {code}; only whole and real numbers are read",
             cause="a complex, colour or extended-precision image",
             fix="store the mask as uint8: mask.astype('uint8')",
         )
@@ -214,7 +214,7 @@ def parse_header(block: bytes, layout: NiftiLayout, order: str) -> Header:
     (units,) = struct.unpack_from(f"{order}{layout.units[0]}", block, layout.units[1])
     return Header(
         shape=tuple(extents[:n_axes]),
-        spacing=tuple(abs(size) for size in pixdim[1 : n_axes + 1]),
+        spacing=tuple(pixdim[1 : n_axes + 1]),
         affine=sform or qform,
         dtype=np.dtype(order + DTYPES[code]),
         offset=int(offset),

@@ -89,6 +89,19 @@ def both_codes(root: Path, qform: np.ndarray) -> None:
     nib.save(image, ct(root))
 
 
+def one_code(root: Path) -> None:
+    """Write the CT with a qform alone."""
+    image = nib.Nifti1Image(scan(2), AFFINE)
+    image.set_qform(AFFINE, 1)
+    image.set_sform(None, 0)
+    nib.save(image, ct(root))
+
+
+def sized(root: Path, factor: float) -> None:
+    """Write the CT with lengths in another unit than the header says."""
+    save(ct(root), scan(2), np.diag([factor, factor, factor, 1.0]) @ AFFINE)
+
+
 SHIFT = np.eye(4)
 SHIFT[0, 3] = 3.0
 
@@ -97,6 +110,24 @@ CONTRADICTIONS: dict[str, tuple[Callable[[Path], object], str]] = {
     "a qform that is turned": (lambda r: both_codes(r, AFFINE @ np.diag([-1, -1, 1, 1])), "ct-affine"),
     "voxel size and affine": (lambda r: patch(r, (80, "3f", (2, 2, 2))), "ct-affine"),
     "a voxel size of 0": (lambda r: patch(r, (80, "3f", (0, 0, 0))), "ct-affine"),
+    "a negative voxel size": (lambda r: patch(r, (80, "3f", (0.7, -0.8, 1.5))), "ct-affine"),
+    "a negative voxel size under a qform": (lambda r: (one_code(r), patch(r, (80, "f", (-0.7,)))), "ct-affine"),
+    "a voxel size of infinity": (lambda r: patch(r, (80, "f", (np.inf,))), "ct-affine"),
+    "metres that are not stated": (lambda r: sized(r, 0.001), "ct-spacing"),
+    "micrometres that are not stated": (lambda r: sized(r, 1000.0), "ct-spacing"),
+    "an origin of NaN": (lambda r: (both_codes(r, AFFINE), patch(r, (268, "f", (np.nan,)))), "ct-affine"),
+    "a qform mirrored by pixdim[0]": (lambda r: (both_codes(r, AFFINE), patch(r, (76, "f", (-1.0,)))), "ct-affine"),
+    "an intercept that is NaN": (lambda r: patch(r, (112, "2f", (1, np.nan))), "unreadable-ct"),
+    "a folder in place of a CT": (lambda r: (ct(r).unlink(), ct(r).mkdir()), "missing-ct"),
+    "complex numbers": (lambda r: save(ct(r), scan(2).astype(np.complex64)), "unreadable-ct"),
+    "a truth of fractions": (
+        lambda r: save(r / "seg/case_2_a_1.nii.gz", truth() * np.float32(0.5), np.eye(4)),
+        "unreadable-seg",
+    ),
+    "a truth flipped by its affine": (
+        lambda r: save(r / "seg/case_2_a_1.nii.gz", truth(), AFFINE @ np.diag([-1, 1, 1, 1])),
+        "seg-affine",
+    ),
     "a voxel size that is NaN": (lambda r: patch(r, (80, "3f", (np.nan, 1, 1))), "ct-affine"),
     "an sform of NaN": (lambda r: patch(r, (280, "f", (np.nan,))), "ct-affine"),
     "a quaternion that is not a rotation": (lambda r: patch(r, (252, "h", (1,)), (256, "3f", (1, 1, 1))), "ct-affine"),
@@ -214,6 +245,8 @@ def test_what_is_not_wrong_does_not_stop_a_score(root: Path, kind: str) -> None:
 WARNINGS: dict[str, tuple[Callable[[Path], object], str]] = {
     "an appended axis": (lambda r: save(ct(r), scan(2)[..., np.newaxis]), "ct-extra-axis"),
     "no affine": (lambda r: patch(r, (252, "2h", (0, 0))), "ct-affine"),
+    "the identity of nibabel": (lambda r: save(ct(r), scan(2), np.eye(4)), "ct-affine"),
+    "the identity of ITK": (lambda r: save(ct(r), scan(2), np.diag([-1.0, -1, 1, 1])), "ct-affine"),
     "a unit that is none": (lambda r: patch(r, (123, "B", (5,))), "ct-units"),
     "a truth of floats": (
         lambda r: save(r / "seg/case_2_a_1.nii.gz", truth().astype(np.float32), np.eye(4)),
