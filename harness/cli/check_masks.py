@@ -43,7 +43,8 @@ def check_masks(settings: Settings, /, predictions: Path, *, dataset: str, split
     cases = data.split(split)
     judgement = judge(data, [split], depth=Depth.QUICK)
     # A mask is held against its CT's header, so that one must be right; the truth is not needed.
-    if faults := [problem for problem in judgement.of(Level.ERROR) if problem.code.startswith("ct-")]:
+    of_ct = ("ct-", "unreadable-ct", "two-cts", "raw-ct")
+    if faults := [problem for problem in judgement.of(Level.ERROR) if problem.code.startswith(of_ct)]:
         raise refuse(faults, str(data.root), doing="cannot determine where masks should lie")
     submission = open_submission(predictions, cases)
     found = [mask for case in cases for mask in check_case(submission.task(case, data.mask_flip, blind=True))]

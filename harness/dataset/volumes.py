@@ -20,8 +20,7 @@ from harness.dataset.problems import DataProblem, Level
 from harness.dataset.voxels import read_header, stretches
 from harness.errors import DataError
 from harness.masks.geometry import declares_nothing
-from harness.masks.header import Affine, Header
-from harness.masks.stream import GZIP_MAGIC
+from harness.masks.header import GZIP_MAGIC, Affine, Header
 
 _MOST_LABELS: Final = 255  # of a finding, in the uint8 that the organisers' evaluator reads
 

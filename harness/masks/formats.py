@@ -11,10 +11,11 @@ SUFFIXES: Final = (".nii.gz", ".seg.nrrd", ".nii", ".nrrd", ".mha")
 #: Suffixes of volumes that SimpleITK converts in one line.
 _ITK: Final = (".nrrd", ".nhdr", ".mha", ".mhd", ".hdr", ".img", ".dcm", ".gipl", ".mgz", ".mgh", ".nii", ".nii.gz")
 
-#: Suffixes of archives, and the commands that unpack them.
+#: Suffixes of archives and of compressed files, longer ones first, and the commands that unpack them.
 _ARCHIVES: Final = {
     ".tar.gz": "tar -xf {name}", ".tar.bz2": "tar -xf {name}", ".tar.xz": "tar -xf {name}", ".tgz": "tar -xf {name}",
     ".tar": "tar -xf {name}", ".zip": "unzip {name}", ".7z": "7z x {name}", ".rar": "unrar x {name}",
+    ".gz": "gunzip {name}", ".bz2": "bunzip2 {name}", ".xz": "unxz {name}", ".zst": "unzstd {name}",
 }  # fmt: skip
 
 
@@ -31,7 +32,7 @@ def stem_of(name: str) -> str:
 
 
 def unpacking(name: str) -> str | None:
-    """Return the command that unpacks an archive; None for other names."""
+    """Return the command that unpacks an archive or a compressed file; None for other names."""
     command = _ARCHIVES.get(suffix_of(name))
     return None if command is None else command.format(name=name)
 
@@ -44,4 +45,4 @@ def conversion(name: str, target: str) -> str:
         return f"python -c \"import SimpleITK as s; s.WriteImage(s.ReadImage('{name}'), '{target}')\""
     if suffix_of(name) in {".npy", ".npz"}:
         return "nibabel.save(nibabel.Nifti1Image(array, ct.affine), path), in the CT's array order"
-    return f"write it as NIfTI under the name {target}"
+    return f"masks are written as NIfTI, this one as {target}"

@@ -31,6 +31,9 @@ DTYPES = MappingProxyType(
     }
 )
 
+#: The first bytes of every gzip stream.
+GZIP_MAGIC = b"\x1f\x8b"
+
 #: Bytes of header and extensions beyond which a file is refused.
 MAX_OFFSET = 16 * 1024 * 1024
 
@@ -163,6 +166,13 @@ def layout_of(first: bytes) -> tuple[NiftiLayout, str]:
         for layout in (NIFTI1, NIFTI2):
             if size == layout.size:
                 return layout, order
+    if first[:2] == GZIP_MAGIC:
+        raise refused(
+            "not_nifti",
+            "the file is not a NIfTI volume: it is compressed twice",
+            cause="a .nii.gz file that was compressed once more",
+            fix="unpack it once: gunzip",
+        )
     raise refused(
         "not_nifti",
         "the file is not a NIfTI volume: its first bytes are not a header size",

@@ -22,7 +22,7 @@ from typing import IO, Any
 
 from zlib_ng import gzip_ng, zlib_ng
 
-from harness.masks.header import Header, layout_of, parse_header
+from harness.masks.header import GZIP_MAGIC, Header, layout_of, parse_header
 from harness.masks.itk import MAX_TEXT, META_MAGICS, NRRD_MAGIC, parse_meta, parse_nrrd
 from harness.masks.verdict import Refused, refused
 
@@ -40,9 +40,6 @@ MAX_ITEMSIZE = 8
 
 #: Compressed bytes read at a time.
 _RAW_BYTES = 512 * 1024
-
-#: The first bytes of every gzip stream.
-GZIP_MAGIC = b"\x1f\x8b"
 
 _REWRITE = "write the mask again; write to a temporary name and rename it last"
 
@@ -150,7 +147,7 @@ def open_volume(source: Source, *, limit: int, root: Path | None = None) -> Iter
     """
     with _open(source, limit, root) as raw:
         content = _Content(raw)
-        with _explained():
+        with _explained("within its header"):
             first = content.read(4)
             if first == NRRD_MAGIC:
                 header, compressed = parse_nrrd(content.text(first, until=""))
@@ -434,13 +431,13 @@ def _fill(stream: IO[bytes], block: memoryview) -> None:
 
 
 @contextmanager
-def _explained() -> Iterator[None]:
+def _explained(where: str = "before the voxels that its header declares") -> Iterator[None]:
     try:
         yield
     except EOFError as error:
         raise refused(
             "truncated",
-            "the file ends before the voxels that its header declares",
+            f"the file ends {where}",
             cause="an incomplete write: a full disk or a killed process",
             fix=_REWRITE,
         ) from error

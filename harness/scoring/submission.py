@@ -98,10 +98,12 @@ def open_submission(path: Path, cases: Sequence[Case]) -> Submission:
     masks: dict[tuple[str, str], Source] = {}
     strangers: list[str] = []
     others: dict[str, list[str]] = {}
+    of_macos: list[str] = []
     unusual: dict[str, list[str]] = {}
     for name, source in _files(path, known):
         if "__MACOSX" in name.parts or name.name.startswith("._"):
-            continue  # what macOS leaves beside every file
+            of_macos.append(str(name))  # what macOS leaves beside every file
+            continue
         suffix, stem = suffix_of(name.name), stem_of(name.name)
         if suffix not in SUFFIXES:
             others.setdefault(suffix or name.name, []).append(str(name))
@@ -119,26 +121,30 @@ def open_submission(path: Path, cases: Sequence[Case]) -> Submission:
     if both:
         raise DataError(f"{path} contains both a stack and single masks of {both[0]}", fix="keep one of the two")
     if not stacks and not masks:
-        raise _nothing_of(path, cases, strangers, others)
+        raise _nothing_of(path, cases, strangers, others, of_macos)
     holds = [f"{_files_of(kind, names)}: read as masks by what they hold" for kind, names in unusual.items()]
     holds += [f"{_files_of(kind, names)}: not read" for kind, names in others.items()]
     return Submission(path, stacks, masks, tuple(strangers), tuple(holds))
 
 
 def _nothing_of(
-    path: Path, cases: Sequence[Case], strangers: Sequence[str], others: Mapping[str, Sequence[str]]
+    path: Path,
+    cases: Sequence[Case],
+    strangers: Sequence[str],
+    others: Mapping[str, Sequence[str]],
+    of_macos: Sequence[str],
 ) -> DataError:
     """Say what is there in place of masks, and how to come from it to masks."""
     example = cases[0].id if cases else "<case>"
     fix = f"name stacks {example}.nii.gz, or single masks {example}/<finding>.nii.gz"
-    found = [f"{len(strangers)} volumes of other names ({strangers[0]})"] if strangers else []
+    found = [f"{_number(strangers, 'volume')} of other names ({strangers[0]})"] if strangers else []
     found += [_files_of(kind, names) for kind, names in others.items()]
+    found += [f"{_number(of_macos, 'side file')} of macOS ({of_macos[0]})"] if of_macos else []
     archive = next((name for names in others.values() for name in names if unpacking(name)), None)
     if archive is not None:
-        fix = f"unpack it first, archives in archives are not read: {unpacking(archive)}"
+        fix = f"unpack it first, only {path.name} itself may be an archive: {unpacking(archive)}"
     elif strangers:
-        near = difflib.get_close_matches(stem_of(PurePosixPath(strangers[0]).name), [case.id for case in cases], n=1)
-        fix = f"{fix}; is {strangers[0]} that of case {near[0]}?" if near else fix
+        fix = _fix_of_a_stranger(fix, PurePosixPath(strangers[0]), cases)
     elif others:
         first = next(iter(others.values()))[0]
         fix = f"{fix}; {conversion(first, f'{example}.nii.gz')}"
@@ -146,8 +152,21 @@ def _nothing_of(
     return DataError(f"{path} holds no mask of any case of this split; {what}", fix=fix)
 
 
+def _fix_of_a_stranger(fix: str, name: PurePosixPath, cases: Sequence[Case]) -> str:
+    """Say which mask a volume of another name may be: one of a known case, or that of a case with a like name."""
+    lower = {case.id.lower(): case for case in cases}
+    if (case := lower.get(name.parent.name.lower())) is not None:
+        return f"{fix}; the findings of {case.id} are {', '.join(finding.id for finding in case.findings)}"
+    near = difflib.get_close_matches(stem_of(name.name).lower(), lower, n=1)
+    return f"{fix}; is {name} that of case {lower[near[0]].id}?" if near else fix
+
+
 def _files_of(kind: str, names: Sequence[str]) -> str:
-    return f"{len(names)} {kind} file{'' if len(names) == 1 else 's'} ({names[0]}{', …' if len(names) > 1 else ''})"
+    return f"{_number(names, f'{kind} file')} ({names[0]}{', …' if len(names) > 1 else ''})"
+
+
+def _number(names: Sequence[str], noun: str) -> str:
+    return f"{len(names)} {noun}{'' if len(names) == 1 else 's'}"
 
 
 def _put(found: dict[_Key, Source], key: _Key, source: Source) -> None:
@@ -175,7 +194,11 @@ def _files_in_folder(path: Path, known: Mapping[str, Collection[str]]) -> Iterat
         inner.sort()
         below = PurePosixPath(Path(folder).relative_to(path))
         for name in sorted(names):
-            yield below / name, Path(folder, name)
+            here = Path(folder, name)
+            if name in known and here.is_symlink():  # a case's folder that is not there
+                yield from ((below / behind, Path(folder, behind)) for behind in _behind(name, here, known))
+            else:
+                yield below / name, here
         for name in inner:
             if Path(folder, name).is_symlink():
                 for behind in _behind(name, Path(folder, name), known):
@@ -217,4 +240,7 @@ def _size(source: Source) -> int:
     if isinstance(source, ZipMember):
         with zipfile.ZipFile(source.archive) as archive:
             return archive.getinfo(source.name).file_size
-    return source.lstat().st_size
+    try:
+        return source.lstat().st_size
+    except OSError:
+        return 0  # behind a link that leads nowhere; opening it says so

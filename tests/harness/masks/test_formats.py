@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import zipfile
 import zlib
@@ -159,6 +160,63 @@ def test_what_lies_behind_a_link_is_refused_as_a_link(data: Dataset, tmp_path: P
     link.symlink_to(tmp_path / "elsewhere" / target)
     found = scored(data, pred)
     assert (found.status, [problem.code for problem in found.verdict.refusals]) == ("invalid_output", ["link"])
+
+
+@pytest.mark.parametrize("leads_to", ["/nowhere", CASE, "empty"])
+def test_a_linked_case_folder_that_leads_nowhere_is_refused_as_a_link(
+    data: Dataset, tmp_path: Path, leads_to: str
+) -> None:
+    """The folder is not there, is the link itself, or is empty: what a person must know is that links are not read."""
+    (tmp_path / "pred/empty").mkdir(parents=True)
+    (tmp_path / "pred" / CASE).symlink_to(leads_to)
+    submission = submitted(data, tmp_path / "pred")
+    (case,) = data.split("test")
+    assert submission.nbytes(case) >= 0  # `bench score` begins with the largest
+    found = scored(data, tmp_path / "pred")
+    assert (found.status, [problem.code for problem in found.verdict.refusals]) == ("invalid_output", ["link"])
+
+
+NOT_READ = {
+    f"{CASE}.nii.gz.gz": f"gunzip {CASE}.nii.gz.gz",
+    f"{CASE}.nii.bz2": f"bunzip2 {CASE}.nii.bz2",
+    f"{CASE}.nii.xz": f"unxz {CASE}.nii.xz",
+    f"{CASE}.nii.zst": f"unzstd {CASE}.nii.zst",
+    f"{CASE}.zip": f"unzip {CASE}.zip",
+    "all.tar.gz": "tar -xf all.tar.gz",
+    f"{CASE}.mhd": "SimpleITK",
+    f"{CASE}.nhdr": "SimpleITK",
+    f"{CASE}.img": "SimpleITK",
+    f"{CASE}.npz": "nibabel.save",
+    f"{CASE.upper()}.nii.gz": f"that of case {CASE}?",
+    f"{CASE}_0000.nii.gz": f"that of case {CASE}?",
+    f"{CASE}/1.nii.gz": f"the findings of {CASE} are 0",
+    f"{CASE}/finding_0.nii.gz": f"the findings of {CASE} are 0",
+    f"._{CASE}.nii.gz": "name stacks",
+    "results.json": "written as NIfTI",
+}
+
+
+@pytest.mark.parametrize("name", NOT_READ)
+def test_what_is_there_in_place_of_masks_is_named_with_what_to_do(data: Dataset, tmp_path: Path, name: str) -> None:
+    """A folder that holds something is never called empty, and the step from it to masks is that of its kind."""
+    save(tmp_path / "made.nii.gz", prediction())
+    target = tmp_path / "pred" / name
+    target.parent.mkdir(parents=True)
+    (tmp_path / "made.nii.gz").rename(target)
+    with pytest.raises(DataError) as caught:
+        submitted(data, tmp_path / "pred")
+    assert name in caught.value.message
+    assert "empty" not in caught.value.message
+    assert NOT_READ[name] in str(caught.value.fix)
+
+
+def test_a_volume_that_was_compressed_twice_is_named_one(data: Dataset, tmp_path: Path) -> None:
+    """Its name says once, its content twice."""
+    path = save(tmp_path / "pred" / f"{CASE}.nii.gz", prediction())
+    path.write_bytes(gzip.compress(path.read_bytes()))
+    (problem,) = scored(data, tmp_path / "pred").verdict.refusals
+    assert "compressed twice" in problem.message
+    assert "gunzip" in problem.fix
 
 
 def test_the_folder_that_is_named_may_be_a_link(data: Dataset, tmp_path: Path) -> None:
