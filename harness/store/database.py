@@ -25,6 +25,9 @@ from harness.store.migrations import migrations
 BUSY_TIMEOUT_S = 30.0
 
 
+#: Fewest findings of which a mean has an interval.
+_FEWEST = 5
+
 #: The metrics of one run under one profile: metric -> group -> {"value", "ci95", "n"}.
 Metrics = Mapping[str, Mapping[str, Any]]
 
@@ -238,7 +241,11 @@ class Store:
             _put_metrics(db, run_id, profile, metrics)
 
     def metrics(self, run_id: str, profile: str) -> dict[str, dict[str, Any]]:
-        """Return the metrics of a run under one profile, as they were saved; empty when there are none."""
+        """Return the metrics of a run under one profile; empty when there are none.
+
+        Earlier scorers saved intervals of width 0, and intervals of means of fewer than five findings. Neither is a
+        95 % interval, and neither is returned.
+        """
         found: dict[str, dict[str, Any]] = {}
         with self.explaining():
             for row in self.db.query(
@@ -246,7 +253,7 @@ class Store:
             ):
                 cell = {
                     "value": row["value"],
-                    "ci95": None if row["low"] is None else [row["low"], row["high"]],
+                    "ci95": _interval(row),
                     "n": row["n"],
                 }
                 groups = found.setdefault(row["metric"], {})
@@ -264,6 +271,13 @@ class Store:
                 "select status, count(*) as n from findings where run = ? group by status order by status", [run_id]
             )
             return {row["status"]: row["n"] for row in rows}
+
+
+def _interval(row: Mapping[str, Any]) -> list[float] | None:
+    of_few = row["metric"].startswith("dice") and (row["n"] or 0) < _FEWEST
+    if row["low"] is None or of_few or not row["low"] < row["high"]:
+        return None
+    return [row["low"], row["high"]]
 
 
 def _put_case(db: Database, run_id: str, case: CaseRow, findings: Sequence[FindingRow]) -> None:

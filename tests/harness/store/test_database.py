@@ -200,6 +200,30 @@ def test_run_by_the_beginning_of_its_id(store: Store) -> None:
             store.run(wrong)
 
 
+@pytest.mark.parametrize(
+    ("metric", "ci95", "n", "shown"),
+    [
+        ("dice", [0.805, 0.805], 20, None),
+        ("dice", [0.2, 0.9], 4, None),
+        ("dice_unfiltered", [0.2, 0.9], 1, None),
+        ("dice", [0.2, 0.9], 5, [0.2, 0.9]),
+        ("hit", [1.0, 1.0], 30, None),
+        ("hit", [0.0, 0.0], 30, None),
+        ("hit", [0.207, 1.0], 1, [0.207, 1.0]),
+        ("instance_f1", [1.0, 1.0], 7, None),
+    ],
+)
+def test_an_interval_of_an_earlier_scorer_that_is_none_is_not_returned(
+    store: Store, metric: str, ci95: list[float], n: int, shown: list[float] | None
+) -> None:
+    """No width is no evidence, and a mean of fewer than five findings has no interval; a share of few has Wilson's."""
+    store.save_run(_run())
+    cell = {"value": 0.805, "ci95": ci95, "n": n}
+    store.save_metrics(_run().id, "mlhc2025", {metric: {"all": cell, "by_category": {"1a": cell}}})
+    found = store.metrics(_run().id, "mlhc2025")[metric]
+    assert [found["all"]["ci95"], found["by_category"]["1a"]["ci95"]] == [shown, shown]
+
+
 def test_metrics_come_back_as_they_were(store: Store) -> None:
     """Groups inside groups, absent intervals and undefined values survive; another profile is untouched."""
     store.save_run(_run())
