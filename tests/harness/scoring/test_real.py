@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 
 import nibabel as nib
-import nrrd
 import numpy as np
 import pytest
 
@@ -109,57 +108,3 @@ def test_the_four_readers(real_data: Path) -> None:
     table = (Path(__file__).parents[3] / "docs" / "scoring.md").read_text()
     for reader, values in enumerate(found, 1):
         assert f"| {reader} | {' | '.join(f'{value:.6f}' for value in values)} |" in table
-
-
-def writers(case: Case, mask: np.ndarray, folder: Path) -> dict[str, Path]:
-    """Write one 3-D mask in the ways of the libraries that people use."""
-    affine = np.array(case.affine)
-    lps = np.diag([-1.0, -1.0, 1.0]) @ affine[:3]
-    floats = nib.Nifti1Header()
-    floats.set_data_dtype(np.uint8)
-    space = {
-        "space": "left-posterior-superior",
-        "space directions": lps[:, :3].T,
-        "space origin": lps[:, 3],
-    }
-    made = {
-        "nibabel": nib.Nifti1Image(mask, affine),
-        "nibabel, floats under an integer header": nib.Nifti1Image(mask.astype(np.float32), affine, floats),
-        "nibabel, no geometry": nib.Nifti1Image(mask, np.eye(4)),
-        "SimpleITK, no geometry": nib.Nifti1Image(mask, np.diag([-1.0, -1.0, 1.0, 1.0])),
-        "nnU-Net": nib.Nifti1Image(mask, affine),
-    }
-    made["nnU-Net"].set_qform(affine, 1)  # it writes with SimpleITK and the CT's own geometry
-    paths = {}
-    for number, (name, image) in enumerate(made.items()):
-        paths[name] = folder / f"{number}.nii.gz"
-        nib.save(image, paths[name])
-    for name, header in (("pynrrd", space), ("pynrrd, no geometry", {})):
-        paths[name] = folder / f"{name}.nrrd"
-        nrrd.write(str(paths[name]), mask, header)
-    return paths
-
-
-@pytest.mark.parametrize("name", ["cip_a_1", "partsolid_a_1"])
-def test_figures_do_not_depend_on_who_wrote_the_mask(real_data: Path, tmp_path: Path, name: str) -> None:
-    """Dice, instances and distances of one mask on a real CT are the same whichever library wrote it."""
-    data = open_dataset(real_data / "realct")
-    case = next(case for case in data if case.id == f"realct_{name}")
-    truth = np.asanyarray(nib.load(case.truth).dataobj)
-    mask = np.ascontiguousarray((np.roll(truth[0], 2, axis=1) > 0).astype(np.uint8))
-    figures = {}
-    for writer, path in writers(case, mask, tmp_path).items():
-        task = CaseTask(
-            case=case.id,
-            truth=case.truth,
-            shape=case.shape,
-            spacing=case.spacing,
-            affine=case.affine,
-            findings=case.findings[:1],
-            masks={case.findings[0].id: path},
-        )
-        (found,) = score_case(task).findings
-        assert found.status == "ok", (writer, found.reason)
-        figures[writer] = (found.pred_voxels, found.intersection, found.dice, found.details)
-    assert len(figures) >= 7
-    assert all(figure == figures["nibabel"] for figure in figures.values())
