@@ -17,7 +17,8 @@ import numpy.typing as npt
 from curation.annotation.tasks import CT, Task, Tasks
 from curation.pipeline import write_text
 from curation.steps.select import natural
-from curation.volumes import read_array, write_volume
+from curation.volumes import read_array
+from harness.dataset.nifti import write_volume
 from harness.dataset.patients import patient_by_name, read_patients
 from harness.dataset.problems import refuse
 from harness.dataset.voxels import read_header

@@ -17,7 +17,7 @@ from curation.annotation.matching import Drawn, match
 from curation.annotation.readers import READERS, exported_numbers, stray_files
 from curation.annotation.tasks import CT, TASKS, Format, Task, TaskFinding, Tasks, segment_name
 from curation.pipeline import write_text
-from curation.volumes import write_volume
+from harness.dataset.nifti import write_volume
 from harness.dataset.voxels import read_header
 from harness.errors import DataError, UsageError
 from harness.masks.formats import stem_of

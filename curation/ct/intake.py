@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from curation.ct.metadata import Scan
-from curation.volumes import write_volume
+from harness.dataset.nifti import write_volume
 from harness.dataset.voxels import read_header, slices
 from harness.errors import BenchError, DataError
 from harness.masks.header import Header

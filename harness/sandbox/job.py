@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from harness.dataset.boxes import Box
 from harness.dataset.cases import RunnableCase, spacing_of
@@ -104,19 +104,10 @@ def predicting_case(
     granted_truth
         Whether the container may read the ground truth: the test-only grant.
     """
-    ct, truth = f"ct/{_file_name(case, case.ct)}", f"truth/{_file_name(case, case.truth)}"
-    return JobCase(
-        prompt=CasePrompt(
-            id=case.id,
-            ct=ct,
-            shape=case.shape,
-            spacing=spacing_of(case),
-            findings=_findings(case, prompt, boxes),
-            truth=truth if granted_truth else None,
-            truth_flip=(list(mask_flip) or None) if granted_truth else None,
-        ),
-        mounts=(Mount(case.ct.resolve(), ct), *((Mount(case.truth.resolve(), truth),) if granted_truth else ())),
-    )
+    if not granted_truth:
+        return _job_case(case, prompt, boxes)
+    truth = Mount(case.truth.resolve(), f"truth/{_file_name(case, case.truth)}")
+    return _job_case(case, prompt, boxes, truth, truth=truth.target, truth_flip=list(mask_flip) or None)
 
 
 def training_case(
@@ -129,20 +120,9 @@ def training_case(
     case, prompt, boxes, mask_flip
         As in :func:`predicting_case`.
     """
-    ct, truth = f"ct/{_file_name(case, case.ct)}", f"seg/{_file_name(case, case.truth)}"
-    return JobCase(
-        prompt=CasePrompt(
-            id=case.id,
-            ct=ct,
-            shape=case.shape,
-            spacing=spacing_of(case),
-            findings=_findings(case, prompt, boxes),
-            split="train" if case.split == "train" else "val",
-            seg=truth,
-            seg_flip=list(mask_flip) or None,
-        ),
-        mounts=(Mount(case.ct.resolve(), ct), Mount(case.truth.resolve(), truth)),
-    )
+    truth = Mount(case.truth.resolve(), f"seg/{_file_name(case, case.truth)}")
+    split = "train" if case.split == "train" else "val"
+    return _job_case(case, prompt, boxes, truth, split=split, seg=truth.target, seg_flip=list(mask_flip) or None)
 
 
 def categories_shown(prompt: Prompt) -> bool:
@@ -169,6 +149,24 @@ def write_job(root: Path, job: Job, cases: Iterable[JobCase]) -> None:
     (root / "cases.jsonl").write_text("".join(to_json_line(case.prompt) for case in cases), encoding="utf-8")
     for name in ("job.json", "cases.jsonl"):
         (root / name).chmod(0o644)  # whatever the umask: the container's user is another one
+
+
+def _job_case(
+    case: RunnableCase, prompt: Prompt, boxes: Mapping[str, list[Box]] | None, *truth: Mount, **fields: Any
+) -> JobCase:
+    """Make the input of a case: what every container is given, with `truth` and the `fields` about it."""
+    ct = Mount(case.ct.resolve(), f"ct/{_file_name(case, case.ct)}")
+    return JobCase(
+        prompt=CasePrompt(
+            id=case.id,
+            ct=ct.target,
+            shape=case.shape,
+            spacing=spacing_of(case),
+            findings=_findings(case, prompt, boxes),
+            **fields,
+        ),
+        mounts=(ct, *truth),
+    )
 
 
 def _findings(case: RunnableCase, prompt: Prompt, boxes: Mapping[str, list[Box]] | None) -> list[FindingPrompt]:

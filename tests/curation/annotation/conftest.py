@@ -13,7 +13,7 @@ import pytest
 from curation.annotation.tasks import task_of
 from curation.pipeline import write_records
 from curation.records import CategorizedFinding, SelectedReport
-from curation.volumes import write_volume
+from harness.dataset.nifti import write_volume
 
 SHAPE = (30, 24, 20)
 

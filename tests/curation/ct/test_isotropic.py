@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from curation.ct.isotropic import finding_sizes, new_length
-from curation.volumes import write_volume
 from harness.dataset import Case, Finding
+from harness.dataset.nifti import write_volume
 from harness.errors import DataError
 from tests.curation.ct.conftest import RAW, SHAPE
 

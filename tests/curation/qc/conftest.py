@@ -7,8 +7,8 @@ import numpy.typing as npt
 import pytest
 
 from curation.qc.checks import Drawn
-from curation.volumes import write_volume
 from harness.dataset import Case
+from harness.dataset.nifti import write_volume
 
 SHAPE = (80, 70, 60)
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from curation.qc.report import page
-from curation.volumes import write_volume
+from harness.dataset.nifti import write_volume
 from tests.curation.qc.conftest import AFFINE, RIGHT, SHAPE, box, chest
 
 
