@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import enum
 import os
 import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.engines.gpus import discover_gpus
-from harness.errors import BenchError
+from harness.engines.gpus import Gpu, discover_gpus
+from harness.errors import BenchError, PrerequisiteError
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -66,24 +65,32 @@ def run_checks(home: Path, plugin_dirs: tuple[Path, ...] = ()) -> Iterator[Check
     """
     yield from _machine()
     yield from _home(home)
-    client = None
-    try:
-        import docker
+    from harness.engines.daemon import UNREACHABLE, connect, engine_trace, said
 
-        client = docker.from_env(timeout=20)
-        client.ping()
-    except Exception as error:  # noqa: BLE001 - any failure to reach the daemon is the result of the check
+    client = None
+    if engine_trace():
+        try:
+            client = connect(request_s=20)
+        except PrerequisiteError as error:
+            yield Check("engine", "daemon", CheckVerdict.FAILED, error.message, error.fix)
+    else:
         yield Check(
             "engine",
             "daemon",
             CheckVerdict.WARNING,
-            f"no Docker daemon answers ({type(error).__name__}); runs use the local engine, without isolation",
-            "start Docker; on a bare Debian machine: sudo containers/dev/engine.sh",
+            "no container engine is installed; only the models of groundbench run, without isolation",
+            "install Docker; on a bare Debian machine: sudo containers/dev/engine.sh",
         )
-        client = None
     if client is not None:
-        yield from _engine(client)
-    yield from _gpus(client)
+        try:
+            yield from _engine(client, home)
+        except UNREACHABLE as error:
+            yield Check(
+                "engine", "daemon", CheckVerdict.FAILED, f"it stopped answering: {said(error)}",
+                "see its log (`journalctl -u docker`) and restart it",
+            )  # fmt: skip
+            client = None
+    yield from _gpus(client, home)
     yield from _plugins(home, plugin_dirs)
 
 
@@ -130,7 +137,7 @@ def _home(home: Path) -> Iterator[Check]:
             yield Check("home", "results", CheckVerdict.OK, f"{runs} runs in {database.name}")
 
 
-def _engine(client: DockerClient) -> Iterator[Check]:
+def _engine(client: DockerClient, home: Path) -> Iterator[Check]:
     from harness.engines.docker import DockerEngine, base_image
 
     info = client.info()
@@ -171,6 +178,10 @@ def _engine(client: DockerClient) -> Iterator[Check]:
         f"{base} is {'present' if present else 'missing; the first build pulls it'}",
         "" if present else f"docker pull {base}, or containers/dev/engine.sh where no registry can be reached",
     )
+    if present and os.access(home, os.W_OK):
+        yield _tried(
+            client, home, (), Check("engine", "container", CheckVerdict.OK, "a container reads and writes here")
+        )
     strays = [stray for stray in DockerEngine().strays() if not stray.kept]
     yield Check(
         "engine",
@@ -181,7 +192,7 @@ def _engine(client: DockerClient) -> Iterator[Check]:
     )
 
 
-def _gpus(client: DockerClient | None) -> Iterator[Check]:
+def _gpus(client: DockerClient | None, home: Path) -> Iterator[Check]:
     gpus = discover_gpus()
     if not gpus:
         yield Check(
@@ -194,56 +205,46 @@ def _gpus(client: DockerClient | None) -> Iterator[Check]:
         return
     yield Check("GPU", "driver", CheckVerdict.OK, ", ".join(f"{gpu.name} ({gpu.memory_mb} MiB)" for gpu in gpus))
     if client is not None:
-        yield _gpu_container(client, gpus[0].id)
+        yield _gpu_container(client, home, gpus[0])
 
 
-#: Succeeds where the engine has added the driver to the container: its control device, and a GPU's.
-_SEES_GPU = "test -e /dev/nvidiactl && ls /dev/nvidia[0-9]* > /dev/null"
+def _gpu_container(client: DockerClient, home: Path, gpu: Gpu) -> Check:
+    """Try a container with one GPU: the only proof that the container toolkit works."""
+    return _tried(client, home, (gpu,), Check("GPU", "container", CheckVerdict.OK, "a container can use a GPU"))
 
 
-def _gpu_container(client: DockerClient, gpu: str) -> Check:
-    """Start a tiny container with one GPU, sealed as a run's are: the only proof that the container toolkit works."""
-    import docker.errors
-    import requests
-    from docker.types import DeviceRequest
+def _tried(client: DockerClient, home: Path, gpus: tuple[Gpu, ...], good: Check) -> Check:
+    """Try a container of the base image, sealed as a run's are; return `good` where it reads and writes."""
+    from harness.engines.docker import DockerEngine, base_image
+    from harness.images.build import Image
+    from harness.registry.declaration import Model, Variant
+    from harness.registry.discovery import Plugin
+    from harness.registry.resources import Resources
+    from harness.runs.preflight import check_containers
 
-    from harness.engines.docker import CONTAINER_UID, base_image
-    from harness.engines.owners import own_labels
-
-    container = None
-    try:
-        # Created, not run: a missing base image must not be pulled without the user's request.
-        container = client.containers.create(
-            base_image(),
-            ["sh", "-c", _SEES_GPU],
-            network_mode="none",
-            read_only=True,
-            cap_drop=["ALL"],
-            security_opt=["no-new-privileges:true"],
-            user=f"{CONTAINER_UID}:{CONTAINER_UID}",
-            labels=dict(own_labels("doctor")),
-            device_requests=[DeviceRequest(device_ids=[gpu], capabilities=[["gpu", "utility"]])],
-        )
-        container.start()
-        code = container.wait(timeout=60)["StatusCode"]
-        problem = "" if code == 0 else "it starts, but without /dev/nvidiactl: the engine ignores the request for a GPU"
-    except docker.errors.ImageNotFound:
+    # Never pulled without the user's request.
+    found = client.images.list(name=base_image())
+    if not found:
         return Check(
-            "GPU", "container", CheckVerdict.WARNING, f"not tried: {base_image()} is missing",
+            good.group, good.name, CheckVerdict.WARNING, f"not tried: {base_image()} is missing",
             "get the base image (see above), then run doctor again",
         )  # fmt: skip
-    except (docker.errors.DockerException, requests.exceptions.RequestException) as error:
-        problem = str(getattr(error, "explanation", None) or error)
-    finally:
-        if container is not None:
-            with contextlib.suppress(docker.errors.DockerException, requests.exceptions.RequestException):
-                container.remove(force=True, v=True)
-    if problem:
-        return Check(
-            "GPU", "container", CheckVerdict.FAILED, f"a container cannot use a GPU: {problem}",
-            "install the NVIDIA Container Toolkit and restart the daemon",
-        )  # fmt: skip
-    return Check("GPU", "container", CheckVerdict.OK, "a container can use a GPU")
+    nobody = Model("doctor", "Doctor", "Reads and writes a line.", "1", Path("/"), variants=(Variant("only"),))
+    try:
+        check_containers(
+            DockerEngine(),
+            Plugin(nobody, "doctor"),
+            Image(str(found[0].id)),
+            resources=Resources(),
+            mounts=(),
+            files=(),
+            gpus=gpus,
+            folder=home,
+            log=lambda _: None,
+        )
+    except BenchError as error:
+        return replace(good, verdict=CheckVerdict.FAILED, found=error.message, fix=error.fix)
+    return good
 
 
 def _plugins(home: Path, plugin_dirs: tuple[Path, ...]) -> Iterator[Check]:

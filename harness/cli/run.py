@@ -49,7 +49,8 @@ PHANTOM_SEED = 0
     type=click.Choice(["auto", "docker", "local"]),
     default="auto",
     show_default=True,
-    help="docker isolates the model, local does not; auto is docker where a daemon answers.",
+    help="docker isolates the model, local does not; auto is local only where no container engine is "
+    "installed and the model comes with groundbench.",
 )
 @click.option("--limit", type=click.IntRange(1), help="Only the first N cases by name; a part is never ranked.")
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="Seed of the run.")

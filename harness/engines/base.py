@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 #: Bytes of a container's output that are kept; the rest is dropped, except the last lines.
 MAX_LOG_BYTES = 8 * 1024 * 1024
+
+#: The name of the user inside a container, for programs that ask for one.
+USER_NAME = "groundbench"
 
 
 @dataclass(frozen=True)
@@ -96,6 +99,25 @@ class Exit:
     state: str = "lost"
 
 
+@dataclass(frozen=True)
+class Tried:
+    """What came of a short command in a container that was only tried out.
+
+    Attributes
+    ----------
+    code
+        Its exit code; None when it could not be started, or did not end in time.
+    said
+        Its output, or the engine's message, in one line; empty where it succeeded.
+    properties
+        Properties of the engine that may explain a failure, such as ``userns``, ``rootless`` and ``selinux``.
+    """
+
+    code: int | None
+    said: str = ""
+    properties: tuple[str, ...] = ()
+
+
 class Container(Protocol):
     """A running container."""
 
@@ -129,6 +151,9 @@ class Engine(Protocol):
 
     def start(self, spec: ContainerSpec) -> Container:
         """Start one container; raises a BenchError when the engine refuses."""
+
+    def try_out(self, spec: ContainerSpec, command: Sequence[str]) -> Tried:
+        """Run one short command in a container like those of :meth:`start`."""
 
     def reap(self) -> list[str]:
         """Remove the containers whose harness has ended; return their names."""

@@ -7,7 +7,7 @@ import os
 import posixpath
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,11 +15,13 @@ from typing import Any
 import docker
 import docker.errors
 import requests
+from docker.models import containers as models
 from docker.types import DeviceRequest, LogConfig, Mount, Ulimit
 
-from harness.engines.base import MAX_LOG_BYTES, ContainerSpec, Exit, require_readable
+from harness.engines.base import MAX_LOG_BYTES, USER_NAME, ContainerSpec, Exit, Tried, require_readable
+from harness.engines.daemon import UNREACHABLE, connect, said
 from harness.engines.owners import RENEW_S, renew
-from harness.engines.seccomp import own_filter
+from harness.engines.seccomp import is_podman, own_filter
 from harness.engines.strays import Stray, ended_by_others, find_strays, remove_strays
 from harness.errors import ModelError, PrerequisiteError
 from harness.images import build as images
@@ -31,13 +33,21 @@ CONTAINER_UID = 10001
 #: Seconds between the request to end and the kill.
 GRACE_S = 3
 
+#: Seconds for each step of a container that is only tried out; a driver that is not kept loaded starts slowly.
+TRY_S = 30.0
+TRY_WITH_GPUS_S = 90.0
+
+#: The host name inside every container.
+CONTAINER_NAME = "groundbench"
+
+#: Instead of the host's name servers and domains, which the daemon would write into the container.
+_NAMELESS: Mapping[str, Any] = {"dns": ["127.0.0.1"], "dns_search": ["."]}
+
 #: Limit of files and folders in ``/tmp`` and in each volume of the image.
 MAX_TEMPORARY_FILES = 100_000
 
 #: Places where engines do not mount a volume, or where one would hide the files of every container.
 _NO_VOLUMES = ("/proc", "/sys", "/dev")
-
-_UNREACHABLE = (requests.exceptions.RequestException, docker.errors.DockerException)
 
 
 def base_image() -> str:
@@ -58,15 +68,8 @@ class DockerEngine:
     isolates = True
 
     def __init__(self) -> None:
-        try:
-            self.client = docker.from_env(timeout=120)
-            self.version: dict[str, Any] = self.client.version()
-        except _UNREACHABLE as error:
-            raise PrerequisiteError(
-                f"no Docker daemon answers: {error}",
-                fix="start one (containers/dev/engine.sh does it on a bare Debian machine), or use --engine local",
-                lacking="engine",
-            ) from error
+        self.client = connect()
+        self.version: dict[str, Any] = self.client.version()
 
     def prepare(self, plugin: Plugin, *, home: Path, gpus: bool, log: Callable[[str], None]) -> images.Image:
         """Return the image of `plugin`, built from its folder when its content has changed."""
@@ -94,6 +97,63 @@ class DockerEngine:
         """
         self.require_readable(mount.source for mount in spec.mounts)
         volumes = self._image_volumes(spec)
+        container = None
+        try:
+            container = self._create(self.client, spec, volumes)
+            container.start()
+        except UNREACHABLE as error:
+            if container is not None:
+                with contextlib.suppress(*UNREACHABLE):
+                    container.remove(force=True, v=True)
+            raise PrerequisiteError(
+                f"the Docker daemon refused to start {spec.plugin.name!r}: {said(error)}",
+                fix="for GPUs install the NVIDIA Container Toolkit; see also `docker info`"
+                if spec.gpu_ids
+                else "see `docker info` and the daemon's log",
+            ) from error
+        return DockerContainer(self.client, container.id, spec)
+
+    def try_out(self, spec: ContainerSpec, command: Sequence[str]) -> Tried:
+        """Run one short command in a container like those of :meth:`start`, and report what came of it.
+
+        Parameters
+        ----------
+        spec
+            The container: its image, mounts, user, limits and GPUs are those of a run.
+        command
+            The command, in the place of the image's own.
+
+        Raises
+        ------
+        PrerequisiteError
+            When the daemon cannot be reached.
+        ModelError
+            When the image's declarations keep every engine from starting it.
+        """
+        volumes = self._image_volumes(spec)
+        limit_s = TRY_WITH_GPUS_S if spec.gpu_ids else TRY_S
+        with contextlib.closing(connect(request_s=limit_s)) as client:  # of its own: with less patience
+            container = None
+            try:
+                container = self._create(client, spec, volumes, entrypoint=list(command), command=[])
+                container.start()
+                code = int(container.wait(timeout=limit_s)["StatusCode"])
+                output = container.logs(tail=20).decode("utf-8", "replace") if code else ""
+                return Tried(code, " ".join(output.split()), properties=_properties(client) if code else ())
+            except UNREACHABLE as error:
+                if hung := _timed_out(error):
+                    client.api.timeout = GRACE_S  # for the removal below
+                words = f"the daemon answers, but did not finish within {limit_s:.0f} s" if hung else said(error)
+                return Tried(None, words, properties=() if hung else _properties(client))
+            finally:
+                if container is not None:
+                    with contextlib.suppress(*UNREACHABLE):
+                        container.remove(force=True, v=True)
+
+    def _create(
+        self, client: docker.DockerClient, spec: ContainerSpec, volumes: Collection[str], **options: Any
+    ) -> models.Container:
+        """Create one sealed container; `options` replace the command of its image."""
         uid, gid = _container_user()
         if uid != os.getuid():
             os.chown(spec.root / "out", uid, gid)
@@ -103,7 +163,6 @@ class DockerEngine:
             f"rw,{'exec' if resources.exec_tmp else 'noexec'},nosuid,nodev,size={resources.tmp_mb}m,"
             f"nr_inodes={MAX_TEMPORARY_FILES},mode=1777"
         )
-        threads = str(max(1, round(resources.cpus)))
         mounts = [
             Mount(f"/bench/{name}", str(spec.root / name), type="bind", read_only=True)
             for name in ("job.json", "cases.jsonl")
@@ -111,60 +170,41 @@ class DockerEngine:
         mounts += [Mount(f"/bench/{m.target}", str(m.source), type="bind", read_only=True) for m in spec.mounts]
         mounts.append(Mount("/bench/out", str(spec.root / "out"), type="bind"))
         taken = {str(mount["Target"]) for mount in mounts}
-        container = None
-        try:
-            container = self.client.containers.create(
-                image=spec.image.id,
-                name=spec.name,
-                network_mode="none",
-                read_only=True,
-                # A volume declared by the image would be space on the host's disk that is not limited.
-                tmpfs=dict.fromkeys({"/tmp", *volumes} - taken, temporary),  # noqa: S108 - inside it
-                shm_size=f"{resources.shm_mb}m",
-                ipc_mode="private",
-                cap_drop=["ALL"],
-                security_opt=["no-new-privileges:true", *own_filter(self.version)],
-                user=f"{uid}:{gid}",
-                init=True,
-                mem_limit=memory,
-                memswap_limit=memory,
-                pids_limit=resources.pids,
-                nano_cpus=round(min(resources.cpus, os.cpu_count() or 1) * 1e9),
-                ulimits=[
-                    Ulimit(name="nofile", soft=4096, hard=4096),
-                    Ulimit(name="core", soft=0, hard=0),
-                    Ulimit(name="fsize", soft=resources.out_mb * 2**20, hard=resources.out_mb * 2**20),
-                ],
-                mounts=mounts,
-                log_config=LogConfig(type="json-file", config={"max-size": "4m", "max-file": "2"}),
-                environment={
-                    "HOME": "/tmp",  # noqa: S108 - inside it
-                    "PYTHONDONTWRITEBYTECODE": "1",
-                    "PYTHONUNBUFFERED": "1",
-                    "OMP_NUM_THREADS": threads,
-                    "OPENBLAS_NUM_THREADS": threads,
-                    **({} if spec.gpu_ids else {"NVIDIA_VISIBLE_DEVICES": "void"}),
-                },
-                device_requests=[
-                    DeviceRequest(device_ids=list(spec.gpu_ids), capabilities=[["gpu", "compute", "utility"]])
-                ]
-                if spec.gpu_ids
-                else None,
-                labels=dict(spec.labels),
-            )
-            container.start()
-        except _UNREACHABLE as error:
-            if container is not None:
-                with contextlib.suppress(*_UNREACHABLE):
-                    container.remove(force=True, v=True)
-            said = getattr(error, "explanation", None) or error
-            raise PrerequisiteError(
-                f"the Docker daemon refused to start {spec.plugin.name!r}: {said}",
-                fix="for GPUs install the NVIDIA Container Toolkit; see also `docker info`"
-                if spec.gpu_ids
-                else "see `docker info` and the daemon's log",
-            ) from error
-        return DockerContainer(self.client, container.id, spec)
+        return client.containers.create(
+            image=spec.image.id,
+            name=spec.name,
+            hostname=CONTAINER_NAME,
+            network_mode="none",
+            **_NAMELESS if not is_podman(self.version) else {},
+            # The client would add the proxies of ~/.docker/config.json, with their passwords.
+            use_config_proxy=False,
+            read_only=True,
+            # A volume declared by the image would be space on the host's disk that is not limited.
+            tmpfs=dict.fromkeys({"/tmp", *volumes} - taken, temporary),  # noqa: S108 - inside it
+            shm_size=f"{resources.shm_mb}m",
+            ipc_mode="private",
+            cap_drop=["ALL"],
+            security_opt=["no-new-privileges:true", *own_filter(self.version)],
+            user=f"{uid}:{gid}",
+            init=True,
+            mem_limit=memory,
+            memswap_limit=memory,
+            pids_limit=resources.pids,
+            nano_cpus=round(min(resources.cpus, os.cpu_count() or 1) * 1e9),
+            ulimits=[
+                Ulimit(name="nofile", soft=4096, hard=4096),
+                Ulimit(name="core", soft=0, hard=0),
+                Ulimit(name="fsize", soft=resources.out_mb * 2**20, hard=resources.out_mb * 2**20),
+            ],
+            mounts=mounts,
+            log_config=LogConfig(type="json-file", config={"max-size": "4m", "max-file": "2"}),
+            environment=_environment(spec),
+            device_requests=[DeviceRequest(device_ids=list(spec.gpu_ids), capabilities=[["gpu", "compute", "utility"]])]
+            if spec.gpu_ids
+            else None,
+            labels=dict(spec.labels),
+            **options,
+        )
 
     def _image_volumes(self, spec: ContainerSpec) -> set[str]:
         """Return the folders that the image declares as volumes; refuse an image that cannot be started at all."""
@@ -256,16 +296,16 @@ class DockerContainer:
     def ask(self) -> None:
         """Send it SIGTERM; its init forwards the signal."""
         self._ours = True
-        with contextlib.suppress(*_UNREACHABLE):
+        with contextlib.suppress(*UNREACHABLE):
             self._client.api.kill(self._id, signal="SIGTERM")
 
     def stop(self) -> Exit:
         """Request its end, kill it after a short grace, and return its exit."""
         self._ours = True
-        with contextlib.suppress(*_UNREACHABLE):
+        with contextlib.suppress(*UNREACHABLE):
             self._client.api.stop(self._id, timeout=GRACE_S)
         if not self._ended.wait(GRACE_S + 10):
-            with contextlib.suppress(*_UNREACHABLE):
+            with contextlib.suppress(*UNREACHABLE):
                 self._client.api.kill(self._id)
             self._ended.wait(10)
         return self._exit or Exit(None, error="the container could not be stopped")
@@ -273,7 +313,7 @@ class DockerContainer:
     def remove(self) -> None:
         """Remove the container and its anonymous volumes; the log's last lines are written first."""
         self._logger.join(timeout=5)
-        with contextlib.suppress(*_UNREACHABLE):
+        with contextlib.suppress(*UNREACHABLE):
             self._client.api.remove_container(self._id, force=True, v=True)
 
     def _await_end(self) -> None:
@@ -296,7 +336,7 @@ class DockerContainer:
                 )
         except docker.errors.NotFound:
             self._exit = Exit(None, error="somebody else removed the container", peak_bytes=self._peak)
-        except _UNREACHABLE as error:
+        except UNREACHABLE as error:
             self._exit = Exit(None, error=f"the engine lost the container: {error}", peak_bytes=self._peak)
         self._ended.set()
 
@@ -316,7 +356,7 @@ class DockerContainer:
                 file.write(b"\n[... more output was dropped; the last lines follow ...]\n")
                 self._ended.wait()
                 file.write(self._client.api.logs(self._id, tail=50)[-64 * 1024 :])
-        except (OSError, *_UNREACHABLE):
+        except (OSError, *UNREACHABLE):
             return  # the log is a convenience: a full disk or a lost daemon is reported elsewhere
 
     def _sample_peak(self) -> None:
@@ -326,6 +366,37 @@ class DockerContainer:
             except (OSError, ValueError):
                 continue
             return
+
+
+def _environment(spec: ContainerSpec) -> dict[str, str]:
+    """Return what a container's environment holds in addition to its image's own; nothing in it is the host's."""
+    threads = str(max(1, round(spec.resources.cpus)))
+    return {
+        "HOME": "/tmp",  # noqa: S108 - inside it
+        # The user has a number only; libraries that ask for a name look here first.
+        "USER": USER_NAME,
+        "LOGNAME": USER_NAME,
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONUNBUFFERED": "1",
+        "OMP_NUM_THREADS": threads,
+        "OPENBLAS_NUM_THREADS": threads,
+        **({} if spec.gpu_ids else {"NVIDIA_VISIBLE_DEVICES": "void"}),
+    }
+
+
+def _properties(client: docker.DockerClient) -> tuple[str, ...]:
+    """Return what the daemon says of itself that may explain a failure, such as ``rootless``; empty without answer."""
+    try:
+        options = client.info().get("SecurityOptions") or []
+    except UNREACHABLE:
+        return ()
+    # Each is a list of pairs, such as "name=seccomp,profile=default"; Podman's have no values.
+    return tuple(option.removeprefix("name=").partition(",")[0] for option in options)
+
+
+def _timed_out(error: BaseException) -> bool:
+    """Return whether a request had no answer in time; while a container is awaited it is a ConnectionError."""
+    return isinstance(error, requests.exceptions.Timeout) or "timed out" in str(error).lower()
 
 
 def _container_user() -> tuple[int, int]:

@@ -12,11 +12,11 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.engines.base import MAX_LOG_BYTES, ContainerSpec, Exit, require_readable
+from harness.engines.base import MAX_LOG_BYTES, USER_NAME, ContainerSpec, Exit, Tried, require_readable
 from harness.errors import ModelError, PrerequisiteError
 from harness.images.build import Image
 from harness.images.context import code_digest
@@ -38,7 +38,7 @@ os.execv(sys.executable, [sys.executable, "-m", "groundbench_sdk", sys.argv[2]])
 
 
 class LocalEngine:
-    """Runs adapters as subprocesses of this Python; the embedded default where no daemon answers."""
+    """Runs adapters as subprocesses of this Python; used where no container engine is installed."""
 
     name = "local"
     isolates = False
@@ -87,6 +87,8 @@ class LocalEngine:
             "PATH": os.environ.get("PATH", os.defpath),
             "LANG": "C.UTF-8",
             "HOME": str(temporary),
+            "USER": USER_NAME,
+            "LOGNAME": USER_NAME,
             "TMPDIR": str(temporary),
             "PYTHONPATH": f"{_SDK}{os.pathsep}{spec.plugin.model.root}",
             "PYTHONDONTWRITEBYTECODE": "1",
@@ -108,6 +110,10 @@ class LocalEngine:
         except OSError as error:
             raise PrerequisiteError(f"cannot start {spec.plugin.name!r}: {error}") from error
         return LocalContainer(process, spec)
+
+    def try_out(self, spec: ContainerSpec, command: Sequence[str]) -> Tried:  # noqa: ARG002 - the interface
+        """Report success: nothing stands between an adapter of this engine and the machine."""
+        return Tried(0)
 
     def reap(self) -> list[str]:
         """Do nothing: a local adapter dies with its harness."""

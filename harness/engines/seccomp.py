@@ -64,11 +64,15 @@ def own_filter(version: Mapping[str, Any]) -> list[str]:
     version
         The daemon's own report.
     """
-    parts = {str(part.get("Name")) for part in version.get("Components") or ()}
     major = str(version.get("Version", "")).partition(".")[0]
-    ours = "Podman Engine" not in parts and major.isdigit() and int(major) < _CLOSED_SINCE
+    ours = not is_podman(version) and major.isdigit() and int(major) < _CLOSED_SINCE
     # Names and numbers of system calls were checked on these two.
     return [f"seccomp={json.dumps(profile())}"] if ours and version.get("Arch") in ("amd64", "arm64") else []
+
+
+def is_podman(version: Mapping[str, Any]) -> bool:
+    """Return whether a daemon's report of itself is that of Podman, which speaks Docker's language."""
+    return "Podman Engine" in {str(part.get("Name")) for part in version.get("Components") or ()}
 
 
 def profile() -> dict[str, Any]:

@@ -24,8 +24,11 @@ from harness.registry.declaration import Model, Variant
 
 ENTRY_POINTS = "groundbench.plugins"
 
+#: The folder of the plugins that come with groundbench.
+_SHIPPED = Path(__file__).resolve().parents[2] / "plugins"
+
 #: The only module whose models may read the ground truth, and the folder of its code.
-_GRANTED = (f"{ENTRY_POINTS}:known-answer", Path(__file__).resolve().parents[2] / "plugins" / "known_answer")
+_GRANTED = (f"{ENTRY_POINTS}:known-answer", _SHIPPED / "known_answer")
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,11 @@ class Plugin:
     def name(self) -> str:
         """The model's name."""
         return self.model.name
+
+    @property
+    def shipped(self) -> bool:
+        """Whether its code is that of a plugin that comes with groundbench, and not a stranger's."""
+        return self.model.root.resolve().is_relative_to(_SHIPPED)
 
     def variant(self, name: str | None) -> Variant:
         """Return the variant named `name` (None: the first); raises UsageError with the nearest names."""

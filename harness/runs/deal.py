@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from harness.dataset import RunnableCase
-from harness.engines.base import Mount
 from harness.runs.boxes import KeptBoxes
 from harness.runs.plan import Plan
 from harness.runs.shard import ShardSpec
@@ -47,7 +46,7 @@ def deal(
             job=_job(plan, len(group)),
             cases=tuple(_job_case(plan, case, boxes) for case in cases[number :: len(groups)]),
             gpu_ids=group,
-            mounts=_mounts(plan),
+            mounts=plan.mounts,
         )
         for number, group in enumerate(groups[: len(cases)])
     ]
@@ -77,9 +76,3 @@ def _job_case(plan: Plan, case: RunnableCase, boxes: KeptBoxes) -> JobCase:
         mask_flip=request.dataset.mask_flip,
         granted_truth=request.plugin.granted_truth,
     )
-
-
-def _mounts(plan: Plan) -> tuple[Mount, ...]:
-    """Return the mounts of every container besides its cases: weights, and the checkpoint of a trained variant."""
-    trained = () if plan.checkpoint is None else (Mount(plan.checkpoint.folder.resolve(), "checkpoint"),)
-    return (*plan.weights.mounts, *trained)

@@ -11,6 +11,7 @@ from typing import Any
 from harness.dataset import Dataset, RunnableCase
 from harness.dataset.boxes import BOX_RULE
 from harness.dataset.cases import in_order, spacing_of
+from harness.engines.base import Mount
 from harness.errors import DataError, UsageError
 from harness.images.build import Image
 from harness.registry.declaration import Prompt, Variant
@@ -123,6 +124,12 @@ class Plan:
     def partial(self) -> bool:
         """Whether cases of the split are left out; a limit that leaves none out changes nothing."""
         return len(self.cases) < len(self.request.dataset.split(self.request.split))
+
+    @property
+    def mounts(self) -> tuple[Mount, ...]:
+        """What every container may read besides its cases: weights, and the checkpoint of a trained variant."""
+        trained = () if self.checkpoint is None else (Mount(self.checkpoint.folder.resolve(), "checkpoint"),)
+        return (*self.weights.mounts, *trained)
 
     @property
     def identity(self) -> dict[str, Any]:

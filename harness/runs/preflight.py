@@ -1,17 +1,23 @@
-"""Compares the needs of a run with the machine's resources, before anything long begins."""
+"""Compares the needs of a run with what the machine can do, before anything long begins."""
 
 from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from harness.dataset import Case
+from harness.engines.base import ContainerSpec, Engine, Mount
 from harness.engines.gpus import Gpu
+from harness.engines.owners import own_labels
 from harness.errors import PrerequisiteError
+from harness.images.build import Image
 from harness.registry.declaration import Model
+from harness.registry.discovery import Plugin
 from harness.registry.resources import Resources
+from harness.sandbox.trial import prove
 
 #: Bytes of a stored mask for one voxel of its volume: real masks compress to a fiftieth and far below.
 _BYTES_A_VOXEL = 1 / 50
@@ -72,6 +78,55 @@ def check_room(
             f"warning: the model may use {wanted / 1e9:.1f} GB of memory, {available / 1e9:.1f} GB are free; "
             "a container that cannot get it ends as oom"
         )
+
+
+def check_containers(
+    engine: Engine,
+    plugin: Plugin,
+    image: Image,
+    *,
+    resources: Resources,
+    mounts: Iterable[Mount],
+    files: Iterable[Path],
+    gpus: Sequence[Gpu],
+    folder: Path,
+    log: Callable[[str], None],
+) -> None:
+    """Prove with one short container that those of a run can read their input and deliver their masks.
+
+    Parameters
+    ----------
+    engine, plugin, image, resources, gpus
+        As the run's own containers have them.
+    mounts
+        What all of its containers may read.
+    files
+        What single ones may read: of each folder one file is tried.
+    folder
+        The folder of the run or training, below which its containers' folders lie.
+    log
+        Receives a warning where the image cannot be tried.
+
+    Raises
+    ------
+    PrerequisiteError
+        What the container could not do, why, and what to do about it.
+    """
+    tried = {path.parent: path for path in (file.resolve() for file in files)}
+    name = f"trial-{os.getpid()}-{time.time_ns() % 10**9:09d}"
+    spec = ContainerSpec(
+        name=f"groundbench-{name}",
+        plugin=plugin,
+        image=image,
+        root=folder.resolve() / "shards" / name,
+        mounts=(*mounts, *(Mount(path, f"tried/{number}") for number, path in enumerate(tried.values()))),
+        log=folder / "logs" / f"{name}.log",
+        resources=resources,
+        gpu_ids=tuple(gpu.id for gpu in gpus),
+        labels=own_labels("trial"),
+    )
+    if not prove(engine, spec):
+        log("warning: the image has no shell, so it could not be tried whether this machine runs its containers well")
 
 
 def check_gpu_memory(gpus: Sequence[Gpu], model: Model, *, fine_tuned: bool = False) -> None:

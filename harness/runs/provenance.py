@@ -18,7 +18,7 @@ from harness.store.database import Store
 
 
 def open_row(plan: Plan, store: Store) -> RunRow:
-    """Return the row of a plan: the existing one, or a new one, which is saved.
+    """Return the row of a plan: the existing one, or a new one, which is saved when its cases begin.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ def open_row(plan: Plan, store: Store) -> RunRow:
         return earlier
     attempt = earlier.attempt + 1 if earlier is not None else 1
     model, variant = request.plugin.model, request.variant
-    row = RunRow(
+    return RunRow(
         id=plan.run_id(attempt),
         plan_key=plan.key,
         attempt=attempt,
@@ -58,8 +58,6 @@ def open_row(plan: Plan, store: Store) -> RunRow:
         n_findings=sum(len(case.findings) for case in plan.cases),
         plan=plan.identity,
     )
-    store.save_run(row)
-    return row
 
 
 def provenance(plan: Plan, engine: Engine, gpus: Sequence[Gpu]) -> dict[str, Any]:
@@ -82,6 +80,7 @@ def provenance(plan: Plan, engine: Engine, gpus: Sequence[Gpu]) -> dict[str, Any
         "weights": [{"name": name, "sha256": digest} for name, _, digest in plan.weights.files],
         "image": {"id": plan.image.id, "tag": plan.image.tag, "bytes": plan.image.size, "torch": plan.image.device},
         "engine": engine.describe(),
+        "tried_out": True,
         "hardware": describe_hardware(gpus),
         "harness": describe_harness(),
         "dataset": {

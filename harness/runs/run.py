@@ -27,13 +27,13 @@ from harness.runs.deal import deal
 from harness.runs.lock import only_one
 from harness.runs.outcome import CaseOutcome, ContainerFigures
 from harness.runs.plan import Plan, RunRequest, select_cases
-from harness.runs.preflight import check_gpu_memory, check_room
+from harness.runs.preflight import check_containers, check_gpu_memory, check_room
 from harness.runs.provenance import open_row, provenance
 from harness.runs.record import write_record
 from harness.runs.run_weights import load_weights
 from harness.runs.score import Scorers, case_status, case_task, rows_of_outcome
 from harness.runs.shard import ShardSpec, run_shard
-from harness.runs.standing import judge, redone
+from harness.runs.standing import judge, redone, untrusted
 from harness.runs.timing import figures
 from harness.runs.training.finetune import TrainingWatcher, ensure_checkpoint, training_cases
 from harness.sandbox.folder import remove_tree
@@ -98,7 +98,7 @@ def execute(request: RunRequest, *, home: Path, store: Store, watcher: Watcher, 
         watcher.log(f"warning: {warning.where}: {warning.what}")
     # GPUs are checked before anything long: a machine without them is reported at once.
     with lease(request.gpus, request.gpu_ids) as gpus:
-        engine = choose_engine(request.engine)
+        engine = choose_engine(request.engine, trusted=request.plugin.shipped)
         if not engine.isolates:
             watcher.log(f"warning: the {engine.name} engine does not isolate models; run only code that you trust")
         for name in engine.reap():
@@ -136,6 +136,18 @@ def execute(request: RunRequest, *, home: Path, store: Store, watcher: Watcher, 
             if row.state == "done" and not todo and not unscored:
                 watcher.log(f"{row.id} is already finished; --fresh runs it again")
                 return row
+            if todo:  # before anything is recorded: a broken machine would look like the model's failure
+                check_containers(
+                    engine,
+                    request.plugin,
+                    plan.image,
+                    resources=request.plugin.model.resources,
+                    mounts=plan.mounts,
+                    files=[case.ct for case in todo],
+                    gpus=gpus,
+                    folder=folder,
+                    log=watcher.log,
+                )
             with stop.nothing_in_flight():  # every mask is read
                 boxes = keep_boxes(
                     folder,
@@ -184,12 +196,15 @@ def _left_to_do(
     """Return the cases that still need inference, and those that only need scoring."""
     known = {case.case: case for case in store.cases(row.id)}
     # Failures of the harness or the engine are retried: they were not the model's fault.
-    # So is what may have been decided by a smaller limit than today's.
+    # So is what may have been decided by a smaller limit than today's, or by a machine that nobody had tried out.
     before = row.record.get("limits", {})
     todo = [
         case
         for case in cases
-        if case.id not in known or known[case.id].status == Status.INFRA_ERROR or redone(known[case.id], before, limits)
+        if case.id not in known
+        or known[case.id].status == Status.INFRA_ERROR
+        or redone(known[case.id], before, limits)
+        or untrusted(known[case.id], row.record)
     ]
     again = {case.id for case in todo}
     unscored = [case for case in cases if case.id not in again and not known[case.id].scored]

@@ -25,6 +25,7 @@ from harness.sandbox.evidence import PredictionEvidence, death_text, last_lines
 from harness.sandbox.folder import lack_of_disk, remove_tree, require_disk
 from harness.sandbox.job import JobCase, write_job
 from harness.sandbox.masks import collect_case
+from harness.sandbox.trial import prove_again
 from harness.sandbox.watch import Bounds, Ended, Stop, watch
 from harness.status import Status
 
@@ -102,7 +103,7 @@ def run_shard(engine: Engine, spec: ShardSpec, emit: Emit, stop: Stop) -> None:
     Raises
     ------
     BenchError
-        When the engine cannot start a container.
+        When the engine cannot start a container, or containers do not work any more.
     """
     todo = list(spec.cases)
     alone: list[JobCase] = []
@@ -176,7 +177,8 @@ class _Attempt:
         require_disk(self._spec.folder)
         write_job(self._root, self._spec.job, self._batch.values())
         (self._spec.folder / self._log).parent.mkdir(exist_ok=True)
-        container = self._engine.start(self._container_spec())
+        asked = self._container_spec()
+        container = self._engine.start(asked)
         out = self._root / "out"
         bounds = Bounds(out, self._resources.out_mb, self._spec.folder, tick_s=TICK_S, weigh_every_s=_WEIGH_EVERY_S)
         try:
@@ -189,6 +191,8 @@ class _Attempt:
                 remove_tree(self._root)
         if failure is not None:
             failure = replace(failure, evidence=self._evidence(ended))
+            if failure.status is not Status.INFRA_ERROR:
+                prove_again(self._engine, asked)
         self._emit(
             ContainerFigures(
                 shard=self._spec.number,

@@ -70,6 +70,19 @@ def redone(case: CaseRow, before: Mapping[str, Any], today: Mapping[str, Any]) -
     return any(name in before and name in today and before[name] < today[name] for name in decisive)
 
 
+def untrusted(case: CaseRow, record: Mapping[str, Any]) -> bool:
+    """Return whether a failure may be the machine's: it was recorded before machines were tried out.
+
+    Parameters
+    ----------
+    case
+        How it ended.
+    record
+        The run's record.
+    """
+    return "tried_out" not in record and case.status in (Status.PLUGIN_ERROR, Status.MISSING_OUTPUT)
+
+
 def _weights(plan: Mapping[str, Any], plugin: Plugin) -> list[str]:
     """Say which of the weights that were loaded are not pinned today, or are pinned with another digest."""
     loaded = plan.get("weights", {})

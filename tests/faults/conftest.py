@@ -25,6 +25,15 @@ if TYPE_CHECKING:
 PLUGIN = Path(__file__).resolve().parents[1] / "e2e" / "plugins" / "misbehaving"
 CASES = 5
 
+#: A hook that does what NVIDIA's does in the end: the driver's devices appear in the container.
+HOOK_WITH_DEVICES = """#!/usr/bin/env python3
+import json, subprocess, sys
+state = json.load(sys.stdin)
+root = json.load(open(state["bundle"] + "/config.json"))["root"]["path"]
+names = [f"{root}/dev/nvidiactl", f"{root}/dev/nvidia0"]
+subprocess.run(["nsenter", "-t", str(state["pid"]), "-m", "touch", *names], check=True)
+"""
+
 
 @dataclass
 class Setting:
@@ -157,7 +166,7 @@ def own_engine(base_image: str, tmp_path_factory: pytest.TempPathFactory) -> Ite
     folder = tmp_path_factory.mktemp("dockerd")
     engine = OwnEngine(folder)
     engine.hook.parent.mkdir()
-    engine.hook.write_text("#!/bin/sh\ncat >/dev/null\n")
+    engine.hook.write_text(HOOK_WITH_DEVICES)
     engine.hook.chmod(0o755)
     engine.start()
     try:

@@ -18,12 +18,16 @@ from harness.sandbox.events import EventTail
 from harness.sandbox.evidence import TrainingEvidence, death_text, last_lines
 from harness.sandbox.folder import lack_of_disk, remove_tree, require_disk
 from harness.sandbox.job import JobCase, write_job
+from harness.sandbox.trial import prove_again
 from harness.sandbox.watch import Bounds, Ended, Stop, watch
 from harness.status import TrainingState
 from harness.store.trainings import TrainingPoint
 
 #: Seconds for a training to save its state after the request to end.
 SAVE_S = 60.0
+
+#: States that say that the model failed.
+_BLAMED = (TrainingState.PLUGIN_ERROR, TrainingState.TIMEOUT, TrainingState.OOM)
 
 _TICK_S = 0.1
 _WEIGH_EVERY_S = 2.0
@@ -115,25 +119,24 @@ def run_training(
     Raises
     ------
     BenchError
-        When the engine cannot start a container, or the disk is full.
+        When the engine cannot start a container, the disk is full, or containers do not work any more.
     """
     require_disk(spec.folder)
     _prepare(spec)
     log = spec.folder / "logs" / f"{time.strftime('%Y%m%dT%H%M%S')}-{time.time_ns() % 10**6:06d}.log"
     log.parent.mkdir(exist_ok=True)
-    container = engine.start(
-        ContainerSpec(
-            name=f"groundbench-{spec.name}-{time.time_ns() % 10**9:09d}",
-            plugin=spec.plugin,
-            image=spec.image,
-            root=spec.root.resolve(),
-            mounts=(*spec.mounts, *(mount for case in spec.cases for mount in case.mounts)),
-            log=log,
-            resources=spec.resources,
-            gpu_ids=spec.gpu_ids,
-            labels=own_labels(spec.name),
-        )
+    asked = ContainerSpec(
+        name=f"groundbench-{spec.name}-{time.time_ns() % 10**9:09d}",
+        plugin=spec.plugin,
+        image=spec.image,
+        root=spec.root.resolve(),
+        mounts=(*spec.mounts, *(mount for case in spec.cases for mount in case.mounts)),
+        log=log,
+        resources=spec.resources,
+        gpu_ids=spec.gpu_ids,
+        labels=own_labels(spec.name),
     )
+    container = engine.start(asked)
     attempt = _Attempt(spec, log=log, emit=emit, before_s=before_s)
     bounds = Bounds(
         spec.root / "out",
@@ -143,7 +146,10 @@ def run_training(
         weigh_every_s=_WEIGH_EVERY_S,
         grace_s=SAVE_S,
     )
-    return attempt.end(watch(container, bounds, attempt, stop))
+    end = attempt.end(watch(container, bounds, attempt, stop))
+    if end.state in _BLAMED:
+        prove_again(engine, asked)
+    return end
 
 
 def unheard(spec: TrainingSpec, *, after: int, seconds: float) -> list[TrainingPoint]:

@@ -29,7 +29,7 @@ from harness.runs.checkpoint import Checkpoint, find_checkpoint, take_checkpoint
 from harness.runs.hardware import describe_hardware, describe_harness
 from harness.runs.lock import only_one
 from harness.runs.plan import RunRequest, select_cases
-from harness.runs.preflight import check_room
+from harness.runs.preflight import check_containers, check_room
 from harness.runs.run_weights import Loaded
 from harness.runs.training.attempt import TrainingEnd, TrainingSpec, clear, run_training, unheard
 from harness.sandbox.contract import CONTRACT_VERSION, Job
@@ -208,6 +208,17 @@ def ensure_checkpoint(
             return found
         engine.require_readable(path for case in cases for path in (case.ct, case.truth))
         check_room(home, (), plan.resources, 1, watcher.log)
+        check_containers(
+            engine,
+            request.plugin,
+            image,
+            resources=plan.resources,
+            mounts=weights.mounts,
+            files=[path for case in cases for path in (case.ct, case.truth)],
+            gpus=gpus,
+            folder=folder,
+            log=watcher.log,
+        )
         return _train(plan, folder, Trainings(store), engine=engine, gpus=gpus, watcher=watcher, stop=stop)
 
 

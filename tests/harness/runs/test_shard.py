@@ -65,6 +65,8 @@ class Played:
 class Stage:
     """An engine whose containers play one part after another."""
 
+    isolates = False
+
     def __init__(self, *parts: Part) -> None:
         self.parts = list(parts)
         self.given: list[list[str]] = []

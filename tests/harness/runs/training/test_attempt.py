@@ -85,6 +85,8 @@ class Played:
 class Stage:
     """An engine with one container."""
 
+    isolates = False
+
     def __init__(self, *events: dict[str, Any], end: Exit | None = None, obeys: bool = False) -> None:
         self.events, self.end, self.obeys = events, end, obeys
 
