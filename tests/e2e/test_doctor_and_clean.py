@@ -29,19 +29,20 @@ def alone(bench: Bench) -> Bench:
 
 
 def test_doctor_says_what_to_do(alone: Bench) -> None:
-    """Every line that is not ok has a fix; with nothing broken the exit code is 0."""
-    checks = alone.json("doctor")["checks"]
+    """Every line that is not ok has a fix; a daemon that is named and does not answer fails."""
+    checks = alone.json("doctor", code=3)["checks"]
     assert {check["group"] for check in checks} >= {"machine", "home", "GPU", "plugins"}
     assert {check["name"] for check in checks} >= {"groundbench", "Python", "system"}, "what a report needs"
     assert all(check["fix"] for check in checks if check["verdict"] != "ok")
-    assert "what to do" in alone("doctor").stdout
+    assert "what to do" in alone("doctor", code=3).stdout
 
 
 @pytest.mark.docker
 def test_doctor_looks_at_the_engine(bench: Bench) -> None:
-    """The daemon, its limits, its filter of system calls, the base image and strays are each a line."""
+    """The daemon, its limits, its filter, the base image, a container that is tried out and strays are each a line."""
     checks = {check["name"]: check for check in bench.json("doctor")["checks"] if check["group"] == "engine"}
-    assert set(checks) == {"daemon", "limits", "seccomp", "base image", "strays"}
+    assert set(checks) == {"daemon", "limits", "seccomp", "base image", "container", "strays"}
+    assert checks["container"]["verdict"] == "ok"
     assert checks["limits"]["verdict"] == checks["seccomp"]["verdict"] == "ok"
 
 
@@ -66,7 +67,7 @@ def test_doctor_names_what_was_not_fetched(alone: Bench, tmp_path: Path) -> None
         "                  sources=(Source('code', 'https://example.org/a', '1' * 40, 'MIT', '2' * 40),),\n"
         "                  weights=(Weights('a.bin', 'owner/name', 'a.bin', '', '', 0, 'MIT'),))]\n"
     )
-    rows = [check for check in alone.json("doctor", "--plugin-dir", folder)["checks"] if check["name"] == "bare"]
+    rows = [check for check in alone.json("doctor", "--plugin-dir", folder, code=3)["checks"] if check["name"] == "bare"]
     assert [(row["verdict"], row["found"]) for row in rows] == [
         ("warning", "sources missing: code"),
         ("warning", "weights missing: a.bin"),
@@ -75,10 +76,11 @@ def test_doctor_names_what_was_not_fetched(alone: Bench, tmp_path: Path) -> None
 
 
 def test_doctor_without_a_daemon(alone: Bench) -> None:
-    """Without a daemon doctor says so, with the way out, and does not fail."""
-    (daemon,) = [check for check in alone.json("doctor")["checks"] if check["name"] == "daemon"]
-    assert daemon["verdict"] == "warning"
-    assert "engine.sh" in daemon["fix"]
+    """A daemon that is named and is not there fails, with the place and the way out."""
+    (daemon,) = [check for check in alone.json("doctor", code=3)["checks"] if check["name"] == "daemon"]
+    assert daemon["verdict"] == "failed"
+    assert "unix:///nonexistent/docker.sock (named by DOCKER_HOST)" in daemon["found"]
+    assert "start Docker" in daemon["fix"]
 
 
 @pytest.mark.docker
