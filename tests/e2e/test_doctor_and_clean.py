@@ -67,7 +67,9 @@ def test_doctor_names_what_was_not_fetched(alone: Bench, tmp_path: Path) -> None
         "                  sources=(Source('code', 'https://example.org/a', '1' * 40, 'MIT', '2' * 40),),\n"
         "                  weights=(Weights('a.bin', 'owner/name', 'a.bin', '', '', 0, 'MIT'),))]\n"
     )
-    rows = [check for check in alone.json("doctor", "--plugin-dir", folder, code=3)["checks"] if check["name"] == "bare"]
+    rows = [
+        check for check in alone.json("doctor", "--plugin-dir", folder, code=3)["checks"] if check["name"] == "bare"
+    ]
     assert [(row["verdict"], row["found"]) for row in rows] == [
         ("warning", "sources missing: code"),
         ("warning", "weights missing: a.bin"),

@@ -88,6 +88,8 @@ class Log:
 class Down:
     """An engine that cannot start a container."""
 
+    isolates = False
+
     def require_readable(self, paths: Iterable[Path]) -> None:
         assert all(path.is_file() for path in paths)
 

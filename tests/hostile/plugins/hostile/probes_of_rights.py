@@ -197,7 +197,17 @@ def meet_the_host_in_shared_memory():
 @probe
 def read_the_environment():
     names = {name for name in os.environ if not name.startswith(("PYTHON", "LC_", "GPG"))}
-    names -= {"PATH", "HOME", "USER", "LOGNAME", "HOSTNAME", "LANG", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NVIDIA_VISIBLE_DEVICES"}
+    names -= {
+        "PATH",
+        "HOME",
+        "USER",
+        "LOGNAME",
+        "HOSTNAME",
+        "LANG",
+        "OMP_NUM_THREADS",
+        "OPENBLAS_NUM_THREADS",
+        "NVIDIA_VISIBLE_DEVICES",
+    }
     if names:
         raise Breach(f"{sorted(names)}")
     return "nothing of the host's environment"
