@@ -29,6 +29,10 @@ STEPS: Final[Mapping[str, Step[Any, Any]]] = {
 }
 
 MEMORY: Final = "work.db"
+TO_REVIEW: Final = "to_review.jsonl"
+_SURE: Final = (
+    0.6  # score below which most categories of the offline classifier are wrong (docs/benchmarks/curation.md)
+)
 
 
 class Method(Protocol):
@@ -125,7 +129,8 @@ def run_all(
 ) -> Summary:
     """Take reports through every step and write ``<step>.jsonl``, ``set_aside.jsonl`` and ``summary.json`` into `out`.
 
-    Scans that are not selected stand in ``not_selected.jsonl``, with the reason of each of their findings.
+    Scans that are not selected stand in ``not_selected.jsonl``, with the reason of each of their findings; selected
+    findings that a person should look at first, in ``to_review.jsonl``.
 
     Parameters
     ----------
@@ -164,12 +169,30 @@ def run_all(
             chosen = {record.id for record in selected}
             write_records(out / "not_selected.jsonl", [record for record in everything if record.id not in chosen])
             records = list(selected)
+            write_lines(out / TO_REVIEW, (json.dumps(row, ensure_ascii=False) for row in _to_review(selected)))
             _count_scans(summary, records)
         write_records(out / f"{step.name}.jsonl", records)
     rows = [{"id": item.id, "step": item.step, "reason": item.reason} for item in summary.set_aside]
     write_lines(out / "set_aside.jsonl", (json.dumps(row, ensure_ascii=False) for row in rows))
     write_text(out / "summary.json", json.dumps(summary.as_dict(), indent=1, ensure_ascii=False) + "\n")
     return summary
+
+
+def _to_review(reports: Iterable[SelectedReport]) -> Iterator[dict[str, Any]]:
+    """Yield the selected findings that a person should look at before anybody draws them, and why."""
+    for report in reports:
+        for finding in report.findings:
+            unsure = finding.score is not None and finding.score < _SURE
+            reasons = ["its category is uncertain"] if unsure else []
+            reasons += ["the report leaves open whether it is there"] if finding.uncertain else []
+            if reasons:
+                yield {
+                    "id": report.id,
+                    "text": finding.text,
+                    "category": finding.category,
+                    "score": finding.score,
+                    "reasons": reasons,
+                }
 
 
 def _count(summary: Summary, step: str, records: Iterable[Any]) -> None:

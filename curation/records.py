@@ -148,6 +148,7 @@ class Phrase(Record):
     codes: tuple[SentenceCode, ...]  #: sentences of the rewritten report that it comes from
     abnormal: bool
     prior: bool  #: whether it speaks of an earlier examination
+    uncertain: bool = False  #: whether it leaves open if the finding is there, or asks for it
 
 
 class ExtractedReport(Record):
@@ -185,6 +186,8 @@ class CategorizedFinding(Phrase):
     """An abnormal phrase with its category."""
 
     category: CategoryCode
+    #: how sure the offline classifier is, 0 to 1; None: a language model or a person gave the category
+    score: Annotated[float, Field(ge=0, le=1)] | None = None
 
 
 class CategorizedReport(Record):

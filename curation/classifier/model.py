@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -32,10 +33,24 @@ class Classifier:
                 total[code] += weight
         return total
 
-    def categorise(self, text: str) -> str:
+    def categorise(self, text: str, among: Container[str] = CODES) -> str:
         """Return the likeliest code of one finding; of equal ones, the first in the schema's order."""
+        return self.judge(text, among)[0]
+
+    def judge(self, text: str, among: Container[str] = CODES) -> tuple[str, float]:
+        """Return the likeliest code of one finding and its probability among all codes.
+
+        Parameters
+        ----------
+        text
+            The finding.
+        among
+            The codes that come into question.
+        """
         total = self.scores(text)
-        return max(CODES, key=lambda code: total[code])
+        best = max((code for code in CODES if code in among), key=lambda code: total[code])
+        most = max(total.values())
+        return best, math.exp(total[best] - most) / sum(math.exp(value - most) for value in total.values())
 
     def dump(self) -> str:
         """Return the classifier as JSON: one line a feature, sorted, so that equal weights are equal bytes."""

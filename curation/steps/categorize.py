@@ -7,15 +7,33 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from curation.classifier.model import load
-from curation.records import CategorizedFinding, CategorizedReport, ExtractedReport
-from curation.schema import CODES
+from curation.records import CategorizedFinding, CategorizedReport, ExtractedReport, Phrase
+from curation.schema import CODES, is_lung
 from curation.steps.step import Question, Step, WrongAnswer, closed
+
+_NOT_LUNG: Final = frozenset(code for code in CODES if not is_lung(code))
 
 
 def categorize(report: ExtractedReport) -> CategorizedReport:
-    """Categorise offline, with the trained classifier."""
+    """Categorise offline, with the trained classifier, and give out how sure it is."""
     classifier = load()
-    return _with(report, {key: classifier.categorise(text) for key, text in report.positives().items()})
+    judged = [
+        classifier.judge(phrase.text, _NOT_LUNG if _is_elsewhere(phrase) else CODES)
+        for phrase in report.phrases
+        if phrase.abnormal
+    ]
+    result = _with(report, {f"P{n}": code for n, (code, _) in enumerate(judged, start=1)})
+    scored = (
+        finding.model_copy(update={"score": round(score, 3)})
+        for finding, (_, score) in zip(result.findings, judged, strict=True)
+    )
+    return CategorizedReport(id=report.id, findings=tuple(scored))
+
+
+def _is_elsewhere(phrase: Phrase) -> bool:
+    """Return whether every sentence of the findings that a phrase comes from is filed under bones or abdomen."""
+    regions = {code[0] for code in phrase.codes} - {"I"}
+    return bool(regions) and regions <= {"B", "A"}
 
 
 def _with(report: ExtractedReport, codes: Mapping[str, str]) -> CategorizedReport:
@@ -30,10 +48,16 @@ def _with(report: ExtractedReport, codes: Mapping[str, str]) -> CategorizedRepor
 
 
 def check(report: ExtractedReport, result: CategorizedReport) -> list[str]:
-    """Check that every abnormal phrase is there, as it was and in order, and nothing else."""
+    """Check that every abnormal phrase is there, in order, and that none of bones or abdomen is one of the lung."""
     before = list(report.positives().values())
     after = [finding.text for finding in result.findings]
-    return [] if before == after else ["the findings are not those that were to be categorised"]
+    if before != after:
+        return ["the findings are not those that were to be categorised"]
+    return [
+        f"P{n} comes from a sentence about bones or the abdomen, and {finding.category} is a category of the lung"
+        for n, finding in enumerate(result.findings, start=1)
+        if is_lung(finding.category) and _is_elsewhere(finding)
+    ]
 
 
 def _content(report: ExtractedReport) -> str:

@@ -10,9 +10,19 @@ from typing import Any, Final
 from curation.records import ExtractedReport, Phrase, RewrittenReport
 from curation.steps.step import Question, Step, WrongAnswer, closed
 from curation.text import measurements, places
-from curation.text.assertion import is_advice, is_limitation, is_negated, is_normal, mentions_prior
-from curation.text.clauses import phrases_of
+from curation.text.assertion import (
+    is_absent_organ,
+    is_advice,
+    is_hedged,
+    is_history,
+    is_limitation,
+    is_negated,
+    is_normal,
+    mentions_prior,
+)
+from curation.text.clauses import asserted, phrases_of
 from curation.text.lexicon import mentions, subject
+from curation.text.regions import region_of
 
 _KEY = re.compile(r"S([1-9]\d*)")
 
@@ -25,8 +35,13 @@ def extract(report: RewrittenReport) -> ExtractedReport:
             continue
         for text in phrases_of(sentence):
             rounded = measurements.round_sizes(text)
-            abnormal = is_abnormal(text)
-            phrase = Phrase(text=rounded, codes=(code,), abnormal=abnormal, prior=mentions_prior(text))
+            phrase = Phrase(
+                text=rounded,
+                codes=(code,),
+                abnormal=is_abnormal(text) and not text.endswith("?"),  # a question is no finding (rule 4)
+                prior=mentions_prior(text),
+                uncertain=is_hedged(text),
+            )
             at = _same(phrase, phrases)
             if at is None:
                 phrases.append(phrase)
@@ -36,8 +51,13 @@ def extract(report: RewrittenReport) -> ExtractedReport:
 
 
 def is_abnormal(text: str) -> bool:
-    """Return whether a phrase names something that can be abnormal, and neither negates it nor calls it normal."""
-    return subject(mentions(text)) is not None and not is_negated(text) and not is_normal(text)
+    """Return whether a phrase describes something abnormal: neither negated, nor normal, nor from the history.
+
+    An organ that is missing is abnormal, though what is said of it is a negation.
+    """
+    if is_absent_organ(text):
+        return True
+    return subject(mentions(text)) is not None and not (is_negated(text) or is_normal(text) or is_history(text))
 
 
 def _says_nothing_seen(sentence: str) -> bool:
@@ -54,14 +74,67 @@ def _same(phrase: Phrase, phrases: list[Phrase]) -> int | None:
     for number, other in enumerate(phrases):
         if other.text == phrase.text:
             return number
-        if phrase.codes[0][0] != "I" or not phrase.abnormal or not other.abnormal or other.codes[0][0] == "I":
-            continue
-        here, there = subject(mentions(phrase.text)), subject(mentions(other.text))
-        if here is None or there is None or here.concept != there.concept or places.clashes(phrase.text, other.text):
-            continue
-        if not measurements.lost(phrase.text, other.text, rounded=True):
+        if phrase.codes[0][0] == "I" and other.codes[0][0] != "I" and _repeats(phrase, other):
             return number
     return None
+
+
+def _repeats(impression: Phrase, finding: Phrase) -> bool:
+    """Return whether an impression says nothing that a finding does not say: same thing, organ, place and sizes."""
+    if not (impression.abnormal and finding.abnormal):
+        return False
+    here, there = subject(mentions(impression.text)), subject(mentions(finding.text))
+    if here is None or there is None or not _alike(here.concept.name, there.concept.name):
+        return False
+    region = finding.codes[0][0]
+    if region_of(impression.text, before=region) != region and _organs(impression.text) - _organs(finding.text):
+        return False
+    return not (
+        places.clashes(impression.text, finding.text) or measurements.lost(impression.text, finding.text, rounded=True)
+    )
+
+
+#: Concepts by which findings and impressions call one thing.
+_SYNONYMS: Final = (
+    frozenset({"atelectasis", "subsegmental", "linear"}),
+    frozenset({"scar", "linear"}),
+    frozenset({"pleural_effusion"}),
+    frozenset({"emphysema", "bulla", "bleb"}),
+    frozenset({"density_increase", "ground_glass"}),
+    frozenset({"density_increase", "consolidation"}),
+    frozenset({"micronodule", "nodule"}),
+    frozenset({"stone", "organ_calcification"}),
+)
+
+
+def _alike(first: str, second: str) -> bool:
+    return first == second or any({first, second} <= names for names in _SYNONYMS)
+
+
+def _organs(text: str) -> set[str]:
+    """Return the organs outside the lung that a text names."""
+    names = {mention.concept.name for mention in mentions(text) if mention.concept.region not in {None, "L"}}
+    return names & _ORGANS
+
+
+_ORGANS: Final = frozenset(
+    [
+        "liver",
+        "gallbladder",
+        "kidney",
+        "spleen",
+        "adrenal",
+        "pancreas",
+        "abdomen",
+        "thyroid",
+        "neck",
+        "bone",
+        "skin",
+        "heart",
+        "vessel",
+        "esophagus",
+    ]
+)
 
 
 def _joined(first: Phrase, second: Phrase) -> Phrase:
@@ -91,8 +164,9 @@ def check(report: RewrittenReport, result: ExtractedReport) -> list[str]:
         problems += [f"S{number}: {p!r} is nowhere in the report" for p in places.invented(phrase.text, everything)]
         if measurements.round_sizes(phrase.text) != phrase.text:
             problems.append(f"S{number}: its sizes are not rounded: {phrase.text!r}")
-    for code, sentence in sentences.items():
-        if is_advice(sentence) or "?" in sentence:
+    for code, whole in sentences.items():
+        sentence = asserted(whole)
+        if is_advice(sentence) or sentence.rstrip(" .)").endswith("?"):
             continue
         if code not in cited and is_abnormal(sentence):
             problems.append(f"{code} is lost: {sentence!r}")

@@ -10,6 +10,7 @@ from curation.records import CategorizedReport, Excluded, SelectedReport
 from curation.schema import CODES, is_lung
 from curation.steps.step import Step
 from curation.text.lexicon import mentions
+from curation.text.places import places
 
 _DIFFUSE = re.compile(
     r"\b(?:mosaic|hyper-?inflat|air[- ]trapping|aeration difference|difference\w* in aeration)", re.IGNORECASE
@@ -23,6 +24,23 @@ _VARIANT = re.compile(
 _GONE = re.compile(r"\b(?:resected|lobectomy|pneumonectomy|operated|no longer|disappeared|resolved)\b", re.IGNORECASE)
 _DIAGNOSIS = re.compile(
     r"\b(?:covid|pneumonia|tuberculosis|infection|disease|copd|bronchitis|bronchiolitis|edema|malignan|carcinoma|ca\b)",
+    re.IGNORECASE,
+)
+#: A place that another sentence says.
+_ELSEWHERE = re.compile(
+    r"\b(?:(?:this|these|that|those|same|described|mentioned|defined|aforementioned)\s+"
+    r"(?:localization|location|level|area|region|segment|site|lesion|nodule|mass|finding|appearance|opacit\w+|densit\w+)s?"
+    r"|around (?:it|them)|adjacent to (?:it|them)|in its (?:neighbou?rhood|vicinity)|described above)\b",
+    re.IGNORECASE,
+)
+_PLACED = re.compile(
+    r"\b(?:segments?|api(?:x|ces|cal)|basal\w*|\w+basal|fissure|hil(?:um|us|ar)|carina)\b", re.IGNORECASE
+)
+#: Phrases that begin so speak of something that another sentence names, or of what should be done.
+_NO_OBJECT = re.compile(
+    r"^(?:it|they|this|these|in which|in whom|although|if|when|because|follow-?up|control|evaluation|no significant|"
+    r"(?:the )?(?:long|short|largest|longest|widest)\w* (?:axis|diameter)|on the (?:right|left)|as well|"
+    r"secondary to)\b",
     re.IGNORECASE,
 )
 #: Concepts that name a diagnosis or nothing by themselves: a finding of only these has no shape that could be drawn.
@@ -41,7 +59,7 @@ def select(report: CategorizedReport) -> SelectedReport:
     return SelectedReport(id=report.id, findings=tuple(kept), excluded=tuple(excluded))
 
 
-def why_not(text: str, category: str) -> str:
+def why_not(text: str, category: str) -> str:  # noqa: PLR0911 - one return a reason
     """Return why a finding is not annotated; empty where it is."""
     if not is_lung(category):
         return f"outside the lung and the pleura ({category} {CODES[category]})"
@@ -51,9 +69,14 @@ def why_not(text: str, category: str) -> str:
         return "too diffuse to segment"
     if _GONE.search(text):
         return "not localizable: the named structure is no longer present"
+    if _ELSEWHERE.search(text) and not places(text) and not _PLACED.search(text):
+        return "not localizable: its place is said in another sentence"
+    if _NO_OBJECT.match(text):
+        return "not localizable: it names no object of its own"
     findings = {mention.concept.name for mention in mentions(text) if mention.concept.finding}
     seen = {mention.concept.name for mention in mentions(_DIAGNOSIS.sub(" ", text)) if mention.concept.finding}
-    if not seen - _SHAPELESS and (findings or _DIAGNOSIS.search(text)):
+    thickened = "thickening" in seen and re.search(r"\b(?:pleura|fissure|bronch|septa|calcif)", text, re.IGNORECASE)
+    if not seen - _SHAPELESS and not thickened and (findings or _DIAGNOSIS.search(text)):
         return "not localizable: it names a diagnosis, and nothing to be seen"
     return ""
 

@@ -83,6 +83,35 @@ _SPECULATION_TAIL = re.compile(
     ),
     re.IGNORECASE | re.DOTALL,
 )
+#: Words that leave open whether a finding is there, or what it is.
+_HEDGED = re.compile(
+    r"\?|\b(?:(?:cannot|could\s+not|can\s+not|not)\s+(?:be\s+)?(?:\w+\s+)?(?:excluded|ruled\s+out)|"
+    r"(?:may|might|could)\s+(?:be|represent|indicate|suggest)|possib(?:le|ly|ility)|probabl[ey]|probability|likely|"
+    r"suspicious|suspected|suspicion|suspect|questionable|doubtful|equivocal|uncertain|suggest(?:s|ive|ing)?|"
+    r"in\s+favou?r\s+of|concerning\s+for|reminiscent|impression\s+of|differential)\b",
+    re.IGNORECASE,
+)
+#: What the patient is known for or has undergone, as a sentence's own statement: it is not about the images.
+_HISTORY = re.compile(
+    r"^(?:it\s+(?:was|is|has\s+been)\s+(?:learn(?:ed|t)|known|stated|reported)\s+that|"
+    r"(?:the\s+)?(?:patient|case)\s+(?:underwent|has\s+undergone|(?:has|had)\s+(?:an?\s+)?(?:history|surgery|operation)|"
+    r"(?:is|was)\s+(?:operated|diagnosed|known|(?:being\s+)?followed))\b|(?:known|past|previous|medical)?\s*history\s*(?:of|:)|"
+    r"anamnesis|known\s+(?:case|diagnosis)|diagnosed\s+with)",
+    re.IGNORECASE,
+)
+_ORGAN: Final = (
+    r"(?:kidneys?|gall\s?bladder|spleen|breasts?|thyroid(?:\s+(?:gland|lobe))?|adrenal(?:\s+glands?)?|uterus|prostate|"
+    r"pancreas|stomach|lungs?|(?:upper|middle|lower)\s+lobes?|lobe\s+of\s+the\s+thyroid|thymus|ribs?|clavicles?)"
+)
+#: An organ that is not there: an abnormality, unless the images do not reach it.
+_ABSENT_ORGAN = re.compile(
+    rf"^(?:absence\s+of\s+(?:the\s+)?(?:\w+\s+){{0,2}}{_ORGAN}\b(?!\s+\w+\s+(?:stone|lesion|mass|nodule))|"
+    rf"(?:the\s+)?(?:(?:right|left|both|bilateral)\s+)?{_ORGAN}\s+(?:(?:is|are|was|were)\s+)?"
+    r"(?:(?:surgically\s+|congenitally\s+)?absent|"
+    r"not\s+(?:observed|seen|visuali[sz]ed|detected|present|monitored|found|identified|available)))"
+    r"(?!.*\b(?:field\s+of\s+view|sections?|cross-section\w*|examination|study)\b)",
+    re.IGNORECASE | re.DOTALL,
+)
 _ADVICE_TAIL = re.compile(
     r"\s*[,;]?\s*(?:and\s+|which\s+|it\s+)?(?:is|are|was|were)\s+recommended\b.*$", re.IGNORECASE | re.DOTALL
 )
@@ -125,6 +154,21 @@ def is_normal(text: str) -> bool:
 def mentions_prior(text: str) -> bool:
     """Return whether a text uses terms that only make sense beside an earlier examination."""
     return bool(_PRIOR.search(text))
+
+
+def is_hedged(text: str) -> bool:
+    """Return whether a text leaves open whether its finding is there, or what it is."""
+    return bool(_HEDGED.search(text))
+
+
+def is_history(text: str) -> bool:
+    """Return whether a text tells what the patient is known for or has undergone, instead of describing the image."""
+    return bool(_HISTORY.match(text))
+
+
+def is_absent_organ(text: str) -> bool:
+    """Return whether a text says that an organ is missing in the patient, as after its removal."""
+    return bool(_ABSENT_ORGAN.search(text))
 
 
 def is_advice(text: str) -> bool:

@@ -3,19 +3,33 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Final
 
-from curation.text.assertion import digits, is_negated, without_speculation
+from curation.text.assertion import digits, is_negated, is_normal, without_speculation
 from curation.text.lexicon import mentions, subject
 from curation.text.wording import capitalised, without_preface
 
 _VERB = re.compile(r"\b(?:is|are|was|were|has|have)\b", re.IGNORECASE)
+_EXCEPTION: Final = r"(?:other than|except(?:ing)?(?: for)?|apart from|aside from|besides|with the exception of)"
+_CONTRAST: Final = r"(?:however|but|yet|nevertheless|nonetheless|although|though|on the other hand|in contrast|instead)"
 _CLAUSE = re.compile(
-    r"\s*;\s*|\.\s+|,\s*(?:and\s+|but\s+)?|\s+(?:and|but|while|whereas)\s+|"
-    r"\s*,?\s+(?:other than|except(?: for)?|apart from|aside from|with the exception of)\s+",
+    rf"\s*[,;]?\s+{_EXCEPTION}\s+|\s*[,;.]?\s+{_CONTRAST}\s*,?\s+|\s*[,;.]\s*(?:and\s+)?only\s+|"
+    r"\s*;\s*|\.\s+|,\s*(?:(?:and|while|whereas)\s+)?|\s+(?:and|while|whereas)\s+",
     re.IGNORECASE,
 )
-_EXCEPT = re.compile(r"\b(?:other than|exception|except|apart from|aside from)", re.IGNORECASE)
+_EXCEPT = re.compile(rf"\b{_EXCEPTION}\b", re.IGNORECASE)
+_TURN = re.compile(rf"\b(?:{_CONTRAST}|only)\b", re.IGNORECASE)
+#: "Apart from a nodule, no lesion was seen": what is excepted stands first.
+_EXCEPTED_FIRST = re.compile(
+    rf"^{_EXCEPTION}\s+(?!this\b|these\b|that\b)(.+?),\s*((?:there\s+\w+\s+)?(?:no|neither|not)\b.*)$",
+    re.IGNORECASE | re.DOTALL,
+)
+#: Negation that opens a list: until the list has its verb, all of it is denied.
+_OPENS_LIST = re.compile(
+    r"\b(?:no|neither|without|free of|negative for)\b(?!\s+(?:longer|significant change))", re.IGNORECASE
+)
+_ITS = re.compile(r"^(?:its|their)\b", re.IGNORECASE)
 _DEPENDENT = re.compile(
     r"^(?:which|that|the (?:largest|bigg|long|small|short|other)|largest|some|one|most|more|"
     r"especially|whose|it|they|these|those|with|as|when|if|"
@@ -27,7 +41,11 @@ _PART = re.compile(
     r"\s*,\s*(?:and\s+|as well as\s+)?|\s+(?:and|as well as|accompanied by|together with)\s+", re.IGNORECASE
 )
 _PLACE = re.compile(
-    (r"\s(?:in|at|on|along|throughout|within|adjacent to|near)\s(?!size|diameter|number|favor|addition|thickness)"),
+    (
+        r"\s(?:in|at|on|along|throughout|within|adjacent to|near)\s"
+        r"(?!size|diameter|number|favou?r|addition|thickness|terms|comparison|which|"
+        r"(?:the |his |her )?(?:previous|prior|current|old)\b)"
+    ),
     re.IGNORECASE,
 )
 _SEEN: Final = (
@@ -39,7 +57,7 @@ _SEEN_GROUP = re.compile(
 )
 _THERE = re.compile(
     (
-        r"^(?:there\s+(?:is|are|was|were)\s+(?:also\s+)?|it\s+(?:is|was)\s+(?:(?:observed|seen|"
+        r"^(?:there\s+(?:is|are|was|were)\s+(?:also\s+)?|(?:the\s+)?(?:patient|case)\s+(?:has|had)\s+|it\s+(?:is|was)\s+(?:(?:observed|seen|"
         r"understood)\s+that|accompanied\s+by)\s+)"
     ),
     re.IGNORECASE,
@@ -50,30 +68,60 @@ _PLACE_FIRST = re.compile(
 _PLACE_COMMA = re.compile(r"^((?:in|at|on|within|along)\s+[^,;]+),\s+(.+)$", re.IGNORECASE | re.DOTALL)
 _ARTICLE = re.compile(r"^(?:an?|the)\s+(?=\w)", re.IGNORECASE)
 _ASIDE = re.compile(r"\s*\([^()]*\?[^()]*\)")
+#: A question, and the mark that it follows; without a mark, a single word that names a disease.
+_ASKED = re.compile(
+    r"(?:\s*[,;:(]\s*|\s+[-\u2013]\s+|\.\s+)(?P<asked>[^,;:(?]*)\?+\)?|"
+    r"\s+(?P<word>\w*(?:oma|itis|osis|asis|emia|ases|omas|pneumonia|infection|sequela\w*|tuberculosis|covid|tumou?r))\s*\?+",
+    re.IGNORECASE,
+)
 _HEAD_WORDS: Final = 6  # words within which a part must come to its finding to be one of its own
 
 
 def phrases_of(sentence: str) -> list[str]:
     """Return the distinct phrases of a sentence, without what only reports that something was seen.
 
-    Phrases in question marks are left out (Figure S4, rule 4). Sizes are never lost: what would lose one is kept whole.
+    What is only asked is left out where something is stated beside it (:func:`asserted`); a phrase that is a question
+    ends in its mark. Sizes are never lost: what would lose one is kept whole.
     """
     result = []
-    for clause in _clauses(without_preface(_unasked(sentence).strip())):
+    for clause in _clauses(without_preface(asserted(sentence).strip())):
         for part in [clause] if is_negated(clause) else _distinct(clause):
             phrase = _noun_phrase(part)
-            if phrase and not phrase.rstrip(")").endswith("?"):
+            if phrase:
                 result.append(phrase)
     return result
 
 
-def _unasked(sentence: str) -> str:
-    """Take the questions in parentheses out, unless a number goes with them."""
-    return _ASIDE.sub(lambda match: match.group() if digits(match.group()) else "", sentence)
+def asserted(sentence: str) -> str:
+    """Return what a sentence states: without the parts that it asks.
+
+    "Nodules, metastasis in both lungs?" states nodules in both lungs: a place that stands in the question alone is
+    that of the finding. A sentence that only asks is returned whole.
+    """
+    sentence = _ASIDE.sub(_answered_aside, sentence)
+    while match := _ASKED.search(sentence):
+        rest = sentence[: match.start()], sentence[match.end() :]
+        if not _names_finding(rest[0]) or digits(match["asked"] or ""):
+            return sentence
+        asked = f" {match['asked'] or ''}"
+        place = _PLACE.search(asked)
+        where = asked[place.start() :] if place and not _PLACE.search(rest[0]) else ""
+        sentence = f"{rest[0].rstrip(' ,;:-')}{where}{rest[1] if rest[1].strip() else '.'}"
+    return sentence
+
+
+def _answered_aside(match: re.Match[str]) -> str:
+    """Return what a parenthesis states beside its question."""
+    if not digits(match.group()):
+        return ""
+    parts = [part for part in re.split(r"\s*[,;]\s*", match.group().strip(" ()")) if not part.endswith("?")]
+    return f" ({', '.join(parts)})" if digits(" ".join(parts)) == digits(match.group()) else match.group()
 
 
 def _clauses(sentence: str) -> list[str]:
     """Cut at semicolons and exceptions, and at conjunctions that join two statements, each with a verb of its own."""
+    if first := _EXCEPTED_FIRST.match(sentence):
+        return [*_clauses(first[1]), *_clauses(first[2])]
     clauses, start = [], 0
     for match in _CLAUSE.finditer(sentence):
         if sentence.count("(", start, match.start()) > sentence.count(")", start, match.start()):
@@ -88,19 +136,29 @@ def _clauses(sentence: str) -> list[str]:
 
 def _parts(left: str, mark: str, right: str) -> bool:
     """Return whether a mark stands between two statements, or two findings of which one may be denied."""
-    if _EXCEPT.search(mark):
-        return is_negated(left) and subject(mentions(right)) is not None
-    if "but" in mark.lower() and is_negated(left) and _begins_with_finding(right):
-        return True
-    if ";" in mark and _has_finding(left) and _begins_with_finding(_SIZE_FIRST.sub("", right)):
-        return True
-    if _DEPENDENT.match(right):
+    if not left.strip():
         return False
-    return _is_statement(left) and _is_statement(right)
+    if _EXCEPT.search(mark):
+        return is_negated(left) and _names_finding(right)
+    if _TURN.search(mark) and is_negated(left):
+        return True
+    if ";" in mark and _has_finding(left) and _begins(_SIZE_FIRST.sub("", _ARTICLE.sub("", right)), _names_finding):
+        return True
+    if _ITS.match(right):  # "the trachea is deviated, its lumen is open"
+        return bool(_VERB.search(left)) and (is_normal(right) or is_negated(right))
+    return not _DEPENDENT.match(right) and _is_statement(left, begun=True) and _is_statement(right)
 
 
-def _is_statement(text: str) -> bool:
-    return bool(_VERB.search(text)) or is_negated(text)
+def _is_statement(text: str, *, begun: bool = False) -> bool:
+    """Return whether a text has a verb, or denies something; `begun`: and whether a list that it denies has ended."""
+    if _VERB.search(text):
+        return True
+    return is_negated(text) and not (begun and _OPENS_LIST.search(text))
+
+
+def _names_finding(text: str) -> bool:
+    """Return whether a text names anything that can be abnormal, by however general a word."""
+    return subject(mentions(text)) is not None
 
 
 def _distinct(clause: str) -> list[str]:
@@ -108,12 +166,15 @@ def _distinct(clause: str) -> list[str]:
     parts, start = [], 0
     for match in _PART.finditer(clause):
         left, right = clause[start : match.start()], clause[match.end() :]
-        if _has_finding(left) and _begins_with_finding(right) and "(" not in left.replace("()", ""):
+        if _OPENS_LIST.search(left):
+            break  # "emphysema, no mass, nodule": what follows a denial in its clause is denied with it
+        denied = bool(_OPENS_LIST.match(right)) and not right.lower().startswith("without")
+        if _has_finding(left) and (denied or _begins(right, _has_finding)) and "(" not in left.replace("()", ""):
             parts.append(left)
             start = match.end()
     parts.append(clause[start:])
     tail = _PLACE.search(parts[-1])
-    if len(parts) > 1 and tail:
+    if len(parts) > 1 and tail and not is_negated(parts[-1]):
         place = _SEEN_GROUP.sub("", parts[-1][tail.start() :])
         if not re.search(r"\d", place):
             parts[:-1] = [part if _PLACE.search(f" {part}") else f"{part}{place}" for part in parts[:-1]]
@@ -125,11 +186,12 @@ def _has_finding(text: str) -> bool:
     return main is not None and not main.concept.generic
 
 
-def _begins_with_finding(text: str) -> bool:
+def _begins(text: str, has: Callable[[str], bool]) -> bool:
+    """Return whether the words with which a text begins name a finding."""
     if _DEPENDENT.match(text):
         return False
     head = " ".join(re.split(r"\s*,\s*|\s+(?:in|at|of|on|and|with)\s+", text, maxsplit=1)[0].split()[:_HEAD_WORDS])
-    return _has_finding(head)
+    return has(head)
 
 
 def _noun_phrase(part: str) -> str:

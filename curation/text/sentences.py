@@ -91,10 +91,10 @@ def _ends(text: str, start: int, match: re.Match[str]) -> bool:
         return bool(before.strip())
     if before.count("(") > before.count(")") and ")" in text[match.end() : match.end() + _PARENTHESIS]:
         return False
-    if mark != ".":
-        return True
     after = text[match.end() : match.end() + 40].lstrip()
     small = bool(after) and after[0].islower()
+    if mark != ".":
+        return mark != "?" or not small  # "metastasis? in both lungs" goes on
     last = _LAST_WORD.search(before + mark)
     word = last.group(1).rstrip(".").lower() if last else ""
     if small and word in _ABBREVIATIONS:

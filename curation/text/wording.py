@@ -5,61 +5,86 @@ from __future__ import annotations
 import re
 from typing import Final
 
-#: What is replaced, in this order. Our own list, made from the translated reports' commonest phrases.
+_NATURAL: Final = r"(?P<verb>is|are|was|were) (?:normal|natural)"
+_SCAR: Final = r"(?:pleuro-?parenchymal |fibrotic |parenchymal )*"
+#: What is replaced, in this order; every pattern ends at the end of a word. Our own list, made from the translated
+#: reports' commonest phrases. A replacement keeps the number of the word that the verb follows.
 _TERMS: Final = tuple(
-    (re.compile(rf"\b(?:{pattern})", re.IGNORECASE), replacement)
+    (re.compile(rf"\b(?:{pattern})\b", re.IGNORECASE), replacement)
     for pattern, replacement in (
-        (
-            r"pleuro-?parenchymal seque?la[el]?(?: (?:changes?|densit(?:y|ies)|density increases?))?",
-            "pleuroparenchymal scarring",
-        ),
+        (r"(?:old |previous )?fractures? seque?la[el]?", "old fracture"),
+        (r"seque?la[el]? (?:of )?(?:an? )?(?:old |previous )?(?P<broken>fractures?)", r"old \g<broken>"),
         (
             (
-                r"(?:fibrotic )?seque?la[el]? (?:fibrotic |parenchymal )?(?:changes?|densit(?:y|ies)(?: "
-                r"increases?)?|findings?)"
+                rf"(?P<plural>{_SCAR})seque?la[el]? {_SCAR}(?:densit(?:y|ies) increases|density increase|changes|"
+                r"densities|findings|lesions|areas)"
             ),
-            "scarring",
+            r"\g<plural>scarring changes",
         ),
-        (r"seque?la[el]?\b", "scarring"),
+        (rf"(?P<single>{_SCAR})seque?la[el]? {_SCAR}(?:change|density|finding|lesion|area)", r"\g<single>scarring"),
+        (r"seque?la[el]?", "scarring"),
         (r"millimetric", "subcentimeter"),
-        (r"calibrations? (?:was|is|were|are) (?:normal|natural)", "is normal in caliber"),
-        (r"calibrations?", "caliber"),
-        (r"space[- ]occupying lesions?", "lesion"),
+        (
+            rf"(?P<tube>esophagus|trachea|aorta|trunk|vena cava) calibrations? {_NATURAL}",
+            r"\g<tube> \g<verb> normal in caliber",
+        ),
+        (rf"calibrations {_NATURAL}", r"calibers \g<verb> normal"),
+        (r"calibrations", "calibers"),
+        (r"calibration", "caliber"),
+        (r"space[- ]occupying lesions", "lesions"),
+        (r"space[- ]occupying lesion", "lesion"),
         (
             (
                 r"(?:(?:that|which) )?entered the cross-sectional area|within the cross-sectional area|"
                 r"entering the (?:cross-section(?:al)?|examination) area|in the study area|"
-                r"included in the (?:sections?|examination|study)|within the (?:sections?|examined area)|"
+                r"included in the (?:sections?|examination|study)(?: area)?|within the (?:sections?|examined area)|"
                 r"sections visuali[sz]ed"
             ),
             "within the field of view",
         ),
+        (r"(?:vertebral?|vertebrae) corpus(?= height)", "vertebral body"),
+        (r"(?:vertebral?|vertebrae) corpuses", "vertebral bodies"),
         (r"(?:vertebral?|vertebrae) corpus", "vertebral body"),
-        (r"corpus heights?", "body heights"),
-        (r"corpus", "body"),
+        (r"corpus heights", "body heights"),
+        (r"corpus height", "body height"),
         (r"ground[- ]glass|frosted[- ]glass", "ground-glass"),
         (
-            (
-                r"bud(?:ding|ded)?[- ](?:tree|branch)(?: (?:appearance|view|pattern))?|branch(?:es)? with "
-                r"buds?(?: (?:appearance|view|pattern))?"
-            ),
-            "tree-in-bud opacities",
+            r"(?:bud(?:ding|ded)?[- ](?:tree|branch)|branch(?:es)? with buds?) (?:appearances|views|patterns)",
+            "tree-in-bud patterns",
+        ),
+        (
+            r"(?:bud(?:ding|ded)?[- ](?:tree|branch)|branch(?:es)? with buds?)(?: (?:appearance|view|pattern))?",
+            "tree-in-bud pattern",
         ),
         (r"atelectesis", "atelectasis"),
-        (r"atheroma plaques?", "atheromatous plaques"),
+        (r"atheroma plaques", "atheromatous plaques"),
+        (r"atheroma plaque", "atheromatous plaque"),
         (r"latera?l?abasal|lateralobasal", "laterobasal"),
         (r"hepatosteatosis", "hepatic steatosis"),
-        (r"bone structures? (?:is|are|were|was) natural", "bone structures are normal"),
-        (r"(?:is|are|was|were) natural\b", "is normal"),
-        (r"densit(?:y|ies) increases?", "increased density"),
-        (r"air bronchograms? sign", "air bronchogram"),
-        (r"pneumonic infiltrations?", "pneumonic infiltration"),
-        (r"lymph nodes? (?:reaching|in|of) pathological (?:dimensions?|size)", "pathologically enlarged lymph nodes"),
+        (rf"{_NATURAL}", r"\g<verb> normal"),
+        (r"(?<!glass )(?<!like )(?<!style )densit(?:y|ies) increases", "increased densities"),
+        (r"(?<!glass )(?<!like )(?<!style )density increase", "increased density"),
+        (r"air bronchograms sign|air bronchogram sign", "air bronchogram"),
+        (r"pneumonic infiltrations", "pneumonic infiltrates"),
         (
-            r"trachea(?: and|,) both main bronchi (?:are|were) open",
-            "the trachea and both main bronchi are patent",
+            r"(?<!enlarged )(?<!sized )lymph nodes (?:reaching|in|of) pathological (?:dimensions?|size)(?! and)",
+            "pathologically enlarged lymph nodes",
+        ),
+        (
+            r"(?<!enlarged )(?<!sized )lymph node (?:reaching|in|of) pathological (?:dimensions?|size)(?! and)",
+            "pathologically enlarged lymph node",
+        ),
+        (
+            r"trachea(?: and|,) both main bronchi (?P<are>are|were) open",
+            r"trachea and both main bronchi \g<are> patent",
         ),
     )
+)
+_NO_HEAD: Final = r"(?:(?!\b(?:and|as well as|or|is|are|was|were|which|that|of|in|with|for|as)\b)[^,;])*"
+_NO_LIST: Final = r"(?:(?!\b(?:and|as well as|or|is|are|was|were|which|that)\b)[^,;])*"
+#: A subject that has become a singular, with the verb of the plural that it was; a list has the verb of a plural.
+_DISAGREES = re.compile(
+    rf"(?P<begin>^|[,;] )(?P<subject>{_NO_HEAD}\bscarring\b(?! changes){_NO_LIST})\b(?P<verb>are|were)\b", re.IGNORECASE
 )
 _PREFACE = re.compile(
     r"^(?:in addition|also|additionally|apart from (?:these|this)|on the other hand|however|"
@@ -81,7 +106,16 @@ def american(sentence: str) -> str:
     """Return a sentence in the terms that US radiologists use, with a capital at its beginning."""
     for pattern, replacement in _TERMS:
         sentence = pattern.sub(replacement, sentence)
+    sentence = _DISAGREES.sub(_agreeing, sentence)
     return capitalised(sentence)
+
+
+def _agreeing(match: re.Match[str]) -> str:
+    """Return a singular subject with its own verb; one that goes on to a plural keeps the verb that it has."""
+    if re.search(r"\bscarring\s+\w+s\b", match["subject"], re.IGNORECASE):
+        return match.group()
+    verb = {"are": "is", "were": "was"}[match["verb"].lower()]
+    return f"{match['begin']}{match['subject']}{verb}"
 
 
 def without_preface(sentence: str) -> str:

@@ -243,3 +243,16 @@ def test_wrong_options(options: list[str], three_reports: Path, tmp_path: Path, 
     result = bench("run", three_reports, "--out", tmp_path / "out", *options)
     assert isinstance(result.exception, UsageError)
     assert result.exception.fix
+
+
+def test_uncertain_findings_go_to_review(tmp_path: Path, bench: Any) -> None:
+    """A finding that the report leaves open is selected, flagged, and listed for review with the reason."""
+    source = tmp_path / "reports.csv"
+    source.write_text(
+        "VolumeName,Findings_EN,Impressions_EN\n"
+        "x_1_a,A mass cannot be excluded in the right lung. Pleural effusion on the left.,\n"
+    )
+    assert bench("run", source, "--out", tmp_path / "out").exit_code == 0
+    rows = [json.loads(line) for line in (tmp_path / "out/to_review.jsonl").read_text().splitlines()]
+    assert [(row["id"], row["text"][:4]) for row in rows] == [("x_1_a", "Mass")]
+    assert "leaves open" in rows[0]["reasons"][-1]

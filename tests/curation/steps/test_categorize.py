@@ -32,3 +32,17 @@ def test_categories_outside_the_schema_are_caught(s5: dict[str, Any]) -> None:
     with pytest.raises(WrongAnswer) as wrong:
         question.read(report, {"P1": "2z", "P3": "2d"})
     assert len(wrong.value.violations) == 3
+
+
+def test_nothing_of_bones_or_abdomen_is_of_the_lung() -> None:
+    """The region of a finding's sentences bounds its category, offline and in an answer; scores are given out."""
+    rows = {"S1": ["Reticular increased density", "B0", "Y", "N"], "S2": ["Reticular opacities", "L0,I0", "Y", "N"]}
+    report = ExtractedReport.from_paper_form("x", rows)
+    result = categorize.categorize(report)
+    assert result.findings[0].category[0] not in "12" or result.findings[0].category == "12"
+    assert result.findings[1].category == "1d"
+    assert all(0 <= (finding.score or -1) <= 1 for finding in result.findings)
+    question = categorize.STEP.question
+    assert question is not None
+    answer = question.read(report, {"P1": "1d", "P2": "1d"})
+    assert ["P1" in problem for problem in categorize.check(report, answer)] == [True]

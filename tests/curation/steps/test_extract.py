@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from curation.records import ExtractedReport, RewrittenReport
-from curation.steps import extract
+from curation.records import ExtractedReport, Phrase, Report, RewrittenReport
+from curation.steps import extract, rewrite, split
 
 
 def test_figure_s5_to_the_letter(s5: dict[str, Any]) -> None:
@@ -65,3 +65,29 @@ def test_a_sentence_without_a_phrase_is_caught(s5: dict[str, Any]) -> None:
     s5["output"]["S3"][1] = "L1"
     problems = extract.check(report, ExtractedReport.from_paper_form("x", s5["output"]))
     assert any(text.startswith("L2 is lost") for text in problems)
+
+
+def _phrases(findings: str, impressions: str = "") -> list[Phrase]:
+    report = Report(id="x", findings=findings, impressions=impressions)
+    return list(extract.extract(rewrite.rewrite(split.split(report))).phrases)
+
+
+def test_questions_and_hedges_are_flagged() -> None:
+    """A question is no finding (rule 4), and a hedge stays a finding; both are flagged, and neither is lost."""
+    phrases = _phrases("Consolidation in the left lower lobe? A mass cannot be excluded in the right hilum. Emphysema.")
+    assert [(p.abnormal, p.uncertain) for p in phrases] == [(False, True), (True, True), (True, False)]
+
+
+@pytest.mark.parametrize(
+    ("findings", "impression", "count"),
+    [
+        ("Subsegmental atelectasis in the left lower lobe.", "Linear atelectasis in the left lower lobe.", 1),
+        ("A 6 mm nodule in the right upper lobe.", "Nodule in the right lung.", 1),
+        ("A 6 mm nodule in the right upper lobe.", "Nodule in the left lung.", 2),
+        ("A 6 mm nodule in the right upper lobe.", "Nodule in the liver.", 2),
+        ("A 6 mm nodule in the right upper lobe.", "9 mm nodule in the right lung.", 2),
+    ],
+)
+def test_an_impression_joins_what_it_repeats(findings: str, impression: str, count: int) -> None:
+    """The same thing in the same organ and place is one finding; another organ, side or size is another."""
+    assert len([p for p in _phrases(findings, impression) if p.abnormal]) == count

@@ -19,6 +19,10 @@ from curation.steps import select
         ("Covid-19 pneumonia", "2b", "not localizable"),
         ("Consolidation consistent with pneumonia", "2b", ""),
         ("Right upper lobectomy", "2h", "not localizable"),
+        ("5 mm nodule in this localization", "2d", "another sentence"),
+        ("Nodule of the described level in the right upper lobe", "2d", ""),
+        ("It was evaluated in favor of metastasis", "2d", "no object of its own"),
+        ("Thickening of the major fissure on the right", "2e", ""),
     ],
 )
 def test_what_can_be_annotated(text: str, category: str, reason: str) -> None:

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from curation.text.assertion import is_negated, is_normal, mentions_prior, without_speculation
+from curation.text.assertion import (
+    is_absent_organ,
+    is_hedged,
+    is_history,
+    is_negated,
+    is_normal,
+    mentions_prior,
+    without_speculation,
+)
 
 
 @pytest.mark.parametrize(
@@ -56,3 +64,15 @@ def test_speculation_goes_and_sizes_stay() -> None:
     assert without_speculation(likely) == "Bronchiectasis in both lungs"
     kept = "Lesion suspicious for metastasis, 28x17 mm"
     assert without_speculation(kept) == kept
+
+
+def test_hedges_history_and_missing_organs() -> None:
+    """A hedge leaves open what is there; history is not the image; an organ that is gone is a finding."""
+    assert is_hedged("A mass cannot be excluded in the right hilum")
+    assert not is_hedged("Consolidation in the right hilum")
+    assert is_history("It was learned that the patient underwent lobectomy")
+    assert not is_history("Consolidation in a patient with a history of tuberculosis")
+    assert not is_history("The patient has a mosaic attenuation pattern")
+    assert is_absent_organ("Right kidney was not observed (nephrectomy)")
+    assert not is_absent_organ("Kidney stone was not observed")
+    assert not is_absent_organ("The spleen was not observed within the field of view")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from curation.text.clauses import phrases_of
+import pytest
+
+from curation.steps.extract import is_abnormal
+from curation.text.clauses import asserted, phrases_of
 
 
 def test_a_denial_does_not_reach_over_a_semicolon_or_an_exception() -> None:
@@ -39,4 +42,45 @@ def test_one_phrase_one_finding() -> None:
         "Bronchiectasis in both lungs",
     ]
     assert phrases_of("There are nodules in the upper and lower lobes.") == ["Nodules in the upper and lower lobes"]
-    assert phrases_of("Is there a mass?") == []
+    assert phrases_of("Is there a mass?") == ["Mass?"]
+
+
+@pytest.mark.parametrize(
+    ("sentence", "phrases"),
+    [
+        ("No pleural effusion, pneumothorax or consolidation was seen.", []),
+        ("No pericardial, pleural effusion or thickening was detected.", []),
+        ("Neither consolidation, ground-glass opacity nor cavitation is seen.", []),
+        ("There is no pericardial effusion, pleural thickening or pneumothorax.", []),
+        ("No fracture, lytic lesion was observed; osteophytes are seen.", ["Osteophytes"]),
+        ("No effusion, however bilateral pleural thickening is seen.", ["Bilateral pleural thickening"]),
+        ("No infiltration was seen, only linear atelectasis on the left.", ["Linear atelectasis on the left"]),
+        ("Apart from a 7 mm nodule in the lingula, no mass was observed.", ["7 mm nodule in the lingula"]),
+        ("No lesion in the liver except for a 12 mm cyst in segment 6.", ["12 mm cyst in segment 6"]),
+        ("No consolidation although ground-glass opacities are seen.", ["Ground-glass opacities"]),
+        ("Emphysema in both upper lobes, no bulla, cyst or nodule.", ["Emphysema in both upper lobes"]),
+        ("Emphysema is present, no bulla, cyst or nodule was seen.", ["Emphysema"]),
+        ("The trachea is deviated to the right, its lumen is open.", ["Trachea is deviated to the right"]),
+        ("Absence of the left breast; a 2 cm seroma.", ["Absence of the left breast", "2 cm seroma"]),
+    ],
+)
+def test_the_scope_of_a_denial(sentence: str, phrases: list[str]) -> None:
+    """A list under one "no" is denied as a whole; a contrast, an exception or an end of the clause ends the denial."""
+    assert [text for text in phrases_of(sentence) if is_abnormal(text)] == phrases
+
+
+@pytest.mark.parametrize(
+    ("sentence", "stated"),
+    [
+        ("Multiple nodules, metastasis in both lungs?", "Multiple nodules in both lungs."),
+        ("Patchy consolidations in both lower lobes, infective?", "Patchy consolidations in both lower lobes."),
+        ("Nodule in the lingula (hamartoma?).", "Nodule in the lingula."),
+        ("Nodule in the lingula (12 mm, hamartoma?).", "Nodule in the lingula (12 mm)."),
+        ("Mass of 5 cm in the mediastinum thymoma?", "Mass of 5 cm in the mediastinum."),
+        ("Effusion on the right; secondary to the intervention?", "Effusion on the right."),
+        ("Consolidation in the left lower lobe?", "Consolidation in the left lower lobe?"),
+    ],
+)
+def test_what_is_stated_beside_a_question(sentence: str, stated: str) -> None:
+    """The question goes, what is seen stays with its sizes and places; a mere question stays one."""
+    assert asserted(sentence) == stated
