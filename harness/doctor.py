@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.engines.gpus import Gpu, discover_gpus
+from harness.engines.allocation import allocate
+from harness.engines.nvidia import Gpu, ask_driver, driver_cuda
 from harness.errors import BenchError, PrerequisiteError
 
 if TYPE_CHECKING:
@@ -193,19 +194,56 @@ def _engine(client: DockerClient, home: Path) -> Iterator[Check]:
 
 
 def _gpus(client: DockerClient | None, home: Path) -> Iterator[Check]:
-    gpus = discover_gpus()
-    if not gpus:
+    driver = ask_driver()
+    if not driver.gpus:
         yield Check(
             "GPU",
             "driver",
             CheckVerdict.WARNING,
-            "no NVIDIA GPU; models run on the CPU",
-            "for models that need one install its driver: `nvidia-smi` must list it",
+            f"no GPU can be used: {driver.problem}",
+            "models run on the CPU; for those that need a GPU `nvidia-smi` must list it",
         )
         return
-    yield Check("GPU", "driver", CheckVerdict.OK, ", ".join(f"{gpu.name} ({gpu.memory_mb} MiB)" for gpu in gpus))
-    if client is not None:
-        yield _gpu_container(client, home, gpus[0])
+    version = f"version {driver.version}" if driver.version else "version unknown"
+    cuda = driver_cuda()
+    yield Check(
+        "GPU",
+        "driver",
+        CheckVerdict.WARNING if driver.problem else CheckVerdict.OK,
+        "; ".join(filter(None, [version, f"CUDA {cuda}" if cuda else "CUDA unknown", driver.problem])),
+        "the driver does not list all GPUs" if driver.problem else "",
+    )
+    for gpu in driver.gpus:
+        yield _gpu(gpu)
+    allocation = allocate(driver.gpus, os.environ)
+    granted = ", ".join(gpu.index or gpu.id for gpu in allocation.gpus)
+    yield Check(
+        "GPU",
+        "allocation",
+        CheckVerdict.WARNING if allocation.problem else CheckVerdict.OK,
+        allocation.problem
+        or f"{f'{allocation.by} grants' if allocation.by else 'no variable limits the choice:'} {granted}",
+        "ask the scheduler for a GPU, or correct the variable" if allocation.problem else "",
+    )
+    if client is not None and allocation.gpus:
+        yield _gpu_container(client, home, allocation.gpus[0])
+
+
+def _gpu(gpu: Gpu) -> Check:
+    """Return what is known of the memory of one GPU."""
+    if gpu.broken:
+        found, fix = f"{gpu}: nvidia-smi says {gpu.said}", "restart the machine, or reset the GPU"
+        return Check("GPU", "memory", CheckVerdict.FAILED, found, fix)
+    if gpu.memory_mb is None:
+        return Check("GPU", "memory", CheckVerdict.OK, f"{gpu}: not known, nvidia-smi says {gpu.said or 'nothing'}")
+    free = "free memory unknown" if gpu.free_mb is None else f"{gpu.free_mb:,} free"
+    return Check(
+        "GPU",
+        "memory",
+        CheckVerdict.WARNING if gpu.occupied else CheckVerdict.OK,
+        f"{gpu}: {gpu.memory_mb:,} MiB, {free}",
+        "other programs use it; `nvidia-smi` lists them" if gpu.occupied else "",
+    )
 
 
 def _gpu_container(client: DockerClient, home: Path, gpu: Gpu) -> Check:

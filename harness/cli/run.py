@@ -43,7 +43,12 @@ PHANTOM_SEED = 0
     help="Metrics to show; those of every profile are stored.",
 )
 @click.option("--gpus", type=click.IntRange(0, 1024), default=0, show_default=True, help="Number of GPUs to use.")
-@click.option("--gpu-ids", default="", metavar="ID[,ID]", help="GPUs to use, by the ids of `nvidia-smi -L`.")
+@click.option(
+    "--gpu-ids",
+    default="",
+    metavar="ID[,ID]",
+    help="GPUs to use, by number, UUID or its beginning, as `nvidia-smi -L` lists them.",
+)
 @click.option(
     "--engine",
     type=click.Choice(["auto", "docker", "local"]),

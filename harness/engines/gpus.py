@@ -1,88 +1,114 @@
-"""GPUs of this machine: discovery, and leases that no two processes can hold at once."""
+"""The GPUs that a run may use, and leases that no two processes can hold at once."""
 
 from __future__ import annotations
 
 import fcntl
 import os
-import shutil
-import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from harness.errors import PrerequisiteError, UnknownName
+from harness.engines.allocation import Allocation, allocate, select
+from harness.engines.nvidia import Gpu, ask_driver
+from harness.errors import PrerequisiteError
 
 _LEASES = Path(tempfile.gettempdir()) / "groundbench-gpus"
 
 
-@dataclass(frozen=True)
-class Gpu:
-    """One GPU: its stable id, its name and its memory in MiB."""
-
-    id: str
-    name: str
-    memory_mb: int
-
-
-def discover_gpus() -> list[Gpu]:
-    """Return the GPUs that the NVIDIA driver of this machine reports, in its order; empty without a driver."""
-    tool = shutil.which("nvidia-smi")
-    if tool is None:
-        return []
-    try:
-        answer = subprocess.run(
-            [tool, "--query-gpu=uuid,name,memory.total", "--format=csv,noheader,nounits"],
-            capture_output=True,
-            text=True,
-            timeout=30,
-            check=True,
-        )
-    except (OSError, subprocess.SubprocessError):
-        return []
-    rows = [[cell.strip() for cell in line.split(",")] for line in answer.stdout.splitlines() if line.strip()]
-    return [Gpu(id=row[0], name=row[1], memory_mb=int(float(row[2]))) for row in rows if len(row) == 3]
+def granted_gpus() -> Allocation:
+    """Return the GPUs that this process may use: of those that the driver lists, what the environment grants."""
+    driver = ask_driver()
+    if not driver.gpus:
+        return Allocation(problem=driver.problem)
+    return allocate(driver.gpus, os.environ)
 
 
-def require_gpus(count: int, ids: Sequence[str] = ()) -> list[Gpu]:
-    """Return the GPUs that a lease of `count`, or of those in `ids`, may choose from, whether they are free or not.
+def require_gpus(count: int, ids: Sequence[str] = (), *, memory_mb: int = 0) -> list[Gpu]:
+    """Return the GPUs that a lease of `count`, or of those in `ids`, may choose from, whether leased or not.
 
     Parameters
     ----------
     count
         Number of GPUs; ignored when `ids` names them.
     ids
-        Their ids.
+        Their numbers, UUIDs or prefixes of these.
+    memory_mb
+        Memory that each must have, MiB; free, if other programs use the GPU. One whose memory the driver does not
+        count is not refused.
+
+    Returns
+    -------
+    list of Gpu
+        Those that no other program uses first, otherwise in the driver's order.
 
     Raises
     ------
     PrerequisiteError
-        When this machine has fewer.
+        When fewer are granted to this process, work, or have the memory.
     UsageError
         When an id does not exist.
     """
     wanted = len(ids) or count
-    found = discover_gpus() if wanted else []
+    if not wanted:
+        return []
+    return enough(granted_gpus(), wanted, ids, memory_mb=memory_mb)
+
+
+def enough(allocation: Allocation, wanted: int, ids: Sequence[str] = (), *, memory_mb: int = 0) -> list[Gpu]:
+    """Return those of an allocation that can be used, the idle ones first; raises as :func:`require_gpus` does."""
+    if not allocation.listed:
+        raise _lack(wanted, allocation.problem, "`nvidia-smi` must list the GPUs: install or repair the NVIDIA driver")
+    found = select(ids, allocation) if ids else list(allocation.gpus)
     if len(found) < wanted:
-        here = "no GPU" if not found else f"{len(found)} GPU{'s' if len(found) > 1 else ''}"
-        raise PrerequisiteError(
-            f"{wanted} GPU{'s' if wanted > 1 else ''} requested, this machine has {here}",
-            fix="leave --gpus out to run on the CPU, or install the NVIDIA driver and its container toolkit "
-            "(`nvidia-smi` must list the GPUs)",
-            lacking="gpu",
+        raise _lack(wanted, _granted(allocation), "ask the scheduler for more, or set the variable")
+    unfit = {gpu.id: reason for gpu in found if (reason := _unfit(gpu, memory_mb))}
+    fit = [gpu for gpu in found if gpu.id not in unfit]
+    if len(fit) < wanted:
+        each = f", with at least {memory_mb:,} MiB as the model needs" if memory_mb else ""
+        raise _lack(
+            wanted,
+            f"{len(fit)} of {len(found)} can be used: {'; '.join(unfit.values())}",
+            "name others with --gpu-ids, or wait until they are free; `nvidia-smi` shows who uses them",
+            each=each,
         )
-    known = {gpu.id: gpu for gpu in found}
-    for name in ids:
-        if name not in known:
-            raise UnknownName("GPU", name, known)
-    return [known[name] for name in ids] or found
+    return sorted(fit, key=lambda gpu: gpu.occupied)
+
+
+def _granted(allocation: Allocation) -> str:
+    here = f"{len(allocation.listed)} GPU{'' if len(allocation.listed) == 1 else 's'}"
+    if allocation.problem:
+        return allocation.problem
+    if allocation.by:
+        return f"{allocation.by} grants {len(allocation.gpus)} of this machine's {here}"
+    return f"this machine has {here}"
+
+
+def _unfit(gpu: Gpu, memory_mb: int) -> str:
+    """Return why a GPU cannot be used, with the numbers; empty when nothing is known against it."""
+    if gpu.broken:
+        return f"{gpu}: nvidia-smi says {gpu.said}"
+    if gpu.memory_mb is None or not memory_mb:
+        return ""
+    if gpu.memory_mb < memory_mb:
+        return f"{gpu} has {gpu.memory_mb:,} MiB"
+    if gpu.occupied and gpu.free_mb is not None and gpu.free_mb < memory_mb:
+        return f"{gpu} has {gpu.free_mb:,} of {gpu.memory_mb:,} MiB free, other programs use the rest"
+    return ""
+
+
+def _lack(wanted: int, reason: str, fix: str, *, each: str = "") -> PrerequisiteError:
+    return PrerequisiteError(
+        f"{wanted} GPU{'s' if wanted > 1 else ''} requested{each}: {reason}",
+        fix=f"{fix}; without --gpus the model runs on the CPU",
+        lacking="gpu",
+    )
 
 
 @contextmanager
-def lease(count: int, ids: Sequence[str] = (), *, wait_s: float = 0.0) -> Iterator[list[Gpu]]:
+def lease(count: int, ids: Sequence[str] = (), *, memory_mb: int = 0, wait_s: float = 0.0) -> Iterator[list[Gpu]]:
     """Hold GPUs for as long as the context lasts; the kernel frees them when the process dies.
 
     Parameters
@@ -90,7 +116,9 @@ def lease(count: int, ids: Sequence[str] = (), *, wait_s: float = 0.0) -> Iterat
     count
         Number of GPUs; ignored when `ids` names them.
     ids
-        Their ids.
+        Their numbers, UUIDs or prefixes of these.
+    memory_mb
+        Memory that each must have, MiB, as in :func:`require_gpus`.
     wait_s
         Seconds to wait for other processes to release theirs.
 
@@ -102,11 +130,11 @@ def lease(count: int, ids: Sequence[str] = (), *, wait_s: float = 0.0) -> Iterat
     Raises
     ------
     PrerequisiteError
-        When the machine has fewer, or others hold them.
+        When fewer are granted, work, or have the memory, or other runs hold them.
     UsageError
         When an id does not exist.
     """
-    candidates = require_gpus(count, ids)
+    candidates = require_gpus(count, ids, memory_mb=memory_mb)
     wanted = len(ids) or count
     if wanted == 0:
         yield []
@@ -133,7 +161,7 @@ def _lock(gpu: Gpu, held: ExitStack) -> bool:
     _LEASES.mkdir(exist_ok=True)
     with suppress(PermissionError):
         _LEASES.chmod(0o1777)  # whatever the umask: users of one machine share its GPUs
-    path, flags = _LEASES / f"{gpu.id}.lock", os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+    path, flags = _LEASES / f"{gpu.id.replace('/', '_')}.lock", os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
         handle = os.open(path, flags)  # another user's file may be opened here, but not with O_CREAT
     except FileNotFoundError:

@@ -72,6 +72,12 @@ def cuda_build() -> TorchBuild:
     return TorchBuild("cuda", _BASE)
 
 
+def cuda_of_torch() -> str:
+    """Return the version of CUDA that the locked CUDA build is made for, such as ``13.0``."""
+    version = next(text.partition("==")[2] for name, text in _locked() if name == "nvidia-cuda-runtime")
+    return ".".join(version.split(".")[:2])
+
+
 def cpu_build(wheels: Path, home: Path) -> TorchBuild:
     """Store the wheels of a folder below the home, with a lock that lists them.
 

@@ -27,15 +27,16 @@ def deal(
     boxes
         The run's box prompts.
     gpu_ids
-        GPUs that were leased; none: one shard computes on the CPU.
+        GPUs that were leased; none: one shard computes on the CPU. What is left of them for less than a container is
+        not used: a case gets the same number of GPUs in whatever shard it is.
 
     Returns
     -------
     list of ShardSpec
         In order of their numbers; none without a case.
     """
-    each = max(1, plan.request.plugin.model.resources.gpus)
-    groups = [tuple(gpu_ids[i : i + each]) for i in range(0, len(gpu_ids), each)] or [()]
+    each = plan.request.gpus_each
+    groups = [tuple(gpu_ids[i : i + each]) for i in range(0, len(gpu_ids) - each + 1, each)] or [()]
     return [
         ShardSpec(
             run=run,

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.engines.gpus import Gpu
+from harness.engines.nvidia import Gpu
 
 
 def describe_hardware(gpus: Sequence[Gpu]) -> dict[str, Any]:

@@ -82,6 +82,11 @@ class RunRequest:
         }
 
     @property
+    def gpus_each(self) -> int:
+        """Number of GPUs that one container gets in a run with GPUs."""
+        return max(1, self.plugin.model.resources.gpus)
+
+    @property
     def reduced(self) -> bool:
         """Whether this is the small architecture that random weights are drawn for, where the variant declares one."""
         return self.weights == RANDOM and bool(self.variant.reduced)

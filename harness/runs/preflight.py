@@ -10,14 +10,17 @@ from pathlib import Path
 
 from harness.dataset import Case
 from harness.engines.base import ContainerSpec, Engine, Mount
-from harness.engines.gpus import Gpu
+from harness.engines.nvidia import FIRST_DRIVERS, Gpu, driver_cuda
 from harness.engines.owners import own_labels
 from harness.errors import PrerequisiteError
 from harness.images.build import Image
+from harness.images.context import BuildContext
+from harness.images.torch import cuda_build, cuda_of_torch
 from harness.registry.declaration import Model
 from harness.registry.discovery import Plugin
 from harness.registry.resources import Resources
 from harness.sandbox.trial import prove
+from harness.upstream.sources import SourceStore
 
 #: Bytes of a stored mask for one voxel of its volume: real masks compress to a fiftieth and far below.
 _BYTES_A_VOXEL = 1 / 50
@@ -129,31 +132,85 @@ def check_containers(
         log("warning: the image has no shell, so it could not be tried whether this machine runs its containers well")
 
 
-def check_gpu_memory(gpus: Sequence[Gpu], model: Model, *, fine_tuned: bool = False) -> None:
-    """Refuse GPUs with less memory than the model declares; the error lists the memory of each.
+def gpu_memory_needed(model: Model, *, fine_tuned: bool = False) -> int:
+    """Return the memory that each GPU must have, MiB: what the model declares, for its training too if there is one.
+
+    Parameters
+    ----------
+    model
+        Its `resources` state its needs, its `training` those of fine-tuning.
+    fine_tuned
+        Whether a training may come first.
+    """
+    training = (model.training or model.resources) if fine_tuned else model.resources
+    return max(model.resources.gpu_memory_mb, training.gpu_memory_mb)
+
+
+def check_gpus(
+    gpus: Sequence[Gpu], needed_mb: int, each: int, log: Callable[[str], None], *, fine_tuned: bool = False
+) -> None:
+    """Refuse GPUs that one container cannot use together; warn of what is not known about them.
 
     Parameters
     ----------
     gpus
         Those that were leased.
-    model
-        Its `resources` state its needs, its `training` those of fine-tuning.
+    needed_mb
+        Memory that each must have, MiB.
+    each
+        Number that a container which predicts gets.
+    log
+        Receives the warnings.
     fine_tuned
-        Whether a training may come first.
+        Whether a training may come first, which gets all of them.
 
     Raises
     ------
     PrerequisiteError
-        With the numbers.
+        When they are too few for one container, or it would get several MIG devices, of which CUDA uses one only.
     """
-    training = (model.training or model.resources) if fine_tuned else model.resources
-    needed = max(model.resources.gpu_memory_mb, training.gpu_memory_mb)
-    small = [gpu for gpu in gpus if gpu.memory_mb < needed]
-    if small:
+    if gpus and len(gpus) < each:
         raise PrerequisiteError(
-            f"{model.name} needs {needed:,} MiB of memory on each GPU: "
-            + "; ".join(f"{gpu.name} ({gpu.id}) has {gpu.memory_mb:,} MiB" for gpu in small),
-            fix="name larger ones with --gpu-ids; `nvidia-smi -L` lists their ids",
+            f"a container of this model needs {each} GPUs, {len(gpus)} requested", fix=f"--gpus {each}", lacking="gpu"
+        )
+    parts = [gpu for gpu in gpus if gpu.whole]
+    together = len(gpus) if fine_tuned else each
+    if parts and together > 1:
+        raise PrerequisiteError(
+            f"a container would get {together} GPUs, and {parts[0]} is a part of one (MIG); CUDA uses one only",
+            fix="name whole GPUs with --gpu-ids",
+            lacking="gpu",
+        )
+    for gpu in gpus:
+        if gpu.occupied:
+            log(f"warning: other programs use {gpu}: {gpu.free_mb:,} of {gpu.memory_mb:,} MiB are free")
+        if needed_mb and gpu.memory_mb is None:
+            log(
+                f"warning: the model needs {needed_mb:,} MiB of memory, which cannot be checked for {gpu}: nvidia-smi "
+                f"says {gpu.said or 'nothing'}"
+            )
+
+
+def check_cuda(plugin: Plugin, home: Path) -> None:
+    """Refuse a driver that is too old for the torch of a plugin's image, before anything is downloaded or built.
+
+    A driver whose CUDA is not known, and an image without the shared torch, are left to the engine.
+
+    Raises
+    ------
+    PrerequisiteError
+        With both versions of CUDA.
+    """
+    if not BuildContext(plugin, SourceStore(home / "sources"), cuda_build()).uses_torch:
+        return
+    needed, there = cuda_of_torch(), driver_cuda()
+    major = needed.partition(".")[0]
+    if there and int(there.partition(".")[0]) < int(major):
+        first = FIRST_DRIVERS.get(major)
+        raise PrerequisiteError(
+            f"the NVIDIA driver runs CUDA up to {there}, the torch in the image of {plugin.name} needs CUDA {needed}",
+            fix=f"update the driver{f' to version {first} or newer' if first else ''}, or leave --gpus out to run on "
+            "the CPU",
             lacking="gpu",
         )
 

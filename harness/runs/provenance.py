@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from harness.engines.base import Engine
-from harness.engines.gpus import Gpu
+from harness.engines.nvidia import Gpu
 from harness.rows import RunRow
 from harness.runs.checkpoint import Checkpoint
 from harness.runs.hardware import describe_hardware, describe_harness

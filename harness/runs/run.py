@@ -19,7 +19,8 @@ from harness.dataset.judge import data_record, require_sound
 from harness.dataset.patients import unknown_patients
 from harness.engines import choose_engine
 from harness.engines.base import Engine
-from harness.engines.gpus import Gpu, lease
+from harness.engines.gpus import lease
+from harness.engines.nvidia import Gpu
 from harness.errors import Interrupted, PrerequisiteError
 from harness.rows import CaseRow, RunRow
 from harness.runs.boxes import KeptBoxes, keep_boxes
@@ -27,7 +28,7 @@ from harness.runs.deal import deal
 from harness.runs.lock import only_one
 from harness.runs.outcome import CaseOutcome, ContainerFigures
 from harness.runs.plan import Plan, RunRequest, select_cases
-from harness.runs.preflight import check_containers, check_gpu_memory, check_room
+from harness.runs.preflight import check_containers, check_cuda, check_gpus, check_room, gpu_memory_needed
 from harness.runs.provenance import open_row, provenance
 from harness.runs.record import write_record
 from harness.runs.run_weights import load_weights
@@ -97,7 +98,11 @@ def execute(request: RunRequest, *, home: Path, store: Store, watcher: Watcher, 
     for warning in warnings:
         watcher.log(f"warning: {warning.where}: {warning.what}")
     # GPUs are checked before anything long: a machine without them is reported at once.
-    with lease(request.gpus, request.gpu_ids) as gpus:
+    model, each = request.plugin.model, request.gpus_each
+    # What is declared is the whole architecture's need.
+    needed_mb = 0 if request.reduced else gpu_memory_needed(model, fine_tuned=request.variant.fine_tuned)
+    with lease(request.gpus, request.gpu_ids, memory_mb=needed_mb) as gpus:
+        check_gpus(gpus, needed_mb, each, watcher.log, fine_tuned=request.variant.fine_tuned)
         engine = choose_engine(request.engine, trusted=request.plugin.shipped)
         if not engine.isolates:
             watcher.log(f"warning: the {engine.name} engine does not isolate models; run only code that you trust")
@@ -105,10 +110,9 @@ def execute(request: RunRequest, *, home: Path, store: Store, watcher: Watcher, 
             watcher.log(f"removed {name}, left by a run that had died")
         # Before anything is built: a CT that a container cannot read would look like the model's failure.
         engine.require_readable(case.ct for case in cases)
-        each = max(1, request.plugin.model.resources.gpus)
-        check_room(home, cases, request.plugin.model.resources, max(1, len(gpus) // each), watcher.log)
-        if not request.reduced:  # what is declared is the whole architecture's need
-            check_gpu_memory(gpus, request.plugin.model, fine_tuned=request.variant.fine_tuned)
+        check_room(home, cases, model.resources, max(1, len(gpus) // each), watcher.log)
+        if gpus and engine.isolates:
+            check_cuda(request.plugin, home)
         with stop.nothing_in_flight():  # an image may take many minutes to build
             plan = _plan(request, cases, engine, home=home, gpus=gpus, watcher=watcher)
         if request.variant.fine_tuned:

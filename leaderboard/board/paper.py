@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.engines.gpus import Gpu
-from harness.errors import UsageError
+from harness.engines.allocation import Allocation
+from harness.engines.gpus import enough
+from harness.errors import PrerequisiteError, UsageError
 from harness.images.context import BuildContext
 from harness.images.torch import cuda_build
 from harness.registry.declaration import Model, Prompt, Variant
@@ -104,7 +105,7 @@ def variant_for(model: Model, row: Row) -> Variant | None:
     return None
 
 
-def plan(registry: Registry, home: Path, asked: int, here: Sequence[Gpu], only: Sequence[str] = ()) -> list[PaperRow]:
+def plan(registry: Registry, home: Path, asked: int, here: Allocation, only: Sequence[str] = ()) -> list[PaperRow]:
     """Find the variant that runs each row of the table, in the table's order, and what this machine lacks for it.
 
     Parameters
@@ -116,7 +117,7 @@ def plan(registry: Registry, home: Path, asked: int, here: Sequence[Gpu], only: 
     asked
         How many GPUs may be used.
     here
-        The GPUs of this machine.
+        The GPUs that may be used here.
     only
         Plugins to keep; empty for all rows, those without a plugin too.
 
@@ -187,13 +188,14 @@ def _files_lacking(plugin: Plugin, variant: Variant, home: Path) -> Iterator[str
         yield f"weights {', '.join(names)}{note} have not been downloaded: {command}"
 
 
-def _gpus_lacking(needs: Needs, asked: int, here: Sequence[Gpu]) -> Iterator[str]:
+def _gpus_lacking(needs: Needs, asked: int, here: Allocation) -> Iterator[str]:
     if needs.gpus > asked:
         yield f"it needs {_gpus(needs.gpus)}, {asked} may be used: `--gpus {needs.gpus}`"
-    elif needs.gpus and asked > len(here):
-        yield f"{_gpus(asked)} requested, this machine has {len(here) or 'none'}"
-    elif needs.gpus and sum(gpu.memory_mb >= needs.gpu_memory_mb for gpu in here) < asked:
-        yield f"it needs GPUs with {needs.gpu_memory_mb:,} MiB, this machine has not {asked} of them"
+    elif needs.gpus:
+        try:
+            enough(here, asked, memory_mb=needs.gpu_memory_mb)
+        except PrerequisiteError as error:
+            yield error.message
 
 
 def _gpus(count: int) -> str:

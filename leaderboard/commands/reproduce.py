@@ -62,12 +62,13 @@ def reproduce(
 
     Example: bench reproduce --gpus 2
     """
-    from harness.engines.gpus import discover_gpus
+    from harness.engines.allocation import Allocation
+    from harness.engines.gpus import granted_gpus
     from harness.registry.discovery import discover
     from leaderboard.board.paper import plan
 
     only = [name.strip() for name in plugins.split(",") if name.strip()]
-    rows = plan(discover(plugin_dirs), settings.home, gpus, discover_gpus() if gpus else (), only)
+    rows = plan(discover(plugin_dirs), settings.home, gpus, granted_gpus() if gpus else Allocation(), only)
     records = [_record(row) for row in rows]
     absent = _absent(options["dataset"], settings.home)
     ended: BenchError | None = None

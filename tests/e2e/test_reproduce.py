@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from harness.engines.gpus import Gpu
+from harness.engines.allocation import Allocation
+from harness.engines.nvidia import Gpu
 from harness.registry.discovery import Registry, discover
 from leaderboard.board.paper import beside_interval, plan, remarks
 from leaderboard.board.reported import read_reported
@@ -90,13 +91,13 @@ def asked(stand_ins: Path, make_dataset: Callable[..., Path]) -> Callable[..., l
     return command
 
 
-def _row(registry: Registry, home: Path, asked: int = 0, here: tuple[Gpu, ...] = (), name: str = "") -> Any:
+def _row(registry: Registry, home: Path, asked: int = 0, here: Allocation = Allocation(), name: str = "") -> Any:
     return next(row for row in plan(registry, home, asked, here) if row.name == name)
 
 
 def test_rows_come_in_the_tables_order(tmp_path: Path) -> None:
     """Without plugins every row is there and says that none runs it."""
-    rows = plan(Registry(), tmp_path, 0, ())
+    rows = plan(Registry(), tmp_path, 0, Allocation())
     assert [row.name for row in rows] == TABLE
     assert {row.lacking for row in rows} == {("no plugin runs this row",)}
 
@@ -112,9 +113,10 @@ def test_what_a_row_lacks_comes_with_what_brings_it(tmp_path: Path) -> None:
     assert "`bench weights fetch --plugin segvol`" in weights
     assert "`--gpus 1`" in gpus
     small, large = Gpu("a", "small", 24_000), Gpu("b", "large", 80_000)
-    assert _row(registry, tmp_path, 1, (), name).lacking[2] == "1 GPU requested, this machine has none"
-    assert "66,000 MiB" in _row(registry, tmp_path, 1, (small,), name).lacking[2]
-    assert len(_row(registry, tmp_path, 1, (large,), name).lacking) == 2
+    absent = Allocation(problem="nvidia-smi is not on PATH")
+    assert _row(registry, tmp_path, 1, absent, name).lacking[2] == "1 GPU requested: nvidia-smi is not on PATH"
+    assert "66,000 MiB" in _row(registry, tmp_path, 1, Allocation((small,), (small,)), name).lacking[2]
+    assert len(_row(registry, tmp_path, 1, Allocation((large,), (large,)), name).lacking) == 2
 
 
 @pytest.mark.parametrize(

@@ -71,7 +71,7 @@ def three_gpus(tmp_path: Path, bench: Bench) -> Bench:
     """Return the command line on a machine whose driver reports three GPUs, with its own leases."""
     tool = tmp_path / "bin" / "nvidia-smi"
     tool.parent.mkdir()
-    rows = "".join(f"{gpu}, {name}, 8192\\n" for gpu, name in GPUS.items())
+    rows = "".join(f"{n}, {gpu}, {name}, 8192\\n" for n, (gpu, name) in enumerate(GPUS.items()))
     tool.write_text(f"#!/bin/sh\nprintf '{rows}'\n")
     tool.chmod(0o755)
     bench.environment["PATH"] = f"{tool.parent}:{bench.environment['PATH']}"

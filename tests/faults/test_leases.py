@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.engines import gpus
+from harness.engines import gpus, nvidia
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -30,7 +30,7 @@ def start(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
     tool = tmp_path / "bin" / "nvidia-smi"
     tool.parent.mkdir()
     names = [f"GPU-lease-test-{os.getpid()}-{n}" for n in range(3)]
-    tool.write_text("#!/bin/sh\n" + "".join(f"echo '{gpu}, Stand-in, 8192'\n" for gpu in names))
+    tool.write_text("#!/bin/sh\n" + "".join(f"echo '{n}, {gpu}, Stand-in, 8192'\n" for n, gpu in enumerate(names)))
     tool.chmod(0o755)
     environment = {**os.environ, "PATH": f"{tool.parent}:{os.environ['PATH']}"}
 
@@ -117,7 +117,8 @@ def test_users_share_the_leases(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     for parent in [tmp_path, *list(tmp_path.parents)[:3]]:
         parent.chmod(parent.stat().st_mode | 0o111)
     monkeypatch.setattr(gpus, "_LEASES", tmp_path / "leases")
-    monkeypatch.setattr(gpus, "discover_gpus", lambda: [gpus.Gpu(f"GPU-{n}", "Stand-in", 1) for n in range(2)])
+    found = tuple(nvidia.Gpu(f"GPU-{n}", "Stand-in", 1) for n in range(2))
+    monkeypatch.setattr(gpus, "ask_driver", lambda: nvidia.Driver(found))
 
     def held_by_another_user() -> str:
         reading, writing = os.pipe()

@@ -19,7 +19,7 @@ from harness.dataset.boxes import BOX_RULE
 from harness.dataset.cases import in_order
 from harness.dataset.fingerprint import fingerprint_of
 from harness.engines.base import Engine
-from harness.engines.gpus import Gpu
+from harness.engines.nvidia import Gpu
 from harness.errors import BenchError, DataError, Interrupted, ModelError, PrerequisiteError, UsageError
 from harness.images.build import Image
 from harness.registry.declaration import Prompt

@@ -116,12 +116,14 @@ def test_truncated_truth(run: Run, dataset: Path) -> None:
 
 
 def test_gpus_where_there_are_none(run: Run, dataset: Path) -> None:
-    """Asking for GPUs on a machine without them is exit 3 and says what to do."""
+    """Asking for GPUs on a machine without a driver is exit 3 and says what was looked for, and what to do."""
     if shutil.which("nvidia-smi"):
         pytest.skip("this machine has an NVIDIA driver")
-    _failed(run("run", "--plugin", "empty", "--dataset", dataset, "--gpus", 2), 3, "no GPU", "--gpus")
+    _failed(
+        run("run", "--plugin", "empty", "--dataset", dataset, "--gpus", 2), 3, "nvidia-smi is not on PATH", "--gpus"
+    )
     without_data = run("run", "--plugin", "empty", "--gpus", 1)
-    _failed(without_data, 3, "no GPU")
+    _failed(without_data, 3, "nvidia-smi is not on PATH")
     assert "phantom" not in without_data.stderr, "a data set was made for a run that cannot be"
 
 

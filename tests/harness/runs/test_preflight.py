@@ -1,62 +1,99 @@
-"""A GPU with too little memory is refused before anything long, with both numbers."""
+"""What a machine lacks for a run is refused before anything long, with the numbers of both."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.engines.gpus import Gpu
+from harness.engines.nvidia import Gpu
 from harness.errors import PrerequisiteError
-from harness.registry.declaration import Model
+from harness.registry.declaration import Model, Variant
+from harness.registry.discovery import Plugin
 from harness.registry.resources import Resources
-from harness.runs.preflight import check_gpu_memory
+from harness.runs.preflight import check_cuda, check_gpus, gpu_memory_needed
 
 if TYPE_CHECKING:
     from tests.conftest import Bench
 
-SMALL, LARGE = Gpu("GPU-1", "NVIDIA T4", 15_360), Gpu("GPU-2", "NVIDIA H100", 81_559)
+LARGE = Gpu("GPU-2", "NVIDIA H100", 81_559, 80_000, "0")
+PART = Gpu("MIG-1", "NVIDIA H100 MIG 1g.10gb", 10_000, None, "0:0", whole="GPU-2")
 
 
-def _model(needed: int, training: int | None = None) -> Model:
-    return Model(
-        "big", "Big", "Large.", "1", Path("/"),
-        resources=Resources(gpu_gb=needed / 1000),
-        training=None if training is None else Resources(gpu_gb=training / 1000),
+@pytest.mark.parametrize(("fine_tuned", "needed"), [(False, 8_000), (True, 40_000)])
+def test_training_counts_where_it_may_have_to_happen(fine_tuned: bool, needed: int) -> None:
+    """The larger of both declared needs, or that of predicting."""
+    model = Model(
+        "big", "Big", "Large.", "1", Path("/"), resources=Resources(gpu_gb=8), training=Resources(gpu_gb=40)
     )  # fmt: skip
+    assert gpu_memory_needed(model, fine_tuned=fine_tuned) == needed
+    assert gpu_memory_needed(replace(model, training=None), fine_tuned=True) == 8_000
+
+
+def test_what_is_not_known_of_a_gpu_is_told() -> None:
+    """Memory that others use, and memory that is not counted, in the driver's own word."""
+    said: list[str] = []
+    unknown = Gpu("GPU-3", "NVIDIA GB10", None, None, "1", "[N/A]")
+    check_gpus([LARGE, replace(LARGE, free_mb=50_000), unknown], 24_000, 1, said.append)
+    assert said == [
+        "warning: other programs use GPU 0 (NVIDIA H100, GPU-2): 50,000 of 81,559 MiB are free",
+        (
+            "warning: the model needs 24,000 MiB of memory, which cannot be checked for GPU 1 (NVIDIA GB10, GPU-3): "
+            "nvidia-smi says [N/A]"
+        ),
+    ]
+    check_gpus([unknown], 0, 1, said.append)
+    assert len(said) == 2
 
 
 @pytest.mark.parametrize(
-    ("gpus", "model", "fine_tuned"),
+    ("gpus", "each", "fine_tuned", "said"),
     [
-        ([SMALL, LARGE], _model(0), False),
-        ([], _model(40_000), False),
-        ([SMALL], _model(15_360), True),
-        ([SMALL], _model(8_000, 40_000), False),
-        ([LARGE], _model(8_000, 40_000), True),
+        ([LARGE], 2, False, "needs 2 GPUs, 1 requested"),
+        ([PART, PART], 2, False, "CUDA uses one only"),
+        ([PART, PART], 1, True, "CUDA uses one only"),
     ],
 )
-def test_enough_is_enough(gpus: list[Gpu], model: Model, fine_tuned: bool) -> None:
-    """The declared need is the bound itself; without GPUs nothing is needed of them."""
-    check_gpu_memory(gpus, model, fine_tuned=fine_tuned)
+def test_gpus_that_a_container_cannot_use_together(gpus: list[Gpu], each: int, fine_tuned: bool, said: str) -> None:
+    """Too few for one container, and several parts of a divided GPU in one."""
+    with pytest.raises(PrerequisiteError, match=said):
+        check_gpus(gpus, 0, each, lambda _: None, fine_tuned=fine_tuned)
+    check_gpus([PART, PART], 0, 1, lambda _: None)
 
 
-@pytest.mark.parametrize(("model", "fine_tuned"), [(_model(40_000), False), (_model(8_000, 40_000), True)])
-def test_too_little_names_the_gpu_and_both_numbers(model: Model, fine_tuned: bool) -> None:
-    """Only the small one of two is named; training counts where it may have to happen."""
-    with pytest.raises(PrerequisiteError) as raised:
-        check_gpu_memory([SMALL, LARGE], model, fine_tuned=fine_tuned)
-    assert raised.value.message == ("big needs 40,000 MiB of memory on each GPU: NVIDIA T4 (GPU-1) has 15,360 MiB")
-    assert raised.value.lacking == "gpu"
+@pytest.mark.parametrize(
+    ("dockerfile", "cuda", "refused"),
+    [
+        ("FROM x\nCOPY torch/ /opt/", "11.4", True),
+        ("FROM x\nCOPY torch/ /opt/", "12.9", True),
+        ("FROM x\nCOPY torch/ /opt/", "13.0", False),
+        ("FROM x\nCOPY torch/ /opt/", "", False),
+        ("FROM x", "11.4", False),
+    ],
+)
+def test_a_driver_older_than_the_images_torch(
+    dockerfile: str, cuda: str, refused: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the major version, as CUDA promises; what is unknown is left to the engine."""
+    monkeypatch.setattr("harness.runs.preflight.driver_cuda", lambda: cuda)
+    (tmp_path / "Dockerfile").write_text(dockerfile)
+    plugin = Plugin(Model("big", "Big", "Large.", "1", tmp_path, variants=(Variant("v"),)), "here")
+    if refused:
+        with pytest.raises(PrerequisiteError, match=f"CUDA up to {cuda}, .* needs CUDA 13.0") as raised:
+            check_cuda(plugin, tmp_path)
+        assert "version 580 or newer" in raised.value.fix
+    else:
+        check_cuda(plugin, tmp_path)
 
 
 def test_a_run_is_refused(bench: Bench, make_dataset: Callable[..., Path], tmp_path: Path) -> None:
     """`bench run --gpus 1` ends with 3 where the driver, played by a script, reports too little; reduced it goes on."""
     (tmp_path / "bin").mkdir()
     tool = tmp_path / "bin" / "nvidia-smi"
-    tool.write_text("#!/bin/sh\necho 'GPU-0000, Tiny, 2048'\n")
+    tool.write_text("#!/bin/sh\necho '0, GPU-0000, Tiny, 2048, 2000'\n")
     tool.chmod(0o755)
     bench.environment["PATH"] = f"{tool.parent}:{bench.environment['PATH']}"
     folder = tmp_path / "big"
@@ -73,6 +110,9 @@ def test_a_run_is_refused(bench: Bench, make_dataset: Callable[..., Path], tmp_p
     )
     command = ("run", "--plugin-dir", folder, "--plugin", "big", "--dataset", make_dataset(1), "--gpus", 1)
     ended = bench(*command, "--engine", "local", code=3)
-    assert "big needs 40,000 MiB of memory on each GPU: Tiny (GPU-0000) has 2,048 MiB" in ended.stderr
+    assert (
+        "with at least 40,000 MiB as the model needs: 0 of 1 can be used: GPU 0 (Tiny, GPU-0000) has 2,048 MiB"
+        in ended.stderr
+    )
     reduced = bench(*command, "--engine", "local", "--weights", "random", code=1)  # it has no adapter
     assert "0 of 2 findings ok" in reduced.stderr
