@@ -106,7 +106,8 @@ class Driver:
 def ask_driver() -> Driver:
     """Return what the NVIDIA driver reports about this host; never raises: a complaint is an answer."""
     answer = _nvidia_smi(f"--query-gpu={','.join(_COLUMNS)}", "--format=csv,noheader,nounits")
-    rows, said = [], []
+    rows: list[list[str]] = []
+    said: list[list[str]] = []
     for line in answer.lines:
         cells = [cell.strip() for cell in line.split(",")]
         (rows if len(cells) >= 3 and cells[0].isdigit() and cells[1][:1].isalpha() else said).append(cells)

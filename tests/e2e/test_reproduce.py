@@ -91,8 +91,8 @@ def asked(stand_ins: Path, make_dataset: Callable[..., Path]) -> Callable[..., l
     return command
 
 
-def _row(registry: Registry, home: Path, asked: int = 0, here: Allocation = Allocation(), name: str = "") -> Any:
-    return next(row for row in plan(registry, home, asked, here) if row.name == name)
+def _row(registry: Registry, home: Path, asked: int = 0, here: Allocation | None = None, name: str = "") -> Any:
+    return next(row for row in plan(registry, home, asked, here or Allocation()) if row.name == name)
 
 
 def test_rows_come_in_the_tables_order(tmp_path: Path) -> None:
