@@ -148,8 +148,8 @@ def _nothing_of(
     elif others:
         first = next(iter(others.values()))[0]
         fix = f"{fix}; {conversion(first, f'{example}.nii.gz')}"
-    what = f"it holds {', '.join(found)}" if found else "it is empty"
-    return DataError(f"{path} holds no mask of any case of this split; {what}", fix=fix)
+    what = f"it contains {', '.join(found)}" if found else "it is empty"
+    return DataError(f"{path} does not contain a mask of any case of this split: {what}", fix=fix)
 
 
 def _fix_of_a_stranger(fix: str, name: PurePosixPath, cases: Sequence[Case]) -> str:
