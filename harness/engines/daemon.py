@@ -24,6 +24,7 @@ from docker.context.config import get_current_context_name
 from docker.utils.utils import kwargs_from_env
 
 from harness.errors import PrerequisiteError
+from harness.redaction import redacted
 
 #: Seconds for a daemon to answer the first question; one that works needs a few milliseconds.
 ANSWER_S = 6.0
@@ -145,8 +146,8 @@ def connect(*, request_s: float = REQUEST_S) -> docker.DockerClient:
 
 
 def said(error: BaseException) -> str:
-    """Return what the daemon itself said of a failure, in one line; else the error's own text."""
-    return " ".join(str(getattr(error, "explanation", None) or error).split())
+    """Return what the daemon itself said of a failure, in one line without secrets; else the error's own text."""
+    return redacted(" ".join(str(getattr(error, "explanation", None) or error).split()))
 
 
 def _misconfigured(error: BaseException) -> PrerequisiteError:

@@ -21,6 +21,7 @@ from typing import IO, TYPE_CHECKING, Any
 from harness.errors import ModelError, PrerequisiteError
 from harness.images.context import BaseContext, BuildContext
 from harness.images.torch import chosen
+from harness.redaction import redacted
 from harness.upstream.sources import SourceStore
 
 if TYPE_CHECKING:
@@ -201,7 +202,10 @@ class _Build:
         import docker.errors
         import requests
 
+        from harness.images.credentials import keep_readable_credentials
+
         self._log_file.parent.mkdir(parents=True, exist_ok=True)
+        keep_readable_credentials(self._client, self._log)
         failure = ""
         done = False
         try:
@@ -310,7 +314,7 @@ class BuildLog:
             self._file.write(text[: self._room])
             self._room -= len(text)
         lines = [line for line in text[-_LAST_LINES * _LINE :].splitlines() if line.strip()]
-        self.tail.extend("".join(c for c in line if c.isprintable())[:_LINE] for line in lines)
+        self.tail.extend(redacted("".join(c for c in line if c.isprintable()))[:_LINE] for line in lines)
 
 
 def _event_text(event: dict[str, Any]) -> str:

@@ -26,6 +26,7 @@ from harness.sandbox.folder import lack_of_disk, remove_tree, require_disk
 from harness.sandbox.job import JobCase, write_job
 from harness.sandbox.masks import collect_case
 from harness.sandbox.trial import prove_again
+from harness.sandbox.wall import explained
 from harness.sandbox.watch import Bounds, Ended, Stop, watch
 from harness.status import Status
 
@@ -259,7 +260,7 @@ class _Attempt:
             if isinstance(event, CaseDone):
                 self._deliver(event, now)
             else:
-                self._outcome(event.case, Status.PLUGIN_ERROR, event.reason, seconds=self._clock.case_s(now))
+                self._outcome(event.case, Status.PLUGIN_ERROR, explained(event.reason), seconds=self._clock.case_s(now))
             self._clock.end(now)
 
     def _is_open(self, case: str | None) -> TypeGuard[str]:
@@ -338,7 +339,7 @@ class _Attempt:
             return _Failure(
                 Status.OOM, f"the kernel ended it for its memory (limit {self._resources.memory_mb} MiB, declared)"
             )
-        return _Failure(Status.PLUGIN_ERROR, death_text(ended.code, self._spec.folder / self._log))
+        return _Failure(Status.PLUGIN_ERROR, explained(death_text(ended.code, self._spec.folder / self._log)))
 
     def _evidence(self, ended: Ended) -> PredictionEvidence:
         """Return the evidence at the moment of a container's death, to explain the failure."""

@@ -13,6 +13,8 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.json_schema import GenerateJsonSchema
 
+from harness.redaction import redacted
+
 CONTRACT_VERSION = 1
 
 #: A longer line of ``events.jsonl`` is dropped as a whole.
@@ -39,8 +41,8 @@ class _Record(BaseModel):
 
 
 def _one_line(text: str) -> str:
-    """Make a container's text safe for a terminal, a page and a log: one line without control characters."""
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in " ".join(text.split()))
+    """Make a container's text safe for a terminal, a page and a record: one line, no control characters, no secrets."""
+    return redacted("".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in " ".join(text.split())))
 
 
 class Job(_Record):

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from harness.engines.base import Exit
+from harness.redaction import redacted
 
 
 @dataclass(frozen=True)
@@ -124,11 +125,11 @@ def death_text(code: int, log: Path) -> str:
 
 
 def last_lines(log: Path, count: int) -> list[str]:
-    """Return the last lines of a container's output, made safe to show; empty without a log."""
+    """Return the last lines of a container's output, made safe to show and to keep; empty without a log."""
     try:
         with log.open("rb") as file:
             file.seek(max(0, file.seek(0, 2) - 16384))
             lines = [line for line in file.read().decode("utf-8", "replace").splitlines() if line.strip()]
     except OSError:
         return []
-    return ["".join(c for c in line if c.isprintable())[:300] for line in lines[-count:]]
+    return [redacted("".join(c for c in line if c.isprintable()))[:300] for line in lines[-count:]]

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from harness.redaction import redacted
 from harness.registry.discovery import discover
 from harness.rows import FindingRow, RunRow
 from harness.runs.standing import judged
@@ -209,8 +210,8 @@ class _DataSet:
         self.published.add("cases", ({"run": run.id, **case, "reason": self._told(case["reason"])} for case in cases))
 
     def _told(self, reason: Any) -> Any:
-        """Return a reason as it may be published: without paths and host names of the machine."""
-        return without_places(reason) if self.policy.public else reason
+        """Return a reason as it may be published: without secrets, and without paths and host names of the machine."""
+        return without_places(reason) if self.policy.public else redacted(reason)
 
     def _compare(self, profile: str) -> None:
         """Compare the best ranked runs pair by pair; where fewer than two are ranked, the complete ones instead."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.categories import is_focal
+from harness.redaction import redacted
 from harness.rows import RunRow
 from harness.status import Status
 
@@ -94,13 +95,14 @@ def provenance(run: RunRow, policy: PrivacyPolicy) -> dict[str, dict[str, Any]]:
 
 
 def without_places(value: Any) -> Any:
-    """Return a record without anything that belongs to one machine: paths in any text, and the names of hosts."""
+    """Return a record without what belongs to one machine: paths and secrets in any text, and the names of hosts."""
     if isinstance(value, Mapping):
         return {without_places(key): without_places(inner) for key, inner in value.items() if key not in _OF_A_MACHINE}
     if isinstance(value, list | tuple):
         return [without_places(inner) for inner in value]
     if not isinstance(value, str):
         return value
+    value = redacted(value)  # of a row that an earlier version stored
     return REMOVED if _PLACE.match(value) else _PLACE.sub(REMOVED, value)  # a path alone may hold spaces
 
 

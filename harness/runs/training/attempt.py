@@ -19,6 +19,7 @@ from harness.sandbox.evidence import TrainingEvidence, death_text, last_lines
 from harness.sandbox.folder import lack_of_disk, remove_tree, require_disk
 from harness.sandbox.job import JobCase, write_job
 from harness.sandbox.trial import prove_again
+from harness.sandbox.wall import explained
 from harness.sandbox.watch import Bounds, Ended, Stop, watch
 from harness.status import TrainingState
 from harness.store.trainings import TrainingPoint
@@ -258,12 +259,12 @@ class _Attempt:
             limit = self._spec.resources.memory_mb
             return TrainingState.OOM, f"the kernel ended it for its memory (limit {limit} MiB, declared)"
         if self._failed is not None:
-            return TrainingState(self._failed.kind), self._failed.reason
+            return TrainingState(self._failed.kind), explained(self._failed.reason)
         if ended.code == 0:
             return TrainingState.DONE, ""
         if ended.code is None:
             return TrainingState.INFRA_ERROR, ended.error
-        return TrainingState.PLUGIN_ERROR, death_text(ended.code, self._log)
+        return TrainingState.PLUGIN_ERROR, explained(death_text(ended.code, self._log))
 
 
 def clear(spec_root: Path) -> None:
