@@ -17,13 +17,13 @@ _MEANINGS: tuple[tuple[str, str], ...] = (
             r"couldn't connect to|Failed to resolve|No route to host"
         ),
         (
-            "a container has no network: declare the file as one of the model's weights, or put it into the image in the "
-            "Dockerfile"
+            "a container has no network: declare the file as one of the model's weights, or put it into the image in "
+            "the Dockerfile"
         ),
     ),
     (
         (
-            r"failed to map segment from shared object|Permission denied: '?/tmp|/tmp/\S+: (?:\S+ )*Permission denied|"
+            r"failed to map segment from shared object|Permission denied: '?/tmp|/tmp/\S+: Permission denied|"
             r"cannot execute.*'?/tmp/|noexec"
         ),
         "files in /tmp cannot be executed: declare exec_tmp=True in the model's resources",
@@ -46,15 +46,15 @@ _MEANINGS: tuple[tuple[str, str], ...] = (
     (
         r"Read-only file system|Errno 30|EROFS",
         (
-            "only /bench/out and /tmp can be written: let the program keep its caches below $HOME, which is /tmp, or make "
-            "them in the Dockerfile"
+            "only /bench/out and /tmp can be written: let the program keep its caches below $HOME, which is /tmp, or "
+            "make them in the Dockerfile"
         ),
     ),
     (
         r"getpwuid\(\): uid not found|no user with uid|I have no name|cannot find name for user ID",
         (
-            "the container's user has a number and no entry in /etc/passwd: take the name from USER, as getpass.getuser() "
-            "does, and folders from HOME"
+            "the container's user has a number and no entry in /etc/passwd: take the name from USER, as "
+            "getpass.getuser() does, and folders from HOME"
         ),
     ),
     (
