@@ -140,13 +140,15 @@ def _home(home: Path) -> Iterator[Check]:
 
 def _engine(client: DockerClient, home: Path) -> Iterator[Check]:
     from harness.engines.docker import DockerEngine, base_image
+    from harness.engines.seccomp import is_podman
 
     info = client.info()
+    name = "Podman" if is_podman(client.version()) else "Docker"
     yield Check(
         "engine",
         "daemon",
         CheckVerdict.OK,
-        f"Docker {info.get('ServerVersion')}, {info.get('Driver')}, cgroup v{info.get('CgroupVersion', '1')}",
+        f"{name} {info.get('ServerVersion')}, {info.get('Driver')}, cgroup v{info.get('CgroupVersion', '1')}",
     )
     unlimited = [
         name for name, key in (("memory", "MemoryLimit"), ("processes", "PidsLimit"), ("processors", "CpuCfsQuota"))

@@ -159,9 +159,11 @@ class DockerEngine:
             os.chown(spec.root / "out", uid, gid)
         resources = spec.resources
         memory = f"{resources.memory_mb}m"
+        podman = is_podman(self.version)
         temporary = (
-            f"rw,{'exec' if resources.exec_tmp else 'noexec'},nosuid,nodev,size={resources.tmp_mb}m,"
-            f"nr_inodes={MAX_TEMPORARY_FILES},mode=1777"
+            f"rw,{'exec' if resources.exec_tmp else 'noexec'},nosuid,nodev,size={resources.tmp_mb}m,mode=1777"
+            # Unknown to Podman; there the files count as memory of the container, which is limited.
+            + ("" if podman else f",nr_inodes={MAX_TEMPORARY_FILES}")
         )
         mounts = [
             Mount(f"/bench/{name}", str(spec.root / name), type="bind", read_only=True)
@@ -175,7 +177,7 @@ class DockerEngine:
             name=spec.name,
             hostname=CONTAINER_NAME,
             network_mode="none",
-            **_NAMELESS if not is_podman(self.version) else {},
+            **({} if podman else _NAMELESS),
             # The client would add the proxies of ~/.docker/config.json, with their passwords.
             use_config_proxy=False,
             read_only=True,

@@ -82,7 +82,7 @@ def prove(engine: Engine, spec: ContainerSpec) -> bool:
         if tried.code == 0 and _arrived(spec.root / "out" / "line", line):
             return True
         what, fix, lacking = _explained(tried, spec)
-        raise PrerequisiteError(f"containers do not work here: {what}; nothing was run", fix=fix, lacking=lacking)
+        raise PrerequisiteError(f"containers do not work here: {what}", fix=fix, lacking=lacking)
     finally:
         with contextlib.suppress(OSError):  # what another user has written may stay
             remove_tree(spec.root)

@@ -207,11 +207,13 @@ class _DataSet:
         )
         names = self.published.columns("cases")[1:]
         cases = ({name: getattr(case, name) for name in names} for case in self.store.cases(run.id))
-        self.published.add("cases", ({"run": run.id, **case, "reason": self._told(case["reason"])} for case in cases))
+        # Of a row that an earlier version stored, a reason may hold a secret.
+        told = ({"run": run.id, **case, "reason": self._told(redacted(case["reason"]))} for case in cases)
+        self.published.add("cases", told)
 
     def _told(self, reason: Any) -> Any:
-        """Return a reason as it may be published: without secrets, and without paths and host names of the machine."""
-        return without_places(reason) if self.policy.public else redacted(reason)
+        """Return a reason as it may be published: without paths and host names of the machine."""
+        return without_places(reason) if self.policy.public else reason
 
     def _compare(self, profile: str) -> None:
         """Compare the best ranked runs pair by pair; where fewer than two are ranked, the complete ones instead."""

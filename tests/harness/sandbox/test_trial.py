@@ -50,7 +50,7 @@ def spec(tmp_path: Path) -> ContainerSpec:
 
 
 def _refused(engine: Tries, spec: ContainerSpec) -> PrerequisiteError:
-    with pytest.raises(PrerequisiteError, match=r"containers do not work here: .*nothing was run") as refused:
+    with pytest.raises(PrerequisiteError, match="containers do not work here: ") as refused:
         prove(cast("Engine", engine), spec)
     assert not spec.root.exists()
     assert refused.value.fix
