@@ -37,6 +37,9 @@ GRACE_S = 3
 TRY_S = 30.0
 TRY_WITH_GPUS_S = 90.0
 
+#: Processes of all containers of one user together, under Podman; those of each are limited by `pids`.
+PODMAN_PROCESSES = 4096
+
 #: The host name inside every container.
 CONTAINER_NAME = "groundbench"
 
@@ -196,6 +199,8 @@ class DockerEngine:
             ulimits=[
                 Ulimit(name="nofile", soft=4096, hard=4096),
                 Ulimit(name="core", soft=0, hard=0),
+                # Podman's own default may be more than its service is allowed to set.
+                *([Ulimit(name="nproc", soft=PODMAN_PROCESSES, hard=PODMAN_PROCESSES)] if podman else []),
                 Ulimit(name="fsize", soft=resources.out_mb * 2**20, hard=resources.out_mb * 2**20),
             ],
             mounts=mounts,
