@@ -143,7 +143,7 @@ class Bench:
 
     home: Path
     environment: dict[str, str]
-    #: What Python is told to run; a test that shortens a time-out or turns the clock gives its own program.
+    #: The program that Python runs; a test that shortens a time-out or turns the clock gives its own program.
     program: tuple[str, ...] = ("-m", "harness")
 
     def popen(self, *arguments: object, **options: Any) -> subprocess.Popen[str]:

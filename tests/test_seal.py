@@ -19,7 +19,7 @@ from tests.conftest import seal
 if TYPE_CHECKING:
     from tests.conftest import Bench
 
-OUTSIDE = "192.0.2.1"  # of a block that is kept for documentation: nobody answers there
+OUTSIDE = "192.0.2.1"  # of a block that is kept for documentation: no host answers there
 
 
 def _docker() -> None:

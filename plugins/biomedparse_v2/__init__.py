@@ -1,4 +1,4 @@
-"""BiomedParse v2: a model of single slices that sees their neighbours, asked by a text; no row of the paper."""
+"""BiomedParse v2: a 2-D model that sees the neighbours of a slice, asked by a text; not in the paper."""
 
 from harness import Hub, Model, Params, Resources, Upstream, Variant, hookimpl, ours, paper, theirs
 

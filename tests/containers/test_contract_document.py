@@ -49,7 +49,7 @@ def test_examples_are_records() -> None:
 
 @pytest.mark.parametrize("record", [contract.Job, contract.CasePrompt, contract.FindingPrompt])
 def test_every_field_of_a_question_has_its_row(record: type[contract.BaseModel]) -> None:
-    """No field crosses the wall inwards without a word on it."""
+    """Every field that crosses the wall inwards is documented."""
     rows = re.findall(r"^\| `(\w+)` ", PROSE, flags=re.MULTILINE)
     assert [name for name in record.model_fields if name not in rows] == []
 
@@ -67,7 +67,7 @@ def test_every_field_of_a_question_has_its_row(record: type[contract.BaseModel])
     ],
 )
 def test_every_field_of_an_event_stands_in_its_row(record: type[contract.BaseModel]) -> None:
-    """No field crosses the wall outwards without a word on it."""
+    """Every field that crosses the wall outwards is documented."""
     (name,) = record.model_fields["event"].annotation.__args__
     row = re.search(rf"^\| `{name}` .*$", PROSE, flags=re.MULTILINE)
     assert row is not None

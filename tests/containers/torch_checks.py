@@ -242,7 +242,7 @@ class Mine(Adapter):
 
 
 def _bench(folder: Path, **params: Any) -> Path:
-    """Write a ``/bench`` whose cases nobody reads, and an adapter that trains the little net."""
+    """Write a ``/bench`` whose cases are not read, and an adapter that trains the little net."""
     root = folder / "bench"
     (root / "out").mkdir(parents=True)
     job = {"contract": 1, "verb": "finetune", "model": "m", "variant": "v", "seed": 5, "devices": ["cpu"], "threads": 2}
@@ -291,7 +291,7 @@ def check_two_processes_train_as_one(folder: Path) -> None:
 
 
 def check_lost_rank_ends_all(folder: Path) -> None:
-    """When one of two processes fails, both end, and the reason is told."""
+    """When one of two processes fails, both end, and the reason is reported."""
     root = _bench(folder, steps=40, batch=2, processes=2, fail=True)
     running = _start(folder, root)
     _, said = running.communicate(timeout=300)

@@ -112,7 +112,7 @@ def test_categorize_refuses_other_files(text: str, tmp_path: Path, bench: Any) -
 
 
 def test_categorize_goes_on_past_texts_that_are_none(tmp_path: Path, bench: Any) -> None:
-    """A blank, endless or broken text is told by its key and gets null; the others get their codes."""
+    """A blank, endless or broken text is reported by its key and gets null; the others get their codes."""
     source, target = tmp_path / "in.json", tmp_path / "out.json"
     texts = {"P1": "6 mm nodule", "P2": " ", "P3": "a" * 30_000, "P4": "a \ud800", "P5": "Pleural effusion"}
     source.write_text(json.dumps(texts))
@@ -221,7 +221,7 @@ def test_a_killed_run_goes_on(real_data: Path, tmp_path: Path) -> None:
 
 
 def test_foreign_files_are_refused(tmp_path: Path, bench: Any) -> None:
-    """A file of another step, a missing file and a memory that is none are told with a cure."""
+    """A file of another step, a missing file and an invalid memory are reported with a fix."""
     path = tmp_path / "x.jsonl"
     path.write_text('{"id": "a"}\n')
     with pytest.raises(DataError, match="line 1"):

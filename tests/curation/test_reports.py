@@ -1,4 +1,4 @@
-"""Bad files of reports: every fault is told by row, nothing is lost, the rest goes on."""
+"""Bad files of reports: every fault is reported with its row, nothing is lost, the rest is read."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_a_quotation_mark_that_is_not_closed(tmp_path: Path) -> None:
 
 @pytest.mark.costly
 def test_a_report_of_ten_megabytes(tmp_path: Path) -> None:
-    """A monster is told by its row and costs nothing more."""
+    """An enormous report is named by its row and costs nothing more."""
     read = read_reports(write(tmp_path / "r.csv", ("a", "word " * 2_000_000, ""), ("b", "Nodule.", "")))
     assert [report.id for report in read.reports] == ["b"]
     assert "10,000,000 characters" in read.problems[0].what

@@ -155,7 +155,7 @@ def test_memory_has_a_name(base_image: str, bench: Bench, dataset: Path) -> None
 
 
 def test_forged_events_are_dropped(bench: Bench, dataset: Path) -> None:
-    """Events that are none, or that jump beyond the end, change nothing."""
+    """Invalid events, and those that jump beyond the end, change nothing."""
     bench(*_command(dataset, "forges-events"))
     curve = _rows(bench, "select step, steps from training order by step")
     assert curve == [(1, 4), (2, 4), (3, 4), (4, 4)]

@@ -169,7 +169,7 @@ def test_a_dry_run_says_what_each_row_needs(bench: Bench, asked: Callable[..., l
 
 
 def test_a_plugin_that_runs_no_row_is_refused(bench: Bench) -> None:
-    """The error names those that do; a name that nobody has is refused as everywhere."""
+    """The error names those that do; an unknown name is refused as everywhere."""
     assert "segvol" in bench("reproduce", "--dry-run", "--plugin", "rules", code=2).stderr
     assert "did you mean segvol" in bench("reproduce", "--dry-run", "--plugin", "segvl", code=2).stderr
 

@@ -144,7 +144,7 @@ def test_same_plan_is_reused_and_fresh_runs_again(bench: Bench, make_dataset: Ca
 
 
 def test_two_at_once_on_one_home(bench: Bench, make_dataset: Callable[..., Path]) -> None:
-    """The second of two identical runs at once is told to wait; a different one works beside it."""
+    """The second of two identical runs at once is refused until the first ends; a different one works beside it."""
     cases = 12
     dataset = make_dataset(cases)
     process = bench.popen(*_command(dataset, "local", "slower"))

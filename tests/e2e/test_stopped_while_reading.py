@@ -22,7 +22,7 @@ def _stop(*_: object, **__: object) -> Any:
     """Read for long, and be asked to stop meanwhile."""
     os.kill(os.getpid(), signal.SIGINT)
     time.sleep(30)
-    pytest.fail("nobody heard it")
+    pytest.fail("the signal was not received")
 
 
 def _run(home: Path, plugin: str, variant: str, dataset: Path) -> None:

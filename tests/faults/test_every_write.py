@@ -22,7 +22,7 @@ pytestmark = pytest.mark.slow  # every write of a command is a run of it
 
 PLUGINS = Path(__file__).resolve().parents[1] / "e2e" / "plugins"
 
-#: Ends the process without a word after its n-th write: a commit, or a file that got its content, its name or its end.
+#: Ends the process silently after its n-th write: a commit, or a file that got its content, its name or its end.
 _KILLED = """
 import os, pathlib, sys
 from contextlib import contextmanager
@@ -210,7 +210,7 @@ def bench_models():
 
 @pytest.mark.parametrize("pinned", [True, False])
 def test_weights_add(*, pinned: bool, bench: Bench, tmp_path: Path) -> None:
-    """Weights that are taken in: not there, or whole under their digest, and what nobody pinned is recorded."""
+    """Weights that are taken in: not there, or whole under their digest, and what is not pinned is recorded."""
     folder = tmp_path / "weighty"
     folder.mkdir()
     (tmp_path / "a.bin").write_bytes(b"released" * 1000)

@@ -1,4 +1,4 @@
-"""Attacks on the machine and on the clock, one container each: bounded in time, in the right status, nobody harmed."""
+"""Attacks on the machine and on the clock, one container each: bounded in time, in the right status, harmless to others."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def test_daemon(attack: Callable[..., Any], record_property: Record) -> None:
 
 
 def test_shut_output_folder(attack: Callable[..., Any], record_property: Record) -> None:
-    """Folders that nobody may enter are weighed and removed all the same."""
+    """Folders without permissions are measured and removed all the same."""
     record_property("attack", "close-out")
     outcome = attack("close-out")
     record_property("outcome", f"{outcome.cases['toy_2_a_1']['status']} in {outcome.seconds:.0f} s: nothing is left")
@@ -110,7 +110,7 @@ def test_shut_output_folder(attack: Callable[..., Any], record_property: Record)
 
 
 def test_events_behind_a_pipe(attack: Callable[..., Any], record_property: Record) -> None:
-    """A pipe in the place of the events holds nobody up: what was read before counts, the masks do the rest."""
+    """A pipe in the place of the events delays nothing: what was read before counts, the masks do the rest."""
     record_property("attack", "hide-events")
     outcome = attack("hide-events")
     record_property("outcome", f"ok in {outcome.seconds:.0f} s")

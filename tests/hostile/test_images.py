@@ -56,7 +56,7 @@ def test_image_that_cannot_start(
 
 
 def test_container_of_somebody_else_is_no_stray(base_image: str, bench: Bench) -> None:
-    """An image made here gives its label to what a person starts from it by hand; that is nobody's stray."""
+    """An image made here gives its label to what a person starts from it by hand; that is not a leftover."""
     name = "groundbench-test-by-hand"
     started = subprocess.run(
         ["docker", "run", "-d", "--rm", "--name", name, "--network", "none", "--label", "org.groundbench=1",

@@ -110,7 +110,7 @@ def test_bounds_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_depth_hides_nothing(tmp_path: Path) -> None:
-    """A folder too deep for a path is told as such, since nobody can say what it holds."""
+    """A folder too deep for a path is reported as such, since its content cannot be listed."""
     _nest(tmp_path, 60)
     try:
         assert "cannot be read" in broken_bound(tmp_path, 1)

@@ -52,7 +52,7 @@ def test_a_model_without_its_source_is_skipped_with_the_command_that_brings_it(
 
 
 def test_every_trained_model_says_what_is_trained(smoke: ModuleType) -> None:
-    """A new model with upstream code cannot come without a word on which parts training must change."""
+    """A new model with upstream code must state which of its parts training changes."""
     models = [plugin.model for plugin in discover().plugins.values() if plugin.model.sources or plugin.model.weights]
     trained = {model.name for model in models if any(variant.fine_tuned for variant in model.variants)}
     assert trained == set(smoke.PARTS)
@@ -235,7 +235,7 @@ def test_what_a_model_took_of_a_gpu_fits_what_it_declares(smoke: ModuleType) -> 
 def test_the_page_names_the_version_that_was_verified(
     smoke: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """What was verified of another version of the plugin says so; what nobody verified is empty."""
+    """What was verified of another version of the plugin says so; what was not verified is empty."""
     generate = _load(monkeypatch, smoke.ROOT / "docs" / "generate.py", "docs_generate_for_models")
     record = tmp_path / "verified.json"
     record.write_text("{}")

@@ -86,7 +86,7 @@ def test_front_is_up_and_every_slice_is_seen_once(model: Any, upright: Any) -> N
 
 
 def test_texts_are_asked_one_by_one_and_cut_with_a_word(model: Any, upright: Any) -> None:
-    """Upstream cuts at 77 tokens without a word, and lets the texts of one call see each other."""
+    """Upstream cuts at 77 tokens without a warning, and lets the texts of one call see each other."""
     case = upright.case("word " * 80, "small\nnodule")
     list(model.predict(case))
     first, second = model.network.asked

@@ -99,7 +99,7 @@ def test_a_single_slice_is_its_own_neighbour(model: Any, upright: Any) -> None:
 
 
 def test_a_text_beyond_the_encoder_is_cut_and_announced(model: Any, upright: Any) -> None:
-    """Upstream cuts at 77 tokens without a word."""
+    """Upstream cuts at 77 tokens without a warning."""
     case = upright.case("word " * 80, "right\nlung")
     list(model.predict(case))
     assert [len(text.split()) for text, _ in model.network.asked[:2]] == [75, 2]
@@ -109,7 +109,7 @@ def test_a_text_beyond_the_encoder_is_cut_and_announced(model: Any, upright: Any
 
 
 def test_a_case_without_findings_asks_nothing(model: Any, upright: Any) -> None:
-    """No slice is seen for nobody."""
+    """Without a finding no slice is encoded."""
     assert list(model.predict(upright.case())) == []
     assert model.network.seen == []
 

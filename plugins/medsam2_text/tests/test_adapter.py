@@ -38,7 +38,7 @@ class Words:
 
 
 class Bright:
-    """Stands for the network: finds what is bright on the side that a vector names."""
+    """Replaces the network: finds bright voxels on the side that a vector names."""
 
     def __init__(self) -> None:
         self.memory: bool | None = None
@@ -111,7 +111,7 @@ def test_slices_go_from_the_feet_to_the_head_and_front_is_up(model: Any, drawn: 
 
 
 def test_texts_are_cleaned_and_cut_with_a_word(model: Any, upright: Any) -> None:
-    """Quotes and parentheses go, as in CT-CLIP's training; upstream cuts at 512 tokens without a word."""
+    """Quotes and parentheses are removed, as in CT-CLIP's training; upstream cuts at 512 tokens without a warning."""
     case = upright.case("word " * 600 + "end", 'A "small"\n(right) nodule')
     list(model.predict(case))
     first, second = model.language.read

@@ -49,7 +49,7 @@ def test_a_side_is_the_patients_side_on_every_grid(model: Any, drawn: Any, overl
 
 
 def test_a_text_beyond_the_encoder_is_cut_and_announced(model: Any, upright: Any) -> None:
-    """Upstream cuts at 256 tokens without a word."""
+    """Upstream cuts at 256 tokens without a warning."""
     case = upright.case("word " * 260, "right lung")
     list(model.predict(case))
     ((texts, size),) = model.network.asked

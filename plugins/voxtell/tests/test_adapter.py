@@ -32,7 +32,7 @@ class Words:
 
 
 class Bright:
-    """Stands for the network: finds what is bright on the side that a vector speaks of; the last axis runs right."""
+    """Replaces the network: finds bright voxels on the side that a vector names; the last axis runs right."""
 
     def __init__(self) -> None:
         self.asked: list[int] = []
@@ -69,7 +69,7 @@ def test_findings_are_asked_a_few_at_once_and_keep_their_order(model: Any, uprig
 
 
 def test_a_text_beyond_the_limit_is_cut_and_announced(model: Any, upright: Any) -> None:
-    """Upstream cuts without a word."""
+    """Upstream cuts without a warning."""
     case = upright.case("word " * 20 + "end", "right  lung")
     list(model.predict(case))
     assert model.language.read == [" ".join(["word"] * 20), "right lung"]

@@ -67,7 +67,7 @@ def _import(bench: Any, tmp_path: Path, drawn: Path) -> tuple[int, dict[str, Any
 
 
 def test_label_maps_and_other_suffixes(selected: Path, tmp_path: Path, bench: Any) -> None:
-    """ITK-SNAP's label map with its descriptions, .nii and .nrrd are read; a label that nothing names is told."""
+    """ITK-SNAP's label map with its descriptions, .nii and .nrrd are read; a label without a name is reported."""
     bench("annotate", "export", selected, "--cts", tmp_path / "cts", "--out", tmp_path / "tasks")
     drawn = tmp_path / "drawn"
     save(drawn / "p_1_a_1/p_1_a_1.nii.gz", _labels())

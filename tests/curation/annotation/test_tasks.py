@@ -155,7 +155,7 @@ def _select(path: Path, texts: dict[str, list[str]]) -> Path:
 
 @pytest.mark.parametrize("kind", ["nifti", "slicer", "redbrick"])
 def test_exporting_again_adds_and_overwrites_nothing(kind: str, selected: Path, tmp_path: Path, bench: Any) -> None:
-    """Drawings survive every repetition; new scans are added; a scan with other findings stays, and is told."""
+    """Drawings survive every repetition; new scans are added; a scan with other findings stays, and is reported."""
     first = _select(tmp_path / "a.jsonl", {"p_1_a_1": list(TEXTS)})
     more = _select(tmp_path / "b.jsonl", {"p_1_a_1": list(TEXTS), "p_2_a_1": list(TEXTS)})
     other = _select(tmp_path / "c.jsonl", {"p_1_a_1": [TEXTS[1]], "p_3_a_1": list(TEXTS)})

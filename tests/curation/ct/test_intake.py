@@ -99,6 +99,6 @@ def test_the_command(tmp_path: Path, bench: Any) -> None:
 
 @pytest.mark.parametrize("options", [["--axes", "XYZ"], ["--assume", "LLS"], ["--window", "5,1"], ["--window", "a"]])
 def test_wrong_options(tmp_path: Path, bench: Any, options: list[str]) -> None:
-    """Directions and windows that are none are refused."""
+    """Invalid directions and windows are refused."""
     result = bench("intake", tmp_path, "--metadata", tmp_path / "m.csv", "--out", tmp_path / "o", *options)
     assert isinstance(result.exception, UsageError)

@@ -24,7 +24,7 @@ def test_spacing_of_the_table(tmp_path: Path) -> None:
 
 
 def test_tables_that_are_refused(tmp_path: Path) -> None:
-    """A missing table, one without the columns, a slope of 0 and two different rows are told."""
+    """A missing table, one without the columns, a slope of 0 and two different rows are reported."""
     with pytest.raises(UsageError):
         read_metadata(tmp_path / "none.csv")
     path = tmp_path / "m.csv"

@@ -112,14 +112,14 @@ def test_two_reviewers(filled: Path, tmp_path: Path) -> None:
     [({"misclassified": "maybe"}, "maybe"), ({"right_category": "9z"}, "9z"), ({"missed_step1": "two"}, "two")],
 )
 def test_cells_that_say_nothing(tmp_path: Path, cells: dict[str, str], said: str) -> None:
-    """A mark that is none is told with its row."""
+    """An invalid mark is reported with its row."""
     with pytest.raises(DataError, match=said) as refusal:
         read_sheet(write(tmp_path / "x.csv", [row("a", "L0", **cells)]))
     assert "row 2" in refusal.value.message
 
 
 def test_files_that_are_no_sheet(tmp_path: Path) -> None:
-    """A missing file and other columns are told."""
+    """A missing file and other columns are reported."""
     with pytest.raises(UsageError):
         read_sheet(tmp_path / "none.csv")
     (tmp_path / "x.csv").write_text("a,b\n1,2\n")

@@ -13,5 +13,5 @@ def test_a_closed_schema_asks_for_every_property_and_no_other() -> None:
 
 
 def test_a_wrong_answer_carries_what_is_wrong() -> None:
-    """The violations are told to the model, word by word."""
+    """The violations are quoted to the model, word by word."""
     assert WrongAnswer(["a", "b"]).violations == ["a", "b"]

@@ -36,7 +36,7 @@ def test_a_denial_does_not_reach_over_a_semicolon_or_an_exception() -> None:
 
 
 def test_one_phrase_one_finding() -> None:
-    """Rule 1 of Figure S4: findings are told apart, and each keeps the place that they share."""
+    """Rule 1 of Figure S4: findings are separated, and each keeps the place that they share."""
     assert phrases_of("Emphysema and bronchiectasis are observed in both lungs.") == [
         "Emphysema in both lungs",
         "Bronchiectasis in both lungs",

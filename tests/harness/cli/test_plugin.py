@@ -31,7 +31,7 @@ def test_each_value_is_shown_with_its_origin() -> None:
 
 
 def test_a_person_sees_the_same_as_a_table() -> None:
-    """A row a parameter; a value whose origin nobody states is said to have none."""
+    """One row per parameter; a value without a stated origin is shown as such."""
     shown = CliRunner().invoke(cli, ["plugin", "show", "shifted"], catch_exceptions=False)
     assert shown.exit_code == 0
     (row,) = [line for line in shown.stdout.splitlines() if line.startswith("voxels")]

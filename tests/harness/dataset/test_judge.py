@@ -247,7 +247,7 @@ WARNINGS: dict[str, tuple[Callable[[Path], object], str]] = {
     "no affine": (lambda r: patch(r, (252, "2h", (0, 0))), "ct-affine"),
     "the identity of nibabel": (lambda r: save(ct(r), scan(2), np.eye(4)), "ct-affine"),
     "the identity of ITK": (lambda r: save(ct(r), scan(2), np.diag([-1.0, -1, 1, 1])), "ct-affine"),
-    "a unit that is none": (lambda r: patch(r, (123, "B", (5,))), "ct-units"),
+    "a unit that does not exist": (lambda r: patch(r, (123, "B", (5,))), "ct-units"),
     "a truth of floats": (
         lambda r: save(r / "seg/case_2_a_1.nii.gz", truth().astype(np.float32), np.eye(4)),
         "seg-dtype",

@@ -276,7 +276,7 @@ def test_nothing_at_the_path_is_a_usage_error(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_an_index_is_bad_data(tmp_path: Path) -> None:
-    """The names that were looked for are told."""
+    """The message lists the names that were looked for."""
     with pytest.raises(DataError, match="MICCAI_challenge_dataset"):
         open_dataset(tmp_path)
 

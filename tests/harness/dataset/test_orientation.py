@@ -1,4 +1,4 @@
-"""Masks that lie on the lungs only after an in-plane flip are told, and others are not."""
+"""Masks that lie on the lungs only after an in-plane flip are reported, and others are not."""
 
 from __future__ import annotations
 

@@ -74,7 +74,7 @@ FILE_FAULTS: dict[str, tuple[Callable[[Any], object], set[str]]] = {
     "a truncated CT": (lambda m: truncate(ct(m), 0.8), {"unreadable-ct"}),
     "a CT that ends within its header": (lambda m: truncate(ct(m), 0.1), {"unreadable-ct"}),
     "an empty CT": (lambda m: ct(m).write_bytes(b""), {"unreadable-ct"}),
-    "a CT that is none": (lambda m: ct(m).write_bytes(gzip.compress(b"x" * 400)), {"unreadable-ct"}),
+    "a file that is not a CT": (lambda m: ct(m).write_bytes(gzip.compress(b"x" * 400)), {"unreadable-ct"}),
     "a truncated mask": (lambda m: truncate(seg(m), 0.8), {"unreadable-seg"}),
     "a CT of another shape": (lambda m: m.save(ct(m), m.scan((16, 14, 12))), {"ct-shape"}),
     "a CT of four axes": (lambda m: m.save(ct(m), m.scan()[..., None][..., [0, 0]]), {"ct-shape"}),
@@ -135,7 +135,7 @@ def test_a_fault_of_the_index_is_found(sound: Any, fault: str, depth: Depth) -> 
 
 
 def test_more_than_three_entities_in_train_are_a_fact(sound: Any) -> None:
-    """The released train masks are partial; a data set of another kind is told, not refused."""
+    """The released train masks are partial; a data set of another kind is reported, not refused."""
     labels = np.zeros((16, 14, 10), np.uint8)
     labels[3, 3, 2:7] = [1, 2, 3, 4, 5]
     sound.case("train", "train_5_a_1", [labels])
@@ -144,7 +144,7 @@ def test_more_than_three_entities_in_train_are_a_fact(sound: Any) -> None:
 
 
 def test_case_with_no_finding_is_a_warning(sound: Any) -> None:
-    """A case without findings can be opened, and is told."""
+    """A case without findings can be opened, and is reported."""
     entry(sound).update(findings={}, entity_counts={}, pixels={}, categories={})
     seg(sound).unlink()
     assert ("warning", "no-findings") in found(sound)
@@ -229,7 +229,7 @@ def test_a_ct_affine_that_contradicts_its_spacing_is_found(sound: Any) -> None:
 
 
 def test_a_ct_without_an_affine_is_a_warning(sound: Any) -> None:
-    """With neither qform nor sform nobody knows left from right."""
+    """With neither qform nor sform left and right are unknown."""
     image = nib.Nifti1Image(sound.scan(), None)
     image.header.set_zooms((0.7, 0.7, 1.25))
     image.header["qform_code"] = image.header["sform_code"] = 0
@@ -268,7 +268,7 @@ def test_labels_are_counted_as_a_whole_array_would(tmp_path: Path, shape: tuple[
 
 
 def test_the_real_data_has_no_error(real_data: Path) -> None:
-    """Real CTs and masks pass to the last voxel; train masks with many entities are told as facts."""
+    """Real CTs and masks pass to the last voxel; train masks with many entities are reported as facts."""
     report = validate_dataset(real_data / "realct", depth=Depth.FULL, jobs=2)
     assert report.ok
     assert {problem.code for problem in report.problems} == {"train-entities", "patients-unknown"}

@@ -12,7 +12,7 @@ import pytest
 
 from harness.engines.local import LocalContainer
 
-#: More than a pipe holds: output that nobody reads would stop the process.
+#: More than a pipe holds: output that is not read would stop the process.
 _TALKS = "for _ in range(4000): print('x' * 100)"
 
 

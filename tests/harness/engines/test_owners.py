@@ -34,7 +34,7 @@ def test_this_process_lives(ours: dict[str, str]) -> None:
 
 
 def test_a_process_that_ended_is_dead(ours: dict[str, str], child: subprocess.Popen[bytes]) -> None:
-    """A process of this namespace that is gone is dead; so is one that nobody has asked how it ended (a zombie)."""
+    """A process of this namespace that is gone is dead; so is one whose exit status was never read (a zombie)."""
     ours |= {f"{LABEL}.pid": str(child.pid), f"{LABEL}.start": owners.process_start(child.pid)}
     assert owner_lives(ours) is True
     child.kill()

@@ -81,7 +81,7 @@ def test_one_whose_owner_lives_is_no_stray() -> None:
 
 
 def test_one_whose_owner_has_ended_goes_at_once() -> None:
-    """In the owner's own namespace nobody waits for the lease."""
+    """In the owner's own namespace the lease is not awaited."""
     (stray,) = find_strays(Daemon({"a": (DEAD, _ago(5), _ago(1))}).client)
     assert stray.kept == ""
 
@@ -99,7 +99,7 @@ def test_one_whose_owner_has_ended_goes_at_once() -> None:
     ],
 )
 def test_one_whose_owner_cannot_be_seen_waits_for_its_lease(created: str, lease: str | None, stays: bool) -> None:
-    """From another namespace only a lease that is long over says that nobody will come; an unknown one says nothing."""
+    """From another namespace only a lease long over shows that the owner is gone; an unknown one shows nothing."""
     (stray,) = find_strays(Daemon({"a": (FOREIGN, created, lease)}).client)
     assert bool(stray.kept) is stays
     assert not stays or "another PID namespace" in stray.kept

@@ -225,7 +225,7 @@ def test_the_right_grid_has_no_problem(tmp_path: Path) -> None:
 def test_a_wrong_shape_is_refused_with_its_cause(
     tmp_path: Path, array: np.ndarray, channels: int | None, words: str
 ) -> None:
-    """Transposed axes, channel axes and foreign grids are told apart."""
+    """Transposed axes, channel axes and foreign grids are distinguished."""
     ((code, level, cause),) = verdict(save(tmp_path / "m.nii", array), channels)
     assert (code, level) == ("shape", "refused")
     assert words in cause

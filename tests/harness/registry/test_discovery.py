@@ -1,4 +1,4 @@
-"""Plugins are found one by one; a broken one is a row with its reason and takes nobody down with it."""
+"""Plugins are found one by one; a broken one is a row with its reason and does not affect the others."""
 
 from __future__ import annotations
 
@@ -202,7 +202,7 @@ def bench_models():
 
 
 def test_name_that_is_taken(make: MakePlugin) -> None:
-    """The first plugin of a name keeps it; the second is told by whom it is taken."""
+    """The first plugin of a name keeps it; the message for the second names the first."""
     first, second = make("first", name="same"), make("second", name="same")
     registry = discover((first, second))
     assert registry.get("same").origin == str(first)

@@ -11,7 +11,7 @@ from harness.runs.lock import only_one
 
 
 def test_a_folder_that_is_held_is_refused(tmp_path: Path) -> None:
-    """The second holder is told what runs, whatever process it is in."""
+    """The second holder's message names what runs, in whatever process it is."""
     with only_one(tmp_path, "rules zero-shot"), pytest.raises(PrerequisiteError, match="rules zero-shot"):  # noqa: SIM117
         with only_one(tmp_path, "rules zero-shot"):
             pass

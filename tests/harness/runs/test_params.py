@@ -29,7 +29,7 @@ def test_a_value_of_another_type_is_refused(text: str) -> None:
 
 
 def test_an_unknown_name_gets_its_neighbour() -> None:
-    """A slip in a name does not become a parameter that nobody reads."""
+    """A slip in a name does not become a parameter that is never read."""
     with pytest.raises(UsageError) as refused:
         parse_changes(PLUGIN, VARIANT, ["stepz=3"])
     assert "steps" in refused.value.fix

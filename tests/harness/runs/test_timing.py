@@ -23,7 +23,7 @@ def test_the_middle_and_the_slow_end_are_those_of_delivered_cases() -> None:
 
 
 def test_what_is_not_known_is_none() -> None:
-    """No case, no container: nothing is shown as 0 that nobody has measured."""
+    """No case, no container: nothing is shown as 0 that was not measured."""
     made = figures([], [], image_bytes=None, predict_s=0.0)
     assert {made[name] for name in ("case_median_s", "case_p95_s", "cases_per_hour", "peak_host_bytes")} == {None}
 

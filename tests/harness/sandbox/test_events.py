@@ -73,7 +73,7 @@ def test_a_read_is_bounded(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.timeout(10)
 def test_only_a_regular_file_is_read(file: Path, tmp_path: Path) -> None:
-    """Neither a link, nor a pipe that nobody writes to, nor a folder holds events; a file that replaces it does."""
+    """Neither a link, nor a pipe without a writer, nor a folder holds events; a file that replaces it does."""
     (tmp_path / "real").write_bytes(STARTED)
     for make in (lambda: file.symlink_to("real"), lambda: os.mkfifo(file), file.mkdir):
         make()

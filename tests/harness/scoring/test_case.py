@@ -109,7 +109,7 @@ def test_records_travel_between_processes(make_task) -> None:
     ],
 )
 def test_a_mirrored_mask_gets_a_hint(make_task, arrange, words: str) -> None:
-    """A mask that fits only when mirrored scores 0 and is told so."""
+    """A mask that fits only when mirrored scores 0, and the verdict names the flip."""
     truth = np.zeros((1, 70, 70, 6))
     truth[0, 3:12, 20:25, 1:5] = 1
     (score,) = score_case(make_task(truth, [arrange(truth[0])])).findings

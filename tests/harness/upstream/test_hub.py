@@ -33,7 +33,7 @@ OPEN = Weights("b.bin", "owner/name", "b.bin", "", "", 0, "MIT", gated=True, rep
 
 
 class Hub:
-    """A hub that does what it is told: redirects to its store as the real one does, and can break off."""
+    """A hub that does as the test says: redirects to its store as the real one does, and can break off."""
 
     def __init__(self) -> None:
         self.content = CONTENT
@@ -105,7 +105,7 @@ def store(tmp_path: Path) -> WeightsStore:
 
 
 def test_pinned_weights_come_whole(hub: Hub, store: WeightsStore) -> None:
-    """From the declared revision, digest checked, nothing partial left; a second call asks nobody."""
+    """From the declared revision, digest checked, nothing partial left; a second call sends no request."""
     said: list[str] = []
     assert fetch(PINNED, store, said.append).read_bytes() == CONTENT
     assert hub.requests[0][0] == f"/owner/name/resolve/{COMMIT}/deep/a.bin"
@@ -315,7 +315,7 @@ def test_a_disk_that_fills_up_meanwhile(hub: Hub, small_disk: Path, monkeypatch:
 
 
 def test_two_at_once_do_not_mix(hub: Hub, store: WeightsStore) -> None:
-    """The second is told that the first is at it."""
+    """The second reports that the first is downloading."""
     with store.partial(PINNED).open("ab") as other:
         fcntl.flock(other, fcntl.LOCK_EX)
         with pytest.raises(PrerequisiteError, match="another process is downloading"):

@@ -213,7 +213,7 @@ def test_an_address_that_nothing_answers_says_what_else_there_is(store: SourceSt
 def test_without_git_the_message_says_how_to_install_it(
     store: SourceStore, source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A machine without git is told so, by fetch and by add."""
+    """That git is missing is reported, by fetch and by add."""
     monkeypatch.setenv("PATH", str(tmp_path))
     for action in (lambda: store.fetch(source, print), lambda: store.add([source], tmp_path, print)):
         with pytest.raises(PrerequisiteError, match="git is not installed") as raised:

@@ -1,4 +1,4 @@
-"""Weights are known by their content; the first copy of what nobody pinned is recorded and holds."""
+"""Weights are known by their content; the first copy of what is not pinned is recorded and used from then on."""
 
 from __future__ import annotations
 

@@ -251,7 +251,7 @@ def test_run_names_its_metrics_and_groups(bench, store: Store, pages) -> None:
 
 
 def test_origin_at_a_glance(bench, store: Store) -> None:
-    """What was recorded of a run's origin is told in a few words; a record of another form breaks nothing."""
+    """What was recorded of a run's origin is shown in a few words; a record of another form breaks nothing."""
     bench.add(
         plugin="a",
         plan={"seed": 7, "scorer": 2, "weights": {"mode": "pinned", "files": {"model.pt": "ab"}}},

@@ -162,7 +162,7 @@ def test_few_failures_of_a_private_split_are_folded(bench, store: Store, pages) 
 
 @given(ok=st.integers(0, 20), failed=st.integers(0, 20), unrecorded=st.integers(0, 6))
 def test_folded_coverage_tells_of_no_few(ok: int, failed: int, unrecorded: int) -> None:
-    """What is told is true; no number of it, and no difference to the total, is one to four."""
+    """What is published is true; no number of it, and no difference to the total, is one to four."""
     total = ok + failed + unrecorded
     told = publishable_coverage({"ok": ok, "oom": failed}, total)
     numbers = [n for n in told.values() if n is not None]

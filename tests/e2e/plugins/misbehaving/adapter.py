@@ -35,7 +35,7 @@ if FAULT == "no-events":
 
 
 class Misbehaving(Adapter):
-    """Does what it is told, once."""
+    """Misbehaves as the parameter says, once."""
 
     def load(self, job):
         """Forget nothing."""

@@ -32,7 +32,7 @@ def say(line):
 
 
 class Hostile(Adapter):
-    """Does what it is told on its second case, and is a plain model otherwise."""
+    """Attacks on its second case, and is a plain model otherwise."""
 
     def predict(self, case):
         """Yield a one-voxel mask for every finding, or attack."""

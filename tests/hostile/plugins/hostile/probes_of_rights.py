@@ -61,7 +61,7 @@ def join_namespaces():
 
 @probe
 def trace_processes():
-    """Nobody but the container's own processes can be traced or signalled: the others have no number here."""
+    """Only the container's own processes can be traced or signalled: others have no number in it."""
     own = {int(name) for name in os.listdir("/proc") if name.isdigit()}
     for pid in set(range(1, 5000)) - own - {os.getpid()}:
         refused(library_call, "ptrace", 16, pid, None, None)
@@ -178,7 +178,7 @@ def raise_own_limits():
 
 @probe
 def kill_init():
-    """SIGKILL to the container's own init does nothing; nobody else is there to be killed."""
+    """SIGKILL to the container's own init does nothing; no other process can be killed."""
     os.kill(1, signal.SIGKILL)
     os.kill(1, signal.SIGSTOP)
     return "process 1 ignores it; the host's processes have no number here"
