@@ -1,4 +1,4 @@
-"""Attacks on the machine and on the clock, one container each: bounded in time, in the right status, harmless to others."""
+"""Attacks on the machine and on the clock, one container each: bounded, in the right status, harmless to others."""
 
 from __future__ import annotations
 
