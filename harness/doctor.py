@@ -115,7 +115,17 @@ def _home(home: Path) -> Iterator[Check]:
     except OSError as error:
         yield Check("home", "folder", CheckVerdict.FAILED, f"{home}: {error.strerror}", "choose another with --home")
         return
-    yield Check("home", "folder", CheckVerdict.OK, f"{home.resolve()} can be written")
+    from harness.store.file_systems import shared_file_system
+
+    kind = shared_file_system(home)
+    yield Check(
+        "home",
+        "folder",
+        CheckVerdict.WARNING if kind else CheckVerdict.OK,
+        f"{home.resolve()} can be written"
+        + (f"; its file system ({kind}) is shared with other machines" if kind else ""),
+        "use it from one machine at a time, or choose a --home on a local disk" if kind else "",
+    )
     free = shutil.disk_usage(home).free
     roomy = free >= _COMFORTABLE_DISK
     yield Check(

@@ -22,7 +22,7 @@ def only_one(folder: Path, name: str) -> Iterator[None]:
     Raises
     ------
     PrerequisiteError
-        When another process holds it.
+        When another process holds it, or the file system has no locks.
     """
     handle = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
@@ -37,6 +37,12 @@ def only_one(folder: Path, name: str) -> Iterator[None]:
                         f"another process is running {name} right now",
                         fix="wait for it: the same command then shows its result",
                     ) from error
+            except OSError as error:
+                raise PrerequisiteError(
+                    f"the file system of {folder} has no locks (flock: {error.strerror}), as Lustre, NFS and FUSE may "
+                    "be mounted: two commands could do the same work",
+                    fix="choose a --home on a local disk, or have it mounted with locks",
+                ) from error
             time.sleep(_LOOK_S / 10)
         yield
     finally:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeGuard
 
-from harness.engines.base import ContainerSpec, Engine, Mount
+from harness.engines.base import ContainerSpec, Engine, Exit, Mount
 from harness.engines.owners import own_labels
 from harness.images.build import Image
 from harness.registry.discovery import Plugin
@@ -27,7 +27,7 @@ from harness.sandbox.job import JobCase, write_job
 from harness.sandbox.masks import collect_case
 from harness.sandbox.trial import prove_again
 from harness.sandbox.wall import explained
-from harness.sandbox.watch import Bounds, Ended, Stop, watch
+from harness.sandbox.watch import Bounds, Broken, Ended, Stop, watch
 from harness.status import Status
 
 #: Containers in a row that may end without finishing a case before the shard is given up.
@@ -322,7 +322,7 @@ class _Attempt:
     def _judge(self, how: Ended) -> _Failure | None:
         """Decide from the evidence why a container ended, and record the cases that a clean end leaves open."""
         if how.broken is not None:
-            return _Failure(how.broken.status, how.broken.reason)
+            return _overrun(how.broken, how.exit)
         if not how.by_itself:
             return None  # the run was requested to stop
         ended = how.exit
@@ -351,6 +351,13 @@ class _Attempt:
             lived_s=round(self._clock.lived_s, 3),
             last_event=self._last_event.model_dump(exclude_none=True) if self._last_event else {},
         )
+
+
+def _overrun(broken: Broken, ended: Exit) -> _Failure:
+    """Return the failure of a container that broke a bound; the engine's own where it does not say how it ended."""
+    if ended.code is None:
+        return _Failure(Status.INFRA_ERROR, f"{ended.error}; before that: {broken.reason}")
+    return _Failure(broken.status, broken.reason)
 
 
 def _within(claimed: int | None, limit_mb: int) -> int | None:

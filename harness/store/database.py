@@ -1,7 +1,7 @@
 """The results database: every query on it.
 
-One SQLite file (WAL) with one writer at a time. A case's rows are committed together, so that a process killed at any
-moment leaves complete cases only.
+One SQLite file with one writer at a time and, where its disk is local, a write-ahead log. A case's rows are committed
+together, so that a process killed at any moment leaves complete cases only.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from sqlite_utils import Database
 
 from harness.errors import BenchError, DataError, PrerequisiteError, UnknownName
 from harness.rows import CaseRow, FindingDetails, FindingRow, MaskVerdict, RunRow
+from harness.store.file_systems import shared_file_system
 from harness.store.migrations import migrations
 
 #: Seconds to wait for another process's write before giving up.
@@ -97,7 +98,11 @@ class Store:
                 )
             return
         with self.explaining():
-            self.db.enable_wal()
+            if shared_file_system(self.path):
+                # The write-ahead log needs memory that all users of the file share, which machines do not.
+                self.db.execute("PRAGMA journal_mode=delete")
+            else:
+                self.db.enable_wal()
             self.db.execute("PRAGMA foreign_keys = ON")
         with self.write() as db:  # also where nothing is pending: a file that cannot be written fails here, not later
             migrations.apply(db)
@@ -367,6 +372,12 @@ def _finding_from(row: Mapping[str, Any]) -> FindingRow:
 def _explained(error: Exception, path: Path) -> BenchError:
     """Convert a failure of SQLite or of the file system into an error with a fix."""
     text = str(error)
+    if (shared := shared_file_system(path)) and any(word in text for word in ("lock", "busy", "I/O")):
+        return PrerequisiteError(
+            f"the results database {path} cannot be used on its file system ({shared}): {text}; its locks do not work "
+            "there, or another machine holds them",
+            fix="use a --home on a local disk; data sets may stay where they are",
+        )
     if "locked" in text or "busy" in text:
         return PrerequisiteError(
             f"another process has held {path} for more than {BUSY_TIMEOUT_S:.0f} s",

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
+import os
 from pathlib import Path
 
 import pytest
@@ -23,3 +26,17 @@ def test_a_folder_is_free_after_a_failure(tmp_path: Path) -> None:
         _ = 1 / 0
     with only_one(tmp_path, "run"):
         pass
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL, errno.EIO])
+def test_a_file_system_without_locks_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    """Whatever Lustre, NFS or FUSE answer, the folder and the way out are named, and nothing is run unlocked."""
+
+    def no_locks(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    with pytest.raises(PrerequisiteError, match="has no locks") as refused, only_one(tmp_path, "run"):
+        pytest.fail("it ran without a lock")
+    assert str(tmp_path) in refused.value.message
+    assert "--home" in refused.value.fix

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
-from harness.engines.base import ContainerSpec, Engine, Exit
+from harness.engines.base import ContainerSpec, Engine, Exit, Tried
+from harness.errors import PrerequisiteError
 from harness.images.build import Image
 from harness.registry.declaration import Model, Variant
 from harness.registry.discovery import Plugin
@@ -30,8 +31,8 @@ Part = Callable[["Played"], Exit | None]
 class Played:
     """A container that plays a part at its first tick."""
 
-    def __init__(self, spec: ContainerSpec, part: Part) -> None:
-        self.spec, self.part = spec, part
+    def __init__(self, spec: ContainerSpec, part: Part, killed: Exit = KILLED) -> None:
+        self.spec, self.part, self.killed = spec, part, killed
         lines = (spec.root / "cases.jsonl").read_text(encoding="utf-8").splitlines()
         self.cases = [json.loads(line)["id"] for line in lines]
         self.end: Exit | None = None
@@ -56,7 +57,7 @@ class Played:
         raise AssertionError("a container that predicts is not asked")
 
     def stop(self) -> Exit:
-        return self.end or KILLED
+        return self.end or self.killed
 
     def remove(self) -> None:
         """Nothing is left of it."""
@@ -70,9 +71,16 @@ class Stage:
     def __init__(self, *parts: Part) -> None:
         self.parts = list(parts)
         self.given: list[list[str]] = []
+        self.killed = KILLED
+        self.tried = Tried(0)
+        self.commands: list[Sequence[str]] = []
+
+    def try_out(self, spec: ContainerSpec, command: Sequence[str]) -> Tried:
+        self.commands.append(command)
+        return self.tried
 
     def start(self, spec: ContainerSpec) -> Played:
-        container = Played(spec, self.parts.pop(0))
+        container = Played(spec, self.parts.pop(0), self.killed)
         self.given.append(container.cases)
         spec.log.write_text("it is the model's fault\n")
         return container
@@ -255,3 +263,27 @@ def test_on_a_full_disk_nobody_is_to_blame(tmp_path: Path, monkeypatch: pytest.M
         "a": (Status.INFRA_ERROR, "the disk is full"),
         "b": (Status.INFRA_ERROR, "the disk is full; no space left on device"),
     }
+
+
+@pytest.mark.parametrize(
+    ("tried", "refused"),
+    [(Tried(42, "cannot create: Read-only file system"), "read-only"), (Tried(None, "it hangs"), "refused")],
+)
+def test_a_death_on_a_broken_machine_is_not_the_models(tmp_path: Path, tried: Tried, refused: str) -> None:
+    """Before a death is recorded the machine is tried again; where it fails, the case has no outcome at all."""
+    stage = Stage(_dies_on("b"))
+    stage.isolates, stage.tried = True, tried
+    with pytest.raises(PrerequisiteError, match=refused):
+        _run(tmp_path, stage, "abc")
+    assert stage.given == [["a", "b", "c"]]
+    assert stage.commands
+
+
+def test_a_container_whose_end_is_not_known_was_not_too_slow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the engine does not say how a container ended that broke a bound, nobody knows whose fault it was."""
+    monkeypatch.setattr("harness.runs.shard.CaseClock.late", lambda *_: "no event came within 1 s")
+    stage = Stage(lambda _: None, lambda _: None)
+    stage.killed = Exit(None, error="the container could not be stopped")
+    outcomes, _ = _run(tmp_path, stage, "a")
+    assert outcomes["a"].status is Status.INFRA_ERROR
+    assert "could not be stopped; before that: no event came" in outcomes["a"].reason

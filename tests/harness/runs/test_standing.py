@@ -11,7 +11,7 @@ from harness.registry.declaration import Model, Variant
 from harness.registry.discovery import Plugin
 from harness.registry.pinned import Weights
 from harness.rows import CaseRow, RunRow
-from harness.runs.standing import judge, redone
+from harness.runs.standing import judge, redone, untrusted
 
 DIGEST = "a" * 64
 
@@ -85,3 +85,10 @@ def test_a_failure_under_a_smaller_limit_is_done_again(status: str, limit: str, 
     assert not redone(case, {limit: 2.0}, {limit: 2.0})
     assert not redone(case, {limit: 3.0}, {limit: 2.0})
     assert not redone(case, {}, {limit: 2.0})
+
+
+@pytest.mark.parametrize(("status", "again"), [("plugin_error", True), ("missing_output", True), ("ok", False)])
+def test_a_failure_on_a_machine_that_nobody_tried_out_is_done_again(status: str, *, again: bool) -> None:
+    """A failure from before machines were tried out may be the machine's; one from since then is the model's."""
+    assert untrusted(CaseRow("c", 0, status), {}) is again
+    assert not untrusted(CaseRow("c", 0, status), {"tried_out": True})
