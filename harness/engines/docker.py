@@ -394,11 +394,12 @@ def _environment(spec: ContainerSpec) -> dict[str, str]:
 def _properties(client: docker.DockerClient) -> tuple[str, ...]:
     """Return what the daemon says of itself that may explain a failure, such as ``rootless``; empty without answer."""
     try:
-        options = client.info().get("SecurityOptions") or []
+        info = client.info()
     except UNREACHABLE:
         return ()
-    # Each is a list of pairs, such as "name=seccomp,profile=default"; Podman's have no values.
-    return tuple(option.removeprefix("name=").partition(",")[0] for option in options)
+    # Each is a list of pairs, such as "name=seccomp,profile=default"; Podman has a field of its own instead.
+    options = tuple(option.removeprefix("name=").partition(",")[0] for option in info.get("SecurityOptions") or [])
+    return (*options, *(["rootless"] if info.get("Rootless") else []))
 
 
 def _timed_out(error: BaseException) -> bool:

@@ -20,9 +20,13 @@ from harness.sandbox.folder import remove_tree
 #: How the command below reports what it could not do.
 _READ, _WRITE, _TEMPORARY, _MOUNT, _LIMIT, _GPU = range(41, 47)
 
+#: Printed where the numbers of users inside are others outside; some engines do not say so themselves.
+_MAPPED = "in a user namespace:"
+
 #: Only what every shell has built in, since an image may hold nothing else. A redirection that fails would end some
 #: shells at once with a special built-in command, such as `:`; with `true` it does not.
 _COMMAND = f"""
+read -r inside outside count < /proc/self/uid_map && [ "$count" != 4294967295 ] && echo "{_MAPPED}"
 IFS= read -r line < /bench/job.json || exit {_READ}
 true < /bench/cases.jsonl || exit {_READ}
 printf '%s\\n' "$line" > /bench/out/line || exit {_WRITE}
@@ -176,8 +180,9 @@ def _explained(tried: Tried, spec: ContainerSpec) -> tuple[str, str, Lacking]:
 
 def _denied(what: str, tried: Tried, spec: ContainerSpec) -> tuple[str, str]:
     """Explain a refused access by what the daemon says of itself."""
+    mapped = ("userns",) if _MAPPED in tried.said else ()
     for known, why, fix in _PROPERTIES:
-        if known in tried.properties:
+        if known in (*tried.properties, *mapped):
             return f"{what}{why}", fix
     said = tried.said.lower()
     if "read-only file system" in said:
@@ -193,14 +198,14 @@ def _denied(what: str, tried: Tried, spec: ContainerSpec) -> tuple[str, str]:
 #: Properties of a daemon that explain a refused access, why, and what to do.
 _PROPERTIES = (
     (
-        "userns",
-        ": the daemon uses user namespaces (userns-remap), so that files of this machine are not its user's",
-        "use a daemon without userns-remap; DOCKER_HOST names another one",
-    ),
-    (
         "rootless",
         ": the engine is rootless, so that files of this machine are not its user's",
         "use the system's daemon; DOCKER_HOST or `docker context use` names another one",
+    ),
+    (
+        "userns",
+        ": the engine uses user namespaces (userns-remap), so that files of this machine are not its user's",
+        "use a daemon without userns-remap; DOCKER_HOST or `docker context use` names another one",
     ),
     (
         "selinux",

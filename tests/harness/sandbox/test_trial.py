@@ -113,6 +113,7 @@ def test_a_limit_that_is_ignored_is_said(spec: ContainerSpec, tmp_path: Path) ->
     [
         (Tried(42, "cannot create out/line: Permission denied", ("seccomp", "userns")), "userns-remap", "DOCKER_HOST"),
         (Tried(42, "cannot create: Permission denied", ("rootless",)), "rootless", "system's daemon"),
+        (Tried(42, "in a user namespace: cannot create: Permission denied"), "user namespaces", "DOCKER_HOST"),
         (Tried(41, "cannot open: Permission denied", ("selinux",)), "SELinux", "container_file_t"),
         (Tried(44, "cannot open: Permission denied"), "has no access", "root_squash"),
         (Tried(42, "cannot create: No space left on device"), "no room", "free some space"),
