@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import atexit
 import errno
-import io
-import os
-import signal
 import sys
 from pathlib import Path
 
 import click
 
+from harness.cli import signals, streams
 from harness.cli.lazy import LazyGroup
 from harness.cli.settings import Settings
 from harness.errors import BenchError, Interrupted, PrerequisiteError
@@ -60,42 +58,21 @@ def cli(ctx: click.Context, home: Path) -> None:
     ctx.obj = Settings(home)
 
 
-class _Stopped(KeyboardInterrupt):
-    """Ctrl-C or SIGTERM where the command does not handle it itself.
-
-    A class of its own: once a plain KeyboardInterrupt has passed through text that Python compiled (every dataclass is
-    one), the interpreter ends by the signal whatever exit code it is given.
-    """
-
-
-def _stopped(*_: object) -> None:
-    raise _Stopped
-
-
-def _ignore_signals() -> None:
-    """Ignore signals during shutdown: Python restores the default handlers at exit, and SIGINT would then kill it."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
-
-
 def main() -> None:
     """Run the command line; print an expected failure as two lines and exit with its code."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # an old locale shows a question mark rather than nothing at all
-    atexit.register(_ignore_signals)  # registered first, and so called last
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _stopped)
+    streams.make_patient()
+    atexit.register(signals.ignore)  # registered first, and so called last
+    signals.install()
     code = _run()
-    # Python's own shutdown may still wait for a scorer; a second Ctrl-C need not wait for it.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: os._exit(code))
+    signals.exit_at_once(code)
+    if (failure := streams.lost_output()) is not None and code == 0:
+        code = _draw(_of_machine(failure, "standard output"))
     sys.exit(code)
 
 
 def _run() -> int:
     try:
-        code = cli.main(standalone_mode=False)
+        code = cli.main(standalone_mode=False, color=None if streams.colours(sys.stdout) else False)
     except click.exceptions.Exit as ended:
         code = ended.exit_code
     except click.ClickException as error:
@@ -105,10 +82,6 @@ def _run() -> int:
         code = _draw(Interrupted("interrupted"))
     except BenchError as error:
         code = _draw(error)
-    except BrokenPipeError:
-        # The reader of our output has closed the pipe; no reader is left.
-        sys.stderr.close()
-        code = 0
     except OSError as error:
         if error.errno not in _MACHINE:
             raise
@@ -135,17 +108,18 @@ _MACHINE = {
 }
 
 
-def _of_machine(error: OSError) -> BenchError:
-    """Return the error for what the operating system refused; only for failures that a user can fix."""
-    what, fix = _MACHINE[error.errno or 0]
-    where = f": {error.filename}" if error.filename else ""
-    return PrerequisiteError(f"{what}{where}", fix=fix)
+def _of_machine(error: OSError, where: str = "") -> BenchError:
+    """Return the error for what the operating system refused, at `where` unless the error names a file."""
+    what, fix = _MACHINE.get(error.errno or 0, (error.strerror or str(error), "see the message"))
+    where = str(error.filename or where)
+    return PrerequisiteError(f"{what}: {where}" if where else what, fix=fix)
 
 
 def _draw(error: BenchError) -> int:
-    click.secho("error: ", fg="red", bold=True, nl=False, err=True)
+    colour = None if streams.colours(sys.stderr) else False
+    click.secho("error: ", fg="red", bold=True, nl=False, err=True, color=colour)
     click.echo(error.message, err=True)
     if error.fix:
-        click.secho("  fix: ", fg="green", nl=False, err=True)
+        click.secho("  fix: ", fg="green", nl=False, err=True, color=colour)
         click.echo(error.fix, err=True)
     return error.exit_code

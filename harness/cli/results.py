@@ -38,10 +38,11 @@ def list_results(settings: Settings, /, plugin_dirs: tuple[Path, ...], *, as_jso
     """List every run, newest last."""
     from harness.cli.tables import cell, print_table
     from harness.registry.discovery import discover
+    from harness.runs.lock import as_seen
     from harness.runs.standing import judged
 
     with settings.open_store(readonly=True) as store:
-        rows = judged(store.runs(), discover(plugin_dirs))
+        rows = judged([as_seen(run, store) for run in store.runs()], discover(plugin_dirs))
         metrics = {row.id: store.metrics(row.id, row.profile) for row in rows}
         coverage = {row.id: store.coverage(row.id) for row in rows}
     if as_json:
@@ -100,6 +101,7 @@ def show(
     from harness.cli.report import print_documents, print_recall_by_size
     from harness.registry.discovery import discover
     from harness.runs.document import case_document, finding_document, run_document
+    from harness.runs.lock import as_seen
     from harness.runs.rows import check_format, write_instances
     from harness.runs.standing import judged
     from harness.scoring.lesions import recall_by_size
@@ -107,7 +109,7 @@ def show(
     if instances is not None:
         check_format(instances)
     with settings.open_store(readonly=True) as store:
-        (row,) = judged([store.run(run_id)], discover(plugin_dirs))
+        (row,) = judged([as_seen(store.run(run_id), store)], discover(plugin_dirs))
         document = run_document(store, row, profile or row.profile)
         cases = store.cases(row.id)
         if wanted is not None and wanted not in {case.case for case in cases}:

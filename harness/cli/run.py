@@ -186,7 +186,8 @@ def open_data(settings: Settings, name: str | None, log: Any) -> Dataset:
 
 @contextmanager
 def _interruptible(log: Any) -> Iterator[Stop]:
-    """Turn the first Ctrl-C (or SIGTERM) into "after this case" and the second into "now"."""
+    """Turn the first Ctrl-C into "after this case", and the second, or another signal that ends, into "now"."""
+    from harness.cli.signals import heeding
     from harness.sandbox.watch import Stop
 
     stop = Stop()
@@ -194,18 +195,14 @@ def _interruptible(log: Any) -> Iterator[Stop]:
     def ask(number: int, _: object) -> None:
         if stop.preparing:
             raise KeyboardInterrupt
-        if stop.soon.is_set() or number == signal.SIGTERM:
+        if stop.soon.is_set() or number != signal.SIGINT:
             stop.now.set()
         else:
             log("stopping after the current case or training step; Ctrl-C again stops at once")
         stop.soon.set()
 
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
+    with heeding(ask):
         yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _judge(documents: list[dict[str, Any]], *, strict: bool) -> None:

@@ -10,6 +10,7 @@ from typing import Self
 
 import click
 
+from harness.cli.streams import colours, is_plain
 from harness.cli.tables import counted, printable, seconds
 from harness.rows import CaseRow, RunRow
 from harness.store.trainings import TrainingPoint
@@ -92,7 +93,7 @@ class Bar:
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-        self._console = Console(stderr=True, highlight=False)
+        self._console = Console(stderr=True, highlight=False, color_system="auto" if colours(sys.stderr) else None)
         self._progress = Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(),
@@ -138,5 +139,5 @@ class Bar:
 
 
 def make_watcher() -> Lines | Bar:
-    """Return a bar for a person at a terminal, lines otherwise."""
-    return Bar() if sys.stderr.isatty() else Lines()
+    """Return a bar for a person at a terminal that can move its cursor, lines otherwise."""
+    return Lines() if is_plain(sys.stderr) else Bar()

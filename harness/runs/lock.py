@@ -7,9 +7,12 @@ import fcntl
 import os
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from harness.errors import PrerequisiteError
+from harness.rows import RunRow
+from harness.store.database import Store
 
 #: Seconds for which a lock may be taken by a process that only looks whether it is held.
 _LOOK_S = 0.5
@@ -61,3 +64,14 @@ def is_held(folder: Path) -> bool | None:
     except OSError:  # no permission, or a file system without locks
         return None
     return False
+
+
+def as_seen(run: RunRow, store: Store) -> RunRow:
+    """Return a row with the state that its lock tells: one that says ``running`` and that nobody holds was interrupted.
+
+    A process that is killed cannot write that it has ended. Where the lock cannot be looked at, the row stays as it is.
+    """
+    if run.state != "running" or is_held(store.path.parent / "runs" / run.id) is not False:
+        return run
+    now = store.run(run.id)  # it may have ended well since it was read
+    return replace(now, state="interrupted") if now.state == "running" else now

@@ -55,6 +55,10 @@ class Scorers:
         self._pool.shutdown(wait=kind is None, cancel_futures=True)
 
 
+#: Signals that a terminal or a scheduler sends to the whole group; only the harness answers them.
+_OF_THE_TERMINAL = (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
+
+
 def _context() -> BaseContext:
     """Return the start method of workers: forked from one clean process that has imported the scorer once."""
     context = multiprocessing.get_context("forkserver")
@@ -62,7 +66,7 @@ def _context() -> BaseContext:
     # Started now, so that it imports while the first container starts; and with Ctrl-C, which a terminal sends to the
     # whole group, blocked from its first instruction on. The tracker goes before: starting it unblocks Ctrl-C again.
     resource_tracker.ensure_running()
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _OF_THE_TERMINAL)
     try:
         forkserver.ensure_running()
     finally:
@@ -71,8 +75,9 @@ def _context() -> BaseContext:
 
 
 def _die_with_parent() -> None:
-    """End this worker when the harness dies, however it dies; and leave Ctrl-C to the harness."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """End this worker when the harness dies, however it dies; and leave Ctrl-C and a hang-up to the harness."""
+    for number in _OF_THE_TERMINAL:
+        signal.signal(number, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     if parent is not None:
 

@@ -10,6 +10,7 @@ from typing import Any
 from harness.redaction import redacted
 from harness.registry.discovery import discover
 from harness.rows import FindingRow, RunRow
+from harness.runs.lock import as_seen
 from harness.runs.standing import judged
 from harness.scoring.profiles import PROFILES
 from harness.store.database import Store, cells
@@ -49,7 +50,7 @@ def export(store: Store, policy: PrivacyPolicy) -> Published:
     about = {"schema": str(SCHEMA_VERSION), "made by": "groundbench", "visibility": visibility}
     published.add("about", [{"name": name, "value": value} for name, value in about.items()])
     with store.snapshot():
-        runs = judged(store.runs(), discover())
+        runs = judged([as_seen(run, store) for run in store.runs()], discover())
         apart = reasons_apart(store, runs)
         groups: dict[tuple[str, str], list[RunRow]] = {}
         for run in runs:

@@ -106,7 +106,7 @@ def test_clean_removes_a_stray_and_only_that(base_image: str, bench: Bench, make
     removed = bench.json("clean", "--yes")
     assert stray in removed["containers"]
     assert bench.json("clean", "--dry-run")["folders"] == []
-    assert bench.json("results", "list")["runs"][0]["state"] == "running"
+    assert bench.json("results", "list")["runs"][0]["state"] == "interrupted"
     assert list((bench.home / "runs").glob("*/masks/*/*.nii.gz"))
 
 

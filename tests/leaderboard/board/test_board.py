@@ -67,7 +67,7 @@ def test_average_is_the_mean_over_findings(bench, store: Store) -> None:
     [
         ({"rankable": False, "unrankable": ["random weights", "partial"]}, ("random weights", "partial")),
         ({"rankable": False}, ("not rankable; the reason was not recorded",)),
-        ({"state": "running"}, ("running: 4 of 4 cases scored",)),
+        ({"state": "running"}, ("interrupted: 4 of 4 cases scored",)),
         ({"state": "interrupted", "n_cases": 9}, ("interrupted: 4 of 9 cases scored",)),
     ],
 )
