@@ -67,7 +67,11 @@ class UnknownName(UsageError):  # noqa: N818 - read as what happened: `raise Unk
 
     def __init__(self, kind: str, name: str, known: Iterable[str], *, fix: str = "") -> None:
         self.kind, self.name, self.known = kind, name, tuple(sorted(known))
-        self.near = tuple(difflib.get_close_matches(name, self.known, n=3, cutoff=0.5))
+        folded: dict[str, list[str]] = {}
+        for one in self.known:
+            folded.setdefault(one.casefold(), []).append(one)
+        near = difflib.get_close_matches(name.casefold(), folded, n=3, cutoff=0.5)
+        self.near = tuple(one for match in near for one in folded[match])[:3]
         if self.near:
             fix = f"did you mean {' or '.join(self.near)}?"
         elif self.known and not fix:

@@ -55,7 +55,7 @@ def cli(ctx: click.Context, home: Path) -> None:
 
     Every option can also be given as an environment variable: BENCH_HOME, BENCH_RUN_PLUGIN, BENCH_RUN_GPUS, ...
     """
-    ctx.obj = Settings(home)
+    ctx.obj = Settings(home.expanduser())  # no shell does it in `--home=~/x`, nor in a file of variables
 
 
 def main() -> None:
@@ -83,9 +83,9 @@ def _run() -> int:
     except BenchError as error:
         code = _draw(error)
     except OSError as error:
-        if error.errno not in _MACHINE:
+        if (known := expected(error)) is None:
             raise
-        code = _draw(_of_machine(error))
+        code = _draw(known)
     return code if isinstance(code, int) else 0
 
 
@@ -106,6 +106,11 @@ _MACHINE = {
     errno.ENAMETOOLONG: ("a path is too long", "choose a shorter one"),
     errno.ENOTDIR: ("a part of the path is not a folder", "choose another path"),
 }
+
+
+def expected(error: OSError) -> BenchError | None:
+    """Return the error for a refusal of the operating system that a user can mend; None for any other."""
+    return _of_machine(error) if error.errno in _MACHINE else None
 
 
 def _of_machine(error: OSError, where: str = "") -> BenchError:

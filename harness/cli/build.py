@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 import time
 from pathlib import Path
@@ -10,10 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.cli.settings import Settings, json_option, pass_settings, plugin_dir_option
+from harness.cli.settings import Settings, find_plugins, json_option, pass_settings, plugin_dir_option, print_json
 from harness.cli.stored import log
 from harness.errors import UsageError
-from harness.registry.discovery import discover
 
 if TYPE_CHECKING:
     from harness.images.torch import TorchBuild
@@ -55,7 +53,7 @@ def build(
     from harness.engines.docker import DockerEngine
     from harness.images.torch import choose
 
-    registry = discover(plugin_dirs)
+    registry = find_plugins(plugin_dirs)
     chosen = [registry.get(name.strip()) for name in plugins.split(",") if name.strip()]
     if not chosen:
         raise UsageError("--plugin is empty", fix="see `bench list`")
@@ -77,7 +75,7 @@ def build(
             }
         )
     if as_json:
-        click.echo(json.dumps({"schema": 1, "images": rows}, indent=2))
+        print_json({"schema": 1, "images": rows})
         return
     from harness.cli.tables import print_table, seconds, size
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.cli.settings import Settings, json_option, pass_settings
+from harness.cli.settings import Settings, json_option, pass_settings, print_json
 
 if TYPE_CHECKING:
     from harness.scoring.case import CheckedMask
@@ -64,7 +63,7 @@ def check_masks(settings: Settings, /, predictions: Path, *, dataset: str, split
             "holds": list(submission.holds),
             "masks": [_document(mask) for mask in found],
         }
-        click.echo(json.dumps(document, indent=2, ensure_ascii=False))
+        print_json(document)
     else:
         for mask in found:
             for line in _lines(mask):

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from pathlib import Path
 
 import click
 
-from harness.cli.settings import Settings, json_option, pass_settings
+from harness.cli.settings import Settings, json_option, pass_settings, print_json
 from harness.errors import PrerequisiteError, UsageError
 
 #: Seconds after which an unfinished download or build counts as abandoned.
@@ -48,7 +47,7 @@ def clean(settings: Settings, /, *, images: bool, yes: bool, dry_run: bool, as_j
     if as_json:
         gone = {kind: [name for name in names if name not in failed] for kind, names in found.items()}
         removed = anything and not dry_run
-        click.echo(json.dumps({"schema": 1, "removed": removed, **gone, "not_looked_at": unseen}, indent=2))
+        print_json({"schema": 1, "removed": removed, **gone, "not_looked_at": unseen})
     for name, why in failed.items():
         click.echo(f"not removed: {name}: {why}", err=True)
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import click
 
-from harness.cli.settings import Settings, json_option, pass_settings
+from harness.cli.settings import Settings, json_option, pass_settings, print_json
 from harness.errors import UsageError
 
 
@@ -48,7 +47,7 @@ def compare(
         # In this document a run keeps the name that it had when schema 1 was fixed.
         ranks = [{"entrant" if name == "run" else name: value for name, value in r.items()} for r in result["ranks"]]
         document = {"schema": 1, "profile": used.name, "seed": seed, **result, "ranks": ranks}
-        click.echo(json.dumps(document, indent=2))
+        print_json(document)
         return
     print_table(
         ["metric", "first", "second", "difference", "p", "p (Holm)", "n"],

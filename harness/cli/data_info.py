@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
 from rich.console import Console
 from rich.progress import DownloadColumn, Progress, TransferSpeedColumn
 
-from harness.cli.settings import Settings, json_option, pass_settings
+from harness.cli.settings import Settings, json_option, pass_settings, print_json
 from harness.cli.tables import print_table
 from harness.dataset import Dataset, find_dataset, open_dataset
 from harness.dataset.fingerprint import fingerprint_of
@@ -42,7 +41,7 @@ def info(settings: Settings, path: str, split: str | None, *, no_fingerprint: bo
             "fingerprint": fingerprint,
             **summary.as_dict(),
         }
-        click.echo(json.dumps(document, indent=2))
+        print_json(document)
         return
     click.echo(f"{dataset.name} ({dataset.index})")
     click.echo(f"licence: {dataset.licence or 'not stated'}")

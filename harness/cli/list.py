@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
 
-from harness.cli.settings import json_option, plugin_dir_option
-from harness.registry.discovery import Registry, discover
+from harness.cli.settings import find_plugins, json_option, plugin_dir_option, print_json
+from harness.registry.discovery import Registry
 
 
 @click.command("list")
@@ -16,9 +15,9 @@ from harness.registry.discovery import Registry, discover
 @json_option
 def list_plugins(plugin_dirs: tuple[Path, ...], as_json: bool) -> None:  # noqa: FBT001 - click passes by name
     """List the models that can be run; a plugin that cannot be loaded is a row with the reason."""
-    registry = discover(plugin_dirs)
+    registry = find_plugins(plugin_dirs)
     if as_json:
-        click.echo(json.dumps(_document(registry), indent=2, ensure_ascii=False))
+        print_json(_document(registry))
         return
     from harness.cli.tables import print_table
 
@@ -28,7 +27,7 @@ def list_plugins(plugin_dirs: tuple[Path, ...], as_json: bool) -> None:  # noqa:
         variants = ", ".join(f"{variant.name} ({variant.prompt})" for variant in model.variants)
         rows.append([model.name, variants, model.version, plugin.origin, model.summary])
     rows += [[broken.name, "—", "—", broken.origin, f"broken: {broken.reason}"] for broken in registry.broken]
-    print_table(["plugin", "variants", "version", "from", "what it is"], rows)
+    print_table(["plugin", "variants", "version", "from", "what it is"], rows, fold=(1, 3, 4))
 
 
 def _document(registry: Registry) -> dict[str, object]:

@@ -9,9 +9,9 @@ from typing import Any
 
 import click
 
-from harness.cli.settings import json_option, plugin_dir_option
+from harness.cli.settings import find_plugins, json_option, plugin_dir_option, print_json
 from harness.registry.declaration import Variant
-from harness.registry.discovery import Plugin, discover
+from harness.registry.discovery import Plugin
 
 #: Shown where a declaration does not state the origin of a value.
 NOT_STATED = "not stated"
@@ -32,10 +32,10 @@ def show(name: str, plugin_dirs: tuple[Path, ...], as_json: bool) -> None:  # no
     The origin of a value is the paper, a line of the code of the model's authors ("upstream"), or this project
     ("ours"). A value can be changed for one run with `bench run --param NAME=VALUE`.
     """
-    found = discover(plugin_dirs).get(name)
+    found = find_plugins(plugin_dirs).get(name)
     document = _document(found)
     if as_json:
-        click.echo(json.dumps(document, indent=2, ensure_ascii=False))
+        print_json(document)
         return
     from harness.cli.tables import print_table, size
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import click
 
 from harness.cli.lazy import LazyGroup
-from harness.cli.settings import Settings, cut_offs_option, json_option, pass_settings, plugin_dir_option
+from harness.cli.settings import Settings, cut_offs_option, json_option, pass_settings, plugin_dir_option, print_json
 from harness.errors import UnknownName
 from harness.rows import CaseRow, FindingRow, MaskVerdict
 
@@ -49,7 +48,7 @@ def list_results(settings: Settings, /, plugin_dirs: tuple[Path, ...], *, as_jso
         listed = [
             {**asdict(row), "coverage": {"ok": 0, **coverage[row.id]}, "metrics": metrics[row.id]} for row in rows
         ]
-        click.echo(json.dumps({"schema": 1, "runs": listed}, indent=2, ensure_ascii=False))
+        print_json({"schema": 1, "runs": listed})
         return
     if not rows:
         click.echo(f"no results yet in {settings.home}; `bench demo` or `bench run` makes the first one", err=True)
@@ -126,7 +125,7 @@ def show(
             "cases": [case_document(case) for case in shown],
             "findings": [finding_document(finding) for finding in findings],
         }
-        click.echo(json.dumps(document, indent=2, ensure_ascii=False))
+        print_json(document)
         return
     if wanted is None:
         print_documents([document])
@@ -219,4 +218,5 @@ def _print_findings(findings: list[FindingRow]) -> None:
                 for finding in findings
             ],
             right=(4,),
+            fold=(5, 6),
         )

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-import json
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.cli.settings import Settings, json_option, pass_settings, plugin_dir_option
-from harness.errors import ModelError, UsageError
+from harness.cli.settings import Settings, find_plugins, json_option, pass_settings, plugin_dir_option, print_json
+from harness.cli.several import Failed, gather, one_by_one, worst_of
+from harness.errors import ModelError, PrerequisiteError, UsageError
+from harness.status import Status
 
 if TYPE_CHECKING:
     from harness.dataset import Dataset
+    from harness.registry.declaration import Variant
+    from harness.registry.origins import Param
     from harness.rows import RunRow
     from harness.sandbox.watch import Stop
     from harness.store.database import Store
@@ -94,18 +98,39 @@ def run(settings: Settings, /, plugins: str, *, as_json: bool, strict: bool, **o
     from harness.cli.report import print_documents
     from harness.runs.document import run_document
 
+    names = list(dict.fromkeys(name.strip() for name in plugins.split(",") if name.strip()))
     with settings.open_store() as store:
-        rows = run_plugins(settings, store, [name.strip() for name in plugins.split(",") if name.strip()], **options)
+        rows, failures = run_each(settings, store, names, **options)
+        if failures and len(names) == 1:
+            raise failures[0].error
         documents = [run_document(store, row, options["profile"]) for row in rows]
     if as_json:
-        shown = documents[0] if len(documents) == 1 else {"schema": 1, "runs": documents}
-        click.echo(json.dumps(shown, indent=2, ensure_ascii=False))
+        print_json(documents[0] if len(names) == 1 else _document(documents, failures))
     else:
         print_documents(documents)
-    _judge(documents, strict=strict)
+    failures += _judge(documents, strict=strict)
+    if failures:
+        raise worst_of(failures, len(names))
 
 
-def run_plugins(
+def _document(documents: list[dict[str, Any]], failures: list[Failed]) -> dict[str, Any]:
+    """Return the document of several models."""
+    failed = [
+        {"plugin": one.name, "error": one.error.message, "fix": one.error.fix, "exit_code": one.error.exit_code}
+        for one in failures
+    ]
+    return {"schema": 1, "runs": documents, **({"failed": failed} if failed else {})}
+
+
+def run_plugins(settings: Settings, store: Store, names: list[str], **options: Any) -> list[RunRow]:
+    """Run one model after another as :func:`run_each` does; what failed is raised when all have ended."""
+    rows, failures = run_each(settings, store, names, **options)
+    if failures:
+        raise worst_of(failures, len(names))
+    return rows
+
+
+def run_each(
     settings: Settings,
     store: Store,
     names: list[str],
@@ -123,51 +148,74 @@ def run_plugins(
     fresh: bool = False,
     weights: str = "pinned",
     params: tuple[str, ...] = (),
-) -> list[RunRow]:
+) -> tuple[list[RunRow], list[Failed]]:
     """Run one model after another over one split; the options are those of ``bench run``.
+
+    What the models lack is told before the first begins, and one that fails does not stop the others.
+
+    Returns
+    -------
+    rows, failures
+        The finished runs, and the models that did not come to their end.
 
     Raises
     ------
     BenchError
-        When a name is not known, the data are wrong, or a prerequisite is missing.
+        When a name or an option is wrong, the data are, or none of the models can be run.
     """
+    from harness.cli import expected
     from harness.cli.watch import make_watcher
     from harness.engines.gpus import require_gpus
-    from harness.registry.discovery import discover
+    from harness.registry.discovery import Plugin
     from harness.runs.params import parse_changes
     from harness.runs.plan import RunRequest
+    from harness.runs.preflight import require_files
     from harness.runs.run import execute
 
     if not names:
         raise UsageError("--plugin is empty", fix="see `bench list`")
-    registry = discover(plugin_dirs)
-    chosen = [(plugin, plugin.variant(variant)) for plugin in map(registry.get, names)]
+    registry = find_plugins(plugin_dirs)
+
+    def choose(name: str) -> tuple[Plugin, Variant, dict[str, Param]]:
+        plugin = registry.get(name)
+        chosen = plugin.variant(variant)
+        changes = parse_changes(plugin, chosen, params)
+        require_files(plugin, chosen, weights=weights, engine=engine, home=settings.home, gpus=bool(gpus or ids))
+        return plugin, chosen, changes
+
     ids = tuple(part.strip() for part in gpu_ids.split(",") if part.strip())
     if ids and gpus not in (0, len(ids)):
         raise UsageError(f"--gpus {gpus} and --gpu-ids with {len(ids)} ids do not agree", fix="give one of them")
+    chosen, lacking = gather(names, choose)
     require_gpus(gpus, ids)  # before a data set is made for a run that is not possible
-    rows = []
     with make_watcher() as watcher:
+        for failed in lacking:
+            watcher.log(f"error: {failed.line}; the others are run")
         data = open_data(settings, dataset, watcher.log)
+        requests = [
+            RunRequest(
+                plugin=plugin,
+                variant=plugin_variant,
+                dataset=data,
+                split=split,
+                profile=profile,
+                engine=engine,
+                gpus=gpus,
+                gpu_ids=ids,
+                limit=limit,
+                seed=seed,
+                fresh=fresh,
+                weights=weights,
+                changes=changes,
+            )
+            for plugin, plugin_variant, changes in chosen
+        ]
         with _interruptible(watcher.log) as stop:
-            for plugin, plugin_variant in chosen:
-                request = RunRequest(
-                    plugin=plugin,
-                    variant=plugin_variant,
-                    dataset=data,
-                    split=split,
-                    profile=profile,
-                    engine=engine,
-                    gpus=gpus,
-                    gpu_ids=ids,
-                    limit=limit,
-                    seed=seed,
-                    fresh=fresh,
-                    weights=weights,
-                    changes=parse_changes(plugin, plugin_variant, params),
-                )
-                rows.append(execute(request, home=settings.home, store=store, watcher=watcher, stop=stop))
-    return rows
+            work = partial(execute, home=settings.home, store=store, watcher=watcher, stop=stop)
+            items = [(request.plugin.name, request) for request in requests]
+            ended = list(one_by_one(items, work, expected=expected, log=watcher.log))
+    failures = [*lacking, *(one for one in ended if isinstance(one, Failed))]
+    return [one for one in ended if not isinstance(one, Failed)], failures
 
 
 def open_data(settings: Settings, name: str | None, log: Any) -> Dataset:
@@ -205,8 +253,9 @@ def _interruptible(log: Any) -> Iterator[Stop]:
         yield stop
 
 
-def _judge(documents: list[dict[str, Any]], *, strict: bool) -> None:
-    """Raise when a model delivered no valid mask, or, under --strict, not all of them."""
+def _judge(documents: list[dict[str, Any]], *, strict: bool) -> list[Failed]:
+    """Return the runs that delivered no valid mask, or, under --strict, not all of them; warn of the others' gaps."""
+    failures = []
     for document in documents:
         coverage = document["coverage"]
         missed = {status: n for status, n in coverage.items() if status != "ok" and n}
@@ -216,5 +265,9 @@ def _judge(documents: list[dict[str, Any]], *, strict: bool) -> None:
         line = f"{document['run']}: {coverage['ok']} of {document['n_findings']} findings ok; scored 0: {text}"
         fix = f"`bench results show {document['run']}` gives the reason for each case"
         if strict or not coverage["ok"]:
-            raise ModelError(line, fix=fix)
-        click.secho(f"warning: {line}; {fix}", fg="yellow", err=True)
+            # What the machine or somebody else did is not the model's fault.
+            kind = PrerequisiteError if set(missed) == {Status.INFRA_ERROR} else ModelError
+            failures.append(Failed(document["plugin"], kind(line, fix=fix)))
+        else:
+            click.secho(f"warning: {line}; {fix}", fg="yellow", err=True)
+    return failures

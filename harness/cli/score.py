@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,7 +11,7 @@ from typing import Any
 
 import click
 
-from harness.cli.settings import Settings, cut_offs_option, json_option, pass_settings
+from harness.cli.settings import Settings, cut_offs_option, json_option, pass_settings, print_json
 from harness.errors import ModelError, UsageError
 
 
@@ -122,7 +121,7 @@ def score(
         write_instances(instances, every)
     document["recall_by_size"] = recall_by_size(every, cut_offs)
     if as_json:
-        click.echo(json.dumps(document, indent=2, ensure_ascii=False))
+        print_json(document)
     else:
         print_documents([document])
         print_recall_by_size(document)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
+import sys
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -12,6 +14,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
+    from harness.registry.discovery import Registry
     from harness.store.database import Store
 
 
@@ -54,6 +57,23 @@ plugin_dir_option = click.option(
     envvar="BENCH_PLUGIN_DIR",
     help="A plugin's folder, or a folder of plugins, in addition to the installed ones. May be repeated.",
 )
+
+
+def find_plugins(plugin_dirs: tuple[Path, ...]) -> Registry:
+    """Find every plugin, and say where one in a named folder takes the place of an installed one."""
+    from harness.registry.discovery import discover
+
+    registry = discover(tuple(path.expanduser() for path in plugin_dirs))
+    for note in registry.notes:
+        click.echo(f"note: {note}", err=True)
+    return registry
+
+
+def print_json(document: object) -> None:
+    """Print a document for programs, readable in any locale."""
+    utf8 = "utf" in (getattr(sys.stdout, "encoding", None) or "utf-8").lower()
+    click.echo(json.dumps(document, indent=2, ensure_ascii=not utf8))
+
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs instead of a table.")
 

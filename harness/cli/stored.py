@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
 import click
 
+from harness.cli.settings import find_plugins, print_json
 from harness.errors import BenchError, DataError, PrerequisiteError, UnknownName
 from harness.registry.declaration import Model
-from harness.registry.discovery import discover
 from harness.registry.pinned import Source, Weights
 
 Item = TypeVar("Item", Source, Weights)
@@ -38,7 +37,7 @@ def declared(
     UsageError
         When no item is named `name`, with the nearest names.
     """
-    registry = discover(plugin_dirs)
+    registry = find_plugins(plugin_dirs)
     found: dict[Item, list[str]] = {}
     for one in [registry.get(plugin)] if plugin else registry.plugins.values():
         for item in items(one.model):
@@ -81,7 +80,7 @@ def verify_all(found: Mapping[Item, list[str]], check: Callable[[Item], object],
         if not as_json:
             click.echo(f"{state:8} {item.name}")
     if as_json:
-        click.echo(json.dumps({"schema": 1, "verified": rows}, indent=2))
+        print_json({"schema": 1, "verified": rows})
     wrong = sum(row["state"] != "ok" for row in rows)
     if worst is not None and wrong > 1:
         raise type(worst)(f"{wrong} of {len(rows)} are missing or changed; for example: {worst.message}", fix=worst.fix)

@@ -12,15 +12,11 @@ import contextlib
 import errno
 import io
 import os
-import select
 import sys
 from typing import Any
 
 #: Errors of a descriptor that nobody reads any more: a closed pipe, a terminal that hung up, a closed descriptor.
 _NOBODY = {errno.EPIPE, errno.EIO, errno.ENXIO, errno.EBADF, errno.ECONNRESET}
-
-#: Seconds for which a descriptor that does not wait for its reader is given to take more.
-_PATIENCE_S = 1.0
 
 #: What stands in for characters that an old locale lacks, so that numbers and tables stay readable.
 _PLAIN = {
@@ -48,41 +44,41 @@ def _plain(error: UnicodeError) -> tuple[str, int]:
 codecs.register_error("groundbench.plain", _plain)
 
 
-class _Patient(io.RawIOBase):
-    """A descriptor to which writing never fails; the last failure other than a reader's absence is kept.
+class Patient(io.TextIOWrapper):
+    """A standard stream to which printing never fails; the first failure other than a reader's absence is kept.
 
-    Parameters
-    ----------
-    descriptor
-        The descriptor; it is not closed.
+    Not the raw layer: a signal that arrives in a method of Python's own there would have the same bytes written twice.
     """
 
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
-        self.failure: OSError | None = None
+    failure: OSError | None = None
 
-    def fileno(self) -> int:
-        return self._descriptor
-
-    def isatty(self) -> bool:
-        return os.isatty(self._descriptor)
-
-    def writable(self) -> bool:
-        return True
-
-    def write(self, data: Any) -> int:
-        view = memoryview(data)
+    def write(self, text: str, /) -> int:
+        """Write text; return its length, whether or not somebody reads it."""
         try:
-            return os.write(self._descriptor, view)
-        except BlockingIOError:  # a terminal that another program made so: it is given some time
-            select.select([], [self._descriptor], [], _PATIENCE_S)
-            with contextlib.suppress(OSError):
-                return os.write(self._descriptor, view)
-            return view.nbytes
+            return super().write(text)
         except OSError as error:
+            self._give_up(error)
+        return len(text)
+
+    def flush(self) -> None:
+        """Send what was written."""
+        try:
+            super().flush()
+        except OSError as error:
+            self._give_up(error)
+
+    def _give_up(self, error: OSError) -> None:
+        """Send what is left, and all that will come, to ``/dev/null``."""
+        if isinstance(error, BlockingIOError):
+            os.set_blocking(self.fileno(), True)  # another program has made it so: wait for the reader, as usual
+        else:
             if error.errno not in _NOBODY:
-                self.failure = error
-            return view.nbytes
+                self.failure = self.failure or error
+            null = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(null, self.fileno())
+            os.close(null)
+        with contextlib.suppress(OSError):
+            super().flush()
 
 
 def make_patient() -> None:
@@ -102,8 +98,8 @@ def make_patient() -> None:
             if not isinstance(before, io.TextIOWrapper) or before is not getattr(sys, f"__{name}__"):
                 continue  # a test's, or another program's
             before.flush()
-        stream = io.TextIOWrapper(
-            io.BufferedWriter(_Patient(descriptor)),
+        stream = Patient(
+            io.BufferedWriter(io.FileIO(descriptor, "w", closefd=False)),
             encoding=getattr(before, "encoding", None) or "utf-8",
             errors="groundbench.plain",
             line_buffering=descriptor == 2 or os.isatty(descriptor),
@@ -115,8 +111,7 @@ def make_patient() -> None:
 def lost_output() -> OSError | None:
     """Flush standard output and return the failure that kept a part of it from its file; None where nothing was."""
     sys.stdout.flush()
-    raw = getattr(getattr(sys.stdout, "buffer", None), "raw", None)
-    return raw.failure if isinstance(raw, _Patient) else None
+    return sys.stdout.failure if isinstance(sys.stdout, Patient) else None
 
 
 def is_plain(stream: Any) -> bool:

@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 from collections.abc import Sequence
 from typing import Any
 
 from rich import box
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from harness.cli.streams import colours
+
+#: Cells that a column of running text may be folded to, so that the others stay whole.
+_NARROWEST = 20
+
 
 def print_table(
-    header: Sequence[str], rows: Sequence[Sequence[object]], *, title: str = "", right: Sequence[int] = ()
+    header: Sequence[str],
+    rows: Sequence[Sequence[object]],
+    *,
+    title: str = "",
+    right: Sequence[int] = (),
+    fold: Sequence[int] = (),
 ) -> None:
-    """Print a table on standard output.
+    """Print a table on standard output; on a terminal that is too narrow for it, one line a cell.
 
     Parameters
     ----------
@@ -26,23 +36,40 @@ def print_table(
         Shown above.
     right
         Columns that are aligned to the right.
+    fold
+        Columns of running text, which may take several lines. All others stay whole: an id or a number that is cut
+        cannot be used.
     """
+    cells = [[printable(str(cell)) for cell in row] for row in rows]
+    natural = [max(map(cell_len, column)) for column in zip(header, *cells, strict=True)]
     person = sys.stdout.isatty()
     console = Console(
-        width=None if person else max(200, shutil.get_terminal_size().columns), highlight=False, soft_wrap=False
+        width=None if person else sum(natural) + 4 * len(natural) + len(title),
+        highlight=False,
+        color_system="auto" if colours(sys.stdout) else None,
     )
+    least = [min(width, _NARROWEST) if number in fold else width for number, width in enumerate(natural)]
+    if person and sum(least) + 3 * len(least) + 1 > console.width:
+        _print_stacked(console, header, cells, title)
+        return
     table = Table(
         title=Text(title) if title else None,
         title_justify="left",
         title_style="bold",
-        box=box.ROUNDED if person else box.SIMPLE_HEAD,
+        box=(box.ROUNDED if console.encoding.startswith("utf") else box.ASCII2) if person else box.SIMPLE_HEAD,
         show_edge=person,
         pad_edge=False,
     )
     for number, name in enumerate(header):
-        table.add_column(Text(name), justify="right" if number in right else "left")
-    for row in rows:
-        table.add_row(*(Text(printable(str(cell))) for cell in row))
+        table.add_column(
+            Text(name),
+            justify="right" if number in right else "left",
+            no_wrap=number not in fold,
+            overflow="fold",
+            min_width=least[number],
+        )
+    for row in cells:
+        table.add_row(*map(Text, row))
     if person:
         console.print(table)
         return
@@ -50,6 +77,16 @@ def print_table(
         console.print(table)
     lines = (line.rstrip() for line in captured.get().splitlines())
     sys.stdout.write("\n".join(line for line in lines if line) + "\n")
+
+
+def _print_stacked(console: Console, header: Sequence[str], rows: Sequence[Sequence[str]], title: str) -> None:
+    """Print each row as a line for its first cell and one for each other, however narrow the terminal is."""
+    if title:
+        console.print(Text(title, "bold"), soft_wrap=True)
+    for first, *rest in rows:
+        console.print(Text(first, "bold"), soft_wrap=True)
+        for name, cell in zip(header[1:], rest, strict=True):
+            console.print(Text(f"  {name}: {cell}" if name else f"  {cell}"), soft_wrap=True)
 
 
 def printable(text: str) -> str:

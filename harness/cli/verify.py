@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
 
-from harness.cli.settings import Settings, json_option, pass_settings
+from harness.cli.settings import Settings, json_option, pass_settings, print_json
 from harness.errors import DataError
 
 
@@ -31,7 +30,7 @@ def verify(
     with settings.open_store(readonly=True) as store:
         report = verify_run(store, store.run(run_id), settings.home, masks=masks, dataset=dataset, jobs=jobs)
     if as_json:
-        click.echo(json.dumps({"schema": 1, **report}, indent=2, ensure_ascii=False))
+        print_json({"schema": 1, **report})
     else:
         click.echo(
             f"{report['run']}: {report['findings']} findings and {report['metrics']} metrics computed again, "

@@ -26,6 +26,12 @@ def described(point: TrainingPoint) -> str:
     return f"step {point.step}/{point.steps}" + (f": {losses}" if losses else "") + dice
 
 
+def opening(run: RunRow, kept: int) -> str:
+    """Return in words what a run has to do."""
+    before = f", {kept} kept from before" if kept else ""
+    return f"{counted(run.n_cases, 'case')}, {counted(run.n_findings, 'finding')}{before}"
+
+
 class Pace:
     """The speed of a training, in this invocation."""
 
@@ -49,8 +55,8 @@ class Lines:
     """Plain lines: one a step, one a case, with the time that is left."""
 
     def __init__(self) -> None:
-        self._total = self._kept = 0
-        self._began = time.monotonic()
+        self._total = 0
+        self._first: tuple[float, int] | None = None  #: when the first case was done, and how many were then
         self._pace, self._said = Pace(), 0.0
 
     def __enter__(self) -> Self:
@@ -72,16 +78,20 @@ class Lines:
                 self._said = now
                 self.log(f"  {name} {described(point)}{self._pace.left(point)}")
 
-    def begin(self, run: RunRow, done: int, kept: int) -> None:
+    def begin(self, run: RunRow, done: int, kept: int) -> None:  # noqa: ARG002 - the interface
         """Show that the cases begin: `kept` masks exist from before, `done` of them already scored."""
-        self._total, self._kept, self._began = run.n_cases, done, time.monotonic()
-        before = f", {kept} kept from before" if kept else ""
-        self.log(f"{run.id}: {counted(run.n_cases, 'case')}, {counted(run.n_findings, 'finding')}{before}")
+        self._total, self._first = run.n_cases, None
+        self.log(f"{run.id}: {opening(run, kept)}")
 
     def case(self, case: CaseRow, done: int) -> None:
         """Show how one case ended, and the remaining time."""
-        left = (time.monotonic() - self._began) / max(1, done - self._kept) * (self._total - done)
-        ending = f", {seconds(left)} left" if done < self._total else ""
+        now = time.monotonic()
+        ending = ""
+        if self._first is None:  # it waited for the container and the model: nothing follows for the others
+            self._first = now, done
+        elif self._first[1] < done < self._total:
+            a_case = (now - self._first[0]) / (done - self._first[1])
+            ending = f", {seconds(a_case * (self._total - done))} left"
         reason = f": {case.reason}" if case.reason else ""
         self.log(f"  {done}/{self._total} {case.case} {case.status} ({seconds(case.seconds)}){reason}{ending}")
 
@@ -96,7 +106,7 @@ class Bar:
         self._console = Console(stderr=True, highlight=False, color_system="auto" if colours(sys.stderr) else None)
         self._progress = Progress(
             TextColumn("{task.description}", markup=False),
-            BarColumn(),
+            BarColumn(bar_width=16),
             MofNCompleteColumn(),
             TimeRemainingColumn(),
             console=self._console,
@@ -120,16 +130,14 @@ class Bar:
     def training(self, name: str, points: Sequence[TrainingPoint]) -> None:
         """Advance the bar of a training; a validation gets a line."""
         for point in points:
-            text = f"training: {described(point)}"
-            self._progress.update(self._task, description=text, total=point.steps, completed=point.step)
+            self._progress.update(self._task, description="training", total=point.steps, completed=point.step)
             if point.val_dice is not None:
                 self.log(f"{name} {described(point)}")
 
     def begin(self, run: RunRow, done: int, kept: int) -> None:
         """Begin a bar for the run's cases."""
-        if kept:
-            self.log(f"{run.id}: {kept} kept from before")
-        self._progress.reset(self._task, description=run.id, total=run.n_cases, completed=done)
+        self.log(f"{run.id}: {opening(run, kept)}")  # not beside the bar, where a narrow terminal would cut it
+        self._progress.reset(self._task, description="cases", total=run.n_cases, completed=done)
 
     def case(self, case: CaseRow, done: int) -> None:
         """Advance the bar; a failed case gets a line."""

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from harness.cli.lazy import LazyGroup
-from harness.cli.settings import Settings, json_option, pass_settings, plugin_dir_option
+from harness.cli.settings import Settings, json_option, pass_settings, plugin_dir_option, print_json
 from harness.cli.stored import declared, log, plugin_option, verify_all
 from harness.errors import UsageError
 
@@ -102,7 +101,7 @@ def list_weights(settings: Settings, /, plugin: str | None, plugin_dirs: tuple[P
             }
         )
     if as_json:
-        click.echo(json.dumps({"schema": 1, "weights": rows}, indent=2))
+        print_json({"schema": 1, "weights": rows})
         return
     from harness.cli.tables import print_table, size
 

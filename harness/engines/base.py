@@ -146,6 +146,9 @@ class Engine(Protocol):
         Sources and wheels come from `home`, where the build's log is kept too.
         """
 
+    def is_prepared(self, plugin: Plugin, *, home: Path, gpus: bool) -> bool:
+        """Return whether :meth:`prepare` would find everything made; raises a BenchError where it could not be."""
+
     def require_readable(self, paths: Iterable[Path]) -> None:
         """Raise DataError where a container could not read one of `paths`."""
 

@@ -78,6 +78,10 @@ class DockerEngine:
         """Return the image of `plugin`, built from its folder when its content has changed."""
         return images.ensure_image(self.client, plugin, home=home, gpus=gpus, base=base_image(), log=log)
 
+    def is_prepared(self, plugin: Plugin, *, home: Path, gpus: bool) -> bool:
+        """Return whether the image of `plugin` exists."""
+        return images.is_built(self.client, plugin, home=home, gpus=gpus, base=base_image())
+
     def require_readable(self, paths: Iterable[Path]) -> None:
         """Raise DataError where the user of the containers cannot read one of `paths`."""
         require_readable(paths, *_container_user())

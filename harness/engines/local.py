@@ -58,19 +58,27 @@ class LocalEngine:
         ModelError
             When the model declares no adapter to run without a container.
         """
+        self._require_adapter(plugin)
+        # The adapter runs on the packages installed beside the harness: another version is another run.
+        installed = sorted(f"{name}=={version}" for name, version in _packages())
+        digest = hashlib.sha256("\n".join([code_digest(plugin), platform.python_version(), *installed]).encode())
+        return Image(id=f"local:{digest.hexdigest()}")
+
+    def is_prepared(self, plugin: Plugin, *, home: Path, gpus: bool) -> bool:  # noqa: ARG002 - the interface
+        """Return True: nothing is built; raises ModelError where the model runs in a container only."""
+        self._require_adapter(plugin)
+        return True
+
+    def require_readable(self, paths: Iterable[Path]) -> None:
+        """Raise DataError where this user cannot read one of `paths`."""
+        require_readable(paths, os.getuid(), os.getgid())
+
+    def _require_adapter(self, plugin: Plugin) -> None:
         if not plugin.model.adapter:
             raise ModelError(
                 f"plugin {plugin.name!r} runs in a container only",
                 fix="start a Docker daemon (containers/dev/engine.sh) and use --engine docker",
             )
-        # The adapter runs on the packages installed beside the harness: another version is another run.
-        installed = sorted(f"{found.name}=={found.version}" for found in importlib.metadata.distributions())
-        digest = hashlib.sha256("\n".join([code_digest(plugin), platform.python_version(), *installed]).encode())
-        return Image(id=f"local:{digest.hexdigest()}")
-
-    def require_readable(self, paths: Iterable[Path]) -> None:
-        """Raise DataError where this user cannot read one of `paths`."""
-        require_readable(paths, os.getuid(), os.getgid())
 
     def start(self, spec: ContainerSpec) -> LocalContainer:
         """Start the adapter in a process group of its own, with links where a container has mounts."""
@@ -120,8 +128,14 @@ class LocalEngine:
         return []
 
     def describe(self) -> dict[str, Any]:
-        """Return the Python that runs the adapters."""
-        return {"engine": self.name, "version": platform.python_version(), "isolates": self.isolates}
+        """Return the Python that runs the adapters, and the packages beside it."""
+        about = {"engine": self.name, "version": platform.python_version(), "isolates": self.isolates}
+        return {**about, "packages": dict(_packages())}
+
+
+def _packages() -> list[tuple[str, str]]:
+    """Return name and version of each installed package."""
+    return [(found.name, found.version) for found in importlib.metadata.distributions()]
 
 
 class LocalContainer:

@@ -113,9 +113,11 @@ def _why_kept(client: docker.DockerClient, container: Any) -> str:
             # Through the daemon: its files may lie on a host that is not this one.
             stream, status = client.api.get_archive(container.id, f"/bench/{LEASE}")
             stream.close()
+            signs.append(str(status.get("mtime", "")))
+        except docker.errors.NotFound:
+            pass  # its folder is gone: nobody can renew the lease any more
         except docker.errors.APIError:
-            status = {}
-        signs.append(str(status.get("mtime", "")))
+            signs.append("")
     moments = [moment(sign) for sign in signs]
     now = moment(str(client.info().get("SystemTime", "")))
     seen = [found for found in moments if found is not None]

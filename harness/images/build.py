@@ -117,6 +117,28 @@ def ensure_image(
     return Image(id=str(found.id), tag=tag, size=int(found.attrs["Size"]), device=device)
 
 
+def is_built(client: DockerClient, plugin: Plugin, *, home: Path, gpus: bool = False, base: str = DEFAULT_BASE) -> bool:
+    """Return whether the image of `plugin` exists, so that its sources need not be here."""
+    context = BuildContext(plugin, SourceStore(home / "sources"), chosen(plugin, home, gpus=gpus))
+    beneath = base if context.base is None else _tag(client, context.base, base)
+    return _id_of(client, _tag(client, context, beneath)) != ""
+
+
+def _tag(client: DockerClient, context: BuildContext | BaseContext, beneath: str) -> str:
+    """Return the tag of the image that `context` makes on the image `beneath`: a digest of both contents."""
+    digest = hashlib.sha256(f"{context.digest()} {beneath} {_id_of(client, beneath)}".encode()).hexdigest()
+    return f"groundbench/{context.name}:{digest[:16]}"
+
+
+def _id_of(client: DockerClient, image: str) -> str:
+    import docker.errors
+
+    try:
+        return str(client.images.get(image).id)
+    except docker.errors.ImageNotFound:
+        return ""
+
+
 def _ensure(
     client: DockerClient,
     context: BuildContext | BaseContext,
@@ -127,17 +149,8 @@ def _ensure(
     log: Callable[[str], None],
 ) -> str:
     """Return the tag of the image that `context` makes on the image `beneath`, building it where it does not exist."""
-    import docker.errors
-
-    try:
-        beneath_id = client.images.get(beneath).id
-    except docker.errors.ImageNotFound:
-        beneath_id = ""
-    digest = hashlib.sha256(f"{context.digest()} {beneath} {beneath_id}".encode()).hexdigest()
-    tag = f"groundbench/{context.name}:{digest[:16]}"
-    try:
-        client.images.get(tag)
-    except docker.errors.ImageNotFound:
+    tag = _tag(client, context, beneath)
+    if not _id_of(client, tag):
         _check_room(client, context)
         log(f"building {tag}")
         log_file = home / "images" / f"{context.name.replace('/', '.')}.log"

@@ -1,7 +1,8 @@
 """Discovery of model plugins: installed packages by entry point, and folders without any installation.
 
-Plugins are loaded one by one. One that cannot be imported, breaks a rule of declarations or repeats another's name
-becomes a row ``broken: reason``; the others are not affected.
+Plugins are loaded one by one, strangers' each in a process of its own. One that cannot be imported, breaks a rule of
+declarations or repeats another's name becomes a row ``broken: reason``; the others are not affected. One in a folder
+that the user has named takes the place of an installed one of its name.
 """
 
 from __future__ import annotations
@@ -11,8 +12,9 @@ import importlib.util
 import inspect
 import sys
 import types
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import pluggy
@@ -84,6 +86,7 @@ class Registry:
     def __init__(self) -> None:
         self.plugins: dict[str, Plugin] = {}
         self.broken: list[BrokenPlugin] = []
+        self.notes: list[str] = []  #: which plugins take the place of others, in words
 
     def get(self, name: str) -> Plugin:
         """Return the plugin named `name`.
@@ -142,13 +145,42 @@ class Registry:
             granted = _may_read_truth(name, module)
             if model.reads_truth and not granted:
                 raise DeclarationError("it requests the ground truth, which only the known-answer plugins may read")  # noqa: TRY301
-            taken = self.plugins.get(model.name)
-            if taken is not None:
-                raise DeclarationError(f"the plugin from {taken.origin} already has this name")  # noqa: TRY301
         except DeclarationError as error:
             self.broken.append(BrokenPlugin(model.name, origin, str(error)))
             return
-        self.plugins[model.name] = Plugin(model, origin, granted_truth=model.reads_truth)
+        self._take(Plugin(model, origin, granted_truth=model.reads_truth))
+
+    def _take(self, plugin: Plugin) -> None:
+        taken = self.plugins.get(plugin.name)
+        if taken is not None:
+            reason = f"the plugin from {taken.origin} already has this name"
+            self.broken.append(BrokenPlugin(plugin.name, plugin.origin, reason))
+        else:
+            self.plugins[plugin.name] = plugin
+
+    def merge(self, other: Registry, *, named: Registry | None = None) -> None:
+        """Add what another registry has found.
+
+        Parameters
+        ----------
+        other
+            Its names that are taken become broken rows.
+        named
+            Plugins that the user has named, whether or not they work: they take the place of those of `other`.
+        """
+        before: dict[str, str] = {}
+        if named is not None:
+            before = {one.name: one.origin for one in named.broken} | {
+                n: one.origin for n, one in named.plugins.items()
+            }
+        for plugin in other.plugins.values():
+            if plugin.name in before:
+                self.notes.append(
+                    f"{plugin.name} is the plugin from {before[plugin.name]}, not the one of {plugin.origin}"
+                )
+            else:
+                self._take(plugin)
+        self.broken += [broken for broken in other.broken if broken.name not in before]
 
 
 def discover(folders: tuple[Path, ...] = ()) -> Registry:
@@ -164,25 +196,60 @@ def discover(folders: tuple[Path, ...] = ()) -> Registry:
     UsageError
         When a folder does not exist or does not contain a plugin.
     """
+    named = Registry()
+    for folder in folders:
+        for path in _plugin_folders(folder):
+            named.merge(_read_apart(path.name.replace("_", "-"), str(path), partial(_import_folder, path)))
     registry = Registry()
     for entry in sorted(importlib.metadata.entry_points(group=ENTRY_POINTS), key=lambda e: e.name):
         origin = f"{entry.dist.name} {entry.dist.version}" if entry.dist else entry.value
-        try:
-            module = entry.load()
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - a stranger's import may raise anything
-            registry.broken.append(BrokenPlugin(entry.name, origin, _reason(error)))
-            continue
-        registry.add(entry.name, origin, module)
-    for folder in folders:
-        for path in _plugin_folders(folder):
-            name = path.name.replace("_", "-")
-            try:
-                module = _import_folder(path)
-            except (Exception, SystemExit) as error:  # noqa: BLE001 - a stranger's import may raise anything
-                registry.broken.append(BrokenPlugin(name, str(path), _reason(error)))
-                continue
-            registry.add(name, str(path), module)
+        read = _read if _is_shipped(entry) else _read_apart
+        registry.merge(read(entry.name, origin, entry.load), named=named)
+    registry.merge(named)
     return registry
+
+
+def _read(name: str, origin: str, load: Callable[[], object]) -> Registry:
+    """Import one plugin and return what it declares; any fault of it becomes a broken row."""
+    found = Registry()
+    try:
+        module = load()
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - a stranger's import may raise anything
+        found.broken.append(BrokenPlugin(name, origin, _reason(error)))
+    else:
+        found.add(name, origin, module)
+    return found
+
+
+def _read_apart(name: str, origin: str, load: Callable[[], object]) -> Registry:
+    """Return what a stranger's plugin declares, imported in a process of its own."""
+    from harness.registry.apart import Failed, read_apart
+
+    def read() -> tuple[list[Model], list[BrokenPlugin]]:
+        try:
+            found = _read(name, origin, load)
+        except BaseException as error:  # noqa: BLE001 - in that process only the plugin can have raised it
+            return [], [BrokenPlugin(name, origin, _reason(error))]
+        return [plugin.model for plugin in found.plugins.values()], found.broken
+
+    registry = Registry()
+    try:
+        models, broken = read_apart(read)
+        for model in models:
+            registry._take(Plugin(model, origin))  # noqa: SLF001 - the truth is granted to nobody here
+        registry.broken += broken
+    except Failed as error:
+        registry.broken.append(BrokenPlugin(name, origin, str(error)))
+    return registry
+
+
+def _is_shipped(entry: importlib.metadata.EntryPoint) -> bool:
+    """Return whether an entry point leads to a plugin that comes with groundbench, without importing anything."""
+    package, _, rest = entry.module.partition(".")
+    if package != _SHIPPED.name or not rest:
+        return False
+    spec = importlib.util.find_spec(package)
+    return spec is not None and _SHIPPED.as_posix() in list(spec.submodule_search_locations or ())[:1]
 
 
 def _plugin_folders(folder: Path) -> Iterator[Path]:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from harness.dataset import Case
+from harness.engines import choose_engine
 from harness.engines.base import ContainerSpec, Engine, Mount
 from harness.engines.nvidia import FIRST_DRIVERS, Gpu, driver_cuda
 from harness.engines.owners import own_labels
@@ -16,9 +17,10 @@ from harness.errors import PrerequisiteError
 from harness.images.build import Image
 from harness.images.context import BuildContext
 from harness.images.torch import cuda_build, cuda_of_torch
-from harness.registry.declaration import Model
+from harness.registry.declaration import Model, Variant
 from harness.registry.discovery import Plugin
 from harness.registry.resources import Resources
+from harness.runs.run_weights import load_weights
 from harness.sandbox.trial import prove
 from harness.upstream.sources import SourceStore
 
@@ -27,6 +29,34 @@ _BYTES_A_VOXEL = 1 / 50
 
 #: Database, logs and records of a run.
 _FIXED_BYTES = 32 * 2**20
+
+
+def require_files(plugin: Plugin, variant: Variant, *, weights: str, engine: str, home: Path, gpus: bool) -> None:
+    """Refuse a model whose weights or sources are not here, so that it is told before others run for hours.
+
+    Parameters
+    ----------
+    plugin, variant
+        The model.
+    weights, engine
+        As requested.
+    home
+        Where weights and sources are stored.
+    gpus
+        Whether it will run on GPUs.
+
+    Raises
+    ------
+    BenchError
+        As the run itself would: the first thing that is lacking, with the command that gets it.
+    """
+    load_weights(plugin, variant, weights, home)
+    chosen = choose_engine(engine, trusted=plugin.shipped)
+    if not chosen.is_prepared(plugin, home=home, gpus=gpus):
+        store = SourceStore(home / "sources")
+        for source in plugin.model.sources:
+            if not store.has(source):
+                store.check(source)
 
 
 def check_room(

@@ -25,6 +25,7 @@ from harness.errors import Interrupted, PrerequisiteError
 from harness.rows import CaseRow, RunRow
 from harness.runs.boxes import KeptBoxes, keep_boxes
 from harness.runs.deal import deal
+from harness.runs.earlier import why_begun_anew
 from harness.runs.lock import only_one
 from harness.runs.outcome import CaseOutcome, ContainerFigures
 from harness.runs.plan import Plan, RunRequest, select_cases
@@ -140,6 +141,8 @@ def execute(request: RunRequest, *, home: Path, store: Store, watcher: Watcher, 
             if row.state == "done" and not todo and not unscored:
                 watcher.log(f"{row.id} is already finished; --fresh runs it again")
                 return row
+            if store.latest(plan.key) is None and (why := why_begun_anew(plan, store, engine.describe())):
+                watcher.log(f"note: {why}")
             if todo:  # before anything is recorded: a broken machine would look like the model's failure
                 check_containers(
                     engine,

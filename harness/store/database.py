@@ -55,7 +55,9 @@ class Store:
         self.path = path
         if readonly and not path.is_file():
             raise DataError(
-                f"the results database {path} does not exist", fix="run a model first, e.g. `bench demo`", path=path
+                f"the results database {path.absolute()} does not exist",
+                fix="run a model first, e.g. `bench demo`",
+                path=path,
             )
         try:
             if not readonly:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
 
 from harness.cli.run import open_data, run_plugins
-from harness.cli.settings import Settings, json_option, pass_settings
+from harness.cli.settings import Settings, json_option, pass_settings, print_json
 
 #: The baseline, and two models whose scores are known in advance.
 PLUGINS = ["rules", "oracle", "shifted"]
@@ -43,7 +42,7 @@ def demo(settings: Settings, /, engine: str, out: Path | None, *, as_json: bool)
         options = Options(figures=True, datasets=(phantom,), runs=settings.home / "runs")
         page = build_site(store, out or settings.home / "site", options)
     if as_json:
-        click.echo(json.dumps({"schema": 1, "runs": documents, "page": str(page)}, indent=2, ensure_ascii=False))
+        print_json({"schema": 1, "runs": documents, "page": str(page)})
         return
     print_documents(documents)
     click.echo(f"\nthe leaderboard is at {page.resolve().as_uri()}")

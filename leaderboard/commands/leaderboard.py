@@ -7,6 +7,8 @@ from pathlib import Path
 
 import click
 
+from harness.cli.settings import print_json
+
 
 @click.group(no_args_is_help=True)
 def leaderboard() -> None:
@@ -129,7 +131,7 @@ def check(ctx: click.Context, site: Path | None, *, as_json: bool) -> None:
     problems = check_site(folder)
     if as_json:
         found = [{"where": problem.where, "what": problem.what} for problem in problems]
-        click.echo(json.dumps({"schema": 1, "site": str(folder), "problems": found}, indent=2, ensure_ascii=False))
+        print_json({"schema": 1, "site": str(folder), "problems": found})
     else:
         for problem in problems:
             click.echo(f"{problem.where}: {problem.what}")

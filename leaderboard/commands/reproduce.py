@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from harness.cli.run import run_plugins
-from harness.cli.settings import Settings, json_option, pass_settings, plugin_dir_option
+from harness.cli.settings import Settings, json_option, pass_settings, plugin_dir_option, print_json
 from harness.errors import BenchError, Interrupted, ModelError, PrerequisiteError, UsageError
 
 if TYPE_CHECKING:
@@ -79,7 +78,7 @@ def reproduce(
         ended = _run_rows(settings, rows, records, gpus, options)
     if as_json:
         data = {"name": options["dataset"], "lacking": [absent.message, absent.fix] if absent else []}
-        click.echo(json.dumps({"schema": 1, "dataset": data, "rows": records}, indent=2, ensure_ascii=False))
+        print_json({"schema": 1, "dataset": data, "rows": records})
     elif dry_run:
         click.echo(f"data set: {f'{absent.message}; {absent.fix}' if absent else options['dataset']}")
         _print_needs(records)

@@ -46,3 +46,9 @@ def test_what_is_wrong_is_an_attribute() -> None:
     assert errors.PrerequisiteError("something else").lacking == ""
     assert errors.DataError("truncated", path=Path("mask.nii.gz")).path == Path("mask.nii.gz")
     assert errors.DataError("two of them").path is None
+
+
+def test_a_name_in_capitals_is_near_to_its_own() -> None:
+    """Papers write BiomedParse, commands biomedparse."""
+    assert errors.UnknownName("plugin", "BiomedParse", ["biomedparse", "sat"]).near == ("biomedparse",)
+    assert errors.UnknownName("split", "test", ["TEST"]).near == ("TEST",)

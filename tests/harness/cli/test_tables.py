@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import io
+import sys
+
 import pytest
+from rich.cells import cell_len
 
 from harness.cli.tables import cell, counted, print_table, printable, seconds, size
 
@@ -43,3 +47,53 @@ def test_durations_and_sizes_have_their_units() -> None:
     assert [seconds(value) for value in (None, 1.234, 125.0)] == ["—", "1.23 s", "2 min 5 s"]
     assert [size(value) for value in (None, 2e6, 2.5e9)] == ["—", "2 MB", "2.5 GB"]
     assert [counted(n, "case") for n in (0, 1, 2)] == ["0 cases", "1 case", "2 cases"]
+
+
+class _Terminal(io.StringIO):
+    """A terminal that keeps what it shows."""
+
+    encoding = "utf-8"
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> _Terminal:
+    """Return standard output on a terminal without colours."""
+    found = _Terminal()
+    monkeypatch.setattr(sys, "stdout", found)
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm")
+    return found
+
+
+IDS = ["rules-zero-shot-0123456789", "a-" + "long-" * 20 + "name", "\u80ba\u7d50\u7bc0-\U0001fac1-0123456789"]
+
+
+@pytest.mark.parametrize("columns", [200, 80, 40, 10])
+def test_ids_and_numbers_are_whole_at_any_width(
+    columns: int, terminal: _Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a table does not fit, each cell has a line; what is copied from the terminal is the whole id."""
+    monkeypatch.setenv("COLUMNS", str(columns))
+    text = "What it is, in a sentence that may take more than one line of a terminal."
+    print_table(
+        ["run", "Dice", "what it is"], [[name, "0.500 [0.250-0.750]", text] for name in IDS], right=(1,), fold=(2,)
+    )
+    shown = terminal.getvalue()
+    assert "\u2026" not in shown
+    assert all(name in shown for name in IDS)
+    assert shown.count("0.500 [0.250-0.750]") == len(IDS)
+    assert "\x1b[" not in shown, "NO_COLOR"
+
+
+def test_running_text_is_folded_before_a_table_is_given_up(
+    terminal: _Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A table whose other columns fit stays a table, and no line is longer than the terminal."""
+    monkeypatch.setenv("COLUMNS", "80")
+    print_table(["run", "what it is"], [["rules-zero-shot-0123456789", "word " * 60]], fold=(1,))
+    lines = terminal.getvalue().splitlines()
+    assert lines[0].startswith("\u256d")
+    assert max(map(cell_len, lines)) <= 80

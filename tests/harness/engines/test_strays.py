@@ -28,10 +28,14 @@ def _ago(seconds: float) -> str:
     return (NOW - timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%S.%f123Z")
 
 
-def _refusal(code: int) -> docker.errors.APIError:
+def _answer(code: int) -> requests.Response:
     response = requests.Response()
     response.status_code = code
-    return docker.errors.APIError("refused", response=response, explanation=f"it says {code}")
+    return response
+
+
+def _refusal(code: int) -> docker.errors.APIError:
+    return docker.errors.APIError("refused", response=_answer(code), explanation=f"it says {code}")
 
 
 @dataclass
@@ -65,8 +69,9 @@ class Daemon:
 
     def _archive(self, name: str, _: str) -> tuple[Any, dict[str, str | None]]:
         lease = self.containers[name][2]
-        if not lease:
-            raise _refusal(404)
+        if lease in {"gone", "unreadable"}:
+            error = docker.errors.NotFound if lease == "gone" else docker.errors.APIError
+            raise error("refused", response=_answer(404 if lease == "gone" else 500))
         return SimpleNamespace(close=lambda: None), {"mtime": lease}
 
     def _remove(self, name: str, **_: object) -> None:
@@ -92,7 +97,9 @@ def test_one_whose_owner_has_ended_goes_at_once() -> None:
         (_ago(5000), _ago(20), True),  # renewed
         (_ago(5000), _ago(599), True),  # its owner may be stopped or slow
         (_ago(5000), _ago(700), False),
-        (_ago(5000), "", True),  # its lease cannot be read
+        (_ago(5000), "unreadable", True),
+        (_ago(5000), "gone", False),  # with its folder: nobody can renew it
+        (_ago(50), "gone", True),
         (_ago(5000), None, False),  # a container without a job, such as one of doctor's: it lives for seconds
         (_ago(50), None, True),
         ("nonsense", _ago(5000), True),

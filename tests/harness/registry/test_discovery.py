@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
+import locale
+import os
 import shutil
+import signal
 import subprocess
 import sys
+import threading
 import types
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +20,7 @@ import pytest
 
 from harness import Model, hookimpl
 from harness.errors import PrerequisiteError, UsageError
+from harness.registry import apart, discovery
 from harness.registry.discovery import Registry, discover
 
 KNOWN_ANSWER = Path(__file__).resolve().parents[3] / "plugins" / "known_answer"
@@ -136,7 +143,6 @@ def test_entry_point(
     monkeypatch.syspath_prepend(str(path.parent))
     entry_points.append(importlib.metadata.EntryPoint("installed-one", "installed_one", "groundbench.plugins"))
     assert discover().get("installed-one").origin == "installed_one"
-    monkeypatch.delitem(sys.modules, "installed_one")
 
 
 def test_entry_point_that_leads_nowhere(entry_points: list[importlib.metadata.EntryPoint]) -> None:
@@ -178,10 +184,101 @@ def test_broken_plugin_is_a_row_with_its_reason(make: MakePlugin, source: str, s
         registry.get("x")
 
 
-def test_interrupt_at_import_is_not_swallowed(make: MakePlugin) -> None:
-    """Ctrl-C ends the command, not the plugin that happened to be loading."""
-    with pytest.raises(KeyboardInterrupt):
-        discover((make("x", "raise KeyboardInterrupt"),))
+def test_an_interrupt_of_a_plugins_own_is_its_fault(make: MakePlugin) -> None:
+    """Only the user's Ctrl-C ends the command; it goes to this process, too."""
+    registry = discover((make("x", "raise KeyboardInterrupt"), make("sound")))
+    assert list(registry.plugins) == ["sound"]
+    assert "KeyboardInterrupt" in registry.broken[0].reason
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import os; os.chdir('/')",
+        "import os; os.environ['HOME'] = '/nowhere'",
+        "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)",
+        "import sys; sys.stdout = sys.stderr = None",
+        "import sys; sys.path.clear()",
+        "import warnings; warnings.simplefilter('error')",
+        "import locale; locale.setlocale(locale.LC_ALL, 'C')",
+        "import harness.registry.discovery as d; d._reason = None",
+        "import os; os.umask(0)",
+        "import threading, time; threading.Thread(target=time.sleep, args=(60,)).start()",
+        "import atexit; atexit.register(print, 'spoilt')",
+    ],
+)
+def test_what_a_plugin_changes_touches_nobody_else(make: MakePlugin, source: str) -> None:
+    """Folder, environment, signals, streams, warnings and the harness itself are as they were; the plugin is there."""
+    before = _state()
+    registry = discover((make("bad", source + "\n" + DECLARATION.format(name="bad", more="")), make("sound")))
+    assert _state() == before
+    assert set(registry.plugins) | {broken.name for broken in registry.broken} == {"bad", "sound"}
+    assert "sound" in registry.plugins
+
+
+def _state() -> tuple[object, ...]:
+    """Return what code in this process could have changed."""
+    umask = os.umask(0o22)
+    os.umask(umask)
+    return (
+        Path.cwd(), dict(os.environ), signal.getsignal(signal.SIGTERM), sys.stdout, sys.stderr, tuple(sys.path),
+        tuple(warnings.filters), locale.setlocale(locale.LC_ALL), discovery._reason, umask, threading.active_count(),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("import os; os._exit(7)", "ended its process with exit code 7"),
+        ("import os; os.kill(os.getpid(), 15)", "ended its process by signal SIGTERM"),
+        ("while True: pass", "did not end within"),
+        ("import os, time\nif os.fork() == 0: time.sleep(5)\nelse: os._exit(0)", "ended its process with exit code 0"),
+    ],
+)
+def test_a_plugin_that_never_answers_is_broken(
+    make: MakePlugin, source: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that ends its process or never comes to an end is a row; the others are there."""
+    monkeypatch.setattr(apart, "LIMIT_S", 0.5)
+    registry = discover((make("bad", source),))
+    assert said in _reason(registry)
+    monkeypatch.undo()
+    assert "sound" in discover((make("sound"),)).plugins
+
+
+def test_only_records_are_taken_from_a_strangers_process(make: MakePlugin) -> None:
+    """A class of the plugin's own would run its code here when it is read."""
+    source = DECLARATION.format(name="x", more="").replace("Model(", "Own(").replace(
+        "@hookimpl", "class Own(Model): pass\n\n@hookimpl"
+    )  # fmt: skip
+    assert "use the classes of `harness`" in _reason(discover((make("x", source),)))
+
+
+def test_what_a_plugin_prints_does_not_mix_with_our_output(make: MakePlugin, capfd: pytest.CaptureFixture[str]) -> None:
+    """Its words go to standard error, also those of a program that it starts."""
+    make("chatty", "import os\nprint('hello')\nos.system('echo there')\n" + DECLARATION.format(name="chatty", more=""))
+    make("folder_of_two/sound")
+    with contextlib.redirect_stdout(sys.__stdout__), contextlib.redirect_stderr(sys.__stderr__):
+        assert "chatty" in discover((make("one").parent / "chatty",)).plugins
+    out, err = capfd.readouterr()
+    assert (out, sorted(err.split())) == ("", ["hello", "there"])
+
+
+def test_a_folder_that_was_named_wins(
+    make: MakePlugin, entry_points: list[importlib.metadata.EntryPoint], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The user's own copy of an installed plugin is the one that runs, and that is said; also where it is broken."""
+    installed = make("installed_one", name="same")
+    monkeypatch.syspath_prepend(str(installed.parent))
+    entry_points.append(importlib.metadata.EntryPoint("same", "installed_one", "groundbench.plugins"))
+    own = make("own", name="same")
+    registry = discover((own,))
+    assert registry.get("same").origin == str(own)
+    assert registry.broken == []
+    assert registry.notes == [f"same is the plugin from {own}, not the one of installed_one"]
+    broken = make("elsewhere/same", "raise RuntimeError('no')")
+    with pytest.raises(PrerequisiteError, match="RuntimeError: no"):
+        discover((broken,)).get("same")
 
 
 def test_one_bad_model_leaves_the_others_of_its_plugin(make: MakePlugin) -> None:
@@ -245,7 +342,6 @@ def test_an_entry_point_of_that_name_does_not_open_the_truth(
     monkeypatch.syspath_prepend(str(path.parent))
     entry_points.append(importlib.metadata.EntryPoint("known-answer", "spy_package", "groundbench.plugins"))
     assert "ground truth" in _reason(discover())
-    monkeypatch.delitem(sys.modules, "spy_package")
 
 
 def test_the_known_answers_are_granted_the_truth(entry_points: list[importlib.metadata.EntryPoint]) -> None:
