@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from harness.cli.settings import Settings, find_plugins, json_option, pass_settings, plugin_dir_option, print_json
-from harness.cli.several import Failed, gather, one_by_one, worst_of
+from harness.cli.several import NotEnded, gather, one_by_one, worst_of
 from harness.errors import ModelError, PrerequisiteError, UsageError
 from harness.status import Status
 
@@ -113,7 +113,7 @@ def run(settings: Settings, /, plugins: str, *, as_json: bool, strict: bool, **o
         raise worst_of(failures, len(names))
 
 
-def _document(documents: list[dict[str, Any]], failures: list[Failed]) -> dict[str, Any]:
+def _document(documents: list[dict[str, Any]], failures: list[NotEnded]) -> dict[str, Any]:
     """Return the document of several models."""
     failed = [
         {"plugin": one.name, "error": one.error.message, "fix": one.error.fix, "exit_code": one.error.exit_code}
@@ -148,7 +148,7 @@ def run_each(
     fresh: bool = False,
     weights: str = "pinned",
     params: tuple[str, ...] = (),
-) -> tuple[list[RunRow], list[Failed]]:
+) -> tuple[list[RunRow], list[NotEnded]]:
     """Run one model after another over one split; the options are those of ``bench run``.
 
     What the models lack is told before the first begins, and one that fails does not stop the others.
@@ -180,14 +180,21 @@ def run_each(
         plugin = registry.get(name)
         chosen = plugin.variant(variant)
         changes = parse_changes(plugin, chosen, params)
-        require_files(plugin, chosen, weights=weights, engine=engine, home=settings.home, gpus=bool(gpus or ids))
         return plugin, chosen, changes
+
+    def require(name: str) -> str:
+        plugin, chosen, _ = known[name]
+        require_files(plugin, chosen, weights=weights, engine=engine, home=settings.home, gpus=bool(gpus or ids))
+        return name
 
     ids = tuple(part.strip() for part in gpu_ids.split(",") if part.strip())
     if ids and gpus not in (0, len(ids)):
         raise UsageError(f"--gpus {gpus} and --gpu-ids with {len(ids)} ids do not agree", fix="give one of them")
-    chosen, lacking = gather(names, choose)
+    found, broken = gather(names, choose)
+    known = {plugin.name: (plugin, chosen, changes) for plugin, chosen, changes in found}
     require_gpus(gpus, ids)  # before a data set is made for a run that is not possible
+    ready, lacking = gather(known, require)
+    lacking = broken + lacking
     with make_watcher() as watcher:
         for failed in lacking:
             watcher.log(f"error: {failed.line}; the others are run")
@@ -208,14 +215,14 @@ def run_each(
                 weights=weights,
                 changes=changes,
             )
-            for plugin, plugin_variant, changes in chosen
+            for plugin, plugin_variant, changes in map(known.__getitem__, ready)
         ]
         with _interruptible(watcher.log) as stop:
             work = partial(execute, home=settings.home, store=store, watcher=watcher, stop=stop)
             items = [(request.plugin.name, request) for request in requests]
             ended = list(one_by_one(items, work, expected=expected, log=watcher.log))
-    failures = [*lacking, *(one for one in ended if isinstance(one, Failed))]
-    return [one for one in ended if not isinstance(one, Failed)], failures
+    failures = [*lacking, *(one for one in ended if isinstance(one, NotEnded))]
+    return [one for one in ended if not isinstance(one, NotEnded)], failures
 
 
 def open_data(settings: Settings, name: str | None, log: Any) -> Dataset:
@@ -253,7 +260,7 @@ def _interruptible(log: Any) -> Iterator[Stop]:
         yield stop
 
 
-def _judge(documents: list[dict[str, Any]], *, strict: bool) -> list[Failed]:
+def _judge(documents: list[dict[str, Any]], *, strict: bool) -> list[NotEnded]:
     """Return the runs that delivered no valid mask, or, under --strict, not all of them; warn of the others' gaps."""
     failures = []
     for document in documents:
@@ -267,7 +274,7 @@ def _judge(documents: list[dict[str, Any]], *, strict: bool) -> list[Failed]:
         if strict or not coverage["ok"]:
             # What the machine or somebody else did is not the model's fault.
             kind = PrerequisiteError if set(missed) == {Status.INFRA_ERROR} else ModelError
-            failures.append(Failed(document["plugin"], kind(line, fix=fix)))
+            failures.append(NotEnded(document["plugin"], kind(line, fix=fix)))
         else:
             click.secho(f"warning: {line}; {fix}", fg="yellow", err=True)
     return failures

@@ -18,7 +18,7 @@ Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
-class Failed:
+class NotEnded:
     """What did not come to its end: its name, and why."""
 
     name: str
@@ -30,7 +30,7 @@ class Failed:
         return f"{self.name}: {self.error.message}" + (f" (fix: {self.error.fix})" if self.error.fix else "")
 
 
-def worst_of(failures: Sequence[Failed], number: int) -> BenchError:
+def worst_of(failures: Sequence[NotEnded], number: int) -> BenchError:
     """Return one error for all failures: the only one as it is, or all of them with the worst exit code.
 
     Parameters
@@ -48,7 +48,7 @@ def worst_of(failures: Sequence[Failed], number: int) -> BenchError:
     return kind(f"{len(failures)} of {number} did not come to a good end:\n{lines}")
 
 
-def gather(names: Iterable[str], find: Callable[[str], Item]) -> tuple[list[Item], list[Failed]]:
+def gather(names: Iterable[str], find: Callable[[str], Item]) -> tuple[list[Item], list[NotEnded]]:
     """Return what `find` returns for each name, and the names for which it raises.
 
     Raises
@@ -58,12 +58,12 @@ def gather(names: Iterable[str], find: Callable[[str], Item]) -> tuple[list[Item
     """
     names = list(names)
     found: list[Item] = []
-    failures: list[Failed] = []
+    failures: list[NotEnded] = []
     for name in names:
         try:
             found.append(find(name))
         except BenchError as error:
-            failures.append(Failed(name, error))
+            failures.append(NotEnded(name, error))
     slips = [failed for failed in failures if isinstance(failed.error, UsageError)]
     if slips or (failures and not found):
         raise worst_of(slips or failures, len(names))
@@ -76,7 +76,7 @@ def one_by_one(
     *,
     expected: Callable[[OSError], BenchError | None],
     log: Callable[[str], None],
-) -> Iterator[Result | Failed]:
+) -> Iterator[Result | NotEnded]:
     """Yield the result of `work` for each item, or its failure; an interruption ends them all.
 
     Parameters
@@ -95,13 +95,13 @@ def one_by_one(
         try:
             result = work(item)
         except Interrupted as error:
-            yield Failed(name, error)
+            yield NotEnded(name, error)
             return
         except KeyboardInterrupt:
-            yield Failed(name, Interrupted("interrupted"))
+            yield NotEnded(name, Interrupted("interrupted"))
             return
         except BenchError as error:
-            failed = Failed(name, error)
+            failed = NotEnded(name, error)
         except Exception as error:
             known = expected(error) if isinstance(error, OSError) else None
             if known is None and alone:
@@ -109,7 +109,7 @@ def one_by_one(
             if known is None:  # a fault of ours, which is not worth the others' night either
                 traceback.print_exc(file=sys.stderr)
                 known = ModelError(f"groundbench failed: {type(error).__name__}: {error}", fix="report the trace")
-            failed = Failed(name, known)
+            failed = NotEnded(name, known)
         else:
             yield result
             continue

@@ -44,7 +44,7 @@ def _plain(error: UnicodeError) -> tuple[str, int]:
 codecs.register_error("groundbench.plain", _plain)
 
 
-class Patient(io.TextIOWrapper):
+class PatientStream(io.TextIOWrapper):
     """A standard stream to which printing never fails; the first failure other than a reader's absence is kept.
 
     Not the raw layer: a signal that arrives in a method of Python's own there would have the same bytes written twice.
@@ -98,7 +98,7 @@ def make_patient() -> None:
             if not isinstance(before, io.TextIOWrapper) or before is not getattr(sys, f"__{name}__"):
                 continue  # a test's, or another program's
             before.flush()
-        stream = Patient(
+        stream = PatientStream(
             io.BufferedWriter(io.FileIO(descriptor, "w", closefd=False)),
             encoding=getattr(before, "encoding", None) or "utf-8",
             errors="groundbench.plain",
@@ -111,7 +111,7 @@ def make_patient() -> None:
 def lost_output() -> OSError | None:
     """Flush standard output and return the failure that kept a part of it from its file; None where nothing was."""
     sys.stdout.flush()
-    return sys.stdout.failure if isinstance(sys.stdout, Patient) else None
+    return sys.stdout.failure if isinstance(sys.stdout, PatientStream) else None
 
 
 def is_plain(stream: Any) -> bool:

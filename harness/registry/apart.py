@@ -29,7 +29,7 @@ _OURS = "harness.registry."
 _PLAIN = {("pathlib", "PosixPath"), ("builtins", "frozenset"), ("builtins", "set")}
 
 
-class Failed(Exception):  # noqa: N818 - read as what happened
+class Unanswered(Exception):  # noqa: N818 - read as what happened
     """Reading a declaration ended without an answer; the message says how."""
 
 
@@ -43,7 +43,7 @@ def read_apart(read: Callable[[], Any]) -> Any:
 
     Raises
     ------
-    Failed
+    Unanswered
         When it did not end in time, ended the process, or returned something else.
     """
     for stream in (sys.stdout, sys.stderr):
@@ -64,13 +64,13 @@ def read_apart(read: Callable[[], Any]) -> Any:
     if answer is None:
         code = os.waitstatus_to_exitcode(status)
         if code == -signal.SIGKILL:
-            raise Failed(f"importing it did not end within {LIMIT_S:.0f} s")
+            raise Unanswered(f"importing it did not end within {LIMIT_S:.0f} s")
         how = f"by signal {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
-        raise Failed(f"importing it ended its process {how}")
+        raise Unanswered(f"importing it ended its process {how}")
     try:
         return _Records(io.BytesIO(answer)).load()
     except Exception as error:
-        raise Failed(f"its declaration cannot be read: {error}") from error
+        raise Unanswered(f"its declaration cannot be read: {error}") from error
 
 
 def _answer(read: Callable[[], Any], writing: int) -> None:

@@ -223,7 +223,7 @@ def _read(name: str, origin: str, load: Callable[[], object]) -> Registry:
 
 def _read_apart(name: str, origin: str, load: Callable[[], object]) -> Registry:
     """Return what a stranger's plugin declares, imported in a process of its own."""
-    from harness.registry.apart import Failed, read_apart
+    from harness.registry.apart import Unanswered, read_apart
 
     def read() -> tuple[list[Model], list[BrokenPlugin]]:
         try:
@@ -238,7 +238,7 @@ def _read_apart(name: str, origin: str, load: Callable[[], object]) -> Registry:
         for model in models:
             registry._take(Plugin(model, origin))  # noqa: SLF001 - the truth is granted to nobody here
         registry.broken += broken
-    except Failed as error:
+    except Unanswered as error:
         registry.broken.append(BrokenPlugin(name, origin, str(error)))
     return registry
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from harness.cli.several import Failed, gather, one_by_one, worst_of
+from harness.cli.several import NotEnded, gather, one_by_one, worst_of
 from harness.errors import BenchError, DataError, Interrupted, ModelError, PrerequisiteError, UnknownName, UsageError
 
 
@@ -25,7 +25,7 @@ def _ended(work: dict[str, BaseException | None], log: Callable[[str], None] = l
         return PrerequisiteError("full") if error.errno == errno.ENOSPC else None
 
     found = one_by_one(list(work.items()), do, expected=expected, log=log)
-    return [one.error.exit_code if isinstance(one, Failed) else one for one in found]
+    return [one.error.exit_code if isinstance(one, NotEnded) else one for one in found]
 
 
 def test_one_that_fails_does_not_stop_the_others() -> None:
@@ -77,7 +77,7 @@ def test_none_that_can_run_is_refused() -> None:
 
 def test_the_worst_exit_code_counts() -> None:
     """One failure is raised as it is; of several the worst kind, with all reasons and their fixes."""
-    one, two = Failed("a", ModelError("bad masks")), Failed("b", DataError("bad file", fix="replace it"))
+    one, two = NotEnded("a", ModelError("bad masks")), NotEnded("b", DataError("bad file", fix="replace it"))
     assert worst_of([one], 3) is one.error
     both = worst_of([one, two], 3)
     assert both.exit_code == 4

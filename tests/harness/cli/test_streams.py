@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.cli.streams import Patient, colours, is_plain
+from harness.cli.streams import PatientStream, colours, is_plain
 
 pytestmark = pytest.mark.costly
 
@@ -108,7 +108,7 @@ def test_a_descriptor_that_does_not_wait_loses_nothing() -> None:
             found.append(pipe.read())
 
     reader = threading.Thread(target=read)
-    with Patient(io.BufferedWriter(io.FileIO(writing, "w")), encoding="utf-8") as stream:
+    with PatientStream(io.BufferedWriter(io.FileIO(writing, "w")), encoding="utf-8") as stream:
         threading.Timer(0.2, reader.start).start()
         for _ in range(300):
             stream.write("x" * 999 + "\n")

@@ -60,12 +60,10 @@ class _Terminal(io.StringIO):
 
 @pytest.fixture
 def terminal(monkeypatch: pytest.MonkeyPatch) -> _Terminal:
-    """Return standard output on a terminal without colours."""
-    found = _Terminal()
-    monkeypatch.setattr(sys, "stdout", found)
+    """Return a terminal that is to show no colours."""
     monkeypatch.setenv("NO_COLOR", "1")
     monkeypatch.setenv("TERM", "xterm")
-    return found
+    return _Terminal()
 
 
 IDS = ["rules-zero-shot-0123456789", "a-" + "long-" * 20 + "name", "\u80ba\u7d50\u7bc0-\U0001fac1-0123456789"]
@@ -77,6 +75,7 @@ def test_ids_and_numbers_are_whole_at_any_width(
 ) -> None:
     """Where a table does not fit, each cell has a line; what is copied from the terminal is the whole id."""
     monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setattr(sys, "stdout", terminal)  # here: between fixture and test pytest sets its own
     text = "What it is, in a sentence that may take more than one line of a terminal."
     print_table(
         ["run", "Dice", "what it is"], [[name, "0.500 [0.250-0.750]", text] for name in IDS], right=(1,), fold=(2,)
@@ -93,6 +92,7 @@ def test_running_text_is_folded_before_a_table_is_given_up(
 ) -> None:
     """A table whose other columns fit stays a table, and no line is longer than the terminal."""
     monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr(sys, "stdout", terminal)
     print_table(["run", "what it is"], [["rules-zero-shot-0123456789", "word " * 60]], fold=(1,))
     lines = terminal.getvalue().splitlines()
     assert lines[0].startswith("\u256d")
