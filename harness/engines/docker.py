@@ -219,7 +219,13 @@ class DockerEngine:
 
     def _image_volumes(self, spec: ContainerSpec) -> set[str]:
         """Return the folders that the image declares as volumes; refuse an image that cannot be started at all."""
-        config = self.client.images.get(spec.image.id).attrs["Config"]
+        try:
+            config = self.client.images.get(spec.image.id).attrs["Config"]
+        except docker.errors.ImageNotFound as error:
+            raise PrerequisiteError(
+                f"somebody removed the image of {spec.plugin.name!r} ({spec.image.tag or spec.image.id})",
+                fix="the same command builds it again; what is finished is kept, as another run if the image differs",
+            ) from error
         volumes = {posixpath.normpath(f"/{path.lstrip('/')}") for path in config.get("Volumes") or {}}
         wrong = sorted(
             path for path in volumes if path == "/" or f"{path}/".startswith(tuple(f"{p}/" for p in _NO_VOLUMES))

@@ -107,12 +107,19 @@ def ensure_image(
     DataError
         When a source was changed.
     """
+    import docker.errors
+
     context = BuildContext(plugin, SourceStore(home / "sources"), chosen(plugin, home, gpus=gpus))
     argument, beneath = "BASE_IMAGE", base
     if context.base is not None:
         argument, beneath = context.base.argument, _ensure(client, context.base, argument, base, home=home, log=log)
     tag = _ensure(client, context, argument, beneath, home=home, log=log)
-    found = client.images.get(tag)
+    try:
+        found = client.images.get(tag)
+    except docker.errors.ImageNotFound as error:
+        raise PrerequisiteError(
+            f"somebody removed {tag} just after it was built", fix="run the same command again"
+        ) from error
     device = context.torch.device if context.uses_torch else ""
     return Image(id=str(found.id), tag=tag, size=int(found.attrs["Size"]), device=device)
 

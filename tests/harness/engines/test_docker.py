@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ import pytest
 from harness.engines.base import ContainerSpec, Mount
 from harness.engines.docker import DockerEngine
 from harness.engines.owners import own_labels
+from harness.errors import PrerequisiteError
 from harness.images.build import Image
 from harness.registry.declaration import Model, Variant
 from harness.registry.discovery import Plugin
@@ -113,3 +116,40 @@ def test_the_daemon_tells_its_properties_with_a_failure(engine: DockerEngine, sp
 def test_a_program_that_is_missing_is_said(engine: DockerEngine, spec: ContainerSpec) -> None:
     """An image without the program is told apart from one that fails."""
     assert engine.try_out(spec, ["no-such-program"]).code == 127
+
+
+def test_an_image_that_somebody_removed_is_said(engine: DockerEngine, spec: ContainerSpec) -> None:
+    """Between build and start, or in the middle of a run: a missing prerequisite, not a traceback, not the model."""
+    with pytest.raises(PrerequisiteError, match="somebody removed the image of 'm'"):
+        engine.start(replace(spec, image=Image(f"sha256:{'0' * 64}", "groundbench/m:gone")))
+
+
+def test_a_container_that_somebody_ended_is_not_the_models_fault(engine: DockerEngine, spec: ContainerSpec) -> None:
+    """`docker kill` leaves the exit code of a killed program; the daemon knows who asked for it."""
+    sleeps = replace(spec, image=_sleeping(engine, spec.image))
+    for somebody in ("kill", "remove_container"):
+        container = engine.start(replace(sleeps, name=f"{spec.name}-{somebody}"))
+        if somebody == "kill":
+            engine.client.api.kill(container._id)
+        else:
+            engine.client.api.remove_container(container._id, force=True)
+        ended = container.wait(30)
+        container.remove()
+        assert ended is not None
+        assert ended.code is None
+        assert "somebody else" in ended.error
+
+
+def test_a_container_that_we_ended_has_its_exit_code(engine: DockerEngine, spec: ContainerSpec) -> None:
+    """What the harness itself asks for is nobody else's doing."""
+    container = engine.start(replace(spec, image=_sleeping(engine, spec.image)))
+    ended = container.stop()
+    container.remove()
+    assert ended.code in {137, 143}
+
+
+def _sleeping(engine: DockerEngine, base: Image) -> Image:
+    """Return an image whose program sleeps."""
+    context = io.BytesIO(f'FROM {base.id}\nENTRYPOINT ["sleep", "60"]\n'.encode())
+    image, _ = engine.client.images.build(fileobj=context, rm=True, tag="groundbench-test-sleeps:latest")
+    return Image(str(image.id))
