@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from harness.cli.settings import Settings, cut_offs_option, json_option, pass_settings, print_json
+from harness.cli.streams import is_plain
 from harness.errors import ModelError, UsageError
 
 
@@ -157,7 +158,7 @@ def _name_of(path: Path) -> str:
 
 @contextmanager
 def _progress(cases: int) -> Iterator[Callable[[], None]]:
-    """Show progress on standard error, at a terminal only."""
-    hidden = not sys.stderr.isatty()
+    """Show progress on standard error, at a terminal that can move its cursor only."""
+    hidden = is_plain(sys.stderr)
     with click.progressbar(length=cases, label="scoring", file=sys.stderr, hidden=hidden) as bar:
         yield lambda: bar.update(1)

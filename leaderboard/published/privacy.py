@@ -45,7 +45,7 @@ _PLAN = frozenset(
 _CASE_TIMES = ("case_median_s", "case_p95_s")
 
 #: What belongs to the machine that ran, and not to the result, whatever it holds.
-_OF_A_MACHINE = frozenset({"path", "predictions", "host", "hostname", "node", "user", "home", "cwd"})
+_OF_A_MACHINE = frozenset({"path", "predictions", "host", "hostname", "node", "user", "home", "cwd", "packages"})
 
 #: An absolute path (POSIX, a home folder, a drive, a share, a file address); ``/bench`` is the same in every container.
 _PLACE = re.compile(
