@@ -10,7 +10,7 @@ def bench_models() -> Model:
         name="rules",
         title="Rules",
         summary="CPU baseline without learning: text grammar, lung geometry, HU ranges, blob and plate filters.",
-        version="1.0.0",
+        version="1.1.0",
         variants=(Variant("zero-shot", prompt=Prompt.TEXT, summary="The finding's free text, verbatim."),),
         resources=Resources(memory_gb=6, cpus=1, pids=64, start_minutes=1, case_minutes=10),
         adapter="adapter:Rules",

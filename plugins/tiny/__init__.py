@@ -41,7 +41,7 @@ def bench_models() -> Model:
         name="tiny",
         title="Tiny U-Net",
         summary="Small text-conditioned 3-D U-Net with trained word vectors; learns on a CPU in minutes.",
-        version="1.0.0",
+        version="1.1.0",
         variants=(
             Variant("zero-shot", NET, summary="Untrained: it finds nothing."),
             Variant(

@@ -8,7 +8,7 @@ import zlib
 #: Rows of the word vectors. A word's row is a hash, so that no vocabulary has to travel with the weights.
 BUCKETS = 4096
 
-#: Beginnings and parts of words that name a place; one word may hold several ("anteromedial").
+#: Words, and beginnings of words, that name a place; one word may hold several ("anteromedial").
 PLACES = (
     "right", "left", "both", "bilateral", "upper", "middle", "lower", "apic", "anter", "poster", "lateral", "medial",
     "superior", "inferior", "lingul", "basal",
@@ -17,6 +17,16 @@ PLACES = (
 #: A text beyond this many words is cut; what is cut changes nothing but the mean of its word vectors.
 MAX_WORDS = 64
 
+#: Places that are words of their own; the others are beginnings.
+_WHOLE = frozenset({"right", "left", "both", "bilateral", "upper", "middle", "lower"})
+
+#: What may stand before a place in one word: other places ("posterolateral"), both sides ("biapical").
+_BEFORE = r"(?:(?:anter|poster|super|infer|medi|later|apic|bas)o|bi(?!lateral)|mid|sub)*"
+_HOLDS = {
+    place: re.compile(rf"{place}(?:ly|most|wards?|sided)?$" if place in _WHOLE else _BEFORE + place) for place in PLACES
+}
+
+_PLURAL = re.compile(r"(?<=ss|sh|ch)es$|(?<=x)es$")
 _WORD = re.compile(r"[a-z]+")
 _SIZE = re.compile(r"(\d+(?:[.,]\d+)?)\s*(?:x\s*\d+(?:[.,]\d+)?\s*)?(mm|cm)\b")
 _PLAIN = frozenset({"lobe", "lobes", "lung", "lungs", "segment", "segments"})
@@ -44,8 +54,8 @@ def looks(text: str) -> list[int]:
     lowered = text.lower()
     tokens = ["<any>"]
     for word in _WORD.findall(lowered)[:MAX_WORDS]:
-        if word not in _SMALL and word not in _PLAIN and not any(place in word for place in PLACES):
-            tokens += [word.rstrip("s"), f"{word[:5]}~"]
+        if word not in _SMALL and word not in _PLAIN and not any(_holds(word, place) for place in PLACES):
+            tokens += [_singular(word), f"{word[:5]}~"]
     tokens += [f"<{_step(number, unit)}>" for number, unit in _SIZE.findall(lowered)[:4]]
     return [zlib.crc32(token.encode()) % BUCKETS for token in dict.fromkeys(tokens)]
 
@@ -57,7 +67,12 @@ def places(text: str) -> list[float]:
 
 
 def _holds(word: str, place: str) -> bool:
-    return place in (word.replace("bilateral", "") if place == "lateral" else word)
+    return _HOLDS[place].match(word) is not None
+
+
+def _singular(word: str) -> str:
+    """Return one token for singular and plural: "nodule" and "nodules", "mass" and "masses"."""
+    return _PLURAL.sub("", word).rstrip("s")
 
 
 def _step(number: str, unit: str) -> str:

@@ -160,6 +160,8 @@ def _diameters(query: Query) -> tuple[float, float]:
         return max(2.0, 0.7 * min(query.sizes_mm)), max(2.5, 1.0 * max(query.sizes_mm))
     if query.largest_mm is not None:
         return min(3.0, 0.7 * query.largest_mm), max(3.0, 0.9 * query.largest_mm)
+    if query.smallest_mm is not None:
+        return max(2.0, 0.7 * query.smallest_mm), max(6.0, 3.0 * query.smallest_mm)
     return MASS_MM if "mass" in query.modifiers else NODULE_MM
 
 
@@ -238,6 +240,8 @@ def _size_fit(query: Query, cubic_mm: float) -> float:
         off = min(abs(np.log(diameter / (0.85 * size))) for size in query.sizes_mm)
         return float(np.exp(-((off / 0.45) ** 2) / 2))
     if query.largest_mm is not None and diameter > query.largest_mm:
+        return 0.3
+    if query.smallest_mm is not None and diameter < 0.85 * query.smallest_mm:
         return 0.3
     return 1.0
 

@@ -25,6 +25,8 @@ class Query:
         Stated diameters, one a lesion (the longest of "6 x 4 mm"), largest first; empty when none is stated.
     largest_mm
         Upper bound of the diameter ("subcentimeter", "up to 5 mm"), or None.
+    smallest_mm
+        Lower bound of the diameter ("larger than 3 cm"), or None.
     count
         Stated number of lesions, or None.
     plural
@@ -40,6 +42,7 @@ class Query:
     settings: frozenset[str] = frozenset()
     sizes_mm: tuple[float, ...] = ()
     largest_mm: float | None = None
+    smallest_mm: float | None = None
     count: int | None = None
     plural: bool = False
     modifiers: frozenset[str] = field(default_factory=frozenset)
@@ -50,6 +53,18 @@ class Query:
         """The category code, ``"1a"`` to ``"2h"``."""
         return self.kind.category
 
+
+#: Negations that leave the finding where it is: of a change, or of a doubt (the pseudo-negations of NegEx).
+_NOT_NEGATED = re.compile(
+    r"\b(?:no|not|without)\s+(?:(?:any|an?|definite|significant|substantial|relevant|appreciable|obvious|noticeable|interval"
+    r"|further|major)\s+)*(?:changed?|increased?|decreased?|growth|enlargement|progression|regression|reduction|difference"
+    r"|doubt(?:ful)?|question|uncertainty)\b"
+    r"(?:\s+(?:in|of)\s+(?:the\s+)?(?:size|sizes|number|extent|appearance|volume|density|diameter)\b)?"
+)
+#: Negated comparisons are bounds.
+_NO_MORE = re.compile(
+    r"\b(?:no|not)\s+(?:more|larger|bigger|greater|wider|thicker)\s+than|\b(?:not|without)\s+exceeding"
+)
 
 #: A negation reaches to the end of its clause: "no effusion or thickening, but ..." (as in NegEx, Chapman et al. 2001).
 _NEGATED = re.compile(
@@ -74,10 +89,14 @@ _PRIOR = re.compile(
 #: Multiplication sign and dashes, as reports have them.
 _PLAIN = str.maketrans({"\u00d7": "x", "\u2013": "-", "\u2014": "-", "\u2011": "-", "\u2019": "'"})
 _NUMBER = r"\d+(?:[.,]\d+)?"
+_UNIT = r"(?:mm|cm|millimet\w+|centimet\w+)"
 _SIZE = re.compile(
-    rf"(?P<bound>(?:less|smaller|no\s+more|not\s+more)\s+than|up\s+to|below|under|at\s+most|maximum|<|≤)?\s*(?:of\s+)?"
-    rf"(?<![\w.-])(?P<numbers>{_NUMBER}(?:\s*(?:x|by|-|to)\s*{_NUMBER})*)\s*-?\s*(?P<unit>mm|cm|millimet\w+|centimet\w+)\b"
+    rf"(?:(?P<most>(?:less|smaller)\s+than|up\s+to|below|under|at\s+most|maximum|<|≤)"
+    rf"|(?P<least>(?:more|larger|bigger|greater)\s+than|over|above|exceeding|at\s+least|>|≥))?\s*(?:of\s+)?"
+    rf"(?<![\w.-])(?P<numbers>(?:{_NUMBER}(?:\s*-?\s*{_UNIT})?\s*(?:x|by)\s*|{_NUMBER}\s*(?:-|to)\s*)*{_NUMBER})"
+    rf"\s*-?\s*(?P<unit>{_UNIT})\b"
 )
+_LENGTH = re.compile(rf"(?P<number>{_NUMBER})(?:\s*-?\s*(?P<unit>{_UNIT}))?")
 _SMALL = {r"sub-?centimet": 10.0, r"milli?metric": 5.0}
 _COUNTS = {
     "a single": 1,
@@ -91,13 +110,19 @@ _COUNTS = {
     "four": 4,
     "five": 5,
     "six": 6,
+    "seven": 7,
+    "eight": 8,
+    "nine": 9,
+    "ten": 10,
+    "a dozen": 12,
 }
 _LESIONS = r"(?:[\w-]+\s+){0,5}?(?:nodul|mass|lesion|cyst|cavit|bulla|opacit|consolidat|bleb)\w*"
+_NAMED = "one|two|three|four|five|six|seven|eight|nine|ten"
 _COUNTED = re.compile(
-    r"\b(?P<word>a single|single|solitary|one or two|one|two|three|four|five|six|[2-9])\s+(?!mm|cm|x\b|by\b|-|lung)"
+    rf"\b(?P<word>a single|single|solitary|one or two|a dozen|{_NAMED}|[1-9]\d|[2-9])\s+(?!mm|cm|x\b|by\b|-|lung)"
     + _LESIONS
 )
-_IN_BRACKETS = re.compile(r"\((?P<word>one|two|three|four|five|six|[2-9])\)")
+_IN_BRACKETS = re.compile(rf"\((?P<word>{_NAMED}|[1-9]\d|[2-9])\)")
 _PLURAL = re.compile(
     r"nodules|masses|lesions|opacities|densities|consolidations|cysts|bullae|blebs|cavities|areas|bands|metastases|effusions"
     r"|changes|scattered|multiple|several|few|numerous|many|multifocal|bilateral|both"
@@ -118,12 +143,13 @@ def parse(text: str) -> Query:
         Never fails: a text without a known term asks for :attr:`Kind.OTHER`.
     """
     text = re.sub(r"\s+", " ", text.strip().lower()).translate(_PLAIN)
+    text = _NOT_NEGATED.sub(" ", _NO_MORE.sub("up to", text))
     affirmed = _NEGATED.sub(" ", text)
     kind, negated = _kind(affirmed), _kind(text)
     absent = (kind is None and negated is not None) or _GONE.search(text) is not None
     places = read_places(_PRIOR.sub(" ", text if absent else affirmed))
     modifiers = frozenset(name for name, pattern in MODIFIERS.items() if pattern.search(affirmed))
-    sizes, largest = _sizes(affirmed)
+    sizes, largest, smallest = _sizes(affirmed)
     count = _count(affirmed)
     return Query(
         kind=kind or negated or Kind.OTHER,
@@ -131,6 +157,7 @@ def parse(text: str) -> Query:
         settings=_settings(_ASIDE.sub(" ", affirmed)),
         sizes_mm=sizes,
         largest_mm=largest,
+        smallest_mm=smallest,
         count=count,
         plural=count != 1 and (_PLURAL.search(affirmed) is not None or (count or 0) > 1),
         modifiers=modifiers,
@@ -158,20 +185,29 @@ def _settings(text: str) -> frozenset[str]:
     return frozenset(found)
 
 
-def _sizes(text: str) -> tuple[tuple[float, ...], float | None]:
-    """Return the stated diameters and the upper bound, in mm."""
+def _sizes(text: str) -> tuple[tuple[float, ...], float | None, float | None]:
+    """Return the stated diameters, the upper bound and the lower bound, in mm."""
     sizes: list[float] = []
     bounds: list[float] = []
+    least: list[float] = []
     for match in _SIZE.finditer(text):
-        numbers = [float(number.replace(",", ".")) for number in re.findall(_NUMBER, match["numbers"])]
-        value = max(numbers) * (10.0 if match["unit"].startswith("c") else 1.0)
-        (bounds if match["bound"] else sizes).append(value)
+        found = least if match["least"] else bounds if match["most"] else sizes
+        found.append(max(_lengths(match["numbers"], match["unit"])))
     bounds = [max(bounds)] if bounds else []  # "right up to 20 mm and left up to 12 mm"
     bounds += [limit for pattern, limit in _SMALL.items() if re.search(pattern, text)]
     bound = min(bounds, default=None)
     if sizes and bound is not None:
         bound = max(bound, *sizes)
-    return tuple(sorted(sizes, reverse=True)), bound
+    return tuple(sorted(sizes, reverse=True)), bound, max(least, default=None)
+
+
+def _lengths(numbers: str, unit: str) -> list[float]:
+    """Return the lengths of one lesion in mm; a number without a unit has that of the next one ("1.5 cm x 12 mm")."""
+    found = []
+    for match in reversed(list(_LENGTH.finditer(numbers))):
+        unit = match["unit"] or unit
+        found.append(float(match["number"].replace(",", ".")) * (10.0 if unit.startswith("c") else 1.0))
+    return found
 
 
 def _count(text: str) -> int | None:

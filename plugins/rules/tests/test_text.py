@@ -200,6 +200,15 @@ def test_a_negated_location_is_spared(text: str, spared: Place) -> None:
         ("Millimetric nodules", (), 5.0),
         ("Effusion, right up to 20 mm and left up to 12 mm", (), 20.0),
         ("Areas below -950 HU", (), None),
+        ("Nodule, no larger than 6 mm, in the right upper lobe", (), 6.0),
+        ("Nodule of no more than 6 mm", (), 6.0),
+        ("Nodules not exceeding 4 mm", (), 4.0),
+        ("Nodule, not bigger than 1 cm", (), 10.0),
+        ("Nodule of 1.5 cm x 12 mm", (15.0,), None),
+        ("Nodule measuring 12 mm by 1.5 cm", (15.0,), None),
+        ("Mass of 40 mm x 3 cm x 25 mm", (40.0,), None),
+        ("Nodules of 5 mm to 7 mm", (7.0, 5.0), None),
+        ("Mass larger than 3 cm", (), None),
         ("Nodule", (), None),
     ],
 )
@@ -210,8 +219,30 @@ def test_sizes_are_millimetres(text: str, sizes: tuple[float, ...], largest: flo
 
 
 @pytest.mark.parametrize(
+    ("text", "smallest"),
+    [
+        ("Mass larger than 3 cm", 30.0),
+        ("Nodule of more than 8 mm", 8.0),
+        ("Nodule > 8 mm", 8.0),
+        ("Nodules, each at least 4 mm", 4.0),
+        ("Nodule, no larger than 6 mm", None),
+        ("6 mm nodule", None),
+    ],
+)
+def test_a_lower_bound_is_not_a_diameter(text: str, smallest: float | None) -> None:
+    """Something larger than 3 cm is not 3 cm."""
+    assert parse(text).smallest_mm == smallest
+
+
+@pytest.mark.parametrize(
     ("text", "count", "plural"),
     [
+        ("10 nodules in both lungs", 10, True),
+        ("12 nodules", 12, True),
+        ("Ten nodules", 10, True),
+        ("Nodules (seven) in the left lung", 7, True),
+        ("Series 3 image 45: 6 mm nodule", None, False),
+        ("10 mm nodules", None, True),
         ("Two nodules in the left lung", 2, True),
         ("3 nodules", 3, True),
         ("A single nodule", 1, False),
@@ -240,6 +271,39 @@ def test_counts(text: str, count: int | None, *, plural: bool) -> None:
 )
 def test_a_negated_finding_is_absent(text: str) -> None:
     """A text that denies its finding asks for nothing."""
+    assert parse(text).absent
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "No change in size of the left lower lobe nodule.",
+        "No significant interval change in the 6 mm nodule in the right upper lobe.",
+        "No increase in the size of the nodule",
+        "No interval growth of the left lower lobe nodule",
+        "Nodule without change",
+        "There is no doubt about the 8 mm nodule in the right upper lobe",
+        "No significant difference in the pleural effusion",
+        "Nodule, no larger than 6 mm, in the right upper lobe",
+    ],
+)
+def test_a_denied_change_or_doubt_leaves_the_finding(text: str) -> None:
+    """What is denied is that it changed, that it is doubtful, or that it is larger; it is there."""
+    assert not parse(text).absent
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "No new nodule",
+        "No longer visible nodule in the right lung",
+        "No nodule larger than 6 mm",
+        "No residual effusion",
+        "No change, and no pleural effusion",
+    ],
+)
+def test_what_resembles_a_denied_change_is_absent(text: str) -> None:
+    """The finding itself is denied."""
     assert parse(text).absent
 
 

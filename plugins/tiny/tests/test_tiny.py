@@ -66,6 +66,38 @@ def test_places_are_told_apart() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("text", "held"),
+    [
+        ("bright nodule", set()),
+        ("cleft", set()),
+        ("leftover", set()),
+        ("slower", set()),
+        ("ipsilateral and contralateral", set()),
+        ("unilateral", set()),
+        ("mediastinal", set()),
+        ("left-sided", {"left"}),
+        ("lowermost", {"lower"}),
+        ("posterolateral", {"poster", "lateral"}),
+        ("apicoposterior", {"apic", "poster"}),
+        ("superomedial", {"medial"}),
+        ("biapical", {"apic"}),
+        ("laterobasal", {"basal"}),
+    ],
+)
+def test_a_place_is_a_word_or_its_beginning(text: str, held: set[str]) -> None:
+    """Letters inside another word name no place; places that are joined in one word do."""
+    assert {place for place, there in zip(words.PLACES, words.places(text), strict=True) if there} == held
+
+
+@pytest.mark.parametrize(
+    ("one", "many"), [("mass", "masses"), ("abscess", "abscesses"), ("nodule", "nodules"), ("cyst", "cysts")]
+)
+def test_singular_and_plural_share_a_token(one: str, many: str) -> None:
+    """A text with one mass and a text with masses have more in common than that they are texts."""
+    assert len(set(words.looks(one)) & set(words.looks(many)) - set(words.looks(""))) >= 1
+
+
 def test_looks_leave_places_out() -> None:
     """Two texts that differ in place alone look the same; sizes in mm and cm are the same steps."""
     assert words.looks("A nodule in the left upper lobe") == words.looks("A nodule in both lower lobes")
