@@ -7,9 +7,12 @@ import json
 import shutil
 import sqlite3
 import subprocess
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import replace
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +21,10 @@ import pytest
 if TYPE_CHECKING:
     from tests.conftest import Bench
 
-pytestmark = pytest.mark.slow  # every write of a command is a run of it
+pytestmark = pytest.mark.costly
+
+#: Every write of a command is a run of it, so the usual suite kills at a few, and the slow one at each.
+STRIDES = [pytest.param(1, marks=pytest.mark.slow), 5]
 
 PLUGINS = Path(__file__).resolve().parents[1] / "e2e" / "plugins"
 
@@ -121,7 +127,7 @@ def _trials(bench: Bench, command: list[object], stride: int = 1) -> Iterator[tu
         yield f"write {at}, {where}", trial
         shutil.rmtree(trial.home, ignore_errors=True)
         at += stride
-    assert at > 2 * stride, "the command wrote nothing that this test sees"
+    assert at > stride, "the command wrote nothing that this test sees"
 
 
 def _rows_survive(bench: Bench, command: list[object], stride: int = 1) -> None:
@@ -136,24 +142,26 @@ def _rows_survive(bench: Bench, command: list[object], stride: int = 1) -> None:
         assert trial.json("results", "verify", run, "--jobs", 1)["differences"] == [], where
 
 
-def _files_survive(bench: Bench, command: list[object]) -> None:
+def _files_survive(bench: Bench, command: list[object], stride: int = 1) -> None:
     bench(*command)
     good = _files(bench.home)
     assert good
-    for where, trial in _trials(bench, command):
+    for where, trial in _trials(bench, command, stride):
         between = _files(trial.home)
         assert {name: good.get(name) for name in between} == between, where
         trial(*command)
         assert _files(trial.home) == good, where
 
 
-def test_score(bench: Bench, make_dataset: Callable[..., Path], tmp_path: Path) -> None:
+@pytest.mark.parametrize("stride", STRIDES)
+def test_score(stride: int, bench: Bench, make_dataset: Callable[..., Path], tmp_path: Path) -> None:
     """Masks from elsewhere: no row, or all of it."""
     data = make_dataset(2)
     shutil.copytree(data / "seg", tmp_path / "masks")
-    _rows_survive(bench, ["score", tmp_path / "masks", "--dataset", data, "--name", "mine", "--jobs", 1])
+    _rows_survive(bench, ["score", tmp_path / "masks", "--dataset", data, "--name", "mine", "--jobs", 1], stride)
 
 
+@pytest.mark.slow
 def test_score_again(bench: Bench, make_dataset: Callable[..., Path], tmp_path: Path) -> None:
     """A second score of the same masks leaves the first row as it is, or replaces it as a whole."""
     data = make_dataset(1)
@@ -164,12 +172,34 @@ def test_score_again(bench: Bench, make_dataset: Callable[..., Path], tmp_path: 
     _rows_survive(bench, command)
 
 
-def test_run(bench: Bench, make_dataset: Callable[..., Path]) -> None:
+@pytest.mark.parametrize("stride", [STRIDES[0], 8])
+def test_run(stride: int, bench: Bench, make_dataset: Callable[..., Path]) -> None:
     """A run: the state "done" comes last."""
     data = make_dataset(2)
-    _rows_survive(bench, ["run", "--plugin", "oracle", "--engine", "local", "--dataset", data])
+    _rows_survive(bench, ["run", "--plugin", "oracle", "--engine", "local", "--dataset", data], stride)
 
 
+def test_results_show(bench: Bench, make_dataset: Callable[..., Path], tmp_path: Path) -> None:
+    """A table of instances that is written from a row: not there, or whole; the row is not touched."""
+    data = make_dataset(1)
+    shutil.copytree(data / "seg", tmp_path / "masks")
+    bench("score", tmp_path / "masks", "--dataset", data, "--name", "mine", "--jobs", 1)
+    rows, table = _rows(bench.home), tmp_path / "instances.csv"
+    command: list[object] = ["results", "show", "mine-submitted", "--instances", table]
+    bench(*command)
+    whole, at = table.read_bytes(), 1
+    table.unlink()
+    while _killed(bench, command, at):
+        assert not table.exists() or table.read_bytes() == whole, at
+        assert _rows(bench.home) == rows, at
+        bench(*command)
+        assert table.read_bytes() == whole, at
+        table.unlink()
+        at += 1
+    assert at > 1
+
+
+@pytest.mark.slow
 def test_train(bench: Bench, splits_writer: Callable[..., Path], tmp_path: Path) -> None:
     """A training and the run after it, killed at every fourth write: the same checkpoint, the same row."""
     data = splits_writer(tmp_path / "data")
@@ -177,8 +207,11 @@ def test_train(bench: Bench, splits_writer: Callable[..., Path], tmp_path: Path)
     _rows_survive(bench, [*command, "--dataset", data, "--limit", 1], stride=4)
 
 
+@pytest.mark.parametrize("stride", STRIDES)
 @pytest.mark.parametrize("again", [False, True])
-def test_data_fetch(*, again: bool, bench: Bench, splits_writer: Callable[..., Path], tmp_path: Path) -> None:
+def test_data_fetch(
+    *, again: bool, stride: int, bench: Bench, splits_writer: Callable[..., Path], tmp_path: Path
+) -> None:
     """Links to a download: no data set, or all of it; also where it takes the place of an earlier one."""
     rex = splits_writer(tmp_path / "rex", lambda n: f"train_{n}_a_1")
     (rex / "seg").rename(rex / "segmentations")
@@ -194,7 +227,7 @@ def test_data_fetch(*, again: bool, bench: Bench, splits_writer: Callable[..., P
     if again:
         bench(*command)
         shutil.copytree(bench.home, bench.home.with_name("before"), symlinks=True)
-    _files_survive(bench, command)
+    _files_survive(bench, command, stride)
 
 
 PLUGIN = """
@@ -208,17 +241,46 @@ def bench_models():
 """
 
 
-@pytest.mark.parametrize("pinned", [True, False])
-def test_weights_add(*, pinned: bool, bench: Bench, tmp_path: Path) -> None:
-    """Weights that are taken in: not there, or whole under their digest, and what is not pinned is recorded."""
-    folder = tmp_path / "weighty"
+def _weighty(folder: Path, digest: str) -> Path:
     folder.mkdir()
-    (tmp_path / "a.bin").write_bytes(b"released" * 1000)
-    digest = hashlib.sha256((tmp_path / "a.bin").read_bytes()).hexdigest() if pinned else ""
     (folder / "__init__.py").write_text(PLUGIN.format(digest=digest))
     (folder / "adapter.py").write_text("class A: ...\n")
     (folder / "Dockerfile").write_text("FROM scratch\n")
-    _files_survive(bench, ["weights", "add", "--plugin-dir", folder, "--from", tmp_path / "a.bin"])
+    return folder
+
+
+@pytest.mark.parametrize("pinned", [True, False])
+@pytest.mark.parametrize("verb", ["add", "fetch"])
+def test_weights(*, pinned: bool, verb: str, bench: Bench, tmp_path: Path) -> None:
+    """Weights that are taken in: not there, or whole under their digest, and what is not pinned is recorded."""
+    content = b"released" * 1000
+    file = tmp_path / "hub/owner/name/resolve/main/a.bin"
+    file.parent.mkdir(parents=True)
+    file.write_bytes(content)
+    folder = _weighty(tmp_path / "weighty", hashlib.sha256(content).hexdigest() if pinned else "")
+    command: list[object] = ["weights", verb, "--plugin-dir", folder]
+    if verb == "add":
+        _files_survive(bench, [*command, "--from", file])
+        return
+    with _served(tmp_path / "hub") as address:
+        environment = {**bench.environment, "HF_ENDPOINT": address, "NO_PROXY": "127.0.0.1"}
+        _files_survive(replace(bench, environment=environment), [*command, "--plugin", "weighty"])
+
+
+@contextmanager
+def _served(folder: Path) -> Iterator[str]:
+    """Serve the files of a folder, as a hub does; return its address."""
+
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder))) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
 
 
 SOURCED = """
@@ -227,13 +289,14 @@ from harness import Model, Source, Variant, hookimpl
 
 @hookimpl
 def bench_models():
-    source = Source("upstream", "https://example.org/upstream.git", "{commit}", "{tree}", licence="MIT")
+    source = Source("upstream", "https://example.org/upstream.git", "{commit}", "MIT", tree="{tree}")
     return [Model(name="sourced", title="S", summary="S.", version="1", root=Path(__file__).parent, adapter="adapter:A",
         variants=(Variant("v"),), sources=(source,))]
 """
 
 
-def test_sources_add(bench: Bench, tmp_path: Path) -> None:
+@pytest.mark.parametrize("verb", ["add", "fetch"])
+def test_sources(verb: str, bench: Bench, tmp_path: Path) -> None:
     """A source that is taken in: not there, or the whole tree of its commit."""
     upstream, folder = tmp_path / "upstream", tmp_path / "sourced"
     for path in (upstream / "deep", folder):
@@ -249,4 +312,7 @@ def test_sources_add(bench: Bench, tmp_path: Path) -> None:
     (folder / "__init__.py").write_text(SOURCED.format(commit=commit, tree=tree))
     (folder / "adapter.py").write_text("class A: ...\n")
     (folder / "Dockerfile").write_text("FROM scratch\n")
-    _files_survive(bench, ["sources", "add", "--plugin-dir", folder, "--from", upstream])
+    command: list[object] = ["sources", verb, "--plugin-dir", folder, "--name", "upstream"]
+    (tmp_path / "gitconfig").write_text(f'[url "file://{upstream}"]\n\tinsteadOf = https://example.org/upstream.git\n')
+    bench = replace(bench, environment={**bench.environment, "GIT_CONFIG_GLOBAL": str(tmp_path / "gitconfig")})
+    _files_survive(bench, [*command, "--from", upstream] if verb == "add" else command)
