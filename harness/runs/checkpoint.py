@@ -17,7 +17,8 @@ from harness.sandbox.safe_copy import copy_checkpoint
 #: Files of a checkpoint, and bytes of its record.
 MAX_FILES, MAX_RECORD_BYTES = 1000, 16 * 2**20
 
-_RECORD = "record.json"
+#: Name of the record beside a checkpoint.
+RECORD = "record.json"
 _FOLDER = "checkpoint"
 
 
@@ -85,9 +86,9 @@ def take_checkpoint(out: Path, home: Path, *, limit: int) -> dict[str, dict[str,
 def write_record(home: Path, key: str, files: dict[str, dict[str, Any]], about: dict[str, Any]) -> Checkpoint:
     """Write the record that marks a training's folder as finished; last, and atomically."""
     record = {"key": key, "sha256": _digest(files), "files": files, **about}
-    partial = home / f".partial-{_RECORD}"
+    partial = home / f".partial-{RECORD}"
     partial.write_text(json.dumps(record, indent=1, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
-    partial.replace(home / _RECORD)
+    partial.replace(home / RECORD)
     return Checkpoint(key, home / _FOLDER, record["sha256"], record)
 
 
@@ -99,10 +100,10 @@ def find_checkpoint(home: Path, key: str) -> Checkpoint | None:
     DataError
         When it belongs to another plan, or a file is missing, added or changed.
     """
-    if not (home / _RECORD).is_file():
+    if not (home / RECORD).is_file():
         return None
     fix = f"remove {home} and train again"
-    record = _read_record(home / _RECORD, fix)
+    record = _read_record(home / RECORD, fix)
     if record["key"] != key:
         raise DataError(
             f"the checkpoint in {home} belongs to plan {str(record['key'])[:12]}…, not to {key[:12]}…", fix=fix
@@ -121,7 +122,7 @@ def find_checkpoint(home: Path, key: str) -> Checkpoint | None:
             continue
         raise DataError(f"checkpoint {home.name[:12]}…: {name} {what} since it was trained", fix=fix)
     if record["sha256"] != _digest(record["files"]):
-        raise DataError(f"{home / _RECORD} was changed: its digest does not match its files", fix=fix)
+        raise DataError(f"{home / RECORD} was changed: its digest does not match its files", fix=fix)
     return Checkpoint(key, folder, record["sha256"], record)
 
 

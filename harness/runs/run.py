@@ -37,7 +37,8 @@ from harness.runs.score import Scorers, case_status, case_task, rows_of_outcome
 from harness.runs.shard import ShardSpec, run_shard
 from harness.runs.standing import judge, redone, untrusted
 from harness.runs.timing import figures
-from harness.runs.training.finetune import TrainingWatcher, ensure_checkpoint, training_cases
+from harness.runs.training.finetune import TrainingPlan, TrainingWatcher, ensure_checkpoint, training_cases
+from harness.runs.training.travelled import checkpoint_of, finished_elsewhere
 from harness.sandbox.folder import remove_tree
 from harness.sandbox.watch import Stop
 from harness.scoring.case import CaseScore
@@ -90,7 +91,8 @@ def execute(request: RunRequest, *, home: Path, store: Store, watcher: Watcher, 
     """
     profile_on(request.profile, request.split)  # refused before anything long
     cases = select_cases(request.dataset, request.split, request.limit)
-    trained_on = training_cases(request) if request.variant.fine_tuned else ()
+    elsewhere = finished_elsewhere(request, home) if request.variant.fine_tuned else []
+    trained_on = training_cases(request) if request.variant.fine_tuned and not elsewhere else ()
     with stop.nothing_in_flight():  # every volume is read, unless it was read before
         splits = [request.split, *dict.fromkeys(case.split for case in trained_on)]
         warnings = require_sound(request.dataset, splits, used=[*cases, *trained_on])
@@ -116,7 +118,11 @@ def execute(request: RunRequest, *, home: Path, store: Store, watcher: Watcher, 
             check_cuda(request.plugin, home)
         with stop.nothing_in_flight():  # an image may take many minutes to build
             plan = _plan(request, cases, engine, home=home, gpus=gpus, watcher=watcher)
-        if request.variant.fine_tuned:
+        if elsewhere:
+            training = TrainingPlan(request, plan.image, plan.weights, ())
+            plan = replace(plan, checkpoint=checkpoint_of(training, elsewhere))
+            watcher.log("warning: the files of train and val are not here; its record says what the checkpoint learnt")
+        elif request.variant.fine_tuned:
             checkpoint = ensure_checkpoint(
                 request,
                 plan.image,

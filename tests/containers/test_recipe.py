@@ -36,6 +36,13 @@ def test_a_cosine_ends_at_its_final_rate() -> None:
     assert Recipe(steps=10, final_rate=0.2).rate(5) == pytest.approx(0.6)
 
 
+@pytest.mark.parametrize("params", [{"epochs": 3, "batch": 2}, {"steps": 100, "batch": 2}])
+def test_no_sample_is_not_taken_for_a_missing_parameter(params: dict[str, object]) -> None:
+    """Masks without a voxel leave nothing to train on, however long."""
+    with pytest.raises(Rejected, match="no sample to train on"):
+        Recipe.from_params(params, 0, 1)
+
+
 @pytest.mark.parametrize(
     ("params", "words"),
     [

@@ -69,7 +69,8 @@ class Training:
         step, steps
             Optimiser steps done, and their total.
         losses
-            Mean of each part of the loss since the last event, by name; finite.
+            Mean of each part of the loss since the last event, by name; finite. Of several processes, those of rank 0:
+            the mean over its share of the samples.
         epoch
             Passes over the training cases so far.
         val_dice

@@ -25,7 +25,8 @@ class Recipe:
     accumulate
         Forward passes of one optimiser step; a step sees ``batch * accumulate * processes`` samples.
     schedule
-        ``"constant"``, or ``"cosine"``: from the full rate at the end of the warm-up to `final_rate` at the last step.
+        ``"constant"``, or ``"cosine"``: from the full rate at the end of the warm-up towards `final_rate`, which the
+        step after the last one would have.
     warmup
         Steps during which the rate rises linearly to the full one.
     final_rate
@@ -94,8 +95,12 @@ class Recipe:
         Raises
         ------
         Rejected
-            When neither ``steps`` nor ``epochs`` states a length.
+            When there is no training sample, or neither ``steps`` nor ``epochs`` states a length.
         """
+        if n_train < 1:
+            raise Rejected(
+                "there is no sample to train on: the train split has no case, or no case has a voxel of a finding"
+            )
         batch, accumulate = int(params["batch"]), int(params.get("accumulate", 1))
         per_step = batch * accumulate * world_size
         steps = int(params.get("steps", 0)) or math.ceil(float(params.get("epochs", 0)) * n_train / per_step)

@@ -167,7 +167,7 @@ class _Loop:
     def run(self, n_train: int, sample: Sample, loss: Loss, n_val: int, validate: Validate | None) -> None:
         recipe, training = self.recipe, self.training
         if n_train < 1:
-            raise TrainingFailed("error", "the training split has no cases")
+            raise TrainingFailed("error", "there is no sample to train on")
         self._resume()
         wrapped = self._wrapped()
         per_process = recipe.batch * recipe.accumulate

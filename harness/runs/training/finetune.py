@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 from harness.dataset import RunnableCase
 from harness.dataset.boxes import BOX_RULE
-from harness.dataset.cases import in_order
+from harness.dataset.cases import Case, in_order
 from harness.dataset.fingerprint import fingerprint_of
 from harness.engines.base import Engine
 from harness.engines.nvidia import Gpu
@@ -147,14 +147,21 @@ def training_cases(request: RunRequest) -> tuple[RunnableCase, ...]:
     twice = _shared((case.id for case in cases if case.split == "train"), (c.id for c in cases if c.split == "val"))
     if twice:
         raise DataError(f"{data.name}: {twice} is in train and in val", fix="`bench data validate` lists them all")
-    known = [{case.patient for case in side if case.patient} for side in (cases, data.split(request.split))]
-    patient = _shared(*known)
-    if patient:
+    check_apart(request, cases)
+    return tuple(cases)
+
+
+def check_apart(request: RunRequest, cases: Sequence[Case]) -> None:
+    """Raise DataError where a case or a patient is trained on and in the split that will be predicted."""
+    data = request.dataset
+    predicted = data.split(request.split)
+    case = _shared((case.id for case in cases), (case.id for case in predicted))
+    patient = _shared(*({case.patient for case in side if case.patient} for side in (cases, predicted)))
+    if case or patient:
         raise DataError(
-            f"{data.name}: patient {patient} is trained on and in {request.split}",
+            f"{data.name}: {case or f'patient {patient}'} is trained on and in {request.split}",
             fix="`bench data validate` lists them all",
         )
-    return tuple(cases)
 
 
 def ensure_checkpoint(
@@ -281,7 +288,15 @@ def _train(
         raise _failure(plan, folder, end)
     points = trainings.points(plan.key)
     best = max((point.val_dice for point in points if point.val_dice is not None), default=None)
-    about = {"plan": plan.identity, "seconds": row.seconds, "val_dice": best, "finished": _now(), **row.record}
+    names = {split: sorted(case.id for case in plan.cases if case.split == split) for split in SPLITS}
+    about = {
+        "plan": plan.identity,
+        "cases": names,
+        "seconds": row.seconds,
+        "val_dice": best,
+        "finished": _now(),
+        **row.record,
+    }
     checkpoint = write_record(folder, plan.key, files, about)
     _finish(trainings, checkpoint)
     clear(spec.root)
