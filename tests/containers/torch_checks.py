@@ -230,6 +230,8 @@ class Mine(Adapter):
         def sample(index, rng):
             if self.job.params.get("slow"):
                 import time; time.sleep(0.05)
+            if self.job.params.get("kill") and training.rank == 1:
+                os.kill(os.getpid(), self.job.params["kill"])
             if self.job.params.get("fail") and training.rank == 1:
                 raise RuntimeError("rank 1 is lost")
             return checks._sample(index, rng)
@@ -299,6 +301,20 @@ def check_lost_rank_ends_all(folder: Path) -> None:
     failed = [event for event in _events(root / "out") if event["event"] == "train_failed"]
     assert any("rank 1 is lost" in event["reason"] for event in failed), said
     assert not (root / "out" / "checkpoint").exists()
+
+
+def check_killed_rank_is_named_by_its_signal(folder: Path) -> None:
+    """When the kernel ends one of two processes, that is told, and not that the other one got no answer."""
+    for number, name in ((signal.SIGKILL, "SIGKILL"), (signal.SIGSEGV, "SIGSEGV")):
+        place = folder / name
+        place.mkdir()
+        root = _bench(place, steps=40, batch=2, processes=2, kill=int(number))
+        running = _start(place, root)
+        _, said = running.communicate(timeout=300)
+        assert running.returncode != 0
+        failed = [event for event in _events(root / "out") if event["event"] == "train_failed"]
+        assert len(failed) == 1, (failed, said)
+        assert failed[0]["reason"].startswith(f"process 1 was ended by {name}"), failed
 
 
 def check_asked_to_end_saves(folder: Path) -> None:

@@ -12,6 +12,7 @@ from typing import Any, Callable, Mapping
 
 from groundbench_sdk.events import Events
 from groundbench_sdk.records import Job, Rejected
+from groundbench_sdk.together import leave_reason
 
 #: Kinds of failure that the harness knows; any other is reported as ``error``.
 FAILURES = ("nan_loss", "out_of_memory", "stalled_loader", "error")
@@ -118,7 +119,7 @@ def rank_and_world_size() -> tuple[int, int]:
     return int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
 
 
-def start_together(job: Job, adapter: str) -> None:
+def start_together(job: Job, adapter: str, out: Path) -> None:
     """Replace this process by torchrun, which starts one process per device; return if one process is enough.
 
     The processes connect over the loop-back interface, the only one in the container. An image without torch trains
@@ -130,6 +131,8 @@ def start_together(job: Job, adapter: str) -> None:
         States the devices, or on a CPU the number of processes.
     adapter
         ``"module:Class"``, as in ``python -m groundbench_sdk module:Class``.
+    out
+        The output folder, where the failure of a process is logged.
     """
     count = processes_of(job)
     if count == 1 or "WORLD_SIZE" in os.environ or importlib.util.find_spec("torch") is None:
@@ -138,7 +141,7 @@ def start_together(job: Job, adapter: str) -> None:
     os.environ["OMP_NUM_THREADS"] = str(max(1, job.threads // count))
     port = 20000 + (os.getpid() * 7919 + int(time.time() * 1000)) % 20000
     command = [
-        *(sys.executable, "-m", "torch.distributed.run", "--nnodes", "1", "--nproc-per-node", str(count)),
+        *(sys.executable, "-m", "groundbench_sdk.together", str(out), "--nnodes", "1", "--nproc-per-node", str(count)),
         *("--master-addr", "127.0.0.1", "--master-port", str(port), "--max-restarts", "0"),
         *("-m", "groundbench_sdk", adapter),
     ]
@@ -157,6 +160,12 @@ def failure_of(error: BaseException) -> TrainingFailed:
 
 
 def log_failure(events: Events, error: BaseException) -> None:
-    """Write the event that names the failure which ended a training."""
+    """Write the event that names the failure which ended a training.
+
+    What else than its own doing ended one of several processes is known to the process that started them, which then
+    writes the event.
+    """
     failed: Any = failure_of(error)
+    if failed.kind == "error" and leave_reason(failed.reason):
+        return
     events.emit("train_failed", kind=failed.kind, reason=failed.reason)

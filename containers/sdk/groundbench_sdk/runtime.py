@@ -56,7 +56,7 @@ def _run(adapter: type[Adapter] | str, root: Path, events: Events) -> int:
         raise Rejected(f"this SDK version runs the verbs 'predict' and 'finetune', not {job.verb!r}")
     try:
         if isinstance(adapter, str):
-            start_together(job, adapter)
+            start_together(job, adapter, root / "out")
         began = time.monotonic()
         model = _load(adapter, job)
         train, val = read_training_cases(root)

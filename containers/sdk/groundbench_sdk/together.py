@@ -1,0 +1,69 @@
+"""Starts the processes of a training through torchrun, and logs which of them was lost, and how.
+
+When one process is killed, the others fail too: they wait for one that does not answer. What they say is the symptom.
+torchrun knows how each process ended, so the failures of processes that it started are collected here.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import time
+from contextlib import closing
+from pathlib import Path
+from typing import Any, Mapping, Sequence
+
+from groundbench_sdk.events import Events
+
+#: Where a process that torchrun started leaves the reason of its failure.
+_ERROR_FILE = "TORCHELASTIC_ERROR_FILE"
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run ``python -m groundbench_sdk.together OUT ...``: the output folder, then the arguments of torchrun."""
+    from torch.distributed import run
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+
+    out, *rest = arguments
+    try:
+        run.main(rest)
+    except ChildFailedError as error:
+        with closing(Events(Path(out))) as events:
+            events.emit("train_failed", kind="error", reason=reason_of(error.failures))
+        return 1
+    return 0
+
+
+def leave_reason(reason: str) -> bool:
+    """Leave the reason of this process's failure for the process that started it; False where torchrun did not."""
+    path = os.environ.get(_ERROR_FILE)
+    if path is None:
+        return False
+    Path(path).write_text(json.dumps({"message": reason, "timestamp": int(time.time())}), encoding="utf-8")
+    return True
+
+
+def reason_of(failures: Mapping[int, Any]) -> str:
+    """Return why a training of several processes failed.
+
+    Parameters
+    ----------
+    failures
+        Rank -> how the process ended, as torchrun reports it: ``exitcode`` (negative for a signal), ``message`` and
+        ``timestamp``.
+    """
+    signalled = {rank: -end.exitcode for rank, end in failures.items() if end.exitcode < 0}
+    killed = sorted(rank for rank, number in signalled.items() if number != signal.SIGTERM)  # torchrun's own is SIGTERM
+    if killed:
+        rank = killed[0]
+        name = signal.Signals(signalled[rank]).name
+        why = ", as the kernel does where memory runs out" if name == "SIGKILL" else ""
+        return f"process {rank} was ended by {name}{why}"
+    first = min(failures, key=lambda rank: (int(failures[rank].timestamp), rank))
+    return str(failures[first].message)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
