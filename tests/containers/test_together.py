@@ -13,8 +13,9 @@ from groundbench_sdk.finetuning import TrainingFailed, log_failure
 from groundbench_sdk.together import reason_of
 
 
-def _end(exitcode: int, message: str = "", timestamp: int = 0) -> Any:
-    return SimpleNamespace(exitcode=exitcode, message=message, timestamp=timestamp)
+def _end(exitcode: int, message: str = "", ns: int = 0) -> Any:
+    left = {"message": message, "ns": ns} if message else {"message": "<NONE>"}
+    return SimpleNamespace(exitcode=exitcode, error_file_data=left)
 
 
 @pytest.mark.parametrize(
@@ -23,7 +24,9 @@ def _end(exitcode: int, message: str = "", timestamp: int = 0) -> Any:
         ({0: _end(1, "no answer", 5), 1: _end(-9, "", 6)}, "process 1 was ended by SIGKILL, as the kernel does"),
         ({0: _end(-15), 1: _end(1, "no answer"), 2: _end(-11)}, "process 2 was ended by SIGSEGV"),
         ({0: _end(1, "no answer", 6), 1: _end(1, "ValueError: a", 5)}, "ValueError: a"),
-        ({0: _end(1, "ValueError: a", 5), 1: _end(1, "no answer", 5)}, "ValueError: a"),
+        ({0: _end(1, "ValueError: a", 5), 1: _end(1, "no answer", 6)}, "ValueError: a"),
+        ({0: _end(1, "no answer", 5), 1: _end(3)}, "process 1 ended with exit code 3"),
+        ({0: _end(-15)}, "its processes were ended"),
     ],
 )
 def test_the_cause_is_told_and_not_the_symptom(failures: dict[int, Any], reason: str) -> None:

@@ -41,7 +41,8 @@ def leave_reason(reason: str) -> bool:
     path = os.environ.get(_ERROR_FILE)
     if path is None:
         return False
-    Path(path).write_text(json.dumps({"message": reason, "timestamp": int(time.time())}), encoding="utf-8")
+    left = {"message": reason, "timestamp": int(time.time()), "ns": time.time_ns()}
+    Path(path).write_text(json.dumps(left), encoding="utf-8")
     return True
 
 
@@ -51,8 +52,8 @@ def reason_of(failures: Mapping[int, Any]) -> str:
     Parameters
     ----------
     failures
-        Rank -> how the process ended, as torchrun reports it: ``exitcode`` (negative for a signal), ``message`` and
-        ``timestamp``.
+        Rank -> how the process ended, as torchrun reports it: ``exitcode`` (negative for a signal), and what it left
+        in ``error_file_data``.
     """
     signalled = {rank: -end.exitcode for rank, end in failures.items() if end.exitcode < 0}
     killed = sorted(rank for rank, number in signalled.items() if number != signal.SIGTERM)  # torchrun's own is SIGTERM
@@ -61,8 +62,10 @@ def reason_of(failures: Mapping[int, Any]) -> str:
         name = signal.Signals(signalled[rank]).name
         why = ", as the kernel does where memory runs out" if name == "SIGKILL" else ""
         return f"process {rank} was ended by {name}{why}"
-    first = min(failures, key=lambda rank: (int(failures[rank].timestamp), rank))
-    return str(failures[first].message)
+    left = {rank: end.error_file_data for rank, end in failures.items() if "ns" in end.error_file_data}
+    if silent := sorted(failures.keys() - left.keys() - signalled.keys()):
+        return f"process {silent[0]} ended with exit code {failures[silent[0]].exitcode}, and left no reason"
+    return str(min(left.values(), key=lambda data: data["ns"])["message"]) if left else "its processes were ended"
 
 
 if __name__ == "__main__":
