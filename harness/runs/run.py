@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, replace
@@ -17,6 +17,7 @@ from harness.dataset import RunnableCase
 from harness.dataset.fingerprint import fingerprint_of
 from harness.dataset.judge import data_record, require_sound
 from harness.dataset.patients import unknown_patients
+from harness.dataset.problems import DataProblem
 from harness.engines import choose_engine
 from harness.engines.base import Engine
 from harness.engines.gpus import lease
@@ -94,12 +95,7 @@ def execute(request: RunRequest, *, home: Path, store: Store, watcher: Watcher, 
     elsewhere = finished_elsewhere(request, home) if request.variant.fine_tuned else []
     trained_on = training_cases(request) if request.variant.fine_tuned and not elsewhere else ()
     with stop.nothing_in_flight():  # every volume is read, unless it was read before
-        splits = [request.split, *dict.fromkeys(case.split for case in trained_on)]
-        warnings = require_sound(request.dataset, splits, used=[*cases, *trained_on])
-        if trained_on:
-            warnings += tuple(unknown_patients((case.split, case.patient) for case in [*trained_on, *cases]))
-    for warning in warnings:
-        watcher.log(f"warning: {warning.where}: {warning.what}")
+        warnings = _sound_data(request, cases, trained_on, watcher.log)
     # GPUs are checked before anything long: a machine without them is reported at once.
     model, each = request.plugin.model, request.gpus_each
     # What is declared is the whole architecture's need.
@@ -120,8 +116,7 @@ def execute(request: RunRequest, *, home: Path, store: Store, watcher: Watcher, 
             plan = _plan(request, cases, engine, home=home, gpus=gpus, watcher=watcher)
         if elsewhere:
             training = TrainingPlan(request, plan.image, plan.weights, ())
-            plan = replace(plan, checkpoint=checkpoint_of(training, elsewhere))
-            watcher.log("warning: the files of train and val are not here; its record says what the checkpoint learnt")
+            plan = replace(plan, checkpoint=checkpoint_of(training, elsewhere, watcher.log))
         elif request.variant.fine_tuned:
             checkpoint = ensure_checkpoint(
                 request,
@@ -176,6 +171,22 @@ def execute(request: RunRequest, *, home: Path, store: Store, watcher: Watcher, 
             store.save_run(row, without=[case.id for case in todo])
             work = _Work(plan, row, folder, store, boxes=boxes, watcher=watcher, engine=engine, gpus=gpus)
             return work.run(todo, unscored, stop)
+
+
+def _sound_data(
+    request: RunRequest,
+    cases: Sequence[RunnableCase],
+    trained_on: Sequence[RunnableCase],
+    log: Callable[[str], None],
+) -> tuple[DataProblem, ...]:
+    """Judge the data of a run and of the training before it; log and return the warnings."""
+    splits = [request.split, *dict.fromkeys(case.split for case in trained_on)]
+    warnings = require_sound(request.dataset, splits, used=[*cases, *trained_on])
+    if trained_on:
+        warnings += tuple(unknown_patients((case.split, case.patient) for case in [*trained_on, *cases]))
+    for warning in warnings:
+        log(f"warning: {warning.where}: {warning.what}")
+    return warnings
 
 
 def _plan(

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +45,7 @@ def finished_elsewhere(request: RunRequest, home: Path) -> list[Path]:
     return found
 
 
-def checkpoint_of(plan: TrainingPlan, folders: list[Path]) -> Checkpoint:
+def checkpoint_of(plan: TrainingPlan, folders: list[Path], log: Callable[[str], None]) -> Checkpoint:
     """Return the checkpoint whose training is that of `plan`, but for the content of files that are not here.
 
     Raises
@@ -63,6 +63,7 @@ def checkpoint_of(plan: TrainingPlan, folders: list[Path]) -> Checkpoint:
         )
     found = find_checkpoint(same[0], same[0].name)
     assert found is not None  # noqa: S101 - its record was read
+    log("warning: the files of train and val are not here; the checkpoint's record says what it was trained on")
     return found
 
 
