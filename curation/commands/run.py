@@ -104,7 +104,12 @@ def _show(document: dict[str, Any], summary: Any, out: Path) -> None:
         steps = ", ".join(f"{step} {count}" for step, count in aside.items())
         click.echo(f"set aside, with the reason in {out / 'set_aside.jsonl'}: {steps}")
     else:
-        click.echo("checked: no sentence lost, no number changed, no side or lobe lost or invented; nothing set aside")
+        click.echo("nothing set aside")
+    click.echo(
+        "checked: no sentence lost or new; findings and their negation, numbers, sides, lobes, segments, severity and "
+        "counts are those of the cited sentences, as far as rules can read them. Not checked: all other words, whether "
+        "a category is right, whether the report is"
+    )
     spent = document["spent"]
     if spent["requests"]:
         tokens = f"{spent['prompt_tokens']:,} + {spent['completion_tokens']:,} tokens"

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from curation.records import ExtractedReport, Phrase, RewrittenReport
 from curation.steps.step import Question, Step, WrongAnswer, closed
-from curation.text import measurements, places
+from curation.text import claims, measurements, places
 from curation.text.assertion import (
     is_absent_organ,
     is_advice,
@@ -23,7 +23,10 @@ from curation.text.assertion import (
 from curation.text.clauses import asserted, phrases_of
 from curation.text.lexicon import mentions, subject
 from curation.text.regions import region_of
+from curation.text.wording import without_preface
 
+_LEAST_SHARED: Final = 0.3  # share of a phrase's words that its sentences must have
+_SUMMARY: Final = 4  # findings of an impression that make it a summary
 _KEY = re.compile(r"S([1-9]\d*)")
 
 
@@ -33,20 +36,19 @@ def extract(report: RewrittenReport) -> ExtractedReport:
     for code, sentence in report.sentences().items():
         if _says_nothing_seen(sentence):
             continue
-        for text in phrases_of(sentence):
+        texts = phrases_of(sentence)
+        compared = mentions_prior(without_preface(sentence))
+        alone = sum(map(is_abnormal, texts)) <= 1
+        for text in texts:
             rounded = measurements.round_sizes(text)
             phrase = Phrase(
                 text=rounded,
                 codes=(code,),
                 abnormal=is_abnormal(text) and not text.endswith("?"),  # a question is no finding (rule 4)
-                prior=mentions_prior(text),
+                prior=mentions_prior(text) or (alone and compared),
                 uncertain=is_hedged(text),
             )
-            at = _same(phrase, phrases)
-            if at is None:
-                phrases.append(phrase)
-            else:
-                phrases[at] = _joined(phrases[at], phrase)
+            _add(phrase, phrases)
     return ExtractedReport(id=report.id, phrases=tuple(phrases))
 
 
@@ -69,14 +71,25 @@ def _says_nothing_seen(sentence: str) -> bool:
     )
 
 
-def _same(phrase: Phrase, phrases: list[Phrase]) -> int | None:
-    """Return which earlier phrase an impression repeats, or any phrase repeats word by word."""
-    for number, other in enumerate(phrases):
-        if other.text == phrase.text:
-            return number
-        if phrase.codes[0][0] == "I" and other.codes[0][0] != "I" and _repeats(phrase, other):
-            return number
-    return None
+def _add(phrase: Phrase, phrases: list[Phrase]) -> None:
+    """Add a phrase, or its codes to those that say the same; no detail of either is lost.
+
+    An impression joins all findings that it repeats ("nodules in both lungs" one of the right and one of the left),
+    and where it is the fuller wording of a single one, its text is kept.
+    """
+    same = [n for n, other in enumerate(phrases) if other.text == phrase.text]
+    if not same and phrase.codes[0][0] == "I":
+        same = [n for n, other in enumerate(phrases) if other.codes[0][0] != "I" and _repeats(phrase, other)]
+        known = frozenset().union(*(claims.facts(phrases[n].text) for n in same))
+        if not claims.facts(phrase.text) <= known:
+            if len(same) == 1 and claims.facts(phrases[same[0]].text) <= claims.facts(phrase.text):
+                phrases[same[0]] = phrases[same[0]].model_copy(update={"text": phrase.text})
+            else:
+                same = []
+    for n in same:
+        phrases[n] = _joined(phrases[n], phrase)
+    if not same:
+        phrases.append(phrase)
 
 
 def _repeats(impression: Phrase, finding: Phrase) -> bool:
@@ -143,36 +156,75 @@ def _joined(first: Phrase, second: Phrase) -> Phrase:
 
 
 def check(report: RewrittenReport, result: ExtractedReport) -> list[str]:
-    """Check the sentence codes, that no size is lost, and that no number, side or lobe is invented.
+    """Check every phrase against the sentences that it cites, and every sentence against the phrases that cite it.
 
-    Sizes of recommendations and of questions may go: rules 3 to 5 of Figure S4 exclude those phrases.
+    Compared are findings and whether they are there, sides, lobes, segments, numbers, severity, counts, and the flags
+    for abnormal and earlier examinations. Recommendations and questions may go: rules 3 to 5 of Figure S4.
     """
     sentences = report.sentences()
-    everything = " ".join(sentences.values())
+    compared = any(mentions_prior(sentence) for sentence in sentences.values())
     problems = []
-    cited: dict[str, list[str]] = {}
+    cited: dict[str, list[Phrase]] = {}
     for number, phrase in enumerate(result.phrases, start=1):
         unknown = [code for code in phrase.codes if code not in sentences]
         if unknown or not phrase.codes:
             problems.append(f"S{number} names no sentence of the report: {', '.join(unknown) or 'no code'}")
             continue
         for code in phrase.codes:
-            cited.setdefault(code, []).append(phrase.text)
-        sources = " ".join(sentences[code] for code in phrase.codes)
-        extra = measurements.invented(phrase.text, [sources], rounded=True)
-        problems += [f"S{number}: the number {n} is not in {', '.join(phrase.codes)}" for n in extra]
-        problems += [f"S{number}: {p!r} is nowhere in the report" for p in places.invented(phrase.text, everything)]
-        if measurements.round_sizes(phrase.text) != phrase.text:
-            problems.append(f"S{number}: its sizes are not rounded: {phrase.text!r}")
-    for code, whole in sentences.items():
-        sentence = asserted(whole)
-        if is_advice(sentence) or sentence.rstrip(" .)").endswith("?"):
-            continue
-        if code not in cited and is_abnormal(sentence):
-            problems.append(f"{code} is lost: {sentence!r}")
-        here = " ".join(cited.get(code, []))
-        gone = [n for n in measurements.lost(sentence, here, rounded=True) if n.endswith(" mm")]
-        problems += [f"{code}: the size {n} is lost" for n in gone]
+            cited.setdefault(code, []).append(phrase)
+        own = [sentences[code] for code in phrase.codes]
+        problems += [f"S{number}: {what} ({', '.join(phrase.codes)})" for what in _phrase_faults(phrase, own)]
+        if phrase.prior and not compared and not mentions_prior(phrase.text):
+            problems.append(f"S{number}: nothing in the report refers to an earlier examination")
+    for code, sentence in sentences.items():
+        problems += [f"{code}{what}" for what in _sentence_faults(code, sentence, cited.get(code, []))]
+    return problems
+
+
+def _phrase_faults(phrase: Phrase, own: list[str]) -> list[str]:
+    """Return what a phrase says, and the sentences that it cites do not."""
+    text, source = phrase.text, " ".join(own)
+    problems = [f"the number {n} is not in its sentences" for n in measurements.invented(text, [source], rounded=True)]
+    problems += [f"{place!r} is not in its sentences" for place in places.invented(text, source)]
+    problems += [fault for fault in claims.details(source, text) if "not in its source" in fault]
+    problems += claims.clashes(source, text)
+    if measurements.round_sizes(text) != text:
+        problems.append(f"its sizes are not rounded: {text!r}")
+    if phrase.abnormal and is_negated(text) and not is_absent_organ(text):
+        problems.append("it is flagged abnormal, and says that something is not there")
+    elif phrase.abnormal:
+        extra = claims.invented_findings(text, own) or claims.denied_findings(text, source)
+        problems += [f"that there is {name.replace('_', ' ')} is not in its sentences" for name in extra]
+        if claims.shared_words(text, own) < _LEAST_SHARED:
+            problems.append("its words are not those of its sentences")
+    elif claims.findings(text) and not is_hedged(text) and any(claims.findings(sentence) for sentence in own):
+        problems.append("it is flagged normal, and names an abnormal finding")
+    compared = all(len(phrases_of(s)) == 1 and mentions_prior(without_preface(s)) for s in own)
+    if not phrase.prior and phrase.abnormal and compared and len(claims.findings(source)) <= 1:
+        problems.append("its sentences refer to an earlier examination, and its flag does not")
+    return problems
+
+
+def _sentence_faults(code: str, whole: str, phrases: list[Phrase]) -> list[str]:
+    """Return what a sentence says is there, and the phrases that cite it do not say."""
+    sentence = asserted(whole)
+    if is_advice(sentence) or sentence.rstrip(" .)").endswith("?"):
+        return []
+    if not phrases:
+        return [f" is lost: {whole!r}"] if is_abnormal(sentence) else []
+    here = ". ".join(phrase.text for phrase in phrases)
+    gone = [n for n in measurements.lost(sentence, here, rounded=True) if n.endswith(" mm")]
+    problems = [f": the size {n} is lost" for n in gone]
+    there = claims.stated(sentence)
+    abnormal = ". ".join(phrase.text for phrase in phrases if phrase.abnormal)
+    lost = claims.lost_findings(sentence, abnormal)
+    if code[0] == "I" and len(lost) == 1 and len(claims.findings(sentence)) >= _SUMMARY:
+        lost = []  # an impression that sums up so many findings may be cited for most of them
+    problems += [f": that there is {name.replace('_', ' ')} is lost" for name in lost]
+    if not abnormal:
+        return problems
+    problems += [f": {place!r} is lost" for place in places.lost(there, here)]
+    problems += [f": {fault}" for fault in claims.details(there, here) if "lost" in fault]
     return problems
 
 

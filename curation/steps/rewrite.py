@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from curation.records import NOT_GIVEN, Dropped, Line, RewrittenReport, SplitReport
 from curation.schema import REGIONS
 from curation.steps.step import Question, Step, WrongAnswer, closed
-from curation.text import measurements, places
+from curation.text import claims, measurements, places
 from curation.text.assertion import is_advice
+from curation.text.lexicon import mentions, subject
 from curation.text.regions import region_of
 from curation.text.wording import american, is_irrelevant
 
@@ -44,47 +45,90 @@ def rewrite(report: SplitReport) -> RewrittenReport:
 
 
 def check(report: SplitReport, result: RewrittenReport) -> list[str]:
-    """Check that every sentence is there, that none is new, and that numbers, sides and lobes are those of the source.
+    """Check that every sentence is there, that none is new, and that each says what its source says.
 
-    A sentence of the findings may be supplemented from the impressions (Figure S2), so their content is not invented.
+    Compared are numbers, sides, lobes, segments, findings and whether they are there, severity, counts, and whether a
+    finding is left open; each line with the sentences that it cites, each sentence with the lines that cite it. A
+    sentence of the findings may be supplemented from an impression about the same finding (Figure S2).
     """
     coded = report.coded()
-    impressions = " ".join(report.impressions)
-    lines = [line for letter in REGIONS.values() for line in result.regions.get(letter, ())]
+    lines = [(letter, line) for letter in REGIONS.values() for line in result.regions.get(letter, ())]
+    lines += [("I", line) for line in result.impressions]
     cited: dict[str, list[str]] = {}
     problems = []
-    for line in [*lines, *result.impressions]:
+    for letter, line in lines:
         unknown = [code for code in line.sources if code not in coded]
         if unknown or not line.sources:
             problems.append(f"the sentence {line.text!r} comes from no sentence of the report ({', '.join(unknown)})")
             continue
         for code in line.sources:
             cited.setdefault(code, []).append(line.text)
-        sources = " ".join([*(coded[code] for code in line.sources), impressions])
-        problems += [
-            f"{line.text!r}: the number {n} is not in its source" for n in measurements.invented(line.text, [sources])
-        ]
-        problems += [f"{line.text!r}: {p!r} is not in its source" for p in places.invented(line.text, sources)]
+        own = [coded[code] for code in line.sources]
+        problems += [f"{line.text!r}: {what}" for what in _line_faults(line.text, own, report.impressions)]
+        if letter != "I" and _is_misfiled(line.text, letter):
+            problems.append(f"{line.text!r} does not belong to the region {letter}")
     dropped = {item.source for item in result.dropped}
     for code, sentence in coded.items():
         if code in dropped and code not in cited:
             if not _droppable(sentence):
-                problems.append(f"{code} was dropped, and holds a number, a side or a lobe: {sentence!r}")
+                problems.append(f"{code} was dropped, and says something of the images: {sentence!r}")
         elif code not in cited:
             problems.append(f"{code} is lost: {sentence!r}")
         else:
-            text = " ".join(cited[code])
-            problems += [f"{code}: the number {n} is lost" for n in measurements.lost(sentence, text)]
-            problems += [f"{code}: {p!r} is lost" for p in places.lost(sentence, text)]
+            problems += [f"{code}: {what}" for what in _sentence_faults(sentence, " ".join(cited[code]))]
     wrong = [line.text for line in result.impressions if any(code[0] == "F" for code in line.sources)]
     problems += [f"the impression {text!r} comes from the findings" for text in wrong]
     return problems
 
 
+def _line_faults(text: str, own: Sequence[str], impressions: Sequence[str]) -> list[str]:
+    """Return what a rewritten line says, and its own sentences and the impressions about its findings do not."""
+    source = " ".join(own)
+    about = claims.findings(source, weak=True)
+    known = [*own, *(other for other in impressions if claims.findings(other, weak=True) & about)]
+    problems = [f"the number {n} is not in its source" for n in measurements.invented(text, known)]
+    problems += [f"{place!r} is not in its source" for place in places.invented(text, " ".join(known))]
+    extra = claims.invented_findings(text, [american(sentence) for sentence in known])
+    problems += [f"that there is {_named(name)} is not in its source" for name in extra]
+    denied = [] if extra else claims.denied_findings(text, american(source))
+    problems += [f"its source says that there is no {_named(name)}" for name in denied]
+    problems += [fault for fault in claims.details(" ".join(known), text) if "not in its source" in fault]
+    problems += claims.clashes(source, text)
+    if claims.is_open(text) and not claims.is_open(source, widely=True):
+        problems.append("it leaves open what its source states")
+    return problems
+
+
+def _sentence_faults(sentence: str, text: str) -> list[str]:
+    """Return what a sentence says, and the lines that cite it do not."""
+    problems = [f"the number {n} is lost" for n in measurements.lost(sentence, text)]
+    problems += [f"{place!r} is lost" for place in places.lost(sentence, text)]
+    problems += [f"that there is {_named(name)} is lost" for name in claims.lost_findings(american(sentence), text)]
+    problems += [fault for fault in claims.details(sentence, text) if "lost" in fault]
+    if claims.is_open(sentence) and not claims.is_open(text, widely=True):
+        problems.append("it leaves its finding open, and its rewriting does not")
+    return problems
+
+
+def _named(concept: str) -> str:
+    return concept.replace("_", " ")
+
+
+def _is_misfiled(text: str, letter: str) -> bool:
+    """Return whether a line of bones or abdomen is filed elsewhere, or the reverse, with no word of that region."""
+    region = region_of(text, before=letter)
+    if region == letter or not {region, letter} & {"A", "B"}:
+        return False
+    return all(mention.concept.region != letter for mention in mentions(text))
+
+
 def _droppable(sentence: str) -> bool:
-    return (
-        is_irrelevant(sentence) or is_advice(sentence) or not (places.places(sentence) or measurements.sizes(sentence))
-    )
+    """Return whether nothing of the images is lost with a sentence."""
+    if is_irrelevant(sentence):
+        return True
+    if is_advice(sentence):
+        return not claims.stated(sentence)
+    return not (subject(mentions(sentence)) or places.places(sentence) or measurements.sizes(sentence))
 
 
 def _content(report: SplitReport) -> str:

@@ -146,7 +146,8 @@ def _parts(left: str, mark: str, right: str) -> bool:
         return True
     if _ITS.match(right):  # "the trachea is deviated, its lumen is open"
         return bool(_VERB.search(left)) and (is_normal(right) or is_negated(right))
-    return not _DEPENDENT.match(right) and _is_statement(left, begun=True) and _is_statement(right)
+    listed = mark.strip()[:1] not in {";", "."}
+    return not _DEPENDENT.match(right) and _is_statement(left, begun=listed) and _is_statement(right)
 
 
 def _is_statement(text: str, *, begun: bool = False) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -29,7 +30,8 @@ def test_success(run: Any, server: Any, three_reports: Path, tmp_path: Path, ben
     assert made["spent"]["requests"] == ASKED
     assert made["spent"]["cost"] == pytest.approx(ASKED * (100 * 1 + 50 * 2) / 1e6)
     document(bench("run", three_reports, "--out", tmp_path / "rules", "--json"))
-    assert (tmp_path / "out/select.jsonl").read_bytes() == (tmp_path / "rules/select.jsonl").read_bytes()
+    texts = [re.sub(r'"score":[^,}]+', "", (tmp_path / f"{n}/select.jsonl").read_text()) for n in ("out", "rules")]
+    assert texts[0] == texts[1]  # but for the scores of the rules' classifier
     first = server.requests[0]
     assert first["response_format"]["json_schema"]["strict"] is True
     assert first["temperature"] == 0.0

@@ -43,7 +43,11 @@ def test_figure_1_extraction() -> None:
 @pytest.mark.parametrize(
     ("key", "row", "problem"),
     [
-        ("S16", ["Lesion in right adrenal gland, 28x71 mm", "A1,I3", "Y", "Y"], "71 mm is not in A1, I3"),
+        (
+            "S16",
+            ["Lesion in right adrenal gland, 28x71 mm", "A1,I3", "Y", "Y"],
+            "71 mm is not in its sentences (A1, I3)",
+        ),
         ("S16", ["Lesion in right adrenal gland", "A1,I3", "Y", "Y"], "the size 28 mm is lost"),
         ("S5", ["Stable pleural effusion", "L9", "Y", "Y"], "names no sentence"),
         ("S11", ["Stable mediastinal lymph nodes up to 1.04 cm", "M1,I4", "Y", "Y"], "not rounded"),
@@ -91,3 +95,58 @@ def test_questions_and_hedges_are_flagged() -> None:
 def test_an_impression_joins_what_it_repeats(findings: str, impression: str, count: int) -> None:
     """The same thing in the same organ and place is one finding; another organ, side or size is another."""
     assert len([p for p in _phrases(findings, impression) if p.abnormal]) == count
+
+
+def _faults(sentences: dict[str, str], *phrases: tuple[str, str, bool, bool]) -> list[str]:
+    """Return what is wrong with phrases (text, codes, abnormal, prior) as the extraction of sentences."""
+    report = RewrittenReport.from_coded("x", {"Findings": sentences, "Impressions": {}})
+    found = tuple(Phrase(text=t, codes=tuple(c.split(",")), abnormal=a, prior=p) for t, c, a, p in phrases)
+    return extract.check(report, ExtractedReport(id="x", phrases=found))
+
+
+@pytest.mark.parametrize(
+    ("sentence", "phrase", "abnormal"),
+    [
+        ("There is a 6 mm nodule in the right upper lobe.", "6 mm nodule in the right upper lobe", False),
+        ("No pleural effusion.", "No pleural effusion", True),
+        ("No pleural effusion.", "Pleural effusion", True),
+        ("No lymph node is seen.", "Lymph node", True),
+        ("There is a nodule.", "Pulmonary embolism", True),
+        ("There is a nodule.", "Left diaphragm paralysis", True),
+        ("Emphysema and bronchiectasis in both lungs.", "Emphysema in both lungs", True),
+        ("Consolidation in the right upper and middle lobes.", "Consolidation in the right upper lobe", True),
+        ("Stable nodule, unchanged since the prior CT.", "Nodule", True),
+        ("Minimal effusion on the left.", "Effusion on the left", True),
+        ("Minimal effusion on the left.", "Massive effusion on the left", True),
+        ("Two nodules in the lingula.", "Four nodules in the lingula", True),
+        ("Nodule in the apical segment.", "Nodule in the anterior segment", True),
+    ],
+)
+def test_clinical_errors_are_caught(sentence: str, phrase: str, abnormal: bool) -> None:
+    """Flags, polarity, inventions, lost findings, lobes, severity, counts and segments, by the cited sentence."""
+    assert _faults({"L0": sentence}, (phrase, "L0", abnormal, False))
+
+
+def test_sides_and_sizes_stay_with_their_finding() -> None:
+    """Sides are compared with the cited sentence, not with the report, and sizes with their own side."""
+    sentences = {"L0": "Consolidation in the right lower lobe.", "L1": "Effusion on the left."}
+    swapped = [
+        ("Consolidation in the left lower lobe", "L0", True, False),
+        ("Effusion on the right", "L1", True, False),
+    ]
+    assert len(_faults(sentences, *swapped)) >= 2
+    two = {"L0": "A 5 mm nodule in the right lung and a 12 mm nodule in the left lung."}
+    right = [("5 mm nodule in the right lung", "L0", True, False), ("12 mm nodule in the left lung", "L0", True, False)]
+    wrong = [("12 mm nodule in the right lung", "L0", True, False), ("5 mm nodule in the left lung", "L0", True, False)]
+    assert _faults(two, *right) == []
+    assert _faults(two, *wrong)
+
+
+def test_most_of_a_summary_is_enough() -> None:
+    """An impression that sums up four findings may be cited for three; one of two findings may not go."""
+    summary = "Emphysema, bronchiectasis, honeycombing and pleural effusion."
+    found = [(t, "I0", True, False) for t in ("Emphysema", "Bronchiectasis", "Honeycombing")]
+    report = RewrittenReport.from_coded("x", {"Findings": {}, "Impressions": {"I0": summary}})
+    phrases = [Phrase(text=t, codes=(c,), abnormal=a, prior=p) for t, c, a, p in found]
+    assert extract.check(report, ExtractedReport(id="x", phrases=tuple(phrases))) == []
+    assert extract.check(report, ExtractedReport(id="x", phrases=tuple(phrases[:2])))

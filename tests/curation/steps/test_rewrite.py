@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from curation.records import RewrittenReport, SplitReport
-from curation.steps import rewrite
+from curation.records import Report, RewrittenReport, SplitReport
+from curation.schema import REGIONS
+from curation.steps import rewrite, split
 
 
 @pytest.fixture
@@ -65,3 +66,77 @@ def test_a_wrong_rewriting_is_caught(s3: dict[str, Any], change: Any, problem: s
     change(document)
     problems = rewrite.check(report, RewrittenReport.model_validate(document))
     assert any(problem in text for text in problems), problems
+
+
+def _faults(source: str, text: str, letter: str = "L", impressions: str = "") -> list[str]:
+    """Return what is wrong with `text` as the rewriting of `source`."""
+    report = split.split(Report(id="x", findings=source, impressions=impressions))
+    regions = dict.fromkeys(REGIONS.values(), ()) | {letter: ({"text": text, "sources": ["F0"]},)}
+    kept = [{"text": line, "sources": [f"I{n}"]} for n, line in enumerate(report.impressions)]
+    return rewrite.check(report, RewrittenReport.model_validate({"id": "x", "regions": regions, "impressions": kept}))
+
+
+@pytest.mark.parametrize(
+    ("source", "text"),
+    [
+        ("No pleural effusion was observed.", "There is a pleural effusion."),
+        ("No enlarged lymph node was observed.", "There are enlarged lymph nodes."),
+        ("Emphysema in both lungs.", "No emphysema in both lungs."),
+        ("A nodule in the right upper lobe.", "Consolidation in the right upper lobe."),
+        ("Minimal bronchiectasis in the lingula.", "Severe bronchiectasis in the lingula."),
+        ("Minimal bronchiectasis in the lingula.", "Bronchiectasis in the lingula."),
+        ("Nodule in the posterobasal segment.", "Nodule in the superior segment."),
+        (
+            "5 mm nodule in the right and 8 mm nodule in the left lung.",
+            "8 mm nodule in the right and 5 mm nodule in the left lung.",
+        ),
+        ("A mass cannot be excluded in the right hilum.", "There is a mass in the right hilum."),
+        ("There is a mass in the right hilum.", "There may be a mass in the right hilum."),
+        ("Two nodules in the right lung.", "Three nodules in the right lung."),
+        ("A 9 mm stone in the left kidney.", "A 9 mm stone in the left kidney."),
+    ],
+)
+def test_clinical_changes_are_caught(source: str, text: str) -> None:
+    """Polarity, subject, severity, segment, sizes on sides, hedges, counts and the region are those of the source."""
+    assert _faults(source, text)
+
+
+@pytest.mark.parametrize(
+    ("source", "text", "letter"),
+    [
+        ("Trachea, both main bronchi are open.", "The trachea and both main bronchi are patent.", "L"),
+        ("Plevral effusion was not observed, heart is natural.", "No pleural effusion; the heart is normal.", "H"),
+        ("Sequela changes in the apex of the right lung.", "Scarring at the right lung apex.", "L"),
+        ("A millimetric calculus in the left kidney.", "Subcentimeter left nephrolithiasis.", "A"),
+        ("A few nodules, suspicious for metastasis.", "Several nodules, concerning for metastasis.", "L"),
+        (
+            "Bone structures are natural, osteophytes are seen.",
+            "Osteophytes are seen; bones are otherwise normal.",
+            "B",
+        ),
+        (
+            "Frosted glass density in the lateralobasal segment.",
+            "Ground-glass opacity in the lateral basal segment.",
+            "L",
+        ),
+    ],
+)
+def test_good_rewordings_pass(source: str, text: str, letter: str) -> None:
+    """Other words for the same statement are no fault."""
+    assert _faults(source, text, letter) == []
+
+
+def test_an_impression_lends_no_side_to_another_finding() -> None:
+    """Only an impression about the same finding may make a sentence more precise."""
+    text = "A 5 mm nodule in the left lung."
+    assert _faults("A 5 mm nodule in the lung.", text, impressions="Effusion on the left.")
+    assert _faults("A 5 mm nodule in the lung.", text, impressions="Nodule in the left lung.") == []
+
+
+def test_a_finding_is_never_dropped() -> None:
+    """Only what says nothing of the images may be dropped, whether or not it has a number or a side."""
+    report = split.split(Report(id="x", findings="Emphysema is observed. Patient 14.10.", impressions=""))
+    empty = {"id": "x", "regions": dict.fromkeys(REGIONS.values(), ()), "impressions": ()}
+    dropped = [{"source": code, "reason": "x"} for code in ("F0", "F1")]
+    problems = rewrite.check(report, RewrittenReport.model_validate(empty | {"dropped": dropped}))
+    assert ["F0 was dropped" in problem for problem in problems] == [True]

@@ -1,0 +1,232 @@
+"""What a text claims of the images, in a form in which a rewriting and its source can be compared.
+
+Two wordings of one statement name the same findings with the same polarity, and give them the same sides, lobes,
+segments, sizes, numbers and severity. Only what both can be read for is compared: a difference found here is a real
+one nearly always, and two texts without a difference may still differ in what no rule reads.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import Final
+
+from curation.text import measurements, places
+from curation.text.assertion import is_absent_organ, is_history, is_negated, is_normal
+from curation.text.clauses import phrases_of
+from curation.text.lexicon import mentions, subject
+
+#: Concepts that good wordings exchange for each other, named by their first.
+_SAME: Final = (
+    ("nodule", "lesion", "micronodule"),
+    ("scar", "linear", "pleural_irregular"),
+    ("atelectasis", "subsegmental"),
+    ("consolidation", "density_increase"),
+    ("emphysema", "bulla", "bleb", "air_cyst", "aeration", "mosaic"),
+    ("stone", "organ_calcification", "granuloma", "calcification", "atherosclerosis"),
+    ("vessel_enlarged", "chamber", "dilatation", "hollow_dilated", "organomegaly"),
+    ("clip", "device", "elongated_device", "postoperative", "missing_organ"),
+    ("bone_lesion", "degenerative", "bone_other", "fracture", "osteoporosis"),
+    ("pleural_thickening", "bronchial_wall", "hollow_wall", "thickening", "skin_thickening"),
+    ("hiatal", "hernia", "wall_hernia"),
+    ("pleural_effusion", "pericardial_effusion", "free_fluid"),
+    ("septal", "crazy_paving"),
+    ("fat", "subcutaneous_fat", "steatosis"),
+    ("organ_diffuse", "atrophy"),
+    ("displaced", "distortion"),
+)
+_GROUP: Final = {name: names[0] for names in _SAME for name in names}
+#: Too general, or too often a word of something else, to be missed where they are gone.
+_WEAK: Final = frozenset({"variant", "muscle", "edema", "lymph_node"})
+
+_SEVERITY: Final = {
+    "slight": re.compile(r"\b(?:minimal|mild|slight|minor|trace|subtle|faint)(?:ly)?\b", re.IGNORECASE),
+    "moderate": re.compile(r"\bmoderate(?:ly)?\b", re.IGNORECASE),
+    "severe": re.compile(r"\b(?:severe|marked|massive|advanced|pronounced|extensive)(?:ly)?\b", re.IGNORECASE),
+}
+_SEGMENTS: Final = {
+    "anterior": re.compile(r"\b(?:anterior|antero)", re.IGNORECASE),
+    "posterior": re.compile(r"(?:\b|apico|apico-)(?:posterior|postero)", re.IGNORECASE),
+    "apical": re.compile(r"\b(?:bi)?api(?:cal|co|x|ces)", re.IGNORECASE),
+    "superior": re.compile(r"\bsuperior(?!\s+vena)", re.IGNORECASE),
+    "inferior": re.compile(r"\binferior(?!\s+vena)", re.IGNORECASE),
+    "medial": re.compile(r"\bmedi(?:al|o)", re.IGNORECASE),
+    "lateral": re.compile(r"(?<!bi)\blater(?:al|o)", re.IGNORECASE),
+    "basal": re.compile(r"bas(?:al|ilar|es\b)", re.IGNORECASE),
+    "upper": re.compile(r"\bupper\b(?!\s+(?:abdom|end))", re.IGNORECASE),
+    "lower": re.compile(r"\blower\b(?!\s+(?:abdom|end|border))", re.IGNORECASE),
+}
+_AXES = re.compile(r"\b(?:antero-?posterior|postero-?anterior)\w*|\bmediast\w+", re.IGNORECASE)
+_EXACT: Final = {
+    word: str(n)
+    for n, word in enumerate(
+        ("two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"), start=2
+    )
+}
+_COUNTED = re.compile(
+    rf"\b({'|'.join(_EXACT)}|single|solitary|multiple|numerous|many|several|(?:a )?few|innumerable)\s+"
+    r"(?:\w+[ -]){0,4}?"
+    r"(?:nodul|mass|lesion|cyst|opacit|foc|lymph|stone|calcul|bulla|band|node|metasta|fractur|density|densit|area)",
+    re.IGNORECASE,
+)
+_OPEN = re.compile(
+    r"\?|\b(?:(?:cannot|could\s+not|can\s+not|not)\s+(?:be\s+)?(?:\w+\s+)?(?:excluded|ruled\s+out)|"
+    r"(?:may|might|could)\s+(?:be|represent)|possib(?:le|ly|ility)|probabl[ey]|suspicious|suspected|suspicion|"
+    r"questionable|equivocal|uncertain)\b",
+    re.IGNORECASE,
+)
+_OPEN_TOO = re.compile(
+    r"\b(?:likely|suggest\w*|in\s+favou?r|concerning|consider\w*|consistent|compatible|potential|differential|"
+    r"interpreted|evaluated|thought|questioned|raises?|indeterminate|exclude\w*)\b",
+    re.IGNORECASE,
+)
+_CHUNK = re.compile(r"\s*[,;:]\s*|\.\s+|\s+(?:and|while|whereas|with|but)\s+", re.IGNORECASE)
+
+
+@lru_cache(maxsize=16384)
+def stated(text: str) -> str:
+    """Return the part of a text that says that something abnormal is there."""
+    return "; ".join(phrase for phrase in phrases_of(text) if not phrase.endswith("?") and _is_there(phrase))
+
+
+def _is_there(phrase: str) -> bool:
+    if is_absent_organ(phrase):
+        return True
+    return subject(mentions(phrase)) is not None and not (is_negated(phrase) or is_normal(phrase) or is_history(phrase))
+
+
+@lru_cache(maxsize=16384)
+def findings(text: str, *, weak: bool = False) -> frozenset[str]:
+    """Return the findings that a text says are there, wordings of one thing under one name.
+
+    Parameters
+    ----------
+    text
+        One sentence, or several.
+    weak
+        Whether general words and question marks count: for what may be said, not for what must.
+    """
+    there = text if weak else stated(text)
+    found = [m.concept for m in mentions(there) if m.concept.finding]
+    names = {c.name for c in found if weak or (not c.generic and c.name not in _WEAK)}
+    return frozenset(_GROUP.get(name, name) for name in names)
+
+
+def lost_findings(source: str, target: str) -> list[str]:
+    """Return the findings that `source` says are there, and `target` does not name as there."""
+    # A word that only qualifies another finding may go with it ("traction", "calcified"): the subjects must stay.
+    subjects = {
+        _GROUP.get(main.concept.name, main.concept.name)
+        for phrase in phrases_of(source)
+        if _is_there(phrase) and not phrase.endswith("?") and (main := subject(mentions(phrase))) is not None
+        if not main.concept.generic and main.concept.name not in _WEAK
+    }
+    return sorted(subjects - _all_findings(target))
+
+
+@lru_cache(maxsize=16384)
+def _all_findings(text: str) -> frozenset[str]:
+    there = stated(text)
+    return findings(there, weak=True) if there else frozenset()
+
+
+def invented_findings(target: str, sources: Iterable[str]) -> list[str]:
+    """Return the findings that `target` says are there, and none of `sources`, each a sentence, does."""
+    allowed = frozenset[str]().union(*(_all_findings(source) for source in sources))
+    return sorted(findings(target) - allowed)
+
+
+def denied_findings(target: str, source: str) -> list[str]:
+    """Return what `target` is about, where `source` says that this is not there."""
+    main = subject(mentions(target))
+    if main is None or is_negated(target):
+        return []
+    name = _GROUP.get(main.concept.name, main.concept.name)
+    denied = " . ".join(phrase for phrase in phrases_of(source) if is_negated(phrase))
+    gone = {_GROUP.get(m.concept.name, m.concept.name) for m in mentions(denied) if m.concept.finding}
+    return [name] if name in gone and name not in _all_findings(source) else []
+
+
+def severity(text: str) -> frozenset[str]:
+    """Return the degrees that a text names: ``slight``, ``moderate``, ``severe``."""
+    return frozenset(name for name, pattern in _SEVERITY.items() if pattern.search(text))
+
+
+def segments(text: str) -> frozenset[str]:
+    """Return the directions by which places are named; ``posterobasal`` is ``posterior`` and ``basal``."""
+    text = _AXES.sub(" ", text)
+    return frozenset(name for name, pattern in _SEGMENTS.items() if pattern.search(text))
+
+
+def counts(text: str) -> frozenset[str]:
+    """Return how many things a text counts: a number, ``1`` for a single one, ``many``."""
+    found = {match[1].lower() for match in _COUNTED.finditer(text)}
+    return frozenset(_EXACT.get(word) or ("1" if word in {"single", "solitary"} else "many") for word in found)
+
+
+def facts(text: str) -> frozenset[str]:
+    """Return every detail of a text that a joined wording must keep: places, segments, severity, numbers, counts."""
+    counted = {f"count {n}" for n in counts(text) if n != "many"}
+    placed = places.places(text) | places.implied(text)
+    return placed | segments(text) | severity(text) | measurements.numbers(text) | counted
+
+
+def is_open(text: str, *, widely: bool = False) -> bool:
+    """Return whether a text leaves open if its finding is there; `widely`: or uses any word of interpretation."""
+    return bool(_OPEN.search(text) or (widely and _OPEN_TOO.search(text)))
+
+
+def clashes(source: str, target: str) -> list[str]:
+    """Return sizes and findings that two texts put on different sides, or in different lobes."""
+    problems = []
+    for of in (places.sides, places.lobes):
+        here, there = _placed(source, of), _placed(target, of)
+        for thing in sorted(here.keys() & there.keys()):
+            if here[thing] and there[thing] and not here[thing] & there[thing]:
+                where = [" and ".join(sorted(names)) for names in (here[thing], there[thing])]
+                problems.append(f"{thing.replace('_', ' ')} is {where[0]} in the source, and {where[1]} here")
+    return problems
+
+
+def _placed(text: str, of: object) -> dict[str, frozenset[str]]:
+    """Return where the parts of a text put their sizes and findings; a part with two sizes says it of neither."""
+    found: dict[str, frozenset[str]] = {}
+    for chunk in _CHUNK.split(text):
+        where: frozenset[str] = of(chunk)  # type: ignore[operator]
+        if not where:
+            continue
+        lengths = {n for n in measurements.numbers(chunk) if n.endswith(" mm")}
+        names = {_GROUP.get(m.concept.name, m.concept.name) for m in mentions(chunk) if m.concept.finding}
+        if of is places.sides:
+            names |= {f"{lobe} lobe" for lobe in places.lobes(chunk)}
+        for thing in (lengths if len(measurements.sizes(chunk)) == 1 else set()) | names:
+            found[thing] = found.get(thing, frozenset()) | where
+    return found
+
+
+def details(source: str, target: str) -> list[str]:
+    """Return the severities, segments and counts in which a text differs from its source, in words."""
+    problems = []
+    for what, of in (("severity", severity), ("segment", segments)):
+        problems += [f"the {what} {name!r} is lost" for name in sorted(of(source) - of(target))]
+        problems += [f"the {what} {name!r} is not in its source" for name in sorted(of(target) - of(source))]
+    exact = {n for n in counts(source) if n != "many"}
+    here = counts(target)
+    numbers = measurements.numbers(target)
+    problems += [f"the count {n} is lost" for n in sorted(exact - here) if n not in numbers and n != "1"]
+    extra = {n for n in here - counts(source) if n not in measurements.numbers(source)}
+    if counts(source) or extra - {"many"}:
+        problems += [f"the count {n!r} is not in its source" for n in sorted(extra)]
+    return problems
+
+
+def shared_words(text: str, sources: Iterable[str]) -> float:
+    """Return the share of a text's longer words that its sources have, between 0 and 1; 1 where it has none."""
+    wanted = _stems(text)
+    known = frozenset().union(*(_stems(source) for source in sources))
+    return len(wanted & known) / len(wanted) if wanted else 1.0
+
+
+def _stems(text: str) -> frozenset[str]:
+    return frozenset(word[:5] for word in re.findall(r"[a-z]{4,}", text.lower()))
