@@ -39,6 +39,14 @@ _LLM_OPTIONS = (
     click.option(
         "--max-cost", type=click.FloatRange(0), help="Most US dollars, earlier runs with this memory included."
     ),
+    click.option(
+        "--answers",
+        type=click.Choice(["json_schema", "json_object", "plain"]),
+        default="json_schema",
+        show_default=True,
+        help="How the form of answers is asked for; the last two are for servers without structured outputs.",
+    ),
+    click.option("--send-to", metavar="HOST", help="Host that reports may be sent to; not needed for this machine."),
     click.option("--batch", is_flag=True, help="Use the Batch API: cheaper, and slower by hours."),
     click.option(
         "--poll",
@@ -61,7 +69,7 @@ def llm_options(command: F) -> F:
     def wrapped(*args: Any, **kwargs: Any) -> Any:
         names = [
             "llm", "base_url", "azure_version", "prompts", "jobs", "timeout", "tries", "asks", "temperature",
-            "llm_seed", "max_tokens", "price", "max_cost", "batch", "poll",
+            "llm_seed", "max_tokens", "price", "max_cost", "answers", "send_to", "batch", "poll",
         ]  # fmt: skip
         chosen = {name: kwargs.pop(name) for name in names}
         return command(*args, method_of=functools.partial(_method, _checked(chosen)), **kwargs)
@@ -111,7 +119,13 @@ def _method(chosen: dict[str, Any], work: Any) -> Any:
         temperature=chosen["temperature"],
         seed=chosen["llm_seed"],
         max_tokens=chosen["max_tokens"],
+        answers=chosen["answers"],
     )
+    if not settings.is_local and chosen["send_to"] != settings.host:
+        raise UsageError(
+            f"the text of the reports would be sent to {settings.host}, outside this machine",
+            fix=f"add --send-to {settings.host} if that is allowed for these reports (docs/curation.md, Privacy)",
+        )
     budget = Budget(chosen["price"], chosen["max_cost"], work.spent().cost)
     common: dict[str, Any] = {"settings": settings, "prompts": load_prompts(chosen["prompts"]), "budget": budget}
     if chosen["batch"]:

@@ -19,6 +19,9 @@ from harness.errors import PrerequisiteError
 
 _DISCOUNT: Final = 0.5  # of the direct price
 _ENDED: Final = frozenset({"completed", "expired", "cancelled", "failed"})
+MOST_REQUESTS: Final = 50_000  # of one batch (OpenAI, Batch API: rate limits)
+MOST_BYTES: Final = 190_000_000  # of the file of one batch; 200 MB are allowed
+_LINE: Final = 300  # bytes of a line around its body
 _MARK: Final = "groundbench"  # metadata by which an earlier batch is recognised
 
 
@@ -54,7 +57,8 @@ class BatchLanguageModel(LanguageModel):
             open_ = [talk for key, (_, talk) in by_key.items() if work.find(key) is None]
             if not open_:
                 break
-            self._hand_in(step, open_, work)
+            for part in self._parts(open_, work):
+                self._hand_in(step, part, work)
         for item, talk in talks:
             outcome = work.find(talk.key)
             if outcome is None:
@@ -65,12 +69,27 @@ class BatchLanguageModel(LanguageModel):
             tick(1)
             yield outcome
 
+    def _parts(self, talks: Sequence[Conversation], work: Work) -> Iterator[list[Conversation]]:
+        """Cut what is asked into batches that the other side takes: by number of requests and by size of the file."""
+        part: list[Conversation] = []
+        size = 0
+        for talk in talks:
+            body = request_body(self.settings, talk.messages(work.answers(talk.key)), talk.schema)
+            length = len(json.dumps(body)) + _LINE
+            if part and (len(part) >= MOST_REQUESTS or size + length > MOST_BYTES):
+                yield part
+                part, size = [], 0
+            part.append(talk)
+            size += length
+        if part:
+            yield part
+
     def _decide(self, item: str, talk: Conversation, refusal: str | None, work: Work) -> None:
         key, step = talk.key, talk.step
         if work.find(key) is not None:
             return
         outcome = talk.outcome(work.answers(key), self.asks)
-        if refusal:
+        if refusal or (outcome is None and (refusal := self.held_back(talk))):
             outcome = Outcome(None, refusal)
         elif step.needless(talk.record):
             outcome = Outcome(step.offline(talk.record).model_dump(mode="json"))
@@ -79,13 +98,13 @@ class BatchLanguageModel(LanguageModel):
 
     def _hand_in(self, step: Step[Any, Any], talks: list[Conversation], work: Work) -> None:
         """Hand in one batch, unless a run that was killed did it already."""
-        lines, reserved = [], 0.0
+        lines: list[dict[str, Any]] = []
         path = batch_path(self.settings)
         for talk in talks:
             body = request_body(self.settings, talk.messages(work.answers(talk.key)), talk.schema)
-            reserved += self.budget.reserve(len(str(body)), self.settings.max_tokens) * _DISCOUNT
             lines.append({"custom_id": talk.key, "method": "POST", "url": path, "body": body})
-        self.budget.correct(reserved / _DISCOUNT, 0.0)
+        characters = sum(len(str(line["body"])) for line in lines)
+        self.budget.correct(self.budget.reserve(characters, self.settings.max_tokens * len(lines)), 0.0)
         mark = key_of(lines=lines)[:32]
         with _explained():
             known = next(

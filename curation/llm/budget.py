@@ -8,6 +8,7 @@ from typing import Final
 
 from harness.errors import PrerequisiteError
 
+_NOTHING: Final = 1e-9  # US dollars: what rounding leaves of reservations that are all settled
 _MILLION: Final = 1_000_000
 _CHARACTERS_A_TOKEN: Final = 2.5  # fewer than in any English text: an estimate must not be too low
 
@@ -34,14 +35,14 @@ class Budget:
     limit: float | None = None
     spent: float = 0.0
     _reserved: float = 0.0
-    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _settled: threading.Condition = field(default_factory=threading.Condition)
 
     def cost(self, prompt_tokens: int, completion_tokens: int) -> float:
         """Return the price of one request in US dollars."""
         return (prompt_tokens * self.price[0] + completion_tokens * self.price[1]) / _MILLION
 
     def reserve(self, characters: int, max_tokens: int) -> float:
-        """Set aside what a request can cost at most, and return it.
+        """Set aside what a request can cost at most, and return it; wait while those under way may leave enough.
 
         Raises
         ------
@@ -49,8 +50,10 @@ class Budget:
             Less than that is left.
         """
         most = self.cost(int(characters / _CHARACTERS_A_TOKEN) + 1, max_tokens)
-        with self._lock:
-            if self.limit is not None and self.spent + self._reserved + most > self.limit:
+        with self._settled:
+            while self.limit is not None and self._reserved and self.spent + self._reserved + most > self.limit:
+                self._settled.wait()  # what is under way may cost less than it could
+            if self.limit is not None and self.spent + most > self.limit:
                 raise BudgetReachedError(
                     f"the budget is reached: {self.spent:.4f} of {self.limit:g} US dollars are spent, "
                     f"and the next request may cost {most:.4f}",
@@ -61,6 +64,9 @@ class Budget:
 
     def correct(self, reserved: float, actual: float) -> None:
         """Replace what was set aside by what was spent."""
-        with self._lock:
+        with self._settled:
             self._reserved -= reserved
             self.spent += actual
+            if self._reserved < _NOTHING:
+                self._reserved = 0.0
+            self._settled.notify_all()

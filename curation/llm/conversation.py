@@ -89,11 +89,15 @@ class Conversation:
 
 
 def _parse(raw: str, *, cut: bool) -> tuple[Mapping[str, Any] | None, str]:
-    """Return the JSON object of an answer, or None and why there is none."""
+    """Return the JSON object of an answer, or None and why there is none; a fence or a greeting is no content."""
     try:
         document = json.loads(raw)
     except ValueError as error:
-        return None, f"the answer is not a JSON document ({'it was cut off' if cut else error})"
+        inner = raw[raw.find("{") : raw.rfind("}") + 1]
+        try:
+            document = json.loads(inner)
+        except ValueError:
+            return None, f"the answer is not a JSON document ({'it was cut off' if cut else error})"
     return (document, "") if isinstance(document, Mapping) else (None, "the answer is not a JSON object")
 
 

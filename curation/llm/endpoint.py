@@ -8,6 +8,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
 
 from harness.errors import BenchError, PrerequisiteError
 
@@ -19,6 +20,10 @@ _FIRST_WAIT: Final = 0.5  # seconds, doubled after every failure
 _PASSING: Final = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
 #: A request that is wrong by its own content: the next item may well be fine.
 _OF_THE_ITEM: Final = frozenset({"content_filter", "context_length_exceeded", "string_above_max_length"})
+
+
+#: What every request of a run has alike: a refusal that names one of them is a refusal of all.
+_PARAMETERS: Final = ("response_format", "temperature", "seed", "max_tokens", "max_completion_tokens", "json_schema")
 
 
 class Stopped(Exception):  # noqa: N818 - nothing went wrong here: another thread failed first
@@ -49,6 +54,9 @@ class Settings:
         None: not sent, for models that refuse them.
     max_tokens
         Most tokens of one answer.
+    answers
+        How the form of an answer is asked for: ``json_schema`` (structured outputs), ``json_object``, or ``plain``:
+        by the prompt alone.
     """
 
     model: str
@@ -59,13 +67,26 @@ class Settings:
     temperature: float | None = 0.0
     seed: int | None = 0
     max_tokens: int = 8192
+    answers: str = "json_schema"
 
     def parameters(self) -> dict[str, Any]:
         """Return what an answer depends on, beside the messages: part of a result's identity, and of the request."""
         chosen = {"temperature": self.temperature, "seed": self.seed}
         return {name: value for name, value in chosen.items() if value is not None} | {
-            "max_completion_tokens": self.max_tokens
+            "max_completion_tokens": self.max_tokens,
+            **({} if self.answers == "json_schema" else {"response_format": {"type": self.answers}}),
         }
+
+    @property
+    def host(self) -> str:
+        """The host that requests go to."""
+        url = self.base_url or os.environ.get("OPENAI_BASE_URL") or "https://api.openai.com/v1"
+        return urlsplit(url).hostname or url
+
+    @property
+    def is_local(self) -> bool:
+        """Whether requests stay on this machine."""
+        return self.host in {"localhost", "::1"} or self.host.startswith("127.")
 
 
 @dataclass(frozen=True)
@@ -133,19 +154,18 @@ def request_body(
     settings: Settings, messages: Sequence[Mapping[str, str]], schema: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Return the body of one chat completion with a structured answer."""
-    return {
-        "model": settings.model,
-        "messages": list(messages),
-        "response_format": {
-            "type": "json_schema",
-            "json_schema": {
-                "name": "answer",
-                "schema": dict(schema),
-                "strict": schema.get("additionalProperties") is False,
-            },
+    form = {
+        "type": "json_schema",
+        "json_schema": {
+            "name": "answer",
+            "schema": dict(schema),
+            "strict": schema.get("additionalProperties") is False,
         },
-        **settings.parameters(),
     }
+    body = {"model": settings.model, "messages": list(messages), "response_format": form, **settings.parameters()}
+    if settings.answers == "plain":
+        del body["response_format"]
+    return body
 
 
 def complete(client: OpenAI, settings: Settings, body: dict[str, Any], gate: Gate) -> Completion:
@@ -156,7 +176,7 @@ def complete(client: OpenAI, settings: Settings, body: dict[str, Any], gate: Gat
     Raises
     ------
     Refusal
-        The endpoint refuses this item: its content filter, or its length.
+        The endpoint refuses this item: its content, its length, or anything that is not the same for all.
     Stopped
         Another thread failed for good.
     PrerequisiteError
@@ -255,7 +275,15 @@ def _judge(error: Any, settings: Settings) -> BenchError | Refusal | None:
         return PrerequisiteError(
             f"the endpoint knows no model {settings.model!r} ({error.message})", fix="check --llm and --base-url"
         )
-    return PrerequisiteError(
-        f"the endpoint refuses the request ({status}: {str(error.message)[:300]})",
-        fix="check the model's parameters, e.g. --temperature none; it must support structured outputs",
-    )
+    return _refused(error)
+
+
+def _refused(error: Any) -> PrerequisiteError | Refusal:
+    """Tell a refusal of what all requests have alike from that of one item's content."""
+    said = f"{error.param or ''} {error.message}".lower()
+    if any(name in said for name in _PARAMETERS):
+        return PrerequisiteError(
+            f"the endpoint refuses the request ({error.status_code}: {str(error.message)[:300]})",
+            fix="check the model's parameters, e.g. --temperature none, or --answers json_object or plain",
+        )
+    return Refusal(f"the endpoint refuses it ({error.status_code}: {str(error.message)[:300]})")

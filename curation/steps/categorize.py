@@ -11,6 +11,7 @@ from curation.records import CategorizedFinding, CategorizedReport, ExtractedRep
 from curation.schema import CODES, is_lung
 from curation.steps.step import Question, Step, WrongAnswer, closed
 
+_MOST_ENUMERATED: Final = 1000  # values of all enumerations of a schema (OpenAI, structured outputs: limitations)
 _NOT_LUNG: Final = frozenset(code for code in CODES if not is_lung(code))
 
 
@@ -65,7 +66,11 @@ def _content(report: ExtractedReport) -> str:
 
 
 def _schema(report: ExtractedReport) -> dict[str, Any]:
-    return closed({key: {"type": "string", "enum": list(CODES)} for key in report.positives()})
+    keys = report.positives()
+    code: dict[str, Any] = {"type": "string"}
+    if len(keys) * len(CODES) <= _MOST_ENUMERATED:
+        code["enum"] = list(CODES)  # beyond it the answer is checked here alone
+    return closed(dict.fromkeys(keys, code))
 
 
 def _read(report: ExtractedReport, answer: Mapping[str, Any]) -> CategorizedReport:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from curation.llm import batch
 from curation.pipeline import MEMORY
 from curation.work import Work
 from harness.errors import PrerequisiteError
@@ -63,3 +64,16 @@ def test_a_batch_that_was_handed_in_is_found_again(run: Any, server: Any, tmp_pa
             work._do(f"DELETE FROM {table}")  # noqa: S608 - our own names
     document(run("--batch", "--poll", 0.02))
     assert len(server.batches) == handed_in
+
+
+def test_batches_are_split_by_the_limits_of_the_other_side(
+    run: Any, server: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No batch has more requests or bytes than are allowed; the results are the same."""
+    monkeypatch.setattr(batch, "MOST_REQUESTS", 2)
+    assert document(run("--batch", "--poll", 0.02))["set_aside"] == 0
+    assert max(len(server.files[made["input_file_id"]].splitlines()) for made in server.batches.values()) == 2
+    monkeypatch.setattr(batch, "MOST_BYTES", 1)
+    assert document(run("--batch", "--poll", 0.02, "--max-tokens", 4000))["set_aside"] == 0
+    sizes = [len(server.files[made["input_file_id"]].splitlines()) for made in server.batches.values()]
+    assert sizes.count(1) >= ASKED

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from curation.llm.budget import Budget, BudgetReachedError
 from curation.pipeline import MEMORY
 from curation.work import Work
 from harness.errors import PrerequisiteError
@@ -26,3 +28,18 @@ def test_the_budget_holds(run: Any, server: Any, tmp_path: Path) -> None:
     made = document(run(*options, "--max-cost", 10))
     assert len(server.requests) == ASKED
     assert made["spent"]["cost"] == pytest.approx(ASKED * 150 * 10 / 1e6)
+
+
+def test_a_full_reservation_waits_for_the_others() -> None:
+    """A request waits while those under way may yet cost less than reserved, and goes out when they have."""
+    budget = Budget((0.0, 1.0), limit=2e-6 * 100)
+    first = budget.reserve(0, 150)
+    waiting = threading.Thread(target=budget.reserve, args=(0, 100))
+    waiting.start()
+    waiting.join(0.05)
+    assert waiting.is_alive()
+    budget.correct(first, 1e-6 * 10)
+    waiting.join(5)
+    assert not waiting.is_alive()
+    with pytest.raises(BudgetReachedError, match="reached"):
+        Budget((0.0, 1.0), limit=1e-6).reserve(0, 100)

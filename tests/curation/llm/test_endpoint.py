@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
@@ -10,8 +11,8 @@ from typing import Any
 import pytest
 
 from curation.llm.endpoint import pause_of
-from harness.errors import PrerequisiteError
-from tests.curation.llm.conftest import ASKED, document
+from harness.errors import PrerequisiteError, UsageError
+from tests.curation.llm.conftest import ASKED, Reply, document
 
 
 def test_too_many_requests(run: Any, server: Any) -> None:
@@ -54,7 +55,6 @@ def test_time_out(run: Any, server: Any) -> None:
         (401, "invalid_api_key", "key"),
         (404, "model_not_found", "no model"),
         (429, "insufficient_quota", "quota"),
-        (400, "x", "refuses"),
     ],
 )
 def test_what_no_retry_cures(run: Any, server: Any, status: int, code: str, said: str) -> None:
@@ -106,3 +106,67 @@ def test_a_pause_until_a_date() -> None:
 def test_pauses(headers: dict[str, str], attempt: int, seconds: float) -> None:
     """What the headers ask for counts; else the pause doubles with every failure."""
     assert pause_of(headers, attempt) == pytest.approx(seconds)
+
+
+def test_one_refused_report_is_set_aside(run: Any, server: Any, tmp_path: Path) -> None:
+    """A 400 that is about one item's content sets that item aside with its id, and the others go on."""
+    server.fail(400, code="invalid_prompt")
+    made = document(run())
+    assert made["set_aside"] == 1
+    row = json.loads((tmp_path / "out/set_aside.jsonl").read_text())
+    assert row["id"] == "demo_2_a_1"
+    assert "400" in row["reason"]
+
+
+def test_the_first_equal_failures_stop_the_run(run: Any, server: Any) -> None:
+    """Where the first items all fail alike, the run stops, and they are tried again when the cause is gone."""
+    server.fail(400, code="x", times=3)
+    failed = run()
+    assert isinstance(failed.exception, PrerequisiteError)
+    assert "same reason" in failed.exception.message
+    assert len(server.requests) == 3
+    assert document(run())["set_aside"] == 0
+
+
+def test_a_parameter_that_is_refused_stops_at_once(run: Any, server: Any) -> None:
+    """What every request has alike is not tried again with the next item."""
+    error = {"message": "response_format.type must be text", "param": "response_format", "code": "invalid_value"}
+    server.faults += [Reply({"error": error}, 400)]
+    failed = run()
+    assert isinstance(failed.exception, PrerequisiteError)
+    assert "--answers" in failed.exception.fix
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("frame", ["```json\n{}\n```", "Sure! Here is the JSON you asked for: {}"])
+def test_fences_and_greetings_are_no_content(run: Any, server: Any, frame: str) -> None:
+    """An answer inside a fence or a sentence is read, and asked for once."""
+    for _ in range(ASKED):
+        server.alter(lambda text: frame.replace("{}", text))
+    assert document(run())["set_aside"] == 0
+    assert len(server.requests) == ASKED
+
+
+@pytest.mark.parametrize(("mode", "form"), [("json_object", {"type": "json_object"}), ("plain", None)])
+def test_servers_without_structured_outputs(run: Any, server: Any, mode: str, form: dict[str, str] | None) -> None:
+    """The form of answers can be asked for in weaker ways."""
+    assert document(run("--answers", mode))["set_aside"] == 0
+    assert server.requests[0].get("response_format") == form
+
+
+def test_reports_leave_the_machine_only_with_consent(three_reports: Path, tmp_path: Path, bench: Any) -> None:
+    """Another host must be named; the message says which."""
+    command = (
+        "run",
+        three_reports,
+        "--out",
+        tmp_path / "out",
+        "--llm",
+        "m",
+        "--base-url",
+        "https://llm.example.org/v1",
+    )
+    failed = bench(*command)
+    assert isinstance(failed.exception, UsageError)
+    assert "llm.example.org" in failed.exception.message
+    assert isinstance(bench(*command, "--send-to", "other.example.org").exception, UsageError)

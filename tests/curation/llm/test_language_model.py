@@ -15,8 +15,12 @@ from typing import Any
 
 import pytest
 
-from curation.pipeline import MEMORY, read_records
-from curation.records import SelectedReport
+from curation.llm.budget import Budget
+from curation.llm.endpoint import Settings
+from curation.llm.language_model import LanguageModel
+from curation.llm.prompts import load_prompts
+from curation.pipeline import MEMORY, STEPS, read_records
+from curation.records import Report, SelectedReport
 from curation.work import Work
 from harness.errors import UsageError
 from tests.curation.llm.conftest import ASKED, document
@@ -117,3 +121,12 @@ def test_prompts_of_ones_own(run: Any, server: Any, tmp_path: Path, examples: di
 def test_missing_prompts_are_told(run: Any, tmp_path: Path) -> None:
     """A folder that is not there is refused before anything is asked."""
     assert isinstance(run("--prompts", tmp_path / "none").exception, UsageError)
+
+
+def test_a_text_that_may_name_a_person_is_not_sent() -> None:
+    """Another machine gets no such text; a server on this one may."""
+    report = Report(id="x", findings="Patient name: Jane Roe. A nodule is seen.", impressions="")
+    record = STEPS["split"].offline(report)
+    for url, held in (("https://llm.example.org/v1", True), ("http://127.0.0.1:1/v1", False)):
+        model = LanguageModel(Settings("m", base_url=url), load_prompts(), Budget())
+        assert bool(model.held_back(model.begin(STEPS["rewrite"], record))) is held
