@@ -92,8 +92,11 @@ def run(settings: Settings, /, plugins: str, *, as_json: bool, strict: bool, **o
 
     A fine-tuned variant is trained first, on the data set's train split, unless its checkpoint exists.
 
+    Of several models, what is lacking is told first; one that fails does not stop the others, and the worst exit code
+    counts.
+
     The same command again resumes an interrupted run and shows a finished one. Ctrl-C ends after the current case;
-    a second Ctrl-C ends at once.
+    a second Ctrl-C ends at once, and so does SIGTERM, a terminal that closes, or a scheduler's SIGUSR1.
     """
     from harness.cli.report import print_documents
     from harness.runs.document import run_document
