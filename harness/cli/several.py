@@ -98,6 +98,8 @@ def one_by_one(
             yield NotEnded(name, error)
             return
         except KeyboardInterrupt:
+            if alone:
+                raise
             yield NotEnded(name, Interrupted("interrupted"))
             return
         except BenchError as error:

@@ -127,8 +127,8 @@ def test_two_interrupts_end_at_once(bench: Bench, make_dataset: Callable[..., Pa
     process.send_signal(signal.SIGINT)
     time.sleep(0.3)
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=15)
-    assert process.returncode == 130
+    _, said = process.communicate(timeout=15)
+    assert process.returncode == 130, said
 
 
 def test_same_plan_is_reused_and_fresh_runs_again(bench: Bench, make_dataset: Callable[..., Path]) -> None:
