@@ -104,8 +104,6 @@ def run(settings: Settings, /, plugins: str, *, as_json: bool, strict: bool, **o
     names = list(dict.fromkeys(name.strip() for name in plugins.split(",") if name.strip()))
     with settings.open_store() as store:
         rows, failures = run_each(settings, store, names, **options)
-        if failures and len(names) == 1:
-            raise failures[0].error
         documents = [run_document(store, row, options["profile"]) for row in rows]
     if as_json:
         print_json(documents[0] if len(names) == 1 else _document(documents, failures))
@@ -164,7 +162,8 @@ def run_each(
     Raises
     ------
     BenchError
-        When a name or an option is wrong, the data are, or none of the models can be run.
+        When a name or an option is wrong, the data are, or none of the models can be run; also what the only model
+        fails with.
     """
     from harness.cli import expected
     from harness.cli.watch import make_watcher
@@ -222,6 +221,8 @@ def run_each(
         ]
         with _interruptible(watcher.log) as stop:
             work = partial(execute, home=settings.home, store=store, watcher=watcher, stop=stop)
+            if len(names) == 1:
+                return [work(requests[0])], []
             items = [(request.plugin.name, request) for request in requests]
             ended = list(one_by_one(items, work, expected=expected, log=watcher.log))
     failures = [*lacking, *(one for one in ended if isinstance(one, NotEnded))]

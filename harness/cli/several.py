@@ -77,7 +77,7 @@ def one_by_one(
     expected: Callable[[OSError], BenchError | None],
     log: Callable[[str], None],
 ) -> Iterator[Result | NotEnded]:
-    """Yield the result of `work` for each item, or its failure; an interruption ends them all.
+    """Yield the result of `work` for each of several items, or its failure; an interruption ends them all.
 
     Parameters
     ----------
@@ -88,33 +88,26 @@ def one_by_one(
     expected
         Returns the error for a refusal of the operating system that a user can mend, and None for any other.
     log
-        Shows a failure as it happens, where others follow.
+        Shows a failure as it happens: others may follow.
     """
-    alone = len(items) == 1
     for name, item in items:
         try:
             result = work(item)
-        except Interrupted as error:
-            yield NotEnded(name, error)
+        except (Interrupted, KeyboardInterrupt) as error:
+            yield NotEnded(name, error if isinstance(error, Interrupted) else Interrupted("interrupted"))
             return
-        except KeyboardInterrupt:
-            if alone:
-                raise
-            yield NotEnded(name, Interrupted("interrupted"))
-            return
-        except BenchError as error:
-            failed = NotEnded(name, error)
-        except Exception as error:
-            known = expected(error) if isinstance(error, OSError) else None
-            if known is None and alone:
-                raise
-            if known is None:  # a fault of ours, which is not worth the others' night either
-                traceback.print_exc(file=sys.stderr)
-                known = ModelError(f"groundbench failed: {type(error).__name__}: {error}", fix="report the trace")
-            failed = NotEnded(name, known)
+        except Exception as error:  # noqa: BLE001 - even a fault of ours is not worth the others' night
+            failed = NotEnded(name, _known(error, expected))
+            log(f"error: {failed.line}")
+            yield failed
         else:
             yield result
-            continue
-        if not alone:
-            log(f"error: {failed.line}")
-        yield failed
+
+
+def _known(error: Exception, expected: Callable[[OSError], BenchError | None]) -> BenchError:
+    """Return the error to tell; a fault of ours shows its traceback first."""
+    known = error if isinstance(error, BenchError) else expected(error) if isinstance(error, OSError) else None
+    if known is None:
+        traceback.print_exception(error, file=sys.stderr)
+        return ModelError(f"groundbench failed: {type(error).__name__}: {error}", fix="report the trace")
+    return known

@@ -45,10 +45,12 @@ def test_an_interruption_ends_them_all(error: BaseException) -> None:
     assert _ended({"a": None, "b": error, "c": None}) == ["done", 130]
 
 
-def test_a_fault_of_ours_keeps_its_traceback_when_nothing_else_is_lost() -> None:
-    """With a single model it is raised as it is."""
-    with pytest.raises(ZeroDivisionError):
-        _ended({"a": ZeroDivisionError()})
+def test_a_fault_of_ours_keeps_its_traceback(capsys: pytest.CaptureFixture[str]) -> None:
+    """It is a bug, and its trace is what a report of it needs; what was expected shows none."""
+    _ended({"a": PrerequisiteError("no weights")})
+    assert "Traceback" not in capsys.readouterr().err
+    _ended({"a": ZeroDivisionError("in the night")})
+    assert "in the night" in capsys.readouterr().err
 
 
 def test_all_that_is_lacking_is_known_before_anything_runs() -> None:
