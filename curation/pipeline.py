@@ -124,7 +124,6 @@ def run_all(
     *,
     method_of: Callable[[Step[Any, Any]], Method],
     work: Work,
-    limit: int | None = None,
     progress: Callable[[str, int, int], None] = lambda *_: None,
 ) -> Summary:
     """Take reports through every step and write ``<step>.jsonl``, ``set_aside.jsonl`` and ``summary.json`` into `out`.
@@ -142,8 +141,6 @@ def run_all(
         Returns what performs a step.
     work
         Outcomes of earlier runs.
-    limit
-        Most scans to select, by id.
     progress
         Called with the step, how many items are done, and of how many.
     """
@@ -165,7 +162,7 @@ def run_all(
         _count(summary, step.name, records)
         if step.name == "select":
             everything = [record for record in records if isinstance(record, SelectedReport)]
-            selected = choose_scans(everything, limit)
+            selected = choose_scans(everything)
             chosen = {record.id for record in selected}
             write_records(out / "not_selected.jsonl", [record for record in everything if record.id not in chosen])
             records = list(selected)

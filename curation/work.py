@@ -44,6 +44,10 @@ class Outcome:
     record: dict[str, Any] | None  #: None: set aside
     reason: str = ""
 
+    def for_record(self, id_: str) -> Outcome:
+        """Return this outcome for another record of the same text."""
+        return self if self.record is None else Outcome(self.record | {"id": id_}, self.reason)
+
 
 @dataclass(frozen=True)
 class Answer:

@@ -25,7 +25,7 @@ _SHOWN = 20  # problems of rows that are listed one by one
     "--column", "columns", multiple=True, metavar="ROLE=NAME", help="id=, findings= or impressions=; may be repeated."
 )
 @click.option("--encoding", help="Of the file; by default UTF-8, UTF-16 with a mark, or Windows-1254.")
-@click.option("--limit", type=click.IntRange(min=1), help="Most scans to select, by id.")
+@click.option("--limit", type=click.IntRange(min=1), help="Most reports to work on, by id: for a trial run.")
 @click.option("--again", is_flag=True, help="Try again what an earlier run set aside.")
 @llm_options
 @json_option
@@ -50,6 +50,7 @@ def run(
     """
     from curation.pipeline import MEMORY, run_all, write_lines
     from curation.reports import describe_problems, read_reports
+    from curation.steps.select import natural
     from curation.work import Work
 
     read = read_reports(reports, columns=_columns(columns), encoding=encoding)
@@ -65,7 +66,9 @@ def run(
         if again:
             work.forget_set_aside()
         method = method_of(work)
-        summary = run_all(read.reports, out, method_of=lambda _: method, work=work, limit=limit, progress=Progress())
+        first = {report.id for report in sorted(read.reports, key=lambda report: natural(report.id))[:limit]}
+        taken = [report for report in read.reports if report.id in first]
+        summary = run_all(taken, out, method_of=lambda _: method, work=work, progress=Progress())
         spent = work.spent()
     document = summary.as_dict()
     document["rows"] = {"encoding": read.encoding, "set_aside": sum(problem.lost for problem in read.problems)}

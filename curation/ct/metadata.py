@@ -41,12 +41,13 @@ def read_metadata(path: Path) -> tuple[dict[str, Scan], dict[str, str]]:
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
             reader = csv.DictReader(stream)
+            columns = list(reader.fieldnames or [])  # read from the file, which must still be open
             rows = list(reader)
     except FileNotFoundError as error:
         raise UsageError(f"{path} does not exist", fix="give CT-RATE's metadata table (CSV)") from error
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path} cannot be read: {error}", fix="give CT-RATE's metadata table (CSV)") from error
-    missing = [name for name in _NEEDED if name not in (reader.fieldnames or [])]
+    missing = [name for name in _NEEDED if name not in columns]
     if missing:
         raise DataError(f"{path} has no column {', '.join(missing)}", fix="give CT-RATE's metadata table")
     scans: dict[str, Scan] = {}

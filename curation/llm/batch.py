@@ -67,7 +67,7 @@ class BatchLanguageModel(LanguageModel):
                     fix="run the same command again, or leave --batch out",
                 )
             tick(1)
-            yield outcome
+            yield outcome.for_record(talk.record.model_dump()["id"])
 
     def _parts(self, talks: Sequence[Conversation], work: Work) -> Iterator[list[Conversation]]:
         """Cut what is asked into batches that the other side takes: by number of requests and by size of the file."""

@@ -108,7 +108,7 @@ def converse(
     assert step.question is not None  # noqa: S101 - steps without a question never come here
     key = key_of(
         step=step.name,
-        record=record.model_dump(mode="json"),
+        record=record.model_dump(mode="json", exclude={"id"}),  # reconstructions of a scan share their report
         prompt=prompts.version(step.question.prompt),
         model=model,
         parameters=dict(parameters),

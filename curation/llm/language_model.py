@@ -82,6 +82,8 @@ class LanguageModel:
     asks: int = 3
     jobs: int = 8
     _streak: Streak = field(default_factory=Streak, repr=False)
+    _asking: dict[str, threading.Lock] = field(default_factory=dict, repr=False)
+    _asking_lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
     _client: OpenAI | None = field(default=None, repr=False)
 
     @property
@@ -143,9 +145,16 @@ class LanguageModel:
 
     def _one(self, step: Step[Any, Any], item: str, record: Record, work: Work, gate: Gate) -> Outcome:
         talk = self.begin(step, record)
-        outcome = work.find(talk.key)
-        if outcome is not None:
-            return outcome
+        with self._asking_lock:
+            lock = self._asking.setdefault(talk.key, threading.Lock())
+        with lock:  # a scan's other reconstruction waits for the answer to the same text
+            known = work.find(talk.key)
+            outcome = known or self._talk(step, item, talk, work, gate)
+        return outcome.for_record(record.model_dump()["id"])
+
+    def _talk(self, step: Step[Any, Any], item: str, talk: Conversation, work: Work, gate: Gate) -> Outcome:
+        record = talk.record
+        outcome = None
         if step.needless(record):
             outcome = Outcome(step.offline(record).model_dump(mode="json"))
         elif held := self.held_back(talk):

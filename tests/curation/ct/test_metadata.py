@@ -28,6 +28,9 @@ def test_tables_that_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError):
         read_metadata(tmp_path / "none.csv")
     path = tmp_path / "m.csv"
+    path.write_text("")
+    with pytest.raises(DataError, match="no column"):
+        read_metadata(path)
     path.write_text("a,b\n")
     with pytest.raises(DataError, match="RescaleSlope"):
         read_metadata(path)

@@ -130,3 +130,18 @@ def test_a_text_that_may_name_a_person_is_not_sent() -> None:
     for url, held in (("https://llm.example.org/v1", True), ("http://127.0.0.1:1/v1", False)):
         model = LanguageModel(Settings("m", base_url=url), load_prompts(), Budget())
         assert bool(model.held_back(model.begin(STEPS["rewrite"], record))) is held
+
+
+def test_reconstructions_share_their_report(server: Any, tmp_path: Path, bench: Any) -> None:
+    """A text is asked about once, whatever the number of scans that it belongs to; --limit bounds the requests."""
+    source = tmp_path / "reports.csv"
+    rows = [f"s_{n}_a_{r},A {n} mm nodule is seen in the right lung.," for n in (1, 2, 3) for r in (1, 2)]
+    source.write_text("VolumeName,Findings_EN,Impressions_EN\n" + "\n".join(rows) + "\n")
+    command = ("run", source, "--llm", "m", "--base-url", server.url, "--json")
+    made = document(bench(*command, "--out", tmp_path / "out", "--jobs", 4))
+    assert made["scans"] == 6
+    assert len(server.requests) == 9
+    selected = read_records(tmp_path / "out/select.jsonl", SelectedReport)
+    assert [record.id for record in selected] == [f"s_{n}_a_{r}" for n in (1, 2, 3) for r in (1, 2)]
+    assert document(bench(*command, "--out", tmp_path / "trial", "--limit", 2))["reports"] == 2
+    assert len(server.requests) == 12
