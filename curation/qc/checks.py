@@ -37,6 +37,11 @@ _SIZED: Final = re.compile(
     r"\b(?:nodul\w*|mass(?:es)?|cysts?|lesions?|bulla\w*|cavit\w*|semisolid|opacit\w*)\b", re.IGNORECASE
 )
 _THINGS: Final = r"(?:nodules?|masses|mass|cysts?|lesions?|bullae?|cavit(?:y|ies)|effusions?|consolidations?)"
+#: Least volume in mm³ by category (ours): of areas and layers a cube of about 5 mm, of lines and walls one of 3 mm.
+_LEAST: Final = dict.fromkeys(("1c", "2b", "2c", "2e", "2f", "2g"), 100.0) | dict.fromkeys(
+    ("1a", "1b", "1d", "2a"), 25.0
+)
+_LEAST_OF_ANY: Final = 4.0
 _WORDS: Final = {"two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9, "ten": 10}
 _COUNT: Final = re.compile(
     rf"\b({'|'.join(_WORDS)}|[2-9]|1\d)\s+(?!mm|cm|x\b)(?:[a-z-]+\s+){{0,3}}{_THINGS}\b", re.IGNORECASE
@@ -67,6 +72,7 @@ def check_finding(
         *_side(finding, drawn, anatomy, where),
         *_lobe(finding, drawn, anatomy, where),
         *(_size(finding, drawn, spacing, where) if spacing else ()),
+        *(_least(finding, drawn, spacing, where) if spacing else ()),
         *_count(finding, drawn, where),
     ]
 
@@ -131,6 +137,15 @@ def _lobe(finding: Finding, drawn: Drawn, anatomy: Anatomy, where: str) -> Itera
     if (wanted == {"upper"} and mean < 0.2) or (wanted == {"lower"} and mean > 0.85):
         what = f"the text says {next(iter(wanted))} lobe, and the mask lies at {mean:.0%} of the lungs' height"
         yield DataProblem(Level.WARNING, "lobe", where, what, fix)
+
+
+def _least(finding: Finding, drawn: Drawn, spacing: tuple[float, float, float], where: str) -> Iterator[DataProblem]:
+    volume = len(drawn.voxels) * float(np.prod(spacing))
+    least = _LEAST.get(finding.category or "", _LEAST_OF_ANY)
+    if len(drawn.voxels) > 1 and volume >= least:
+        return
+    what = f"it has {len(drawn.voxels)} voxels ({volume:.0f} mm³); less than {least:g} mm³ is hardly such a finding"
+    yield DataProblem(Level.WARNING, "too-small", where, what, "look whether it is a slip of the pen, or half drawn")
 
 
 def _size(finding: Finding, drawn: Drawn, spacing: tuple[float, float, float], where: str) -> Iterator[DataProblem]:

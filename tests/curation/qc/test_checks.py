@@ -38,6 +38,8 @@ def anatomy(case: Case) -> Anatomy:
         ("Multiple nodules in the right lung", "2d", box(*RIGHT), ["entity-count"]),
         ("Nodule in the upper lobe of the right lung", "2d", box(20, 30, 8), ["lobe"]),
         ("Nodule in the lower lobe of the right lung", "2d", box(20, 30, 8), []),
+        ("Nodule in the right lung", "2d", box(*RIGHT, size=1), ["too-small"]),
+        ("Pleural effusion", "2e", box(37, 30, 30, size=1), ["too-small"]),
     ],
 )
 def test_planted_faults(anatomy: Anatomy, text: str, category: str, drawn: Drawn, codes: list[str]) -> None:
