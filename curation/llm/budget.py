@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -10,6 +11,7 @@ from harness.errors import PrerequisiteError
 
 _NOTHING: Final = 1e-9  # US dollars: what rounding leaves of reservations that are all settled
 _MILLION: Final = 1_000_000
+_CHARACTERS_USUALLY: Final = 4.0  # characters of English text in a token
 _CHARACTERS_A_TOKEN: Final = 2.5  # fewer than in any English text: an estimate must not be too low
 
 
@@ -40,6 +42,25 @@ class Budget:
     def cost(self, prompt_tokens: int, completion_tokens: int) -> float:
         """Return the price of one request in US dollars."""
         return (prompt_tokens * self.price[0] + completion_tokens * self.price[1]) / _MILLION
+
+    def estimate(self, prompts: Iterable[str], texts: Iterable[str]) -> tuple[int, float]:
+        """Return how many requests a run makes, and about what it costs, if every first answer is right.
+
+        Parameters
+        ----------
+        prompts
+            The system messages, one a step.
+        texts
+            The reports; equal ones are asked about once. An answer is taken to be half as long again as its text, for
+            it repeats the text in a structure.
+        """
+        lengths = [len(prompt) for prompt in prompts]
+        asked = set(texts)
+        characters = sum(map(len, asked))
+        tokens = (sum(lengths) * len(asked) + characters * len(lengths)) / _CHARACTERS_USUALLY
+        return len(asked) * len(lengths), self.cost(
+            int(tokens), int(characters * len(lengths) * 1.5 / _CHARACTERS_USUALLY)
+        )
 
     def reserve(self, characters: int, max_tokens: int) -> float:
         """Set aside what a request can cost at most, and return it; wait while those under way may leave enough.

@@ -43,3 +43,16 @@ def test_a_full_reservation_waits_for_the_others() -> None:
     assert not waiting.is_alive()
     with pytest.raises(BudgetReachedError, match="reached"):
         Budget((0.0, 1.0), limit=1e-6).reserve(0, 100)
+
+
+def test_the_estimate() -> None:
+    """Equal texts are asked about once a step; prompts count with every request."""
+    requests, cost = Budget((4.0, 8.0)).estimate(["p" * 400, "q" * 400], ["a" * 400, "a" * 400, "b" * 400])
+    assert requests == 4
+    assert cost == pytest.approx((4.0 * (800 * 2 + 800 * 2) / 4 + 8.0 * 800 * 2 * 1.5 / 4) / 1e6)
+
+
+def test_the_estimate_is_said_before_the_first_request(run: Any) -> None:
+    """A person reads what a run may cost before it costs anything."""
+    result = run("--price", "1,2")
+    assert "US dollars" in result.stderr.splitlines()[0]
