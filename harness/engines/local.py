@@ -188,12 +188,12 @@ class LocalContainer:
         self._ended.set()
 
     def _keep_log(self) -> None:
-        """Copy the output to the log file while it is written, up to the bound; the rest is read and dropped.
+        """Copy the output to the log file while it is written, up to the bound; of the rest only the last lines.
 
         The log is a convenience: a full disk is reported elsewhere, and unread output would block the process.
         """
         assert self._process.stdout is not None  # noqa: S101 - opened as a pipe above
-        written = 0
+        written, last = 0, b""
         with contextlib.ExitStack() as held:
             output = held.enter_context(self._process.stdout)
             file = None
@@ -205,3 +205,7 @@ class LocalContainer:
                     with contextlib.suppress(OSError):
                         file.write(chunk[: max(0, MAX_LOG_BYTES - written)])
                 written += len(chunk)
+                last = (last + chunk)[-64 * 1024 :]
+            if file is not None and written > MAX_LOG_BYTES:
+                with contextlib.suppress(OSError):
+                    file.write(b"\n[... more output was dropped; the last lines follow ...]\n" + last)

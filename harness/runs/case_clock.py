@@ -24,8 +24,6 @@ class CaseClock:
     ----------
     resources
         Its limits of time.
-    cases
-        Number of its cases.
 
     Attributes
     ----------
@@ -36,8 +34,8 @@ class CaseClock:
         was done; None until known.
     """
 
-    def __init__(self, resources: Resources, cases: int) -> None:
-        self._resources, self._cases = resources, cases
+    def __init__(self, resources: Resources) -> None:
+        self._resources = resources
         self._began = self._case_began = time.monotonic()
         self._started: float | None = None
         self._loaded = False
@@ -55,6 +53,11 @@ class CaseClock:
     def loaded(self) -> bool:
         """Whether the model is known to be ready."""
         return self._loaded
+
+    @property
+    def loading(self) -> bool:
+        """Whether the container has reported something, but not that its model is ready."""
+        return self._started is not None and not self._loaded
 
     def start(self, now: float) -> None:
         """Note a sign of life; only the first counts."""
@@ -107,8 +110,8 @@ class CaseClock:
         """
         resources = self._resources
         if self._started is None:
-            # Without any event only the sum of all limits can be applied to the container.
-            limit = resources.start_timeout_s + resources.case_timeout_s * self._cases
+            # Without any event the time of one case is not known from that of another: none may take more than alone.
+            limit = resources.start_timeout_s + resources.case_timeout_s
             waited, what = now - self._began, "the container reported nothing and did not end"
         elif not self._loaded:
             limit, waited, what = resources.start_timeout_s, now - self._started, "loading did not end"

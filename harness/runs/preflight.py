@@ -101,6 +101,12 @@ def check_room(
             fix="use a larger machine, or fewer GPUs at once",
             lacking="memory",
         )
+    cores = len(os.sched_getaffinity(0))
+    if containers > 1 and containers * resources.cpus > cores:
+        log(
+            f"warning: {containers} containers of {resources.cpus:g} cores share this machine's {cores}: cases take "
+            f"longer than alone, and the limit of {resources.case_timeout_s:g} s for a case is the same"
+        )
     available = _available_memory()
     log(
         f"room: about {needed / 1e6:.0f} MB of disk for masks ({free / 1e9:.1f} GB free), up to {wanted / 1e9:.1f} GB "

@@ -1,7 +1,9 @@
 """Runs the cases of one shard: containers, one after another, until every case has an outcome.
 
-A container that dies is restarted on what is left. The case it died on is tried once more, alone, and then recorded
-as failed with the reason. This module uses the engine and files only; it does not depend on scoring or the store.
+A case's outcome does not depend on the cases that share its container: what is accepted there would also be accepted
+from a container of its own, because every bound belongs to a case; what failed there, after others or with its
+container, is tried once more, alone, and only then recorded as failed with the reason. A container that dies is
+restarted on what is left. This module uses the engine and files only; it does not depend on scoring or the store.
 """
 
 from __future__ import annotations
@@ -30,8 +32,9 @@ from harness.sandbox.wall import explained
 from harness.sandbox.watch import Bounds, Broken, Ended, Stop, watch
 from harness.status import Status
 
-#: Containers in a row that may end without finishing a case before the shard is given up.
-MAX_FRUITLESS = 5
+#: Containers in a row that may end without finishing a case before each case gets a container of its own; and those
+#: that do not reach one, before that, or before the model counts as one that cannot be loaded.
+MAX_FRUITLESS, MAX_UNREACHED = 5, 2
 
 #: Warnings kept of a case; the rest of a flood is dropped.
 MAX_WARNINGS = 20
@@ -77,13 +80,6 @@ class _Failure:
     evidence: PredictionEvidence | None = None
 
 
-@dataclass
-class _Room:
-    """Bytes left for all masks of a shard, over all of its containers and attempts."""
-
-    bytes_left: int
-
-
 Emit = Callable[[CaseOutcome | ContainerFigures], None]
 
 
@@ -109,35 +105,32 @@ def run_shard(engine: Engine, spec: ShardSpec, emit: Emit, stop: Stop) -> None:
     todo = list(spec.cases)
     alone: list[JobCase] = []
     attempts: dict[str, int] = {}
-    room = _Room(spec.plugin.model.resources.out_mb * 2**20)
     fruitless = number = 0
     while (todo or alone) and not stop.soon.is_set():
         single = not todo
         batch = [alone.pop(0)] if single else todo
         number += 1
-        attempt = _Attempt(engine, spec, batch, number, attempts=attempts, room=room, emit=emit, stop=stop)
+        attempt = _Attempt(engine, spec, batch, number, attempts=attempts, emit=emit, stop=stop)
         failure = attempt.run()
         left = [case for case in batch if case.prompt.id not in attempt.finished]
-        if failure is None:
-            todo = [] if single else left
-            continue
         if single:
-            attempt.fail(left, failure)
-            todo = []
+            if failure is not None:
+                attempt.fail(left, failure)
             continue
-        fruitless = 0 if attempt.finished else fruitless + 1
-        suspect = next((case for case in left if case.prompt.id == attempt.current), None)
-        if suspect is not None:
-            left.remove(suspect)
-            alone.append(suspect)
-        todo = left
-        # Twice in a row without reaching a case: the next container would fail, too.
-        if fruitless >= (2 if suspect is None else MAX_FRUITLESS):
-            given_up = (
-                f"given up after {fruitless} containers in a row that did not finish a case; the last: {failure.reason}"
-            )
-            attempt.fail([*todo, *alone], replace(failure, reason=given_up))
+        again = attempt.doubtful if failure is None else attempt.doubtful | {attempt.current}
+        alone += [case for case in left if case.prompt.id in again]
+        todo = [case for case in left if case.prompt.id not in again]
+        if failure is None:
+            continue
+        fruitless = 0 if attempt.finished or attempt.doubtful else fruitless + 1
+        reached = attempt.current is not None
+        # Loading knows the job, not the cases: the next container would fail in the same way.
+        if fruitless >= MAX_UNREACHED and attempt.loading:
+            given_up = f"given up after {fruitless} containers in a row that did not load the model; the last: "
+            attempt.fail([*todo, *alone], replace(failure, reason=given_up + failure.reason))
             return
+        if fruitless >= (MAX_FRUITLESS if reached else MAX_UNREACHED) or attempt.mute:
+            alone, todo = [*alone, *todo], []
 
 
 class _Attempt:
@@ -151,20 +144,21 @@ class _Attempt:
         number: int,
         *,
         attempts: dict[str, int],
-        room: _Room,
         emit: Emit,
         stop: Stop,
     ) -> None:
         self.finished: set[str] = set()
+        self.doubtful: set[str] = set()  #: failed after others: whether by themselves, a container of their own shows
         self._engine, self._spec, self._emit, self._stop = engine, spec, emit, stop
         self._batch = {case.prompt.id: case for case in batch}
-        self._attempts, self._room = attempts, room
+        self._attempts = attempts
         self._resources = spec.plugin.model.resources
         name = f"{spec.number}-{number}"
         self._root = spec.folder / "shards" / name
         self._log = Path("logs") / f"{name}.log"
-        self._clock = CaseClock(self._resources, len(self._batch))
+        self._clock = CaseClock(self._resources)
         self._last_event: Event | None = None
+        self._mute = False
         self._warnings: dict[str, list[str]] = {}
         self._name = f"groundbench-{spec.run}-{name}-{time.time_ns() % 10**9:09d}"
 
@@ -172,6 +166,21 @@ class _Attempt:
     def current(self) -> str | None:
         """The current case, or the one at the container's end."""
         return self._clock.current
+
+    @property
+    def settled(self) -> int:
+        """Number of cases that have ended in this container."""
+        return len(self.finished) + len(self.doubtful)
+
+    @property
+    def loading(self) -> bool:
+        """Whether the container has started, and was loading its model at its end."""
+        return self._clock.loading
+
+    @property
+    def mute(self) -> bool:
+        """Whether the harness ended a container that had not reported anything: its cases cannot be timed apart."""
+        return self._mute
 
     def run(self) -> _Failure | None:
         """Run the container to its end; None when it succeeded, or ended on request."""
@@ -185,8 +194,9 @@ class _Attempt:
         try:
             ended = watch(container, bounds, self, self._stop)
             failure = self._judge(ended)
+            self._mute = ended.broken is not None and self._clock.start_s is None
             if failure is not None and self.current is not None:
-                self._attempts[self.current] = self._attempts.get(self.current, 0) + 1
+                self._tried(self.current)
         finally:
             with contextlib.suppress(OSError):  # leftovers are removed by the next attempt
                 remove_tree(self._root)
@@ -210,7 +220,8 @@ class _Attempt:
     def fail(self, cases: Sequence[JobCase], failure: _Failure) -> None:
         """Emit the same failure for every one of `cases`."""
         for case in cases:
-            self._outcome(case.prompt.id, failure.status, failure.reason, evidence=failure.evidence)
+            attempts = self._attempts.get(case.prompt.id, 0)
+            self._outcome(case.prompt.id, failure.status, failure.reason, attempts=attempts, evidence=failure.evidence)
 
     def _container_spec(self) -> ContainerSpec:
         mounts = [*self._spec.mounts, *(mount for case in self._batch.values() for mount in case.mounts)]
@@ -239,7 +250,7 @@ class _Attempt:
 
     def late(self, now: float) -> str:
         """Return the exceeded time limit in words."""
-        return self._clock.late(now, len(self._batch) - len(self.finished))
+        return self._clock.late(now, len(self._batch) - self.settled)
 
     def _take(self, event: Event) -> None:
         """Accept an event as far as it is consistent; `collect_case` checks the files themselves."""
@@ -259,13 +270,24 @@ class _Attempt:
             self._clock.start(now)
             if isinstance(event, CaseDone):
                 self._deliver(event, now)
+            elif self.settled or self.current not in (None, event.case):
+                self._doubt(event.case)
             else:
                 self._outcome(event.case, Status.PLUGIN_ERROR, explained(event.reason), seconds=self._clock.case_s(now))
             self._clock.end(now)
 
     def _is_open(self, case: str | None) -> TypeGuard[str]:
-        """Return whether a case that an event names is one of ours that has no outcome yet."""
-        return case in self._batch and case not in self.finished
+        """Return whether a case that an event names is one of ours that has not ended yet."""
+        return case in self._batch and case not in self.finished and case not in self.doubtful
+
+    def _doubt(self, case: str) -> None:
+        """Leave the verdict on a failed case to a container of its own: what others left behind may be the cause."""
+        self.doubtful.add(case)
+        self._warnings.pop(case, None)
+        self._tried(case)
+
+    def _tried(self, case: str) -> None:
+        self._attempts[case] = self._attempts.get(case, 0) + 1
 
     def _heed(self, event: Warned) -> None:
         """Store a model's warnings about the current case; the rest of a flood is dropped."""
@@ -281,9 +303,8 @@ class _Attempt:
 
     def _collect(self, case: str, seconds: float | None, host: int | None, device: int | None) -> None:
         findings = [finding.id for finding in self._batch[case].prompt.findings]
-        self._room.bytes_left -= collect_case(
-            self._root / "out", case, findings, self._spec.folder / "masks", self._room.bytes_left
-        )
+        room = self._resources.out_mb * 2**20
+        collect_case(self._root / "out", case, findings, self._spec.folder / "masks", room)
         self._outcome(case, Status.OK, seconds=seconds, host=host, device=device)
 
     def _outcome(
@@ -295,6 +316,7 @@ class _Attempt:
         seconds: float | None = None,
         host: int | None = None,
         device: int | None = None,
+        attempts: int | None = None,
         evidence: PredictionEvidence | None = None,
     ) -> None:
         self.finished.add(case)
@@ -310,7 +332,7 @@ class _Attempt:
                 seconds=seconds,
                 host_bytes=host,
                 device_bytes=device,
-                attempts=max(1, self._attempts.get(case, 0) + (status is Status.OK)),
+                attempts=max(1, self._attempts.get(case, 0) + 1 if attempts is None else attempts),
                 log=self._log.as_posix(),
                 evidence=evidence,
                 warnings=tuple(warnings),
@@ -327,9 +349,11 @@ class _Attempt:
             return None  # the run was requested to stop
         ended = how.exit
         if ended.code == 0 and not ended.oom:
-            for case in [name for name in self._batch if name not in self.finished]:
+            for case in [name for name in self._batch if self._is_open(name)]:
                 if os.path.lexists(self._root / "out" / case):
                     self._collect(case, None, None, None)
+                elif len(self._batch) > 1:
+                    self._doubt(case)
                 else:
                     self._outcome(case, Status.MISSING_OUTPUT, f"the container ended well without writing out/{case}/")
             return None

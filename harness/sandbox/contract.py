@@ -20,7 +20,7 @@ CONTRACT_VERSION = 1
 #: A longer line of ``events.jsonl`` is dropped as a whole.
 MAX_EVENT_BYTES = 64 * 1024
 
-#: Bytes of ``events.jsonl`` that are read; the rest of the file is ignored.
+#: Bytes of ``events.jsonl`` that are read for each case; the rest is ignored.
 MAX_EVENTS_BYTES = 64 * 1024 * 1024
 
 

@@ -1,4 +1,4 @@
-"""Reads a container's ``events.jsonl`` while it is written, up to a bound, and ignores lines that are not events."""
+"""Reads a container's ``events.jsonl`` while it is written, up to a bound a case, and ignores what is no event."""
 
 from __future__ import annotations
 
@@ -28,7 +28,19 @@ class EventTail:
         self._handle: int | None = None
         self._partial = b""
         self._read = 0
+        self._settled, self._limit = 0, MAX_EVENTS_BYTES
         self._skipping = False
+
+    def allow(self, settled: int) -> None:
+        """Begin the bound anew where more cases have ended than before: it belongs to a case, however many there are.
+
+        Parameters
+        ----------
+        settled
+            Cases of the container that have ended.
+        """
+        if settled > self._settled:
+            self._settled, self._limit = settled, self._read + MAX_EVENTS_BYTES
 
     def read(self) -> list[Event]:
         """Return the events that were completed since the last call, in order."""
@@ -38,7 +50,7 @@ class EventTail:
             return []
         events = []
         # One chunk a call: a container that floods the file cannot hold up the clock that watches it.
-        chunk = os.read(self._handle, min(_CHUNK, MAX_EVENTS_BYTES - self._read))
+        chunk = os.read(self._handle, min(_CHUNK, self._limit - self._read))
         self._read += len(chunk)
         *lines, self._partial = (self._partial + chunk).split(b"\n")
         for line in lines:

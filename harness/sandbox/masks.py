@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -16,8 +17,10 @@ MAX_MASK_BYTES = 64 * 1024 * 1024
 _REFUSED = "refused.json"
 
 
-def collect_case(out: Path, case: str, findings: Sequence[str], masks: Path, room: int) -> int:
-    """Copy the masks of one case into the run's own folder, and record the refused files there.
+def collect_case(out: Path, case: str, findings: Sequence[str], masks: Path, room: int) -> None:
+    """Take the masks of one case into the run's own folder, and record the refused files there.
+
+    What was taken is removed from the container's folder, so that a case finds as much room as if it were the first.
 
     Parameters
     ----------
@@ -30,13 +33,8 @@ def collect_case(out: Path, case: str, findings: Sequence[str], masks: Path, roo
     masks
         The run's folder of accepted files; ``masks/<case>/`` is made anew, complete or not at all.
     room
-        Bytes that may be copied, all files together. Holes count at their full size in the copy: a sparse file costs
-        its maker nothing.
-
-    Returns
-    -------
-    int
-        Bytes that were copied.
+        Bytes that may be copied, all files of the case together. Holes count at their full size in the copy: a sparse
+        file costs its maker nothing.
     """
     left = room
     refused: dict[str, str] = {}
@@ -56,7 +54,7 @@ def collect_case(out: Path, case: str, findings: Sequence[str], masks: Path, roo
                 name = f"{finding}.nii.gz"
                 bounds = (
                     Bound(MAX_MASK_BYTES, f"has {{size}} bytes, a mask may have {MAX_MASK_BYTES:,}"),
-                    Bound(left, "exceeds the limit of all masks of the run together (the declared limit of out/)"),
+                    Bound(left, "exceeds the limit of all masks of the case together (the declared limit of out/)"),
                 )
                 try:
                     left -= copy_file(folder, name, incoming / name, kind="mask", bounds=bounds).size
@@ -64,13 +62,15 @@ def collect_case(out: Path, case: str, findings: Sequence[str], masks: Path, roo
                     continue
                 except RefusedFile as reason:
                     refused[finding] = f"out/{case}/{name} {reason}"
+                    continue
+                with contextlib.suppress(OSError):  # a container whose files are not ours to remove
+                    os.unlink(name, dir_fd=folder)
         finally:
             os.close(folder)
     if refused:
         (incoming / _REFUSED).write_text(json.dumps(refused), encoding="utf-8")
     shutil.rmtree(masks / case, ignore_errors=True)
     incoming.rename(masks / case)
-    return room - left
 
 
 def read_refused(masks: Path, case: str) -> dict[str, str]:

@@ -40,7 +40,16 @@ class Stop:
 
 
 class Policy(Protocol):
-    """The differences between predicting and training."""
+    """The differences between predicting and training.
+
+    Attributes
+    ----------
+    settled
+        Cases that have ended; each that follows has the whole bound of events.
+    """
+
+    @property
+    def settled(self) -> int: ...  # noqa: D102 - described with the class
 
     def take(self, events: Sequence[Event], *, stopping: bool) -> bool:
         """Process the new events, in order.
@@ -156,6 +165,7 @@ class _Watch:
         weighed = monotonic()
         while self._container.wait(self._bounds.tick_s) is None:
             harmless = self._policy.take(self.tail.read(), stopping=self._stop.soon.is_set())
+            self.tail.allow(self._policy.settled)
             now = monotonic()
             if self._must_stop(now, harmless=harmless):
                 return False, None
@@ -165,7 +175,9 @@ class _Watch:
                 weighed = now
                 if broken := self._weigh():
                     return False, broken
-        self._policy.take(self.tail.rest(), stopping=False)
+        while events := self.tail.rest():  # more than one case's bound may be left
+            self._policy.take(events, stopping=False)
+            self.tail.allow(self._policy.settled)
         return True, None
 
     def _must_stop(self, now: float, *, harmless: bool) -> bool:

@@ -78,6 +78,40 @@ def three_gpus(tmp_path: Path, bench: Bench) -> Bench:
     return bench
 
 
+NOISE = """
+import numpy as np
+from groundbench_sdk import Adapter
+
+
+class Noise(Adapter):
+    def load(self, job):
+        self.before = 0
+
+    def predict(self, case):
+        self.before += 1
+        if self.before > 2:
+            raise OSError("no space left on device")
+        for finding in case.findings:
+            yield finding.id, np.random.random(case.shape) < 0.5
+"""
+
+
+def test_rows_do_not_depend_on_the_number_of_gpus(
+    own_engine: OwnEngine, three_gpus: Bench, tells_gpus: Path, make_dataset: Callable[..., Path]
+) -> None:
+    """Noise, from a container that fails after two cases: the same masks and scores from one shard as from three."""
+    (tells_gpus / "adapter.py").write_text(NOISE.replace("Noise", ADAPTER.partition("class ")[2].partition("(")[0]))
+    three_gpus.environment["DOCKER_HOST"] = own_engine.host
+    command = ("run", "--plugin", "tells-gpus", "--plugin-dir", tells_gpus, "--dataset", make_dataset(5))
+    rows = []
+    for gpus in (1, 3):
+        run = three_gpus.json(*command, "--engine", "docker", "--gpus", gpus, "--fresh")
+        assert run["coverage"]["ok"] == run["n_findings"] == 10
+        shown = three_gpus.json("results", "show", run["run"])
+        rows.append([(row["case_id"], row["dice"], row["mask_sha256"]) for row in shown["findings"]])
+    assert rows[0] == rows[1]
+
+
 @pytest.mark.parametrize(
     ("asked", "expected"),
     [

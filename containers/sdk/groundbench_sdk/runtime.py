@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import os
 import random
@@ -86,6 +87,8 @@ def _predict_all(adapter: type[Adapter] | str, root: Path, job: Job, events: Eve
     for case in read_cases(root):
         events.emit("progress", stage="case", case=case.id)
         began = time.monotonic()
+        # From the job and the case alone: which cases came before, in which container, must not matter.
+        _seed(int.from_bytes(hashlib.sha256(f"{job.seed}/{case.id}".encode()).digest()[:4], "big"))
         try:
             _predict(model, case, root / "out" / case.id)
             _log_warnings(case, events)

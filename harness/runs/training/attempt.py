@@ -194,6 +194,8 @@ class _Attempt:
         self._failed: TrainFailed | None = None
         self._step = -1
 
+    settled = 0  #: a training has no cases that end
+
     def take(self, events: Sequence[Event], *, stopping: bool) -> bool:  # noqa: ARG002 - it saves its state on request
         """Accept an event as far as it is consistent; steps only increase."""
         now = time.monotonic()

@@ -16,7 +16,7 @@ from harness.images.build import Image
 from harness.registry.declaration import Model, Variant
 from harness.registry.discovery import Plugin
 from harness.runs.outcome import CaseOutcome, ContainerFigures
-from harness.runs.shard import MAX_FRUITLESS, ShardSpec, run_shard
+from harness.runs.shard import ShardSpec, run_shard
 from harness.sandbox.contract import CasePrompt, FindingPrompt, Job
 from harness.sandbox.job import JobCase
 from harness.sandbox.watch import Stop
@@ -106,6 +106,16 @@ def _dies_on(bad: str) -> Part:
     return part
 
 
+def _dies_on_any(bad: str) -> Part:
+    def part(container: Played) -> Exit:
+        for case in container.cases:
+            if case in bad:
+                return _dies_on(case)(container)
+        return _does_all(container)
+
+    return part
+
+
 def _run(folder: Path, stage: Stage, names: str, stop: Stop | None = None) -> tuple[dict[str, CaseOutcome], list[Any]]:
     plugin = Plugin(Model("m", "M", "A model.", "1", Path("/"), variants=(Variant("v"),)), "here")
     cases = tuple(
@@ -159,10 +169,13 @@ def test_a_clean_end_settles_what_is_open(tmp_path: Path) -> None:
     """A program without events delivers by its folders; a case without one is missing."""
 
     def silent(container: Played) -> Exit:
-        container.delivers("a")
+        if "a" in container.cases:
+            container.delivers("a")
         return CLEAN
 
-    outcomes, _ = _run(tmp_path, Stage(silent), "ab")
+    stage = Stage(silent, silent)
+    outcomes, _ = _run(tmp_path, stage, "ab")
+    assert stage.given == [["a", "b"], ["b"]]
     assert outcomes["a"].status is Status.OK
     assert (outcomes["b"].status, outcomes["b"].reason) == (
         Status.MISSING_OUTPUT, "the container ended well without writing out/b/",
@@ -179,27 +192,55 @@ def test_a_clean_end_settles_what_is_open(tmp_path: Path) -> None:
     ],
 )
 def test_a_death_has_a_status(end: Exit, status: Status, reason: str, tmp_path: Path) -> None:
-    """Decided from the engine's evidence; one that reaches no case twice in a row is given up."""
-    stage = Stage(lambda _: end, lambda _: end)
+    """Decided from the engine's evidence; where it reports nothing, each case gets a container of its own."""
+    stage = Stage(*[lambda _: end] * 4)
     outcomes, _ = _run(tmp_path, stage, "ab")
+    assert stage.given == [["a", "b"], ["a", "b"], ["a"], ["b"]]
     assert [each.status for each in outcomes.values()] == [status] * 2
-    assert all(
-        each.reason.startswith(f"given up after 2 containers in a row that did not finish a case; the last: {reason}")
-        for each in outcomes.values()
-    )
+    assert all(each.reason.startswith(reason) for each in outcomes.values())
 
 
-def test_containers_that_die_on_every_case_are_given_up(tmp_path: Path) -> None:
-    """Five in a row that finish nothing, each on another case."""
+def test_a_model_that_cannot_be_loaded_is_given_up(tmp_path: Path) -> None:
+    """Twice in a row: loading does not know the cases, so no other container would do better."""
 
-    def dies_at_once(container: Played) -> Exit:
-        container.says(event="progress", stage="case", case=container.cases[0])
+    def dies_while_loading(container: Played) -> Exit:
+        container.says(event="started")
         return KILLED
 
-    outcomes, figures = _run(tmp_path, Stage(*[dies_at_once] * MAX_FRUITLESS), "abcdefgh")
-    assert len(figures) == MAX_FRUITLESS
-    assert {each.status for each in outcomes.values()} == {Status.PLUGIN_ERROR}
-    assert len(outcomes) == 8
+    outcomes, figures = _run(tmp_path, Stage(dies_while_loading, dies_while_loading), "abcdef")
+    assert len(figures) == 2
+    assert {each.reason.partition(";")[0] for each in outcomes.values()} == {
+        "given up after 2 containers in a row that did not load the model"
+    }
+
+
+def test_after_five_deaths_each_case_has_a_container_of_its_own(tmp_path: Path) -> None:
+    """Five in a row that finish nothing say nothing about the cases that follow."""
+    stage = Stage(*[_dies_on_any("abcde")] * 5, *[_dies_on_any("abcde")] * 8)
+    outcomes, _ = _run(tmp_path, stage, "abcdefgh")
+    assert [len(given) for given in stage.given] == [8, 7, 6, 5, 4, *[1] * 8]
+    assert {case for case, each in outcomes.items() if each.status is Status.OK} == set("fgh")
+
+
+def test_a_failure_after_others_is_tried_alone(tmp_path: Path) -> None:
+    """What they left behind may be its cause; the first case of a container has nobody to blame."""
+
+    def fails(container: Played) -> Exit:
+        for case in container.cases:
+            container.says(event="progress", stage="case", case=case)
+            if case == "a" or len(container.cases) > 1:
+                container.says(event="case_failed", case=case, reason="no space left on device")
+            else:
+                container.delivers(case)
+                container.says(event="case_done", case=case)
+        return CLEAN
+
+    stage = Stage(fails, fails, fails)
+    outcomes, _ = _run(tmp_path, stage, "abc")
+    assert stage.given == [["a", "b", "c"], ["b"], ["c"]]
+    assert {case: (each.status, each.attempts) for case, each in outcomes.items()} == {
+        "a": (Status.PLUGIN_ERROR, 1), "b": (Status.OK, 2), "c": (Status.OK, 2),
+    }  # fmt: skip
 
 
 def test_stop_soon_ends_between_two_cases(tmp_path: Path) -> None:
@@ -258,7 +299,11 @@ def test_on_a_full_disk_nobody_is_to_blame(tmp_path: Path, monkeypatch: pytest.M
         container.says(event="case_failed", case="b", reason="no space left on device")
         return CLEAN
 
-    outcomes, _ = _run(tmp_path, Stage(one_each), "ab")
+    def fails(container: Played) -> Exit:
+        container.says(event="case_failed", case="b", reason="no space left on device")
+        return CLEAN
+
+    outcomes, _ = _run(tmp_path, Stage(one_each, fails), "ab")
     assert {case: (each.status, each.reason) for case, each in outcomes.items()} == {
         "a": (Status.INFRA_ERROR, "the disk is full"),
         "b": (Status.INFRA_ERROR, "the disk is full; no space left on device"),

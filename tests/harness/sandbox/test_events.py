@@ -71,6 +71,20 @@ def test_a_read_is_bounded(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tail.close()
 
 
+def test_the_bound_belongs_to_a_case(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each case that follows one that has ended has all of it, and the same case no more of it."""
+    monkeypatch.setattr(events, "MAX_EVENTS_BYTES", 25 * len(STARTED))
+    _append(file, STARTED * 1000)
+    tail = EventTail(file)
+    assert len(tail.rest()) == 25
+    tail.allow(1)
+    tail.allow(1)
+    assert len(tail.rest()) == 25
+    tail.allow(1)
+    assert tail.rest() == []
+    tail.close()
+
+
 @pytest.mark.timeout(10)
 def test_only_a_regular_file_is_read(file: Path, tmp_path: Path) -> None:
     """Neither a link, nor a pipe without a writer, nor a folder holds events; a file that replaces it does."""

@@ -26,17 +26,17 @@ def _taken(folder: Path) -> dict[str, bytes]:
 
 
 def test_what_was_delivered_is_taken(tmp_path: Path) -> None:
-    """Masks of the findings that were asked for, and no other file; the bytes are counted."""
+    """Masks of the findings that were asked for, and no other file; they leave room for those of the next case."""
     out = _deliver(tmp_path, a=b"one", b=b"three", other=b"no")
-    assert collect_case(out, "case", ["a", "b", "c"], tmp_path / "masks", ROOM) == 8
+    collect_case(out, "case", ["a", "b", "c"], tmp_path / "masks", ROOM)
     assert _taken(tmp_path) == {"a": b"one", "b": b"three"}
+    assert [path.name for path in (out / "case").iterdir()] == ["other.nii.gz"]
     assert read_refused(tmp_path / "masks", "case") == {}
 
 
 def test_taken_again_it_replaces_what_was_there(tmp_path: Path) -> None:
     """A second container's masks are not mixed with those of the first."""
     collect_case(_deliver(tmp_path, a=b"old", b=b"old"), "case", ["a", "b"], tmp_path / "masks", ROOM)
-    (tmp_path / "out" / "case" / "b.nii.gz").unlink()
     collect_case(_deliver(tmp_path, a=b"new"), "case", ["a", "b"], tmp_path / "masks", ROOM)
     assert _taken(tmp_path) == {"a": b"new"}
     assert [path.name for path in (tmp_path / "masks").iterdir()] == ["case"]
@@ -45,7 +45,7 @@ def test_taken_again_it_replaces_what_was_there(tmp_path: Path) -> None:
 def test_a_case_that_delivered_nothing_is_an_empty_folder(tmp_path: Path) -> None:
     """No folder is not a refusal: each finding is missing."""
     (tmp_path / "out").mkdir()
-    assert collect_case(tmp_path / "out", "case", ["a"], tmp_path / "masks", ROOM) == 0
+    collect_case(tmp_path / "out", "case", ["a"], tmp_path / "masks", ROOM)
     assert _taken(tmp_path) == {}
     assert read_refused(tmp_path / "masks", "case") == {}
 
@@ -70,7 +70,7 @@ def test_a_refused_file_does_not_touch_the_others(tmp_path: Path, monkeypatch: p
     (out / "case" / "elsewhere").write_bytes(b"x")
     os.link(out / "case" / "elsewhere", out / "case" / "hard.nii.gz")
     findings = ["large", "good", "link", "pipe", "folder", "hard", "fits"]
-    assert collect_case(out, "case", findings, tmp_path / "masks", ROOM) == 1004
+    collect_case(out, "case", findings, tmp_path / "masks", ROOM)
     assert set(_taken(tmp_path)) == {"good", "fits"}
     assert read_refused(tmp_path / "masks", "case") == {
         "large": "out/case/large.nii.gz has 1,001 bytes, a mask may have 1,000",
@@ -81,12 +81,20 @@ def test_a_refused_file_does_not_touch_the_others(tmp_path: Path, monkeypatch: p
     }
 
 
-def test_room_is_shared_by_all_masks(tmp_path: Path) -> None:
+def test_two_names_of_one_file_are_both_refused(tmp_path: Path) -> None:
+    """Refusing the first does not make the second a file of its own."""
+    out = _deliver(tmp_path, a=b"one")
+    os.link(out / "case" / "a.nii.gz", out / "case" / "b.nii.gz")
+    collect_case(out, "case", ["a", "b"], tmp_path / "masks", ROOM)
+    assert _taken(tmp_path) == {}
+
+
+def test_room_is_shared_by_the_masks_of_a_case(tmp_path: Path) -> None:
     """The mask that no longer fits is refused; a smaller one after it is taken. A hole counts as what it becomes."""
     out = _deliver(tmp_path, a=bytes(60), c=bytes(40))
     with (out / "case" / "b.nii.gz").open("wb") as sparse:
         sparse.truncate(41)
-    assert collect_case(out, "case", ["a", "b", "c"], tmp_path / "masks", 100) == 100
+    collect_case(out, "case", ["a", "b", "c"], tmp_path / "masks", 100)
     assert read_refused(tmp_path / "masks", "case") == {
-        "b": "out/case/b.nii.gz exceeds the limit of all masks of the run together (the declared limit of out/)"
+        "b": "out/case/b.nii.gz exceeds the limit of all masks of the case together (the declared limit of out/)"
     }

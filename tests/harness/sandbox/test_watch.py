@@ -72,6 +72,7 @@ class Policy:
     def __init__(self, late_at: float = float("inf")) -> None:
         self.late_at = late_at
         self.busy = True
+        self.settled = 0
         self.taken: list[Event] = []
         self.batches: list[tuple[int, bool]] = []
 
