@@ -100,8 +100,8 @@ def test_numbers_are_those_of_the_code() -> None:
         f"folders up to {safe_copy.MAX_DEPTH} deep",
     ):
         assert bound in PROSE, bound
-    assert shard.MAX_FRUITLESS == 5
-    assert "five in a row" in PROSE
+    assert (shard.MAX_FRUITLESS, shard.MAX_UNREACHED) == (5, 2)
+    assert "five containers in a row that finished none, or two that reached none" in PROSE
 
 
 def test_every_limit_is_one_that_a_plugin_declares() -> None:
