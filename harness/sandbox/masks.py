@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import shutil
@@ -18,9 +17,7 @@ _REFUSED = "refused.json"
 
 
 def collect_case(out: Path, case: str, findings: Sequence[str], masks: Path, room: int) -> None:
-    """Take the masks of one case into the run's own folder, and record the refused files there.
-
-    What was taken is removed from the container's folder, so that a case finds as much room as if it were the first.
+    """Copy the masks of one case into the run's own folder, and record the refused files there.
 
     Parameters
     ----------
@@ -62,9 +59,6 @@ def collect_case(out: Path, case: str, findings: Sequence[str], masks: Path, roo
                     continue
                 except RefusedFile as reason:
                     refused[finding] = f"out/{case}/{name} {reason}"
-                    continue
-                with contextlib.suppress(OSError):  # a container whose files are not ours to remove
-                    os.unlink(name, dir_fd=folder)
         finally:
             os.close(folder)
     if refused:
