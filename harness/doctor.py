@@ -192,9 +192,7 @@ def _engine(client: DockerClient, home: Path) -> Iterator[Check]:
         "" if present else f"docker pull {base}, or containers/dev/engine.sh where no registry can be reached",
     )
     if present and os.access(home, os.W_OK):
-        yield _tried(
-            client, home, (), Check("engine", "container", CheckVerdict.OK, "a container reads and writes here")
-        )
+        yield _tried(home, (), Check("engine", "container", CheckVerdict.OK, "a container reads and writes here"))
     strays = [stray for stray in DockerEngine().strays() if not stray.kept]
     yield Check(
         "engine",
@@ -238,7 +236,7 @@ def _gpus(client: DockerClient | None, home: Path) -> Iterator[Check]:
         "ask the scheduler for a GPU, or correct the variable" if allocation.problem else "",
     )
     if client is not None and allocation.gpus:
-        yield _gpu_container(client, home, allocation.gpus[0])
+        yield _gpu_container(home, allocation.gpus[0])
 
 
 def _gpu(gpu: Gpu) -> Check:
@@ -258,23 +256,22 @@ def _gpu(gpu: Gpu) -> Check:
     )
 
 
-def _gpu_container(client: DockerClient, home: Path, gpu: Gpu) -> Check:
+def _gpu_container(home: Path, gpu: Gpu) -> Check:
     """Try a container with one GPU: the only proof that the container toolkit works."""
-    return _tried(client, home, (gpu,), Check("GPU", "container", CheckVerdict.OK, "a container can use a GPU"))
+    return _tried(home, (gpu,), Check("GPU", "container", CheckVerdict.OK, "a container can use a GPU"))
 
 
-def _tried(client: DockerClient, home: Path, gpus: tuple[Gpu, ...], good: Check) -> Check:
+def _tried(home: Path, gpus: tuple[Gpu, ...], good: Check) -> Check:
     """Try a container of the base image, sealed as a run's are; return `good` where it reads and writes."""
     from harness.engines.docker import DockerEngine, base_image
-    from harness.images.build import Image
     from harness.registry.declaration import Model, Variant
     from harness.registry.discovery import Plugin
     from harness.registry.resources import Resources
     from harness.runs.preflight import check_containers
 
-    # Never pulled without the user's request.
-    found = client.images.list(name=base_image())
-    if not found:
+    engine = DockerEngine()
+    base = engine.base()
+    if base is None:
         return Check(
             good.group, good.name, CheckVerdict.WARNING, f"not tried: {base_image()} is missing",
             "get the base image (see above), then run doctor again",
@@ -282,9 +279,9 @@ def _tried(client: DockerClient, home: Path, gpus: tuple[Gpu, ...], good: Check)
     nobody = Model("doctor", "Doctor", "Reads and writes a line.", "1", Path("/"), variants=(Variant("only"),))
     try:
         check_containers(
-            DockerEngine(),
+            engine,
             Plugin(nobody, "doctor"),
-            Image(str(found[0].id)),
+            base,
             resources=Resources(),
             mounts=(),
             files=(),

@@ -140,10 +140,22 @@ class Engine(Protocol):
     name: str
     isolates: bool
 
-    def prepare(self, plugin: Plugin, *, home: Path, gpus: bool, log: Callable[[str], None]) -> Image:
+    def base(self) -> Image | None:
+        """Return the image that builds begin with, where the engine has it; None without images."""
+
+    def prepare(
+        self,
+        plugin: Plugin,
+        *,
+        home: Path,
+        gpus: bool,
+        log: Callable[[str], None],
+        before_build: Callable[[], None] = lambda: None,
+    ) -> Image:
         """Return the image of `plugin` for running with or without GPUs, building it when needed.
 
-        Sources and wheels come from `home`, where the build's log is kept too.
+        Sources and wheels come from `home`, where the build's log is kept too. `before_build` is called before
+        anything is built; it raises where a build would be in vain.
         """
 
     def is_prepared(self, plugin: Plugin, *, home: Path, gpus: bool) -> bool:

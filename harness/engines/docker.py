@@ -74,13 +74,31 @@ class DockerEngine:
         self.client = connect()
         self.version: dict[str, Any] = self.client.version()
 
-    def prepare(self, plugin: Plugin, *, home: Path, gpus: bool, log: Callable[[str], None]) -> images.Image:
+    def prepare(
+        self,
+        plugin: Plugin,
+        *,
+        home: Path,
+        gpus: bool,
+        log: Callable[[str], None],
+        before_build: Callable[[], None] = lambda: None,
+    ) -> images.Image:
         """Return the image of `plugin`, built from its folder when its content has changed."""
-        return images.ensure_image(self.client, plugin, home=home, gpus=gpus, base=base_image(), log=log)
+        return images.ensure_image(
+            self.client, plugin, home=home, gpus=gpus, base=base_image(), log=log, before_build=before_build
+        )
 
     def is_prepared(self, plugin: Plugin, *, home: Path, gpus: bool) -> bool:
         """Return whether the image of `plugin` exists."""
         return images.is_built(self.client, plugin, home=home, gpus=gpus, base=base_image())
+
+    def base(self) -> images.Image | None:
+        """Return the image that builds begin with, where the engine has it; it is never pulled."""
+        try:
+            found = self.client.images.get(base_image())
+        except docker.errors.ImageNotFound:
+            return None
+        return images.Image(str(found.id), base_image())
 
     def require_readable(self, paths: Iterable[Path]) -> None:
         """Raise DataError where the user of the containers cannot read one of `paths`."""

@@ -43,6 +43,9 @@ class LocalEngine:
     name = "local"
     isolates = False
 
+    def base(self) -> None:
+        """Return None: nothing is built."""
+
     def prepare(
         self,
         plugin: Plugin,
@@ -50,6 +53,7 @@ class LocalEngine:
         home: Path,  # noqa: ARG002 - the interface
         gpus: bool,  # noqa: ARG002 - the interface
         log: Callable[[str], None],  # noqa: ARG002 - the interface
+        before_build: Callable[[], None] = lambda: None,  # noqa: ARG002 - the interface
     ) -> Image:
         """Return the identity of the plugin's code; nothing needs to be built.
 

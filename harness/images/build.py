@@ -79,6 +79,7 @@ def ensure_image(
     gpus: bool = False,
     base: str = DEFAULT_BASE,
     log: Callable[[str], None] = lambda _: None,
+    before_build: Callable[[], None] = lambda: None,
 ) -> Image:
     """Return the image of `plugin`, building it when its content has changed.
 
@@ -97,6 +98,8 @@ def ensure_image(
         Value of the build argument ``BASE_IMAGE``.
     log
         Called with one line for every step of the build, and at intervals during a long one.
+    before_build
+        Called before anything is built; raises where a build would be in vain.
 
     Raises
     ------
@@ -112,8 +115,11 @@ def ensure_image(
     context = BuildContext(plugin, SourceStore(home / "sources"), chosen(plugin, home, gpus=gpus))
     argument, beneath = "BASE_IMAGE", base
     if context.base is not None:
-        argument, beneath = context.base.argument, _ensure(client, context.base, argument, base, home=home, log=log)
-    tag = _ensure(client, context, argument, beneath, home=home, log=log)
+        argument, beneath = (
+            context.base.argument,
+            _ensure(client, context.base, argument, base, home=home, log=log, before_build=before_build),
+        )
+    tag = _ensure(client, context, argument, beneath, home=home, log=log, before_build=before_build)
     try:
         found = client.images.get(tag)
     except docker.errors.ImageNotFound as error:
@@ -154,10 +160,12 @@ def _ensure(
     *,
     home: Path,
     log: Callable[[str], None],
+    before_build: Callable[[], None],
 ) -> str:
     """Return the tag of the image that `context` makes on the image `beneath`, building it where it does not exist."""
     tag = _tag(client, context, beneath)
     if not _id_of(client, tag):
+        before_build()
         _check_room(client, context)
         log(f"building {tag}")
         log_file = home / "images" / f"{context.name.replace('/', '.')}.log"

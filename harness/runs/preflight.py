@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import time
@@ -164,8 +165,12 @@ def check_containers(
         gpu_ids=tuple(gpu.id for gpu in gpus),
         labels=own_labels("trial"),
     )
-    if not prove(engine, spec):
-        log("warning: the image has no shell, so it could not be tried whether this machine runs its containers well")
+    try:
+        if not prove(engine, spec):
+            log("warning: the image has no shell: whether this machine runs its containers well could not be tried")
+    finally:
+        with contextlib.suppress(OSError):  # others use it
+            spec.root.parent.rmdir()
 
 
 def gpu_memory_needed(model: Model, *, fine_tuned: bool = False) -> int:

@@ -200,7 +200,22 @@ def _plan(
 ) -> Plan:
     weights = load_weights(request.plugin, request.variant, request.weights, home)
     engine.require_readable(path for _, path, _ in weights.files)
-    image = engine.prepare(request.plugin, home=home, gpus=bool(gpus), log=watcher.log)
+
+    def prove_host() -> None:
+        if (base := engine.base()) is not None:  # a build may take an hour, and would be in vain on a broken machine
+            check_containers(
+                engine,
+                request.plugin,
+                base,
+                resources=request.plugin.model.resources,
+                mounts=weights.mounts,
+                files=[case.ct for case in cases],
+                gpus=gpus,
+                folder=home,
+                log=watcher.log,
+            )
+
+    image = engine.prepare(request.plugin, home=home, gpus=bool(gpus), log=watcher.log, before_build=prove_host)
     fingerprint = fingerprint_of(request.dataset, request.split)
     return Plan(request, tuple(cases), image, fingerprint, engine.name, isolates=engine.isolates, weights=weights)
 
