@@ -197,8 +197,8 @@ def sparse_file_of_zeros(case, path):
 
 
 @trick
-def sparse_file_beyond_the_limit_of_all(case, path):
-    """With the one before it this is more than out/ may hold, though neither takes a block of the disk."""
+def second_sparse_file(case, path):
+    """With the one before it this is more than a case may deliver, but the bound belongs to a case."""
     sparse_file_of_zeros(case, path)
 
 
