@@ -9,9 +9,13 @@ from harness.registry.declaration import Model, Prompt, Variant
 from harness.registry.hookspecs import hookimpl
 from harness.registry.origins import Param, Params, ours, paper, theirs
 from harness.registry.pinned import Hub, Source, Upstream, Weights
+from harness.registry.protocol import LITERAL, LUNG, BoxRule, Window
 from harness.registry.resources import Resources
 
 __all__ = [
+    "LITERAL",
+    "LUNG",
+    "BoxRule",
     "Hub",
     "Model",
     "Param",
@@ -22,6 +26,7 @@ __all__ = [
     "Upstream",
     "Variant",
     "Weights",
+    "Window",
     "hookimpl",
     "ours",
     "paper",

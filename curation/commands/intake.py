@@ -9,10 +9,12 @@ from typing import Any
 
 import click
 
+from harness import LITERAL, LUNG
 from harness.cli.settings import json_option
 from harness.cli.tables import counted, printable
 from harness.errors import DataError, UsageError
 
+_WINDOWS = {"paper": LUNG, "literal": LITERAL}
 _folder = click.Path(path_type=Path, file_okay=False)
 
 
@@ -22,7 +24,12 @@ _folder = click.Path(path_type=Path, file_okay=False)
 @click.option("--out", required=True, type=_folder, help="Folder for <volume>.nii.gz.")
 @click.option("--axes", default="LPS", show_default=True, help="Directions of the array axes written, or `keep`.")
 @click.option("--assume", help="Axis directions of volumes whose header does not state them, e.g. LPS.")
-@click.option("--window", metavar="LOW,HIGH|paper", help="Scale these HU to 0..1 (paper: -600,1500) instead of HU.")
+@click.option(
+    "--window",
+    metavar="LOW,HIGH|paper|literal",
+    help="Scale these HU to 0..1 instead of writing HU. The paper's window, read as level and width (paper: -1350,150) "
+    "or as limits (literal: -600,1500).",
+)
 @click.option("--largest", type=click.IntRange(min=16), help="Shrink slices with longer sides (the paper: 512).")
 @click.option("--jobs", default=min(4, os.cpu_count() or 1), type=click.IntRange(1), help="Volumes at a time.")
 @json_option
@@ -79,12 +86,10 @@ def _directions(option: str, text: str) -> str:
 
 
 def _window(text: str | None) -> Any:
-    from curation.ct.intake import PAPER_WINDOW
-
     if text is None:
         return None
-    if text == "paper":
-        return PAPER_WINDOW
+    if text in _WINDOWS:
+        return _WINDOWS[text].limits
     try:
         low, high = (float(part) for part in text.split(","))
     except ValueError:

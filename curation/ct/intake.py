@@ -19,9 +19,6 @@ from harness.dataset.voxels import read_header, slices
 from harness.errors import BenchError, DataError
 from harness.masks.header import Header
 
-#: The window of the paper, section 3.6, in HU.
-PAPER_WINDOW: Final = (-600.0, 1500.0)
-
 _ALREADY: Final = 0.05  # share of voxels at the value of air in HU, above which a volume is in HU already
 _AIR: Final = (-1100, -900)  # HU
 _AGREE: Final = 0.02  # relative difference of spacings that is believed to be rounding

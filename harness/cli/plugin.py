@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from harness.cli.settings import find_plugins, json_option, plugin_dir_option, print_json
-from harness.registry.declaration import Variant
+from harness.registry.declaration import Prompt, Variant
 from harness.registry.discovery import Plugin
 
 #: Shown where a declaration does not state the origin of a value.
@@ -43,12 +43,15 @@ def show(name: str, plugin_dirs: tuple[Path, ...], as_json: bool) -> None:  # no
     click.echo(f"{model.title} {model.version}: {model.summary}")
     for variant in model.variants:
         rows = [[row["name"], _text(row["value"]), row["origin"] or NOT_STATED] for row in parameters(variant)]
+        boxes = f", {variant.boxes}" if variant.prompt is Prompt.BOX else ""
         trained = ", fine-tuned" if variant.fine_tuned else ""
-        title = f"\n{variant.name} (prompt: {variant.prompt}{trained})"
+        title = f"\n{variant.name} (prompt: {variant.prompt}{boxes}{trained})"
         if rows:
             print_table(["parameter", "value", "origin"], rows, title=title)
         else:
             click.echo(f"{title}\nno parameters")
+        origin = f" ({variant.exposure.origin})" if variant.exposure.origin else ""
+        click.echo(f"its weights were trained on this benchmark's cases: {variant.exposure.value}{origin}")
     needs = [["source", source.name, source.licence, source.commit[:12]] for source in model.sources]
     needs += [
         ["weights", file.name, file.licence, size(file.size) if file.pinned else "not pinned"] for file in model.weights
@@ -93,7 +96,9 @@ def _document(found: Plugin) -> dict[str, Any]:
             {
                 "name": variant.name,
                 "prompt": variant.prompt,
+                "boxes": variant.boxes if variant.prompt is Prompt.BOX else None,
                 "fine_tuned": variant.fine_tuned,
+                "exposure": dataclasses.asdict(variant.exposure),
                 "summary": variant.summary,
                 "weights": list(variant.weights),
                 "parameters": parameters(variant),

@@ -1,30 +1,37 @@
 """Box prompts: simulated from the ground truth, one for each entity (paper, section 4.1).
 
-A box encloses one entity and is then moved by a random number of voxels along the two in-plane axes, "to simulate
-imprecise box annotations". An entity is a label of the truth: one in several pieces has one box. Only the
-boxes reach a container, never the mask that they are made from.
+A box encloses one entity and is then widened by a random number of voxels along the two in-plane axes, "to simulate
+imprecise box annotations"; :class:`~harness.registry.declaration.BoxRule` has the readings of that sentence. An entity
+is a label of the truth: one in several pieces has one box. Only the boxes reach a container, never the mask that they
+are made from.
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
-from harness.dataset.cases import Case, Finding
+from harness.dataset.cases import Case
 from harness.dataset.voxels import Labelled, labelled, read_header
 from harness.errors import DataError
+from harness.registry.protocol import BoxRule
 
 #: ``[x0, y0, z0, x1, y1, z1]``: array indices along the CT's axes, the upper ends excluded.
 Box = list[int]
 
-#: Voxels by which a box is moved along each in-plane axis, at most.
+#: Voxels by which a side of a box is displaced along an in-plane axis, at most (paper, section 4.1).
 SHIFT: Final = 5
 
-#: The rule of the boxes, beside the data and the seed; part of a run's identity. Change it with the rule.
-BOX_RULE: Final = f"box per label, moved by -{SHIFT}..{SHIFT} voxels along axes 0 and 1, clipped; version 1"
+#: The rules in words, beside the data and the seed part of a run's identity. Change a rule's words with the rule.
+BOX_RULES: Final[Mapping[BoxRule, str]] = {
+    BoxRule.WIDENED: f"box per label, axes 0 and 1 widened on both sides by one draw of 0..{SHIFT} voxels, clipped",
+    BoxRule.WIDENED_BY_SIDE: f"box per label, each side on axes 0 and 1 widened by 0..{SHIFT} voxels, clipped",
+    BoxRule.MOVED: f"box per label, moved by -{SHIFT}..{SHIFT} voxels along axes 0 and 1, clipped; version 1",
+}
 
 #: A finding with more labels than this is not a plausible annotation.
 MAX_ENTITIES: Final = 10_000
@@ -32,7 +39,7 @@ MAX_ENTITIES: Final = 10_000
 _LOW, _HIGH = slice(0, 3), slice(3, 6)
 
 
-def simulate_boxes(case: Case, *, mask_flip: tuple[int, ...] = (), seed: int) -> dict[str, list[Box]]:
+def simulate_boxes(case: Case, *, rule: BoxRule, mask_flip: tuple[int, ...] = (), seed: int) -> dict[str, list[Box]]:
     """Make the box prompts of a case's findings from its ground truth.
 
     The mask is read once, as a stream; only one box per entity is kept. The draw of a box depends
@@ -42,6 +49,8 @@ def simulate_boxes(case: Case, *, mask_flip: tuple[int, ...] = (), seed: int) ->
     ----------
     case
         A case with ground truth.
+    rule
+        How a box is made from the tight one.
     mask_flip
         In-plane axes (0 and 1) along which the mask is reversed against the CT (``Dataset.mask_flip``).
     seed
@@ -61,7 +70,10 @@ def simulate_boxes(case: Case, *, mask_flip: tuple[int, ...] = (), seed: int) ->
     boxes = {}
     for finding in case.findings:
         flipped = {label: _flipped(box, case.shape, mask_flip) for label, box in tight[finding.index].items()}
-        boxes[finding.id] = [_moved(flipped[label], case, finding, label, seed) for label in sorted(flipped)]
+        boxes[finding.id] = [
+            _displaced(flipped[label], case.shape, rule, (seed, case.id, finding.id, label))
+            for label in sorted(flipped)
+        ]
     return boxes
 
 
@@ -118,18 +130,22 @@ def _flipped(box: Box, shape: tuple[int, int, int], axes: tuple[int, ...]) -> Bo
     return flipped
 
 
-def _moved(box: Box, case: Case, finding: Finding, label: int, seed: int) -> Box:
-    """Move a box in plane by the draw that belongs to its entity; at least one voxel of it stays in the volume."""
-    moved = list(box)
+def _displaced(box: Box, shape: tuple[int, int, int], rule: BoxRule, entity: tuple[object, ...]) -> Box:
+    """Displace a box's sides in plane by the draws that belong to its entity; at least a voxel stays in the volume."""
+    displaced = list(box)
     for axis in (0, 1):
-        length = case.shape[axis]
-        by = _draw(seed, case.id, finding.id, label, axis)
-        moved[axis] = min(max(box[axis] + by, 0), length - 1)
-        moved[axis + 3] = min(max(box[axis + 3] + by, moved[axis] + 1), length)
-    return moved
+        if rule is BoxRule.WIDENED:
+            low, high = -_draw(0, *entity), _draw(0, *entity)
+        elif rule is BoxRule.WIDENED_BY_SIDE:
+            low, high = -_draw(0, *entity, axis, "low"), _draw(0, *entity, axis, "high")
+        else:
+            low = high = _draw(-SHIFT, *entity, axis)
+        displaced[axis] = min(max(box[axis] + low, 0), shape[axis] - 1)
+        displaced[axis + 3] = min(max(box[axis + 3] + high, displaced[axis] + 1), shape[axis])
+    return displaced
 
 
-def _draw(*names: object) -> int:
-    """Return a uniform whole number from -SHIFT to SHIFT that depends on `names` alone, the same on every machine."""
+def _draw(least: int, *names: object) -> int:
+    """Return a uniform whole number from `least` to SHIFT that depends on `names` alone, the same on every machine."""
     digest = hashlib.sha256("\0".join(map(str, names)).encode()).digest()
-    return int.from_bytes(digest[:8], "big") % (2 * SHIFT + 1) - SHIFT
+    return int.from_bytes(digest[:8], "big") % (SHIFT - least + 1) + least

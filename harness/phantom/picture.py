@@ -17,6 +17,7 @@ from scipy import ndimage
 from harness.categories import CATEGORIES
 from harness.phantom.case import PhantomCase, make_case
 from harness.phantom.grid import Size
+from harness.registry.protocol import LUNG
 
 Image = npt.NDArray[np.uint8]
 
@@ -26,7 +27,6 @@ _OUTLINE = (255, 90, 60)
 
 #: Window of the lung and of the soft tissues, in HU: the latter for fluid.
 _WINDOWS = {"2e": (-160, 240)}
-_LUNG = (-1350, 150)
 
 
 def picture(size: Size, seed: int = 0) -> Image:
@@ -57,12 +57,12 @@ def _axial(case: PhantomCase, finding: int, code: str) -> Image:
     index = int((case.finding == finding).sum(axis=(0, 1)).argmax())
     image = case.ct[:, :, index].T.astype(float)
     mask = (case.finding[:, :, index] == finding).T
-    return _panel(image, mask, case.grid.spacing[1], case.grid.spacing[0], _WINDOWS.get(code, _LUNG))
+    return _panel(image, mask, case.grid.spacing[1], case.grid.spacing[0], _WINDOWS.get(code, LUNG.limits))
 
 
 def _coronal(case: PhantomCase) -> Image:
     image = case.ct[:, case.ct.shape[1] // 2, ::-1].T.astype(float)
-    return _panel(image, np.zeros(image.shape, np.bool_), case.grid.spacing[2], case.grid.spacing[0], _LUNG)
+    return _panel(image, np.zeros(image.shape, np.bool_), case.grid.spacing[2], case.grid.spacing[0], LUNG.limits)
 
 
 def _panel(

@@ -10,7 +10,7 @@ import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 from harness.registry.constraints import (
     ADDRESS_OR_NONE,
@@ -28,6 +28,7 @@ from harness.registry.constraints import (
 )
 from harness.registry.origins import KINDS, Param, Params, Stated, ours
 from harness.registry.pinned import Source, Weights
+from harness.registry.protocol import BoxRule
 from harness.registry.resources import Resources
 
 #: Weights of a variant that loads every file of its model.
@@ -55,6 +56,18 @@ _ORIGINS = Rule(
 )
 
 
+#: Which of this benchmark's cases the weights that a variant loads were trained on before, elsewhere: none, some or all
+#: of the training split, those and some of the validation split, or nobody has said.
+EXPOSURES = ("none", "train", "train+val", "unknown")
+NOT_STATED = Stated("unknown", "")
+_EXPOSURE = Rule(
+    f"one of {', '.join(map(repr, EXPOSURES))} with its origin, e.g. theirs('none', 'their paper, section 3')",
+    lambda stated: (
+        isinstance(stated, Stated) and stated.value in EXPOSURES and (stated.value == "unknown" or bool(stated.origin))
+    ),
+)
+
+
 class Prompt(enum.StrEnum):
     """The prompt from which a variant knows what to segment."""
 
@@ -76,8 +89,14 @@ class Variant:
         :class:`~harness.registry.origins.Params` also states the origin of each value.
     prompt
         Its prompt: free text, structured text, or boxes.
+    boxes
+        How its boxes are made, where it is prompted with boxes; part of a run's identity.
     fine_tuned
         Whether it is trained on the training split of this benchmark's data.
+    exposure
+        The benchmark's cases that its weights were trained on elsewhere, with the origin of that statement:
+        ``paper("none", "Table 4")``, ``theirs("train", "issue 11")``, ``ours("none", "it has no weights")``. Only
+        ``"none"`` is shown as zero-shot.
     summary
         One line for people.
     weights
@@ -94,7 +113,9 @@ class Variant:
     name: Annotated[str, NAME]
     params: Annotated[dict[str, Param], PARAMETERS] = field(default_factory=dict)
     prompt: Annotated[Prompt, instance(Prompt, "one of the Prompt values")] = Prompt.TEXT
+    boxes: Annotated[BoxRule, instance(BoxRule, "one of the BoxRule values")] = BoxRule.WIDENED
     fine_tuned: Annotated[bool, FLAG] = False
+    exposure: Annotated[Stated, _EXPOSURE] = NOT_STATED
     summary: Annotated[str, instance(str, "one line of text")] = ""
     weights: Annotated[tuple[str, ...], every(str, "a tuple of names")] = ALL
     reduced: Annotated[dict[str, Param], PARAMETERS] = field(default_factory=dict)
@@ -143,6 +164,22 @@ class Variant:
             reduced=dict(_TRAINED_REDUCED | self.reduced | (reduced or {})),
             summary=summary,
         )
+
+    def reading(self, name: str, params: Mapping[str, Param | Stated] | None = None, **fields: Any) -> Self:
+        """Return this variant by another reading of the paper or of upstream's code, a row of its own.
+
+        Parameters
+        ----------
+        name
+            What is read in another way; it follows this variant's name.
+        params
+            Parameters that differ; a :class:`~harness.registry.origins.Params` states their origins.
+        fields
+            Fields that differ.
+        """
+        own = Params(self.params)
+        own.origins = dict(self.origins)
+        return replace(self, name=f"{self.name}-{name}", params=own | (params or {}), origins={}, **fields)
 
 
 @dataclass(frozen=True)

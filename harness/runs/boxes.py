@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from harness.dataset import Case
-from harness.dataset.boxes import BOX_RULE, Box, simulate_boxes
-from harness.registry.declaration import Prompt
+from harness.dataset.boxes import BOX_RULES, Box, simulate_boxes
+from harness.registry.declaration import Prompt, Variant
+from harness.registry.protocol import BoxRule
 
 #: Name below the run's folder: one JSON object a line, ``{"case": id, "boxes": {finding id: [box, ...]}}``.
 BOXES_FILE = "boxes.jsonl"
@@ -41,7 +42,7 @@ class KeptBoxes:
 def keep_boxes(
     folder: Path,
     cases: Sequence[Case],
-    prompt: Prompt,
+    variant: Variant,
     *,
     mask_flip: tuple[int, ...],
     seed: int,
@@ -56,8 +57,8 @@ def keep_boxes(
         The folder of the run, or of the training.
     cases
         All of its cases.
-    prompt
-        The variant's prompt; unless it is boxes, none are made and no mask is read.
+    variant
+        The variant; unless it is prompted with boxes, none are made and no mask is read.
     mask_flip, seed
         See :func:`harness.dataset.boxes.simulate_boxes`.
     earlier
@@ -70,19 +71,19 @@ def keep_boxes(
     DataError
         A mask cannot be read, or boxes cannot be made from it.
     """
-    if prompt is not Prompt.BOX:
+    if variant.prompt is not Prompt.BOX:
         return KeptBoxes({}, {})
     path = folder / BOXES_FILE
     content = path.read_bytes() if path.is_file() else b""
     if not content or hashlib.sha256(content).hexdigest() != earlier.get("prompts", {}).get("sha256"):
         log(f"making box prompts from the ground truth of {len(cases)} cases")
-        content = _made(cases, mask_flip, seed)
+        content = _made(cases, variant.boxes, mask_flip, seed)
         partial = path.with_name(f".partial-{path.name}")
         partial.write_bytes(content)
         partial.replace(path)
     by_case = {line["case"]: line["boxes"] for line in map(json.loads, content.splitlines())}
     prompts = {
-        "rule": BOX_RULE,
+        "rule": BOX_RULES[variant.boxes],
         "file": BOXES_FILE,
         "sha256": hashlib.sha256(content).hexdigest(),
         "number": sum(len(boxes) for findings in by_case.values() for boxes in findings.values()),
@@ -105,7 +106,7 @@ def compare_boxes(
     Returns
     -------
     list of str
-        A line for each difference. Boxes of another rule are compared with their digest only.
+        A line for each difference. Boxes of a rule that is not known today are compared with their digest only.
     """
     path = folder / BOXES_FILE
     if not path.is_file():
@@ -113,15 +114,18 @@ def compare_boxes(
     content = path.read_bytes()
     if hashlib.sha256(content).hexdigest() != recorded["sha256"]:
         return [f"{BOXES_FILE}: its digest differs from the recorded one"]
-    if recorded["rule"] != BOX_RULE:
+    rule = next((rule for rule, words in BOX_RULES.items() if words == recorded["rule"]), None)
+    if rule is None:
         return []
     # Sorted: the file has the order of the index that the run was made with, which may be another one today.
-    kept, made = (sorted(lines.splitlines()) for lines in (content, _made(cases, mask_flip, seed)))
+    kept, made = (sorted(lines.splitlines()) for lines in (content, _made(cases, rule, mask_flip, seed)))
     if kept != made:
         return [f"{BOXES_FILE}: differs from the boxes that the ground truth gives"]
     return []
 
 
-def _made(cases: Sequence[Case], mask_flip: tuple[int, ...], seed: int) -> bytes:
-    boxes = ({"case": case.id, "boxes": simulate_boxes(case, mask_flip=mask_flip, seed=seed)} for case in cases)
+def _made(cases: Sequence[Case], rule: BoxRule, mask_flip: tuple[int, ...], seed: int) -> bytes:
+    boxes = (
+        {"case": case.id, "boxes": simulate_boxes(case, rule=rule, mask_flip=mask_flip, seed=seed)} for case in cases
+    )
     return "".join(json.dumps(line) + "\n" for line in boxes).encode()

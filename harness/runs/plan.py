@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from harness.dataset import Dataset, RunnableCase
-from harness.dataset.boxes import BOX_RULE
+from harness.dataset.boxes import BOX_RULES
 from harness.dataset.cases import in_order, spacing_of
 from harness.engines.base import Mount
 from harness.errors import DataError, UsageError
@@ -140,7 +140,7 @@ class Plan:
     def identity(self) -> dict[str, Any]:
         """Everything that a result depends on; the same identity is the same run."""
         request = self.request
-        boxes = {"boxes": BOX_RULE} if request.variant.prompt is Prompt.BOX else {}
+        boxes = {"boxes": BOX_RULES[request.variant.boxes]} if request.variant.prompt is Prompt.BOX else {}
         checkpoint = {} if self.checkpoint is None else {"checkpoint": self.checkpoint.sha256}
         chosen = {"cases": [case.id for case in self.cases]} if self.partial else {}
         return {

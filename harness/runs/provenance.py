@@ -75,6 +75,7 @@ def provenance(plan: Plan, engine: Engine, gpus: Sequence[Gpu]) -> dict[str, Any
         "seed": request.seed,
         "limits": request.plugin.model.resources.limits(),
         "origins": request.origins,
+        "exposure": {"of": request.variant.exposure.value, "origin": request.variant.exposure.origin},
         "origin": request.plugin.origin,
         "model": {name: getattr(request.plugin.model, name) for name in ("homepage", "citation", "licence")},
         "weights": [{"name": name, "sha256": digest} for name, _, digest in plan.weights.files],

@@ -160,7 +160,7 @@ def execute(request: RunRequest, *, home: Path, store: Store, watcher: Watcher, 
                 boxes = keep_boxes(
                     folder,
                     plan.cases,
-                    request.variant.prompt,
+                    request.variant,
                     mask_flip=request.dataset.mask_flip,
                     seed=request.seed,
                     earlier=row.record,

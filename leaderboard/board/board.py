@@ -190,15 +190,20 @@ class Row:
 
     @property
     def training(self) -> str:
-        """Return what the row had seen before: ``"known answer"``, ``"fine-tuned"``, ``"zero-shot"``.
+        """Return what the row had seen before, of this data set.
 
-        For masks made elsewhere this is unknown: ``"training not stated"``.
+        ``"known answer"``; ``"fine-tuned"`` on its training split; ``"zero-shot"`` where its plugin declares, or the
+        paper says, that it had seen none of it; ``"trained on train"`` or ``"trained on train and val"`` elsewhere; and
+        ``"training not stated"`` where nobody has said.
         """
         if self.known_answer:
             return "known answer"
         if self.fine_tuned:
             return "fine-tuned"
-        return "training not stated" if self.kind == "submitted" else "zero-shot"
+        if self.kind == "reported":
+            return "zero-shot"
+        of = self.run.record.get("exposure", {}).get("of", "unknown") if self.run else "unknown"
+        return {"none": "zero-shot", "unknown": "training not stated"}.get(of, f"trained on {of.replace('+', ' and ')}")
 
     def category(self, code: str) -> Score:
         """Return the mean Dice on one category; scored runs have n = 0 on a category that the split does not hold."""

@@ -15,13 +15,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from harness import LUNG
 from leaderboard.gallery.scans import Points, Scan
 
 #: Slices of a sheet, how many stand in a row of it, and the longer side of a slice in pixels.
 SLICES, PER_ROW, PIXELS = 12, 4, 320
 
 #: Name -> (lowest, highest) HU shown.
-WINDOWS: Mapping[str, tuple[float, float]] = {"Lung": (-1350.0, 150.0), "Soft tissue": (-160.0, 240.0)}
+WINDOWS: Mapping[str, tuple[float, float]] = {"Lung": LUNG.limits, "Soft tissue": (-160.0, 240.0)}
 
 #: Colours (RGB) of the reference's outline and of a model's mask; distinguished by shape as well.
 REFERENCE, MODEL = (86, 180, 233), (230, 159, 0)

@@ -28,6 +28,7 @@ _RECORD = frozenset(
         "contract",
         "scorer",
         "seed",
+        "exposure",
         "limits",
         "model",
         "image",

@@ -1,6 +1,23 @@
 """MedSAM2: SAM 2.1 trained further on medical volumes, prompted with one box an entity (paper, section 4.1)."""
 
-from harness import Hub, Model, Params, Prompt, Resources, Upstream, Variant, Weights, hookimpl, ours, theirs
+from harness import (
+    LITERAL,
+    LUNG,
+    BoxRule,
+    Hub,
+    Model,
+    Params,
+    Prompt,
+    Resources,
+    Upstream,
+    Variant,
+    Weights,
+    Window,
+    hookimpl,
+    ours,
+    paper,
+    theirs,
+)
 
 CODE = Upstream("bowang-lab/MedSAM2", "332f30d420f1d1b08e2a79b3ae6a602458808383", "Apache-2.0")
 LICENCE = "CC-BY-SA-4.0, for research and education only"
@@ -8,12 +25,12 @@ LICENCE = "CC-BY-SA-4.0, for research and education only"
 PINNED = Hub("wanglab/MedSAM2", "e4a6f35edd7e091619cbc0750f462f1574e23955", licence=LICENCE)
 NOT_PINNED = Hub("wanglab/MedSAM2", licence=LICENCE)
 
-INPUT = Params(
+INPUT = LUNG.params | Params(
     config=theirs("configs/sam2.1_hiera_t512.yaml", "medsam2_infer_3D_CT.py:36"),
     image_size=theirs(512, "medsam2_infer_3D_CT.py:245"),
-    window_low=ours(-1000, "air"),
-    window_high=ours(400, "a vessel with contrast agent"),
-    slices_each_way=ours(0, "to both ends"),
+    prompt=theirs("box", "medsam2_infer_3D_CT.py:259"),
+    within=theirs("volume", "medsam2_infer_3D_CT.py:268"),
+    slices_each_way=ours(0, "no limit"),
 )
 REDUCED = Params(image_size=128, slices_each_way=1)
 
@@ -30,14 +47,33 @@ CHECKPOINTS = {
 }
 
 
+#: The window of the authors' script for nodules in chest CTs.
+NODULES = Window(-1500, 0, "upstream, examples/infer_CT_LUNA25.py:80")
+
+
 def _variant(name: str, weights: Weights, what: str) -> Variant:
     return Variant(
         name,
         INPUT | {"checkpoint": weights.name},
         prompt=Prompt.BOX,
-        summary=f"Boxes, {what}, followed through the whole volume",
+        exposure=paper("none", "Table 4"),
+        summary=f"Boxes, {what}, followed slice by slice",
         weights=(weights.name,),
         reduced=REDUCED,
+    )
+
+
+def _variants() -> tuple[Variant, ...]:
+    """Return a variant for each checkpoint, and of the first one the other readings of the protocol, one at a time."""
+    variants = tuple(_variant(name, weights, what) for name, (weights, what) in CHECKPOINTS.items())
+    latest, lesion, _ = variants
+    return (
+        *variants,
+        latest.reading("literal-window", LITERAL.params),
+        latest.reading("moved-boxes", boxes=BoxRule.MOVED),
+        latest.reading("within-box", Params(within=ours("box", "a box ends where its entity ends"))),
+        latest.reading("mask-prompt", Params(prompt=theirs("mask", "examples/infer_CT_LUNA25.py:189"))),
+        lesion.reading("nodule-window", NODULES.params),
     )
 
 
@@ -49,7 +85,7 @@ def bench_models() -> Model:
         title="MedSAM2",
         summary="SAM2 trained further on medical volumes; a box around each entity, followed slice by slice.",
         version="1.0.0",
-        variants=tuple(_variant(name, weights, what) for name, (weights, what) in CHECKPOINTS.items()),
+        variants=_variants(),
         resources=Resources(memory_gb=16, cpus=4, gpus=1, gpu_gb=3, shm_gb=0.25, start_minutes=5, case_minutes=240),
         citation="Ma et al., MedSAM2: Segment Anything in 3D Medical Images and Videos, 2025",
         sources=(

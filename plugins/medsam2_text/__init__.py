@@ -1,6 +1,6 @@
 """MedSAM2 Text: MedSAM2 asked by CT-CLIP's vector of a finding, trained as in the paper (section 4)."""
 
-from harness import Hub, Model, Params, Resources, Upstream, Variant, hookimpl, ours, paper, theirs
+from harness import LITERAL, LUNG, Hub, Model, Params, Resources, Upstream, Variant, hookimpl, ours, paper, theirs
 
 CODE = Upstream("bowang-lab/MedSAM2", "332f30d420f1d1b08e2a79b3ae6a602458808383", "Apache-2.0")
 WEIGHTS = Hub(
@@ -14,12 +14,10 @@ BERT = Hub(
 #: Upstream's recipe.
 CONFIG = "sam2/configs/sam2.1_hiera_tiny_finetune512.yaml"
 
-INPUT = Params(
+INPUT = LUNG.params | Params(
     config=theirs("configs/sam2.1_hiera_t512.yaml", "medsam2_infer_3D_CT.py:36"),
     checkpoint=ours("MedSAM2_latest.pt", "the paper does not say which"),
     image_size=theirs(512, f"{CONFIG}:4"),
-    window_low=ours(-1000, "air"),
-    window_high=ours(400, "a vessel with contrast agent"),
     threshold=theirs(0.5, "medsam2_infer_3D_CT.py:269"),
     predict_memory=ours(True, "the paper's section 4.2 can be read both ways"),
 )
@@ -55,7 +53,7 @@ def bench_models() -> Model:
         title="MedSAM2 Text",
         summary="MedSAM2 with a vector of the text in place of a box; slice by slice, remembering those before.",
         version="1.0.0",
-        variants=(FINE_TUNED,),
+        variants=(FINE_TUNED, FINE_TUNED.reading("literal-window", LITERAL.params)),
         resources=Resources(memory_gb=20, cpus=4, gpus=1, gpu_gb=4, shm_gb=0.25, start_minutes=10, case_minutes=60),
         training=Resources.training(memory_gb=64, cpus=12, gpu_gb=24, shm_gb=16, out_gb=160, start_minutes=10),
         citation="Ma et al., MedSAM2: Segment Anything in 3D Medical Images and Videos, 2025; Hamamci et al., "

@@ -1,6 +1,6 @@
 """A baseline without learning: reads the finding's text and segments by lung geometry, HU ranges and shape filters."""
 
-from harness import Model, Prompt, Resources, Variant, hookimpl
+from harness import Model, Resources, Variant, hookimpl, ours
 
 
 @hookimpl
@@ -11,7 +11,13 @@ def bench_models() -> Model:
         title="Rules",
         summary="CPU baseline without learning: text grammar, lung geometry, HU ranges, blob and plate filters.",
         version="1.1.0",
-        variants=(Variant("zero-shot", prompt=Prompt.TEXT, summary="The finding's free text, verbatim."),),
+        variants=(
+            Variant(
+                "zero-shot",
+                exposure=ours("none", "no weights; its rules were written on the phantom and other collections"),
+                summary="The finding's free text, verbatim.",
+            ),
+        ),
         resources=Resources(memory_gb=6, cpus=1, pids=64, start_minutes=1, case_minutes=10),
         adapter="adapter:Rules",
         licence="Apache-2.0",

@@ -1,12 +1,30 @@
 """SAM 2.1: Meta's segmentation model for pictures and films, prompted with one box an entity (paper, section 4.1)."""
 
-from harness import Hub, Model, Params, Prompt, Resources, Variant, Weights, hookimpl, ours, theirs
+from harness import (
+    LITERAL,
+    LUNG,
+    BoxRule,
+    Hub,
+    Model,
+    Params,
+    Prompt,
+    Resources,
+    Variant,
+    Weights,
+    hookimpl,
+    ours,
+    paper,
+    theirs,
+)
 
-INPUT = Params(
+#: A script for SAM 2 on CTs by authors of the paper: branch MedSAM2 of https://github.com/bowang-lab/MedSAM.
+LAB = "exp_inference/infer_SAM2_3D_npz.py"
+
+INPUT = LUNG.params | Params(
     image_size=theirs(1024, "sam2/configs/sam2.1/sam2.1_hiera_l.yaml:89"),
-    window_low=ours(-1000, "air"),
-    window_high=ours(400, "a vessel with contrast agent"),
-    slices_each_way=ours(0, "to both ends"),
+    prompt=ours("box", f"{LAB}:216 has a mask, a variant here"),
+    within=ours("volume", f"the model finds where a finding ends; {LAB}:204 has the box, a variant here"),
+    slices_each_way=ours(0, "no limit"),
 )
 REDUCED = Params(image_size=128, slices_each_way=1)
 
@@ -19,7 +37,8 @@ def _size(name: str, config: str, revision: str, sha256: str, size: int) -> tupl
         name,
         INPUT | {"config": f"configs/sam2.1/sam2.1_hiera_{config}.yaml", "checkpoint": weights.name},
         prompt=Prompt.BOX,
-        summary=f"Boxes, Hiera {name}, followed through the whole volume",
+        exposure=paper("none", "Table 4"),
+        summary=f"Boxes, Hiera {name}, followed slice by slice",
         weights=(weights.name,),
         reduced=REDUCED,
     )
@@ -59,6 +78,16 @@ SIZES = (
 )
 
 
+def _readings(variant: Variant) -> tuple[Variant, ...]:
+    """Return the other readings of the protocol, one at a time."""
+    return (
+        variant.reading("literal-window", LITERAL.params),
+        variant.reading("moved-boxes", boxes=BoxRule.MOVED),
+        variant.reading("within-box", Params(within=theirs("box", f"{LAB}:204"))),
+        variant.reading("mask-prompt", Params(prompt=theirs("mask", f"{LAB}:216"))),
+    )
+
+
 @hookimpl
 def bench_models() -> Model:
     """Return the model."""
@@ -67,7 +96,7 @@ def bench_models() -> Model:
         title="SAM2",
         summary="Meta's promptable model for films; a box around each entity, followed slice by slice.",
         version="1.0.0",
-        variants=tuple(variant for variant, _ in SIZES),
+        variants=tuple(variant for variant, _ in SIZES) + _readings(SIZES[0][0]),
         resources=Resources(memory_gb=16, cpus=4, gpus=1, gpu_gb=6, shm_gb=0.25, start_minutes=5, case_minutes=240),
         licence="Apache-2.0",
         homepage="https://github.com/facebookresearch/sam2",

@@ -30,7 +30,13 @@ RECIPE = Params(
     bf16=paper(True, "section 4.2"),
 )
 
-ZERO_SHOT = Variant("zero-shot", PRO, reduced=SMALL, summary="Pro out of the box, the finding's text in lower case.")
+ZERO_SHOT = Variant(
+    "zero-shot",
+    PRO,
+    reduced=SMALL,
+    exposure=paper("none", "Table 4"),
+    summary="Pro out of the box, the finding's text in lower case.",
+)
 FINE_TUNED = ZERO_SHOT.trained(
     RECIPE, reduced={"crop_depth": 32, "queries": 2}, summary="Pro with all parts trained, the text encoder included."
 )

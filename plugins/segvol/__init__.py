@@ -27,8 +27,14 @@ RECIPE = Params(
     cache_mb=ours(49152),
 )
 
+#: The paper's rows of SegVol that were not trained for it.
+NOTHING_SEEN = paper("none", "Table 4")
 TEXT = Variant(
-    "text", Params(prompt="text") | PUBLISHED, reduced=SMALL, summary="Out of the box, the finding's text; no zoom."
+    "text",
+    Params(prompt="text") | PUBLISHED,
+    reduced=SMALL,
+    exposure=NOTHING_SEEN,
+    summary="Out of the box, the finding's text; no zoom.",
 )
 TEXT_FINE_TUNED = TEXT.trained(
     RECIPE,
@@ -41,6 +47,7 @@ BOX = Variant(
     Params(prompt="box") | PUBLISHED,
     prompt=Prompt.BOX,
     reduced=SMALL,
+    exposure=NOTHING_SEEN,
     summary="Out of the box, a box an entity from the truth; no text, no zoom.",
 )
 

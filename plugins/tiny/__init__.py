@@ -43,7 +43,7 @@ def bench_models() -> Model:
         summary="Small text-conditioned 3-D U-Net with trained word vectors; learns on a CPU in minutes.",
         version="1.1.0",
         variants=(
-            Variant("zero-shot", NET, summary="Untrained: it finds nothing."),
+            Variant("zero-shot", NET, exposure=ours("none", "untrained"), summary="Untrained: it finds nothing."),
             Variant(
                 "fine-tuned",
                 NET | RECIPE,

@@ -2,7 +2,7 @@
 
 from harness import Hub, Model, Params, Resources, Variant, hookimpl, ours, theirs
 
-WEIGHTS = Hub("mrokuss/VoxTell")
+WEIGHTS = Hub("mrokuss/VoxTell", licence="CC-BY-NC-SA-4.0")
 LANGUAGE = Hub("Qwen/Qwen3-Embedding-4B", licence="Apache-2.0", prefix="qwen--")
 
 #: The published network, and the same layers with few channels on small patches.
@@ -27,7 +27,13 @@ RECIPE = Params(
     bf16=ours(True),
 )
 
-ZERO_SHOT = Variant("zero-shot", PUBLISHED, reduced=SMALL, summary="Out of the box, the finding's text in lower case.")
+ZERO_SHOT = Variant(
+    "zero-shot",
+    PUBLISHED,
+    reduced=SMALL,
+    exposure=theirs("train", "version 1.1, partially: issue 11 of MIC-DKFZ/VoxTell"),
+    summary="Out of the box, the finding's text in lower case.",
+)
 FINE_TUNED = ZERO_SHOT.trained(
     RECIPE,
     # At 64 the deepest stage is 2 voxels wide, where oneDNN's bfloat16 gradient of a convolution is not the same twice.

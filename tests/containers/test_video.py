@@ -23,6 +23,7 @@ from PIL import Image
 ROOT = Path(__file__).resolve().parents[2]
 MEAN, STD = 0.485, 0.229  # of the first channel
 PARAMS = {"config": "c", "checkpoint": "w.pt", "image_size": 256, "slices_each_way": 0}
+PARAMS |= {"prompt": "box", "within": "volume"}
 WINDOW = {"window_low": -1000, "window_high": 400}
 
 
@@ -49,6 +50,7 @@ class Predictor:
         self.old = old  #: the elder interface, which keeps its outputs twice
         self.most_kept = 0
         self.prompts: list[tuple[int, list[float]]] = []
+        self.masks: list[tuple[int, np.ndarray]] = []
         self.steps: list[int] = []
         self.frames: Any = None
 
@@ -63,11 +65,18 @@ class Predictor:
         if self.old:
             state["output_dict"]["non_cond_frame_outputs"].clear()
 
-    def add_new_points_or_box(self, inference_state: Any, frame_idx: int, obj_id: int, box: np.ndarray) -> None:
+    def add_new_points_or_box(
+        self, inference_state: Any, frame_idx: int, obj_id: int, box: np.ndarray
+    ) -> tuple[int, list[int], Tensor]:
         assert box.dtype == np.float32
         inference_state["output_dict_per_obj"][0] = {"non_cond_frame_outputs": {}, "cond_frame_outputs": {}}
         self.box, self.key = box, frame_idx
         self.prompts.append((frame_idx, box.tolist()))
+        return frame_idx, [obj_id], self._logits(frame_idx)
+
+    def add_new_mask(self, inference_state: Any, frame_idx: int, obj_id: int, mask: Tensor) -> None:
+        assert inference_state["output_dict_per_obj"]
+        self.masks.append((frame_idx, np.asarray(mask)))
 
     def propagate_in_video(
         self, state: Any, start_frame_idx: int, max_frame_num_to_track: int | None, *, reverse: bool
@@ -301,6 +310,30 @@ def test_slices_each_way_bound_the_propagation(make: Callable[..., Any], tmp_pat
     _run(tmp_path, made, hu, np.eye(4), [_boxes(labels)[:1]], slices_each_way=1)
     key = made.predictor.prompts[0][0]
     assert made.predictor.steps == [key, key + 1, key, key - 1]
+
+
+@pytest.mark.parametrize(("each_way", "steps"), [(0, [5, 6, 7, 5, 4]), (1, [5, 6, 5, 4]), (9, [5, 6, 7, 5, 4])])
+def test_within_the_box_no_other_slice_is_seen(
+    make: Callable[..., Any], tmp_path: Path, each_way: int, steps: list[int]
+) -> None:
+    """An entity in slices 4 to 7 is followed through these and no farther, or less far where that is the limit."""
+    hu, labels = _phantom((48, 40, 16))
+    made = make()
+    x0, y0, _, x1, y1, _ = _boxes(labels)[0]
+    _run(tmp_path, made, hu, np.eye(4), [[[x0, y0, 4, x1, y1, 8]]], within="box", slices_each_way=each_way)
+    assert made.predictor.steps == steps
+
+
+def test_a_mask_prompt_is_what_the_box_gave_on_the_key_slice(make: Callable[..., Any], tmp_path: Path) -> None:
+    """Before each direction the predictor's own mask of the key slice takes the place of the box."""
+    hu, labels = _phantom((48, 40, 16))
+    made = make()
+    _run(tmp_path, made, hu, np.eye(4), [_boxes(labels)[:1]], prompt="mask")
+    (key, first), (again, second) = made.predictor.masks
+    assert key == again == made.predictor.prompts[0][0]
+    np.testing.assert_array_equal(first, second)
+    seen = np.flip(first.T, axis=(0, 1))  # columns run to the left and rows to the back; the CT towards RAS
+    assert _dice(seen, labels[:, :, key] == 1) > 0.9
 
 
 def test_the_window_decides_what_is_seen(make: Callable[..., Any], tmp_path: Path) -> None:

@@ -92,8 +92,10 @@ class VideoAdapter(Adapter):
     """An adapter around a video predictor with SAM 2's interface; a plugin writes :meth:`build` and :meth:`open`.
 
     Its parameters: ``config`` and ``checkpoint``, the configuration's name and the file of the weights; ``image_size``,
-    side of the resized slices, a multiple of 16; ``window_low`` and ``window_high``, HU; ``slices_each_way``, how far
-    from its key slice an entity is followed, 0 for the whole volume.
+    side of the resized slices, a multiple of 16; ``window_low`` and ``window_high``, HU; ``within``, where an entity is
+    followed: in the whole ``"volume"``, or in the slices of its ``"box"``; ``prompt``, what is propagated from the key
+    slice: the ``"box"`` itself, or the ``"mask"`` that the model makes of it there; ``slices_each_way``, how far from
+    its key slice an entity is followed at most, 0 for no limit.
     """
 
     predictor: Any  #: what `build` returned
@@ -149,15 +151,21 @@ class VideoAdapter(Adapter):
 
     def _propagate(self, state: dict[str, Any], box: Box) -> Iterator[tuple[int, np.ndarray]]:
         """Yield (slice, mask) from the key slice of a box to one end of the volume, then from there to the other."""
-        key = key_slice(box)
-        x0, y0, x1, y1 = slice_boxes(box)[key]
+        key, rectangles = key_slice(box), slice_boxes(box)
+        x0, y0, x1, y1 = rectangles[key]
         corners = np.array([x0, y0, x1 - 1, y1 - 1], np.float32)  # pixels that belong to the box, as in training
-        reach = self._params["slices_each_way"] or None
         for reverse in (False, True):
             self.predictor.reset_state(state)
-            self.predictor.add_new_points_or_box(inference_state=state, frame_idx=key, obj_id=1, box=corners)
+            *_, logits = self.predictor.add_new_points_or_box(
+                inference_state=state, frame_idx=key, obj_id=1, box=corners
+            )
+            if self._params["prompt"] == "mask":
+                self.predictor.add_new_mask(inference_state=state, frame_idx=key, obj_id=1, mask=logits[0, 0] > 0)
+            last = min(rectangles) if reverse else max(rectangles)
+            reach = [abs(last - key)] if self._params["within"] == "box" else []
+            reach += [each_way] if (each_way := self._params["slices_each_way"]) else []
             propagated = self.predictor.propagate_in_video(
-                state, start_frame_idx=key, max_frame_num_to_track=reach, reverse=reverse
+                state, start_frame_idx=key, max_frame_num_to_track=min(reach, default=None), reverse=reverse
             )
             for index, _, logits in propagated:
                 yield index, (logits[0, 0] > 0).cpu().numpy()

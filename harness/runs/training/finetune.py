@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from harness.dataset import RunnableCase
-from harness.dataset.boxes import BOX_RULE
+from harness.dataset.boxes import BOX_RULES
 from harness.dataset.cases import Case, in_order
 from harness.dataset.fingerprint import fingerprint_of
 from harness.engines.base import Engine
@@ -82,7 +82,7 @@ class TrainingPlan:
     def identity(self) -> dict[str, Any]:
         """Everything that a checkpoint depends on; the same identity is the same training."""
         request = self.request
-        boxes = {"boxes": BOX_RULE} if request.variant.prompt is Prompt.BOX else {}
+        boxes = {"boxes": BOX_RULES[request.variant.boxes]} if request.variant.prompt is Prompt.BOX else {}
         return {
             **boxes,
             "contract": CONTRACT_VERSION,
@@ -247,7 +247,7 @@ def _train(
         boxes = keep_boxes(
             folder,
             plan.cases,
-            request.variant.prompt,
+            request.variant,
             mask_flip=request.dataset.mask_flip,
             seed=request.seed,
             earlier=row.record,

@@ -11,6 +11,7 @@ import pytest
 
 from harness import Model, Params, Prompt, Resources, Source, Variant, Weights, ours, paper
 from harness.registry.constraints import DeclarationError
+from harness.registry.origins import Stated
 
 COMMIT = "0123456789abcdef" * 2 + "01234567"
 SHA256 = "0123456789abcdef" * 4
@@ -248,3 +249,15 @@ def test_declarations_do_not_change() -> None:
     """What was checked stays as it was checked."""
     with pytest.raises(AttributeError):
         Model(**MODEL).name = "other"  # type: ignore[misc]
+
+
+def test_exposure_is_unknown_unless_stated() -> None:
+    """Nobody is called zero-shot for having said nothing."""
+    assert Variant("zero-shot").exposure.value == "unknown"
+
+
+@pytest.mark.parametrize("stated", ["none", Stated("some", "ours"), Stated("none", ""), Stated(True, "ours"), None])
+def test_an_exposure_without_an_origin_or_of_another_kind_is_refused(stated: Any) -> None:
+    """A statement about training data that names no source is none."""
+    with pytest.raises(DeclarationError, match="exposure"):
+        Variant("zero-shot", exposure=stated)

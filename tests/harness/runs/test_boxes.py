@@ -10,7 +10,8 @@ import pytest
 
 from harness.dataset import Case, open_dataset
 from harness.dataset.boxes import simulate_boxes
-from harness.registry.declaration import Prompt
+from harness.registry.declaration import Prompt, Variant
+from harness.registry.protocol import BoxRule
 from harness.runs.boxes import KeptBoxes, compare_boxes, keep_boxes
 
 
@@ -27,8 +28,9 @@ def make(cases: list[Case], tmp_path: Path) -> Callable[..., KeptBoxes]:
     folder.mkdir()
     said: list[str] = []
 
-    def call(earlier: Any, prompt: Prompt = Prompt.BOX) -> KeptBoxes:
-        return keep_boxes(folder, cases, prompt, mask_flip=(0, 1), seed=4, earlier=earlier, log=said.append)
+    def call(earlier: Any, prompt: Prompt = Prompt.BOX, rule: BoxRule = BoxRule.WIDENED) -> KeptBoxes:
+        variant = Variant("of-the-test", prompt=prompt, boxes=rule)
+        return keep_boxes(folder, cases, variant, mask_flip=(0, 1), seed=4, earlier=earlier, log=said.append)
 
     call.said = said  # type: ignore[attr-defined]
     return call
@@ -37,7 +39,7 @@ def make(cases: list[Case], tmp_path: Path) -> Callable[..., KeptBoxes]:
 def test_they_are_those_of_the_rule(make: Any, cases: list[Case]) -> None:
     """Every finding has the boxes that the rule simulates, and the record counts them."""
     kept = make({})
-    assert kept.of(cases[0].id) == simulate_boxes(cases[0], mask_flip=(0, 1), seed=4)
+    assert kept.of(cases[0].id) == simulate_boxes(cases[0], rule=BoxRule.WIDENED, mask_flip=(0, 1), seed=4)
     assert kept.record["prompts"]["number"] == 2 * 3
 
 

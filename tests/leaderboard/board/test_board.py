@@ -172,6 +172,24 @@ def test_a_single_row_is_first(bench, store: Store) -> None:
     assert [row.training for row in data.rows] == ["zero-shot", "known answer"]
 
 
+@pytest.mark.parametrize(
+    ("record", "tag"),
+    [
+        ({"exposure": {"of": "none", "origin": "paper, Table 4"}}, "zero-shot"),
+        ({"exposure": {"of": "train", "origin": "upstream, a page"}}, "trained on train"),
+        ({"exposure": {"of": "train+val", "origin": "upstream, a page"}}, "trained on train and val"),
+        ({"exposure": {"of": "unknown", "origin": ""}}, "training not stated"),
+        ({}, "training not stated"),  # a row from before exposure was recorded
+    ],
+)
+def test_only_what_is_stated_to_have_seen_nothing_is_zero_shot(
+    bench, store: Store, record: dict[str, object], tag: str
+) -> None:
+    """That a model was not trained here says nothing about where its weights come from."""
+    bench.add(record=record)
+    assert [row.training for row in only(store).rows] == [tag]
+
+
 def test_challenge_metrics_are_a_board_of_their_own(bench, store: Store) -> None:
     """The challenge's profile has its own columns on the same rows."""
     bench.add(level=0.5)

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, cast
 import pytest
 
 from harness.dataset import open_dataset
+from harness.dataset.boxes import BOX_RULES
 from harness.dataset.fingerprint import fingerprint_of
 from harness.errors import PrerequisiteError
 from harness.images.build import Image
 from harness.registry.declaration import Model, Prompt, Variant
 from harness.registry.discovery import Plugin
+from harness.registry.protocol import BoxRule
 from harness.runs.checkpoint import Checkpoint, write_record
 from harness.runs.plan import RunRequest
 from harness.runs.run_weights import Loaded
@@ -53,7 +55,7 @@ def test_the_key_of_a_training_by_text_stays(prompt: Prompt) -> None:
 def test_the_rule_of_its_boxes_is_part_of_a_training() -> None:
     """A training with boxes by another rule, or one that had none, is another training."""
     with_boxes, without = _plan(Prompt.BOX), _plan(Prompt.TEXT)
-    assert "version 1" in with_boxes.identity["boxes"]
+    assert with_boxes.identity["boxes"] == BOX_RULES[BoxRule.WIDENED]
     assert {**without.identity, "boxes": with_boxes.identity["boxes"]} == with_boxes.identity
     assert with_boxes.key != without.key
 
