@@ -45,6 +45,10 @@ def test_every_process_has_its_own_device(
         params={**declared.params, "steps": 1}, devices=["cuda:0", "cuda:1"], threads=1, seed=0, checkpoint=None,
         weights_mode="random", weights=tmp_path,
     )  # fmt: skip
+    from groundbench_sdk.recipe import Recipe
+
+    of_params = Recipe.from_params  # nothing is read here, so that there is no sample; the recipe takes it for one
+    monkeypatch.setattr(Recipe, "from_params", lambda params, _, world_size: of_params(params, 1, world_size))
     model = kind()
     model.load(job)
     model.network.to.assert_called_once_with("cuda:1")
