@@ -281,10 +281,10 @@ class Store:
 
 
 def _interval(row: Mapping[str, Any]) -> list[float] | None:
+    low, high = row["low"], row["high"]
     of_few = row["metric"].startswith("dice") and (row["n"] or 0) < _FEWEST
-    if row["low"] is None or of_few or not row["low"] < row["high"]:
-        return None
-    return [row["low"], row["high"]]
+    numbers = all(isinstance(bound, int | float) for bound in (low, high))  # a database may have been edited by hand
+    return [low, high] if numbers and not of_few and low < high else None
 
 
 def _put_case(db: Database, run_id: str, case: CaseRow, findings: Sequence[FindingRow]) -> None:

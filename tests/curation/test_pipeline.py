@@ -155,11 +155,12 @@ def test_no_digit_changes_in_any_real_report(real_reports: list[dict[str, str]],
 
 @pytest.mark.slow
 def test_all_real_reports_go_through(real_data: Path, tmp_path: Path) -> None:
-    """The same of all 1,564."""
+    """Of all 1,564 at most one in a hundred is set aside, by a check that names what would be lost or invented."""
     read = read_reports(real_data / "text/ct_rate_validation_reports.csv.gz")
     summary = run(read.reports, tmp_path)
     assert len(read.reports) == 1564
-    assert summary.set_aside == []
+    assert len(summary.set_aside) <= 15
+    assert all(item.step == "extract" and item.reason for item in summary.set_aside)
 
 
 def test_the_same_bytes_again(three_reports: Path, tmp_path: Path) -> None:

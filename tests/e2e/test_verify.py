@@ -48,7 +48,7 @@ CHANGES = {
         "toy_1_a_1/7: in the database, not in the split",
     ),
     "metric": ("update metrics set value = 0.99 where metric = 'dice' and grp = 'all'", "mlhc2025 dice/all:"),
-    "interval": ("update metrics set low = -1 where metric = 'dice' and grp = 'all'", "mlhc2025 dice/all:"),
+    "interval": ("update metrics set low = -1 where metric = 'hit5' and grp = 'all'", "mlhc2025 hit5/all:"),
     "image": ("update runs set image_id = 'sha256:0'", "image_id: sha256:0 in the row"),
     "model": ("update runs set plugin = 'better'", "plugin: better in the row"),
     "plan": ("update runs set plan = json_set(plan, '$.seed', 7)", "plan: its digest is"),

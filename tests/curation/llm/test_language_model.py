@@ -97,7 +97,7 @@ def test_an_answer_that_was_kept_but_not_yet_judged(run: Any, server: Any, tmp_p
     assert len(server.requests) == ASKED
 
 
-def test_prompts_of_ones_own(run: Any, server: Any, tmp_path: Path, examples: dict[str, Any]) -> None:
+def test_prompts_of_ones_own(bench: Any, server: Any, tmp_path: Path, examples: dict[str, Any]) -> None:
     """A folder of prompts is used verbatim; without a manifest the answers have the form of the paper's figures."""
     folder = tmp_path / "prompts"
     folder.mkdir()
@@ -109,8 +109,9 @@ def test_prompts_of_ones_own(run: Any, server: Any, tmp_path: Path, examples: di
     report.write_text(f'VolumeName,Findings_EN,Impressions_EN\ns3_1_a,"{texts["F"]}","{texts["I"]}"\n')
     server.say(json.dumps(examples["rewrite_S3"]["output"]))
     server.say("{}", times=3)
-    made = run("--prompts", folder)
-    assert made.exit_code == 0
+    asked = ("--llm", "m", "--base-url", server.url, "--jobs", 1, "--prompts", folder)
+    made = document(bench("run", report, "--out", tmp_path / "out", *asked, "--json"))
+    assert made["set_aside"] == 1
     assert server.requests[0]["messages"][0]["content"] == "my own rewrite"
     assert set(server.requests[0]["response_format"]["json_schema"]["schema"]["properties"]) == {
         "Findings",
