@@ -58,6 +58,9 @@ class PatientStream(io.TextIOWrapper):
             return super().write(text)
         except OSError as error:
             self._give_up(error)
+        except RuntimeError:  # a signal's handler prints in the middle of a write: the buffer is in use
+            with contextlib.suppress(OSError):
+                os.write(self.fileno(), text.encode(self.encoding, self.errors or "strict"))
         return len(text)
 
     def flush(self) -> None:
@@ -66,6 +69,8 @@ class PatientStream(io.TextIOWrapper):
             super().flush()
         except OSError as error:
             self._give_up(error)
+        except RuntimeError:  # as above: the write that was interrupted sends what is left
+            pass
 
     def _give_up(self, error: OSError) -> None:
         """Send what is left, and all that will come, to ``/dev/null``."""

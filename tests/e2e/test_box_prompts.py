@@ -13,6 +13,9 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from harness.dataset.boxes import BOX_RULES
+from harness.registry.protocol import BoxRule
+
 if TYPE_CHECKING:
     from conftest import Bench
 
@@ -25,7 +28,7 @@ def _run(bench: Bench, dataset: Path, engine: str, variant: str, *more: object) 
 
 
 def test_a_box_model_gets_a_box_for_each_entity(engine: str, bench: Bench, make_dataset: Callable[..., Path]) -> None:
-    """Its masks are the boxes that are kept with the run: every entity touched, moved by at most five voxels."""
+    """Its masks are the boxes that are kept with the run: each around its entity, up to five voxels wider."""
     dataset = make_dataset(2)
     run = _run(bench, dataset, engine, "box")
     assert run["coverage"] == {"ok": 4}
@@ -38,14 +41,15 @@ def test_a_box_model_gets_a_box_for_each_entity(engine: str, bench: Bench, make_
         f"boxes     6 in boxes.jsonl, sha256:{hashlib.sha256(kept).hexdigest()}"
         in bench("results", "show", run["run"]).stdout
     )
-    assert "-5..5" in shown["plan"]["boxes"]
+    assert shown["plan"]["boxes"] == BOX_RULES[BoxRule.WIDENED]
     tight = {"0": [[2, 3, 4, 8, 9, 10]], "1": [[10, 5, 2, 14, 9, 6], [16, 5, 8, 20, 9, 12]]}
     for line in map(json.loads, kept.splitlines()):
         for finding, boxes in line["boxes"].items():
             assert len(boxes) == len(tight[finding])
-            moved = np.array(boxes) - np.array(tight[finding])
-            assert np.abs(moved).max() <= 5
-            assert not moved[:, [2, 5]].any()
+            wider = (np.array(boxes) - np.array(tight[finding])) * [-1, -1, -1, 1, 1, 1]
+            assert wider.min() >= 0
+            assert wider.max() <= 5
+            assert not wider[:, [2, 5]].any()
             mask = np.zeros((24, 20, 16), np.uint8)
             for x0, y0, z0, x1, y1, z1 in boxes:
                 mask[x0:x1, y0:y1, z0:z1] = 1

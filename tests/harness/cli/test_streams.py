@@ -135,3 +135,31 @@ def test_who_gets_colours(
     ours, theirs = pty.openpty()
     with open(theirs, "w") as terminal, open(ours, "rb"):  # noqa: PTH123 - descriptors, not paths
         assert (is_plain(terminal), colours(terminal)) == (plain, coloured)
+
+
+def test_a_signals_handler_may_print_in_the_middle_of_a_write(tmp_path: Path) -> None:
+    """Python runs handlers while the buffer is in use; both texts arrive, whole and in order."""
+
+    class Interrupted(io.FileIO):
+        handler: Callable[[], None] | None = None
+
+        def write(self, data: object, /) -> int:
+            written = super().write(data)  # type: ignore[arg-type]
+            if self.handler is not None:
+                handler, self.handler = self.handler, None
+                handler()
+            return written
+
+    path = tmp_path / "said"
+    raw = Interrupted(path, "w")
+    stream = PatientStream(io.BufferedWriter(raw), encoding="utf-8", line_buffering=True)
+
+    def handler() -> None:
+        stream.write("stopping …\n")
+        stream.flush()
+
+    with stream:
+        raw.handler = handler
+        stream.write("1/6 ok\n")
+        stream.write("2/6 ok\n")
+    assert path.read_text(encoding="utf-8").splitlines() == ["1/6 ok", "stopping …", "2/6 ok"]
