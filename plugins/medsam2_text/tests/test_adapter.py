@@ -164,13 +164,16 @@ def test_a_sample_has_so_many_findings_and_a_case_is_one(
     assert len({vectors.tobytes() for vectors in drawn}) > 1
 
 
-def test_one_frame_has_no_memory_to_train(model: Any, adapter: Any, tmp_path: Path, monkeypatch: Any) -> None:
+def test_one_frame_has_no_memory_to_train(
+    model: Any, adapter: Any, drawn: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The memory would get no gradient, which several GPUs would wait for."""
+    cases = [_trained(drawn, drawn.right)]
     model.params["frames"] = 1
     with pytest.raises(adapter.Rejected, match="at least 2"):
-        _samples(model, [], tmp_path, monkeypatch)
+        _samples(model, cases, tmp_path, monkeypatch)
     model.params["train_memory"] = False
-    assert _samples(model, [], tmp_path, monkeypatch)["n_train"] == 0
+    assert _samples(model, cases, tmp_path, monkeypatch)["n_train"] == 1
 
 
 def test_frames_follow_each_other_and_hold_one_of_those_wanted(adapter: Any) -> None:
