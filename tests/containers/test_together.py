@@ -26,6 +26,10 @@ def _end(exitcode: int, message: str = "", ns: int = 0) -> Any:
         ({0: _end(1, "no answer", 6), 1: _end(1, "ValueError: a", 5)}, "ValueError: a"),
         ({0: _end(1, "ValueError: a", 5), 1: _end(1, "no answer", 6)}, "ValueError: a"),
         ({0: _end(1, "no answer", 5), 1: _end(3)}, "process 1 ended with exit code 3"),
+        ({0: _end(-6), 1: _end(-9)}, "process 1 was ended by SIGKILL"),
+        ({0: _end(-6), 1: _end(-11)}, "process 1 was ended by SIGSEGV"),
+        ({0: _end(-6), 1: _end(1, "ValueError: a")}, "ValueError: a; process 0 was ended by SIGABRT"),
+        ({0: _end(-15), 1: _end(-6)}, "process 1 was ended by SIGABRT"),
         ({0: _end(-15)}, "its processes were ended"),
     ],
 )

@@ -56,16 +56,21 @@ def reason_of(failures: Mapping[int, Any]) -> str:
         in ``error_file_data``.
     """
     signalled = {rank: -end.exitcode for rank, end in failures.items() if end.exitcode < 0}
-    killed = sorted(rank for rank, number in signalled.items() if number != signal.SIGTERM)  # torchrun's own is SIGTERM
-    if killed:
-        rank = killed[0]
-        name = signal.Signals(signalled[rank]).name
-        why = ", as the kernel does where memory runs out" if name == "SIGKILL" else ""
-        return f"process {rank} was ended by {name}{why}"
+    ended = [
+        f"process {rank} was ended by {signal.Signals(number).name}"
+        + (", as the kernel does where memory runs out" if number == signal.SIGKILL else "")
+        for rank, number in sorted(signalled.items(), key=lambda item: (item[1] == signal.SIGABRT, item[0]))
+        if number != signal.SIGTERM  # which is torchrun's own
+    ]
+    # A process aborts itself for a fault of its own, or because another one was lost: it is only named first if no
+    # other signal is known, and beside what others left.
+    if ended and not ended[0].endswith("SIGABRT"):
+        return ended[0]
     left = {rank: end.error_file_data for rank, end in failures.items() if "ns" in end.error_file_data}
     if silent := sorted(failures.keys() - left.keys() - signalled.keys()):
         return f"process {silent[0]} ended with exit code {failures[silent[0]].exitcode}, and left no reason"
-    return str(min(left.values(), key=lambda data: data["ns"])["message"]) if left else "its processes were ended"
+    first = [str(min(left.values(), key=lambda data: data["ns"])["message"])] if left else []
+    return "; ".join([*first, *ended[:1]]) or "its processes were ended"
 
 
 if __name__ == "__main__":
