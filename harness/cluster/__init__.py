@@ -1,0 +1,1 @@
+"""The shards of a run on other machines: thin backends over existing engines, and their configuration."""
