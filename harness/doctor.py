@@ -99,12 +99,14 @@ def _machine() -> Iterator[Check]:
     import importlib.metadata
     import platform
 
+    from harness.host.capacity import usable_cores, usable_memory
+
     yield Check("machine", "groundbench", CheckVerdict.OK, importlib.metadata.version("groundbench"))
     version = ".".join(map(str, sys.version_info[:3]))
     yield Check("machine", "Python", CheckVerdict.OK, version)
     yield Check("machine", "system", CheckVerdict.OK, platform.platform())
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    yield Check("machine", "processors, memory", CheckVerdict.OK, f"{os.cpu_count()} cores, {memory / 1e9:.1f} GB")
+    cores, memory = usable_cores(), usable_memory()
+    yield Check("machine", "processors, memory", CheckVerdict.OK, f"{cores} cores, {memory / 1e9:.1f} GB")
 
 
 def _home(home: Path) -> Iterator[Check]:
@@ -115,7 +117,7 @@ def _home(home: Path) -> Iterator[Check]:
     except OSError as error:
         yield Check("home", "folder", CheckVerdict.FAILED, f"{home}: {error.strerror}", "choose another with --home")
         return
-    from harness.store.file_systems import shared_file_system
+    from harness.host.file_systems import shared_file_system
 
     kind = shared_file_system(home)
     yield Check(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from harness import LITERAL, LUNG
 from harness.cli.settings import json_option
 from harness.cli.tables import counted, printable
 from harness.errors import DataError, UsageError
+from harness.host.capacity import usable_cores
 
 _WINDOWS = {"paper": LUNG, "literal": LITERAL}
 _folder = click.Path(path_type=Path, file_okay=False)
@@ -31,7 +31,7 @@ _folder = click.Path(path_type=Path, file_okay=False)
     "or as limits (literal: -600,1500).",
 )
 @click.option("--largest", type=click.IntRange(min=16), help="Shrink slices with longer sides (the paper: 512).")
-@click.option("--jobs", default=min(4, os.cpu_count() or 1), type=click.IntRange(1), help="Volumes at a time.")
+@click.option("--jobs", type=click.IntRange(1), help="Volumes at a time; one a core by default, up to 4.")
 @json_option
 def intake(
     *,
@@ -42,7 +42,7 @@ def intake(
     assume: str | None,
     window: str | None,
     largest: int | None,
-    jobs: int,
+    jobs: int | None,
     as_json: bool,
 ) -> None:
     """Bring the raw volumes below SOURCE to HU, by the slopes and intercepts of the metadata table.
@@ -68,7 +68,9 @@ def intake(
         state = taken.note or "ok" if taken.ok else f"failed: {taken.reason}"
         click.echo(printable(f"{done}/{total} {taken.name}: {state}"), err=True)
 
-    taken = take_all(volumes, scans, faults, out, options=options, jobs=jobs, progress=progress)
+    taken = take_all(
+        volumes, scans, faults, out, options=options, jobs=jobs or min(4, usable_cores()), progress=progress
+    )
     failed = [item for item in taken if not item.ok]
     if as_json:
         click.echo(json.dumps({"schema": 1, "volumes": [vars(item) for item in taken]}))

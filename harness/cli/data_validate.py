@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 
 import click
@@ -17,6 +16,7 @@ from harness.dataset.problems import Level
 from harness.dataset.validate import Report, validate_dataset
 from harness.dataset.volumes import Depth
 from harness.errors import DataError, UsageError
+from harness.host.capacity import usable_cores
 
 _COLOURS = {Level.ERROR: "red", Level.WARNING: "yellow", Level.INFO: "cyan"}
 
@@ -31,9 +31,7 @@ _COLOURS = {Level.ERROR: "red", Level.WARNING: "yellow", Level.INFO: "cyan"}
 @click.option(
     "--jobs",
     type=click.IntRange(min=1),
-    default=min(8, os.cpu_count() or 1),
-    show_default="up to 8",
-    help="Cases read at a time.",
+    help="Cases read at a time; one a core by default.",
 )
 @json_option
 @pass_settings
@@ -43,7 +41,7 @@ def validate(
     settings: Settings,
     path: str,
     split: str | None,
-    jobs: int,
+    jobs: int | None,
     *,
     quick: bool,
     deep: bool,
@@ -73,7 +71,7 @@ def validate(
             folder,
             split=split,
             depth=depth,
-            jobs=jobs,
+            jobs=jobs or usable_cores(),
             cache=settings.home / "datasets" / ".digests",
             again=deep,
             progress=lambda done, total: bar.update(task, completed=done, total=total),

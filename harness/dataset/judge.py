@@ -7,7 +7,6 @@ Other splits are left alone: a blank text in ``train`` does not affect a score o
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,6 +20,7 @@ from harness.dataset.orientation import Orientation, measure, name_of
 from harness.dataset.problems import DataProblem, Level, refuse
 from harness.dataset.rules import leakage_rules, presence_rules
 from harness.dataset.volumes import Depth, check_volumes
+from harness.host.capacity import usable_cores
 
 #: What a case that a run leaves out may lack: its files are not used, and contradict nothing.
 _ABSENCES = frozenset({"missing-ct", "missing-seg", "raw-ct"})
@@ -111,7 +111,7 @@ def require_sound(
         The cases of these splits that will be read; None: all. The others need not be there, but what is there must
         be sound.
     jobs
-        Cases read at a time; up to 8 by default.
+        Cases read at a time; one a core by default.
 
     Raises
     ------
@@ -122,7 +122,7 @@ def require_sound(
     """
     for name in splits:
         dataset.split(name)
-    judgement = judge(dataset, splits, jobs=jobs or min(8, os.cpu_count() or 1))
+    judgement = judge(dataset, splits, jobs=jobs or usable_cores())
     errors = judgement.of(Level.ERROR)
     if used is not None:
         names = {f"{case.split}/{case.id}" for case in used}

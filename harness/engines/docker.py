@@ -24,6 +24,7 @@ from harness.engines.owners import RENEW_S, renew
 from harness.engines.seccomp import is_podman, own_filter
 from harness.engines.strays import Stray, ended_by_others, find_strays, remove_strays
 from harness.errors import ModelError, PrerequisiteError
+from harness.host.capacity import usable_cores
 from harness.images import build as images
 from harness.registry.discovery import Plugin
 
@@ -217,7 +218,7 @@ class DockerEngine:
             mem_limit=memory,
             memswap_limit=memory,
             pids_limit=resources.pids,
-            nano_cpus=round(min(resources.cpus, os.cpu_count() or 1) * 1e9),
+            nano_cpus=round(min(resources.cpus, usable_cores()) * 1e9),
             ulimits=[
                 Ulimit(name="nofile", soft=4096, hard=4096),
                 Ulimit(name="core", soft=0, hard=0),

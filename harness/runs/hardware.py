@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.metadata
-import os
 import platform
 import subprocess
 from collections.abc import Sequence
@@ -11,14 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from harness.engines.nvidia import Gpu
+from harness.host.capacity import usable_cores, usable_memory
 
 
 def describe_hardware(gpus: Sequence[Gpu]) -> dict[str, Any]:
-    """Return processor, cores, memory (bytes), system, and the GPUs used with the driver's version."""
+    """Return processor, usable cores and memory (bytes), system, and the GPUs used with the driver's version."""
     record: dict[str, Any] = {
         "cpu": _cpu_name(),
-        "cores": os.cpu_count(),
-        "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        "cores": usable_cores(),
+        "memory_bytes": usable_memory(),
         "system": f"{platform.system()} {platform.release()}",
         "machine": platform.machine(),
     }

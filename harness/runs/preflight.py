@@ -15,6 +15,7 @@ from harness.engines.base import ContainerSpec, Engine, Mount
 from harness.engines.nvidia import FIRST_DRIVERS, Gpu, driver_cuda
 from harness.engines.owners import own_labels
 from harness.errors import PrerequisiteError
+from harness.host.capacity import usable_cores, usable_memory
 from harness.images.build import Image
 from harness.images.context import BuildContext
 from harness.images.torch import cuda_build, cuda_of_torch
@@ -93,7 +94,7 @@ def check_room(
             fix="free some space, or choose another place with --home",
             lacking="disk",
         )
-    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    total = usable_memory()
     wanted = containers * resources.memory_mb * 2**20
     if wanted > total:
         raise PrerequisiteError(
@@ -102,7 +103,7 @@ def check_room(
             fix="use a larger machine, or fewer GPUs at once",
             lacking="memory",
         )
-    cores = len(os.sched_getaffinity(0))
+    cores = usable_cores()
     if containers > 1 and containers * resources.cpus > cores:
         log(
             f"warning: {containers} containers of {resources.cpus:g} cores share this machine's {cores}: cases take "

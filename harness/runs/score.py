@@ -15,21 +15,19 @@ from pathlib import Path
 from typing import Self
 
 from harness.dataset import Case, RunnableCase
+from harness.host.capacity import usable_cores
 from harness.rows import CaseRow, FindingRow
 from harness.runs.rows import rows_of
 from harness.sandbox.masks import read_refused
 from harness.scoring.case import CaseScore, CaseTask, score_case
 from harness.status import Status
 
-#: More workers than this would only wait for the disk.
-MAX_WORKERS = 8
-
 
 class Scorers:
     """A pool of scoring processes that does not outlive this one."""
 
     def __init__(self, workers: int | None = None) -> None:
-        self._workers = workers or min(MAX_WORKERS, os.cpu_count() or 1)
+        self._workers = workers or usable_cores()
         self._pool = self._new_pool()
 
     def _new_pool(self) -> ProcessPoolExecutor:

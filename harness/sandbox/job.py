@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any, Literal
 from harness.dataset.boxes import Box
 from harness.dataset.cases import RunnableCase, spacing_of
 from harness.engines.base import Mount
+from harness.host.capacity import usable_cores
 from harness.registry.declaration import Prompt, Variant
 from harness.registry.discovery import Plugin
 from harness.registry.origins import Param
@@ -76,7 +76,7 @@ def make_job(
         variant=variant.name,
         seed=seed,
         devices=[f"cuda:{i}" for i in range(gpus)] or ["cpu"],
-        threads=max(1, math.ceil(min(cpus, os.cpu_count() or 1))),
+        threads=max(1, math.ceil(min(cpus, usable_cores()))),
         params=dict(params),
         weights=weights,
         checkpoint=checkpoint,

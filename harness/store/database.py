@@ -18,8 +18,8 @@ from typing import Any, Self
 from sqlite_utils import Database
 
 from harness.errors import BenchError, DataError, PrerequisiteError, UnknownName
+from harness.host.file_systems import shared_file_system
 from harness.rows import CaseRow, FindingDetails, FindingRow, MaskVerdict, RunRow
-from harness.store.file_systems import shared_file_system
 from harness.store.migrations import migrations
 
 #: Seconds to wait for another process's write before giving up.

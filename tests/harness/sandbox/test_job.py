@@ -115,7 +115,7 @@ def test_categories_are_for_structured_text_alone() -> None:
 
 def test_the_job_of_a_prediction(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Every field is there, in order, one a line."""
-    monkeypatch.setattr(os, "cpu_count", lambda: 64)
+    monkeypatch.setattr("harness.sandbox.job.usable_cores", lambda: 64)
     write_job(tmp_path / "job", make(Variant("zero-shot", params={"size": 8, "name": "ä"}), cpus=2.5), [])
     assert (tmp_path / "job" / "job.json").read_text(encoding="utf-8") == (
         '{\n "checkpoint": false,\n "contract": 1,\n "devices": [\n  "cpu"\n ],\n "model": "m",\n "params": {\n'
@@ -134,14 +134,12 @@ def test_the_job_of_a_training() -> None:
     }  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("cpus", "cores", "threads"), [(0.5, 8, 1), (4.0, 8, 4), (4.2, 8, 5), (64.0, 8, 8), (2, None, 1)]
-)
+@pytest.mark.parametrize(("cpus", "cores", "threads"), [(0.5, 8, 1), (4.0, 8, 4), (4.2, 8, 5), (64.0, 8, 8), (2, 1, 1)])
 def test_threads_are_the_cpu_limit_rounded_up(
-    cpus: float, cores: int | None, threads: int, monkeypatch: pytest.MonkeyPatch
+    cpus: float, cores: int, threads: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Never more than the machine has cores, never none."""
-    monkeypatch.setattr(os, "cpu_count", lambda: cores)
+    monkeypatch.setattr("harness.sandbox.job.usable_cores", lambda: cores)
     assert make(Variant("v"), cpus=cpus).threads == threads
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from harness.errors import PrerequisiteError
-from harness.store import file_systems
+from harness.host import file_systems
+from harness.host.file_systems import shared_file_system
 from harness.store.database import Store
-from harness.store.file_systems import shared_file_system
 
 
 @pytest.fixture
