@@ -9,8 +9,10 @@ import contextlib
 import importlib.util
 import json
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +21,8 @@ from typing import Any, NamedTuple
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from tests import slurm_node
 
 ROOT = Path(__file__).resolve().parents[1]
 SEAL = ROOT / "tests" / "seal"
@@ -76,7 +80,7 @@ def _seal(test: str) -> dict[str, str]:
 
 
 #: Fixtures of tests that start commands, a browser or containers, or read real scans.
-_COSTLY_FIXTURES = {"new_bench", "base_image", "tiny_image", "real_data", "small_disk"}
+_COSTLY_FIXTURES = {"new_bench", "base_image", "tiny_image", "real_data", "slurm", "small_disk"}
 
 #: Folders all of whose tests do.
 _COSTLY_FOLDERS = {"e2e", "faults", "hostile", "smoke"}
@@ -100,6 +104,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if problem:
         for item in needing:
             item.add_marker(pytest.mark.skip(reason=problem))
+    queued = [item for item in items if "slurm" in item.keywords]
+    lacking = slurm_node.problem() if queued else ""
+    if lacking and not os.environ.get("BENCH_REQUIRE_SLURM"):  # with it, a Slurm that is missing is a failure
+        for item in queued:
+            item.add_marker(pytest.mark.skip(reason=lacking))
 
 
 @pytest.fixture(scope="session")
@@ -231,6 +240,29 @@ def tiny_image(tiny_home: Path, new_bench: Callable[[Path], Bench], tmp_path_fac
     bench.environment.pop("BENCH_BASE_IMAGE", None)
     (built,) = bench.json("build", "--plugin", "tiny", "--device", "cpu", "--wheels", wheels)["images"]
     return str(built["tag"])
+
+
+@pytest.fixture(scope="session")
+def _slurm_node() -> Iterator[slurm_node.SlurmNode]:
+    """Start a Slurm of one node for this session, and end it with all that its jobs left."""
+    assert not slurm_node.problem(), slurm_node.problem()
+    folder = Path(tempfile.mkdtemp(prefix="slurm-"))  # a socket's path is short
+    node = slurm_node.SlurmNode(folder)
+    try:
+        node.start()
+        yield node
+    finally:
+        node.stop()
+        shutil.rmtree(folder)
+
+
+@pytest.fixture
+def slurm(_slurm_node: slurm_node.SlurmNode, monkeypatch: pytest.MonkeyPatch) -> Iterator[slurm_node.SlurmNode]:
+    """Return a Slurm of one node with two stand-in GPUs and no jobs; this process and its commands find it."""
+    for name, value in _slurm_node.environment.items():
+        monkeypatch.setenv(name, value)
+    yield _slurm_node
+    _slurm_node.clear()
 
 
 def write_dataset(folder: Path, cases: int, shape: tuple[int, int, int] = (24, 20, 16)) -> Path:
