@@ -39,7 +39,7 @@ def nothing_configured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
     monkeypatch.setattr(daemon, "_DEFAULT", f"unix://{tmp_path}/usual.sock")
     monkeypatch.setattr(daemon, "ANSWER_S", 0.3)
     yield settings
-    gc.collect()
+    gc.collect(1)  # what a test leaves behind is young; the whole heap of a long session takes most of a second
 
 
 @pytest.fixture

@@ -33,6 +33,9 @@ from leaderboard.published.database import Pair
 from leaderboard.published.export import export
 from leaderboard.published.privacy import PrivacyPolicy
 
+#: Each builds a whole board.
+pytestmark = pytest.mark.costly
+
 
 def section(page, title: str):
     [found] = [node for node in page.all("section") if node.all("h2")[0].text.startswith(title)]

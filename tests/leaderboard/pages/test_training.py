@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from harness.store.database import Store
 from harness.store.trainings import TrainingPoint, TrainingRow, Trainings
 from leaderboard.board.reported import read_reported
@@ -13,6 +15,9 @@ from leaderboard.published.privacy import PrivacyPolicy
 
 if TYPE_CHECKING:
     from conftest import FakeBench
+
+#: Each builds a whole board.
+pytestmark = pytest.mark.costly
 
 
 def _train(store: Store, steps: int) -> None:

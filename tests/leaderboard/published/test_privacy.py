@@ -25,6 +25,9 @@ from leaderboard.published.privacy import (
 )
 from leaderboard.site.build import Options, build_site
 
+#: Each builds a whole board.
+pytestmark = pytest.mark.costly
+
 HIDDEN_TEXT = "zzsecretsentence about a nodule"
 HIDDEN_CASE = "zzpatient"
 HIDDEN_REASON = "zzreason with a path"
