@@ -39,11 +39,7 @@ RECIPE = Params(
 )
 
 ZERO_SHOT = Variant(
-    "zero-shot",
-    PUBLISHED,
-    reduced=SMALL,
-    exposure=paper("none", "Table 4"),
-    summary="Version 1 out of the box, the finding's text.",
+    "zero-shot", PUBLISHED, reduced=SMALL, exposure=paper("none", "Table 4"), summary="Version 1 out of the box."
 )
 FINE_TUNED = ZERO_SHOT.trained(
     RECIPE, reduced={"batch": 2}, summary="Version 1 with all parts trained, on slices that hold the finding."

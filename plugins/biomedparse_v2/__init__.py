@@ -34,10 +34,7 @@ RECIPE = Params(
 )
 
 ZERO_SHOT = Variant(
-    "zero-shot",
-    PUBLISHED,
-    reduced=SMALL,
-    summary="Out of the box, the finding's text verbatim, at slices where the model says it is.",
+    "zero-shot", PUBLISHED, reduced=SMALL, summary="Out of the box, at slices where the model says that the finding is."
 )
 FINE_TUNED = ZERO_SHOT.trained(
     RECIPE, reduced={"batch": 2, "cache_mb": 256}, summary="All of it trained, on slices with truth and some without."

@@ -60,10 +60,11 @@ def bench_models() -> Model:
         "CT-CLIP, 2024",
         sources=(
             CODE.folder("sam2", "c9fe39de785bb7c0e2e2f21ff9438d267c3eda5c", name="medsam2"),
-            CODE.folder(  # one class of the image encoder
+            # One class of the image encoder; the loss.
+            CODE.folder(
                 "efficient_track_anything", "f963d4196cf75a109d910482d9819cb7c73e83c9", name="medsam2-efficient"
             ),
-            CODE.folder("training", "47f91613e23e9115c54207451e8a44f2005a96ab"),  # the loss
+            CODE.folder("training", "47f91613e23e9115c54207451e8a44f2005a96ab"),
         ),
         weights=(
             WEIGHTS.file(  # as in the plugin medsam2

@@ -35,7 +35,7 @@ ZERO_SHOT = Variant(
     PRO,
     reduced=SMALL,
     exposure=paper("none", "Table 4"),
-    summary="Pro out of the box, the finding's text in lower case.",
+    summary="Pro out of the box, texts in lower case.",
 )
 FINE_TUNED = ZERO_SHOT.trained(
     RECIPE, reduced={"crop_depth": 32, "queries": 2}, summary="Pro with all parts trained, the text encoder included."
@@ -56,8 +56,7 @@ def bench_models() -> Model:
         training=Resources.training(memory_gb=96, cpus=12, gpu_gb=56, shm_gb=16, out_gb=176, start_minutes=15),
         citation="Zhao et al., One Model to Rule them All: Universal Segmentation by Text Prompts, 2023",
         sources=CODE.folders(
-            model="4bb00c3291f0d3d32156b1914e3527506d6c6f61",
-            train="282b1dfc4d7220c214aa9316bb3eaa1e3ae804ac",
+            model="4bb00c3291f0d3d32156b1914e3527506d6c6f61", train="282b1dfc4d7220c214aa9316bb3eaa1e3ae804ac"
         ),
         weights=(
             *WEIGHTS.files("Pro/SAT_Pro.pth", "Pro/text_encoder.pth"),

@@ -27,7 +27,6 @@ RECIPE = Params(
     cache_mb=ours(49152),
 )
 
-#: The paper's rows of SegVol that were not trained for it.
 NOTHING_SEEN = paper("none", "Table 4")
 TEXT = Variant(
     "text",

@@ -2,8 +2,17 @@
 
 from harness import Hub, Model, Params, Resources, Variant, hookimpl, ours, theirs
 
-WEIGHTS = Hub("mrokuss/VoxTell", licence="CC-BY-NC-SA-4.0")
-LANGUAGE = Hub("Qwen/Qwen3-Embedding-4B", licence="Apache-2.0", prefix="qwen--")
+#: Two releases of the image model, and the language model of both.
+NEWEST, FIRST = (
+    Hub("mrokuss/VoxTell", licence="CC-BY-NC-SA-4.0", prefix=prefix).files(
+        f"{release}/fold_0/checkpoint_final.pth", f"{release}/plans.json"
+    )
+    for prefix, release in (("", "voxtell_v1.1"), ("v1.0--", "voxtell_v1.0"))
+)
+LANGUAGE = Hub("Qwen/Qwen3-Embedding-4B", licence="Apache-2.0", prefix="qwen--").files(
+    *(f"{name}.json" for name in ("config", "tokenizer", "tokenizer_config", "model.safetensors.index")),
+    *(f"model-0000{part}-of-00002.safetensors" for part in (1, 2)),
+)
 
 #: The published network, and the same layers with few channels on small patches.
 PUBLISHED = Params(
@@ -33,6 +42,13 @@ ZERO_SHOT = Variant(
     reduced=SMALL,
     exposure=theirs("train", "version 1.1, partially: issue 11 of MIC-DKFZ/VoxTell"),
     summary="Out of the box, the finding's text in lower case.",
+    weights=tuple(file.name for file in NEWEST + LANGUAGE),
+)
+ZERO_SHOT_FIRST = ZERO_SHOT.reading(
+    "v1-0",
+    exposure=theirs("none", "version 1.0: issue 11 of MIC-DKFZ/VoxTell"),
+    summary="The first release out of the box, which has seen nothing of this data.",
+    weights=tuple(file.name for file in FIRST + LANGUAGE),
 )
 FINE_TUNED = ZERO_SHOT.trained(
     RECIPE,
@@ -50,21 +66,11 @@ def bench_models() -> Model:
         title="VoxTell",
         summary="3-D U-Net whose stages are asked by vectors that a language model makes of any text.",
         version="1.0.0",
-        variants=(ZERO_SHOT, FINE_TUNED),
+        variants=(ZERO_SHOT, FINE_TUNED, ZERO_SHOT_FIRST),
         resources=Resources(memory_gb=20, cpus=6, gpus=1, gpu_gb=20, shm_gb=1, start_minutes=20, case_minutes=60),
         training=Resources.training(memory_gb=96, cpus=12, gpu_gb=24, shm_gb=16, out_gb=160, start_minutes=20),
         licence="Apache-2.0",
         homepage="https://github.com/MIC-DKFZ/VoxTell",
         citation="Rokuss et al., VoxTell: Free-Text Promptable Universal 3D Medical Image Segmentation, CVPR 2026",
-        weights=(
-            WEIGHTS.file("voxtell_v1.1/fold_0/checkpoint_final.pth"),
-            *LANGUAGE.files(
-                "config.json",
-                "tokenizer.json",
-                "tokenizer_config.json",
-                "model.safetensors.index.json",
-                "model-00001-of-00002.safetensors",
-                "model-00002-of-00002.safetensors",
-            ),
-        ),
+        weights=NEWEST + FIRST + LANGUAGE,
     )

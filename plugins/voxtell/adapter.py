@@ -12,7 +12,6 @@ class VoxTell(PatchModel):
     """Segments the findings of a case, a few at once; the language model that encodes their texts stays frozen."""
 
     axes = "SAR"  # upstream reads a CT as RAS and reverses the order of the axes
-    weights_files = ("checkpoint_final.pth",)  # the image model's; the language model reads its own
     tokenizer_files = "qwen--"
     encoder_name = "the language model"
 
@@ -20,10 +19,16 @@ class VoxTell(PatchModel):
         from language import Language
         from model import Network
 
-        network = Network(**{name: self.params[name] for name in ("patch", "features", "queries")}, device=self.device)
+        sizes = {name: self.params[name] for name in ("patch", "features", "queries")}
+        plans = next(self.job.weights.glob("*plans.json")) if tokenizer else None  # of the variant's release
+        network = Network(plans, **sizes, device=self.device)
         self.language = Language(tokenizer, self.device)
         self.patch = network.patch
         return network
+
+    def load_weights(self, folder: Path) -> None:
+        """Load the image model's release that the variant names; the language model reads its own files."""
+        self.network.load_published(next(folder.glob("*checkpoint_final.pth")))
 
     def encode_texts(self, texts: list[str]) -> list[Any]:
         """Return a vector (2560,) per text, and leave the GPU to the image model."""

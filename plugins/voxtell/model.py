@@ -7,12 +7,15 @@ crop, z-score, sliding window, weights of the overlap, threshold.
 from __future__ import annotations
 
 import contextlib
+import json
+import pydoc
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from groundbench_sdk.records import Rejected
 from groundbench_sdk.torch_weights import load_state, read_state
 from language import WIDTH
 from torch import nn
@@ -29,6 +32,9 @@ class Network(nn.Module):
 
     Parameters
     ----------
+    plans
+        The published ``plans.json``, from which the layers are built; they must have the patch and the features given
+        here. None: the same layers without it.
     patch
         Side of the cubic patch in voxels, a multiple of 32, at least 64.
     features
@@ -39,27 +45,18 @@ class Network(nn.Module):
         Device for prediction.
     """
 
-    def __init__(self, patch: int, features: int, queries: int, device: str) -> None:
+    def __init__(self, plans: Path | None, patch: int, features: int, queries: int, device: str) -> None:
         super().__init__()
         if patch % 32 or patch < 64:
             raise ValueError(f"VoxTell's patch must be a multiple of 32, at least 64, not {patch}")
         self.patch = (patch, patch, patch)
-        channels = [features * factor for factor in _WIDENING]
-        with _stages_of(channels, patch):
+        layers = _layers([features * factor for factor in _WIDENING])
+        if plans is not None:
+            layers = _published_layers(plans, list(self.patch), features)
+        with _stages_of(layers["features_per_stage"], patch):
             self.net = VoxTellModel(
                 input_channels=1,
-                n_stages=6,
-                features_per_stage=channels,
-                conv_op=nn.Conv3d,
-                kernel_sizes=[[3, 3, 3]] * 6,
-                strides=[[1, 1, 1], *[[2, 2, 2]] * 5],
-                n_blocks_per_stage=[1, 3, 4, 6, 6, 6],
-                n_conv_per_stage_decoder=[1] * 5,
-                conv_bias=True,
-                norm_op=nn.InstanceNorm3d,
-                norm_op_kwargs={"eps": 1e-5, "affine": True},
-                nonlin=nn.LeakyReLU,
-                nonlin_kwargs={"inplace": True},
+                **layers,
                 decoder_layer=4,
                 text_embedding_dim=WIDTH,
                 num_maskformer_stages=5,
@@ -103,6 +100,44 @@ def losses(logits: torch.Tensor, labels: torch.Tensor) -> dict[str, torch.Tensor
     overlap = (probability * truth).sum(1)
     dice = 1 - (2 * overlap + 1) / (probability.sum(1) + truth.sum(1) + 1)
     return {"dice": dice.mean(), "bce": F.binary_cross_entropy_with_logits(logits.float(), labels.float())}
+
+
+def _layers(channels: list[int]) -> dict[str, Any]:
+    """Return the arguments of the U-Net's layers."""
+    return {
+        "n_stages": 6,
+        "features_per_stage": channels,
+        "conv_op": nn.Conv3d,
+        "kernel_sizes": [[3, 3, 3]] * 6,
+        "strides": [[1, 1, 1], *[[2, 2, 2]] * 5],
+        "n_blocks_per_stage": [1, 3, 4, 6, 6, 6],
+        "n_conv_per_stage_decoder": [1] * 5,
+        "conv_bias": True,
+        "norm_op": nn.InstanceNorm3d,
+        "norm_op_kwargs": {"eps": 1e-5, "affine": True},
+        "nonlin": nn.LeakyReLU,
+        "nonlin_kwargs": {"inplace": True},
+    }
+
+
+def _published_layers(plans: Path, patch: list[int], features: int) -> dict[str, Any]:
+    """Return the arguments of the U-Net's layers from published plans; they may name classes of torch.nn only."""
+    try:
+        plan = json.loads(plans.read_text(encoding="utf-8"))["configurations"]["3d_fullres"]
+        architecture = plan["architecture"]
+        layers, classes = dict(architecture["arch_kwargs"]), architecture["_kw_requires_import"]
+        found = [plan["patch_size"], layers["features_per_stage"][0]]
+        for name in (name for name in classes if layers[name] is not None):
+            if not layers[name].startswith("torch.nn."):
+                raise Rejected(f"{plans.name} names {layers[name]} as {name}: only layers of torch.nn are built")
+            layers[name] = pydoc.locate(layers[name])
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+        if isinstance(error, Rejected):
+            raise
+        raise Rejected(f"{plans.name} is not VoxTell's plans: {type(error).__name__}: {error}") from error
+    if found != [patch, features]:
+        raise Rejected(f"{plans.name} has patch and features {found}, the variant {[patch, features]}")
+    return layers
 
 
 @contextlib.contextmanager

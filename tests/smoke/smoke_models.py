@@ -1,7 +1,8 @@
 """Every model of the paper on two real CTs: its image, the sealed container, random weights, a mask for every finding.
 
 Drives the command line as a user would. Of a model's variants the first of each kind is tried: asked by text or by
-boxes, trained or not; one that is trained is so for a few steps by the same ``bench run``. Inside the image it is also
+boxes, trained or not, each way to follow a box (``--every-variant``: all of them); one that is trained is so for a few
+steps by the same ``bench run``. Inside the image it is also
 looked whether the answer depends on how a CT is stored and on the text, whether a text that is too long is announced
 (``probe.py``), and whether training changed what it should and nothing else (``trained.py``). With ``--gpu`` the first
 of these is asked on that GPU, and there each variant then predicts, and trains for a few steps, at its declared size
@@ -18,7 +19,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -125,12 +126,20 @@ def _data(source: Path, home: Path) -> Path:
     return folder
 
 
-def _smoke(model: Model, home: Path, data: Path, device: str, gpu: str | None) -> list[Row]:
-    """Build a model and try its variants; whatever goes wrong is in their rows."""
-    kinds: dict[tuple[bool, Prompt], Variant] = {}
+def _kinds(model: Model) -> list[Variant]:
+    """Return the first variant of each kind: those of one kind differ in weights, windows or boxes, not in code."""
+    kinds: dict[tuple[object, ...], Variant] = {}
     for variant in model.variants:
-        kinds.setdefault((variant.fine_tuned, variant.prompt), variant)
-    rows = [Row(model, variant) for variant in kinds.values()]
+        followed = [variant.params.get(name) for name in ("prompt", "within")] if variant.prompt is Prompt.BOX else []
+        kinds.setdefault((variant.fine_tuned, variant.prompt, *followed), variant)
+    return list(kinds.values())
+
+
+def _smoke(
+    model: Model, variants: Sequence[Variant], home: Path, data: Path, device: str, gpu: str | None
+) -> list[Row]:
+    """Build a model and try some of its variants; whatever goes wrong is in their rows."""
+    rows = [Row(model, variant) for variant in variants]
     said = _missing(model, SourceStore(home / "sources"))
     built: dict[str, Any] = {}
     began = time.monotonic()
@@ -406,6 +415,7 @@ def main() -> int:
     parser.add_argument("--data", type=Path, default=default / "realct", help="a data set with real CTs")
     parser.add_argument("--device", choices=["cuda", "cpu"], default="cuda", help="which build of torch")
     parser.add_argument("--gpu", metavar="ID", help="also at full size, on this GPU (index or UUID)")
+    parser.add_argument("--every-variant", action="store_true", help="not only the first of each kind")
     parser.add_argument("--record", action="store_true", help="keep what was seen in docs/verified.json")
     options = parser.parse_args()
     if not options.data.is_dir():
@@ -424,7 +434,8 @@ def main() -> int:
     data, rows = _data(options.data, options.home), []
     for model in chosen:
         sys.stderr.write(f"{model.name} ...\n")
-        rows += _smoke(model, options.home, data, options.device, options.gpu)
+        variants = model.variants if options.every_variant else _kinds(model)
+        rows += _smoke(model, variants, options.home, data, options.device, options.gpu)
     sys.stdout.write(_table(rows))
     if options.record:
         _keep(rows, options.device)

@@ -44,11 +44,21 @@ def test_a_model_without_its_source_is_skipped_with_the_command_that_brings_it(
     smoke: ModuleType, tmp_path: Path
 ) -> None:
     """Nothing is built; the table says what is missing of every variant, and how to get it."""
-    rows = smoke._smoke(discover().get("segvol").model, tmp_path, tmp_path, "cuda", None)
+    model = discover().get("segvol").model
+    rows = smoke._smoke(model, smoke._kinds(model), tmp_path, tmp_path, "cuda", None)
     assert [row.variant.name for row in rows] == ["text", "text-fine-tuned", "box"]
     for row in rows:
         assert row.outcome.startswith("skipped: the source segvol-segment at 5768c9795794 has not been fetched; ")
         assert row.outcome in smoke._table(rows)
+
+
+def test_each_way_to_follow_a_box_is_tried(smoke: ModuleType) -> None:
+    """Windows, boxes and weights are data to the same code; following and prompting are code."""
+    kinds = {name: [v.name for v in smoke._kinds(discover().get(name).model)] for name in ("medsam2", "voxtell")}
+    assert kinds == {
+        "medsam2": ["latest", "latest-within-box", "latest-mask-prompt"],
+        "voxtell": ["zero-shot", "fine-tuned"],
+    }
 
 
 def test_every_trained_model_says_what_is_trained(smoke: ModuleType) -> None:
