@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from harness.cli.settings import Settings, find_plugins, json_option, pass_settings, plugin_dir_option, print_json
-from harness.cli.several import NotEnded, gather, one_by_one, worst_of
+from harness.cli.several import NotEnded, gather, one_by_one, several_document, worst_of
 from harness.errors import ModelError, PrerequisiteError, UsageError
 from harness.status import Status
 
@@ -106,21 +106,12 @@ def run(settings: Settings, /, plugins: str, *, as_json: bool, strict: bool, **o
         rows, failures = run_each(settings, store, names, **options)
         documents = [run_document(store, row, options["profile"]) for row in rows]
     if as_json:
-        print_json(documents[0] if len(names) == 1 else _document(documents, failures))
+        print_json(documents[0] if len(names) == 1 else several_document(documents, failures, "plugin"))
     else:
         print_documents(documents)
     failures += _judge(documents, strict=strict)
     if failures:
         raise worst_of(failures, len(names))
-
-
-def _document(documents: list[dict[str, Any]], failures: list[NotEnded]) -> dict[str, Any]:
-    """Return the document of several models."""
-    failed = [
-        {"plugin": one.name, "error": one.error.message, "fix": one.error.fix, "exit_code": one.error.exit_code}
-        for one in failures
-    ]
-    return {"schema": 1, "runs": documents, **({"failed": failed} if failed else {})}
 
 
 def run_plugins(settings: Settings, store: Store, names: list[str], **options: Any) -> list[RunRow]:

@@ -6,7 +6,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from harness.errors import BenchError, DataError, Interrupted, ModelError, PrerequisiteError, UsageError
 
@@ -28,6 +28,25 @@ class NotEnded:
     def line(self) -> str:
         """The failure and its fix in one line."""
         return f"{self.name}: {self.error.message}" + (f" (fix: {self.error.fix})" if self.error.fix else "")
+
+
+def several_document(documents: Sequence[dict[str, Any]], failures: Sequence[NotEnded], kind: str) -> dict[str, Any]:
+    """Return one document for several rows, with what has none.
+
+    Parameters
+    ----------
+    documents
+        The documents of the rows.
+    failures
+        What did not come to its end.
+    kind
+        What a failure is the failure of, such as ``"plugin"``.
+    """
+    failed = [
+        {kind: one.name, "error": one.error.message, "fix": one.error.fix, "exit_code": one.error.exit_code}
+        for one in failures
+    ]
+    return {"schema": 1, "runs": list(documents), **({"failed": failed} if failed else {})}
 
 
 def worst_of(failures: Sequence[NotEnded], number: int) -> BenchError:

@@ -6,45 +6,56 @@ import multiprocessing
 import os
 import signal
 import threading
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 from multiprocessing import forkserver, resource_tracker
 from multiprocessing.context import BaseContext
 from pathlib import Path
-from typing import Self
+from typing import Self, TypeVar
 
 from harness.dataset import Case, RunnableCase
 from harness.host.capacity import usable_cores
 from harness.rows import CaseRow, FindingRow
 from harness.runs.rows import rows_of
 from harness.sandbox.masks import read_refused
-from harness.scoring.case import CaseScore, CaseTask, score_case
+from harness.scoring.case import CaseScore, CaseTask, score_case, score_together
 from harness.status import Status
+
+Work = TypeVar("Work")
+Result = TypeVar("Result")
 
 
 class Scorers:
     """A pool of scoring processes that does not outlive this one."""
 
     def __init__(self, workers: int | None = None) -> None:
-        self._workers = workers or usable_cores()
+        self.workers = workers or usable_cores()
         self._pool = self._new_pool()
 
     def _new_pool(self) -> ProcessPoolExecutor:
         return ProcessPoolExecutor(
-            max_workers=self._workers,
+            max_workers=self.workers,
             mp_context=_context(),
             initializer=_die_with_parent,
         )
 
     def submit(self, task: CaseTask) -> Future[CaseScore]:
         """Score one case; the future holds its scores, or BrokenProcessPool where its worker was killed."""
+        return self._submit(score_case, task)
+
+    def submit_together(self, tasks: Sequence[CaseTask]) -> Future[list[CaseScore]]:
+        """Score one case of several submissions in one worker, as :func:`score_together`."""
+        return self._submit(score_together, tasks)
+
+    def _submit(self, work: Callable[[Work], Result], on: Work) -> Future[Result]:
         try:
-            return self._pool.submit(score_case, task)
+            return self._pool.submit(work, on)
         except BrokenProcessPool:
             # A killed worker breaks its whole pool; the caller submits the pending cases again.
             self._pool = self._new_pool()
-            return self._pool.submit(score_case, task)
+            return self._pool.submit(work, on)
 
     def __enter__(self) -> Self:
         return self

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, as_completed
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,14 +18,67 @@ from harness.rows import CaseRow, FindingRow, RunRow
 from harness.runs.hardware import describe_hardware, describe_harness
 from harness.runs.record import write_record
 from harness.runs.rows import rows_of
-from harness.runs.score import Scorers
+from harness.runs.together import scored_together
 from harness.scoring import SCORER_VERSION
-from harness.scoring.case import CaseScore, CaseTask, score_case
+from harness.scoring.case import CaseScore
 from harness.scoring.profiles import Profile, profiles_on
 from harness.scoring.submission import Submission
 from harness.scoring.summary import summarise
 from harness.status import Status
 from harness.store.database import Store
+
+#: Case -> its rows, in the order of the split.
+Rows = dict[str, list[FindingRow]]
+
+
+def score_submissions(
+    submissions: Sequence[Submission],
+    data: Dataset,
+    cases: tuple[Case, ...],
+    *,
+    jobs: int | None = None,
+    organiser_quirks: bool = False,
+    done: Callable[[int], None] = lambda _: None,
+) -> list[Rows | Exception]:
+    """Score every case of every submission in worker processes, the largest first.
+
+    A case is scored for all submissions together, so that its truth is decoded once.
+
+    Parameters
+    ----------
+    submissions, data, cases
+        The masks, and the data they are compared with.
+    jobs
+        Worker processes; as many as there are cores by default, with 1 everything runs in this process.
+    organiser_quirks
+        Read labels as the organisers' evaluator does.
+    done
+        Called with the number of cases that were just scored; a case of two submissions counts twice.
+
+    Returns
+    -------
+    list
+        The rows of every submission, or the error that ended its scoring; the others are not touched by it.
+
+    Raises
+    ------
+    DataError
+        A ground truth cannot be read.
+    """
+    tasks = [
+        (case, [one.task(case, data.mask_flip, organiser_quirks=organiser_quirks) for one in submissions])
+        for case in sorted(cases, key=lambda case: sum(one.nbytes(case) for one in submissions), reverse=True)
+    ]
+    found: list[dict[str, list[FindingRow]]] = [{} for _ in submissions]
+    failed: dict[int, Exception] = {}
+    for together, scores in scored_together(tasks, jobs):
+        for i, score in zip(together.of, scores, strict=True):
+            if isinstance(score, CaseScore):
+                found[i][together.case.id] = rows_of(together.case, score)
+            else:
+                failed.setdefault(i, score)
+        done(len(together.of))
+    return [failed.get(i) or {case.id: rows[case.id] for case in cases} for i, rows in enumerate(found)]
 
 
 def score_submission(
@@ -36,45 +88,12 @@ def score_submission(
     *,
     jobs: int | None = None,
     organiser_quirks: bool = False,
-    done: Callable[[], None] = lambda: None,
-) -> dict[str, list[FindingRow]]:
-    """Score every case in worker processes, the largest first.
-
-    Parameters
-    ----------
-    submission, data, cases
-        The masks, and the data they are compared with.
-    jobs
-        Worker processes; as many as there are cores by default, with 1 everything runs in this process.
-    organiser_quirks
-        Read labels as the organisers' evaluator does.
-    done
-        Called after each case.
-
-    Returns
-    -------
-    dict
-        case -> its rows, in the order of the split.
-    """
-    tasks = [
-        (case, submission.task(case, data.mask_flip, organiser_quirks=organiser_quirks))
-        for case in sorted(cases, key=submission.nbytes, reverse=True)
-    ]
-    found: dict[str, list[FindingRow]] = {}
-    for case, scored in _scored(tasks, jobs):
-        found[case.id] = rows_of(case, scored)
-        done()
-    return {case.id: found[case.id] for case in cases}
-
-
-def _scored(tasks: Sequence[tuple[Case, CaseTask]], jobs: int | None) -> Iterator[tuple[Case, CaseScore]]:
-    """Yield the scores of cases as they are computed; one job runs in this process."""
-    if jobs == 1:
-        yield from ((case, score_case(task)) for case, task in tasks)
-        return
-    with Scorers(jobs) as scorers:
-        waiting: dict[Future[CaseScore], Case] = {scorers.submit(task): case for case, task in tasks}
-        yield from ((waiting[future], future.result()) for future in as_completed(waiting))
+) -> Rows:
+    """Score one submission as :func:`score_submissions` does; raises the error that ended its scoring."""
+    (found,) = score_submissions([submission], data, cases, jobs=jobs, organiser_quirks=organiser_quirks)
+    if isinstance(found, Exception):
+        raise found
+    return found
 
 
 def quirk_difference(rows: Sequence[FindingRow], profile: Profile) -> str:

@@ -29,6 +29,7 @@ from harness.scoring.instances import count_instances, missed_rows
 from harness.scoring.mirror import mirror_hint
 from harness.scoring.overlap import dice
 from harness.scoring.profiles import PROFILES, InstanceRule
+from harness.scoring.regions import Regions
 from harness.status import Status
 
 DEFAULT_RULE = PROFILES["miccai2026"].instances
@@ -165,24 +166,55 @@ def score_case(task: CaseTask) -> CaseScore:
     DataError
         The ground truth cannot be read, or does not have the case's shape.
     """
-    return CaseScore(task.case, tuple(_scores(task, task.findings)))
+    return score_together([task])[0]
 
 
-def _scores(task: CaseTask, findings: Sequence[Finding]) -> list[FindingScore]:
+def score_together(tasks: Sequence[CaseTask]) -> list[CaseScore]:
+    """Score one case of several submissions, as :func:`score_case` each; their truth is decoded once.
+
+    Parameters
+    ----------
+    tasks
+        At least one; they differ in their masks only.
+
+    Raises
+    ------
+    DataError
+        The ground truth cannot be read, or does not have the case's shape.
+    """
+    scores = _scores(tasks, tasks[0].findings)
+    return [CaseScore(task.case, tuple(found)) for task, found in zip(tasks, scores, strict=True)]
+
+
+def _scores(tasks: Sequence[CaseTask], findings: Sequence[Finding]) -> list[list[FindingScore]]:
     try:
-        truths, channels = _read_truth(task, findings)
+        truths, channels = _read_truth(tasks[0], findings)
+    except TooDense:
+        half = len(findings) // 2
+        halves = _scores(tasks, findings[:half]), _scores(tasks, findings[half:])
+        return [[*first, *second] for first, second in zip(*halves, strict=True)]
+    entities = [Regions(truth) for truth in truths]
+    return [_of_one(task, findings, entities, channels) for task in tasks]
+
+
+def _of_one(
+    task: CaseTask, findings: Sequence[Finding], truths: Sequence[Regions], channels: int
+) -> list[FindingScore]:
+    try:
         stacked = None if task.stack is None else _read_stack(task, task.stack, channels, findings)
     except TooDense:
         half = len(findings) // 2
-        return [*_scores(task, findings[:half]), *_scores(task, findings[half:])]
+        first, second = slice(None, half), slice(half, None)
+        return [found for part in (first, second) for found in _of_one(task, findings[part], truths[part], channels)]
     scores = []
-    for i, (finding, truth) in enumerate(zip(findings, truths, strict=True)):
+    for i, (finding, entities) in enumerate(zip(findings, truths, strict=True)):
         prediction = stacked[i] if stacked is not None else _read_one(task, finding)
-        scores.append(_score(task, finding, truth, prediction))
+        scores.append(_score(task, finding, entities, prediction))
     return scores
 
 
-def _score(task: CaseTask, finding: Finding, truth: Bits, prediction: _Prediction) -> FindingScore:
+def _score(task: CaseTask, finding: Finding, entities: Regions, prediction: _Prediction) -> FindingScore:
+    truth = entities.mask
     h, w, d = truth.shape
     verdict = prediction.verdict
     counts: dict[str, Any] = {}
@@ -193,10 +225,10 @@ def _score(task: CaseTask, finding: Finding, truth: Bits, prediction: _Predictio
         counts = {"pred_voxels": prediction.bits.count, "intersection": intersection, "dice": value}
         if task.rule is not None:
             focal = None if finding.category is None else is_focal(finding.category)
-            counted, rows = count_instances(truth, prediction.bits, task.rule, spacing=task.spacing, focal=focal)
+            counted, rows = count_instances(entities, prediction.bits, task.rule, spacing=task.spacing, focal=focal)
             counts |= {"instances": counted, "rows": rows}
     elif task.rule is not None:
-        counts["rows"] = missed_rows(truth, task.spacing)
+        counts["rows"] = missed_rows(entities, task.spacing)
     reason = verdict.reason
     if prediction.status == Status.MISSING_OUTPUT:
         reason = "a mask was not delivered"
@@ -207,7 +239,7 @@ def _score(task: CaseTask, finding: Finding, truth: Bits, prediction: _Predictio
         verdict=verdict,
         mask_sha256=prediction.sha256,
         truth_voxels=truth.count,
-        truth_entities=len(set(truth.labels.tolist())),
+        truth_entities=len(entities),
         size_ratio=truth.count / (h * w * d),
         **counts,
     )

@@ -26,14 +26,14 @@ Pair = tuple[float, float, int, int]
 
 
 def count_instances(
-    truth: Bits, prediction: Bits, rule: InstanceRule, *, spacing: Spacing | None, focal: bool | None
+    entities: Regions, prediction: Bits, rule: InstanceRule, *, spacing: Spacing | None, focal: bool | None
 ) -> tuple[InstanceCounts, tuple[InstanceRow, ...]]:
     """Match the components of a prediction with the entities of the ground truth.
 
     Parameters
     ----------
-    truth
-        Entities; a label in several pieces is one entity.
+    entities
+        Those of the ground truth; a label in several pieces is one entity. What is computed of them is kept with them.
     prediction
         Foreground.
     rule
@@ -54,7 +54,7 @@ def count_instances(
         min_voxels=rule.min_voxels,
         max_components=rule.max_components,
     )
-    entities, parts = Regions(truth), Regions(found)
+    parts = Regions(found)
     shared = _shared_voxels(entities, parts)
     pairs = match(_overlap_pairs(entities, parts, shared, rule.match_dice))
     near = None
@@ -70,9 +70,9 @@ def count_instances(
     return counts, _rows(entities, parts, pairs, near, spacing)
 
 
-def missed_rows(truth: Bits, spacing: Spacing | None) -> tuple[InstanceRow, ...]:
+def missed_rows(entities: Regions, spacing: Spacing | None) -> tuple[InstanceRow, ...]:
     """Return the rows of a finding without a valid mask: every entity was missed."""
-    return _rows(Regions(truth), None, [], None, spacing)
+    return _rows(entities, None, [], None, spacing)
 
 
 def _rows(

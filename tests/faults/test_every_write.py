@@ -161,6 +161,27 @@ def test_score(stride: int, bench: Bench, make_dataset: Callable[..., Path], tmp
     _rows_survive(bench, ["score", tmp_path / "masks", "--dataset", data, "--name", "mine", "--jobs", 1], stride)
 
 
+@pytest.mark.parametrize("stride", STRIDES)
+def test_score_several(stride: int, bench: Bench, make_dataset: Callable[..., Path], tmp_path: Path) -> None:
+    """Several submissions: each has no row, or all of its row, at every write."""
+    data = make_dataset(2)
+    command: list[object] = ["score", "--dataset", data, "--jobs", 1]
+    for name in ("first", "second", "third"):
+        shutil.copytree(data / "seg", tmp_path / name)
+        command.append(tmp_path / name)
+    bench(*command)
+    good, seen = _rows(bench.home), set()
+    for where, trial in _trials(bench, command, stride):
+        now = _rows(trial.home)
+        names = {row[0] for row in now["runs"]}
+        seen.add(len(names))
+        for table in ("runs", "cases", "findings", "metrics"):
+            assert now[table] == [row for row in good[table] if row[0] in names], (where, table)
+        trial(*command)
+        assert _rows(trial.home) == good, where
+    assert 0 in seen
+
+
 @pytest.mark.slow
 def test_score_again(bench: Bench, make_dataset: Callable[..., Path], tmp_path: Path) -> None:
     """A second score of the same masks leaves the first row as it is, or replaces it as a whole."""

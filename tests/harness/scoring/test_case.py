@@ -6,14 +6,16 @@ import json
 import pickle
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
 import pytest
 
 from harness.errors import DataError
+from harness.masks import open_volume
 from harness.rows import FindingDetails, MaskVerdict
-from harness.scoring.case import CaseTask, score_case
+from harness.scoring.case import CaseTask, score_case, score_together
 from harness.status import Status
 
 
@@ -55,6 +57,36 @@ def test_dense_stacks_are_scored_in_groups(make_task, monkeypatch, stacked: bool
     at_once = score_case(task)
     monkeypatch.setattr("harness.scoring.case.MAX_ENTRIES", most)
     assert score_case(task) == at_once
+
+
+@pytest.mark.parametrize("most", [1, 300, 10**9])
+def test_together_each_has_its_own_score(make_task, tmp_path: Path, monkeypatch, most: int) -> None:
+    """Stacks, single masks and missing ones beside one truth, decoded in groups or at once: as each alone."""
+    truth, prediction = arrays()
+    single = make_task(truth, [prediction[0], None, prediction[2]])
+    stacks = {"same": prediction, "empty": np.zeros_like(prediction), "perfect": (truth > 0).astype(np.uint8)}
+    for name, stack in stacks.items():
+        nib.save(nib.Nifti1Image(stack, np.eye(4)), tmp_path / f"{name}.nii.gz")
+    tasks = [single, *(replace(single, masks={}, stack=tmp_path / f"{name}.nii.gz") for name in stacks)]
+    alone = [score_case(task) for task in tasks]
+    monkeypatch.setattr("harness.scoring.case.MAX_ENTRIES", most)
+    assert score_together(tasks) == alone
+    assert [score.findings[0].dice for score in alone] == [plain_dice(truth[0], prediction[0])] * 2 + [0.0, 1.0]
+
+
+def test_together_the_truth_is_decoded_once(make_task, monkeypatch) -> None:
+    """However many submissions there are."""
+    truth, prediction = arrays()
+    tasks = [make_task(truth, prediction, stacked=True)] * 5
+    opened: list[Path] = []
+
+    def spy(source: Path, **options: Any) -> Any:
+        opened.append(source)
+        return open_volume(source, **options)
+
+    monkeypatch.setattr("harness.scoring.case.open_volume", spy)
+    score_together(tasks)
+    assert [opened.count(path.resolve()) for path in (tasks[0].truth, tasks[0].stack)] == [1, 5]
 
 
 def test_empty_masks_have_declared_values(make_task) -> None:

@@ -11,6 +11,7 @@ from harness.masks.bits import Bits, from_coordinates
 from harness.rows import InstanceCounts, InstanceRow
 from harness.scoring.instances import count_instances, match, missed_rows
 from harness.scoring.profiles import InstanceRule
+from harness.scoring.regions import Regions
 
 SPACING = (0.5, 0.5, 2.0)
 
@@ -24,7 +25,9 @@ def from_array(labels: np.ndarray) -> Bits:
 def counted(
     truth: np.ndarray, prediction: np.ndarray, *, focal: bool = True
 ) -> tuple[InstanceCounts, tuple[InstanceRow, ...]]:
-    return count_instances(from_array(truth), from_array(prediction), InstanceRule(), spacing=SPACING, focal=focal)
+    return count_instances(
+        Regions(from_array(truth)), from_array(prediction), InstanceRule(), spacing=SPACING, focal=focal
+    )
 
 
 def test_of_two_pairs_of_the_same_dice_the_smaller_one_is_matched_first() -> None:
@@ -74,7 +77,7 @@ def test_a_finding_without_a_valid_mask_has_its_entities_missed() -> None:
     """They are what the metrics count as not found."""
     truth = np.zeros((8, 8, 8), np.uint8)
     truth[0, 0, 0], truth[4:6, 4, 4] = 1, 7
-    rows = missed_rows(from_array(truth), None)
+    rows = missed_rows(Regions(from_array(truth)), None)
     assert [(row.label, row.voxels, row.status) for row in rows] == [(1, 1, "missed"), (7, 2, "missed")]
     assert all(row.mm3 is None for row in rows)
 
