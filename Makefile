@@ -9,7 +9,7 @@ PEERS_VENV ?= .venv-peers
 PEERS ?= $(wildcard $(PEERS_VENV)/bin/python)
 PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check
 
-.PHONY: help demo test test-fast test-slow test-hostile test-faults test-peers check lint types docs-check docs lock lock-torch bench-scoring bench-overhead bench-site models-smoke tiny-proof curation-classifier clean
+.PHONY: help demo test test-fast test-slow test-hostile test-faults test-peers check lint types docs-check docs lock lock-torch bench-scoring bench-many bench-overhead bench-site models-smoke tiny-proof curation-classifier clean
 
 help: ## List the targets
 	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20
@@ -83,6 +83,9 @@ lock-torch: $(VENV)/dev.stamp ## Renew the lock of the torch layer; every image 
 
 bench-scoring: $(VENV)/dev.stamp ## Time the scorer beside well-known libraries, in one run
 	$(BIN)/python tests/bench/bench_scoring.py --peers "$(PEERS)"
+
+bench-many: $(VENV)/dev.stamp ## Time 20 submissions scored together beside one by one
+	$(BIN)/python tests/bench/bench_many.py
 
 bench-overhead: $(VENV)/dev.stamp ## Time the harness beside a bare docker run
 	$(BIN)/python tests/bench/bench_overhead.py

@@ -54,7 +54,7 @@ class Check:
     fix: str = ""
 
 
-def run_checks(home: Path, plugin_dirs: tuple[Path, ...] = ()) -> Iterator[Check]:
+def run_checks(home: Path, plugin_dirs: tuple[Path, ...] = (), *, database: Path | None = None) -> Iterator[Check]:
     """Yield the checks of machine, home, engine, GPUs and plugins, in that order.
 
     Parameters
@@ -63,9 +63,11 @@ def run_checks(home: Path, plugin_dirs: tuple[Path, ...] = ()) -> Iterator[Check
         The home folder; created when it does not exist, as by any command.
     plugin_dirs
         Folders of further plugins.
+    database
+        The results database, where it is not in the home.
     """
     yield from _machine()
-    yield from _home(home)
+    yield from _home(home, database or home / "results.db")
     from harness.engines.daemon import UNREACHABLE, connect, engine_trace, said
 
     client = None
@@ -109,7 +111,7 @@ def _machine() -> Iterator[Check]:
     yield Check("machine", "processors, memory", CheckVerdict.OK, f"{cores} cores, {memory / 1e9:.1f} GB")
 
 
-def _home(home: Path) -> Iterator[Check]:
+def _home(home: Path, database: Path) -> Iterator[Check]:
     try:
         home.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=home):
@@ -119,15 +121,15 @@ def _home(home: Path) -> Iterator[Check]:
         return
     from harness.host.file_systems import shared_file_system
 
-    kind = shared_file_system(home)
-    yield Check(
-        "home",
-        "folder",
-        CheckVerdict.WARNING if kind else CheckVerdict.OK,
-        f"{home.resolve()} can be written"
-        + (f"; its file system ({kind}) is shared with other machines" if kind else ""),
-        "use it from one machine at a time, or choose a --home on a local disk" if kind else "",
-    )
+    yield Check("home", "folder", CheckVerdict.OK, f"{home.resolve()} can be written")
+    if kind := shared_file_system(database):
+        yield Check(
+            "home",
+            "results",
+            CheckVerdict.FAILED,
+            f"{database} would be on a file system that machines share ({kind})",
+            "choose a file on a local disk with --db (or BENCH_DB); everything else in the home may stay",
+        )
     free = shutil.disk_usage(home).free
     roomy = free >= _COMFORTABLE_DISK
     yield Check(
@@ -137,8 +139,7 @@ def _home(home: Path) -> Iterator[Check]:
         f"{free / 1e9:.1f} GB free",
         "" if roomy else "an image with CUDA takes about 6 GB: `bench clean` removes images and leftovers",
     )
-    database = home / "results.db"
-    if database.exists():
+    if database.exists() and not kind:
         from harness.store.database import Store
 
         try:

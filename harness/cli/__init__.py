@@ -48,14 +48,23 @@ _COMMANDS = {
     show_envvar=True,
     help="Folder for everything that bench writes: data sets, runs, results.db.",
 )
+@click.option(
+    "--db",
+    type=click.Path(path_type=Path, dir_okay=False),
+    envvar="BENCH_DB",
+    show_envvar=True,
+    help="The results database, if the home is on a network file system: a file on a local disk. "
+    "By default results.db in the home.",
+)
 @click.version_option(package_name="groundbench", prog_name="bench")
 @click.pass_context
-def cli(ctx: click.Context, home: Path) -> None:
+def cli(ctx: click.Context, home: Path, db: Path | None) -> None:
     """Measure how well models find, in a 3D chest CT, what a radiology report says in free text.
 
     Every option can also be given as an environment variable: BENCH_HOME, BENCH_RUN_PLUGIN, BENCH_RUN_GPUS, ...
     """
-    ctx.obj = Settings(home.expanduser())  # no shell does it in `--home=~/x`, nor in a file of variables
+    # No shell expands `--home=~/x`, nor a file of variables.
+    ctx.obj = Settings(home.expanduser(), db and db.expanduser())
 
 
 def main() -> None:

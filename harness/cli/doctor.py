@@ -24,7 +24,7 @@ def doctor(settings: Settings, /, plugin_dirs: tuple[Path, ...], *, plugin: str 
     """
     from harness.doctor import CheckVerdict, run_checks
 
-    checks = list(run_checks(settings.home, plugin_dirs))
+    checks = list(run_checks(settings.home, plugin_dirs, database=settings.database))
     if as_json:
         print_json({"schema": 1, "checks": [asdict(check) for check in checks]})
     else:

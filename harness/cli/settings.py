@@ -26,25 +26,30 @@ class Settings:
     ----------
     home
         Everything is written below this folder.
+    db
+        The results database, where it is not in the home.
     """
 
     home: Path
+    db: Path | None = None
 
     @property
     def database(self) -> Path:
         """The results database."""
-        return self.home / "results.db"
+        return self.db or self.home / "results.db"
 
     def open_store(self, *, readonly: bool = False) -> Store:
         """Open the results database; see :class:`harness.store.database.Store` for the errors.
 
         With `readonly` it must exist; where it can be written it is first migrated.
         """
+        from harness.host.file_systems import shared_file_system
         from harness.store.database import Store
 
-        if readonly and os.access(self.database, os.W_OK) and os.access(self.home, os.W_OK):
+        writable = os.access(self.database, os.W_OK) and os.access(self.database.parent, os.W_OK)
+        if readonly and writable and not shared_file_system(self.database):
             Store(self.database).close()
-        return Store(self.database, readonly=readonly)
+        return Store(self.database, readonly=readonly, home=self.home)
 
 
 pass_settings = click.make_pass_decorator(Settings)

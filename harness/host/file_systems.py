@@ -35,22 +35,17 @@ _SHARED = [
     "davfs",
     "vboxsf",
     "virtiofs",
-    "fuse.sshfs",
-    "fuse.glusterfs",
-    "fuse.ceph-fuse",
-    "fuse.ceph",
-    "fuse.s3fs",
-    "fuse.rclone",
-    "fuse.juicefs",
-    "fuse.davfs2",
-    "fuse.gcsfuse",
-    "fuse.mount-s3",
-    "fuse.moosefs",
+    "fuse",
 ]
+
+#: File systems in user space that lie on local disks; what lies behind any other, nobody but its program knows.
+_LOCAL_FUSE = ["fuse.fuse-overlayfs", "fuse.mergerfs", "fuse.gocryptfs", "fuse.encfs", "fuse.cryfs", "fuse.lxcfs"]
 
 
 def shared_file_system(path: Path) -> str:
     """Return the kind of the file system of `path` where other machines may write to it too; empty where not.
+
+    One in user space (FUSE) counts as such unless it is known to lie on a local disk.
 
     Parameters
     ----------
@@ -58,7 +53,7 @@ def shared_file_system(path: Path) -> str:
         A file or folder; it need not exist.
     """
     kind = _file_system(os.path.realpath(path))
-    return kind if kind in _SHARED else ""
+    return kind if kind in _SHARED or (kind.startswith("fuse.") and kind not in _LOCAL_FUSE) else ""
 
 
 def _file_system(path: str) -> str:

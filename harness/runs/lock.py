@@ -71,7 +71,7 @@ def as_seen(run: RunRow, store: Store) -> RunRow:
 
     A process that is killed cannot write that it has ended. Where the lock cannot be looked at, the row stays as it is.
     """
-    if run.state != "running" or is_held(store.path.parent / "runs" / run.id) is not False:
+    if run.state != "running" or is_held(store.home / "runs" / run.id) is not False:
         return run
     now = store.run(run.id)  # it may have ended well since it was read
     return replace(now, state="interrupted") if now.state == "running" else now

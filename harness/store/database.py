@@ -1,6 +1,6 @@
 """The results database: every query on it.
 
-One SQLite file with one writer at a time and, where its disk is local, a write-ahead log. A case's rows are committed
+One SQLite file on a local disk with one writer at a time and a write-ahead log. A case's rows are committed
 together, so that a process killed at any moment leaves complete cases only.
 """
 
@@ -42,22 +42,33 @@ class Store:
         The SQLite file; created, with its folder, when it does not exist and `readonly` is false.
     readonly
         Open an existing file for reading only.
+    home
+        The folder whose ``runs/`` belong to the rows; that of the file by default.
 
     Raises
     ------
     PrerequisiteError
-        When the file cannot be opened or written, or another process holds it for too long.
+        When the file cannot be opened or written, another process holds it for too long, or it is to be written on a
+        file system that machines share.
     DataError
         When the file is not a database of this project, or of a newer version of it.
     """
 
-    def __init__(self, path: Path, *, readonly: bool = False) -> None:
+    def __init__(self, path: Path, *, readonly: bool = False, home: Path | None = None) -> None:
         self.path = path
+        self.home = home or path.parent
         if readonly and not path.is_file():
             raise DataError(
                 f"the results database {path.absolute()} does not exist",
                 fix="run a model first, e.g. `bench demo`",
                 path=path,
+            )
+        if not readonly and (kind := shared_file_system(path)):
+            raise PrerequisiteError(
+                f"the results database {path.absolute()} would be on a file system that machines share ({kind}): "
+                "its locks and its log need a local disk, and it can be damaged there without a message",
+                fix="choose a file on a local disk with --db (or BENCH_DB), and move an existing results.db there; "
+                "everything else in the home may stay",
             )
         try:
             if not readonly:
@@ -100,11 +111,7 @@ class Store:
                 )
             return
         with self.explaining():
-            if shared_file_system(self.path):
-                # The write-ahead log needs memory that all users of the file share, which machines do not.
-                self.db.execute("PRAGMA journal_mode=delete")
-            else:
-                self.db.enable_wal()
+            self.db.enable_wal()
             self.db.execute("PRAGMA foreign_keys = ON")
         with self.write() as db:  # also where nothing is pending: a file that cannot be written fails here, not later
             migrations.apply(db)
@@ -378,7 +385,7 @@ def _explained(error: Exception, path: Path) -> BenchError:
         return PrerequisiteError(
             f"the results database {path} cannot be used on its file system ({shared}): {text}; its locks do not work "
             "there, or another machine holds them",
-            fix="use a --home on a local disk; data sets may stay where they are",
+            fix="copy it to a local disk and name the copy with --db",
         )
     if "locked" in text or "busy" in text:
         return PrerequisiteError(

@@ -91,7 +91,7 @@ def build(
         runs=runs or home / "runs",
         log=lambda line: click.echo(line, err=True),
     )
-    with Store(db or home / "results.db", readonly=True) as store:
+    with Store(db or ctx.obj.database, readonly=True, home=home) as store:
         require_sound_runs(store.runs(), home)
         index = build_site(store, out, options)
     if as_json:
