@@ -227,6 +227,15 @@ def _not_seen(spec: ContainerSpec, what: str) -> tuple[str, str]:
     return f"{what}: {why}", fix
 
 
+def _kept_out(spec: ContainerSpec, path: str) -> tuple[str, str]:
+    """Explain a file that a daemon may not look at, though it is root: it is mounted for others than root only."""
+    why = f"the engine's daemon, which is root, may not enter {path}: NFS with root_squash and FUSE without allow_root "
+    if Path(path).is_relative_to(spec.root):
+        return f"{why}keep root out", "choose a --home on a local disk; the data set may stay if the daemon may read it"
+    fix = "copy the data (or weights) to a local disk, or mount them with no_root_squash or allow_root"
+    return f"{why}keep root out", fix
+
+
 #: What a daemon says when it refuses to start a container, what it means, and what to do; `{}` is its message.
 _REFUSALS: Sequence[tuple[str, str, str, Lacking]] = (
     ("did not finish within", "{}: it hangs or is overloaded",
@@ -248,6 +257,8 @@ def _refused(said: str, spec: ContainerSpec) -> tuple[str, str, Lacking]:
     """Explain why the engine did not start a container, in its own words where they are not known."""
     if re.search("source path does not exist|creating mount source|statfs .*no such file", said, re.IGNORECASE):
         return (*_not_seen(spec, f"the engine does not find a file ({said})"), "engine")
+    if kept_out := re.search(r"stat (/.+?): permission denied", said):
+        return (*_kept_out(spec, kept_out[1]), "engine")
     for pattern, what, fix, lacking in _REFUSALS:
         if re.search(pattern, said, re.IGNORECASE):
             return what.format(said), fix, lacking

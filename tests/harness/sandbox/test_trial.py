@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
+import os
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import cast
@@ -11,6 +14,7 @@ from typing import cast
 import pytest
 
 from harness.engines.base import ContainerSpec, Engine, Mount, Tried
+from harness.engines.docker import DockerEngine
 from harness.errors import PrerequisiteError
 from harness.images.build import Image
 from harness.registry.declaration import Model, Variant
@@ -131,6 +135,8 @@ def test_a_limit_that_is_ignored_is_said(spec: ContainerSpec, tmp_path: Path) ->
         (Tried(None, "container-init binary not found on the host: stat catatonit"), "starts a container", "catatonit"),
         (Tried(None, "error setting rlimit type 7: operation not permitted"), "limits", "LimitNOFILE"),
         (Tried(None, "cgroups: cannot find cgroup mount destination"), "cannot limit", "cgroup v2"),
+        (Tried(None, 'invalid mount config for type "bind": stat /data/a b/ct.nii.gz: permission denied'),
+         "may not enter /data/a b/ct.nii.gz", "copy the data"),
         (Tried(None, "something that nobody has seen"), "something that nobody has seen", "log"),
     ],
 )  # fmt: skip
@@ -163,3 +169,45 @@ def test_a_failure_is_proved_to_be_the_models(spec: ContainerSpec) -> None:
         prove_again(cast("Engine", Tries(Tried(42, "Read-only file system"))), spec)
     assert [path.name for path in spec.root.parent.iterdir()] == ["trial"]
     assert (spec.root / "kept").exists()
+
+
+def test_a_home_that_keeps_root_out_is_told_apart_from_data(spec: ContainerSpec) -> None:
+    """What lies in the container's own folder is of the home."""
+    said = f'invalid mount config for type "bind": stat {spec.root}/out: permission denied'
+    assert "--home on a local disk" in _refused(Tries(Tried(None, said)), spec).fix
+
+
+@pytest.fixture
+def shut(tmp_path: Path) -> Iterator[Path]:
+    """Mount a file system that root may not enter, as shares with root_squash are: FUSE, owned by another user."""
+    folder = tmp_path / "share"
+    folder.mkdir()
+    libc = ctypes.CDLL(None, use_errno=True)
+    try:
+        device = os.open("/dev/fuse", os.O_RDWR)
+    except OSError as error:
+        pytest.skip(f"no FUSE: {error}")
+    try:
+        options = f"fd={device},rootmode=40755,user_id=65534,group_id=65534"
+        if libc.mount(b"share", os.fsencode(folder), b"fuse", 0, options.encode()):
+            pytest.skip(f"cannot mount FUSE: {os.strerror(ctypes.get_errno())}")
+        yield folder
+        assert libc.umount2(os.fsencode(folder), 2) == 0  # detached: nobody answers for it
+    finally:
+        os.close(device)
+
+
+@pytest.mark.docker
+def test_data_that_the_daemon_may_not_enter_are_refused(spec: ContainerSpec, shut: Path, base_image: str) -> None:
+    """The true daemon, on a share that keeps root out: before a run, with the place and the reason."""
+    with pytest.raises(PermissionError):
+        list(shut.iterdir())
+    import docker
+
+    with contextlib.closing(docker.from_env()) as client:
+        image = Image(client.images.get(base_image).id)
+    spec = replace(spec, image=image, mounts=(Mount(shut / "ct.nii.gz", "tried/0"),))
+    with pytest.raises(PrerequisiteError, match=f"may not enter {shut}/ct.nii.gz: NFS with root_squash") as refused:
+        prove(DockerEngine(), spec)
+    assert "no_root_squash" in refused.value.fix
+    assert not spec.root.exists()
