@@ -8,13 +8,21 @@ from pathlib import Path
 from harness.dataset import RunnableCase
 from harness.runs.boxes import KeptBoxes
 from harness.runs.plan import Plan
-from harness.runs.shard import ShardSpec
+from harness.runs.spec import ShardSpec, bare
 from harness.sandbox.contract import Job
 from harness.sandbox.job import JobCase, make_job, predicting_case
 
 
 def deal(
-    plan: Plan, run: str, folder: Path, cases: Sequence[RunnableCase], *, boxes: KeptBoxes, gpu_ids: Sequence[str]
+    plan: Plan,
+    run: str,
+    folder: Path,
+    cases: Sequence[RunnableCase],
+    *,
+    boxes: KeptBoxes,
+    gpus: int,
+    parts: int,
+    first: int = 0,
 ) -> list[ShardSpec]:
     """Make the shards of a run.
 
@@ -26,30 +34,35 @@ def deal(
         Those that still need a container, in order.
     boxes
         The run's box prompts.
-    gpu_ids
-        GPUs that were leased; none: one shard computes on the CPU. What is left of them for less than a container is
-        not used: a case gets the same number of GPUs in whatever shard it is.
+    gpus
+        Number of GPUs that each container gets; 0: it computes on the CPU.
+    parts
+        Number of shards, as the pool asks for it; never more than there are cases.
+    first
+        Number of the first shard.
 
     Returns
     -------
     list of ShardSpec
         In order of their numbers; none without a case.
     """
-    each = plan.request.gpus_each
-    groups = [tuple(gpu_ids[i : i + each]) for i in range(0, len(gpu_ids) - each + 1, each)] or [()]
+    parts = min(max(1, parts), len(cases))
+    job = _job(plan, gpus)
     return [
         ShardSpec(
             run=run,
-            number=number,
+            number=first + part,
+            plan=plan.key,
             folder=folder,
-            plugin=plan.request.plugin,
+            plugin=bare(plan.request.plugin),
             image=plan.image,
-            job=_job(plan, len(group)),
-            cases=tuple(_job_case(plan, case, boxes) for case in cases[number :: len(groups)]),
-            gpu_ids=group,
+            job=job,
+            engine=plan.engine,
+            gpus=gpus,
+            cases=tuple(_job_case(plan, case, boxes) for case in cases[part::parts]),
             mounts=plan.mounts,
         )
-        for number, group in enumerate(groups[: len(cases)])
+        for part in range(parts)
     ]
 
 
@@ -62,7 +75,7 @@ def _job(plan: Plan, gpus: int) -> Job:
         params=request.params,
         seed=request.seed,
         gpus=gpus,
-        cpus=request.plugin.model.resources.cpus,
+        cpus=1,  # the host that runs it knows its own
         weights=plan.weights.mode,
         checkpoint=plan.checkpoint is not None,
     )

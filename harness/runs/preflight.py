@@ -22,6 +22,7 @@ from harness.images.torch import cuda_build, cuda_of_torch
 from harness.registry.declaration import Model, Variant
 from harness.registry.discovery import Plugin
 from harness.registry.resources import Resources
+from harness.runs.place import own_folder, sweep
 from harness.runs.run_weights import load_weights
 from harness.sandbox.trial import prove
 from harness.upstream.sources import SourceStore
@@ -154,24 +155,26 @@ def check_containers(
         What the container could not do, why, and what to do about it.
     """
     tried = {path.parent: path for path in (file.resolve() for file in files)}
-    name = f"trial-{os.getpid()}-{time.time_ns() % 10**9:09d}"
-    spec = ContainerSpec(
-        name=f"groundbench-{name}",
-        plugin=plugin,
-        image=image,
-        root=folder.resolve() / "shards" / name,
-        mounts=(*mounts, *(Mount(path, f"tried/{number}") for number, path in enumerate(tried.values()))),
-        log=folder / "logs" / f"{name}.log",
-        resources=resources,
-        gpu_ids=tuple(gpu.id for gpu in gpus),
-        labels=own_labels("trial"),
-    )
+    scratch, name = folder.resolve() / "shards", f"trial-{os.getpid()}-{time.time_ns() % 10**9:09d}"
+    sweep(scratch)
     try:
-        if not prove(engine, spec):
-            log("warning: the image has no shell: whether this machine runs its containers well could not be tried")
+        with own_folder(scratch, "trial") as own:
+            spec = ContainerSpec(
+                name=f"groundbench-{name}",
+                plugin=plugin,
+                image=image,
+                root=own / "0",
+                mounts=(*mounts, *(Mount(path, f"tried/{number}") for number, path in enumerate(tried.values()))),
+                log=folder / "logs" / f"{name}.log",
+                resources=resources,
+                gpu_ids=tuple(gpu.id for gpu in gpus),
+                labels=own_labels("trial"),
+            )
+            if not prove(engine, spec):
+                log("warning: the image has no shell: whether this machine runs its containers well could not be tried")
     finally:
         with contextlib.suppress(OSError):  # others use it
-            spec.root.parent.rmdir()
+            scratch.rmdir()
 
 
 def gpu_memory_needed(model: Model, *, fine_tuned: bool = False) -> int:

@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-import queue
-import threading
-import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future
-from concurrent.futures.process import BrokenProcessPool
-from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -22,34 +16,25 @@ from harness.engines import choose_engine
 from harness.engines.base import Engine
 from harness.engines.gpus import lease
 from harness.engines.nvidia import Gpu
-from harness.errors import Interrupted, PrerequisiteError
 from harness.rows import CaseRow, RunRow
-from harness.runs.boxes import KeptBoxes, keep_boxes
-from harness.runs.deal import deal
+from harness.runs.boxes import keep_boxes
 from harness.runs.earlier import why_begun_anew
+from harness.runs.follow import Follower
 from harness.runs.lock import only_one
-from harness.runs.outcome import CaseOutcome, ContainerFigures
 from harness.runs.plan import Plan, RunRequest, select_cases
+from harness.runs.pools import LocalPool, Pool
 from harness.runs.preflight import check_containers, check_cuda, check_gpus, check_room, gpu_memory_needed
 from harness.runs.provenance import open_row, provenance
 from harness.runs.record import write_record
 from harness.runs.run_weights import load_weights
-from harness.runs.score import Scorers, case_status, case_task, rows_of_outcome
-from harness.runs.shard import ShardSpec, run_shard
 from harness.runs.standing import judge, redone, untrusted
-from harness.runs.timing import figures
 from harness.runs.training.finetune import TrainingPlan, TrainingWatcher, ensure_checkpoint, training_cases
 from harness.runs.training.travelled import checkpoint_of, finished_elsewhere
-from harness.sandbox.folder import remove_tree
+from harness.runs.work import Work
 from harness.sandbox.watch import Stop
-from harness.scoring.case import CaseScore
-from harness.scoring.profiles import profile_on, profiles_on
-from harness.scoring.summary import summarise
+from harness.scoring.profiles import profile_on
 from harness.status import Status
 from harness.store.database import Store
-
-#: Number of times a case is submitted again after its scoring worker was killed.
-MAX_RESCORED = 3
 
 
 class Watcher(TrainingWatcher, Protocol):
@@ -131,46 +116,78 @@ def execute(request: RunRequest, *, home: Path, store: Store, watcher: Watcher, 
                 stop=stop,
             )
             plan = replace(plan, checkpoint=checkpoint)
-        row = open_row(plan, store)
-        folder = home / "runs" / row.id
-        folder.mkdir(parents=True, exist_ok=True)
-        with only_one(folder, row.id):
-            remove_tree(folder / "shards")  # of containers whose harness was killed
-            row = _judged_anew(store, row, request, folder)
-            limits = request.plugin.model.resources.limits()
-            todo, unscored = _left_to_do(store, row, cases, limits)
-            if row.state == "done" and not todo and not unscored:
-                watcher.log(f"{row.id} is already finished; --fresh runs it again")
-                return row
-            if store.latest(plan.key) is None and (why := why_begun_anew(plan, store, engine.describe())):
-                watcher.log(f"note: {why}")
-            if todo:  # before anything is recorded: a broken machine would look like the model's failure
-                check_containers(
-                    engine,
-                    request.plugin,
-                    plan.image,
-                    resources=request.plugin.model.resources,
-                    mounts=plan.mounts,
-                    files=[case.ct for case in todo],
-                    gpus=gpus,
-                    folder=folder,
-                    log=watcher.log,
-                )
-            with stop.nothing_in_flight():  # every mask is read
-                boxes = keep_boxes(
-                    folder,
-                    plan.cases,
-                    request.variant,
-                    mask_flip=request.dataset.mask_flip,
-                    seed=request.seed,
-                    earlier=row.record,
-                    log=watcher.log,
-                )
-            record = {**row.record, **provenance(plan, engine, gpus), **data_record(warnings), **boxes.record}
-            row = replace(row, state="running", record=record)
-            store.save_run(row, without=[case.id for case in todo])
-            work = _Work(plan, row, folder, store, boxes=boxes, watcher=watcher, engine=engine, gpus=gpus)
-            return work.run(todo, unscored, stop)
+        here = LocalPool(home.resolve(), {engine.name: engine}, gpus, stop)
+        ready = _Ready(plan, engine, gpus, each if gpus else 0, tuple(cases), tuple(warnings))
+        return _carry_out(ready, here, home=home, store=store, watcher=watcher, stop=stop)
+
+
+@dataclass(frozen=True)
+class _Ready:
+    """A run that is planned, and the engine and GPUs of this host where it runs here.
+
+    Attributes
+    ----------
+    plan, engine, gpus
+        The plan; the engine and the GPUs of this host.
+    each
+        Number of GPUs of a container.
+    cases, warnings
+        Its cases, and what was warned of in the data.
+    """
+
+    plan: Plan
+    engine: Engine
+    gpus: Sequence[Gpu]
+    each: int
+    cases: tuple[RunnableCase, ...]
+    warnings: tuple[DataProblem, ...]
+
+
+def _carry_out(ready: _Ready, pool: Pool, *, home: Path, store: Store, watcher: Watcher, stop: Stop) -> RunRow:
+    """Carry out a planned run in a pool: resume it, follow its shards, and return its row."""
+    plan, request, engine, cases = ready.plan, ready.plan.request, ready.engine, ready.cases
+    row = open_row(plan, store)
+    folder = home / "runs" / row.id
+    folder.mkdir(parents=True, exist_ok=True)
+    with only_one(folder, row.id):
+        row = _judged_anew(store, row, request, folder)
+        limits = request.plugin.model.resources.limits()
+        todo, unscored = _left_to_do(store, row, cases, limits)
+        if row.state == "done" and not todo and not unscored:
+            watcher.log(f"{row.id} is already finished; --fresh runs it again")
+            return row
+        if store.latest(plan.key) is None and (why := why_begun_anew(plan, store, engine.describe())):
+            watcher.log(f"note: {why}")
+        if todo:  # before anything is recorded: a broken machine would look like the model's failure
+            check_containers(
+                engine,
+                request.plugin,
+                plan.image,
+                resources=request.plugin.model.resources,
+                mounts=plan.mounts,
+                files=[case.ct for case in todo],
+                gpus=ready.gpus,
+                folder=folder,
+                log=watcher.log,
+            )
+        with stop.nothing_in_flight():  # every mask is read
+            boxes = keep_boxes(
+                folder,
+                plan.cases,
+                request.variant,
+                mask_flip=request.dataset.mask_flip,
+                seed=request.seed,
+                earlier=row.record,
+                log=watcher.log,
+            )
+        record = {**row.record, **provenance(plan, engine, ready.gpus), **data_record(ready.warnings), **boxes.record}
+        row = replace(row, state="running", record=record)
+        store.save_run(row, without=[case.id for case in todo])
+        work = Work(plan, row, folder, boxes=boxes, store=store, pool=pool, log=watcher.log)
+        specs = work.begin(todo, unscored, gpus=ready.each)
+        watcher.begin(row, work.done, work.kept)
+        Follower(pool, stop, lambda _, case, done: watcher.case(case, done)).run([work], specs)
+        return work.finish()
 
 
 def _sound_data(
@@ -248,197 +265,3 @@ def _left_to_do(
     again = {case.id for case in todo}
     unscored = [case for case in cases if case.id not in again and not known[case.id].scored]
     return todo, unscored
-
-
-@dataclass(frozen=True)
-class _Scored:
-    case: str
-    future: Future[CaseScore]
-
-
-@dataclass(frozen=True)
-class _ShardEnded:
-    error: BaseException | None
-
-
-class _Work:
-    """One invocation's work on a run. Only the thread that calls :meth:`run` touches the store."""
-
-    def __init__(
-        self,
-        plan: Plan,
-        row: RunRow,
-        folder: Path,
-        store: Store,
-        *,
-        boxes: KeptBoxes,
-        watcher: Watcher,
-        engine: Engine,
-        gpus: Sequence[Gpu],
-    ) -> None:
-        self.plan, self.row, self.folder, self.boxes = plan, row, folder, boxes
-        self.store, self.watcher, self.engine, self.gpus = store, watcher, engine, gpus
-        self.cases = {case.id: (ordinal, case) for ordinal, case in enumerate(plan.cases)}
-        self.outcomes: dict[str, CaseRow] = {}
-        self.rescored: dict[str, int] = {}
-        self.done = 0  #: cases that need nothing more
-        self.containers: list[dict[str, Any]] = list(row.timing.get("containers", []))
-        self.inbox: queue.SimpleQueue[CaseOutcome | ContainerFigures | _Scored | _ShardEnded] = queue.SimpleQueue()
-
-    def run(self, todo: Sequence[RunnableCase], unscored: Sequence[RunnableCase], stop: Stop) -> RunRow:
-        """Run the remaining cases, then finish the row."""
-        kept = len(self.cases) - len(todo)
-        self.done = kept - len(unscored)
-        self.watcher.begin(self.row, self.done, kept)
-        threads = self._start_shards(todo, stop)
-        try:
-            predict_s, error = self._follow(len(threads), unscored, stop)
-        except BaseException:
-            stop.soon.set()
-            stop.now.set()
-            raise
-        finally:
-            for thread in threads:
-                thread.join()
-        return self._finish(predict_s, error)
-
-    def _follow(self, running: int, unscored: Sequence[RunnableCase], stop: Stop) -> tuple[float, BaseException | None]:
-        """Store the reports of shards and scorers until all have ended; return inference time and a shard's error."""
-        began, predict_s = time.monotonic(), 0.0
-        error: BaseException | None = None
-        saved = {case.case: case for case in self.store.cases(self.row.id)}
-        with Scorers() as scorers:
-            scoring = sum(self._submit(scorers, saved[case.id]) for case in unscored)
-            while running or scoring:
-                match self.inbox.get():
-                    case CaseOutcome() as outcome:
-                        scoring += self._submit(scorers, self._keep(outcome))
-                    case ContainerFigures() as container:
-                        self.containers.append(asdict(container))
-                    case _Scored() as scored if self._worker_died(scored):
-                        scoring += self._submit(scorers, self.outcomes[scored.case]) - 1
-                    case _Scored() as scored if self._scorer_failed(scored):
-                        scoring += self._submit(scorers, self.outcomes[scored.case]) - 1
-                    case _Scored() as scored:
-                        scoring -= 1
-                        self.done += 1
-                        self._keep_scores(scored)
-                    case _ShardEnded() as ended:
-                        running -= 1
-                        predict_s = time.monotonic() - began
-                        if ended.error is not None:
-                            error = error or ended.error
-                            stop.soon.set()
-        return predict_s, error
-
-    def _start_shards(self, todo: Sequence[RunnableCase], stop: Stop) -> list[threading.Thread]:
-        gpu_ids = [gpu.id for gpu in self.gpus]
-        shards = deal(self.plan, self.row.id, self.folder.resolve(), todo, boxes=self.boxes, gpu_ids=gpu_ids)
-        threads = [
-            threading.Thread(target=self._run_shard, args=(spec, stop), name=f"shard-{spec.number}") for spec in shards
-        ]
-        for thread in threads:
-            thread.start()
-        return threads
-
-    def _run_shard(self, spec: ShardSpec, stop: Stop) -> None:
-        error: BaseException | None = None
-        try:
-            run_shard(self.engine, spec, self.inbox.put, stop)
-        except BaseException as raised:  # noqa: BLE001 - raised again by the thread that waits for this one
-            error = raised
-        self.inbox.put(_ShardEnded(error))
-
-    def _keep(self, outcome: CaseOutcome) -> CaseRow:
-        ordinal, _ = self.cases[outcome.case]
-        row = CaseRow(
-            case=outcome.case,
-            ordinal=ordinal,
-            status=outcome.status,
-            reason=outcome.reason,
-            seconds=outcome.seconds,
-            host_bytes=outcome.host_bytes,
-            device_bytes=outcome.device_bytes,
-            attempts=outcome.attempts,
-            log=outcome.log,
-            evidence=outcome.seen(),
-        )
-        self.store.save_case(self.row.id, row)
-        return row
-
-    def _submit(self, scorers: Scorers, outcome: CaseRow) -> int:
-        """Submit a case to the scorers; return the number of submitted cases."""
-        self.outcomes[outcome.case] = outcome
-        _, case = self.cases[outcome.case]
-        task = case_task(
-            case,
-            self.folder / "masks",
-            self.plan.request.dataset.mask_flip,
-            delivered=outcome.status == Status.OK,
-        )
-        future = scorers.submit(task)
-        future.add_done_callback(lambda ended: self.inbox.put(_Scored(case.id, ended)))
-        return 1
-
-    def _worker_died(self, scored: _Scored) -> bool:
-        """Return whether a scoring worker was killed, so that its case is submitted again; too often is an error."""
-        if not isinstance(scored.future.exception(), BrokenProcessPool):
-            return False
-        self.rescored[scored.case] = self.rescored.get(scored.case, 0) + 1
-        if self.rescored[scored.case] > MAX_RESCORED:
-            raise PrerequisiteError(
-                f"the process that scores case {scored.case} was killed {MAX_RESCORED + 1} times",
-                fix="look for the kernel's out-of-memory killer (`dmesg`); the same command resumes the run",
-            )
-        return True
-
-    def _scorer_failed(self, scored: _Scored) -> bool:
-        """Return whether the scorer failed on a case's masks: they count as not delivered, and the run continues."""
-        error = scored.future.exception()
-        outcome = self.outcomes[scored.case]
-        if error is None or outcome.status != Status.OK:
-            return False  # without masks the failure is ours: it is raised
-        reason = f"the scorer failed on its masks ({type(error).__name__}: {error})"
-        self.outcomes[scored.case] = replace(outcome, status=Status.INFRA_ERROR, reason=reason)
-        return True
-
-    def _keep_scores(self, scored: _Scored) -> None:
-        _, case = self.cases[scored.case]
-        outcome = self.outcomes[scored.case]
-        rows = rows_of_outcome(case, scored.future.result(), outcome, self.folder / "masks")
-        status, reason = case_status(outcome, rows)
-        row = replace(outcome, status=status, reason=reason, scored=True)
-        self.store.save_case(self.row.id, row, rows)
-        self.watcher.case(row, self.done)
-
-    def _finish(self, predict_s: float, error: BaseException | None) -> RunRow:
-        """Compute the summary and save the row; an interrupted or failed run keeps its finished cases."""
-        cases = [case for case in self.store.cases(self.row.id) if case.case in self.cases]
-        timing = figures(
-            cases,
-            self.containers,
-            image_bytes=self.plan.image.size,
-            predict_s=self.row.timing.get("predict_s", 0.0) + predict_s,
-        )
-        scored = {case.case for case in cases if case.scored}
-        complete = scored == self.cases.keys()
-        state = "done" if complete and error is None else "interrupted"
-        row = replace(self.row, state=state, finished=_now() if complete else None, timing=timing)
-        if complete:
-            findings = [finding for finding in self.store.findings(row.id) if finding.case in self.cases]
-            for name, profile in profiles_on(row.split).items():
-                self.store.save_metrics(row.id, name, summarise(findings, profile))
-            write_record(self.folder, row, cases, findings)  # before the row: a finished row always has a record
-        self.store.save_run(row)
-        if error is not None:
-            raise error
-        if not complete:
-            raise Interrupted(
-                f"{row.id} was stopped with {len(scored)} of {len(self.cases)} cases finished",
-                fix=f"the same command {'without --fresh ' if self.plan.request.fresh else ''}resumes the run",
-            )
-        return row
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,388 +1,193 @@
-"""Runs the cases of one shard: containers, one after another, until every case has an outcome.
+"""Runs one shard at one place: plain JSON in, files and a plain record out, the same on this host and elsewhere.
 
-A case's outcome does not depend on the cases that share its container: what is accepted there would also be accepted
-from a container of its own, because every bound belongs to a case; what failed there, after others or with its
-container, is tried once more, alone, and only then recorded as failed with the reason. A container that dies is
-restarted on what is left. This module uses the engine and files only; it does not depend on scoring or the store.
+Nothing raises: what happened is the record. Cases that have an outcome are left out, so a shard that is handed in
+twice does what is missing. It ends early when the run is stopped (``stop`` in the run's folder, or the request that it
+was started with) or when its time is nearly up; then the cases without an outcome are left to another shard.
 """
 
 from __future__ import annotations
 
-import contextlib
-import os
+import statistics
+import threading
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import TypeGuard
+from typing import Literal
 
-from harness.engines.base import ContainerSpec, Engine, Exit, Mount
-from harness.engines.owners import own_labels
-from harness.images.build import Image
-from harness.registry.discovery import Plugin
-from harness.runs.case_clock import TICK_S, CaseClock
-from harness.runs.outcome import CaseOutcome, ContainerFigures
-from harness.sandbox.contract import CaseDone, CaseFailed, Event, Job, Progress, Started, Warned
-from harness.sandbox.evidence import PredictionEvidence, death_text, last_lines
-from harness.sandbox.folder import lack_of_disk, remove_tree, require_disk
-from harness.sandbox.job import JobCase, write_job
-from harness.sandbox.masks import collect_case
-from harness.sandbox.trial import prove_again
-from harness.sandbox.wall import explained
-from harness.sandbox.watch import Bounds, Broken, Ended, Stop, watch
+from harness.errors import PrerequisiteError
+from harness.runs.attempts import run_cases
+from harness.runs.hardware import describe_hardware
+from harness.runs.outcome import (
+    CaseOutcome,
+    ContainerFigures,
+    Found,
+    ShardFigures,
+    begin_figures,
+    cases_with_outcome,
+    put,
+    read,
+    write_figures,
+)
+from harness.runs.place import Place, own_folder
+from harness.runs.report import ShardReport
+from harness.runs.spec import ShardSpec, versions
+from harness.runs.tries import Mark
+from harness.sandbox.watch import Stop
 from harness.status import Status
 
-#: Containers in a row that may end without finishing a case before each case gets a container of its own; and those
-#: that do not reach one, before that, or before the model counts as one that cannot be loaded.
-MAX_FRUITLESS, MAX_UNREACHED = 5, 2
+#: Name of the file in a run's folder whose content, ``soon`` or ``now``, ends its shards wherever they run.
+STOP_FILE = "stop"
 
-#: Warnings kept of a case; the rest of a flood is dropped.
-MAX_WARNINGS = 20
+#: Seconds between two looks at it.
+_LOOK_S = 1.0
 
-_WEIGH_EVERY_S = 1.0
+#: Seconds before its deadline at which a shard ends whatever is in flight.
+_LAST_S = 20.0
 
+#: A case is expected to take at most this many times the median of those before it.
+_SPREAD = 3.0
 
-@dataclass(frozen=True)
-class ShardSpec:
-    """The input of ``run_shard``.
-
-    Attributes
-    ----------
-    run, number
-        The run's id, and the number of this shard.
-    folder
-        The run's folder; masks, logs and containers' folders lie below it.
-    plugin, image, job
-        The plugin, its image, and the job of its containers.
-    cases
-        The cases, in order.
-    gpu_ids
-        GPUs leased for this shard.
-    mounts
-        Files that every container of it may read in addition to its cases.
-    """
-
-    run: str
-    number: int
-    folder: Path
-    plugin: Plugin
-    image: Image
-    job: Job
-    cases: tuple[JobCase, ...]
-    gpu_ids: tuple[str, ...] = ()
-    mounts: tuple[Mount, ...] = ()
+Tell = Callable[[str], None]
 
 
-@dataclass(frozen=True)
-class _Failure:
-    status: Status
-    reason: str
-    evidence: PredictionEvidence | None = None
-
-
-Emit = Callable[[CaseOutcome | ContainerFigures], None]
-
-
-def run_shard(engine: Engine, spec: ShardSpec, emit: Emit, stop: Stop) -> None:
-    """Run every case of a shard and emit an outcome for each.
+def run_shard(spec: ShardSpec, place: Place, stop: Stop, tell: Tell = lambda _: None) -> ShardReport:
+    """Run the cases of a shard that have no outcome yet, and write an outcome for each.
 
     Parameters
     ----------
-    engine
-        The engine.
-    spec
-        The shard.
-    emit
-        Receives each case's outcome as it is known, and each container's figures.
+    spec, place
+        The shard, and what this host offers.
     stop
-        Checked between cases and at every tick; unfinished cases get no outcome.
+        The request to end early, in addition to the file in the run's folder.
+    tell
+        Called with the name of each case whose outcome has been written.
 
-    Raises
-    ------
-    BenchError
-        When the engine cannot start a container, or containers do not work any more.
+    Returns
+    -------
+    ShardReport
+        ``done``, ``stopped`` or ``failed``; whatever was raised is in it.
     """
-    todo = list(spec.cases)
-    alone: list[JobCase] = []
-    attempts: dict[str, int] = {}
-    fruitless = number = 0
-    while (todo or alone) and not stop.soon.is_set():
-        single = not todo
-        batch = [alone.pop(0)] if single else todo
-        number += 1
-        attempt = _Attempt(engine, spec, batch, number, attempts=attempts, emit=emit, stop=stop)
-        failure = attempt.run()
-        left = [case for case in batch if case.prompt.id not in attempt.finished]
-        if single:
-            if failure is not None:
-                attempt.fail(left, failure)
-            continue
-        again = attempt.doubtful if failure is None else attempt.doubtful | {attempt.current}
-        alone += [case for case in left if case.prompt.id in again]
-        todo = [case for case in left if case.prompt.id not in again]
-        if failure is None:
-            continue
-        fruitless = 0 if attempt.finished or attempt.doubtful else fruitless + 1
-        reached = attempt.current is not None
-        # Loading knows the job, not the cases: the next container would fail in the same way.
-        if fruitless >= MAX_UNREACHED and attempt.loading:
-            given_up = f"given up after {fruitless} containers in a row that did not load the model; the last: "
-            attempt.fail([*todo, *alone], replace(failure, reason=given_up + failure.reason))
+    try:
+        return _run(spec, place, stop, tell)
+    except BaseException as error:  # noqa: BLE001 - an exception may not travel; the record does
+        return ShardReport.of(spec.run, spec.number, place.node, error)
+
+
+def _run(spec: ShardSpec, place: Place, stop: Stop, tell: Tell) -> ShardReport:
+    _require_same_versions(spec, place)
+    done = cases_with_outcome(spec.folder)
+    again = {case for case in done if _says_nothing(spec.folder, case)}
+    left = tuple(case for case in spec.cases if case.prompt.id not in done - again)
+    writer = _Writer(spec, place, tell)
+    ending = _Ending(stop, spec.folder / STOP_FILE, writer, place.deadline)
+    if left and not ending.soon.is_set():
+        writer.begin()
+        with own_folder(place.scratch, f"{spec.run}-{writer.name}") as root:
+            mark = Mark(spec.folder, writer.name)
+            todo = replace(spec, cases=left)
+            run_cases(todo, place, writer.name, root=root.resolve(), emit=writer.take, mark=mark, stop=ending)
+    missing = [case.prompt.id for case in left if case.prompt.id not in writer.written]
+    reason = f"{ending.reason or 'it was requested to stop'}; {len(missing)} cases are left" if missing else ""
+    return ShardReport(spec.run, spec.number, "stopped" if missing else "done", place.node, reason)
+
+
+def _says_nothing(folder: Path, case: str) -> bool:
+    found = read(folder, case)
+    return found is not None and found.outcome.status is Status.INFRA_ERROR
+
+
+def _require_same_versions(spec: ShardSpec, place: Place) -> None:
+    here = versions()
+    other = [f"{name} {here.get(name, 'unknown')}, not {version}" for name, version in spec.versions.items()
+             if here.get(name) != version]  # fmt: skip
+    if other:
+        raise PrerequisiteError(
+            f"{place.node} has another version than the command that made the shard: {', '.join(other)}",
+            fix="install the same version of groundbench on every host",
+        )
+
+
+class _Writer:
+    """Writes the outcomes and the figures of a shard as they come."""
+
+    def __init__(self, spec: ShardSpec, place: Place, tell: Tell) -> None:
+        self._spec, self._place, self._tell = spec, place, tell
+        resources = spec.plugin.model.resources
+        self._limits, self.case_timeout_s = resources.limits(), resources.case_timeout_s
+        self._containers: dict[int, ContainerFigures] = {}
+        self.name = str(spec.number)
+        self.written: set[str] = set()
+        self.seconds: list[float] = []  #: of the cases that were delivered
+
+    def begin(self) -> None:
+        """Write where the shard runs; from then on its name is its own."""
+        engine = {name: value for name, value in self._place.engine.describe().items() if name != "packages"}
+        self._figures = ShardFigures(self._place.node, describe_hardware(self._place.gpus), engine)
+        self.name = begin_figures(self._spec.folder, self._spec.number, self._figures)
+
+    def take(self, report: CaseOutcome | ContainerFigures) -> None:
+        """Write an outcome, or a container's figures in the place of its earlier ones."""
+        if isinstance(report, ContainerFigures):
+            self._containers[report.container] = report
+            figures = replace(self._figures, containers=tuple(self._containers.values()))
+            write_figures(self._spec.folder, self.name, figures)
             return
-        if fruitless >= (MAX_FRUITLESS if reached else MAX_UNREACHED) or attempt.mute:
-            alone, todo = [*alone, *todo], []
+        put(self._spec.folder, Found(self._spec.plan, self._limits, report))
+        self.written.add(report.case)
+        if report.seconds is not None:
+            self.seconds.append(report.seconds)
+        self._tell(report.case)
 
 
-class _Attempt:
-    """One container over a batch of cases."""
+class _Ending(Stop):
+    """The request to end one shard: the run's own, the file's, or the clock's."""
 
-    def __init__(
-        self,
-        engine: Engine,
-        spec: ShardSpec,
-        batch: Sequence[JobCase],
-        number: int,
-        *,
-        attempts: dict[str, int],
-        emit: Emit,
-        stop: Stop,
-    ) -> None:
-        self.finished: set[str] = set()
-        self.doubtful: set[str] = set()  #: failed after others: whether by themselves, a container of their own shows
-        self._engine, self._spec, self._emit, self._stop = engine, spec, emit, stop
-        self._batch = {case.prompt.id: case for case in batch}
-        self._attempts = attempts
-        self._resources = spec.plugin.model.resources
-        name = f"{spec.number}-{number}"
-        self._root = spec.folder / "shards" / name
-        self._log = Path("logs") / f"{name}.log"
-        self._clock = CaseClock(self._resources)
-        self._last_event: Event | None = None
-        self._mute = False
-        self._warnings: dict[str, list[str]] = {}
-        self._name = f"groundbench-{spec.run}-{name}-{time.time_ns() % 10**9:09d}"
+    def __init__(self, outer: Stop, file: Path, writer: _Writer, deadline: float | None) -> None:
+        super().__init__()
+        self.soon = _Asked(lambda: outer.soon.is_set() or self._file() != "" or self._late())
+        self.now = _Asked(lambda: outer.now.is_set() or self._file() == "now" or self._over())
+        self.reason = ""
+        self._path, self._writer, self._deadline = file, writer, deadline
+        self._looked, self._said = float("-inf"), ""
 
-    @property
-    def current(self) -> str | None:
-        """The current case, or the one at the container's end."""
-        return self._clock.current
+    def _file(self) -> Literal["", "soon", "now"]:
+        if time.monotonic() - self._looked >= _LOOK_S:
+            self._looked = time.monotonic()
+            try:
+                self._said = self._path.read_text(encoding="ascii").strip() or "soon"
+            except FileNotFoundError:
+                self._said = ""
+        return "now" if self._said == "now" else "soon" if self._said else ""
 
-    @property
-    def settled(self) -> int:
-        """Number of cases that have ended in this container."""
-        return len(self.finished) + len(self.doubtful)
+    def _late(self) -> bool:
+        """Return whether a case that begins now could not be expected to end in time."""
+        if self._deadline is None:
+            return False
+        seconds = self._writer.seconds
+        limit = self._writer.case_timeout_s
+        expected = min(limit, _SPREAD * statistics.median(seconds)) if seconds else limit
+        if time.monotonic() + expected + _LAST_S <= self._deadline:
+            return False
+        self.reason = "its time is nearly up"
+        return True
 
-    @property
-    def loading(self) -> bool:
-        """Whether the container has started, and was loading its model at its end."""
-        return self._clock.loading
-
-    @property
-    def mute(self) -> bool:
-        """Whether the harness ended a container that had not reported anything: its cases cannot be timed apart."""
-        return self._mute
-
-    def run(self) -> _Failure | None:
-        """Run the container to its end; None when it succeeded, or ended on request."""
-        require_disk(self._spec.folder)
-        write_job(self._root, self._spec.job, self._batch.values())
-        (self._spec.folder / self._log).parent.mkdir(exist_ok=True)
-        asked = self._container_spec()
-        container = self._engine.start(asked)
-        out = self._root / "out"
-        bounds = Bounds(out, self._resources.out_mb, self._spec.folder, tick_s=TICK_S, weigh_every_s=_WEIGH_EVERY_S)
-        try:
-            ended = watch(container, bounds, self, self._stop)
-            failure = self._judge(ended)
-            self._mute = ended.broken is not None and self._clock.start_s is None
-            if failure is not None and self.current is not None:
-                self._tried(self.current)
-        finally:
-            with contextlib.suppress(OSError):  # leftovers are removed by the next attempt
-                remove_tree(self._root)
-        if failure is not None:
-            failure = replace(failure, evidence=self._evidence(ended))
-            if failure.status is not Status.INFRA_ERROR:
-                prove_again(self._engine, asked)
-        self._emit(
-            ContainerFigures(
-                shard=self._spec.number,
-                start_s=self._clock.start_s,
-                load_s=self._clock.load_s,
-                first_case_s=self._clock.first_case_s,
-                peak_bytes=ended.exit.peak_bytes,
-            )
-        )
-        if failure is not None and failure.status is Status.INFRA_ERROR:
-            require_disk(self._spec.folder)  # full without the container, too: no case can be run
-        return failure
-
-    def fail(self, cases: Sequence[JobCase], failure: _Failure) -> None:
-        """Emit the same failure for every one of `cases`."""
-        for case in cases:
-            attempts = self._attempts.get(case.prompt.id, 0)
-            self._outcome(case.prompt.id, failure.status, failure.reason, attempts=attempts, evidence=failure.evidence)
-
-    def _container_spec(self) -> ContainerSpec:
-        mounts = [*self._spec.mounts, *(mount for case in self._batch.values() for mount in case.mounts)]
-        return ContainerSpec(
-            name=self._name,
-            plugin=self._spec.plugin,
-            image=self._spec.image,
-            root=self._root.resolve(),
-            mounts=tuple(mounts),
-            log=self._spec.folder / self._log,
-            resources=self._resources,
-            gpu_ids=self._spec.gpu_ids,
-            labels=own_labels(self._spec.run),
-        )
-
-    # -- watching -----------------------------------------------------------------------------------------------------
-
-    def take(self, events: Sequence[Event], *, stopping: bool) -> bool:
-        """Process events; a run that is requested to stop does so between two cases."""
-        for event in events:
-            self._take(event)
-            # Between two cases, even where the next one has begun since.
-            if stopping and isinstance(event, CaseDone | CaseFailed):
-                return True
-        return self.current is None
-
-    def late(self, now: float) -> str:
-        """Return the exceeded time limit in words."""
-        return self._clock.late(now, len(self._batch) - self.settled)
-
-    def _take(self, event: Event) -> None:
-        """Accept an event as far as it is consistent; `collect_case` checks the files themselves."""
-        now = time.monotonic()
-        self._last_event = event
-        if isinstance(event, Started):
-            self._clock.start(now)
-        elif isinstance(event, Progress):
-            self._clock.start(now)
-            if event.stage == "loaded" and not self._clock.loaded:
-                self._clock.load(now, event.seconds)
-            elif self._is_open(event.case):
-                self._clock.begin(event.case, now)
-        elif isinstance(event, Warned):
-            self._heed(event)
-        elif isinstance(event, CaseDone | CaseFailed) and self._is_open(event.case):
-            self._clock.start(now)
-            if isinstance(event, CaseDone):
-                self._deliver(event, now)
-            elif self.settled or self.current not in (None, event.case):
-                self._doubt(event.case)
-            else:
-                self._outcome(event.case, Status.PLUGIN_ERROR, explained(event.reason), seconds=self._clock.case_s(now))
-            self._clock.end(now)
-
-    def _is_open(self, case: str | None) -> TypeGuard[str]:
-        """Return whether a case that an event names is one of ours that has not ended yet."""
-        return case in self._batch and case not in self.finished and case not in self.doubtful
-
-    def _doubt(self, case: str) -> None:
-        """Leave the verdict on a failed case to a container of its own: what others left behind may be the cause."""
-        self.doubtful.add(case)
-        self._warnings.pop(case, None)
-        self._tried(case)
-
-    def _tried(self, case: str) -> None:
-        self._attempts[case] = self._attempts.get(case, 0) + 1
-
-    def _heed(self, event: Warned) -> None:
-        """Store a model's warnings about the current case; the rest of a flood is dropped."""
-        if self._is_open(event.case):
-            said = self._warnings.setdefault(event.case, [])
-            if len(said) < MAX_WARNINGS and event.text not in said:
-                said.append(event.text)
-
-    def _deliver(self, event: CaseDone, now: float) -> None:
-        seconds = self._clock.done(now, event.seconds)
-        device = event.device_bytes if self._spec.gpu_ids else None
-        self._collect(event.case, seconds, _within(event.host_bytes, self._resources.memory_mb), device)
-
-    def _collect(self, case: str, seconds: float | None, host: int | None, device: int | None) -> None:
-        findings = [finding.id for finding in self._batch[case].prompt.findings]
-        room = self._resources.out_mb * 2**20
-        collect_case(self._root / "out", case, findings, self._spec.folder / "masks", room)
-        self._outcome(case, Status.OK, seconds=seconds, host=host, device=device)
-
-    def _outcome(
-        self,
-        case: str,
-        status: Status,
-        reason: str = "",
-        *,
-        seconds: float | None = None,
-        host: int | None = None,
-        device: int | None = None,
-        attempts: int | None = None,
-        evidence: PredictionEvidence | None = None,
-    ) -> None:
-        self.finished.add(case)
-        warnings = self._warnings.pop(case, [])
-        if status is not Status.INFRA_ERROR and (lacking := lack_of_disk(self._spec.folder)):
-            # A failed write on a full disk is not the model's fault, and files may be incomplete.
-            status, reason = Status.INFRA_ERROR, f"{lacking}; {reason}".removesuffix("; ")
-        self._emit(
-            CaseOutcome(
-                case=case,
-                status=status,
-                reason=reason,
-                seconds=seconds,
-                host_bytes=host,
-                device_bytes=device,
-                attempts=max(1, self._attempts.get(case, 0) + 1 if attempts is None else attempts),
-                log=self._log.as_posix(),
-                evidence=evidence,
-                warnings=tuple(warnings),
-            )
-        )
-
-    # -- judging ------------------------------------------------------------------------------------------------------
-
-    def _judge(self, how: Ended) -> _Failure | None:
-        """Decide from the evidence why a container ended, and record the cases that a clean end leaves open."""
-        if how.broken is not None:
-            return _overrun(how.broken, how.exit)
-        if not how.by_itself:
-            return None  # the run was requested to stop
-        ended = how.exit
-        if ended.code == 0 and not ended.oom:
-            for case in [name for name in self._batch if self._is_open(name)]:
-                if os.path.lexists(self._root / "out" / case):
-                    self._collect(case, None, None, None)
-                elif len(self._batch) > 1:
-                    self._doubt(case)
-                else:
-                    self._outcome(case, Status.MISSING_OUTPUT, f"the container ended well without writing out/{case}/")
-            return None
-        if ended.code is None:
-            return _Failure(Status.INFRA_ERROR, ended.error)
-        if ended.oom:
-            return _Failure(
-                Status.OOM, f"the kernel ended it for its memory (limit {self._resources.memory_mb} MiB, declared)"
-            )
-        return _Failure(Status.PLUGIN_ERROR, explained(death_text(ended.code, self._spec.folder / self._log)))
-
-    def _evidence(self, ended: Ended) -> PredictionEvidence:
-        """Return the evidence at the moment of a container's death, to explain the failure."""
-        return PredictionEvidence(
-            ended.exit,
-            self._resources.memory_mb * 2**20,
-            last_lines(self._spec.folder / self._log, 5),
-            ended_by_us=not ended.by_itself,
-            lived_s=round(self._clock.lived_s, 3),
-            last_event=self._last_event.model_dump(exclude_none=True) if self._last_event else {},
-        )
+    def _over(self) -> bool:
+        over = self._deadline is not None and time.monotonic() + _LAST_S > self._deadline
+        if over:
+            self.reason = "its time is up"
+        return over
 
 
-def _overrun(broken: Broken, ended: Exit) -> _Failure:
-    """Return the failure of a container that broke a bound; the engine's own where it does not say how it ended."""
-    if ended.code is None:
-        return _Failure(Status.INFRA_ERROR, f"{ended.error}; before that: {broken.reason}")
-    return _Failure(broken.status, broken.reason)
+class _Asked(threading.Event):
+    """An event that is also set where something else says so."""
 
+    def __init__(self, also: Callable[[], bool]) -> None:
+        super().__init__()
+        self._also = also
 
-def _within(claimed: int | None, limit_mb: int) -> int | None:
-    return claimed if claimed is not None and claimed <= limit_mb * 2**20 else None
+    def is_set(self) -> bool:
+        """Return whether it was set here or there; once set it stays so."""
+        if not super().is_set() and self._also():
+            self.set()
+        return super().is_set()

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from harness.rows import CaseRow
+from harness.runs.outcome import ContainerFigures, ShardFigures
 from harness.status import Status
 
 #: The container finished these cases, whatever the quality of its masks.
@@ -15,41 +17,79 @@ _DELIVERED = (Status.OK, Status.INVALID_OUTPUT, Status.MISSING_OUTPUT)
 
 
 def figures(
-    cases: Sequence[CaseRow], containers: Sequence[dict[str, Any]], *, image_bytes: int | None, predict_s: float
+    cases: Sequence[CaseRow],
+    shards: Mapping[str, ShardFigures],
+    placed: Mapping[str, str],
+    *,
+    image_bytes: int | None,
 ) -> dict[str, Any]:
-    """Compute the cost of inference.
+    """Compute the cost of inference from what was measured where it happened.
 
     Parameters
     ----------
     cases
         The run's cases; those without a time (never begun, or delivered without events) are left out of the times.
-    containers
-        Per container: ``start_s``, ``load_s``, ``first_case_s`` (seconds) and ``peak_bytes``, each or None.
+    shards
+        The figures of its shards, over all invocations, by name.
+    placed
+        Case -> name of the figures of its shard; those that ran under an earlier version are not in it.
     image_bytes
         Size of the image.
-    predict_s
-        Seconds during which containers ran, over all invocations of this run.
 
     Returns
     -------
     dict
-        Seconds, bytes and cases an hour; None where unknown.
+        Seconds, bytes and cases an hour of one container; None where unknown. Where the cases ran on unlike hardware,
+        what depends on it is None, and ``by_hardware`` has it for each kind.
     """
-    delivered = [case for case in cases if case.status in _DELIVERED]
-    seconds = sorted(case.seconds for case in delivered if case.seconds is not None)
+    containers = [(name, container) for name, shard in shards.items() for container in shard.containers]
+    kinds = {name: kind_of(shard) for name, shard in shards.items()}
+    apart = {
+        kind: _costs(
+            [case for case in cases if kinds.get(placed.get(case.case, "")) == kind],
+            [each for name, each in containers if kinds[name] == kind],
+            placed,
+        )
+        for kind in sorted({kinds[name] for name, _ in containers})
+    }
+    shared = _costs(cases, [each for _, each in containers], placed)
+    if len(apart) > 1:
+        shared = dict.fromkeys(shared)
     return {
         "image_bytes": image_bytes,
-        "container_start_s": _median(c["start_s"] for c in containers if c["start_s"] is not None),
-        "model_load_s": _median(c["load_s"] for c in containers if c["load_s"] is not None),
-        "first_case_s": next((c["first_case_s"] for c in containers if c["first_case_s"] is not None), None),
+        **shared,
+        "peak_host_bytes": max((c.host_bytes for c in cases if c.host_bytes is not None), default=None),
+        "peak_container_bytes": max((c.peak_bytes for _, c in containers if c.peak_bytes is not None), default=None),
+        "peak_device_bytes": max((c.device_bytes for c in cases if c.device_bytes is not None), default=None),
+        "containers": [{"place": name, **asdict(container)} for name, container in containers],
+        **({"by_hardware": apart} if len(apart) > 1 else {}),
+    }
+
+
+def kind_of(shard: ShardFigures) -> str:
+    """Return the hardware that the times of a shard depend on: its GPUs, or its processor."""
+    gpus = [str(gpu["name"]) for gpu in shard.hardware.get("gpus", [])]
+    if not gpus:
+        return str(shard.hardware.get("cpu", "unknown"))
+    return gpus[0] if len(gpus) == 1 else f"{len(gpus)} x {' + '.join(sorted(set(gpus)))}"
+
+
+def _costs(
+    cases: Sequence[CaseRow], containers: Sequence[ContainerFigures], placed: Mapping[str, str]
+) -> dict[str, Any]:
+    delivered = [case for case in cases if case.status in _DELIVERED]
+    seconds = sorted(case.seconds for case in delivered if case.seconds is not None)
+    walls = [container.wall_s for container in containers]
+    predict_s = sum(wall for wall in walls if wall is not None)
+    timed = [case for case in delivered if case.case in placed]  # of others the containers' time is not known
+    return {
+        "container_start_s": _median(c.start_s for c in containers if c.start_s is not None),
+        "model_load_s": _median(c.load_s for c in containers if c.load_s is not None),
+        "first_case_s": next((c.first_case_s for c in containers if c.first_case_s is not None), None),
         "case_median_s": _median(seconds),
         "case_p95_s": seconds[math.ceil(0.95 * len(seconds)) - 1] if seconds else None,
-        "cases_per_hour": 3600 * len(delivered) / predict_s if predict_s > 0 and delivered else None,
+        "cases_per_hour": 3600 * len(timed) / predict_s if predict_s > 0 and timed else None,
         "predict_s": predict_s,
-        "peak_host_bytes": max((c.host_bytes for c in cases if c.host_bytes is not None), default=None),
-        "peak_container_bytes": max((c["peak_bytes"] for c in containers if c["peak_bytes"] is not None), default=None),
-        "peak_device_bytes": max((c.device_bytes for c in cases if c.device_bytes is not None), default=None),
-        "containers": list(containers),
     }
 
 

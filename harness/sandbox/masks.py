@@ -1,11 +1,17 @@
-"""Copies a case's masks out of a container's reach; only these copies are scored."""
+"""Copies a case's masks out of a container's reach; only these copies are scored.
+
+They are collected under a name that nobody else uses, and get the case's own name when its outcome is known: of two
+who collect the same case at once, neither sees the other's files.
+"""
 
 from __future__ import annotations
 
 import json
 import os
+import secrets
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from harness.sandbox.safe_copy import Bound, RefusedFile, copy_file
@@ -16,7 +22,23 @@ MAX_MASK_BYTES = 64 * 1024 * 1024
 _REFUSED = "refused.json"
 
 
-def collect_case(out: Path, case: str, findings: Sequence[str], masks: Path, room: int) -> None:
+@dataclass(frozen=True)
+class Collected:
+    """The masks of one case, collected.
+
+    Attributes
+    ----------
+    name
+        Name of their folder below the run's ``masks/``.
+    sha256
+        Finding -> digest of its file, for those that were delivered and accepted.
+    """
+
+    name: str
+    sha256: Mapping[str, str]
+
+
+def collect_case(out: Path, case: str, findings: Sequence[str], masks: Path, room: int) -> Collected:
     """Copy the masks of one case into the run's own folder, and record the refused files there.
 
     Parameters
@@ -28,15 +50,15 @@ def collect_case(out: Path, case: str, findings: Sequence[str], masks: Path, roo
     findings
         The findings to look for: ``out/<case>/<finding>.nii.gz``.
     masks
-        The run's folder of accepted files; ``masks/<case>/`` is made anew, complete or not at all.
+        The run's folder of accepted files; a new folder is made in it, which :func:`accept` gives the case's name.
     room
         Bytes that may be copied, all files of the case together. Holes count at their full size in the copy: a sparse
         file costs its maker nothing.
     """
     left = room
     refused: dict[str, str] = {}
-    incoming = masks / f".incoming-{case}"
-    shutil.rmtree(incoming, ignore_errors=True)
+    accepted: dict[str, str] = {}
+    incoming = masks / f".incoming-{case}-{secrets.token_hex(4)}"
     incoming.mkdir(parents=True)
     try:
         folder = os.open(out / case, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
@@ -54,17 +76,46 @@ def collect_case(out: Path, case: str, findings: Sequence[str], masks: Path, roo
                     Bound(left, "exceeds the limit of all masks of the case together (the declared limit of out/)"),
                 )
                 try:
-                    left -= copy_file(folder, name, incoming / name, kind="mask", bounds=bounds).size
+                    copied = copy_file(folder, name, incoming / name, kind="mask", bounds=bounds)
                 except FileNotFoundError:
                     continue
                 except RefusedFile as reason:
                     refused[finding] = f"out/{case}/{name} {reason}"
+                else:
+                    left -= copied.size
+                    accepted[finding] = copied.sha256
         finally:
             os.close(folder)
     if refused:
         (incoming / _REFUSED).write_text(json.dumps(refused), encoding="utf-8")
-    shutil.rmtree(masks / case, ignore_errors=True)
-    incoming.rename(masks / case)
+    return Collected(incoming.name, accepted)
+
+
+def accept(masks: Path, case: str, name: str) -> bool:
+    """Give a case's collected masks its name, whoever comes first: who collected them, or who reads the outcome.
+
+    Parameters
+    ----------
+    masks
+        The run's folder of masks.
+    case, name
+        The case, and the folder of :func:`collect_case`.
+
+    Returns
+    -------
+    bool
+        Whether the case has masks now.
+    """
+    try:
+        (masks / name).rename(masks / case)
+    except FileNotFoundError:
+        return (masks / case).is_dir()
+    return True
+
+
+def drop(masks: Path, name: str) -> None:
+    """Remove collected masks that nobody needs, or those of a case that is done again."""
+    shutil.rmtree(masks / name, ignore_errors=True)
 
 
 def read_refused(masks: Path, case: str) -> dict[str, str]:

@@ -16,7 +16,6 @@ from harness.engines.base import Mount
 from harness.images.build import Image
 from harness.registry.declaration import Model, Prompt, Variant
 from harness.registry.discovery import Plugin
-from harness.registry.resources import Resources
 from harness.runs.boxes import KeptBoxes
 from harness.runs.deal import deal
 from harness.runs.plan import Plan, RunRequest
@@ -35,12 +34,12 @@ def cases(tmp_path: Path) -> tuple[RunnableCase, ...]:
     return tuple(RunnableCase(str(number), "test", findings, ct, ct) for number in range(5))
 
 
-def _plan(cases: Sequence[RunnableCase], *, each: int = 1, checkpoint: Path | None = None) -> Plan:
+def _plan(cases: Sequence[RunnableCase], *, checkpoint: Path | None = None) -> Plan:
     variant = Variant("v", prompt=Prompt.BOX)
-    model = Model("m", "M", "A model.", "1", Path("/"), variants=(variant,), resources=Resources(gpus=each))
-    dataset = Dataset(Path("/"), Path("/dataset.json"), "d", {})
+    model = Model("m", "M", "A model.", "1", Path("/"), variants=(variant,))
+    dataset = Dataset(Path("/"), Path("/dataset.json"), "d", {"test": tuple(cases)})
     request = RunRequest(Plugin(model, "here"), variant, dataset, "test", "mlhc2025")
-    trained = None if checkpoint is None else cast("Checkpoint", SimpleNamespace(folder=checkpoint))
+    trained = None if checkpoint is None else cast("Checkpoint", SimpleNamespace(folder=checkpoint, sha256="1"))
     weights = Loaded("pinned", (("w.pt", Path("/weights/w.pt"), "0"),))
     return Plan(request, tuple(cases), Image("i"), "f", "local", isolates=False, weights=weights, checkpoint=trained)
 
@@ -49,37 +48,36 @@ BOXES = KeptBoxes({str(number): {"0": [[number] * 6]} for number in range(5)}, {
 
 
 @pytest.mark.parametrize(
-    ("each", "gpus", "dealt"),
+    ("gpus", "parts", "dealt"),
     [
-        (1, "", ["01234"]),
-        (1, "a", ["01234"]),
-        (1, "ab", ["024", "13"]),
-        (2, "abcd", ["024", "13"]),
-        (1, "abcdefg", ["0", "1", "2", "3", "4"]),
+        (0, 1, ["01234"]),
+        (1, 1, ["01234"]),
+        (1, 2, ["024", "13"]),
+        (2, 2, ["024", "13"]),
+        (1, 7, ["0", "1", "2", "3", "4"]),
     ],
 )
 def test_every_case_is_dealt_once(
-    each: int, gpus: str, dealt: list[str], tmp_path: Path, cases: tuple[RunnableCase, ...]
+    gpus: int, parts: int, dealt: list[str], tmp_path: Path, cases: tuple[RunnableCase, ...]
 ) -> None:
-    """In turn, in order, and no container without a case."""
-    shards = deal(_plan(cases, each=each), "run", tmp_path, cases, boxes=BOXES, gpu_ids=list(gpus))
+    """In turn, in order, and no shard without a case; numbers go on where they are told to."""
+    shards = deal(_plan(cases), "run", tmp_path, cases, boxes=BOXES, gpus=gpus, parts=parts, first=3)
     assert ["".join(case.prompt.id for case in shard.cases) for shard in shards] == dealt
-    assert [shard.number for shard in shards] == list(range(len(dealt)))
+    assert [shard.number for shard in shards] == list(range(3, 3 + len(dealt)))
     for shard in shards:
-        assert shard.gpu_ids == tuple(gpus[shard.number * each : (shard.number + 1) * each])
-        assert shard.job.devices == ([f"cuda:{i}" for i in range(each)] if gpus else ["cpu"])
+        assert (shard.gpus, shard.job.devices) == (gpus, [f"cuda:{i}" for i in range(gpus)] or ["cpu"])
         assert all(case.prompt.findings[0].boxes == [[int(case.prompt.id)] * 6] for case in shard.cases)
 
 
 def test_without_a_case_there_is_no_shard(tmp_path: Path, cases: tuple[RunnableCase, ...]) -> None:
     """A run that has nothing left to predict starts no container."""
-    assert deal(_plan(cases), "run", tmp_path, (), boxes=BOXES, gpu_ids=["a"]) == []
+    assert deal(_plan(cases), "run", tmp_path, (), boxes=BOXES, gpus=1, parts=1) == []
 
 
 def test_weights_and_checkpoint_are_mounted(tmp_path: Path, cases: tuple[RunnableCase, ...]) -> None:
     """Beside its cases a container reads the weights and, of a trained variant, the checkpoint."""
     weights = Mount(Path("/weights/w.pt"), "weights/w.pt")
-    (shard,) = deal(_plan(cases), "run", tmp_path, cases, boxes=BOXES, gpu_ids=())
+    (shard,) = deal(_plan(cases), "run", tmp_path, cases, boxes=BOXES, gpus=0, parts=1)
     assert (shard.mounts, shard.job.checkpoint) == ((weights,), False)
-    (shard,) = deal(_plan(cases, checkpoint=tmp_path), "run", tmp_path, cases, boxes=BOXES, gpu_ids=())
+    (shard,) = deal(_plan(cases, checkpoint=tmp_path), "run", tmp_path, cases, boxes=BOXES, gpus=0, parts=1)
     assert (shard.mounts, shard.job.checkpoint) == ((weights, Mount(tmp_path.resolve(), "checkpoint")), True)

@@ -22,10 +22,14 @@ from harness.images.build import Image
 from harness.registry.declaration import Model, Variant
 from harness.registry.discovery import Plugin
 from harness.registry.resources import Resources
+from harness.runs.attempts import run_cases
 from harness.runs.outcome import CaseOutcome, ContainerFigures
-from harness.runs.shard import ShardSpec, run_shard
+from harness.runs.place import Place
+from harness.runs.spec import ShardSpec
+from harness.runs.tries import Mark
 from harness.sandbox.contract import CasePrompt, FindingPrompt, Job
 from harness.sandbox.job import JobCase
+from harness.sandbox.masks import accept
 from harness.sandbox.watch import Stop
 
 ROOM = 2**20  # bytes: the smallest declared limit of out/
@@ -130,6 +134,7 @@ def _rows(parts: dict[str, tuple[str, int]], dealings: Sequence[Dealing], *, mut
                 if isinstance(report, CaseOutcome) and len(outcomes) < left:
                     assert report.case not in outcomes
                     outcomes[report.case] = report
+                    assert not report.collected or accept(Path(folder) / "masks", report.case, report.collected)
                     if len(outcomes) >= left:
                         stop.soon.set()
 
@@ -137,7 +142,10 @@ def _rows(parts: dict[str, tuple[str, int]], dealings: Sequence[Dealing], *, mut
                 todo = [name for name in names if name not in outcomes]
                 if todo and not stop.soon.is_set():
                     spec = _spec(Path(folder), number, todo)
-                    run_shard(cast("Engine", Stage(parts, mute)), spec, keep, stop)
+                    place = Place(cast("Engine", Stage(parts, mute)), Path(folder))
+                    root = Path(folder) / "shards"
+                    root.mkdir(exist_ok=True)
+                    run_cases(spec, place, "0", root=root, emit=keep, mark=Mark(Path(folder), "0"), stop=stop)
         masks = Path(folder) / "masks"
         assert outcomes.keys() == parts.keys()
         return {
@@ -164,7 +172,7 @@ def _spec(folder: Path, number: int, names: Sequence[str]) -> ShardSpec:
         for name in names
     )
     job = Job(model="m", variant="v", seed=0, devices=["cpu"], threads=1)
-    return ShardSpec("run", number, folder, plugin, Image("i"), job, cases)
+    return ShardSpec("run", number, "plan", folder, plugin, Image("i"), job, "stage", 0, cases)
 
 
 @st.composite

@@ -1,4 +1,4 @@
-"""The figures of what a run cost."""
+"""The figures of what a run cost, from where it happened."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from harness.rows import CaseRow
+from harness.runs.outcome import ContainerFigures, ShardFigures
 from harness.runs.timing import figures
 
 
@@ -14,27 +15,56 @@ def _case(number: int, seconds: float | None, status: str = "ok", **more: Any) -
     return CaseRow(case=f"c{number}", ordinal=number, status=status, seconds=seconds, **more)
 
 
+def _shard(*walls: float, gpu: str = "", **more: Any) -> ShardFigures:
+    plain = {"start_s": None, "load_s": None, "first_case_s": None, "peak_bytes": None, **more}
+    hardware = {"cpu": "a processor", **({"gpus": [{"name": gpu}]} if gpu else {})}
+    return ShardFigures("host", hardware, {}, tuple(ContainerFigures(shard=0, wall_s=wall, **plain) for wall in walls))
+
+
+def _placed(cases: list[CaseRow], name: str = "0") -> dict[str, str]:
+    return {case.case: name for case in cases}
+
+
 def test_the_middle_and_the_slow_end_are_those_of_delivered_cases() -> None:
     """Median and 95th percentile by hand; a case that failed is not counted as fast."""
     cases = [_case(n, float(n)) for n in range(1, 21)] + [_case(21, 1000.0, "timeout"), _case(22, None)]
-    made = figures(cases, [], image_bytes=None, predict_s=3600.0)
+    made = figures(cases, {"0": _shard(3600.0)}, _placed(cases), image_bytes=None)
     assert (made["case_median_s"], made["case_p95_s"]) == (10.5, 19.0)
     assert made["cases_per_hour"] == pytest.approx(21)
+    assert "by_hardware" not in made
 
 
 def test_what_is_not_known_is_none() -> None:
     """No case, no container: nothing is shown as 0 that was not measured."""
-    made = figures([], [], image_bytes=None, predict_s=0.0)
+    made = figures([], {}, {}, image_bytes=None)
     assert {made[name] for name in ("case_median_s", "case_p95_s", "cases_per_hour", "peak_host_bytes")} == {None}
+
+
+def test_cases_whose_container_was_not_timed_do_not_make_a_run_fast() -> None:
+    """Of an earlier version's cases, and of those whose figures are gone, only their own seconds are known."""
+    cases = [_case(n, 1.0) for n in range(10)]
+    made = figures(cases, {"1": _shard(1800.0)}, _placed(cases[:2], "1"), image_bytes=None)
+    assert made["cases_per_hour"] == pytest.approx(4)
+    assert figures(cases, {}, {}, image_bytes=None)["cases_per_hour"] is None
 
 
 def test_peaks_are_the_highest_of_all() -> None:
     """The memory of a run is that of its hungriest case and container."""
     cases = [_case(1, 1.0, host_bytes=5, device_bytes=None), _case(2, 1.0, host_bytes=3, device_bytes=9)]
-    containers = [
-        {"start_s": 1.0, "load_s": 2.0, "first_case_s": None, "peak_bytes": None},
-        {"start_s": 3.0, "load_s": 4.0, "first_case_s": 0.5, "peak_bytes": 70},
-    ]
-    made = figures(cases, containers, image_bytes=1, predict_s=1.0)
+    first = _shard(1.0, start_s=1.0, load_s=2.0)
+    second = _shard(1.0, start_s=3.0, load_s=4.0, first_case_s=0.5, peak_bytes=70)
+    made = figures(cases, {"0": first, "1": second}, _placed(cases), image_bytes=1)
     assert [made[f"peak_{name}_bytes"] for name in ("host", "container", "device")] == [5, 70, 9]
     assert (made["container_start_s"], made["model_load_s"], made["first_case_s"]) == (2.0, 3.0, 0.5)
+
+
+def test_unlike_gpus_are_not_mixed() -> None:
+    """Each kind has its own cost; there is no middle of two kinds, and the peaks are those of all."""
+    cases = [_case(n, 1.0, host_bytes=n) for n in range(4)] + [_case(n, 3.0) for n in range(4, 6)]
+    shards = {"0": _shard(40.0, gpu="H200"), "1": _shard(60.0, gpu="T4")}
+    made = figures(cases, shards, _placed(cases[:4]) | _placed(cases[4:], "1"), image_bytes=7)
+    assert (made["case_median_s"], made["case_p95_s"], made["cases_per_hour"]) == (None, None, None)
+    assert {kind: (cost["case_median_s"], cost["cases_per_hour"]) for kind, cost in made["by_hardware"].items()} == {
+        "H200": (1.0, 360.0), "T4": (3.0, 120.0),
+    }  # fmt: skip
+    assert (made["image_bytes"], made["peak_host_bytes"]) == (7, 3)

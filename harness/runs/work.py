@@ -1,0 +1,406 @@
+"""One command's work on one run: what is dealt, what came of it, and the finished row.
+
+The outcomes' files are what counts: reports of shards only say when to look, and what is left of a shard that was
+lost is dealt again. Only the thread that follows the pool calls this; it alone writes to the store.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from harness.dataset import RunnableCase
+from harness.errors import Interrupted, PrerequisiteError
+from harness.rows import CaseRow, RunRow
+from harness.runs.boxes import KeptBoxes
+from harness.runs.deal import deal
+from harness.runs.outcome import (
+    CaseOutcome,
+    Found,
+    cases_with_outcome,
+    forget_collected,
+    has_masks,
+    put,
+    read,
+    read_figures,
+    second_outcomes,
+    withdraw,
+)
+from harness.runs.plan import Plan
+from harness.runs.pools import Pool, ShardId
+from harness.runs.record import write_record
+from harness.runs.report import ShardReport
+from harness.runs.score import case_status, case_task, rows_of_outcome
+from harness.runs.shard import STOP_FILE
+from harness.runs.spec import ShardSpec
+from harness.runs.standing import redone
+from harness.runs.timing import figures
+from harness.runs.tries import forget, lost_with
+from harness.scoring.case import CaseScore, CaseTask
+from harness.scoring.profiles import profiles_on
+from harness.scoring.summary import summarise
+from harness.status import Status
+from harness.store.database import Store
+
+#: Number of times a case is submitted again after its scoring worker was killed.
+MAX_RESCORED = 3
+
+#: Times that a case may be in flight when its host or worker is lost, before it counts as what ends them.
+MAX_LOST = 2
+
+#: Seconds for which a file that another host has written may not be seen here yet.
+PATIENCE_S = 120.0
+
+Submit = Callable[[CaseTask], None]
+
+
+@dataclass
+class _Open:
+    """A shard that was handed in: its cases, and for how long it has ended without them all having an outcome."""
+
+    cases: tuple[str, ...]
+    fruitless: int  #: how often its cases were dealt before without any coming further
+    ended: ShardReport | None = None
+    since: float = 0.0
+
+
+class Work:
+    """One command's work on a run.
+
+    Parameters
+    ----------
+    plan, row, folder, boxes
+        The plan, its row, the run's folder in the pool's shared one, and the run's box prompts.
+    store
+        The open results database.
+    pool
+        Where its shards are carried out.
+    log
+        Shows one line.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        row: RunRow,
+        folder: Path,
+        *,
+        boxes: KeptBoxes,
+        store: Store,
+        pool: Pool,
+        log: Callable[[str], None],
+    ) -> None:
+        self.plan, self.row, self.folder, self.boxes = plan, row, folder, boxes
+        self.store, self.pool, self._log = store, pool, log
+        self.cases = {case.id: (ordinal, case) for ordinal, case in enumerate(plan.cases)}
+        self.outcomes: dict[str, CaseRow] = {}
+        self.done = 0  #: cases that need nothing more
+        self.kept = 0  #: cases whose masks were there when the command began
+        self.scoring = 0  #: cases that are being scored
+        self.error: BaseException | None = None
+        self.stopping = False
+        self._limits = plan.request.plugin.model.resources.limits()
+        self._pending: set[str] = set()  #: cases without an outcome that was taken
+        self._open: dict[int, _Open] = {}
+        self._unscored: list[str] = []
+        self._rescored: dict[str, int] = {}
+        self._unseen: dict[str, float] = {}  #: cases whose masks are not seen yet, and since when
+        self._next = 1 + max(_numbers(folder), default=-1)
+        self._gpus = 0
+
+    # -- dealing ------------------------------------------------------------------------------------------------------
+
+    def begin(self, todo: Sequence[RunnableCase], unscored: Sequence[RunnableCase], *, gpus: int) -> list[ShardSpec]:
+        """Find out what has been done since the last command, and return the shards of the rest.
+
+        Parameters
+        ----------
+        todo, unscored
+            The cases that need inference as far as the store knows, and those that only need scoring.
+        gpus
+            Number of GPUs of a container.
+        """
+        self._gpus = gpus
+        (self.folder / STOP_FILE).unlink(missing_ok=True)
+        known = cases_with_outcome(self.folder)
+        there = {case.id for case in todo if case.id in known and self._usable(case.id)}
+        for case in todo:
+            if case.id not in there:
+                withdraw(self.folder, case.id)
+        self._pending = {case.id for case in todo}
+        self._unscored = [case.id for case in unscored]
+        self.done = len(self.cases) - len(todo) - len(unscored)
+        self.kept = len(self.cases) - len(todo) + len(there)
+        self._take_up_shards()
+        handed_in = {case for shard in self._open.values() for case in shard.cases}
+        return self._deal([case for case in todo if case.id not in handed_in | there], fruitless=0)
+
+    def _usable(self, case: str) -> bool:
+        found = read(self.folder, case)
+        return (
+            found is not None
+            and found.plan == self.plan.key
+            and found.outcome.status != Status.INFRA_ERROR
+            and not redone(self._row_of(found.outcome), found.limits, self._limits)
+            and has_masks(self.folder, found.outcome)
+        )
+
+    def _take_up_shards(self) -> None:
+        """Follow the shards that an earlier command handed in and that still wait or run."""
+        for run, number in self.pool.poll().open:
+            if run == self.row.id:
+                path = self.folder / "specs" / f"{number}.json"
+                spec = ShardSpec.from_json(path.read_text(encoding="utf-8"), self.pool.shared)
+                cases = tuple(case.prompt.id for case in spec.cases if case.prompt.id in self._pending)
+                self._open[number] = _Open(cases, 0)
+                self._log(f"{self.row.id}: shard {number} was handed in before and is followed, {len(cases)} cases")
+
+    def _deal(self, cases: Sequence[RunnableCase], *, fruitless: int) -> list[ShardSpec]:
+        """Return shards of `cases`; one that was in flight when its worker was lost comes last and alone."""
+        lost = lost_with(self.folder, self._open)
+        alone = [case for case in cases if lost[case.id]]
+        rest = [case for case in cases if not lost[case.id]]
+        parts = [(rest, self.pool.parts(len(rest), self._gpus)), *(([case], 1) for case in alone)]
+        specs: list[ShardSpec] = []
+        for group, number in parts:
+            made = deal(
+                self.plan,
+                self.row.id,
+                self.folder.resolve(),
+                group,
+                boxes=self.boxes,
+                gpus=self._gpus,
+                parts=number,
+                first=self._next,
+            )
+            for spec in made:
+                spec.write(self.pool.shared)
+                self._open[spec.number] = _Open(tuple(case.prompt.id for case in spec.cases), fruitless)
+            self._next += len(made)
+            specs += made
+        return specs
+
+    # -- outcomes -----------------------------------------------------------------------------------------------------
+
+    @property
+    def busy(self) -> bool:
+        """Whether shards are open or cases are being scored."""
+        return bool(self._open or self.scoring)
+
+    def score_rest(self, submit: Submit) -> None:
+        """Submit the cases to the scorers whose masks were there from before."""
+        known = {case.case: case for case in self.store.cases(self.row.id)}
+        for case in self._unscored:
+            self._submit(known[case], submit)
+
+    def look(self, submit: Submit) -> None:
+        """Take every outcome that is there."""
+        for case in sorted(cases_with_outcome(self.folder) & self._pending, key=lambda case: self.cases[case][0]):
+            self.take(case, submit)
+
+    def take(self, case: str, submit: Submit) -> None:
+        """Take the outcome of a case, if it is there and has not been taken."""
+        if case not in self._pending:
+            return
+        found = read(self.folder, case)
+        if found is None or found.plan != self.plan.key:
+            return
+        if not has_masks(self.folder, found.outcome):
+            if self._patience_is_over(self._unseen.setdefault(case, time.monotonic())):
+                self._log(f"warning: the masks of {case} are gone; it is done again")
+                withdraw(self.folder, case)
+            return
+        self._pending.discard(case)
+        row = self._row_of(found.outcome)
+        self.store.save_case(self.row.id, row)
+        self._submit(row, submit)
+
+    def _row_of(self, outcome: CaseOutcome) -> CaseRow:
+        return CaseRow(
+            case=outcome.case,
+            ordinal=self.cases[outcome.case][0],
+            status=outcome.status,
+            reason=outcome.reason,
+            seconds=outcome.seconds,
+            host_bytes=outcome.host_bytes,
+            device_bytes=outcome.device_bytes,
+            attempts=outcome.attempts,
+            log=outcome.log,
+            evidence=outcome.seen(),
+        )
+
+    # -- shards -------------------------------------------------------------------------------------------------------
+
+    def heed(self, open_: Iterable[ShardId], reports: Iterable[ShardReport]) -> list[ShardSpec]:
+        """Heed what a pool says of its shards; return the shards to which what is left of them is dealt.
+
+        Parameters
+        ----------
+        open_, reports
+            As in :class:`harness.runs.pools.Seen`. Outcomes must have been looked at since.
+        """
+        mine = {number for run, number in open_ if run == self.row.id}
+        told = {report.shard: report for report in reports if report.run == self.row.id}
+        again: list[ShardSpec] = []
+        for number, shard in list(self._open.items()):
+            if shard.ended is None:
+                if number in mine and number not in told:
+                    continue
+                lost = ShardReport(self.row.id, number, "lost", reason="its worker or its host is gone")
+                shard.ended, shard.since = told.get(number, lost), time.monotonic()
+            left = [case for case in shard.cases if case in self._pending]
+            if left and shard.ended.state == "done" and not self._patience_is_over(shard.since):
+                continue  # what another host has written may be seen a little later
+            del self._open[number]
+            if left:
+                again += self._rest_of(number, shard, shard.ended, left)
+            elif shard.ended.state == "failed":
+                self.fail(shard.ended.error())
+        return again
+
+    def _rest_of(self, number: int, shard: _Open, ended: ShardReport, left: Sequence[str]) -> list[ShardSpec]:
+        """Return the shards of what is left of a shard that has ended."""
+        if self.stopping:
+            return []
+        fruitless = shard.fruitless + 1 if len(left) == len(shard.cases) else 0
+        if fruitless > self.pool.redeals:
+            self.fail(self._given_up(number, ended, left))
+            return []
+        if self.pool.redeals:
+            where = f" on {ended.node}" if ended.node else ""
+            self._log(f"{self.row.id}: shard {number}{where}: {ended.state} ({ended.reason}); {len(left)} cases again")
+        lost = lost_with(self.folder, self._open)
+        for case in left:
+            if lost[case] >= MAX_LOST:
+                self._end_those_that_end_hosts(case, lost[case])
+        cases = [self.cases[case][1] for case in left if lost[case] < MAX_LOST]
+        return self._deal(cases, fruitless=fruitless)
+
+    def _end_those_that_end_hosts(self, case: str, times: int) -> None:
+        reason = f"{times} times the worker or its host was lost while this case was in flight; it is not tried again"
+        put(self.folder, Found(self.plan.key, self._limits, CaseOutcome(case, Status.INFRA_ERROR, reason)))
+
+    def _given_up(self, number: int, ended: ShardReport, left: Sequence[str]) -> BaseException:
+        if ended.state == "failed":
+            return ended.error()
+        return PrerequisiteError(
+            f"shard {number} of {self.row.id} was {ended.state} ({ended.reason}), and none of its {len(left)} cases "
+            "came any further",
+            fix="see what ends it (time limit, memory, the host); the same command goes on with what is left",
+        )
+
+    def fail(self, error: BaseException) -> None:
+        """Note that the run cannot be finished now, and end its shards; the first error counts."""
+        self.error = self.error or error
+        self.stop("soon")
+
+    def stop(self, when: str) -> None:
+        """Write the file that ends the run's shards, wherever they are: ``soon`` or ``now``."""
+        self.stopping = True
+        with contextlib.suppress(OSError):  # a full disk: the pool is told as well
+            (self.folder / STOP_FILE).write_text(when, encoding="ascii")
+
+    # -- scoring ------------------------------------------------------------------------------------------------------
+
+    def _submit(self, outcome: CaseRow, submit: Submit) -> None:
+        self.outcomes[outcome.case] = outcome
+        self.scoring += 1
+        _, case = self.cases[outcome.case]
+        flip, delivered = self.plan.request.dataset.mask_flip, outcome.status == Status.OK
+        submit(case_task(case, self.folder / "masks", flip, delivered=delivered))
+
+    def scored(self, case: str, future: Future[CaseScore], submit: Submit) -> CaseRow | None:
+        """Store the scores of a case; None where it is submitted again instead."""
+        self.scoring -= 1
+        outcome = self.outcomes[case]
+        error = future.exception()
+        if isinstance(error, BrokenProcessPool):
+            self._rescore(case)
+            self._submit(outcome, submit)
+            return None
+        if error is not None and outcome.status == Status.OK:
+            # Its masks count as not delivered, and the run continues; without masks the failure is ours.
+            reason = f"the scorer failed on its masks ({type(error).__name__}: {error})"
+            self._submit(replace(outcome, status=Status.INFRA_ERROR, reason=reason), submit)
+            return None
+        self.done += 1
+        rows = rows_of_outcome(self.cases[case][1], future.result(), outcome, self.folder / "masks")
+        status, reason = case_status(outcome, rows)
+        row = replace(outcome, status=status, reason=reason, scored=True)
+        self.store.save_case(self.row.id, row, rows)
+        return row
+
+    def _rescore(self, case: str) -> None:
+        self._rescored[case] = self._rescored.get(case, 0) + 1
+        if self._rescored[case] > MAX_RESCORED:
+            raise PrerequisiteError(
+                f"the process that scores case {case} was killed {MAX_RESCORED + 1} times",
+                fix="look for the kernel's out-of-memory killer (`dmesg`); the same command resumes the run",
+            )
+
+    # -- the end ------------------------------------------------------------------------------------------------------
+
+    def finish(self) -> RunRow:
+        """Compute the summary and save the row; an interrupted or failed run keeps its finished cases.
+
+        Raises
+        ------
+        BaseException
+            That with which the run failed.
+        Interrupted
+            When cases are left because it was stopped.
+        """
+        cases = [case for case in self.store.cases(self.row.id) if case.case in self.cases]
+        shards = read_figures(self.folder)
+        timing = figures(cases, shards, self._placed(), image_bytes=self.plan.image.size)
+        scored = {case.case for case in cases if case.scored}
+        complete = scored == self.cases.keys()
+        state = "done" if complete and self.error is None else "interrupted"
+        row = replace(self.row, state=state, finished=_now() if complete else None, timing=timing)
+        if complete:
+            findings = [finding for finding in self.store.findings(row.id) if finding.case in self.cases]
+            for name, profile in profiles_on(row.split).items():
+                self.store.save_metrics(row.id, name, summarise(findings, profile))
+            write_record(self.folder, row, cases, findings)  # before the row: a finished row always has a record
+        self.store.save_run(row)
+        for line in second_outcomes(self.folder):
+            self._log(f"warning: {line}")
+        if not self._open:
+            (self.folder / STOP_FILE).unlink(missing_ok=True)
+        if self.error is not None:
+            raise self.error
+        if not complete:
+            raise Interrupted(
+                f"{row.id} was stopped with {len(scored)} of {len(self.cases)} cases finished",
+                fix=f"the same command {'without --fresh ' if self.plan.request.fresh else ''}resumes the run",
+            )
+        forget_collected(self.folder)
+        for case in self.cases:
+            forget(self.folder, case)
+        return row
+
+    def _placed(self) -> Mapping[str, str]:
+        """Return case -> name of the figures of the shard that its outcome is from."""
+        found = ((case, read(self.folder, case)) for case in self.cases)
+        return {case: each.outcome.figures for case, each in found if each is not None}
+
+    @staticmethod
+    def _patience_is_over(since: float) -> bool:
+        return time.monotonic() - since > PATIENCE_S
+
+
+def _numbers(folder: Path) -> list[int]:
+    """Return the numbers of the shards that a run has had."""
+    names = [path.name for kind in ("specs", "figures") for path in (folder / kind).glob("*.json")]
+    return [int(found[0]) for name in names if (found := re.match(r"\d+", name))]
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
