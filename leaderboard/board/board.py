@@ -59,6 +59,9 @@ COLUMNS: Mapping[str, tuple[Column, ...]] = {
     ),
 }
 
+#: The models that read no voxel of a CT (plugins/controls): the floor of those that are prompted with boxes.
+CONTROLS = frozenset({"box", "ellipsoid"})
+
 #: Fewest findings (or cases) for which an interval is shown, or for which a closed split shows the number.
 FEWEST = 5
 
@@ -161,6 +164,9 @@ class Row:
         Provenance; None for reported rows. No coverage either where it may not be shown.
     reasons
         Why it stands in no ranking; empty for a ranked row.
+    by, exposure, stands_for
+        Of reported rows: who reported it, where that is another than the source; what its weights have seen, as
+        :data:`~harness.registry.declaration.EXPOSURES`; plugin and variant here that can make it, where they are known.
     """
 
     kind: str
@@ -177,6 +183,14 @@ class Row:
     coverage: Coverage | None = None
     cost: Cost | None = None
     reasons: tuple[str, ...] = ()
+    by: str = ""
+    exposure: str = "unknown"
+    stands_for: tuple[str | None, str | None] = (None, None)
+
+    @property
+    def control(self) -> bool:
+        """Whether it reads no voxel of the CT."""
+        return self.run is not None and self.run.plugin in CONTROLS
 
     @property
     def boxed(self) -> bool:
@@ -200,9 +214,7 @@ class Row:
             return "known answer"
         if self.fine_tuned:
             return "fine-tuned"
-        if self.kind == "reported":
-            return "zero-shot"
-        of = self.run.record.get("exposure", {}).get("of", "unknown") if self.run else "unknown"
+        of = self.run.record.get("exposure", {}).get("of", "unknown") if self.run else self.exposure
         return {"none": "zero-shot", "unknown": "training not stated"}.get(of, f"trained on {of.replace('+', ' and ')}")
 
     def category(self, code: str) -> Score:

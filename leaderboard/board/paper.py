@@ -1,4 +1,4 @@
-"""The rows of the paper's Table 4: which variant stands for each, what it needs and lacks here, and the verdict."""
+"""The rows of a reference such as the paper's Table 4: what runs each here, what that needs and lacks, the verdict."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from harness.registry.resources import Resources
 from harness.upstream.sources import SourceStore
 from harness.upstream.weights import WeightsStore
 from leaderboard.board.board import Row
-from leaderboard.board.reported import read_reported
+from leaderboard.board.reported import Reference
 
 #: Cost of the rows as the paper states it (section 4); it does not state the others, nor the cost of prediction.
 TRAINING = "about one day on two A100 with 80 GB, as the paper aimed at"
@@ -27,6 +27,10 @@ NOT_STATED = "the paper does not state it"
 
 #: Decimals of the paper's table.
 _DECIMALS = 3
+
+#: Difference up to which a mean Dice agrees with one that is stated without an interval. Ours: a change of hardware or
+#: of a library moves a few voxels of some findings.
+TOLERANCE = 0.005
 
 
 @dataclass(frozen=True)
@@ -63,13 +67,13 @@ class Needs:
 
 
 @dataclass(frozen=True)
-class PaperRow:
-    """One row of the table.
+class ReferenceRow:
+    """One row of a reference.
 
     Attributes
     ----------
-    paper
-        What its authors report.
+    theirs
+        What was reported.
     plugin, variant
         What runs it here; None where no plugin does.
     needs
@@ -78,7 +82,7 @@ class PaperRow:
         What is missing, each item with the command that gets it.
     """
 
-    paper: Row
+    theirs: Row
     plugin: Plugin | None = None
     variant: Variant | None = None
     needs: Needs | None = None
@@ -87,7 +91,7 @@ class PaperRow:
     @property
     def name(self) -> str:
         """The row in words."""
-        return row_name(self.paper)
+        return row_name(self.theirs)
 
 
 def row_name(row: Row) -> str:
@@ -96,7 +100,10 @@ def row_name(row: Row) -> str:
 
 
 def variant_for(model: Model, row: Row) -> Variant | None:
-    """Return the variant of `model` that stands beside a row of the paper: the first of its prompt and training."""
+    """Return the variant of `model` that makes a row: the one it names, or the first of its prompt and training."""
+    if row.stands_for[0] is not None:
+        named = row.stands_for == (model.name, row.stands_for[1])
+        return next((variant for variant in model.variants if named and variant.name == row.stands_for[1]), None)
     wanted = (row.title, row.prompt, row.fine_tuned)
     for variant in model.variants:
         prompt = "box" if variant.prompt is Prompt.BOX else "text"
@@ -105,11 +112,15 @@ def variant_for(model: Model, row: Row) -> Variant | None:
     return None
 
 
-def plan(registry: Registry, home: Path, asked: int, here: Allocation, only: Sequence[str] = ()) -> list[PaperRow]:
-    """Find the variant that runs each row of the table, in the table's order, and what this machine lacks for it.
+def plan(
+    reference: Reference, registry: Registry, home: Path, asked: int, here: Allocation, *, only: Sequence[str] = ()
+) -> list[ReferenceRow]:
+    """Find the variant that runs each row of a table, in the table's order, and what this machine lacks for it.
 
     Parameters
     ----------
+    reference
+        The table.
     registry
         The plugins.
     home
@@ -130,20 +141,21 @@ def plan(registry: Registry, home: Path, asked: int, here: Allocation, only: Seq
     """
     plugins = [registry.get(name) for name in only] or list(registry.plugins.values())
     rows = []
-    for row in read_reported().in_table:
+    for row in reference.in_table:
         matching = ((plugin, variant_for(plugin.model, row)) for plugin in plugins)
         plugin, variant = next(((p, v) for p, v in matching if v is not None), (None, None))
         if plugin is not None and variant is not None:
             needs = _needs(plugin, variant, home)
             lacking = (*_files_lacking(plugin, variant, home), *_gpus_lacking(needs, asked, here))
-            rows.append(PaperRow(row, plugin, variant, needs, lacking))
+            rows.append(ReferenceRow(row, plugin, variant, needs, lacking))
         elif not only:
-            rows.append(PaperRow(row))
+            rows.append(ReferenceRow(row))
     idle = set(only) - {row.plugin.name for row in rows if row.plugin is not None}
     if idle:
-        runs = {p.name for p in registry.plugins.values() for e in read_reported().in_table if variant_for(p.model, e)}
+        runs = {p.name for p in registry.plugins.values() for e in reference.in_table if variant_for(p.model, e)}
         raise UsageError(
-            f"no row of the paper is run by {', '.join(sorted(idle))}", fix=f"one of: {', '.join(sorted(runs))}"
+            f"no row of {reference.title} is run by {', '.join(sorted(idle))}",
+            fix=f"one of: {', '.join(sorted(runs)) or 'none'}",
         )
     return rows
 
@@ -202,34 +214,41 @@ def _gpus(count: int) -> str:
     return f"{count} GPU{'' if count == 1 else 's'}"
 
 
-def beside_interval(value: float | None, paper: Row) -> str:
-    """Return where our mean Dice lies: ``inside``, ``below`` or ``above`` the paper's 95 % interval, its ends included.
+def verdict(value: float | None, theirs: Row) -> str:
+    """Return where our mean Dice lies beside a reported one.
 
-    It is rounded to the decimals of the paper's table first, as the paper's own ends are.
+    With a 95 % interval: ``inside``, ``below`` or ``above`` it, its ends included; ours is rounded to the decimals of
+    the paper's table first, as the paper's own ends are. Without one: ``agrees`` up to :data:`TOLERANCE`, else
+    ``below`` or ``above``. ``not comparable`` where a number is missing.
     """
-    low, high = paper.scores["average"].low, paper.scores["average"].high
-    if value is None or low is None or high is None:
+    stated = theirs.scores["average"]
+    if value is None or stated.value is None:
         return "not comparable"
-    shown = round(value, _DECIMALS)
-    return "below" if shown < low else "above" if shown > high else "inside"
+    if stated.low is not None and stated.high is not None:
+        low, high, between = stated.low, stated.high, "inside"
+        value = round(value, _DECIMALS)
+    else:
+        low, high, between = stated.value - TOLERANCE, stated.value + TOLERANCE, "agrees"
+    return "below" if value < low else "above" if value > high else between
 
 
-def remarks(document: Mapping[str, Any]) -> list[str]:
+def remarks(reference: Reference, document: Mapping[str, Any]) -> list[str]:
     """Return the remarks on a verdict: other data, findings that scored 0, why it has no rank.
 
     Parameters
     ----------
+    reference
+        What it was compared with.
     document
         What ``bench run --json`` prints of the run.
     """
-    reported = read_reported()
-    data, ok = document["dataset"], document["coverage"].get("ok", 0)
-    said = []
-    if data["name"].casefold() != reported.dataset.casefold() or document["n_cases"] != reported.n_cases:
-        said.append(
-            f"other data: {document['n_cases']} cases of {data['name']}, {data['split']}; "
-            f"the paper has {reported.n_cases} of {reported.dataset}"
-        )
+    ok = document["coverage"].get("ok", 0)
+    said = [claim] if (claim := reference.claim(data_of(document))) else []
     if ok < document["n_findings"]:
         said.append(f"{document['n_findings'] - ok} of {document['n_findings']} findings failed and scored 0")
     return said + [f"never ranked: {reason}" for reason in document["unrankable"]]
+
+
+def data_of(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what :meth:`Reference.claim` compares, of a run's document."""
+    return {**document["dataset"], "n_cases": document["n_cases"], "n_findings": document["n_findings"]}

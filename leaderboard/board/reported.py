@@ -1,4 +1,4 @@
-"""The paper's own rows: reported by its authors, carried with the package, never mixed with measured ones."""
+"""Numbers that others reported: the paper's own rows and published boards, never mixed with measured ones."""
 
 from __future__ import annotations
 
@@ -6,63 +6,148 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
+from typing import Any
 
-from leaderboard.board.board import Row, rank, scores_from
+from leaderboard.board.board import PAPER, Row, rank, scores_from
+
+#: Id of Table 4 of the paper among the references.
+TABLE_4 = "paper"
 
 
 @dataclass(frozen=True)
-class Reported:
+class Reference:
+    """A table of numbers that were published elsewhere, and the data that they belong to.
+
+    Attributes
+    ----------
+    id, title
+        Its short name, and that for people.
+    profile
+        The profile whose metrics its numbers are.
+    dataset, split, local_split
+        The data set; the split in words, and as this harness names it.
+    n_cases, n_findings
+        Size of the split; None where the source does not state it.
+    source, retrieved
+        Where it stands, and the date of that copy (ISO 8601; empty where it does not change).
+    note
+        What a reader has to know of it.
+    in_table
+        Its rows in the source's order.
+    """
+
+    id: str
+    title: str
+    profile: str
+    dataset: str
+    split: str
+    local_split: str
+    n_cases: int
+    n_findings: int | None
+    source: str
+    retrieved: str
+    note: str
+    in_table: tuple[Row, ...]
+
+    @property
+    def rows(self) -> tuple[Row, ...]:
+        """The rows, best Dice first."""
+        return tuple(rank(self.in_table))
+
+    def claim(self, data: Mapping[str, Any]) -> str:
+        """Return why a run on some data cannot be said to reproduce a row; empty where it can.
+
+        Parameters
+        ----------
+        data
+            Its ``name``, ``split``, ``n_cases`` and ``n_findings``.
+        """
+        same = (
+            data["name"].casefold() == self.dataset.casefold()
+            and (data["split"], data["n_cases"]) == (self.local_split, self.n_cases)
+            and self.n_findings in (None, data["n_findings"])
+        )
+        if same:
+            return ""
+        findings = "" if self.n_findings is None else f" with {self.n_findings} findings"
+        return (
+            f"other data: {data['n_cases']} cases of {data['name']}, {data['split']}, with {data['n_findings']} "
+            f"findings; {self.title} has {self.n_cases}{findings} of {self.dataset}, {self.split}"
+        )
+
+
+@dataclass(frozen=True)
+class Reported(Reference):
     """Table 4 of the paper.
 
     Attributes
     ----------
-    citation
-        Who, what, where, in one line.
-    dataset, split, n_cases
-        The data on which the authors scored their models.
     share
         Share of the findings that is ``non_focal`` and ``focal``; the paper gives no counts for its test split.
     fine_tuned_note
         How the fine-tuned rows were identified.
-    rows
-        The rows, best average Dice first.
-    in_table
-        The same rows in the table's order.
     """
 
-    citation: str
-    dataset: str
-    split: str
-    n_cases: int
     share: Mapping[str, float]
     fine_tuned_note: str
-    rows: tuple[Row, ...]
-    in_table: tuple[Row, ...]
 
 
 def read_reported() -> Reported:
     """Read the rows of the paper from the package."""
-    content = json.loads(resources.files("leaderboard").joinpath("reported.json").read_text(encoding="utf-8"))
+    content = _read("reported.json")
     cited = content["citation"]
     where = f"{cited['venue']}, {cited['year']}. {cited['table']}."
-    rows = tuple(
-        Row(
-            kind="reported",
-            title=row["method"],
-            variant="",
-            prompt=row["prompt"],
-            fine_tuned=row["fine_tuned"],
-            scores=scores_from(row["metrics"]),
-        )
-        for row in content["rows"]
-    )
     return Reported(
-        citation=f"{', '.join(cited['authors'])}. {cited['title']}. {where}",
+        id=TABLE_4,
+        title="the paper",
+        profile=PAPER,
         dataset=content["dataset"],
         split=content["split"],
+        local_split="test",
         n_cases=content["n_cases"],
+        n_findings=None,
+        source=f"{', '.join(cited['authors'])}. {cited['title']}. {where}",
+        retrieved="",
+        note="",
+        in_table=tuple(
+            _row(row["method"], row, PAPER, prompt=row["prompt"], fine_tuned=row["fine_tuned"], exposure="none")
+            for row in content["rows"]
+        ),
         share=content["share"],
         fine_tuned_note=content["fine_tuned_note"],
-        rows=tuple(rank(rows)),
-        in_table=rows,
     )
+
+
+def read_boards() -> tuple[Reference, ...]:
+    """Read the copies of published boards, and single figures of others, from the package."""
+    boards = []
+    for board in _read("boards.json"):
+        rows, complete = board.pop("rows"), board.pop("complete")
+        found = tuple(
+            _row(row["title"], row, board["profile"], prompt="text", stands_for=(row.get("plugin"), row.get("variant")))
+            for row in rows
+        )
+        boards.append(Reference(**board, in_table=found))
+        assert complete or board["note"]  # noqa: S101 - a part says that it is one
+    return tuple(boards)
+
+
+def read_references() -> dict[str, Reference]:
+    """Return the paper's table and the boards, by id."""
+    return {reference.id: reference for reference in (read_reported(), *read_boards())}
+
+
+def _row(title: str, row: Mapping[str, Any], profile: str, **fields: Any) -> Row:
+    fields = {"fine_tuned": False, **fields}
+    return Row(
+        kind="reported",
+        title=title,
+        variant="",
+        by=row.get("by", ""),
+        scores=scores_from(row["metrics"], profile),
+        **fields,
+    )
+
+
+def _read(name: str) -> Any:
+    return json.loads(resources.files("leaderboard").joinpath(name).read_text(encoding="utf-8"))

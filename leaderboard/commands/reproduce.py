@@ -1,7 +1,8 @@
-"""``bench reproduce``: the rows of the paper's Table 4, run here one after another, and ours beside theirs."""
+"""``bench reproduce``: published rows, such as the paper's Table 4, run here one after another; ours beside theirs."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,12 +14,22 @@ from harness.cli.settings import Settings, json_option, pass_settings, plugin_di
 from harness.errors import BenchError, Interrupted, ModelError, PrerequisiteError, UsageError
 
 if TYPE_CHECKING:
-    from leaderboard.board.paper import PaperRow
+    from leaderboard.board.paper import ReferenceRow
+    from leaderboard.board.reported import Reference
 
-PROFILE = "mlhc2025"
+#: The ids of the references, so that the command's help needs none of them.
+REFERENCES = ("paper", "challenge", "challenge-july", "main", "voxtell")
 
 
 @click.command()
+@click.option(
+    "--reference",
+    "reference_id",
+    type=click.Choice(REFERENCES),
+    default="paper",
+    show_default=True,
+    help="The published rows: Table 4, copies of the challenge's and the main board, or VoxTell's known figures.",
+)
 @click.option("--plugin", "plugins", default="", metavar="NAME[,NAME]", help="Only the rows that these plugins run.")
 @click.option(
     "--dataset",
@@ -27,7 +38,7 @@ PROFILE = "mlhc2025"
     metavar="PATH|NAME",
     help="As for `bench run`; `bench data fetch rexgroundingct` brings the paper's.",
 )
-@click.option("--split", default="test", show_default=True, help="The split that is predicted.")
+@click.option("--split", help="The split that is predicted; by default that of the reference.")
 @click.option("--gpus", default=1, show_default=True, type=click.IntRange(0, 1024), help="How many GPUs to use.")
 @click.option(
     "--engine",
@@ -43,6 +54,7 @@ PROFILE = "mlhc2025"
 def reproduce(
     settings: Settings,
     /,
+    reference_id: str,
     plugins: str,
     gpus: int,
     plugin_dirs: tuple[Path, ...],
@@ -51,13 +63,14 @@ def reproduce(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Run the rows of the paper's Table 4 in its order, and show ours beside the paper's.
+    """Run published rows, by default those of the paper's Table 4, in their order, and show ours beside theirs.
 
     Each row is one `bench run`: the same command resumes, and finished work is not repeated.
     A row that cannot be run is listed with its reason, and the next one is run.
 
-    The verdict states where our mean Dice, at the table's three decimals, lies: inside the paper's 95 % interval (its
-    ends included), below it, or above it. Other data than the paper's are named beside it.
+    The verdict states where our mean Dice, at three decimals, lies: inside the reported 95 % interval (its ends
+    included), below it, or above it; beside a number without an interval, whether it agrees within 0.005. What a run on
+    these data may claim is said for every reference: only the same cases reproduce a row.
 
     Example: bench reproduce --gpus 2
     """
@@ -65,25 +78,35 @@ def reproduce(
     from harness.engines.gpus import granted_gpus
     from harness.registry.discovery import discover
     from leaderboard.board.paper import plan
+    from leaderboard.board.reported import read_references
 
+    references = read_references()
+    reference = references[reference_id]
+    options["split"] = options["split"] or reference.local_split
     only = [name.strip() for name in plugins.split(",") if name.strip()]
-    rows = plan(discover(plugin_dirs), settings.home, gpus, granted_gpus() if gpus else Allocation(), only)
+    here = granted_gpus() if gpus else Allocation()
+    rows = plan(reference, discover(plugin_dirs), settings.home, gpus, here, only=only)
     records = [_record(row) for row in rows]
     absent = _absent(options["dataset"], settings.home)
     ended: BenchError | None = None
     if not dry_run:
         if absent is not None and not all(row.lacking for row in rows):
             raise absent  # no row's fault
-        options |= {"plugin_dirs": plugin_dirs, "profile": PROFILE}
-        ended = _run_rows(settings, rows, records, gpus, options)
+        options |= {"plugin_dirs": plugin_dirs, "profile": reference.profile}
+        ended = _run_rows(settings, reference, rows, records, gpus=gpus, options=options)
+    claims = {} if absent else _claims(references.values(), options["dataset"], options["split"], settings.home)
     if as_json:
         data = {"name": options["dataset"], "lacking": [absent.message, absent.fix] if absent else []}
-        print_json({"schema": 1, "dataset": data, "rows": records})
-    elif dry_run:
-        click.echo(f"data set: {f'{absent.message}; {absent.fix}' if absent else options['dataset']}")
-        _print_needs(records)
+        about = {name: getattr(reference, name) for name in ("id", "title", "source", "retrieved", "note")}
+        print_json({"schema": 2, "reference": about, "dataset": data, "claims": claims, "rows": records})
     else:
-        _print_verdicts(records)
+        if dry_run:
+            click.echo(f"data set: {f'{absent.message}; {absent.fix}' if absent else options['dataset']}")
+            _print_needs(records)
+        else:
+            _print_verdicts(reference, records)
+        for name, why in claims.items():
+            click.echo(f"{name}: a run on these data {f'reproduces no row ({why})' if why else 'can reproduce a row'}")
     if ended is not None:
         raise ended
 
@@ -101,15 +124,15 @@ def _absent(dataset: str, home: Path) -> PrerequisiteError | None:
     return None
 
 
-def _record(row: PaperRow) -> dict[str, Any]:
-    average = row.paper.scores["average"]
+def _record(row: ReferenceRow) -> dict[str, Any]:
+    average = row.theirs.scores["average"]
     return {
         "row": row.name,
         "plugin": row.plugin.name if row.plugin else None,
         "variant": row.variant.name if row.variant else None,
         "needs": asdict(row.needs) if row.needs else None,
         "lacking": list(row.lacking),
-        "paper": {"value": average.value, "ci95": [average.low, average.high]},
+        "reported": {"value": average.value, "ci95": None if average.low is None else [average.low, average.high]},
         "ours": None,
         "run": None,
         "verdict": "not run" if row.lacking else "ready",
@@ -117,8 +140,25 @@ def _record(row: PaperRow) -> dict[str, Any]:
     }
 
 
+def _claims(references: Iterable[Reference], dataset: str, split: str, home: Path) -> dict[str, str]:
+    """Return, by reference, why a run on these data reproduces none of its rows; empty where it can."""
+    from harness.dataset import find_dataset, open_dataset
+
+    data = open_dataset(find_dataset(dataset, home))
+    cases = data.splits.get(split, ())
+    findings = sum(len(case.findings) for case in cases)
+    about = {"name": data.name, "split": split, "n_cases": len(cases), "n_findings": findings}
+    return {reference.title: reference.claim(about) for reference in references}
+
+
 def _run_rows(
-    settings: Settings, rows: list[PaperRow], records: list[dict[str, Any]], gpus: int, options: dict[str, Any]
+    settings: Settings,
+    reference: Reference,
+    rows: list[ReferenceRow],
+    records: list[dict[str, Any]],
+    *,
+    gpus: int,
+    options: dict[str, Any],
 ) -> BenchError | None:
     """Run what can be run and fill in what came of it; returns what the command has to end with, if anything."""
     failed = False
@@ -127,7 +167,7 @@ def _run_rows(
             continue
         click.echo(f"{row.name}: {record['plugin']} {record['variant']}", err=True)
         try:
-            _run_row(settings, row, record, gpus, options)
+            _run_row(settings, reference, row, record, gpus=gpus, options=options)
         except (Interrupted, KeyboardInterrupt):
             for left in records[records.index(record) :]:
                 if left["verdict"] == "ready":
@@ -144,27 +184,36 @@ def _run_rows(
     return None
 
 
-def _run_row(settings: Settings, row: PaperRow, record: dict[str, Any], gpus: int, options: dict[str, Any]) -> None:
+def _run_row(
+    settings: Settings,
+    reference: Reference,
+    row: ReferenceRow,
+    record: dict[str, Any],
+    *,
+    gpus: int,
+    options: dict[str, Any],
+) -> None:
     from harness.runs.document import run_document
-    from leaderboard.board.paper import beside_interval, remarks
+    from leaderboard.board.paper import remarks, verdict
 
     assert row.needs is not None  # noqa: S101 - a row without a plugin lacks it
     with settings.open_store() as store:
         used = gpus if row.needs.gpus else 0  # a model for the CPU is not asked to share them
         (run,) = run_plugins(settings, store, [record["plugin"]], variant=record["variant"], gpus=used, **options)
-        document = run_document(store, run, PROFILE)
+        document = run_document(store, run, reference.profile)
     record["run"] = run.id
     if not document["coverage"]["ok"]:
         raise ModelError("every finding failed", fix=f"`bench results show {run.id}` gives the reason for each case")
     ours = document["metrics"]["dice"]["all"]
-    record |= {"ours": ours, "verdict": beside_interval(ours["value"], row.paper), "why": remarks(document)}
+    record |= {"ours": ours, "verdict": verdict(ours["value"], row.theirs), "why": remarks(reference, document)}
 
 
-def _print_verdicts(records: list[dict[str, Any]]) -> None:
+def _print_verdicts(reference: Reference, records: list[dict[str, Any]]) -> None:
     from harness.cli.tables import cell, print_table
 
-    header = ["row of the paper", "variant", "Dice here", "Dice in the paper", "verdict"]
-    print_table(header, [[r["row"], _variant(r), cell(r["ours"]), cell(r["paper"]), r["verdict"]] for r in records])
+    header = ["row", "variant", "Dice here", "Dice reported", "verdict"]
+    click.echo(f"{reference.title}: {reference.source}")
+    print_table(header, [[r["row"], _variant(r), cell(r["ours"]), cell(r["reported"]), r["verdict"]] for r in records])
     for record in records:
         for line in record["why"]:
             click.echo(f"{record['row']}: {line}")

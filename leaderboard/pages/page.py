@@ -64,6 +64,8 @@ def make_environment() -> Environment:
         counts_of=counts_of,
         common_n=group_n,
         whisker=whisker,
+        place=place,
+        floor_of=floor_of,
         whisker_width=WHISKER_WIDTH,
         scale_of=scale_of,
         groups_of=groups_of,
@@ -189,11 +191,18 @@ def whisker(score: Score, scale: float) -> Whisker | None:
     """Place a value and its interval on an axis from 0 to `scale`; None where there is no interval."""
     if score.value is None or score.low is None or score.high is None:
         return None
-    low, value, high = (
-        round(WHISKER_MARGIN + number / scale * (WHISKER_WIDTH - 2 * WHISKER_MARGIN), 1)
-        for number in (score.low, score.value, score.high)
-    )
-    return Whisker(low, value, high)
+    return Whisker(*(place(number, scale) for number in (score.low, score.value, score.high)))
+
+
+def place(number: float, scale: float) -> float:
+    """Return where a number lies on a drawn axis from 0 to `scale`."""
+    return round(WHISKER_MARGIN + number / scale * (WHISKER_WIDTH - 2 * WHISKER_MARGIN), 1)
+
+
+def floor_of(rows: Sequence[Row]) -> float | None:
+    """Return the best average of the box-prompted controls among some rows; None without one."""
+    controls = [row.scores["average"].value for row in rows if row.control]
+    return max((value for value in controls if value is not None), default=None)
 
 
 def groups_of(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:

@@ -10,7 +10,7 @@ from typing import Any
 from harness.scoring.profiles import PROFILES
 from leaderboard.board.board import CHALLENGE, COLUMNS, PAPER, SIZES, DataSet, Row, rank, read_board
 from leaderboard.board.comparisons import against, conclusion, in_order
-from leaderboard.board.reported import Reported
+from leaderboard.board.reported import Reference, Reported
 from leaderboard.pages import figures
 from leaderboard.pages.cases import CaseView, FindingView, case_views, disputed
 from leaderboard.pages.charts import DISTINCT, Drawing
@@ -52,6 +52,8 @@ class Site:
         The site's database.
     reported
         The paper's own rows.
+    boards
+        Copies of published boards.
     files
         The files of the downloads page.
     draw
@@ -64,6 +66,7 @@ class Site:
 
     published: Published
     reported: Reported
+    boards: Sequence[Reference] = ()
     files: Sequence[File] = ()
     draw: bool = False
     pictures: Mapping[tuple[str, str, str], Any] = field(default_factory=dict)
@@ -125,6 +128,7 @@ def _scores(site: Site, render: Render) -> Pages:
             profile=profile,
             columns=COLUMNS[profile],
             reported=site.reported,
+            boards=[board for board in site.boards if board.profile == profile],
             first_rows=lambda rows: rows[: _share(ROWS, site.board, 5)],
             first_apart=lambda rows: _current_first(rows)[: _share(ROWS_APART, site.board, 3)],
         )

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from harness.dataset import Dataset
 from harness.store.database import Store
-from leaderboard.board.reported import read_reported
+from leaderboard.board.reported import read_boards, read_reported
 from leaderboard.gallery.delivered import Delivered
 from leaderboard.gallery.gallery import make_gallery
 from leaderboard.pages.downloads import checksums, make_files
@@ -72,7 +72,7 @@ def build_site(store: Store, out: Path, options: Options | None = None) -> Path:
     options = options or Options()
     published = export(store, options.policy)
     downloads = make_files(published, parquet=options.figures)
-    site = Site(published, read_reported(), downloads, draw=options.figures)
+    site = Site(published, read_reported(), read_boards(), downloads, draw=options.figures)
     files: dict[str, bytes] = {}
     if options.datasets:
         masks = Delivered(store, options.runs)

@@ -14,8 +14,8 @@ import pytest
 from harness.engines.allocation import Allocation
 from harness.engines.nvidia import Gpu
 from harness.registry.discovery import Registry, discover
-from leaderboard.board.paper import beside_interval, plan, remarks
-from leaderboard.board.reported import read_reported
+from leaderboard.board.paper import plan, remarks, verdict
+from leaderboard.board.reported import read_references, read_reported
 
 if TYPE_CHECKING:
     from conftest import Bench
@@ -92,12 +92,12 @@ def asked(stand_ins: Path, make_dataset: Callable[..., Path]) -> Callable[..., l
 
 
 def _row(registry: Registry, home: Path, asked: int = 0, here: Allocation | None = None, name: str = "") -> Any:
-    return next(row for row in plan(registry, home, asked, here or Allocation()) if row.name == name)
+    return next(row for row in plan(read_reported(), registry, home, asked, here or Allocation()) if row.name == name)
 
 
 def test_rows_come_in_the_tables_order(tmp_path: Path) -> None:
     """Without plugins every row is there and says that none runs it."""
-    rows = plan(Registry(), tmp_path, 0, Allocation())
+    rows = plan(read_reported(), Registry(), tmp_path, 0, Allocation())
     assert [row.name for row in rows] == TABLE
     assert {row.lacking for row in rows} == {("no plugin runs this row",)}
 
@@ -133,19 +133,53 @@ def test_what_a_row_lacks_comes_with_what_brings_it(tmp_path: Path) -> None:
 def test_the_verdict_is_about_the_papers_interval(value: float | None, said: str) -> None:
     """0.013 [0.009, 0.019] is BiomedParse out of the box; ours is rounded as these ends are."""
     (row,) = [e for e in read_reported().in_table if e.title == "BiomedParse" and not e.fine_tuned]
-    assert beside_interval(value, row) == said
+    assert verdict(value, row) == said
 
 
 def test_only_the_papers_test_split_passes_without_a_remark() -> None:
     """Other data, findings that failed and a reason against ranking are said beside the verdict."""
     document: dict[str, Any] = {"n_cases": 200, "n_findings": 9, "coverage": {"ok": 9}, "unrankable": []}
     document["dataset"] = {"name": "rexgroundingct", "split": "test"}
-    assert remarks(document) == []
-    assert "other data: 50 cases" in remarks({**document, "n_cases": 50})[0]
-    assert remarks({**document, "coverage": {"ok": 7, "oom": 2}, "unrankable": ["x"]}) == [
+    paper = read_reported()
+    assert remarks(paper, document) == []
+    assert "other data: 50 cases" in remarks(paper, {**document, "n_cases": 50})[0]
+    other_split = {**document, "dataset": {"name": "rexgroundingct", "split": "val"}}
+    assert "200 cases of rexgroundingct, val" in remarks(paper, other_split)[0]
+    assert remarks(paper, {**document, "coverage": {"ok": 7, "oom": 2}, "unrankable": ["x"]}) == [
         "2 of 9 findings failed and scored 0",
         "never ranked: x",
     ]
+
+
+def test_each_reference_is_reproduced_on_its_own_data_alone() -> None:
+    """The challenge's validation has 200 cases like the paper's test: only split and findings tell them apart."""
+    val = {"name": "ReXGroundingCT", "split": "val", "n_cases": 200, "n_findings": 381}
+    references = read_references()
+    assert [name for name, reference in references.items() if not reference.claim(val)] == ["voxtell"]
+    assert "with 381 findings" in references["voxtell"].claim({**val, "n_findings": 380})
+
+
+@pytest.mark.parametrize(
+    ("value", "said"), [(0.2252, "agrees"), (0.2303, "above"), (0.2201, "below"), (0.23, "agrees")]
+)
+def test_beside_a_number_without_an_interval_it_agrees_or_not(value: float, said: str) -> None:
+    """VoxTell 1.1 has 0.225228 on the validation."""
+    (row,) = read_references()["voxtell"].in_table
+    assert verdict(value, row) == said
+
+
+def test_voxtells_figures_are_made_by_its_own_variant(tmp_path: Path) -> None:
+    """The row is that of version 1.1; rows of the board that nothing here makes say so."""
+    references = read_references()
+    (row,) = plan(references["voxtell"], discover(()), tmp_path, 0, Allocation())
+    assert row.plugin is not None
+    assert row.variant is not None
+    assert (row.plugin.name, row.variant.name) == ("voxtell", "zero-shot")
+    board = plan(references["challenge"], discover(()), tmp_path, 0, Allocation())
+    assert {row.theirs.title for row in board if row.plugin} == {
+        "VoxTell-ZS + orientation correction",
+        "voxtell_v1.1_zeroshot_test_submission",
+    }
 
 
 def test_a_dry_run_says_what_each_row_needs(bench: Bench, asked: Callable[..., list[object]]) -> None:
@@ -186,7 +220,7 @@ def test_rows_that_cannot_run_do_not_stop_those_that_can(bench: Bench, asked: Ca
     ran, lacking = bench.json(*asked("gated,quick"))["rows"]
     assert (ran["row"], ran["ours"]["value"], ran["verdict"]) == ("BiomedParse, text", 0.0, "below")
     assert ran["ours"]["ci95"] is None
-    assert ran["paper"] == {"value": 0.013, "ci95": [0.009, 0.019]}
+    assert ran["reported"] == {"value": 0.013, "ci95": [0.009, 0.019]}
     assert any("other data: 3 cases" in line for line in ran["why"])
     assert (lacking["row"], lacking["ours"], lacking["verdict"]) == (TABLE[-1], None, "not run")
     assert "weights w.pth have not been downloaded" in lacking["why"][0]

@@ -24,6 +24,7 @@ DATA = [
     "curation/prompts/rewrite.md",
     "leaderboard/assets/app.js",
     "leaderboard/assets/workflow.yml",
+    "leaderboard/boards.json",
     "leaderboard/reported.json",
     "leaderboard/templates/base.html.j2",
     "plugins/rules/Dockerfile",

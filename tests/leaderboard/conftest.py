@@ -24,7 +24,7 @@ from harness.scoring.profiles import PROFILES
 from harness.scoring.summary import summarise
 from harness.status import Status
 from harness.store.database import Store
-from leaderboard.board.reported import read_reported
+from leaderboard.board.reported import read_boards, read_reported
 from leaderboard.pages.pages import Site, render_pages
 from leaderboard.published.export import export
 from leaderboard.published.privacy import PrivacyPolicy
@@ -259,7 +259,7 @@ def parse(html: str) -> Node:
 
 def render(store: Store, policy: PrivacyPolicy, *, draw: bool = False) -> dict[str, str]:
     """Return path -> HTML of every page."""
-    return dict(render_pages(Site(export(store, policy), read_reported(), draw=draw)))
+    return dict(render_pages(Site(export(store, policy), read_reported(), read_boards(), draw=draw)))
 
 
 @pytest.fixture

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from leaderboard.board.board import Row
-from leaderboard.board.reported import read_reported
+from leaderboard.board.reported import Reference, read_boards, read_references, read_reported
+from leaderboard.commands.reproduce import REFERENCES
 
 ROWS = read_reported().rows
 
@@ -53,7 +54,37 @@ def test_rows_are_reported_and_nothing_else() -> None:
 
 def test_citation_is_whole() -> None:
     """The rows are cited with authors, title, venue and table."""
-    citation = read_reported().citation
+    citation = read_reported().source
     assert citation.startswith("Mohammed Baharoon, Luyang Luo, ")
     assert "Pranav Rajpurkar. State-of-the-Art Text-Prompted Medical Segmentation Models Struggle" in citation
     assert citation.endswith("(MLHC), 2025. Table 4.")
+
+
+def test_boards_say_whose_they_are_and_of_when() -> None:
+    """Each copy has its data, a source with a commit, and a date; the best rows are those of the challenge."""
+    boards = {board.id: board for board in read_boards()}
+    for board in boards.values():
+        assert "commit " in board.source
+        assert board.retrieved[:3] == "202"
+        assert (board.dataset, bool(board.n_findings)) == ("ReXGroundingCT", True)
+    best = [(row.title, round(row.scores["average"].value or 0, 3)) for row in boards["challenge"].rows[:2]]
+    assert best == [("juniper_v0.1ree5", 0.365), ("TAGS_TAP (submission 3)", 0.360)]
+    assert boards["challenge-july"].rows[0].scores["average"].value == 0.332
+    assert "not the complete board" in boards["challenge"].note
+
+
+@pytest.mark.parametrize("board", read_boards(), ids=lambda board: board.id)
+def test_rows_of_boards_claim_nothing_that_is_not_stated(board: Reference) -> None:
+    """No interval, no rank; what their weights have seen is not stated, so that none is shown as zero-shot."""
+    for row in board.in_table:
+        score = row.scores["average"]
+        assert score.value is not None
+        assert 0 < score.value < 0.4
+        assert (score.low, score.high, row.rank, row.run) == (None, None, None, None)
+        assert row.training == "training not stated"
+        assert score.n == board.n_findings
+
+
+def test_the_command_offers_every_reference() -> None:
+    """Its help names them without reading the tables."""
+    assert tuple(read_references()) == REFERENCES

@@ -38,7 +38,7 @@ pytestmark = pytest.mark.costly
 
 
 def section(page, title: str):
-    [found] = [node for node in page.all("section") if node.all("h2")[0].text.startswith(title)]
+    found, *_ = [node for node in page.all("section") if node.all("h2")[0].text.startswith(title)]
     return found
 
 
@@ -117,7 +117,7 @@ def test_measured_and_reported_rows_never_share_a_table(full_pages) -> None:
     assert kinds == {
         frozenset({"Measured here"}): 2,
         frozenset({"Measured here", "Submitted masks"}): 1,
-        frozenset({"Reported"}): 1,
+        frozenset({"Reported"}): 2,
     }
     paper = section(page, "Reported in the paper")
     assert "The authors scored these rows themselves, on the test split of their paper." in paper.text
@@ -398,7 +398,7 @@ def test_empty_database_says_what_to_do(store: Store, pages) -> None:
     empty = section(page, "Nothing has been measured yet")
     assert "bench demo" in empty.text
     assert "bench run --plugin rules --dataset PATH --split test" in empty.text
-    assert len(page.all("table")) == 1
+    assert [table.attributes["id"] for table in page.all("table")] == ["table-4", "table-voxtell"]
     for path in ("compare.html", "categories.html", "cases/index.html", "runs/index.html"):
         assert "Nothing has been measured yet." in site[path].text
 
@@ -446,6 +446,33 @@ def test_scale_holds_every_interval(bench, store: Store) -> None:
     assert scale_of(read_board(export(store, PrivacyPolicy()))[0].ranked) == 0.4
     assert scale_of([]) == 0.1
     assert scale_of(read_reported().rows) == 0.3
+
+
+def test_the_best_control_is_a_line_beside_the_box_prompted_rows_alone(bench, pages, store: Store) -> None:
+    """It lies at the control's average on every row of its group; rows asked by text have none."""
+    bench.add(level=0.2, plugin="rules", title="Rules")
+    bench.add(level=0.4, plugin="medsam2", title="MedSAM2", prompt="box")
+    bench.add(level=0.3, plugin="ellipsoid", title="Control: ellipsoid", prompt="box")
+    bench.add(level=0.1, plugin="box", title="Control: box", prompt="box")
+    table = pages(store)["index.html"].all("table")[0]
+    text, boxed = table.all("tbody")
+    assert not text.all("line", "floor")
+    lines = boxed.all("line", "floor")
+    ellipsoid = next(row for row in boxed.all("tr")[1:] if "ellipsoid" in row.text)
+    assert [line.attributes["x1"] for line in lines] == [ellipsoid.all("circle")[0].attributes["cx"]] * 3
+    assert boxed.text.count("reads no image") == 2
+
+
+def test_published_boards_stand_below_with_source_and_date(pages, store: Store) -> None:
+    """On the page of their metrics; none is shown as zero-shot, and none has a rank."""
+    site = pages(store)
+    board = section(site["challenge.html"], "Reported elsewhere: Challenge, public half of the test")
+    assert "0.365" in board.all("tbody")[0].all("tr")[1].text
+    assert "2026-09-09" in board.text
+    assert "commit 9043e579" in board.text
+    assert not board.all("span", "zero-shot")
+    assert "0.225" in section(site["index.html"], "Reported elsewhere: VoxTell 1.1 on the validation").text
+    assert not [node for node in site["index.html"].all("h2") if "public half" in node.text]
 
 
 def test_file_names_are_safe_and_distinct() -> None:
