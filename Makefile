@@ -9,7 +9,7 @@ PEERS_VENV ?= .venv-peers
 PEERS ?= $(wildcard $(PEERS_VENV)/bin/python)
 PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check
 
-.PHONY: help demo test test-fast test-slow test-hostile test-faults test-peers check lint types docs-check docs lock lock-torch bench-scoring bench-many bench-overhead bench-site models-smoke tiny-proof curation-classifier clean
+.PHONY: help cluster demo test test-fast test-slow test-hostile test-faults test-peers check lint types docs-check docs lock lock-torch bench-scoring bench-many bench-overhead bench-site models-smoke tiny-proof curation-classifier clean
 
 help: ## List the targets
 	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20
@@ -26,6 +26,9 @@ $(VENV)/dev.stamp: requirements-dev.lock $(VENV)/run.stamp
 	@echo "installing what development needs into $(VENV)"
 	@$(PIP) --require-hashes -r requirements-dev.lock
 	@touch $@
+
+cluster: $(VENV)/run.stamp ## Add what `bench run --cluster` and `bench worker` need for Dask
+	@$(PIP) --require-hashes -r requirements-cluster.lock
 
 demo: $(VENV)/run.stamp ## Phantom, baseline, scores, leaderboard page: the whole way (containers where an engine answers)
 	@$(BIN)/bench demo
@@ -72,10 +75,11 @@ docs: $(VENV)/dev.stamp ## Write the generated parts of the documentation
 docs-check: $(VENV)/dev.stamp
 	$(BIN)/python docs/generate.py --check
 
-lock: $(VENV)/dev.stamp ## Renew the locks of the run-time and of the development environment
+lock: $(VENV)/dev.stamp ## Renew the locks of the run-time, of clusters and of the development environment
 	$(PIP) uv
 	$(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-annotate --no-header --quiet --upgrade -o requirements.lock
-	$(BIN)/uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-annotate --no-header --quiet --upgrade -o requirements-dev.lock
+	$(BIN)/uv pip compile pyproject.toml --extra cluster --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-annotate --no-header --quiet --upgrade -o requirements-cluster.lock
+	$(BIN)/uv pip compile pyproject.toml --extra cluster --group dev --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-annotate --no-header --quiet --upgrade -o requirements-dev.lock
 
 lock-torch: $(VENV)/dev.stamp ## Renew the lock of the torch layer; every image with torch is built anew after it
 	$(PIP) uv

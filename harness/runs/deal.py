@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from harness.dataset import RunnableCase
+from harness.engines.base import Mount
 from harness.runs.boxes import KeptBoxes
 from harness.runs.plan import Plan
 from harness.runs.spec import ShardSpec, bare
@@ -64,6 +65,32 @@ def deal(
         )
         for part in range(parts)
     ]
+
+
+def trial(plan: Plan, folder: Path, *, gpus: int, files: Sequence[Path]) -> ShardSpec:
+    """Return a shard without cases, for a host to try out what those of the run need.
+
+    Parameters
+    ----------
+    plan, folder, gpus
+        As for :func:`deal`.
+    files
+        Files of cases, to be read with everything that each container may read.
+    """
+    tried = (Mount(path.resolve(), f"data/{number}") for number, path in enumerate(files))
+    return ShardSpec(
+        run="trial",
+        number=0,
+        plan=plan.key,
+        folder=folder,
+        plugin=bare(plan.request.plugin),
+        image=plan.image,
+        job=_job(plan, gpus),
+        engine=plan.engine,
+        gpus=gpus,
+        cases=(),
+        mounts=(*plan.mounts, *tried),
+    )
 
 
 def _job(plan: Plan, gpus: int) -> Job:

@@ -19,7 +19,7 @@ A backend is a class with the methods of :class:`Pool`. It moves nothing but the
   knows them), and brings the new reports. It returns at once. A shard that has neither a report nor a place among
   them counts as lost, so a report may come late, twice, in any order, or not at all.
 * Whatever the backend waits for has a limit, and what cannot be reached raises a ``BenchError``.
-* A backend of other hosts is an :class:`Elsewhere`: it also says which image they run, so that a run can be planned.
+* A backend of other hosts is an :class:`Elsewhere`: it also lets them try out a run before anything is recorded.
 * A worker writes only below the shared folder and its own scratch. The database and the home belong to the driver.
 """
 
@@ -34,8 +34,6 @@ from typing import NamedTuple, Protocol
 
 from harness.engines.base import Engine
 from harness.engines.nvidia import Gpu
-from harness.images.build import Image
-from harness.registry.discovery import Plugin
 from harness.runs.place import offer, sweep
 from harness.runs.report import ShardReport
 from harness.runs.shard import run_shard
@@ -120,8 +118,26 @@ class Elsewhere(Pool, Protocol):
 
     engine: str
 
-    def image(self, plugin: Plugin, *, home: Path, gpus: bool, log: Callable[[str], None]) -> Image:
-        """Return the image that its hosts run for `plugin`, by its content; raises a BenchError where it is lacking."""
+    def prove(self, shard: ShardSpec, *, gpu_memory_mb: int) -> tuple[str, ...]:
+        """Prove that the hosts can run shards like this one.
+
+        Parameters
+        ----------
+        shard
+            One without cases, with everything that those of the run may read among its mounts.
+        gpu_memory_mb
+            Memory that each GPU must have, MiB.
+
+        Returns
+        -------
+        tuple of str
+            What their engines cannot do, as :meth:`harness.engines.base.Engine.lacks` says it.
+
+        Raises
+        ------
+        PrerequisiteError
+            What is wrong, on which host, and the fix.
+        """
 
 
 class LocalPool:

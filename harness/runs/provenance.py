@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from harness.engines.base import Engine
-from harness.engines.nvidia import Gpu
 from harness.rows import RunRow
 from harness.runs.checkpoint import Checkpoint
-from harness.runs.hardware import describe_hardware, describe_harness
+from harness.runs.hardware import describe_harness
 from harness.runs.plan import Plan
 from harness.sandbox.contract import CONTRACT_VERSION
 from harness.scoring import SCORER_VERSION
@@ -60,13 +58,13 @@ def open_row(plan: Plan, store: Store) -> RunRow:
     )
 
 
-def provenance(plan: Plan, engine: Engine, gpus: Sequence[Gpu]) -> dict[str, Any]:
+def provenance(plan: Plan, engine: Mapping[str, Any], hardware: Mapping[str, Any]) -> dict[str, Any]:
     """Return the record of a run in addition to its identity.
 
     Parameters
     ----------
-    plan, engine, gpus
-        The plan and its machine.
+    plan, engine, hardware
+        The plan, and the machine's engine and hardware as they describe themselves.
     """
     request = plan.request
     return {
@@ -80,9 +78,9 @@ def provenance(plan: Plan, engine: Engine, gpus: Sequence[Gpu]) -> dict[str, Any
         "model": {name: getattr(request.plugin.model, name) for name in ("homepage", "citation", "licence")},
         "weights": [{"name": name, "sha256": digest} for name, _, digest in plan.weights.files],
         "image": {"id": plan.image.id, "tag": plan.image.tag, "bytes": plan.image.size, "torch": plan.image.device},
-        "engine": engine.describe(),
+        "engine": dict(engine),
         "tried_out": True,
-        "hardware": describe_hardware(gpus),
+        "hardware": dict(hardware),
         "harness": describe_harness(),
         "dataset": {
             "name": request.dataset.name,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -16,10 +17,12 @@ from harness.engines import choose_engine
 from harness.engines.base import Engine
 from harness.engines.gpus import lease
 from harness.engines.nvidia import Gpu
+from harness.errors import PrerequisiteError
 from harness.rows import CaseRow, RunRow
 from harness.runs.boxes import keep_boxes
 from harness.runs.earlier import why_begun_anew
 from harness.runs.follow import Follower
+from harness.runs.hardware import describe_hardware
 from harness.runs.lock import only_one
 from harness.runs.plan import Plan, RunRequest, select_cases
 from harness.runs.pools import LocalPool, Pool
@@ -80,7 +83,7 @@ def execute(request: RunRequest, *, home: Path, store: Store, watcher: Watcher, 
     elsewhere = finished_elsewhere(request, home) if request.variant.fine_tuned else []
     trained_on = training_cases(request) if request.variant.fine_tuned and not elsewhere else ()
     with stop.nothing_in_flight():  # every volume is read, unless it was read before
-        warnings = _sound_data(request, cases, trained_on, watcher.log)
+        warnings = sound_data(request, cases, trained_on, watcher.log)
     # GPUs are checked before anything long: a machine without them is reported at once.
     model, each = request.plugin.model, request.gpus_each
     # What is declared is the whole architecture's need.
@@ -117,38 +120,56 @@ def execute(request: RunRequest, *, home: Path, store: Store, watcher: Watcher, 
             )
             plan = replace(plan, checkpoint=checkpoint)
         here = LocalPool(home.resolve(), {engine.name: engine}, gpus, stop)
-        ready = _Ready(plan, engine, gpus, each if gpus else 0, tuple(cases), tuple(warnings))
-        return _carry_out(ready, here, home=home, store=store, watcher=watcher, stop=stop)
+
+        def prove(todo: Sequence[RunnableCase], folder: Path) -> None:
+            check_containers(
+                engine,
+                request.plugin,
+                plan.image,
+                resources=model.resources,
+                mounts=plan.mounts,
+                files=[case.ct for case in todo],
+                gpus=gpus,
+                folder=folder,
+                log=watcher.log,
+            )
+
+        ready = Ready(plan, each if gpus else 0, warnings, engine.describe(), describe_hardware(gpus), prove)
+        return carry_out(ready, here, home=home, store=store, watcher=watcher, stop=stop)
 
 
 @dataclass(frozen=True)
-class _Ready:
-    """A run that is planned, and the engine and GPUs of this host where it runs here.
+class Ready:
+    """A run that is planned.
 
     Attributes
     ----------
-    plan, engine, gpus
-        The plan; the engine and the GPUs of this host.
+    plan
+        The plan.
     each
         Number of GPUs of a container.
-    cases, warnings
-        Its cases, and what was warned of in the data.
+    warnings
+        What was warned of in the data.
+    engine, hardware
+        Of this host where it runs here; elsewhere the hardware is known afterwards.
+    prove
+        Called with the cases to run and the run's folder before anything is recorded; raises where their containers
+        would not work.
     """
 
     plan: Plan
-    engine: Engine
-    gpus: Sequence[Gpu]
     each: int
-    cases: tuple[RunnableCase, ...]
     warnings: tuple[DataProblem, ...]
+    engine: Mapping[str, Any]
+    hardware: Mapping[str, Any] = field(default_factory=dict)
+    prove: Callable[[Sequence[RunnableCase], Path], None] = lambda _todo, _folder: None
 
 
-def _carry_out(ready: _Ready, pool: Pool, *, home: Path, store: Store, watcher: Watcher, stop: Stop) -> RunRow:
+def carry_out(ready: Ready, pool: Pool, *, home: Path, store: Store, watcher: Watcher, stop: Stop) -> RunRow:
     """Carry out a planned run in a pool: resume it, follow its shards, and return its row."""
-    plan, request, engine, cases = ready.plan, ready.plan.request, ready.engine, ready.cases
+    plan, request, cases = ready.plan, ready.plan.request, ready.plan.cases
     row = open_row(plan, store)
-    folder = home / "runs" / row.id
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = _folder_of(row.id, home, pool)
     with only_one(folder, row.id):
         row = _judged_anew(store, row, request, folder)
         limits = request.plugin.model.resources.limits()
@@ -156,20 +177,10 @@ def _carry_out(ready: _Ready, pool: Pool, *, home: Path, store: Store, watcher: 
         if row.state == "done" and not todo and not unscored:
             watcher.log(f"{row.id} is already finished; --fresh runs it again")
             return row
-        if store.latest(plan.key) is None and (why := why_begun_anew(plan, store, engine.describe())):
+        if store.latest(plan.key) is None and (why := why_begun_anew(plan, store, ready.engine)):
             watcher.log(f"note: {why}")
         if todo:  # before anything is recorded: a broken machine would look like the model's failure
-            check_containers(
-                engine,
-                request.plugin,
-                plan.image,
-                resources=request.plugin.model.resources,
-                mounts=plan.mounts,
-                files=[case.ct for case in todo],
-                gpus=ready.gpus,
-                folder=folder,
-                log=watcher.log,
-            )
+            ready.prove(todo, folder)
         with stop.nothing_in_flight():  # every mask is read
             boxes = keep_boxes(
                 folder,
@@ -180,7 +191,12 @@ def _carry_out(ready: _Ready, pool: Pool, *, home: Path, store: Store, watcher: 
                 earlier=row.record,
                 log=watcher.log,
             )
-        record = {**row.record, **provenance(plan, engine, ready.gpus), **data_record(ready.warnings), **boxes.record}
+        record = {
+            **row.record,
+            **provenance(plan, ready.engine, ready.hardware),
+            **data_record(ready.warnings),
+            **boxes.record,
+        }
         row = replace(row, state="running", record=record)
         store.save_run(row, without=[case.id for case in todo])
         work = Work(plan, row, folder, boxes=boxes, store=store, pool=pool, log=watcher.log)
@@ -190,7 +206,31 @@ def _carry_out(ready: _Ready, pool: Pool, *, home: Path, store: Store, watcher: 
         return work.finish()
 
 
-def _sound_data(
+def _folder_of(run: str, home: Path, pool: Pool) -> Path:
+    """Return the folder of a run, which lies in the pool's shared folder; the home has a link to it.
+
+    Raises
+    ------
+    PrerequisiteError
+        When the run was begun in another place.
+    """
+    place, folder = home / "runs" / run, pool.shared / "runs" / run
+    if pool.shared.resolve() == home.resolve():
+        place.mkdir(parents=True, exist_ok=True)
+        return place
+    if os.path.lexists(place) and place.resolve() != folder.resolve():
+        raise PrerequisiteError(
+            f"{run} was begun in {place.resolve()}, not in the shared folder of {pool.name}",
+            fix="go on with it there; or begin it anew with --fresh",
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    if not os.path.lexists(place):
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.symlink_to(folder.resolve())
+    return place
+
+
+def sound_data(
     request: RunRequest,
     cases: Sequence[RunnableCase],
     trained_on: Sequence[RunnableCase],

@@ -17,7 +17,7 @@ from harness.images.build import Image
 from harness.registry.declaration import Model, Prompt, Variant
 from harness.registry.discovery import Plugin
 from harness.runs.boxes import KeptBoxes
-from harness.runs.deal import deal
+from harness.runs.deal import deal, trial
 from harness.runs.plan import Plan, RunRequest
 from harness.runs.run_weights import Loaded
 
@@ -81,3 +81,12 @@ def test_weights_and_checkpoint_are_mounted(tmp_path: Path, cases: tuple[Runnabl
     assert (shard.mounts, shard.job.checkpoint) == ((weights,), False)
     (shard,) = deal(_plan(cases, checkpoint=tmp_path), "run", tmp_path, cases, boxes=BOXES, gpus=0, parts=1)
     assert (shard.mounts, shard.job.checkpoint) == ((weights, Mount(tmp_path.resolve(), "checkpoint")), True)
+
+
+def test_a_trial_mounts_what_the_shards_may_read(cases: Sequence[RunnableCase]) -> None:
+    """It has no case, and the CTs beside the mounts of the plan."""
+    plan = _plan(cases)
+    shard = trial(plan, Path("/shared"), gpus=2, files=[case.ct for case in cases[:2]])
+    assert (shard.cases, shard.gpus, shard.plan) == ((), 2, plan.key)
+    ct = cases[0].ct.resolve()
+    assert shard.mounts == (*plan.mounts, Mount(ct, "data/0"), Mount(ct, "data/1"))
