@@ -1,6 +1,8 @@
 """SegVol: a 3-D model asked by text or by boxes, out of the box and fine-tuned as in the paper (section 4)."""
 
-from harness import Hub, Model, Params, Prompt, Resources, Upstream, Variant, hookimpl, ours, paper, theirs
+from harness import Hub, Model, Params, Prompt, Resources, Upstream, Variant, hookimpl, paper, theirs
+
+from .recipe import HARD, RECIPE
 
 CODE = Upstream("BAAI-DCAI/SegVol", "5768c9795794a327a2629ce7f137ab03d5ea8378", "MIT")
 WEIGHTS = Hub("BAAI/SegVol", licence="MIT")
@@ -12,21 +14,6 @@ PUBLISHED = Params(
     threshold=theirs(0.5, "inference_demo.py:36"),
 )
 SMALL = Params(depth=8, side=32)
-
-RECIPE = Params(
-    depth=paper(64, "section 4.2"),
-    epochs=paper(50, "section 4.2"),
-    batch=theirs(4, "train.py:45"),
-    rate=paper(1e-4, "section 4.2"),
-    warmup=ours(0.2, "10 epochs of train.py:43, as a share of the paper's 50"),
-    decay=theirs(1e-5, "train.py:42"),
-    jitter_chance=theirs(0.1, "train.py:30"),
-    jitter=theirs(0.1, "data_utils.py:245"),
-    resize=theirs("area", "data_utils.py:236, whose Resized has no mode: soft labels"),
-    train_projection=theirs(False, "network/model.py:51 never trains it"),
-    workers=ours(4),
-    cache_mb=ours(49152),
-)
 
 NOTHING_SEEN = paper("none", "Table 4")
 TEXT = Variant(
@@ -42,14 +29,7 @@ TEXT_FINE_TUNED = TEXT.trained(
     reduced={"batch": 1},
     summary="Trained as upstream's code trains, with the findings' texts alone; no pseudo masks, no zoom.",
 )
-NEAREST = TEXT_FINE_TUNED.reading(
-    "nearest",
-    Params(
-        resize=ours("nearest", "as it predicts: hard labels; a small finding is never lost"),
-        train_projection=ours(True, "else the texts of findings stay where organs' names were"),
-    ),
-    summary="Trained on nearest samples and hard labels, the text's projection too.",
-)
+NEAREST = TEXT_FINE_TUNED.reading("nearest", HARD, summary="Trained on nearest samples, the text's projection too.")
 BOX = Variant(
     "box",
     Params(prompt="box") | PUBLISHED,

@@ -54,12 +54,10 @@ class SegVol(VolumeModel):
 
     def view(self, scan: Scan) -> View:
         """Resize the CT and its masks as upstream trains, by area, or as it predicts, to the nearest samples."""
-        if self.params["resize"] == "area":
-            image = normalise(scan.hu)
-            grid = lay_grid(image, self.size)
-            return grid.average(image), grid.average
-        image, grid = self._sample(scan.hu)
-        return image, grid.mark
+        image = normalise(scan.hu)
+        grid = lay_grid(image, self.size)
+        soft = self.params["resize"] == "area"
+        return (grid.average(image), grid.average) if soft else (grid.sample(image), grid.mark)
 
     def sample(self, image: np.ndarray, masks: np.ndarray, texts: list[Any], rng: np.random.Generator) -> Any:
         """Vary the brightness as upstream does; its mirroring would exchange left and right."""
