@@ -97,21 +97,22 @@ def _meets(mask: Masks, starts: Sequence[int], size: Sequence[int]) -> bool:
 
 def augment(image: Image, masks: Masks, rng: np.random.Generator) -> tuple[Image, Masks]:
     """Vary a crop (X, Y, Z) and its masks (N, X, Y, Z) as upstream's transforms of MONAI do, each with its chance."""
+    found: NDArray[Any] = image
     if rng.random() < ZOOM:
         factor = rng.uniform(*ZOOMS)
-        image = zoom(image, factor)
+        found = zoom(found, factor)
         masks = np.stack([zoom(mask, factor, nearest=True) for mask in masks]) if len(masks) else masks
     if rng.random() < NOISE:
-        image = image + rng.normal(0.0, rng.uniform(0.0, DEVIATION), image.shape)
+        found = found + rng.normal(0.0, rng.uniform(0.0, DEVIATION), found.shape)
     if rng.random() < SHARPEN:
         first = rng.uniform(*FIRST_SIGMAS, size=3)
-        image = sharpen(image, first, rng.uniform(SECOND_SIGMA, first), rng.uniform(*ALPHAS))
+        found = sharpen(found, first, rng.uniform(SECOND_SIGMA, first), rng.uniform(*ALPHAS))
     if rng.random() < SCALE:
-        image = image * (1 + rng.uniform(-FACTOR, FACTOR))
+        found = found * (1 + rng.uniform(-FACTOR, FACTOR))
     for chance in CONTRASTS:
         if rng.random() < chance:
-            image = contrast(image, rng.uniform(*GAMMAS))
-    return np.asarray(image, dtype=np.float32), masks
+            found = contrast(found, rng.uniform(*GAMMAS))
+    return np.asarray(found, dtype=np.float32), masks
 
 
 def zoom(volume: NDArray[Any], factor: float, *, nearest: bool = False) -> NDArray[Any]:
@@ -132,14 +133,14 @@ def zoom(volume: NDArray[Any], factor: float, *, nearest: bool = False) -> NDArr
 
 
 def sharpen(
-    image: NDArray[Any], first: Sequence[float], second: Sequence[float], alpha: float
+    image: NDArray[Any], first: Sequence[float] | NDArray[Any], second: Sequence[float] | NDArray[Any], alpha: float
 ) -> NDArray[np.floating[Any]]:
     """Add `alpha` times what a second Gaussian filter takes from a first one's result to that result."""
     blurred = _gaussian(image, first)
     return blurred + alpha * (blurred - _gaussian(blurred, second))
 
 
-def _gaussian(image: NDArray[Any], sigmas: Sequence[float]) -> NDArray[np.floating[Any]]:
+def _gaussian(image: NDArray[Any], sigmas: Sequence[float] | NDArray[Any]) -> NDArray[np.floating[Any]]:
     """Filter with a Gaussian that is integrated over voxels, to four sigmas; beyond the volume is 0."""
     found = np.asarray(image, dtype=np.float32)
     for axis, sigma in enumerate(sigmas):
