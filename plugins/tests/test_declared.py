@@ -30,6 +30,8 @@ ADDED: dict[tuple[str, str], dict[str, Any]] = {
         "second_drop": 26 / 27,
         "drop_factor": 0.1,
         "clip_norm": 5.0,
+        "scale_low": 0.9,
+        "scale_high": 1.1,
     },
     ("biomedparse-v2", "zero-shot"): {"threshold": 0.5},
     ("biomedparse-v2", "fine-tuned"): {"threshold": 0.5, "schedule": "constant", "decay": 0.01, "clip_norm": 5.0},
