@@ -93,6 +93,7 @@ def run_checks(home: Path, plugin_dirs: tuple[Path, ...] = (), *, database: Path
                 "see its log (`journalctl -u docker`) and restart it",
             )  # fmt: skip
             client = None
+    yield from _apptainer()
     yield from _gpus(client, home)
     yield from _plugins(home, plugin_dirs)
 
@@ -152,7 +153,8 @@ def _home(home: Path, database: Path) -> Iterator[Check]:
 
 
 def _engine(client: DockerClient, home: Path) -> Iterator[Check]:
-    from harness.engines.docker import DockerEngine, base_image
+    from harness.engines import answering_engine
+    from harness.engines.sealed import base_image
     from harness.engines.seccomp import is_podman
 
     info = client.info()
@@ -196,13 +198,36 @@ def _engine(client: DockerClient, home: Path) -> Iterator[Check]:
     )
     if present and os.access(home, os.W_OK):
         yield _tried(home, (), Check("engine", "container", CheckVerdict.OK, "a container reads and writes here"))
-    strays = [stray for stray in DockerEngine().strays() if not stray.kept]
+    strays = [stray for stray in answering_engine().strays() if not stray.kept]
     yield Check(
         "engine",
         "strays",
         CheckVerdict.WARNING if strays else CheckVerdict.OK,
         f"{len(strays)} containers of runs that died" if strays else "no containers of runs that died",
         "the next run removes them; so does `bench clean`" if strays else "",
+    )
+
+
+def _apptainer() -> Iterator[Check]:
+    """Yield what is known of Apptainer, where it is installed: it is there without a daemon."""
+    if shutil.which("apptainer") is None:
+        return
+    from harness.engines.apptainer import ApptainerEngine
+
+    try:
+        engine = ApptainerEngine()
+    except PrerequisiteError as error:
+        yield Check("engine", "apptainer", CheckVerdict.FAILED, error.message, error.fix)
+        return
+    lacks = engine.lacks(())
+    yield Check(
+        "engine",
+        "apptainer",
+        CheckVerdict.WARNING if lacks else CheckVerdict.OK,
+        f"{engine.version}; {'it ' + ' and '.join(lacks) if lacks else 'memory, processes and processors are limited'}",
+        "rows that are made with it are not ranked; limits need root, or cgroup v2 with a session of systemd"
+        if lacks
+        else "",
     )
 
 
@@ -266,13 +291,14 @@ def _gpu_container(home: Path, gpu: Gpu) -> Check:
 
 def _tried(home: Path, gpus: tuple[Gpu, ...], good: Check) -> Check:
     """Try a container of the base image, sealed as a run's are; return `good` where it reads and writes."""
-    from harness.engines.docker import DockerEngine, base_image
+    from harness.engines import answering_engine
+    from harness.engines.sealed import base_image
     from harness.registry.declaration import Model, Variant
     from harness.registry.discovery import Plugin
     from harness.registry.resources import Resources
     from harness.runs.preflight import check_containers
 
-    engine = DockerEngine()
+    engine = answering_engine()
     base = engine.base()
     if base is None:
         return Check(

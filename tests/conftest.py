@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,7 +81,10 @@ def _seal(test: str) -> dict[str, str]:
 
 
 #: Fixtures of tests that start commands, a browser or containers, or read real scans.
-_COSTLY_FIXTURES = {"new_bench", "base_image", "tiny_image", "real_data", "slurm", "small_disk"}
+_COSTLY_FIXTURES = {
+    *("new_bench", "base_image", "podman", "apptainer", "slurm"),
+    *("tiny_image", "real_data", "small_disk"),
+}
 
 #: Folders all of whose tests do.
 _COSTLY_FOLDERS = {"e2e", "faults", "hostile", "smoke"}
@@ -211,6 +215,92 @@ def base_image() -> str:
     finally:
         client.close()
     return BASE_TAG
+
+
+#: Settings of Podman on a machine without systemd whose cgroups may be of the first version.
+_PODMAN = {
+    "storage.conf": '[storage]\ndriver = "overlay"\nrunroot = "{folder}/run"\ngraphroot = "{folder}/store"\n',
+    "containers.conf": """[engine]
+cgroup_manager = "cgroupfs"
+runtime = "runc"
+events_logger = "file"
+tmp_dir = "{folder}/libpod"
+""",
+}
+
+
+def require_or_skip(problem: str) -> None:
+    """Skip a test for what the machine lacks; where engines are required, as in CI, that is a failure."""
+    if problem and os.environ.get("BENCH_REQUIRE_ENGINES"):
+        pytest.fail(problem)
+    if problem:
+        pytest.skip(problem)
+
+
+@pytest.fixture(scope="session")
+def podman(base_image: str) -> Iterator[str]:
+    """Start Podman's service with storage of its own, and the tests' base image in it; return its address."""
+    lacking = [name for name in ("podman", "catatonit", "runc") if not shutil.which(name, path="/usr/bin:/usr/sbin")]
+    require_or_skip(f"{', '.join(lacking)} not installed" if lacking else "")
+    require_or_skip("" if os.getuid() == 0 else "Podman with limits needs root where cgroups are not delegated")
+    # Not below pytest's folder: its storage is a mount, which has to go before the folder can.
+    folder = Path(tempfile.mkdtemp(prefix="groundbench-podman-"))
+    for name, text in _PODMAN.items():
+        (folder / name).write_text(text.format(folder=folder))
+    environment = {
+        **os.environ,
+        "CONTAINERS_STORAGE_CONF": str(folder / "storage.conf"),
+        "CONTAINERS_CONF": str(folder / "containers.conf"),
+    }
+    socket = folder / "service"
+    service = None
+    try:
+        saved = folder / "base.tar"
+        save_image(base_image, saved)
+        subprocess.run(["/usr/bin/podman", "load", "-q", "-i", saved], env=environment, check=True, capture_output=True)
+        with (folder / "log").open("w") as log:
+            command = ["/usr/bin/podman", "system", "service", "--time=0", f"unix://{socket}"]
+            service = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
+        deadline = time.monotonic() + 60
+        while not socket.exists():
+            if service.poll() is not None or time.monotonic() > deadline:
+                pytest.fail((folder / "log").read_text())
+            time.sleep(0.05)
+        yield f"unix://{socket}"
+    finally:
+        if service is not None:
+            service.terminate()
+            service.wait(30)
+        subprocess.run(["umount", "-l", folder / "store" / "overlay"], check=False, capture_output=True)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def apptainer(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder for PATH with a stand-in for Apptainer, which bubblewrap carries out."""
+    lacking = [name for name in ("bwrap", "setpriv") if not shutil.which(name, path="/usr/bin")]
+    require_or_skip(f"{', '.join(lacking)} not installed" if lacking else "")
+    folder = tmp_path_factory.mktemp("apptainer")
+    (folder / "store").mkdir()
+    program = folder / "bin" / "apptainer"
+    program.parent.mkdir()
+    stand_in = ROOT / "tests" / "standins" / "apptainer.py"
+    program.write_text(f'#!/bin/sh\nexec {sys.executable} {stand_in} {folder / "store"} "$@"\n')
+    program.chmod(0o755)
+    return program.parent
+
+
+def save_image(image: str, path: Path) -> None:
+    """Write an image of the Docker daemon to a file."""
+    import docker
+
+    client = docker.from_env(timeout=120)
+    try:
+        with path.open("wb") as file:
+            for chunk in client.images.get(image).save(named=image):
+                file.write(chunk)
+    finally:
+        client.close()
 
 
 #: The CPU build of torch that containers of the tests compute with.

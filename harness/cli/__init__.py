@@ -26,6 +26,7 @@ _COMMANDS = {
     "curate": ("curation.cli:curate", "From radiology reports to an annotated data set."),
     "plugin": ("harness.cli.plugin:plugin", "Show a model's declaration and the origin of its numbers."),
     "build": ("harness.cli.build:build", "Build the images of models ahead of a run."),
+    "images": ("harness.cli.images:images", "Export images to files, and import them elsewhere."),
     "sources": ("harness.cli.sources:sources", "Fetch and verify the upstream code that plugins declare."),
     "weights": ("harness.cli.weights:weights", "Fetch and verify the weights that plugins declare."),
     "doctor": ("harness.cli.doctor:doctor", "Check that this machine has everything that a run needs."),

@@ -50,7 +50,7 @@ def build(
 
     Example: bench build --plugin tiny --device cpu --wheels ./wheels
     """
-    from harness.engines.docker import DockerEngine
+    from harness.engines import answering_engine
     from harness.images.torch import choose
 
     registry = find_plugins(plugin_dirs)
@@ -58,7 +58,7 @@ def build(
     if not chosen:
         raise UsageError("--plugin is empty", fix="see `bench list`")
     torch = _torch(settings.home, device, wheels, torch_index)
-    engine = DockerEngine()
+    engine = answering_engine()
     rows: list[dict[str, Any]] = []
     for plugin in chosen:
         began = time.monotonic()

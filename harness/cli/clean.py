@@ -54,11 +54,11 @@ def clean(settings: Settings, /, *, images: bool, yes: bool, dry_run: bool, as_j
 
 def _look(home: Path, *, images: bool) -> tuple[dict[str, list[str]], list[str], int]:
     """Return what can go, by kind; what could not be looked at, with the reason; and the bytes of the images."""
-    from harness.engines.docker import DockerEngine
+    from harness.engines import answering_engine
 
     unseen, containers, built = [], [], []
     try:
-        engine = DockerEngine()
+        engine = answering_engine()
         for stray in engine.strays():
             if stray.kept:
                 unseen.append(f"the owner of container {stray.name}: {stray.kept}")
@@ -74,12 +74,12 @@ def _look(home: Path, *, images: bool) -> tuple[dict[str, list[str]], list[str],
 
 def _remove(home: Path, found: dict[str, list[str]]) -> dict[str, str]:
     """Remove what was found and still has no owner; return what stayed, with the reason."""
-    from harness.engines.docker import DockerEngine
+    from harness.engines import answering_engine
     from harness.sandbox.folder import remove_tree
 
     failed: dict[str, str] = {}
     if found["containers"] or found["images"]:
-        engine = DockerEngine()
+        engine = answering_engine()
         failed |= engine.remove_strays(found["containers"])
         for tag in found["images"]:
             if why := engine.remove_image(tag):

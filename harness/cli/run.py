@@ -13,6 +13,7 @@ import click
 
 from harness.cli.settings import Settings, find_plugins, json_option, pass_settings, plugin_dir_option, print_json
 from harness.cli.several import NotEnded, gather, one_by_one, several_document, worst_of
+from harness.engines import ENGINES
 from harness.errors import ModelError, PrerequisiteError, UsageError
 from harness.status import Status
 
@@ -55,11 +56,11 @@ PHANTOM_SEED = 0
 )
 @click.option(
     "--engine",
-    type=click.Choice(["auto", "docker", "local"]),
+    type=click.Choice(["auto", *ENGINES]),
     default="auto",
     show_default=True,
-    help="docker isolates the model, local does not; auto is local only where no container engine is "
-    "installed and the model comes with groundbench.",
+    help="local does not isolate the model, the others do; auto is Docker, or Podman where that answers in its place, "
+    "and local only where neither is installed and the model comes with groundbench.",
 )
 @click.option("--limit", type=click.IntRange(1), help="Only the first N cases by name; a part is never ranked.")
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="Seed of the run.")

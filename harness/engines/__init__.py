@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 from harness.errors import PrerequisiteError
 
 if TYPE_CHECKING:
     from harness.engines.base import Engine
+    from harness.engines.sealed import SealedEngine
+
+#: The engines that can be requested by name; ``auto`` chooses among them.
+ENGINES = ("docker", "podman", "apptainer", "local")
 
 
 def choose_engine(name: str, *, trusted: bool) -> Engine:
-    """Return the engine named `name`; ``auto`` is Docker, and ``local`` only where no container engine is installed.
+    """Return the engine named `name`; ``auto`` is what answers in Docker's place, or ``local`` without any engine.
 
     Parameters
     ----------
     name
-        ``docker``, ``local`` or ``auto``.
+        One of `ENGINES`, or ``auto``.
     trusted
         Whether the model's code comes with groundbench: only such code runs without isolation unless ``local`` is
         requested by name.
@@ -24,16 +29,26 @@ def choose_engine(name: str, *, trusted: bool) -> Engine:
     Raises
     ------
     PrerequisiteError
-        When the daemon does not answer; or no engine is installed and the code is a stranger's.
+        When the engine does not answer or is not installed; or none is, and the code is a stranger's.
+    UsageError
+        When another engine answers in the place of the requested one.
     """
+    from harness.engines.apptainer import ApptainerEngine
     from harness.engines.daemon import engine_trace
     from harness.engines.docker import DockerEngine
     from harness.engines.local import LocalEngine
+    from harness.engines.podman import PodmanEngine
 
-    if name == "local":
-        return LocalEngine()
-    if name == "docker" or engine_trace():
-        return DockerEngine()
+    named: dict[str, type[Engine]] = {
+        "docker": DockerEngine,
+        "podman": PodmanEngine,
+        "apptainer": ApptainerEngine,
+        "local": LocalEngine,
+    }
+    if name in named:
+        return named[name]()
+    if engine_trace():
+        return answering_engine()
     if not trusted:
         raise PrerequisiteError(
             "no container engine is installed here, and this plugin does not come with groundbench: its code would run "
@@ -42,3 +57,22 @@ def choose_engine(name: str, *, trusted: bool) -> Engine:
             lacking="engine",
         )
     return LocalEngine()
+
+
+def answering_engine() -> SealedEngine:
+    """Return the engine whose daemon answers where the environment names one: Docker, or Podman in its place.
+
+    Raises
+    ------
+    PrerequisiteError
+        When none answers.
+    """
+    from harness.engines.daemon import connect, daemon_address
+    from harness.engines.docker import DockerEngine
+    from harness.engines.podman import PodmanEngine
+    from harness.engines.seccomp import is_podman
+
+    address = daemon_address()
+    with contextlib.closing(connect(address)) as client:
+        podman = is_podman(client.version())
+    return PodmanEngine(address) if podman else DockerEngine(address)

@@ -12,12 +12,16 @@ from typing import TYPE_CHECKING, Any, Protocol
 from harness.errors import DataError
 
 if TYPE_CHECKING:
+    from harness.images.archive import ImageRecord
     from harness.images.build import Image
     from harness.registry.discovery import Plugin
     from harness.registry.resources import Resources
 
 #: Bytes of a container's output that are kept; the rest is dropped, except the last lines.
 MAX_LOG_BYTES = 8 * 1024 * 1024
+
+#: The user inside a container when the harness itself runs as root: any user except root.
+CONTAINER_UID = 10001
 
 #: The name of the user inside a container, for programs that ask for one.
 USER_NAME = "groundbench"
@@ -135,10 +139,36 @@ class Container(Protocol):
 
 
 class Engine(Protocol):
-    """A way to run images."""
+    """A way to run images.
 
-    name: str
-    isolates: bool
+    Attributes
+    ----------
+    name
+        Its name in commands, rows and records.
+    isolates
+        Whether it separates what it runs from the host.
+    limits_memory
+        Whether it limits the memory of what it runs.
+    """
+
+    @property
+    def name(self) -> str: ...  # noqa: D102 - above
+
+    @property
+    def isolates(self) -> bool: ...  # noqa: D102 - above
+
+    @property
+    def limits_memory(self) -> bool: ...  # noqa: D102 - above
+
+    def lacks(self, gpu_ids: Sequence[str]) -> list[str]:
+        """Return what it cannot do here for containers with these GPUs; a row with any of it is not ranked.
+
+        Each is in words that follow "the NAME engine", such as ``"does not limit memory"``. Empty for an engine that
+        does not isolate at all, which is a reason by itself.
+        """
+
+    def require_gpus(self) -> None:
+        """Raise PrerequisiteError where it cannot give a GPU to a container."""
 
     def base(self) -> Image | None:
         """Return the image that builds begin with, where the engine has it; None without images."""
@@ -158,6 +188,40 @@ class Engine(Protocol):
         anything is built; it raises where a build would be in vain.
         """
 
+    def export(self, image: Image, folder: Path) -> ImageRecord:
+        """Write an image as an archive and its record into `folder`; one that is there already is kept.
+
+        Raises PrerequisiteError where the engine cannot.
+        """
+
+    def take_in(self, record: ImageRecord, folder: Path, home: Path, log: Callable[[str], None]) -> Image:
+        """Return the image of a record as it is known here, importing its archive from `folder` where it is not.
+
+        What is not kept by the engine itself goes below `home`. Raises as :meth:`obtain` does.
+        """
+
+    def obtain(self, plugin: Plugin, image: Image, *, archives: Path, log: Callable[[str], None]) -> Image:
+        """Return an image that was prepared elsewhere as it is known here; import it from `archives` where it is not.
+
+        Parameters
+        ----------
+        plugin
+            The model.
+        image
+            As :meth:`prepare` returned it where the run was planned.
+        archives
+            Folder with the archives that were exported there.
+        log
+            Called with a line about what takes long.
+
+        Raises
+        ------
+        PrerequisiteError
+            When it is neither here nor among the archives; nothing is built.
+        DataError
+            When its archive is damaged, or not what its record says.
+        """
+
     def is_prepared(self, plugin: Plugin, *, home: Path, gpus: bool) -> bool:
         """Return whether :meth:`prepare` would find everything made; raises a BenchError where it could not be."""
 
@@ -175,6 +239,11 @@ class Engine(Protocol):
 
     def describe(self) -> dict[str, Any]:
         """Return name and version, for the run's record."""
+
+
+def container_user() -> tuple[int, int]:
+    """Return user and group of every container: those of the harness, but never root."""
+    return (CONTAINER_UID, CONTAINER_UID) if os.getuid() == 0 else (os.getuid(), os.getgid())
 
 
 def require_readable(paths: Iterable[Path], uid: int, gid: int) -> None:

@@ -1,4 +1,4 @@
-"""The Docker daemon: where it is looked for, the connection to it, and in words why there is none.
+"""The daemon of a container engine: where it is looked for, the connection to it, and in words why there is none.
 
 The only module that makes a client. A client reads ``~/.docker/config.json``; what it finds there is for the program
 `docker` on this machine and is never passed on to a container.
@@ -58,11 +58,14 @@ class Address:
         What named it, in words for a message.
     tls
         The certificates, as the client takes them; None for none.
+    engine
+        The engine that is expected there: ``"Docker"`` or ``"Podman"``.
     """
 
     url: str
     named_by: str
     tls: Any = None
+    engine: str = "Docker"
 
     @property
     def socket(self) -> Path | None:
@@ -120,11 +123,13 @@ def engine_trace() -> str:
     )
 
 
-def connect(*, request_s: float = REQUEST_S) -> docker.DockerClient:
+def connect(address: Address | None = None, *, request_s: float = REQUEST_S) -> docker.DockerClient:
     """Return a client of the daemon, which has answered.
 
     Parameters
     ----------
+    address
+        Where it is; None: where :func:`daemon_address` says.
     request_s
         Seconds for each later request.
 
@@ -133,7 +138,7 @@ def connect(*, request_s: float = REQUEST_S) -> docker.DockerClient:
     PrerequisiteError
         When no daemon answers within a few seconds: where it was looked for, whose fault it may be, and what to do.
     """
-    address = daemon_address()
+    address = address or daemon_address()
     try:
         # Asks for the daemon's version at once, which is the first question.
         client = docker.DockerClient(base_url=address.url, tls=address.tls or False, timeout=ANSWER_S, version="auto")
@@ -173,14 +178,18 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 
 #: Kinds of failure, what each means, and what to do; `{at}` is the address and `{said}` the message.
-_START = "start Docker (`sudo systemctl start docker`, or Docker Desktop){others}"
+_START = "{start}{others}"
+_STARTS = {
+    "Docker": "start Docker (`sudo systemctl start docker`, or Docker Desktop)",
+    "Podman": "start its service (`sudo systemctl start podman.socket`, or `podman system service --time=0 ADDRESS`)",
+}
 _MEANINGS: Sequence[tuple[type[BaseException] | tuple[type[BaseException], ...], str, str]] = (
-    (FileNotFoundError, "no Docker daemon is at {at}: there is no such socket", _START),
-    (ConnectionRefusedError, "no Docker daemon listens at {at}: the connection was refused", _START),
+    (FileNotFoundError, "no {engine} daemon is at {at}: there is no such socket", _START),
+    (ConnectionRefusedError, "no {engine} daemon listens at {at}: the connection was refused", _START),
     ((requests.exceptions.Timeout, TimeoutError),
-     f"the Docker daemon at {{at}} did not answer within {ANSWER_S:.0f} s: it hangs or cannot be reached",
+     f"the {{engine}} daemon at {{at}} did not answer within {ANSWER_S:.0f} s: it hangs or cannot be reached",
      "see its log (`journalctl -u docker`) and restart it (`sudo systemctl restart docker`)"),
-    (docker.errors.InvalidVersion, "the Docker daemon at {at} is too old: {said}",
+    (docker.errors.InvalidVersion, "the {engine} daemon at {at} is too old: {said}",
      "update it: Docker 20.10 or newer, or Podman 4 or newer"),
     (socket.gaierror, "the host of {at} is not known: {said}", "check DOCKER_HOST or the context"),
     ((ssl.SSLError, docker.errors.TLSParameterError), "the certificates for {at} do not work: {said}",
@@ -192,7 +201,7 @@ def _unreachable(error: BaseException, address: Address) -> PrerequisiteError:
     """Return the error for a daemon that does not answer: the first cause that is known decides the words."""
     words = next((words for words in (_words(cause, address) for cause in _causes(error)) if words), None)
     what, fix = words or (
-        f"no Docker daemon answers at {address}: {said(error)}",
+        f"no {address.engine} daemon answers at {address}: {said(error)}",
         "check that a daemon listens there and that DOCKER_HOST or the context is right",
     )
     return PrerequisiteError(what, fix=f"{fix}; {_NOT_ISOLATED}", lacking="engine")
@@ -211,10 +220,16 @@ def _words(cause: BaseException, address: Address) -> tuple[str, str] | None:
         fix = "see the daemon's log (`journalctl -u docker`)"
         if cause.status_code in _FORBIDDEN:
             fix = "an authorization plugin or a proxy before the daemon decides this: ask who runs it"
-        return f"the Docker daemon at {address} refused to answer (HTTP {cause.status_code}): {said(cause)}", fix
+        return (
+            f"the {address.engine} daemon at {address} refused to answer (HTTP {cause.status_code}): {said(cause)}",
+            fix,
+        )
     for kind, what, fix in _MEANINGS:
         if isinstance(cause, kind):
-            told = {"at": str(address), "said": said(cause), "others": _other_sockets(address)}
+            told = {
+                "at": str(address), "said": said(cause), "others": _other_sockets(address),
+                "engine": address.engine, "start": _STARTS[address.engine],
+            }  # fmt: skip
             return what.format(**told), fix.format(**told)
     return None
 
@@ -230,7 +245,7 @@ def _not_permitted(address: Address) -> tuple[str, str]:
     if group in ("", "root"):
         join = "give it permission to use the socket, usually through the group docker"
     return (
-        f"this user ({user}) has no permission to use the Docker daemon at {address}",
+        f"this user ({user}) has no permission to use the {address.engine} daemon at {address}",
         f"ask an administrator to {join}; or use a rootless engine of your own",
     )
 

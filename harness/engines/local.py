@@ -2,39 +2,27 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import importlib.metadata
 import os
 import platform
 import shutil
-import signal
-import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from harness.engines.base import MAX_LOG_BYTES, USER_NAME, ContainerSpec, Exit, Tried, require_readable
+from harness.engines.base import USER_NAME, ContainerSpec, Tried, require_readable
+from harness.engines.process import ProcessContainer, start_process
 from harness.errors import ModelError, PrerequisiteError
 from harness.images.build import Image
 from harness.images.context import code_digest
 from harness.registry.discovery import Plugin
 
-#: Seconds between the request to end and the kill.
-GRACE_S = 3
+if TYPE_CHECKING:
+    from harness.images.archive import ImageRecord
 
 _SDK = Path(__file__).resolve().parents[2] / "containers" / "sdk"
-
-# The child dies with the thread that started it (Linux), so that a killed harness leaves no process behind.
-_LAUNCHER = """
-import ctypes, os, signal, sys
-ctypes.CDLL(None).prctl(1, signal.SIGKILL)
-if os.getppid() != int(sys.argv[1]):
-    os._exit(1)
-os.execv(sys.executable, [sys.executable, "-m", "groundbench_sdk", sys.argv[2]])
-"""
 
 
 class LocalEngine:
@@ -42,6 +30,14 @@ class LocalEngine:
 
     name = "local"
     isolates = False
+    limits_memory = False
+
+    def lacks(self, gpu_ids: Sequence[str]) -> list[str]:  # noqa: ARG002 - the interface
+        """Return nothing: that it does not isolate says it all."""
+        return []
+
+    def require_gpus(self) -> None:
+        """Do nothing: an adapter sees the GPUs of the machine."""
 
     def base(self) -> None:
         """Return None: nothing is built."""
@@ -67,6 +63,26 @@ class LocalEngine:
         installed = sorted(f"{name}=={version}" for name, version in _packages())
         digest = hashlib.sha256("\n".join([code_digest(plugin), platform.python_version(), *installed]).encode())
         return Image(id=f"local:{digest.hexdigest()}")
+
+    def export(self, image: Image, folder: Path) -> ImageRecord:  # noqa: ARG002 - the interface
+        """Refuse: there are no images."""
+        raise PrerequisiteError("the local engine has no images", fix="--engine docker or podman", lacking="engine")
+
+    def take_in(self, record: ImageRecord, folder: Path, home: Path, log: Callable[[str], None]) -> Image:  # noqa: ARG002
+        """Refuse: there are no images."""
+        raise PrerequisiteError(
+            "the local engine uses no images", fix="--engine docker, podman or apptainer", lacking="engine"
+        )
+
+    def obtain(self, plugin: Plugin, image: Image, *, archives: Path, log: Callable[[str], None]) -> Image:
+        """Return the identity of the plugin's code here; refuse it where it is not that of the plan."""
+        here = self.prepare(plugin, home=archives, gpus=False, log=log)
+        if here.id != image.id:
+            raise PrerequisiteError(
+                f"the code of {plugin.name!r}, or what is installed beside it, differs from where the run was planned",
+                fix="install the same version of groundbench, of the plugin and of every package",
+            )
+        return here
 
     def is_prepared(self, plugin: Plugin, *, home: Path, gpus: bool) -> bool:  # noqa: ARG002 - the interface
         """Return True: nothing is built; raises ModelError where the model runs in a container only."""
@@ -109,18 +125,12 @@ class LocalEngine:
             "OPENBLAS_NUM_THREADS": threads,
             "CUDA_VISIBLE_DEVICES": ",".join(spec.gpu_ids),
         }
-        try:
-            process = subprocess.Popen(
-                [sys.executable, "-c", _LAUNCHER, str(os.getpid()), spec.plugin.model.adapter],
-                cwd=temporary,
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-        except OSError as error:
-            raise PrerequisiteError(f"cannot start {spec.plugin.name!r}: {error}") from error
+        process = start_process(
+            [sys.executable, "-m", "groundbench_sdk", spec.plugin.model.adapter],
+            spec,
+            folder=temporary,
+            environment=environment,
+        )
         return LocalContainer(process, spec)
 
     def try_out(self, spec: ContainerSpec, command: Sequence[str]) -> Tried:  # noqa: ARG002 - the interface
@@ -142,74 +152,11 @@ def _packages() -> list[tuple[str, str]]:
     return [(found.name, found.version) for found in importlib.metadata.distributions()]
 
 
-class LocalContainer:
+class LocalContainer(ProcessContainer):
     """One adapter process and its group."""
-
-    def __init__(self, process: subprocess.Popen[bytes], spec: ContainerSpec) -> None:
-        self._process = process
-        self._root = spec.root
-        self._log = spec.log
-        self._ended = threading.Event()
-        self._exit: Exit | None = None
-        self._logger = threading.Thread(target=self._keep_log, name=f"log-{spec.name}", daemon=True)
-        self._waiter = threading.Thread(target=self._await_end, name=f"wait-{spec.name}", daemon=True)
-        self._logger.start()
-        self._waiter.start()
-
-    def wait(self, seconds: float) -> Exit | None:
-        """Wait up to `seconds` for the end of the process; None while it runs."""
-        return self._exit if self._ended.wait(seconds) else None
-
-    def ask(self) -> None:
-        """Send SIGTERM to the process group."""
-        self._signal(signal.SIGTERM)
-
-    def stop(self) -> Exit:
-        """Request the end of the process group, kill it after a short grace, and return its exit."""
-        self._signal(signal.SIGTERM)
-        if not self._ended.wait(GRACE_S):
-            self._signal(signal.SIGKILL)
-            self._ended.wait(10)
-        return self._exit or Exit(None, error="the process could not be stopped")
 
     def remove(self) -> None:
         """End the rest of the process group and remove links and temporary files."""
-        self._signal(signal.SIGKILL)
-        self._logger.join(timeout=5)
+        super().remove()
         for name in ("ct", "seg", "truth", "weights", "checkpoint", "tmp"):
             shutil.rmtree(self._root / name, ignore_errors=True)
-
-    def _signal(self, number: int) -> None:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, number)
-
-    def _await_end(self) -> None:
-        _, status, usage = os.wait4(self._process.pid, 0)
-        code = os.waitstatus_to_exitcode(status)
-        self._process.returncode = code
-        # As a container engine reports it: 128 + the signal's number.
-        self._exit = Exit(128 - code if code < 0 else code, peak_bytes=usage.ru_maxrss * 1024, state="exited")
-        self._ended.set()
-
-    def _keep_log(self) -> None:
-        """Copy the output to the log file while it is written, up to the bound; of the rest only the last lines.
-
-        The log is a convenience: a full disk is reported elsewhere, and unread output would block the process.
-        """
-        assert self._process.stdout is not None  # noqa: S101 - opened as a pipe above
-        written, last = 0, b""
-        with contextlib.ExitStack() as held:
-            output = held.enter_context(self._process.stdout)
-            file = None
-            with contextlib.suppress(OSError):
-                # Unbuffered: a failed write is not repeated when the file is closed.
-                file = held.enter_context(self._log.open("ab", buffering=0))
-            while chunk := output.read1(65536):  # type: ignore[attr-defined]
-                if file is not None:
-                    with contextlib.suppress(OSError):
-                        file.write(chunk[: max(0, MAX_LOG_BYTES - written)])
-                written += len(chunk)
-                last = (last + chunk)[-64 * 1024 :]
-            if file is not None and written > MAX_LOG_BYTES:
-                with contextlib.suppress(OSError):
-                    file.write(b"\n[... more output was dropped; the last lines follow ...]\n" + last)

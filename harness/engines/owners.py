@@ -13,7 +13,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from harness.images.build import LABEL
+from harness.images.identity import LABEL
 
 #: Seconds between two renewals of a lease.
 RENEW_S = 30.0

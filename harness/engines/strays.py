@@ -16,7 +16,7 @@ import requests
 
 from harness.engines.owners import LEASE, STALE_S, owner_lives
 from harness.errors import PrerequisiteError
-from harness.images.build import LABEL
+from harness.images.identity import LABEL
 
 _REFUSED = (requests.exceptions.RequestException, docker.errors.DockerException)
 

@@ -7,7 +7,6 @@ from before the change.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import re
 import shutil
 import time
@@ -20,6 +19,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from harness.errors import ModelError, PrerequisiteError
 from harness.images.context import BaseContext, BuildContext
+from harness.images.identity import CONTEXT_LABEL, LABEL, PLUGIN_LABEL, TORCH_LABEL, id_of, recognise, tag_on
 from harness.images.torch import chosen
 from harness.redaction import redacted
 from harness.upstream.sources import SourceStore
@@ -30,9 +30,6 @@ if TYPE_CHECKING:
     from harness.registry.discovery import Plugin
 
 DEFAULT_BASE = "python:3.11-slim-bookworm"
-
-#: Label of everything that groundbench makes in an engine; `bench clean` and the reaper select by it.
-LABEL = "org.groundbench"
 
 #: Tag of the finished layers of a failed build: the next build resumes from them.
 UNFINISHED = "unfinished"
@@ -112,44 +109,35 @@ def ensure_image(
     """
     import docker.errors
 
-    context = BuildContext(plugin, SourceStore(home / "sources"), chosen(plugin, home, gpus=gpus))
-    argument, beneath = "BASE_IMAGE", base
-    if context.base is not None:
-        argument, beneath = (
-            context.base.argument,
-            _ensure(client, context.base, argument, base, home=home, log=log, before_build=before_build),
-        )
-    tag = _ensure(client, context, argument, beneath, home=home, log=log, before_build=before_build)
-    try:
-        found = client.images.get(tag)
-    except docker.errors.ImageNotFound as error:
-        raise PrerequisiteError(
-            f"somebody removed {tag} just after it was built", fix="run the same command again"
-        ) from error
+    context = context_of(plugin, home, gpus=gpus)
+    found = recognise(client, context, base)
+    if found is None:
+        argument, beneath = "BASE_IMAGE", base
+        if context.base is not None:
+            argument, beneath = (
+                context.base.argument,
+                _ensure(client, context.base, argument, base, home=home, log=log, before_build=before_build),
+            )
+        tag = _ensure(client, context, argument, beneath, home=home, log=log, before_build=before_build)
+        try:
+            found = client.images.get(tag)
+        except docker.errors.ImageNotFound as error:
+            raise PrerequisiteError(
+                f"somebody removed {tag} just after it was built", fix="run the same command again"
+            ) from error
     device = context.torch.device if context.uses_torch else ""
+    tag = next((name for name in found.tags if f"groundbench/{context.name}:" in name), "")
     return Image(id=str(found.id), tag=tag, size=int(found.attrs["Size"]), device=device)
+
+
+def context_of(plugin: Plugin, home: Path, *, gpus: bool) -> BuildContext:
+    """Return what the image of `plugin` is built from, for running with or without GPUs, with the stores of `home`."""
+    return BuildContext(plugin, SourceStore(home / "sources"), chosen(plugin, home, gpus=gpus))
 
 
 def is_built(client: DockerClient, plugin: Plugin, *, home: Path, gpus: bool = False, base: str = DEFAULT_BASE) -> bool:
     """Return whether the image of `plugin` exists, so that its sources need not be here."""
-    context = BuildContext(plugin, SourceStore(home / "sources"), chosen(plugin, home, gpus=gpus))
-    beneath = base if context.base is None else _tag(client, context.base, base)
-    return _id_of(client, _tag(client, context, beneath)) != ""
-
-
-def _tag(client: DockerClient, context: BuildContext | BaseContext, beneath: str) -> str:
-    """Return the tag of the image that `context` makes on the image `beneath`: a digest of both contents."""
-    digest = hashlib.sha256(f"{context.digest()} {beneath} {_id_of(client, beneath)}".encode()).hexdigest()
-    return f"groundbench/{context.name}:{digest[:16]}"
-
-
-def _id_of(client: DockerClient, image: str) -> str:
-    import docker.errors
-
-    try:
-        return str(client.images.get(image).id)
-    except docker.errors.ImageNotFound:
-        return ""
+    return recognise(client, context_of(plugin, home, gpus=gpus), base) is not None
 
 
 def _ensure(
@@ -163,8 +151,8 @@ def _ensure(
     before_build: Callable[[], None],
 ) -> str:
     """Return the tag of the image that `context` makes on the image `beneath`, building it where it does not exist."""
-    tag = _tag(client, context, beneath)
-    if not _id_of(client, tag):
+    tag = tag_on(client, context, beneath)
+    if not id_of(client, tag):
         before_build()
         _check_room(client, context)
         log(f"building {tag}")
@@ -174,14 +162,14 @@ def _ensure(
 
 
 def _labels(context: BuildContext | BaseContext) -> dict[str, str]:
-    labels = {LABEL: "1"}
+    labels = {LABEL: "1", CONTEXT_LABEL: context.digest()}
     if context.uses_torch:
-        labels[f"{LABEL}.torch"] = f"{context.torch.device}-{context.torch.key[:16]}"
+        labels[TORCH_LABEL] = f"{context.torch.device}-{context.torch.key[:16]}"
     if isinstance(context, BaseContext):
         return {**labels, f"{LABEL}.base": context.kind}
     model = context.plugin.model
     labels |= {
-        f"{LABEL}.plugin": model.name,
+        PLUGIN_LABEL: model.name,
         "org.opencontainers.image.title": model.title,
         "org.opencontainers.image.version": model.version,
         "org.opencontainers.image.licenses": model.licence,
@@ -201,7 +189,7 @@ def _check_room(client: DockerClient, context: BuildContext | BaseContext) -> No
         return
     needed = _ROOM
     if context.uses_torch:
-        label = f"{LABEL}.torch={_labels(context)[f'{LABEL}.torch']}"
+        label = f"{TORCH_LABEL}={_labels(context)[TORCH_LABEL]}"
         if not client.images.list(filters={"label": label}):  # else the layer exists already
             needed = context.torch.bytes_needed
     free = shutil.disk_usage(root).free

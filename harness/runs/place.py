@@ -24,7 +24,7 @@ from harness.engines.gpus import lease
 from harness.engines.nvidia import Gpu
 from harness.engines.owners import boot_id, owner_lives, pid_namespace, process_start
 from harness.host.capacity import usable_cores, usable_memory
-from harness.images.build import LABEL
+from harness.images.identity import LABEL
 from harness.sandbox.folder import remove_tree
 
 #: What stands before the rest of a folder's name: host, namespace, process, its start.

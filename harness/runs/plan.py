@@ -37,7 +37,7 @@ class RunRequest:
     profile
         Profile of the metrics to show.
     engine
-        ``"auto"``, ``"docker"`` or ``"local"``.
+        ``"auto"``, or an engine's name.
     gpus, gpu_ids
         Number of GPUs, or their ids.
     limit
@@ -110,6 +110,8 @@ class Plan:
         Name of the engine.
     isolates
         Whether the engine isolates what it runs.
+    lacks
+        What the engine cannot do on this host, as :meth:`Engine.lacks` says it.
     weights
         The mounted weights.
     checkpoint
@@ -122,6 +124,7 @@ class Plan:
     fingerprint: str
     engine: str
     isolates: bool
+    lacks: tuple[str, ...] = ()
     weights: Loaded = field(default_factory=Loaded)
     checkpoint: Checkpoint | None = None
 
@@ -183,7 +186,12 @@ class Plan:
         reasons += changed(self.request.variant, self.request.params)
         if not self.isolates:
             reasons.append(f"not isolated: the {self.engine} engine does not isolate models")
-        return reasons
+        return reasons + self.less_than_sealed
+
+    @property
+    def less_than_sealed(self) -> list[str]:
+        """The reasons among them that are the engine's on this host."""
+        return [f"less than sealed: the {self.engine} engine {lack}" for lack in self.lacks]
 
 
 def select_cases(dataset: Dataset, split: str, limit: int | None) -> tuple[RunnableCase, ...]:

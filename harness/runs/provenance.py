@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -56,6 +57,23 @@ def open_row(plan: Plan, store: Store) -> RunRow:
         n_findings=sum(len(case.findings) for case in plan.cases),
         plan=plan.identity,
     )
+
+
+def continued(row: RunRow, plan: Plan, *, begun: bool) -> RunRow:
+    """Return a row some of whose cases run now, with what this engine and host take from its standing.
+
+    Parameters
+    ----------
+    row, plan
+        The row, and the plan as it is on this host.
+    begun
+        Whether other cases of it have been run before.
+    """
+    if not begun:
+        return replace(row, engine=plan.engine, rankable=not plan.unrankable, unrankable=plan.unrankable)
+    two = [] if row.engine == plan.engine else [f"two engines: begun on {row.engine}, continued on {plan.engine}"]
+    reasons = list(dict.fromkeys([*row.unrankable, *plan.less_than_sealed, *two]))
+    return replace(row, rankable=row.rankable and not reasons, unrankable=reasons)
 
 
 def provenance(plan: Plan, engine: Mapping[str, Any], hardware: Mapping[str, Any]) -> dict[str, Any]:

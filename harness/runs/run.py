@@ -27,7 +27,7 @@ from harness.runs.lock import only_one
 from harness.runs.plan import Plan, RunRequest, select_cases
 from harness.runs.pools import LocalPool, Pool
 from harness.runs.preflight import check_containers, check_cuda, check_gpus, check_room, gpu_memory_needed
-from harness.runs.provenance import open_row, provenance
+from harness.runs.provenance import continued, open_row, provenance
 from harness.runs.record import write_record
 from harness.runs.run_weights import load_weights
 from harness.runs.standing import judge, redone, untrusted
@@ -91,6 +91,8 @@ def execute(request: RunRequest, *, home: Path, store: Store, watcher: Watcher, 
     with lease(request.gpus, request.gpu_ids, memory_mb=needed_mb) as gpus:
         check_gpus(gpus, needed_mb, each, watcher.log, fine_tuned=request.variant.fine_tuned)
         engine = choose_engine(request.engine, trusted=request.plugin.shipped)
+        if gpus:
+            engine.require_gpus()
         if not engine.isolates:
             watcher.log(f"warning: the {engine.name} engine does not isolate models; run only code that you trust")
         for name in engine.reap():
@@ -197,6 +199,8 @@ def carry_out(ready: Ready, pool: Pool, *, home: Path, store: Store, watcher: Wa
             **data_record(ready.warnings),
             **boxes.record,
         }
+        if todo:
+            row = continued(row, plan, begun=len(todo) < len(cases))
         row = replace(row, state="running", record=record)
         store.save_run(row, without=[case.id for case in todo])
         work = Work(plan, row, folder, boxes=boxes, store=store, pool=pool, log=watcher.log)
@@ -274,7 +278,16 @@ def _plan(
 
     image = engine.prepare(request.plugin, home=home, gpus=bool(gpus), log=watcher.log, before_build=prove_host)
     fingerprint = fingerprint_of(request.dataset, request.split)
-    return Plan(request, tuple(cases), image, fingerprint, engine.name, isolates=engine.isolates, weights=weights)
+    return Plan(
+        request,
+        tuple(cases),
+        image,
+        fingerprint,
+        engine.name,
+        isolates=engine.isolates,
+        lacks=tuple(engine.lacks([gpu.id for gpu in gpus])),
+        weights=weights,
+    )
 
 
 def _judged_anew(store: Store, row: RunRow, request: RunRequest, folder: Path) -> RunRow:

@@ -32,12 +32,15 @@ true < /bench/cases.jsonl || exit {_READ}
 printf '%s\\n' "$line" > /bench/out/line || exit {_WRITE}
 true > /tmp/line || exit {_TEMPORARY}
 for file in "$@"; do true < "/bench/$file" || exit {_MOUNT}; done
+"""
+
+#: After it, where the engine limits memory.
+_LIMITED = f"""
 for file in /sys/fs/cgroup/memory.max /sys/fs/cgroup/memory/memory.limit_in_bytes; do
   if [ -r "$file" ] && read -r limit < "$file"; then
     case $limit in max|92233720368547*) echo "$file is $limit"; exit {_LIMIT};; esac
   fi
 done
-exit 0
 """
 
 #: A driver's control device: of a graphics card, under Windows' Linux, and of two kinds of Jetson.
@@ -77,7 +80,8 @@ def prove(engine: Engine, spec: ContainerSpec) -> bool:
         return True
     line = secrets.token_hex(16)
     gpu = _SEES_GPU if spec.gpu_ids else ""
-    command = ["sh", "-c", f"{gpu}{_COMMAND}", "sh", *(mount.target for mount in spec.mounts)]
+    limited = _LIMITED if engine.limits_memory else ""
+    command = ["sh", "-c", f"{gpu}{_COMMAND}{limited}exit 0", "sh", *(mount.target for mount in spec.mounts)]
     try:
         _prepare(spec.root, line)
         tried = engine.try_out(spec, command)

@@ -8,6 +8,7 @@ import click
 
 from harness.cli.run import open_data, run_plugins
 from harness.cli.settings import Settings, json_option, pass_settings, print_json
+from harness.engines import ENGINES
 
 #: The baseline, and two models whose scores are known in advance.
 PLUGINS = ["rules", "oracle", "shifted"]
@@ -16,7 +17,7 @@ PLUGINS = ["rules", "oracle", "shifted"]
 @click.command()
 @click.option(
     "--engine",
-    type=click.Choice(["auto", "docker", "local"]),
+    type=click.Choice(["auto", *ENGINES]),
     default="auto",
     show_default=True,
     help="As for `bench run`.",

@@ -11,6 +11,7 @@ import click
 
 from harness.cli.run import run_plugins
 from harness.cli.settings import Settings, json_option, pass_settings, plugin_dir_option, print_json
+from harness.engines import ENGINES
 from harness.errors import BenchError, Interrupted, ModelError, PrerequisiteError, UsageError
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ REFERENCES = ("paper", "challenge", "challenge-july", "main", "voxtell")
 @click.option("--gpus", default=1, show_default=True, type=click.IntRange(0, 1024), help="How many GPUs to use.")
 @click.option(
     "--engine",
-    type=click.Choice(["auto", "docker", "local"]),
+    type=click.Choice(["auto", *ENGINES]),
     default="auto",
     show_default=True,
     help="As for `bench run`.",

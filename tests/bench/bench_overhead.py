@@ -21,7 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.dataset import open_dataset
-from harness.engines.docker import CONTAINER_UID, DockerEngine
+from harness.engines.base import CONTAINER_UID
+from harness.engines.docker import DockerEngine
 from harness.phantom.dataset import make_dataset
 from harness.registry.discovery import Plugin, discover
 from harness.runs.hardware import describe_hardware

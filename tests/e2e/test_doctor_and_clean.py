@@ -153,7 +153,7 @@ def test_clean_spares_a_run_that_began_while_it_asked(tmp_path: Path, monkeypatc
     def no_engine() -> None:
         raise PrerequisiteError("no daemon")
 
-    monkeypatch.setattr("harness.engines.docker.DockerEngine", no_engine)
+    monkeypatch.setattr("harness.engines.answering_engine", no_engine)
     runs = tmp_path / "home" / "runs"
     for name in ("dead", "resumed"):
         (runs / name / "shards" / "0-1").mkdir(parents=True)

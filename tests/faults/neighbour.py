@@ -20,7 +20,7 @@ import docker
 
 #: The command line with a shorter lease.
 PROGRAM = (
-    "import harness.engines.docker as d, harness.engines.strays as s; "
+    "import harness.engines.watched as d, harness.engines.strays as s; "
     "d.RENEW_S = float({stale}) / 10; s.STALE_S = float({stale}); from harness.cli import main; main()"
 )
 

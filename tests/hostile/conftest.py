@@ -50,19 +50,23 @@ def attack(
     """Return a function that runs one attack and checks what must hold after every one of them."""
     datasets: dict[int, Path] = {}
 
-    def run(variant: str, *, cases: int = 3, home: Path | None = None) -> Outcome:
+    def run(
+        variant: str, *, cases: int = 3, home: Path | None = None, engine: str = "docker", path: Path | None = None
+    ) -> Outcome:
         if cases not in datasets:
             datasets[cases] = dataset_writer(tmp_path_factory.mktemp("data") / "toy", cases)
         bench = new_bench(home or tmp_path_factory.mktemp(variant) / "home")
+        if path is not None:
+            bench.environment["PATH"] = f"{path}:{bench.environment['PATH']}"
         command = ["--plugin", "hostile", "--variant", variant, "--plugin-dir", PLUGIN, "--dataset", datasets[cases]]
         began = time.monotonic()
-        ended = bench.popen("run", *command, "--engine", "docker", "--json")
+        ended = bench.popen("run", *command, "--engine", engine, "--json")
         out, err = ended.communicate(timeout=300)
         seconds = time.monotonic() - began
         assert ended.returncode in (0, 1), err
         assert "Traceback" not in err, err
         assert "\x1b" not in out + err
-        shown = bench.json("results", "show", bench.json("results", "list")["runs"][0]["id"])
+        shown = bench.json("results", "show", bench.json("results", "list")["runs"][-1]["id"])
         outcome = Outcome(bench, shown, seconds)
         folder = bench.home / "runs" / shown["run"]
         for log in sorted((folder / "logs").iterdir()):

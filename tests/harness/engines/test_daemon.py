@@ -265,3 +265,11 @@ def test_every_trace_of_an_engine_forbids_the_fall_back(
         (nothing_configured / "config.json").write_text(json.dumps({"currentContext": "mine"}))
     assert _refusal().message
     assert os.environ["PATH"] == str(tmp_path)
+
+
+def test_a_podman_service_that_is_not_there_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The message speaks of Podman, and how its service is started."""
+    monkeypatch.setenv("CONTAINER_HOST", f"unix://{tmp_path}/nowhere")
+    with pytest.raises(PrerequisiteError, match=r"no Podman daemon is at .*named by CONTAINER_HOST") as refused:
+        choose_engine("podman", trusted=False)
+    assert "podman.socket" in refused.value.fix

@@ -12,7 +12,7 @@ import pytest
 
 from harness.engines import owners
 from harness.engines.owners import own_labels, owner_lives, renew
-from harness.images.build import LABEL
+from harness.images.identity import LABEL
 
 
 @pytest.fixture

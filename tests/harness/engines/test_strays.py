@@ -15,7 +15,7 @@ import requests
 from harness.engines.owners import own_labels
 from harness.engines.strays import ended_by_others, find_strays, moment, remove_strays
 from harness.errors import PrerequisiteError
-from harness.images.build import LABEL
+from harness.images.identity import LABEL
 
 NOW = datetime(2026, 5, 4, 12, tzinfo=UTC)
 OURS = dict(own_labels("run"))

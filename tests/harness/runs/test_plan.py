@@ -12,9 +12,12 @@ from harness.dataset.cases import in_order
 from harness.images.build import Image
 from harness.registry.discovery import Plugin
 from harness.registry.origins import Param
+from harness.rows import RunRow
 from harness.runs.plan import Plan, RunRequest
+from harness.runs.provenance import continued, open_row
 from harness.runs.run_weights import RANDOM, Loaded
 from harness.scoring import SCORER_VERSION
+from harness.store.database import Store
 
 PARAMS = Params(size=paper(512, "section 4"), batch=ours(4), name="x")
 
@@ -70,3 +73,34 @@ def test_the_key_of_a_whole_run_stays() -> None:
         "weights": {"mode": "none", "files": {}}, "image": "i", "fingerprint": "f", "split": "test", "limit": None,
         "seed": 0, "scorer": SCORER_VERSION,
     }  # fmt: skip
+
+
+def _on(engine: str, *lacks: str) -> Plan:
+    return replace(_of(["a"], None), engine=engine, lacks=lacks)
+
+
+def _row(plan: Plan, tmp_path: Path) -> RunRow:
+    with Store(tmp_path / "results.db") as store:
+        return open_row(plan, store)
+
+
+def test_what_an_engine_lacks_keeps_a_row_from_the_ranking(tmp_path: Path) -> None:
+    """The row names the engine and what it could not do; it is the same run all the same."""
+    plan = _on("apptainer", "does not limit memory")
+    row = _row(plan, tmp_path)
+    assert row.unrankable == ["less than sealed: the apptainer engine does not limit memory"]
+    assert not row.rankable
+    assert plan.key == _on("docker").key
+
+
+def test_a_row_that_goes_on_elsewhere_says_so(tmp_path: Path) -> None:
+    """On another engine, or on a host that limits less; begun anew it is what it is there."""
+    row = _row(_on("docker"), tmp_path)
+    assert row.rankable
+    assert continued(row, _on("docker"), begun=True) == row
+    moved = continued(row, _on("podman"), begun=True)
+    assert (moved.rankable, moved.unrankable) == (False, ["two engines: begun on docker, continued on podman"])
+    weaker = continued(row, _on("docker", "does not limit processes"), begun=True)
+    assert weaker.unrankable == ["less than sealed: the docker engine does not limit processes"]
+    anew = continued(row, _on("podman"), begun=False)
+    assert (anew.engine, anew.rankable, anew.unrankable) == ("podman", True, [])

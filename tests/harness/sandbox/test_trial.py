@@ -27,6 +27,7 @@ class Tries:
     """An engine that is given the command and plays what came of it; by default a shell of this machine runs it."""
 
     isolates = True
+    limits_memory = True
 
     def __init__(
         self, tried: Tried | None = None, *, change: Callable[[str], str] = lambda script: script, shell: str = "sh"

@@ -1,0 +1,165 @@
+"""``bench images``: images as files, from the machine that builds them to those that run them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from harness.cli.lazy import LazyGroup
+from harness.cli.settings import Settings, find_plugins, json_option, pass_settings, plugin_dir_option, print_json
+from harness.cli.stored import log
+from harness.errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    from harness.registry.discovery import Plugin
+
+images = LazyGroup(
+    name="images",
+    help="Export images to files, and import them on machines that do not build.",
+    no_args_is_help=True,
+    lazy={
+        "export": ("harness.cli.images:export", "Write the images of models as archives, building missing ones."),
+        "import": ("harness.cli.images:import_images", "Make exported images available on this machine."),
+    },
+)
+
+_plugin_option = click.option(
+    "--plugin", "plugins", required=True, metavar="NAME[,NAME]", help="The models; see `bench list`."
+)
+
+
+@click.command()
+@_plugin_option
+@click.option(
+    "--device",
+    type=click.Choice(["cuda", "cpu"]),
+    default="cuda",
+    show_default=True,
+    help="cpu: the image for runs without GPUs, with the build of torch that `bench build` chose for it.",
+)
+@click.option(
+    "--engine",
+    type=click.Choice(["auto", "docker", "podman"]),
+    default="auto",
+    show_default=True,
+    help="The engine that builds and holds the image.",
+)
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
+@plugin_dir_option
+@json_option
+@pass_settings
+def export(
+    settings: Settings,
+    /,
+    plugins: str,
+    device: str,
+    engine: str,
+    folder: Path,
+    *,
+    plugin_dirs: tuple[Path, ...],
+    as_json: bool,
+) -> None:
+    """Write the images of models into FOLDER as archives, building those that are missing.
+
+    Each is a tar file with a record beside it: the digest of its configuration, which is the identity of its content
+    in every engine, and the digest of what it was built from. An archive that is there already is kept.
+
+    Example: bench images export --plugin rules /shared/images
+    """
+    from harness.engines import choose_engine
+    from harness.images.archive import archive_of
+
+    chosen = choose_engine(engine, trusted=False)
+    rows = []
+    for plugin in _chosen(plugins, plugin_dirs):
+        image = chosen.prepare(plugin, home=settings.home, gpus=device == "cuda", log=log)
+        record = chosen.export(image, folder)
+        rows.append({**_row(record), "archive": str(archive_of(record, folder))})
+    _print(rows, "archive", as_json=as_json)
+
+
+@click.command("import")
+@_plugin_option
+@click.option(
+    "--engine",
+    type=click.Choice(["auto", "docker", "podman", "apptainer"]),
+    default="auto",
+    show_default=True,
+    help="The engine that will run the image; apptainer keeps it as a .sif file in the home.",
+)
+@click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@plugin_dir_option
+@json_option
+@pass_settings
+def import_images(
+    settings: Settings,
+    /,
+    plugins: str,
+    engine: str,
+    folder: Path,
+    *,
+    plugin_dirs: tuple[Path, ...],
+    as_json: bool,
+) -> None:
+    """Make the images in FOLDER available on this machine; one that it has already is left alone.
+
+    Only images of the models as they are declared here: the code that an archive was built from is compared with
+    the code of the plugin. Nothing is built.
+
+    Example: bench images import --plugin rules --engine apptainer /shared/images
+    """
+    from harness.engines import choose_engine
+    from harness.images.archive import records
+    from harness.images.build import context_of
+
+    chosen = choose_engine(engine, trusted=False)
+    found = records(folder)
+    rows = []
+    for plugin in _chosen(plugins, plugin_dirs):
+        contexts = {context_of(plugin, settings.home, gpus=gpus).digest() for gpus in (True, False)}
+        named = [record for record in found if record.plugin == plugin.name]
+        fit = {record.context: record for record in reversed(named) if record.context in contexts}  # the newest of each
+        if not fit:
+            raise DataError(
+                f"{folder} does not contain an image of {plugin.name!r} as it is here"
+                + (f"; {len(named)} of other code, or with another build of torch" if named else ""),
+                fix=f"`bench images export --plugin {plugin.name} {folder}` where the same code is",
+                path=folder,
+            )
+        for record in fit.values():
+            image = chosen.take_in(record, folder, settings.home, log)
+            rows.append({**_row(record), "image": image.tag or image.id})
+    _print(rows, "image", as_json=as_json)
+
+
+def _chosen(plugins: str, plugin_dirs: tuple[Path, ...]) -> list[Plugin]:
+    registry = find_plugins(plugin_dirs)
+    chosen = [registry.get(name.strip()) for name in plugins.split(",") if name.strip()]
+    if not chosen:
+        raise UsageError("--plugin is empty", fix="see `bench list`")
+    return chosen
+
+
+def _row(record: Any) -> dict[str, Any]:
+    return {
+        "plugin": record.plugin,
+        "config": record.config,
+        "context": record.context,
+        "torch": record.device,
+        "bytes": record.size,
+    }
+
+
+def _print(rows: list[dict[str, Any]], place: str, *, as_json: bool) -> None:
+    if as_json:
+        print_json({"schema": 1, "images": rows})
+        return
+    from harness.cli.tables import print_table, size
+
+    print_table(
+        ["plugin", "image", "size", "torch", place],
+        [[row["plugin"], row["config"][:19], size(row["bytes"]), row["torch"] or "—", row[place]] for row in rows],
+        right=(2,),
+    )

@@ -1,0 +1,73 @@
+"""What the kernel counts of a container's memory, read from its control group: the peak, and what it ended for it.
+
+The group is found through a process of the container, whichever driver of whichever engine has made it, and is gone
+with the container: what was read last is what is known.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+from pathlib import Path
+
+_PROC = Path("/proc")
+_GROUPS = Path("/sys/fs/cgroup")
+
+
+class MemoryGroup:
+    """The control group of a container, of either version.
+
+    Parameters
+    ----------
+    pid
+        A process of the container, as this host counts; 0 where none is known: nothing is ever read.
+
+    Attributes
+    ----------
+    peak_bytes
+        The largest use of memory so far, as last read; None where it cannot be read.
+    kills
+        Processes that the kernel has ended for the group's limit, as last read.
+    """
+
+    def __init__(self, pid: int) -> None:
+        self.peak_bytes: int | None = None
+        self.kills = 0
+        self._peak, self._events = _files(pid)
+
+    def sample(self) -> None:
+        """Read both figures again."""
+        with contextlib.suppress(OSError, ValueError):
+            self.peak_bytes = max(self.peak_bytes or 0, int(self._peak.read_text(encoding="ascii")))
+        with contextlib.suppress(OSError):
+            if found := re.search(r"^oom_kill (\d+)$", self._events.read_text(encoding="ascii"), re.MULTILINE):
+                self.kills = max(self.kills, int(found[1]))
+
+
+def grouped_apart(pid: int) -> int:
+    """Return a process below `pid` whose memory is counted apart from that of this process; 0 where there is none."""
+    here, waiting = _files(os.getpid()), [pid]
+    while waiting:
+        one = waiting.pop()
+        if (there := _files(one)) != here and there[0].exists():
+            return one
+        with contextlib.suppress(OSError, ValueError):
+            children = (_PROC / str(one) / "task" / str(one) / "children").read_text(encoding="ascii")
+            waiting += [int(child) for child in children.split()]
+    return 0
+
+
+def _files(pid: int) -> tuple[Path, Path]:
+    """Return the kernel's files with the peak and with the events of a process's group; such as do not exist."""
+    try:
+        lines = (_PROC / str(pid) / "cgroup").read_text(encoding="utf-8").splitlines() if pid > 0 else []
+    except OSError:
+        lines = []
+    groups = {controllers: path for _, controllers, path in (line.split(":", 2) for line in lines)}
+    for controllers, path in groups.items():
+        if "memory" in controllers.split(","):
+            folder = _GROUPS / "memory" / path.lstrip("/")
+            return folder / "memory.max_usage_in_bytes", folder / "memory.oom_control"
+    folder = _GROUPS / groups[""].lstrip("/") if "" in groups else Path("/nonexistent")
+    return folder / "memory.peak", folder / "memory.events"

@@ -1,0 +1,103 @@
+"""An image is known by what it was built from and on, whatever its base is called in this engine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from harness.images.build import context_of
+from harness.images.context import BuildContext
+from harness.images.identity import CONTEXT_LABEL, PLUGIN_LABEL, imported_tag, recognise, tag_of
+from harness.registry.discovery import discover
+
+BASE = "python:3.11-slim-bookworm"
+
+
+class Images:
+    """The images of an engine."""
+
+    def __init__(self) -> None:
+        self.known: dict[str, Any] = {}
+
+    def add(self, tag: str, layers: list[str], *, created: str = "1", **labels: str) -> Any:
+        """Add an image of these layers; its id says which they are."""
+        attrs = {"RootFS": {"Layers": layers}, "Created": created}
+        image = SimpleNamespace(id=f"id of {'+'.join(layers)}", tags=[tag], attrs=attrs, labels=labels)
+        self.known[tag] = image
+        return image
+
+    def get(self, name: str) -> Any:
+        """Return an image as the client does."""
+        from docker.errors import ImageNotFound
+
+        if name not in self.known:
+            raise ImageNotFound(name)
+        return self.known[name]
+
+    def list(self, filters: dict[str, list[str]]) -> list[Any]:
+        """Return those with all labels."""
+        wanted = dict(label.split("=", 1) for label in filters["label"])
+        return [image for image in self.known.values() if wanted.items() <= image.labels.items()]
+
+
+@pytest.fixture
+def context(tmp_path: Path) -> BuildContext:
+    """Return the context of a model that continues one of our base images."""
+    return context_of(discover(()).get("oracle"), tmp_path, gpus=False)
+
+
+def _labels(context: BuildContext) -> dict[str, str]:
+    return {CONTEXT_LABEL: context.digest(), PLUGIN_LABEL: context.name}
+
+
+def _found(images: Images, context: BuildContext) -> Any:
+    return recognise(cast("Any", SimpleNamespace(images=images)), context, BASE)
+
+
+def test_what_was_built_here_is_known_by_its_tag(context: BuildContext) -> None:
+    """Also an image from before it had labels; with another base under the same name it is another tag."""
+    images = Images()
+    images.add(BASE, ["base"])
+    tag = tag_of(cast("Any", SimpleNamespace(images=images)), context, BASE)
+    built = images.add(tag, ["base", "ours"])
+    assert _found(images, context) is built
+    images.add(BASE, ["new base"])
+    assert _found(images, context) is None
+
+
+def test_what_came_without_its_base_is_known(context: BuildContext) -> None:
+    """The engine has never seen the base, or has it under the same name with another id."""
+    images = Images()
+    came = images.add("groundbench/oracle:of-elsewhere", ["base", "ours"], **_labels(context))
+    assert _found(images, context) is came
+    images.add(BASE, ["base"])
+    assert _found(images, context) is came
+
+
+def test_what_stands_on_another_base_is_built_anew(context: BuildContext) -> None:
+    """A base that was pulled anew changes the image; an import by name decides otherwise."""
+    images = Images()
+    came = images.add("groundbench/oracle:of-elsewhere", ["base", "ours"], **_labels(context))
+    images.add(BASE, ["new base"])
+    assert _found(images, context) is None
+    images.known[imported_tag(context.name, context.digest())] = came
+    assert _found(images, context) is came
+
+
+@pytest.mark.parametrize("change", [{CONTEXT_LABEL: "0" * 64}, {PLUGIN_LABEL: "shifted"}])
+def test_another_context_or_model_is_not_taken(change: dict[str, str], context: BuildContext) -> None:
+    """Two models of one folder share their files; either has its own image."""
+    images = Images()
+    images.add("groundbench/x:1", ["base", "ours"], **(_labels(context) | change))
+    assert _found(images, context) is None
+
+
+def test_the_newest_is_taken(context: BuildContext) -> None:
+    """Several of one context, on bases that nobody knows here."""
+    images = Images()
+    images.add("a", ["old base", "ours"], created="2025", **_labels(context))
+    new = images.add("b", ["base", "ours"], created="2026", **_labels(context))
+    assert _found(images, context) is new
