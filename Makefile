@@ -104,8 +104,7 @@ TINY_ARGS ?=
 tiny-proof: $(VENV)/dev.stamp ## Tiny learns: untrained, trained and killed on the way, texts exchanged (TINY_ARGS="--wheels FOLDER" builds it)
 	$(BIN)/python tests/bench/tiny_proof.py $(TINY_ARGS)
 
-PROMPTS ?= ../shared/data/text/rex_val_prompts.json
-curation-classifier: $(VENV)/dev.stamp ## Train the offline classifier of curation on PROMPTS, and cross-validate it
+curation-classifier: $(VENV)/dev.stamp ## Fit the offline classifier of curation; with PROMPTS=FILE, cross-validate it on labelled findings
 	$(BIN)/python -m curation.classifier.train $(PROMPTS)
 
 clean: ## Remove what make made here (not the results in .bench)

@@ -6,13 +6,16 @@ import re
 import tomllib
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[1]
 GITHUB = ROOT / ".github"
 
 
-def test_actions_are_pinned_by_commit() -> None:
+@pytest.mark.parametrize("workflow", [".github/workflows/ci.yml", "leaderboard/assets/workflow.yml"])
+def test_actions_are_pinned_by_commit(workflow: str) -> None:
     """A tag can be moved to other code, a commit cannot; the comment says which version it is."""
-    used = re.findall(r"uses: (.*)", (GITHUB / "workflows" / "ci.yml").read_text(encoding="utf-8"))
+    used = re.findall(r"uses: (.*)", (ROOT / workflow).read_text(encoding="utf-8"))
     assert used
     for action in used:
         assert re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", action), action
@@ -24,6 +27,16 @@ def test_the_workflow_runs_what_anybody_can_run() -> None:
     assert re.search(r"^permissions:\n  contents: read\n\n", text, flags=re.MULTILINE)
     assert re.findall(r"^        run: .*? (\S+)$", text, flags=re.MULTILINE) == [".ci/run"]
     assert (ROOT / ".ci" / "run").stat().st_mode & 0o111, ".ci/run cannot be executed"
+
+
+def test_only_the_job_that_hosts_may_write() -> None:
+    """The job that runs an installed package may read the code and nothing else; the one that hosts runs no package."""
+    text = (ROOT / "leaderboard/assets/workflow.yml").read_text(encoding="utf-8")
+    everywhere, _, jobs = text.partition("jobs:\n")
+    build, _, deploy = jobs.partition("  deploy:\n")
+    assert "permissions: {}\n" in everywhere
+    assert "write" not in build
+    assert "run:" not in deploy.replace("runs-on:", "")
 
 
 def test_every_issue_form_asks_for_the_doctor() -> None:

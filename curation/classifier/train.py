@@ -1,8 +1,8 @@
-"""Train the classifier: ``python -m curation.classifier.train PROMPTS.json``.
+"""Train the classifier: ``python -m curation.classifier.train``.
 
-It is fitted on phrases of our own (``seeds.toml``, all 62 codes) and on labelled findings of the public validation
-split (the 14 codes of lung and pleura). The vocabulary comes from our own phrases and concepts alone: no word pair of
-the labelled texts enters the weights, only how well ours fit them.
+It is fitted on phrases of our own (``seeds.toml``, all 62 codes) and on nothing else, so that no data set's licence
+binds its weights. Labelled findings of others measure it; they enter the weights only where somebody asks for that, in
+a file of their own.
 """
 
 from __future__ import annotations
@@ -103,13 +103,14 @@ def _spoken(text: str) -> str:
     return f" {' '.join(words(text))} "
 
 
-def train(examples: Sequence[Example], seeds: Sequence[Example] | None = None) -> Classifier:
+def train(examples: Sequence[Example] = (), seeds: Sequence[Example] | None = None) -> Classifier:
     """Fit the classifier; the same input gives the same weights.
 
     Parameters
     ----------
     examples
-        Labelled findings.
+        Labelled findings; the shipped weights are fitted without any. The vocabulary stays that of `seeds`: no word
+        pair of other texts enters the weights.
     seeds
         Our own phrases, which give the vocabulary too; by default all of them.
 
@@ -195,16 +196,20 @@ def report(examples: Sequence[Example], folds: int) -> str:
 
 
 def main() -> None:
-    """Train on a file of labelled findings, print the cross-validated quality, and write the weights."""
+    """Fit the weights on our own phrases; with labelled findings, print the cross-validated quality on them.
+
+    Weights that labelled findings enter are written only to a file that is named: their licence may bind it.
+    """
     parser = argparse.ArgumentParser(description=main.__doc__)
-    parser.add_argument("prompts", type=Path, help="labelled findings (rex_val_prompts.json)")
-    parser.add_argument("--out", type=Path, default=Path(__file__).with_name(FILE))
+    parser.add_argument("prompts", type=Path, nargs="?", help="labelled findings (rex_val_prompts.json)")
+    parser.add_argument("--out", type=Path, help=f"the file of weights; without PROMPTS, by default the shipped {FILE}")
     parser.add_argument("--folds", type=int, default=10, help="0: do not cross-validate")
     options = parser.parse_args()
-    examples = read_prompts(options.prompts)
-    if options.folds:
+    examples = read_prompts(options.prompts) if options.prompts else []
+    if examples and options.folds:
         print(report(examples, options.folds))  # noqa: T201 - a program's output
-    options.out.write_text(train(examples).dump(), encoding="utf-8")
+    if out := options.out or (None if options.prompts else Path(__file__).with_name(FILE)):
+        out.write_text(train(examples).dump(), encoding="utf-8")
 
 
 if __name__ == "__main__":

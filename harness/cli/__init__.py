@@ -63,6 +63,7 @@ def cli(ctx: click.Context, home: Path, db: Path | None) -> None:
     """Measure how well models find, in a 3D chest CT, what a radiology report says in free text.
 
     Every option can also be given as an environment variable: BENCH_HOME, BENCH_RUN_PLUGIN, BENCH_RUN_GPUS, ...
+    For research only: this is not a medical device.
     """
     # No shell expands `--home=~/x`, nor a file of variables.
     ctx.obj = Settings(home.expanduser(), db and db.expanduser())

@@ -37,6 +37,7 @@ def info(settings: Settings, path: str, split: str | None, *, no_fingerprint: bo
             "dataset": dataset.name,
             "index": str(dataset.index),
             "licence": dataset.licence,
+            "terms": dataset.terms.model_dump(mode="json"),
             "mask_flip": list(dataset.mask_flip),
             "fingerprint": fingerprint,
             **summary.as_dict(),
@@ -45,6 +46,8 @@ def info(settings: Settings, path: str, split: str | None, *, no_fingerprint: bo
         return
     click.echo(f"{dataset.name} ({dataset.index})")
     click.echo(f"licence: {dataset.licence or 'not stated'}")
+    kinds = ("scores", "texts", "images", "masks", "derived", "commercial")
+    click.echo("may be passed on: " + ", ".join(f"{kind} {getattr(dataset.terms, kind)}" for kind in kinds))
     if fingerprint:
         click.echo(f"fingerprint: {fingerprint}")
     _show(summary)

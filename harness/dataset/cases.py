@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from harness.dataset.patients import patient_by_name
 from harness.dataset.problems import DataProblem, refuse
+from harness.dataset.terms import Terms
 from harness.dataset.voxels import read_header
 from harness.errors import DataError, UnknownName
 from harness.masks.header import Affine, Header
@@ -118,6 +119,7 @@ class Dataset:
     name: str
     splits: Mapping[str, tuple[Case, ...]]
     licence: str | None = None
+    terms: Terms = field(default_factory=Terms)  #: what its owner allows to be passed on
     #: In-plane axes (of 0 and 1) along which a mask must be reversed to lie on its CT array; ``()``: as stored.
     mask_flip: tuple[int, ...] = ()
     cache: Path | None = field(default=None, compare=False)  #: folder for the cache of facts about files already read

@@ -19,6 +19,7 @@ from harness.dataset.declared import declared_rules
 from harness.dataset.index import SUFFIX, FileName, IndexCase, faults_of, load_json, read_index
 from harness.dataset.patients import PATIENTS, merged, read_patients
 from harness.dataset.problems import DataProblem, Level, refuse
+from harness.dataset.terms import Terms, terms_of
 from harness.errors import DataError, UnknownName, UsageError
 
 #: Names of indexes in a folder; the first that exists is read.
@@ -50,6 +51,7 @@ class Notes(BaseModel):
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")] | None = None
     licence: Annotated[str, Field(max_length=200)] | None = None
+    terms: Terms | None = None  #: what its owner allows to be passed on
     #: In-plane axes along which every mask must be reversed to lie on its CT array.
     mask_flip: Annotated[tuple[Annotated[int, Field(ge=0, le=1)], ...], Field(max_length=2)] = ()
 
@@ -235,12 +237,14 @@ def read_layout(path: Path, *, cache: Path | None = None) -> Layout:
         splits = {}
         what = f"{error.filename} cannot be read: {error.strerror}"
         more.append(DataProblem(Level.ERROR, "unreadable", str(root), what, "check the permissions of the folder"))
+    licence = notes.licence or (notes.terms.licence if notes.terms else None) or index.licence
     dataset = Dataset(
         root=root,
         index=index_path,
         name=notes.name or root.name,
         splits=splits,
-        licence=notes.licence or index.licence,
+        licence=licence,
+        terms=terms_of(notes.terms, (case.id for cases in splits.values() for case in cases), licence),
         mask_flip=tuple(sorted(set(notes.mask_flip))),
         cache=cache,
         faults=index.faults,

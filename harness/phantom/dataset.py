@@ -21,6 +21,12 @@ RECIPE = "phantom.json"
 
 #: It contains no patient's data; the phantom has the licence of the code that draws it.
 LICENCE = "Apache-2.0"
+TERMS = {
+    "licence_url": "https://www.apache.org/licenses/LICENSE-2.0",
+    "authors": "The groundbench authors",
+    **dict.fromkeys(("scores", "texts", "images", "masks", "derived", "commercial"), "yes"),
+    "gated": "no",
+}
 
 #: Version of the phantom: raised when the same options no longer make the same bytes.
 VERSION = 1
@@ -90,7 +96,7 @@ def _write(root: Path, cases: int, size: Size, seed: int, progress: Progress | N
         write_case(case, root)
         splits[case.plan.split].append(case.entry())
     write_json(root / "dataset.json", splits)
-    write_json(root / NOTES, {"licence": LICENCE})
+    write_json(root / NOTES, {"licence": LICENCE, "terms": TERMS})
     write_json(root / RECIPE, {"version": VERSION, "cases": cases, "size": size, "seed": seed})
 
 

@@ -103,6 +103,7 @@ def provenance(plan: Plan, engine: Mapping[str, Any], hardware: Mapping[str, Any
         "dataset": {
             "name": request.dataset.name,
             "licence": request.dataset.licence,
+            "terms": request.dataset.terms.model_dump(mode="json", exclude_defaults=True),
             "fingerprint": plan.fingerprint,
             "path": str(request.dataset.index.resolve()),
         },

@@ -183,6 +183,11 @@ def keep_submission(
             "hardware": describe_hardware(()),
             "scorer": SCORER_VERSION,
             "seed": 0,
+            "dataset": {
+                "name": data.name,
+                "licence": data.licence,
+                "terms": data.terms.model_dump(mode="json", exclude_defaults=True),
+            },
             **data_record(data_warnings),
         },
     )

@@ -44,7 +44,12 @@ site_argument = click.argument("site", type=click.Path(path_type=Path, file_okay
     show_default=True,
     help="Pictures of the cases that may be shown; they need the data sets and the masks of the runs.",
 )
-@click.option("--dataset", "datasets", multiple=True, help="A data set, by path or name, for --cases. May be repeated.")
+@click.option(
+    "--dataset",
+    "datasets",
+    multiple=True,
+    help="A data set, by path or name: its pictures for --cases, and its terms of today. May be repeated.",
+)
 @click.option(
     "--runs", type=click.Path(path_type=Path), help="Folder of the runs and their masks; by default HOME/runs."
 )
@@ -71,6 +76,7 @@ def build(
     Example: bench leaderboard build --out site/ --visibility public --public-split val
     """
     from harness.dataset import find_dataset, open_dataset
+    from harness.dataset.fingerprint import fingerprint_of
     from harness.errors import UsageError
     from harness.runs.judged import require_sound_runs
     from harness.store.database import Store
@@ -82,12 +88,13 @@ def build(
         raise UsageError("--cases public needs the data", fix="name the data sets with --dataset")
     if public_splits and visibility == "private":
         raise UsageError("--public-split needs --visibility public", fix="a private site shows every split")
-    policy = PrivacyPolicy(public=visibility == "public", open_splits=frozenset(public_splits))
-    opened = [open_dataset(find_dataset(name, home), cache=home / "datasets") for name in datasets if cases == "public"]
+    opened = [open_dataset(find_dataset(name, home), cache=home / "datasets") for name in datasets]
+    terms = {fingerprint_of(data, split): data.terms for data in opened for split in data.splits}
+    policy = PrivacyPolicy(public=visibility == "public", open_splits=frozenset(public_splits), terms=terms)
     options = Options(
         policy=policy,
         figures=figures,
-        datasets=tuple(opened),
+        datasets=tuple(opened) if cases == "public" else (),
         runs=runs or home / "runs",
         log=lambda line: click.echo(line, err=True),
     )

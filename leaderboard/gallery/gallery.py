@@ -13,6 +13,7 @@ from leaderboard.gallery.delivered import Delivered
 from leaderboard.pages.page import file_name, label
 from leaderboard.published.database import Published, PublishedFinding
 from leaderboard.published.export import data_set_id
+from leaderboard.published.privacy import not_allowed
 
 if TYPE_CHECKING:
     from leaderboard.gallery.pictures import Layer, Picture
@@ -39,6 +40,8 @@ def make_gallery(
     datasets: Sequence[Dataset],
     masks: Delivered,
     log: Callable[[str], None],
+    *,
+    public: bool = False,
 ) -> Gallery:
     """Draw every finding of the open data sets that are at hand.
 
@@ -54,6 +57,13 @@ def make_gallery(
         The masks of the runs.
     log
         Called with a line for every data set and case.
+    public
+        Whether everybody will see them.
+
+    Raises
+    ------
+    DataError
+        The terms of a data set do not allow that everybody sees its pictures.
     """
     pictures: dict[Key, Picture] = {}
     files: dict[str, bytes] = {}
@@ -75,6 +85,8 @@ def make_gallery(
             )
             continue
         dataset, split = at_hand[data.about.id]
+        if public and (lacking := dataset.terms.lacks("images", "masks")):
+            raise not_allowed(f"the pictures of {dataset.name}/{split}", lacking)
         rows = [row for row in data.shown if not row.known_answer] or list(data.shown)
         work = _Work(data, dataset, rows[:MODELS], masks, {e.run.id: published.scores(e.run.id) for e in rows if e.run})
         for case in dataset.split(split):

@@ -8,6 +8,7 @@ import io
 import json
 from dataclasses import dataclass
 
+from leaderboard.pages.attribution import attribution, notice
 from leaderboard.published.database import TABLES, Published
 
 #: Tables that are written as CSV and Parquet too: those that a person works with.
@@ -47,6 +48,7 @@ def make_files(published: Published, *, parquet: bool) -> list[File]:
         Whether to write Parquet as well.
     """
     files = [
+        File("LICENCE.txt", "whose the texts are", notice(map(attribution, published.data_sets())).encode()),
         File("results.sqlite", "every table", published.seal()),
         File("results.json", "runs, metrics, comparisons and ranks", _json(published)),
     ]

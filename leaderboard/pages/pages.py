@@ -12,6 +12,7 @@ from leaderboard.board.board import CHALLENGE, COLUMNS, PAPER, SIZES, DataSet, R
 from leaderboard.board.comparisons import against, conclusion, in_order
 from leaderboard.board.reported import Reference, Reported
 from leaderboard.pages import figures
+from leaderboard.pages.attribution import CHANGES, Attribution, attribution
 from leaderboard.pages.cases import CaseView, FindingView, case_views, disputed
 from leaderboard.pages.charts import DISTINCT, Drawing
 from leaderboard.pages.downloads import File
@@ -88,9 +89,9 @@ class Site:
         return {data.about.id: in_order(data, self.published.pairs(data.about.id, PAPER)) for data in self.board}
 
     @property
-    def licences(self) -> list[tuple[str, str]]:
-        """(names, licence) of every data set that states one."""
-        return [(", ".join(d.about.names), d.about.licence) for d in self.board if d.about.licence]
+    def attributions(self) -> list[Attribution]:
+        """Whose the data of every data set are."""
+        return [attribution(data.about) for data in self.board]
 
 
 def render_pages(site: Site) -> Pages:
@@ -269,7 +270,7 @@ def _cases(site: Site, render: Render) -> Pages:
             after=after,
             pictures=pictured,
             viewer3d=any(picture and picture.volume for _, picture in shown),
-            licence=data.about.licence or "not stated by the data set",
+            attribution=attribution(data.about),
         )
 
 
@@ -381,13 +382,14 @@ def _texts(site: Site, render: Render) -> Pages:
         tables=TABLES,
         columns_in={table: site.published.columns(table) for table in TABLES},
         closed=closed,
-        licences=site.licences,
+        attributions=site.attributions,
     )
     yield render(
         "licences.html",
         "licences.html.j2",
         "Licences",
-        licences=site.licences,
+        attributions=site.attributions,
+        changes=CHANGES,
         pictures=bool(site.pictures),
         vendored=site.vendored,
     )

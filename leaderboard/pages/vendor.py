@@ -8,11 +8,13 @@ from importlib import resources
 
 @dataclass(frozen=True)
 class Vendored:
-    """One library: its name, its place in the site, and that of its licence."""
+    """One library: where it is from, its place in the site, and that of its licence."""
 
     name: str
     version: str
     licence: str
+    origin: str  #: the archive that the script is from
+    sha256: str  #: of the script, as it lies in that archive
     script: str
     notice: str
 
@@ -21,6 +23,8 @@ NIIVUE = Vendored(
     name="NiiVue",
     version="0.69.0",
     licence="BSD-2-Clause",
+    origin="https://registry.npmjs.org/@niivue/niivue/-/niivue-0.69.0.tgz",
+    sha256="47b896b77ec4a5be3ef1949c33ad393b6f45629921f326c279000bcf51bdb4af",
     script="assets/vendor/niivue/niivue.umd.js",
     notice="assets/vendor/niivue/LICENSE.txt",
 )

@@ -13,13 +13,13 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 #: Version of the tables below; raised when a reader of an older one would be misled.
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 _TABLES = """
 create table about (name text primary key, value text not null);
 create table data_sets (
   id text primary key, names text not null, fingerprint text not null, split text not null, licence text not null,
-  n_cases integer not null, n_findings integer not null, open integer not null);
+  terms text not null, n_cases integer not null, n_findings integer not null, open integer not null);
 create table runs (
   id text primary key, data_set text not null, kind text not null, plugin text not null, title text not null,
   plugin_version text not null, variant text not null, prompt text not null, fine_tuned integer not null,
@@ -80,6 +80,7 @@ class DataSetRow:
     fingerprint: str
     split: str
     licence: str
+    terms: dict[str, Any]
     n_cases: int
     n_findings: int
     open: bool
@@ -179,7 +180,7 @@ class TrainingStep:
     val_dice: float | None
 
 
-_JSON = frozenset({"losses", "names", "apart", "plan", "record", "timing", "chances"})
+_JSON = frozenset({"losses", "names", "terms", "apart", "plan", "record", "timing", "chances"})
 _BOOLEAN = frozenset({"fine_tuned", "known_answer", "open"})
 
 

@@ -19,9 +19,12 @@ from leaderboard.published.database import SCHEMA_VERSION, Published
 from leaderboard.published.privacy import (
     ENOUGH,
     PrivacyPolicy,
+    hidden_text,
+    not_allowed,
     provenance,
     publishable,
     publishable_coverage,
+    terms_of_runs,
     without_places,
 )
 from leaderboard.published.standing import reasons_apart
@@ -83,13 +86,16 @@ class _DataSet:
     def fill(self) -> None:
         whole = max(self.runs, key=lambda run: run.n_findings)
         self.id = data_set_id(whole.fingerprint, whole.split)
-        licences = {str(run.record.get("dataset", {}).get("licence") or "") for run in self.runs} - {""}
+        self.terms = terms_of_runs(self.runs, (case.case for case in self.store.cases(whole.id)), self.policy)
+        if self.policy.public and self.opened and (lacking := self.terms.lacks("scores")):
+            raise not_allowed(f"{whole.dataset}/{whole.split}", lacking)
         row = {
             "id": self.id,
             "names": sorted({run.dataset for run in self.runs}),
             "fingerprint": whole.fingerprint,
             "split": whole.split,
-            "licence": " / ".join(sorted(licences)),
+            "licence": self.terms.licence or "",
+            "terms": self.terms.model_dump(mode="json", exclude_none=True),
             "n_cases": whole.n_cases,
             "n_findings": whole.n_findings,
             "open": self.opened,
@@ -166,6 +172,7 @@ class _DataSet:
         """Copy the cases and findings of a run on an open split; the first run that has a finding describes it."""
         findings = self.store.findings(run.id)
         fresh = [row for row in findings if (row.case, row.finding) not in numbers]
+        hidden = self.policy.public and self.terms.lacks("texts")
         offset = self.published.db.execute("select coalesce(max(number), 0) from findings").fetchone()[0]
         for number, row in enumerate(fresh, offset + 1):
             numbers[row.case, row.finding] = number
@@ -178,7 +185,7 @@ class _DataSet:
                     "case": row.case,
                     "finding": row.finding,
                     "category": row.category,
-                    "text": row.text,
+                    "text": hidden_text(row.text) if hidden else row.text,
                     "truth_voxels": row.truth_voxels,
                     "size_ratio": row.details.size_ratio,
                 }

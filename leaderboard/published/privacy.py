@@ -6,12 +6,15 @@ half, the halves and the sizes to the whole), a cell is also left out where the 
 
 from __future__ import annotations
 
+import hashlib
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from harness.categories import is_focal
+from harness.dataset.terms import Terms, strictest, terms_of
+from harness.errors import DataError
 from harness.redaction import redacted
 from harness.rows import RunRow
 from harness.status import Status
@@ -67,14 +70,52 @@ class PrivacyPolicy:
         Whether the site is public; otherwise everything in the database may be shown.
     open_splits
         Splits whose single cases may be shown on a public site. Every other split is closed.
+    terms
+        Fingerprint of a data set -> its terms of today, in place of those that its runs recorded.
     """
 
     public: bool = False
     open_splits: frozenset[str] = frozenset()
+    terms: Mapping[str, Terms] = field(default_factory=dict)
 
     def opens(self, split: str) -> bool:
         """Return whether single cases of `split` may be shown."""
         return not self.public or split in self.open_splits
+
+
+def terms_of_runs(runs: Sequence[RunRow], cases: Iterable[str], policy: PrivacyPolicy) -> Terms:
+    """Return the terms of the data set of some runs, by content: today's where it is at hand, else the strictest.
+
+    Parameters
+    ----------
+    runs
+        Runs on one split of one data set.
+    cases
+        The names of its cases.
+    policy
+        With today's terms of the data sets that are at hand.
+    """
+    if (today := policy.terms.get(runs[0].fingerprint)) is not None:
+        return today
+    recorded = [run.record.get("dataset", {}) for run in runs]
+    stated = strictest([Terms.model_validate(one.get("terms", {})) for one in recorded])
+    licences = dict.fromkeys(str(one["licence"]) for one in recorded if one.get("licence"))
+    return terms_of(stated, cases, " / ".join(licences) or None)
+
+
+def not_allowed(what: str, lacking: Sequence[str]) -> DataError:
+    """Return the error for data whose terms do not allow what a public site would show; `lacking` as of `Terms`."""
+    names = ", ".join(f'"{one.partition(":")[0]}": "yes"' for one in lacking)
+    return DataError(
+        f"the terms of {what} do not allow a public site to show it ({', '.join(lacking)})",
+        fix="leave it out, or, where its owner allows it, name the data set with --dataset after stating that in its "
+        f'groundbench.json: "terms": {{{names}}}',
+    )
+
+
+def hidden_text(text: str) -> str:
+    """Return what stands in place of a text that may not be published: its digest, so that rows can be compared."""
+    return f"(text not published; SHA-256 {hashlib.sha256(text.encode('utf-8', 'replace')).hexdigest()[:16]})"
 
 
 def provenance(run: RunRow, policy: PrivacyPolicy) -> dict[str, dict[str, Any]]:

@@ -76,7 +76,9 @@ def build_site(store: Store, out: Path, options: Options | None = None) -> Path:
     files: dict[str, bytes] = {}
     if options.datasets:
         masks = Delivered(store, options.runs)
-        gallery = make_gallery(published, site.board, options.datasets, masks, options.log)
+        gallery = make_gallery(
+            published, site.board, options.datasets, masks, options.log, public=options.policy.public
+        )
         site = replace(site, pictures=gallery.pictures, vendored=(NIIVUE,) if gallery.pictures else ())
         files |= gallery.files
         if gallery.pictures:

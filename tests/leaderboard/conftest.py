@@ -29,6 +29,9 @@ from leaderboard.pages.pages import Site, render_pages
 from leaderboard.published.export import export
 from leaderboard.published.privacy import PrivacyPolicy
 
+#: What the owner of the data set allows: everything.
+TERMS = dict.fromkeys(("scores", "texts", "images", "masks"), "yes")
+
 TEMPLATE = RunRow(
     id="",
     plan_key="",
@@ -52,6 +55,7 @@ TEMPLATE = RunRow(
     created="",
     record={
         "exposure": {"of": "none", "origin": "paper, Table 4"},
+        "dataset": {"terms": TERMS},
         "hardware": {"cpu": "AMD EPYC 9654", "cores": 16, "gpus": [{"name": "NVIDIA H200"}] * 2},
     },
     timing={"case_median_s": 3.25, "case_p95_s": 12.5, "peak_host_bytes": 1.5e9, "peak_device_bytes": 8.25e8},
@@ -330,7 +334,7 @@ def write_dataset(root: Path, axes: Sequence[str], *, flip: Sequence[int] = (), 
         nib.save(nib.Nifti1Image(np.stack(masks).astype(np.uint8), np.eye(4)), root / "seg" / name)
         cases.append({"name": name, "findings": {"0": "left nodule", "1": "right nodule"}})
     (root / "dataset.json").write_text(json.dumps({"test": cases}))
-    notes = {"name": "scene", "licence": licence, "mask_flip": list(flip)}
+    notes = {"name": "scene", "licence": licence, "terms": TERMS, "mask_flip": list(flip)}
     (root / "groundbench.json").write_text(json.dumps(notes))
     return open_dataset(root)
 
@@ -347,7 +351,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
             "per_case": 2,
             "dataset": "scene",
             "fingerprint": fingerprint_of(dataset, "test"),
-            "record": {"dataset": {"licence": "CC BY 4.0"}, "hardware": {"cpu": "EPYC", "cores": 2}},
+            "record": {"dataset": {"licence": "CC BY 4.0", "terms": TERMS}, "hardware": {"cpu": "EPYC", "cores": 2}},
         }
         digests = {}
         for number, axes in enumerate(["LPS", "RAS"]):

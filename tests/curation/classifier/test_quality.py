@@ -43,15 +43,22 @@ def test_our_phrases_alone_reach_the_papers_quality(real_data: Path) -> None:
     assert quality.recall >= PAPER[1]
 
 
+@pytest.mark.costly
+def test_the_shipped_weights_are_those_of_our_own_phrases() -> None:
+    """Nothing else entered them, so no data set's licence binds them.
+
+    Another machine's arithmetic may round a weight to the other side: decisions are compared, not bytes.
+    """
+    fresh, shipped = train(), load()
+    assert shipped.weights.keys() == fresh.weights.keys()
+    same = Counter(fresh.categorise(seed.text) == shipped.categorise(seed.text) for seed in read_seeds())
+    assert same[False] <= 2
+
+
 @pytest.mark.slow
 def test_quality_on_unseen_scans(real_data: Path) -> None:
-    """Cross-validated by scan, the macro means are the paper's or better; the shipped weights are today's."""
+    """Cross-validated by scan, with labelled findings, the macro means are the paper's or better."""
     examples = read_prompts(real_data / "text/rex_val_prompts.json")
-    predicted = cross_validate(examples)
-    quality = measure([example.code for example in examples], predicted)
+    quality = measure([example.code for example in examples], cross_validate(examples))
     assert quality.precision >= PAPER[0]
     assert quality.recall >= PAPER[1]
-    fresh, shipped = train(examples), load()
-    texts = [example.text for example in examples] + [seed.text for seed in read_seeds()]
-    same = Counter(fresh.categorise(text) == shipped.categorise(text) for text in texts)
-    assert same[False] <= 2

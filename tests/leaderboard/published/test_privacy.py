@@ -219,7 +219,11 @@ def test_paths_are_removed(text: str, told: str | None) -> None:
 def test_no_public_site_tells_of_the_machine(bench, store: Store, tmp_path: Path) -> None:
     """Of an open split on a public site, no file holds a path or a host's name; the rest of the provenance stays."""
     place, host = "/zzhome/zzsomebody/data set/dataset.json", "zzhost"
-    record = {"dataset": {"path": place, "licence": "CC0"}, "hardware": {"cpu": "EPYC", "cores": 2, "host": host}}
+    stated = {"licence": "CC0", "terms": {"scores": "yes"}}
+    record = {
+        "dataset": {"path": place, **stated},
+        "hardware": {"cpu": "EPYC", "cores": 2, "host": host},
+    }
     run = bench.add(
         split="val",
         plan={"dataset": place, "params": {"levels": [1, f"{place}"]}, "seed": 77},
@@ -236,7 +240,7 @@ def test_no_public_site_tells_of_the_machine(bench, store: Store, tmp_path: Path
     assert all(secret in b"".join(content(tmp_path / "private").values()) for secret in secrets[:3])
     [told] = export(store, PUBLIC).runs(export(store, PUBLIC).data_sets()[0].id)
     assert told.plan["seed"] == told.record["seed"] == 77
-    assert told.record["dataset"] == {"licence": "CC0"}
+    assert told.record["dataset"] == stated
 
 
 CODES = ["1a", "1b", "2a", "2b", "2c"]
