@@ -9,7 +9,7 @@ PEERS_VENV ?= .venv-peers
 PEERS ?= $(wildcard $(PEERS_VENV)/bin/python)
 PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check
 
-.PHONY: help cluster demo test test-fast test-slow test-hostile test-faults test-peers check lint types docs-check docs lock lock-torch bench-scoring bench-many bench-overhead bench-site models-smoke tiny-proof curation-classifier clean
+.PHONY: help cluster demo test test-fast test-slow test-hostile test-faults test-peers check lint types docs-check docs lock lock-torch bench-scoring bench-many bench-overhead bench-site models-smoke fidelity tiny-proof curation-classifier clean
 
 help: ## List the targets
 	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20
@@ -99,6 +99,9 @@ bench-site: $(VENV)/dev.stamp ## Build and open the board of 1,000 runs
 
 models-smoke: $(VENV)/dev.stamp ## Each model whose sources are here: image, container, random weights, two real CTs; a table
 	$(BIN)/python tests/smoke/smoke_models.py $(SMOKE_ARGS)
+
+fidelity: $(VENV)/dev.stamp ## The same numbers through upstream's functions and ours, where images and clones are here (FIDELITY_UPSTREAM=FOLDER); fetches nothing
+	$(BIN)/python tests/fidelity/fidelity.py $(FIDELITY_ARGS)
 
 TINY_ARGS ?=
 tiny-proof: $(VENV)/dev.stamp ## Tiny learns: untrained, trained and killed on the way, texts exchanged (TINY_ARGS="--wheels FOLDER" builds it)

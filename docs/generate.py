@@ -19,6 +19,7 @@ from harness.registry.constraints import rules
 from harness.registry.declaration import Model, Prompt, Variant
 from harness.registry.discovery import discover
 from harness.registry.pinned import Source, Weights
+from harness.registry.protocol import BoxRule
 from harness.registry.resources import Resources
 from harness.sandbox.contract import schemas
 from leaderboard.board.paper import row_name, variant_for
@@ -93,34 +94,101 @@ def _models() -> str:
             _table(_CHECKED, checks),
             "## At full size, on a GPU\n",
             _table(_FULL, full),
-            "## Parameters\n",
-            _ORIGINS,
-            *(
-                f"### `{model.name}`\n\n{_table(['parameter', 'value', 'origin', 'variant'], rows)}"
-                for model in models
-                if (rows := list(_parameters(model)))
-            ),
+            "## Beside upstream's functions\n",
+            _table(_COMPARED, _compared(models)),
+            "## Point by point\n",
+            _POINTS,
+            *(f"### `{model.name}`\n\n{_table(_POINT, list(_points(model)))}" for model in models),
         ]
     )
 
 
-_ORIGINS = """\
-Each value comes from the paper, from the code of the model's authors at the pinned commit (upstream, with file and
-line), or is our own choice (ours). A parameter without a variant is the same in all of them. `bench plugin show NAME`
-shows what one model declares.
+_COMPARED = ["model", "what went through upstream's code and ours", "difference", "at most", "run"]
+
+
+def _compared(models: list[Model]) -> list[list[str]]:
+    """Return a row for each comparison that somebody ran (``make fidelity``); of another version it says so."""
+    record = json.loads((DOCS / "fidelity.json").read_text(encoding="utf-8"))
+    order = {model.name: (place, model) for place, model in enumerate(models)}
+    found = sorted(record.items(), key=lambda item: (order[item[1]["model"]][0], item[0]))
+    return [
+        [
+            f"`{ran['model']}`",
+            f"{ran['what']} (`{name}`)",
+            f"{ran['result']:.2g} {ran['unit']}",
+            f"{ran['most']:g}",
+            _when(order[ran["model"]][1], ran),
+        ]
+        for name, ran in found
+    ]
+
+
+_POINTS = """\
+What the paper states, what the code of the model's authors has at the pinned commit, what is used here, and where that
+comes from (upstream with file and line; ours where it was chosen here). A variant in brackets has the value alone; each
+such reading is a row of its own on the board. An empty cell: that source says nothing. `bench plugin show NAME` shows
+what one model declares.
 """
 
+_POINT = ["point", "paper", "upstream", "ours", "origin"]
 
-def _parameters(model: Model) -> Iterator[list[str]]:
-    """Yield a row for each parameter: value, origin, and the variants that have it so."""
-    rows: dict[tuple[str, str, str], list[str]] = {}
-    for variant in model.variants:
-        for name, value in variant.params.items():
-            shown = value if isinstance(value, str) else json.dumps(value)
-            rows.setdefault((name, shown, variant.origins.get(name, "")), []).append(variant.name)
-    for (name, shown, origin), variants in rows.items():
-        where = "" if len(variants) == len(model.variants) else ", ".join(variants)
-        yield [f"`{name}`", f"`{shown}`", origin or "not stated", where]
+#: Another source's value in an origin, as :func:`harness.registry.origins.ours` has it.
+_ELSEWHERE = re.compile(r"\b(paper|upstream) has ([^,;: ]+)")
+
+
+def _points(model: Model) -> Iterator[list[str]]:
+    """Yield a row for each parameter, the boxes and what the weights have seen: the sources, ours, and its origin."""
+    names = dict.fromkeys(name for variant in model.variants for name in variant.params)
+    for name in names:
+        yield _point(
+            name,
+            [
+                (variant, _shown(variant.params[name]), variant.origins.get(name, ""))
+                for variant in model.variants
+                if name in variant.params
+            ],
+            len(model.variants),
+        )
+    boxed = [variant for variant in model.variants if variant.prompt is Prompt.BOX]
+    if boxed:
+        stated = [(one, one.boxes.value, "paper, section 4.1" + _READING[one.boxes]) for one in boxed]
+        yield _point("boxes", stated, len(model.variants))
+    seen = [(one, str(one.exposure.value), one.exposure.origin) for one in model.variants]
+    yield _point("cases of this data seen before", seen, len(model.variants))
+
+
+_READING = {
+    BoxRule.WIDENED: " as in MedSAM2's scripts",
+    BoxRule.WIDENED_BY_SIDE: " as in LiteMedSAM",
+    BoxRule.MOVED: " read literally",
+}
+
+
+def _point(name: str, stated: list[tuple[Variant, str, str]], variants: int) -> list[str]:
+    """Return one row from (variant, value, origin) of each variant that has the point."""
+    uses: dict[tuple[str, str], list[str]] = {}
+    for variant, value, origin in stated:
+        uses.setdefault((value, origin), []).append(variant.name)
+    sources: dict[str, list[str]] = {"paper": [], "upstream": []}
+    for value, origin in uses:
+        kind = origin.partition(",")[0]
+        if kind in sources and name != "cases of this data seen before":
+            sources[kind].append(value)
+        for source, other in _ELSEWHERE.findall(origin):
+            sources[source].append(other)
+    return [
+        f"`{name}`" if name.isidentifier() else name,
+        *("<br>".join(f"`{value}`" for value in dict.fromkeys(sources[kind])) for kind in ("paper", "upstream")),
+        "<br>".join(
+            f"`{value}`" + ("" if len(names) == variants else f" ({', '.join(names)})")
+            for (value, _), names in uses.items()
+        ),
+        "<br>".join(dict.fromkeys(origin or "not stated" for _, origin in uses)),
+    ]
+
+
+def _shown(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _table(head: list[str], rows: list[list[str]]) -> str:

@@ -60,6 +60,9 @@ def print_documents(documents: Sequence[dict[str, Any]]) -> None:
     for line in _data_warnings(documents):
         click.secho(line, fg="yellow")
     for document in documents:
+        if "box_seeds" in document:
+            click.echo(f"boxes: {_model(document)}: {document['box_seeds']['words']}")
+    for document in documents:
         if document["unrankable"]:
             click.echo(f"not ranked: {_model(document)} ({'; '.join(document['unrankable'])})")
 

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from harness.rows import CaseRow, FindingRow, RunRow
+from harness.runs.seeds import box_seeds
 from harness.store.database import Store
 
 SCHEMA = 1
@@ -28,7 +29,9 @@ def run_document(store: Store, run: RunRow, profile: str) -> dict[str, Any]:
     dict
         JSON values only; metrics in full precision, each ``{"value", "ci95", "n"}``.
     """
+    seeds = box_seeds(store, run, profile)
     return {
+        **({} if seeds is None else {"box_seeds": seeds.document | {"words": seeds.words}}),
         "schema": SCHEMA,
         "run": run.id,
         "kind": run.kind,

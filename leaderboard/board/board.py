@@ -7,9 +7,10 @@ from the text-only ones, and a run that may not be ranked is kept with its reaso
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from harness.runs.seeds import BoxSeeds, collect, same_but_seed
 from harness.status import Status
 from leaderboard.published.database import DataSetRow, Published, PublishedRun, Rank
 from leaderboard.published.standing import REPLACED
@@ -164,6 +165,8 @@ class Row:
         Provenance; None for reported rows. No coverage either where it may not be shown.
     reasons
         Why it stands in no ranking; empty for a ranked row.
+    seeds
+        Of a box-prompted row: its average Dice by the seed of its boxes.
     by, exposure, stands_for
         Of reported rows: who reported it, where that is another than the source; what its weights have seen, as
         :data:`~harness.registry.declaration.EXPOSURES`; plugin and variant here that can make it, where they are known.
@@ -183,6 +186,7 @@ class Row:
     coverage: Coverage | None = None
     cost: Cost | None = None
     reasons: tuple[str, ...] = ()
+    seeds: BoxSeeds | None = None
     by: str = ""
     exposure: str = "unknown"
     stands_for: tuple[str | None, str | None] = (None, None)
@@ -265,10 +269,25 @@ def read_board(published: Published, profile: str = PAPER) -> list[DataSet]:
     board = []
     for about in published.data_sets():
         ranks = published.ranks(about.id, profile)
-        rows = [_row(published, run, profile, ranks.get(run.id)) for run in published.runs(about.id)]
+        rows = _with_seeds([_row(published, run, profile, ranks.get(run.id)) for run in published.runs(about.id)])
         ranked = tuple(rank(row for row in rows if not row.reasons))
         board.append(DataSet(about, ranked, tuple(row for row in rows if row.reasons)))
     return board
+
+
+def _with_seeds(rows: list[Row]) -> list[Row]:
+    """Give every box-prompted row that was measured the seeds of the runs that are alike but for theirs."""
+    alike: dict[str, list[Row]] = {}
+    for row in rows:
+        if row.boxed and row.run and row.run.plan and row.run.state == "done":
+            alike.setdefault(same_but_seed(row.run.plan), []).append(row)
+    found = {
+        row.run.id: collect((one.run.plan, one.scores["average"].value) for one in group if one.run)
+        for group in alike.values()
+        for row in group
+        if row.run
+    }
+    return [replace(row, seeds=found.get(row.run.id)) if row.run else row for row in rows]
 
 
 def scores_from(metrics: Mapping[str, Mapping[str, Any]], profile: str = PAPER) -> dict[str, Score]:

@@ -8,7 +8,6 @@ WEIGHTS = Hub("microsoft/BiomedParse", licence="CC-BY-NC-SA-4.0", gated=True)
 #: The tokenizer; the text encoder's weights are in the published file.
 CLIP = Hub("openai/clip-vit-base-patch32", "3d74acf9a28c67741b2f4f2ea7635f0aaf6f0268", licence="MIT", prefix="clip--")
 
-#: Upstream's recipe of version 1.
 CONFIG = "configs/biomed_seg_lang_v1.yaml"
 
 #: The published network on the published size of a picture, and the same modules with few channels for a CPU.

@@ -11,7 +11,6 @@ BERT = Hub(
     "microsoft/BiomedVLP-CXR-BERT-specialized", "f1cc2c6b7fac60f3724037746a129a5baf194dbc", "MIT", prefix="cxr-bert--"
 )
 
-#: Upstream's recipe.
 CONFIG = "sam2/configs/sam2.1_hiera_tiny_finetune512.yaml"
 
 INPUT = LUNG.params | Params(
@@ -24,10 +23,10 @@ INPUT = LUNG.params | Params(
 RECIPE = Params(
     train_memory=ours(True, "the paper's section 4.2 can be read both ways"),
     frames=paper(32, "section 4.2"),
-    objects=ours(3, f"SAM 2's recipe has 3; {CONFIG}:8 has 5"),
+    objects=ours(3, f"SAM 2's recipe; upstream has 5, {CONFIG}:8"),
     foreground=paper(0.0, "section 4.2: frames are drawn from the whole CT"),
     epochs=paper(50, "section 4.2"),
-    batch=ours(1, f"{CONFIG}:5 has 8, of 8 frames each"),
+    batch=ours(1, f"upstream has 8, of 8 frames each, {CONFIG}:5"),
     rate=theirs(5e-5, f"{CONFIG}:9"),
     image_rate=theirs(3e-5, f"{CONFIG}:10"),
     decay=theirs(0.1, f"{CONFIG}:322"),

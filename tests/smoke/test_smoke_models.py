@@ -172,7 +172,7 @@ def test_full_size_is_asked_as_declared_and_kept(
     asked: list[Any] = []
     monkeypatch.setattr(smoke, "_inside", lambda *given: (asked.append(given), _full())[1])
     model = discover().get("sat").model
-    rows = [smoke.Row(model, variant, "ok", 1.0, _document(), "1", "1.000 (5)") for variant in model.variants]
+    rows = [smoke.Row(model, variant, "ok", 1.0, _document(), "1", "1.000 (5)") for variant in model.variants[:2]]
     for row in rows:
         smoke._full_size(row, "tag", tmp_path, "0")
     (_, tag, script, first, mounts, gpu), (*_, second, _, _) = asked

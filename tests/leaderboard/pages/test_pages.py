@@ -463,6 +463,17 @@ def test_the_best_control_is_a_line_beside_the_box_prompted_rows_alone(bench, pa
     assert boxed.text.count("reads no image") == 2
 
 
+def test_a_box_row_says_how_far_it_moves_over_three_seeds_of_its_boxes(bench, pages, store: Store) -> None:
+    """Of one plan; the newest run stands in the ranking, with the range over all of them."""
+    for seed, level in enumerate((0.2, 0.4, 0.3)):
+        bench.add(level=level, plugin="sam2", title="SAM2", prompt="box", plan={"plugin": "sam2", "seed": seed})
+    bench.add(level=0.3, plugin="medsam2", title="MedSAM2", prompt="box", plan={"plugin": "medsam2", "seed": 0})
+    table = pages(store)["index.html"].all("table")[0]
+    rows = {row.all("th")[0].text.split()[0]: row for row in table.all("tr") if row.all("td", "average")}
+    assert re.search(r"Dice 0\.\d+ to 0\.\d+ over seeds 0, 1, 2 of the boxes", rows["SAM2"].text)
+    assert "one draw of the boxes" in rows["MedSAM2"].text
+
+
 def test_published_boards_stand_below_with_source_and_date(pages, store: Store) -> None:
     """On the page of their metrics; none is shown as zero-shot, and none has a rank."""
     site = pages(store)
