@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -71,9 +71,32 @@ def continued(row: RunRow, plan: Plan, *, begun: bool) -> RunRow:
     """
     if not begun:
         return replace(row, engine=plan.engine, rankable=not plan.unrankable, unrankable=plan.unrankable)
-    two = [] if row.engine == plan.engine else [f"two engines: begun on {row.engine}, continued on {plan.engine}"]
-    reasons = list(dict.fromkeys([*row.unrankable, *plan.less_than_sealed, *two]))
-    return replace(row, rankable=row.rankable and not reasons, unrankable=reasons)
+    return _with(row, [*plan.less_than_sealed, *_several({row.engine, plan.engine})])
+
+
+def as_carried_out(row: RunRow, engines: Sequence[Mapping[str, Any]]) -> RunRow:
+    """Return a row with what the hosts that ran its cases take from its standing.
+
+    Parameters
+    ----------
+    row
+        The row.
+    engines
+        What the engine of each of its shards said of itself, and what it could not do there.
+    """
+    lacking = [
+        f"less than sealed: the {one['engine']} engine {lack}" for one in engines for lack in one.get("lacks", ())
+    ]
+    return _with(row, [*lacking, *_several({str(one["engine"]) for one in engines})])
+
+
+def _several(engines: Collection[str]) -> list[str]:
+    return [f"several engines: {', '.join(sorted(engines))}"] if len(engines) > 1 else []
+
+
+def _with(row: RunRow, reasons: Iterable[str]) -> RunRow:
+    all_of_them = list(dict.fromkeys([*row.unrankable, *reasons]))
+    return replace(row, rankable=row.rankable and not all_of_them, unrankable=all_of_them)
 
 
 def provenance(plan: Plan, engine: Mapping[str, Any], hardware: Mapping[str, Any]) -> dict[str, Any]:

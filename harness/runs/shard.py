@@ -123,6 +123,7 @@ class _Writer:
     def begin(self) -> None:
         """Write where the shard runs; from then on its name is its own."""
         engine = {name: value for name, value in self._place.engine.describe().items() if name != "packages"}
+        engine["lacks"] = self._place.engine.lacks(self._place.gpu_ids)
         self._figures = ShardFigures(self._place.node, describe_hardware(self._place.gpus), engine)
         self.name = begin_figures(self._spec.folder, self._spec.number, self._figures)
 

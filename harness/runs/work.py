@@ -35,6 +35,7 @@ from harness.runs.outcome import (
 )
 from harness.runs.plan import Plan
 from harness.runs.pools import Pool, ShardId
+from harness.runs.provenance import as_carried_out
 from harness.runs.record import write_record
 from harness.runs.report import ShardReport
 from harness.runs.score import case_status, case_task, rows_of_outcome
@@ -359,11 +360,13 @@ class Work:
         """
         cases = [case for case in self.store.cases(self.row.id) if case.case in self.cases]
         shards = read_figures(self.folder)
-        timing = figures(cases, shards, self._placed(), image_bytes=self.plan.image.size)
+        placed = self._placed()
+        timing = figures(cases, shards, placed, image_bytes=self.plan.image.size)
         scored = {case.case for case in cases if case.scored}
         complete = scored == self.cases.keys()
         state = "done" if complete and self.error is None else "interrupted"
-        row = replace(self.row, state=state, finished=_now() if complete else None, timing=timing)
+        row = as_carried_out(self.row, [shards[name].engine for name in sorted(set(placed.values()) & shards.keys())])
+        row = replace(row, state=state, finished=_now() if complete else None, timing=timing)
         if complete:
             findings = [finding for finding in self.store.findings(row.id) if finding.case in self.cases]
             for name, profile in profiles_on(row.split).items():

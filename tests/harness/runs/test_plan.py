@@ -14,7 +14,7 @@ from harness.registry.discovery import Plugin
 from harness.registry.origins import Param
 from harness.rows import RunRow
 from harness.runs.plan import Plan, RunRequest
-from harness.runs.provenance import continued, open_row
+from harness.runs.provenance import as_carried_out, continued, open_row
 from harness.runs.run_weights import RANDOM, Loaded
 from harness.scoring import SCORER_VERSION
 from harness.store.database import Store
@@ -99,8 +99,20 @@ def test_a_row_that_goes_on_elsewhere_says_so(tmp_path: Path) -> None:
     assert row.rankable
     assert continued(row, _on("docker"), begun=True) == row
     moved = continued(row, _on("podman"), begun=True)
-    assert (moved.rankable, moved.unrankable) == (False, ["two engines: begun on docker, continued on podman"])
+    assert (moved.rankable, moved.unrankable) == (False, ["several engines: docker, podman"])
     weaker = continued(row, _on("docker", "does not limit processes"), begun=True)
     assert weaker.unrankable == ["less than sealed: the docker engine does not limit processes"]
     anew = continued(row, _on("podman"), begun=False)
     assert (anew.engine, anew.rankable, anew.unrankable) == ("podman", True, [])
+
+
+def test_a_row_says_what_its_hosts_could_not_do(tmp_path: Path) -> None:
+    """Shards on hosts that limit and on one that does not, or on two engines: told once, whoever planned the run."""
+    row = _row(_on("apptainer"), tmp_path)
+    good, weak = {"engine": "apptainer", "lacks": []}, {"engine": "apptainer", "lacks": ["does not limit memory"]}
+    assert as_carried_out(row, [good, {"engine": "apptainer"}]) == row
+    lacking = "less than sealed: the apptainer engine does not limit memory"
+    assert as_carried_out(row, [good, weak, weak]).unrankable == [lacking]
+    both = as_carried_out(as_carried_out(row, [weak]), [weak, {"engine": "docker"}])
+    assert (both.rankable, both.unrankable) == (False, [lacking, "several engines: apptainer, docker"])
+    assert as_carried_out(row, []) == row

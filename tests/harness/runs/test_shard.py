@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
@@ -78,6 +78,9 @@ class Host:
     def describe(self) -> dict[str, Any]:
         return {"engine": self.name, "version": "1", "packages": {"numpy": "2"}}
 
+    def lacks(self, gpu_ids: Sequence[str]) -> list[str]:
+        return ["does not limit memory", *gpu_ids]
+
 
 def _place(host: Host, tmp_path: Path, **more: Any) -> Place:
     return Place(cast("Engine", host), tmp_path / "scratch", node="host-1", cores=1, **more)
@@ -105,7 +108,10 @@ def test_its_results_are_files(spec: ShardSpec, tmp_path: Path) -> None:
         assert (found.outcome.status, found.outcome.figures, found.outcome.log) == (Status.OK, "4", "logs/4-1.log")
         assert (spec.folder / "masks" / case / "0.nii.gz").read_bytes() == case.encode()
     (figures,) = read_figures(spec.folder).values()
-    assert (figures.node, figures.engine) == ("host-1", {"engine": "docker", "version": "1"})
+    assert (figures.node, figures.engine) == (
+        "host-1",
+        {"engine": "docker", "version": "1", "lacks": ["does not limit memory"]},
+    )
     assert [container.wall_s is not None for container in figures.containers] == [True]
     assert list((tmp_path / "scratch").iterdir()) == []
     assert lost_with(spec.folder) == {}
