@@ -7,7 +7,7 @@ import numpy as np
 from groundbench_sdk.slice_models import SliceModel
 from groundbench_sdk.slices import Square
 from groundbench_sdk.text_models import logit
-from picture import picture
+from picture import picture, rescale
 
 
 class BiomedParse(SliceModel):
@@ -25,6 +25,11 @@ class BiomedParse(SliceModel):
 
     def picture(self, hu: np.ndarray, square: Square) -> np.ndarray:
         return picture(hu, square, self.params["window_low"], self.params["window_high"])
+
+    def vary(self, pictures: np.ndarray, mask: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """Vary the size and the place of what is shown, as upstream; nothing is mirrored or turned."""
+        scale = rng.uniform(self.params["scale_low"], self.params["scale_high"])
+        return rescale(pictures, mask, scale, rng.uniform())
 
     def parameter_groups(self) -> list[Any]:
         """Train norms and embeddings without weight decay, and both encoders at a fraction of the rate."""

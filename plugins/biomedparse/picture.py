@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from groundbench_sdk.slices import Square
 from numpy.typing import NDArray
@@ -26,3 +28,35 @@ def picture(hu: NDArray[np.int16], square: Square, low: float, high: float) -> N
     bottom, top = float(inside.min()), float(inside.max())
     grey = (inside - bottom) * (255.0 / (top - bottom)) if top > bottom else np.zeros_like(inside)
     return np.clip(square.fit(grey), 0, 255).astype(np.uint8)
+
+
+def rescale(
+    pictures: NDArray[np.uint8], mask: NDArray[np.uint8], scale: float, corner: float
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Resize pictures and a mask, then cut or pad them to their size, as upstream's ``ResizeScale`` and its crop do.
+
+    Parameters
+    ----------
+    pictures, mask
+        (C, side, side) and (side, side).
+    scale
+        Sides become ``round(side * scale)``: pictures linearly, the mask to the nearest pixel.
+    corner
+        Where a cut begins, as a share of what is too much, along rows and columns. What is lacking is padded below and
+        on the right, pictures with 128.
+    """
+    from PIL import Image
+
+    side = mask.shape[0]
+    scaled = round(side * scale)
+    start = round(corner * max(0, scaled - side))
+
+    def fitted(image: NDArray[np.uint8], method: Any, beyond: int) -> NDArray[np.uint8]:
+        resized = np.asarray(Image.fromarray(image).resize((scaled, scaled), method))
+        found = np.full((side, side), beyond, np.uint8)
+        inside = resized[start : start + side, start : start + side]
+        found[: inside.shape[0], : inside.shape[1]] = inside
+        return found
+
+    shown = np.stack([fitted(picture, Image.Resampling.BILINEAR, 128) for picture in pictures])
+    return shown, fitted(mask, Image.Resampling.NEAREST, 0)

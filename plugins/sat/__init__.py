@@ -1,6 +1,8 @@
 """SAT: segment anything by text, the Pro size, out of the box and fine-tuned as in the paper (section 4)."""
 
-from harness import Hub, Model, Params, Resources, Upstream, Variant, hookimpl, ours, paper, theirs
+from harness import Hub, Model, Params, Resources, Upstream, Variant, hookimpl, paper, theirs
+
+from .recipe import NOT_VARIED, RECIPE
 
 CODE = Upstream("zhaoziheng/SAT", "5676be5a62f5cd517264b948c6198e38ddfeb0e2", "none")
 WEIGHTS = Hub("zzh99/SAT")
@@ -18,18 +20,6 @@ PRO = Params(
 )
 SMALL = Params(backbone="UNET", side=64, depth=32, voxel=4.0)
 
-RECIPE = Params(
-    crop_depth=paper(64, "section 4.2"),
-    steps=paper(40000, "section 4.2"),
-    batch=theirs(1, "sh/train_sat_pro.sh:52"),
-    rate=paper(1e-4, "section 4.2"),
-    warmup=paper(0.05, "section 4.2: 2,000 of 40,000 steps"),
-    decay=theirs(0.01, "train.py:89, which drops its own option, so that torch's default applies"),
-    queries=theirs(32, "sh/train_sat_pro.sh:49"),
-    foreground=ours(0.8),
-    bf16=paper(True, "section 4.2"),
-)
-
 ZERO_SHOT = Variant(
     "zero-shot",
     PRO,
@@ -40,6 +30,7 @@ ZERO_SHOT = Variant(
 FINE_TUNED = ZERO_SHOT.trained(
     RECIPE, reduced={"crop_depth": 32, "queries": 2}, summary="Pro with all parts trained, the text encoder included."
 )
+PLAIN = FINE_TUNED.reading("plain", NOT_VARIED, summary="Pro trained without augmentation.")
 
 
 @hookimpl
@@ -50,7 +41,7 @@ def bench_models() -> Model:
         title="SAT",
         summary="3-D U-Net and mask former asked by BioLORD's reading of a text, in windows of 288 x 288 x 96.",
         version="1.0.0",
-        variants=(ZERO_SHOT, FINE_TUNED),
+        variants=(ZERO_SHOT, FINE_TUNED, PLAIN),
         resources=Resources(memory_gb=20, cpus=6, gpus=1, gpu_gb=24, start_minutes=15, case_minutes=60),
         # The output: the cache, two states of 16 GB while one replaces the other, the checkpoint.
         training=Resources.training(memory_gb=96, cpus=12, gpu_gb=56, shm_gb=16, out_gb=176, start_minutes=15),

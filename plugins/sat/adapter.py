@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from groundbench_sdk.volume_models import PatchModel, Scan, View
+from crops import augment, draw
+from groundbench_sdk.volume_models import PatchModel, Scan, View, unpack
 from volume import Grid, prepare
 
 
@@ -34,6 +35,12 @@ class SAT(PatchModel):
     def view(self, scan: Scan) -> View:
         image, grid = self._prepare(scan)
         return image, grid.sample
+
+    def sample(self, image: np.ndarray, masks: np.ndarray, texts: list[Any], rng: np.random.Generator) -> Any:
+        """Draw a crop and its texts as upstream does, and vary it where `augment` says so."""
+        crop, shown, chosen = draw(image, unpack(masks, image.shape[-1]), self.patch, rng)
+        crop, shown = augment(crop, shown, rng) if self.params["augment"] else (crop, shown)
+        return crop, [texts[number] for number in chosen], shown
 
     def loss(self, module: Any, samples: list[Any]) -> dict[str, Any]:
         """Return upstream's loss at four scales, of the one sample that its network takes."""

@@ -76,6 +76,12 @@ class Network(nn.Module):
         """Return the number of tokens of a text, begin and end included, before it is cut."""
         return len(self.text.text_tower.tokenizer.tokenizer.tokenize(text.lower())) + 2
 
+    def train(self, mode: bool = True) -> Network:  # noqa: FBT001, FBT002 - torch's signature
+        """Leave the language model without dropout also in training, as it is when upstream loads it."""
+        super().train(mode)
+        self.text.text_tower.biolord.eval()
+        return self
+
     def segment(self, image: np.ndarray, texts: list[str], size: Sequence[int]) -> np.ndarray:
         """Return the probability of each text at each voxel, (N, X, Y, Z), by upstream's sliding window of `size`."""
         self._set_window(size)

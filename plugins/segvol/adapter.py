@@ -53,9 +53,11 @@ class SegVol(VolumeModel):
             yield grid.restore(self._found(features, text, None))
 
     def view(self, scan: Scan) -> View:
-        """Sample the CT on the input grid; a finding between the samples marks the nearest."""
-        image, grid = self._sample(scan.hu)
-        return image, grid.mark
+        """Resize the CT and its masks as upstream trains, by area, or as it predicts, to the nearest samples."""
+        image = normalise(scan.hu)
+        grid = lay_grid(image, self.size)
+        soft = self.params["resize"] == "area"
+        return (grid.average(image), grid.average) if soft else (grid.sample(image), grid.mark)
 
     def sample(self, image: np.ndarray, masks: np.ndarray, texts: list[Any], rng: np.random.Generator) -> Any:
         """Vary the brightness as upstream does; its mirroring would exchange left and right."""
@@ -64,7 +66,7 @@ class SegVol(VolumeModel):
             image = image * np.float32(1 + rng.uniform(-jitter, jitter))
         if rng.random() < chance:
             image = image + np.float32(rng.uniform(-jitter, jitter))
-        return image, texts[0], unpack(masks, image.shape[-1])
+        return image, texts[0], masks if masks.dtype == np.float16 else unpack(masks, image.shape[-1])
 
     def loss(self, module: Any, samples: list[Any]) -> dict[str, Any]:
         """Return upstream's Dice and cross-entropy of one text per volume."""

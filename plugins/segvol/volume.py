@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from groundbench_sdk.area import resize_by_area
 from numpy.typing import NDArray
 
 Shape = tuple[int, int, int]
@@ -82,6 +83,11 @@ class Grid:
     def sample(self, volume: NDArray[Any]) -> NDArray[Any]:
         """Take the nearest samples of a (D, H, W) volume on the CT's grid."""
         return volume[np.ix_(*(self.samples(axis) for axis in range(3)))]
+
+    def average(self, volume: NDArray[Any]) -> NDArray[np.float32]:
+        """Resize a (D, H, W) volume by area; a mask becomes the share of each sample that it fills."""
+        inner = tuple(slice(start, stop) for start, stop in zip(self.starts, self.stops, strict=True))
+        return np.asarray(resize_by_area(volume[inner], self.size), dtype=np.float32)
 
     def mark(self, label: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """Sample a label (D, H, W); one that falls between all samples marks those nearest to its voxels instead.

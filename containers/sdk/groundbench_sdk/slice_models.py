@@ -45,6 +45,15 @@ class SliceModel(TextModel):
         """Return the slices that are the channels of slice `index` of `depth`; by default that slice alone."""
         return (index,)
 
+    def vary(
+        self,
+        pictures: np.ndarray,
+        mask: np.ndarray,
+        rng: np.random.Generator,  # noqa: ARG002 - others draw from it
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Vary the pictures (C, side, side), uint8, of a training sample and its mask alike; by default not at all."""
+        return pictures, mask
+
     def segment(self, features: Any, text: Any, first: int) -> np.ndarray:  # noqa: ARG002 - others draw from it
         """Segment one finding in some slices.
 
@@ -140,8 +149,9 @@ class SliceModel(TextModel):
             names = [f"picture {near}" for near in self.neighbours(index, depth)]
             kept = cache.get(case.id, lambda: self.training_arrays(case, slices), [*names, f"masks {index}"])
             pictures = np.concatenate([unpack(kept[name], size) for name in names])
+            pictures, mask = self.vary(pictures, unpack(kept[f"masks {index}"], size)[finding], rng)
             text, _ = self.shorten(case.findings[finding].text)
-            return pictures, text, unpack(kept[f"masks {index}"], size)[finding]
+            return pictures, text, mask
 
         return len(pairs), sample
 

@@ -12,7 +12,8 @@ from groundbench_sdk.grids import reorient_to
 from groundbench_sdk.records import Case, TrainingCase
 from groundbench_sdk.text_models import TextModel
 
-#: What a network is shown: the image, and the function that brings a mask of the CT, (X, Y, Z), bool, onto its grid.
+#: What a network is shown: the image, and the function that brings a mask of the CT, (X, Y, Z), bool, onto its grid,
+#: as bool, or as float32 where it is a share of each voxel.
 View = Tuple[np.ndarray, Callable[[np.ndarray], np.ndarray]]
 
 
@@ -72,7 +73,7 @@ class VolumeModel(TextModel):
         image
             The network's input, as from :meth:`view`; float16 if that is a floating type.
         masks
-            Masks of N findings on the same grid, as bits: :func:`unpack` them.
+            Masks of N findings on the same grid, as bits (:func:`unpack` them), or float16 if they are shares.
         texts
             Their texts, as from :meth:`encode_texts`.
         rng
@@ -117,13 +118,14 @@ class VolumeModel(TextModel):
         return len(findings if at_most is None else cases), sample
 
     def training_arrays(self, case: TrainingCase) -> dict[str, np.ndarray]:
-        """Return a case's entry of the sample cache: ``image``, and as bits ``mask i`` of every finding."""
+        """Return a case's entry of the sample cache: ``image``, and ``mask i`` of every finding, as bits or float16."""
         reorientation = reorient_to(self.axes, case.affine)
         scan = Scan(reorientation.apply(case.volume(np.float32)), reorientation.values(case.spacing))
         image, onto_grid = self.view(scan)
         arrays = {"image": image.astype(np.float16) if image.dtype.kind == "f" else image}
         for number, labels in enumerate(case.labels()):
-            arrays[f"mask {number}"] = np.packbits(onto_grid(reorientation.apply(labels > 0)), axis=-1)
+            mask = onto_grid(reorientation.apply(labels > 0))
+            arrays[f"mask {number}"] = np.packbits(mask, axis=-1) if mask.dtype == bool else mask.astype(np.float16)
         return arrays
 
 

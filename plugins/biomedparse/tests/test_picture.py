@@ -35,3 +35,28 @@ def test_overshoot_is_cut_not_wrapped() -> None:
     assert (np.diff(found, axis=1) >= -30).all()
     assert (found[:, :24] < 30).all()
     assert (found[:, 40:] > 225).all()
+
+
+@pytest.mark.parametrize("scale", [0.9, 1.0, 1.1])
+@pytest.mark.parametrize("corner", [0.0, 0.3, 1.0])
+def test_a_training_picture_is_rescaled_with_its_mask(scale: float, corner: float) -> None:
+    """A bright square and its mask stay together and upright; what is lacking is grey below and on the right."""
+    shown, mask = np.full((2, 100, 100), 10, np.uint8), np.zeros((100, 100), np.uint8)
+    shown[:, 20:40, 60:90] = 210
+    mask[20:40, 60:90] = 1
+    found, marked = module.rescale(shown, mask, scale, corner)
+    assert found.shape == shown.shape
+    assert set(np.unique(marked)) == {0, 1}
+    start = round(corner * max(0, round(100 * scale) - 100))
+    rows, columns = np.nonzero(marked)
+    np.testing.assert_allclose(
+        [rows.min(), rows.max() + 1, columns.min(), columns.max() + 1],
+        np.array([20, 40, 60, 90]) * scale - start,
+        atol=1,
+    )
+    assert ((found[0] > 110) == (marked > 0))[: round(100 * min(scale, 1)), : round(100 * min(scale, 1))].mean() > 0.99
+    if scale < 1:
+        assert (found[:, 90:] == 128).all()
+        assert (found[:, :, 90:] == 128).all()
+    if scale == 1:
+        np.testing.assert_array_equal(found, shown)

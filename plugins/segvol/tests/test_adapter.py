@@ -90,3 +90,22 @@ def test_a_finding_without_boxes_is_an_empty_mask(ready: Any, upright: Any) -> N
     """Nothing was pointed at, so nothing is found."""
     ((_, mask),) = ready("box").predict(upright.case("nothing", boxes=[]))
     assert not mask.any()
+
+
+@pytest.mark.parametrize("resize", ["area", "nearest"])
+def test_what_is_trained_on(ready: Any, upright: Any, resize: str) -> None:
+    """By area labels are shares and keep their volume; nearest samples are hard and packed. Both reach the loss."""
+    from groundbench_sdk.volume_models import Scan
+
+    model = ready("text")
+    model.params |= {"resize": resize, "jitter_chance": 0.0, "jitter": 0.1}
+    case = upright.case("mass in the right lung")
+    image, onto_grid = model.view(Scan(case.volume(np.float32).transpose(2, 1, 0), (1.0, 1.0, 1.0)))
+    mask = onto_grid(upright.right.transpose(2, 1, 0))
+    soft = resize == "area"
+    assert image.shape == mask.shape == model.size
+    assert set(np.unique(mask)) <= {0, 1} if not soft else ((mask > 0) & (mask < 1)).any()
+    kept = mask.astype(np.float16)[None] if soft else np.packbits(mask, axis=-1)[None]
+    _, text, label = model.sample(image, kept, ["mass"], np.random.default_rng(0))
+    assert text == "mass"
+    np.testing.assert_allclose(label[0], mask, atol=1e-3)

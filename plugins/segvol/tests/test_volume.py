@@ -112,3 +112,13 @@ def test_what_falls_between_the_samples_is_kept() -> None:
         samples = grid.samples(axis)
         assert abs(samples[marked[0][axis]] - at) == np.abs(samples - at).min()
     assert not grid.mark(np.zeros(shape, dtype=bool)).any()
+
+
+def test_a_small_finding_leaves_a_share_of_a_sample() -> None:
+    """What falls between the nearest samples is not lost: shares sum to its volume where samples share no voxel."""
+    shape = (80, 96, 64)
+    label = np.zeros(shape, dtype=bool)
+    label[1, 2, 63] = True
+    grid = volume.Grid(shape, (0, 0, 0), shape, SIZE)
+    assert not grid.sample(label).any()
+    assert grid.average(label).sum() == pytest.approx(SIZE[0] * SIZE[1] * SIZE[2] / label.size)
