@@ -53,7 +53,7 @@ def print_documents(documents: Sequence[dict[str, Any]]) -> None:
     if timed:
         print_table(
             ["model", "engine", "image", "start", "load", "first case", "median", "p95", "cases/h", "memory"],
-            [_cost(document) for document in timed],
+            [row for document in timed for row in _costs(document)],
             title="cost, without scoring",
             right=range(2, 10),
         )
@@ -71,11 +71,19 @@ def _model(document: dict[str, Any]) -> str:
     return f"{document['plugin']} {document['variant']}"
 
 
-def _cost(document: dict[str, Any]) -> list[str]:
+def _costs(document: dict[str, Any]) -> list[list[str]]:
+    """Return one row, or one for each kind of hardware where a run was carried out on unlike ones."""
     timing = document["timing"]
+    apart = timing.get("by_hardware", {})
+    if not apart:
+        return [_cost(document, _model(document), timing)]
+    return [_cost(document, f"{_model(document)} on {kind}", timing | costs) for kind, costs in apart.items()]
+
+
+def _cost(document: dict[str, Any], name: str, timing: dict[str, Any]) -> list[str]:
     rate = timing.get("cases_per_hour")
     return [
-        _model(document),
+        name,
         document["engine"],
         size(timing.get("image_bytes")),
         seconds(timing.get("container_start_s")),

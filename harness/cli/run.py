@@ -5,16 +5,15 @@ from __future__ import annotations
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from harness.cli.settings import Settings, find_plugins, json_option, pass_settings, plugin_dir_option, print_json
-from harness.cli.several import NotEnded, gather, one_by_one, several_document, worst_of
+from harness.cli.several import NotEnded, gather, known_error, several_document, worst_of
 from harness.engines import ENGINES
-from harness.errors import ModelError, PrerequisiteError, UsageError
+from harness.errors import Interrupted, ModelError, PrerequisiteError, UsageError
 from harness.status import Status
 
 if TYPE_CHECKING:
@@ -161,10 +160,11 @@ def run_each(
     from harness.cli.watch import make_watcher
     from harness.engines.gpus import require_gpus
     from harness.registry.discovery import Plugin
+    from harness.rows import RunRow
     from harness.runs.params import parse_changes
     from harness.runs.plan import RunRequest
     from harness.runs.preflight import require_files
-    from harness.runs.run import execute
+    from harness.runs.run import execute, execute_all
 
     if not names:
         raise UsageError("--plugin is empty", fix="see `bench list`")
@@ -212,13 +212,19 @@ def run_each(
             for plugin, plugin_variant, changes in map(known.__getitem__, ready)
         ]
         with _interruptible(watcher.log) as stop:
-            work = partial(execute, home=settings.home, store=store, watcher=watcher, stop=stop)
             if len(names) == 1:
-                return [work(requests[0])], []
-            items = [(request.plugin.name, request) for request in requests]
-            ended = list(one_by_one(items, work, expected=expected, log=watcher.log))
-    failures = [*lacking, *(one for one in ended if isinstance(one, NotEnded))]
-    return [one for one in ended if not isinstance(one, NotEnded)], failures
+                return [execute(requests[0], home=settings.home, store=store, watcher=watcher, stop=stop)], []
+            failures = list(lacking)
+
+            def note(request: RunRequest, error: Exception) -> None:
+                failures.append(NotEnded(request.plugin.name, known_error(error, expected)))
+                watcher.log(f"error: {failures[-1].line}")
+
+            results = execute_all(requests, home=settings.home, store=store, watcher=watcher, stop=stop, failed=note)
+    for request, result in zip(requests, results, strict=True):
+        if isinstance(result, Interrupted):
+            failures.append(NotEnded(request.plugin.name, result))
+    return [one for one in results if isinstance(one, RunRow)], failures
 
 
 def open_data(settings: Settings, name: str | None, log: Any) -> Dataset:

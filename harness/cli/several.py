@@ -116,14 +116,14 @@ def one_by_one(
             yield NotEnded(name, error if isinstance(error, Interrupted) else Interrupted("interrupted"))
             return
         except Exception as error:  # noqa: BLE001 - even a fault of ours is not worth the others' night
-            failed = NotEnded(name, _known(error, expected))
+            failed = NotEnded(name, known_error(error, expected))
             log(f"error: {failed.line}")
             yield failed
         else:
             yield result
 
 
-def _known(error: Exception, expected: Callable[[OSError], BenchError | None]) -> BenchError:
+def known_error(error: Exception, expected: Callable[[OSError], BenchError | None]) -> BenchError:
     """Return the error to tell; a fault of ours shows its traceback first."""
     known = error if isinstance(error, BenchError) else expected(error) if isinstance(error, OSError) else None
     if known is None:

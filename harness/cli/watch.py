@@ -51,11 +51,31 @@ class Pace:
         return f", {seconds(a_step * (point.steps - point.step))} left"
 
 
+class _Progress:
+    """The progress over all runs of a command."""
+
+    def __init__(self) -> None:
+        self._runs: dict[str, tuple[int, int]] = {}  #: run -> its cases, and how many of them are done
+
+    def begin(self, run: RunRow, done: int) -> tuple[int, int]:
+        """Add a run, `done` of whose cases are scored; return how many of all cases are done, and their number."""
+        self._runs[run.id] = run.n_cases, done
+        return self._sums()
+
+    def case(self, run: str, done: int) -> tuple[int, int, bool]:
+        """Note how many cases of a run are done; return the same of all runs, and whether there are several."""
+        self._runs[run] = self._runs[run][0], done
+        return *self._sums(), len(self._runs) > 1
+
+    def _sums(self) -> tuple[int, int]:
+        return sum(done for _, done in self._runs.values()), sum(total for total, _ in self._runs.values())
+
+
 class Lines:
     """Plain lines: one a step, one a case, with the time that is left."""
 
     def __init__(self) -> None:
-        self._total = 0
+        self._progress = _Progress()
         self._first: tuple[float, int] | None = None  #: when the first case was done, and how many were then
         self._pace, self._said = Pace(), 0.0
 
@@ -78,50 +98,54 @@ class Lines:
                 self._said = now
                 self.log(f"  {name} {described(point)}{self._pace.left(point)}")
 
-    def begin(self, run: RunRow, done: int, kept: int) -> None:  # noqa: ARG002 - the interface
+    def begin(self, run: RunRow, done: int, kept: int) -> None:
         """Show that the cases begin: `kept` masks exist from before, `done` of them already scored."""
-        self._total, self._first = run.n_cases, None
+        self._progress.begin(run, done)
+        self._first = None
         self.log(f"{run.id}: {opening(run, kept)}")
 
-    def case(self, case: CaseRow, done: int) -> None:
-        """Show how one case ended, and the remaining time."""
+    def case(self, run: str, case: CaseRow, done: int) -> None:
+        """Show how one case ended, and the remaining time of all runs."""
         now = time.monotonic()
+        done, total, of_many = self._progress.case(run, done)
         ending = ""
         if self._first is None:  # it waited for the container and the model: nothing follows for the others
             self._first = now, done
-        elif self._first[1] < done < self._total:
+        elif self._first[1] < done < total:
             a_case = (now - self._first[0]) / (done - self._first[1])
-            ending = f", {seconds(a_case * (self._total - done))} left"
+            ending = f", {seconds(a_case * (total - done))} left"
         reason = f": {case.reason}" if case.reason else ""
-        self.log(f"  {done}/{self._total} {case.case} {case.status} ({seconds(case.seconds)}){reason}{ending}")
+        whose = f"{run} " if of_many else ""
+        self.log(f"  {done}/{total} {whose}{case.case} {case.status} ({seconds(case.seconds)}){reason}{ending}")
 
 
 class Bar:
     """A rich progress bar; lines worth keeping scroll by above it."""
 
     def __init__(self) -> None:
+        from rich import progress as bars
         from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
         self._console = Console(stderr=True, highlight=False, color_system="auto" if colours(sys.stderr) else None)
-        self._progress = Progress(
-            TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=16),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
+        self._progress = _Progress()
+        self._bar = bars.Progress(
+            bars.TextColumn("{task.description}", markup=False),
+            bars.BarColumn(bar_width=16),
+            bars.MofNCompleteColumn(),
+            bars.TimeRemainingColumn(),
             console=self._console,
             transient=True,
         )
-        self._task = self._progress.add_task("preparing", total=None)
+        self._task = self._bar.add_task("preparing", total=None)
 
     def __enter__(self) -> Self:
-        self._progress.start()
+        self._bar.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._progress.stop()
+        self._bar.stop()
 
     def log(self, line: str) -> None:
         """Show one line above the bar."""
@@ -130,20 +154,22 @@ class Bar:
     def training(self, name: str, points: Sequence[TrainingPoint]) -> None:
         """Advance the bar of a training; a validation gets a line."""
         for point in points:
-            self._progress.update(self._task, description="training", total=point.steps, completed=point.step)
+            self._bar.update(self._task, description="training", total=point.steps, completed=point.step)
             if point.val_dice is not None:
                 self.log(f"{name} {described(point)}")
 
     def begin(self, run: RunRow, done: int, kept: int) -> None:
         """Begin a bar for the run's cases."""
         self.log(f"{run.id}: {opening(run, kept)}")  # not beside the bar, where a narrow terminal would cut it
-        self._progress.reset(self._task, description="cases", total=run.n_cases, completed=done)
+        done, total = self._progress.begin(run, done)
+        self._bar.reset(self._task, description="cases", total=total, completed=done)
 
-    def case(self, case: CaseRow, done: int) -> None:
+    def case(self, run: str, case: CaseRow, done: int) -> None:
         """Advance the bar; a failed case gets a line."""
-        self._progress.update(self._task, completed=done)
+        done, _, of_many = self._progress.case(run, done)
+        self._bar.update(self._task, completed=done)
         if case.status != "ok":
-            self.log(f"{case.case} {case.status}: {case.reason}")
+            self.log(f"{f'{run} ' if of_many else ''}{case.case} {case.status}: {case.reason}")
 
 
 def make_watcher() -> Lines | Bar:

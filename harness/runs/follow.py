@@ -47,11 +47,11 @@ class Follower:
     Parameters
     ----------
     pool
-        Where their shards are carried out; it is closed in the end.
+        Where their shards are carried out.
     stop
         The request to end early.
     show
-        Called with a run's id, a case that was scored, and how many of the run's are.
+        Called with a run's id, a case of it that was scored, and how many of its cases are.
     """
 
     def __init__(self, pool: Pool, stop: Stop, show: Callable[[str, CaseRow, int], None]) -> None:
@@ -89,8 +89,6 @@ class Follower:
             self._stop.soon.set()
             self._stop.now.set()
             raise
-        finally:
-            self._pool.close()
 
     def _start(self, specs: Sequence[ShardSpec]) -> None:
         if specs:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import importlib.metadata
 import platform
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from harness.engines.nvidia import Gpu
 from harness.host.capacity import usable_cores, usable_memory
+from harness.runs.outcome import ShardFigures
 
 
 def describe_hardware(gpus: Sequence[Gpu]) -> dict[str, Any]:
@@ -26,6 +27,47 @@ def describe_hardware(gpus: Sequence[Gpu]) -> dict[str, Any]:
         record["gpus"] = [{"id": gpu.id, "name": gpu.name, "memory_mb": gpu.memory_mb} for gpu in gpus]
         record["driver"] = _first_line("/proc/driver/nvidia/version")
     return record
+
+
+def hosts_of(shards: Mapping[str, ShardFigures]) -> dict[str, Any]:
+    """Return what the record of a run says of the hosts that its shards ran on.
+
+    Parameters
+    ----------
+    shards
+        Their figures.
+
+    Returns
+    -------
+    dict
+        ``hardware``: that of one host, with the GPUs of all; ``engine``: that of all hosts, where it is the same; and
+        ``hosts``, one entry a host, where there are several. Empty where no shard has run.
+    """
+    ran = [shard for shard in shards.values() if shard.containers]
+    if not ran:
+        return {}
+    hosts: dict[str, dict[str, Any]] = {}
+    for shard in ran:
+        host = hosts.setdefault(
+            shard.node, {"node": shard.node, "engine": dict(shard.engine), "hardware": {}, "shards": 0}
+        )
+        host["hardware"] = _with_gpus(host["hardware"] or shard.hardware, shard.hardware)
+        host["shards"] += 1
+    hardware: dict[str, Any] = {}
+    for host in hosts.values():
+        hardware = _with_gpus(hardware or host["hardware"], host["hardware"])
+    engines = [host["engine"] for host in hosts.values()]
+    return {
+        "hardware": hardware,
+        **({"engine": engines[0]} if len(hosts) > 1 and all(engine == engines[0] for engine in engines) else {}),
+        **({"hosts": list(hosts.values())} if len(hosts) > 1 else {}),
+    }
+
+
+def _with_gpus(hardware: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
+    """Return hardware with the GPUs of another description that it does not have yet."""
+    gpus = {gpu["id"]: gpu for gpu in [*hardware.get("gpus", []), *other.get("gpus", [])]}
+    return {**hardware, **({"gpus": list(gpus.values())} if gpus else {})}
 
 
 def describe_harness() -> dict[str, Any]:

@@ -1,18 +1,33 @@
-"""One process at a time for a run and for a training."""
+"""One process at a time for a run and for a training.
+
+The kernel's lock tells whether a process of this host holds a folder. In a folder that several hosts share it may not
+tell of the others, so the holder also beats: a file names its host and changes every few seconds. Another host watches
+whether it changes; clocks are not compared.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
+import json
 import os
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from harness.engines.owners import boot_id
 from harness.errors import PrerequisiteError
 from harness.rows import RunRow
+from harness.runs.place import node
 from harness.store.database import Store
+
+#: Name of the file that the holder changes, below its folder.
+DRIVER = "driver.json"
+
+#: Seconds between two changes of it, and for which another host waits for one.
+BEAT_S, WATCH_S = 5.0, 16.0
 
 #: Seconds for which a lock may be taken by a process that only looks whether it is held.
 _LOOK_S = 0.5
@@ -25,7 +40,7 @@ def only_one(folder: Path, name: str) -> Iterator[None]:
     Raises
     ------
     PrerequisiteError
-        When another process holds it, or the file system has no locks.
+        When another process holds it, on this host or on another, or the file system has no locks.
     """
     handle = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
@@ -37,7 +52,7 @@ def only_one(folder: Path, name: str) -> Iterator[None]:
             except BlockingIOError as error:
                 if time.monotonic() > deadline:
                     raise PrerequisiteError(
-                        f"another process is running {name} right now",
+                        f"another process is running {name} now",
                         fix="wait for it: the same command then shows its result",
                     ) from error
             except OSError as error:
@@ -47,9 +62,62 @@ def only_one(folder: Path, name: str) -> Iterator[None]:
                     fix="choose a --home on a local disk, or have it mounted with locks",
                 ) from error
             time.sleep(_LOOK_S / 10)
-        yield
+        _require_no_other_host(folder / DRIVER, name)
+        with _beating(folder / DRIVER):
+            yield
     finally:
         os.close(handle)
+
+
+def _require_no_other_host(path: Path, name: str) -> None:
+    """Raise PrerequisiteError where a process of another host changes its file."""
+    before = _read(path)
+    if before.get("boot") in (None, boot_id()):
+        return  # of this host: the kernel's lock has told
+    deadline = time.monotonic() + WATCH_S
+    while time.monotonic() < deadline:
+        time.sleep(min(0.2, WATCH_S / 10))
+        if _read(path) not in (before, {}):
+            raise PrerequisiteError(
+                f"process {before.get('pid')} of {before.get('host')} is running {name} now",
+                fix="wait for it, or end it there: the same command then shows its result",
+            )
+
+
+@contextlib.contextmanager
+def _beating(path: Path) -> Iterator[None]:
+    """Change the file every few seconds for as long as the context lasts; then remove it."""
+    over = threading.Event()
+    about = {"host": node(), "pid": os.getpid(), "boot": boot_id()}
+
+    def beat() -> None:
+        number = 0
+        while True:
+            with contextlib.suppress(OSError):  # a full or lost disk is reported elsewhere
+                partial = path.with_name(f".{path.name}.{about['pid']}")
+                partial.write_text(json.dumps({**about, "beat": number}), encoding="utf-8")
+                partial.replace(path)
+            number += 1
+            if over.wait(BEAT_S):
+                return
+
+    thread = threading.Thread(target=beat, name=f"beat-{path.parent.name}", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+        with contextlib.suppress(OSError):
+            path.unlink()
+
+
+def _read(path: Path) -> dict[str, object]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def is_held(folder: Path) -> bool | None:
@@ -63,7 +131,8 @@ def is_held(folder: Path) -> bool | None:
         return True
     except OSError:  # no permission, or a file system without locks
         return None
-    return False
+    # Of a process of another host nothing is known: it may live.
+    return False if _read(folder / DRIVER).get("boot") in (None, boot_id()) else None
 
 
 def as_seen(run: RunRow, store: Store) -> RunRow:

@@ -150,7 +150,7 @@ class LocalPool:
     engines
         Engines by their names.
     gpus
-        The GPUs that are held; without any, one shard at a time computes on the CPU.
+        The GPUs that are held. Of shards that get none, one at a time computes on the CPU.
     stop
         The request to end, which shards look at themselves.
     """
@@ -163,7 +163,7 @@ class LocalPool:
         self.shared = home
         self._engines, self._stop = engines, stop
         self._free = list(gpus)
-        self._slots = 0 if gpus else 1  #: places for shards without GPUs
+        self._slots = 1  #: places for shards without GPUs
         self._all = len(self._free)
         self._waiting: deque[tuple[ShardSpec, Wake]] = deque()
         self._running: dict[ShardId, threading.Thread] = {}

@@ -85,16 +85,7 @@ def check_room(
     PrerequisiteError
         With the numbers: required and available.
     """
-    voxels = sum(len(case.findings) * case.shape[0] * case.shape[1] * case.shape[2] for case in cases)
-    needed = int(voxels * _BYTES_A_VOXEL) + _FIXED_BYTES
-    free = shutil.disk_usage(home).free
-    if free < needed:
-        raise PrerequisiteError(
-            f"the disk of {home} is full: about {needed / 1e6:.0f} MB are needed for masks, "
-            f"{free / 1e6:.0f} MB are free",
-            fix="free some space, or choose another place with --home",
-            lacking="disk",
-        )
+    needed, free = check_disk(home, cases)
     total = usable_memory()
     wanted = containers * resources.memory_mb * 2**20
     if wanted > total:
@@ -120,6 +111,27 @@ def check_room(
             f"warning: the model may use {wanted / 1e9:.1f} GB of memory, {available / 1e9:.1f} GB are free; "
             "a container that cannot get it ends as oom"
         )
+
+
+def check_disk(folder: Path, cases: Sequence[Case]) -> tuple[int, int]:
+    """Return the bytes that the masks of `cases` may need, and those that are free where they will be written.
+
+    Raises
+    ------
+    PrerequisiteError
+        When they are insufficient.
+    """
+    voxels = sum(len(case.findings) * case.shape[0] * case.shape[1] * case.shape[2] for case in cases)
+    needed = int(voxels * _BYTES_A_VOXEL) + _FIXED_BYTES
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise PrerequisiteError(
+            f"the disk of {folder} is full: about {needed / 1e6:.0f} MB are needed for masks, "
+            f"{free / 1e6:.0f} MB are free",
+            fix="free some space, or choose another place with --home",
+            lacking="disk",
+        )
+    return needed, free
 
 
 def check_containers(

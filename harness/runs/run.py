@@ -1,57 +1,57 @@
-"""The pipeline of a run: plan, open or resume, shards beside scoring, sums, the finished row."""
+"""Runs requests to their end: planned, opened or resumed, followed in a pool, summed up into finished rows."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
 from harness.dataset import RunnableCase
-from harness.dataset.fingerprint import fingerprint_of
-from harness.dataset.judge import data_record, require_sound
-from harness.dataset.patients import unknown_patients
-from harness.dataset.problems import DataProblem
-from harness.engines import choose_engine
+from harness.dataset.judge import data_record
 from harness.engines.base import Engine
-from harness.engines.gpus import lease
-from harness.engines.nvidia import Gpu
-from harness.errors import PrerequisiteError
+from harness.engines.gpus import lease, require_gpus
+from harness.errors import BenchError, Interrupted, PrerequisiteError
 from harness.rows import CaseRow, RunRow
 from harness.runs.boxes import keep_boxes
 from harness.runs.earlier import why_begun_anew
 from harness.runs.follow import Follower
-from harness.runs.hardware import describe_hardware
 from harness.runs.lock import only_one
-from harness.runs.plan import Plan, RunRequest, select_cases
+from harness.runs.plan import RunRequest
 from harness.runs.pools import LocalPool, Pool
-from harness.runs.preflight import check_containers, check_cuda, check_gpus, check_room, gpu_memory_needed
+from harness.runs.prepare import Ready, memory_needed, prepare_here
 from harness.runs.provenance import continued, open_row, provenance
 from harness.runs.record import write_record
-from harness.runs.run_weights import load_weights
+from harness.runs.spec import ShardSpec
 from harness.runs.standing import judge, redone, untrusted
-from harness.runs.training.finetune import TrainingPlan, TrainingWatcher, ensure_checkpoint, training_cases
-from harness.runs.training.travelled import checkpoint_of, finished_elsewhere
+from harness.runs.training.finetune import TrainingWatcher
 from harness.runs.work import Work
 from harness.sandbox.watch import Stop
-from harness.scoring.profiles import profile_on
 from harness.status import Status
 from harness.store.database import Store
 
 
 class Watcher(TrainingWatcher, Protocol):
-    """Shows the progress of a run, and of the training before it."""
+    """Shows the progress of runs, and of the trainings before them."""
 
     def begin(self, run: RunRow, done: int, kept: int) -> None:
-        """Show that the cases begin: `kept` masks exist from before, `done` of them already scored."""
+        """Show that a run's cases begin: `kept` masks exist from before, `done` of them already scored."""
 
-    def case(self, case: CaseRow, done: int) -> None:
-        """Show that a case was scored; `done` of all are."""
+    def case(self, run: str, case: CaseRow, done: int) -> None:
+        """Show that a case of a run was scored; `done` of all of the run's are."""
+
+
+#: What came of a request: its row, or the error that it failed with; None where it was not begun.
+Result = RunRow | Exception | None
+
+#: Called with a request and the error that it failed with.
+Failed = Callable[[RunRequest, Exception], None]
 
 
 def execute(request: RunRequest, *, home: Path, store: Store, watcher: Watcher, stop: Stop) -> RunRow:
-    """Run a request to its end, resuming or reusing earlier work.
+    """Run a request to its end on this host, resuming or reusing earlier work.
 
     Parameters
     ----------
@@ -78,136 +78,211 @@ def execute(request: RunRequest, *, home: Path, store: Store, watcher: Watcher, 
     Interrupted
         When `stop` was set; everything finished is kept.
     """
-    profile_on(request.profile, request.split)  # refused before anything long
-    cases = select_cases(request.dataset, request.split, request.limit)
-    elsewhere = finished_elsewhere(request, home) if request.variant.fine_tuned else []
-    trained_on = training_cases(request) if request.variant.fine_tuned and not elsewhere else ()
-    with stop.nothing_in_flight():  # every volume is read, unless it was read before
-        warnings = sound_data(request, cases, trained_on, watcher.log)
-    # GPUs are checked before anything long: a machine without them is reported at once.
-    model, each = request.plugin.model, request.gpus_each
-    # What is declared is the whole architecture's need.
-    needed_mb = 0 if request.reduced else gpu_memory_needed(model, fine_tuned=request.variant.fine_tuned)
-    with lease(request.gpus, request.gpu_ids, memory_mb=needed_mb) as gpus:
-        check_gpus(gpus, needed_mb, each, watcher.log, fine_tuned=request.variant.fine_tuned)
-        engine = choose_engine(request.engine, trusted=request.plugin.shipped)
-        if gpus:
-            engine.require_gpus()
-        if not engine.isolates:
-            watcher.log(f"warning: the {engine.name} engine does not isolate models; run only code that you trust")
-        for name in engine.reap():
-            watcher.log(f"removed {name}, left by a run that had died")
-        # Before anything is built: a CT that a container cannot read would look like the model's failure.
-        engine.require_readable(case.ct for case in cases)
-        check_room(home, cases, model.resources, max(1, len(gpus) // each), watcher.log)
-        if gpus and engine.isolates:
-            check_cuda(request.plugin, home)
-        with stop.nothing_in_flight():  # an image may take many minutes to build
-            plan = _plan(request, cases, engine, home=home, gpus=gpus, watcher=watcher)
-        if elsewhere:
-            training = TrainingPlan(request, plan.image, plan.weights, ())
-            plan = replace(plan, checkpoint=checkpoint_of(training, elsewhere, watcher.log))
-        elif request.variant.fine_tuned:
-            checkpoint = ensure_checkpoint(
-                request,
-                plan.image,
-                plan.weights,
-                trained_on,
-                engine=engine,
-                gpus=gpus,
-                home=home,
-                store=store,
-                watcher=watcher,
-                stop=stop,
-            )
-            plan = replace(plan, checkpoint=checkpoint)
-        here = LocalPool(home.resolve(), {engine.name: engine}, gpus, stop)
-
-        def prove(todo: Sequence[RunnableCase], folder: Path) -> None:
-            check_containers(
-                engine,
-                request.plugin,
-                plan.image,
-                resources=model.resources,
-                mounts=plan.mounts,
-                files=[case.ct for case in todo],
-                gpus=gpus,
-                folder=folder,
-                log=watcher.log,
-            )
-
-        ready = Ready(plan, each if gpus else 0, warnings, engine.describe(), describe_hardware(gpus), prove)
-        return carry_out(ready, here, home=home, store=store, watcher=watcher, stop=stop)
+    (result,) = execute_all([request], home=home, store=store, watcher=watcher, stop=stop)
+    assert isinstance(result, RunRow)  # noqa: S101 - of the only one, everything else is raised
+    return result
 
 
-@dataclass(frozen=True)
-class Ready:
-    """A run that is planned.
+def execute_all(
+    requests: Sequence[RunRequest],
+    *,
+    home: Path,
+    store: Store,
+    watcher: Watcher,
+    stop: Stop,
+    failed: Failed = lambda *_: None,
+) -> list[Result]:
+    """Run several requests to their end on this host: the shards of all are dealt to its GPUs.
 
-    Attributes
+    Parameters
     ----------
-    plan
-        The plan.
-    each
-        Number of GPUs of a container.
-    warnings
-        What was warned of in the data.
-    engine, hardware
-        Of this host where it runs here; elsewhere the hardware is known afterwards.
-    prove
-        Called with the cases to run and the run's folder before anything is recorded; raises where their containers
-        would not work.
-    """
+    requests
+        The requests; those that name GPUs name the same ones.
+    home, store, watcher, stop
+        As in :func:`execute`.
+    failed
+        Called with a request and its error as it happens: others may follow.
 
-    plan: Plan
-    each: int
-    warnings: tuple[DataProblem, ...]
-    engine: Mapping[str, Any]
-    hardware: Mapping[str, Any] = field(default_factory=dict)
-    prove: Callable[[Sequence[RunnableCase], Path], None] = lambda _todo, _folder: None
+    Returns
+    -------
+    list
+        What came of each request, in order. One that fails does not stop the others; an interruption does. Of a single
+        one everything but its row is raised.
+    """
+    with_gpus = [request for request in requests if request.gpus or request.gpu_ids]
+    most = max(with_gpus, key=lambda request: request.gpus, default=requests[0])
+    needs = [memory_needed(request) for request in with_gpus if len(requests) == 1 or _fits(request)]
+    with lease(most.gpus, most.gpu_ids, memory_mb=max(needs, default=0)) as held:
+        engines: dict[str, Engine] = {}
+
+        def prepare(request: RunRequest) -> Ready:
+            require_gpus(request.gpus, request.gpu_ids, memory_mb=memory_needed(request))
+            gpus = held if request.gpus or request.gpu_ids else []
+            ready, engine = prepare_here(request, gpus, home=home, store=store, watcher=watcher, stop=stop)
+            engines[engine.name] = engine
+            return ready
+
+        pool = LocalPool(home.resolve(), engines, held, stop)
+        return carry_out_all(requests, prepare, pool, home=home, store=store, watcher=watcher, stop=stop, failed=failed)
+
+
+def _fits(request: RunRequest) -> bool:
+    """Return whether the GPUs that a request needs are there."""
+    try:
+        require_gpus(request.gpus, request.gpu_ids, memory_mb=memory_needed(request))
+    except BenchError:
+        return False  # told when it is prepared; the others get what they need
+    return True
 
 
 def carry_out(ready: Ready, pool: Pool, *, home: Path, store: Store, watcher: Watcher, stop: Stop) -> RunRow:
-    """Carry out a planned run in a pool: resume it, follow its shards, and return its row."""
-    plan, request, cases = ready.plan, ready.plan.request, ready.plan.cases
-    row = open_row(plan, store)
-    folder = _folder_of(row.id, home, pool)
-    with only_one(folder, row.id):
-        row = _judged_anew(store, row, request, folder)
-        limits = request.plugin.model.resources.limits()
-        todo, unscored = _left_to_do(store, row, cases, limits)
-        if row.state == "done" and not todo and not unscored:
-            watcher.log(f"{row.id} is already finished; --fresh runs it again")
-            return row
-        if store.latest(plan.key) is None and (why := why_begun_anew(plan, store, ready.engine)):
-            watcher.log(f"note: {why}")
-        if todo:  # before anything is recorded: a broken machine would look like the model's failure
-            ready.prove(todo, folder)
-        with stop.nothing_in_flight():  # every mask is read
-            boxes = keep_boxes(
-                folder,
-                plan.cases,
-                request.variant,
-                mask_flip=request.dataset.mask_flip,
-                seed=request.seed,
-                earlier=row.record,
-                log=watcher.log,
-            )
-        record = {
-            **row.record,
-            **provenance(plan, ready.engine, ready.hardware),
-            **data_record(ready.warnings),
-            **boxes.record,
-        }
-        if todo:
-            row = continued(row, plan, begun=len(todo) < len(cases))
-        row = replace(row, state="running", record=record)
-        store.save_run(row, without=[case.id for case in todo])
-        work = Work(plan, row, folder, boxes=boxes, store=store, pool=pool, log=watcher.log)
-        specs = work.begin(todo, unscored, gpus=ready.each)
-        watcher.begin(row, work.done, work.kept)
-        Follower(pool, stop, lambda _, case, done: watcher.case(case, done)).run([work], specs)
-        return work.finish()
+    """Carry out a planned run in a pool: resume it, follow its shards, and return its row; raises as `execute` does."""
+    request = ready.plan.request
+    (result,) = carry_out_all([request], lambda _: ready, pool, home=home, store=store, watcher=watcher, stop=stop)
+    assert isinstance(result, RunRow)  # noqa: S101 - of the only one, everything else is raised
+    return result
+
+
+def carry_out_all(
+    requests: Sequence[RunRequest],
+    prepare: Callable[[RunRequest], Ready],
+    pool: Pool,
+    *,
+    home: Path,
+    store: Store,
+    watcher: Watcher,
+    stop: Stop,
+    failed: Failed = lambda *_: None,
+) -> list[Result]:
+    """Carry out several requests in one pool: each is planned, then the shards of all are dealt to it.
+
+    Parameters
+    ----------
+    requests
+        The requests.
+    prepare
+        Plans one of them.
+    pool
+        Where their shards are carried out; it is closed in the end.
+    home, store, watcher, stop, failed
+        As in :func:`execute_all`.
+
+    Returns
+    -------
+    list
+        As :func:`execute_all` returns it.
+    """
+    with ExitStack() as held:
+        work = _Requests(
+            requests, prepare, pool, held, home=home, store=store, watcher=watcher, stop=stop, failed=failed
+        )
+        try:
+            return work.run()
+        finally:
+            pool.close()  # before the runs are let go of: its threads write to their folders
+
+
+class _Requests:
+    """Several requests on their way to their rows, as in :func:`carry_out_all`."""
+
+    def __init__(
+        self,
+        requests: Sequence[RunRequest],
+        prepare: Callable[[RunRequest], Ready],
+        pool: Pool,
+        held: ExitStack,
+        *,
+        home: Path,
+        store: Store,
+        watcher: Watcher,
+        stop: Stop,
+        failed: Failed,
+    ) -> None:
+        self._requests, self._prepare, self._pool = requests, prepare, pool
+        self._held, self._failed = held, failed
+        self._home, self._store, self._watcher, self._stop = home, store, watcher, stop
+        self._results: list[Result] = [None] * len(requests)
+        self._works: dict[int, Work] = {}
+        self._specs: list[ShardSpec] = []
+
+    def run(self) -> list[Result]:
+        """Prepare each, follow all, and return what came of them."""
+        for number in range(len(self._requests)):
+            with self._noted(number):
+                self._begin(number)
+            if isinstance(self._results[number], Interrupted):
+                self._stop.soon.set()
+                break
+        if self._works:
+            works = list(self._works.values())
+            Follower(self._pool, self._stop, self._watcher.case).run(works, self._specs)
+        for number, work in self._works.items():
+            with self._noted(number):
+                self._results[number] = work.finish()
+        return self._results
+
+    def _begin(self, number: int) -> None:
+        ready = self._prepare(self._requests[number])
+        found = self._open(ready)
+        if isinstance(found, RunRow):
+            self._results[number] = found
+        else:
+            self._works[number], specs = found
+            self._specs += specs
+
+    def _open(self, ready: Ready) -> RunRow | tuple[Work, list[ShardSpec]]:
+        """Open or resume a run, which is held from then on; return the row of a finished one, or work and shards."""
+        plan, request = ready.plan, ready.plan.request
+        row = open_row(plan, self._store)
+        folder = _folder_of(row.id, self._home, self._pool)
+        with ExitStack() as own:
+            own.enter_context(only_one(folder, row.id))
+            row = _judged_anew(self._store, row, request, folder)
+            limits = request.plugin.model.resources.limits()
+            todo, unscored = _left_to_do(self._store, row, plan.cases, limits)
+            if row.state == "done" and not todo and not unscored:
+                self._watcher.log(f"{row.id} is already finished; --fresh runs it again")
+                return row
+            if self._store.latest(plan.key) is None and (why := why_begun_anew(plan, self._store, ready.engine)):
+                self._watcher.log(f"note: {why}")
+            if todo:  # before anything is recorded: a broken machine would look like the model's failure
+                ready.prove(todo, folder)
+            with self._stop.nothing_in_flight():  # every mask is read
+                boxes = keep_boxes(
+                    folder,
+                    plan.cases,
+                    request.variant,
+                    mask_flip=request.dataset.mask_flip,
+                    seed=request.seed,
+                    earlier=row.record,
+                    log=self._watcher.log,
+                )
+            machine = provenance(plan, ready.engine, ready.hardware)
+            record = {**row.record, **machine, **data_record(ready.warnings), **boxes.record}
+            if todo:
+                row = continued(row, plan, begun=len(todo) < len(plan.cases))
+            row = replace(row, state="running", record=record)
+            self._store.save_run(row, without=[case.id for case in todo])
+            work = Work(plan, row, folder, boxes=boxes, store=self._store, pool=self._pool, log=self._watcher.log)
+            specs = work.begin(todo, unscored, gpus=ready.each)
+            self._watcher.begin(row, work.done, work.kept)
+            self._held.push(own.pop_all())
+            return work, specs
+
+    @contextmanager
+    def _noted(self, number: int) -> Iterator[None]:
+        """Note what a request failed with, or that it was interrupted; where it is the only one, raise it."""
+        try:
+            yield
+        except (Interrupted, KeyboardInterrupt) as error:
+            if len(self._requests) == 1:
+                raise
+            self._results[number] = error if isinstance(error, Interrupted) else Interrupted("interrupted")
+        except Exception as error:
+            if len(self._requests) == 1:
+                raise
+            self._results[number] = error
+            self._failed(self._requests[number], error)
 
 
 def _folder_of(run: str, home: Path, pool: Pool) -> Path:
@@ -232,62 +307,6 @@ def _folder_of(run: str, home: Path, pool: Pool) -> Path:
         place.parent.mkdir(parents=True, exist_ok=True)
         place.symlink_to(folder.resolve())
     return place
-
-
-def sound_data(
-    request: RunRequest,
-    cases: Sequence[RunnableCase],
-    trained_on: Sequence[RunnableCase],
-    log: Callable[[str], None],
-) -> tuple[DataProblem, ...]:
-    """Judge the data of a run and of the training before it; log and return the warnings."""
-    splits = [request.split, *dict.fromkeys(case.split for case in trained_on)]
-    warnings = require_sound(request.dataset, splits, used=[*cases, *trained_on])
-    if trained_on:
-        warnings += tuple(unknown_patients((case.split, case.patient) for case in [*trained_on, *cases]))
-    for warning in warnings:
-        log(f"warning: {warning.where}: {warning.what}")
-    return warnings
-
-
-def _plan(
-    request: RunRequest,
-    cases: Sequence[RunnableCase],
-    engine: Engine,
-    *,
-    home: Path,
-    gpus: Sequence[Gpu],
-    watcher: Watcher,
-) -> Plan:
-    weights = load_weights(request.plugin, request.variant, request.weights, home)
-    engine.require_readable(path for _, path, _ in weights.files)
-
-    def prove_host() -> None:
-        if (base := engine.base()) is not None:  # a build may take an hour, and would be in vain on a broken machine
-            check_containers(
-                engine,
-                request.plugin,
-                base,
-                resources=request.plugin.model.resources,
-                mounts=weights.mounts,
-                files=[case.ct for case in cases],
-                gpus=gpus,
-                folder=home,
-                log=watcher.log,
-            )
-
-    image = engine.prepare(request.plugin, home=home, gpus=bool(gpus), log=watcher.log, before_build=prove_host)
-    fingerprint = fingerprint_of(request.dataset, request.split)
-    return Plan(
-        request,
-        tuple(cases),
-        image,
-        fingerprint,
-        engine.name,
-        isolates=engine.isolates,
-        lacks=tuple(engine.lacks([gpu.id for gpu in gpus])),
-        weights=weights,
-    )
 
 
 def _judged_anew(store: Store, row: RunRow, request: RunRequest, folder: Path) -> RunRow:

@@ -21,6 +21,7 @@ from harness.errors import Interrupted, PrerequisiteError
 from harness.rows import CaseRow, RunRow
 from harness.runs.boxes import KeptBoxes
 from harness.runs.deal import deal
+from harness.runs.hardware import hosts_of
 from harness.runs.outcome import (
     CaseOutcome,
     Found,
@@ -366,7 +367,9 @@ class Work:
         complete = scored == self.cases.keys()
         state = "done" if complete and self.error is None else "interrupted"
         row = as_carried_out(self.row, [shards[name].engine for name in sorted(set(placed.values()) & shards.keys())])
-        row = replace(row, state=state, finished=_now() if complete else None, timing=timing)
+        record = {**row.record, **hosts_of(shards)}
+        finished = _now() if complete else None
+        row = replace(row, state=state, finished=finished, record=record, timing=timing)
         if complete:
             findings = [finding for finding in self.store.findings(row.id) if finding.case in self.cases]
             for name, profile in profiles_on(row.split).items():
@@ -385,8 +388,9 @@ class Work:
                 fix=f"the same command {'without --fresh ' if self.plan.request.fresh else ''}resumes the run",
             )
         forget_collected(self.folder)
-        for case in self.cases:
-            forget(self.folder, case)
+        for case in cases:
+            if case.status != Status.INFRA_ERROR:  # what ended its host before is tried last and alone again
+                forget(self.folder, case.case)
         return row
 
     def _placed(self) -> Mapping[str, str]:

@@ -35,7 +35,7 @@ _IMPATIENT = f"import harness.store.database as d; d.BUSY_TIMEOUT_S = {BUSY_S}; 
 _JUMPY = """
 import random, time
 from datetime import UTC, datetime, timedelta
-import harness.runs.run as run
+import harness.runs.work as run
 true, draw = time.time, random.Random(1)
 time.time = lambda: true() + draw.uniform(-86400, 86400)
 time.time_ns = lambda: int(time.time() * 10**9)

@@ -21,10 +21,10 @@ def test_the_first_case_gives_no_estimate(monkeypatch: pytest.MonkeyPatch, capsy
     """It waited for the container and the model; from the second on the pace of the cases counts."""
     clock = iter([600.0, 610.0])
     monkeypatch.setattr(watch, "time", SimpleNamespace(monotonic=lambda: next(clock)))
-    lines = Lines.__new__(Lines)
+    lines = Lines()
     lines.begin(_run(4), done=0, kept=0)
     for number in (1, 2):
-        lines.case(CaseRow(f"case_{number}", number, "ok", seconds=10.0), number)
+        lines.case(_run(4).id, CaseRow(f"case_{number}", number, "ok", seconds=10.0), number)
     first, second = capsys.readouterr().err.splitlines()[1:]
     assert "left" not in first
     assert second.endswith("20.00 s left")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
+import json
 import os
 import threading
+import time
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +17,7 @@ import pytest
 
 from harness.errors import PrerequisiteError
 from harness.rows import RunRow
+from harness.runs import lock
 from harness.runs.lock import as_seen, is_held, only_one
 from harness.store.database import Store
 
@@ -69,6 +73,57 @@ def test_who_holds_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
     monkeypatch.setattr(fcntl, "flock", refuse)
     assert is_held(tmp_path) is None
+
+
+def _beat_elsewhere(folder: Path, over: threading.Event) -> None:
+    number = 0
+    while not over.is_set():
+        about = {"host": "gpu-2", "pid": 7, "boot": "another", "beat": number}
+        (folder / "partial").write_text(json.dumps(about))
+        (folder / "partial").replace(folder / lock.DRIVER)
+        number += 1
+        over.wait(0.1)
+
+
+def test_a_driver_on_another_host_is_seen_by_its_beat(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the kernel's lock does not reach: while it beats it is named, and when it is silent it is followed."""
+    monkeypatch.setattr(lock, "WATCH_S", 1.0)
+    (tmp_path / "lock").touch()
+    over = threading.Event()
+    thread = threading.Thread(target=_beat_elsewhere, args=(tmp_path, over))
+    thread.start()
+    try:
+        while not (tmp_path / lock.DRIVER).exists():
+            over.wait(0.01)
+        assert is_held(tmp_path) is None, "nobody here knows whether it lives"
+        with (
+            pytest.raises(PrerequisiteError, match="process 7 of gpu-2 is running r now"),
+            only_one(tmp_path, "r"),
+        ):
+            pytest.fail("it ran beside another")
+    finally:
+        over.set()
+        thread.join()
+    with only_one(tmp_path, "r"):
+        assert is_held(tmp_path) is True
+    assert is_held(tmp_path) is False
+    assert not (tmp_path / lock.DRIVER).exists()
+
+
+def test_a_driver_beats_whatever_its_clock_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its file changes; no time is in it. One that a killed process of this host left is not waited for."""
+    monkeypatch.setattr(lock, "BEAT_S", 0.05)
+    with only_one(tmp_path, "r"):
+        seen = set()
+        while len(seen) < 3:
+            with contextlib.suppress(FileNotFoundError):
+                seen.add((tmp_path / lock.DRIVER).read_text())
+        about = [json.loads(text) for text in sorted(seen)]
+    assert {tuple(each) for each in about} == {("host", "pid", "boot", "beat")}
+    (tmp_path / lock.DRIVER).write_text(json.dumps(about[0]))
+    began = time.monotonic()
+    with only_one(tmp_path, "r"):
+        assert time.monotonic() - began < 1
 
 
 def test_a_row_says_running_only_while_somebody_runs_it(tmp_path: Path) -> None:

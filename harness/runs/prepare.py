@@ -1,0 +1,221 @@
+"""Prepares a run on this host before anything is recorded: judges its data, proves the host, makes its plan."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from harness.dataset import RunnableCase
+from harness.dataset.fingerprint import fingerprint_of
+from harness.dataset.judge import require_sound
+from harness.dataset.patients import unknown_patients
+from harness.dataset.problems import DataProblem
+from harness.engines import choose_engine
+from harness.engines.base import Engine
+from harness.engines.nvidia import Gpu
+from harness.runs.hardware import describe_hardware
+from harness.runs.plan import Plan, RunRequest, select_cases
+from harness.runs.preflight import (
+    check_containers,
+    check_cuda,
+    check_gpus,
+    check_room,
+    gpu_memory_needed,
+)
+from harness.runs.run_weights import load_weights
+from harness.runs.training.finetune import (
+    TrainingPlan,
+    TrainingWatcher,
+    ensure_checkpoint,
+    training_cases,
+)
+from harness.runs.training.travelled import checkpoint_of, finished_elsewhere
+from harness.sandbox.watch import Stop
+from harness.scoring.profiles import profile_on
+from harness.store.database import Store
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A run that is planned.
+
+    Attributes
+    ----------
+    plan
+        The plan.
+    each
+        Number of GPUs of a container.
+    warnings
+        What was warned of in the data.
+    engine, hardware
+        Of this host where it runs here; elsewhere the hardware is known afterwards.
+    prove
+        Called with the cases to run and the run's folder before anything is recorded; raises where their containers
+        would not work.
+    """
+
+    plan: Plan
+    each: int
+    warnings: tuple[DataProblem, ...]
+    engine: Mapping[str, Any]
+    hardware: Mapping[str, Any] = field(default_factory=dict)
+    prove: Callable[[Sequence[RunnableCase], Path], None] = lambda _todo, _folder: None
+
+
+@dataclass(frozen=True)
+class _Data:
+    """The cases of a run, what was warned of in them, and where its checkpoint may come from."""
+
+    cases: tuple[RunnableCase, ...]
+    warnings: tuple[DataProblem, ...]
+    trained_on: tuple[RunnableCase, ...]
+    finished: list[Path]
+
+
+def memory_needed(request: RunRequest) -> int:
+    """Return the memory that each GPU must have, MiB; what is declared is the whole architecture's need."""
+    return 0 if request.reduced else gpu_memory_needed(request.plugin.model, fine_tuned=request.variant.fine_tuned)
+
+
+def prepare_here(
+    request: RunRequest,
+    gpus: Sequence[Gpu],
+    *,
+    home: Path,
+    store: Store,
+    watcher: TrainingWatcher,
+    stop: Stop,
+) -> tuple[Ready, Engine]:
+    """Prepare a run on this host; return the engine as well. A fine-tuned variant is trained.
+
+    Parameters
+    ----------
+    request, home, store, watcher, stop
+        As in :func:`harness.runs.run.execute`.
+    gpus
+        The GPUs that are held for it.
+
+    Raises
+    ------
+    BenchError
+        When a prerequisite is missing, the data are wrong, the engine refuses, or training fails.
+    """
+    data = _data(request, home, watcher.log, stop)
+    model, each = request.plugin.model, request.gpus_each
+    check_gpus(gpus, memory_needed(request), each, watcher.log, fine_tuned=request.variant.fine_tuned)
+    engine = choose_engine(request.engine, trusted=request.plugin.shipped)
+    if gpus:
+        engine.require_gpus()
+    if not engine.isolates:
+        watcher.log(f"warning: the {engine.name} engine does not isolate models; run only code that you trust")
+    for name in engine.reap():
+        watcher.log(f"removed {name}, left by a run that had died")
+    # Before anything is built: a CT that a container cannot read would look like the model's failure.
+    engine.require_readable(case.ct for case in data.cases)
+    check_room(home, data.cases, model.resources, max(1, len(gpus) // each), watcher.log)
+    if gpus and engine.isolates:
+        check_cuda(request.plugin, home)
+    with stop.nothing_in_flight():  # an image may take many minutes to build
+        plan = _plan(request, data.cases, engine, home=home, gpus=gpus, watcher=watcher)
+
+    if data.finished:
+        training = TrainingPlan(request, plan.image, plan.weights, ())
+        plan = replace(plan, checkpoint=checkpoint_of(training, data.finished, watcher.log))
+    elif request.variant.fine_tuned:
+        checkpoint = ensure_checkpoint(
+            request,
+            plan.image,
+            plan.weights,
+            data.trained_on,
+            engine=engine,
+            gpus=gpus,
+            home=home,
+            store=store,
+            watcher=watcher,
+            stop=stop,
+        )
+        plan = replace(plan, checkpoint=checkpoint)
+
+    def prove(todo: Sequence[RunnableCase], folder: Path) -> None:
+        check_containers(
+            engine,
+            request.plugin,
+            plan.image,
+            resources=model.resources,
+            mounts=plan.mounts,
+            files=[case.ct for case in todo],
+            gpus=gpus,
+            folder=folder,
+            log=watcher.log,
+        )
+
+    about, hardware = engine.describe(), describe_hardware(gpus)
+    return Ready(plan, each if gpus else 0, data.warnings, about, hardware, prove), engine
+
+
+def _data(request: RunRequest, home: Path, log: Callable[[str], None], stop: Stop) -> _Data:
+    profile_on(request.profile, request.split)  # refused before anything long
+    cases = select_cases(request.dataset, request.split, request.limit)
+    finished = finished_elsewhere(request, home) if request.variant.fine_tuned else []
+    trained_on = training_cases(request) if request.variant.fine_tuned and not finished else ()
+    with stop.nothing_in_flight():  # every volume is read, unless it was read before
+        warnings = sound_data(request, cases, trained_on, log)
+    return _Data(tuple(cases), warnings, trained_on, finished)
+
+
+def sound_data(
+    request: RunRequest,
+    cases: Sequence[RunnableCase],
+    trained_on: Sequence[RunnableCase],
+    log: Callable[[str], None],
+) -> tuple[DataProblem, ...]:
+    """Judge the data of a run and of the training before it; log and return the warnings."""
+    splits = [request.split, *dict.fromkeys(case.split for case in trained_on)]
+    warnings = require_sound(request.dataset, splits, used=[*cases, *trained_on])
+    if trained_on:
+        warnings += tuple(unknown_patients((case.split, case.patient) for case in [*trained_on, *cases]))
+    for warning in warnings:
+        log(f"warning: {warning.where}: {warning.what}")
+    return warnings
+
+
+def _plan(
+    request: RunRequest,
+    cases: Sequence[RunnableCase],
+    engine: Engine,
+    *,
+    home: Path,
+    gpus: Sequence[Gpu],
+    watcher: TrainingWatcher,
+) -> Plan:
+    weights = load_weights(request.plugin, request.variant, request.weights, home)
+    engine.require_readable(path for _, path, _ in weights.files)
+
+    def prove_host() -> None:
+        if (base := engine.base()) is not None:  # a build may take an hour, and would be in vain on a broken machine
+            check_containers(
+                engine,
+                request.plugin,
+                base,
+                resources=request.plugin.model.resources,
+                mounts=weights.mounts,
+                files=[case.ct for case in cases],
+                gpus=gpus,
+                folder=home,
+                log=watcher.log,
+            )
+
+    image = engine.prepare(request.plugin, home=home, gpus=bool(gpus), log=watcher.log, before_build=prove_host)
+    fingerprint = fingerprint_of(request.dataset, request.split)
+    return Plan(
+        request,
+        tuple(cases),
+        image,
+        fingerprint,
+        engine.name,
+        isolates=engine.isolates,
+        lacks=tuple(engine.lacks([gpu.id for gpu in gpus])),
+        weights=weights,
+    )
