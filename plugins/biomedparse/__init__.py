@@ -1,6 +1,6 @@
 """BiomedParse, version 1: a 2-D model asked by text, out of the box and fine-tuned as in the paper (section 4)."""
 
-from harness import Hub, Model, Params, Resources, Upstream, Variant, hookimpl, ours, paper, theirs
+from harness import LITERAL, LUNG, Hub, Model, Params, Resources, Upstream, Variant, hookimpl, ours, paper, theirs
 
 CODE = Upstream("microsoft/BiomedParse", "750eb40d4624398561fe586418101f48ae9b0f1d", "Apache-2.0")
 DETECTRON = Upstream("MaureenZOU/detectron2-xyz", "42121d75e10d9f858f3a91b6a39f5722c02868f0", "Apache-2.0")
@@ -16,6 +16,7 @@ PUBLISHED = Params(
     image_size=theirs(1024, f"{CONFIG}:285"),
     window_low=theirs(-1000, "inference_utils/processing_utils.py:17, for lungs"),
     window_high=theirs(1000, "inference_utils/processing_utils.py:17, for lungs"),
+    stretch=theirs("slice", "inference_utils/processing_utils.py:47"),
     threshold=theirs(0.5, "inference_utils/inference.py:76"),
     slices_at_once=ours(4),
 )
@@ -45,6 +46,9 @@ ZERO_SHOT = Variant(
 FINE_TUNED = ZERO_SHOT.trained(
     RECIPE, reduced={"batch": 2}, summary="Version 1 with all parts trained, on slices that hold the finding."
 )
+#: The paper's preprocessing (section 3.6), its window read in both ways; a slice's own extremes do not matter there.
+WHOLE = Params(stretch=paper("window", "section 3.6"))
+READINGS = {"lung-window": LUNG.params | WHOLE, "literal-window": LITERAL.params | WHOLE}
 
 
 @hookimpl
@@ -55,7 +59,7 @@ def bench_models() -> Model:
         title="BiomedParse",
         summary="2-D model asked by text; a CT is read slice by slice, without the slices around.",
         version="1.0.0",
-        variants=(ZERO_SHOT, FINE_TUNED),
+        variants=(ZERO_SHOT, FINE_TUNED, *(FINE_TUNED.reading(name, params) for name, params in READINGS.items())),
         resources=Resources(memory_gb=20, cpus=4, gpus=1, gpu_gb=12, start_minutes=15, case_minutes=60),
         training=Resources.training(memory_gb=64, cpus=12, gpu_gb=20, shm_gb=8, out_gb=160, start_minutes=15),
         citation="Zhao et al., A foundation model for joint segmentation, detection and recognition of biomedical "

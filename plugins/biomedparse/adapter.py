@@ -24,7 +24,7 @@ class BiomedParse(SliceModel):
         return Network(self.params["network"], tokenizer)
 
     def picture(self, hu: np.ndarray, square: Square) -> np.ndarray:
-        return picture(hu, square, self.params["window_low"], self.params["window_high"])
+        return picture(hu, square, *(self.params[name] for name in ("window_low", "window_high", "stretch")))
 
     def vary(self, pictures: np.ndarray, mask: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """Vary the size and the place of what is shown, as upstream; nothing is mirrored or turned."""

@@ -9,11 +9,13 @@ from groundbench_sdk.slices import Square
 from numpy.typing import NDArray
 
 
-def picture(hu: NDArray[np.int16], square: Square, low: float, high: float) -> NDArray[np.uint8]:
+def picture(
+    hu: NDArray[np.int16], square: Square, low: float, high: float, stretch: str = "slice"
+) -> NDArray[np.uint8]:
     """Return a slice as a grey picture, as upstream makes it.
 
-    Clipped to the window, scaled to 0 to 255 between the slice's own extremes, padded with 0 to a square, resized by
-    cubic convolution, clipped to 0 to 255 and rounded down.
+    Clipped to the window, scaled to 0 to 255, padded with 0 to a square, resized by cubic convolution, clipped to 0 to
+    255 and rounded down.
 
     Parameters
     ----------
@@ -23,9 +25,18 @@ def picture(hu: NDArray[np.int16], square: Square, low: float, high: float) -> N
         Made for the same rows and columns.
     low, high
         The window, HU.
+    stretch
+        What becomes 0 and 255: the extremes of the ``"slice"``, as upstream, or the ends of the ``"window"``.
+
+    Raises
+    ------
+    ValueError
+        For another word.
     """
+    if stretch not in {"slice", "window"}:
+        raise ValueError(f"stretch must be slice or window, not {stretch}")
     inside = np.clip(hu.astype(np.float32), low, high)
-    bottom, top = float(inside.min()), float(inside.max())
+    bottom, top = (float(inside.min()), float(inside.max())) if stretch == "slice" else (low, high)
     grey = (inside - bottom) * (255.0 / (top - bottom)) if top > bottom else np.zeros_like(inside)
     return np.clip(square.fit(grey), 0, 255).astype(np.uint8)
 

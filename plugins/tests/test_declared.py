@@ -22,9 +22,10 @@ BEFORE: dict[str, Any] = json.loads((Path(__file__).parent / "declared.json").re
 #: Numbers that adapters had in their code and that have been parameters since: (model, variant) -> name -> value.
 #: With each of them the key of that variant's runs changed, once.
 ADDED: dict[tuple[str, str], dict[str, Any]] = {
-    ("biomedparse", "zero-shot"): {"threshold": 0.5},
+    ("biomedparse", "zero-shot"): {"threshold": 0.5, "stretch": "slice"},
     ("biomedparse", "fine-tuned"): {
         "threshold": 0.5,
+        "stretch": "slice",
         "schedule": "constant",
         "first_drop": 8 / 9,
         "second_drop": 26 / 27,
@@ -79,6 +80,7 @@ LATER = {
     "sat": ["fine-tuned-plain"],
     "segvol": ["text-fine-tuned-nearest"],
     "voxtell": ["zero-shot-v1-0"],
+    "biomedparse": ["fine-tuned-lung-window", "fine-tuned-literal-window"],
     "sam2": ["large-literal-window", "large-moved-boxes", "large-within-box", "large-mask-prompt"],
     "medsam2": [
         "latest-literal-window",

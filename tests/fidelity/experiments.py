@@ -192,12 +192,12 @@ def medsam2_propagation(_: Path) -> float:
     from adapter import MedSam2
     from groundbench_sdk import Job
 
-    volume, box = _ct((64, 56, 24)).astype(np.float32), [20, 18, 9, 40, 35, 16]
+    volume, box = _ct((64, 56, 14)).astype(np.float32), [20, 18, 4, 40, 35, 10]
     volume[0, 0], volume[1, 0] = -2000, 2000
     params = {"config": "configs/sam2.1_hiera_t512.yaml", "image_size": 128, "window_low": -1350, "window_high": 150}
     params |= {"prompt": "box", "within": "volume", "slices_each_way": 0}
     adapter = MedSam2()
-    adapter.load(Job("predict", "m", "v", 0, ["cpu"], 2, params, Path(), "random"))
+    adapter.load(Job("predict", "m", "v", 0, ["cpu"], 1, params, Path(), "random"))
     finding = SimpleNamespace(id="0", boxes=[box])
     affine = np.diag([-1.0, -1.0, 1.0, 1.0])
     case = SimpleNamespace(affine=affine, shape=volume.shape, findings=[finding], volume=lambda: volume)
@@ -208,7 +208,7 @@ def medsam2_propagation(_: Path) -> float:
         state = predictor.init_state(frames, volume.shape[1], volume.shape[0])
         for reverse in (False, True):
             corners = np.array([box[0], box[1], box[3] - 1, box[4] - 1], np.float32)
-            predictor.add_new_points_or_box(inference_state=state, frame_idx=12, obj_id=1, box=corners)
+            predictor.add_new_points_or_box(inference_state=state, frame_idx=6, obj_id=1, box=corners)
             for index, _, logits in predictor.propagate_in_video(state, reverse=reverse):
                 theirs[:, :, index] |= (logits[0, 0] > 0).numpy().T
             predictor.reset_state(state)
@@ -283,7 +283,7 @@ def nninteractive_session(folder: Path) -> float:
     params = {"configuration": "3d_fullres_ps192_bs24", "patch": 64, "features": 2, "autozoom": False}
     torch.manual_seed(0)
     made_up_files(folder, params)
-    ours = open_session(folder, params, device="cpu", threads=2)
+    ours = open_session(folder, params, device="cpu", threads=1)
     (folder / "fold_0").mkdir()
     saved = {"network_weights": ours.network.state_dict(), "trainer_name": "nnInteractiveTrainer_stub"}
     torch.save(saved | {"init_args": {"configuration": params["configuration"]}}, folder / "checkpoint_final.pth")
@@ -291,8 +291,8 @@ def nninteractive_session(folder: Path) -> float:
     (folder / "dataset.json").write_text(
         json.dumps({"channel_names": {"0": "CT"}, "labels": {"background": 0, "a": 1}})
     )
-    ours = open_session(folder, params, device="cpu", threads=2)
-    theirs = nnInteractiveInferenceSession(torch.device("cpu"), torch_n_threads=2, do_autozoom=False)
+    ours = open_session(folder, params, device="cpu", threads=1)
+    theirs = nnInteractiveInferenceSession(torch.device("cpu"), torch_n_threads=1, do_autozoom=False)
     theirs.initialize_from_trained_model_folder(str(folder))
     masks = []
     for session in (ours, theirs):
@@ -307,7 +307,7 @@ def nninteractive_session(folder: Path) -> float:
 
 
 if __name__ == "__main__":
-    torch.set_num_threads(2)
+    torch.set_num_threads(1)
     results = {}
     for experiment in sys.argv[1:]:
         with tempfile.TemporaryDirectory() as scratch, redirect_stdout(sys.stderr):

@@ -96,7 +96,7 @@ EXPERIMENTS = (
         (MEDSAM2, "medsam2_infer_3D_CT.py"),
     ),
     Experiment(
-        "medsam2_propagation", "medsam2", "24 slices in both directions, all frames at once or one by one", "voxels", 0,
+        "medsam2_propagation", "medsam2", "14 slices in both directions, all frames at once or one by one", "voxels", 0,
         "", (MEDSAM2, "medsam2_infer_3D_CT.py"),
     ),
     Experiment("voxtell_axes", "voxtell", "upstream's reader on 48 orientations", "orientations", 0),
@@ -156,7 +156,7 @@ def run(experiments: Sequence[Experiment], tag: str, upstream: Path) -> dict[str
             ["/experiments.py", *names],
             entrypoint="python",
             volumes={host: {"bind": inside, "mode": "ro"} for host, inside in mounts.items()},
-            environment={"HOME": "/tmp", "PYTHONWARNINGS": "ignore"},  # noqa: S108 - the container's
+            environment={"HOME": "/tmp", "PYTHONWARNINGS": "ignore", "OMP_NUM_THREADS": "1"},  # noqa: S108 - the container's
             network_mode="none",
             read_only=True,
             tmpfs={"/tmp": "size=4g"},  # noqa: S108 - in the container

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-PARAMS = {"window_low": -1000, "window_high": 1000, "slices_at_once": 4, "image_size": 128}
+PARAMS = {"window_low": -1000, "window_high": 1000, "stretch": "slice", "slices_at_once": 4, "image_size": 128}
 
 
 class Bright:

@@ -27,6 +27,18 @@ def test_a_slice_without_contrast_is_black(value: int) -> None:
     assert not module.picture(np.full((5, 5), value, np.int16), Square(5, 5, 8), -1000, 1000).any()
 
 
+def test_stretched_over_the_window_a_grey_value_is_the_same_in_every_slice() -> None:
+    """As in the paper's section 3.6: it follows from the Hounsfield unit alone."""
+    bright, dull = (np.full((4, 4), value, np.int16) for value in (1000, -500))
+    bright[0, 0] = dull[0, 0] = -600
+    pictures = [module.picture(hu, Square(4, 4, 4), -1350, 150, "window") for hu in (bright, dull)]
+    assert pictures[0][0, 0] == pictures[1][0, 0] == 127
+    assert pictures[0][1, 1] == 255
+    assert module.picture(dull, Square(4, 4, 4), -1350, 150)[0, 0] == 0
+    with pytest.raises(ValueError, match="slice or window"):
+        module.picture(dull, Square(4, 4, 4), -1350, 150, "both")
+
+
 def test_overshoot_is_cut_not_wrapped() -> None:
     """Cubic convolution goes beyond both ends at an edge; neither may come out at the other end."""
     hu = np.full((16, 16), -1000, np.int16)
