@@ -44,6 +44,9 @@ _PASSED = ("XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS")
 
 _GROUPS = Path("/sys/fs/cgroup")
 
+#: Where systemd runs as the first process.
+_SYSTEMD = Path("/run/systemd/system")
+
 
 class ApptainerEngine:
     """Runs images as Apptainer's containers.
@@ -67,7 +70,7 @@ class ApptainerEngine:
             )
         self._program = found
         self.version = _version(found)
-        self._limited = limited_controllers()
+        self._limited = limited_controllers(found)
 
     @property
     def limits_memory(self) -> bool:
@@ -281,23 +284,33 @@ def arguments(
     ]
 
 
-def limited_controllers() -> frozenset[str]:
+def limited_controllers(program: str) -> frozenset[str]:
     """Return the controllers through which this user's containers can be limited.
 
-    Root can with either version of control groups. Others can with the second one, where systemd delegates to them.
+    Apptainer asks systemd for control groups, unless its configuration says otherwise. Root can have them of either
+    version; other users those of the second one, where systemd delegates them and the session has its bus.
+
+    Parameters
+    ----------
+    program
+        The program ``apptainer``.
     """
-    v2 = (_GROUPS / "cgroup.controllers").is_file()
     uid = os.getuid()
-    if v2:
-        own = Path(f"user.slice/user-{uid}.slice/user@{uid}.service")
-        if uid and not os.environ.get("DBUS_SESSION_BUS_ADDRESS"):
-            return frozenset()  # without systemd's bus nothing is delegated: so it is in the jobs of many clusters
-        try:
-            found = (_GROUPS / (own if uid else "") / "cgroup.controllers").read_text(encoding="ascii").split()
-        except OSError:
-            found = []
+    second = (_GROUPS / "cgroup.controllers").is_file()
+    if uid:
+        asked = second and _SYSTEMD.is_dir() and all(os.environ.get(name) for name in _PASSED)
+        folder = _GROUPS / f"user.slice/user-{uid}.slice/user@{uid}.service"
     else:
-        found = [name for name in _CONTROLLERS if not uid and (_GROUPS / name).is_dir()]
+        asked = _SYSTEMD.is_dir() or _said(program, "config", "global", "--get", "systemd cgroups") == "no"
+        folder = _GROUPS
+    if not asked:
+        return frozenset()
+    if not second:
+        return frozenset(name for name in _CONTROLLERS if (_GROUPS / name).is_dir())
+    try:
+        found = (folder / "cgroup.controllers").read_text(encoding="ascii").split()
+    except OSError:
+        found = []
     return frozenset(found) & frozenset(_CONTROLLERS)
 
 
@@ -334,13 +347,21 @@ class ApptainerContainer(ProcessContainer):
 
 
 def _version(program: str) -> str:
-    try:
-        said = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=60, check=True).stdout
-    except (OSError, subprocess.SubprocessError) as error:
+    said = _said(program, "--version")
+    if not said:
         raise PrerequisiteError(
-            f"{program} does not tell its version: {error}", fix="see what it prints for --version", lacking="engine"
-        ) from error
-    return said.split()[-1] if said.split() else "unknown"
+            f"{program} does not tell its version", fix="see what it prints for --version", lacking="engine"
+        )
+    return said.split()[-1]
+
+
+def _said(program: str, *arguments: str) -> str:
+    """Return what the program prints; empty where it fails."""
+    try:
+        ended = subprocess.run([program, *arguments], capture_output=True, text=True, timeout=60, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return ended.stdout.strip()
 
 
 def _image(record: ImageRecord, folder: Path) -> Image:

@@ -1,8 +1,8 @@
 """A stand-in for Apptainer, which no package index has: its documented arguments, carried out by bubblewrap.
 
-Called as ``apptainer.py STORE ARGUMENTS…``. It knows `--version`, `build TARGET docker-archive:PATH` and `exec` with
-the options that the harness uses; anything else is refused as Apptainer refuses it, with exit code 255. A ``.sif`` file
-of its making names a folder below STORE with the unpacked image.
+Called as ``apptainer.py STORE ARGUMENTS…``. It knows `--version`, one question about the configuration, `build TARGET
+docker-archive:PATH` and `exec` with the options that the harness uses; anything else is refused as Apptainer does it,
+with exit code 255. A ``.sif`` file of its making names a folder below STORE with the unpacked image.
 
 Of the user's guide it keeps: `--containall` (own processes, IPC and environment, no home, no folder of the host), the
 image's variables, `--env` after them, `HOME` from `--home` alone, `--workdir` in the place of ``/tmp``, mounts that an
@@ -244,6 +244,9 @@ def main() -> int:
     store, *arguments = Path(sys.argv[1]), *sys.argv[2:]
     if arguments == ["--version"]:
         sys.stdout.write("apptainer version 1.3.4-stand-in\n")
+        return 0
+    if arguments == ["config", "global", "--get", "systemd cgroups"]:
+        sys.stdout.write("no\n")
         return 0
     if arguments[:1] == ["build"] and len(arguments) == 3:
         build(store, Path(arguments[1]), arguments[2])

@@ -138,42 +138,72 @@ def test_of_an_allocation_of_one_only_that_one_is_leased(
     assert "does not hide GPUs that were not leased" not in ApptainerEngine().lacks((f"{UUID}0", f"{UUID}1"))
 
 
+ALL = {"memory/x": "", "cpu/x": "", "pids/x": ""}
+OWN = "user.slice/user-1000.slice/user@1000.service/cgroup.controllers"
+
+
 @pytest.mark.parametrize(
-    ("uid", "files", "bus", "expected"),
+    ("uid", "files", "expected"),
     [
-        (0, {"memory/x": "", "cpu/x": "", "pids/x": ""}, "", {"memory", "cpu", "pids"}),
-        (0, {"memory/x": ""}, "", {"memory"}),
-        (1000, {"memory/x": "", "cpu/x": "", "pids/x": ""}, "bus", set()),
-        (0, {"cgroup.controllers": "cpuset cpu io memory pids"}, "", {"memory", "cpu", "pids"}),
-        (
-            1000,
-            {"cgroup.controllers": "cpu memory pids", "D/cgroup.controllers": "memory pids"},
-            "bus",
-            {"memory", "pids"},
-        ),
-        (1000, {"cgroup.controllers": "cpu memory pids", "D/cgroup.controllers": "memory pids"}, "", set()),
-        (1000, {"cgroup.controllers": "cpu memory pids"}, "bus", set()),
+        (0, ALL, {"memory", "cpu", "pids"}),
+        (0, {"memory/x": ""}, {"memory"}),
+        (0, {"cgroup.controllers": "cpuset cpu io memory pids"}, {"memory", "cpu", "pids"}),
+        (1000, ALL, set()),
+        (1000, {"cgroup.controllers": "cpu memory pids", OWN: "memory pids"}, {"memory", "pids"}),
+        (1000, {"cgroup.controllers": "cpu memory pids"}, set()),
     ],
-    ids=["root-v1", "root-v1-memory", "user-v1", "root-v2", "user-v2", "user-v2-in-a-job", "user-v2-not-delegated"],
+    ids=["root-v1", "root-v1-memory", "root-v2", "user-v1", "user-v2", "user-v2-not-delegated"],
 )
 def test_who_can_limit_what(
-    uid: int, files: dict[str, str], bus: str, expected: set[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    uid: int, files: dict[str, str], expected: set[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Root with either version of control groups; others with the second, where systemd delegates to them."""
+    _machine(files, uid, tmp_path, monkeypatch)
+    assert limited_controllers("/bin/false") == expected
+
+
+@pytest.mark.parametrize("lacking", ["DBUS_SESSION_BUS_ADDRESS", "XDG_RUNTIME_DIR", "systemd"])
+def test_a_user_without_systemds_session_limits_nothing(
+    lacking: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So it is in the jobs of many clusters."""
+    _machine({"cgroup.controllers": "memory", OWN: "memory"}, 1000, tmp_path, monkeypatch)
+    assert limited_controllers("/bin/false") == {"memory"}
+    if lacking == "systemd":
+        monkeypatch.setattr(module, "_SYSTEMD", tmp_path / "nowhere")
+    else:
+        monkeypatch.delenv(lacking)
+    assert limited_controllers("/bin/false") == set()
+
+
+@pytest.mark.parametrize(("says", "expected"), [("no", {"memory"}), ("yes", set()), ("", set())])
+def test_without_systemd_the_configuration_decides(
+    says: str, expected: set[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Root on a machine without systemd: Apptainer makes control groups itself only if it is told to."""
+    _machine({"memory/x": ""}, 0, tmp_path, monkeypatch)
+    monkeypatch.setattr(module, "_SYSTEMD", tmp_path / "nowhere")
+    program = tmp_path / "apptainer"
+    program.write_text(f'#!/bin/sh\n[ "$*" = "config global --get systemd cgroups" ] && echo {says}\n')
+    program.chmod(0o755)
+    assert limited_controllers(str(program)) == expected
+
+
+def _machine(files: dict[str, str], uid: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, text in files.items():
-        path = tmp_path / name.replace("D/", f"user.slice/user-{uid}.slice/user@{uid}.service/")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
     monkeypatch.setattr(module, "_GROUPS", tmp_path)
+    monkeypatch.setattr(module, "_SYSTEMD", tmp_path)
     monkeypatch.setattr("os.getuid", lambda: uid)
-    monkeypatch.setenv("DBUS_SESSION_BUS_ADDRESS", bus)
-    assert limited_controllers() == expected
+    monkeypatch.setenv("DBUS_SESSION_BUS_ADDRESS", "unix:path=/run/user/1000/bus")
+    monkeypatch.setenv("XDG_RUNTIME_DIR", "/run/user/1000")
 
 
 def test_what_is_not_limited_is_said(installed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A row that was made without limits is not ranked, and says which."""
     assert installed.exists()
-    monkeypatch.setattr(module, "limited_controllers", lambda: frozenset({"cpu"}))
+    monkeypatch.setattr(module, "limited_controllers", lambda _: frozenset({"cpu"}))
     engine = ApptainerEngine()
     assert engine.lacks(()) == ["does not limit memory, processes"]
     assert not engine.limits_memory
