@@ -122,7 +122,7 @@ def _scratch(home: Path, unseen: list[str]) -> list[Path]:
             unseen.append(f"{folder}: its lock cannot be read")
         elif not held:
             found.append(folder)
-    begun = [path for name in ("sources", "weights", "wheels") for path in (home / name).glob(".partial-*")]
+    begun = [path for name in ("sources", "weights", "wheels", "images") for path in (home / name).glob(".partial-*")]
     begun += (home / "datasets").glob(".*.partial")
     return [*found, *sorted(path for path in begun if _abandoned(path))]
 

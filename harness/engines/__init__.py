@@ -53,7 +53,8 @@ def choose_engine(name: str, *, trusted: bool) -> Engine:
         raise PrerequisiteError(
             "no container engine is installed here, and this plugin does not come with groundbench: its code would run "
             "on this machine with your rights",
-            fix="install Docker; or, for code that you trust, say so with --engine local",
+            fix="install Docker; --engine apptainer where that is installed; or, for code that you trust, say so with "
+            "--engine local",
             lacking="engine",
         )
     return LocalEngine()

@@ -130,8 +130,9 @@ def test_clean_leaves_a_live_run_alone(base_image: str, bench: Bench, make_datas
 def test_clean_takes_only_what_was_left_behind(bench: Bench) -> None:
     """What was half made a day ago goes; what is being made, and what a training can go on from, stays."""
     bench.environment["DOCKER_HOST"] = "unix:///nowhere.sock"
-    left = ["sources/.partial-a", "weights/.partial-b", "wheels/.partial-c", "datasets/.phantom.d.partial"]
-    kept = [f"{name}2" for name in left[:3]] + [
+    left = ["sources/.partial-a", "weights/.partial-b", "wheels/.partial-c", "images/.partial-d"]
+    left += ["datasets/.phantom.d.partial"]
+    kept = [f"{name}2" for name in left[:4]] + [
         "datasets/.phantom.e.partial", "datasets/phantom", "weights/partial", "checkpoints/k/checkpoint",
         "checkpoints/k/state", "checkpoints/k/container/out/state", "checkpoints/k/logs", "runs/r/masks",
     ]  # fmt: skip
