@@ -40,7 +40,7 @@ def recognise(client: DockerClient, context: BuildContext, base: str) -> EngineI
         The image that builds begin with. Where this engine does not have it, an image of the context is taken on
         whichever base it was built; of several the newest.
     """
-    found = get(client, tag_of(client, context, base)) or get(client, imported_tag(context.name, context.digest()))
+    found = get(client, imported_tag(context.name, context.digest())) or get(client, tag_of(client, context, base))
     if found is not None:
         return found
     beneath = get(client, base)

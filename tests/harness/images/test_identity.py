@@ -83,6 +83,8 @@ def test_what_stands_on_another_base_is_built_anew(context: BuildContext) -> Non
     came = images.add("groundbench/oracle:of-elsewhere", ["base", "ours"], **_labels(context))
     images.add(BASE, ["new base"])
     assert _found(images, context) is None
+    built = images.add(tag_of(cast("Any", SimpleNamespace(images=images)), context, BASE), ["new base", "ours"])
+    assert _found(images, context) is built
     images.known[imported_tag(context.name, context.digest())] = came
     assert _found(images, context) is came
 
