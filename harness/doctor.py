@@ -325,10 +325,8 @@ def _tried(home: Path, gpus: tuple[Gpu, ...], good: Check) -> Check:
 
 def _plugins(home: Path, plugin_dirs: tuple[Path, ...]) -> Iterator[Check]:
     from harness.registry.discovery import discover
-    from harness.upstream.sources import SourceStore
-    from harness.upstream.weights import WeightsStore
+    from harness.upstream.missing import missing
 
-    sources, weights = SourceStore(home / "sources"), WeightsStore(home / "weights")
     registry = discover(plugin_dirs)
     yield Check("plugins", "found", CheckVerdict.OK, f"{len(registry.plugins)} models: {', '.join(registry.plugins)}")
     for broken in registry.broken:
@@ -336,15 +334,7 @@ def _plugins(home: Path, plugin_dirs: tuple[Path, ...]) -> Iterator[Check]:
             "plugins", broken.name, CheckVerdict.FAILED, f"broken: {broken.reason}", f"fix or remove {broken.origin}"
         )
     for name, plugin in registry.plugins.items():
-        for kind, missing in (
-            ("sources", [source.name for source in plugin.model.sources if not sources.has(source)]),
-            ("weights", [file.name for file in plugin.model.weights if weights.find(file) is None]),
-        ):
-            if missing:
-                yield Check(
-                    "plugins",
-                    name,
-                    CheckVerdict.WARNING,
-                    f"{kind} missing: {', '.join(missing)}",
-                    f"`bench {kind} fetch --plugin {name}`, or `bench {kind} add --from PATH`",
-                )
+        if lacking := missing(plugin.model, home):
+            yield Check(
+                "plugins", name, CheckVerdict.WARNING, f"missing: {lacking.words}", f"`bench get --plugin {name}`"
+            )

@@ -108,7 +108,7 @@ def _document(found: Plugin) -> dict[str, Any]:
         "resources": model.resources.limits(),
         "training": model.training.limits() if model.training else None,
         "sources": [dataclasses.asdict(source) for source in model.sources],
-        "weights": [dataclasses.asdict(file) for file in model.weights],
+        "weights": [{**dataclasses.asdict(file), "root": str(file.root)} for file in model.weights],
     }
 
 

@@ -190,13 +190,23 @@ def _print_provenance(record: dict[str, Any], document: dict[str, Any]) -> None:
     click.echo(f"run       {document['run']} ({document['state']})")
     click.echo(f"image     {document['image']}")
     for file in record.get("weights", []):
-        click.echo(f"weights   {file['name']} sha256:{file['sha256']}")
+        click.echo(f"weights   {file['name']} sha256:{file['sha256']}{_stated(file)}")
     click.echo(f"data      {document['dataset']['fingerprint']}")
     if boxes := record.get("prompts"):
         click.echo(f"boxes     {boxes['number']} in {boxes['file']}, sha256:{boxes['sha256']}")
     click.echo(f"harness   {harness.get('groundbench', '—')}, commit {harness.get('commit', '—')}")
     click.echo(f"scorer    {record.get('scorer', '—')}, seed {record.get('seed', '—')}")
     click.echo(f"hardware  {hardware.get('cpu', '—')}, {hardware.get('cores', '—')} cores")
+
+
+def _stated(file: dict[str, str]) -> str:
+    """Say which hub stated the digest of a file that its plugin does not pin."""
+    from harness.upstream.weights import PUBLIC_HUB
+
+    if not file.get("hub"):
+        return ""
+    by = "pinned by the hub" if file["hub"] == PUBLIC_HUB else f"not pinned, only stated by {file['hub']}"
+    return f", {by} at revision {file['revision']}"
 
 
 def _print_findings(findings: list[FindingRow]) -> None:

@@ -9,7 +9,7 @@ import click
 
 from harness.cli.lazy import LazyGroup
 from harness.cli.settings import Settings, json_option, pass_settings, plugin_dir_option, print_json
-from harness.cli.stored import declared, log, plugin_option, verify_all
+from harness.cli.stored import declared, fetch_all, log, plugin_option, verify_all
 from harness.errors import UsageError
 
 if TYPE_CHECKING:
@@ -42,12 +42,18 @@ def _store(settings: Settings) -> SourceStore:
 @plugin_dir_option
 @pass_settings
 def fetch(settings: Settings, /, plugin: str | None, name: str | None, plugin_dirs: tuple[Path, ...]) -> None:
-    """Fetch the declared commits from their repositories; commits that are already present are skipped."""
+    """Fetch the declared commits from their repositories; commits that are already present are skipped.
+
+    A commit that cannot be had does not stop the others.
+    """
+    from harness.upstream.repositories import Clones
+
     found = declared(lambda model: model.sources, plugin_dirs, plugin, name)
     if not found:
         log(f"nothing to fetch: {plugin or 'every plugin'} does without upstream sources")
-    for source in found:
-        click.echo(_store(settings).fetch(source, log))
+    store = _store(settings)
+    with Clones.open(store.root, log) as clones:
+        fetch_all(found, lambda source: click.echo(store.fetch(source, log, clones)))
 
 
 @click.command()
@@ -93,6 +99,7 @@ def list_sources(settings: Settings, /, plugin: str | None, plugin_dirs: tuple[P
             "tree": source.tree,
             "licence": source.licence,
             "git": source.git,
+            "mirrors": list(source.mirrors),
             "folder": str(store.folder(source)),
         }
         for source, plugins in declared(lambda model: model.sources, plugin_dirs, plugin).items()

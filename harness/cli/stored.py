@@ -48,6 +48,23 @@ def declared(
     return named
 
 
+def fetch_all(found: Mapping[Item, list[str]], fetch: Callable[[Item], object]) -> None:
+    """Fetch the items in turn; one that fails does not stop the others.
+
+    Raises
+    ------
+    BenchError
+        What the only failure was, or all of them.
+    """
+    from harness.cli import expected
+    from harness.cli.several import NotEnded, one_by_one, worst_of
+
+    steps = [(item.name, item) for item in found]
+    ended = list(one_by_one(steps, fetch, expected=expected, log=log))
+    if failures := [one for one in ended if isinstance(one, NotEnded)]:
+        raise worst_of(failures, len(steps))
+
+
 def verify_all(found: Mapping[Item, list[str]], check: Callable[[Item], object], *, as_json: bool) -> None:
     """Check the items in turn and print a verdict for each; the worst one is raised at the end.
 

@@ -9,7 +9,7 @@ import click
 
 from harness.cli.lazy import LazyGroup
 from harness.cli.settings import Settings, json_option, pass_settings, plugin_dir_option, print_json
-from harness.cli.stored import declared, log, plugin_option, verify_all
+from harness.cli.stored import declared, fetch_all, log, plugin_option, verify_all
 from harness.errors import UsageError
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ weights = LazyGroup(
         "fetch": ("harness.cli.weights:fetch", "Download the declared files from the model hub."),
         "add": ("harness.cli.weights:add", "Add a local file."),
         "list": ("harness.cli.weights:list_weights", "List the declared weights and whether they are present."),
+        "pin": ("harness.cli.weights_pin:pin", "Print the digests that the hub states, as a patch of declarations."),
         "verify": ("harness.cli.weights:verify", "Read the stored weights again and compare their digests."),
     },
 )
@@ -42,16 +43,17 @@ def _store(settings: Settings) -> WeightsStore:
 def fetch(settings: Settings, /, plugin: str | None, name: str | None, plugin_dirs: tuple[Path, ...]) -> None:
     """Download the declared files from the model hub; files that are already present are skipped.
 
-    An interrupted download resumes. HF_TOKEN, or the log-in of `hf auth login`, opens gated
-    repositories whose terms you accepted; HF_ENDPOINT names another hub.
+    An interrupted download resumes, and a file that cannot be had does not stop the others. HF_TOKEN, or
+    the log-in of `hf auth login`, opens gated repositories whose terms you accepted; HF_ENDPOINT names
+    another hub.
     """
     from harness.upstream.hub import fetch as download
 
     found = declared(lambda model: model.weights, plugin_dirs, plugin, name)
     if not found:
         log(f"nothing to fetch: {plugin or 'every plugin'} does without released weights")
-    for file in found:
-        click.echo(download(file, _store(settings), log))
+    store = _store(settings)
+    fetch_all(found, lambda file: click.echo(download(file, store, log)))
 
 
 @click.command()
@@ -70,7 +72,7 @@ def add(settings: Settings, /, path: Path, plugin: str | None, name: str | None,
     candidates = list(declared(lambda model: model.weights, plugin_dirs, plugin, name))
     if not candidates:
         raise UsageError("no weights are declared", fix="see `bench weights list`")
-    _store(settings).add(candidates, path, log)
+    _store(settings).add(candidates, path, log, named=name is not None)
 
 
 @click.command("list")
@@ -91,13 +93,16 @@ def list_weights(settings: Settings, /, plugin: str | None, plugin_dirs: tuple[P
                 "here": path is not None,
                 "size": path.stat().st_size if path else file.size,
                 "pinned": file.pinned,
+                "hub": received.hub if received else "",
                 "sha256": file.sha256 or (received.sha256 if received else ""),
                 "repo": file.repo,
                 "repo_type": file.repo_type,
                 "file": file.file,
+                "url": file.url,
                 "revision": file.revision or (received.revision if received else ""),
                 "licence": file.licence,
                 "gated": file.gated,
+                "origin": file.origin,
             }
         )
     if as_json:
@@ -113,14 +118,22 @@ def list_weights(settings: Settings, /, plugin: str | None, plugin_dirs: tuple[P
                 ", ".join(file["plugins"]),
                 "yes" if file["here"] else "no",
                 size(file["size"] or None),
-                (file["sha256"][:12] or "—") + ("" if file["pinned"] else " (not pinned)"),
+                (file["sha256"][:12] or "—") + _pinned_by(file),
                 file["licence"] + (" (gated)" if file["gated"] else ""),
-                f"{file['repo']}/{file['file']}",
+                file["origin"],
             ]
             for file in rows
         ],
         right=(3,),
     )
+
+
+def _pinned_by(file: dict[str, Any]) -> str:
+    from harness.upstream.weights import PUBLIC_HUB
+
+    if file["pinned"]:
+        return ""
+    return f" (the hub's, at {file['revision'][:12]})" if file["hub"] == PUBLIC_HUB else " (not pinned)"
 
 
 @click.command()

@@ -172,7 +172,7 @@ class BuildContext:
 
 
 def plugin_files(plugin: Plugin) -> Iterator[tuple[str, Path]]:
-    """Yield (name in the context, file) of the plugin's own files and the SDK's, in a fixed order.
+    """Yield (name in the context, file) of the plugin's own files and the SDK's, in a fixed order; no declared weights.
 
     Raises
     ------
@@ -180,8 +180,11 @@ def plugin_files(plugin: Plugin) -> Iterator[tuple[str, Path]]:
         When the folder contains a link or an item that is not a regular file, is too large, or uses a reserved name.
     """
     total = 0
+    mounted = {file.local for file in plugin.model.weights}
     for prefix, root in (("", plugin.model.root), ("sdk/", _SDK)):
         for path in _files(root):
+            if path in mounted:
+                continue
             name = prefix + path.relative_to(root).as_posix()
             if not prefix and name.split("/")[0] in _OURS:
                 raise ModelError(
@@ -197,7 +200,7 @@ def plugin_files(plugin: Plugin) -> Iterator[tuple[str, Path]]:
             if total > MAX_PLUGIN_BYTES:
                 raise ModelError(
                     f"plugin {plugin.name!r}: its folder contains more than {MAX_PLUGIN_BYTES // 2**20} MiB",
-                    fix="move weights and data out of it: declared weights are mounted",
+                    fix="move data out of it; weights beside the plugin are left out where they are declared",
                 )
             yield name, path
 

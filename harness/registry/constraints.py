@@ -177,12 +177,19 @@ LINE = Rule("one line of text, at most 300 characters", _is_line)
 FILE_NAME = matching(_FILE, "a plain file name")
 FILE_PATH = matching(f"{_FILE}(?:/{_FILE})*", "a plain relative path", longest=1000)
 FOLDER = matching(f"(?:{_FILE}(?:/{_FILE})*)?", "a plain relative folder, or empty for the whole", longest=1000)
-REPOSITORY = matching(r"[A-Za-z0-9][A-Za-z0-9_.-]*/[A-Za-z0-9][A-Za-z0-9_.-]*", "'owner/name'")
+REPOSITORY_OR_NONE = matching(r"(?:[A-Za-z0-9][A-Za-z0-9_.-]*/[A-Za-z0-9][A-Za-z0-9_.-]*)?", "'owner/name', or empty")
 COMMIT = matching("[0-9a-f]{40}", "40 hexadecimal digits")
 REVISION = matching("(?:[0-9a-f]{40})?", "a full commit, or empty when it is not pinned yet")
 SHA256 = matching("(?:[0-9a-f]{64})?", "64 hexadecimal digits, or empty when it is not pinned yet")
 BYTES = Rule("a number of bytes, or 0 where it is not known", whole(0, 2**63).holds)
 ADDRESS = matching(r"https://\S+", "an https:// address", longest=1000)
 ADDRESS_OR_NONE = matching(r"(?:https://\S+)?", "an https:// address, or empty", longest=1000)
+_MIRROR = re.compile(r"https://[^\s@]+(?:@[0-9a-f]{40})?")
+MIRRORS = Rule(
+    "a tuple of https:// addresses, each alone or with its own commit: ('https://host/copy@<40 digits>',)",
+    lambda value: (
+        isinstance(value, tuple) and all(isinstance(one, str) and _MIRROR.fullmatch(one) is not None for one in value)
+    ),
+)
 FLAG = instance(bool, "True or False")
 PARAMETERS = EachParameter("text, finite numbers, booleans or None, by name", _is_parameter)

@@ -248,6 +248,8 @@ class Model:
             names = [item.name for item in items]
             twice = sorted({name for name in names if names.count(name) > 1})
             require(not twice, f"{where}{what}: two of them share the name {', '.join(map(repr, twice))}")
+        placed = tuple(replace(file, root=self.root) if file.local else file for file in self.weights)
+        object.__setattr__(self, "weights", placed)
         files = tuple(weights.name for weights in self.weights)
         variants = tuple(
             replace(variant, weights=files) if variant.weights == ALL else variant for variant in self.variants

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import PurePosixPath
-from typing import Annotated
+import re
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Self
+from urllib.parse import unquote, urlsplit
 
 from harness.registry.constraints import (
     ADDRESS,
+    ADDRESS_OR_NONE,
     BYTES,
     COMMIT,
     FILE_NAME,
@@ -15,12 +18,15 @@ from harness.registry.constraints import (
     FLAG,
     FOLDER,
     LINE,
+    MIRRORS,
     NAME,
-    REPOSITORY,
+    REPOSITORY_OR_NONE,
     REVISION,
     SHA256,
     check,
+    instance,
     one_of,
+    require,
 )
 
 _HUB_KINDS = one_of("model", "dataset", says="'model' or 'dataset'")
@@ -45,6 +51,9 @@ class Source:
         (``git rev-parse COMMIT:PATH``): the files are checked against it, however they arrived.
     path
         The one folder of the repository that is taken, without demonstration data and pictures; empty for all of it.
+    mirrors
+        Other repositories with the same tree, tried in order where `git` does not have it. One that holds it in
+        another commit is ``"<address>@<commit>"``.
     """
 
     name: Annotated[str, NAME]
@@ -53,9 +62,19 @@ class Source:
     licence: Annotated[str, LINE]
     tree: Annotated[str, COMMIT]
     path: Annotated[str, FOLDER] = ""
+    mirrors: Annotated[tuple[str, ...], MIRRORS] = ()
 
     def __post_init__(self) -> None:
         check(self, f"source {self.name!r}: ")
+
+    @property
+    def places(self) -> tuple[tuple[str, str], ...]:
+        """Address and commit of each repository that has the tree, in the order in which they are tried."""
+        found = [(self.git, self.commit)]
+        for mirror in self.mirrors:
+            own = re.fullmatch(r"(\S+)@([0-9a-f]{40})", mirror)
+            found.append((own[1], own[2]) if own else (mirror, self.commit))
+        return tuple(found)
 
 
 @dataclass(frozen=True)
@@ -70,12 +89,15 @@ class Upstream:
         As of a :class:`Source`.
     prefix
         Begins the names of the sources; by default the repository's name in lower case.
+    mirrors
+        As of a :class:`Source`.
     """
 
     git: str
     commit: str
     licence: str
     prefix: str = ""
+    mirrors: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         address = self.git if "://" in self.git else f"https://github.com/{self.git}"
@@ -95,7 +117,7 @@ class Upstream:
             Name of the source; ``<prefix>-<folder>`` where none is given.
         """
         named = name or f"{self.prefix}-{PurePosixPath(path).name.lower().replace('_', '-')}"
-        return Source(named, self.git, self.commit, licence=self.licence, tree=tree, path=path)
+        return Source(named, self.git, self.commit, licence=self.licence, tree=tree, path=path, mirrors=self.mirrors)
 
     def folders(self, **trees: str) -> tuple[Source, ...]:
         """Return several folders as sources, each given as ``folder="its tree hash"``."""
@@ -104,19 +126,20 @@ class Upstream:
 
 @dataclass(frozen=True)
 class Weights:
-    """One file of released weights, pinned by content.
+    """One file of released weights, pinned by content: on the model hub, at another address, or beside the plugin.
 
-    A file whose digest the plugin's author does not know is declared without one: *not pinned yet*. The first copy
-    that arrives is then recorded and used from then on, and a run with it is never ranked.
+    A file of the hub whose digest the plugin's author does not know is declared without one. The digest, the size and
+    the commit that the hub states are then verified and recorded with the first download, and the file is *pinned by
+    the hub*. A copy that was not verified in this way is *not pinned*, and a run with it is never ranked.
 
     Parameters
     ----------
     name
         File name below ``/bench/weights``.
     repo
-        Repository on the model hub, ``owner/name``.
+        Repository on the model hub, ``owner/name``; empty where the file is not on the hub.
     file
-        Path inside the repository.
+        Path inside the repository; without `repo` and `url`, inside the plugin's own folder.
     revision
         Full commit of the repository; empty for the newest at the time of fetching.
     sha256
@@ -129,10 +152,14 @@ class Weights:
         Whether the hub requires a log-in and an agreement first.
     repo_type
         ``"model"`` or ``"dataset"``: which kind of repository of the hub.
+    url
+        Address of a file that is not on the hub, such as a release asset; digest and size are then required.
+    root
+        The plugin's folder, for a file in it.
     """
 
     name: Annotated[str, FILE_NAME]
-    repo: Annotated[str, REPOSITORY]
+    repo: Annotated[str, REPOSITORY_OR_NONE]
     file: Annotated[str, FILE_PATH]
     revision: Annotated[str, REVISION]
     sha256: Annotated[str, SHA256]
@@ -140,14 +167,42 @@ class Weights:
     licence: Annotated[str, LINE]
     gated: Annotated[bool, FLAG] = False
     repo_type: Annotated[str, _HUB_KINDS] = "model"
+    url: Annotated[str, ADDRESS_OR_NONE] = ""
+    root: Annotated[Path, instance(Path, "left out: the model sets it")] = field(default=Path(), repr=False)
 
     def __post_init__(self) -> None:
-        check(self, f"weights {self.name!r}: ")
+        where = f"weights {self.name!r}: "
+        check(self, where)
+        require(not (self.repo and self.url), f"{where}repo and url are two places; declare one")
+        if not self.repo:
+            require(self.sha256 and self.size, f"{where}a file that is not on the hub needs sha256 and size")
+            require(not (self.revision or self.gated), f"{where}revision and gated are for files on the hub")
+
+    @classmethod
+    def at(cls, url: str, sha256: str, size: int, *, licence: str, name: str = "") -> Self:
+        """Return a file at an address, such as one of Zenodo or of a release; its name is the address's last part."""
+        name = name or PurePosixPath(unquote(urlsplit(url).path)).name
+        return cls(name, "", name, "", sha256, size, licence, url=url)
+
+    @classmethod
+    def beside(cls, file: str, sha256: str, size: int, *, licence: str, name: str = "") -> Self:
+        """Return a file in the plugin's folder; it is mounted, and not part of the image."""
+        return cls(name or PurePosixPath(file).name, "", file, "", sha256, size, licence)
 
     @property
     def pinned(self) -> bool:
         """Whether the declaration states the digest of the file."""
         return bool(self.sha256)
+
+    @property
+    def local(self) -> Path | None:
+        """The file in the plugin's folder; None where it is elsewhere."""
+        return None if self.repo or self.url else self.root / self.file
+
+    @property
+    def origin(self) -> str:
+        """Where the file comes from, in words: ``owner/name/file``, an address, or the plugin's folder."""
+        return self.url or (f"{self.repo}/{self.file}" if self.repo else f"{self.file} beside the plugin")
 
 
 @dataclass(frozen=True)
@@ -169,13 +224,24 @@ class Hub:
     repo_type: str = "model"
     prefix: str = ""
 
-    def file(self, file: str, sha256: str = "", size: int = 0) -> Weights:
-        """Return one file; without a digest and a number of bytes it is not pinned yet."""
+    def file(self, file: str, sha256: str = "", size: int = 0, *, name: str = "", revision: str = "") -> Weights:
+        """Return one file; without a digest and a number of bytes it is not pinned yet.
+
+        Parameters
+        ----------
+        file, sha256, size
+            As of :class:`Weights`.
+        name
+            Its name; the prefix and the last part of `file` where none is given. Needed where several files of a
+            repository end alike.
+        revision
+            Its own commit, where it is not the repository's.
+        """
         return Weights(
-            name=self.prefix + PurePosixPath(file).name,
+            name=name or self.prefix + PurePosixPath(file).name,
             repo=self.repo,
             file=file,
-            revision=self.revision,
+            revision=revision or self.revision,
             sha256=sha256,
             size=size,
             licence=self.licence,

@@ -7,6 +7,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from harness.dataset import Case
@@ -23,8 +24,9 @@ from harness.registry.declaration import Model, Variant
 from harness.registry.discovery import Plugin
 from harness.registry.resources import Resources
 from harness.runs.place import own_folder, sweep
-from harness.runs.run_weights import load_weights
+from harness.runs.run_weights import PINNED, load_weights
 from harness.sandbox.trial import prove
+from harness.upstream.missing import missing
 from harness.upstream.sources import SourceStore
 
 #: Bytes of a stored mask for one voxel of its volume: real masks compress to a fiftieth and far below.
@@ -51,15 +53,19 @@ def require_files(plugin: Plugin, variant: Variant, *, weights: str, engine: str
     Raises
     ------
     BenchError
-        As the run itself would: the first thing that is lacking, with the command that gets it.
+        Everything that is lacking, with the command that gets it.
     """
-    load_weights(plugin, variant, weights, home)
     chosen = choose_engine(engine, trusted=plugin.shipped)
-    if not chosen.is_prepared(plugin, home=home, gpus=gpus):
-        store = SourceStore(home / "sources")
-        for source in plugin.model.sources:
-            if not store.has(source):
-                store.check(source)
+    prepared = chosen.is_prepared(plugin, home=home, gpus=gpus)
+    found = missing(plugin.model, home, [variant])
+    lacking = replace(
+        found,
+        sources=() if prepared else found.sources,
+        weights=found.weights if weights == PINNED else (),
+    )
+    if lacking:
+        raise lacking.error(f"{plugin.name} {variant.name}")
+    load_weights(plugin, variant, weights, home)
 
 
 def check_room(

@@ -117,7 +117,7 @@ def provenance(plan: Plan, engine: Mapping[str, Any], hardware: Mapping[str, Any
         "exposure": {"of": request.variant.exposure.value, "origin": request.variant.exposure.origin},
         "origin": request.plugin.origin,
         "model": {name: getattr(request.plugin.model, name) for name in ("homepage", "citation", "licence")},
-        "weights": [{"name": name, "sha256": digest} for name, _, digest in plan.weights.files],
+        "weights": plan.weights.record,
         "image": {"id": plan.image.id, "tag": plan.image.tag, "bytes": plan.image.size, "torch": plan.image.device},
         "engine": dict(engine),
         "tried_out": True,

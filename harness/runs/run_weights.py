@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,12 @@ from harness.engines.base import Mount
 from harness.errors import PrerequisiteError, UsageError
 from harness.registry.declaration import Variant
 from harness.registry.discovery import Plugin
+from harness.registry.pinned import Weights
 from harness.sandbox.contract import WeightsMode
-from harness.upstream.weights import WeightsStore, given_files
+from harness.upstream.weights import Received, WeightsStore, given_files
+
+#: How the reason begins why a run with unpinned weights is not ranked.
+NOT_PINNED = "weights not pinned by the plugin"
 
 #: Words that ``--weights`` knows; anything else is a path.
 PINNED, RANDOM = "pinned", "random"
@@ -29,12 +34,12 @@ class Loaded:
     files
         (name, real path, SHA-256) of each.
     unpinned
-        Names of those that their plugin does not pin.
+        Those that their plugin does not pin, each with the record of its download.
     """
 
     mode: WeightsMode = "none"
     files: tuple[tuple[str, Path, str], ...] = ()
-    unpinned: tuple[str, ...] = ()
+    unpinned: tuple[tuple[Weights, Received], ...] = ()
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -47,15 +52,43 @@ class Loaded:
         return tuple(Mount(path, f"weights/{name}") for name, path, _ in self.files)
 
     @property
+    def record(self) -> list[dict[str, str]]:
+        """Their part of a run's record: each file's digest and, where its plugin does not pin it, what the hub states.
+
+        The statement counts for the file of that repository alone: it is judged by what the plugin declares.
+        """
+        stated = {
+            weights.name: {
+                "repo": weights.repo, "file": weights.file, "revision": received.revision, "hub": received.hub
+            }
+            for weights, received in self.unpinned
+            if received.hub
+        }  # fmt: skip
+        return [{"name": name, "sha256": digest, **stated.get(name, {})} for name, _, digest in self.files]
+
+    @property
     def unrankable(self) -> list[str]:
         """The reasons why a run with these weights is not ranked."""
         if self.mode == "random":
             return ["random weights: a smoke test of the architecture"]
         if self.mode == "given":
             return ["weights given by path: not those that the plugin declares"]
-        if self.unpinned:
-            return [f"weights not pinned by the plugin: {', '.join(self.unpinned)}"]
-        return []
+        return not_pinned({weights.name: received.hub for weights, received in self.unpinned if not received.pinned})
+
+
+def not_pinned(files: Mapping[str, str]) -> list[str]:
+    """Return the reasons why files that neither their plugin nor the public hub pins keep a run from being ranked.
+
+    Parameters
+    ----------
+    files
+        Name -> address of the other hub that states its digest; empty where nobody does.
+    """
+    reasons = []
+    for hub in sorted(set(files.values())):
+        names = ", ".join(name for name, by in files.items() if by == hub)
+        reasons.append(f"{NOT_PINNED}{f', only by the hub at {hub}' if hub else ''}: {names}")
+    return reasons
 
 
 def load_weights(plugin: Plugin, variant: Variant, wanted: str, home: Path) -> Loaded:
@@ -92,13 +125,14 @@ def load_weights(plugin: Plugin, variant: Variant, wanted: str, home: Path) -> L
             raise PrerequisiteError(
                 f"{len(missing)} of the {len(declared)} weight files that {plugin.name} {variant.name} loads "
                 f"have not been downloaded: {', '.join(missing)}",
-                fix=f"`bench weights fetch --plugin {plugin.name}`, or `bench weights add --from FILE` for each file; "
+                fix=f"`bench get --plugin {plugin.name}`, or `bench weights add --from FILE` for each file; "
                 "`--weights random` needs none, and is never ranked",
                 lacking="weights",
             )
         found = [(weights.name, *store.check(weights)) for weights in declared]
         files = tuple((name, path.resolve(), digest) for name, path, digest in found)
-        return Loaded("pinned", files, tuple(weights.name for weights in declared if not weights.pinned))
+        received = [(weights, store.received(weights)) for weights in declared]
+        return Loaded("pinned", files, tuple((weights, record) for weights, record in received if record is not None))
     if not variant.weights:
         raise UsageError(f"{plugin.name} {variant.name} does not load weights", fix="leave --weights out")
     digests = DigestCache(home / "weights")

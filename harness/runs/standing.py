@@ -14,11 +14,14 @@ from typing import Any
 
 from harness.registry.declaration import Variant
 from harness.registry.discovery import Plugin, Registry
+from harness.registry.pinned import Weights
 from harness.rows import CaseRow, RunRow
+from harness.runs.run_weights import NOT_PINNED, not_pinned
 from harness.status import Status
+from harness.upstream.weights import Received
 
 #: How reasons begin that depend on the declaration.
-_DECLARED = ("weights not pinned by the plugin", "weights pinned otherwise", "changed parameters")
+_DECLARED = (NOT_PINNED, "weights pinned otherwise", "changed parameters")
 
 #: Limits that may have decided how a case ended: with more of one of them it might have ended well.
 _DECISIVE: Mapping[str, Collection[str]] = {
@@ -51,7 +54,12 @@ def judge(run: RunRow, plugin: Plugin | None) -> RunRow:
         return run
     facts = [reason for reason in run.unrankable if not reason.startswith(_DECLARED)]
     last = next((number for number, reason in enumerate(facts) if reason.startswith("not isolated")), len(facts))
-    reasons = [*facts[:last], *_weights(plan, plugin), *_params(plan["params"], variant), *facts[last:]]
+    reasons = [
+        *facts[:last],
+        *_weights(plan, plugin, run.record.get("weights") or []),
+        *_params(plan["params"], variant),
+        *facts[last:],
+    ]
     unexplained = not run.rankable and not run.unrankable  # an older row, whose reason was not recorded
     return replace(run, unrankable=reasons, rankable=not reasons and not unexplained)
 
@@ -83,8 +91,8 @@ def untrusted(case: CaseRow, record: Mapping[str, Any]) -> bool:
     return "tried_out" not in record and case.status in (Status.PLUGIN_ERROR, Status.MISSING_OUTPUT)
 
 
-def _weights(plan: Mapping[str, Any], plugin: Plugin) -> list[str]:
-    """Say which of the weights that were loaded are not pinned today, or are pinned with another digest."""
+def _weights(plan: Mapping[str, Any], plugin: Plugin, recorded: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Say which of the weights that were loaded are pinned by nobody today, or are pinned with another digest."""
     loaded = plan.get("weights", {})
     if loaded.get("mode") != "pinned":
         return []
@@ -92,10 +100,26 @@ def _weights(plan: Mapping[str, Any], plugin: Plugin) -> list[str]:
     files = loaded.get("files", {})
     open_ = [name for name in files if name not in declared or not declared[name].pinned]
     other = [name for name in files if name not in open_ and declared[name].sha256 != files[name]]
+    stated = {str(one.get("name")): one for one in recorded if one.get("sha256") == files.get(one.get("name"))}
+    open_hubs = {
+        name: "" if pinned is None else pinned.hub
+        for name in open_
+        if (pinned := _stated(declared.get(name), stated.get(name, {}))) is None or not pinned.pinned
+    }
     return [
-        *([f"weights not pinned by the plugin: {', '.join(open_)}"] if open_ else []),
+        *not_pinned(open_hubs),
         *([f"weights pinned otherwise by the plugin: {', '.join(other)}"] if other else []),
     ]
+
+
+def _stated(declared: Weights | None, recorded: Mapping[str, Any]) -> Received | None:
+    """Return what a hub stated of a file, if it is the file that is declared."""
+    if declared is None or (declared.repo, declared.file) != (recorded.get("repo"), recorded.get("file")):
+        return None
+    revision = str(recorded.get("revision", ""))
+    if not revision or declared.revision not in {"", revision}:
+        return None
+    return Received(str(recorded["sha256"]), 0, revision, str(recorded.get("hub", "")))
 
 
 def _params(used: Mapping[str, Any], variant: Variant) -> list[str]:

@@ -1,37 +1,37 @@
-"""The model hub: one file of weights at a time, resumed after an interruption, hashed while it is received.
+"""Files of weights from where they are published: the model hub, which states their digests, or another address.
 
 ``HF_ENDPOINT`` names another hub, ``HF_TOKEN`` a token for gated repositories; without it, that of ``hf auth login`` is
-used. Nothing else is read or sent.
+used. Nothing else is read, and the token is sent to the hub alone.
 """
 
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import os
 import re
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
+from urllib.parse import urljoin, urlsplit
 
 import requests
+from requests import codes
 
-from harness.errors import DataError, PrerequisiteError
+from harness.errors import BenchError, DataError, PrerequisiteError
 from harness.registry.pinned import Weights
-from harness.upstream.weights import Received, WeightsStore
+from harness.upstream.contents import git_blob, refuse_impostor
+from harness.upstream.transfer import TIMEOUT, Server, Statement, Transfer, Transferred, tag_of
+from harness.upstream.weights import PUBLIC_HUB, Received, WeightsStore
 
-_ENDPOINT = "https://huggingface.co"
-
-#: Seconds to connect, and of silence during the transfer.
-_TIMEOUT = (15.0, 60.0)
-
-_LOG_EVERY_S = 5.0
-_CHUNK = 1 << 20
+#: Redirects within the hub that are followed to read what it states: a renamed repository, its own cache.
+_REDIRECTS = 5
 
 
 def fetch(weights: Weights, store: WeightsStore, log: Callable[[str], None]) -> Path:
     """Download `weights` into `store`, unless they are already present.
+
+    A copy that is present but was never verified, as one that was added from a file, is compared with what the hub
+    states.
 
     Parameters
     ----------
@@ -45,17 +45,19 @@ def fetch(weights: Weights, store: WeightsStore, log: Callable[[str], None]) -> 
     Returns
     -------
     Path
-        The whole file, its digest checked or, where it is not pinned, recorded.
+        The whole file, its digest compared with the declared one or with what the hub states.
 
     Raises
     ------
     PrerequisiteError
-        When the hub cannot be reached, refuses, or stops sending, or the disk is too full.
+        When the server cannot be reached, refuses, or keeps breaking off, or the disk is too full.
     DataError
-        When the received file is not the declared one.
+        When the file is not the declared one, or not the one that the hub states.
     """
     if store.find(weights) is not None:
-        return store.check(weights)[0]
+        return _confirmed(weights, store, log)
+    if weights.local is not None:
+        return store.check(weights)[0]  # says where it should be
     partial = store.partial(weights)
     with partial.open("ab") as file:
         _claim(file, weights)
@@ -65,18 +67,104 @@ def fetch(weights: Weights, store: WeightsStore, log: Callable[[str], None]) -> 
             return store.check(weights)[0]
         if not _is_at(file, partial):
             raise _busy(weights)
-        try:
-            received = _Download(weights, store, file, log).run()
-        except requests.exceptions.RequestException as error:
-            raise PrerequisiteError(
-                f"the download from {_address(weights)} failed: {error}",
-                fix="the same command resumes it; or get the file elsewhere, and `bench weights add --from FILE`",
-            ) from error
+        server: Server = _Web(weights) if weights.url else _Hub(weights)
+        transfer = Transfer(
+            weights.name,
+            server,
+            partial,
+            size=weights.size,
+            sha256=weights.sha256,
+            require_room=store.require_room,
+            log=log,
+        )
+        got = transfer.run(file)
         # Still locked: no other process may write into the complete file.
+        try:
+            refuse_impostor(partial, weights.name)
+            received = _verified(weights, got, partial)
+        except DataError:
+            partial.unlink(missing_ok=True)
+            raise
         path = store.keep(weights, received, partial)
-        _tag(store, weights).unlink(missing_ok=True)
-    log(f"{weights.name}: {received.size:,} bytes, SHA-256 {received.sha256}")
+        tag_of(partial).unlink(missing_ok=True)
+    by = f", as {received.hub} states at revision {received.revision[:12]}" if received.hub else ""
+    log(f"{weights.name}: {received.size:,} bytes, SHA-256 {received.sha256}{by}")
     return path
+
+
+def ask(weights: Weights) -> Statement:
+    """Return what the hub states about a file, without downloading it.
+
+    Raises
+    ------
+    PrerequisiteError
+        When the hub cannot be reached, or refuses.
+    """
+    server = _Hub(weights)
+    address = server.address
+    for _ in range(_REDIRECTS):
+        try:
+            answer = requests.head(
+                address, headers={"Accept-Encoding": "identity"}, auth=server.authorise, timeout=TIMEOUT
+            )
+        except requests.exceptions.RequestException as error:
+            raise PrerequisiteError(f"{address} cannot be reached: {error}", fix="check the network") from error
+        location = urljoin(address, answer.headers.get("Location", ""))
+        stated = server.states(answer)
+        if not answer.is_redirect or stated.sha256 or not server.has(location):
+            break
+        address = location
+    if not answer.ok:
+        raise server.refusal(answer)
+    return stated
+
+
+def _confirmed(weights: Weights, store: WeightsStore, log: Callable[[str], None]) -> Path:
+    """Return the file that is present; where nobody has verified it yet, after comparing it with the hub's word."""
+    path, digest = store.check(weights)
+    received = store.received(weights)
+    if received is None or received.hub:
+        return path
+    try:
+        stated = ask(weights)
+    except BenchError as error:
+        log(f"{weights.name}: present, but not verified by the hub: {error.message}")
+        return path
+    got = Transferred(digest, path.stat().st_size, stated)
+    try:
+        confirmed = _verified(weights, got, path)
+    except DataError as error:
+        raise DataError(
+            f"the copy of {weights.name} that was added is not the hub's: {error.message}",
+            fix=f"remove {store.record(weights)}, then fetch it again",
+        ) from error
+    if confirmed.hub:
+        store.confirm(weights, confirmed)
+        log(f"{weights.name}: present, and the file that {confirmed.hub} states at {confirmed.revision[:12]}")
+    return path
+
+
+def _verified(weights: Weights, got: Transferred, path: Path) -> Received:
+    """Compare a file with what its server stated; return its record, with the hub that vouches for it."""
+    stated = got.stated
+    if weights.pinned:
+        return Received(got.sha256, got.size, weights.revision)  # the declared digest decides, when it is kept
+    wrong = ""
+    if stated.size and stated.size != got.size:
+        wrong = f"{stated.size:,} bytes, not {got.size:,}"
+    elif stated.sha256 and stated.sha256 != got.sha256:
+        wrong = f"the SHA-256 {stated.sha256}, not {got.sha256}"
+    elif stated.blob and not stated.sha256 and stated.blob != (blob := git_blob(path)):
+        wrong = f"the git object {stated.blob}, not {blob}"
+    elif weights.revision and stated.revision not in {"", weights.revision}:
+        wrong = f"it is of revision {stated.revision}, not {weights.revision}"
+    if wrong:
+        raise DataError(
+            f"{weights.name} is not the file that its server states: {wrong}",
+            fix="the file was damaged or exchanged on the way: try again, from another network if it stays so",
+        )
+    vouched = not weights.url and stated.identifies and bool(stated.revision)
+    return Received(got.sha256, got.size, stated.revision or weights.revision, endpoint() if vouched else "")
 
 
 def _claim(file: BinaryIO, weights: Weights) -> None:
@@ -101,97 +189,101 @@ def _is_at(file: BinaryIO, path: Path) -> bool:
         return False
 
 
-class _Download:
-    """The download of one file; `file` begins with the part that was received before."""
+class _Web:
+    """Any server; nothing is sent to it, and the declared digest alone decides."""
 
-    def __init__(self, weights: Weights, store: WeightsStore, file: BinaryIO, log: Callable[[str], None]) -> None:
-        self._weights, self._store, self._file, self._log = weights, store, file, log
-        self._tag = _tag(store, weights)
+    def __init__(self, weights: Weights) -> None:
+        self._weights = weights
+        self.address = weights.url
 
-    def run(self) -> Received:
-        have = self._file.tell()
-        tag = self._tag.read_text(encoding="utf-8") if self._tag.is_file() else ""
-        if tag.startswith("W/"):
-            tag = ""  # a weak one does not identify the bytes (RFC 9110, section 8.8.1)
-        if have and not (tag or self._weights.pinned):
-            have = 0  # nothing shows whether the rest would be of the same file
-        answer = self._ask(have, tag)
-        if answer.status_code == requests.codes.requested_range_not_satisfiable:
-            answer.close()
-            have, answer = 0, self._ask(0, "")
-        with answer:
-            _judge(answer, self._weights)
-            if answer.status_code != requests.codes.partial_content:
-                have = 0
-            size = self._size(answer, have)
-            self._store.require_room(size - have)
-            self._file.truncate(have)  # first, so that no tag ever stands beside bytes of another file
-            self._tag.write_text(answer.headers.get("ETag", ""), encoding="utf-8")
-            begun = f", {have / 1e6:,.0f} MB already received" if have else ""
-            self._log(f"{self._weights.name}: {size / 1e6:,.0f} MB from {_address(self._weights)}{begun}")
-            digest = self._take(answer, have, size)
-        commit = next(
-            (r.headers["X-Repo-Commit"] for r in [*answer.history, answer] if "X-Repo-Commit" in r.headers), ""
+    def authorise(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        """Send nothing, also not from a .netrc."""
+        return request
+
+    def states(self, answer: requests.Response) -> Statement:  # noqa: ARG002 - the interface
+        """Return nothing: it is not asked."""
+        return Statement()
+
+    def refusal(self, answer: requests.Response) -> PrerequisiteError:
+        """Return the answer and the other ways to the file."""
+        return PrerequisiteError(
+            f"{answer.url} answered {answer.status_code} {answer.reason}: it does not give out {self._weights.name}",
+            fix="open the address in a browser; or get the file elsewhere, and `bench weights add --from FILE`: its "
+            "digest decides",
         )
-        return Received(digest, size, commit if re.fullmatch(r"[0-9a-f]{40}", commit) else self._weights.revision)
 
-    def _ask(self, have: int, tag: str) -> requests.Response:
-        headers = {"Accept-Encoding": "identity", "User-Agent": "groundbench"}
-        if have:
-            headers["Range"] = f"bytes={have}-"
-            if tag:
-                headers["If-Range"] = tag
-        address = _address(self._weights)
-        return requests.get(address, headers=headers, auth=_authorise, stream=True, timeout=_TIMEOUT)
 
-    def _size(self, answer: requests.Response, have: int) -> int:
-        """Return the bytes of the whole file; refuse an answer of unknown length, or of another file."""
-        declared, announced = self._weights.size, answer.headers.get("Content-Length", "")
-        size = have + int(announced) if announced.isdigit() else declared
-        if not size or (declared and size != declared):
-            raise DataError(
-                f"{_address(self._weights)} has {f'{size:,}' if size else 'an unstated number of'} bytes"
-                + (f"; the plugin declares {declared:,}" if declared else ""),
-                fix="the declaration is wrong or the file was replaced: check the repository",
+class _Hub:
+    """The model hub, or another one with its interface."""
+
+    def __init__(self, weights: Weights) -> None:
+        self._weights = weights
+        kind = "datasets/" if weights.repo_type == "dataset" else ""
+        self._page = f"{endpoint()}/{kind}{weights.repo}"
+        self.address = f"{self._page}/resolve/{weights.revision or 'main'}/{weights.file}"
+
+    def authorise(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        """Send the token, and nothing from a .netrc; a redirect to another host drops it."""
+        if token := _token():
+            request.headers["Authorization"] = f"Bearer {token}"
+        return request
+
+    def has(self, address: str) -> bool:
+        """Return whether an address is the hub's own, and not that of the storage that it redirects to."""
+        return urlsplit(address)[:2] == urlsplit(endpoint())[:2]
+
+    def states(self, answer: requests.Response) -> Statement:
+        """Read the hub's own headers; what the storage behind it says does not count."""
+        size, sha256, blob, revision = 0, "", "", ""
+        for one in (*answer.history, answer):
+            if not self.has(one.url) or not one.ok:
+                continue
+            linked = _etag(one, "X-Linked-ETag")
+            own = _etag(one, "ETag")
+            sha256 = linked if len(linked) == 64 else sha256
+            blob = next((tag for tag in (linked, own) if len(tag) == 40), blob)
+            if (length := one.headers.get("X-Linked-Size", "")).isdigit():
+                size = int(length)
+            if re.fullmatch(r"[0-9a-f]{40}", commit := one.headers.get("X-Repo-Commit", "")):
+                revision = commit
+        return Statement(size, sha256, blob, revision)
+
+    def refusal(self, answer: requests.Response) -> PrerequisiteError:
+        """Return what a refusal of the hub means, and what to do."""
+        code, name, repo = answer.status_code, self._weights.name, self._weights.repo
+        reason = answer.headers.get("X-Error-Code", "")
+        if code in {codes.unauthorized, codes.forbidden}:
+            found = "HF_TOKEN" if os.environ.get("HF_TOKEN") else "the log-in file of `hf auth login`"
+            with_token = f"with the token in {found}" if _token() else "without a token"
+            what = {
+                "GatedRepo": "is gated",
+                "RepoNotFound": "does not exist, or is private",
+            }.get(reason, "is gated or private")
+            return PrerequisiteError(
+                f"the hub refused {name} {with_token} (answer {code}): {repo} {what}",
+                fix=f"log in at {self._page} and accept its terms, create a token at {endpoint()}/settings/tokens, "
+                "set HF_TOKEN or use `hf auth login`; or download the file in a browser, and "
+                "`bench weights add --from FILE`",
             )
-        return size
-
-    def _take(self, answer: requests.Response, have: int, size: int) -> str:
-        """Append the rest to the first `have` bytes; return the digest of the whole."""
-        digest = hashlib.sha256()
-        with self._store.partial(self._weights).open("rb") as begun:
-            while have and (chunk := begun.read(_CHUNK)):
-                digest.update(chunk)
-        logged = began = time.monotonic()
-        done = have
-        for chunk in answer.iter_content(_CHUNK):
-            done += len(chunk)
-            if done > size:
-                break
-            self._file.write(chunk)
-            digest.update(chunk)
-            now = time.monotonic()
-            if now - logged >= _LOG_EVERY_S:
-                logged = now
-                rate = (done - have) / (now - began) / 1e6
-                self._log(f"  {done / 1e6:,.0f} of {size / 1e6:,.0f} MB ({done / size:.0%}), {rate:.1f} MB/s")
-        self._file.flush()
-        if done > size:
-            self._file.truncate(0)
-            raise DataError(f"{_address(self._weights)} sent more than the {size:,} bytes it has", fix="try again")
-        if done < size:
-            raise PrerequisiteError(
-                f"the download from {_address(self._weights)} stopped after {done:,} of {size:,} bytes",
-                fix="the same command resumes it",
+        if code == codes.not_found:
+            return PrerequisiteError(
+                f"{repo} on the hub does not contain {self._weights.file} at {self._weights.revision or 'main'}",
+                fix=f"check {self._page}: the declaration may be wrong, or the file was removed",
             )
-        return digest.hexdigest()
+        return PrerequisiteError(
+            f"the hub answered {code} {answer.reason} for {self.address}", fix="run the same command later"
+        )
 
 
-def _authorise(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    """Send the token, and nothing from a .netrc; a redirect to another host drops it."""
-    if token := _token():
-        request.headers["Authorization"] = f"Bearer {token}"
-    return request
+def endpoint() -> str:
+    """Return the address of the hub that is used."""
+    return os.environ.get("HF_ENDPOINT", PUBLIC_HUB).rstrip("/")
+
+
+def _etag(answer: requests.Response, header: str) -> str:
+    """Return the digest in a tag, such as ``W/"<hex>"``; empty where it is none."""
+    found = re.fullmatch(r'(?:W/)?"?([0-9a-f]{40}|[0-9a-f]{64})"?', answer.headers.get(header, ""))
+    return found[1] if found else ""
 
 
 def _token() -> str:
@@ -212,39 +304,3 @@ def _token() -> str:
             "the hub's token contains characters that are not valid in a token", fix="run `hf auth login` again"
         )
     return token
-
-
-def _tag(store: WeightsStore, weights: Weights) -> Path:
-    return store.partial(weights).with_suffix(".tag")
-
-
-def _endpoint() -> str:
-    return os.environ.get("HF_ENDPOINT", _ENDPOINT).rstrip("/")
-
-
-def _address(weights: Weights) -> str:
-    kind = "datasets/" if weights.repo_type == "dataset" else ""
-    return f"{_endpoint()}/{kind}{weights.repo}/resolve/{weights.revision or 'main'}/{weights.file}"
-
-
-def _judge(answer: requests.Response, weights: Weights) -> None:
-    """Raise PrerequisiteError for every answer that is not the file, with the fix."""
-    code = answer.status_code
-    if code in {requests.codes.ok, requests.codes.partial_content}:
-        return
-    kind = "datasets/" if weights.repo_type == "dataset" else ""
-    page = f"{_endpoint()}/{kind}{weights.repo}"
-    if code in {requests.codes.unauthorized, requests.codes.forbidden}:
-        found = "HF_TOKEN" if os.environ.get("HF_TOKEN") else "the log-in file of `hf auth login`"
-        with_token = f"with the token in {found}" if _token() else "without a token"
-        raise PrerequisiteError(
-            f"the hub refused {weights.name} {with_token} (answer {code}): {weights.repo} is gated or private",
-            fix=f"log in at {page} and accept its terms, create a token at {_endpoint()}/settings/tokens, set HF_TOKEN "
-            "or use `hf auth login`; or download the file in a browser, and `bench weights add --from FILE`",
-        )
-    if code == requests.codes.not_found:
-        raise PrerequisiteError(
-            f"{weights.repo} on the hub does not contain {weights.file} at {weights.revision or 'main'}",
-            fix=f"check {page}: the declaration may be wrong, or the file was removed",
-        )
-    raise PrerequisiteError(f"the hub answered {code} for {_address(weights)}", fix="try again later")

@@ -11,7 +11,6 @@ import lzma
 import os
 import shutil
 import stat
-import subprocess
 import tarfile
 import tempfile
 import zipfile
@@ -22,19 +21,8 @@ from pathlib import Path
 
 from harness.errors import DataError, PrerequisiteError
 from harness.registry.pinned import Source
+from harness.upstream.repositories import Clones, files_of, git, has_commit, program
 from harness.upstream.trees import FILE, LINK, MAX_TREE_BYTES, MAX_TREE_FILES, PROGRAM, TreeFile, tree_hash, write_tree
-
-#: Git does not prompt at the terminal, fetches nothing implicitly, and ignores repositories above the path.
-_ENVIRONMENT = {"GIT_TERMINAL_PROMPT": "0", "GIT_NO_LAZY_FETCH": "1", "GIT_ALLOW_PROTOCOL": "https:ssh:file"}
-
-#: Set by git for its own hooks; the repositories here are others.
-_ELSEWHERE = {
-    *("GIT_DIR", "GIT_WORK_TREE", "GIT_COMMON_DIR", "GIT_INDEX_FILE", "GIT_NAMESPACE", "GIT_PREFIX"),
-    *("GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_SHALLOW_FILE", "GIT_GRAFT_FILE"),
-}
-
-#: A transfer that stays below 1 kB/s for a minute is aborted.
-_PATIENCE = ("-c", "http.lowSpeedLimit=1000", "-c", "http.lowSpeedTime=60")
 
 #: Raised by Python for archives that are damaged, truncated, encrypted or of another kind.
 _BROKEN = (EOFError, tarfile.TarError, gzip.BadGzipFile, zlib.error, lzma.LZMAError, zipfile.BadZipFile, RuntimeError)
@@ -85,28 +73,46 @@ class SourceStore:
             )
         return folder
 
-    def fetch(self, source: Source, log: Callable[[str], None]) -> Path:
-        """Fetch `source` from its repository, unless it is already present.
+    def fetch(self, source: Source, log: Callable[[str], None], clones: Clones | None = None) -> Path:
+        """Fetch `source` from the first of its repositories that has it, unless it is already present.
+
+        Parameters
+        ----------
+        source
+            The source.
+        log
+            Receives a line for each repository that is fetched from.
+        clones
+            Holds what was fetched for other sources of the same repositories; None to fetch for this one alone.
 
         Raises
         ------
         PrerequisiteError
-            When git is not installed or the address cannot be reached.
+            When git is not installed or none of the addresses can be reached.
         DataError
             When the fetched files are not the declared tree.
         """
         if self.has(source):
             return self.check(source)
-        log(f"fetching {source.name} at {source.commit[:12]} from {source.git}")
-        with self._workplace() as work:
-            clone = work / "clone.git"
-            _git(None, "init", "--quiet", "--bare", str(clone))
+        if clones is None:
+            with Clones.open(self.root, log) as own:
+                return self.fetch(source, log, own)
+        failed: list[DataError | PrerequisiteError] = []
+        for address, commit in source.places:
             try:
-                _git(clone, *_PATIENCE, "fetch", "--quiet", "--depth=1", source.git, source.commit)
-            except PrerequisiteError:
-                # Not every host serves single commits.
-                _fetch_all(clone, source)
-            return self._keep(source, _from_git(clone, source), work)
+                with self._workplace() as work:
+                    clone = clones.with_commit(address, commit)
+                    return self._keep(source, files_of(clone, commit, source.path), work)
+            except (DataError, PrerequisiteError) as error:
+                failed.append(error)
+        first, others = failed[0], failed[1:]
+        if others:
+            raise type(first)(
+                f"{source.name} could not be fetched from any of {len(failed)} addresses: "
+                + "; ".join(error.message for error in failed),
+                fix=first.fix,
+            ) from first
+        raise first
 
     def add(self, candidates: Sequence[Source], path: Path, log: Callable[[str], None]) -> list[Source]:
         """Add from `path` every candidate whose commit it contains, or whose tree it is.
@@ -142,19 +148,18 @@ class SourceStore:
         return added
 
     def _add_repository(self, candidates: Sequence[Source], path: Path) -> list[Source]:
-        _program()
+        program()
         try:
-            _git(path, "rev-parse", "--git-dir")
+            git(path, "rev-parse", "--git-dir")
         except PrerequisiteError as error:
             raise DataError(f"it is not a git repository ({error.message})", fix="give a clone or archive") from error
         added = []
         for source in candidates:
-            try:
-                _git(path, "cat-file", "-e", f"{source.commit}^{{tree}}")
-            except PrerequisiteError:
+            commit = next((commit for _, commit in source.places if has_commit(path, commit)), None)
+            if commit is None:
                 continue
             with self._workplace() as work:
-                self._keep(source, _from_git(path, source), work)
+                self._keep(source, files_of(path, commit, source.path), work)
             added.append(source)
         return added
 
@@ -220,74 +225,9 @@ def how_to_get(source: Source) -> str:
     )
 
 
-def _program() -> str:
-    program = shutil.which("git")
-    if program is None:
-        raise PrerequisiteError("git is not installed", fix="install it (on Debian: apt-get install git)")
-    return program
-
-
-def _environment() -> dict[str, str]:
-    return {**{name: value for name, value in os.environ.items() if name not in _ELSEWHERE}, **_ENVIRONMENT}
-
-
-def _git(repository: Path | None, *arguments: str) -> bytes:
-    """Run git and return its output; raises PrerequisiteError with git's own message."""
-    program = _program()
-    where = ["-C", str(repository)] if repository else []
-    ceiling = {"GIT_CEILING_DIRECTORIES": str(repository.resolve().parent)} if repository else {}
-    ended = subprocess.run(
-        [program, *where, *arguments], capture_output=True, check=False, env={**_environment(), **ceiling}
-    )
-    if ended.returncode:
-        said = " ".join(ended.stderr.decode("utf-8", "replace").split())[-500:]
-        verb = arguments[len(_PATIENCE) if arguments[0] == "-c" else 0]
-        raise PrerequisiteError(f"git {verb} failed: {said}")
-    return ended.stdout
-
-
-def _fetch_all(clone: Path, source: Source) -> None:
-    try:
-        _git(clone, *_PATIENCE, "fetch", "--quiet", source.git, "+refs/*:refs/*")
-    except PrerequisiteError as error:
-        raise PrerequisiteError(
-            f"{source.git} could not be fetched: {error.message}",
-            fix=error.fix or "clone or download it on a machine with a network, then `bench sources add --from PATH`",
-        ) from error
-
-
 def _paths(candidates: Sequence[Source], place: Path) -> list[str]:
     """Return the folders below `place` that candidates declare."""
     return sorted({source.path for source in candidates if (place / source.path).is_dir()})
-
-
-def _from_git(repository: Path, source: Source) -> Iterator[TreeFile]:
-    """Yield the files of a source as they are stored: no attribute, filter or line ending is applied."""
-    rows = _git(repository, "ls-tree", "-r", "-z", "--full-tree", f"{source.commit}:{source.path}").split(b"\0")
-    with subprocess.Popen(
-        [_program(), "-C", str(repository), "cat-file", "--batch"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        env=_environment(),
-    ) as reader:
-        assert reader.stdin is not None  # noqa: S101 - opened as pipes above
-        assert reader.stdout is not None  # noqa: S101 - opened as pipes above
-        for row in filter(None, rows):
-            about, _, raw = row.partition(b"\t")
-            mode, kind, blob = about.split()
-            name = os.fsdecode(raw)
-            if kind != b"blob":
-                raise DataError(f"{name} is a submodule", fix="declare the repository that it stands for as a source")
-            reader.stdin.write(blob + b"\n")
-            reader.stdin.flush()
-            header = reader.stdout.readline().split()
-            if len(header) != 3:
-                raise DataError(f"the repository lacks the content of {name}", fix="clone it whole")
-            size = int(header[2])
-            if size > MAX_TREE_BYTES:
-                raise DataError(f"{name} has more than {MAX_TREE_BYTES // 2**20} MiB")
-            content = reader.stdout.read(size + 1)[:-1]
-            yield TreeFile(name, int(mode, 8), content)
 
 
 def _from_archive(path: Path) -> Iterator[TreeFile]:

@@ -1,7 +1,8 @@
 """Released weights: stored by content below ``BENCH_HOME/weights``, found by a plugin's declaration.
 
-A file is named by its SHA-256. Weights whose digest the plugin does not state are *not pinned yet*: the first copy that
-arrives is recorded below ``unpinned/`` and is the reference in this home from then on.
+A file is named by its SHA-256. Weights whose digest the plugin does not state are recorded below ``unpinned/`` with the
+first copy that arrives, which is the reference in this home from then on; where the hub stated that copy's digest at a
+revision, they are *pinned by the hub*, and *not pinned* otherwise.
 """
 
 from __future__ import annotations
@@ -16,8 +17,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from harness.digests import DigestCache
-from harness.errors import DataError, PrerequisiteError
+from harness.errors import DataError, PrerequisiteError, UsageError
 from harness.registry.pinned import Weights
+from harness.upstream.contents import refuse_impostor
+
+#: The hub whose statements count; another one, named by ``HF_ENDPOINT``, verifies a download but pins nothing.
+PUBLIC_HUB = "https://huggingface.co"
 
 #: Bytes that stay free on the disk when weights are stored.
 _KEEP_FREE = 256 * 2**20
@@ -25,11 +30,27 @@ _KEEP_FREE = 256 * 2**20
 
 @dataclass(frozen=True)
 class Received:
-    """The record of a file that its plugin does not pin: its digest, its bytes, and its revision where known."""
+    """The record of a file that its plugin does not pin.
+
+    Attributes
+    ----------
+    sha256, size
+        Its digest and its bytes.
+    revision
+        Commit of its repository; empty where not known.
+    hub
+        Address of the hub that states this content at that revision; empty where none did.
+    """
 
     sha256: str
     size: int
     revision: str = ""
+    hub: str = ""
+
+    @property
+    def pinned(self) -> bool:
+        """Whether the public hub vouches for it."""
+        return bool(self.hub == PUBLIC_HUB and self.revision)
 
 
 class WeightsStore:
@@ -47,12 +68,14 @@ class WeightsStore:
 
     def received(self, weights: Weights) -> Received | None:
         """Return the record of unpinned `weights`; None when no copy has arrived yet, or they are pinned."""
-        path = self._record(weights)
+        path = self.record(weights)
         if weights.pinned or not path.is_file():
             return None
         try:
             record = json.loads(path.read_text(encoding="utf-8"))
-            return Received(str(record["sha256"]), int(record["size"]), str(record["revision"]))
+            return Received(
+                str(record["sha256"]), int(record["size"]), str(record["revision"]), str(record.get("hub", ""))
+            )
         except (ValueError, KeyError, TypeError) as error:
             raise DataError(
                 f"{path} is not a valid record of weights", fix="remove it and get the weights again"
@@ -60,6 +83,8 @@ class WeightsStore:
 
     def find(self, weights: Weights) -> Path | None:
         """Return the file of `weights`; None when it has not been downloaded."""
+        if weights.local is not None:
+            return _beside(weights)
         received = self.received(weights)
         digest = weights.sha256 or (received.sha256 if received else "")
         path = self.root / digest
@@ -80,23 +105,37 @@ class WeightsStore:
         path = self.find(weights)
         if path is None:
             raise PrerequisiteError(
-                f"the weights {weights.name} ({weights.repo}, {weights.file}) have not been downloaded",
+                f"the weights {weights.name} ({weights.origin}) "
+                f"{'have not been downloaded' if weights.local is None else 'are missing'}",
                 fix=how_to_get(weights),
                 lacking="weights",
             )
         found = (DigestCache(None) if again else self._digests).digest(path)
-        if found != path.name:
+        if found != (path.name if weights.local is None else weights.sha256):
             raise DataError(
                 f"the weights {weights.name} were changed: {path} has the SHA-256 {found}",
                 fix=f"remove that file, then: {how_to_get(weights)}",
             )
         return path, found
 
-    def add(self, candidates: Sequence[Weights], path: Path, log: Callable[[str], None]) -> list[Weights]:
+    def add(
+        self, candidates: Sequence[Weights], path: Path, log: Callable[[str], None], *, named: bool = False
+    ) -> list[Weights]:
         """Copy a file into the store under those of `candidates` whose content it is.
 
-        Pinned weights are identified by their digest, unpinned ones by name only: the file must have their
-        name, or they must be the only candidate.
+        Pinned weights are identified by their digest, unpinned ones by their name: that of the declaration, the path
+        in the repository, or the last part of it.
+
+        Parameters
+        ----------
+        candidates
+            The declared weights that are looked for.
+        path
+            The file.
+        log
+            Receives a line for each of the weights that it was added as.
+        named
+            Whether the user named the one candidate: the file may then be called otherwise.
 
         Returns
         -------
@@ -106,23 +145,13 @@ class WeightsStore:
         Raises
         ------
         DataError
-            When it is none of them.
+            When it is none of them, or not a file of weights at all.
+        UsageError
+            When its name is that of several unpinned ones.
         """
+        refuse_impostor(path, candidates[0].name if named else "a file of weights")
         digest, size = self._digests.digest(path), path.stat().st_size
-        added = [weights for weights in candidates if weights.sha256 == digest]
-        added += [
-            weights
-            for weights in candidates
-            if not weights.pinned and (len(candidates) == 1 or path.name in {weights.name, weights.file.split("/")[-1]})
-        ]
-        if not added:
-            ways = []
-            if pinned := [f"{weights.name}: {weights.sha256}" for weights in candidates if weights.sha256]:
-                ways.append(f"download it again; the plugins declare {'; '.join(pinned)}")
-            if unpinned := [weights.name for weights in candidates if not weights.sha256]:
-                ways.append(f"give --name with one of those that are not pinned: {', '.join(unpinned)}")
-            message = f"{path} does not match any declared weights: its SHA-256 is {digest}"
-            raise DataError(message, fix="; or ".join(ways))
+        added = _matching(candidates, path, digest, named=named)
         for weights in added:
             self._check_size(weights, size)
         here = (self.root / digest).is_file()
@@ -180,6 +209,17 @@ class WeightsStore:
             self._write_record(weights, received)
         return path
 
+    def confirm(self, weights: Weights, received: Received) -> None:
+        """Add to the record of the copy that is here what the hub states of it.
+
+        Raises
+        ------
+        DataError
+            When the record is of another file.
+        """
+        self._check_digest(weights, received.sha256, self.received(weights))
+        self._write_record(weights, received)
+
     def _check_digest(self, weights: Weights, digest: str, before: Received | None) -> None:
         wanted = weights.sha256 or (before.sha256 if before else digest)
         if digest != wanted:
@@ -187,7 +227,7 @@ class WeightsStore:
             raise DataError(
                 f"the weights {weights.name} are wrong: their SHA-256 is {digest}, {other} is {wanted}",
                 fix="the file at the source has changed or is damaged"
-                + ("" if weights.pinned else f"; remove {self._record(weights)} to accept the new one"),
+                + ("" if weights.pinned else f"; remove {self.record(weights)} to accept the new one"),
             )
 
     def _check_size(self, weights: Weights, size: int) -> None:
@@ -208,11 +248,12 @@ class WeightsStore:
                 fix="free some space, or choose another place with --home",
             )
 
-    def _record(self, weights: Weights) -> Path:
+    def record(self, weights: Weights) -> Path:
+        """Return the file with the record of unpinned `weights`, whether or not it exists."""
         return self.root / "unpinned" / f"{_key(weights)}.json"
 
     def _write_record(self, weights: Weights, received: Received) -> None:
-        path = self._record(weights)
+        path = self.record(weights)
         path.parent.mkdir(parents=True, exist_ok=True)
         about = {"repo": weights.repo, "repo_type": weights.repo_type, "file": weights.file, **asdict(received)}
         partial = path.with_suffix(f".{os.getpid()}.partial")
@@ -244,7 +285,56 @@ def given_files(path: Path, names: Sequence[str]) -> Iterator[tuple[str, Path]]:
 
 def how_to_get(weights: Weights) -> str:
     """Return the commands that get `weights`, with a network and without."""
+    if weights.local is not None:
+        return f"put the file at {weights.local}: the plugin declares it there"
     return f"`bench weights fetch --name {weights.name}`, or `bench weights add --from FILE` for a local file"
+
+
+def _beside(weights: Weights) -> Path | None:
+    """Return a file in its plugin's folder; nothing outside of it, whatever it is linked to."""
+    path = weights.root / weights.file
+    inside = path.resolve().is_relative_to(weights.root.resolve())
+    return path if inside and path.is_file() else None
+
+
+def _matching(candidates: Sequence[Weights], path: Path, digest: str, *, named: bool) -> list[Weights]:
+    """Return those of `candidates` that a file is, by its content or else by its name; see :meth:`WeightsStore.add`."""
+    found = [weights for weights in candidates if weights.sha256 == digest and weights.local is None]
+    unpinned = [weights for weights in candidates if not weights.pinned]
+    found = found or (unpinned if named else _named(unpinned, path))
+    if found:
+        return found
+    ways = []
+    if pinned := [f"{weights.name}: {weights.sha256}" for weights in candidates if weights.sha256]:
+        ways.append(f"download it again; the plugins declare {'; '.join(pinned)}")
+    if unpinned:
+        names = ", ".join(weights.name for weights in unpinned)
+        ways.append(f"give --name with one of those that are not pinned: {names}")
+    raise DataError(
+        f"{path} does not match any declared weights: its SHA-256 is {digest}", fix="; or ".join(ways), path=path
+    )
+
+
+def _named(unpinned: Sequence[Weights], path: Path) -> list[Weights]:
+    """Return the one of `unpinned` that a file's name, or as much of its path as decides, belongs to.
+
+    Raises
+    ------
+    UsageError
+        When several have that name.
+    """
+    whole = path.resolve().as_posix()
+    exact = [weights for weights in unpinned if path.name == weights.name]
+    below = [weights for weights in unpinned if "/" in weights.file and whole.endswith(f"/{weights.file}")]
+    alike = [weights for weights in unpinned if path.name == weights.file.split("/")[-1]]
+    found = exact or below or alike
+    if len(found) > 1:
+        raise UsageError(
+            f"{path} may be any of {len(found)} declared files: "
+            + ", ".join(f"{weights.name} ({weights.origin})" for weights in found),
+            fix=f"say which one it is, e.g. --name {found[0].name}",
+        )
+    return found
 
 
 def _key(weights: Weights) -> str:

@@ -16,6 +16,7 @@ from harness.registry.declaration import Model, Prompt, Variant
 from harness.registry.discovery import Plugin, Registry
 from harness.registry.pinned import Weights
 from harness.registry.resources import Resources
+from harness.upstream.missing import missing
 from harness.upstream.sources import SourceStore
 from harness.upstream.weights import WeightsStore
 from leaderboard.board.board import Row
@@ -48,7 +49,7 @@ class Needs:
     log_ins
         Repositories of the hub that want a log-in and an agreement.
     unpinned
-        Names of the weights that the plugin does not pin; a run with them is never ranked.
+        Names of the weights that neither the plugin nor the hub pins so far.
     gpus, gpu_memory_mb
         GPUs that one container needs, and memory of each in MiB; the greater of predicting and training.
     training, predicting
@@ -179,7 +180,9 @@ def _needs(plugin: Plugin, variant: Variant, home: Path) -> Needs:
         weights_bytes=sum(sizes.values()),
         unknown_sizes=tuple(name for name, size in sizes.items() if not size),
         log_ins=tuple(dict.fromkeys(file.repo for file in files if file.gated)),
-        unpinned=tuple(file.name for file in files if not file.pinned),
+        unpinned=tuple(
+            file.name for file in files if not (file.pinned or ((record := store.received(file)) and record.pinned))
+        ),
         gpus=max(limit.gpus for limit in limits),
         gpu_memory_mb=max(limit.gpu_memory_mb for limit in limits),
         training=TRAINING if variant.fine_tuned else "",
@@ -187,17 +190,9 @@ def _needs(plugin: Plugin, variant: Variant, home: Path) -> Needs:
 
 
 def _files_lacking(plugin: Plugin, variant: Variant, home: Path) -> Iterator[str]:
-    sources, weights = SourceStore(home / "sources"), WeightsStore(home / "weights")
-    absent = [source.name for source in plugin.model.sources if not sources.has(source)]
-    if absent:
-        yield f"sources {', '.join(absent)} have not been fetched: `bench sources fetch --plugin {plugin.name}`"
-    wanted = [file for file in _weights(plugin.model, variant) if weights.find(file) is None]
-    if wanted:
-        names, unpinned = ([file.name for file in files] for files in (wanted, [f for f in wanted if not f.pinned]))
-        note = f" (not pinned yet: {'all' if unpinned == names else ', '.join(unpinned)})" if unpinned else ""
-        gated = ", after a log-in at the hub" if any(file.gated for file in wanted) else ""
-        command = f"`bench weights fetch --plugin {plugin.name}`{gated}"
-        yield f"weights {', '.join(names)}{note} have not been downloaded: {command}"
+    lacking = missing(plugin.model, home, [variant])
+    if lacking:
+        yield f"{lacking.words} have not been downloaded: `bench get --plugin {plugin.name}`"
 
 
 def _gpus_lacking(needs: Needs, asked: int, here: Allocation) -> Iterator[str]:

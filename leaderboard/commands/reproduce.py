@@ -246,7 +246,9 @@ def _needs(needs: dict[str, Any] | None) -> list[str]:
         f"training: {needs['training'] or 'none'}; predicting: {needs['predicting']}",
     ]
     if needs["unpinned"]:
-        lines.append(f"never ranked: weights not pinned by the plugin: {', '.join(needs['unpinned'])}")
+        lines.append(
+            f"not pinned by the plugin: {', '.join(needs['unpinned'])}: ranked once the hub has stated their digests"
+        )
     return lines
 
 

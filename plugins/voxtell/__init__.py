@@ -3,15 +3,19 @@
 from harness import Hub, Model, Params, Resources, Variant, hookimpl, ours, theirs
 
 #: Two releases of the image model, and the language model of both.
-NEWEST, FIRST = (
-    Hub("mrokuss/VoxTell", licence="CC-BY-NC-SA-4.0", prefix=prefix).files(
-        f"{release}/fold_0/checkpoint_final.pth", f"{release}/plans.json"
-    )
-    for prefix, release in (("", "voxtell_v1.1"), ("v1.0--", "voxtell_v1.0"))
+NEWEST = Hub("mrokuss/VoxTell", licence="CC-BY-NC-SA-4.0").files(
+    "voxtell_v1.1/fold_0/checkpoint_final.pth", "voxtell_v1.1/plans.json"
+)
+FIRST = Hub("mrokuss/VoxTell", licence="CC-BY-NC-SA-4.0", prefix="v1.0--").files(
+    "voxtell_v1.0/fold_0/checkpoint_final.pth", "voxtell_v1.0/plans.json"
 )
 LANGUAGE = Hub("Qwen/Qwen3-Embedding-4B", licence="Apache-2.0", prefix="qwen--").files(
-    *(f"{name}.json" for name in ("config", "tokenizer", "tokenizer_config", "model.safetensors.index")),
-    *(f"model-0000{part}-of-00002.safetensors" for part in (1, 2)),
+    "config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "model.safetensors.index.json",
+    "model-00001-of-00002.safetensors",
+    "model-00002-of-00002.safetensors",
 )
 
 #: The published network, and the same layers with few channels on small patches.

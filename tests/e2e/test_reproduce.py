@@ -107,16 +107,16 @@ def test_what_a_row_lacks_comes_with_what_brings_it(tmp_path: Path) -> None:
     registry, name = discover(()), "SegVol, text, fine-tuned"
     row = _row(registry, tmp_path, name=name)
     assert (row.plugin.name, row.variant.name) == ("segvol", "text-fine-tuned")
-    sources, weights, gpus = row.lacking
-    assert "`bench sources fetch --plugin segvol`" in sources
-    assert "SegVol_v1.pth" in weights
-    assert "`bench weights fetch --plugin segvol`" in weights
+    files, gpus = row.lacking
+    assert "upstream code (segvol-segment" in files
+    assert "weights (SegVol_v1.pth)" in files
+    assert "`bench get --plugin segvol`" in files
     assert "`--gpus 1`" in gpus
     small, large = Gpu("a", "small", 24_000), Gpu("b", "large", 80_000)
     absent = Allocation(problem="nvidia-smi is not on PATH")
-    assert _row(registry, tmp_path, 1, absent, name).lacking[2] == "1 GPU requested: nvidia-smi is not on PATH"
-    assert "66,000 MiB" in _row(registry, tmp_path, 1, Allocation((small,), (small,)), name).lacking[2]
-    assert len(_row(registry, tmp_path, 1, Allocation((large,), (large,)), name).lacking) == 2
+    assert _row(registry, tmp_path, 1, absent, name).lacking[1] == "1 GPU requested: nvidia-smi is not on PATH"
+    assert "66,000 MiB" in _row(registry, tmp_path, 1, Allocation((small,), (small,)), name).lacking[1]
+    assert len(_row(registry, tmp_path, 1, Allocation((large,), (large,)), name).lacking) == 1
 
 
 @pytest.mark.parametrize(
@@ -195,7 +195,8 @@ def test_a_dry_run_says_what_each_row_needs(bench: Bench, asked: Callable[..., l
     text = bench(*asked("gated"), "--dry-run").stdout
     assert "weights: 3.0 GB" in text
     assert "log-in at the hub: owner/name" in text
-    assert "`bench weights fetch --plugin gated`, after a log-in at the hub" in text
+    assert "owner/name wants a log-in at the hub" in text
+    assert "`bench get --plugin gated`" in text
     shown = bench("reproduce", "--dry-run", "--plugin", "segvol").stdout
     assert "`bench data fetch rexgroundingct`" in shown
     assert "about 10.0 GB of free disk to build it" in shown
@@ -223,7 +224,7 @@ def test_rows_that_cannot_run_do_not_stop_those_that_can(bench: Bench, asked: Ca
     assert ran["reported"] == {"value": 0.013, "ci95": [0.009, 0.019]}
     assert any("other data: 3 cases" in line for line in ran["why"])
     assert (lacking["row"], lacking["ours"], lacking["verdict"]) == (TABLE[-1], None, "not run")
-    assert "weights w.pth have not been downloaded" in lacking["why"][0]
+    assert "weights (w.pth; owner/name wants a log-in at the hub) have not been downloaded" in lacking["why"][0]
     again = bench(*asked("gated,quick"))
     assert f"{ran['run']} is already finished" in again.stderr
     line = next(line for line in again.stdout.splitlines() if line.startswith("BiomedParse"))
@@ -238,7 +239,7 @@ def test_a_row_that_fails_says_so_and_the_next_one_runs(bench: Bench, asked: Cal
     assert failed["why"][0] == "every finding failed"
     assert f"`bench results show {failed['run']}`" in failed["why"][1]
     only = bench(*asked("gated"), code=3)
-    assert "weights w.pth have not been downloaded" in only.stdout
+    assert "weights (w.pth; owner/name wants a log-in at the hub) have not been downloaded" in only.stdout
     assert "no row could be run" in only.stderr
 
 

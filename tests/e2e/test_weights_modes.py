@@ -107,8 +107,8 @@ def test_missing_weights_stop_the_run(bench: Bench, plugin: Path, make_dataset: 
     """A run without its weights ends with 3, and says which command brings them."""
     command = ["run", "--plugin-dir", plugin, "--plugin", "weighty", "--dataset", make_dataset(1), "--engine", "local"]
     ended = bench(*command, code=3)
-    assert "the weights a.bin (owner/name, deep/a.bin) have not been downloaded" in ended.stderr
-    assert "bench weights fetch --name a.bin" in ended.stderr
+    assert "weighty one needs weights (a.bin), which have not been downloaded" in ended.stderr
+    assert "`bench get --plugin weighty`" in ended.stderr
 
 
 def test_nothing_to_fetch_is_said(bench: Bench) -> None:
@@ -125,8 +125,8 @@ def test_all_missing_weights_are_named_at_once(bench: Bench, plugin: Path, make_
     """Where several files are missing, one message names them all, and one command brings them."""
     command = ["run", "--plugin-dir", plugin, "--plugin", "weighty", "--dataset", make_dataset(1), "--engine", "local"]
     ended = bench(*command, "--variant", "two", code=3)
-    assert "2 of the 2 weight files that weighty two loads have not been downloaded: a.bin, b.bin" in ended.stderr
-    assert "bench weights fetch --plugin weighty" in ended.stderr
+    assert "weighty two needs weights (a.bin, b.bin; owner/name wants a log-in at the hub)" in ended.stderr
+    assert "`bench get --plugin weighty`" in ended.stderr
 
 
 def test_changed_weights_stop_the_run(bench: Bench, plugin: Path, tmp_path: Path, make_dataset) -> None:

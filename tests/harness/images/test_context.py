@@ -21,7 +21,7 @@ from harness.images.context import BuildContext
 from harness.images.torch import choose, chosen, cpu_build, cpu_requirements, cuda_build, download_wheels
 from harness.registry.declaration import Model
 from harness.registry.discovery import Plugin
-from harness.registry.pinned import Source
+from harness.registry.pinned import Source, Weights
 from harness.upstream.sources import SourceStore
 from harness.upstream.trees import LINK, TreeFile, tree_hash, write_tree
 
@@ -246,3 +246,17 @@ def test_an_index_gives_the_wheels(tmp_path: Path) -> None:
             server.shutdown()
             thread.join()
     assert cpu_build(tmp_path / "got", tmp_path / "home").device == "cpu"
+
+
+def test_weights_beside_the_plugin_are_not_part_of_the_image(
+    plugin: Plugin, store: SourceStore, tmp_path: Path
+) -> None:
+    """They are mounted: their content changes neither the context nor its digest, and may be larger than a plugin."""
+    beside = Weights.beside("weights.bin", "a" * 64, 5, licence="MIT")
+    declared = dataclasses.replace(plugin, model=dataclasses.replace(plugin.model, weights=(beside,)))
+    before = BuildContext(declared, store, cuda_build()).digest()
+    (plugin.model.root / "weights.bin").write_bytes(b"large")
+    context = BuildContext(declared, store, cuda_build())
+    assert context.digest() == before
+    assert "weights.bin" not in _names(context, tmp_path)
+    assert "weights.bin" in _names(BuildContext(plugin, store, cuda_build()), tmp_path)

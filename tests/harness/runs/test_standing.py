@@ -12,6 +12,7 @@ from harness.registry.discovery import Plugin
 from harness.registry.pinned import Weights
 from harness.rows import CaseRow, RunRow
 from harness.runs.standing import judge, redone, untrusted
+from harness.upstream.weights import PUBLIC_HUB
 
 DIGEST = "a" * 64
 
@@ -61,6 +62,46 @@ def test_a_row_stands_as_it_is_declared_today(row: RunRow, plugin: Plugin | None
     now = judge(row, plugin)
     assert now.unrankable == reasons
     assert now.rankable == (not reasons)
+
+
+STATED = {
+    "name": "w.pt",
+    "sha256": DIGEST,
+    "repo": "owner/name",
+    "file": "w.pt",
+    "revision": "c" * 40,
+    "hub": PUBLIC_HUB,
+}
+
+
+@pytest.mark.parametrize(
+    ("recorded", "declared", "reasons"),
+    [
+        (STATED, {}, []),
+        ({**STATED, "sha256": "b" * 64}, {}, [OPEN]),  # of another content
+        ({**STATED, "repo": "owner/other"}, {}, [OPEN]),  # declared elsewhere since then
+        ({**STATED, "file": "v2/w.pt"}, {}, [OPEN]),
+        (STATED, {"revision": "d" * 40}, [OPEN]),
+        (STATED, {"revision": "c" * 40}, []),
+        ({**STATED, "revision": ""}, {}, [OPEN]),
+        (
+            {**STATED, "hub": "https://mirror.example.org"},
+            {},
+            ["weights not pinned by the plugin, only by the hub at https://mirror.example.org: w.pt"],
+        ),
+        ({"name": "w.pt", "sha256": DIGEST}, {}, [OPEN]),
+        (STATED, {"sha256": "b" * 64}, ["weights pinned otherwise by the plugin: w.pt"]),
+    ],
+)
+def test_what_the_hub_stated_counts_for_that_file(
+    recorded: dict[str, str], declared: dict[str, str], reasons: list[str]
+) -> None:
+    """For the same content, of the place that is declared, as the public hub stated it at a revision."""
+    plugin = _plugin("", t=1)
+    (weights,) = plugin.model.weights
+    plugin = replace(plugin, model=replace(plugin.model, weights=(replace(weights, **declared),)))
+    row = replace(_row(OPEN, t=1), record={"weights": [recorded]})
+    assert judge(row, plugin).unrankable == reasons
 
 
 @pytest.mark.parametrize(

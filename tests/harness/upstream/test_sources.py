@@ -179,7 +179,7 @@ def test_fetch_takes_the_one_commit(
     monkeypatch.setenv("GIT_CONFIG_VALUE_0", URL)
     said: list[str] = []
     _check_files(store.fetch(source, said.append))
-    assert said == [f"fetching upstream at {source.commit[:12]} from {URL}"]
+    assert said == [f"fetching {source.commit[:12]} from {URL}"]
     store.fetch(source, said.append)
     assert len(said) == 1
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from harness.errors import DataError, PrerequisiteError
+from harness.errors import DataError, PrerequisiteError, UsageError
 from harness.registry.pinned import Weights
 from harness.upstream.weights import WeightsStore
 
@@ -69,13 +70,88 @@ def test_unpinned_weights_are_known_by_name(store: WeightsStore, tmp_path: Path,
 
 
 def test_unpinned_weights_of_another_name_want_their_name(store: WeightsStore, tmp_path: Path) -> None:
-    """Nothing is guessed among several; the one candidate is taken whatever the file is called."""
+    """Nothing is guessed, also where there is one candidate; the one that was named is taken, whatever it is called."""
     file = _file(tmp_path, "download", b"first")
     with pytest.raises(DataError, match="does not match any declared weights") as raised:
         store.add([PINNED, OPEN], file, print)
     assert f"the plugins declare a.bin: {PINNED.sha256}; or give --name" in raised.value.fix
     assert raised.value.fix.endswith("not pinned: b.bin")
-    assert store.add([OPEN], file, print) == [OPEN]
+    with pytest.raises(DataError, match="does not match any declared weights"):
+        store.add([OPEN], file, print)
+    assert store.add([OPEN], file, print, named=True) == [OPEN]
+
+
+CONFIGS = tuple(
+    Weights(f"{model}--config.json", f"owner/{model}", "config.json", "", "", 0, "MIT") for model in ("a", "b", "c")
+)
+
+
+def test_one_file_is_not_the_configuration_of_three_models(store: WeightsStore, tmp_path: Path) -> None:
+    """A name that several files have asks which one it is; the name of one of them, or its content, decides."""
+    file = _file(tmp_path, "config.json", b"{}")
+    with pytest.raises(
+        UsageError, match=r"may be any of 3 declared files: a--config.json \(owner/a/config.json\)"
+    ) as asks:
+        store.add(CONFIGS, file, print)
+    assert asks.value.fix == "say which one it is, e.g. --name a--config.json"
+    assert not any(map(store.find, CONFIGS))
+    assert store.add(CONFIGS, _file(tmp_path, "b--config.json", b"{}"), print) == [CONFIGS[1]]
+    pinned = replace(CONFIGS[2], sha256=hashlib.sha256(b"{}").hexdigest())
+    assert store.add([*CONFIGS[:2], pinned], file, print) == [pinned]
+
+
+def test_the_path_in_the_repository_tells_files_of_one_name_apart(store: WeightsStore, tmp_path: Path) -> None:
+    """As in a clone or a download of the whole repository."""
+    first, second = (
+        Weights(f"v{number}--last.pth", "owner/model", f"v{number}/last.pth", "", "", 0, "MIT") for number in (1, 2)
+    )
+    (tmp_path / "model" / "v2").mkdir(parents=True)
+    file = _file(tmp_path / "model" / "v2", "last.pth", b"x")
+    assert store.add([first, second], file, print) == [second]
+    with pytest.raises(UsageError, match="may be any of 2"):
+        store.add([first, second], _file(tmp_path, "last.pth", b"x"), print)
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:%s\nsize 7\n" % (b"a" * 64), "Git LFS pointer"),
+        (b"\xef\xbb\xbf\n<!DOCTYPE html>\n<html><title>Log in</title>", "a web page"),
+        (b"<HTML><body>404", "a web page"),
+        (b'<?xml version="1.0"?>\n<!-- x --><html xmlns="x">', "a web page"),
+        (b"", "is empty"),
+    ],
+)
+def test_what_comes_in_place_of_weights_is_refused(
+    store: WeightsStore, tmp_path: Path, content: bytes, why: str
+) -> None:
+    """Nothing of it is recorded, so that the right file is not refused later."""
+    with pytest.raises(DataError, match=why):
+        store.add([OPEN], _file(tmp_path, "b.bin", content), print)
+    with pytest.raises(DataError, match=why):
+        store.add([OPEN], _file(tmp_path, "other", content), print, named=True)
+    assert store.received(OPEN) is None
+    assert store.add([OPEN], _file(tmp_path, "b.bin", b"right"), print) == [OPEN]
+
+
+def test_a_file_beside_the_plugin_is_used_where_it_is(store: WeightsStore, tmp_path: Path) -> None:
+    """By its declared digest, without a copy; nothing outside of the plugin's folder is."""
+    root = tmp_path / "plugin"
+    (root / "weights").mkdir(parents=True)
+    beside = replace(Weights.beside("weights/w.pt", PINNED.sha256, len(CONTENT), licence="MIT"), root=root)
+    assert (beside.name, beside.local) == ("w.pt", root / "weights" / "w.pt")
+    with pytest.raises(PrerequisiteError, match="are missing") as raised:
+        store.check(beside)
+    assert f"put the file at {beside.local}" in raised.value.fix
+    path = _file(root / "weights", "w.pt")
+    assert store.check(beside) == (path, PINNED.sha256)
+    assert not store.root.exists() or not (store.root / PINNED.sha256).exists()
+    path.write_bytes(b"other")
+    with pytest.raises(DataError, match="were changed"):
+        store.check(beside)
+    path.unlink()
+    path.symlink_to(_file(tmp_path, "outside"))
+    assert store.find(beside) is None
 
 
 def test_what_came_first_holds(store: WeightsStore, tmp_path: Path) -> None:
