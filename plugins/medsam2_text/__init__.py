@@ -1,6 +1,8 @@
 """MedSAM2 Text: MedSAM2 asked by CT-CLIP's vector of a finding, trained as in the paper (section 4)."""
 
-from harness import LITERAL, LUNG, Hub, Model, Params, Resources, Upstream, Variant, hookimpl, ours, paper, theirs
+from harness import LITERAL, LUNG, Hub, Model, Params, Resources, Upstream, Variant, hookimpl, ours, theirs
+
+from .recipe import ANYWHERE, CONFIG, RECIPE
 
 CODE = Upstream("bowang-lab/MedSAM2", "332f30d420f1d1b08e2a79b3ae6a602458808383", "Apache-2.0")
 WEIGHTS = Hub(
@@ -11,30 +13,12 @@ BERT = Hub(
     "microsoft/BiomedVLP-CXR-BERT-specialized", "f1cc2c6b7fac60f3724037746a129a5baf194dbc", "MIT", prefix="cxr-bert--"
 )
 
-CONFIG = "sam2/configs/sam2.1_hiera_tiny_finetune512.yaml"
-
 INPUT = LUNG.params | Params(
     config=theirs("configs/sam2.1_hiera_t512.yaml", "medsam2_infer_3D_CT.py:36"),
     checkpoint=ours("MedSAM2_latest.pt", "the paper does not say which"),
     image_size=theirs(512, f"{CONFIG}:4"),
     threshold=theirs(0.5, "medsam2_infer_3D_CT.py:269"),
     predict_memory=ours(True, "the paper's section 4.2 can be read both ways"),
-)
-RECIPE = Params(
-    train_memory=ours(True, "the paper's section 4.2 can be read both ways"),
-    frames=paper(32, "section 4.2"),
-    objects=ours(3, f"SAM 2's recipe; upstream has 5, {CONFIG}:8"),
-    foreground=paper(0.0, "section 4.2: frames are drawn from the whole CT"),
-    epochs=paper(50, "section 4.2"),
-    batch=ours(1, f"upstream has 8, of 8 frames each, {CONFIG}:5"),
-    rate=theirs(5e-5, f"{CONFIG}:9"),
-    image_rate=theirs(3e-5, f"{CONFIG}:10"),
-    decay=theirs(0.1, f"{CONFIG}:322"),
-    layer_decay=theirs(0.9, f"{CONFIG}:301"),
-    final_rate=theirs(0.1, f"{CONFIG}:312"),
-    clip_norm=theirs(0.1, f"{CONFIG}:295"),
-    bf16=theirs(True, f"{CONFIG}:288"),
-    validations=ours(5),
 )
 #: The same layers on small pictures, two of them a sample.
 SMALL = Params(image_size=64, frames=2, foreground=1.0)
@@ -52,7 +36,11 @@ def bench_models() -> Model:
         title="MedSAM2 Text",
         summary="MedSAM2 with a vector of the text in place of a box; slice by slice, remembering those before.",
         version="1.0.0",
-        variants=(FINE_TUNED, FINE_TUNED.reading("literal-window", LITERAL.params)),
+        variants=(
+            FINE_TUNED,
+            FINE_TUNED.reading("literal-window", LITERAL.params),
+            FINE_TUNED.reading("any-slices", ANYWHERE),
+        ),
         resources=Resources(memory_gb=20, cpus=4, gpus=1, gpu_gb=4, shm_gb=0.25, start_minutes=10, case_minutes=60),
         training=Resources.training(memory_gb=64, cpus=12, gpu_gb=24, shm_gb=16, out_gb=160, start_minutes=10),
         citation="Ma et al., MedSAM2: Segment Anything in 3D Medical Images and Videos, 2025; Hamamci et al., "

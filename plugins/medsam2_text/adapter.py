@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from frames import consecutive, marks
+from frames import consecutive, marks, tracked
 from groundbench_sdk import Training, TrainingCase
 from groundbench_sdk.records import Rejected
 from groundbench_sdk.text_models import logit
@@ -29,7 +29,8 @@ class MedSam2Text(VolumeModel):
         from network import build
 
         params = self.params
-        self.findings_per_sample = params["objects"]  # a sample is a case with so many at most, as upstream
+        # A sample is a case with so many at most; drawn later where they must be seen on the first slice.
+        self.findings_per_sample = 64 if params["first_frame"] else params["objects"]
         network = build(params["config"], params["image_size"])
         network.freeze(memory=params["train_memory"])
         if tokenizer is None:
@@ -66,8 +67,12 @@ class MedSam2Text(VolumeModel):
 
     def sample(self, image: np.ndarray, masks: np.ndarray, texts: list[Any], rng: np.random.Generator) -> Any:
         """Choose consecutive slices: (T, S, S), with vectors (N, 512) and masks (T, N, S, S)."""
-        inside = masks[0].any(axis=(1, 2)) if rng.random() < self.params["foreground"] else None
-        chosen = consecutive(len(image), self.params["frames"], inside, rng)
+        if self.params["first_frame"]:
+            chosen, kept = tracked(masks.any(axis=(2, 3)), self.params["frames"], self.params["objects"], rng)
+            masks, texts = masks[kept], [texts[number] for number in kept]
+        else:
+            inside = masks[0].any(axis=(1, 2)) if rng.random() < self.params["foreground"] else None
+            chosen = consecutive(len(image), self.params["frames"], inside, rng)
         truth = np.stack(list(unpack(masks[:, chosen], image.shape[-1])), axis=1).astype(bool)
         return image[chosen], np.stack(texts), truth
 

@@ -32,6 +32,36 @@ def consecutive(slices: int, count: int, inside: np.ndarray | None, rng: np.rand
     return np.minimum(np.arange(max(first, 0), max(last, 2)), slices - 1)
 
 
+def tracked(shown: np.ndarray, count: int, most: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Draw consecutive slices whose first one shows a finding, and findings that it shows, as upstream's sampler does.
+
+    Parameters
+    ----------
+    shown
+        Boolean, (N, slices): whether a finding has a voxel in a slice.
+    count, most
+        Number of slices to draw, at least 2, and of findings, at most.
+    rng
+        Random generator.
+
+    Returns
+    -------
+    slices, findings : ndarray of int
+        As :func:`consecutive`, uniform among all that begin so; numbers of the findings. Where none begins so, since
+        the findings are in the last slices only, the slices hold one of them; where there is no voxel at all, any do.
+    """
+    length = shown.shape[1]
+    starts = np.flatnonzero(shown[:, : max(1, length - count + 1)].any(axis=0))
+    if starts.size:
+        first = int(rng.choice(starts))
+        slices = np.minimum(np.arange(first, max(min(first + count, length), first + 2)), length - 1)
+        visible = np.flatnonzero(shown[:, first])
+    else:
+        slices = consecutive(length, count, shown.any(axis=0), rng)
+        visible = np.flatnonzero(shown[:, slices].any(axis=1))
+    return slices, rng.permutation(visible if visible.size else len(shown))[:most]
+
+
 def marks(mask: np.ndarray, size: int) -> np.ndarray:
     """Return a mask (L, P, S), bool, slice by slice at the size of the pictures, (S, size, size); nearest pixels."""
     found = np.zeros((mask.shape[2], size, size), dtype=bool)

@@ -37,6 +37,7 @@ ADDED: dict[tuple[str, str], dict[str, Any]] = {
     ("biomedparse-v2", "zero-shot"): {"threshold": 0.5},
     ("biomedparse-v2", "fine-tuned"): {"threshold": 0.5, "schedule": "constant", "decay": 0.01, "clip_norm": 5.0},
     ("medsam2-text", "fine-tuned"): {
+        "first_frame": True,
         "threshold": 0.5,
         "decay": 0.1,
         "layer_decay": 0.9,
@@ -54,7 +55,15 @@ ADDED: dict[tuple[str, str], dict[str, Any]] = {
         "resize": "area",
     },
     ("segvol", "box"): {"threshold": 0.5},
-    ("voxtell", "fine-tuned"): {"decay": 3e-5, "clip_norm": 12.0},
+    ("voxtell", "fine-tuned"): {
+        "decay": 3e-5,
+        "clip_norm": 12.0,
+        "present": 2,
+        "absent": 1,
+        "encoder_rate": 0.1,
+        "momentum": 0.99,
+        "schedule": "polynomial",
+    },
 }
 #: Those of every variant of a model that is prompted with boxes and treats a CT as a film.
 ADDED_FILM = {"prompt": "box", "within": "volume"}
@@ -67,6 +76,8 @@ CORRECTED: dict[tuple[str, str], dict[str, Any]] = {
     ("biomedparse-v2", "fine-tuned"): {"window_low": -910, "window_high": 590},
     # As upstream's code trains.
     ("segvol", "text-fine-tuned"): {"train_projection": False},
+    # As its paper trains.
+    ("voxtell", "fine-tuned"): {"foreground": 0.85, "warmup": 0.0},
 }
 #: Parameters that are no more, with what they set.
 REMOVED = {("sat", "fine-tuned"): {"foreground"}}
@@ -76,10 +87,10 @@ LICENCES = {"checkpoint_final.pth": {"licence": "CC-BY-NC-SA-4.0"}}
 FILES = {"voxtell": {"plans.json", "v1.0--checkpoint_final.pth", "v1.0--plans.json"}}
 #: Variants that came later, each another reading of the protocol or another release.
 LATER = {
-    "medsam2-text": ["fine-tuned-literal-window"],
+    "medsam2-text": ["fine-tuned-literal-window", "fine-tuned-any-slices"],
     "sat": ["fine-tuned-plain"],
     "segvol": ["text-fine-tuned-nearest"],
-    "voxtell": ["zero-shot-v1-0"],
+    "voxtell": ["zero-shot-v1-0", "fine-tuned-one-rate"],
     "biomedparse": ["fine-tuned-lung-window", "fine-tuned-literal-window"],
     "sam2": ["large-literal-window", "large-moved-boxes", "large-within-box", "large-mask-prompt"],
     "medsam2": [

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from groundbench_sdk.volume_models import PatchModel, Scan, View
+from prompts import draw
 
 
 class VoxTell(PatchModel):
@@ -13,6 +14,7 @@ class VoxTell(PatchModel):
 
     axes = "SAR"  # upstream reads a CT as RAS and reverses the order of the axes
     tokenizer_files = "qwen--"
+    findings_per_sample = 64  # a sample is a case
     encoder_name = "the language model"
 
     def build(self, tokenizer: Path | None) -> Any:
@@ -51,9 +53,20 @@ class VoxTell(PatchModel):
         inside = tuple(slice(int(first), int(last)) for first, last in box)
         return image, lambda mask: mask[inside]
 
+    def sample(self, image: np.ndarray, masks: np.ndarray, texts: list[Any], rng: np.random.Generator) -> Any:
+        """Cut a patch, and draw what it is asked for."""
+        patch, texts, shown = super().sample(image, masks, texts, rng)
+        numbers = (self.params["present"], self.params["absent"])
+        return patch, *draw(shown, texts, self.pool, numbers, rng)
+
     def loss(self, module: Any, samples: list[Any]) -> dict[str, Any]:
-        """Return Dice and cross-entropy of one finding per image."""
+        """Return Dice and cross-entropy of all prompts at five scales."""
         from model import losses
 
         images, vectors, masks = map(self.tensor, zip(*samples, strict=True))
-        return losses(module(images[:, None], vectors[:, 0]), masks)
+        return losses(module(images[:, None], vectors), masks)
+
+    def optimizer(self) -> Any:
+        """Return SGD with Nesterov's momentum; the image encoder has a rate of its own."""
+        names = ("rate", "encoder_rate", "momentum", "decay")
+        return self.network.optimizer(**{name: self.params[name] for name in names})

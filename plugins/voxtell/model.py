@@ -66,8 +66,8 @@ class Network(nn.Module):
                 deep_supervision=False,
             )
         self._predictor = _predictor(self.net, self.patch, device)
-        # Upstream uses these modules only with deep supervision, or never; they would receive no gradient.
-        unused = [self.net.decoder.seg_layers]
+        # Upstream never uses these modules; they would receive no gradient.
+        unused = [self.net.decoder.seg_layers[-1]]
         for layer in self.net.transformer_decoder.layers:
             unused += [layer.self_attn, layer.norm1]
         for parameter in (parameter for part in unused for parameter in part.parameters()):
@@ -88,18 +88,41 @@ class Network(nn.Module):
         prompts = torch.from_numpy(vectors)[None].to(self._predictor.device)
         return np.asarray(self._predictor.predict_single_image(ct, text_embeddings=prompts))
 
-    def forward(self, images: torch.Tensor, vectors: torch.Tensor) -> torch.Tensor:
-        """Return logits (B, 1, X, Y, Z) of one vector per image."""
-        return self.net(images, vectors[:, None])
+    def forward(self, images: torch.Tensor, vectors: torch.Tensor) -> list[torch.Tensor]:
+        """Return logits (B, P, X, Y, Z) of P vectors per image at five scales, the finest first."""
+        self.net.deep_supervision = self.net.decoder.deep_supervision = True
+        try:
+            return list(self.net(images, vectors))
+        finally:
+            self.net.deep_supervision = self.net.decoder.deep_supervision = False
+
+    def optimizer(self, *, rate: float, encoder_rate: float, momentum: float, decay: float) -> torch.optim.Optimizer:
+        """Return SGD with Nesterov's momentum, the image encoder at `encoder_rate` times the rate."""
+        encoder, others = [], []
+        for name, parameter in self.net.named_parameters():
+            if parameter.requires_grad:
+                (encoder if name.startswith("encoder.") else others).append(parameter)
+        groups = [{"params": others}, {"params": encoder, "lr": rate * encoder_rate}]
+        return torch.optim.SGD(groups, lr=rate, momentum=momentum, nesterov=True, weight_decay=decay)
 
 
-def losses(logits: torch.Tensor, labels: torch.Tensor) -> dict[str, torch.Tensor]:
-    """Return Dice and cross-entropy, each a mean over the batch; an empty patch is learnt from the latter."""
-    probability = torch.sigmoid(logits.float()).flatten(1)
-    truth = labels.float().flatten(1)
-    overlap = (probability * truth).sum(1)
-    dice = 1 - (2 * overlap + 1) / (probability.sum(1) + truth.sum(1) + 1)
-    return {"dice": dice.mean(), "bce": F.binary_cross_entropy_with_logits(logits.float(), labels.float())}
+def losses(scales: list[torch.Tensor], labels: torch.Tensor) -> dict[str, torch.Tensor]:
+    """Return Dice and cross-entropy of labels (B, P, X, Y, Z) at every scale, each scale with half the weight.
+
+    A prompt without a voxel in the patch is learnt from cross-entropy alone.
+    """
+    weights = torch.tensor([0.5**scale for scale in range(len(scales))], device=labels.device)
+    present = labels.flatten(2).any(2)
+    dice, bce = [], []
+    for logits in scales:
+        truth = F.interpolate(labels.float(), size=logits.shape[2:], mode="nearest").flatten(2)
+        found = logits.float().flatten(2)
+        probability = torch.sigmoid(found)
+        apart = 1 - (2 * (probability * truth).sum(2) + 1) / (probability.sum(2) + truth.sum(2) + 1)
+        dice.append((apart * present).sum() / present.sum().clamp(min=1))
+        bce.append(F.binary_cross_entropy_with_logits(found, truth))
+    weights = weights / weights.sum()
+    return {"dice": (torch.stack(dice) * weights).sum(), "bce": (torch.stack(bce) * weights).sum()}
 
 
 def _layers(channels: list[int]) -> dict[str, Any]:

@@ -11,6 +11,9 @@ from groundbench_sdk.records import Rejected
 #: Fields of a recipe that a parameter of the same name sets.
 _NAMED = ("schedule", "final_rate", "drop_factor", "clip_norm", "bf16", "workers", "save_every_s", "loader_timeout_s")
 
+#: Of the polynomial schedule; nnU-Net's.
+_POWER = 0.9
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -25,8 +28,8 @@ class Recipe:
     accumulate
         Forward passes of one optimiser step; a step sees ``batch * accumulate * processes`` samples.
     schedule
-        ``"constant"``, or ``"cosine"``: from the full rate at the end of the warm-up towards `final_rate`, which the
-        step after the last one would have.
+        ``"constant"``; ``"polynomial"``: nnU-Net's, the share of steps to come to the power of 0.9; or ``"cosine"``:
+        from the full rate at the end of the warm-up towards `final_rate`, which the step after the last one would have.
     warmup
         Steps during which the rate rises linearly to the full one.
     final_rate
@@ -72,8 +75,8 @@ class Recipe:
         for name in ("steps", "batch", "accumulate", "report_every"):
             if getattr(self, name) < 1:
                 raise Rejected(f"the parameter {name} must be at least 1, not {getattr(self, name)!r}")
-        if self.schedule not in ("constant", "cosine"):
-            raise Rejected(f"the schedule must be constant or cosine, not {self.schedule!r}")
+        if self.schedule not in ("constant", "cosine", "polynomial"):
+            raise Rejected(f"the schedule must be constant, cosine or polynomial, not {self.schedule!r}")
 
     @classmethod
     def from_params(cls, params: Mapping[str, Any], n_train: int, world_size: int) -> Recipe:
@@ -121,6 +124,8 @@ class Recipe:
         """Return the fraction of the full learning rate at a step, counted from 0."""
         if step < self.warmup:
             return (step + 1) / (self.warmup + 1)
+        if self.schedule == "polynomial":
+            return (1 - (step - self.warmup) / max(1, self.steps - self.warmup)) ** _POWER
         if self.schedule == "constant":
             return float(self.drop_factor ** sum(step >= drop * self.steps for drop in self.drops))
         done = (step - self.warmup) / max(1, self.steps - self.warmup)

@@ -104,8 +104,15 @@ class TextModel(Adapter):
         raise NotImplementedError
 
     def parameter_groups(self) -> list[Any]:
-        """Return the parameters for AdamW; by default all with a gradient, at one rate."""
+        """Return the parameters for the optimiser; by default all with a gradient, at one rate."""
         return [parameter for parameter in self.network.parameters() if parameter.requires_grad]
+
+    def optimizer(self) -> torch.optim.Optimizer:
+        """Return the optimiser of :meth:`parameter_groups`; by default AdamW."""
+        import torch
+
+        rate, decay = float(self.params["rate"]), float(self.params["decay"])
+        return torch.optim.AdamW(self.parameter_groups(), lr=rate, weight_decay=decay)
 
     # -- the base does these ------------------------------------------------------------------------------------------
 
@@ -137,16 +144,13 @@ class TextModel(Adapter):
 
     def finetune(self, train: Sequence[TrainingCase], val: Sequence[TrainingCase], training: Training) -> None:
         """Train the network; the checkpoint with the best mean Dice over the findings of `val` is delivered."""
-        import torch
-
         from groundbench_sdk.recipe import Recipe
         from groundbench_sdk.torch_training import fit
 
         count, sample = self.samples(train, training)
-        rate, decay = float(self.params["rate"]), float(self.params["decay"])
         fit(
             self.network,
-            torch.optim.AdamW(self.parameter_groups(), lr=rate, weight_decay=decay),
+            self.optimizer(),
             recipe=Recipe.from_params(self.params, count, training.world_size),
             n_train=count,
             sample=sample,

@@ -34,9 +34,12 @@ class VolumeModel(TextModel):
     ----------
     findings_per_sample : int, optional
         Findings of one case that are drawn for a sample, at most; None: a sample is one finding.
+    pool : list
+        The texts of all findings that are trained on, as from :meth:`encode_texts`; set by :meth:`samples`.
     """
 
     findings_per_sample: int | None = None
+    pool: list[Any]
 
     # -- a plugin writes these ----------------------------------------------------------------------------------------
 
@@ -99,6 +102,7 @@ class VolumeModel(TextModel):
         """Encode the texts of all findings; a sample is one finding, or one case that has any."""
         findings = [(case, number) for case in train for number in range(len(case.findings))]
         encoded = self.encode_texts([self.shorten(case.findings[number].text)[0] for case, number in findings])
+        self.pool = encoded
         texts = {(case.id, number): text for (case, number), text in zip(findings, encoded)}
         cache, at_most = self.sample_cache(training), self.findings_per_sample
         cases = [case for case in train if case.findings]

@@ -15,7 +15,8 @@ from PIL import Image
 ROOT = Path(__file__).resolve().parents[1]
 PARAMS = {
     "image_size": 128, "window_low": -1000, "window_high": 400, "predict_memory": True, "train_memory": True,
-    "frames": 8, "objects": 2, "foreground": 1.0, "rate": 1e-4, "image_rate": 1e-5, "steps": 1, "batch": 1,
+    "frames": 8, "objects": 2, "first_frame": False, "foreground": 1.0,
+    "rate": 1e-4, "image_rate": 1e-5, "steps": 1, "batch": 1,
     "cache_mb": 64, "decay": 0.1, "layer_decay": 0.9, "threshold": 0.5,
 }  # fmt: skip
 BRIGHT = 200  # of 255, in the window: what both balls are brighter than
@@ -189,3 +190,35 @@ def test_frames_follow_each_other_and_hold_one_of_those_wanted(adapter: Any) -> 
     assert adapter.consecutive(7, 32, None, random).tolist() == list(range(7))
     assert adapter.consecutive(6, 7, None, random).tolist() == list(range(6))
     assert adapter.consecutive(1, 32, None, random).tolist() == [0, 0]
+
+
+def test_the_first_slice_shows_what_is_followed(adapter: Any) -> None:
+    """Every beginning that shows a finding is drawn, and no other; at most so many of those that it shows."""
+    random = np.random.default_rng(0)
+    shown = np.zeros((4, 40), bool)
+    shown[0, 5:8] = shown[1, 6] = shown[2, 6] = True
+    shown[3, 39] = True  # no window of 5 begins with it
+    begun = {}
+    for _ in range(400):
+        slices, findings = adapter.tracked(shown, 5, 2, random)
+        assert slices.tolist() == list(range(slices[0], slices[0] + 5))
+        assert 1 <= len(findings) <= 2
+        assert shown[findings, slices[0]].all()
+        begun.setdefault(int(slices[0]), set()).update(findings.tolist())
+    assert begun == {5: {0}, 6: {0, 1, 2}, 7: {0}}
+
+
+def test_findings_that_no_window_begins_with(adapter: Any) -> None:
+    """In the last slices one of them is held; a case without voxels has any slices and any findings."""
+    random = np.random.default_rng(0)
+    shown = np.zeros((2, 20), bool)
+    shown[1, 19] = True
+    slices, findings = adapter.tracked(shown, 8, 2, random)
+    assert slices.tolist() == list(range(12, 20))
+    assert findings.tolist() == [1]
+    slices, findings = adapter.tracked(np.zeros((3, 20), bool), 8, 2, random)
+    assert len(slices) == 8
+    assert len(findings) == 2
+    slices, findings = adapter.tracked(np.ones((1, 1), bool), 8, 2, random)
+    assert slices.tolist() == [0, 0]
+    assert findings.tolist() == [0]
