@@ -37,6 +37,7 @@ ALL = ("*",)
 #: What all trainings with the SDK's loop share: the length is counted in epochs, one process for each GPU.
 _TRAINED = Params(
     steps=ours(0, "as many as `epochs` needs"),
+    at_once=ours(1, "the samples of a step are shared by up to `batch` GPUs"),
     validations=ours(10),
     processes=ours(1, "without GPUs; else one for each"),
     workers=ours(6),
@@ -45,7 +46,7 @@ _TRAINED = Params(
     loader_timeout_s=ours(300.0),
 )
 #: The same under ``--weights random``: two steps on two processes, as a test that it trains at all.
-_TRAINED_REDUCED = Params(steps=2, validations=1, processes=2, workers=1, cache_mb=64)
+_TRAINED_REDUCED = Params(steps=2, at_once=1, validations=1, processes=2, workers=1, cache_mb=64)
 
 _ADAPTER = matching(r"(?:[A-Za-z_][\w.]*:[A-Za-z_]\w*)?", "'module:Class', or empty")
 _ORIGINS = Rule(
@@ -85,8 +86,9 @@ class Variant:
     name
         Unique within the model, e.g. ``"zero-shot"``.
     params
-        Parameters that the adapter receives as ``job.params``; part of a run's identity. JSON values only. A
-        :class:`~harness.registry.origins.Params` also states the origin of each value.
+        Parameters that the adapter receives as ``job.params``; part of a run's identity, but for those that say how
+        the SDK's loop is executed: ``processes``, ``workers``, ``cache_mb``, ``save_every_s``, ``loader_timeout_s``.
+        JSON values only. A :class:`~harness.registry.origins.Params` also states the origin of each value.
     prompt
         Its prompt: free text, structured text, or boxes.
     boxes

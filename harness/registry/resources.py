@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Self, TypeVar
 
 from harness.registry.constraints import FLAG, check, number, whole
@@ -60,7 +61,8 @@ class Resources:
     tmp_gb
         Size of ``/tmp`` in GiB.
     gpus
-        GPUs that one container needs; 0 for a model that runs on the CPU.
+        GPUs that one container needs; 0 for a model that runs on the CPU. A container that trains may get more: its
+        memory, shared memory, cores and pids then grow in proportion.
     out_gb
         Size limit of the container's output folder, in GiB.
     start_minutes
@@ -106,6 +108,19 @@ class Resources:
             The other fields.
         """
         return cls(gpus=gpus, stall_minutes=stall_minutes, **limits)
+
+    def on(self, gpus: int) -> Self:
+        """Return the limits of a container with so many GPUs.
+
+        Parameters
+        ----------
+        gpus
+            GPUs that it gets. For more than `gpus`, which these limits are for, memory, shared memory, cores, processes
+            and threads grow in proportion: each GPU has a process of its own, with loaders of its own.
+        """
+        share = max(1.0, gpus / max(1, self.gpus))
+        grown = {name: getattr(self, name) * share for name in ("memory_gb", "shm_gb", "cpus")}
+        return replace(self, pids=math.ceil(self.pids * share), **grown) if share > 1 else self
 
     @property
     def memory_mb(self) -> int:

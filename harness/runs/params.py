@@ -1,4 +1,4 @@
-"""Parameters that a user changes: read as the types that their variant declares."""
+"""Parameters that a user changes: read as the types that their variant declares; and those that change no result."""
 
 from __future__ import annotations
 
@@ -10,6 +10,15 @@ from harness.errors import UnknownName, UsageError
 from harness.registry.declaration import Variant
 from harness.registry.discovery import Plugin
 from harness.registry.origins import Param
+
+#: Parameters of the SDK's training loop that say how a training is executed and not what it learns. They are no part
+#: of a plan: a machine with less memory, or more processes, trains the same.
+EXECUTION = frozenset({"processes", "workers", "cache_mb", "save_every_s", "loader_timeout_s"})
+
+
+def decisive(params: Mapping[str, Param]) -> dict[str, Param]:
+    """Return the parameters that a result depends on."""
+    return {name: value for name, value in params.items() if name not in EXECUTION}
 
 
 def parse_changes(plugin: Plugin, variant: Variant, texts: Sequence[str]) -> dict[str, Param]:
@@ -55,6 +64,6 @@ def _typed(name: str, text: str, declared: Param) -> Param:
 
 
 def changed(variant: Variant, params: Mapping[str, Param]) -> list[str]:
-    """Return the changed parameters as a reason against ranking; empty when none is changed."""
-    other = [f"{name}={json.dumps(value)}" for name, value in params.items() if value != variant.params[name]]
+    """Return the changed parameters as a reason against ranking; empty when none that decides is changed."""
+    other = [f"{name}={json.dumps(value)}" for name, value in decisive(params).items() if value != variant.params[name]]
     return [f"changed parameters: {', '.join(other)}"] if other else []

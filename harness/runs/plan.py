@@ -18,7 +18,7 @@ from harness.registry.declaration import Prompt, Variant
 from harness.registry.discovery import Plugin
 from harness.registry.origins import Param
 from harness.runs.checkpoint import Checkpoint
-from harness.runs.params import changed
+from harness.runs.params import changed, decisive
 from harness.runs.run_weights import PINNED, RANDOM, Loaded
 from harness.sandbox.contract import CONTRACT_VERSION
 from harness.scoring import SCORER_VERSION
@@ -152,7 +152,7 @@ class Plan:
             "plugin": request.plugin.name,
             "plugin_version": request.plugin.model.version,
             "variant": request.variant.name,
-            "params": request.params,
+            "params": decisive(request.params),
             "weights": self.weights.identity,
             "image": self.image.id,
             "fingerprint": self.fingerprint,

@@ -140,6 +140,35 @@ def check_disk(folder: Path, cases: Sequence[Case]) -> tuple[int, int]:
     return needed, free
 
 
+def check_training_room(home: Path, resources: Resources, log: Callable[[str], None]) -> None:
+    """Log the disk and memory that a training may need; refuse it where memory is insufficient, warn of a scarce disk.
+
+    How much of its disk limit a training fills depends on its cases; what its state and checkpoint need is checked
+    inside, once the size of the model is known.
+
+    Parameters
+    ----------
+    home
+        Where its state and checkpoint will be written.
+    resources
+        Limits of its container.
+    log
+        Receives the numbers, and a warning.
+
+    Raises
+    ------
+    PrerequisiteError
+        With the numbers: required and available.
+    """
+    check_room(home, (), resources, 1, log)
+    free, may = shutil.disk_usage(home).free, resources.out_mb * 2**20
+    if free < may:
+        log(
+            f"warning: the training may write up to {may / 1e9:.1f} GB (state, cache of samples, checkpoint), "
+            f"{free / 1e9:.1f} GB of disk are free"
+        )
+
+
 def check_containers(
     engine: Engine,
     plugin: Plugin,

@@ -16,6 +16,7 @@ from harness.registry.declaration import Variant
 from harness.registry.discovery import Plugin, Registry
 from harness.registry.pinned import Weights
 from harness.rows import CaseRow, RunRow
+from harness.runs.params import decisive
 from harness.runs.run_weights import NOT_PINNED, not_pinned
 from harness.status import Status
 from harness.upstream.weights import Received
@@ -124,7 +125,7 @@ def _stated(declared: Weights | None, recorded: Mapping[str, Any]) -> Received |
 
 def _params(used: Mapping[str, Any], variant: Variant) -> list[str]:
     """Say which parameters were not those that are declared today, the missing ones included."""
-    declared = variant.params
+    used, declared = decisive(used), decisive(variant.params)  # a plan of earlier versions has them all
     other = [f"{name}={json.dumps(value)}" for name, value in used.items() if (name, value) not in declared.items()]
     other += [f"no {name}" for name in declared if name not in used]
     return [f"changed parameters: {', '.join(other)}"] if other else []

@@ -119,10 +119,10 @@ class CaseDone(_Record):
 
 
 class Warned(_Record):
-    """Something that a reader of the case's result should know, such as a text that was cut."""
+    """Something that a reader of the case's result, or of the training's record, should know: a text that was cut."""
 
     event: Literal["warning"]
-    case: Annotated[str, Field(max_length=300)]
+    case: Annotated[str, Field(max_length=300)] = ""  #: empty in a training for what is about the whole of it
     text: Annotated[str, Field(max_length=2000), AfterValidator(_one_line)]  #: one line for people
 
 

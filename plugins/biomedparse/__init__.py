@@ -26,6 +26,7 @@ RECIPE = Params(
     image_size=paper(512, "section 4.2"),
     epochs=paper(10, "section 4.2"),
     batch=theirs(4, f"{CONFIG}:254"),
+    at_once=ours(2),
     rate=paper(1e-4, "section 4.2"),
     encoder_rate=theirs(0.1, f"{CONFIG}:316"),
     decay=theirs(0.05, f"{CONFIG}:312"),

@@ -25,6 +25,7 @@ SMALL = Params(network="small", image_size=128, slices_at_once=16)
 RECIPE = Params(
     epochs=paper(10, "section 4.2, of version 1"),
     batch=theirs(8, "configs/finetune_biomedparse.yaml:20"),
+    at_once=ours(2),
     rate=paper(1e-4, "section 4.2, of version 1"),
     decay=theirs(0.01, "configs/optimizer/adamw.yaml:4"),
     schedule=ours("constant", "upstream's could not be located"),

@@ -26,7 +26,7 @@ TEXT = Variant(
 TEXT_FINE_TUNED = TEXT.trained(
     RECIPE,
     name="text-fine-tuned",
-    reduced={"batch": 1},
+    reduced={"batch": 2},
     summary="Trained as upstream's code trains, with the findings' texts alone; no pseudo masks, no zoom.",
 )
 NEAREST = TEXT_FINE_TUNED.reading("nearest", HARD, summary="Trained on nearest samples, the text's projection too.")

@@ -33,9 +33,16 @@ ADDED: dict[tuple[str, str], dict[str, Any]] = {
         "clip_norm": 5.0,
         "scale_low": 0.9,
         "scale_high": 1.1,
+        "at_once": 2,
     },
     ("biomedparse-v2", "zero-shot"): {"threshold": 0.5},
-    ("biomedparse-v2", "fine-tuned"): {"threshold": 0.5, "schedule": "constant", "decay": 0.01, "clip_norm": 5.0},
+    ("biomedparse-v2", "fine-tuned"): {
+        "threshold": 0.5,
+        "schedule": "constant",
+        "decay": 0.01,
+        "clip_norm": 5.0,
+        "at_once": 2,
+    },
     ("medsam2-text", "fine-tuned"): {
         "first_frame": True,
         "threshold": 0.5,
@@ -68,7 +75,9 @@ ADDED: dict[tuple[str, str], dict[str, Any]] = {
 #: Those of every variant of a model that is prompted with boxes and treats a CT as a film.
 ADDED_FILM = {"prompt": "box", "within": "volume"}
 #: Values that were corrected, with the reason in the plugin's README: the window is now the paper's (section 3.6).
-CHANGED = {model: {"window_low": -1350, "window_high": 150} for model in ("sam2", "medsam2", "medsam2-text")}
+CHANGED: dict[str, dict[str, Any]] = {
+    model: {"window_low": -1350, "window_high": 150} for model in ("sam2", "medsam2", "medsam2-text")
+}
 #: Numbers of single variants that were corrected, with the reason in the plugin's README.
 CORRECTED: dict[tuple[str, str], dict[str, Any]] = {
     # The window that upstream's README recommends for lungs.
@@ -76,11 +85,11 @@ CORRECTED: dict[tuple[str, str], dict[str, Any]] = {
     ("biomedparse-v2", "fine-tuned"): {"window_low": -910, "window_high": 590},
     # As upstream's code trains.
     ("segvol", "text-fine-tuned"): {"train_projection": False},
-    # As its paper trains.
-    ("voxtell", "fine-tuned"): {"foreground": 0.85, "warmup": 0.0},
+    # As its paper trains. `batch` was the samples of a process in a pass; it is those of a step, over all processes.
+    ("voxtell", "fine-tuned"): {"foreground": 0.85, "warmup": 0.0, "batch": 2},
 }
 #: Parameters that are no more, with what they set.
-REMOVED = {("sat", "fine-tuned"): {"foreground"}}
+REMOVED = {("sat", "fine-tuned"): {"foreground"}, ("voxtell", "fine-tuned"): {"accumulate"}}
 #: Licences that were not stated before.
 LICENCES = {"checkpoint_final.pth": {"licence": "CC-BY-NC-SA-4.0"}}
 #: Files that came later: published plans, which are read since, and an earlier release.
@@ -102,7 +111,11 @@ LATER = {
     ],
 }
 #: The same for all that are trained by the SDK's loop.
-ADDED_TRAINED = {"save_every_s": 300.0, "loader_timeout_s": 300.0}
+ADDED_TRAINED = {"save_every_s": 300.0, "loader_timeout_s": 300.0, "at_once": 1}
+#: The same under random weights.
+ADDED_REDUCED = {"at_once": 1}
+#: Values of the reduced parameters that follow from that: two processes share a step of two samples.
+CHANGED_REDUCED = {("segvol", "text-fine-tuned"): {"batch": 2}}
 
 MODELS = [plugin.model for plugin in discover().plugins.values() if plugin.name in BEFORE]
 #: Every variant but the known answers, whose numbers are not a recipe.
@@ -148,7 +161,7 @@ def test_parameters_are_as_before_but_for_those_listed(model: Model) -> None:
     for variant, before in zip(model.variants, BEFORE[model.name]["variants"], strict=model.name not in LATER):
         added = ADDED.get((model.name, variant.name), {})
         if variant.fine_tuned and model.name != "tiny":  # its recipe had these numbers all along
-            added = added | ADDED_TRAINED
+            added = ADDED_TRAINED | added
         if variant.prompt is Prompt.BOX and model.name in CHANGED:
             added = added | ADDED_FILM
         assert not added.keys() & before["params"].keys()
@@ -156,8 +169,11 @@ def test_parameters_are_as_before_but_for_those_listed(model: Model) -> None:
         of_variant = CORRECTED.get((model.name, variant.name), {})
         params = before["params"] | added | changed | of_variant
         gone = REMOVED.get((model.name, variant.name), set())
-        kept = {name: value for name, value in params.items() if name not in gone}
-        assert _json(plain) == _json(before | {"params": kept})
+        expected = {"params": _without(params, gone)}
+        if variant.fine_tuned and model.name != "tiny":
+            reduced = ADDED_REDUCED | CHANGED_REDUCED.get((model.name, variant.name), {})
+            expected["reduced"] = _without(before["reduced"], gone) | reduced
+        assert _json(plain) == _json(before | expected)
 
 
 @pytest.mark.parametrize("variant", RECIPES)
@@ -169,6 +185,10 @@ def test_every_number_says_where_it_comes_from(variant: Variant) -> None:
 
 def _later_files(model: Model) -> set[str]:
     return FILES.get(model.name, set())
+
+
+def _without(values: dict[str, Any], names: set[str]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if name not in names}
 
 
 def _plain(variant: Variant) -> dict[str, Any]:

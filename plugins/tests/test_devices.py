@@ -48,7 +48,7 @@ def test_every_process_has_its_own_device(
     from groundbench_sdk.recipe import Recipe
 
     of_params = Recipe.from_params  # nothing is read here, so that there is no sample; the recipe takes it for one
-    monkeypatch.setattr(Recipe, "from_params", lambda params, _, world_size: of_params(params, 1, world_size))
+    monkeypatch.setattr(Recipe, "from_params", lambda params, _: of_params(params, 1))
     model = kind()
     model.load(job)
     model.network.to.assert_called_once_with("cuda:1")

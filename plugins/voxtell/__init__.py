@@ -46,7 +46,7 @@ ZERO_SHOT_FIRST = ZERO_SHOT.reading(
 FINE_TUNED = ZERO_SHOT.trained(
     RECIPE,
     # At 64 the deepest stage is 2 voxels wide, where oneDNN's bfloat16 gradient of a convolution is not the same twice.
-    reduced={"patch": 96, "accumulate": 1},
+    reduced={"patch": 96},
     summary="Trained with the findings' texts as its paper trains; the language model stays frozen.",
 )
 ONE = FINE_TUNED.reading("one-rate", ONE_RATE, summary="Trained with the same rate for the image encoder.")

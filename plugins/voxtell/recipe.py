@@ -9,8 +9,7 @@ REPORT = "a public report of trainings on this data"
 
 RECIPE = Params(
     steps=ours(40000, "what the paper gives SAT"),
-    batch=ours(1),
-    accumulate=ours(2),
+    batch=ours(2),
     present=theirs(2, PAPER),
     absent=theirs(1, PAPER),
     foreground=theirs(0.85, PAPER),

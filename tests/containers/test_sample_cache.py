@@ -46,6 +46,13 @@ def test_made_once_then_read(tmp_path: Path, left: int) -> None:
     assert _held(tmp_path) == {3}
 
 
+def test_room_on_the_disk_is_left_to_others(tmp_path: Path) -> None:
+    """Where the disk has less than is kept free, arrays are made anew each time."""
+    cache = SampleCache(tmp_path, 10_000, keep_free=2**62)
+    assert [cache.get("one", lambda value=value: _array(value))["a"][0] for value in (1, 2)] == [1, 2]
+    assert _held(tmp_path) == set()
+
+
 def test_what_was_not_used_for_longest_goes(tmp_path: Path) -> None:
     """The bound holds, whatever is larger is not kept, and reading counts as use."""
     cache = SampleCache(tmp_path, 4000)

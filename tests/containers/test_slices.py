@@ -124,6 +124,22 @@ def test_masks_are_read_once(tmp_path: Path) -> None:
     assert [case.reads for case in cases] == [2, 2, 2]
 
 
+def test_masks_that_cannot_be_read_are_left_out_if_they_are_few(tmp_path: Path) -> None:
+    """One of fifty, with a warning; not one of three."""
+
+    def unreadable() -> np.ndarray:
+        raise Rejected("case b: its masks cannot be read")
+
+    told: list[str] = []
+    blank: Any = SimpleNamespace(id="a", affine=np.eye(4), labels=lambda: np.ones((1, 2, 2, 2), np.uint8))
+    bad: Any = SimpleNamespace(id="b", affine=np.eye(4), labels=unreadable, warn=told.append)
+    found = slices_with_truth([bad, *[blank] * 49], "LPS", tmp_path)
+    assert sorted(set(found[:, 0].tolist())) == list(range(1, 50))
+    assert told == ["left out: case b: its masks cannot be read"]
+    with pytest.raises(Rejected, match="case b"):
+        slices_with_truth([bad, blank, blank], "LPS", tmp_path)
+
+
 def test_nothing_to_learn_is_an_empty_list(tmp_path: Path) -> None:
     """Neither a case without voxels nor no case at all is an error here."""
     blank: Any = SimpleNamespace(id="a", affine=np.eye(4), labels=lambda: np.zeros((2, 4, 4, 4), np.uint8))

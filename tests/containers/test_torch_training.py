@@ -42,6 +42,10 @@ def _sealed(image: str, folder: Path, *command: str, mounts: tuple[str, ...] = (
         pair
         for file in ("torch_checks.py", "weights_checks.py", "text_model_checks.py", "tiny_checks.py")
         for pair in _checks(file)
+    ]
+    + [
+        pytest.param(file, check, marks=pytest.mark.slow if "patience" in check or "without_a_pass" in check else ())
+        for file, check in _checks("processes_checks.py")
     ],
 )
 def test_check(file: str, check: str, tiny_image: str) -> None:

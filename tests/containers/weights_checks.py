@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import pickle
+import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -108,17 +110,41 @@ def check_declared_gaps_are_allowed(folder: Path) -> None:
 
 
 def check_files_are_linked_under_their_own_names(folder: Path) -> None:
-    """A second call changes nothing; other files are not linked."""
+    """Other files are not linked."""
+    found = link_files(_published(folder), "clip--")
+    assert {path.name: path.read_text() for path in found.iterdir()} == {
+        "vocab.json": "clip--vocab.json",
+        "merges.txt": "clip--merges.txt",
+    }
+
+
+def check_processes_that_load_at_the_same_time_do_not_clash(folder: Path) -> None:
+    """A thousand times two of them link the same files from the same moment on: none fails, each has all."""
+    weights, context = _published(folder), multiprocessing.get_context("fork")
+    together = context.Barrier(2)
+
+    def load() -> None:
+        for _ in range(1000):
+            together.wait(60)
+            found = link_files(weights, "clip--")
+            assert sorted(path.name for path in found.iterdir()) == ["merges.txt", "vocab.json"]
+            shutil.rmtree(found)
+
+    processes = [context.Process(target=load) for _ in range(2)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(120)
+    assert [process.exitcode for process in processes] == [0, 0]
+
+
+def _published(folder: Path) -> Path:
+    """Return a folder of weights with the files of a tokenizer among them."""
     weights = folder / "weights"
     weights.mkdir()
     for name in ("clip--vocab.json", "clip--merges.txt", "model.pt"):
         (weights / name).write_text(name)
-    for _ in range(2):
-        found = link_files(weights, "clip--", folder / "clip")
-        assert {path.name: path.read_text() for path in found.iterdir()} == {
-            "vocab.json": "clip--vocab.json",
-            "merges.txt": "clip--merges.txt",
-        }
+    return weights
 
 
 if __name__ == "__main__":

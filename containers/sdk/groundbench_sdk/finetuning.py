@@ -18,6 +18,10 @@ from groundbench_sdk.together import leave_reason
 FAILURES = ("nan_loss", "out_of_memory", "stalled_loader", "error")
 
 
+#: Different warnings of one process.
+_MAX_WARNINGS = 10_000
+
+
 class TrainingFailed(Exception):  # noqa: N818 - an outcome
     """Training cannot go on.
 
@@ -50,6 +54,7 @@ class Training:
 
     def __init__(self, out: Path, events: Events, rank: int = 0, world_size: int = 1) -> None:
         self._out, self._events = out, events
+        self._told: set[tuple[str, str]] = set()
         self.rank, self.world_size = rank, world_size
         self.state = out / "state"
         self.state.mkdir(exist_ok=True)
@@ -70,8 +75,7 @@ class Training:
         step, steps
             Optimiser steps done, and their total.
         losses
-            Mean of each part of the loss since the last event, by name; finite. Of several processes, those of rank 0:
-            the mean over its share of the samples.
+            Mean of each part of the loss since the last event, by name; finite.
         epoch
             Passes over the training cases so far.
         val_dice
@@ -79,6 +83,21 @@ class Training:
         """
         if self.rank == 0:
             self._events.emit("train", step=step, steps=steps, losses=dict(losses), epoch=epoch, val_dice=val_dice)
+
+    def warn(self, text: str, case: str = "") -> None:
+        """Warn the reader of the training's record, for example of a text that was cut; once, however often it is said.
+
+        Parameters
+        ----------
+        text
+            One line; cut after 2,000 characters.
+        case
+            The case that it is about; empty for the training as a whole.
+        """
+        said = (case, text[:2000].encode("utf-8", "replace").decode())
+        if said not in self._told and len(self._told) < _MAX_WARNINGS:
+            self._told.add(said)
+            self._events.emit("warning", case=case, text=said[1])
 
     def checkpoint(self, write: Callable[[Path], None]) -> None:
         """Deliver the checkpoint: `write` fills an empty folder, which then replaces the previous one as a whole.
@@ -98,8 +117,15 @@ class Training:
         partial.rename(final)
 
 
+def may_skip(count: int) -> int:
+    """Return how many of so many samples or cases may be left out because they cannot be read or prepared: 2 %."""
+    return count // 50
+
+
 def processes_of(job: Job) -> int:
     """Return how many processes train together: one per GPU; on the CPU the parameter ``processes``, by default one.
+
+    However many there are, the training is the same.
 
     Raises
     ------
@@ -143,6 +169,8 @@ def start_together(job: Job, adapter: str, out: Path) -> None:
     command = [
         *(sys.executable, "-m", "groundbench_sdk.together", str(out), "--nnodes", "1", "--nproc-per-node", str(count)),
         *("--master-addr", "127.0.0.1", "--master-port", str(port), "--max-restarts", "0"),
+        # Asked to end, the first process saves the state, however long that takes: how long is the harness's to say.
+        *("--shutdown-timeout", str(24 * 3600)),
         *("-m", "groundbench_sdk", adapter),
     ]
     sys.stdout.flush()

@@ -9,7 +9,10 @@ from typing import Any, Mapping
 from groundbench_sdk.records import Rejected
 
 #: Fields of a recipe that a parameter of the same name sets.
-_NAMED = ("schedule", "final_rate", "drop_factor", "clip_norm", "bf16", "workers", "save_every_s", "loader_timeout_s")
+_NAMED = (
+    *("at_once", "schedule", "final_rate", "drop_factor", "clip_norm", "bf16"),
+    *("workers", "save_every_s", "loader_timeout_s"),
+)
 
 #: Of the polynomial schedule; nnU-Net's.
 _POWER = 0.9
@@ -17,19 +20,21 @@ _POWER = 0.9
 
 @dataclass(frozen=True)
 class Recipe:
-    """The numbers of a training.
+    """The numbers of a training; none of them depends on how many processes or GPUs train together.
 
     Parameters
     ----------
     steps
         Optimiser steps.
     batch
-        Samples of one forward pass of one process.
-    accumulate
-        Forward passes of one optimiser step; a step sees ``batch * accumulate * processes`` samples.
+        Samples of one optimiser step, over all processes: the effective batch.
+    at_once
+        Samples of one forward pass, which bounds the memory of a GPU; the last pass of a step may have fewer. 0: the
+        whole batch. The passes of a step are dealt among the processes, so more than ``batch / at_once`` GPUs do not
+        make a step faster. How many there are changes which process makes a pass, never which samples are in it.
     schedule
         ``"constant"``; ``"polynomial"``: nnU-Net's, the share of steps to come to the power of 0.9; or ``"cosine"``:
-        from the full rate at the end of the warm-up towards `final_rate`, which the step after the last one would have.
+        from the full rate at the end of the warm-up to `final_rate` at the last step.
     warmup
         Steps during which the rate rises linearly to the full one.
     final_rate
@@ -43,7 +48,8 @@ class Recipe:
     validate_every, report_every
         Steps between two validations (0: only at the end), and between two events.
     save_every_s
-        Seconds between two saves of the state; it is also saved at every validation and when the container is stopped.
+        Seconds between two saves of the state, or more where saving takes long; it is also saved before a validation
+        and when the container is stopped.
     workers
         Processes that prepare samples; 0: the training process prepares them itself.
     loader_timeout_s
@@ -57,7 +63,7 @@ class Recipe:
 
     steps: int
     batch: int = 1
-    accumulate: int = 1
+    at_once: int = 0
     schedule: str = "cosine"
     warmup: int = 0
     final_rate: float = 0.0
@@ -72,14 +78,14 @@ class Recipe:
     loader_timeout_s: float = 300.0
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch", "accumulate", "report_every"):
-            if getattr(self, name) < 1:
-                raise Rejected(f"the parameter {name} must be at least 1, not {getattr(self, name)!r}")
+        for name, least in (("steps", 1), ("batch", 1), ("at_once", 0), ("report_every", 1)):
+            if getattr(self, name) < least:
+                raise Rejected(f"the parameter {name} must be at least {least}, not {getattr(self, name)!r}")
         if self.schedule not in ("constant", "cosine", "polynomial"):
             raise Rejected(f"the schedule must be constant, cosine or polynomial, not {self.schedule!r}")
 
     @classmethod
-    def from_params(cls, params: Mapping[str, Any], n_train: int, world_size: int) -> Recipe:
+    def from_params(cls, params: Mapping[str, Any], n_train: int) -> Recipe:
         """Make the recipe from the parameters of a variant.
 
         ``steps`` counts optimiser steps; if it is 0, ``epochs`` counts passes over the training samples. ``warmup`` is
@@ -92,8 +98,6 @@ class Recipe:
             The variant's parameters; ``batch`` and ``steps`` or ``epochs`` are required.
         n_train
             Number of training samples.
-        world_size
-            Processes that train together.
 
         Raises
         ------
@@ -104,21 +108,24 @@ class Recipe:
             raise Rejected(
                 "there is no sample to train on: the train split has no case, or no case has a voxel of a finding"
             )
-        batch, accumulate = int(params["batch"]), int(params.get("accumulate", 1))
-        per_step = batch * accumulate * world_size
-        steps = int(params.get("steps", 0)) or math.ceil(float(params.get("epochs", 0)) * n_train / per_step)
+        batch = int(params["batch"])
+        steps = int(params.get("steps", 0)) or math.ceil(float(params.get("epochs", 0)) * n_train / max(1, batch))
         if steps < 1:
             raise Rejected("neither the parameter steps nor epochs states how long to train")
         return cls(
             steps=steps,
             batch=batch,
-            accumulate=accumulate,
             warmup=round(float(params.get("warmup", 0.0)) * steps),
             drops=tuple(float(params[name]) for name in ("first_drop", "second_drop") if name in params),
             validate_every=math.ceil(steps / max(1, int(params.get("validations", 1)))),
             report_every=max(1, min(10, steps // 2)),
             **{name: params[name] for name in _NAMED if name in params},
         )
+
+    @property
+    def passes(self) -> int:
+        """Forward passes of one optimiser step, over all processes."""
+        return math.ceil(self.batch / (self.at_once or self.batch))
 
     def rate(self, step: int) -> float:
         """Return the fraction of the full learning rate at a step, counted from 0."""
@@ -128,5 +135,5 @@ class Recipe:
             return (1 - (step - self.warmup) / max(1, self.steps - self.warmup)) ** _POWER
         if self.schedule == "constant":
             return float(self.drop_factor ** sum(step >= drop * self.steps for drop in self.drops))
-        done = (step - self.warmup) / max(1, self.steps - self.warmup)
+        done = (step - self.warmup) / max(1, self.steps - 1 - self.warmup)
         return self.final_rate + (1 - self.final_rate) * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))

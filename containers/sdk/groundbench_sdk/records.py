@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Iterator, NamedTuple
+from typing import Any, Callable, Iterator, NamedTuple
 
 import nibabel as nib
 import numpy as np
@@ -96,14 +97,15 @@ class Case:
         self.warnings: list[str] = []  #: warnings of :meth:`warn` that are not logged yet
 
     def warn(self, text: str) -> None:
-        """Warn the reader of this case's result, for example of a text that was cut.
+        """Warn the reader of this case's result, for example of a text that was cut; once, however often it is said.
 
         Parameters
         ----------
         text
             One line; cut after 2,000 characters.
         """
-        self.warnings.append(text[:2000])
+        if text[:2000] not in self.warnings:
+            self.warnings.append(text[:2000])
 
     @property
     def affine(self) -> np.ndarray:
@@ -117,16 +119,20 @@ class Case:
         -------
         ndarray, shape (H, W, D)
             Hounsfield units, C-contiguous, rounded when `dtype` is an integer type.
+
+        Raises
+        ------
+        Rejected
+            When the file cannot be read.
         """
-        image: Any = nib.load(str(self.path))
-        unscaled = image.dataobj.slope == 1 and image.dataobj.inter == 0
-        if unscaled and image.get_data_dtype() == np.dtype(dtype):
-            data = np.asanyarray(image.dataobj)
-        else:
-            data = np.asanyarray(image.dataobj, dtype=np.float32)
-            if np.issubdtype(np.dtype(dtype), np.integer):
-                limits = np.iinfo(dtype)
-                data = np.clip(np.rint(data), limits.min, limits.max)
+        with _reading(f"case {self.id}: its CT"):
+            image: Any = nib.load(str(self.path))
+            unscaled = image.dataobj.slope == 1 and image.dataobj.inter == 0
+            exact = unscaled and image.get_data_dtype() == np.dtype(dtype)
+            data = np.asanyarray(image.dataobj, dtype=None if exact else np.float32)
+        if not exact and np.issubdtype(np.dtype(dtype), np.integer):
+            limits = np.iinfo(dtype)
+            data = np.clip(np.rint(data), limits.min, limits.max)
         return np.ascontiguousarray(data.reshape(self.shape), dtype=dtype)  # some tools append axes of one voxel
 
 
@@ -139,11 +145,19 @@ class TrainingCase(Case):
         ``"train"`` or ``"val"``.
     """
 
-    def __init__(self, root: Path, raw: dict[str, Any]) -> None:
+    def __init__(self, root: Path, raw: dict[str, Any], tell: Callable[[str, str], None] | None = None) -> None:
         super().__init__(root, raw)
         self.split: str = raw["split"]
+        self._tell = tell
         self._seg = root / raw["seg"]
         self._flip = tuple(raw.get("seg_flip") or ())
+
+    def warn(self, text: str) -> None:
+        """Warn the reader of the training's record, as :meth:`Case.warn` warns the reader of a result."""
+        if self._tell is None:
+            super().warn(text)
+        else:
+            self._tell(text, self.id)
 
     def labels(self) -> np.ndarray:
         """Read the masks.
@@ -157,10 +171,11 @@ class TrainingCase(Case):
         Raises
         ------
         Rejected
-            When the file has another shape.
+            When the file cannot be read, or has another shape.
         """
-        image: Any = nib.load(str(self._seg))
-        labels = np.asanyarray(image.dataobj)
+        with _reading(f"case {self.id}: its masks"):
+            image: Any = nib.load(str(self._seg))
+            labels = np.asanyarray(image.dataobj)
         if labels.shape != (len(self.findings), *self.shape):
             raise Rejected(f"case {self.id}: labels {labels.shape} for {len(self.findings)} findings on {self.shape}")
         if labels.dtype.kind not in "iu":
@@ -168,10 +183,23 @@ class TrainingCase(Case):
         return np.flip(labels, tuple(axis + 1 for axis in self._flip))
 
 
-def read_training_cases(root: Path) -> tuple[list[TrainingCase], list[TrainingCase]]:
-    """Return the training cases and the validation cases, in order."""
+@contextmanager
+def _reading(what: str) -> Iterator[None]:
+    """Raise Rejected, which names the file's case, where reading fails."""
+    try:
+        yield
+    except MemoryError:
+        raise
+    except Exception as error:
+        raise Rejected(f"{what} cannot be read: {type(error).__name__}: {error}") from error
+
+
+def read_training_cases(
+    root: Path, tell: Callable[[str, str], None] | None = None
+) -> tuple[list[TrainingCase], list[TrainingCase]]:
+    """Return the training cases and the validation cases, in order; `tell` receives warnings, each with its case."""
     with (root / "cases.jsonl").open(encoding="utf-8") as lines:
-        cases = [TrainingCase(root, json.loads(line)) for line in lines]
+        cases = [TrainingCase(root, json.loads(line), tell) for line in lines]
     return tuple([case for case in cases if case.split == split] for split in ("train", "val"))  # type: ignore[return-value]
 
 

@@ -22,7 +22,7 @@ from groundbench_sdk.events import Events
 from groundbench_sdk.finetuning import Training, log_failure, rank_and_world_size, start_together
 from groundbench_sdk.records import Case, Job, Rejected, read_cases, read_training_cases
 
-VERSION = "1.0"
+VERSION = "1.1"
 
 
 def main(adapter: type[Adapter] | str, root: Path | None = None) -> int:
@@ -60,10 +60,11 @@ def _run(adapter: type[Adapter] | str, root: Path, events: Events) -> int:
             start_together(job, adapter, root / "out")
         began = time.monotonic()
         model = _load(adapter, job)
-        train, val = read_training_cases(root)
+        training = Training(root / "out", events, rank, world_size)
+        train, val = read_training_cases(root, training.warn)
         if rank == 0:
             events.emit("progress", stage="loaded", seconds=time.monotonic() - began)
-        model.finetune(train, val, Training(root / "out", events, rank, world_size))
+        model.finetune(train, val, training)
     except Exception as error:
         log_failure(events, error)
         raise

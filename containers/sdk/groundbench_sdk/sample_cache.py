@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import zipfile
 from contextlib import suppress
 from pathlib import Path
@@ -23,10 +24,12 @@ class SampleCache:
         Folder of the files; created if it does not exist.
     max_bytes
         Bound on the size of all files together, bytes; 0 keeps nothing.
+    keep_free
+        Bytes of the disk that are left to others: the state of the training, its checkpoint.
     """
 
-    def __init__(self, folder: Path, max_bytes: int) -> None:
-        self.folder, self.max_bytes = folder, max_bytes
+    def __init__(self, folder: Path, max_bytes: int, keep_free: int = 0) -> None:
+        self.folder, self.max_bytes, self.keep_free = folder, max_bytes, keep_free
         if max_bytes:
             folder.mkdir(parents=True, exist_ok=True)
 
@@ -62,7 +65,7 @@ class SampleCache:
 
     def _keep(self, path: Path, arrays: dict[str, np.ndarray]) -> None:
         size = sum(array.nbytes for array in arrays.values())
-        if size > self.max_bytes:
+        if size > self.max_bytes or self._free() < size + self.keep_free:
             return
         self._make_room(self.max_bytes - size)
         partial = path.with_name(f".partial-{os.getpid()}-{path.name}")
@@ -72,6 +75,12 @@ class SampleCache:
             partial.replace(path)
         except OSError:  # the disk is full; the cache is optional
             _remove(partial)
+
+    def _free(self) -> int:
+        try:
+            return shutil.disk_usage(str(self.folder)).free
+        except FileNotFoundError:
+            return 0
 
     def _make_room(self, allowed: int) -> None:
         """Remove the least recently used files until the others take no more than `allowed` bytes."""

@@ -150,8 +150,7 @@ class SliceModel(TextModel):
             kept = cache.get(case.id, lambda: self.training_arrays(case, slices), [*names, f"masks {index}"])
             pictures = np.concatenate([unpack(kept[name], size) for name in names])
             pictures, mask = self.vary(pictures, unpack(kept[f"masks {index}"], size)[finding], rng)
-            text, _ = self.shorten(case.findings[finding].text)
-            return pictures, text, mask
+            return pictures, self.fit_text(case, case.findings[finding]), mask
 
         return len(pairs), sample
 

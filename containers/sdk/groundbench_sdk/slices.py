@@ -8,6 +8,7 @@ from typing import NamedTuple, Sequence
 
 import numpy as np
 
+from groundbench_sdk.finetuning import may_skip
 from groundbench_sdk.grids import reorient_to
 from groundbench_sdk.records import Rejected, TrainingCase
 from groundbench_sdk.sample_cache import SampleCache
@@ -62,7 +63,8 @@ def slices_with_truth(
     """List the slices in which findings have voxels.
 
     The masks of a case are read only once: the result is kept under `state`. Processes that share the folder begin at
-    different cases and use each other's results.
+    different cases and use each other's results. Up to a fiftieth of the cases may have masks that cannot be read; they
+    have no slices then, with a warning.
 
     Parameters
     ----------
@@ -81,11 +83,24 @@ def slices_with_truth(
     -------
     ndarray, shape (N, 3), int32
         Number of the case, number of the finding in it, and slice; ascending.
+
+    Raises
+    ------
+    Rejected
+        When the masks of more cases cannot be read.
     """
     cache = SampleCache(state / "slices", _INDEX_BYTES)
+    unread = []
 
     def scan(case: TrainingCase) -> np.ndarray:
-        return cache.get(f"{case.id} {codes}", lambda: {"slices": _slices_of(case, codes)})["slices"]
+        try:
+            return cache.get(f"{case.id} {codes}", lambda: {"slices": _slices_of(case, codes)})["slices"]
+        except Rejected as error:
+            unread.append(case)
+            if len(unread) > may_skip(len(cases)):
+                raise
+            case.warn(f"left out: {error}")
+            return np.empty((0, 2), np.int32)
 
     first = rank * len(cases) // world_size
     order = [*range(first, len(cases)), *range(first)]

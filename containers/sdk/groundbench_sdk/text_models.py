@@ -26,8 +26,9 @@ from groundbench_sdk.sample_cache import SampleCache
 if TYPE_CHECKING:
     import torch
 
-#: Where tokenizer files are linked: the container's own temporary folder.
-_LINKS = Path("/tmp/groundbench")  # noqa: S108 - in the container
+#: What a training with AdamW writes beside the cache, in multiples of what it trains: two states of three, two sets of
+#: best weights, the checkpoint.
+_STATES = 9
 
 
 class TextModel(Adapter):
@@ -65,6 +66,9 @@ class TextModel(Adapter):
     params: dict[str, Any]
     device: str
     network: Any
+
+    def __init__(self) -> None:
+        self._shortened: dict[str, tuple[str, str]] = {}
 
     # -- a plugin writes these ----------------------------------------------------------------------------------------
 
@@ -123,7 +127,7 @@ class TextModel(Adapter):
 
         self.job, self.params, self.device = job, job.params, setup_device(job)
         published, prefix = job.weights_mode != "random", self.tokenizer_files
-        self.network = self.build(link_files(job.weights, prefix, _LINKS / prefix) if published and prefix else None)
+        self.network = self.build(link_files(job.weights, prefix) if published and prefix else None)
         if published:
             self.load_weights(job.weights)
         if job.checkpoint is not None:
@@ -138,9 +142,11 @@ class TextModel(Adapter):
         return kept
 
     def shorten(self, text: str) -> tuple[str, str]:
-        """Return the part of a text that fits the encoder, cleaned, and the part that was cut."""
-        encoder = self.text_encoder
-        return texts.fit(self.clean_text(text), encoder.count_tokens, encoder.max_tokens)
+        """Return the part of a text that fits the encoder, cleaned, and the part that was cut; computed once a text."""
+        if text not in self._shortened:
+            encoder = self.text_encoder
+            self._shortened[text] = texts.fit(self.clean_text(text), encoder.count_tokens, encoder.max_tokens)
+        return self._shortened[text]
 
     def finetune(self, train: Sequence[TrainingCase], val: Sequence[TrainingCase], training: Training) -> None:
         """Train the network; the checkpoint with the best mean Dice over the findings of `val` is delivered."""
@@ -151,7 +157,7 @@ class TextModel(Adapter):
         fit(
             self.network,
             self.optimizer(),
-            recipe=Recipe.from_params(self.params, count, training.world_size),
+            recipe=Recipe.from_params(self.params, count),
             n_train=count,
             sample=sample,
             loss=self.loss,
@@ -165,8 +171,9 @@ class TextModel(Adapter):
         )
 
     def sample_cache(self, training: Training) -> SampleCache:
-        """Return the cache of decoded cases, which all processes of a training share."""
-        return SampleCache(training.state / "samples", int(self.params["cache_mb"]) * 2**20)
+        """Return the cache of decoded cases, which all processes of a training share; it leaves room for the state."""
+        trained = sum(one.numel() * one.element_size() for one in self.network.parameters() if one.requires_grad)
+        return SampleCache(training.state / "samples", int(self.params["cache_mb"]) * 2**20, _STATES * trained)
 
     def tensor(self, arrays: Sequence[np.ndarray]) -> torch.Tensor:
         """Return arrays of one shape, stacked along a new first axis, on the device."""

@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, Mapping, Sequence
 
@@ -37,12 +37,16 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def leave_reason(reason: str) -> bool:
-    """Leave the reason of this process's failure for the process that started it; False where torchrun did not."""
+    """Leave the reason of this process's failure for the process that started it; False where torchrun did not.
+
+    The first reason stays.
+    """
     path = os.environ.get(_ERROR_FILE)
     if path is None:
         return False
     left = {"message": reason, "timestamp": int(time.time()), "ns": time.time_ns()}
-    Path(path).write_text(json.dumps(left), encoding="utf-8")
+    with suppress(FileExistsError), Path(path).open("x", encoding="utf-8") as file:
+        json.dump(left, file)
     return True
 
 

@@ -1,7 +1,8 @@
 """The training loop of all torch adapters: seeded, resumable, on one device or several.
 
-The samples of a step depend on the seed and the step alone. A training that was killed therefore resumes with exactly
-the samples that would have come next, whatever the number of loader processes.
+The samples of a step, and the forward passes that they are in, depend on the seed and the step alone. A training that
+was killed therefore resumes with exactly the samples that would have come next, whatever the number of GPUs and of
+loader processes is then.
 """
 
 from __future__ import annotations
@@ -9,31 +10,40 @@ from __future__ import annotations
 import contextlib
 import functools
 import math
+import os
+import random
 import signal
-import time
 from pathlib import Path
-from typing import Any, Callable, Dict, Generator, Iterator, List, Sequence
+from typing import Any, Callable, Dict, Generator, Iterator, List, Sequence, Tuple
 
 import numpy as np
 import torch
 from torch import nn
 
-from groundbench_sdk.finetuning import Training, TrainingFailed, processes_of, rank_and_world_size
+from groundbench_sdk.finetuning import (
+    Training,
+    TrainingFailed,
+    failure_of,
+    may_skip,
+    processes_of,
+    rank_and_world_size,
+)
 from groundbench_sdk.recipe import Recipe
 from groundbench_sdk.records import Job, Rejected
+from groundbench_sdk.torch_state import State, require_finite, trained
+from groundbench_sdk.torch_together import Step, Together
 
 #: Name of the weights in a checkpoint.
 WEIGHTS = "model.pt"
 
-_STATE = "training.pt"
-
 #: ``sample(index, rng)``: one training sample; every random choice is drawn from `rng`.
 Sample = Callable[[int, np.random.Generator], Any]
 
-#: ``loss(module, samples)``: named parts whose sum is minimised; each is a scalar, the mean over the samples.
+#: ``loss(module, samples)``: named parts whose sum is minimised; each is a scalar, the mean over the samples of a pass.
 Loss = Callable[[nn.Module, List[Any]], Dict[str, torch.Tensor]]
 
-#: ``validate(module, numbers)``: the Dice of every finding of the validation cases with these numbers.
+#: ``validate(module, numbers)``: the Dice of every finding of the validation cases with these numbers; called for one
+#: case after another.
 Validate = Callable[[nn.Module, Sequence[int]], Sequence[float]]
 
 
@@ -62,7 +72,8 @@ def fit(
     recipe
         The numbers of the training.
     n_train, sample
-        Number of training samples, and the function that prepares one.
+        Number of training samples, and the function that prepares one. Where it fails for up to a fiftieth of them,
+        the next sample takes their place, with a warning.
     loss
         The loss to minimise.
     training
@@ -73,16 +84,19 @@ def fit(
         Device of this process, from :func:`setup_device`: ``"cpu"``, or ``"cuda:0"`` for rank 0, and so on.
     n_val, validate
         Number of validation cases, and the function that measures them; without them the last weights are delivered.
+        Of equal validations the later is the better.
 
     Raises
     ------
     TrainingFailed
-        When the loss is not finite, or no sample was loaded in time.
+        When the loss or its gradient is not finite, no sample was loaded in time, more samples or cases failed than may
+        be skipped, no validation case has a finding, or the disk has no room for the state.
     SystemExit
         When the container is stopped; the state has been saved.
     """
-    with _process_group(training, device):
-        loop = _Loop(module, optimiser, recipe=recipe, training=training, seed=seed, device=device)
+    together = Together(training, device)
+    with together.joined(), _stop_requested() as stop:
+        loop = _Loop(module, optimiser, together, stop, recipe=recipe, training=training, seed=seed, device=device)
         loop.run(n_train, sample, loss, n_val, validate)
 
 
@@ -102,7 +116,7 @@ def load_checkpoint(module: nn.Module, folder: Path) -> None:
         missing, unknown = module.load_state_dict(weights, strict=False)
     except RuntimeError as error:
         raise Rejected(f"the checkpoint does not fit this model: {error}") from error
-    absent = sorted(set(missing) & set(_trained(module)))
+    absent = sorted(set(missing) & set(trained(module)))
     if absent or unknown:
         raise Rejected(f"the checkpoint does not fit this model: missing {absent[:5]}, unknown {list(unknown)[:5]}")
 
@@ -124,20 +138,18 @@ def setup_device(job: Job) -> str:
     return job.devices[rank if rank < len(job.devices) else 0]
 
 
-def samples_of_step(
-    step: int, *, seed: int, n_train: int, per_process: int, rank: int = 0, world_size: int = 1
-) -> list[tuple[int, int]]:
-    """Return (position, index) of the samples that one process takes in one step.
+def samples_of_step(step: int, *, seed: int, n_train: int, batch: int) -> list[tuple[int, int]]:
+    """Return (position, index) of the samples of one step.
 
-    In every epoch all processes together go through a new permutation of the samples. `position` counts samples since
-    the beginning of the training and seeds the random choices of each sample.
+    In every epoch the training goes through a new permutation of the samples. `position` counts samples since the
+    beginning of the training and seeds the random choices of each sample.
     """
-    first = step * per_process * world_size + rank * per_process
-    found = []
-    for position in range(first, first + per_process):
-        epoch, place = divmod(position, n_train)
-        found.append((position, int(_order(seed, epoch, n_train)[place])))
-    return found
+    return [(position, _index(seed, position, n_train)) for position in range(step * batch, (step + 1) * batch)]
+
+
+def _index(seed: int, position: int, n_train: int) -> int:
+    epoch, place = divmod(position, n_train)
+    return int(_order(seed, epoch, n_train)[place])
 
 
 @functools.lru_cache(maxsize=2)
@@ -150,6 +162,8 @@ class _Loop:
         self,
         module: nn.Module,
         optimiser: torch.optim.Optimizer,
+        together: Together,
+        stop: _Stop,
         *,
         recipe: Recipe,
         training: Training,
@@ -157,127 +171,170 @@ class _Loop:
         device: str,
     ) -> None:
         self.module, self.optimiser, self.recipe, self.training = module, optimiser, recipe, training
-        self.seed, self.device = seed, device
+        self.together, self.stop, self.seed, self.device = together, stop, seed, device
+        self.state = State(training.state, training.rank, training.warn)
         self.full_rates = [group["lr"] for group in optimiser.param_groups]
         self.step = 0
-        self.best = -1.0
-        self.best_weights: dict[str, torch.Tensor] | None = None
-        self.saved_at = time.monotonic()
+        self.skipped: dict[str, set[int]] = {}
 
     def run(self, n_train: int, sample: Sample, loss: Loss, n_val: int, validate: Validate | None) -> None:
-        recipe, training = self.recipe, self.training
+        recipe, state = self.recipe, self.state
         if n_train < 1:
             raise TrainingFailed("error", "there is no sample to train on")
-        self._resume()
-        wrapped = self._wrapped()
-        per_process = recipe.batch * recipe.accumulate
-        plan = [
-            samples_of_step(
-                step,
-                seed=self.seed,
-                n_train=n_train,
-                per_process=per_process,
-                rank=training.rank,
-                world_size=training.world_size,
-            )
-            for step in range(self.step, recipe.steps)
-        ]
+        self.step, validated = state.load(self.module, self.optimiser)
+        self.together.begin_equal(self.module)
+        self._say_idle()
+        measured = validate is not None and n_val > 0
+        if measured and not validated:
+            self._report({}, 1, n_train, self._validate(n_val, validate, resumed=True))
         self.module.train()
         sums: dict[str, float] = {}
-        counted = 0
-        with _stop_requested() as stopped, contextlib.closing(self._load_samples(plan, sample)) as steps:
-            for samples in steps:
-                parts = self._advance(wrapped, samples, loss)
+        counted, first = 0, self.step
+        with contextlib.closing(self._load_samples(n_train, sample)) as steps:
+            while self.step < recipe.steps:
+                passes: list[_Pass] = []
+                with self.stop.interruptible():
+                    passes = next(steps)
+                parts = self._advance(passes, loss)
                 counted += 1
                 for name, value in parts.items():
                     sums[name] = sums.get(name, 0.0) + value
-                last = self.step == recipe.steps
-                due = last or (recipe.validate_every and self.step % recipe.validate_every == 0)
-                dice = self._validate(n_val, validate) if due and validate is not None and n_val else None
+                if self.step == first + 1:
+                    state.require_room(self.module, self.optimiser)
+                due = self.step == recipe.steps or (recipe.validate_every and self.step % recipe.validate_every == 0)
+                dice = None
+                if due and measured:
+                    if state.due():
+                        state.save(self.step, self.module, self.optimiser, validated=False)
+                    dice = self._validate(n_val, validate)
                 if due or self.step % recipe.report_every == 0:
-                    losses = {name: value / counted for name, value in sums.items()}
-                    epoch = self.step * per_process * training.world_size / n_train
-                    training.event(self.step, recipe.steps, losses, epoch=round(epoch, 3), val_dice=dice)
+                    self._report(sums, counted, n_train, dice)
                     sums, counted = {}, 0
-                if due or time.monotonic() - self.saved_at >= recipe.save_every_s:
-                    self._save()
-                if self._any_stopped(stopped()):
-                    self._save()
-                    raise SystemExit(143)
+                if state.due(recipe.save_every_s):
+                    state.save(self.step, self.module, self.optimiser, validated=True)
         self._deliver()
 
-    def _advance(self, wrapped: nn.Module, samples: list[Any], loss: Loss) -> dict[str, float]:
-        """Do one optimiser step; return the mean of each part of the loss."""
+    def _advance(self, passes: Sequence[_Pass], loss: Loss) -> dict[str, float]:
+        """Do one optimiser step; return this process's share of the mean of each part of the loss."""
         recipe = self.recipe
         for group, full in zip(self.optimiser.param_groups, self.full_rates):
             group["lr"] = full * recipe.rate(self.step)
-        # Dropout depends on the step alone, too.
-        torch.manual_seed((self.seed * 1_000_003 + self.step) * self.training.world_size + self.training.rank)
         self.optimiser.zero_grad(set_to_none=True)
+        step = Step(self.module, self.together)
         sums: dict[str, float] = {}
-        for number in range(recipe.accumulate):
-            batch = samples[number * recipe.batch : (number + 1) * recipe.batch]
-            accumulates = number + 1 < recipe.accumulate and wrapped is not self.module
-            with wrapped.no_sync() if accumulates else contextlib.nullcontext():  # type: ignore[operator]
-                with torch.autocast(self.device.partition(":")[0], torch.bfloat16, enabled=recipe.bf16):
-                    parts = loss(wrapped, batch)
-                    total = torch.stack(list(parts.values())).sum() / recipe.accumulate
-                for name, part in parts.items():
-                    sums[name] = sums.get(name, 0.0) + float(part.detach()) / recipe.accumulate
-                if not all(math.isfinite(value) for value in sums.values()):
-                    shown = ", ".join(f"{name} {value}" for name, value in sums.items())
-                    raise TrainingFailed("nan_loss", f"the loss is not finite at step {self.step}: {shown}")
-                total.backward()
-        if recipe.clip_norm:
-            torch.nn.utils.clip_grad_norm_(self.module.parameters(), recipe.clip_norm)
+        for number, samples in passes:
+            if self.stop.received:
+                break
+            _seed_all(self.seed, 3, self.step, number)  # dropout depends on the pass alone, too
+            share = len(samples) / recipe.batch
+            with torch.autocast(self.device.partition(":")[0], torch.bfloat16, enabled=recipe.bf16):
+                parts = loss(self.module, samples)
+                total = torch.stack(list(parts.values())).sum() * share
+            values = {name: float(part.detach()) for name, part in parts.items()}
+            if not all(math.isfinite(value) for value in values.values()):
+                shown = ", ".join(f"{name} {value}" for name, value in values.items())
+                raise TrainingFailed("nan_loss", f"the loss is not finite at step {self.step}: {shown}")
+            total.backward()
+            step.end_pass(share)
+            for name, value in values.items():
+                sums[name] = sums.get(name, 0.0) + value * share
+        if self.together.any(self.stop.received)[0]:
+            self._end(validated=True)  # the step that was cut off is made again
+        step.sum_up()
+        norm = torch.nn.utils.clip_grad_norm_(self.module.parameters(), recipe.clip_norm or math.inf)
+        if not math.isfinite(float(norm)):
+            raise TrainingFailed("nan_loss", f"the gradient of a finite loss is not finite at step {self.step}")
         self.optimiser.step()
         self.step += 1
         return sums
 
-    def _validate(self, n_val: int, validate: Validate) -> float:
-        """Return the mean Dice over the findings of all validation cases, over all processes."""
+    def _report(self, sums: dict[str, float], counted: int, n_train: int, dice: float | None) -> None:
+        """Log the progress, with the means over the samples of all processes."""
+        losses: dict[str, float] = {}
+        for share in self.together.gather(sums):
+            for name, value in share.items():
+                losses[name] = losses.get(name, 0.0) + value / counted
+        epoch = round(self.step * self.recipe.batch / n_train, 3)
+        self.training.event(self.step, self.recipe.steps, losses, epoch=epoch, val_dice=dice)
+
+    def _say_idle(self) -> None:
+        passes, processes = self.recipe.passes, self.together.world_size
+        if passes < processes and self.training.rank == 0:
+            self.training.warn(
+                f"a step has {passes} of the {processes} passes that its processes could make at once: the others only "
+                f"validate (batch {self.recipe.batch}, at_once {self.recipe.at_once})"
+            )
+
+    # -- validation ---------------------------------------------------------------------------------------------------
+
+    def _validate(self, n_val: int, validate: Any, *, resumed: bool = False) -> float:
+        """Return the mean Dice over the findings of all validation cases, and keep the best weights.
+
+        Measured case by case, each process its own, so that a request to end need not wait for the others; what was
+        measured is noted, for the training that resumes.
+        """
+        state, rank = self.state, self.training.rank
+        if not resumed:
+            state.forget_notes()
+        known: dict[int, list[float]] = self.together.gather(state.noted(self.step) if resumed and not rank else {})[0]
+        found: dict[int, list[float]] = {}
         self.module.eval()
-        with torch.no_grad():
-            found = list(validate(self.module, range(self.training.rank, n_val, self.training.world_size)))
+        with self.stop.interruptible(), torch.no_grad():
+            for number in self.together.deal([number for number in range(n_val) if number not in known]):
+                _seed_all(self.seed, 4, number)
+                found[number] = self._measure(number, n_val, validate)
+                state.note(self.step, number, found[number])
         self.module.train()
-        total = torch.tensor([float(sum(found)), float(len(found))], dtype=torch.float64)
-        if self.training.world_size > 1:
-            total = total.to(self.device)
-            torch.distributed.all_reduce(total)
-        dice = float(total[0] / max(1.0, float(total[1])))
-        if dice > self.best:
-            self.best, self.best_weights = dice, _trained(self.module)
+        if self.together.any(self.stop.received)[0]:
+            self._end(validated=False)
+        for share in self.together.gather(found):
+            known.update(share)
+        dices = [dice for number in sorted(known) for dice in known[number]]
+        if not dices:
+            raise TrainingFailed("error", "no validation case has a finding, so that no weights can be chosen by them")
+        dice = math.fsum(dices) / len(dices)
+        if not 0 <= dice <= 1:
+            raise TrainingFailed("error", f"a validation must find a Dice from 0 to 1, not {dice}")
+        state.offer(dice, self.module, self.step)
         return dice
 
-    # -- devices ------------------------------------------------------------------------------------------------------
+    def _measure(self, number: int, n_val: int, validate: Validate) -> list[float]:
+        try:
+            return [float(dice) for dice in validate(self.module, [number])]
+        except Exception as error:
+            failure = failure_of(error)
+            if failure.kind == "out_of_memory" or not may_skip(n_val):
+                raise
+            self._skip("validation case", number, n_val, failure.reason)
+            return []
 
-    def _any_stopped(self, stopped: bool) -> bool:  # noqa: FBT001 - one word, one meaning
-        """Return whether any process was stopped: they end together, or the others would wait for ever."""
-        if self.training.world_size == 1:
-            return stopped
-        flag = torch.tensor([float(stopped)], device=self.device)
-        torch.distributed.all_reduce(flag)
-        return bool(flag)
-
-    def _wrapped(self) -> nn.Module:
-        if self.training.world_size == 1:
-            return self.module
-        from torch.nn.parallel import DistributedDataParallel
-
-        return DistributedDataParallel(self.module, device_ids=[self.device] if self.device != "cpu" else None)
+    def _skip(self, what: str, number: int, count: int, reason: str) -> None:
+        """Warn of a sample or case that is left out; fail where there are too many of them."""
+        skipped = self.skipped.setdefault(what, set())
+        skipped.add(number)
+        if len(skipped) > may_skip(count):
+            raise TrainingFailed("error", f"{len(skipped)} of {count} {what}s failed; the last, {number}: {reason}")
+        self.training.warn(f"{what} {number} of {count} is left out: {reason}")
 
     # -- samples ------------------------------------------------------------------------------------------------------
 
-    def _load_samples(self, plan: list[list[tuple[int, int]]], sample: Sample) -> Generator[list[Any], None, None]:
-        """Yield the samples of one step after another."""
-        workers = self.recipe.workers
-        samples = _Samples(sample, self.seed)
+    def _load_samples(self, n_train: int, sample: Sample) -> Generator[list[_Pass], None, None]:
+        """Yield this process's passes of one step after another: number of the pass, and its samples."""
+        recipe, workers = self.recipe, self.recipe.workers
+        at_once = recipe.at_once or recipe.batch
+        mine = list(self.together.deal(range(recipe.passes)))
+
+        def positions(step: int) -> list[tuple[int, int]]:
+            chosen = samples_of_step(step, seed=self.seed, n_train=n_train, batch=recipe.batch)
+            return [one for number in mine for one in chosen[number * at_once : (number + 1) * at_once]]
+
+        plan = [positions(step) for step in range(self.step, recipe.steps)]
         loader: Any = torch.utils.data.DataLoader(
-            samples,
+            _Samples(sample, self.seed, n_train),
             batch_sampler=plan,  # type: ignore[arg-type]
             collate_fn=list,
             num_workers=workers,
-            timeout=self.recipe.loader_timeout_s if workers else 0,
+            timeout=recipe.loader_timeout_s if workers else 0,
             prefetch_factor=2 if workers else None,
         )
         batches = iter(loader)
@@ -288,85 +345,112 @@ class _Loop:
                 except RuntimeError as error:
                     if "timed out" not in str(error):
                         raise
-                    reason = f"no sample came within {self.recipe.loader_timeout_s:g} s at step {self.step}"
+                    reason = f"no sample came within {recipe.loader_timeout_s:g} s at step {self.step}"
                     raise TrainingFailed("stalled_loader", reason) from error
-                yield loaded
+                for _, failures in loaded:
+                    for index, reason in failures:
+                        self._skip("sample", index, n_train, reason)
+                samples = iter([prepared for prepared, _ in loaded])
+                sizes = [min(at_once, recipe.batch - number * at_once) for number in mine]
+                yield [(number, [next(samples) for _ in range(size)]) for number, size in zip(mine, sizes)]
         finally:
             del batches
 
-    # -- state --------------------------------------------------------------------------------------------------------
+    # -- the end ------------------------------------------------------------------------------------------------------
 
-    def _save(self) -> None:
-        """Save everything that the next step depends on; only rank 0 does, since all ranks hold the same."""
-        self.saved_at = time.monotonic()
-        if self.training.rank != 0:
-            return
-        state = {
-            "step": self.step,
-            "weights": _trained(self.module),
-            "optimiser": self.optimiser.state_dict(),
-            "best": self.best,
-            "best_weights": self.best_weights,
-        }
-        path = self.training.state / _STATE
-        partial = path.with_name(".partial-" + _STATE)
-        torch.save(state, str(partial))
-        partial.replace(path)
-
-    def _resume(self) -> None:
-        path = self.training.state / _STATE
-        if not path.is_file():
-            return
-        state = torch.load(str(path), map_location="cpu", weights_only=True)
-        self.module.load_state_dict(state["weights"], strict=False)
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.step, self.best, self.best_weights = state["step"], state["best"], state["best_weights"]
+    def _end(self, *, validated: bool) -> None:
+        """Save what is not saved yet, and end: the container is being stopped."""
+        if self.state.saved_step != self.step:
+            self.state.save(self.step, self.module, self.optimiser, validated=validated)
+        raise SystemExit(143)
 
     def _deliver(self) -> None:
-        weights = self.best_weights if self.best_weights is not None else _trained(self.module)
+        if self.training.rank != 0:
+            return
+        weights = self.state.best_weights()
+        if weights is None:
+            require_finite(self.module, self.step)
+            weights = {name: value.to("cpu", copy=True) for name, value in trained(self.module).items()}
         self.training.checkpoint(lambda folder: torch.save(weights, str(folder / WEIGHTS)))
 
 
+#: A forward pass: its number within the step, and its samples.
+_Pass = Tuple[int, List[Any]]
+
+
 class _Samples(torch.utils.data.Dataset):  # type: ignore[type-arg]
-    """Prepares the sample at a position, which seeds it."""
+    """Prepares the sample at a position, which seeds it; where that fails, the one that follows in the order."""
 
-    def __init__(self, sample: Sample, seed: int) -> None:
-        self._sample, self._seed = sample, seed
+    def __init__(self, sample: Sample, seed: int, n_train: int) -> None:
+        self._sample, self._seed, self._n_train = sample, seed, n_train
 
-    def __getitem__(self, key: tuple[int, int]) -> Any:
+    def __getitem__(self, key: tuple[int, int]) -> tuple[Any, list[tuple[int, str]]]:
         position, index = key
+        failures: list[tuple[int, str]] = []
+        for tried in range(may_skip(self._n_train)):
+            try:
+                return self._prepare(position, index), failures
+            except Exception as error:  # noqa: PERF203 - each try is another sample
+                failure = failure_of(error)
+                if failure.kind == "out_of_memory":
+                    raise
+                failures.append((index, failure.reason))
+                index = _index(self._seed, position + tried + 1, self._n_train)
+        return self._prepare(position, index), failures
+
+    def _prepare(self, position: int, index: int) -> Any:
         return self._sample(index, np.random.default_rng([self._seed, 2, position]))
 
 
-def _trained(module: nn.Module) -> dict[str, torch.Tensor]:
-    """Return copies on the CPU of everything that training changes: parameters with a gradient, and buffers."""
-    frozen = {name for name, parameter in module.named_parameters() if not parameter.requires_grad}
-    return {
-        name: value.detach().to("cpu", copy=True) for name, value in module.state_dict().items() if name not in frozen
-    }
+def _seed_all(*numbers: int) -> None:
+    """Seed all generators that a network or a loss may draw from."""
+    seed = np.random.SeedSequence(numbers).generate_state(2)
+    torch.manual_seed(int(seed[0]) << 32 | int(seed[1]))
+    random.seed(int(seed[0]))
+    np.random.seed(seed)  # noqa: NPY002 - the state that upstream code draws from
+
+
+class _Stopped(BaseException):
+    """Leaves work that a request to end need not wait for."""
+
+
+class _Stop:
+    """The request to end (SIGTERM), which is noted instead of obeyed at once, so that the state can be saved."""
+
+    def __init__(self) -> None:
+        self.received = False
+        self._leave = False
+        self._process = os.getpid()
+
+    def take(self, *_: Any) -> None:
+        """Handle the signal; processes that load samples inherit this, and end with the one that started them."""
+        if os.getpid() == self._process:
+            self.received = True
+            if self._leave:
+                self._leave = False
+                raise _Stopped
+
+    @contextlib.contextmanager
+    def interruptible(self) -> Iterator[None]:
+        """Leave the block when the request comes, or at once if it has come."""
+        try:
+            self._leave = True
+            if self.received:
+                self.take()
+            yield
+            self._leave = False
+        except _Stopped:
+            pass
+        finally:
+            self._leave = False
 
 
 @contextlib.contextmanager
-def _process_group(training: Training, device: str) -> Iterator[None]:
-    """Join the process group, if several processes train together."""
-    if training.world_size == 1:
-        yield
-        return
-    if device.startswith("cuda"):
-        torch.cuda.set_device(device)
-    torch.distributed.init_process_group("nccl" if device.startswith("cuda") else "gloo")
+def _stop_requested() -> Iterator[_Stop]:
+    """Note SIGTERM instead of dying from it."""
+    stop = _Stop()
+    before = signal.signal(signal.SIGTERM, stop.take)
     try:
-        yield
-    finally:
-        torch.distributed.destroy_process_group()
-
-
-@contextlib.contextmanager
-def _stop_requested() -> Iterator[Callable[[], bool]]:
-    """Record SIGTERM instead of dying from it, so that the current step is finished and the state saved."""
-    received = []
-    before = signal.signal(signal.SIGTERM, lambda *_: received.append(True))
-    try:
-        yield lambda: bool(received)
+        yield stop
     finally:
         signal.signal(signal.SIGTERM, before)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+import atexit
+import shutil
+import tempfile
 from pathlib import Path
 from typing import Any, Iterable, Sequence
 
@@ -105,7 +107,7 @@ def _numpy_scalars() -> list[Any]:
     return [*named, np.dtype, *(type(np.dtype(kind)) for kind in kinds)]
 
 
-def link_files(weights: Path, prefix: str, folder: Path) -> Path:
+def link_files(weights: Path, prefix: str, folder: Path | None = None) -> Path:
     """Link the files of one published folder, under their own names, into a folder of their own.
 
     Parameters
@@ -115,16 +117,16 @@ def link_files(weights: Path, prefix: str, folder: Path) -> Path:
     prefix
         Prefix of the files to link.
     folder
-        Created, and filled with links named ``<name>``.
+        A folder of this process alone. None: a new temporary one, which is removed when the process ends.
 
     Returns
     -------
     Path
-        `folder`.
+        The folder, with links named ``<name>``.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    if folder is None:
+        folder = Path(tempfile.mkdtemp(prefix="groundbench-"))
+        atexit.register(shutil.rmtree, str(folder), ignore_errors=True)
     for path in sorted(weights.glob(prefix + "*")):
-        link = folder / path.name[len(prefix) :]
-        with suppress(FileExistsError):  # another process of the same training was faster
-            link.symlink_to(path)
+        (folder / path.name[len(prefix) :]).symlink_to(path)
     return folder

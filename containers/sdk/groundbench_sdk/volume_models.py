@@ -101,7 +101,7 @@ class VolumeModel(TextModel):
     ) -> tuple[int, Callable[[int, np.random.Generator], Any]]:
         """Encode the texts of all findings; a sample is one finding, or one case that has any."""
         findings = [(case, number) for case in train for number in range(len(case.findings))]
-        encoded = self.encode_texts([self.shorten(case.findings[number].text)[0] for case, number in findings])
+        encoded = self.encode_texts([self.fit_text(case, case.findings[number]) for case, number in findings])
         self.pool = encoded
         texts = {(case.id, number): text for (case, number), text in zip(findings, encoded)}
         cache, at_most = self.sample_cache(training), self.findings_per_sample

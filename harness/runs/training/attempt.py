@@ -13,7 +13,7 @@ from harness.engines.owners import own_labels
 from harness.images.build import Image
 from harness.registry.discovery import Plugin
 from harness.registry.resources import Resources
-from harness.sandbox.contract import Event, Job, Progress, Started, Train, TrainFailed
+from harness.sandbox.contract import Event, Job, Progress, Started, Train, TrainFailed, Warned
 from harness.sandbox.events import EventTail
 from harness.sandbox.evidence import TrainingEvidence, death_text, last_lines
 from harness.sandbox.folder import lack_of_disk, remove_tree, require_disk
@@ -24,8 +24,12 @@ from harness.sandbox.watch import Bounds, Ended, Stop, watch
 from harness.status import TrainingState
 from harness.store.trainings import TrainingPoint
 
-#: Seconds for a training to save its state after the request to end.
-SAVE_S = 60.0
+#: Seconds for a training to end the pass in flight and to save its state after the request to end: 20 GB on a slow
+#: disk. A second request ends it at once.
+SAVE_S = 300.0
+
+#: Different warnings that are kept of a training.
+_MAX_WARNINGS = 1000
 
 #: States that say that the model failed.
 _BLAMED = (TrainingState.PLUGIN_ERROR, TrainingState.TIMEOUT, TrainingState.OOM)
@@ -86,6 +90,8 @@ class TrainingEnd:
         The evidence, where it died.
     log
         Its log, below the training's folder.
+    warnings
+        What the model warned of, each once: ``"CASE: TEXT"``, or the text alone.
     """
 
     state: TrainingState
@@ -94,6 +100,7 @@ class TrainingEnd:
     peak_bytes: int | None = None
     evidence: TrainingEvidence | None = None
     log: str = ""
+    warnings: tuple[str, ...] = ()
 
 
 def run_training(
@@ -192,6 +199,7 @@ class _Attempt:
         self._began = self._last_sign = time.monotonic()
         self._started = self._loaded = False
         self._failed: TrainFailed | None = None
+        self._warnings: dict[str, None] = {}  # in order
         self._step = -1
 
     settled = 0  #: a training has no cases that end
@@ -213,6 +221,8 @@ class _Attempt:
                 )
             elif isinstance(event, TrainFailed):
                 self._failed = self._failed or event
+            elif isinstance(event, Warned) and len(self._warnings) < _MAX_WARNINGS:
+                self._warnings[f"{event.case}: {event.text}" if event.case else event.text] = None
         if points:
             self._emit(points)
         return False
@@ -243,6 +253,7 @@ class _Attempt:
             peak_bytes=ended.exit.peak_bytes,
             evidence=None if state is TrainingState.DONE else evidence,
             log=self._log.relative_to(self._spec.folder).as_posix(),
+            warnings=tuple(self._warnings),
         )
 
     def _judge(self, how: Ended) -> tuple[TrainingState, str]:

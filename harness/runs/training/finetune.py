@@ -1,7 +1,8 @@
 """Fine-tuning as a separate step with a stored result: the checkpoint of a plan is used if it exists, else trained.
 
 A training is planned from content, like a run: image, parameters, weights, train and val data, seed. How many GPUs it
-had is part of its record, not of its identity: one checkpoint serves however many GPUs predict.
+has is part of its record, not of its identity: the samples of a step are declared, and however many GPUs there are
+share them.
 """
 
 from __future__ import annotations
@@ -28,8 +29,9 @@ from harness.runs.boxes import KeptBoxes, keep_boxes
 from harness.runs.checkpoint import Checkpoint, find_checkpoint, take_checkpoint, write_record
 from harness.runs.hardware import describe_hardware, describe_harness
 from harness.runs.lock import only_one
+from harness.runs.params import EXECUTION, decisive
 from harness.runs.plan import RunRequest, select_cases
-from harness.runs.preflight import check_containers, check_room
+from harness.runs.preflight import check_containers, check_training_room
 from harness.runs.run_weights import Loaded
 from harness.runs.training.attempt import TrainingEnd, TrainingSpec, clear, run_training, unheard
 from harness.sandbox.contract import CONTRACT_VERSION, Job
@@ -41,6 +43,9 @@ from harness.store.database import Store
 from harness.store.trainings import TrainingPoint, TrainingRow, Trainings
 
 SPLITS = ("train", "val")
+
+#: Warnings of a training that are shown; all are in its record.
+_SHOWN = 10
 
 #: Limits of a training that those of predicting replace where both run reduced.
 _REDUCED = ("memory_gb", "cpus", "shm_gb")
@@ -90,7 +95,7 @@ class TrainingPlan:
             "plugin": request.plugin.name,
             "plugin_version": request.plugin.model.version,
             "variant": request.variant.name,
-            "params": request.params,
+            "params": decisive(request.params),
             "weights": self.weights.identity,
             "image": self.image.id,
             "fingerprints": dict(self.fingerprints),
@@ -107,11 +112,10 @@ class TrainingPlan:
         """Its name for people."""
         return f"{self.request.plugin.name}-{self.request.variant.name}-training-{self.key[:10]}"
 
-    @property
-    def resources(self) -> Resources:
-        """Limits of the container; for a training reduced for random weights, those of predicting."""
+    def resources(self, gpus: int) -> Resources:
+        """Return the limits of the container on so many GPUs; reduced for random weights, those of predicting."""
         model = self.request.plugin.model
-        declared = model.training or model.resources
+        declared = (model.training or model.resources).on(gpus)
         if not self.request.reduced:
             return declared
         least = {name: min(getattr(declared, name), getattr(model.resources, name)) for name in _REDUCED}
@@ -140,6 +144,12 @@ def training_cases(request: RunRequest) -> tuple[RunnableCase, ...]:
         cases = [case for split in filled for case in in_order(select_cases(data, split, None))]
     except UsageError as error:
         raise DataError(error.message, fix="training needs the masks of train and val: get all of them") from error
+    val = [case for case in cases if case.split == "val"]
+    if val and not any(case.findings for case in val):
+        raise DataError(
+            f"{data.name}: no val case has a finding, so no weights can be chosen by them",
+            fix="use val cases with findings, or a data set without val: then the last weights are delivered",
+        )
     if not any(case.split == "train" for case in cases):
         raise DataError(
             f"{data.name} does not contain train cases for fine-tuning", fix="use a data set with a train split"
@@ -214,12 +224,12 @@ def ensure_checkpoint(
             _finish(Trainings(store), found)  # the harness may have been killed before it did
             return found
         engine.require_readable(path for case in cases for path in (case.ct, case.truth))
-        check_room(home, (), plan.resources, 1, watcher.log)
+        check_training_room(home, plan.resources(len(gpus)), watcher.log)
         check_containers(
             engine,
             request.plugin,
             image,
-            resources=plan.resources,
+            resources=plan.resources(len(gpus)),
             mounts=weights.mounts,
             files=[path for case in cases for path in (case.ct, case.truth)],
             gpus=gpus,
@@ -253,7 +263,8 @@ def _train(
             earlier=row.record,
             log=watcher.log,
         )
-    record = {**_record(plan, engine, gpus), **boxes.record}
+    told = row.record.get("warnings", [])  # of earlier attempts
+    record = {**_record(plan, engine, gpus), **boxes.record, "warnings": told}
     row = replace(row, state=TrainingState.RUNNING, reason="", plan=plan.identity, record=record)
     trainings.save(row)
     spec = _spec(plan, boxes, folder, gpus)
@@ -277,10 +288,12 @@ def _train(
     except BenchError as error:
         trainings.save(replace(row, state=TrainingState.INFRA_ERROR, reason=error.message))
         raise
-    row = replace(row, seconds=row.seconds + end.seconds)
+    _tell(end.warnings, watcher)
+    warnings = list(dict.fromkeys([*told, *end.warnings]))
+    row = replace(row, seconds=row.seconds + end.seconds, record={**row.record, "warnings": warnings})
     if end.state is TrainingState.DONE:
         try:
-            files = take_checkpoint(spec.root / "out", folder, limit=plan.resources.out_mb * 2**20)
+            files = take_checkpoint(spec.root / "out", folder, limit=spec.resources.out_mb * 2**20)
         except RefusedCheckpoint as reason:
             end = replace(end, state=TrainingState.INVALID_CHECKPOINT, reason=f"out/checkpoint {reason}")
     if end.state is not TrainingState.DONE:
@@ -320,7 +333,7 @@ def _spec(plan: TrainingPlan, boxes: KeptBoxes, folder: Path, gpus: Sequence[Gpu
         plugin=plan.request.plugin,
         image=plan.image,
         job=_job(plan, len(gpus)),
-        resources=plan.resources,
+        resources=plan.resources(len(gpus)),
         cases=tuple(training_case(case, prompt, boxes=boxes.of(case.id), mask_flip=flip) for case in plan.cases),
         mounts=plan.weights.mounts,
         gpu_ids=tuple(gpu.id for gpu in gpus),
@@ -336,14 +349,15 @@ def _job(plan: TrainingPlan, gpus: int) -> Job:
         params=request.params,
         seed=request.seed,
         gpus=gpus,
-        cpus=plan.resources.cpus,
+        cpus=plan.resources(gpus).cpus,
         weights=plan.weights.mode,
     )
 
 
 def _record(plan: TrainingPlan, engine: Engine, gpus: Sequence[Gpu]) -> dict[str, Any]:
     return {
-        "limits": plan.resources.limits(),
+        "limits": plan.resources(len(gpus)).limits(),
+        "execution": {name: value for name, value in plan.request.params.items() if name in EXECUTION},
         "origins": plan.request.origins,
         "image": {"id": plan.image.id, "tag": plan.image.tag},
         "engine": engine.describe(),
@@ -351,6 +365,14 @@ def _record(plan: TrainingPlan, engine: Engine, gpus: Sequence[Gpu]) -> dict[str
         "hardware": describe_hardware(gpus),
         "harness": describe_harness(),
     }
+
+
+def _tell(warnings: Sequence[str], watcher: TrainingWatcher) -> None:
+    """Show the first warnings of a training; its record has them all."""
+    for text in warnings[:_SHOWN]:
+        watcher.log(f"warning: {text}")
+    if len(warnings) > _SHOWN:
+        watcher.log(f"warning: {len(warnings) - _SHOWN} more are in the training's record")
 
 
 def _death(end: TrainingEnd) -> dict[str, Any]:
@@ -362,6 +384,8 @@ def _failure(plan: TrainingPlan, folder: Path, end: TrainingEnd) -> Exception:
         return Interrupted(f"{plan.name} was {end.reason}", fix="the same command resumes it")
     message = f"{plan.name} failed ({end.state}): {end.reason}"
     log = f"its log is {folder / end.log}; the same command resumes from the last saved state"
+    if end.state is TrainingState.NAN_LOSS:
+        log += ", and meets the same again unless a parameter is changed, such as a smaller rate or bf16=false"
     if end.state is TrainingState.INFRA_ERROR:
         return PrerequisiteError(message, fix=log)
     return ModelError(message, fix=log)

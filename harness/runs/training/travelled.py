@@ -17,6 +17,7 @@ from typing import Any
 from harness.dataset.cases import Case
 from harness.errors import DataError
 from harness.runs.checkpoint import RECORD, Checkpoint, find_checkpoint
+from harness.runs.params import decisive
 from harness.runs.plan import RunRequest
 from harness.runs.training.finetune import SPLITS, TrainingPlan, check_apart
 
@@ -82,7 +83,7 @@ def _finished(home: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
 
 def _serves(record: dict[str, Any], request: RunRequest, listed: tuple[Case, ...]) -> bool:
     plan = record["plan"]
-    asked = (request.plugin.name, request.variant.name, request.params)
+    asked = (request.plugin.name, request.variant.name, decisive(request.params))
     cases = {split: sorted(case.id for case in listed if case.split == split) for split in SPLITS}
     return (plan["plugin"], plan["variant"], plan["params"]) == asked and record.get("cases") == cases
 

@@ -33,6 +33,17 @@ def test_a_training_may_be_silent_for_hours_and_needs_a_gpu() -> None:
     assert Resources.training(gpus=0, stall_minutes=5).limits() == Resources(stall_minutes=5).limits()
 
 
+def test_the_limits_of_a_training_grow_with_its_gpus() -> None:
+    """Memory, shared memory, cores and pids, since each GPU has a process; what it may write and its silence do not."""
+    one = Resources.training(memory_gb=64, cpus=12, shm_gb=8, out_gb=50)
+    assert one.on(0) == one.on(1) == one
+    four = one.on(4)
+    assert (four.memory_gb, four.cpus, four.shm_gb, four.pids) == (256, 48, 32, 1024)
+    assert (four.out_gb, four.stall_minutes, four.gpu_gb, four.gpus) == (50, 240, 0, 1)
+    assert Resources(gpus=2, pids=255).on(3).pids == 383
+    assert Resources(gpus=2).on(2) == Resources(gpus=2)
+
+
 def test_the_units_of_version_0_1_are_read() -> None:
     """A declaration from then states MiB and seconds; the same limit in both units is refused."""
     earlier = Resources(memory_mb=1536, case_timeout_s=90, gpu_memory_mb=24_000)  # type: ignore[call-arg]

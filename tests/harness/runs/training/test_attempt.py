@@ -31,12 +31,12 @@ PREDICT = Resources(memory_gb=16, cpus=4.0, shm_gb=0.25, out_gb=1)
 TRAIN = Resources(memory_gb=64, cpus=2.0, shm_gb=8, out_gb=50, stall_minutes=120)
 
 
-def _limits(weights: str, *, reduced: bool, training: Resources | None = TRAIN) -> Resources:
+def _limits(weights: str, *, reduced: bool, training: Resources | None = TRAIN, gpus: int = 1) -> Resources:
     params = {"size": 256}
     variant = Variant("v", fine_tuned=True, params=params, reduced={"size": 8} if reduced else {})
     model = Model("m", "M", "A model.", "1", Path("/"), variants=(variant,), resources=PREDICT, training=training)
     request = RunRequest(Plugin(model, "here"), variant, cast("Dataset", None), "test", "mlhc2025", weights=weights)
-    return TrainingPlan(request, cast("Image", None), Loaded(), ()).resources
+    return TrainingPlan(request, cast("Image", None), Loaded(), ()).resources(gpus)
 
 
 @pytest.mark.parametrize(("weights", "reduced"), [("pinned", True), ("/a/folder", True), ("random", False)])
@@ -50,6 +50,13 @@ def test_a_reduced_training_fits_where_the_model_predicts() -> None:
     limits = _limits("random", reduced=True)
     assert (limits.memory_mb, limits.shm_mb, limits.cpus) == (16_384, 256, 2.0)
     assert (limits.out_mb, limits.stall_timeout_s) == (51_200, 7200.0)
+
+
+def test_limits_grow_with_the_gpus() -> None:
+    """Those that are declared are of a container with one; a reduced training still fits where the model predicts."""
+    limits = _limits("pinned", reduced=False, training=Resources.training(memory_gb=64, cpus=2, shm_gb=8), gpus=4)
+    assert (limits.memory_mb, limits.shm_mb, limits.cpus, limits.pids) == (262_144, 32_768, 8, 1024)
+    assert _limits("random", reduced=True, gpus=4).memory_mb == 16_384
 
 
 def test_without_a_declaration_training_is_like_predicting() -> None:
@@ -122,6 +129,13 @@ def test_steps_only_rise(tmp_path: Path) -> None:
     assert (end.state, end.evidence) == (TrainingState.DONE, None)
     assert [(point.step, point.val_dice) for point in points] == [(1, None), (5, 0.5), (10, None)]
     assert all(100 <= point.seconds < 130 for point in points)
+
+
+def test_what_the_model_warns_of_is_kept_once(tmp_path: Path) -> None:
+    """Several processes may say the same; of a case, or of the training as a whole."""
+    cut = {"event": "warning", "case": "a_1", "text": "finding 0: cut"}
+    end, _ = _train(tmp_path, Stage(cut, cut, {"event": "warning", "text": "one process is idle"}, end=Exit(0)))
+    assert end.warnings == ("a_1: finding 0: cut", "one process is idle")
 
 
 @pytest.mark.parametrize(
