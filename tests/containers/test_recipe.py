@@ -54,7 +54,7 @@ def test_no_sample_is_not_taken_for_a_missing_parameter(params: dict[str, object
         ({"steps": 1, "batch": 0}, "batch must be at least 1"),
         ({"steps": 0, "epochs": 1, "batch": 0}, "batch must be at least 1"),
         ({"steps": 1, "batch": 2, "at_once": -1}, "at_once must be at least 0"),
-        ({"steps": 1, "batch": 1, "schedule": "linear"}, "constant or cosine"),
+        ({"steps": 1, "batch": 1, "schedule": "linear"}, "constant, cosine or polynomial"),
     ],
 )
 def test_a_recipe_that_cannot_be_followed_is_refused(params: dict[str, object], words: str) -> None:

@@ -132,7 +132,7 @@ class Recipe:
         if step < self.warmup:
             return (step + 1) / (self.warmup + 1)
         if self.schedule == "polynomial":
-            return (1 - (step - self.warmup) / max(1, self.steps - self.warmup)) ** _POWER
+            return float((1 - (step - self.warmup) / max(1, self.steps - self.warmup)) ** _POWER)
         if self.schedule == "constant":
             return float(self.drop_factor ** sum(step >= drop * self.steps for drop in self.drops))
         done = (step - self.warmup) / max(1, self.steps - 1 - self.warmup)
