@@ -66,7 +66,10 @@ def imported_tag(plugin: str, context: str) -> str:
 
 def carrying(client: DockerClient, labels: dict[str, str]) -> list[EngineImage]:
     """Return the images that carry all of these labels."""
-    return list(client.images.list(filters={"label": [f"{name}={value}" for name, value in labels.items()]}))
+    # One of them to the engine: Podman 4 finds nothing with two.
+    first = next(f"{name}={value}" for name, value in labels.items())
+    found = client.images.list(filters={"label": first})
+    return [image for image in found if labels.items() <= (image.labels or {}).items()]
 
 
 def layers_of(image: EngineImage) -> list[str]:

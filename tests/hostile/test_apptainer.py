@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.docker
 
 #: Probes of what this engine does not offer, as its documentation and its records say: no filter of system calls,
-#: temporary files that may be executed and are not limited.
+#: temporary files that may be executed and are not limited, and a folder /var/tmp of the container's own.
 NOT_OFFERED = {
     "network-hypervisor-socket",
     "capabilities",
@@ -30,6 +30,7 @@ NOT_OFFERED = {
     "kernel-keyring",
     "run-from-temporary-folders",
     "fill-temporary-folders",
+    "write-outside-out",
 }
 
 #: Probes that look where the stand-in has nothing: no /sys, no message queues, a variable that bubblewrap sets.

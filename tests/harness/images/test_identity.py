@@ -37,10 +37,10 @@ class Images:
             raise ImageNotFound(name)
         return self.known[name]
 
-    def list(self, filters: dict[str, list[str]]) -> list[Any]:
-        """Return those with all labels."""
-        wanted = dict(label.split("=", 1) for label in filters["label"])
-        return [image for image in self.known.values() if wanted.items() <= image.labels.items()]
+    def list(self, filters: dict[str, str]) -> list[Any]:
+        """Return those with the label; with a list of them Podman would return none."""
+        name, value = filters["label"].split("=", 1)
+        return [image for image in self.known.values() if image.labels.get(name) == value]
 
 
 @pytest.fixture

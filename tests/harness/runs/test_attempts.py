@@ -71,6 +71,7 @@ class Stage:
     """An engine whose containers play one part after another."""
 
     isolates = False
+    limits_memory = True
 
     def __init__(self, *parts: Part) -> None:
         self.parts = list(parts)
