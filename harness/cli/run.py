@@ -31,8 +31,14 @@ PHANTOM_SEED = 0
 
 
 @click.command()
-@click.option("--plugin", "plugins", required=True, metavar="NAME[,NAME]", help="Models to run; see `bench list`.")
-@click.option("--variant", metavar="V", help="Variant to run; by default the model's first.")
+@click.option(
+    "--plugin",
+    "plugins",
+    required=True,
+    metavar="NAME[,NAME]|@FILE",
+    help="Models to run, see `bench list`; NAME:VARIANT chooses a variant, @FILE is a file with one a line.",
+)
+@click.option("--variant", metavar="V", help="Variant to run where none is named; by default the model's first.")
 @click.option(
     "--dataset",
     metavar="PATH|NAME",
@@ -92,8 +98,8 @@ def run(settings: Settings, /, plugins: str, *, as_json: bool, strict: bool, **o
 
     A fine-tuned variant is trained first, on the data set's train split, unless its checkpoint exists.
 
-    Of several models, what is lacking is told first; one that fails does not stop the others, and the worst exit code
-    counts.
+    Of several models, what is lacking is told first; then the cases of all are one queue for the GPUs. One that fails
+    does not stop the others, and the worst exit code counts.
 
     The same command again resumes an interrupted run and shows a finished one. Ctrl-C ends after the current case;
     a second Ctrl-C ends at once, and so does SIGTERM, a terminal that closes, or a scheduler's SIGUSR1.
@@ -101,7 +107,7 @@ def run(settings: Settings, /, plugins: str, *, as_json: bool, strict: bool, **o
     from harness.cli.report import print_documents
     from harness.runs.document import run_document
 
-    names = list(dict.fromkeys(name.strip() for name in plugins.split(",") if name.strip()))
+    names = _names(plugins)
     with settings.open_store() as store:
         rows, failures = run_each(settings, store, names, **options)
         documents = [run_document(store, row, options["profile"]) for row in rows]
@@ -112,6 +118,26 @@ def run(settings: Settings, /, plugins: str, *, as_json: bool, strict: bool, **o
     failures += _judge(documents, strict=strict)
     if failures:
         raise worst_of(failures, len(names))
+
+
+def _names(plugins: str) -> list[str]:
+    """Return the models that an option or the file that it names lists; ``#`` begins a comment in the file.
+
+    Raises
+    ------
+    UsageError
+        When the file cannot be read.
+    """
+    text = plugins
+    if plugins.startswith("@"):
+        try:
+            lines = Path(plugins[1:]).read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise UsageError(
+                f"the file of models {plugins[1:]} cannot be read: {error}", fix="name a text file"
+            ) from error
+        text = ",".join(line.partition("#")[0] for line in lines)
+    return list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
 
 
 def run_plugins(settings: Settings, store: Store, names: list[str], **options: Any) -> list[RunRow]:
@@ -141,9 +167,10 @@ def run_each(
     weights: str = "pinned",
     params: tuple[str, ...] = (),
 ) -> tuple[list[RunRow], list[NotEnded]]:
-    """Run one model after another over one split; the options are those of ``bench run``.
+    """Run models over one split, the shards of all in one queue; the options are those of ``bench run``.
 
-    What the models lack is told before the first begins, and one that fails does not stop the others.
+    What the models lack is told before the first begins, and one that fails does not stop the others. A name may be
+    ``NAME:VARIANT``.
 
     Returns
     -------
@@ -170,11 +197,14 @@ def run_each(
         raise UsageError("--plugin is empty", fix="see `bench list`")
     registry = find_plugins(plugin_dirs)
 
-    def choose(name: str) -> tuple[Plugin, Variant, dict[str, Param]]:
-        plugin = registry.get(name)
-        chosen = plugin.variant(variant)
-        changes = parse_changes(plugin, chosen, params)
-        return plugin, chosen, changes
+    known: dict[str, tuple[Plugin, Variant, dict[str, Param]]] = {}
+
+    def choose(name: str) -> str:
+        plugin_name, _, own = name.partition(":")
+        plugin = registry.get(plugin_name)
+        chosen = plugin.variant(own or variant)
+        known[name] = plugin, chosen, parse_changes(plugin, chosen, params)
+        return name
 
     def require(name: str) -> str:
         plugin, chosen, _ = known[name]
@@ -185,9 +215,8 @@ def run_each(
     if ids and gpus not in (0, len(ids)):
         raise UsageError(f"--gpus {gpus} and --gpu-ids with {len(ids)} ids do not agree", fix="give one of them")
     found, broken = gather(names, choose)
-    known = {plugin.name: (plugin, chosen, changes) for plugin, chosen, changes in found}
     require_gpus(gpus, ids)  # before a data set is made for a run that is not possible
-    ready, lacking = gather(known, require)
+    ready, lacking = gather(found, require)
     lacking = broken + lacking
     with make_watcher() as watcher:
         for failed in lacking:
@@ -217,13 +246,12 @@ def run_each(
             failures = list(lacking)
 
             def note(request: RunRequest, error: Exception) -> None:
-                failures.append(NotEnded(request.plugin.name, known_error(error, expected)))
+                name = ready[next(number for number, one in enumerate(requests) if one is request)]
+                failures.append(NotEnded(name, known_error(error, expected)))
                 watcher.log(f"error: {failures[-1].line}")
 
             results = execute_all(requests, home=settings.home, store=store, watcher=watcher, stop=stop, failed=note)
-    for request, result in zip(requests, results, strict=True):
-        if isinstance(result, Interrupted):
-            failures.append(NotEnded(request.plugin.name, result))
+    failures += [NotEnded(name, one) for name, one in zip(ready, results, strict=True) if isinstance(one, Interrupted)]
     return [one for one in results if isinstance(one, RunRow)], failures
 
 

@@ -1,4 +1,4 @@
-"""``bench reproduce``: published rows, such as the paper's Table 4, run here one after another; ours beside theirs."""
+"""``bench reproduce``: published rows, such as the paper's Table 4, run here in one queue; ours beside theirs."""
 
 from __future__ import annotations
 
@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.cli.run import run_plugins
+from harness.cli.run import run_each
 from harness.cli.settings import Settings, json_option, pass_settings, plugin_dir_option, print_json
+from harness.cli.several import NotEnded
 from harness.engines import ENGINES
 from harness.errors import BenchError, Interrupted, ModelError, PrerequisiteError, UsageError
 
 if TYPE_CHECKING:
+    from harness.rows import RunRow
+    from harness.store.database import Store
     from leaderboard.board.paper import ReferenceRow
     from leaderboard.board.reported import Reference
 
@@ -64,7 +67,7 @@ def reproduce(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Run published rows, by default those of the paper's Table 4, in their order, and show ours beside theirs.
+    """Run published rows, by default those of the paper's Table 4, in one queue, and show ours beside theirs.
 
     Each row is one `bench run`: the same command resumes, and finished work is not repeated.
     A row that cannot be run is listed with its reason, and the next one is run.
@@ -161,47 +164,63 @@ def _run_rows(
     gpus: int,
     options: dict[str, Any],
 ) -> BenchError | None:
-    """Run what can be run and fill in what came of it; returns what the command has to end with, if anything."""
-    failed = False
-    for row, record in zip(rows, records, strict=True):
-        if row.lacking:
-            continue
-        click.echo(f"{row.name}: {record['plugin']} {record['variant']}", err=True)
-        try:
-            _run_row(settings, reference, row, record, gpus=gpus, options=options)
-        except (Interrupted, KeyboardInterrupt):
-            for left in records[records.index(record) :]:
-                if left["verdict"] == "ready":
-                    left |= {"verdict": "not run", "why": ["interrupted"]}
+    """Run what can be run, in one queue, and fill in what came of it; returns what the command has to end with."""
+    ready = [(row, record) for row, record in zip(rows, records, strict=True) if not row.lacking]
+    errors: list[BenchError] = []
+    for used in dict.fromkeys([gpus, 0]):
+        # A model for the CPU is not asked to share the GPUs.
+        group = [pair for pair in ready if (gpus if pair[0].needs and pair[0].needs.gpus else 0) == used]
+        errors += _run_group(settings, reference, group, gpus=used, options=options) if group else []
+        if any(isinstance(error, Interrupted) for error in errors):
+            for _, record in ready:
+                if record["verdict"] == "ready":
+                    record |= {"verdict": "not run", "why": ["interrupted"]}
             return Interrupted("interrupted", fix="finished work is kept; the same command resumes")
-        except BenchError as error:
-            failed = failed or isinstance(error, ModelError)
-            record |= {"verdict": "not run", "why": [error.message, *([error.fix] if error.fix else [])]}
-            click.echo(f"{row.name}: {error.message}", err=True)
-    if failed:
+    if any(isinstance(error, ModelError) for error in errors):
         return ModelError("a row failed", fix="the table gives the reasons; the same command tries again")
     if not any(record["ours"] for record in records):
         return PrerequisiteError("no row could be run", fix="`bench reproduce --dry-run` lists what each one lacks")
     return None
 
 
-def _run_row(
+def _run_group(
     settings: Settings,
     reference: Reference,
-    row: ReferenceRow,
-    record: dict[str, Any],
+    group: list[tuple[ReferenceRow, dict[str, Any]]],
     *,
     gpus: int,
     options: dict[str, Any],
-) -> None:
+) -> list[BenchError]:
+    """Run the models of rows that get as many GPUs, fill in what came of them, and return what failed."""
+    named = {f"{record['plugin']}:{record['variant']}": (row, record) for row, record in group}
+    for name, (row, _) in named.items():
+        click.echo(f"{row.name}: {name.replace(':', ' ')}", err=True)
+    with settings.open_store() as store:
+        try:
+            runs, failures = run_each(settings, store, list(named), gpus=gpus, **options)
+        except KeyboardInterrupt:
+            runs, failures = [], [NotEnded("", Interrupted("interrupted"))]
+        except BenchError as error:  # of the only one, or of all
+            runs, failures = [], [NotEnded(name, error) for name in named]
+        for run in runs:
+            row, record = named[f"{run.plugin}:{run.variant}"]
+            try:
+                _fill_in(store, reference, run, row, record)
+            except ModelError as error:
+                failures.append(NotEnded(f"{run.plugin}:{run.variant}", error))
+    for failed in failures:
+        if failed.name in named and not isinstance(failed.error, Interrupted):
+            row, record = named[failed.name]
+            record |= {"verdict": "not run", "why": list(filter(None, [failed.error.message, failed.error.fix]))}
+            click.echo(f"{row.name}: {failed.error.message}", err=True)
+    return [failed.error for failed in failures]
+
+
+def _fill_in(store: Store, reference: Reference, run: RunRow, row: ReferenceRow, record: dict[str, Any]) -> None:
     from harness.runs.document import run_document
     from leaderboard.board.paper import remarks, verdict
 
-    assert row.needs is not None  # noqa: S101 - a row without a plugin lacks it
-    with settings.open_store() as store:
-        used = gpus if row.needs.gpus else 0  # a model for the CPU is not asked to share them
-        (run,) = run_plugins(settings, store, [record["plugin"]], variant=record["variant"], gpus=used, **options)
-        document = run_document(store, run, reference.profile)
+    document = run_document(store, run, reference.profile)
     record["run"] = run.id
     if not document["coverage"]["ok"]:
         raise ModelError("every finding failed", fix=f"`bench results show {run.id}` gives the reason for each case")
