@@ -29,6 +29,15 @@ def test_every_other_number_is_a_parameter_of_the_same_name() -> None:
     assert [recipe.rate(step) for step in range(9)] == [1.0] * 3 + [0.5] * 3 + [0.25] * 3
 
 
+def test_a_polynomial_is_that_of_nnu_net() -> None:
+    """(1 - step / steps) ** 0.9 from the first step, so that the last one still learns; after a warm-up, if any."""
+    recipe = Recipe(steps=1000, schedule="polynomial")
+    assert [recipe.rate(step) for step in (0, 1, 500, 999)] == [1.0, 0.999**0.9, 0.5**0.9, pytest.approx(0.001**0.9)]
+    warm = Recipe(steps=110, schedule="polynomial", warmup=10)
+    assert warm.rate(4) == pytest.approx(5 / 11)
+    assert warm.rate(60) == 0.5**0.9
+
+
 def test_a_cosine_ends_at_its_final_rate() -> None:
     """It begins at the full rate after the warm-up, is half-way down half-way between, and at its end at the last."""
     recipe = Recipe.from_params({"steps": 11, "batch": 1, "final_rate": 0.2}, 1)
