@@ -98,7 +98,8 @@ class Network(nn.Module):
 
     def optimizer(self, *, rate: float, encoder_rate: float, momentum: float, decay: float) -> torch.optim.Optimizer:
         """Return SGD with Nesterov's momentum, the image encoder at `encoder_rate` times the rate."""
-        encoder, others = [], []
+        encoder: list[nn.Parameter] = []
+        others: list[nn.Parameter] = []
         for name, parameter in self.net.named_parameters():
             if parameter.requires_grad:
                 (encoder if name.startswith("encoder.") else others).append(parameter)

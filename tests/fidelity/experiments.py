@@ -112,7 +112,86 @@ def sat_windows(_: Path) -> float:
     return differ
 
 
+def sat_augmentation(_: Path) -> float:
+    """MONAI's transforms that upstream's training calls, and ours, with the same numbers drawn."""
+    from monai.transforms import AdjustContrast, GaussianSharpen, Zoom
+
+    _plugin("sat")
+    import crops
+
+    rng = np.random.default_rng(0)
+    image = rng.normal(size=(48, 44, 30)).astype(np.float32)
+    mask = (rng.random(image.shape) > 0.7).astype(np.uint8)
+    pairs: list[tuple[Any, Any]] = []
+    for factor in (0.7, 0.83, 1.0, 1.17, 1.2345, 1.4):
+        for volume, mode in ((image, "area"), (mask, "nearest")):
+            shown = torch.from_numpy(volume.astype(np.float32))[None]
+            theirs = Zoom(factor, mode=mode, padding_mode="edge", keep_size=True)(shown)[0]
+            pairs.append((crops.zoom(volume, factor, nearest=mode == "nearest"), theirs))
+    shown = torch.from_numpy(image)[None]
+    for first, second, alpha in (((0.5, 0.7, 1.0), (0.5, 0.6, 0.9), 10.0), ((0.9, 0.8, 0.55), (0.6, 0.7, 0.51), 27.3)):
+        pairs.append((crops.sharpen(image, first, second, alpha), GaussianSharpen(first, second, alpha)(shown)[0]))
+    pairs += [(crops.contrast(image, gamma), AdjustContrast(gamma)(shown)[0]) for gamma in (0.7, 1.0, 1.5)]
+    return max(float(np.abs(np.asarray(ours, np.float64) - np.asarray(theirs)).max()) for ours, theirs in pairs)
+
+
+def sat_crops(_: Path) -> float:
+    """Upstream's crop around a voxel and its choice of texts, and ours: crops and numbers of texts that differ."""
+    import random
+
+    upstream = _from(
+        "SAT", "data/train_dataset.py", "Med_SAM_Dataset", Dataset=object, torch=torch, np=np, random=random
+    )
+    _plugin("sat")
+    import crops
+
+    dataset = upstream.Med_SAM_Dataset.__new__(upstream.Med_SAM_Dataset)
+    dataset.crop_size, dataset.max_queries = [24, 24, 8], 32
+    shape, rng, differ = (40, 36, 20), np.random.default_rng(0), 0
+    image = np.arange(np.prod(shape), dtype=np.float32).reshape(shape)
+    for _ in range(50):
+        masks = np.zeros((6, *shape), np.uint8)
+        places = [tuple(int(rng.integers(length)) for length in shape) for _ in masks]
+        for mask, place in zip(masks, places, strict=True):
+            mask[place] = 1
+        crop, _, chosen = crops.draw(image, masks, dataset.crop_size, rng)
+        boxes = [[*place, *(at + 1 for at in place)] for place in places]
+        dataset._load_mask = lambda *_, held=masks: torch.from_numpy(held.any(0))[None]
+        found = set()
+        for voxel in places:  # of which upstream draws one
+            dataset._load_mask = lambda *_, at=voxel: _one(shape, at)
+            datum = {"label": ["a"], "renorm_y1x1z1_y2x2z2": [True]}
+            theirs, bounds = dataset._roi_crop(torch.from_numpy(image)[None], datum, 1.0, 0.0)
+            present = dataset._find_pos_labels_in_crop(bounds, boxes)
+            texts, _ = dataset._select_pos_labels(list(range(6)), present, 0.5)
+            held = frozenset(number for number in range(6) if present[number])
+            found.add((theirs[0].numpy().tobytes(), held, len(texts)))
+        ours = {(crop.tobytes(), held, len(chosen)) for _, held, number in found if number == len(chosen)}
+        differ += not (ours & found) or not any(held <= set(chosen.tolist()) for _, held, _ in ours & found)
+    return differ
+
+
+def _one(shape: tuple[int, ...], voxel: tuple[int, ...]) -> torch.Tensor:
+    mask = torch.zeros(1, *shape, dtype=torch.bool)
+    mask[0][voxel] = True
+    return mask
+
+
 # -- SegVol -----------------------------------------------------------------------------------------------------------
+
+
+def segvol_area(_: Path) -> float:
+    """Torch's resizing by area, which upstream's training calls through MONAI's default, and ours."""
+    _plugin("segvol")
+    from volume import Grid
+
+    worst = 0.0
+    for shape, size in (((95, 300, 280), (32, 128, 128)), ((40, 50, 60), (8, 32, 32)), ((20, 30, 31), (32, 40, 26))):
+        values = np.random.default_rng(0).random(shape).astype(np.float32)
+        theirs = torch.nn.functional.interpolate(torch.from_numpy(values)[None, None], size=size, mode="area")
+        ours = Grid(shape, (0, 0, 0), shape, size).average(values)
+        worst = max(worst, float(np.abs(ours - theirs[0, 0].numpy()).max()))
+    return worst
 
 
 def segvol_input(folder: Path) -> float:

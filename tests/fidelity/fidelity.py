@@ -83,6 +83,12 @@ EXPERIMENTS = (
     Experiment(
         "sat_windows", "sat", "windows over four shapes", "windows", 0, "segvol", (SAT, "data/inference_dataset.py")
     ),
+    Experiment("sat_augmentation", "sat", "zoom, sharpening and contrast", "standardised grey levels", 2e-5, "segvol"),
+    Experiment(
+        "sat_crops", "sat", "50 crops around a voxel, and their texts", "crops", 0, "segvol",
+        (SAT, "data/train_dataset.py"),
+    ),
+    Experiment("segvol_area", "segvol", "resizing by area for training", "of [0, 1]", 1e-6),
     Experiment(
         "segvol_input", "segvol", "normalisation, crop and sampling", "of [0, 1]", 1e-6, "",
         (SEGVOL, "data_process/demo_data_process.py"),
