@@ -57,7 +57,7 @@ def tracked(shown: np.ndarray, count: int, most: int, rng: np.random.Generator) 
         slices = np.minimum(np.arange(first, max(min(first + count, length), first + 2)), length - 1)
         visible = np.flatnonzero(shown[:, first])
     else:
-        slices = consecutive(length, count, shown.any(axis=0), rng)
+        slices = consecutive(length, count, np.asarray(shown.any(axis=0)), rng)
         visible = np.flatnonzero(shown[:, slices].any(axis=1))
     return slices, rng.permutation(visible if visible.size else len(shown))[:most]
 

@@ -198,7 +198,7 @@ def test_the_first_slice_shows_what_is_followed(adapter: Any) -> None:
     shown = np.zeros((4, 40), bool)
     shown[0, 5:8] = shown[1, 6] = shown[2, 6] = True
     shown[3, 39] = True  # no window of 5 begins with it
-    begun = {}
+    begun: dict[int, set[int]] = {}
     for _ in range(400):
         slices, findings = adapter.tracked(shown, 5, 2, random)
         assert slices.tolist() == list(range(slices[0], slices[0] + 5))
