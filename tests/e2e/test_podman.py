@@ -55,9 +55,26 @@ def test_an_image_goes_to_podman_and_answers_as_it_does_on_docker(
     assert here["image"] == exported["config"]
     assert not any("engine" in reason for reason in here["unrankable"])
     assert here["timing"]["peak_container_bytes"] > 10 * 2**20
+    _name_it_otherwise(podman, exported["config"])
+    assert "building" not in there(*command, "podman", "--fresh").stderr
     there(*command, "docker", "--fresh")
     assert _masks(_shown(there)) == _masks(here)
     assert all(_masks(here))
+
+
+def _name_it_otherwise(address: str, image: str) -> None:
+    """Take every name that groundbench gives from an image: only what it carries still says what it is."""
+    import docker
+
+    client = docker.DockerClient(base_url=address, version="auto", timeout=120)
+    try:
+        found = client.images.get(image)
+        found.tag("localhost/elsewhere", "1")
+        for tag in found.tags:
+            client.images.remove(tag)
+        assert client.images.get(image).tags == ["localhost/elsewhere:1"]
+    finally:
+        client.close()
 
 
 def test_limits_hold_on_podman(there: Bench, make_dataset: Callable[..., Path], tmp_path: Path) -> None:
