@@ -13,12 +13,14 @@ import pytest
 from harness.dataset import open_dataset
 from harness.dataset.boxes import BOX_RULES
 from harness.dataset.fingerprint import fingerprint_of
-from harness.errors import PrerequisiteError
+from harness.errors import DataError, PrerequisiteError
 from harness.images.build import Image
 from harness.registry.declaration import Model, Prompt, Variant
 from harness.registry.discovery import Plugin
+from harness.registry.origins import Param
 from harness.registry.protocol import BoxRule
 from harness.runs.checkpoint import Checkpoint, write_record
+from harness.runs.params import EXECUTION, changed
 from harness.runs.plan import RunRequest
 from harness.runs.run_weights import Loaded
 from harness.runs.training.finetune import TrainingPlan, ensure_checkpoint, training_cases
@@ -58,6 +60,35 @@ def test_the_rule_of_its_boxes_is_part_of_a_training() -> None:
     assert with_boxes.identity["boxes"] == BOX_RULES[BoxRule.WIDENED]
     assert {**without.identity, "boxes": with_boxes.identity["boxes"]} == with_boxes.identity
     assert with_boxes.key != without.key
+
+
+@pytest.mark.parametrize("gpus", [0, 1, 2, 4])
+def test_neither_gpus_nor_how_the_loop_is_executed_are_part_of_a_training(gpus: int) -> None:
+    """One key for any number of GPUs, of processes and of loaders; what the model learns is another training."""
+    params: dict[str, Param] = {"size": 8, "batch": 4, "at_once": 1, **dict.fromkeys(sorted(EXECUTION), 1)}
+    plan = _plan(Prompt.TEXT)
+    variant = replace(plan.request.variant, params=params)
+    one = replace(plan, request=replace(plan.request, variant=variant))
+    several = replace(one, request=replace(one.request, gpus=gpus, changes=dict.fromkeys(sorted(EXECUTION), 9)))
+    assert several.key == one.key
+    assert several.identity["params"] == {"size": 8, "batch": 4, "at_once": 1}
+    assert several.request.params["workers"] == 9  # it reaches the container
+    assert changed(variant, several.request.params) == []
+    for name in ("batch", "at_once"):
+        other = replace(one, request=replace(one.request, changes={name: 2}))
+        assert other.key != one.key
+        assert changed(variant, other.request.params) == [f"changed parameters: {name}=2"]
+
+
+def test_val_cases_without_a_finding_choose_nothing(splits_writer: Callable[..., Path], tmp_path: Path) -> None:
+    """Refused before anything is trained: the first weights would be as good as the last."""
+    folder = splits_writer(tmp_path)
+    data = open_dataset(folder)
+    val = tuple(replace(case, findings=()) for case in data.splits["val"])
+    data = replace(data, splits={**data.splits, "val": val})
+    request = replace(_plan(Prompt.TEXT).request, dataset=data)
+    with pytest.raises(DataError, match="no val case has a finding"):
+        training_cases(request)
 
 
 def test_the_order_of_the_index_decides_no_sample(splits_writer: Callable[..., Path], tmp_path: Path) -> None:
