@@ -68,6 +68,26 @@ def test_dice_of_each_finding() -> None:
     assert dice_of_findings(case, ((f"f{number}", masks[number]) for number in range(3))) == [0.5, 0.0, 1.0]
 
 
+@pytest.mark.parametrize(("empty", "told"), [(0, False), (2, False), (3, True), (4, True)])
+def test_mostly_empty_masks_in_a_validation_are_told(empty: int, told: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A model that has learnt to say no is seen at its first validation; the Dice is what it was."""
+    labels = np.ones((2, 2, 2, 2), np.uint8)
+    cases = [_case("a", "b", labels=labels), _case("c", "d", labels=labels)]
+    masks = iter([np.full((2, 2, 2), number >= empty) for number in range(4)])
+    model: Any = TextModel()
+    monkeypatch.setattr(model, "predict", lambda case: ((finding.id, next(masks)) for finding in case.findings))
+    said: list[str] = []
+    dices = model.validate(cases, SimpleNamespace(warn=said.append))
+    assert dices == [0.0] * empty + [1.0] * (4 - empty)
+    assert bool(said) is told
+    assert all(f"{empty} of 4 masks" in line and f"({empty / 4:.0%})" in line for line in said)
+
+
+def test_nothing_to_validate_is_nothing_to_tell() -> None:
+    """As a process has it that got no case."""
+    assert TextModel().validate([], SimpleNamespace(warn=pytest.fail)) == []  # type: ignore[arg-type]
+
+
 def test_the_logit_of_a_half_is_exactly_zero() -> None:
     """Thresholds of networks with logits are declared as probabilities, and change no mask."""
     assert logit(0.5) == 0.0

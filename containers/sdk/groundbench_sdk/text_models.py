@@ -13,7 +13,7 @@ torch is imported when a model is loaded, so that an adapter can be imported and
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 #: What a training with AdamW writes beside the cache, in multiples of what it trains: two states of three, two sets of
 #: best weights, the checkpoint.
 _STATES = 9
+
+#: Share of empty masks in a validation above which a warning tells of it.
+_MOSTLY_EMPTY = 0.5
 
 
 class TextModel(Adapter):
@@ -165,10 +168,30 @@ class TextModel(Adapter):
             seed=self.job.seed,
             device=self.device,
             n_val=len(val),
-            validate=lambda _, numbers: [
-                dice for number in numbers for dice in dice_of_findings(val[number], self.predict(val[number]))
-            ],
+            validate=lambda _, numbers: self.validate([val[number] for number in numbers], training),
         )
+
+    def validate(self, cases: Sequence[TrainingCase], training: Training) -> list[float]:
+        """Return the Dice of each finding of some cases; a warning tells when most of the masks are empty.
+
+        A model that has learnt that nothing is there is seen at its first validation, not in a mean Dice that is low
+        for many reasons.
+        """
+        empty = 0
+
+        def predicted(case: TrainingCase) -> Iterator[tuple[str, np.ndarray]]:
+            nonlocal empty
+            for finding, mask in self.predict(case):
+                empty += not mask.any()
+                yield finding, mask
+
+        dices = [dice for case in cases for dice in dice_of_findings(case, predicted(case))]
+        if empty > _MOSTLY_EMPTY * len(dices):
+            training.warn(
+                f"{empty} of {len(dices)} masks predicted in a validation are empty ({empty / len(dices):.0%}): the "
+                "model may have learnt that nothing is there"
+            )
+        return dices
 
     def sample_cache(self, training: Training) -> SampleCache:
         """Return the cache of decoded cases, which all processes of a training share; it leaves room for the state."""
