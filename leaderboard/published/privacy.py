@@ -130,7 +130,8 @@ def provenance(run: RunRow, policy: PrivacyPolicy) -> dict[str, dict[str, Any]]:
     if not policy.opens(run.split):
         plan = {key: value for key, value in plan.items() if key in _PLAN}
         record = {key: value for key, value in record.items() if key in _RECORD}
-        timing.pop("first_case_s", None)  # of a single case, however many there are
+        for name in ("first_case_s", "by_hardware"):  # of a single case, or of few, however many there are
+            timing.pop(name, None)
         if run.n_cases < ENOUGH:
             timing = {key: value for key, value in timing.items() if key not in _CASE_TIMES}
     return {"plan": without_places(plan), "record": without_places(record), "timing": timing}

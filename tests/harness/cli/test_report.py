@@ -1,0 +1,45 @@
+"""What a finished run shows: its cost for each kind of hardware, where it was carried out on unlike ones."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from harness.cli.report import print_documents
+
+COST = {"container_start_s": 1.0, "model_load_s": 2.0, "first_case_s": 3.0, "case_p95_s": 9.0, "predict_s": 60.0}
+
+
+def _document(timing: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "profile": "mlhc2025", "plugin": "m", "variant": "v", "engine": "docker", "metrics": {}, "unrankable": [],
+        "dataset": {"name": "d", "split": "test"}, "n_cases": 4, "n_findings": 8, "coverage": {"ok": 8},
+        "data_warnings": [], "timing": timing,
+    }  # fmt: skip
+
+
+def _costs(capsys: pytest.CaptureFixture[str]) -> list[list[str]]:
+    lines = capsys.readouterr().out.partition("cost, without scoring")[2].splitlines()
+    return [line.split() for line in lines if line.startswith("m v")]
+
+
+def test_the_cost_of_a_run_is_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    """On one kind of hardware."""
+    print_documents([_document({**COST, "case_median_s": 5.0, "cases_per_hour": 240.0})])
+    (line,) = _costs(capsys)
+    assert "240" in line
+
+
+def test_on_unlike_hardware_each_kind_has_its_line(capsys: pytest.CaptureFixture[str]) -> None:
+    """A middle of two kinds would be the pace of neither."""
+    apart = {
+        kind: {**COST, "case_median_s": seconds, "cases_per_hour": 3600 / seconds}
+        for kind, seconds in (("H200", 5.0), ("T4", 20.0))
+    }
+    print_documents([_document({**dict.fromkeys(COST), "cases_per_hour": None, "by_hardware": apart})])
+    first, second = _costs(capsys)
+    assert first[:4] == ["m", "v", "on", "H200"]
+    assert second[:4] == ["m", "v", "on", "T4"]
+    assert "720" in first
+    assert "180" in second
