@@ -22,6 +22,9 @@ _ELSEWHERE = {
     *("GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_SHALLOW_FILE", "GIT_GRAFT_FILE"),
 }
 
+#: Name of the address in a clone.
+_REMOTE = "origin"
+
 #: A transfer that stays below 1 kB/s for a minute is aborted.
 _PATIENCE = ("-c", "http.lowSpeedLimit=1000", "-c", "http.lowSpeedTime=60")
 
@@ -40,6 +43,7 @@ class Clones:
     def __init__(self, root: Path, log: Callable[[str], None]) -> None:
         self._root, self._log = root, log
         self._known: dict[tuple[str, str], Path | PrerequisiteError] = {}
+        self._partial: set[Path] = set()  #: clones without the content of files
 
     @classmethod
     @contextmanager
@@ -49,8 +53,10 @@ class Clones:
         with tempfile.TemporaryDirectory(prefix=".partial-", dir=parent) as root:
             yield cls(Path(root), log)
 
-    def with_commit(self, address: str, commit: str) -> Path:
-        """Return a clone of a repository that has a commit; each is fetched once, and fails once.
+    def with_commit(self, address: str, commit: str, path: str = "") -> Path:
+        """Return a clone of a repository that has a folder of a commit; each commit is fetched once, and fails once.
+
+        Where the host can, only the files of that folder are fetched, and not the data and pictures beside it.
 
         Raises
         ------
@@ -66,14 +72,24 @@ class Clones:
         found = self._known[key]
         if isinstance(found, PrerequisiteError):
             raise found
+        if found in self._partial:
+            try:
+                _fetch_blobs(found, commit, path)
+            except PrerequisiteError:  # a host that sends no single files
+                found = self._known[key] = self._fetch(address, commit, whole=True)
         return found
 
-    def _fetch(self, address: str, commit: str) -> Path:
+    def _fetch(self, address: str, commit: str, *, whole: bool = False) -> Path:
         self._log(f"fetching {commit[:12]} from {address}")
-        clone = self._root / f"{len(self._known)}.git"
+        clone = self._root / f"{len(list(self._root.iterdir()))}.git"
         git(None, "init", "--quiet", "--bare", str(clone))
+        for name, value in (("url", address), ("promisor", "true"), ("partialclonefilter", "blob:none")):
+            if not whole:
+                git(clone, "config", f"remote.{_REMOTE}.{name}", value)
+        place = (address,) if whole else ("--filter=blob:none", _REMOTE)
         try:
-            git(clone, *_PATIENCE, "fetch", "--quiet", "--depth=1", address, commit)
+            git(clone, *_PATIENCE, "fetch", "--quiet", "--depth=1", *place, commit)
+            self._partial |= set() if whole else {clone}
         except PrerequisiteError:
             _fetch_all(clone, address)  # not every host serves single commits
         if not has_commit(clone, commit):
@@ -105,18 +121,31 @@ def _environment() -> dict[str, str]:
     return {**{name: value for name, value in os.environ.items() if name not in _ELSEWHERE}, **_ENVIRONMENT}
 
 
-def git(repository: Path | None, *arguments: str) -> bytes:
+def git(repository: Path | None, *arguments: str, given: bytes = b"") -> bytes:
     """Run git and return its output; raises PrerequisiteError with git's own message."""
     where = ["-C", str(repository)] if repository else []
     ceiling = {"GIT_CEILING_DIRECTORIES": str(repository.resolve().parent)} if repository else {}
     ended = subprocess.run(
-        [program(), *where, *arguments], capture_output=True, check=False, env={**_environment(), **ceiling}
+        [program(), *where, *arguments],
+        input=given,
+        capture_output=True,
+        check=False,
+        env={**_environment(), **ceiling},
     )
     if ended.returncode:
         said = " ".join(ended.stderr.decode("utf-8", "replace").split())[-500:]
         verb = arguments[len(_PATIENCE) if arguments[0] == "-c" else 0]
         raise PrerequisiteError(f"git {verb} failed: {said}")
     return ended.stdout
+
+
+def _fetch_blobs(clone: Path, commit: str, path: str) -> None:
+    """Fetch the files of a folder into a clone without any; those of a host that sent them at once are there."""
+    rows = git(clone, "ls-tree", "-r", "-z", "--full-tree", f"{commit}:{path}").split(b"\0")
+    blobs = sorted({row.split()[2] for row in rows if row.split(b" ", 2)[1:2] == [b"blob"]})
+    options = ("--quiet", "--no-tags", "--no-write-fetch-head", "--filter=blob:none", "--stdin")
+    if blobs:
+        git(clone, *_PATIENCE, "fetch", *options, _REMOTE, given=b"".join(blob + b"\n" for blob in blobs))
 
 
 def _fetch_all(clone: Path, address: str) -> None:

@@ -101,7 +101,7 @@ class SourceStore:
         for address, commit in source.places:
             try:
                 with self._workplace() as work:
-                    clone = clones.with_commit(address, commit)
+                    clone = clones.with_commit(address, commit, source.path)
                     return self._keep(source, files_of(clone, commit, source.path), work)
             except (DataError, PrerequisiteError) as error:
                 failed.append(error)

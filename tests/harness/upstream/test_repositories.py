@@ -14,7 +14,7 @@ from harness.registry.constraints import DeclarationError
 from harness.registry.pinned import Source, Upstream
 from harness.upstream.repositories import Clones
 from harness.upstream.sources import SourceStore
-from tests.stand_in_web import CODE, Web
+from tests.stand_in_web import CODE, Asked, Web
 
 
 def _git(folder: Path, *arguments: str) -> str:
@@ -46,10 +46,6 @@ def _folder(code: Upstream, tmp_path: Path, name: str) -> Source:
     return code.folder(name, _git(tmp_path / "served" / "owner" / "code", "rev-parse", f"{code.commit}:{name}"))
 
 
-def _packs(hosts: Web) -> int:
-    return sum(one.path.endswith("git-upload-pack") for one in hosts.of(CODE, "POST"))
-
-
 def test_a_repository_is_fetched_once_for_all_its_folders(code: Upstream, hosts: Web, tmp_path: Path) -> None:
     """And not at all where the folders are here."""
     store, said = SourceStore(tmp_path / "sources"), list[str]()
@@ -60,10 +56,30 @@ def test_a_repository_is_fetched_once_for_all_its_folders(code: Upstream, hosts:
                 assert (found / "main.py").read_text() == f"# {name}\n"
     assert said == [f"fetching {code.commit[:12]} from https://github.com/owner/code"]
     assert not list(store.root.glob(".partial-*"))
-    single = SourceStore(tmp_path / "single")
-    before = _packs(hosts)
-    single.fetch(_folder(code, tmp_path, "network"), said.append)
-    assert before * 2 == _packs(hosts)
+
+
+def test_only_the_files_of_the_folder_are_fetched(code: Upstream, hosts: Web, tmp_path: Path) -> None:
+    """Data and pictures beside it stay where they are; a host that sends no single files sends the whole commit."""
+
+    def missing(clone: Path) -> list[str]:
+        listed = _git(clone, "rev-list", "--objects", "--missing=print", code.commit).splitlines()
+        return [line for line in listed if line.startswith("?")]
+
+    with Clones.open(tmp_path / "clones", print) as clones:
+        clone = clones.with_commit(code.git, code.commit, "network")
+        (other,) = missing(clone)
+        assert other[1:] == _git(tmp_path / "served" / "owner" / "code", "rev-parse", f"{code.commit}:training/main.py")
+        assert clones.with_commit(code.git, code.commit, "training") == clone
+        assert not missing(clone)
+    asked: list[str] = []
+
+    def no_single_files(one: Asked) -> tuple[int, dict[str, str], bytes] | None:
+        asked.append(one.path)
+        return (500, {}, b"") if one.method == "POST" and len(asked) == 5 else None
+
+    hosts.fault = no_single_files
+    with Clones.open(tmp_path / "clones", print) as clones:
+        assert not missing(clones.with_commit(code.git, code.commit, "network"))
 
 
 def test_another_address_of_the_same_tree_is_tried(code: Upstream, hosts: Web, tmp_path: Path) -> None:
