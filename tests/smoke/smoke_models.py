@@ -2,26 +2,30 @@
 
 Drives the command line as a user would. Of a model's variants the first of each kind is tried: asked by text or by
 boxes, trained or not, each way to follow a box (``--every-variant``: all of them); one that is trained is so for a few
-steps by the same ``bench run``. Inside the image it is also
-looked whether the answer depends on how a CT is stored and on the text, whether a text that is too long is announced
-(``probe.py``), and whether training changed what it should and nothing else (``trained.py``). With ``--gpu`` the first
-of these is asked on that GPU, and there each variant then predicts, and trains for a few steps, at its declared size
-(``full_size.py``). A model whose upstream sources are not in the home is skipped with the command that brings them.
-Prints a table; with ``--record`` keeps what was seen in ``docs/verified.json``, from which ``docs/models.md`` is made.
+steps by the same ``bench run``. Inside the image it is also looked whether the answer depends on how a CT is stored and
+on the text, whether a text that is too long is announced (``probe.py``), and whether training changed what it should
+and nothing else (``trained.py``). With ``--gpu`` the first of these is asked on that GPU, and there each variant then
+predicts, and trains for a few steps, at its declared size (``full_size.py``). With ``--published`` only one thing is
+tried: files made up in the published layout are loaded at the declared size (``published.py``). A model whose upstream
+sources are not in the home is skipped with the command that brings them. Prints a table; with ``--record`` keeps what
+was seen in ``docs/verified.json``, from which ``docs/models.md`` is made.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -136,7 +140,7 @@ def _kinds(model: Model) -> list[Variant]:
 
 
 def _smoke(
-    model: Model, variants: Sequence[Variant], home: Path, data: Path, device: str, gpu: str | None
+    model: Model, variants: Sequence[Variant], home: Path, device: str, check: Callable[[Row, str], None]
 ) -> list[Row]:
     """Build a model and try some of its variants; whatever goes wrong is in their rows."""
     rows = [Row(model, variant) for variant in variants]
@@ -153,7 +157,10 @@ def _smoke(
             row.outcome = said
             continue
         row.built_s = time.monotonic() - began if row is rows[0] else None
-        _try(row, built["images"][0]["tag"], home, data, gpu)
+        try:
+            check(row, built["images"][0]["tag"])
+        except Failed as failed:
+            row.outcome = f"FAILED: {failed}"
     return rows
 
 
@@ -163,22 +170,58 @@ def _missing(model: Model, store: SourceStore) -> str:
         try:
             store.check(source)
         except BenchError as error:
-            bring = f"`bench sources fetch --plugin {model.name}`, or `bench sources add --from`"
+            bring = f"`bench get --plugin {model.name}`, or `bench sources add --from`"
             return f"skipped: {error.message}; {bring} a clone of {source.git}"
     return ""
 
 
 def _try(row: Row, tag: str, home: Path, data: Path, gpu: str | None) -> None:
     """Try one variant in its image; what is seen before something fails stays in the row."""
-    try:
-        _probe(row, tag, gpu)
-        _run(row, home, data)
-        if row.variant.fine_tuned:
-            _trained(row, tag, home)
-        if gpu is not None:
-            _full_size(row, tag, data, gpu)
-    except Failed as failed:
-        row.outcome = f"FAILED: {failed}"
+    _probe(row, tag, gpu)
+    _run(row, home, data)
+    if row.variant.fine_tuned:
+        _trained(row, tag, home)
+    if gpu is not None:
+        _full_size(row, tag, data, gpu)
+
+
+def _published(row: Row, tag: str, home: Path) -> None:
+    """Load made-up files in the published layout, at the declared size, in two processes at once (``published.py``)."""
+    with tempfile.TemporaryDirectory() as folder:
+        files, clip = Path(folder) / "files", Path(folder) / "clip"
+        for path in (Path(folder), files, clip):
+            path.mkdir(exist_ok=True)
+            path.chmod(0o777)  # the container's user writes
+        _clip(row.model, home, clip)
+        mounts = {str(files): {"bind": "/files", "mode": "rw"}, str(clip): {"bind": "/clip", "mode": "ro"}}
+        asked = {"model": row.model.name, "params": row.variant.params, "weights": list(row.variant.weights)}
+        found = _inside(row, tag, "published.py", asked, mounts, None)
+        if "failed" in found:
+            raise Failed("; ".join(found["failed"]))
+        if not found["same"]:
+            raise Failed("what was loaded is not what was saved, or not the same in both processes")
+        size = sum(found["files"].values()) / 1e9
+        row.outcome = (
+            f"ok: {found['parameters']:,} parameters of {size:.1f} GB in {found['seconds']:.0f} s, twice at once"
+        )
+        if found["tokens"]:
+            row.texts = f"{found['tokens']} tokens"
+
+
+def _clip(model: Model, home: Path, folder: Path) -> None:
+    """Write CLIP's tokenizer as published, which SegVol's code contains, where a model declares it."""
+    declared = {file.file: file.sha256 for file in model.weights if file.name.startswith("clip--")}
+    if not declared:
+        return
+    (source,) = [source for source in discover().get("segvol").model.sources if source.path == "config"]
+    stored = SourceStore(home / "sources").check(source) / "clip"
+    merges = json.loads((stored / "tokenizer.json").read_text(encoding="utf-8"))["model"]["merges"]
+    head = "#version: 0.2 - Trained by `huggingface/tokenizers`"
+    (folder / "vocab.json").write_bytes((stored / "vocab.json").read_bytes())
+    (folder / "merges.txt").write_text("\n".join([head, *merges]) + "\n", encoding="utf-8")
+    for name, digest in declared.items():
+        if hashlib.sha256((folder / name).read_bytes()).hexdigest() != digest:
+            raise Failed(f"{name} from SegVol's code is not the declared file")
 
 
 def _probe(row: Row, tag: str, gpu: str | None) -> None:
@@ -415,6 +458,7 @@ def main() -> int:
     parser.add_argument("--data", type=Path, default=default / "realct", help="a data set with real CTs")
     parser.add_argument("--device", choices=["cuda", "cpu"], default="cuda", help="which build of torch")
     parser.add_argument("--gpu", metavar="ID", help="also at full size, on this GPU (index or UUID)")
+    parser.add_argument("--published", action="store_true", help="only load made-up published files, at full size")
     parser.add_argument("--every-variant", action="store_true", help="not only the first of each kind")
     parser.add_argument("--record", action="store_true", help="keep what was seen in docs/verified.json")
     options = parser.parse_args()
@@ -435,7 +479,10 @@ def main() -> int:
     for model in chosen:
         sys.stderr.write(f"{model.name} ...\n")
         variants = model.variants if options.every_variant else _kinds(model)
-        rows += _smoke(model, variants, options.home, data, options.device, options.gpu)
+        check = partial(_try, home=options.home, data=data, gpu=options.gpu)
+        if options.published:
+            check = partial(_published, home=options.home)
+        rows += _smoke(model, variants, options.home, options.device, check)
     sys.stdout.write(_table(rows))
     if options.record:
         _keep(rows, options.device)

@@ -45,7 +45,7 @@ def test_a_model_without_its_source_is_skipped_with_the_command_that_brings_it(
 ) -> None:
     """Nothing is built; the table says what is missing of every variant, and how to get it."""
     model = discover().get("segvol").model
-    rows = smoke._smoke(model, smoke._kinds(model), tmp_path, tmp_path, "cuda", None)
+    rows = smoke._smoke(model, smoke._kinds(model), tmp_path, "cuda", lambda *_: None)
     assert [row.variant.name for row in rows] == ["text", "text-fine-tuned", "box"]
     for row in rows:
         assert row.outcome.startswith("skipped: the source segvol-segment at 5768c9795794 has not been fetched; ")
@@ -151,6 +151,26 @@ def test_what_was_seen_is_kept_and_shown(smoke: ModuleType, monkeypatch: pytest.
     assert "1.90" in table
     assert "3/3" in table
     assert "FAILED: why" in table
+
+
+def test_published_files_must_come_back_as_they_were_saved(
+    smoke: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """In both processes; every declared file is made, and CLIP's tokenizer is the declared one."""
+    asked: list[Any] = []
+    found = {"same": True, "files": {"a": 2 * 10**9}, "parameters": 7, "seconds": 3.0, "tokens": [4, 5]}
+    monkeypatch.setattr(smoke, "_inside", lambda *given: (asked.append(given), found)[1])
+    model = discover().get("segvol").model
+    row = smoke.Row(model, model.variants[0])
+    smoke._published(row, "tag", tmp_path)
+    assert row.outcome == "ok: 7 parameters of 2.0 GB in 3 s, twice at once"
+    assert row.texts == "[4, 5] tokens"
+    assert asked[0][3]["weights"] == ["SegVol_v1.pth"]
+    assert asked[0][3]["params"] == model.variants[0].params
+    for wrong, why in (({"same": False}, "not what was saved"), ({"failed": ["rank 1 ended with 1"]}, "rank 1 ended")):
+        found.update(wrong)
+        with pytest.raises(smoke.Failed, match=why):
+            smoke._published(smoke.Row(model, model.variants[0]), "tag", tmp_path)
 
 
 def _full() -> dict[str, object]:
