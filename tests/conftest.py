@@ -9,6 +9,7 @@ import contextlib
 import importlib.util
 import json
 import os
+import secrets
 import shutil
 import subprocess
 import sys
@@ -276,18 +277,24 @@ def podman(base_image: str) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def apptainer(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def apptainer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Return a folder for PATH with a stand-in for Apptainer, which bubblewrap carries out."""
     lacking = [name for name in ("bwrap", "setpriv") if not shutil.which(name, path="/usr/bin")]
     require_or_skip(f"{', '.join(lacking)} not installed" if lacking else "")
     folder = tmp_path_factory.mktemp("apptainer")
-    (folder / "store").mkdir()
+    store = folder / secrets.token_hex(4)
+    store.mkdir()
     program = folder / "bin" / "apptainer"
     program.parent.mkdir()
     stand_in = ROOT / "tests" / "standins" / "apptainer.py"
-    program.write_text(f'#!/bin/sh\nexec {sys.executable} {stand_in} {folder / "store"} "$@"\n')
+    program.write_text(f'#!/bin/sh\nexec {sys.executable} {stand_in} {store} "$@"\n')
     program.chmod(0o755)
-    return program.parent
+    yield program.parent
+    # What a stand-in that was killed could not remove.
+    for place in (Path(tempfile.gettempdir()), Path("/sys/fs/cgroup"), *Path("/sys/fs/cgroup").glob("*")):
+        for left in place.glob(f"apptainer-{store.name}-*"):
+            with contextlib.suppress(OSError):
+                left.rmdir()
 
 
 def save_image(image: str, path: Path) -> None:

@@ -107,8 +107,8 @@ def run(store: Path, given: argparse.Namespace) -> int:
     if given.security and os.getuid():
         fatal("--security uid and gid are for root")
     name = given.image.read_text() if given.image.is_file() else fatal(f"could not open image {given.image}")
-    groups = make_groups(given)
-    stage = Path(tempfile.mkdtemp(prefix="apptainer-stage-"))
+    groups = make_groups(f"apptainer-{store.name}-{os.getpid()}", given)
+    stage = Path(tempfile.mkdtemp(prefix=f"apptainer-{store.name}-"))
     child = os.fork()
     if child == 0:
         try:
@@ -139,7 +139,7 @@ def remove(folder: Path) -> None:
             time.sleep(0.02)
 
 
-def make_groups(given: argparse.Namespace) -> list[Path]:
+def make_groups(name: str, given: argparse.Namespace) -> list[Path]:
     """Make a control group for every limit that is requested, of the version that this machine has."""
     wanted = {
         "memory": [("memory.limit_in_bytes", "memory.max", given.memory)],
@@ -156,7 +156,7 @@ def make_groups(given: argparse.Namespace) -> list[Path]:
         parent = _GROUPS if second else _GROUPS / controller
         if second:
             (parent / "cgroup.subtree_control").write_text(f"+{controller}")
-        group = parent / f"apptainer-{os.getpid()}"
+        group = parent / name
         group.mkdir(exist_ok=True)
         (group / (new if second else old)).write_text(str(value))
         if group not in made:
