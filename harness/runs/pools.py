@@ -34,7 +34,7 @@ from typing import NamedTuple, Protocol
 
 from harness.engines.base import Engine
 from harness.engines.nvidia import Gpu
-from harness.runs.place import offer, sweep
+from harness.runs.place import offer
 from harness.runs.report import ShardReport
 from harness.runs.shard import run_shard
 from harness.runs.spec import ShardSpec
@@ -176,8 +176,6 @@ class LocalPool:
 
     def start(self, specs: Sequence[ShardSpec], wake: Wake) -> None:
         """Take shards; each begins as soon as it has its GPUs, those that were taken first before the others."""
-        for folder in {spec.folder for spec in specs}:
-            sweep(folder / SCRATCH)
         with self._lock:
             self._waiting.extend((spec, wake) for spec in specs)
             self._begin()

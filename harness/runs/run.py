@@ -19,8 +19,9 @@ from harness.runs.boxes import keep_boxes
 from harness.runs.earlier import why_begun_anew
 from harness.runs.follow import Follower
 from harness.runs.lock import only_one
+from harness.runs.place import sweep
 from harness.runs.plan import RunRequest
-from harness.runs.pools import LocalPool, Pool
+from harness.runs.pools import SCRATCH, LocalPool, Pool
 from harness.runs.prepare import Ready, memory_needed, prepare_here
 from harness.runs.provenance import continued, open_row, provenance
 from harness.runs.record import write_record
@@ -237,6 +238,7 @@ class _Requests:
         folder = _folder_of(row.id, self._home, self._pool)
         with ExitStack() as own:
             own.enter_context(only_one(folder, row.id))
+            sweep(folder / SCRATCH)  # of containers whose harness was killed, also where nothing is left to run
             row = _judged_anew(self._store, row, request, folder)
             limits = request.plugin.model.resources.limits()
             todo, unscored = _left_to_do(self._store, row, plan.cases, limits)

@@ -9,6 +9,8 @@ import dataclasses
 import json
 import random
 import shutil
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -471,3 +473,18 @@ def test_a_request_to_stop_reaches_the_hosts(lab: Lab) -> None:
     lab.run(_pool(lab, "calm"), "calm-home")
     assert len(lab.watcher.shown) == CASES
     assert lab.rows("home") == lab.rows("calm-home")
+
+
+@pytest.mark.costly
+def test_what_a_killed_command_left_is_swept_where_nothing_is_left_to_run(lab: Lab) -> None:
+    """It may have been killed after its last case: the next command only shows the row, and tidies up all the same."""
+    row = lab.run(_pool(lab, "shared"), "home")
+    scratch = lab.folder / "shared" / "runs" / row.id / "shards"
+    program = (
+        "import os, sys; from pathlib import Path; from harness.runs.place import own_folder\n"
+        "with own_folder(Path(sys.argv[1]), 'run-0') as folder: os._exit(1)"
+    )
+    subprocess.run([sys.executable, "-c", program, scratch], check=False)
+    assert len(list(scratch.iterdir())) == 1
+    assert lab.run(_pool(lab, "shared"), "home") == row
+    assert list(scratch.iterdir()) == []
