@@ -32,6 +32,8 @@ _COMMANDS = {
     "weights": ("harness.cli.weights:weights", "Fetch and verify the weights that plugins declare."),
     "doctor": ("harness.cli.doctor:doctor", "Check that this machine has everything that a run needs."),
     "clean": ("harness.cli.clean:clean", "Remove leftovers of runs that died and, on request, images."),
+    "worker": ("harness.cli.worker:worker", "Run shards for a Dask scheduler, on this host."),
+    "cluster": ("harness.cli.cluster:cluster", "Check the clusters that runs can be sent to."),
     "data": ("harness.cli.data:data", "Validate, describe, make and fetch data sets."),
 }
 

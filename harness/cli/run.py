@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from harness.registry.declaration import Variant
     from harness.registry.origins import Param
     from harness.rows import RunRow
+    from harness.runs.plan import RunRequest
+    from harness.runs.run import Result
     from harness.sandbox.watch import Stop
     from harness.store.database import Store
 
@@ -66,6 +69,11 @@ PHANTOM_SEED = 0
     show_default=True,
     help="local does not isolate the model, the others do; auto is Docker, or Podman where that answers in its place, "
     "and local only where neither is installed and the model comes with groundbench.",
+)
+@click.option(
+    "--cluster",
+    metavar="NAME",
+    help="Run on the hosts of this cluster, as clusters.toml in the home describes it; --gpus then counts theirs.",
 )
 @click.option("--limit", type=click.IntRange(1), help="Only the first N cases by name; a part is never ranked.")
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="Seed of the run.")
@@ -161,6 +169,7 @@ def run_each(
     gpus: int = 0,
     gpu_ids: str = "",
     engine: str = "auto",
+    cluster: str | None = None,
     limit: int | None = None,
     seed: int = 0,
     fresh: bool = False,
@@ -185,13 +194,12 @@ def run_each(
     """
     from harness.cli import expected
     from harness.cli.watch import make_watcher
-    from harness.engines.gpus import require_gpus
     from harness.registry.discovery import Plugin
     from harness.rows import RunRow
     from harness.runs.params import parse_changes
     from harness.runs.plan import RunRequest
     from harness.runs.preflight import require_files
-    from harness.runs.run import execute, execute_all
+    from harness.runs.run_weights import load_weights
 
     if not names:
         raise UsageError("--plugin is empty", fix="see `bench list`")
@@ -208,6 +216,9 @@ def run_each(
 
     def require(name: str) -> str:
         plugin, chosen, _ = known[name]
+        if cluster is not None:  # its hosts have their engines, and images are found when a run is planned
+            load_weights(plugin, chosen, weights, settings.home)
+            return name
         require_files(plugin, chosen, weights=weights, engine=engine, home=settings.home, gpus=bool(gpus or ids))
         return name
 
@@ -215,7 +226,8 @@ def run_each(
     if ids and gpus not in (0, len(ids)):
         raise UsageError(f"--gpus {gpus} and --gpu-ids with {len(ids)} ids do not agree", fix="give one of them")
     found, broken = gather(names, choose)
-    require_gpus(gpus, ids)  # before a data set is made for a run that is not possible
+    # Before a data set is made for a run that is not possible.
+    place = _place(settings, cluster, engine=engine, gpus=gpus, gpu_ids=ids)
     ready, lacking = gather(found, require)
     lacking = broken + lacking
     with make_watcher() as watcher:
@@ -241,8 +253,6 @@ def run_each(
             for plugin, plugin_variant, changes in map(known.__getitem__, ready)
         ]
         with _interruptible(watcher.log) as stop:
-            if len(names) == 1:
-                return [execute(requests[0], home=settings.home, store=store, watcher=watcher, stop=stop)], []
             failures = list(lacking)
 
             def note(request: RunRequest, error: Exception) -> None:
@@ -250,9 +260,36 @@ def run_each(
                 failures.append(NotEnded(name, known_error(error, expected)))
                 watcher.log(f"error: {failures[-1].line}")
 
-            results = execute_all(requests, home=settings.home, store=store, watcher=watcher, stop=stop, failed=note)
+            carry_out = place(watcher.log)
+            results = carry_out(requests, home=settings.home, store=store, watcher=watcher, stop=stop, failed=note)
     failures += [NotEnded(name, one) for name, one in zip(ready, results, strict=True) if isinstance(one, Interrupted)]
     return [one for one in results if isinstance(one, RunRow)], failures
+
+
+def _place(
+    settings: Settings, name: str | None, *, engine: str, gpus: int, gpu_ids: tuple[str, ...]
+) -> Callable[[Callable[[str], None]], Callable[..., list[Result]]]:
+    """Return what gives the function that runs requests on this host or on a cluster; refuse what is not possible."""
+    if name is None:
+        from harness.engines.gpus import require_gpus
+        from harness.runs.run import execute_all
+
+        require_gpus(gpus, gpu_ids)
+        return lambda _: execute_all
+    from harness.cluster.config import find_cluster
+    from harness.cluster.pool import open_pool
+    from harness.runs.remote import execute_all_on
+
+    cluster = find_cluster(name, settings.home)
+    if engine not in {"auto", cluster.engine}:
+        raise UsageError(
+            f"--engine {engine} does not go with --cluster {name}: its hosts run containers with {cluster.engine}",
+            fix="leave --engine out, or change `engine` of the cluster",
+        )
+    if gpu_ids:
+        raise UsageError("--gpu-ids names GPUs of this machine", fix="with --cluster give --gpus N")
+    open_pool(cluster, gpus=gpus, log=lambda _: None).close()
+    return lambda log: partial(execute_all_on, open_pool(cluster, gpus=gpus, log=log))
 
 
 def open_data(settings: Settings, name: str | None, log: Any) -> Dataset:

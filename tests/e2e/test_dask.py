@@ -1,0 +1,312 @@
+"""``bench run --cluster`` over a Dask scheduler and two workers with TLS: the rows of this host, whatever dies."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import random
+import shutil
+import signal
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.e2e.lab import Lab, content
+
+if TYPE_CHECKING:
+    from tests.conftest import Bench
+
+pytestmark = pytest.mark.docker
+pytest.importorskip("distributed", reason="Dask is in the extra `cluster`, which the development lock installs")
+
+PLUGINS = Path(__file__).parent / "plugins"
+CASES = 10
+
+#: Kills of the seeded test; what they hit is drawn.
+TRIALS = 20
+
+
+@pytest.fixture(scope="module")
+def lab(base_image: str, new_bench: Callable[[Path], Bench], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """Start a lab, as the documentation says: the first check makes the certificates."""
+    folder = tmp_path_factory.mktemp("lab")
+    (folder / "shared").mkdir()
+    lab = Lab(new_bench(folder / "home"), folder / "shared")
+    lab.describe(lab.bench.home)
+    lab.bench("cluster", "check", "lab", code=3)
+    lab.start_scheduler()
+    lab.start_workers(2)
+    try:
+        yield lab
+    finally:
+        lab.stop()
+
+
+def _slow(dataset: Path) -> list[object]:
+    return ["run", "--plugin", "misbehaving", "--variant", "slow", "--plugin-dir", PLUGINS / "misbehaving",
+            "--dataset", dataset]  # fmt: skip
+
+
+def _here(bench: Bench, home: Path, *command: object) -> dict[str, Any]:
+    """Run a command on this host, in a home of its own, and return its content."""
+    before, bench.home = bench.home, home
+    try:
+        return content(bench, bench.json(*command, "--engine", "docker"))
+    finally:
+        bench.home = before
+
+
+def test_check_is_green(lab: Lab) -> None:
+    """Both workers answer every question, and the container reads what the driver has put into the shared folder."""
+    checks = lab.bench.json("cluster", "check", "lab")["checks"]
+    assert {check["verdict"] for check in checks} == {"ok"}
+    hosts = {check["host"] for check in checks} - {"driver"}
+    subjects = {"versions", "shared folder", "scratch", "engine", "GPU", "image", "container", "clock"}
+    assert [{check["subject"] for check in checks if check["host"] == host} for host in hosts] == [subjects] * 2
+
+
+def test_known_answers_and_rules_equal_those_of_this_host(lab: Lab, tmp_path: Path) -> None:
+    """Rows, metrics and masks are the same, byte for byte, and each worker had a part of the cases."""
+    for plugin in ("rules", "oracle", "shifted"):
+        command = ["run", "--plugin", plugin]
+        there = lab.bench.json(*command, "--cluster", "lab")
+        assert content(lab.bench, there) == _here(lab.bench, tmp_path / "home", *command), plugin
+        folder = lab.bench.home / "runs" / there["run"]
+        assert folder.resolve() == lab.shared / "runs" / there["run"]
+        assert len(list((folder / "figures").glob("*.json"))) == 2
+
+
+def test_real_cases_equal_those_of_this_host(lab: Lab, real_data: Path, tmp_path: Path) -> None:
+    """On real CTs, too."""
+    command = ["run", "--plugin", "rules", "--dataset", real_data / "realct"]
+    there = lab.bench.json(*command, "--cluster", "lab")
+    assert content(lab.bench, there) == _here(lab.bench, tmp_path / "home", *command)
+
+
+def test_whatever_dies_nothing_is_lost_and_nothing_is_doubled(
+    lab: Lab, make_dataset: Callable[..., Path], tmp_path: Path
+) -> None:
+    """A worker, the driver and the scheduler are killed in turn; the same command comes to the undisturbed rows."""
+    command = _slow(make_dataset(CASES))
+    expected = _here(lab.bench, tmp_path / "home", *command)
+    process = lab.bench.popen(*command, "--cluster", "lab", "--json")
+    _wait_for_outcomes(lab, 1)
+    _kill(lab.workers.pop())  # its shard is dealt again to the other one
+    lab.start_workers(1)
+    _wait_for_outcomes(lab, 2)
+    _kill(process)
+    process.communicate()
+    process = lab.bench.popen(*command, "--cluster", "lab", "--json")
+    assert process.stderr is not None
+    while "kept from before" not in (line := process.stderr.readline()):
+        assert line, "the run did not begin"
+    assert lab.scheduler is not None
+    _kill(lab.scheduler)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130, said
+    assert "the same command goes on" in said
+    for worker in lab.workers:  # they leave after their shard
+        assert worker.wait(timeout=90) == 3
+    lab.workers.clear()
+    lab.start_scheduler()
+    lab.start_workers(2)
+    ended = lab.bench.json(*command, "--cluster", "lab")
+    assert content(lab.bench, ended) == expected
+    _nothing_is_left(lab, ended["run"])
+
+
+@pytest.mark.slow
+def test_seeded_kills(lab: Lab, make_dataset: Callable[..., Path], tmp_path: Path) -> None:
+    """At drawn moments a worker, a container, the driver or the scheduler dies: the rows are the undisturbed ones."""
+    command = _slow(make_dataset(CASES))
+    expected = _here(lab.bench, tmp_path / "home", *command)
+    draw = random.Random(20261129)
+    interrupted = 0
+    for trial in range(TRIALS):
+        victim = draw.choice(["worker", "worker", "container", "driver", "scheduler"])
+        shutil.rmtree(lab.bench.home / "runs", ignore_errors=True)
+        shutil.rmtree(lab.shared / "runs", ignore_errors=True)
+        (lab.bench.home / "results.db").unlink(missing_ok=True)
+        process = lab.bench.popen(*command, "--cluster", "lab")
+        time.sleep(2 + draw.random() * 12)
+        interrupted += _disturb(lab, process, victim)
+        process.communicate(timeout=240)
+        _mend(lab)
+        ended = lab.bench.json(*command, "--cluster", "lab")
+        assert content(lab.bench, ended) == expected, f"trial {trial}: {victim}"
+        _nothing_is_left(lab, ended["run"])
+    assert interrupted >= TRIALS // 2, "the moments are badly chosen: most runs had ended before"
+
+
+def _disturb(lab: Lab, process: Any, victim: str) -> bool:
+    """Kill what was drawn; return whether the run was still going on."""
+    running = process.poll() is None
+    if victim == "driver":
+        _kill(process)
+    elif victim == "scheduler":
+        assert lab.scheduler is not None
+        _kill(lab.scheduler)
+        lab.scheduler = None
+    elif victim == "worker":
+        _kill(lab.workers.pop(0))
+    else:
+        import docker
+
+        client = docker.from_env(timeout=30)
+        for worker in lab.workers[:1]:
+            for container in client.containers.list(filters={"label": f"org.groundbench.pid={worker.pid}"}):
+                container.kill()
+        client.close()
+    return running
+
+
+def _mend(lab: Lab) -> None:
+    """Start again what has ended."""
+    if lab.scheduler is None:
+        for worker in lab.workers:
+            worker.wait(timeout=90)
+        lab.workers.clear()
+        lab.start_scheduler()
+    lab.start_workers(2 - len(lab.workers))
+
+
+def _kill(process: Any) -> None:
+    os.kill(process.pid, signal.SIGKILL)
+    if process.stdout is None:
+        process.wait(timeout=30)
+
+
+def _wait_for_outcomes(lab: Lab, number: int) -> None:
+    deadline = time.monotonic() + 120
+    while len(list(lab.shared.glob("runs/misbehaving-*/outcomes/*.json"))) < number:
+        assert time.monotonic() < deadline, lab.said("worker-0")
+        time.sleep(0.1)
+
+
+def _nothing_is_left(lab: Lab, run: str) -> None:
+    """Every case has one outcome, none that differs from a second one, and no container or folder stayed behind."""
+    folder = lab.shared / "runs" / run
+    assert len(list((folder / "outcomes").glob("*.json"))) == CASES
+    assert list((folder / "outcomes" / "second").glob("*")) == []
+    assert list((folder / "masks").glob(".incoming-*")) == []
+    import docker
+
+    client = docker.from_env(timeout=30)
+    deadline = time.monotonic() + 60
+    while client.containers.list(all=True, filters={"label": f"org.groundbench.run={run}"}):
+        assert time.monotonic() < deadline, "a container of the run is left"
+        time.sleep(0.5)
+    client.close()
+
+
+def test_a_worker_that_is_told_to_leave_ends_after_its_case(lab: Lab, make_dataset: Callable[..., Path]) -> None:
+    """SIGTERM, as before a preemption: exit code 0, and the other worker does the rest; no case is tried twice."""
+    command = [*_slow(make_dataset(CASES, name="other")), "--cluster", "lab"]
+    process = lab.bench.popen(*command, "--json")
+    _wait_for_outcomes(lab, 1)
+    leaving = lab.workers.pop()
+    leaving.send_signal(signal.SIGTERM)
+    assert leaving.wait(timeout=60) == 0
+    out, said = process.communicate(timeout=120)
+    assert process.returncode == 0, said
+    run = json.loads(out)
+    assert run["coverage"] == {"ok": 2 * CASES}
+    cases = lab.bench.json("results", "show", run["run"])["cases"]
+    assert {case["attempts"] for case in cases} == {1}
+    lab.start_workers(1)
+
+
+# -- refusals: before anything is recorded ----------------------------------------------------------------------------
+
+
+def _rows(lab: Lab) -> list[Any]:
+    """Return the rows of the results database, if there is one."""
+    if not (lab.bench.home / "results.db").exists():
+        return []
+    with contextlib.closing(sqlite3.connect(lab.bench.home / "results.db")) as database:
+        return database.execute("select * from runs").fetchall()
+
+
+def _refused(lab: Lab, *arguments: object, code: int = 3) -> str:
+    """Run `rules` on the cluster, which must be refused, and return the message; nothing may have been recorded."""
+    before = sorted(path.name for path in lab.shared.glob("runs/*"))
+    rows = _rows(lab)
+    said = lab.bench("run", "--plugin", "rules", "--seed", 7, "--cluster", "lab", *arguments, code=code).stderr
+    assert sorted(path.name for path in lab.shared.glob("runs/*")) == before
+    assert _rows(lab) == rows
+    assert "fix:" in said
+    return said
+
+
+def test_more_gpus_than_any_worker_has(lab: Lab) -> None:
+    """Nobody waits for a resource that nobody has."""
+    assert "needs 1 GPU, and no worker of cluster 'lab' has as many" in _refused(lab, "--gpus", 1)
+
+
+def test_an_engine_that_is_not_the_clusters(lab: Lab) -> None:
+    """A cluster's workers run containers."""
+    assert "--engine local does not go with --cluster lab" in _refused(lab, "--engine", "local", code=2)
+
+
+def test_a_worker_with_another_shared_folder(lab: Lab, tmp_path: Path) -> None:
+    """A share that is mounted elsewhere, or another one: the file that the driver has put there is missing."""
+    shutil.copytree(lab.shared / "tls", tmp_path / "tls")
+    lab.start_workers(1, shared=tmp_path)
+    said = _refused(lab)
+    _kill(lab.workers.pop())
+    assert "is not the driver's shared folder" in said
+    assert "--shared PATH" in said
+
+
+def test_a_worker_of_another_version(lab: Lab) -> None:
+    """The message has both versions."""
+    other = (
+        "import harness.runs.spec as s; v = s.versions(); s.versions = lambda: {**v, 'scorer': '0'}; "
+        "from harness.cli import main; main()"
+    )
+    lab.start_workers(1, program=("-c", other))
+    said = _refused(lab)
+    _kill(lab.workers.pop())
+    assert "scorer 0 here, " in said
+
+
+def test_a_full_scratch(lab: Lab, small_disk: Path) -> None:
+    """A scratch without room for masks is told by the worker."""
+    with contextlib.suppress(OSError), (small_disk / "filler").open("wb") as file:
+        while True:
+            file.write(bytes(2**20))
+    lab.describe(lab.bench.home, scratch=str(small_disk))
+    said = _refused(lab)
+    lab.describe(lab.bench.home)
+    assert "the disk is full" in said
+
+
+def test_a_scheduler_with_other_certificates(lab: Lab, tmp_path: Path) -> None:
+    """Neither side talks to the other."""
+    (tmp_path / "other").mkdir()
+    lab.describe(lab.bench.home, shared=str(tmp_path / "other"))
+    said = lab.bench("run", "--plugin", "rules", "--cluster", "lab", code=3).stderr
+    lab.describe(lab.bench.home)
+    assert "is refused: its certificate is not from" in said
+
+
+def test_a_scheduler_that_does_not_answer(lab: Lab) -> None:
+    """The message tells how it is started."""
+    port, lab.port = lab.port, 1
+    lab.describe(lab.bench.home)
+    said = _refused(lab)
+    lab.port = port
+    lab.describe(lab.bench.home)
+    assert "no scheduler answers at tls://127.0.0.1:1" in said
+    assert "dask scheduler --protocol tls" in said
+
+
+def test_an_unknown_cluster(lab: Lab) -> None:
+    """Did you mean."""
+    said = lab.bench("run", "--plugin", "rules", "--cluster", "lap", code=2).stderr
+    assert "did you mean lab?" in said
