@@ -219,12 +219,14 @@ def _free_ports(count: int) -> list[int]:
 
 
 def main() -> None:
-    """Start a node in the folder that is named, until Ctrl-C."""
+    """Start a node in the folder that is named, until Ctrl-C or SIGTERM."""
     folder = Path(sys.argv[1]).resolve()
     folder.mkdir(parents=True, exist_ok=True)
     if said := problem():
         sys.exit(said)
     node = SlurmNode(folder)
+    for number in (signal.SIGINT, signal.SIGTERM):  # a shell's background process would ignore Ctrl-C
+        signal.signal(number, signal.default_int_handler)
     try:
         node.start()
         print(*(f"export {name}={value}" for name, value in node.environment.items()), flush=True)  # noqa: T201

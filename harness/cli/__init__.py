@@ -34,6 +34,7 @@ _COMMANDS = {
     "clean": ("harness.cli.clean:clean", "Remove leftovers of runs that died and, on request, images."),
     "worker": ("harness.cli.worker:worker", "Run shards for a Dask scheduler, on this host."),
     "cluster": ("harness.cli.cluster:cluster", "Check the clusters that runs can be sent to."),
+    "shard": ("harness.cli.shard:shard", "Run one shard of a run; jobs of a Slurm cluster call it."),
     "data": ("harness.cli.data:data", "Validate, describe, make and fetch data sets."),
 }
 

@@ -75,6 +75,11 @@ PHANTOM_SEED = 0
     metavar="NAME",
     help="Run on the hosts of this cluster, as clusters.toml in the home describes it; --gpus then counts theirs.",
 )
+@click.option(
+    "--detach",
+    is_flag=True,
+    help="Hand the jobs in to a Slurm cluster and leave; the same command later, without it, collects and scores.",
+)
 @click.option("--limit", type=click.IntRange(1), help="Only the first N cases by name; a part is never ranked.")
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="Seed of the run.")
 @click.option(
@@ -118,11 +123,15 @@ def run(settings: Settings, /, plugins: str, *, as_json: bool, strict: bool, **o
     names = _names(plugins)
     with settings.open_store() as store:
         rows, failures = run_each(settings, store, names, **options)
-        documents = [run_document(store, row, options["profile"]) for row in rows]
+        documents = [run_document(store, row, options["profile"]) for row in rows if row.state == "done"]
+    handed_in = [_handed_in(row) for row in rows if row.state != "done"]
     if as_json:
-        print_json(documents[0] if len(names) == 1 else several_document(documents, failures, "plugin"))
+        told = [*documents, *handed_in]
+        print_json(told[0] if len(names) == 1 else several_document(told, failures, "plugin"))
     else:
         print_documents(documents)
+        for one in handed_in:
+            click.echo(f"{one['run']} was handed in; the same command without --detach collects and scores it")
     failures += _judge(documents, strict=strict)
     if failures:
         raise worst_of(failures, len(names))
@@ -148,6 +157,11 @@ def _names(plugins: str) -> list[str]:
     return list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
 
 
+def _handed_in(row: RunRow) -> dict[str, Any]:
+    """Return the document of a run that was handed in and left."""
+    return {"schema": 1, "run": row.id, "plugin": row.plugin, "variant": row.variant, "state": "handed in"}
+
+
 def run_plugins(settings: Settings, store: Store, names: list[str], **options: Any) -> list[RunRow]:
     """Run one model after another as :func:`run_each` does; what failed is raised when all have ended."""
     rows, failures = run_each(settings, store, names, **options)
@@ -170,6 +184,7 @@ def run_each(
     gpu_ids: str = "",
     engine: str = "auto",
     cluster: str | None = None,
+    detach: bool = False,
     limit: int | None = None,
     seed: int = 0,
     fresh: bool = False,
@@ -227,7 +242,7 @@ def run_each(
         raise UsageError(f"--gpus {gpus} and --gpu-ids with {len(ids)} ids do not agree", fix="give one of them")
     found, broken = gather(names, choose)
     # Before a data set is made for a run that is not possible.
-    place = _place(settings, cluster, engine=engine, gpus=gpus, gpu_ids=ids)
+    place = _place(settings, cluster, engine=engine, gpus=gpus, gpu_ids=ids, detach=detach)
     ready, lacking = gather(found, require)
     lacking = broken + lacking
     with make_watcher() as watcher:
@@ -267,10 +282,12 @@ def run_each(
 
 
 def _place(
-    settings: Settings, name: str | None, *, engine: str, gpus: int, gpu_ids: tuple[str, ...]
+    settings: Settings, name: str | None, *, engine: str, gpus: int, gpu_ids: tuple[str, ...], detach: bool
 ) -> Callable[[Callable[[str], None]], Callable[..., list[Result]]]:
     """Return what gives the function that runs requests on this host or on a cluster; refuse what is not possible."""
     if name is None:
+        if detach:
+            raise UsageError("--detach without --cluster: nobody would run what is left", fix="name a cluster")
         from harness.engines.gpus import require_gpus
         from harness.runs.run import execute_all
 
@@ -288,8 +305,8 @@ def _place(
         )
     if gpu_ids:
         raise UsageError("--gpu-ids names GPUs of this machine", fix="with --cluster give --gpus N")
-    open_pool(cluster, gpus=gpus, log=lambda _: None).close()
-    return lambda log: partial(execute_all_on, open_pool(cluster, gpus=gpus, log=log))
+    open_pool(cluster, gpus=gpus, log=lambda _: None, detach=detach).close()
+    return lambda log: partial(execute_all_on, open_pool(cluster, gpus=gpus, log=log, detach=detach))
 
 
 def open_data(settings: Settings, name: str | None, log: Any) -> Dataset:

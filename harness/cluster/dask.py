@@ -62,6 +62,7 @@ class DaskPool:
     """
 
     look_s = 1.0
+    detach = False
     redeals = 3
 
     def __init__(self, cluster: DaskCluster, *, gpus: int, log: Callable[[str], None]) -> None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from harness.cluster.config import Cluster, DaskCluster
-from harness.cluster.host import HostCheck
+from harness.cluster.host import HostCheck, asking
 from harness.errors import UsageError
 from harness.runs.pools import Elsewhere
 from harness.runs.spec import ShardSpec
 
 
-def open_pool(cluster: Cluster, *, gpus: int, log: Callable[[str], None]) -> Elsewhere:
+def open_pool(cluster: Cluster, *, gpus: int, log: Callable[[str], None], detach: bool = False) -> Elsewhere:
     """Return the pool of a cluster.
 
     Parameters
@@ -22,13 +22,22 @@ def open_pool(cluster: Cluster, *, gpus: int, log: Callable[[str], None]) -> Els
         GPUs to use at once; 0: none, on as many hosts as there are.
     log
         Shows one line.
+    detach
+        Whether the command leaves when everything is handed in.
 
     Raises
     ------
+    UsageError
+        When it would leave a scheduler that then forgets what has not begun.
     BenchError
         When the cluster does not answer.
     """
     if isinstance(cluster, DaskCluster):
+        if detach:
+            raise UsageError(
+                f"--detach does not go with cluster {cluster.name!r}: a Dask scheduler forgets what was left",
+                fix="leave --detach out, and let the command run, as under `nohup` or in `tmux`",
+            )
         from harness.cluster.dask import DaskPool
 
         pool = DaskPool(cluster, gpus=gpus, log=log)
@@ -38,7 +47,9 @@ def open_pool(cluster: Cluster, *, gpus: int, log: Callable[[str], None]) -> Els
             pool.close()
             raise
         return pool
-    raise UsageError(f"cluster {cluster.name!r} is of kind {cluster.kind}", fix='only kind = "dask" is possible')
+    from harness.cluster.slurm import SlurmPool
+
+    return SlurmPool(cluster, gpus=gpus, log=log, detach=detach)
 
 
 def check_cluster(
@@ -62,4 +73,9 @@ def check_cluster(
 
         yield from dask.check(cluster, gpus=gpus, shard=shard, log=log)
         return
-    raise UsageError(f"cluster {cluster.name!r} is of kind {cluster.kind}", fix='only kind = "dask" is possible')
+    from harness.cluster import probe
+
+    tried = None if shard is None else shard(open_pool(cluster, gpus=gpus, log=log))
+    each = gpus if tried is None else tried.gpus
+    with asking(cluster, gpus=each, shard=tried) as question:
+        yield from probe.check(cluster, question, log)

@@ -8,6 +8,7 @@ job's number is found as well.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 import shutil
@@ -63,8 +64,8 @@ class Element:
 
     Attributes
     ----------
-    job
-        Number of the array.
+    name, job
+        Name and number of the array.
     index
         Its place in the array.
     state
@@ -75,6 +76,7 @@ class Element:
         Why it waits, or how it ended, in Slurm's word; empty where there is none.
     """
 
+    name: str
     job: str
     index: int
     state: str
@@ -121,7 +123,9 @@ def job_script(calls: Sequence[Sequence[str]], *, setup: str = "") -> str:
         the interpreter of this process, which the nodes must see under the same path.
     """
     lines = ["#!/bin/bash", *([setup.rstrip()] if setup.strip() else [])]
-    this = f"{shlex.quote(sys.executable)} -m harness"
+    this = (
+        f"{shlex.quote(sys.executable)} -P -m harness"  # -P: a folder named harness in the shared one is none of ours
+    )
     choice = f"if command -v bench >/dev/null; then bench=(bench); else bench=({this}); fi"
     lines.append(choice if setup.strip() else f"bench=({this})")
     lines.append('case "$SLURM_ARRAY_TASK_ID" in')
@@ -194,15 +198,15 @@ def look(names: Sequence[str]) -> list[Element]:
         "--states=all",
         f"--user={os.getuid()}",
         f"--name={','.join(names)}",
-        "--format=%F|%K|%T|%N|%r",
+        "--format=%j|%F|%K|%T|%N|%r",
     )
     found = []
     for line in said.splitlines():
-        parts = line.strip().split("|", 4)
-        if len(parts) == 5 and parts[0].isdigit() and parts[1].isdigit():
-            job, index, state, node, reason = parts
+        parts = line.strip().split("|", 5)
+        if len(parts) == 6 and parts[0] in names and parts[1].isdigit() and parts[2].isdigit():
+            name, job, index, state, node, reason = parts
             reason = "" if reason in ("None", "(null)") else reason
-            found.append(Element(job, int(index), state, node, reason))
+            found.append(Element(name, job, int(index), state, node, reason))
     return found
 
 
@@ -212,9 +216,16 @@ def cancel(names: Sequence[str], *, waiting: bool = False) -> None:
         _call("scancel", f"--user={os.getuid()}", f"--name={name}", *(["--state=PENDING"] if waiting else []))
 
 
+def cancel_quietly(names: Sequence[str]) -> None:
+    """Cancel every job with one of these names, as far as Slurm lets us."""
+    with contextlib.suppress(PrerequisiteError):
+        cancel(names)
+
+
 def test_only(options: Sequence[str]) -> str:
     """Return what Slurm says about a job with these options without queueing it; raises as :func:`hand_in` does."""
-    return _call("sbatch", *options, "--test-only", stdin="#!/bin/sh\n", environment=_outside(os.environ), errors=True)
+    said = _call("sbatch", *options, "--test-only", stdin="#!/bin/sh\n", environment=_outside(os.environ), errors=True)
+    return " ".join(said.replace("sbatch:", "").split())
 
 
 def time_left() -> float | None:

@@ -114,9 +114,12 @@ class Elsewhere(Pool, Protocol):
     ----------
     engine
         Name of the engine on its hosts, which isolates; never ``auto``.
+    detach
+        Whether the command leaves when its shards are handed in; the same command follows them later.
     """
 
     engine: str
+    detach: bool
 
     def prove(self, shard: ShardSpec, *, gpu_memory_mb: int) -> tuple[str, ...]:
         """Prove that the hosts can run shards like this one.

@@ -54,6 +54,8 @@ class Ready:
     prove
         Called with the cases to run and the run's folder before anything is recorded; raises where their containers
         would not work.
+    detach
+        Whether to return when the shards are handed in; the row is then not finished.
     """
 
     plan: Plan
@@ -62,6 +64,7 @@ class Ready:
     engine: Mapping[str, Any]
     hardware: Mapping[str, Any] = field(default_factory=dict)
     prove: Callable[[Sequence[RunnableCase], Path], None] = lambda _todo, _folder: None
+    detach: bool = False
 
 
 @dataclass(frozen=True)

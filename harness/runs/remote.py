@@ -77,7 +77,7 @@ def _prepare(pool: Elsewhere, request: RunRequest, *, home: Path, store: Store, 
             for lack in pool.prove(_trial(plan, pool), gpu_memory_mb=_gpu_memory(request)):
                 watcher.log(f"warning: the {pool.engine} engine of {pool.name} {lack}: such rows are not ranked")
     described = {"engine": pool.engine, "isolates": True, "pool": pool.name}
-    return Ready(plan, _each(request), warnings, engine=described)
+    return Ready(plan, _each(request), warnings, engine=described, detach=pool.detach)
 
 
 def _each(request: RunRequest) -> int:

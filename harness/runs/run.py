@@ -227,9 +227,13 @@ class _Requests:
         found = self._open(ready)
         if isinstance(found, RunRow):
             self._results[number] = found
-        else:
-            self._works[number], specs = found
-            self._specs += specs
+            return
+        work, specs = found
+        if ready.detach and work.busy:
+            self._results[number] = work.leave(specs)
+            return
+        self._works[number] = work
+        self._specs += specs
 
     def _open(self, ready: Ready) -> RunRow | tuple[Work, list[ShardSpec]]:
         """Open or resume a run, which is held from then on; return the row of a finished one, or work and shards."""

@@ -189,6 +189,14 @@ class Work:
             specs += made
         return specs
 
+    def leave(self, specs: Sequence[ShardSpec]) -> RunRow:
+        """Hand in shards that nobody follows for now; return the row, which another command finishes."""
+        if specs:
+            self.pool.start(specs, lambda _run, _case: None)
+        self.row = replace(self.row, state="interrupted")
+        self.store.save_run(self.row)
+        return self.row
+
     # -- outcomes -----------------------------------------------------------------------------------------------------
 
     @property

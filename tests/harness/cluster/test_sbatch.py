@@ -146,13 +146,13 @@ def test_the_queue_is_read_line_by_line(stand_in: StandIn) -> None:
     """Elements, their states and why they wait; what is no element of an array is left out."""
     noted = stand_in(
         "squeue",
-        "5|0|RUNNING|n1|None\n5|1|PENDING||ReqNodeNotAvail, UnavailableNodes:n[2|3]\n5|2|CANCELLED|n1|None\n"
-        "5|N/A|RUNNING|n1|None\nCLUSTER: north\n\n",
+        "x|5|0|RUNNING|n1|None\nx|5|1|PENDING||ReqNodeNotAvail, UnavailableNodes:n[2|3]\ny|6|2|CANCELLED|n1|None\n"
+        "x|5|N/A|RUNNING|n1|None\nz|7|0|RUNNING|n1|None\nCLUSTER: north\n\n",
     )
     assert sbatch.look(["x", "y"]) == [
-        sbatch.Element("5", 0, "RUNNING", "n1"),
-        sbatch.Element("5", 1, "PENDING", "", "ReqNodeNotAvail, UnavailableNodes:n[2|3]"),
-        sbatch.Element("5", 2, "CANCELLED", "n1"),
+        sbatch.Element("x", "5", 0, "RUNNING", "n1"),
+        sbatch.Element("x", "5", 1, "PENDING", "", "ReqNodeNotAvail, UnavailableNodes:n[2|3]"),
+        sbatch.Element("y", "6", 2, "CANCELLED", "n1"),
     ]
     assert "--name=x,y" in json.loads(noted.read_text())["arguments"]
 
@@ -167,7 +167,7 @@ def test_the_queue_is_read_line_by_line(stand_in: StandIn) -> None:
 )  # fmt: skip
 def test_what_is_not_known_to_have_ended_lives(state: str, lives: bool) -> None:
     """A state that nobody has heard of is no reason to hand in a job again."""
-    assert sbatch.Element("1", 0, state).lives is lives
+    assert sbatch.Element("x", "1", 0, state).lives is lives
 
 
 @pytest.mark.parametrize("option", ["--array=0-3", "-a0-3", "--parsable", "-Jmine", "--wrap=true", "-M", "--output=x"])
