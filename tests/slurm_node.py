@@ -135,7 +135,7 @@ class SlurmNode:
         assert program, problem()
         with (self.folder / f"{name}.out").open("ab") as out:
             self._daemons[name] = subprocess.Popen(
-                [program, *arguments],
+                ["setpriv", "--pdeathsig", "KILL", program, *arguments],  # not even a killed test leaves it
                 env={**os.environ, **self.environment},
                 stdin=subprocess.DEVNULL,
                 stdout=out,
