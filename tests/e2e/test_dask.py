@@ -103,8 +103,10 @@ def test_whatever_dies_nothing_is_lost_and_nothing_is_doubled(
     process.communicate()
     process = lab.bench.popen(*command, "--cluster", "lab", "--json")
     assert process.stderr is not None
-    while "kept from before" not in (line := process.stderr.readline()):
-        assert line, "the run did not begin"
+    said = ""
+    while "kept from before" not in said:
+        said += (line := process.stderr.readline())
+        assert line, f"the run did not begin: {said}"
     assert lab.scheduler is not None
     _kill(lab.scheduler)
     _, said = process.communicate(timeout=60)
