@@ -285,7 +285,7 @@ def test_what_cannot_run_is_refused_before_anything_is_recorded(
     )
     assert says in ended.stderr
     assert hpc.folder() is None
-    assert hpc.bench.json("results", "list") == []
+    assert hpc.bench.json("results", "list")["runs"] == []
 
 
 def test_a_scheduler_that_is_down_is_refused(hpc: Cluster, make_dataset: Callable[..., Path]) -> None:
