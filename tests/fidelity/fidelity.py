@@ -39,8 +39,6 @@ class Repository:
 
 
 SAT = Repository("SAT", "5676be5a62f5cd517264b948c6198e38ddfeb0e2")
-SEGVOL = Repository("SegVol", "5768c9795794a327a2629ce7f137ab03d5ea8378")
-BIOMEDPARSE = Repository("BiomedParse", "750eb40d4624398561fe586418101f48ae9b0f1d")
 MEDSAM2 = Repository("MedSAM2", "332f30d420f1d1b08e2a79b3ae6a602458808383")
 
 
@@ -77,10 +75,6 @@ class Experiment:
 
 EXPERIMENTS = (
     Experiment(
-        "sat_input", "sat", "orientation, resampling, crop and normalisation on three stored orientations",
-        "standardised grey levels", 2e-5, "segvol", (SAT, "data/inference_dataset.py"),
-    ),
-    Experiment(
         "sat_windows", "sat", "windows over four shapes", "windows", 0, "segvol", (SAT, "data/inference_dataset.py")
     ),
     Experiment("sat_augmentation", "sat", "zoom, sharpening and contrast", "standardised grey levels", 2e-5, "segvol"),
@@ -90,26 +84,8 @@ EXPERIMENTS = (
     ),
     Experiment("segvol_area", "segvol", "resizing by area for training", "of [0, 1]", 1e-6),
     Experiment(
-        "segvol_input", "segvol", "normalisation, crop and sampling", "of [0, 1]", 1e-6, "",
-        (SEGVOL, "data_process/demo_data_process.py"),
-    ),
-    Experiment(
-        "biomedparse_picture", "biomedparse", "picture of a slice at 1,024 pixels", "grey levels of 255, mean", 0.2,
-        "nninteractive", (BIOMEDPARSE, "inference_utils/processing_utils.py"),
-    ),
-    Experiment(
         "medsam2_frames", "medsam2", "resized and normalised slices", "standardised grey levels", 1e-6, "",
         (MEDSAM2, "medsam2_infer_3D_CT.py"),
-    ),
-    Experiment(
-        "medsam2_propagation", "medsam2", "14 slices in both directions, all frames at once or one by one", "voxels", 0,
-        "", (MEDSAM2, "medsam2_infer_3D_CT.py"),
-    ),
-    Experiment("voxtell_axes", "voxtell", "upstream's reader on 48 orientations", "orientations", 0),
-    Experiment("voxtell_plans", "voxtell", "layers and weights from a made-up published folder", "tensors", 0),
-    Experiment("voxtell_prompts", "voxtell", "three texts together or one by one", "voxels", 0),
-    Experiment(
-        "nninteractive_session", "nninteractive", "upstream's loader and ours on a made-up folder", "voxels", 0
     ),
 )  # fmt: skip
 
