@@ -14,7 +14,7 @@ import pytest
 
 from harness.masks import Expected, judge, open_volume, read_bits
 from harness.registry.resources import Resources
-from harness.runs import case_clock, checkpoint, shard
+from harness.runs import attempts, case_clock, checkpoint
 from harness.runs.training import attempt as training
 from harness.sandbox import contract, masks, safe_copy
 from harness.status import Status, TrainingState
@@ -100,7 +100,7 @@ def test_numbers_are_those_of_the_code() -> None:
         f"folders up to {safe_copy.MAX_DEPTH} deep",
     ):
         assert bound in PROSE, bound
-    assert (shard.MAX_FRUITLESS, shard.MAX_UNREACHED) == (5, 2)
+    assert (attempts.MAX_FRUITLESS, attempts.MAX_UNREACHED) == (5, 2)
     assert "five containers in a row that finished none, or two that reached none" in PROSE
 
 
