@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.runs.shard import MAX_WARNINGS
+from harness.runs.attempts import MAX_WARNINGS
 
 if TYPE_CHECKING:
     from conftest import Bench
