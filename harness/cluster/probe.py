@@ -20,6 +20,9 @@ PROBES = "probes"
 #: Seconds for which the job may wait in the queue, and between two looks.
 _QUEUE_S, _LOOK_S = 3600.0, 1.0
 
+#: Seconds within which a node answers after a restart of Slurm.
+_SETTLE_S = 60.0
+
 #: Seconds for which the answer of a job that has ended may not be seen yet.
 _UNSEEN_S = 30.0
 
@@ -51,7 +54,16 @@ def require(cluster: SlurmCluster, *, gpus: int) -> str:
             f"the shared folder of cluster {cluster.name!r} is not there: {cluster.shared}",
             fix="make it on a file system that this host and the nodes see under one path, or correct `shared`",
         )
-    return sbatch.test_only(options(cluster, gpus=gpus))
+    until = time.monotonic() + _SETTLE_S
+    while True:
+        try:
+            return sbatch.test_only(options(cluster, gpus=gpus))
+        except sbatch.SlurmSilentError:
+            raise
+        except PrerequisiteError:  # it may be refused only because no node has reported since a restart
+            if time.monotonic() >= until or sbatch.any_node_answers():
+                raise
+        time.sleep(_LOOK_S)
 
 
 def ask(

@@ -228,6 +228,18 @@ def test_only(options: Sequence[str]) -> str:
     return " ".join(said.replace("sbatch:", "").split())
 
 
+def any_node_answers() -> bool:
+    """Return whether a node of any partition can take jobs now or after those that it has; True where nobody says.
+
+    While a controller or all nodes have just been restarted, Slurm refuses what it would take a little later.
+    """
+    try:
+        states = _call("sinfo", "--noheader", "--Node", "--format=%T").split()
+    except PrerequisiteError:
+        return True
+    return any(state.rstrip("$") in _ANSWERING for state in states)
+
+
 def time_left() -> float | None:
     """Return the seconds that are left to the job that this process is a part of; None where nothing limits it.
 
@@ -304,6 +316,9 @@ def _call(
         fix="see `sbatch` of this cluster in clusters.toml, and `sinfo` for what there is",
     )
 
+
+#: States of nodes that have reported, as ``sinfo`` spells them; one that does not answer has an asterisk.
+_ANSWERING = frozenset({"idle", "mixed", "allocated", "completing", "planned", "reserved"})
 
 #: Parts of messages by which the commands say that nobody answered.
 _SILENT = (

@@ -271,6 +271,18 @@ def test_cancelling_ends_an_array(slurm: SlurmNode, tmp_path: Path) -> None:
     sbatch.cancel(["groundbench-long"])
 
 
+@pytest.mark.parametrize(
+    ("states", "answers"),
+    [("idle\ndown*\n", True), ("mixed\n", True), ("down*\n", False), ("unknown*\nidle*\n", False), ("", False)],
+)
+def test_nodes_that_have_not_reported(stand_in: StandIn, states: str, answers: bool) -> None:
+    """After a restart every node is unknown or down for a while; where nobody can say, nothing is assumed."""
+    stand_in("sinfo", out=states)
+    assert sbatch.any_node_answers() == answers
+    stand_in("sinfo", err="no", code=1)
+    assert sbatch.any_node_answers()
+
+
 @pytest.mark.slurm
 def test_refusals_of_a_real_slurm(slurm: SlurmNode, tmp_path: Path) -> None:
     """What a real controller refuses, and what its silence looks like."""
