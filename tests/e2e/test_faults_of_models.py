@@ -180,12 +180,12 @@ def test_memory_and_clock_are_told_apart(base_image: str, bench: Bench, make_dat
 #: Gives the scorer of one case what it cannot work with.
 _BROKEN_SCORER = """
 from dataclasses import replace
-import harness.runs.run as run
-real = run.case_task
+import harness.runs.work as work
+real = work.case_task
 def broken(case, *arguments, delivered):
     task = real(case, *arguments, delivered=delivered)
     return replace(task, shape=None) if delivered and case.id == "toy_2_a_1" else task
-run.case_task = broken
+work.case_task = broken
 from harness.cli import main
 if __name__ == "__main__":
     main()
