@@ -144,9 +144,17 @@ class SlurmNode:
             )
 
     def kill(self, name: str) -> None:
-        """Kill ``slurmctld`` or ``slurmd``."""
+        """Kill ``slurmctld`` or ``slurmd``.
+
+        A controller that is killed may give the number of a job again, and drains the node that knows it.
+        """
         self._daemons[name].kill()
         self._daemons.pop(name).wait()
+
+    def end(self, name: str) -> None:
+        """Ask ``slurmctld`` or ``slurmd`` to end, as whoever restarts it does; its state is saved."""
+        self._daemons[name].terminate()
+        self._daemons.pop(name).wait(timeout=60)
 
     def __call__(self, *command: str) -> str:
         """Run one of Slurm's commands; return what it prints."""
@@ -186,6 +194,7 @@ class SlurmNode:
         with contextlib.suppress(AssertionError):
             self.wait_for(lambda: not self.jobs(), "jobs do not end", seconds=20)
         self._end_jobs()
+        self._ask("scontrol", "update", "NodeName=ALL", "State=RESUME")  # refused where nothing was drained
 
     def stop(self) -> None:
         """End every process of this Slurm, also those that a daemon left when it was killed."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import signal
 import subprocess
 import sys
 import time
@@ -32,6 +33,7 @@ def test_a_terminal_that_closes_ends_a_run_in_order(bench: Bench, make_dataset: 
     command = [sys.executable, *bench.program, "--home", str(bench.home), *_misbehaving("slower", make_dataset(6))]
     child, terminal = pty.fork()
     if child == 0:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the tests themselves may run under nohup
         os.chdir(ROOT)
         os.execve(command[0], command, bench.environment | {"TERM": "xterm", "COLUMNS": "40"})  # noqa: S606 - no shell
     shown = b""
