@@ -87,15 +87,26 @@ _COSTLY_FIXTURES = {
     *("tiny_image", "real_data", "small_disk"),
 }
 
-#: Folders all of whose tests do.
-_COSTLY_FOLDERS = {"e2e", "faults", "hostile", "smoke"}
+#: Folders and modules whose tests do, or serve, wait and write as much as such.
+_COSTLY_FOLDERS = {"e2e", "faults", "hostile", "smoke", "llm", "upstream", "cluster"}
+_COSTLY_MODULES = {
+    "test_daemon.py",
+    "test_discovery.py",
+    "test_follow.py",
+    "test_judge.py",
+    "test_lock.py",
+    "test_several.py",
+    "test_shard.py",
+    "test_submission.py",
+}
 
 
 def _is_costly(item: pytest.Item) -> bool:
     """Return whether a test starts commands, a browser or containers, reads real scans, or draws examples."""
     fixtures = _COSTLY_FIXTURES.intersection(getattr(item, "fixturenames", ()))
     drawn = getattr(getattr(item, "obj", None), "is_hypothesis_test", False)
-    return bool(fixtures or drawn or _COSTLY_FOLDERS.intersection(item.path.relative_to(ROOT).parts))
+    places = (_COSTLY_FOLDERS | _COSTLY_MODULES).intersection(item.path.relative_to(ROOT).parts)
+    return bool(fixtures or drawn or places)
 
 
 @pytest.hookimpl(tryfirst=True)
