@@ -89,17 +89,19 @@ def build(
     if public_splits and visibility == "private":
         raise UsageError("--public-split needs --visibility public", fix="a private site shows every split")
     opened = [open_dataset(find_dataset(name, home), cache=home / "datasets") for name in datasets]
-    terms = {fingerprint_of(data, split): data.terms for data in opened for split in data.splits}
-    policy = PrivacyPolicy(public=visibility == "public", open_splits=frozenset(public_splits), terms=terms)
-    options = Options(
-        policy=policy,
-        figures=figures,
-        datasets=tuple(opened) if cases == "public" else (),
-        runs=runs or home / "runs",
-        log=lambda line: click.echo(line, err=True),
-    )
     with Store(db or ctx.obj.database, readonly=True, home=home) as store:
-        require_sound_runs(store.runs(), home)
+        rows = store.runs()
+        require_sound_runs(rows, home)
+        used = {run.split for run in rows}  # the volumes of no other split are read
+        terms = {fingerprint_of(data, split): data.terms for data in opened for split in used & data.splits.keys()}
+        policy = PrivacyPolicy(public=visibility == "public", open_splits=frozenset(public_splits), terms=terms)
+        options = Options(
+            policy=policy,
+            figures=figures,
+            datasets=tuple(opened) if cases == "public" else (),
+            runs=runs or home / "runs",
+            log=lambda line: click.echo(line, err=True),
+        )
         index = build_site(store, out, options)
     if as_json:
         click.echo(json.dumps({"schema": 1, "index": str(index), "visibility": visibility}))
