@@ -33,7 +33,7 @@ def options(cluster: SlurmCluster, *, gpus: int) -> list[str]:
     return [*cluster.sbatch, *asked]
 
 
-def require(cluster: SlurmCluster, *, gpus: int) -> str:
+def require(cluster: SlurmCluster, *, gpus: int, log: Callable[[str], None]) -> str:
     """Return what Slurm says to a job of a cluster, without handing it in.
 
     Parameters
@@ -42,6 +42,8 @@ def require(cluster: SlurmCluster, *, gpus: int) -> str:
         The cluster.
     gpus
         GPUs of one job.
+    log
+        Shows why Slurm is asked again.
 
     Raises
     ------
@@ -54,7 +56,7 @@ def require(cluster: SlurmCluster, *, gpus: int) -> str:
             f"the shared folder of cluster {cluster.name!r} is not there: {cluster.shared}",
             fix="make it on a file system that this host and the nodes see under one path, or correct `shared`",
         )
-    until = time.monotonic() + _SETTLE_S
+    until, told = time.monotonic() + _SETTLE_S, False
     while True:
         try:
             return sbatch.test_only(options(cluster, gpus=gpus))
@@ -63,6 +65,9 @@ def require(cluster: SlurmCluster, *, gpus: int) -> str:
         except PrerequisiteError:  # it may be refused only because no node has reported since a restart
             if time.monotonic() >= until or sbatch.any_node_answers():
                 raise
+        if not told:
+            log(f"no node of Slurm answers, as after a restart; asking again for at most {_SETTLE_S:.0f} s")
+            told = True
         time.sleep(_LOOK_S)
 
 
@@ -172,6 +177,6 @@ def check(cluster: SlurmCluster, question: HostQuestion, log: Callable[[str], No
     BenchError
         As :func:`require` and :func:`ask` do.
     """
-    said = require(cluster, gpus=question.gpus)
+    said = require(cluster, gpus=question.gpus, log=log)
     yield HostCheck(host="", subject="Slurm", verdict="ok", found=said)
     yield from ask(cluster, question, log)[0]

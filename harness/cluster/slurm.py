@@ -99,7 +99,7 @@ class SlurmPool:
         self._now = False
         self._began = time.monotonic()
         self.look_s = 1.0
-        require(cluster, gpus=min(gpus, 1))
+        require(cluster, gpus=min(gpus, 1), log=log)
 
     def prove(self, shard: ShardSpec, *, gpu_memory_mb: int) -> tuple[str, ...]:
         """Prove with a small job that a node can run shards like this one; return what its engine cannot do.
@@ -112,7 +112,7 @@ class SlurmPool:
         PrerequisiteError
             What is wrong, and the fix.
         """
-        require(self._cluster, gpus=shard.gpus)
+        require(self._cluster, gpus=shard.gpus, log=self._log)
         proved = read_proof(self.shared, shard.plan)
         if proved is not None:
             return proved

@@ -17,6 +17,7 @@ def test_a_refusal_right_after_a_restart_is_asked_again(
 ) -> None:
     """For a minute at most, and only while no node has reported; then the refusal stands."""
     asked: list[int] = []
+    said: list[str] = []
     clock = iter(range(0, 10_000, 20))
 
     def refuses(_options: object) -> str:
@@ -31,13 +32,14 @@ def test_a_refusal_right_after_a_restart_is_asked_again(
     monkeypatch.setattr(probe.time, "monotonic", lambda: float(next(clock)))
     cluster = SlurmCluster(name="hpc", kind="slurm", shared=tmp_path)
     if kept:
-        assert probe.require(cluster, gpus=0) == "can start now"
+        assert probe.require(cluster, gpus=0, log=said.append) == "can start now"
+        assert len(said) == 1
         return
     with pytest.raises(PrerequisiteError, match="Slurm refused"):
-        probe.require(cluster, gpus=0)
+        probe.require(cluster, gpus=0, log=said.append)
     assert len(asked) == 3  # at 0, 20 and 40 s; the minute is over at 60 s
     asked.clear()
     monkeypatch.setattr(sbatch, "any_node_answers", lambda: True)
     with pytest.raises(PrerequisiteError, match="Slurm refused"):
-        probe.require(cluster, gpus=0)
+        probe.require(cluster, gpus=0, log=said.append)
     assert len(asked) == 1
