@@ -6,7 +6,7 @@ ARG BASE_IMAGE=python:3.11-slim-bookworm
 FROM ${BASE_IMAGE}
 
 COPY torch/ /opt/torch/
-RUN python -m pip install --no-cache-dir --require-hashes -r /opt/torch/torch.lock
+RUN python -m pip install --no-cache-dir --require-hashes --only-binary :all: -r /opt/torch/torch.lock
 
 COPY sdk/ /opt/sdk/
 COPY open_up.py /opt/

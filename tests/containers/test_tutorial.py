@@ -71,7 +71,7 @@ def phantom(tmp_path_factory: pytest.TempPathFactory) -> str:
 def test_every_block_is_a_file_or_a_command() -> None:
     """Nothing in the tutorial escapes these tests."""
     assert sorted(FILES) == [
-        f"my-threshold/{n}" for n in ("Dockerfile", "__init__.py", "adapter.py", "requirements.txt")
+        f"my-threshold/{n}" for n in ("Dockerfile", "__init__.py", "adapter.py", "requirements.lock")
     ]
     assert TEXT.count("```") == 2 * (len(FILES) + TEXT.count("```sh"))
     assert [c for c in COMMANDS if not c.startswith("bench ")] == ["mkdir my-threshold"]

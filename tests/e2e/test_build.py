@@ -42,7 +42,7 @@ ARG BASE_IMAGE=python:3.11-slim-bookworm
 FROM ${BASE_IMAGE}
 ENV PIP_NO_INDEX=1
 COPY torch/ /opt/torch/
-RUN python -m pip install --no-cache-dir --require-hashes -r /opt/torch/torch.lock
+RUN python -m pip install --no-cache-dir --require-hashes --only-binary :all: -r /opt/torch/torch.lock
 COPY sources/upstream/pkg /opt/upstream/pkg
 COPY sdk/ /opt/sdk/
 COPY adapter.py /opt/plugin/
