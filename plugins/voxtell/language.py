@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from groundbench_sdk.stand_in import word_ids
+from qwen import check_configuration
 from voxtell.utils.text_embedding import last_token_pool, wrap_with_instruction
 
 #: Length of the vector of a text, as VoxTell's projection expects it.
@@ -35,7 +36,7 @@ class Language:
     max_tokens = TOKENS
 
     def __init__(self, folder: Path | None, device: str) -> None:
-        from transformers import AutoModel, AutoTokenizer
+        from transformers import Qwen2TokenizerFast, Qwen3Config, Qwen3Model
 
         self.device = torch.device(device)
         self._known: dict[str, torch.Tensor] = {}
@@ -43,9 +44,11 @@ class Language:
         if folder is None:
             self._backbone: Any = _stand_in()
         else:
-            self._tokenizer = AutoTokenizer.from_pretrained(str(folder), padding_side="left")
+            check_configuration(folder)
+            self._tokenizer = Qwen2TokenizerFast.from_pretrained(str(folder), padding_side="left")
+            config = Qwen3Config.from_pretrained(str(folder))
             dtype = torch.bfloat16 if self.device.type == "cuda" else torch.float32
-            self._backbone = AutoModel.from_pretrained(str(folder), dtype=dtype)
+            self._backbone = Qwen3Model.from_pretrained(str(folder), config=config, dtype=dtype, use_safetensors=True)
         self._backbone.eval()
 
     def count_tokens(self, text: str) -> int:
