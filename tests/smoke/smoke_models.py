@@ -1,14 +1,15 @@
 """Every model of the paper on two real CTs: its image, the sealed container, random weights, a mask for every finding.
 
 Drives the command line as a user would. Of a model's variants the first of each kind is tried: asked by text or by
-boxes, trained or not, each way to follow a box (``--every-variant``: all of them); one that is trained is so for a few
-steps by the same ``bench run``. Inside the image it is also looked whether the answer depends on how a CT is stored and
-on the text, whether a text that is too long is announced (``probe.py``), and whether training changed what it should
-and nothing else (``trained.py``). With ``--gpu`` the first of these is asked on that GPU, and there each variant then
-predicts, and trains for a few steps, at its declared size (``full_size.py``). With ``--published`` only one thing is
-tried: files made up in the published layout are loaded at the declared size (``published.py``). A model whose upstream
-sources are not in the home is skipped with the command that brings them. Prints a table; with ``--record`` keeps what
-was seen in ``docs/verified.json``, from which ``docs/models.md`` is made.
+boxes, trained or not, each way to follow a box, other weights (``--every-variant``: all of them); one that is trained
+is so for a few steps by the same ``bench run``, twice, which must give the same bytes. Inside the image it is also
+looked whether the answer depends on how a CT is stored and on the text, whether a text that is too long is announced
+(``probe.py``), and whether training changed what it should and nothing else (``trained.py``). With ``--gpu`` the first
+of these is asked on that GPU, and there each variant then predicts, and trains for a few steps, at its declared size
+(``full_size.py``). With ``--published`` only one thing is tried: files made up in the published layout are loaded at
+the declared size (``published.py``). A model whose upstream sources are not in the home is skipped with the command
+that brings them. Prints a table; with ``--record`` keeps what was seen in ``docs/verified.json``, from which
+``docs/models.md`` is made.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -31,6 +32,7 @@ from typing import Any
 
 import nibabel as nib
 import numpy as np
+from parts import PARTS
 
 from harness.errors import BenchError
 from harness.registry.declaration import Model, Prompt, Variant
@@ -42,48 +44,6 @@ RECORD = ROOT / "docs" / "verified.json"
 SAME = 0.98  # Dice: adapters that resample may differ at borders
 REPEAT = 5  # of each slice of the largest CT, whose slices are 5 mm thick
 STEPS = 6  # of a training at full size
-
-#: Beginnings of what the paper trains, and of what it leaves as it is, in each model's trained variant.
-PARTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    "biomedparse": (
-        (
-            "network.backbone",
-            "network.sem_seg_head.pixel_decoder",
-            "network.sem_seg_head.predictor.lang_encoder",
-            "network.sem_seg_head.predictor.transformer_cross_attention_layers",
-        ),
-        ("network.sem_seg_head.predictor.spatial_embed",),
-    ),
-    "biomedparse-v2": (
-        ("network.model.backbone", "network.model.sem_seg_head.pixel_decoder", "network.model.sem_seg_head.predictor"),
-        (),
-    ),
-    "medsam2-text": (
-        (
-            "network.image_encoder",
-            "network.memory_attention",
-            "network.memory_encoder",
-            "network.sam_mask_decoder",
-            "network.text_projection",
-        ),
-        ("network.sam_prompt_encoder.mask_downscaling", "language"),
-    ),
-    "segvol": (
-        ("network.segvol.image_encoder", "network.segvol.mask_decoder", "network.segvol.text_encoder.dim_align"),
-        ("network.segvol.text_encoder.clip_text_model",),
-    ),
-    "sat": (("network.vision", "network.text.text_tower.biolord.encoder", "network.text.projection_layer"), ()),
-    "voxtell": (
-        (
-            "network.net.encoder",
-            "network.net.decoder",
-            "network.net.transformer_decoder",
-            "network.net.project_text_embed",
-            "network.net.project_bottleneck_embed",
-        ),
-        ("language",),
-    ),
-}
 
 
 @dataclass
@@ -98,9 +58,10 @@ class Row:
     voxels: str = ""  #: of every mask
     turned: str = ""  #: Dice between the answers to one volume stored in two ways
     texts: str = ""  #: voxels that differ between the answers to two texts
-    trained: str = ""  #: parameters that training changed, of those that it delivered; and how many are frozen
+    trained: str = ""  #: parameters that training changed, of those that it delivered; how many are frozen; repeated
     trained_s: float | None = None
     full: dict[str, Any] | None = None  #: what ``full_size.py`` printed
+    masks: list[str] = field(default_factory=list)  #: SHA-256 (hex) of every mask's file
 
 
 class Failed(Exception):  # noqa: N818 - an outcome
@@ -131,11 +92,14 @@ def _data(source: Path, home: Path) -> Path:
 
 
 def _kinds(model: Model) -> list[Variant]:
-    """Return the first variant of each kind: those of one kind differ in weights, windows or boxes, not in code."""
+    """Return the first variant of each kind: those of one kind differ in windows, boxes or recipe, not in what is run.
+
+    Other weights are another kind: their files, and what is built for them, may differ.
+    """
     kinds: dict[tuple[object, ...], Variant] = {}
     for variant in model.variants:
         followed = [variant.params.get(name) for name in ("prompt", "within")] if variant.prompt is Prompt.BOX else []
-        kinds.setdefault((variant.fine_tuned, variant.prompt, *followed), variant)
+        kinds.setdefault((variant.fine_tuned, variant.prompt, variant.weights, *followed), variant)
     return list(kinds.values())
 
 
@@ -181,6 +145,7 @@ def _try(row: Row, tag: str, home: Path, data: Path, gpu: str | None) -> None:
     _run(row, home, data)
     if row.variant.fine_tuned:
         _trained(row, tag, home)
+        _again(row, home, data)
     if gpu is not None:
         _full_size(row, tag, data, gpu)
 
@@ -249,15 +214,15 @@ def _run(row: Row, home: Path, data: Path) -> None:
     masks = sorted((home / "runs" / row.document["run"] / "masks").glob("*/*.nii.gz"))
     voxels = [int(np.count_nonzero(np.asarray(nib.load(mask).dataobj))) for mask in masks]  # type: ignore[attr-defined]
     row.voxels = ", ".join(f"{n:,}" for n in voxels)
+    row.masks = [hashlib.sha256(mask.read_bytes()).hexdigest() for mask in masks]
     missed = {status: n for status, n in row.document["coverage"].items() if status != "ok" and n}
     if missed:
         raise Failed(str(missed))
 
 
 def _trained(row: Row, tag: str, home: Path) -> None:
-    """Run ``trained.py`` on the checkpoint that the run predicted with, and hold it against :data:`PARTS`."""
-    assert row.document is not None
-    training = _bench(home, "results", "show", row.document["run"])["record"]["training"]
+    """Run ``trained.py`` on the checkpoint that the run predicted with, and hold it against :data:`~parts.PARTS`."""
+    training = _training(row, home)
     checkpoint = home / "checkpoints" / training["key"] / "checkpoint"
     found = _inside(row, tag, "trained.py", {}, {str(checkpoint): {"bind": "/checkpoint", "mode": "ro"}}, None)
     changed = len(found["trained"]) - len(found["same"])
@@ -277,6 +242,26 @@ def _trained(row: Row, tag: str, home: Path) -> None:
         inside = [name for name in found["trained"] if name.startswith(part + ".")]
         if inside or not any(name.startswith(part + ".") for name in found["frozen"]):
             raise Failed(f"{part} is to be left alone: {len(inside)} parameters of it were trained")
+
+
+def _training(row: Row, home: Path) -> dict[str, Any]:
+    """Return what the run's record says of the training before it."""
+    assert row.document is not None
+    training: dict[str, Any] = _bench(home, "results", "show", row.document["run"])["record"]["training"]
+    return training
+
+
+def _again(row: Row, home: Path, data: Path) -> None:
+    """Train and predict once more from nothing: the same bytes must come of it, checkpoint and masks."""
+    first, masks = _training(row, home), row.masks
+    shutil.rmtree(home / "checkpoints" / first["key"])
+    _run(row, home, data)
+    second = _training(row, home)
+    if (second["key"], second["sha256"]) != (first["key"], first["sha256"]):
+        raise Failed(f"trained twice, the checkpoints differ: {first['sha256'][:12]} and {second['sha256'][:12]}")
+    if row.masks != masks:
+        raise Failed("trained twice to the same checkpoint, the masks differ")
+    row.trained += ", twice the same"
 
 
 def _full_size(row: Row, tag: str, data: Path, gpu: str) -> None:

@@ -52,12 +52,12 @@ def test_a_model_without_its_source_is_skipped_with_the_command_that_brings_it(
         assert row.outcome in smoke._table(rows)
 
 
-def test_each_way_to_follow_a_box_is_tried(smoke: ModuleType) -> None:
-    """Windows, boxes and weights are data to the same code; following and prompting are code."""
+def test_each_way_to_follow_a_box_and_each_file_of_weights_is_tried(smoke: ModuleType) -> None:
+    """Windows, boxes and recipes are data to the same code; how to follow is code, and files may differ in layout."""
     kinds = {name: [v.name for v in smoke._kinds(discover().get(name).model)] for name in ("medsam2", "voxtell")}
     assert kinds == {
-        "medsam2": ["latest", "latest-within-box", "latest-mask-prompt"],
-        "voxtell": ["zero-shot", "fine-tuned"],
+        "medsam2": ["latest", "ct-lesion", "base", "latest-within-box", "latest-mask-prompt"],
+        "voxtell": ["zero-shot", "fine-tuned", "zero-shot-v1-0"],
     }
 
 
@@ -106,6 +106,34 @@ def test_a_training_that_does_not_is_a_failure(
     """Each way to go wrong has its words."""
     with pytest.raises(smoke.Failed, match=why):
         _judge(smoke, monkeypatch, **found)
+
+
+@pytest.mark.parametrize(
+    ("second", "masks", "why"),
+    [
+        ("aa", ["m"], ""),
+        ("bb", ["m"], "trained twice, the checkpoints differ: aa and bb"),
+        ("aa", ["n"], "the masks differ"),
+    ],
+)
+def test_a_training_is_repeated_from_nothing(
+    smoke: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, second: str, masks: list[str], why: str
+) -> None:
+    """Its checkpoint is removed before it; another checkpoint, or other masks from the same one, are a failure."""
+    model = discover().get("segvol").model
+    row = smoke.Row(model, model.variants[1], document={"run": "r"}, masks=["m"], trained="3/3, 1 frozen")
+    folder = tmp_path / "checkpoints" / "k"
+    folder.mkdir(parents=True)
+    there: list[bool] = []
+    monkeypatch.setattr(smoke, "_training", lambda *_: {"key": "k", "sha256": second if there else "aa"})
+    monkeypatch.setattr(smoke, "_run", lambda row, *_: (there.append(folder.exists()), setattr(row, "masks", masks)))
+    if why:
+        with pytest.raises(smoke.Failed, match=why):
+            smoke._again(row, tmp_path, tmp_path)
+    else:
+        smoke._again(row, tmp_path, tmp_path)
+        assert row.trained == "3/3, 1 frozen, twice the same"
+    assert there == [False]
 
 
 @pytest.mark.parametrize(
