@@ -1,5 +1,7 @@
 """A Slurm of one node with two GPUs that do not exist, for tests and for trying out `docs/cluster.md`.
 
+A job of the partition `urgent` takes the place of those of `main`, which are requeued, and of `spare`, which end.
+
 ``python -m tests.slurm_node FOLDER`` starts one and prints the variable by which Slurm's commands find it; Ctrl-C ends
 it. Everything of it lies in one folder, and every process of it is known by the path of its configuration.
 """
@@ -28,7 +30,7 @@ SlurmctldHost={host}(127.0.0.1)
 SlurmctldPort={ports[0]}
 SlurmdPort={ports[1]}
 AuthType=auth/munge
-AuthInfo=socket={folder}/munge.socket
+AuthInfo=socket={folder}/munge.socket,cred_expire=10
 CredType=cred/munge
 SlurmUser=root
 StateSaveLocation={folder}/state
@@ -52,8 +54,13 @@ JobRequeue=1
 AccountingStorageType=accounting_storage/none
 JobAcctGatherType=jobacct_gather/none
 DefMemPerCPU=1000
+PreemptType=preempt/partition_prio
+PreemptMode=REQUEUE
 NodeName={host} NodeAddr=127.0.0.1 CPUs={cpus} RealMemory=4000 Gres=gpu:2 State=UNKNOWN
-PartitionName=main Nodes={host} Default=YES MaxTime=INFINITE DefaultTime=60 State=UP
+PartitionName=DEFAULT Nodes={host} MaxTime=INFINITE DefaultTime=60 State=UP
+PartitionName=main Default=YES PriorityTier=1 PreemptMode=REQUEUE
+PartitionName=spare PriorityTier=1 PreemptMode=CANCEL
+PartitionName=urgent PriorityTier=2 PreemptMode=OFF
 """
 
 
@@ -155,6 +162,15 @@ class SlurmNode:
         """Ask ``slurmctld`` or ``slurmd`` to end, as whoever restarts it does; its state is saved."""
         self._daemons[name].terminate()
         self._daemons.pop(name).wait(timeout=60)
+
+    def die(self) -> None:
+        """Kill the node: its daemon, and all that it runs. The controller does not hear of it."""
+        self.kill("slurmd")
+        self._end_jobs()
+
+    def node_down(self) -> None:
+        """Set the node down, as whoever runs the cluster does; its daemon brings it back as soon as it reports."""
+        self("scontrol", "update", "NodeName=ALL", "State=DOWN", "Reason=test")
 
     def __call__(self, *command: str) -> str:
         """Run one of Slurm's commands; return what it prints."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import threading
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -42,6 +43,22 @@ class Here:
     shared: Path
     stop: Stop = field(default_factory=Stop)
     running: tuple[str, int] | None = None
+    _left: bool = False
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def take(self, run: str, number: int) -> bool:
+        """Begin a shard unless this process is leaving; return whether it was begun."""
+        with self._lock:
+            if self._left or self.stop.soon.is_set():
+                return False
+            self.running = run, number
+            return True
+
+    def leave(self) -> bool:
+        """Return whether no shard runs; then none begins any more, also not one that had been received."""
+        with self._lock:
+            self._left = self.running is None
+            return self._left
 
 
 _here: Here | None = None
@@ -75,8 +92,15 @@ def _carry_out(run: str, number: int, shard: str, scratch: str) -> ShardReport:
         raise PrerequisiteError(
             "this Dask worker was not started by bench", fix="start `bench worker` in the place of `dask worker`"
         )
-    if here.stop.soon.is_set():
+    if not here.take(run, number):
         return ShardReport(run, number, "stopped", node(), "its worker is leaving")
+    try:
+        return _at(here, run, number, shard, scratch)
+    finally:
+        here.running = None
+
+
+def _at(here: Here, run: str, number: int, shard: str, scratch: str) -> ShardReport:
     spec = ShardSpec.from_json(shard, here.shared)
     if not spec.folder.is_dir():
         raise PrerequisiteError(
@@ -86,19 +110,15 @@ def _carry_out(run: str, number: int, shard: str, scratch: str) -> ShardReport:
     if begun and {case.prompt.id for case in spec.cases} - cases_with_outcome(spec.folder):
         # Dask gives what a lost worker had to another one; the driver knows which case was in flight, and deals anew.
         return ShardReport(run, number, "lost", reason="the worker that had begun it is gone")
-    here.running = run, number
-    try:
-        with take_place(
-            spec.engine,
-            scratch_folder(scratch) / "groundbench",
-            gpus=spec.gpus,
-            wait_s=_GPU_WAIT_S,
-            deadline_s=spec.deadline_s,
-        ) as place:
-            image = place.engine.obtain(spec.plugin, spec.image, archives=here.shared / "images", log=lambda _: None)
-            return run_shard(replace(spec, image=image), place, here.stop)
-    finally:
-        here.running = None
+    with take_place(
+        spec.engine,
+        scratch_folder(scratch) / "groundbench",
+        gpus=spec.gpus,
+        wait_s=_GPU_WAIT_S,
+        deadline_s=spec.deadline_s,
+    ) as place:
+        image = place.engine.obtain(spec.plugin, spec.image, archives=here.shared / "images", log=lambda _: None)
+        return run_shard(replace(spec, image=image), place, here.stop)
 
 
 async def running() -> str:

@@ -106,12 +106,12 @@ class _Patience:
         self._asked: float | None = None
 
     def tick(self) -> bool:
-        """Return whether a shard still runs."""
+        """Return whether a shard still runs; once none does, none begins."""
         if self._here.stop.soon.is_set():
             self._asked = self._asked or time.monotonic()
             if time.monotonic() - self._asked > GRACE_S:
                 self._here.stop.now.set()
-        return self._here.running is not None
+        return not self._here.leave()
 
 
 async def _serve(

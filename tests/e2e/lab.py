@@ -124,3 +124,14 @@ def content(bench: Bench, run: dict[str, Any]) -> dict[str, Any]:
             if path.is_file()
         },
     }
+
+
+def differing(bench: Bench, run: dict[str, Any], expected: dict[str, Any]) -> list[str]:
+    """Return which parts of a run's content are not the expected ones, and how cases ended that were not delivered."""
+    found = content(bench, run)
+    parts = [name for name, part in expected.items() if found[name] != part]
+    cases = bench.json("results", "show", run["run"])["cases"] if parts else []
+    return [
+        *parts,
+        *(f"{case['case']}: {case['status']}, {case['reason']}" for case in cases if case["status"] != "ok"),
+    ]

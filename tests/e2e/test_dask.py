@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import random
 import shutil
 import signal
@@ -16,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.e2e.lab import Lab, content
+from tests.e2e.hpc import STEADY
+from tests.e2e.lab import Lab, content, differing
 
 if TYPE_CHECKING:
     from tests.conftest import Bench
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.docker
 pytest.importorskip("distributed", reason="Dask is in the extra `cluster`, which the development lock installs")
 
-PLUGINS = Path(__file__).parent / "plugins"
 CASES = 10
 
 #: Kills of the seeded test; what they hit is drawn.
@@ -48,8 +47,7 @@ def lab(base_image: str, new_bench: Callable[[Path], Bench], tmp_path_factory: p
 
 
 def _slow(dataset: Path) -> list[object]:
-    return ["run", "--plugin", "misbehaving", "--variant", "slow", "--plugin-dir", PLUGINS / "misbehaving",
-            "--dataset", dataset]  # fmt: skip
+    return ["run", "--plugin", "steady", "--plugin-dir", STEADY, "--dataset", dataset]
 
 
 def _here(bench: Bench, home: Path, *command: object) -> dict[str, Any]:
@@ -123,6 +121,7 @@ def test_whatever_dies_nothing_is_lost_and_nothing_is_doubled(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 def test_seeded_kills(lab: Lab, make_dataset: Callable[..., Path], tmp_path: Path) -> None:
     """At drawn moments a worker, a container, the driver or the scheduler dies: the rows are the undisturbed ones."""
     command = _slow(make_dataset(CASES))
@@ -137,10 +136,10 @@ def test_seeded_kills(lab: Lab, make_dataset: Callable[..., Path], tmp_path: Pat
         process = lab.bench.popen(*command, "--cluster", "lab")
         time.sleep(2 + draw.random() * 12)
         interrupted += _disturb(lab, process, victim)
-        process.communicate(timeout=240)
+        _, said = process.communicate(timeout=240)
         _mend(lab)
         ended = lab.bench.json(*command, "--cluster", "lab")
-        assert content(lab.bench, ended) == expected, f"trial {trial}: {victim}"
+        assert differing(lab.bench, ended, expected) == [], f"trial {trial}: {victim}; before, it said: {said}"
         _nothing_is_left(lab, ended["run"])
     assert interrupted >= TRIALS // 2, "the moments are badly chosen: most runs had ended before"
 
@@ -178,14 +177,14 @@ def _mend(lab: Lab) -> None:
 
 
 def _kill(process: Any) -> None:
-    os.kill(process.pid, signal.SIGKILL)
+    process.kill()
     if process.stdout is None:
         process.wait(timeout=30)
 
 
 def _wait_for_outcomes(lab: Lab, number: int) -> None:
     deadline = time.monotonic() + 120
-    while len(list(lab.shared.glob("runs/misbehaving-*/outcomes/*.json"))) < number:
+    while len(list(lab.shared.glob("runs/steady-*/outcomes/*.json"))) < number:
         assert time.monotonic() < deadline, lab.said("worker-0")
         time.sleep(0.1)
 

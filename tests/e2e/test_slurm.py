@@ -6,155 +6,34 @@ import contextlib
 import json
 import os
 import random
-import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.conftest import processes
-from tests.e2e.lab import content
+from tests.e2e.hpc import CASES, here
+from tests.e2e.lab import content, differing
 
 if TYPE_CHECKING:
-    from tests.conftest import Bench
-    from tests.slurm_node import SlurmNode
+    from tests.e2e.hpc import Cluster
 
 pytestmark = [pytest.mark.slurm, pytest.mark.docker, pytest.mark.usefixtures("base_image")]
 
 ROOT = Path(__file__).resolve().parents[2]
-STEADY = Path(__file__).parent / "plugins" / "steady"
-CASES = 8
 
 #: Kills of the seeded test; what they hit is drawn.
 TRIALS = 20
-
-
-@dataclass
-class Cluster:
-    """A command line whose clusters.toml describes the Slurm of the test.
-
-    Attributes
-    ----------
-    slurm, bench, shared
-        The Slurm, the driver's command line, and the folder that driver and node share.
-    """
-
-    slurm: SlurmNode
-    bench: Bench
-    shared: Path
-
-    def describe(self, **keys: object) -> None:
-        """Write clusters.toml."""
-        told = {"kind": "slurm", "shared": str(self.shared), "max_jobs": 2, "sbatch": ["--time=30"], **keys}
-        text = "\n".join(f"{key} = {json.dumps(value)}" for key, value in told.items())
-        self.bench.home.mkdir(parents=True, exist_ok=True)
-        (self.bench.home / "clusters.toml").write_text(f"[hpc]\n{text}\n")
-
-    def run(self, *arguments: object) -> list[object]:
-        """Return a command that runs on it."""
-        return ["run", *arguments, "--cluster", "hpc"]
-
-    def folder(self) -> Path | None:
-        """Return the folder of the only run."""
-        return next((self.shared / "runs").glob("*"), None)
-
-    def outcomes(self) -> int:
-        """Return how many cases have an outcome."""
-        return len(list(self.shared.glob("runs/*/outcomes/*.json")))
-
-    def wait_for_outcomes(self, count: int, seconds: float = 120) -> None:
-        """Wait until so many cases have an outcome."""
-        self.slurm.wait_for(lambda: self.outcomes() >= count, f"only {self.outcomes()} outcomes", seconds)
-
-    def shards(self) -> dict[str, int]:
-        """Return element -> process of every shard that runs: what Slurm's batch script has become."""
-        found = {}
-        for process in processes():
-            if f"{self.shared}/runs/" in process.command and "/specs/" in process.command:
-                with contextlib.suppress(OSError):
-                    variables = Path(f"/proc/{process.pid}/environ").read_bytes().split(b"\0")
-                    told = dict(line.split(b"=", 1) for line in variables if b"=" in line)
-                    job, index = told.get(b"SLURM_ARRAY_JOB_ID", b""), told.get(b"SLURM_ARRAY_TASK_ID", b"")
-                    if job:
-                        found[f"{job.decode()}_{index.decode()}"] = process.pid
-        return found
-
-    def wait_for_shard(self) -> tuple[str, int]:
-        """Wait until a shard runs; return its element and its process."""
-        self.slurm.wait_for(self.shards, "no shard runs", 60)
-        return next(iter(self.shards().items()), ("", 0))
-
-    def forget(self) -> None:
-        """Remove every run."""
-        shutil.rmtree(self.bench.home / "runs", ignore_errors=True)
-        shutil.rmtree(self.shared / "runs", ignore_errors=True)
-        for path in self.bench.home.glob("results.db*"):
-            path.unlink()
-
-    def nothing_is_left(self) -> None:
-        """Check that no job lives, no array is kept, no case was done twice and no container is left.
-
-        A controller that was killed may begin a job again that it had not yet noted as ended: it finds nothing to do.
-        """
-        self.slurm.wait_for(lambda: self.slurm.jobs() == {}, "a job lives")
-        assert list(self.shared.glob("runs/*/jobs.json")) == []
-        assert list(self.shared.glob("runs/*/outcomes/second/*")) == []
-        folder = self.folder()
-        assert folder is not None
-        names = subprocess.run(
-            ["docker", "ps", "--all", "--filter", f"label=org.groundbench.run={folder.name}", "--format", "{{.Names}}"],
-            capture_output=True, text=True, check=True,
-        )  # fmt: skip
-        assert names.stdout.split() == []
-
-
-@pytest.fixture
-def hpc(slurm: SlurmNode, new_bench: Callable[[Path], Bench], tmp_path: Path) -> Iterator[Cluster]:
-    """Return a command line with a Slurm cluster of its own name and shared folder."""
-    bench = new_bench(tmp_path / "home")
-    bench.environment.update(slurm.environment)
-    cluster = Cluster(slurm, bench, tmp_path / "shared")
-    cluster.shared.mkdir()
-    cluster.describe()
-    yield cluster
-    for process in processes():  # a driver that a failed test left
-        if str(bench.home) in process.command and process.pid != os.getpid():
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(process.pid, signal.SIGKILL)
-
-
-def _here(bench: Bench, home: Path, *command: object) -> dict[str, Any]:
-    """Run a command on this host, in a home of its own, and return its content."""
-    before, bench.home = bench.home, home
-    try:
-        return content(bench, bench.json("run", *command, "--engine", "docker"))
-    finally:
-        bench.home = before
-
-
-@pytest.fixture(scope="session")
-def slow(
-    base_image: str, new_bench: Callable[[Path], Bench], dataset_writer: Callable[..., Path],
-    tmp_path_factory: pytest.TempPathFactory,
-) -> tuple[list[object], dict[str, Any]]:  # fmt: skip
-    """Return a model that takes a while, its cases, and the undisturbed rows of this host."""
-    folder = tmp_path_factory.mktemp("slow")
-    dataset = dataset_writer(folder / "toy", CASES)
-    command: list[object] = ["--plugin", "steady", "--plugin-dir", STEADY]
-    command += ["--dataset", dataset]
-    return command, _here(new_bench(folder / "home"), folder / "home", *command)
 
 
 def test_known_answers_and_rules_equal_those_of_this_host(hpc: Cluster, tmp_path: Path) -> None:
     """Rows, metrics and masks are the same, byte for byte, and two elements of an array had a part of the cases."""
     for plugin in ("rules", "oracle", "shifted"):
         there = hpc.bench.json(*hpc.run("--plugin", plugin))
-        assert content(hpc.bench, there) == _here(hpc.bench, tmp_path / "here", "--plugin", plugin), plugin
+        assert content(hpc.bench, there) == here(hpc.bench, tmp_path / "here", "--plugin", plugin), plugin
         folder = hpc.shared / "runs" / there["run"]
         assert len(list((folder / "figures").glob("*.json"))) == 2
         assert {path.name[-6:] for path in (folder / "slurm").glob("*.log")} == {"_0.log", "_1.log"}
@@ -164,7 +43,7 @@ def test_real_cases_equal_those_of_this_host(hpc: Cluster, real_data: Path, tmp_
     """On real CTs, too."""
     command = ["--plugin", "rules", "--dataset", real_data / "realct"]
     there = hpc.bench.json(*hpc.run(*command))
-    assert content(hpc.bench, there) == _here(hpc.bench, tmp_path / "here", *command)
+    assert content(hpc.bench, there) == here(hpc.bench, tmp_path / "here", *command)
 
 
 def test_whatever_becomes_of_the_jobs_nothing_is_lost_and_nothing_is_doubled(
@@ -381,8 +260,8 @@ def test_seeded_kills(hpc: Cluster, slow: tuple[list[object], dict[str, Any]]) -
         for victim in victims:
             time.sleep(1 + draw.random() * 8)
             _disturb(hpc, driver, victim)
-        driver.communicate(timeout=300)
+        _, said = driver.communicate(timeout=300)
         ended = hpc.bench.json(*hpc.run(*command))
-        assert content(hpc.bench, ended) == expected, f"trial {trial}: {victims}"
+        assert differing(hpc.bench, ended, expected) == [], f"trial {trial}: {victims}; before, it said: {said}"
         assert ended["timing"]["cases_per_hour"] < 2 * 3600 / 0.5, f"trial {trial}: {victims}: faster than it can be"
         hpc.nothing_is_left()

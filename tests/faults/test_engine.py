@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -20,50 +21,13 @@ pytestmark = pytest.mark.docker
 
 GPUS = {"GPU-aaaa": "First", "GPU-bbbb": "Second", "GPU-cccc": "Third"}
 
-PLUGIN = """
-from pathlib import Path
-from harness import Model, Resources, Variant, hookimpl
-
-@hookimpl
-def bench_models():
-    return [Model(name="tells-gpus", title="Tells its GPUs", summary="Prints its environment.", version="1",
-                  root=Path(__file__).parent, variants=(Variant("default"),), adapter="adapter:Tells",
-                  resources=Resources(memory_gb=0.25, cpus=1, pids=64))]
-"""
-
-ADAPTER = """
-import json
-import os
-import numpy as np
-from groundbench_sdk import Adapter
-
-class Tells(Adapter):
-    def load(self, job):
-        seen = {k: v for k, v in os.environ.items() if k.startswith("NVIDIA")}
-        print("SEEN", json.dumps({"devices": job.devices, **seen}), flush=True)
-
-    def predict(self, case):
-        for finding in case.findings:
-            yield finding.id, np.zeros(case.shape, bool)
-"""
-
-DOCKERFILE = """ARG BASE_IMAGE=python:3.11-slim-bookworm
-FROM ${BASE_IMAGE}
-COPY sdk/ /opt/sdk/
-COPY adapter.py /opt/plugin/
-ENV PYTHONPATH=/opt/sdk:/opt/plugin NVIDIA_VISIBLE_DEVICES=all
-ENTRYPOINT ["python", "-m", "groundbench_sdk", "adapter:Tells"]
-"""
+PLUGIN = Path(__file__).resolve().parents[1] / "e2e" / "plugins" / "tells_gpus"
 
 
 @pytest.fixture
 def tells_gpus(tmp_path: Path) -> Path:
-    """Write a plugin that prints the GPUs it was given."""
-    folder = tmp_path / "tells_gpus"
-    folder.mkdir()
-    for name, text in (("__init__.py", PLUGIN), ("adapter.py", ADAPTER), ("Dockerfile", DOCKERFILE)):
-        (folder / name).write_text(text)
-    return folder
+    """Copy the plugin that prints the GPUs it was given: a test may change it."""
+    return shutil.copytree(PLUGIN, tmp_path / "tells_gpus")
 
 
 @pytest.fixture
@@ -83,7 +47,7 @@ import numpy as np
 from groundbench_sdk import Adapter
 
 
-class Noise(Adapter):
+class Tells(Adapter):
     def load(self, job):
         self.before = 0
 
@@ -100,7 +64,7 @@ def test_rows_do_not_depend_on_the_number_of_gpus(
     own_engine: OwnEngine, three_gpus: Bench, tells_gpus: Path, make_dataset: Callable[..., Path]
 ) -> None:
     """Noise, from a container that fails after two cases: the same masks and scores from one shard as from three."""
-    (tells_gpus / "adapter.py").write_text(NOISE.replace("Noise", ADAPTER.partition("class ")[2].partition("(")[0]))
+    (tells_gpus / "adapter.py").write_text(NOISE)
     three_gpus.environment["DOCKER_HOST"] = own_engine.host
     command = ("run", "--plugin", "tells-gpus", "--plugin-dir", tells_gpus, "--dataset", make_dataset(5))
     rows = []

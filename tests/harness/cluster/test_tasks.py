@@ -67,6 +67,17 @@ def test_a_worker_that_leaves_takes_nothing(here: Here) -> None:
     assert _reported(task(_shard(here.shared), here.shared, "$TMPDIR")).state == "stopped"
 
 
+def test_a_worker_leaves_between_two_shards(here: Here) -> None:
+    """Not while one runs; and what it had received when it left is not begun by a process that is about to end."""
+    assert here.take("r", 1)
+    assert not here.leave()
+    here.running = None
+    assert here.leave()
+    assert not here.take("r", 2)
+    report = _reported(task(_shard(here.shared), here.shared, "$TMPDIR"))
+    assert (report.state, report.reason, here.running) == ("stopped", "its worker is leaving", None)
+
+
 def test_a_shard_whose_worker_is_gone_is_given_back(here: Here) -> None:
     """Dask gives it to the next worker; the driver knows which case was in flight, and deals anew."""
     spec = _shard(here.shared)

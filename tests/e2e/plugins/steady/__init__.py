@@ -15,7 +15,7 @@ def bench_models():
             summary="Takes half a second a case.",
             version="1",
             root=Path(__file__).parent,
-            variants=(Variant("only"),),
+            variants=(Variant("only", params={"seconds": 0.5}),),
             resources=Resources(memory_gb=0.25, cpus=1, start_minutes=2, case_minutes=1),
             adapter="adapter:Steady",
         )

@@ -7,14 +7,15 @@ from groundbench_sdk import Adapter
 
 
 class Steady(Adapter):
-    """Takes half a second a case."""
+    """Takes as long for a case as its parameter says."""
 
     def load(self, job):
-        """Load nothing."""
+        """Read how long a case takes."""
+        self.seconds = job.params["seconds"]
 
     def predict(self, case):
         """Yield a one-voxel mask for every finding."""
-        time.sleep(0.5)
+        time.sleep(self.seconds)
         for finding in case.findings:
             mask = np.zeros(case.shape, bool)
             mask[len(case.id) % case.shape[0], int(case.id.split("_")[1]) % case.shape[1], int(finding.id)] = True

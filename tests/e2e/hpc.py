@@ -1,0 +1,114 @@
+"""A command line on a Slurm of one node, and what of it may not depend on the Slurm."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tests.conftest import processes
+from tests.e2e.lab import content
+
+if TYPE_CHECKING:
+    from tests.conftest import Bench
+    from tests.slurm_node import SlurmNode
+
+STEADY = Path(__file__).parent / "plugins" / "steady"
+
+#: Cases of the model that takes a while.
+CASES = 8
+
+
+@dataclass
+class Cluster:
+    """A command line whose clusters.toml describes the Slurm of the test.
+
+    Attributes
+    ----------
+    slurm, bench, shared
+        The Slurm, the driver's command line, and the folder that driver and node share.
+    """
+
+    slurm: SlurmNode
+    bench: Bench
+    shared: Path
+
+    def describe(self, **keys: object) -> None:
+        """Write clusters.toml."""
+        told = {"kind": "slurm", "shared": str(self.shared), "max_jobs": 2, "sbatch": ["--time=30"], **keys}
+        text = "\n".join(f"{key} = {json.dumps(value)}" for key, value in told.items())
+        self.bench.home.mkdir(parents=True, exist_ok=True)
+        (self.bench.home / "clusters.toml").write_text(f"[hpc]\n{text}\n")
+
+    def run(self, *arguments: object) -> list[object]:
+        """Return a command that runs on it."""
+        return ["run", *arguments, "--cluster", "hpc"]
+
+    def folder(self) -> Path | None:
+        """Return the folder of the only run."""
+        return next((self.shared / "runs").glob("*"), None)
+
+    def outcomes(self) -> int:
+        """Return how many cases have an outcome."""
+        return len(list(self.shared.glob("runs/*/outcomes/*.json")))
+
+    def wait_for_outcomes(self, count: int, seconds: float = 120) -> None:
+        """Wait until so many cases have an outcome."""
+        self.slurm.wait_for(lambda: self.outcomes() >= count, f"only {self.outcomes()} outcomes", seconds)
+
+    def shards(self) -> dict[str, int]:
+        """Return element -> process of every shard that runs: what Slurm's batch script has become."""
+        found = {}
+        for process in processes():
+            if f"{self.shared}/runs/" in process.command and "/specs/" in process.command:
+                with contextlib.suppress(OSError):
+                    variables = Path(f"/proc/{process.pid}/environ").read_bytes().split(b"\0")
+                    told = dict(line.split(b"=", 1) for line in variables if b"=" in line)
+                    job, index = told.get(b"SLURM_ARRAY_JOB_ID", b""), told.get(b"SLURM_ARRAY_TASK_ID", b"")
+                    if job:
+                        found[f"{job.decode()}_{index.decode()}"] = process.pid
+        return found
+
+    def wait_for_shard(self) -> tuple[str, int]:
+        """Wait until a shard runs; return its element and its process."""
+        self.slurm.wait_for(self.shards, "no shard runs", 60)
+        return next(iter(self.shards().items()), ("", 0))
+
+    def forget(self) -> None:
+        """Remove every run."""
+        shutil.rmtree(self.bench.home / "runs", ignore_errors=True)
+        shutil.rmtree(self.shared / "runs", ignore_errors=True)
+        for path in self.bench.home.glob("results.db*"):
+            path.unlink()
+
+    def nothing_is_left(self) -> None:
+        """Check that no job lives, no array is kept, no case was done twice and no container is left.
+
+        A controller that was killed may begin a job again that it had not yet noted as ended: it finds nothing to do.
+        """
+        self.slurm.wait_for(lambda: self.slurm.jobs() == {}, "a job lives")
+        assert list(self.shared.glob("runs/*/jobs.json")) == []
+        assert list(self.shared.glob("runs/*/outcomes/second/*")) == []
+        folder = self.folder()
+        assert folder is not None
+        if self._containers(folder.name):  # of a shard that was killed when nothing was left to hand in again
+            self.bench("clean", "--yes")
+        assert self._containers(folder.name) == []
+
+    @staticmethod
+    def _containers(run: str) -> list[str]:
+        asked = ["docker", "ps", "--all", "--filter", f"label=org.groundbench.run={run}", "--format", "{{.Names}}"]
+        return subprocess.run(asked, capture_output=True, text=True, check=True).stdout.split()
+
+
+def here(bench: Bench, home: Path, *command: object) -> dict[str, Any]:
+    """Run a command on this host, in a home of its own, and return its content."""
+    before, bench.home = bench.home, home
+    try:
+        return content(bench, bench.json("run", *command, "--engine", "docker"))
+    finally:
+        bench.home = before

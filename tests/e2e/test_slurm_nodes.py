@@ -1,0 +1,103 @@
+"""Jobs that Slurm takes their place, their node or their time: none of it is the model's, and the rows are the same."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.e2e.hpc import CASES
+from tests.e2e.lab import content
+
+if TYPE_CHECKING:
+    import subprocess
+
+    from tests.e2e.hpc import Cluster
+
+pytestmark = [pytest.mark.slurm, pytest.mark.docker, pytest.mark.usefixtures("base_image")]
+
+
+def _ends_with(hpc: Cluster, driver: subprocess.Popen[str], expected: dict[str, Any]) -> str:
+    """Wait for the end of a run, which must have the undisturbed rows, every case at its first attempt."""
+    out, said = driver.communicate(timeout=400)
+    assert driver.returncode == 0, said
+    ended = json.loads(out)
+    assert content(hpc.bench, ended) == expected, said
+    assert {case["attempts"] for case in hpc.bench.json("results", "show", ended["run"])["cases"]} == {1}
+    hpc.nothing_is_left()
+    return said
+
+
+@pytest.mark.parametrize("partition", ["main", pytest.param("spare", marks=pytest.mark.slow)])
+def test_an_urgent_job_takes_the_place_of_all(
+    partition: str, hpc: Cluster, slow: tuple[list[object], dict[str, Any]]
+) -> None:
+    """Requeued, or ended: what was finished stays, and the rest follows when there is room again."""
+    command, expected = slow
+    hpc.describe(sbatch=["--time=30", f"--partition={partition}"])
+    driver = hpc.bench.popen(*hpc.run(*command), "--json")
+    hpc.wait_for_outcomes(1)
+    urgent = hpc.slurm(
+        "sbatch", "--parsable", "--partition=urgent", "--cpus-per-task=2", "--output=/dev/null", "--wrap", "sleep 3"
+    ).strip()
+    hpc.slurm.wait_for(lambda: hpc.slurm.jobs().get(urgent) == "RUNNING", "the urgent job does not begin", 60)
+    assert hpc.shards() == {}
+    assert 0 < hpc.outcomes() < CASES, "the moment is badly chosen"
+    said = _ends_with(hpc, driver, expected)
+    assert said.count("handed in as job") == (1 if partition == "main" else 2)
+    assert ("PREEMPTED" in said) == (partition == "spare")
+
+
+def test_a_node_that_is_set_down(hpc: Cluster, slow: tuple[list[object], dict[str, Any]]) -> None:
+    """Its jobs count as lost although they may go on there: of two that do the same case the first one wins."""
+    command, expected = slow
+    hpc.describe(sbatch=["--time=30", "--no-requeue"])
+    driver = hpc.bench.popen(*hpc.run(*command), "--json")
+    hpc.wait_for_outcomes(1)
+    hpc.slurm.node_down()
+    said = _ends_with(hpc, driver, expected)
+    assert "NODE_FAIL" in said or ": stopped (" in said, said  # which, the job that hears of it decides
+
+
+@pytest.mark.slow
+def test_a_node_that_dies(hpc: Cluster, slow: tuple[list[object], dict[str, Any]]) -> None:
+    """Its daemon and all that it runs are killed; when it is back, Slurm requeues what was lost."""
+    command, expected = slow
+    driver = hpc.bench.popen(*hpc.run(*command), "--json")
+    hpc.wait_for_outcomes(1)
+    hpc.slurm.die()
+    assert hpc.outcomes() < CASES, "the moment is badly chosen"
+    hpc.slurm.node()
+    _ends_with(hpc, driver, expected)
+
+
+@pytest.mark.slow
+def test_a_job_that_hangs_until_its_time_is_up(hpc: Cluster, slow: tuple[list[object], dict[str, Any]]) -> None:
+    """Slurm ends it; its cases are handed in again."""
+    command, expected = slow
+    hpc.describe(sbatch=["--time=2"], max_jobs=1)
+    driver = hpc.bench.popen(*hpc.run(*command), "--json")
+    hpc.wait_for_outcomes(1)
+    _, shard = hpc.wait_for_shard()
+    os.kill(shard, signal.SIGSTOP)
+    assert hpc.outcomes() < CASES, "the moment is badly chosen"
+    assert "TIMEOUT" in _ends_with(hpc, driver, expected)
+
+
+@pytest.mark.slow
+def test_a_run_that_is_longer_than_a_job(hpc: Cluster, slow: tuple[list[object], dict[str, Any]]) -> None:
+    """No job is ended by its wall time: each begins what it can end, and the rest is handed in again."""
+    command, _ = slow
+    hpc.describe(sbatch=["--time=2"], max_jobs=1)
+    driver = hpc.bench.popen(*hpc.run(*command, "--param", "seconds=12"), "--json")
+    out, said = driver.communicate(timeout=500)
+    assert driver.returncode == 0, said
+    ended = json.loads(out)
+    assert ended["coverage"] == {"ok": 2 * CASES}
+    assert "its time is nearly up" in said
+    assert "TIMEOUT" not in said
+    assert {case["attempts"] for case in hpc.bench.json("results", "show", ended["run"])["cases"]} == {1}
+    hpc.nothing_is_left()
