@@ -90,6 +90,7 @@ def _models() -> str:
         [
             "## Declared\n",
             _table(head, declared),
+            _asked(models),
             "## Verified\n",
             _table(_CHECKED, checks),
             "## At full size, on a GPU\n",
@@ -210,7 +211,16 @@ def _gpu_memory(model: Model) -> str:
 def _weights(weights: Weights) -> str:
     size = f", {weights.size / 1e6:,.0f} MB" if weights.size else ""
     notes = [*(["gated"] if weights.gated else []), *([] if weights.pinned else ["not pinned yet"])]
-    return f"`{weights.name}` ({', '.join([weights.licence, *notes])}{size})"
+    return f"`{weights.name}` ({', '.join([weights.licence, *notes])}{size}; commercial use: {weights.commercial})"
+
+
+def _asked(models: list[Model]) -> str:
+    """Return what authors ask beside a licence, as a list."""
+    notes = dict.fromkeys(
+        (file.repo, file.licence, file.note) for model in models for file in model.weights if file.note
+    )
+    lines = "".join(f"- {repo}: {licence}; {note}\n" for repo, licence, note in notes)
+    return f"Stated beside the licences of weights:\n\n{lines}"
 
 
 def _paper_rows(model: Model) -> Iterator[str]:

@@ -1,8 +1,9 @@
-"""The outcomes of a case or a finding: one word each, the same in files, in the database and on pages."""
+"""Outcomes of a case or a finding, and answers to questions: one word each, the same in files and on pages."""
 
 from __future__ import annotations
 
 import enum
+from collections.abc import Iterable
 
 
 class TrainingState(enum.StrEnum):
@@ -32,3 +33,17 @@ class Status(enum.StrEnum):
     INVALID_OUTPUT = "invalid_output"  #: the delivered file is not a valid mask of this case
     MISSING_OUTPUT = "missing_output"  #: the case was finished, the file is missing
     INFRA_ERROR = "infra_error"  #: the harness or the engine failed, not the model
+
+
+class Answer(enum.StrEnum):
+    """Whether something is allowed."""
+
+    YES = "yes"
+    NO = "no"
+    UNKNOWN = "unknown"
+
+
+def of_parts(answers: Iterable[str]) -> Answer:
+    """Return the answer for a whole from those for its parts: no before unknown, and unknown before yes."""
+    found = set(answers)
+    return next((one for one in (Answer.NO, Answer.UNKNOWN, Answer.YES) if one in found), Answer.UNKNOWN)

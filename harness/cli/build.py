@@ -12,9 +12,11 @@ import click
 from harness.cli.settings import Settings, find_plugins, json_option, pass_settings, plugin_dir_option, print_json
 from harness.cli.stored import log
 from harness.errors import UsageError
+from harness.status import Answer
 
 if TYPE_CHECKING:
     from harness.images.torch import TorchBuild
+    from harness.registry.discovery import Plugin
 
 _FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
 
@@ -71,6 +73,7 @@ def build(
                 "id": image.id,
                 "bytes": image.size,
                 "torch": image.device,
+                "redistribution": _rights(plugin, cuda=image.device == "cuda"),
                 "seconds": round(time.monotonic() - began, 1),
             }
         )
@@ -80,10 +83,26 @@ def build(
     from harness.cli.tables import print_table, seconds, size
 
     print_table(
-        ["plugin", "image", "size", "torch", "took"],
-        [[r["plugin"], r["tag"], size(r["bytes"]), r["torch"] or "—", seconds(r["seconds"])] for r in rows],
-        right=(2, 4),
+        ["plugin", "image", "size", "torch", "may be passed on", "took"],
+        [
+            [r["plugin"], r["tag"], size(r["bytes"]), r["torch"] or "—", r["redistribution"], seconds(r["seconds"])]
+            for r in rows
+        ],
+        right=(2, 5),
     )
+
+
+def _rights(plugin: Plugin, *, cuda: bool) -> str:
+    """Say what the licences of a model ask of its user, and return whether its image may be passed on."""
+    from harness.images.rights import redistribution
+
+    answer, reason = redistribution(plugin.model, cuda=cuda)
+    if answer is Answer.NO:
+        log(f"{plugin.name}: its image may not be passed on: {reason}; ask the authors what else you may do with it")
+    asked = {(file.repo or file.name, file.licence, file.note) for file in plugin.model.weights if file.note}
+    for origin, licence, note in sorted(asked):
+        log(f"{plugin.name}: weights of {origin}: {licence}; {note}")
+    return str(answer)
 
 
 def _torch(home: Path, device: str, wheels: Path | None, index: str | None) -> TorchBuild:

@@ -10,7 +10,8 @@ import click
 from harness.cli.lazy import LazyGroup
 from harness.cli.settings import Settings, find_plugins, json_option, pass_settings, plugin_dir_option, print_json
 from harness.cli.stored import log
-from harness.errors import DataError, UsageError
+from harness.errors import DataError, PrerequisiteError, UsageError
+from harness.status import Answer
 
 if TYPE_CHECKING:
     from harness.registry.discovery import Plugin
@@ -66,14 +67,19 @@ def export(
     Each is a tar file with a record beside it: the digest of its configuration, which is the identity of its content
     in every engine, and the digest of what it was built from. An archive that is there already is kept.
 
+    Passing an image on is passing on the code in it. Where somebody's code has no licence, nothing is written.
+
     Example: bench images export --plugin rules /shared/images
     """
     from harness.engines import choose_engine
     from harness.images.archive import archive_of
 
+    wanted = _chosen(plugins, plugin_dirs)
+    for plugin in wanted:
+        _require_rights(plugin)
     chosen = choose_engine(engine, trusted=False)
     rows = []
-    for plugin in _chosen(plugins, plugin_dirs):
+    for plugin in wanted:
         image = chosen.prepare(plugin, home=settings.home, gpus=device == "cuda", log=log)
         record = chosen.export(image, folder)
         rows.append({**_row(record), "archive": str(archive_of(record, folder))})
@@ -140,6 +146,19 @@ def _chosen(plugins: str, plugin_dirs: tuple[Path, ...]) -> list[Plugin]:
     if not chosen:
         raise UsageError("--plugin is empty", fix="see `bench list`")
     return chosen
+
+
+def _require_rights(plugin: Plugin) -> None:
+    """Raise PrerequisiteError where an image of a model may not be passed on, whichever build of torch it holds."""
+    from harness.images.rights import redistribution
+
+    answer, reason = redistribution(plugin.model, cuda=False)
+    if answer is Answer.NO:
+        raise PrerequisiteError(
+            f"the image of {plugin.name!r} may not be passed on: {reason}",
+            fix=f"build it on each machine that runs it: `bench get --plugin {plugin.name}`, then "
+            f"`bench build --plugin {plugin.name}`; or ask its authors for a licence",
+        )
 
 
 def _row(record: Any) -> dict[str, Any]:

@@ -48,6 +48,7 @@ def _document(registry: Registry) -> dict[str, object]:
                         "prompt": variant.prompt,
                         "fine_tuned": variant.fine_tuned,
                         "summary": variant.summary,
+                        "licences": plugin.model.licences(plugin.model.loaded_by(variant)),
                         "params": variant.params,
                         "origins": variant.origins,
                     }

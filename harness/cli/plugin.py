@@ -10,8 +10,9 @@ from typing import Any
 import click
 
 from harness.cli.settings import find_plugins, json_option, plugin_dir_option, print_json
-from harness.registry.declaration import Prompt, Variant
+from harness.registry.declaration import Model, Prompt, Variant
 from harness.registry.discovery import Plugin
+from harness.registry.licences import commercial_use
 
 #: Shown where a declaration does not state the origin of a value.
 NOT_STATED = "not stated"
@@ -52,12 +53,23 @@ def show(name: str, plugin_dirs: tuple[Path, ...], as_json: bool) -> None:  # no
             click.echo(f"{title}\nno parameters")
         origin = f" ({variant.exposure.origin})" if variant.exposure.origin else ""
         click.echo(f"its weights were trained on this benchmark's cases: {variant.exposure.value}{origin}")
-    needs = [["source", source.name, source.licence, source.commit[:12]] for source in model.sources]
+        click.echo(f"commercial use, by the licences of code and weights: {_commercial(model, variant)}")
+    needs = [
+        ["source", source.name, source.licence, commercial_use(source.licence), source.commit[:12]]
+        for source in model.sources
+    ]
     needs += [
-        ["weights", file.name, file.licence, size(file.size) if file.pinned else "not pinned"] for file in model.weights
+        [
+            "weights",
+            file.name,
+            f"{file.licence}; {file.note}" if file.note else file.licence,
+            file.commercial,
+            size(file.size) if file.pinned else "not pinned",
+        ]
+        for file in model.weights
     ]
     if needs:
-        print_table(["needs", "name", "licence", "pinned"], needs)
+        print_table(["needs", "name", "licence", "commercial use", "pinned"], needs, fold=(2,))
     limits = [(key, value) for key, value in document["resources"].items()]
     training = document["training"] or {}
     print_table(
@@ -101,15 +113,25 @@ def _document(found: Plugin) -> dict[str, Any]:
                 "exposure": dataclasses.asdict(variant.exposure),
                 "summary": variant.summary,
                 "weights": list(variant.weights),
+                "commercial": _commercial(model, variant),
                 "parameters": parameters(variant),
             }
             for variant in model.variants
         ],
         "resources": model.resources.limits(),
         "training": model.training.limits() if model.training else None,
-        "sources": [dataclasses.asdict(source) for source in model.sources],
-        "weights": [{**dataclasses.asdict(file), "root": str(file.root)} for file in model.weights],
+        "sources": [
+            {**dataclasses.asdict(source), "commercial": commercial_use(source.licence)} for source in model.sources
+        ],
+        "weights": [
+            {**dataclasses.asdict(file), "root": str(file.root), "commercial": file.commercial}
+            for file in model.weights
+        ],
     }
+
+
+def _commercial(model: Model, variant: Variant) -> str:
+    return str(model.licences(model.loaded_by(variant))["commercial"])
 
 
 def _text(value: object) -> str:

@@ -191,12 +191,23 @@ def _print_provenance(record: dict[str, Any], document: dict[str, Any]) -> None:
     click.echo(f"image     {document['image']}")
     for file in record.get("weights", []):
         click.echo(f"weights   {file['name']} sha256:{file['sha256']}{_stated(file)}")
+    click.echo(f"licences  {_licences(record.get('licences'))}")
     click.echo(f"data      {document['dataset']['fingerprint']}")
     if boxes := record.get("prompts"):
         click.echo(f"boxes     {boxes['number']} in {boxes['file']}, sha256:{boxes['sha256']}")
     click.echo(f"harness   {harness.get('groundbench', '—')}, commit {harness.get('commit', '—')}")
     click.echo(f"scorer    {record.get('scorer', '—')}, seed {record.get('seed', '—')}")
     click.echo(f"hardware  {hardware.get('cpu', '—')}, {hardware.get('cores', '—')} cores")
+
+
+def _licences(said: dict[str, Any] | None) -> str:
+    """Name the licences of code and weights, and say whether they allow commercial use."""
+    if not said:
+        return "not recorded; commercial use: unknown"
+    code = dict.fromkeys(filter(None, [said["code"], *said["sources"].values()]))
+    weights = dict.fromkeys(one["licence"] for one in said["weights"].values())
+    of_weights = f"; weights {', '.join(weights)}" if weights else ""
+    return f"code {', '.join(code) or 'not stated'}{of_weights}; commercial use: {said['commercial']}"
 
 
 def _stated(file: dict[str, str]) -> str:

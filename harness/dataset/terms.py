@@ -9,20 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from datetime import date
-from enum import StrEnum
 from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from harness.status import Answer
+
 Line = Annotated[str, Field(max_length=500)]
-
-
-class Answer(StrEnum):
-    """Whether something is allowed."""
-
-    YES = "yes"
-    NO = "no"
-    UNKNOWN = "unknown"
 
 
 class Terms(BaseModel):

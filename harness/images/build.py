@@ -19,7 +19,17 @@ from typing import IO, TYPE_CHECKING, Any
 
 from harness.errors import ModelError, PrerequisiteError
 from harness.images.context import BaseContext, BuildContext
-from harness.images.identity import CONTEXT_LABEL, LABEL, PLUGIN_LABEL, TORCH_LABEL, id_of, recognise, tag_on
+from harness.images.identity import (
+    CONTEXT_LABEL,
+    LABEL,
+    PLUGIN_LABEL,
+    REDISTRIBUTION_LABEL,
+    TORCH_LABEL,
+    id_of,
+    recognise,
+    tag_on,
+)
+from harness.images.rights import licence_expression, redistribution
 from harness.images.torch import chosen
 from harness.redaction import redacted
 from harness.upstream.sources import SourceStore
@@ -172,7 +182,8 @@ def _labels(context: BuildContext | BaseContext) -> dict[str, str]:
         PLUGIN_LABEL: model.name,
         "org.opencontainers.image.title": model.title,
         "org.opencontainers.image.version": model.version,
-        "org.opencontainers.image.licenses": model.licence,
+        "org.opencontainers.image.licenses": licence_expression(model),
+        REDISTRIBUTION_LABEL: str(redistribution(model, cuda=context.cuda)[0]),
     }
     for source in model.sources:
         labels[f"{LABEL}.source.{source.name}"] = f"{source.git}@{source.commit}"

@@ -138,6 +138,11 @@ class BuildContext:
         """Whether the Dockerfile copies ``torch/`` or continues the image that holds it."""
         return _COPIES_TORCH.search(self._text) is not None or (self.base is not None and self.base.uses_torch)
 
+    @property
+    def cuda(self) -> bool:
+        """Whether the CUDA build of torch is in it."""
+        return self.uses_torch and self.torch.device == "cuda"
+
     def digest(self) -> str:
         """Return the SHA-256 (hex) of everything that goes in."""
         digest = hashlib.sha256(code_digest(self.plugin).encode())

@@ -23,6 +23,9 @@ LABEL = "org.groundbench"
 CONTEXT_LABEL = f"{LABEL}.context"
 PLUGIN_LABEL = f"{LABEL}.plugin"
 
+#: Label that says whether an image may be passed on: ``yes``, ``no`` or ``unknown``.
+REDISTRIBUTION_LABEL = f"{LABEL}.redistribution"
+
 #: Label with the build of torch in an image: its device and the digest of its lock.
 TORCH_LABEL = f"{LABEL}.torch"
 

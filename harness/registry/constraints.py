@@ -174,6 +174,7 @@ NAME = matching(
     r"[a-z0-9]+(?:-[a-z0-9]+)*", "lower-case letters, digits and single hyphens, at most 64 characters", longest=64
 )
 LINE = Rule("one line of text, at most 300 characters", _is_line)
+NOTE = Rule(f"{LINE.says}, or empty", lambda value: value == "" or LINE.holds(value))
 FILE_NAME = matching(_FILE, "a plain file name")
 FILE_PATH = matching(f"{_FILE}(?:/{_FILE})*", "a plain relative path", longest=1000)
 FOLDER = matching(f"(?:{_FILE}(?:/{_FILE})*)?", "a plain relative folder, or empty for the whole", longest=1000)

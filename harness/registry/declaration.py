@@ -7,7 +7,7 @@ when it is made: a wrong declaration fails where it is written, with a message t
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -26,10 +26,12 @@ from harness.registry.constraints import (
     matching,
     require,
 )
+from harness.registry.licences import commercial_use
 from harness.registry.origins import KINDS, Param, Params, Stated, ours
 from harness.registry.pinned import Source, Weights
 from harness.registry.protocol import BoxRule
 from harness.registry.resources import Resources
+from harness.status import of_parts
 
 #: Weights of a variant that loads every file of its model.
 ALL = ("*",)
@@ -263,6 +265,33 @@ class Model:
         for variant in variants:
             unknown = sorted(set(variant.weights) - set(files))
             require(not unknown, f"{where}variant {variant.name!r} names weights that are not declared: {unknown}")
+
+    def licences(self, weights: Iterable[Weights]) -> dict[str, Any]:
+        """Return the licences of the code and of some weights, and whether all of them allow commercial use.
+
+        Parameters
+        ----------
+        weights
+            The files that are loaded.
+
+        Returns
+        -------
+        dict
+            ``code`` and ``sources``, whose licences the image holds; ``weights``, each with its note; ``commercial``:
+            ``"yes"``, ``"no"`` or ``"unknown"``.
+        """
+        files = list(weights)
+        code = [self.licence, *(source.licence for source in self.sources)]
+        return {
+            "code": self.licence,
+            "sources": {source.name: source.licence for source in self.sources},
+            "weights": {file.name: {"licence": file.licence, "note": file.note} for file in files},
+            "commercial": of_parts([*map(commercial_use, code), *(file.commercial for file in files)]),
+        }
+
+    def loaded_by(self, variant: Variant) -> list[Weights]:
+        """Return the weights that a variant loads."""
+        return [file for file in self.weights if file.name in variant.weights]
 
     def check_files(self) -> None:
         """Raise :class:`DeclarationError` unless the model's folder and Dockerfile exist."""

@@ -20,6 +20,7 @@ from harness.registry.constraints import (
     LINE,
     MIRRORS,
     NAME,
+    NOTE,
     REPOSITORY_OR_NONE,
     REVISION,
     SHA256,
@@ -28,6 +29,8 @@ from harness.registry.constraints import (
     one_of,
     require,
 )
+from harness.registry.licences import commercial_use
+from harness.status import Answer
 
 _HUB_KINDS = one_of("model", "dataset", says="'model' or 'dataset'")
 
@@ -147,7 +150,7 @@ class Weights:
     size
         Bytes; 0 where not known.
     licence
-        SPDX identifier or the licence's name.
+        SPDX identifier, ``"none"`` where the authors state none, or the licence's name.
     gated
         Whether the hub requires a log-in and an agreement first.
     repo_type
@@ -156,6 +159,9 @@ class Weights:
         Address of a file that is not on the hub, such as a release asset; digest and size are then required.
     root
         The plugin's folder, for a file in it.
+    note
+        What the authors ask beside the licence, or where else it stands; whether commercial use is allowed is then
+        unknown, unless the licence forbids it.
     """
 
     name: Annotated[str, FILE_NAME]
@@ -169,6 +175,7 @@ class Weights:
     repo_type: Annotated[str, _HUB_KINDS] = "model"
     url: Annotated[str, ADDRESS_OR_NONE] = ""
     root: Annotated[Path, instance(Path, "left out: the model sets it")] = field(default=Path(), repr=False)
+    note: Annotated[str, NOTE] = ""
 
     def __post_init__(self) -> None:
         where = f"weights {self.name!r}: "
@@ -179,20 +186,25 @@ class Weights:
             require(not (self.revision or self.gated), f"{where}revision and gated are for files on the hub")
 
     @classmethod
-    def at(cls, url: str, sha256: str, size: int, *, licence: str, name: str = "") -> Self:
+    def at(cls, url: str, sha256: str, size: int, *, licence: str, name: str = "", note: str = "") -> Self:
         """Return a file at an address, such as one of Zenodo or of a release; its name is the address's last part."""
         name = name or PurePosixPath(unquote(urlsplit(url).path)).name
-        return cls(name, "", name, "", sha256, size, licence, url=url)
+        return cls(name, "", name, "", sha256, size, licence, url=url, note=note)
 
     @classmethod
-    def beside(cls, file: str, sha256: str, size: int, *, licence: str, name: str = "") -> Self:
+    def beside(cls, file: str, sha256: str, size: int, *, licence: str, name: str = "", note: str = "") -> Self:
         """Return a file in the plugin's folder; it is mounted, and not part of the image."""
-        return cls(name or PurePosixPath(file).name, "", file, "", sha256, size, licence)
+        return cls(name or PurePosixPath(file).name, "", file, "", sha256, size, licence, note=note)
 
     @property
     def pinned(self) -> bool:
         """Whether the declaration states the digest of the file."""
         return bool(self.sha256)
+
+    @property
+    def commercial(self) -> Answer:
+        """Whether commercial use is allowed, as far as licence and note tell."""
+        return commercial_use(self.licence, self.note)
 
     @property
     def local(self) -> Path | None:
@@ -211,7 +223,7 @@ class Hub:
 
     Parameters
     ----------
-    repo, revision, licence, gated, repo_type
+    repo, revision, licence, gated, repo_type, note
         As of :class:`Weights`; without a revision the newest one is taken when a file is fetched.
     prefix
         Begins the names of the files, as in ``"clip--"``; an adapter finds a tokenizer's files by it.
@@ -223,6 +235,7 @@ class Hub:
     gated: bool = False
     repo_type: str = "model"
     prefix: str = ""
+    note: str = ""
 
     def file(self, file: str, sha256: str = "", size: int = 0, *, name: str = "", revision: str = "") -> Weights:
         """Return one file; without a digest and a number of bytes it is not pinned yet.
@@ -247,6 +260,7 @@ class Hub:
             licence=self.licence,
             gated=self.gated,
             repo_type=self.repo_type,
+            note=self.note,
         )
 
     def files(self, *files: str) -> tuple[Weights, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +66,15 @@ class Loaded:
         }  # fmt: skip
         return [{"name": name, "sha256": digest, **stated.get(name, {})} for name, _, digest in self.files]
 
+    def licensed(self, plugin: Plugin, variant: Variant) -> list[Weights]:
+        """Return the declarations of these weights with their licences; of files given by path none is known."""
+        if self.mode not in {"pinned", "given"}:
+            return []
+        declared = plugin.model.loaded_by(variant)
+        if self.mode == "pinned":
+            return declared
+        return [replace(file, licence="not stated", note="given by path") for file in declared]
+
     @property
     def unrankable(self) -> list[str]:
         """The reasons why a run with these weights is not ranked."""
@@ -119,7 +128,7 @@ def load_weights(plugin: Plugin, variant: Variant, wanted: str, home: Path) -> L
         if not variant.weights:
             return Loaded()
         store = WeightsStore(home / "weights")
-        declared = [weights for weights in plugin.model.weights if weights.name in variant.weights]
+        declared = plugin.model.loaded_by(variant)
         missing = [weights.name for weights in declared if store.find(weights) is None]
         if len(missing) > 1:
             raise PrerequisiteError(

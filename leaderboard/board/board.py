@@ -145,6 +145,48 @@ class Cost:
 
 
 @dataclass(frozen=True)
+class Licences:
+    """Under which licences a model is used, as its run recorded them.
+
+    Attributes
+    ----------
+    code, sources
+        Licence of the code, empty where it is not stated; name -> licence of what its image is built from.
+    weights
+        Name -> ``licence`` and ``note`` of each file.
+    commercial
+        Whether all of them allow commercial use: ``"yes"``, ``"no"`` or ``"unknown"``.
+    """
+
+    code: str = ""
+    sources: Mapping[str, str] = field(default_factory=dict)
+    weights: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    commercial: str = "unknown"
+
+    @property
+    def of_code(self) -> str:
+        """Name the licences of the code, each once; empty where none is stated."""
+        return ", ".join(dict.fromkeys(filter(None, [self.code, *self.sources.values()])))
+
+    @property
+    def of_weights(self) -> str:
+        """Name the licences of the weights, each once with its note; empty where none are recorded."""
+        told = (f"{one['licence']} ({one['note']})" if one.get("note") else one["licence"] for one in self._each)
+        return ", ".join(dict.fromkeys(told))
+
+    @property
+    def names(self) -> str:
+        """Name every licence once, without notes."""
+        return ", ".join(
+            dict.fromkeys(filter(None, [self.code, *self.sources.values(), *(one["licence"] for one in self._each)]))
+        )
+
+    @property
+    def _each(self) -> Iterable[Mapping[str, str]]:
+        return self.weights.values()
+
+
+@dataclass(frozen=True)
 class Row:
     """One row of the board.
 
@@ -224,6 +266,15 @@ class Row:
     def category(self, code: str) -> Score:
         """Return the mean Dice on one category; scored runs have n = 0 on a category that the split does not hold."""
         return self.by_category.get(code, Score(n=0 if self.by_category else None))
+
+    @property
+    def licences(self) -> Licences:
+        """Return under which licences the row was made; unknown where its record does not say, as of earlier rows."""
+        record = self.run.record if self.run else {}
+        said = record.get("licences")
+        if isinstance(said, Mapping):
+            return Licences(said["code"], said["sources"], said["weights"], said["commercial"])
+        return Licences(code=record.get("model", {}).get("licence") or "")
 
     @property
     def hardware(self) -> list[str]:

@@ -58,6 +58,7 @@ def make_environment() -> Environment:
         brief=brief,
         short=lambda text: brief(text, LONGEST_LINE),
         status=lambda name: brief(name.replace("_", " ")),
+        commercial=lambda answer: {"yes": "allowed", "no": "not allowed"}.get(answer, "not known"),
     )
     environment.globals.update(
         nothing=NOTHING,

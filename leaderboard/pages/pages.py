@@ -336,7 +336,8 @@ def _models(site: Site, render: Render) -> Pages:
                 groups.append((data, []))
             groups[-1][1].append(row)
     for plugin, groups in plugins.items():
-        runs = [row.run for _, rows in groups for row in rows if row.run]
+        rows_of = {row.run.id: row for _, rows in groups for row in rows if row.run}
+        runs = [row.run for row in rows_of.values() if row.run]
         newest = max(runs, key=lambda run: (run.created, run.id))
         yield render(
             model_address(plugin),
@@ -348,6 +349,7 @@ def _models(site: Site, render: Render) -> Pages:
             versions=sorted({run.plugin_version for run in runs}),
             total=len(runs),
             origin=origin_of(newest.record),
+            licences=rows_of[newest.id].licences,
             columns=COLUMNS[PAPER],
             by_data_set=[(data, _standing(rows)) for data, rows in groups],
         )

@@ -107,6 +107,9 @@ def at_a_glance(row: Row) -> list[tuple[str, str]]:
         ("Engine", ", ".join(_engine(_part(record, "engine")))),
         ("Hardware", "; ".join(row.hardware)),
         ("Weights", _weights(_part(plan, "weights"))),
+        ("Licence of the code", row.licences.of_code),
+        ("Licences of the weights", row.licences.of_weights),
+        ("Commercial use", row.licences.commercial if "licences" in record else ""),
         ("Harness", ", ".join(_harness(_part(record, "harness")))),
         ("Scorer", _version(plan.get("scorer", record.get("scorer")))),
         ("Data", _data(_part(record, "data"))),
@@ -116,11 +119,11 @@ def at_a_glance(row: Row) -> list[tuple[str, str]]:
 
 
 def origin_of(record: Mapping[str, Any]) -> dict[str, str]:
-    """Return homepage, citation and licence of the model behind a record; a homepage only of the web."""
+    """Return homepage and citation of the model behind a record; a homepage only of the web."""
     facts = {name: str(value) for name, value in _part(record, "model").items() if value}
     if not facts.get("homepage", "").startswith("https://"):
         facts.pop("homepage", None)
-    return {name: facts.get(name, "") for name in ("homepage", "citation", "licence")}
+    return {name: facts.get(name, "") for name in ("homepage", "citation")}
 
 
 def _part(record: Mapping[str, Any], name: str) -> Mapping[str, Any]:

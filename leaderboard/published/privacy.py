@@ -34,6 +34,7 @@ _RECORD = frozenset(
         "exposure",
         "limits",
         "model",
+        "licences",
         "image",
         "engine",
         "hardware",

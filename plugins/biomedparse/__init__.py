@@ -6,7 +6,13 @@ CODE = Upstream("microsoft/BiomedParse", "750eb40d4624398561fe586418101f48ae9b0f
 DETECTRON = Upstream("MaureenZOU/detectron2-xyz", "42121d75e10d9f858f3a91b6a39f5722c02868f0", "Apache-2.0")
 WEIGHTS = Hub("microsoft/BiomedParse", licence="CC-BY-NC-SA-4.0", gated=True)
 #: The tokenizer; the text encoder's weights are in the published file.
-CLIP = Hub("openai/clip-vit-base-patch32", "3d74acf9a28c67741b2f4f2ea7635f0aaf6f0268", licence="MIT", prefix="clip--")
+CLIP = Hub(
+    "openai/clip-vit-base-patch32",
+    "3d74acf9a28c67741b2f4f2ea7635f0aaf6f0268",
+    licence="MIT",
+    note="that of the code; the card of the files states none",
+    prefix="clip--",
+)
 
 CONFIG = "configs/biomed_seg_lang_v1.yaml"
 

@@ -10,7 +10,13 @@ WEIGHTS = Hub(
     "microsoft/BiomedParse", "e473e5b2b1a3f44649734afd3dc7cf1770aaa9e2", licence="CC-BY-NC-SA-4.0", gated=True
 )
 #: The tokenizer; the text encoder's weights are in the checkpoint.
-CLIP = Hub("openai/clip-vit-base-patch32", "3d74acf9a28c67741b2f4f2ea7635f0aaf6f0268", licence="MIT", prefix="clip--")
+CLIP = Hub(
+    "openai/clip-vit-base-patch32",
+    "3d74acf9a28c67741b2f4f2ea7635f0aaf6f0268",
+    licence="MIT",
+    note="that of the code; the card of the files states none",
+    prefix="clip--",
+)
 
 #: The published network on its own pictures; a small one on small pictures for a CPU.
 PUBLISHED = Params(

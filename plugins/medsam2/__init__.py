@@ -20,10 +20,10 @@ from harness import (
 )
 
 CODE = Upstream("bowang-lab/MedSAM2", "332f30d420f1d1b08e2a79b3ae6a602458808383", "Apache-2.0")
-LICENCE = "CC-BY-SA-4.0, for research and education only"
+LICENCE, NOTE = "CC-BY-SA-4.0", "its authors also say: for research and education only"
 #: At this revision the digest and the number of bytes stand in several public records of downloads.
-PINNED = Hub("wanglab/MedSAM2", "e4a6f35edd7e091619cbc0750f462f1574e23955", licence=LICENCE)
-NOT_PINNED = Hub("wanglab/MedSAM2", licence=LICENCE)
+PINNED = Hub("wanglab/MedSAM2", "e4a6f35edd7e091619cbc0750f462f1574e23955", licence=LICENCE, note=NOTE)
+NOT_PINNED = Hub("wanglab/MedSAM2", licence=LICENCE, note=NOTE)
 
 INPUT = LUNG.params | Params(
     config=theirs("configs/sam2.1_hiera_t512.yaml", "medsam2_infer_3D_CT.py:36"),

@@ -6,9 +6,18 @@ from .recipe import ANYWHERE, CONFIG, RECIPE
 
 CODE = Upstream("bowang-lab/MedSAM2", "332f30d420f1d1b08e2a79b3ae6a602458808383", "Apache-2.0")
 WEIGHTS = Hub(
-    "wanglab/MedSAM2", "e4a6f35edd7e091619cbc0750f462f1574e23955", "CC-BY-SA-4.0, for research and education only"
+    "wanglab/MedSAM2",
+    "e4a6f35edd7e091619cbc0750f462f1574e23955",
+    licence="CC-BY-SA-4.0",
+    note="its authors also say: for research and education only",
 )
-CT_CLIP = Hub("ibrahimhamamci/CT-RATE", licence="CC-BY-NC-SA-4.0", gated=True, repo_type="dataset")
+CT_CLIP = Hub(
+    "ibrahimhamamci/CT-RATE",
+    licence="CC-BY-NC-SA-4.0",
+    note="its gate forbids to redistribute any portion",
+    gated=True,
+    repo_type="dataset",
+)
 BERT = Hub(
     "microsoft/BiomedVLP-CXR-BERT-specialized", "f1cc2c6b7fac60f3724037746a129a5baf194dbc", "MIT", prefix="cxr-bert--"
 )

@@ -6,7 +6,12 @@ from .recipe import NOT_VARIED, RECIPE
 
 CODE = Upstream("zhaoziheng/SAT", "5676be5a62f5cd517264b948c6198e38ddfeb0e2", "none")
 WEIGHTS = Hub("zzh99/SAT")
-LANGUAGE = Hub("FremyCompany/BioLORD-2023-C", licence="other: IHTSDO and NLM agreements", prefix="biolord--")
+LANGUAGE = Hub(
+    "FremyCompany/BioLORD-2023-C",
+    licence="LicenseRef-IHTSDO-and-NLM",
+    note="each user needs their own agreements with SNOMED International (IHTSDO) and the NLM (UMLS)",
+    prefix="biolord--",
+)
 
 #: Pro on the published windows; Nano on small ones for a CPU.
 PRO = Params(

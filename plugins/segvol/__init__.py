@@ -5,7 +5,7 @@ from harness import Hub, Model, Params, Prompt, Resources, Upstream, Variant, ho
 from .recipe import HARD, RECIPE
 
 CODE = Upstream("BAAI-DCAI/SegVol", "5768c9795794a327a2629ce7f137ab03d5ea8378", "MIT")
-WEIGHTS = Hub("BAAI/SegVol", licence="MIT")
+WEIGHTS = Hub("BAAI/SegVol", licence="MIT", note="that of the code; the card of the weights was not seen")
 
 #: The input that the weights were published for, and one that a CPU computes in seconds.
 PUBLISHED = Params(

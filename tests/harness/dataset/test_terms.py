@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from harness.dataset import Dataset, open_dataset
-from harness.dataset.terms import CT_RATE, Answer, Terms, strictest, terms_of
+from harness.dataset.terms import CT_RATE, Terms, strictest, terms_of
 from harness.errors import DataError
+from harness.status import Answer
 
 QUESTIONS = [name for name, field in Terms.model_fields.items() if field.annotation is Answer]
 

@@ -295,7 +295,8 @@ def test_model_page_says_where_it_comes_from(bench, store: Store, pages, policy:
     for plugin in ("silent", "hostile"):
         text = made[f"models/{plugin}.html"].text
         assert "Homepage" not in text
-        assert "Licence of the code" not in text
+        assert "Licence of the code not recorded" in text
+        assert "Commercial use not known" in text
         assert made[f"models/{plugin}.html"].all("cite") == []
 
 
@@ -492,3 +493,29 @@ def test_file_names_are_safe_and_distinct() -> None:
     strange = ["index", "A", "a/b", "..", "a.", "", "con?", "x" * 300, "\u202e"]
     assert len({file_name(name) for name in strange}) == len(strange)
     assert all(re.fullmatch("x-[0-9a-f]{16}", file_name(name)) for name in strange)
+
+
+LICENCES = {
+    "code": "Apache-2.0",
+    "sources": {"upstream": "MIT"},
+    "weights": {"a.pt": {"licence": "CC-BY-SA-4.0", "note": "for education"}, "b.pt": {"licence": "MIT", "note": ""}},
+    "commercial": "unknown",
+}
+
+
+@pytest.mark.parametrize("policy", [PrivacyPolicy(), PrivacyPolicy(public=True)])
+def test_licences_of_code_and_weights_stand_with_the_row(bench, store: Store, pages, policy: PrivacyPolicy) -> None:
+    """On the board, on the pages of run and model, with what is asked beside them; earlier rows are not known."""
+    run = bench.add(record={"licences": LICENCES})
+    free = bench.add(plugin="free", record={"licences": {**LICENCES, "weights": {}, "commercial": "yes"}})
+    bench.add(plugin="earlier", record={"model": {"licence": "MIT"}})
+    made = pages(store, policy)
+    used = {row.attributes["data-use"] for row in made["index.html"].all("tr") if "data-use" in row.attributes}
+    assert used == {"unknown", "yes"}
+    assert "not known Apache-2.0, MIT, CC-BY-SA-4.0" in made["index.html"].text
+    assert "allowed Apache-2.0, MIT" in made["index.html"].text
+    for page in (f"runs/{run.id}.html", "models/model.html"):
+        assert "Licence of the code Apache-2.0, MIT" in made[page].text
+        assert "Licences of the weights CC-BY-SA-4.0 (for education), MIT" in made[page].text
+    assert "Licences of the weights" not in made[f"runs/{free.id}.html"].text
+    assert "Licence of the code MIT Commercial use not known" in made["models/earlier.html"].text

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from harness.dataset.fingerprint import fingerprint_of
-from harness.dataset.terms import Answer, Terms
+from harness.dataset.terms import Terms
 from harness.errors import DataError
 from harness.rows import CaseRow
-from harness.status import Status
+from harness.status import Answer, Status
 from harness.store.database import Store
 from leaderboard.published.privacy import PrivacyPolicy, hidden_text
 from leaderboard.site.build import Options, build_site
