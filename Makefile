@@ -7,28 +7,32 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PEERS_VENV ?= .venv-peers
 PEERS ?= $(wildcard $(PEERS_VENV)/bin/python)
-PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check
+PIP := -m pip install -qq --disable-pip-version-check
+# What a lock names, by digest; nothing is built but reuse, which comes as source, with the locked build tools.
+LOCKED := $(PIP) --require-hashes --no-build-isolation --only-binary :all: --no-binary reuse
+COMPILE = $(BIN)/uv pip compile --python-version 3.11 --generate-hashes --no-strip-extras --no-annotate --no-header --quiet
 
 .PHONY: help cluster demo test test-fast test-slow test-hostile test-faults test-peers check lint types docs-check docs lock lock-torch bench-scoring bench-many bench-overhead bench-site models-smoke fidelity tiny-proof curation-classifier clean
 
 help: ## List the targets
 	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20
 
-$(VENV)/run.stamp: requirements.lock pyproject.toml
+$(VENV)/run.stamp: requirements.lock requirements-build.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "groundbench needs Python 3.11 or later; set PYTHON=..." >&2; exit 3; }
 	@echo "installing groundbench into $(VENV)"
 	@$(PYTHON) -m venv $(VENV)
-	@$(PIP) --require-hashes -r requirements.lock
-	@$(PIP) --no-deps --editable .
+	@$(BIN)/python -m pip uninstall -qq --yes setuptools
+	@$(BIN)/python $(LOCKED) -r requirements.lock -r requirements-build.lock
+	@$(BIN)/python $(PIP) --no-deps --no-build-isolation --editable .
 	@touch $@
 
 $(VENV)/dev.stamp: requirements-dev.lock $(VENV)/run.stamp
 	@echo "installing what development needs into $(VENV)"
-	@$(PIP) --require-hashes -r requirements-dev.lock
+	@$(BIN)/python $(LOCKED) -r requirements-dev.lock
 	@touch $@
 
 cluster: $(VENV)/run.stamp ## Add what `bench run --cluster` and `bench worker` need for Dask
-	@$(PIP) --require-hashes -r requirements-cluster.lock
+	@$(BIN)/python $(LOCKED) -r requirements-cluster.lock
 
 demo: $(VENV)/run.stamp ## Phantom, baseline, scores, leaderboard page: the whole way (containers where an engine answers)
 	@$(BIN)/bench demo
@@ -48,23 +52,24 @@ test-hostile: $(VENV)/dev.stamp ## Hostile plugins: a table of attacks and their
 test-faults: $(VENV)/dev.stamp ## Kills, full disks, lost engines: a table of faults and their outcomes
 	$(BIN)/python -m pytest tests/faults $(PYTEST_ARGS)
 
-$(PEERS_VENV)/stamp: requirements-dev.lock pyproject.toml
+$(PEERS_VENV)/stamp: requirements-dev.lock requirements-build.lock requirements-peers.lock pyproject.toml
 	@echo "installing MONAI, surface-distance and torch into $(PEERS_VENV)"
 	@$(PYTHON) -m venv $(PEERS_VENV)
-	@$(PEERS_VENV)/bin/python -m pip install -qq --disable-pip-version-check --require-hashes -r requirements-dev.lock
-	@$(PEERS_VENV)/bin/python -m pip install -qq --disable-pip-version-check torch==2.13.0 monai surface-distance
-	@$(PEERS_VENV)/bin/python -m pip install -qq --disable-pip-version-check --no-deps --editable .
+	@$(PEERS_VENV)/bin/python $(LOCKED) -r requirements-build.lock
+	@$(PEERS_VENV)/bin/python $(LOCKED) -r requirements-dev.lock -r requirements-peers.lock
+	@$(PEERS_VENV)/bin/python $(PIP) --no-deps --no-build-isolation --editable .
 	@touch $@
 
 test-peers: $(PEERS_VENV)/stamp ## The scorer beside MONAI and surface-distance, none of it skipped
 	$(PEERS_VENV)/bin/python -c 'import monai, surface_distance, torch'
 	$(PEERS_VENV)/bin/python -m pytest tests/harness/scoring/test_peers.py $(PYTEST_ARGS)
 
-check: lint types docs-check ## Linters, types, generated documentation
+check: lint types docs-check ## Linters, licences of files, types, generated documentation
 
 lint: $(VENV)/dev.stamp
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/reuse lint --lines
 
 types: $(VENV)/dev.stamp
 	$(BIN)/mypy
@@ -75,15 +80,15 @@ docs: $(VENV)/dev.stamp ## Write the generated parts of the documentation
 docs-check: $(VENV)/dev.stamp
 	$(BIN)/python docs/generate.py --check
 
-lock: $(VENV)/dev.stamp ## Renew the locks of the run-time, of clusters and of the development environment
-	$(PIP) uv
-	$(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-annotate --no-header --quiet --upgrade -o requirements.lock
-	$(BIN)/uv pip compile pyproject.toml --extra cluster --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-annotate --no-header --quiet --upgrade -o requirements-cluster.lock
-	$(BIN)/uv pip compile pyproject.toml --extra cluster --group dev --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-annotate --no-header --quiet --upgrade -o requirements-dev.lock
+lock: $(VENV)/dev.stamp ## Renew the locks of the run-time, of clusters, of what builds, and of the development environment
+	$(COMPILE) --upgrade --universal pyproject.toml -o requirements.lock
+	$(COMPILE) --upgrade --universal pyproject.toml --extra cluster -o requirements-cluster.lock
+	$(COMPILE) --upgrade --universal pyproject.toml --extra cluster --group build --group dev -o requirements-dev.lock
+	$(COMPILE) --upgrade --universal --group pyproject.toml:build -c requirements-dev.lock -o requirements-build.lock
+	$(COMPILE) --upgrade --python-platform x86_64-manylinux_2_36 --group pyproject.toml:peers -c requirements-dev.lock -c containers/base/torch.lock -o requirements-peers.lock
 
 lock-torch: $(VENV)/dev.stamp ## Renew the lock of the torch layer; every image with torch is built anew after it
-	$(PIP) uv
-	cd containers/base && $(abspath $(BIN))/uv pip compile torch.in --python-version 3.11 --python-platform x86_64-manylinux_2_36 --generate-hashes --no-annotate --no-header --quiet --upgrade -o torch.lock
+	$(COMPILE) --upgrade --python-platform x86_64-manylinux_2_36 containers/base/torch.in -o containers/base/torch.lock
 
 bench-scoring: $(VENV)/dev.stamp ## Time the scorer beside well-known libraries, in one run
 	$(BIN)/python tests/bench/bench_scoring.py --peers "$(PEERS)"
