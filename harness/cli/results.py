@@ -192,6 +192,9 @@ def _print_provenance(record: dict[str, Any], document: dict[str, Any]) -> None:
     for file in record.get("weights", []):
         click.echo(f"weights   {file['name']} sha256:{file['sha256']}{_stated(file)}")
     click.echo(f"licences  {_licences(record.get('licences'))}")
+    if share := record.get("training", {}).get("share"):
+        because = f": {'; '.join(share['because'])}" if share["because"] else ""
+        click.echo(f"share     its checkpoint may be shared: {share['answer']}{because}")
     click.echo(f"data      {document['dataset']['fingerprint']}")
     if boxes := record.get("prompts"):
         click.echo(f"boxes     {boxes['number']} in {boxes['file']}, sha256:{boxes['sha256']}")

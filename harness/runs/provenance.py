@@ -13,6 +13,7 @@ from harness.runs.hardware import describe_harness
 from harness.runs.plan import Plan
 from harness.sandbox.contract import CONTRACT_VERSION
 from harness.scoring import SCORER_VERSION
+from harness.status import Answer, of_parts
 from harness.store.database import Store
 
 
@@ -117,7 +118,7 @@ def provenance(plan: Plan, engine: Mapping[str, Any], hardware: Mapping[str, Any
         "exposure": {"of": request.variant.exposure.value, "origin": request.variant.exposure.origin},
         "origin": request.plugin.origin,
         "model": {name: getattr(request.plugin.model, name) for name in ("homepage", "citation")},
-        "licences": request.plugin.model.licences(plan.weights.licensed(request.plugin, request.variant)),
+        "licences": _licences(plan),
         "weights": plan.weights.record,
         "image": {"id": plan.image.id, "tag": plan.image.tag, "bytes": plan.image.size, "torch": plan.image.device},
         "engine": dict(engine),
@@ -135,8 +136,22 @@ def provenance(plan: Plan, engine: Mapping[str, Any], hardware: Mapping[str, Any
     }
 
 
+def _licences(plan: Plan) -> dict[str, Any]:
+    """Return the licences of what a run uses; what was trained here is also bound by the terms of its data."""
+    request = plan.request
+    found = request.plugin.model.licences(plan.weights.licensed(request.plugin, request.variant))
+    if plan.checkpoint is not None:
+        found["commercial"] = of_parts([found["commercial"], request.dataset.terms.commercial])
+    return found
+
+
 def _training(checkpoint: Checkpoint) -> dict[str, Any]:
     """Return the part of a run's record about the training before it."""
     about = {name: checkpoint.record.get(name) for name in ("seconds", "val_dice", "gpus", "finished", "hardware")}
     prompts = {name: value for name, value in checkpoint.record.items() if name == "prompts"}  # those made of boxes
-    return {"key": checkpoint.key, "sha256": checkpoint.sha256, **about, **prompts}
+    unknown = {"answer": str(Answer.UNKNOWN), "because": ["its training did not record what it is derived from"]}
+    rights = {
+        "derived_from": checkpoint.record.get("derived_from", []),
+        "share": checkpoint.record.get("share", unknown),
+    }
+    return {"key": checkpoint.key, "sha256": checkpoint.sha256, **about, **rights, **prompts}

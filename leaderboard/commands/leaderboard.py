@@ -129,15 +129,28 @@ def serve(ctx: click.Context, site: Path | None, host: str, port: int) -> None:
 
 @leaderboard.command()
 @site_argument
+@click.option(
+    "--repo",
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    help="Git repository that hosts the site: it must be for the public, and no other database committed beside it.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.pass_context
-def check(ctx: click.Context, site: Path | None, *, as_json: bool) -> None:
-    """Check a site before it is published: links, addresses outside, weights, checksums, foreign files."""
+def check(ctx: click.Context, site: Path | None, *, repo: Path | None, as_json: bool) -> None:
+    """Check a site before it is published: links, addresses outside, weights, checksums, foreign files.
+
+    A site for the public is also searched for cases of closed splits, and for texts and pictures that the terms of
+    their data set do not allow.
+
+    Example: bench leaderboard check site/ --repo .
+    """
     from harness.errors import DataError
-    from leaderboard.site.check import check_site
+    from leaderboard.site.check import check_repository, check_site
 
     folder = site or ctx.obj.home / "site"
     problems = check_site(folder)
+    if repo is not None:
+        problems += check_repository(repo, folder)
     if as_json:
         found = [{"where": problem.where, "what": problem.what} for problem in problems]
         print_json({"schema": 1, "site": str(folder), "problems": found})
@@ -163,7 +176,11 @@ def check(ctx: click.Context, site: Path | None, *, as_json: bool) -> None:
     default=Path(),
     help="Git repository of --branch; by default the current folder.",
 )
-@click.option("--workflow", type=click.Path(path_type=Path), help="Write a workflow that builds and hosts the site.")
+@click.option(
+    "--workflow",
+    type=click.Path(path_type=Path),
+    help="Write a workflow that checks and hosts the site in a repository's folder `site`.",
+)
 @click.option(
     "--install",
     "address",

@@ -110,6 +110,7 @@ def at_a_glance(row: Row) -> list[tuple[str, str]]:
         ("Licence of the code", row.licences.of_code),
         ("Licences of the weights", row.licences.of_weights),
         ("Commercial use", row.licences.commercial if "licences" in record else ""),
+        ("Checkpoint may be shared", _version(_part(_part(record, "training"), "share").get("answer"))),
         ("Harness", ", ".join(_harness(_part(record, "harness")))),
         ("Scorer", _version(plan.get("scorer", record.get("scorer")))),
         ("Data", _data(_part(record, "data"))),

@@ -114,6 +114,10 @@ def not_allowed(what: str, lacking: Sequence[str]) -> DataError:
     )
 
 
+#: What :func:`hidden_text` returns.
+HIDDEN_TEXT = re.compile(r"\(text not published; SHA-256 [0-9a-f]{16}\)")
+
+
 def hidden_text(text: str) -> str:
     """Return what stands in place of a text that may not be published: its digest, so that rows can be compared."""
     return f"(text not published; SHA-256 {hashlib.sha256(text.encode('utf-8', 'replace')).hexdigest()[:16]})"

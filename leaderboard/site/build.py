@@ -17,10 +17,7 @@ from leaderboard.pages.pages import Site, render_pages
 from leaderboard.pages.vendor import NIIVUE, asset
 from leaderboard.published.export import export
 from leaderboard.published.privacy import PrivacyPolicy
-from leaderboard.site.folder import replace_folder
-
-#: Describes the content of a folder; ``bench leaderboard publish`` reads it.
-BUILD = "build.json"
+from leaderboard.site.folder import BUILD, replace_folder
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import posixpath
 import re
 from collections.abc import Iterator
@@ -12,7 +13,8 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from harness.errors import DataError
-from leaderboard.site.folder import MARKER
+from leaderboard.site.folder import BUILD, MARKER
+from leaderboard.site.withheld import committed, withheld
 
 #: Most bytes of the front page, and of a page with everything it loads before the first click.
 INDEX_BYTES, PAGE_BYTES = 150_000, 1_000_000
@@ -49,7 +51,10 @@ class _Links(HTMLParser):
 
 
 def check_site(site: Path) -> list[SiteProblem]:
-    """Return everything that is wrong with the site in the folder `site`; raises DataError where there is none."""
+    """Return everything that is wrong with the site in the folder `site`; raises DataError where there is none.
+
+    A site for the public is also looked through for what must not be published.
+    """
     marker = site / MARKER
     if not marker.is_file():
         raise DataError(f"{site} does not contain a site", fix="build one: `bench leaderboard build --out site/`")
@@ -61,7 +66,29 @@ def check_site(site: Path) -> list[SiteProblem]:
     for name, page in pages.items():
         problems += _links_of(name, page, pages, found)
         problems += _weight(site, name, page)
+    if is_public(site):
+        problems += [SiteProblem(name, what) for name, what in withheld(site, found)]
     return problems + list(_sums(site))
+
+
+def check_repository(repository: Path, site: Path) -> list[SiteProblem]:
+    """Return what is wrong with a git repository that hosts the site in a folder of it, the site apart.
+
+    Raises
+    ------
+    PrerequisiteError
+        When git does not say what is committed there.
+    """
+    problems = [] if is_public(site) else [SiteProblem(BUILD, "says that the site was not built for the public")]
+    return problems + [SiteProblem(name, what) for name, what in committed(repository, site)]
+
+
+def is_public(site: Path) -> bool:
+    """Return whether a site was built for the public."""
+    try:
+        return bool(json.loads((site / BUILD).read_bytes())["visibility"] == "public")
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
 
 
 def _links_of(name: str, page: _Links, pages: dict[str, _Links], found: set[str]) -> Iterator[SiteProblem]:

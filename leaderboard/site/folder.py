@@ -13,6 +13,9 @@ from harness.errors import PrerequisiteError, UsageError
 #: Lists the files that were written, one relative path a line; a folder without it was not made here.
 MARKER = ".groundbench-site"
 
+#: Describes the content of a folder: whether it was built for the public.
+BUILD = "build.json"
+
 
 def replace_folder(out: Path, files: Mapping[str, bytes]) -> None:
     """Make `out` a folder that holds exactly `files` and the marker.

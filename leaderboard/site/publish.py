@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import subprocess
@@ -13,8 +12,7 @@ from pathlib import Path
 
 from harness.errors import DataError, PrerequisiteError, UsageError
 from leaderboard.pages.vendor import asset
-from leaderboard.site.build import BUILD
-from leaderboard.site.check import check_site
+from leaderboard.site.check import check_site, is_public
 from leaderboard.site.folder import MARKER, replace_folder
 
 #: A commit of a git repository, as pip takes it; without quotes, blanks or a user's name and password.
@@ -39,7 +37,7 @@ def read_site(site: Path, *, allow_private: bool) -> dict[str, bytes]:
         )
     names = (site / MARKER).read_text(encoding="utf-8").splitlines()
     files = {name: (site / name).read_bytes() for name in names}
-    if json.loads(files[BUILD])["visibility"] != "public" and not allow_private:
+    if not is_public(site) and not allow_private:
         raise UsageError(
             f"{site} was built for private eyes: it shows the cases of every split",
             fix="build it with --visibility public, or give --allow-private",
@@ -105,7 +103,7 @@ def to_branch(files: Mapping[str, bytes], repository: Path, branch: str) -> str:
 
 
 def write_workflow(path: Path, address: str) -> Path:
-    """Write a workflow file that builds the site from the repository's database and hosts it.
+    """Write a workflow file that checks the site in the repository's folder ``site`` and hosts it.
 
     Parameters
     ----------
@@ -113,7 +111,7 @@ def write_workflow(path: Path, address: str) -> Path:
         The file.
     address
         Where the workflow installs groundbench from: ``git+https://HOST/OWNER/NAME@COMMIT``, with all 40 digits of
-        the commit, so that the same code builds the board every time.
+        the commit, so that the same code checks the board every time.
 
     Raises
     ------

@@ -34,6 +34,7 @@ from harness.runs.plan import RunRequest, select_cases
 from harness.runs.preflight import check_containers, check_training_room
 from harness.runs.run_weights import Loaded
 from harness.runs.training.attempt import TrainingEnd, TrainingSpec, clear, run_training, unheard
+from harness.runs.training.derived import derived
 from harness.sandbox.contract import CONTRACT_VERSION, Job
 from harness.sandbox.job import make_job, training_case
 from harness.sandbox.safe_copy import RefusedCheckpoint
@@ -359,6 +360,7 @@ def _record(plan: TrainingPlan, engine: Engine, gpus: Sequence[Gpu]) -> dict[str
         "limits": plan.resources(len(gpus)).limits(),
         "execution": {name: value for name, value in plan.request.params.items() if name in EXECUTION},
         "origins": plan.request.origins,
+        **derived(plan.weights.licensed(plan.request.plugin, plan.request.variant), plan.request.dataset),
         "image": {"id": plan.image.id, "tag": plan.image.tag},
         "engine": engine.describe(),
         "gpus": len(gpus),

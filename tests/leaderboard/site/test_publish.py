@@ -84,17 +84,16 @@ def test_branch_that_is_checked_out_is_refused(site: Path, repository: Path) -> 
         publish.to_branch(files, site, "gh-pages")
 
 
-def test_workflow_is_written_and_builds_for_the_public(tmp_path: Path) -> None:
-    """The ready workflow checks the site and builds it for public eyes."""
+def test_workflow_is_written_and_checks_what_it_hosts(tmp_path: Path) -> None:
+    """The ready workflow checks site and repository; it needs no results database and opens no split."""
     path = tmp_path / ".github" / "workflows" / "leaderboard.yml"
     address = f"git+https://host.example/owner/groundbench@{'0' * 40}"
     assert invoke("publish", "--workflow", str(path), "--install", address).exit_code == 0
     text = path.read_text()
     assert re.findall("pip install .*", text) == [f'pip install "{address}"']
     assert "ADDRESS" not in text
-    assert "leaderboard build" in text
-    assert "--visibility public" in text
-    assert "leaderboard check" in text
+    assert re.findall("run: bench .*", text) == ["run: bench leaderboard check site --repo ."]
+    assert "--public-split" not in text
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,100 @@
+"""What must not be published, looked for in what is about to be: in a public site, and in the repository that hosts it.
+
+The pages of a site are drawn from the database that it offers. So that database is read as a visitor would: of a split
+that is closed it holds nothing of a single case, and of an open one only what the terms of its data set allow.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import subprocess
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Final
+
+from harness.dataset.terms import Terms
+from harness.errors import PrerequisiteError
+from leaderboard.published.privacy import HIDDEN_TEXT
+
+#: The database of a site, below it; and how every SQLite file begins.
+DATABASE: Final = "downloads/results.sqlite"
+_SQLITE: Final = b"SQLite format 3\0"
+
+#: Tables with rows of single cases or findings, and how they lead to a data set.
+_SINGLE: Final = {
+    "findings": "select count(*) from findings where data_set = ?",
+    "scores": "select count(*) from scores where run in (select id from runs where data_set = ?)",
+    "instances": "select count(*) from instances where run in (select id from runs where data_set = ?)",
+    "cases": "select count(*) from cases where run in (select id from runs where data_set = ?)",
+}
+
+
+def withheld(site: Path, names: set[str]) -> Iterator[tuple[str, str]]:
+    """Yield (file, description) of what a public site holds and must not.
+
+    Parameters
+    ----------
+    site
+        Its folder.
+    names
+        Its files, as relative paths.
+    """
+    if DATABASE not in names:
+        yield DATABASE, "is missing, so that nobody can tell what the site shows"
+        return
+    with closing(sqlite3.connect(f"{(site / DATABASE).absolute().as_uri()}?mode=ro&immutable=1", uri=True)) as db:
+        try:
+            yield from _of_database(db, names)
+        except (sqlite3.Error, ValueError) as error:
+            yield DATABASE, f"cannot be read: {error}"
+
+
+def _of_database(db: sqlite3.Connection, names: set[str]) -> Iterator[tuple[str, str]]:
+    for key, split, opened, said in db.execute("select id, split, open, terms from data_sets order by id").fetchall():
+        terms = Terms.model_validate(json.loads(said))
+        pages = sorted(name for name in names if name.startswith(f"cases/{key}-"))
+        if not opened:
+            for table, counted in _SINGLE.items():
+                if n := db.execute(counted, [key]).fetchone()[0]:
+                    yield DATABASE, f"holds single {table} of the closed split {split}: {n}"
+            yield from ((name, f"shows a case of the closed split {split}") for name in pages)
+            continue
+        if terms.lacks("scores"):
+            yield DATABASE, f"opens {split}, whose terms do not allow single scores"
+        if terms.lacks("texts"):
+            texts = db.execute("select text from findings where data_set = ?", [key])
+            shown = sum(not HIDDEN_TEXT.fullmatch(text) for (text,) in texts)
+            if shown:
+                yield DATABASE, f"holds texts of {split}, whose terms do not allow texts: {shown}"
+        if not terms.pictures:
+            pictures = (name for name in pages if not name.endswith(".html"))
+            yield from ((name, f"is of a case of {split}, whose terms do not allow pictures") for name in pictures)
+
+
+def committed(repository: Path, site: Path) -> Iterator[tuple[str, str]]:
+    """Yield (file, description) of the databases that git has in a repository beside a site.
+
+    A results database holds the texts of every split, and paths of the machine; what git has once, it keeps.
+
+    Raises
+    ------
+    PrerequisiteError
+        Git is not there, or this is not a repository of it.
+    """
+    command = ["git", "-C", str(repository), "ls-files", "-z"]
+    try:
+        answer = subprocess.run(command, capture_output=True, check=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise PrerequisiteError(
+            f"git does not say what is committed in {repository}: {error}", fix="give --repo a git repository"
+        ) from error
+    own = (site / DATABASE).resolve()
+    for name in filter(None, answer.stdout.decode("utf-8", "surrogateescape").split("\0")):
+        path = repository / name
+        if path.resolve() == own or not path.is_file() or path.is_symlink():
+            continue
+        with path.open("rb") as file:
+            if file.read(len(_SQLITE)) == _SQLITE:
+                yield name, "is a database that is committed: it holds the texts of every split, closed ones too"
