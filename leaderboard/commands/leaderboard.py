@@ -142,7 +142,7 @@ def check(ctx: click.Context, site: Path | None, *, repo: Path | None, as_json: 
     A site for the public is also searched for cases of closed splits, and for texts and pictures that the terms of
     their data set do not allow.
 
-    Example: bench leaderboard check site/ --repo .
+    Example: bench leaderboard check site/ --repo ./
     """
     from harness.errors import DataError
     from leaderboard.site.check import check_repository, check_site

@@ -92,7 +92,7 @@ def test_workflow_is_written_and_checks_what_it_hosts(tmp_path: Path) -> None:
     text = path.read_text()
     assert re.findall("pip install .*", text) == [f'pip install "{address}"']
     assert "ADDRESS" not in text
-    assert re.findall("run: bench .*", text) == ["run: bench leaderboard check site --repo ."]
+    assert re.findall("run: bench .*", text) == ["run: bench leaderboard check site --repo ./"]
     assert "--public-split" not in text
 
 
