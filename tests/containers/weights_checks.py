@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
 import multiprocessing
 import pickle
 import shutil
 import sys
 import tempfile
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -48,10 +50,37 @@ def check_weights_are_found_below_a_key_and_without_their_wrapper(folder: Path) 
     assert sorted(mixed) == ["b", "module.a"]
 
 
-def check_scalars_of_numpy_are_data(folder: Path) -> None:
-    """Trainers keep their best score as a scalar of numpy beside the weights."""
-    best = {"best": np.float64(0.5), "at": np.int64(3), "model": {"a": torch.ones(1)}}
-    assert list(read_state(_saved(folder, best), "model")) == ["a"]
+def check_what_trainers_keep_beside_the_weights_is_data(folder: Path) -> None:
+    """Scalars of numpy, paths of any system and version of Python, and the arguments of the command."""
+    kept: dict[str, Any] = {"best": np.float64(0.5), "at": np.int64(3), "done": np.bool_(1), "half": np.float16(1)}
+    kept |= {"args": argparse.Namespace(out=Path("/data"), rate=1e-4), "model": {"a": torch.ones(1)}}
+    path = _saved(folder, kept)
+    assert list(read_state(path, "model")) == ["a"]
+    _exchange(path, b"cpathlib\nPosixPath", b"cpathlib._local\nWindowsPath")
+    assert list(read_state(path, "model")) == ["a"]
+
+
+def _exchange(path: Path, old: bytes, new: bytes) -> None:
+    """Exchange bytes in the pickle of a file of weights."""
+    with zipfile.ZipFile(path) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    assert any(old in content for content in parts.values())
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in parts.items():
+            archive.writestr(name, content.replace(old, new) if name.endswith(".pkl") else content)
+
+
+def check_a_refusal_is_one_sentence(folder: Path) -> None:
+    """It names the object that is not data, and leaves out torch's advice to load it all the same."""
+    path = _saved(folder, {"model": {"a": torch.ones(1)}, "more": torch.nn.Linear(1, 1)})
+    try:
+        read_state(path, "model")
+    except Rejected as refused:
+        said = str(refused)
+    assert "torch.nn.modules.linear.Linear" in said
+    assert len(said) < 200, said
+    assert "\n" not in said
+    assert "trust" not in said
 
 
 class _Boom:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import argparse
 import atexit
 import shutil
 import tempfile
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any, Iterable, Sequence
 
 import numpy as np
@@ -21,7 +22,8 @@ _PREFIXES = ("module.", "model.")
 def read_state(path: Path, *keys: str) -> dict[str, torch.Tensor]:
     """Read the weights of a checkpoint.
 
-    Only tensors, plain containers and numpy scalars are unpickled; any other object in the file is an error.
+    Only tensors, plain containers, and what trainers keep beside them (scalars of numpy, paths, parsed arguments) are
+    unpickled; any other object in the file is an error.
 
     Parameters
     ----------
@@ -43,10 +45,10 @@ def read_state(path: Path, *keys: str) -> dict[str, torch.Tensor]:
     if not path.is_file():
         raise Rejected(f"the weights {path.name} do not exist")
     try:
-        with torch.serialization.safe_globals(_numpy_scalars()):
+        with torch.serialization.safe_globals(_plain_objects()):
             raw: Any = torch.load(str(path), map_location="cpu", weights_only=True)
     except Exception as error:
-        raise Rejected(f"the weights {path.name} cannot be read as plain data: {error}") from error
+        raise Rejected(f"the weights {path.name} cannot be read as plain data: {_reason(error)}") from error
     for key in keys:
         if isinstance(raw, dict) and key in raw:
             raw = raw[key]
@@ -99,12 +101,28 @@ def _shown(unknown: Sequence[str], missing: Sequence[str], other: Sequence[str])
     return ", ".join("{} {}: {}".format(len(names), what, ", ".join(names[:3])) for what, names in parts if names)
 
 
-def _numpy_scalars() -> list[Any]:
-    """Return the globals that a pickled numpy scalar needs, under their names in numpy 1 and 2."""
+def _plain_objects() -> list[Any]:
+    """Return what may be unpickled beside tensors: it holds values and runs nothing.
+
+    Scalars of numpy under their names in numpy 1 and 2; paths, of whatever system, as paths that touch no file; the
+    arguments of a command.
+    """
     scalar = np.float64(0).__reduce__()[0]
-    kinds = (np.float32, np.float64, np.int32, np.int64)
-    named = [(scalar, module + ".multiarray.scalar") for module in ("numpy.core", "numpy._core")]
-    return [*named, np.dtype, *(type(np.dtype(kind)) for kind in kinds)]
+    kinds = (np.bool_, np.float16, np.float32, np.float64, np.int32, np.int64)
+    scalars = [(scalar, module + ".multiarray.scalar") for module in ("numpy.core", "numpy._core")]
+    paths = [
+        (kind, f"{module}.{name}")
+        for module in ("pathlib", "pathlib._local")
+        for kind, name in ((PurePosixPath, "PosixPath"), (PureWindowsPath, "WindowsPath"))
+    ]
+    return [*scalars, np.dtype, *(type(np.dtype(kind)) for kind in kinds), *paths, argparse.Namespace]
+
+
+def _reason(error: Exception) -> str:
+    """Return what torch found, without its advice to trust the file all the same."""
+    said = [line.strip() for line in str(error).partition("WeightsUnpickler error:")[2].splitlines()]
+    found: str = next(filter(None, said or str(error).splitlines()), type(error).__name__)
+    return found.partition(" by default. ")[0]
 
 
 def link_files(weights: Path, prefix: str, folder: Path | None = None) -> Path:
