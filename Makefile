@@ -12,7 +12,7 @@ PIP := -m pip install -qq --disable-pip-version-check
 LOCKED := $(PIP) --require-hashes --no-build-isolation --only-binary :all: --no-binary reuse
 COMPILE = $(BIN)/uv pip compile --python-version 3.11 --generate-hashes --no-strip-extras --no-annotate --no-header --quiet
 
-.PHONY: help cluster demo test test-fast test-slow test-hostile test-faults test-peers check lint types docs-check docs lock lock-torch bench-scoring bench-many bench-overhead bench-site models-smoke fidelity tiny-proof curation-classifier clean
+.PHONY: help cluster demo test test-fast test-slow test-hostile test-faults test-peers check lint types docs-check docs lock lock-torch sbom audit bench-scoring bench-many bench-overhead bench-site models-smoke fidelity tiny-proof curation-classifier clean
 
 help: ## List the targets
 	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20
@@ -89,6 +89,13 @@ lock: $(VENV)/dev.stamp ## Renew the locks of the run-time, of clusters, of what
 
 lock-torch: $(VENV)/dev.stamp ## Renew the lock of the torch layer; every image with torch is built anew after it
 	$(COMPILE) --upgrade --python-platform x86_64-manylinux_2_36 containers/base/torch.in -o containers/base/torch.lock
+
+SBOM ?= sbom
+sbom: $(VENV)/dev.stamp ## List what harness, vendored scripts and images are made of, as CycloneDX documents in SBOM=FOLDER
+	$(BIN)/python .ci/sbom.py $(SBOM)
+
+audit: $(VENV)/dev.stamp ## Compare all locks with ADVISORIES=FILE, a snapshot of OSV's records; says where nobody could look
+	$(BIN)/python .ci/audit.py $(ADVISORIES)
 
 bench-scoring: $(VENV)/dev.stamp ## Time the scorer beside well-known libraries, in one run
 	$(BIN)/python tests/bench/bench_scoring.py --peers "$(PEERS)"

@@ -12,7 +12,9 @@ ROOT = Path(__file__).resolve().parents[1]
 GITHUB = ROOT / ".github"
 
 
-@pytest.mark.parametrize("workflow", [".github/workflows/ci.yml", "leaderboard/assets/workflow.yml"])
+@pytest.mark.parametrize(
+    "workflow", [".github/workflows/audit.yml", ".github/workflows/ci.yml", "leaderboard/assets/workflow.yml"]
+)
 def test_actions_are_pinned_by_commit(workflow: str) -> None:
     """A tag can be moved to other code, a commit cannot; the comment says which version it is."""
     used = re.findall(r"uses: (.*)", (ROOT / workflow).read_text(encoding="utf-8"))
