@@ -1,8 +1,6 @@
 """BiomedParse v2: a 2-D model that sees the neighbours of a slice, asked by a text; not in the paper."""
 
-from harness import Hub, Model, Params, Resources, Upstream, Variant, hookimpl, theirs
-
-from .recipe import RECIPE
+from harness import Hub, Model, Params, Resources, Upstream, Variant, hookimpl, ours, paper, theirs
 
 #: A copy: upstream's own commit cannot be fetched any more (README.md).
 CODE = Upstream("eliritchie15/BiomedParse-Experimentation", "062e601d3b273504a15c2c92b354d946b8e84236", "Apache-2.0")
@@ -29,6 +27,18 @@ PUBLISHED = Params(
     slices_at_once=theirs(4, "inference.py:103"),
 )
 SMALL = Params(network="small", image_size=128, slices_at_once=16)
+
+RECIPE = Params(
+    epochs=paper(10, "section 4.2, of version 1"),
+    batch=theirs(8, "configs/finetune_biomedparse.yaml:20"),
+    at_once=ours(2),
+    rate=paper(1e-4, "section 4.2, of version 1"),
+    decay=theirs(0.01, "configs/optimizer/adamw.yaml:4"),
+    schedule=ours("constant", "upstream's could not be located"),
+    clip_norm=theirs(5.0, "configs/trainer/biomedparse_trainer.yaml:3"),
+    negatives=theirs(0.15, "its 2-D data set of a later commit, which is not pinned"),
+    bf16=theirs(True, "configs/trainer/biomedparse_trainer.yaml:6"),
+)
 
 ZERO_SHOT = Variant(
     "zero-shot", PUBLISHED, reduced=SMALL, summary="Out of the box, at slices where the model says that the finding is."

@@ -1,8 +1,6 @@
 """MedSAM2 Text: MedSAM2 asked by CT-CLIP's vector of a finding, trained as in the paper (section 4)."""
 
-from harness import LITERAL, LUNG, Hub, Model, Params, Resources, Upstream, Variant, hookimpl, ours, theirs
-
-from .recipe import ANYWHERE, CONFIG, RECIPE
+from harness import LITERAL, LUNG, Hub, Model, Params, Resources, Upstream, Variant, hookimpl, ours, paper, theirs
 
 CODE = Upstream("bowang-lab/MedSAM2", "332f30d420f1d1b08e2a79b3ae6a602458808383", "Apache-2.0")
 WEIGHTS = Hub(
@@ -22,6 +20,8 @@ BERT = Hub(
     "microsoft/BiomedVLP-CXR-BERT-specialized", "f1cc2c6b7fac60f3724037746a129a5baf194dbc", "MIT", prefix="cxr-bert--"
 )
 
+CONFIG = "sam2/configs/sam2.1_hiera_tiny_finetune512.yaml"
+
 INPUT = LUNG.params | Params(
     config=theirs("configs/sam2.1_hiera_t512.yaml", "medsam2_infer_3D_CT.py:36"),
     checkpoint=ours("MedSAM2_latest.pt", "the paper does not say which"),
@@ -31,6 +31,26 @@ INPUT = LUNG.params | Params(
 )
 #: The same layers on small pictures, two of them a sample.
 SMALL = Params(image_size=64, frames=2, foreground=1.0)
+
+RECIPE = Params(
+    train_memory=ours(True, "the paper's section 4.2 can be read both ways"),
+    frames=paper(32, "section 4.2"),
+    objects=ours(3, f"SAM 2's recipe; upstream has 5, {CONFIG}:8"),
+    first_frame=theirs(True, "training/dataset/vos_sampler.py:69, a window begins with a slice that shows an object"),
+    foreground=paper(0.0, "section 4.2: where the first slice does not matter, slices are drawn from the whole CT"),
+    epochs=paper(50, "section 4.2"),
+    batch=ours(1, f"upstream has 8, of 8 frames each, {CONFIG}:5"),
+    rate=theirs(5e-5, f"{CONFIG}:9"),
+    image_rate=theirs(3e-5, f"{CONFIG}:10"),
+    decay=theirs(0.1, f"{CONFIG}:322"),
+    layer_decay=theirs(0.9, f"{CONFIG}:301"),
+    final_rate=theirs(0.1, f"{CONFIG}:312"),
+    clip_norm=theirs(0.1, f"{CONFIG}:295"),
+    bf16=theirs(True, f"{CONFIG}:288"),
+    validations=ours(5),
+)
+
+ANYWHERE = Params(first_frame=paper(False, "section 4.2, to the letter: 32 consecutive slices, randomly sampled"))
 
 FINE_TUNED = Variant("fine-tuned", INPUT | RECIPE, reduced=SMALL).trained(
     summary="All of MedSAM2 trained with the findings' texts; CT-CLIP's text encoder stays frozen."

@@ -1,8 +1,6 @@
 """SAT: segment anything by text, the Pro size, out of the box and fine-tuned as in the paper (section 4)."""
 
-from harness import Hub, Model, Params, Resources, Upstream, Variant, hookimpl, paper, theirs
-
-from .recipe import NOT_VARIED, RECIPE
+from harness import Hub, Model, Params, Resources, Upstream, Variant, hookimpl, ours, paper, theirs
 
 CODE = Upstream("zhaoziheng/SAT", "5676be5a62f5cd517264b948c6198e38ddfeb0e2", "none")
 WEIGHTS = Hub("zzh99/SAT")
@@ -24,6 +22,20 @@ PRO = Params(
     threshold=theirs(0.5, "evaluate/inference_engine.py:112"),
 )
 SMALL = Params(backbone="UNET", side=64, depth=32, voxel=4.0)
+
+RECIPE = Params(
+    crop_depth=paper(64, "section 4.2"),
+    steps=paper(40000, "section 4.2"),
+    batch=paper(1, "section 4.2: 40,000 steps are about 25 epochs of its 1,614 cases: one in all, not one a GPU"),
+    rate=paper(1e-4, "section 4.2"),
+    warmup=paper(0.05, "section 4.2: 2,000 of 40,000 steps"),
+    decay=theirs(0.01, "train.py:89, which drops its own option, so that torch's default applies"),
+    queries=theirs(32, "sh/train_sat_pro.sh:49"),
+    augment=theirs(True, "data/dataset_config/72.json, one setting for all of its data sets"),
+    bf16=paper(True, "section 4.2"),
+)
+
+NOT_VARIED = Params(augment=ours(False, "the paper names no augmentation"))
 
 ZERO_SHOT = Variant(
     "zero-shot",
