@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
-from unittest.mock import patch
+from unittest.mock import DEFAULT, patch
 
 import numpy as np
 import torch
@@ -23,6 +23,7 @@ from groundbench_sdk.finetuning import Training, TrainingFailed
 from groundbench_sdk.recipe import Recipe
 from groundbench_sdk.records import Rejected
 from groundbench_sdk.torch_state import State
+from groundbench_sdk.torch_together import Together
 from groundbench_sdk.torch_training import fit, load_checkpoint, samples_of_step
 from torch import nn
 
@@ -429,6 +430,17 @@ def check_two_processes_train_as_one(folder: Path) -> None:
     kinds = [event["event"] for event in events]
     assert kinds == ["started", "progress", *["train"] * kinds.count("train"), "finished"], kinds
     assert {event["val_dice"] for event in events if "val_dice" in event} == {0.5}
+
+
+def check_processes_wait_longer_than_nccl_would(folder: Path) -> None:
+    """A process waits for another's save or validation for as long as the harness lets a training be silent."""
+    training = Training(folder, Events(folder), rank=1, world_size=2)
+    group = patch.multiple("torch.distributed", init_process_group=DEFAULT, destroy_process_group=DEFAULT)
+    with patch("torch.cuda.set_device"), group as parts, Together(training, "cuda:1").joined():
+        joins = parts["init_process_group"]
+    ((backend,), given) = joins.call_args
+    assert backend == "nccl"
+    assert given["timeout"].days >= 1
 
 
 def check_lost_rank_ends_all(folder: Path) -> None:

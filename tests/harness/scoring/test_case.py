@@ -189,3 +189,16 @@ def test_wide_types_are_read_with_a_warning(make_task) -> None:
     score = score_case(task).findings[0]
     assert score.dice == plain_dice(truth[0], prediction[0])
     assert [p.code for p in score.verdict.problems] == ["dtype"]
+
+
+def test_under_the_quirks_labels_wrap_in_the_truth_as_in_the_prediction(make_task) -> None:
+    """Known answer of the evaluator, which casts the truth to a byte: 256 is nothing, and 257 is part of 1."""
+    truth = np.zeros((1, 30, 12, 9), np.uint16)
+    for place, label in ((2, 1), (12, 256), (22, 257)):
+        truth[0, place : place + 5, 2:6, 2:5] = label
+    task = make_task(np.zeros_like(truth), truth > 0)
+    nib.save(nib.Nifti1Image(truth, np.eye(4)), task.truth)
+    for quirks, dice, counts in ((False, 1.0, (3, 0, 0)), (True, 0.8, (1, 2, 0))):
+        (score,) = score_case(replace(task, organiser_quirks=quirks)).findings
+        found = score.instances.overlap
+        assert (score.dice, (found.tp, found.fp, found.fn)) == (dice, counts)
