@@ -11,6 +11,7 @@ import json
 import sqlite3
 import threading
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -76,6 +77,16 @@ def key_of(**parts: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def _close_to_others(path: Path) -> None:
+    """Let only its owner read a work file, which holds reports; SQLite gives the same mode to its files beside it."""
+    path.touch(mode=0o600, exist_ok=True)
+    with path.open("rb") as file:
+        ours = file.read(16) in {b"", b"SQLite format 3\0"}
+    if ours:
+        with suppress(PermissionError):  # of another owner
+            path.chmod(0o600)
+
+
 class Work:
     """The SQLite file of one curation; safe to use from several threads.
 
@@ -84,7 +95,7 @@ class Work:
     Parameters
     ----------
     path
-        Made where it is not there, with its folder.
+        Made where it is not there, with its folder; only its owner can read it.
 
     Raises
     ------
@@ -96,11 +107,12 @@ class Work:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._lock = threading.Lock()
         try:
+            _close_to_others(path)
             self._db = sqlite3.connect(path, timeout=60, check_same_thread=False, isolation_level=None)
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=NORMAL")
             self._db.executescript(_SCHEMA)
-        except sqlite3.DatabaseError as error:
+        except (sqlite3.DatabaseError, IsADirectoryError) as error:
             raise DataError(f"{path} is not a work file of curation: {error}", fix="name another folder") from error
 
     def __enter__(self) -> Self:

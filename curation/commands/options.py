@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import click
 
+from harness.cli.tables import counted
 from harness.errors import UsageError
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -131,6 +132,16 @@ def _method(chosen: dict[str, Any], work: Any) -> Any:
     if chosen["batch"]:
         return BatchLanguageModel(**common, asks=chosen["asks"], poll=chosen["poll"])
     return LanguageModel(**common, asks=chosen["asks"], jobs=chosen["jobs"])
+
+
+def say_where(method: Any, reports: int) -> None:
+    """Say before the first request how many reports go to which host; nothing where they stay on this machine."""
+    settings = getattr(method, "settings", None)
+    if settings is None or settings.is_local:
+        return
+    batch = "; a batch stays there until that host deletes it" if hasattr(method, "poll") else ""
+    told = f"the text of {counted(reports, 'report')} goes to {settings.host}, less what is known already{batch}"
+    click.echo(told, err=True)
 
 
 class Progress:

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from curation.commands.options import Progress, llm_options
+from curation.commands.options import Progress, llm_options, say_where
 from harness.cli.settings import json_option
 from harness.cli.tables import counted, print_table, printable
 from harness.errors import UsageError
@@ -68,6 +68,7 @@ def run(
         method = method_of(work)
         first = {report.id for report in sorted(read.reports, key=lambda report: natural(report.id))[:limit]}
         taken = [report for report in read.reports if report.id in first]
+        say_where(method, len(taken))
         _estimate(method, taken)
         summary = run_all(taken, out, method_of=lambda _: method, work=work, progress=Progress())
         spent = work.spent()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from curation.commands.options import Progress, llm_options
+from curation.commands.options import Progress, llm_options, say_where
 from harness.cli.settings import Settings, json_option, pass_settings
 from harness.cli.tables import printable
 from harness.errors import DataError, UsageError
@@ -92,6 +92,7 @@ def _run(
 
     with _open_work(settings, memory) as work:
         method = method_of(work) if method_of else Rules()
+        say_where(method, len(records))
         done, aside = run_step(step, records, method, work, tick)
     if name == "select":
         chosen: list[Any] = choose_scans([record for record in done if isinstance(record, SelectedReport)])
@@ -130,7 +131,9 @@ def _categorize_json(
         with _open_work(settings, memory) as work:
             assert method_of is not None  # noqa: S101 - categorize has the options of the model
             report = ExtractedReport(id=source.stem or "findings", phrases=tuple(phrases.values()))
-            done, aside = run_step(STEPS["categorize"], [report], method_of(work), work)
+            method = method_of(work)
+            say_where(method, 1)
+            done, aside = run_step(STEPS["categorize"], [report], method, work)
         if aside:
             raise DataError(
                 f"the categories could not be found: {aside[0].reason}", fix="run it again, or use --llm none"

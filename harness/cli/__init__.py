@@ -20,7 +20,7 @@ _COMMANDS = {
     "run": ("harness.cli.run:run", "Run a model over a split, score it, and keep the result."),
     "score": ("harness.cli.score:score", "Score masks made elsewhere: a folder or the challenge's zip."),
     "check-masks": ("harness.cli.check_masks:check_masks", "Judge masks as they would be scored, without any truth."),
-    "results": ("harness.cli.results:results", "List, show, compare and verify results."),
+    "results": ("harness.cli.results:results", "List, show, compare, verify and remove results."),
     "reproduce": ("leaderboard.commands.reproduce:reproduce", "Run the rows of the paper's table, and compare."),
     "leaderboard": ("leaderboard.commands.leaderboard:leaderboard", "Turn the results into a static site."),
     "curate": ("curation.cli:curate", "From radiology reports to an annotated data set."),

@@ -15,7 +15,7 @@ from harness.rows import CaseRow, FindingRow, MaskVerdict
 
 results = LazyGroup(
     name="results",
-    help="List, show, compare and verify results.",
+    help="List, show, compare, verify and remove results.",
     no_args_is_help=True,
     lazy={
         "list": ("harness.cli.results:list_results", "List every run, newest last."),
@@ -24,6 +24,7 @@ results = LazyGroup(
             "harness.cli.compare:compare",
             "Compare runs on the same findings: differences, tests, shared ranks.",
         ),
+        "remove": ("harness.cli.remove:remove", "Remove runs for good: rows, masks, logs."),
         "verify": ("harness.cli.verify:verify", "Recompute a stored row from its masks, digit by digit."),
     },
 )

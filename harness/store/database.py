@@ -195,6 +195,17 @@ class Store:
             for profile, found in metrics.items():
                 _put_metrics(db, run.id, profile, found)
 
+    def remove_run(self, run_id: str) -> None:
+        """Remove a run with everything in it; what it held is overwritten in the file, and its log is emptied."""
+        with self.explaining():
+            self.db.execute("PRAGMA secure_delete = ON")
+        with self.write() as db:
+            for table in ("metrics", "findings", "cases"):
+                db.table(table).delete_where("run = ?", [run_id])
+            db.table("runs").delete_where("id = ?", [run_id])
+        with self.explaining():
+            self.db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
     def run(self, run_id: str) -> RunRow:
         """Return one run by its id or by an unambiguous beginning of it; raises UsageError otherwise."""
         with self.explaining():

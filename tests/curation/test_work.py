@@ -38,3 +38,15 @@ def test_every_answer_is_paid_for(tmp_path: Path) -> None:
         work.keep_answer("k", 1, "m", Answer("second", [], 20, 5, 0.5))
         assert [answer.raw for answer in work.answers("k")] == ["first", "second"]
         assert work.spent() == Spent(2, 30, 10, 0.75)
+
+
+def test_only_its_owner_can_read_it(tmp_path: Path) -> None:
+    """It holds reports and raw answers: a new file, one of an earlier version, and SQLite's log beside it."""
+    path = tmp_path / "work.db"
+    for _ in range(2):
+        with Work(path) as work:
+            work.keep("k", "split", "report 1", Outcome({"id": "1"}))
+            modes = {file.name: file.stat().st_mode & 0o777 for file in tmp_path.iterdir()}
+        assert set(modes.values()) == {0o600}
+        assert "work.db-wal" in modes
+        path.chmod(0o644)

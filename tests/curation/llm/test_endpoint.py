@@ -170,3 +170,19 @@ def test_reports_leave_the_machine_only_with_consent(three_reports: Path, tmp_pa
     assert isinstance(failed.exception, UsageError)
     assert "llm.example.org" in failed.exception.message
     assert isinstance(bench(*command, "--send-to", "other.example.org").exception, UsageError)
+
+
+def test_what_leaves_the_machine_is_told_first(three_reports: Path, tmp_path: Path, bench: Any) -> None:
+    """Before the first request: how many reports, to which host, and that a batch is kept there; locally nothing."""
+    told = "3 reports goes to llm.example.org, less what is known already"
+    out = ("--out", tmp_path / "out", "--llm", "m")
+    host = ("--base-url", "https://llm.example.org/v1", "--send-to", "llm.example.org")
+    failed = bench("run", three_reports, *out, *host)  # without a key: the line came before
+    assert isinstance(failed.exception, PrerequisiteError)
+    assert f"the text of {told}\n" in failed.output
+    assert f"{told}; a batch stays there until" in bench("run", three_reports, *out, *host, "--batch").output
+    assert "goes to" not in bench("run", three_reports, *out, "--base-url", "http://127.0.0.1:9/v1").output
+    split = tmp_path / "split.jsonl"
+    assert bench("split", "--in", three_reports, "--out", split).exception is None
+    step = bench("rewrite", "--in", split, "--out", tmp_path / "rewritten.jsonl", "--llm", "m", *host)
+    assert f"the text of {told}\n" in step.output

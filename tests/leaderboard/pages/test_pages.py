@@ -158,6 +158,7 @@ def test_cells_show_value_interval_and_n(bench, store: Store, pages) -> None:
         "Seconds a case ↓",
         "Peak memory ↓",
         "Valid masks",
+        "Licence commercial use",
     ]
     shown = [cell.text for cell in table.all("td", "number")]
     # Means of equal values have no interval; shares have Wilson's, whose lower end for 24 of 24 is 24 / (24 + 1.96²).
