@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -11,6 +13,7 @@ from rich.progress import DownloadColumn, Progress, TransferSpeedColumn
 from harness.cli.settings import Settings, json_option, pass_settings, print_json
 from harness.cli.tables import print_table
 from harness.dataset import Dataset, find_dataset, open_dataset
+from harness.dataset.editions import EDITIONS, PAPER, PAPER_DEPTH, Fact, edition_of, facts, of_ct_rate
 from harness.dataset.fingerprint import fingerprint_of
 from harness.dataset.summary import Range, Summary, summarise
 
@@ -31,6 +34,7 @@ def info(settings: Settings, path: str, split: str | None, *, no_fingerprint: bo
     dataset = open_dataset(find_dataset(path, settings.home), cache=settings.home / "datasets" / ".digests")
     summary = summarise(dataset, [split] if split else list(dataset.splits))
     fingerprint = None if no_fingerprint else _fingerprint(dataset, split)
+    stated = list(facts(PAPER, dataset)) if of_ct_rate(dataset) else []
     if as_json:
         document = {
             "schema": 1,
@@ -40,6 +44,8 @@ def info(settings: Settings, path: str, split: str | None, *, no_fingerprint: bo
             "terms": dataset.terms.model_dump(mode="json"),
             "mask_flip": list(dataset.mask_flip),
             "fingerprint": fingerprint,
+            "editions": {name: edition_of(dataset, name) for name in summary.splits},
+            "paper": [asdict(fact) | {"agrees": fact.agrees} for fact in stated],
             **summary.as_dict(),
         }
         print_json(document)
@@ -51,6 +57,8 @@ def info(settings: Settings, path: str, split: str | None, *, no_fingerprint: bo
     if fingerprint:
         click.echo(f"fingerprint: {fingerprint}")
     _show(summary)
+    if stated:
+        _show_editions(dataset, summary, stated)
 
 
 def _fingerprint(dataset: Dataset, split: str | None) -> str:
@@ -92,6 +100,19 @@ def _show(summary: Summary) -> None:
         click.echo(f"depth {summary.depth_mean:.0f}{spread} slices")
     click.echo(f"shape {_range(summary.shapes, 'voxels')}")
     click.echo(f"spacing {_range(summary.spacings, 'mm')}")
+
+
+def _show_editions(dataset: Dataset, summary: Summary, stated: Sequence[Fact]) -> None:
+    """Print which published edition each split is, and what differs from the paper's numbers."""
+    for name in summary.splits:
+        edition = edition_of(dataset, name)
+        click.echo(f"{name}: by its content {EDITIONS[edition].title if edition else 'no published edition'}")
+    agree = sum(fact.agrees for fact in stated)
+    click.echo(f"{agree} of {len(stated)} numbers that the paper states of its set agree ({PAPER.source})")
+    for fact in stated:
+        if not fact.agrees:
+            click.echo(f"  {fact.name}: {fact.found:,}, in the paper {fact.stated:,}")
+    click.echo(f"  slices a scan in the paper: {PAPER_DEPTH[0]} ± {PAPER_DEPTH[1]}")
 
 
 def _range(found: Range | None, unit: str) -> str:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from harness.sandbox.watch import Stop
     from harness.store.database import Store
 
-#: The data set that is made and used by default.
+#: The data set that is made where the paper's is not there.
 PHANTOM = "phantom"
 PHANTOM_CASES = 20
 PHANTOM_SEED = 0
@@ -45,7 +45,8 @@ PHANTOM_SEED = 0
 @click.option(
     "--dataset",
     metavar="PATH|NAME",
-    help="A data set's folder or index, or a name below the home's datasets/. By default a small phantom is made.",
+    help="A data set's folder or index, or a name below the home's datasets/. By default the "
+    "paper's set where it is there (rexgroundingct:mlhc2025), else a small phantom, which is made.",
 )
 @click.option("--split", default="test", show_default=True, help="Which split.")
 @click.option(
@@ -310,17 +311,25 @@ def _place(
 
 
 def open_data(settings: Settings, name: str | None, log: Any) -> Dataset:
-    """Open the requested data set; without a name the small phantom, which is made when it does not exist."""
+    """Open the requested data set, by default the paper's where it is there, else the phantom; which one is logged.
+
+    The phantom is made when it does not exist.
+    """
     from harness.dataset import find_dataset, open_dataset
+    from harness.dataset.rexgroundingct import paper_set
 
     shelf = settings.home / "datasets"
-    if name is None and not (shelf / PHANTOM).exists():
+    if name is None:
+        paper = paper_set(settings.home)
+        log(f"no --dataset given: {f'{paper}, the set of the paper' if paper else f'{PHANTOM}, small made-up CTs'}")
+        name = paper or str(shelf / PHANTOM)
+    if name == str(shelf / PHANTOM) and not Path(name).exists():
         from harness.phantom.dataset import make_dataset
 
         log(f"making the {PHANTOM}: {PHANTOM_CASES} small cases, seed {PHANTOM_SEED}")
         shelf.mkdir(parents=True, exist_ok=True)
         make_dataset(shelf / PHANTOM, cases=PHANTOM_CASES, size="small", seed=PHANTOM_SEED)
-    return open_dataset(find_dataset(name or PHANTOM, settings.home), cache=settings.home / "datasets" / ".digests")
+    return open_dataset(find_dataset(name, settings.home), cache=settings.home / "datasets" / ".digests")
 
 
 @contextmanager

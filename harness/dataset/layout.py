@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from harness.dataset.cases import Case, Dataset, Finding
 from harness.dataset.declared import declared_rules
+from harness.dataset.editions import EDITIONS
 from harness.dataset.index import SUFFIX, FileName, IndexCase, faults_of, load_json, read_index
 from harness.dataset.patients import PATIENTS, merged, read_patients
 from harness.dataset.problems import DataProblem, Level, refuse
@@ -23,7 +24,7 @@ from harness.dataset.terms import Terms, terms_of
 from harness.errors import DataError, UnknownName, UsageError
 
 #: Names of indexes in a folder; the first that exists is read.
-INDEXES: Final = ("dataset.json", "MICCAI_challenge_dataset.json", "MLHC_dataset_version.json")
+INDEXES: Final = tuple(EDITIONS[name].index for name in ("base", "challenge", "mlhc2025"))
 
 SPACINGS: Final = "spacing.json"
 NOTES: Final = "groundbench.json"
@@ -142,6 +143,9 @@ def find_index(path: Path) -> Path:
 def find_dataset(spec: str, home: Path) -> Path:
     """Resolve the value of ``--dataset``: a path, or a name in the home's ``datasets/``.
 
+    A folder that holds several editions of one release gives one of them as ``NAME:EDITION``, such as
+    ``rexgroundingct:mlhc2025``.
+
     Raises
     ------
     UsageError
@@ -151,6 +155,17 @@ def find_dataset(spec: str, home: Path) -> Path:
     for path in (Path(spec).expanduser(), shelf / spec):
         if path.exists():
             return path
+    folder, colon, edition = spec.rpartition(":")
+    if colon and edition not in EDITIONS:
+        raise UnknownName("edition", edition, EDITIONS)
+    if colon:
+        index = find_dataset(folder, home) / EDITIONS[edition].index
+        if index.is_file():
+            return index
+        raise UsageError(
+            f"{folder} does not contain {index.name}, the index of {EDITIONS[edition].title}",
+            fix="`bench data fetch rexgroundingct` explains where it comes from",
+        )
     if "/" in spec:
         raise UsageError(f"the data set {spec} does not exist", fix="check the path")
     known = {path.parent.name for index in INDEXES for path in shelf.glob(f"*/{index}")}
@@ -212,6 +227,12 @@ def _case(
     )
 
 
+def _name(name: str, index: Path) -> str:
+    """Return the name of a data set, with that of its edition where the folder holds several."""
+    there = {edition.index: edition.id for edition in EDITIONS.values() if (index.parent / edition.index).is_file()}
+    return f"{name}:{there[index.name]}" if len(there) > 1 and index.name in there else name
+
+
 def read_layout(path: Path, *, cache: Path | None = None) -> Layout:
     """Read all that is readable of the data set at `path`; faults of its files end up in ``problems``.
 
@@ -241,7 +262,7 @@ def read_layout(path: Path, *, cache: Path | None = None) -> Layout:
     dataset = Dataset(
         root=root,
         index=index_path,
-        name=notes.name or root.name,
+        name=_name(notes.name or root.name, index_path),
         splits=splits,
         licence=licence,
         terms=terms_of(notes.terms, (case.id for cases in splits.values() for case in cases), licence),

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from harness.dataset.editions import PAPER
 from harness.dataset.index import read_index
 from harness.dataset.layout import INDEXES, NOTES, ct_paths, nested_ct, open_dataset
 from harness.dataset.orientation import Orientation, measure
@@ -45,7 +46,10 @@ of each are accepted once, in a browser, with a Hugging Face account.
 
 4. Put them together: links only, nothing is copied
      bench data fetch rexgroundingct --rexgroundingct ReXGroundingCT --ct-rate CT-RATE
-     bench data validate rexgroundingct --split val
+     bench data validate rexgroundingct:mlhc2025 --split val
+     bench data info rexgroundingct:mlhc2025
+   rexgroundingct:mlhc2025 is the paper's set, rexgroundingct:base the one of dataset.json, rexgroundingct:challenge the
+   challenge's.
 """
 
 
@@ -58,6 +62,12 @@ class Linked:
     cts: int  #: of these, those whose CT was found
     raw: int  #: of the others, those with an uncorrected volume only
     orientation: Orientation
+
+
+def paper_set(home: Path) -> str | None:
+    """Return the name of the paper's set where `bench data fetch` has put it together; None elsewhere."""
+    there = (home / "datasets" / NAME / PAPER.index).exists()
+    return f"{NAME}:{PAPER.id}" if there else None
 
 
 def indexes_in(path: Path) -> list[Path]:

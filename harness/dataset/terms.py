@@ -72,7 +72,8 @@ CT_RATE: Final = Terms(
     identification=Answer.NO,
 )
 
-_OF_CT_RATE: Final = re.compile(r"(train|valid)_[0-9]+_[a-z]+_[0-9]+")
+#: Names of CT-RATE's scans.
+OF_CT_RATE: Final = re.compile(r"(train|valid)_[0-9]+_[a-z]+_[0-9]+")
 
 
 def terms_of(stated: Terms | None, cases: Iterable[str], licence: str | None = None) -> Terms:
@@ -91,7 +92,7 @@ def terms_of(stated: Terms | None, cases: Iterable[str], licence: str | None = N
     terms = stated or Terms()
     if terms.licence is None and licence:
         terms = terms.model_copy(update={"licence": licence})
-    if terms.permission is None and any(_OF_CT_RATE.fullmatch(case) for case in cases):
+    if terms.permission is None and any(OF_CT_RATE.fullmatch(case) for case in cases):
         return strictest([terms, CT_RATE])
     return terms
 

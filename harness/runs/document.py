@@ -40,7 +40,12 @@ def run_document(store: Store, run: RunRow, profile: str) -> dict[str, Any]:
         "variant": run.variant,
         "prompt": run.prompt,
         "profile": profile,
-        "dataset": {"name": run.dataset, "fingerprint": run.fingerprint, "split": run.split},
+        "dataset": {
+            "name": run.dataset,
+            "edition": run.record.get("dataset", {}).get("edition", ""),
+            "fingerprint": run.fingerprint,
+            "split": run.split,
+        },
         "engine": run.engine,
         "image": run.image_id,
         "data_warnings": run.record.get("data_warnings", []),

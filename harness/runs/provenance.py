@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+from harness.dataset.editions import edition_of
 from harness.rows import RunRow
 from harness.runs.checkpoint import Checkpoint
 from harness.runs.hardware import describe_harness
@@ -127,6 +128,7 @@ def provenance(plan: Plan, engine: Mapping[str, Any], hardware: Mapping[str, Any
         "harness": describe_harness(),
         "dataset": {
             "name": request.dataset.name,
+            "edition": edition_of(request.dataset, request.split),
             "licence": request.dataset.licence,
             "terms": request.dataset.terms.model_dump(mode="json", exclude_defaults=True),
             "fingerprint": plan.fingerprint,

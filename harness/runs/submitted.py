@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.dataset import Case, Dataset
+from harness.dataset.editions import edition_of
 from harness.dataset.fingerprint import fingerprint_of
 from harness.dataset.judge import data_record
 from harness.dataset.problems import DataProblem
@@ -185,6 +186,7 @@ def keep_submission(
             "seed": 0,
             "dataset": {
                 "name": data.name,
+                "edition": edition_of(data, split),
                 "licence": data.licence,
                 "terms": data.terms.model_dump(mode="json", exclude_defaults=True),
             },

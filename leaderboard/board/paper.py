@@ -1,11 +1,10 @@
-"""The rows of a reference such as the paper's Table 4: what runs each here, what that needs and lacks, the verdict."""
+"""The rows of a reference such as the paper's Table 4: what runs each here, what that needs, and what it lacks."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from harness.engines.allocation import Allocation
 from harness.engines.gpus import enough
@@ -25,13 +24,6 @@ from leaderboard.board.reported import Reference
 #: Cost of the rows as the paper states it (section 4); it does not state the others, nor the cost of prediction.
 TRAINING = "about one day on two A100 with 80 GB, as the paper aimed at"
 NOT_STATED = "the paper does not state it"
-
-#: Decimals of the paper's table.
-_DECIMALS = 3
-
-#: Difference up to which a mean Dice agrees with one that is stated without an interval. Ours: a change of hardware or
-#: of a library moves a few voxels of some findings.
-TOLERANCE = 0.005
 
 
 @dataclass(frozen=True)
@@ -207,43 +199,3 @@ def _gpus_lacking(needs: Needs, asked: int, here: Allocation) -> Iterator[str]:
 
 def _gpus(count: int) -> str:
     return f"{count} GPU{'' if count == 1 else 's'}"
-
-
-def verdict(value: float | None, theirs: Row) -> str:
-    """Return where our mean Dice lies beside a reported one.
-
-    With a 95 % interval: ``inside``, ``below`` or ``above`` it, its ends included; ours is rounded to the decimals of
-    the paper's table first, as the paper's own ends are. Without one: ``agrees`` up to :data:`TOLERANCE`, else
-    ``below`` or ``above``. ``not comparable`` where a number is missing.
-    """
-    stated = theirs.scores["average"]
-    if value is None or stated.value is None:
-        return "not comparable"
-    if stated.low is not None and stated.high is not None:
-        low, high, between = stated.low, stated.high, "inside"
-        value = round(value, _DECIMALS)
-    else:
-        low, high, between = stated.value - TOLERANCE, stated.value + TOLERANCE, "agrees"
-    return "below" if value < low else "above" if value > high else between
-
-
-def remarks(reference: Reference, document: Mapping[str, Any]) -> list[str]:
-    """Return the remarks on a verdict: other data, findings that scored 0, why it has no rank.
-
-    Parameters
-    ----------
-    reference
-        What it was compared with.
-    document
-        What ``bench run --json`` prints of the run.
-    """
-    ok = document["coverage"].get("ok", 0)
-    said = [claim] if (claim := reference.claim(data_of(document))) else []
-    if ok < document["n_findings"]:
-        said.append(f"{document['n_findings'] - ok} of {document['n_findings']} findings failed and scored 0")
-    return said + [f"never ranked: {reason}" for reason in document["unrankable"]]
-
-
-def data_of(document: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what :meth:`Reference.claim` compares, of a run's document."""
-    return {**document["dataset"], "n_cases": document["n_cases"], "n_findings": document["n_findings"]}

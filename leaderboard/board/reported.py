@@ -24,8 +24,9 @@ class Reference:
         Its short name, and that for people.
     profile
         The profile whose metrics its numbers are.
-    dataset, split, local_split
-        The data set; the split in words, and as this harness names it.
+    dataset, edition, split, local_split
+        The data set, and which of :data:`~harness.dataset.editions.EDITIONS`; the split in words, and as this harness
+        names it.
     n_cases, n_findings
         Size of the split; None where the source does not state it.
     source, retrieved
@@ -40,6 +41,7 @@ class Reference:
     title: str
     profile: str
     dataset: str
+    edition: str
     split: str
     local_split: str
     n_cases: int
@@ -60,14 +62,10 @@ class Reference:
         Parameters
         ----------
         data
-            Its ``name``, ``split``, ``n_cases`` and ``n_findings``.
+            Its ``name``, ``edition`` by content (empty where it is none), ``split``, ``n_cases`` and ``n_findings``.
         """
-        same = (
-            data["name"].casefold() == self.dataset.casefold()
-            and (data["split"], data["n_cases"]) == (self.local_split, self.n_cases)
-            and self.n_findings in (None, data["n_findings"])
-        )
-        if same:
+        same = (data["edition"], data["split"], data["n_cases"]) == (self.edition, self.local_split, self.n_cases)
+        if same and self.n_findings in (None, data["n_findings"]):
             return ""
         findings = "" if self.n_findings is None else f" with {self.n_findings} findings"
         return (
@@ -102,6 +100,7 @@ def read_reported() -> Reported:
         title="the paper",
         profile=PAPER,
         dataset=content["dataset"],
+        edition=content["edition"],
         split=content["split"],
         local_split="test",
         n_cases=content["n_cases"],

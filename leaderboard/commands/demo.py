@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from harness.cli.run import open_data, run_plugins
+from harness.cli.run import PHANTOM, open_data, run_plugins
 from harness.cli.settings import Settings, json_option, pass_settings, print_json
 from harness.engines import ENGINES
 
@@ -37,10 +37,11 @@ def demo(settings: Settings, /, engine: str, out: Path | None, *, as_json: bool)
     from leaderboard.site.build import Options, build_site
 
     with settings.open_store() as store:
-        rows = run_plugins(settings, store, PLUGINS, engine=engine)
+        phantom = str(settings.home / "datasets" / PHANTOM)
+        rows = run_plugins(settings, store, PLUGINS, engine=engine, dataset=phantom)
         documents = [run_document(store, row, row.profile) for row in rows]
-        phantom = open_data(settings, None, lambda _: None)
-        options = Options(figures=True, datasets=(phantom,), runs=settings.home / "runs")
+        data = open_data(settings, phantom, lambda _: None)
+        options = Options(figures=True, datasets=(data,), runs=settings.home / "runs")
         page = build_site(store, out or settings.home / "site", options)
     if as_json:
         print_json({"schema": 1, "runs": documents, "page": str(page)})

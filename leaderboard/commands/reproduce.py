@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +18,10 @@ from harness.errors import BenchError, Interrupted, ModelError, PrerequisiteErro
 if TYPE_CHECKING:
     from harness.rows import RunRow
     from harness.store.database import Store
+    from leaderboard.board.board import Score
     from leaderboard.board.paper import ReferenceRow
     from leaderboard.board.reported import Reference
+    from leaderboard.board.verdicts import Cell
 
 #: The ids of the references, so that the command's help needs none of them.
 REFERENCES = ("paper", "challenge", "challenge-july", "main", "voxtell")
@@ -37,10 +39,8 @@ REFERENCES = ("paper", "challenge", "challenge-july", "main", "voxtell")
 @click.option("--plugin", "plugins", default="", metavar="NAME[,NAME]", help="Only the rows that these plugins run.")
 @click.option(
     "--dataset",
-    default="rexgroundingct",
-    show_default=True,
     metavar="PATH|NAME",
-    help="As for `bench run`; `bench data fetch rexgroundingct` brings the paper's.",
+    help="As for `bench run`; by default the reference's own: rexgroundingct:mlhc2025 for the paper's.",
 )
 @click.option("--split", help="The split that is predicted; by default that of the reference.")
 @click.option("--gpus", default=1, show_default=True, type=click.IntRange(0, 1024), help="How many GPUs to use.")
@@ -72,12 +72,13 @@ def reproduce(
     Each row is one `bench run`: the same command resumes, and finished work is not repeated.
     A row that cannot be run is listed with its reason, and the next one is run.
 
-    The verdict states where our mean Dice, at three decimals, lies: inside the reported 95 % interval (its ends
-    included), below it, or above it; beside a number without an interval, whether it agrees within 0.005. What a run on
-    these data may claim is said for every reference: only the same cases reproduce a row.
+    Each number of a row is judged: at three decimals it lies inside the reported 95 % interval (its ends included),
+    below it, or above it; beside a number without an interval, it agrees within 0.005 or not. What a run on these data
+    may claim is said for every reference: only the same cases reproduce a row.
 
     Example: bench reproduce --gpus 2
     """
+    from harness.dataset.rexgroundingct import NAME
     from harness.engines.allocation import Allocation
     from harness.engines.gpus import granted_gpus
     from harness.registry.discovery import discover
@@ -87,11 +88,14 @@ def reproduce(
     references = read_references()
     reference = references[reference_id]
     options["split"] = options["split"] or reference.local_split
+    options["dataset"] = options["dataset"] or f"{NAME}:{reference.edition}"
     only = [name.strip() for name in plugins.split(",") if name.strip()]
     here = granted_gpus() if gpus else Allocation()
     rows = plan(reference, discover(plugin_dirs), settings.home, gpus, here, only=only)
+    absent = _lacking(options["dataset"], options["split"], settings.home)
+    if absent is None:
+        rows = [_with_training_data(row, options["dataset"], settings.home) for row in rows]
     records = [_record(row) for row in rows]
-    absent = _absent(options["dataset"], settings.home)
     ended: BenchError | None = None
     if not dry_run:
         if absent is not None and not all(row.lacking for row in rows):
@@ -102,7 +106,7 @@ def reproduce(
     if as_json:
         data = {"name": options["dataset"], "lacking": [absent.message, absent.fix] if absent else []}
         about = {name: getattr(reference, name) for name in ("id", "title", "source", "retrieved", "note")}
-        print_json({"schema": 2, "reference": about, "dataset": data, "claims": claims, "rows": records})
+        print_json({"schema": 3, "reference": about, "dataset": data, "claims": claims, "rows": records})
     else:
         if dry_run:
             click.echo(f"data set: {f'{absent.message}; {absent.fix}' if absent else options['dataset']}")
@@ -115,30 +119,46 @@ def reproduce(
         raise ended
 
 
-def _absent(dataset: str, home: Path) -> PrerequisiteError | None:
-    """Return the error for a missing data set, with the way to get the paper's; None where it is present."""
-    from harness.dataset import find_dataset
+def _lacking(dataset: str, split: str, home: Path) -> BenchError | None:
+    """Return the error that any run on a split would end with: no data set, a missing CT or mask; None without one."""
+    from harness.dataset import find_dataset, open_dataset
     from harness.dataset.rexgroundingct import NAME
+    from harness.runs.plan import select_cases
 
     try:
-        find_dataset(dataset, home)
+        data = open_dataset(find_dataset(dataset, home))
     except UsageError as error:
-        fix = f"`bench data fetch {NAME}` explains how to get it (a log-in is needed)" if dataset == NAME else error.fix
+        ours = dataset.split(":", maxsplit=1)[0] == NAME
+        fix = f"`bench data fetch {NAME}` explains how to get it (a log-in is needed)" if ours else error.fix
         return PrerequisiteError(f"the data set {dataset} has not been downloaded", fix=fix)
+    try:
+        select_cases(data, split, None)
+    except BenchError as error:
+        return error
     return None
 
 
+def _with_training_data(row: ReferenceRow, dataset: str, home: Path) -> ReferenceRow:
+    """Return a row that is trained with what the train and val splits lack for it."""
+    from harness.dataset import find_dataset, open_dataset
+    from harness.runs.training.finetune import SPLITS
+
+    if row.variant is None or not row.variant.fine_tuned:
+        return row
+    held = open_dataset(find_dataset(dataset, home)).splits
+    errors = (_lacking(dataset, split, home) for split in SPLITS if held.get(split) or split == "train")
+    return replace(row, lacking=(*row.lacking, *(error.message for error in errors if error is not None)))
+
+
 def _record(row: ReferenceRow) -> dict[str, Any]:
-    average = row.theirs.scores["average"]
     return {
         "row": row.name,
         "plugin": row.plugin.name if row.plugin else None,
         "variant": row.variant.name if row.variant else None,
         "needs": asdict(row.needs) if row.needs else None,
         "lacking": list(row.lacking),
-        "reported": {"value": average.value, "ci95": None if average.low is None else [average.low, average.high]},
-        "ours": None,
         "run": None,
+        "cells": [],
         "verdict": "not run" if row.lacking else "ready",
         "why": list(row.lacking),
     }
@@ -147,11 +167,17 @@ def _record(row: ReferenceRow) -> dict[str, Any]:
 def _claims(references: Iterable[Reference], dataset: str, split: str, home: Path) -> dict[str, str]:
     """Return, by reference, why a run on these data reproduces none of its rows; empty where it can."""
     from harness.dataset import find_dataset, open_dataset
+    from harness.dataset.editions import edition_of
 
     data = open_dataset(find_dataset(dataset, home))
     cases = data.splits.get(split, ())
-    findings = sum(len(case.findings) for case in cases)
-    about = {"name": data.name, "split": split, "n_cases": len(cases), "n_findings": findings}
+    about = {
+        "name": data.name,
+        "edition": edition_of(data, split),
+        "split": split,
+        "n_cases": len(cases),
+        "n_findings": sum(len(case.findings) for case in cases),
+    }
     return {reference.title: reference.claim(about) for reference in references}
 
 
@@ -178,7 +204,7 @@ def _run_rows(
             return Interrupted("interrupted", fix="finished work is kept; the same command resumes")
     if any(isinstance(error, ModelError) for error in errors):
         return ModelError("a row failed", fix="the table gives the reasons; the same command tries again")
-    if not any(record["ours"] for record in records):
+    if not any(record["cells"] for record in records):
         return PrerequisiteError("no row could be run", fix="`bench reproduce --dry-run` lists what each one lacks")
     return None
 
@@ -218,25 +244,43 @@ def _run_group(
 
 def _fill_in(store: Store, reference: Reference, run: RunRow, row: ReferenceRow, record: dict[str, Any]) -> None:
     from harness.runs.document import run_document
-    from leaderboard.board.paper import remarks, verdict
+    from leaderboard.board.verdicts import judge, remarks, sentence
 
     document = run_document(store, run, reference.profile)
     record["run"] = run.id
     if not document["coverage"]["ok"]:
         raise ModelError("every finding failed", fix=f"`bench results show {run.id}` gives the reason for each case")
-    ours = document["metrics"]["dice"]["all"]
-    record |= {"ours": ours, "verdict": verdict(ours["value"], row.theirs), "why": remarks(reference, document)}
+    judged = judge(reference, row.theirs, document["metrics"])
+    record |= {"cells": [_cell(cell) for cell in judged], "verdict": sentence(judged)}
+    record["why"] = remarks(reference, document)
+
+
+def _cell(judged: Cell) -> dict[str, Any]:
+    def number(score: Score) -> dict[str, Any]:
+        return {"value": score.value, "ci95": None if score.low is None else [score.low, score.high], "n": score.n}
+
+    return {
+        "column": judged.key,
+        "title": judged.title,
+        "ours": number(judged.ours),
+        "reported": number(judged.theirs),
+        "verdict": judged.verdict,
+    }
 
 
 def _print_verdicts(reference: Reference, records: list[dict[str, Any]]) -> None:
     from harness.cli.tables import cell, print_table
 
-    header = ["row", "variant", "Dice here", "Dice reported", "verdict"]
     click.echo(f"{reference.title}: {reference.source}")
-    print_table(header, [[r["row"], _variant(r), cell(r["ours"]), cell(r["reported"]), r["verdict"]] for r in records])
     for record in records:
+        click.echo(f"\n{record['row']} ({_variant(record)}): {record['verdict']}")
+        if record["cells"]:
+            header = ["", "here", "reported", "verdict"]
+            cells = [[c["title"], cell(c["ours"]), cell(c["reported"]), c["verdict"]] for c in record["cells"]]
+            print_table(header, cells)
         for line in record["why"]:
-            click.echo(f"{record['row']}: {line}")
+            click.echo(f"  {line}")
+    click.echo("")
 
 
 def _print_needs(records: list[dict[str, Any]]) -> None:

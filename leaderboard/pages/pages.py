@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 from harness.scoring.profiles import PROFILES
 from leaderboard.board.board import CHALLENGE, COLUMNS, PAPER, SIZES, DataSet, Row, rank, read_board
 from leaderboard.board.comparisons import against, conclusion, in_order
 from leaderboard.board.reported import Reference, Reported
+from leaderboard.board.verdicts import beside, cells
 from leaderboard.pages import figures
 from leaderboard.pages.attribution import CHANGES, Attribution, attribution
 from leaderboard.pages.cases import CaseView, FindingView, case_views, disputed
@@ -120,19 +121,30 @@ Render = Callable[..., tuple[str, str]]
 
 def _scores(site: Site, render: Render) -> Pages:
     for path, profile in (("index.html", PAPER), ("challenge.html", CHALLENGE)):
+        board = site.board if profile == PAPER else read_board(site.published, profile)
         yield render(
             path,
             "scores.html.j2",
             "Scores",
             also=["index.html"],
-            board=site.board if profile == PAPER else read_board(site.published, profile),
+            board=board,
             profile=profile,
             columns=COLUMNS[profile],
             reported=site.reported,
             boards=[board for board in site.boards if board.profile == profile],
+            beside=lambda table, board=board: partial(_beside, table, board),
             first_rows=lambda rows: rows[: _share(ROWS, site.board, 5)],
             first_apart=lambda rows: _current_first(rows)[: _share(ROWS_APART, site.board, 3)],
         )
+
+
+def _beside(reference: Reference, board: Sequence[DataSet], theirs: Row) -> dict[str, Any] | None:
+    """Return the run that stands for a reported row, and its numbers that may be shown, by column."""
+    ours = beside(reference, theirs, board)
+    if ours is None or ours.run is None:
+        return None
+    judged = cells(reference, theirs, ours.scores)
+    return {"run": ours.run.id, "cells": {cell.key: cell for cell in judged if cell.ours.value is not None}}
 
 
 def _share(most: int, board: Sequence[DataSet], least: int) -> int:
