@@ -35,7 +35,9 @@ def test_the_linked_folder_is_a_data_set_of_links(downloads: tuple[Path, Path], 
     assert (linked.cases, linked.cts, linked.raw) == (2, 2, 0)
     assert linked.orientation.best == (0, 1)
     dataset = open_dataset(target)
-    assert (dataset.name, dataset.licence, dataset.mask_flip) == ("rexgroundingct", "CC BY-NC-SA 4.0", (0, 1))
+    assert (dataset.name, dataset.licence, dataset.mask_flip) == (
+        "rexgroundingct:base", "CC BY-NC-SA 4.0", (0, 1),
+    )  # fmt: skip
     assert all(case.ct and case.ct.is_symlink() and case.truth and case.truth.is_file() for case in dataset)
     assert list(open_dataset(target / "MICCAI_challenge_dataset.json").splits) == ["val"]
     assert [path.name for path in target.parent.iterdir()] == ["rexgroundingct"]
