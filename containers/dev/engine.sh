@@ -133,6 +133,7 @@ get_image() {
         say "image: $TAG pulled"
         return
     fi
+    [[ $TAG != *@* ]] || fail "$TAG could not be pulled" 'an image with that digest cannot be made here'
     WORK=$(mktemp -d)
     trap clean_up EXIT
     if ! docker image inspect "$ROOTFS" >/dev/null 2>&1; then

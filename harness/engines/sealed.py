@@ -26,6 +26,7 @@ from harness.errors import ModelError, PrerequisiteError
 from harness.host.capacity import usable_cores
 from harness.images import build as images
 from harness.images.archive import ImageRecord, written
+from harness.images.base import base_of, system_of
 from harness.images.identity import LABEL, imported_tag
 from harness.images.travel import load_image, obtain_image, send_image
 from harness.registry.discovery import Plugin
@@ -153,7 +154,8 @@ class SealedEngine:
         repository, _, version = imported_tag(record.plugin, record.context).partition(":")
         found.tag(repository, version)
         found.reload()
-        return images.Image(str(found.id), next(iter(found.tags), ""), int(found.attrs["Size"]), record.device)
+        tag, size = next(iter(found.tags), ""), int(found.attrs["Size"])
+        return images.Image(str(found.id), tag, size, record.device, base_of(found), system_of(found))
 
     def obtain(
         self, plugin: Plugin, image: images.Image, *, archives: Path, log: Callable[[str], None]

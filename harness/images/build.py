@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from harness.errors import ModelError, PrerequisiteError
+from harness.images.base import base_labels, base_of, inherited, system_of
 from harness.images.context import BaseContext, BuildContext
 from harness.images.identity import (
     CONTEXT_LABEL,
@@ -70,12 +71,18 @@ class Image:
         Bytes, where known.
     device
         The build of torch in it, ``"cuda"`` or ``"cpu"``; empty where it has none, or this is unknown.
+    base
+        The image that its build began with, and its digest in a registry where that is known; empty where unknown.
+    system
+        Operating system of that image, with its release; empty where unknown.
     """
 
     id: str
     tag: str = ""
     size: int | None = None
     device: str = ""
+    base: str = ""
+    system: str = ""
 
 
 def ensure_image(
@@ -137,7 +144,8 @@ def ensure_image(
             ) from error
     device = context.torch.device if context.uses_torch else ""
     tag = next((name for name in found.tags if f"groundbench/{context.name}:" in name), "")
-    return Image(id=str(found.id), tag=tag, size=int(found.attrs["Size"]), device=device)
+    size = int(found.attrs["Size"])
+    return Image(str(found.id), tag=tag, size=size, device=device, base=base_of(found), system=system_of(found))
 
 
 def context_of(plugin: Plugin, home: Path, *, gpus: bool) -> BuildContext:
@@ -167,7 +175,12 @@ def _ensure(
         _check_room(client, context)
         log(f"building {tag}")
         log_file = home / "images" / f"{context.name.replace('/', '.')}.log"
-        _Build(client, context, log_file=log_file, log=log).run(tag, {argument: beneath})
+        if argument == "BASE_IMAGE":
+            begins = base_labels(client, beneath if context.begins_with_base else "")
+        else:
+            begins = inherited(client, beneath)
+        labels = _labels(context) | begins
+        _Build(client, context, log_file=log_file, log=log).run(tag, {argument: beneath}, labels)
     return tag
 
 
@@ -224,8 +237,8 @@ class _Build:
         self._layer = ""
         self._logged = time.monotonic()
 
-    def run(self, tag: str, arguments: dict[str, str]) -> None:
-        """Build to the end, with these build arguments."""
+    def run(self, tag: str, arguments: dict[str, str], labels: dict[str, str]) -> None:
+        """Build to the end, with these build arguments and labels."""
         import docker.errors
         import requests
 
@@ -246,7 +259,7 @@ class _Build:
                     forcerm=True,
                     decode=True,
                     buildargs=arguments,
-                    labels=_labels(self._context),
+                    labels=labels,
                 ):
                     self._hear(_event_text(event))
                     failure = str(event.get("error", failure))

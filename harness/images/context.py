@@ -74,6 +74,8 @@ class BaseContext:
         """Build argument by which a plugin's Dockerfile continues this image."""
         return f"{self.kind.upper()}_IMAGE"
 
+    begins_with_base = True
+
     @property
     def uses_torch(self) -> bool:
         """Whether torch is in it."""
@@ -132,6 +134,14 @@ class BuildContext:
         """The base image that the Dockerfile continues; None where it begins from another one."""
         found = _CONTINUES.search(self._text)
         return BaseContext(found[1].lower(), self.torch) if found else None
+
+    @property
+    def begins_with_base(self) -> bool:
+        """Whether every stage of the Dockerfile begins with ``BASE_IMAGE``, so that the image is known to be on it."""
+        stages = re.findall(r"^\s*FROM\s+(.*?)\s*$", self._text, re.MULTILINE | re.IGNORECASE)
+        return bool(stages) and all(
+            re.fullmatch(r"\$(BASE_IMAGE|\{BASE_IMAGE\})( +AS +\S+)?", stage, re.IGNORECASE) for stage in stages
+        )
 
     @property
     def uses_torch(self) -> bool:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from harness.dataset.editions import edition_of
+from harness.images.build import Image
 from harness.rows import RunRow
 from harness.runs.checkpoint import Checkpoint
 from harness.runs.hardware import describe_harness
@@ -121,7 +122,7 @@ def provenance(plan: Plan, engine: Mapping[str, Any], hardware: Mapping[str, Any
         "model": {name: getattr(request.plugin.model, name) for name in ("homepage", "citation")},
         "licences": _licences(plan),
         "weights": plan.weights.record,
-        "image": {"id": plan.image.id, "tag": plan.image.tag, "bytes": plan.image.size, "torch": plan.image.device},
+        "image": _image(plan.image),
         "engine": dict(engine),
         "tried_out": True,
         "hardware": dict(hardware),
@@ -157,3 +158,9 @@ def _training(checkpoint: Checkpoint) -> dict[str, Any]:
         "share": checkpoint.record.get("share", unknown),
     }
     return {"key": checkpoint.key, "sha256": checkpoint.sha256, **about, **rights, **prompts}
+
+
+def _image(image: Image) -> dict[str, Any]:
+    """Describe an image; `base` and `system` are there where the image says what it was built on."""
+    built_on = {name: value for name, value in (("base", image.base), ("system", image.system)) if value}
+    return {"id": image.id, "tag": image.tag, "bytes": image.size, "torch": image.device, **built_on}

@@ -157,6 +157,8 @@ def test_build_and_run(
         assert labels["org.opencontainers.image.revision"] == _git(mirror, "rev-parse", "HEAD")
         assert labels["org.opencontainers.image.version"] == "3.2.1"
         assert labels["org.groundbench.torch"].startswith("cpu-")
+        assert labels["org.opencontainers.image.base.name"]
+        assert labels["org.groundbench.system"]
         assert image["torch"] == "cpu"
         assert client.images.get(image["tag"]).attrs["Config"]["User"] == "10001:10001"
         (bench.home / "file").write_bytes(WEIGHTS)
@@ -166,6 +168,7 @@ def test_build_and_run(
         shown = bench.json("results", "show", document["run"])
         assert shown["record"]["image"]["id"] == image["id"]
         assert shown["record"]["image"]["torch"] == "cpu"
+        assert shown["record"]["image"]["system"] == labels["org.groundbench.system"]
         log = (bench.home / "runs" / document["run"] / shown["cases"][0]["log"]).read_text()
         said = json.loads(log.splitlines()[0])
         assert said.pop("uid") != 0
@@ -218,6 +221,7 @@ def test_a_dockerfile_continues_the_base_image(
         assert config["Entrypoint"] == ["python", "-m", "groundbench_sdk"]
         assert config["Labels"]["org.groundbench.base"] == "slim"
         assert config["Labels"]["org.groundbench.plugin"] == "built"
+        assert config["Labels"]["org.groundbench.system"]
         bases = [tag for tag in bench.json("clean", "--images", "--dry-run")["images"] if "/base/slim:" in tag]
         document = bench.json("run", *here, "--plugin", "built", "--dataset", make_dataset(1), "--engine", "docker")
         assert document["coverage"]["ok"] == document["n_findings"]

@@ -1,0 +1,94 @@
+"""The image that builds begin with: what every registry calls it, and which operating system it holds.
+
+Both are written into labels when an image is built on it, and travel with the image. What an engine does not know is
+empty: an image that was made here and never pulled has no digest of a registry. All labels are always set, so that no
+Dockerfile sets them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import re
+import tarfile
+from typing import TYPE_CHECKING
+
+from harness.images.identity import LABEL, get
+
+if TYPE_CHECKING:
+    from docker import DockerClient
+    from docker.models.images import Image as EngineImage
+
+#: Labels with the base's name, the digest of its manifest (both as OCI names them), and its operating system.
+NAME_LABEL = "org.opencontainers.image.base.name"
+DIGEST_LABEL = "org.opencontainers.image.base.digest"
+SYSTEM_LABEL = f"{LABEL}.system"
+
+#: Where a system states its release; ``/etc/os-release`` is a link to it.
+_RELEASE = "/usr/lib/os-release"
+_MOST = 64 * 1024
+
+
+def base_labels(client: DockerClient, base: str) -> dict[str, str]:
+    """Return the labels of an image whose build begins with `base`, as far as this engine knows it.
+
+    Parameters
+    ----------
+    client
+        A connected client of the engine.
+    base
+        The name by which the build begins: a tag, or ``name@sha256:…``. Empty for an image that begins elsewhere.
+    """
+    labels = dict.fromkeys((NAME_LABEL, DIGEST_LABEL, SYSTEM_LABEL), "")
+    found = get(client, base) if base else None
+    if found is None:
+        return labels | {NAME_LABEL: base}
+    digests = [str(name).rpartition("@") for name in found.attrs.get("RepoDigests") or ()]
+    repository = re.sub(r"(@sha256:[0-9a-f]+|:[^/:@]+)$", "", base)
+    digests.sort(key=lambda parts: parts[0] != repository)  # the name's own first; an image may have several
+    digest = digests[0][2] if digests else ""
+    return {NAME_LABEL: base, DIGEST_LABEL: digest, SYSTEM_LABEL: _system(client, str(found.id))}
+
+
+def inherited(client: DockerClient, image: str) -> dict[str, str]:
+    """Return the labels of an image that continues one of ours: the same."""
+    found = get(client, image)
+    labels = {} if found is None else found.labels or {}
+    return {name: labels.get(name, "") for name in (NAME_LABEL, DIGEST_LABEL, SYSTEM_LABEL)}
+
+
+def base_of(image: EngineImage) -> str:
+    """Return the base that an image was built on, with its digest where that was known; empty where nothing says so."""
+    labels = image.labels or {}
+    name, digest = labels.get(NAME_LABEL, ""), labels.get(DIGEST_LABEL, "")
+    return name if not digest or "@" in name else f"{name}@{digest}"
+
+
+def system_of(image: EngineImage) -> str:
+    """Return the operating system of the base that an image was built on; empty where nothing says so."""
+    return str((image.labels or {}).get(SYSTEM_LABEL, ""))
+
+
+def _system(client: DockerClient, image: str) -> str:
+    """Return the name and release of the system in an image, from a container that is never started."""
+    import docker.errors
+    import requests
+
+    with contextlib.suppress(docker.errors.DockerException, requests.exceptions.RequestException, tarfile.TarError):
+        container = client.api.create_container(image, command=["true"])["Id"]
+        try:
+            stream, _ = client.api.get_archive(container, _RELEASE)
+            packed = io.BytesIO()
+            for chunk in stream:
+                packed.write(chunk)
+                if packed.tell() > _MOST:
+                    return ""
+            packed.seek(0)
+            with tarfile.open(fileobj=packed) as archive:
+                file = archive.extractfile(archive.getmembers()[0])
+                text = "" if file is None else file.read().decode("utf-8", "replace")
+        finally:
+            client.api.remove_container(container, force=True, v=True)
+        stated = re.search(r'^PRETTY_NAME=(["\']?)([^"\'\n]{1,200})\1$', text, re.MULTILINE)
+        return stated[2] if stated and stated[2].isprintable() else ""
+    return ""
