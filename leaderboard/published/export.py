@@ -26,6 +26,7 @@ from leaderboard.published.privacy import (
     publishable_coverage,
     terms_of_runs,
     without_places,
+    without_texts,
 )
 from leaderboard.published.standing import reasons_apart
 
@@ -213,10 +214,20 @@ class _DataSet:
                 for instance in row.details.rows or ()
             ),
         )
+        texts: dict[str, list[str]] = {}
+        for row in findings if hidden else ():
+            texts.setdefault(row.case, []).append(row.text)
         names = self.published.columns("cases")[1:]
         cases = ({name: getattr(case, name) for name in names} for case in self.store.cases(run.id))
         # Of a row that an earlier version stored, a reason may hold a secret.
-        told = ({"run": run.id, **case, "reason": self._told(redacted(case["reason"]))} for case in cases)
+        told = (
+            {
+                "run": run.id,
+                **case,
+                "reason": without_texts(self._told(redacted(case["reason"])), texts.get(case["case"], ())),
+            }
+            for case in cases
+        )
         self.published.add("cases", told)
 
     def _told(self, reason: Any) -> Any:

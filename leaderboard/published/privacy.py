@@ -123,6 +123,29 @@ def hidden_text(text: str) -> str:
     return f"(text not published; SHA-256 {hashlib.sha256(text.encode('utf-8', 'replace')).hexdigest()[:16]})"
 
 
+#: Words in a row that two texts have in common before one quotes the other.
+_QUOTE = 3
+
+#: What stands in place of a reason that quotes a text.
+QUOTES = "(reason not published: it quotes the text of a finding)"
+
+
+def without_texts(reason: str, texts: Iterable[str]) -> str:
+    """Return a reason, written by a model perhaps, as it may be published where these texts may not be."""
+    said = f" {' '.join(_words(reason))} "
+    for text in texts:
+        words = _words(text)
+        length = min(_QUOTE, len(words))
+        runs = (" ".join(words[start : start + length]) for start in range(len(words) - length + 1))
+        if any(run and f" {run} " in said for run in runs):
+            return QUOTES
+    return reason
+
+
+def _words(text: str) -> list[str]:
+    return re.findall(r"\w+", text.lower())
+
+
 def provenance(run: RunRow, policy: PrivacyPolicy) -> dict[str, dict[str, Any]]:
     """Return what may be published about how a run was made: its plan, record and timing.
 

@@ -54,7 +54,7 @@ def withheld(site: Path, names: set[str]) -> Iterator[tuple[str, str]]:
 def _of_database(db: sqlite3.Connection, names: set[str]) -> Iterator[tuple[str, str]]:
     for key, split, opened, said in db.execute("select id, split, open, terms from data_sets order by id").fetchall():
         terms = Terms.model_validate(json.loads(said))
-        pages = sorted(name for name in names if name.startswith(f"cases/{key}-"))
+        pages = sorted(name for name in names if name.startswith((f"cases/{key}-", f"cases/img/{key}-")))
         if not opened:
             for table, counted in _SINGLE.items():
                 if n := db.execute(counted, [key]).fetchone()[0]:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import io
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from pyarrow import parquet
 
 from harness.dataset.fingerprint import fingerprint_of
 from harness.dataset.terms import Terms
@@ -13,8 +17,11 @@ from harness.errors import DataError
 from harness.rows import CaseRow
 from harness.status import Answer, Status
 from harness.store.database import Store
-from leaderboard.published.privacy import PrivacyPolicy, hidden_text
+from leaderboard.pages.downloads import File, make_files
+from leaderboard.published.export import export
+from leaderboard.published.privacy import PrivacyPolicy, hidden_text, without_texts
 from leaderboard.site.build import Options, build_site
+from leaderboard.site.check import check_site
 
 #: Each builds a whole board.
 pytestmark = pytest.mark.costly
@@ -85,3 +92,85 @@ def test_pictures_need_images_and_masks(scene, tmp_path: Path, images: str, mask
     with pytest.raises(DataError, match="pictures of scene/test"):
         build_site(scene.store, tmp_path / "site", Options(policy=policy, datasets=(dataset,), runs=scene.runs))
     assert not (tmp_path / "site").exists()
+
+
+def _decoded(files: list[File]) -> str:
+    """Return the downloads as a reader sees them: Parquet is compressed, and SQLite and JSON escape texts."""
+    parts = []
+    for file in files:
+        if file.name.endswith(".parquet"):
+            parts.append(repr(parquet.read_table(io.BytesIO(file.data)).to_pylist()))
+        elif file.name.endswith(".sqlite"):
+            with closing(sqlite3.connect(":memory:")) as db:
+                db.deserialize(file.data)
+                parts.append("\n".join(db.iterdump()))
+        else:
+            parts.append(file.data.decode())
+    return "\n".join(parts)
+
+
+@pytest.mark.parametrize("kind", ["measured", "submitted"])
+@pytest.mark.parametrize("texts", list(Answer))
+def test_every_download_keeps_to_the_terms(bench, store: Store, texts: Answer, kind: str) -> None:
+    """In every format, of runs and of submissions, and where a model quotes a text as the reason of its failure."""
+    quoted = f"ValueError: cannot read {TEXT.upper()!r}"
+    run = bench.add(text=TEXT, kind=kind, record={"dataset": {"terms": {"scores": "yes", "texts": str(texts)}}})
+    first, *_ = store.cases(run.id)
+    store.save_case(run.id, replace(first, reason=quoted), store.findings(run.id, first.case))
+    files = make_files(export(store, OPEN), parquet=True)
+    shown = _decoded(files)
+    assert (TEXT in shown) == (texts is Answer.YES)
+    assert (TEXT.upper() in shown) == (texts is Answer.YES)
+    assert (hidden_text(TEXT) in shown) == (texts is not Answer.YES)
+    assert "A. Author" not in shown
+    assert "licence: not stated by the data set" in files[0].data.decode()
+    closed = _decoded(make_files(export(store, PrivacyPolicy(public=True)), parquet=True))
+    assert TEXT not in closed
+    assert TEXT.upper() not in closed
+    assert hidden_text(TEXT) not in closed
+
+
+@pytest.mark.parametrize(
+    ("reason", "kept"),
+    [
+        ("cannot allocate 20 GB", True),
+        ("it said: A zzsentence, about a mass", False),
+        ("a nodule", True),
+        ("tokens ['about', 'a', 'nodule']", False),
+        ("", True),
+    ],
+)
+def test_a_reason_that_quotes_a_text_is_withheld(reason: str, kept: bool) -> None:
+    """Three words in a row are a quote, whatever stands between them; a text of fewer words is one as a whole."""
+    assert (without_texts(reason, [TEXT]) == reason) == kept
+    assert without_texts("no Emphysema here", ["emphysema"]) != "no Emphysema here"
+    assert without_texts(reason, []) == without_texts(reason, [""]) == reason
+
+
+@pytest.mark.parametrize("pictures", [True, False])
+@pytest.mark.parametrize("answer", list(Answer))
+def test_a_public_site_of_each_kind_of_terms(scene, tmp_path: Path, answer: Answer, pictures: bool) -> None:
+    """Yes, no and unknown, with pictures and without: what the whole folder holds, read file by file."""
+    terms = Terms(scores="yes", texts=answer, images=answer, masks=answer, authors="A. Author", commercial="no")
+    dataset = replace(scene.dataset, terms=terms)
+    policy = replace(OPEN, terms={fingerprint_of(dataset, "test"): terms})
+    options = Options(policy=policy, datasets=(dataset,) if pictures else (), runs=scene.runs)
+    site = tmp_path / "site"
+    if pictures and answer is not Answer.YES:
+        with pytest.raises(DataError, match=f"images: {answer}, masks: {answer}"):
+            build_site(scene.store, site, options)
+        assert not site.exists()
+        return
+    build_site(scene.store, site, options)
+    text = scene.store.findings("run-01")[0].text
+    whole = _everything(site)
+    assert (text.encode() in whole) == (answer is Answer.YES)
+    assert (hidden_text(text).encode() in whole) == (answer is not Answer.YES)
+    drawn = {path.suffix for path in (site / "cases" / "img").glob("*")}
+    assert drawn == ({".webp", ".png", ".js"} if pictures else set())
+    assert (b"nii.gz" in whole) == pictures
+    assert check_site(site) == []
+    for page in (site / "cases").glob("*-*.html"):
+        assert "A. Author" in page.read_text()
+        assert "not for commercial use" in page.read_text()
+    assert "A. Author" in (site / "downloads" / "LICENCE.txt").read_text()

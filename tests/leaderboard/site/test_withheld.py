@@ -74,7 +74,8 @@ def test_what_terms_do_not_allow_on_an_open_split(bench, store: Store, tmp_path:
     ]
     with closing(sqlite3.connect(site / DATABASE)) as db:
         ((key,),) = db.execute("select id from data_sets")
-    picture = f"cases/{key}-case-0.webp"
+    picture = f"cases/img/{key}-case-0.webp"
+    (site / "cases" / "img").mkdir()
     (site / picture).write_bytes(b"")
     (site / MARKER).write_text((site / MARKER).read_text() + f"{picture}\n")
     said = [(p.where, p.what) for p in check_site(site)]
