@@ -9,6 +9,7 @@ from typing import Any
 
 from harness.dataset.editions import edition_of
 from harness.images.build import Image
+from harness.registry.declaration import Model
 from harness.rows import RunRow
 from harness.runs.checkpoint import Checkpoint
 from harness.runs.hardware import describe_harness
@@ -119,7 +120,7 @@ def provenance(plan: Plan, engine: Mapping[str, Any], hardware: Mapping[str, Any
         "origins": request.origins,
         "exposure": {"of": request.variant.exposure.value, "origin": request.variant.exposure.origin},
         "origin": request.plugin.origin,
-        "model": {name: getattr(request.plugin.model, name) for name in ("homepage", "citation")},
+        "model": _origin(request.plugin.model),
         "licences": _licences(plan),
         "weights": plan.weights.record,
         "image": _image(plan.image),
@@ -158,6 +159,12 @@ def _training(checkpoint: Checkpoint) -> dict[str, Any]:
         "share": checkpoint.record.get("share", unknown),
     }
     return {"key": checkpoint.key, "sha256": checkpoint.sha256, **about, **rights, **prompts}
+
+
+def _origin(model: Model) -> dict[str, Any]:
+    """Say where a model comes from; its code may come from a copy of what its homepage shows."""
+    code = sorted({f"{source.git}@{source.commit}" for source in model.sources})
+    return {"homepage": model.homepage, "citation": model.citation, **({"code": code} if code else {})}
 
 
 def _image(image: Image) -> dict[str, Any]:

@@ -119,12 +119,17 @@ def at_a_glance(row: Row) -> list[tuple[str, str]]:
     return [(name, value) for name, value in facts if value]
 
 
-def origin_of(record: Mapping[str, Any]) -> dict[str, str]:
-    """Return homepage and citation of the model behind a record; a homepage only of the web."""
-    facts = {name: str(value) for name, value in _part(record, "model").items() if value}
-    if not facts.get("homepage", "").startswith("https://"):
-        facts.pop("homepage", None)
-    return {name: facts.get(name, "") for name in ("homepage", "citation")}
+def origin_of(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return homepage and citation of the model behind a record, and where its code was taken from instead.
+
+    A homepage is one of the web; ``elsewhere`` are repositories of its code that are not the homepage's, with commits.
+    """
+    facts = _part(record, "model")
+    homepage, citation, code = (facts.get(name) or "" for name in ("homepage", "citation", "code"))
+    homepage = homepage if str(homepage).startswith("https://") else ""
+    taken = [str(address) for address in code] if isinstance(code, list) else []
+    elsewhere = [address for address in taken if homepage and address.rpartition("@")[0] != homepage]
+    return {"homepage": homepage, "citation": str(citation), "elsewhere": elsewhere}
 
 
 def _part(record: Mapping[str, Any], name: str) -> Mapping[str, Any]:

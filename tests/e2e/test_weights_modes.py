@@ -85,8 +85,8 @@ def _added(bench: Bench, plugin: Path, tmp_path: Path, name: str, content: bytes
 def test_record_says_where_the_model_comes_from(run) -> None:
     """Homepage, citation and licence, as the plugin declares them, are kept with the run; its board page shows them."""
     shown, _ = run("without")
-    told = {"homepage": "https://example.org", "citation": "A. Author, 2025", "licence": "MIT"}
-    assert shown["record"]["model"] == told
+    assert shown["record"]["model"] == {"homepage": "https://example.org", "citation": "A. Author, 2025"}
+    assert shown["record"]["licences"]["code"] == "MIT"
 
 
 def test_pinned_weights_are_mounted_by_name(bench: Bench, plugin: Path, tmp_path: Path, run) -> None:

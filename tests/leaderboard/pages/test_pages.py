@@ -293,12 +293,26 @@ def test_model_page_says_where_it_comes_from(bench, store: Store, pages, policy:
     ]
     assert [cite.text for cite in page.all("cite")] == [told["citation"]]
     assert "Licence of the code MIT" in page.text
+    assert "Code not from there" not in page.text
     for plugin in ("silent", "hostile"):
         text = made[f"models/{plugin}.html"].text
         assert "Homepage" not in text
         assert "Licence of the code not recorded" in text
         assert "Commercial use not known" in text
         assert made[f"models/{plugin}.html"].all("cite") == []
+
+
+def test_model_page_says_where_the_code_is_from_instead(bench, store: Store, pages) -> None:
+    """Code that was taken from a copy is said to be; that of the homepage needs no word."""
+    home = "https://example.org/authors/model"
+    copy = f"https://example.org/stranger/copy@{'1' * 40}"
+    bench.add(record={"model": {"homepage": home, "citation": "", "code": [copy, f"{home}@{'2' * 40}"]}})
+    bench.add(plugin="strange", record={"model": {"homepage": ["x"], "citation": 7, "code": "x"}})
+    made = pages(store)
+    text = made["models/model.html"].text
+    assert f"Code not from there {copy[:60]}" in text
+    assert "2222" not in text
+    assert "Code not from there" not in made["models/strange.html"].text
 
 
 def test_cases_lead_to_their_neighbours(bench, store: Store, pages) -> None:
