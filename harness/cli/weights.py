@@ -17,12 +17,13 @@ if TYPE_CHECKING:
 
 weights = LazyGroup(
     name="weights",
-    help="Fetch, add, list and verify the weights that plugins declare.",
+    help="Fetch, add, list and verify the weights that plugins declare; export trained ones.",
     no_args_is_help=True,
     lazy={
         "fetch": ("harness.cli.weights:fetch", "Download the declared files from the model hub."),
         "add": ("harness.cli.weights:add", "Add a local file."),
         "list": ("harness.cli.weights:list_weights", "List the declared weights and whether they are present."),
+        "export": ("harness.cli.weights_export:export", "Copy the checkpoint of a run, where it may be shared."),
         "pin": ("harness.cli.weights_pin:pin", "Print the digests that the hub states, as a patch of declarations."),
         "verify": ("harness.cli.weights:verify", "Read the stored weights again and compare their digests."),
     },

@@ -14,9 +14,10 @@ from harness.rows import RunRow
 from harness.runs.checkpoint import Checkpoint
 from harness.runs.hardware import describe_harness
 from harness.runs.plan import Plan
+from harness.runs.training.derived import NOT_RECORDED
 from harness.sandbox.contract import CONTRACT_VERSION
 from harness.scoring import SCORER_VERSION
-from harness.status import Answer, of_parts
+from harness.status import of_parts
 from harness.store.database import Store
 
 
@@ -153,10 +154,9 @@ def _training(checkpoint: Checkpoint) -> dict[str, Any]:
     """Return the part of a run's record about the training before it."""
     about = {name: checkpoint.record.get(name) for name in ("seconds", "val_dice", "gpus", "finished", "hardware")}
     prompts = {name: value for name, value in checkpoint.record.items() if name == "prompts"}  # those made of boxes
-    unknown = {"answer": str(Answer.UNKNOWN), "because": ["its training did not record what it is derived from"]}
     rights = {
         "derived_from": checkpoint.record.get("derived_from", []),
-        "share": checkpoint.record.get("share", unknown),
+        "share": checkpoint.record.get("share", NOT_RECORDED),
     }
     return {"key": checkpoint.key, "sha256": checkpoint.sha256, **about, **rights, **prompts}
 
