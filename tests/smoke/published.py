@@ -66,7 +66,7 @@ def _mpnet(prefix: str) -> None:
 
 
 def _qwen(prefix: str) -> None:
-    """Two layers of the published width, and a byte-level tokenizer."""
+    """Two layers of the published width in two files, as published, and a byte-level tokenizer."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3Model
 
@@ -80,7 +80,7 @@ def _qwen(prefix: str) -> None:
         vocab_size=512, hidden_size=2560, intermediate_size=512, num_hidden_layers=2, num_attention_heads=32,
         num_key_value_heads=8, head_dim=128,
     )  # fmt: skip
-    Qwen3Model(config).to(torch.bfloat16).save_pretrained(str(folder), max_shard_size="40MB")
+    Qwen3Model(config).to(torch.bfloat16).save_pretrained(str(folder), max_shard_size="100MB")
     _take(folder, prefix)
 
 
@@ -218,6 +218,9 @@ def _make(asked: dict) -> None:
         files = {asked["params"]["checkpoint"]: {"model": network.state_dict()}}
     for name, content in files.items():
         torch.save(content, str(FILES / name))
+    for path in FILES.iterdir():
+        if path.name not in asked["weights"]:  # transformers writes more than is published, or read
+            path.unlink()
     (SCRATCH / "digest").write_text(_digest(network))
 
 
