@@ -534,3 +534,18 @@ def test_licences_of_code_and_weights_stand_with_the_row(bench, store: Store, pa
         assert "Licences of the weights CC-BY-SA-4.0 (for education), MIT" in made[page].text
     assert "Licences of the weights" not in made[f"runs/{free.id}.html"].text
     assert "Licence of the code MIT Commercial use not known" in made["models/earlier.html"].text
+
+
+def test_the_papers_numbers_link_to_those_that_were_measured_on_its_data(bench, store: Store, pages) -> None:
+    """Under each of the five numbers of SAT's row; a run on part of the cases, or on other data, stands under none."""
+    record = {"dataset": {"edition": "mlhc2025"}}
+    about = {"plugin": "sat", "title": "SAT", "variant": "fine-tuned", "prompt": "text", "fine_tuned": True}
+    run = bench.add(level=0.15, cases=200, per_case=1, record=record, **about)
+    bench.add(level=0.3, cases=20, per_case=1, record=record, fingerprint="cd" * 32, **about)
+    table = section(pages(store)["index.html"], "Reported in the paper")
+    links = [link for link in table.all("a", "sub") if link.attributes.get("href", "").startswith("runs/")]
+    assert {link.attributes["href"] for link in links} == {f"runs/{run.id}.html"}
+    said = [link.text for link in links]
+    assert len(said) == 5
+    assert said[0].startswith("here 0.1")
+    assert {line.rsplit(", ", 1)[1] for line in said} <= {"inside", "below", "above"}
