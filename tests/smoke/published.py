@@ -187,7 +187,7 @@ def _build(asked: dict, adapter: Any) -> Any:
     elif prefix:  # CLIP's true tokenizer
         for name in ("vocab.json", "merges.txt"):
             shutil.copyfile(f"/clip/{name}", FILES / f"{prefix}{name}")
-    return adapter.build(link_files(FILES, prefix, SCRATCH / "made") if prefix else None)
+    return adapter.build(link_files(FILES, prefix) if prefix else None)
 
 
 def _named(asked: dict, end: str) -> str:
