@@ -112,7 +112,7 @@ bench-site: $(VENV)/dev.stamp ## Build and open the board of 1,000 runs
 models-smoke: $(VENV)/dev.stamp ## Each model whose sources are here: image, container, random weights, two real CTs; a table
 	$(BIN)/python tests/smoke/smoke_models.py $(SMOKE_ARGS)
 
-fidelity: $(VENV)/dev.stamp ## The same numbers through upstream's functions and ours, where images and clones are here (FIDELITY_UPSTREAM=FOLDER); fetches nothing
+fidelity: $(VENV)/dev.stamp ## The same numbers through upstream's functions and ours, with what is here (FIDELITY_PYTHON=FILE, FIDELITY_UPSTREAM=FOLDER); fetches nothing
 	$(BIN)/python tests/fidelity/fidelity.py $(FIDELITY_ARGS)
 
 TINY_ARGS ?=

@@ -118,7 +118,7 @@ def _compared(models: list[Model]) -> list[list[str]]:
             f"{ran['what']} (`{name}`)",
             f"{ran['result']:.2g} {ran['unit']}",
             f"{ran['most']:g}",
-            _when(order[ran["model"]][1], ran),
+            f"{_when(order[ran['model']][1], ran)}, torch {ran['torch']}",
         ]
         for name, ran in found
     ]

@@ -1,26 +1,43 @@
-"""Runs inside an image: the same numbers through functions of a model's authors and through the plugin's.
+"""The same numbers through functions of a model's authors and through the plugin's: ``experiments.py UPSTREAM NAME``.
 
 Each experiment is a function of this module that returns one number, the largest difference or how much differs. The
-authors' functions are taken from the image, or from their files below ``/upstream``, of which single functions are run
-so that a script's command line and its other imports are not. Prints one JSON object: name -> number.
+authors' code is a package that is installed, or lies in ``UPSTREAM/<repository>``; of a script, single functions are
+run, so that its command line and its other imports are not. Prints the number, and the version of torch, as JSON.
 """
 
 from __future__ import annotations
 
 import ast
+import contextlib
+import importlib
 import itertools
 import json
+import math
+import os
+import random
 import sys
 import tempfile
+import time
+import types
 from contextlib import redirect_stdout
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import nibabel as nib
 import numpy as np
 import torch
 
-UPSTREAM, PLUGINS = Path("/upstream"), Path("/plugins")
+ROOT = Path(__file__).resolve().parents[2]
+UPSTREAM = Path(sys.argv[1])
+_TURN = np.radians(12)
+GRIDS = {
+    "RAS": np.diag([0.9, 1.2, 2.5]),
+    "LPS": np.diag([-0.9, -1.2, 2.5]),
+    "S first": np.array([[0, 0.9, 0], [0, 0, 1.2], [2.5, 0, 0]]),
+    "tilted": np.array([[1, 0, 0], [0, np.cos(_TURN), -np.sin(_TURN)], [0, np.sin(_TURN), np.cos(_TURN)]])
+    @ np.diag([0.9, 1.2, 2.5]),
+}
 
 
 def _from(repository: str, path: str, *names: str, **known: Any) -> SimpleNamespace:
@@ -41,8 +58,8 @@ def _named(node: Any, names: tuple[str, ...]) -> bool:
 
 
 def _plugin(name: str) -> None:
-    """Put the modules of a plugin first on the path, in the place of those of the image."""
-    sys.path.insert(0, str(PLUGINS / name))
+    """Put the modules of a plugin first on the path."""
+    sys.path.insert(0, str(ROOT / "plugins" / name))
 
 
 def _ct(shape: tuple[int, ...], seed: int = 0) -> np.ndarray:
@@ -54,13 +71,44 @@ def _ct(shape: tuple[int, ...], seed: int = 0) -> np.ndarray:
     return np.rint(hu + np.random.default_rng(seed).normal(0, 25, shape)).astype(np.int16)
 
 
+def _stored(folder: Path, matrix: np.ndarray, shape: tuple[int, ...]) -> tuple[Path, np.ndarray, np.ndarray]:
+    affine = np.eye(4)
+    affine[:3, :3] = matrix
+    path, hu = folder / "ct.nii.gz", _ct(shape)
+    nib.save(nib.Nifti1Image(hu, affine), path)
+    return path, hu, affine
+
+
 # -- SAT --------------------------------------------------------------------------------------------------------------
+
+
+def sat_input(folder: Path) -> float:
+    """Upstream's chain of MONAI transforms and normalisation, and ours, on four stored orientations.
+
+    Where the number of slices lies exactly between two, the last bit of MONAI's arithmetic decides; not here.
+    """
+    import monai
+    from groundbench_sdk.grids import reorient_to
+
+    upstream = _from("SAT", "data/inference_dataset.py", "Normalization", "load_image", monai=monai, np=np, torch=torch)
+    _plugin("sat")
+    from volume import prepare
+
+    worst = 0.0
+    for matrix in GRIDS.values():
+        path, hu, affine = _stored(folder, matrix, (60, 47, 33))
+        theirs = upstream.load_image({"image": str(path), "modality": "CT", "label": [], "dataset": ""})[0][0].numpy()
+        turned = reorient_to("RAS", affine)
+        spacing = turned.values(np.linalg.norm(matrix, axis=0))
+        ours, _ = prepare(turned.apply(hu.astype(np.float32)), spacing, 1.0, -500, 1000)
+        if ours.shape != theirs.shape:
+            return float("inf")
+        worst = max(worst, float(np.abs(ours - theirs).max()))
+    return worst
 
 
 def sat_windows(_: Path) -> float:
     """Windows that differ from those of upstream's loader, over volumes smaller and larger than a window."""
-    import math
-
     upstream = _from("SAT", "data/inference_dataset.py", "split_3d", math=math)
     _plugin("sat")
     from volume import windows
@@ -73,6 +121,53 @@ def sat_windows(_: Path) -> float:
         cut = [[min(end, shape[number // 2]) for number, end in enumerate(window)] for window in theirs]
         differ += sum(one != other for one, other in itertools.zip_longest(ours, cut))
     return differ
+
+
+def sat_sliding(_: Path) -> float:
+    """Upstream's inference and ours, on one random Nano network: probabilities of two texts over eight windows."""
+    from scipy.ndimage import gaussian_filter
+
+    _plugin("sat")
+    from network import Network
+
+    torch.manual_seed(0)
+    size, made = [64, 64, 32], []
+    network = Network("UNET", None, UPSTREAM / "SAT").eval()
+    image = np.random.default_rng(0).normal(size=(80, 90, 40)).astype(np.float32)
+    texts = ["nodule in the left lung", "effusion"]
+    network._set_window(size)
+    with torch.inference_mode():
+        queries = network._queries(texts)
+    watched = SimpleNamespace(**vars(torch))  # of whose tensors the sums can be read afterwards
+    watched.zeros = lambda shape: made.append(torch.zeros(shape)) or made[-1]
+    upstream = _from(
+        "SAT", "evaluate/inference_engine.py", "compute_gaussian", "inference", torch=watched, np=np, Path=Path,
+        gaussian_filter=gaussian_filter, autocast=contextlib.nullcontext, tqdm=lambda batches, **_: batches, nib=nib,
+        is_master=lambda: False, time=time,
+    )  # fmt: skip
+    weigh = upstream.compute_gaussian
+    upstream.inference.__globals__["compute_gaussian"] = lambda _: weigh(size)
+    loader = _from("SAT", "data/inference_dataset.py", "split_3d", math=math)
+    pieces, bounds = loader.split_3d(torch.from_numpy(image)[None], crop_size=size)
+    batch = {
+        "dataset_name": "a", "sample_id": "b", "labels": texts, "modality": "ct", "chwd": [1, *image.shape],
+        "batched_patches": [piece[None].repeat(1, 3, 1, 1, 1) for piece in pieces], "split_queries": [texts],
+        "batched_y1y2_x1x2_z1z2": [[bound] for bound in bounds], "split_n1n2": [[0, 2]], "image": torch.zeros(1),
+    }  # fmt: skip
+
+    class Encoder:
+        def eval(self) -> None: ...
+
+        def __call__(self, *_: Any) -> torch.Tensor:
+            return queries
+
+    assert len(pieces) == 8
+    with tempfile.TemporaryDirectory() as scratch:
+        upstream.inference(network.vision, Encoder(), "cpu", None, [batch], scratch)
+    total, weight = made
+    theirs = (total / weight).numpy()
+    assert theirs.std() > 0
+    return float(np.abs(network.segment(image, texts, size) - theirs).max())
 
 
 def sat_augmentation(_: Path) -> float:
@@ -100,8 +195,6 @@ def sat_augmentation(_: Path) -> float:
 
 def sat_crops(_: Path) -> float:
     """Upstream's crop around a voxel and its choice of texts, and ours: crops and numbers of texts that differ."""
-    import random
-
     upstream = _from(
         "SAT", "data/train_dataset.py", "Med_SAM_Dataset", Dataset=object, torch=torch, np=np, random=random
     )
@@ -143,6 +236,28 @@ def _one(shape: tuple[int, ...], voxel: tuple[int, ...]) -> torch.Tensor:
 # -- SegVol -----------------------------------------------------------------------------------------------------------
 
 
+def segvol_input(folder: Path) -> float:
+    """Upstream's ``process_ct_gt`` and ours; a CT in RAS, because upstream loses the affine."""
+    from monai import transforms
+
+    old = SimpleNamespace(**vars(transforms))  # MONAI 0.9, for which it was written: pairs, and arrays
+    old.LoadImage = lambda: lambda name: (nib.load(name).get_fdata(dtype=np.float32), None)
+    old.Orientationd = lambda keys, **given: transforms.Compose(
+        [transforms.Orientationd(keys=keys, **given), transforms.ToNumpyd(keys=keys)]
+    )
+    names = ("MinMaxNormalization", "DimTranspose", "ForegroundNormalization", "process_ct_gt")
+    upstream = _from("SegVol", "data_process/demo_data_process.py", *names, np=np, transforms=old)
+    _plugin("segvol")
+    from volume import lay_grid, normalise
+
+    path, hu, affine = _stored(folder, GRIDS["RAS"], (61, 52, 43))
+    nib.save(nib.Nifti1Image((hu > 0).astype(np.int16), affine), folder / "seg.nii.gz")
+    theirs = upstream.process_ct_gt(str(path), str(folder / "seg.nii.gz"), ["lesion"], (16, 32, 32))
+    image = normalise(np.swapaxes(hu.astype(np.float32), 0, 2))
+    ours = lay_grid(image, (16, 32, 32)).sample(image)
+    return float(np.abs(ours - np.asarray(theirs["zoom_out_image"])[0]).max())
+
+
 def segvol_area(_: Path) -> float:
     """Torch's resizing by area, which upstream's training calls through MONAI's default, and ours."""
     _plugin("segvol")
@@ -157,7 +272,83 @@ def segvol_area(_: Path) -> float:
     return worst
 
 
-# -- MedSAM2 ----------------------------------------------------------------------------------------------------------
+def segvol_text(_: Path) -> float:
+    """Upstream's forward pass of a text, and ours in prediction and in training, through one random network."""
+    _plugin("segvol")
+    from model import Network
+
+    torch.manual_seed(0)
+    torch.Tensor.cuda = lambda self: self  # upstream moves its tokens to the first GPU
+    network = Network((8, 32, 32), UPSTREAM / "SegVol").eval()
+    images = torch.rand(2, 1, 8, 32, 32)
+    texts = ["nodule in the left lung", "pleural effusion on the right"]
+    trained = network(images, texts).detach().numpy()
+    found = [
+        network.segment(network.encode_image(image[0].numpy()), text, None)
+        for image, text in zip(images, texts, strict=True)
+    ]
+    encoder = network.segvol.text_encoder
+    encoder.organ2tokens = types.MethodType(type(encoder).organ2tokens, encoder)
+    with torch.no_grad():
+        theirs = network.segvol(images, text=texts).numpy()
+    assert theirs.std() > 0
+    return float(max(np.abs(trained - theirs).max(), np.abs(np.stack(found) - theirs[:, 0]).max()))
+
+
+# -- BiomedParse ------------------------------------------------------------------------------------------------------
+
+
+def biomedparse_picture(_: Path) -> float:
+    """Largest difference between upstream's picture of a slice and ours, of 1,024 pixels a side, 8 from its edges.
+
+    The cubics differ: upstream's is a spline that sees zeros beyond the edges. The slice is as smooth as a CT's.
+    """
+    from scipy.ndimage import gaussian_filter
+    from skimage import transform
+
+    source = "inference_utils/processing_utils.py"
+    upstream = _from("BiomedParse", source, "CT_WINDOWS", "process_intensity_image", np=np, transform=transform)
+    _plugin("biomedparse")
+    from groundbench_sdk.slices import Square
+    from picture import picture
+
+    hu = gaussian_filter(_ct((512, 512, 3))[:, :, 1].astype(float), 1)
+    theirs = upstream.process_intensity_image(hu, is_CT=True, site="lung")[:, :, 0]
+    ours = picture(hu, Square(*hu.shape, 1024), -1000, 1000)
+    return int(np.abs(ours.astype(int) - theirs.astype(int))[8:-8, 8:-8].max())
+
+
+def biomedparse_scale(_: Path) -> float:
+    """Pixels that differ between upstream's resizing and crop of a picture with its mask, and ours, at ten scales."""
+    from PIL import Image
+
+    for name in ("detectron2", "detectron2.data"):  # whose own modules import more than transforms
+        package = types.ModuleType(name)
+        package.__path__ = [str(UPSTREAM / "detectron2-xyz" / name.replace(".", "/"))]
+        sys.modules[name] = package
+    Image.LINEAR = Image.BILINEAR  # which Pillow had at the time
+    transforms = importlib.import_module("detectron2.data.transforms")
+    _plugin("biomedparse")
+    from picture import rescale
+
+    rng, side, differ = np.random.default_rng(0), 96, 0
+    picture = rng.integers(0, 256, (side, side), dtype=np.uint8)
+    mask = (rng.random((side, side)) > 0.6).astype(np.uint8)
+    draw = np.random.uniform
+    for scale, corner in zip(rng.uniform(0.9, 1.1, 10), rng.uniform(size=10), strict=True):
+        shown = transforms.AugInput(np.repeat(picture[:, :, None], 3, axis=2), sem_seg=mask)
+        np.random.uniform = lambda low, high, at=(scale, corner): at[0] if low == high else at[1]
+        steps = [transforms.ResizeScale(1, 1, side, side), transforms.FixedSizeCrop((side, side))]
+        transforms.AugmentationList(steps)(shown)
+        np.random.uniform = draw
+        ours, kept = rescale(picture[None], mask, scale, corner)
+        inside = shown.sem_seg != 255  # which is upstream's mark of what was padded
+        differ += int((ours[0] != shown.image[:, :, 0]).sum() + (kept != shown.sem_seg)[inside].sum())
+        differ += int(kept[~inside].sum())
+    return differ
+
+
+# -- SAM 2 and MedSAM2 ------------------------------------------------------------------------------------------------
 
 
 def _script() -> Any:
@@ -186,10 +377,213 @@ def medsam2_frames(_: Path) -> float:
     return max(float((ours[index] - theirs[index]).abs().max()) for index in range(5))
 
 
+def medsam2_propagation(_: Path) -> float:
+    """Voxels that differ between upstream's sequence of calls on all frames at once, and the adapter's."""
+    sys.path.insert(0, str(UPSTREAM / "MedSAM2"))
+    _plugin("medsam2")
+    from adapter import MedSam2
+
+    def state(predictor: Any, frames: torch.Tensor, height: int, width: int) -> Any:
+        return predictor.init_state(frames, height, width)
+
+    return _propagated(MedSam2(), "configs/sam2.1_hiera_t512.yaml", state)
+
+
+def sam2_propagation(_: Path) -> float:
+    """The same of SAM 2."""
+    sys.path.insert(0, str(UPSTREAM / "sam2"))
+    _plugin("sam2")
+    from adapter import Sam2
+
+    def state(predictor: Any, frames: torch.Tensor, height: int, width: int) -> Any:
+        return predictor.init_state(video_path=(frames, height, width))  # as the adapter lets it read them
+
+    return _propagated(Sam2(), "configs/sam2.1/sam2.1_hiera_t.yaml", state)
+
+
+def _propagated(adapter: Any, config: str, open_state: Any) -> int:
+    from groundbench_sdk import Job
+
+    volume, box = _ct((64, 56, 24)).astype(np.float32), [20, 18, 9, 40, 35, 16]
+    volume[0, 0], volume[1, 0] = -2000, 2000
+    params = {"config": config, "image_size": 128, "window_low": -1350, "window_high": 150}
+    params |= {"prompt": "box", "within": "volume", "slices_each_way": 0}
+    adapter.load(Job("predict", "m", "v", 0, ["cpu"], 1, params, Path(), "random"))
+    finding = SimpleNamespace(id="0", boxes=[box])
+    affine = np.diag([-1.0, -1.0, 1.0, 1.0])
+    case = SimpleNamespace(affine=affine, shape=volume.shape, findings=[finding], volume=lambda: volume)
+    ((_, ours),) = adapter.predict(case)
+    predictor, theirs = adapter.predictor, np.zeros(volume.shape, bool)
+    with torch.inference_mode():
+        state = open_state(predictor, _their_frames(volume, 128, -1350, 150), volume.shape[1], volume.shape[0])
+        for reverse in (False, True):
+            corners = np.array([box[0], box[1], box[3] - 1, box[4] - 1], np.float32)
+            predictor.add_new_points_or_box(inference_state=state, frame_idx=12, obj_id=1, box=corners)
+            for index, _, logits in predictor.propagate_in_video(state, reverse=reverse):
+                theirs[:, :, index] |= (logits[0, 0] > 0).numpy().T
+            predictor.reset_state(state)
+    assert theirs.any()
+    assert not theirs.all()
+    return int((ours != theirs).sum())
+
+
+def medsam2_text_windows(_: Path) -> float:
+    """Windows that upstream's sampler takes at once, with what they show, or ours, but not both; of 20 made-up CTs."""
+    source = "training/dataset/vos_sampler.py"
+    known = {"random": random, "VOSSampler": object, "LazySegments": (), "SampledFramesAndObjects": SimpleNamespace}
+    upstream = _from("MedSAM2", source, "MAX_RETRIES", "RandomUniformSampler", **known)
+    upstream.RandomUniformSampler.sample.__globals__["MAX_RETRIES"] = 1
+    _plugin("medsam2_text")
+    from frames import tracked
+
+    rng, length, count, differ = np.random.default_rng(0), 20, 8, 0
+    sampler = upstream.RandomUniformSampler(count, 99)
+    film = SimpleNamespace(frames=[SimpleNamespace(frame_idx=index) for index in range(length)], video_name="a")
+    for _ in range(20):
+        shown = rng.random((3, length)) < 0.15
+        shown[0, rng.integers(length - count + 1)] = True
+        segments = SimpleNamespace(load=lambda index, shown=shown: {str(one): shown[one, index] for one in range(3)})
+        theirs = set()
+        for start in range(length - count + 1):
+            random.randrange = lambda *_, start=start: start
+            with contextlib.suppress(Exception):  # "No visible objects"
+                taken = sampler.sample(film, segments)
+                indices = tuple(frame.frame_idx for frame in taken.frames)
+                theirs.add((indices, frozenset(int(one) for one in taken.object_ids)))
+        ours = set()
+        for _ in range(40 * len(theirs)):
+            slices, kept = tracked(shown, count, 99, rng)
+            ours.add((tuple(slices.tolist()), frozenset(kept.tolist())))
+        differ += len(ours ^ theirs)
+    return differ
+
+
+# -- VoxTell ----------------------------------------------------------------------------------------------------------
+
+
+def voxtell_axes(folder: Path) -> float:
+    """Orientations, of 48, whose array from upstream's reader is another than ours."""
+    from groundbench_sdk.grids import reorient_to
+    from nnunetv2.imageio.nibabel_reader_writer import NibabelIOWithReorient
+
+    differ = 0
+    for axes in itertools.permutations(range(3)):
+        for signs in itertools.product((1.0, -1.0), repeat=3):
+            matrix = np.zeros((3, 3))
+            matrix[list(axes), range(3)] = np.array(signs) * [0.7, 0.8, 2.0]
+            path, hu, affine = _stored(folder, matrix, (5, 6, 7))
+            theirs, _ = NibabelIOWithReorient().read_images([str(path)])
+            differ += not np.array_equal(theirs[0], reorient_to("SAR", affine).apply(hu))
+    return differ
+
+
+def voxtell_plans(folder: Path) -> float:
+    """Weights that differ between upstream's constructor and ours, from one made-up folder in the published layout."""
+    _plugin("voxtell")
+    from model import Network, _layers
+    from voxtell.inference.predictor import VoxTellPredictor
+
+    names = ("conv_op", "norm_op", "nonlin")
+    layers = _layers([32, 64, 128, 256, 320, 320])
+    layers |= {name: f"{layers[name].__module__}.{layers[name].__name__}" for name in names}
+    plan = {"architecture": {"arch_kwargs": layers, "_kw_requires_import": names}, "patch_size": [192] * 3}
+    (folder / "plans.json").write_text(json.dumps({"configurations": {"3d_fullres": plan}}))
+    ours = Network(folder / "plans.json", 192, 32, 2048, "cpu")
+    (folder / "fold_0").mkdir()
+    checkpoint = folder / "fold_0" / "checkpoint_final.pth"
+    torch.save({"network_weights": ours.net.state_dict()}, checkpoint)
+    theirs = VoxTellPredictor(str(folder), torch.device("cpu"), use_precomputed_embeddings=False)
+    with torch.no_grad():
+        for parameter in ours.parameters():
+            parameter.zero_()
+    ours.load_published(checkpoint)
+    mine, other = ours.net.state_dict(), theirs.network.state_dict()
+    return len(mine.keys() ^ other.keys()) + sum(not torch.equal(mine[name], other[name]) for name in mine)
+
+
+def voxtell_prompts(_: Path) -> float:
+    """How far the logits of a text depend on which texts are asked together, in a random network."""
+    _plugin("voxtell")
+    from model import Network
+
+    torch.manual_seed(0)
+    net = Network(None, 64, 4, 64, "cpu").eval().net
+    image, vectors = torch.randn(1, 1, 64, 64, 64), torch.randn(1, 3, 2560)
+    with torch.no_grad():
+        together = net(image, vectors)
+        alone = torch.cat([net(image, vectors[:, number : number + 1]) for number in range(3)], dim=1)
+    assert together.std() > 0
+    return float((together - alone).abs().max())
+
+
+def voxtell_text(folder: Path) -> float:
+    """Upstream's vectors of three texts, padded together, and ours, from one made-up language model of two layers."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3Model
+    from voxtell.inference.predictor import VoxTellPredictor
+
+    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
+    tokenizer = Tokenizer(models.BPE(vocab={letter: number for number, letter in enumerate(letters)}, merges=[]))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token="<|endoftext|>").save_pretrained(str(folder))  # noqa: S106
+    torch.manual_seed(0)
+    sizes = {"num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 32}
+    Qwen3Model(Qwen3Config(vocab_size=512, hidden_size=2560, intermediate_size=256, **sizes)).save_pretrained(
+        str(folder)
+    )
+    _plugin("voxtell")
+    from language import Language
+
+    theirs = VoxTellPredictor.__new__(VoxTellPredictor)
+    theirs.device, theirs.embedding_bank, theirs.max_text_length = torch.device("cpu"), None, 8192
+    theirs._text_encoding_model = str(folder)
+    theirs.text_backbone = None
+    texts = ["Nodule, 5 mm, in the left lower lobe", "effusion", "Ground glass in BOTH upper lobes"]
+    found = theirs.embed_text_prompts(texts)[0]
+    ours = Language(folder, "cpu")
+    return float((torch.stack([ours.encode_text(text) for text in texts]) - found).abs().max())
+
+
+# -- nnInteractive ----------------------------------------------------------------------------------------------------
+
+
+def nninteractive_session(folder: Path) -> float:
+    """Voxels that differ between upstream's loader and ours, on one made-up folder in the published layout."""
+    from nnInteractive.inference.inference_session import nnInteractiveInferenceSession
+
+    _plugin("nninteractive")
+    from session import made_up_files, open_session
+
+    params = {"configuration": "3d_fullres_ps192_bs24", "patch": 64, "features": 2, "autozoom": False}
+    torch.manual_seed(0)
+    made_up_files(folder, params)
+    ours = open_session(folder, params, device="cpu", threads=2)
+    (folder / "fold_0").mkdir()
+    saved = {"network_weights": ours.network.state_dict(), "trainer_name": "nnInteractiveTrainer_stub"}
+    torch.save(saved | {"init_args": {"configuration": params["configuration"]}}, folder / "checkpoint_final.pth")
+    os.link(folder / "checkpoint_final.pth", folder / "fold_0" / "checkpoint_final.pth")
+    (folder / "dataset.json").write_text(
+        json.dumps({"channel_names": {"0": "CT"}, "labels": {"background": 0, "a": 1}})
+    )
+    ours = open_session(folder, params, device="cpu", threads=2)
+    theirs = nnInteractiveInferenceSession(torch.device("cpu"), torch_n_threads=2, do_autozoom=False)
+    theirs.initialize_from_trained_model_folder(str(folder))
+    masks = []
+    for session in (ours, theirs):
+        found = np.zeros((12, 60, 64), np.uint8)
+        np.random.seed(0)  # noqa: NPY002 - the generator that upstream draws from
+        session.set_image(_ct(found.shape).astype(np.float32)[None])
+        session.set_target_buffer(found)
+        session.add_bbox_interaction([[5, 6], [2, 58], [4, 60]], include_interaction=True)  # larger than a patch allows
+        masks.append(found > 0)
+    assert masks[0].any()
+    return int((masks[0] != masks[1]).sum())
+
+
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    results = {}
-    for experiment in sys.argv[1:]:
-        with tempfile.TemporaryDirectory() as scratch, redirect_stdout(sys.stderr):
-            results[experiment] = globals()[experiment](Path(scratch))
-    sys.stdout.write(json.dumps(results) + "\n")
+    sys.path.insert(0, str(ROOT / "containers" / "sdk"))
+    with tempfile.TemporaryDirectory() as scratch, redirect_stdout(sys.stderr):
+        result = globals()[sys.argv[2]](Path(scratch))
+    sys.stdout.write(json.dumps({"result": result, "torch": torch.__version__}) + "\n")

@@ -29,29 +29,55 @@ def fidelity(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 
 def test_every_experiment_is_a_function_of_a_model_at_its_pinned_commit(fidelity: ModuleType) -> None:
-    """And reads the commit that the plugin's image is built from."""
+    """And reads the commit that the plugin's image is built from, or that its README names beside a package."""
     functions = {node.name for node in ast.parse((HERE / "experiments.py").read_text()).body if hasattr(node, "name")}
     for experiment in fidelity.EXPERIMENTS:
         assert experiment.name in functions
-        model = discover().get(experiment.model).model
+        plugin = discover().get(experiment.model)
         if experiment.needs:
-            repository, _ = experiment.needs
-            assert any(
-                source.commit == repository.commit and source.git.endswith(f"/{repository.name}")
-                for source in model.sources
-            )
+            stated = [source.commit for source in plugin.model.sources]
+            readme = (fidelity.ROOT / "plugins" / experiment.model.replace("-", "_") / "README.md").read_text()
+            commit = experiment.needs[0].commit
+            assert commit in stated or f"`{commit}`" in readme
+
+
+def test_versions_are_those_of_the_plugins(fidelity: ModuleType) -> None:
+    """What a plugin that is compared pins is pinned alike, so that the table speaks of what its image has."""
+    pinned = dict(
+        line.lower().split("==") for line in (HERE / "requirements.txt").read_text().splitlines() if "==" in line
+    )
+    for model in {experiment.model for experiment in fidelity.EXPERIMENTS}:
+        stated = (fidelity.ROOT / "plugins" / model.replace("-", "_") / "requirements.in").read_text().lower()
+        for name, version in (line.split("==") for line in stated.splitlines() if "==" in line):
+            assert pinned.get(name, version) == version, f"{model}: {name}"
 
 
 def test_what_is_not_here_is_skipped_with_what_it_needs(
     fidelity: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Without a clone or an image nothing is run, and nothing is fetched."""
-    monkeypatch.setattr(fidelity, "image_of", lambda *_: "")
-    monkeypatch.setattr(fidelity, "run", lambda *_: pytest.fail("it was run"))
-    found = dict(fidelity.compare(fidelity.EXPERIMENTS, tmp_path, tmp_path / "none"))
-    said = {experiment.name: result for experiment, result in found.items()}
-    assert said["sat_windows"] == "skipped: no clone with SAT at 5676be5a62f5"
-    assert said["medsam2_frames"] == "skipped: no clone with MedSAM2 at 332f30d420f1"
+    """Without a clone or a Python nothing is run, and nothing is fetched."""
+    monkeypatch.setattr(fidelity, "run", lambda *_: ("ran", ""))
+    said = fidelity.compare(fidelity.EXPERIMENTS, tmp_path / "python", tmp_path / "none")
+    assert {text for text, _ in said.values()} == {
+        "skipped: no Python with tests/fidelity/requirements.txt; name it in FIDELITY_PYTHON"
+    }
+    monkeypatch.setattr(fidelity, "lacking", lambda _: "")
+    said = fidelity.compare(fidelity.EXPERIMENTS, tmp_path / "python", tmp_path / "none")
+    assert said["sat_windows"] == ("skipped: no clone with SAT at 5676be5a62f5", "")
+    assert said["voxtell_axes"] == ("ran", "")
+
+
+def test_a_python_is_asked_for_every_version(
+    fidelity: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """What it lacks is named, another version too; a local build of a version is that version."""
+    monkeypatch.setattr(fidelity, "HERE", tmp_path)
+    monkeypatch.setattr(fidelity, "ROOT", tmp_path)
+    (tmp_path / "requirements.txt").write_text("# why\npytest\nnumpy==0.1\nno-such-thing==1\n")
+    said = fidelity.lacking(Path(sys.executable))
+    assert said.endswith("lacks numpy==0.1, no-such-thing==1; install requirements.txt")
+    (tmp_path / "requirements.txt").write_text("pytest\n")
+    assert fidelity.lacking(Path(sys.executable)) == ""
 
 
 def test_a_clone_is_found_by_its_content(fidelity: ModuleType, tmp_path: Path) -> None:
@@ -67,10 +93,10 @@ def test_a_clone_is_found_by_its_content(fidelity: ModuleType, tmp_path: Path) -
         (tmp_path / name / "script.py").write_text(f"def f():\n    return {name!r}\n")
         git("-C", name, "add", ".")
         git("-C", name, "commit", "-qm", name)
-    wanted = fidelity.Repository("Wanted", git("-C", "some name", "rev-parse", "HEAD"))
+    wanted = fidelity.Files("Wanted", git("-C", "some name", "rev-parse", "HEAD"), ("script.py",))
     clone = fidelity.find(tmp_path, wanted)
     assert clone == tmp_path / "some name"
-    fidelity.take(clone, wanted, "script.py", tmp_path / "files")
+    fidelity.take(clone, wanted, tmp_path / "files")
     assert "some name" in (tmp_path / "files" / "Wanted" / "script.py").read_text()
     assert fidelity.find(tmp_path / "absent", wanted) is None
 
@@ -81,6 +107,7 @@ def test_a_number_beyond_its_bound_fails(fidelity: ModuleType) -> None:
     assert fidelity.passed(experiment, experiment.most)
     assert not fidelity.passed(experiment, experiment.most + 1)
     assert not fidelity.passed(experiment, "ValueError: no")
+    assert not fidelity.passed(experiment, float("nan"))
 
 
 def test_the_recorded_numbers_are_within_todays_bounds(fidelity: ModuleType) -> None:
