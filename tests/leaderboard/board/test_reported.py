@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import math
+import re
+from pathlib import Path
+from statistics import NormalDist
+
 import pytest
 
 from leaderboard.board.board import Row
@@ -9,6 +14,7 @@ from leaderboard.board.reported import Reference, read_boards, read_references, 
 from leaderboard.commands.reproduce import REFERENCES
 
 ROWS = read_reported().rows
+ROOT = Path(__file__).parents[3]
 
 
 def test_every_row_of_the_table() -> None:
@@ -88,3 +94,29 @@ def test_rows_of_boards_claim_nothing_that_is_not_stated(board: Reference) -> No
 def test_the_command_offers_every_reference() -> None:
     """Its help names them without reading the tables."""
     assert tuple(read_references()) == REFERENCES
+
+
+def test_what_the_documentation_says_of_the_papers_table() -> None:
+    """docs/limits.md: focal above non-focal in 4 of 9 rows that are not 0, apart in two, the other way round in two."""
+    rows = [row for row in ROWS if row.scores["average"].value]
+    halves = [(row.scores["focal"], row.scores["non_focal"]) for row in rows]
+    assert len(rows) == 9
+    assert sum((focal.value or 0) > (other.value or 0) for focal, other in halves) == 4
+    assert sum((focal.low or 0) > (other.high or 0) for focal, other in halves) == 2
+    assert sum((other.low or 0) > (focal.high or 0) for focal, other in halves) == 2
+
+
+def test_the_smallest_differences_of_the_documentation() -> None:
+    """Power 0.8 at 0.05, two-sided, for paired differences that spread by 0.20: (1.960 + 0.842) s / sqrt(n)."""
+    table = re.findall(r"^\| (\d+) \| (0\.\d{3}) \|", (ROOT / "docs" / "limits.md").read_text(), re.MULTILINE)
+    assert [n for n, _ in table] == ["15", "16", "20", "100", "530"]
+    quantiles = NormalDist().inv_cdf(0.975) + NormalDist().inv_cdf(0.8)
+    for n, said in table:
+        assert f"{quantiles * 0.20 / math.sqrt(int(n)):.3f}" == said
+    spread = {}
+    for row in ROWS:
+        low, high = row.scores["average"].low, row.scores["average"].high
+        assert low is not None
+        assert high is not None
+        spread[row.title, row.prompt, row.fine_tuned] = (high - low) / 2 / 1.96 * math.sqrt(530)
+    assert {0.20, 0.24} == {round(spread["SAT", "text", True], 2), round(spread["MedSAM2", "box", False], 2)}
