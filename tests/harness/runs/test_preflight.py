@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,7 +15,7 @@ from harness.errors import PrerequisiteError
 from harness.registry.declaration import Model, Variant
 from harness.registry.discovery import Plugin
 from harness.registry.resources import Resources
-from harness.runs.preflight import check_cuda, check_gpus, gpu_memory_needed
+from harness.runs.preflight import check_cuda, check_gpus, check_training_room, gpu_memory_needed
 
 if TYPE_CHECKING:
     from tests.conftest import Bench
@@ -87,6 +88,18 @@ def test_a_driver_older_than_the_images_torch(
         assert "version 580 or newer" in raised.value.fix
     else:
         check_cuda(plugin, tmp_path)
+
+
+@pytest.mark.parametrize(("free_gb", "warned"), [(100, True), (200, False)])
+def test_a_disk_that_a_training_may_fill(
+    free_gb: int, warned: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is warned of with both numbers, before the training; a run that only predicts needs less."""
+    said: list[str] = []
+    monkeypatch.setattr("harness.runs.preflight.shutil.disk_usage", lambda _: SimpleNamespace(free=free_gb * 10**9))
+    check_training_room(tmp_path, Resources.training(memory_gb=0.1, cpus=1, out_gb=160), said.append)
+    expected = ["warning: the training may write up to 171.8 GB (state, cache of samples, checkpoint), 100.0 GB of"]
+    assert [line[: len(expected[0])] for line in said if "may write" in line] == (expected if warned else [])
 
 
 def test_a_run_is_refused(bench: Bench, make_dataset: Callable[..., Path], tmp_path: Path) -> None:
