@@ -193,9 +193,7 @@ class DaskPool:
     def start(self, specs: Sequence[ShardSpec], wake: Wake) -> None:
         """Hand in shards; each has the time that a shard should take, and at least that of a case."""
         for spec in specs:
-            limits = spec.plugin.model.resources
-            least = limits.start_timeout_s + 2 * limits.case_timeout_s
-            self._waiting.append((replace(spec, deadline_s=max(60 * self._cluster.shard_minutes, least)), wake))
+            self._waiting.append((spec.within(self._cluster.shard_minutes), wake))
         self._hand_in()
 
     def poll(self) -> Seen:

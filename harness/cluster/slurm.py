@@ -148,9 +148,7 @@ class SlurmPool:
 
     def _timed(self, spec: ShardSpec) -> ShardSpec:
         """Return a shard with the time that one should take, and at least that of a case, in its file."""
-        limits = spec.plugin.model.resources
-        least = limits.start_timeout_s + 2 * limits.case_timeout_s
-        timed = replace(spec, deadline_s=max(60 * self._cluster.shard_minutes, least))
+        timed = spec.within(self._cluster.shard_minutes)
         timed.write(self.shared)
         return timed
 

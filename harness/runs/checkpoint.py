@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from harness.errors import DataError
-from harness.sandbox.safe_copy import copy_checkpoint
+from harness.sandbox.safe_copy import copy_folder
 
 #: Files of a checkpoint, and bytes of its record.
 MAX_FILES, MAX_RECORD_BYTES = 1000, 16 * 2**20
@@ -72,7 +72,7 @@ def take_checkpoint(out: Path, home: Path, *, limit: int) -> dict[str, dict[str,
     shutil.rmtree(incoming, ignore_errors=True)
     incoming.mkdir(parents=True)
     try:
-        copied = copy_checkpoint(out, _FOLDER, incoming, limit=limit, max_files=MAX_FILES)
+        copied = copy_folder(out, _FOLDER, incoming, limit=limit, max_files=MAX_FILES)
         for path in (incoming, *incoming.rglob("*")):
             # Whatever the umask: the container that predicts with it runs as another user.
             path.chmod(0o755 if path.is_dir() else 0o644)

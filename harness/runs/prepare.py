@@ -29,8 +29,10 @@ from harness.runs.training.finetune import (
     TrainingPlan,
     TrainingWatcher,
     ensure_checkpoint,
+    plan_training,
     training_cases,
 )
+from harness.runs.training.here import TrainerHere
 from harness.runs.training.travelled import checkpoint_of, finished_elsewhere
 from harness.sandbox.watch import Stop
 from harness.scoring.profiles import profile_on
@@ -56,6 +58,8 @@ class Ready:
         would not work.
     detach
         Whether to return when the shards are handed in; the row is then not finished.
+    left
+        Name of the training that was handed in and must end before there is a run; empty where there is none.
     """
 
     plan: Plan
@@ -65,11 +69,22 @@ class Ready:
     hardware: Mapping[str, Any] = field(default_factory=dict)
     prove: Callable[[Sequence[RunnableCase], Path], None] = lambda _todo, _folder: None
     detach: bool = False
+    left: str = ""
 
 
 @dataclass(frozen=True)
-class _Data:
-    """The cases of a run, what was warned of in them, and where its checkpoint may come from."""
+class RunData:
+    """The data of a run, judged.
+
+    Attributes
+    ----------
+    cases, warnings
+        The cases of a run, and what was warned of in them and in those that it is trained on.
+    trained_on
+        The train and val cases of a fine-tuned variant whose checkpoint may have to be trained.
+    finished
+        Folders of checkpoints that were trained elsewhere and may serve.
+    """
 
     cases: tuple[RunnableCase, ...]
     warnings: tuple[DataProblem, ...]
@@ -105,7 +120,7 @@ def prepare_here(
     BenchError
         When a prerequisite is missing, the data are wrong, the engine refuses, or training fails.
     """
-    data = _data(request, home, watcher.log, stop)
+    data = data_of(request, home, watcher.log, stop)
     model, each = request.plugin.model, request.gpus_each
     check_gpus(gpus, memory_needed(request), each, watcher.log, fine_tuned=request.variant.fine_tuned)
     engine = choose_engine(request.engine, trusted=request.plugin.shipped)
@@ -127,18 +142,9 @@ def prepare_here(
         training = TrainingPlan(request, plan.image, plan.weights, ())
         plan = replace(plan, checkpoint=checkpoint_of(training, data.finished, watcher.log))
     elif request.variant.fine_tuned:
-        checkpoint = ensure_checkpoint(
-            request,
-            plan.image,
-            plan.weights,
-            data.trained_on,
-            engine=engine,
-            gpus=gpus,
-            home=home,
-            store=store,
-            watcher=watcher,
-            stop=stop,
-        )
+        training = plan_training(request, plan.image, plan.weights, data.trained_on, stop)
+        trainer = TrainerHere(training, home, engine, gpus)
+        checkpoint = ensure_checkpoint(training, trainer, home=home, store=store, watcher=watcher, stop=stop)
         plan = replace(plan, checkpoint=checkpoint)
 
     def prove(todo: Sequence[RunnableCase], folder: Path) -> None:
@@ -158,17 +164,24 @@ def prepare_here(
     return Ready(plan, each if gpus else 0, data.warnings, about, hardware, prove), engine
 
 
-def _data(request: RunRequest, home: Path, log: Callable[[str], None], stop: Stop) -> _Data:
+def data_of(request: RunRequest, home: Path, log: Callable[[str], None], stop: Stop) -> RunData:
+    """Read and judge the data of a run and of the training before it; log the warnings.
+
+    Raises
+    ------
+    BenchError
+        When the data are wrong, or the split or the profile does not exist.
+    """
     profile_on(request.profile, request.split)  # refused before anything long
     cases = select_cases(request.dataset, request.split, request.limit)
     finished = finished_elsewhere(request, home) if request.variant.fine_tuned else []
     trained_on = training_cases(request) if request.variant.fine_tuned and not finished else ()
     with stop.nothing_in_flight():  # every volume is read, unless it was read before
-        warnings = sound_data(request, cases, trained_on, log)
-    return _Data(tuple(cases), warnings, trained_on, finished)
+        warnings = _sound_data(request, cases, trained_on, log)
+    return RunData(tuple(cases), warnings, trained_on, finished)
 
 
-def sound_data(
+def _sound_data(
     request: RunRequest,
     cases: Sequence[RunnableCase],
     trained_on: Sequence[RunnableCase],

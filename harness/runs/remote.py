@@ -22,19 +22,19 @@ from harness.errors import DataError, PrerequisiteError, UsageError
 from harness.images.archive import records
 from harness.images.build import Image, context_of
 from harness.registry.discovery import Plugin
-from harness.runs.checkpoint import Checkpoint, find_checkpoint
+from harness.runs.checkpoint import Checkpoint
 from harness.runs.deal import trial
 from harness.runs.plan import Plan, RunRequest, select_cases
 from harness.runs.pools import Elsewhere
 from harness.runs.preflight import gpu_memory_needed
-from harness.runs.prepare import Ready, sound_data
+from harness.runs.prepare import Ready, RunData, data_of
 from harness.runs.run import Failed, Result, Watcher, carry_out_all
 from harness.runs.run_weights import Loaded, load_weights
 from harness.runs.spec import ShardSpec
-from harness.runs.training.finetune import SPLITS, TrainingPlan, training_cases
-from harness.runs.training.travelled import checkpoint_of, finished_elsewhere
+from harness.runs.training.finetune import TrainingPlan, ensure_checkpoint, plan_training
+from harness.runs.training.in_pool import LeftInPool, TrainerInPool
+from harness.runs.training.travelled import checkpoint_of
 from harness.sandbox.watch import Stop
-from harness.scoring.profiles import profile_on
 from harness.store.database import Store
 
 #: Folders below the shared one: archives of images, weights by their digests, checkpoints by theirs.
@@ -66,18 +66,23 @@ def execute_all_on(
 
 def _prepare(pool: Elsewhere, request: RunRequest, *, home: Path, store: Store, watcher: Watcher, stop: Stop) -> Ready:
     """Plan a run, and have the hosts try out what it needs unless it is finished."""
-    profile_on(request.profile, request.split)
-    cases = select_cases(request.dataset, request.split, request.limit)
-    with stop.nothing_in_flight():  # every volume is read, an image may be built, weights may be copied
-        warnings = sound_data(request, cases, (), watcher.log)
-        plan = _plan(pool, request, cases, home=home, log=watcher.log)
+    data, each = data_of(request, home, watcher.log, stop), _each(request)
+    described = {"engine": pool.engine, "isolates": True, "pool": pool.name}
+    with stop.nothing_in_flight():  # an image may be built, weights may be copied
+        plan = _plan(pool, request, data.cases, home=home, log=watcher.log)
+    if request.variant.fine_tuned:
+        try:
+            checkpoint = _trained(pool, plan, data, home=home, store=store, watcher=watcher, stop=stop)
+        except LeftInPool as left:
+            return Ready(plan, each, data.warnings, engine=described, left=str(left))
+        plan = replace(plan, checkpoint=_shared_checkpoint(checkpoint, pool.shared, watcher.log))
+    with stop.nothing_in_flight():
         earlier = store.latest(plan.key)
         if earlier is None or earlier.state != "done" or request.fresh:
             watcher.log(f"{pool.name}: its hosts try out what {request.plugin.name} needs")
             for lack in pool.prove(_trial(plan, pool), gpu_memory_mb=_gpu_memory(request)):
                 watcher.log(f"warning: the {pool.engine} engine of {pool.name} {lack}: such rows are not ranked")
-    described = {"engine": pool.engine, "isolates": True, "pool": pool.name}
-    return Ready(plan, _each(request), warnings, engine=described, detach=pool.detach)
+    return Ready(plan, each, data.warnings, engine=described, detach=pool.detach)
 
 
 def _each(request: RunRequest) -> int:
@@ -114,7 +119,6 @@ def _plan(
 ) -> Plan:
     weights = load_weights(request.plugin, request.variant, request.weights, home)
     image = find_image(request.plugin, pool.shared / IMAGES, home=home, gpus=request.gpus > 0, log=log)
-    checkpoint = _trained(request, image, weights, home, log) if request.variant.fine_tuned else None
     fingerprint = fingerprint_of(request.dataset, request.split)
     return Plan(
         request,
@@ -124,7 +128,6 @@ def _plan(
         pool.engine,
         isolates=True,
         weights=_shared_weights(weights, pool.shared, log),
-        checkpoint=None if checkpoint is None else _shared_checkpoint(checkpoint, pool.shared, log),
     )
 
 
@@ -168,22 +171,17 @@ def find_image(plugin: Plugin, archives: Path, *, home: Path, gpus: bool, log: C
     return replace(image, id=engine.export(image, archives).config)
 
 
-def _trained(request: RunRequest, image: Image, weights: Loaded, home: Path, log: Callable[[str], None]) -> Checkpoint:
-    """Return the finished checkpoint of a fine-tuned variant; trainings run on one machine."""
-    if elsewhere := finished_elsewhere(request, home):
-        return checkpoint_of(TrainingPlan(request, image, weights, ()), elsewhere, log)
-    cases = training_cases(request)
-    splits = [split for split in SPLITS if request.dataset.splits.get(split)]
-    fingerprints = {split: fingerprint_of(request.dataset, split) for split in splits}
-    plan = TrainingPlan(request, image, weights, cases, fingerprints)
-    found = find_checkpoint(home / "checkpoints" / plan.key, plan.key)
-    if found is None:
-        raise PrerequisiteError(
-            f"{plan.name} has not been finished: there is no checkpoint that a cluster could predict with",
-            fix="train it with the same command without --cluster, on a machine with the GPUs; `--limit 1` ends soon "
-            "after the training",
-        )
-    return found
+def _trained(
+    pool: Elsewhere, plan: Plan, data: RunData, *, home: Path, store: Store, watcher: Watcher, stop: Stop
+) -> Checkpoint:
+    """Return the finished checkpoint of a fine-tuned variant; it is trained on a host of the pool if there is none."""
+    request = plan.request
+    if data.finished:
+        return checkpoint_of(TrainingPlan(request, plan.image, plan.weights, ()), data.finished, watcher.log)
+    training = plan_training(request, plan.image, plan.weights, data.trained_on, stop)
+    needed = 0 if not request.gpus or request.reduced else gpu_memory_needed(request.plugin.model, fine_tuned=True)
+    trainer = TrainerInPool(training, pool, gpu_memory_mb=needed, log=watcher.log)
+    return ensure_checkpoint(training, trainer, home=home, store=store, watcher=watcher, stop=stop)
 
 
 def _shared_weights(weights: Loaded, shared: Path, log: Callable[[str], None]) -> Loaded:

@@ -224,6 +224,9 @@ class _Requests:
 
     def _begin(self, number: int) -> None:
         ready = self._prepare(self._requests[number])
+        if ready.left:
+            self._results[number] = replace(open_row(ready.plan, self._store), id=ready.left, state="interrupted")
+            return
         found = self._open(ready)
         if isinstance(found, RunRow):
             self._results[number] = found

@@ -32,6 +32,8 @@ from harness.runs.outcome import (
 from harness.runs.place import Place, own_folder
 from harness.runs.report import ShardReport
 from harness.runs.spec import ShardSpec, versions
+from harness.runs.training.attempt import SAVE_S
+from harness.runs.training.shard import train_shard
 from harness.runs.tries import Mark
 from harness.sandbox.watch import Stop
 from harness.status import Status
@@ -76,11 +78,14 @@ def run_shard(spec: ShardSpec, place: Place, stop: Stop, tell: Tell = lambda _: 
 
 def _run(spec: ShardSpec, place: Place, stop: Stop, tell: Tell) -> ShardReport:
     _require_same_versions(spec, place)
+    if spec.trains:
+        ending = _Ending(stop, spec.folder / STOP_FILE, lambda: SAVE_S, place.deadline)
+        return train_shard(spec, place, _here(place), ending)
     done = cases_with_outcome(spec.folder)
     again = {case for case in done if _says_nothing(spec.folder, case)}
     left = tuple(case for case in spec.cases if case.prompt.id not in done - again)
     writer = _Writer(spec, place, tell)
-    ending = _Ending(stop, spec.folder / STOP_FILE, writer, place.deadline)
+    ending = _Ending(stop, spec.folder / STOP_FILE, writer.expected_s, place.deadline)
     if left and not ending.soon.is_set():
         writer.begin()
         with own_folder(place.scratch, f"{spec.run}-{writer.name}") as root:
@@ -90,6 +95,13 @@ def _run(spec: ShardSpec, place: Place, stop: Stop, tell: Tell) -> ShardReport:
     missing = [case.prompt.id for case in left if case.prompt.id not in writer.written]
     reason = f"{ending.reason or 'it was requested to stop'}; {len(missing)} cases are left" if missing else ""
     return ShardReport(spec.run, spec.number, "stopped" if missing else "done", place.node, reason)
+
+
+def _here(place: Place) -> ShardFigures:
+    """Return where a shard runs."""
+    engine = {name: value for name, value in place.engine.describe().items() if name != "packages"}
+    engine["lacks"] = place.engine.lacks(place.gpu_ids)
+    return ShardFigures(place.node, describe_hardware(place.gpus), engine)
 
 
 def _says_nothing(folder: Path, case: str) -> bool:
@@ -114,17 +126,20 @@ class _Writer:
     def __init__(self, spec: ShardSpec, place: Place, tell: Tell) -> None:
         self._spec, self._place, self._tell = spec, place, tell
         resources = spec.plugin.model.resources
-        self._limits, self.case_timeout_s = resources.limits(), resources.case_timeout_s
+        self._limits, self._case_timeout_s = resources.limits(), resources.case_timeout_s
         self._containers: dict[int, ContainerFigures] = {}
         self.name = str(spec.number)
         self.written: set[str] = set()
-        self.seconds: list[float] = []  #: of the cases that were delivered
+        self._seconds: list[float] = []  #: of the cases that were delivered
+
+    def expected_s(self) -> float:
+        """Return how many seconds the next case may be expected to take."""
+        limit = self._case_timeout_s
+        return min(limit, _SPREAD * statistics.median(self._seconds)) if self._seconds else limit
 
     def begin(self) -> None:
         """Write where the shard runs; from then on its name is its own."""
-        engine = {name: value for name, value in self._place.engine.describe().items() if name != "packages"}
-        engine["lacks"] = self._place.engine.lacks(self._place.gpu_ids)
-        self._figures = ShardFigures(self._place.node, describe_hardware(self._place.gpus), engine)
+        self._figures = _here(self._place)
         self.name = begin_figures(self._spec.folder, self._spec.number, self._figures)
 
     def take(self, report: CaseOutcome | ContainerFigures) -> None:
@@ -137,19 +152,19 @@ class _Writer:
         put(self._spec.folder, Found(self._spec.plan, self._limits, report))
         self.written.add(report.case)
         if report.seconds is not None:
-            self.seconds.append(report.seconds)
+            self._seconds.append(report.seconds)
         self._tell(report.case)
 
 
 class _Ending(Stop):
     """The request to end one shard: the run's own, the file's, or the clock's."""
 
-    def __init__(self, outer: Stop, file: Path, writer: _Writer, deadline: float | None) -> None:
+    def __init__(self, outer: Stop, file: Path, expected_s: Callable[[], float], deadline: float | None) -> None:
         super().__init__()
         self.soon = _Asked(lambda: outer.soon.is_set() or self._file() != "" or self._late())
         self.now = _Asked(lambda: outer.now.is_set() or self._file() == "now" or self._over())
         self.reason = ""
-        self._path, self._writer, self._deadline = file, writer, deadline
+        self._path, self._expected_s, self._deadline = file, expected_s, deadline
         self._looked, self._said = float("-inf"), ""
 
     def _file(self) -> Literal["", "soon", "now"]:
@@ -162,13 +177,8 @@ class _Ending(Stop):
         return "now" if self._said == "now" else "soon" if self._said else ""
 
     def _late(self) -> bool:
-        """Return whether a case that begins now could not be expected to end in time."""
-        if self._deadline is None:
-            return False
-        seconds = self._writer.seconds
-        limit = self._writer.case_timeout_s
-        expected = min(limit, _SPREAD * statistics.median(seconds)) if seconds else limit
-        if time.monotonic() + expected + _LAST_S <= self._deadline:
+        """Return whether a case that begins now, or saving a state, could not be expected to end in time."""
+        if self._deadline is None or time.monotonic() + self._expected_s() + _LAST_S <= self._deadline:
             return False
         self.reason = "its time is nearly up"
         return True

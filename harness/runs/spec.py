@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
+import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -77,6 +78,18 @@ class ShardSpec:
     mounts: tuple[Mount, ...] = ()
     deadline_s: float | None = None
     versions: Mapping[str, str] = field(default_factory=versions)
+
+    @property
+    def trains(self) -> bool:
+        """Whether it is a training: one container that delivers a checkpoint, not an outcome for each case."""
+        return self.job.verb == "finetune"
+
+    def within(self, minutes: float) -> ShardSpec:
+        """Return it with the time that a shard should take, at least that of a case; a training ends by itself."""
+        if self.trains:
+            return self
+        limits = self.plugin.model.resources
+        return replace(self, deadline_s=max(60 * minutes, limits.start_timeout_s + 2 * limits.case_timeout_s))
 
     @property
     def file(self) -> Path:
@@ -159,8 +172,22 @@ class ShardSpec:
         )
 
 
-def bare(plugin: Plugin) -> Plugin:
-    """Return what an engine needs of a plugin to run its containers: name, code, adapter and limits."""
+def next_number(folder: Path) -> int:
+    """Return the number of the next shard of a run, or of the next attempt at a training."""
+    names = [path.name for kind in ("specs", "figures") for path in (folder / kind).glob("*.json")]
+    return 1 + max((int(found[0]) for name in names if (found := re.match(r"\d+", name))), default=-1)
+
+
+def bare(plugin: Plugin, resources: Resources | None = None) -> Plugin:
+    """Return what an engine needs of a plugin to run its containers: name, code, adapter and limits.
+
+    Parameters
+    ----------
+    plugin
+        The plugin.
+    resources
+        The limits; None for those of predicting.
+    """
     model = plugin.model
     return _bare(
         name=model.name,
@@ -168,7 +195,7 @@ def bare(plugin: Plugin) -> Plugin:
         version=model.version,
         root=model.root.resolve(),
         adapter=model.adapter,
-        resources=model.resources,
+        resources=resources or model.resources,
     )
 
 

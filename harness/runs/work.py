@@ -7,7 +7,6 @@ lost is dealt again. Only the thread that follows the pool calls this; it alone 
 from __future__ import annotations
 
 import contextlib
-import re
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
@@ -41,7 +40,7 @@ from harness.runs.record import write_record
 from harness.runs.report import ShardReport
 from harness.runs.score import case_status, case_task, rows_of_outcome
 from harness.runs.shard import STOP_FILE
-from harness.runs.spec import ShardSpec
+from harness.runs.spec import ShardSpec, next_number
 from harness.runs.standing import redone
 from harness.runs.timing import figures
 from harness.runs.tries import forget, lost_with
@@ -114,7 +113,7 @@ class Work:
         self._unscored: list[str] = []
         self._rescored: dict[str, int] = {}
         self._unseen: dict[str, float] = {}  #: cases whose masks are not seen yet, and since when
-        self._next = 1 + max(_numbers(folder), default=-1)
+        self._next = next_number(folder)
         self._gpus = 0
 
     # -- dealing ------------------------------------------------------------------------------------------------------
@@ -409,12 +408,6 @@ class Work:
     @staticmethod
     def _patience_is_over(since: float) -> bool:
         return time.monotonic() - since > PATIENCE_S
-
-
-def _numbers(folder: Path) -> list[int]:
-    """Return the numbers of the shards that a run has had."""
-    names = [path.name for kind in ("specs", "figures") for path in (folder / kind).glob("*.json")]
-    return [int(found[0]) for name in names if (found := re.match(r"\d+", name))]
 
 
 def _now() -> str:

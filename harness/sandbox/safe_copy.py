@@ -97,8 +97,10 @@ def copy_file(folder: int, name: str, target: Path, *, kind: str, bounds: Sequen
     return copied
 
 
-def copy_checkpoint(out: Path, name: str, target: Path, *, limit: int, max_files: int) -> dict[str, Copied]:
-    """Copy a folder that is a checkpoint, with the folders in it.
+def copy_folder(
+    out: Path, name: str, target: Path, *, limit: int, max_files: int, hidden: bool = True
+) -> dict[str, Copied]:
+    """Copy a folder, such as a checkpoint, with the folders in it.
 
     Parameters
     ----------
@@ -110,6 +112,8 @@ def copy_checkpoint(out: Path, name: str, target: Path, *, limit: int, max_files
         Bytes of all files together.
     max_files
         Number of files.
+    hidden
+        Whether names that begin with a dot count, and so are refused; otherwise they are left out.
 
     Returns
     -------
@@ -123,7 +127,7 @@ def copy_checkpoint(out: Path, name: str, target: Path, *, limit: int, max_files
     """
     files: dict[str, Copied] = {}
     left = limit
-    for path, handle, status in _regular_files(out, name, ""):
+    for path, handle, status in _regular_files(out, name, "", hidden=hidden):
         if len(files) == max_files:
             raise RefusedCheckpoint(f"contains more than {max_files:,} files")
         if status.st_size > left:
@@ -140,7 +144,7 @@ def copy_checkpoint(out: Path, name: str, target: Path, *, limit: int, max_files
 
 
 def _regular_files(
-    parent: Path | int, name: str, prefix: str, depth: int = 0
+    parent: Path | int, name: str, prefix: str, depth: int = 0, *, hidden: bool
 ) -> Iterator[tuple[str, int, os.stat_result]]:
     """Yield (path, open handle, status) of every file below a folder, in order; each handle is closed afterwards."""
     if depth > MAX_DEPTH:
@@ -148,11 +152,13 @@ def _regular_files(
     with _folder(parent, name) as folder:
         for inner in sorted(os.listdir(folder)):  # noqa: PTH208 - a handle, not a path
             path = f"{prefix}{inner}"
+            if not hidden and inner.startswith("."):
+                continue
             if not _NAME.fullmatch(inner):
                 raise RefusedCheckpoint(f"contains {path!r}, which is not a plain name")
             found = os.stat(inner, dir_fd=folder, follow_symlinks=False)
             if stat.S_ISDIR(found.st_mode):
-                yield from _regular_files(folder, inner, f"{path}/", depth + 1)
+                yield from _regular_files(folder, inner, f"{path}/", depth + 1, hidden=hidden)
                 continue
             if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1:
                 raise RefusedCheckpoint(f"contains {path!r}, which is not a regular file with one name")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import os
 import signal
 import socket
@@ -94,6 +95,10 @@ class Lab:
             assert time.monotonic() < deadline, f"{name} did not print {text!r}:\n{self.said(name)}"
             time.sleep(0.05)
 
+    def wait_for_state(self, attempt: int) -> None:
+        """Wait until an attempt at a training has kept its state."""
+        wait_for_state(self.shared, attempt)
+
     def stop(self) -> None:
         """End everything."""
         for process in [*self.workers, *([self.scheduler] if self.scheduler else [])]:
@@ -135,3 +140,27 @@ def differing(bench: Bench, run: dict[str, Any], expected: dict[str, Any]) -> li
         *parts,
         *(f"{case['case']}: {case['status']}, {case['reason']}" for case in cases if case["status"] != "ok"),
     ]
+
+
+def trained(bench: Bench, run: dict[str, Any]) -> dict[str, Any]:
+    """Return everything of a fine-tuned run that may not depend on where it was trained and carried out."""
+    (folder,) = (bench.home / "checkpoints").iterdir()
+    record = json.loads((folder / "record.json").read_text())
+    files = {path.name: path.read_bytes() for path in sorted((folder / "checkpoint").iterdir())}
+    names = ("key", "sha256", "files", "plan", "cases", "val_dice", "gpus", "limits")
+    return {**content(bench, run), "files": files, "record": {name: record[name] for name in names}}
+
+
+def logged(bench: Bench) -> list[str]:
+    """Return what the containers of the only training have printed, in order."""
+    logs = sorted(bench.home.glob("checkpoints/*/logs/*.log"))
+    return [line for log in logs for line in log.read_text().splitlines()]
+
+
+def wait_for_state(shared: Path, attempt: int, seconds: float = 60) -> None:
+    """Wait until an attempt at a training has kept its state after a step in the shared folder."""
+    deadline = time.monotonic() + seconds
+    kept = f"runs/*/states/*[1-9].*.{attempt}"
+    while not list(shared.glob(kept)):
+        assert time.monotonic() < deadline, [str(path) for path in shared.glob("runs/*/states/*")]
+        time.sleep(0.05)

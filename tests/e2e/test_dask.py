@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.e2e.hpc import STEADY
-from tests.e2e.lab import Lab, content, differing
+from tests.e2e.lab import Lab, content, differing, logged, trained
 
 if TYPE_CHECKING:
     from tests.conftest import Bench
@@ -220,6 +220,45 @@ def test_a_worker_that_is_told_to_leave_ends_after_its_case(lab: Lab, make_datas
     cases = lab.bench.json("results", "show", run["run"])["cases"]
     assert {case["attempts"] for case in cases} == {1}
     lab.start_workers(1)
+
+
+# -- a training: one container on one of the workers -------------------------------------------------------------------
+
+
+def test_a_training_is_that_of_this_host_whatever_dies(
+    lab: Lab, splits_writer: Callable[..., Path], new_bench: Callable[[Path], Bench], tmp_path: Path
+) -> None:
+    """Its worker and then the driver are killed: it goes on from its last state to the same checkpoint."""
+    command = ["run", "--plugin", "learner", "--variant", "slow", "--plugin-dir", STEADY.with_name("learner"),
+               "--param", "pause_s=2.5", "--dataset", splits_writer(tmp_path / "data")]  # fmt: skip
+    here, there = new_bench(tmp_path / "here"), new_bench(tmp_path / "there")
+    expected = trained(here, here.json(*command, "--engine", "docker"))
+    lab.describe(there.home)
+    process = there.popen(*command, "--cluster", "lab")
+    lab.wait_for_state(attempt=0)
+    (worker,) = [worker for worker in lab.workers if _containers_of(worker)]
+    lab.workers.remove(worker)
+    _kill(worker)
+    lab.wait_for_state(attempt=1)
+    _kill(process)
+    process.communicate()
+    ended = there(*command, "--cluster", "lab", "--json")
+    assert "was handed in before and is followed" in ended.stderr
+    assert trained(there, json.loads(ended.stdout)) == expected
+    begun = [json.loads(line[5:]) for line in logged(there) if line.startswith("FROM ")]
+    assert begun[0] == 0
+    assert len(begun) == 2
+    assert begun[1] > 0
+    assert list(lab.shared.glob("runs/learner-*training*")) == []
+    lab.start_workers(1)
+
+
+def _containers_of(worker: Any) -> list[Any]:
+    """Return the containers that a worker has started."""
+    import docker
+
+    with contextlib.closing(docker.from_env(timeout=30)) as client:
+        return list(client.containers.list(filters={"label": f"org.groundbench.pid={worker.pid}"}))
 
 
 # -- refusals: before anything is recorded ----------------------------------------------------------------------------

@@ -16,14 +16,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.e2e.hpc import CASES, here
-from tests.e2e.lab import content, differing
+from tests.e2e.lab import content, differing, logged, trained, wait_for_state
 
 if TYPE_CHECKING:
+    from tests.conftest import Bench
     from tests.e2e.hpc import Cluster
 
 pytestmark = [pytest.mark.slurm, pytest.mark.docker, pytest.mark.usefixtures("base_image")]
 
 ROOT = Path(__file__).resolve().parents[2]
+LEARNER = Path(__file__).parent / "plugins" / "learner"
 
 #: Kills of the seeded test; what they hit is drawn.
 TRIALS = 20
@@ -186,6 +188,31 @@ def test_detach_is_for_slurm(hpc: Cluster, make_dataset: Callable[..., Path]) ->
     command = ["run", "--plugin", "oracle", "--dataset", make_dataset(2), "--detach"]
     assert "--detach" in hpc.bench(*command, "--cluster", "lab", code=2).stderr
     assert "--detach" in hpc.bench(*command, code=2).stderr
+
+
+def test_a_training_is_that_of_this_host_and_goes_on_when_its_job_is_cancelled(
+    hpc: Cluster, splits_writer: Callable[..., Path], new_bench: Callable[[Path], Bench], tmp_path: Path
+) -> None:
+    """One job trains; handed in, left, cancelled and handed in again it comes to the same checkpoint, byte for byte."""
+    command = ["--plugin", "learner", "--variant", "slow", "--plugin-dir", LEARNER, "--param", "pause_s=2.5",
+               "--dataset", splits_writer(tmp_path / "data")]  # fmt: skip
+    here = new_bench(tmp_path / "here")
+    expected = trained(here, here.json("run", *command, "--engine", "docker"))
+    left = hpc.bench.json(*hpc.run(*command), "--detach")
+    assert (left["state"], "-training-" in left["run"]) == ("handed in", True)
+    assert hpc.bench.json("results", "list")["runs"] == []
+    wait_for_state(hpc.shared, attempt=0)
+    element, _ = hpc.wait_for_shard()
+    driver = hpc.bench.popen(*hpc.run(*command), "--json")
+    hpc.slurm("scancel", "--signal=KILL", "--full", element)
+    out, said = driver.communicate(timeout=200)
+    assert driver.returncode == 0, said
+    assert trained(hpc.bench, json.loads(out)) == expected
+    begun = [json.loads(line[5:]) for line in logged(hpc.bench) if line.startswith("FROM ")]
+    assert (begun[0], len(begun)) == (0, 2)
+    assert begun[1] > 0
+    assert list(hpc.shared.glob("runs/*training*")) == []
+    assert hpc.slurm.jobs() == {}
 
 
 STAND_IN = """#!/bin/sh

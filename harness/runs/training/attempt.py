@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from harness.engines.base import ContainerSpec, Engine, Exit, Mount
 from harness.engines.owners import own_labels
@@ -56,6 +57,8 @@ class TrainingSpec:
         Further files that the container may read: weights.
     gpu_ids
         All GPUs leased for it.
+    scratch
+        The folder in which its container's folder lies and its state is kept; None for the training's own.
     """
 
     name: str
@@ -67,11 +70,17 @@ class TrainingSpec:
     cases: tuple[JobCase, ...]
     mounts: tuple[Mount, ...]
     gpu_ids: tuple[str, ...] = ()
+    scratch: Path | None = None
 
     @property
     def root(self) -> Path:
         """The container's ``/bench``."""
-        return self.folder / "container"
+        return (self.scratch or self.folder) / "container"
+
+    @property
+    def state(self) -> Path:
+        """The state of an earlier attempt, for the next container to find in its ``out/state/``."""
+        return self.root.with_name("state")
 
 
 @dataclass(frozen=True)
@@ -92,6 +101,8 @@ class TrainingEnd:
         Its log, below the training's folder.
     warnings
         What the model warned of, each once: ``"CASE: TEXT"``, or the text alone.
+    about
+        What a training's record says of where it happened, as far as that is known only now.
     """
 
     state: TrainingState
@@ -101,11 +112,14 @@ class TrainingEnd:
     evidence: TrainingEvidence | None = None
     log: str = ""
     warnings: tuple[str, ...] = ()
+    about: Mapping[str, Any] = field(default_factory=dict)
 
 
-def run_training(
-    engine: Engine, spec: TrainingSpec, emit: Callable[[Sequence[TrainingPoint]], None], stop: Stop, *, before_s: float
-) -> TrainingEnd:
+#: Receives the reports of a training as they arrive.
+Emit = Callable[[Sequence[TrainingPoint]], None]
+
+
+def run_training(engine: Engine, spec: TrainingSpec, emit: Emit, stop: Stop, *, before_s: float) -> TrainingEnd:
     """Run one container to its end.
 
     Parameters
@@ -130,6 +144,7 @@ def run_training(
         When the engine cannot start a container, the disk is full, or containers do not work any more.
     """
     require_disk(spec.folder)
+    require_disk(spec.root.parent)
     _prepare(spec)
     log = spec.folder / "logs" / f"{time.strftime('%Y%m%dT%H%M%S')}-{time.time_ns() % 10**6:06d}.log"
     log.parent.mkdir(exist_ok=True)
@@ -149,7 +164,7 @@ def run_training(
     bounds = Bounds(
         spec.root / "out",
         spec.resources.out_mb,
-        spec.folder,
+        spec.root.parent,
         tick_s=_TICK_S,
         weigh_every_s=_WEIGH_EVERY_S,
         grace_s=SAVE_S,
@@ -180,7 +195,7 @@ def unheard(spec: TrainingSpec, *, after: int, seconds: float) -> list[TrainingP
 
 def _prepare(spec: TrainingSpec) -> None:
     """Write the job; of an earlier attempt only the state is kept."""
-    root, kept = spec.root, spec.folder / "state"
+    root, kept = spec.root, spec.state
     if (root / "out" / "state").is_dir() and not (root / "out" / "state").is_symlink():
         remove_tree(kept)
         (root / "out" / "state").rename(kept)
@@ -192,9 +207,7 @@ def _prepare(spec: TrainingSpec) -> None:
 class _Attempt:
     """The reports of one container that trains, and the time since the last."""
 
-    def __init__(
-        self, spec: TrainingSpec, *, log: Path, emit: Callable[[Sequence[TrainingPoint]], None], before_s: float
-    ) -> None:
+    def __init__(self, spec: TrainingSpec, *, log: Path, emit: Emit, before_s: float) -> None:
         self._spec, self._log, self._emit, self._before_s = spec, log, emit, before_s
         self._began = self._last_sign = time.monotonic()
         self._started = self._loaded = False
@@ -240,7 +253,7 @@ class _Attempt:
         """Return the end of the attempt, with the evidence where it failed."""
         state, reason = self._judge(ended)
         if state not in (TrainingState.DONE, TrainingState.INTERRUPTED) and (
-            lacking := lack_of_disk(self._spec.folder)
+            lacking := lack_of_disk(self._spec.folder) or lack_of_disk(self._spec.root.parent)
         ):
             state, reason = TrainingState.INFRA_ERROR, f"{lacking}; {reason}"
         evidence = TrainingEvidence(

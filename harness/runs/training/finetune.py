@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,21 +19,18 @@ from harness.dataset import RunnableCase
 from harness.dataset.boxes import BOX_RULES
 from harness.dataset.cases import Case, in_order
 from harness.dataset.fingerprint import fingerprint_of
-from harness.engines.base import Engine
-from harness.engines.nvidia import Gpu
 from harness.errors import BenchError, DataError, Interrupted, ModelError, PrerequisiteError, UsageError
 from harness.images.build import Image
 from harness.registry.declaration import Prompt
 from harness.registry.resources import Resources
 from harness.runs.boxes import KeptBoxes, keep_boxes
-from harness.runs.checkpoint import Checkpoint, find_checkpoint, take_checkpoint, write_record
-from harness.runs.hardware import describe_hardware, describe_harness
+from harness.runs.checkpoint import Checkpoint, find_checkpoint, write_record
+from harness.runs.hardware import describe_harness
 from harness.runs.lock import only_one
 from harness.runs.params import EXECUTION, decisive
 from harness.runs.plan import RunRequest, select_cases
-from harness.runs.preflight import check_containers, check_training_room
 from harness.runs.run_weights import Loaded
-from harness.runs.training.attempt import TrainingEnd, TrainingSpec, clear, run_training, unheard
+from harness.runs.training.attempt import Emit, TrainingEnd, TrainingSpec
 from harness.runs.training.derived import derived
 from harness.sandbox.contract import CONTRACT_VERSION, Job
 from harness.sandbox.job import make_job, training_case
@@ -175,20 +172,40 @@ def check_apart(request: RunRequest, cases: Sequence[Case]) -> None:
         )
 
 
-def ensure_checkpoint(
-    request: RunRequest,
-    image: Image,
-    weights: Loaded,
-    cases: tuple[RunnableCase, ...],
-    *,
-    engine: Engine,
-    gpus: Sequence[Gpu],
-    home: Path,
-    store: Store,
-    watcher: TrainingWatcher,
-    stop: Stop,
-) -> Checkpoint:
-    """Return the checkpoint of a fine-tuned variant; train it, or resume its training, where it does not exist.
+class Trainer(Protocol):
+    """Where one training takes place: it tries the place out, carries out an attempt, and hands over the checkpoint.
+
+    Attributes
+    ----------
+    gpus
+        Number of GPUs that the container gets; 0: it trains on the CPU.
+    """
+
+    gpus: int
+
+    def prove(self, log: Callable[[str], None]) -> None:
+        """Prove that the training can take place; raises PrerequisiteError or DataError where it cannot."""
+
+    def about(self) -> dict[str, Any]:
+        """Return what the training's record says of the place, as far as it is known before."""
+
+    def unheard(self, spec: TrainingSpec, *, after: int, seconds: float) -> list[TrainingPoint]:
+        """Return the reports beyond step `after`, heard `seconds` into the training, that nobody has read."""
+
+    def train(self, spec: TrainingSpec, emit: Emit, stop: Stop, *, before_s: float) -> TrainingEnd:
+        """Carry out an attempt, as :func:`harness.runs.training.attempt.run_training` does."""
+
+    def take(self, spec: TrainingSpec) -> dict[str, dict[str, Any]]:
+        """Copy the checkpoint into the training's folder; raises RefusedCheckpoint where it is not valid."""
+
+    def clear(self, spec: TrainingSpec) -> None:
+        """Remove what is left of a training whose checkpoint was taken."""
+
+
+def plan_training(
+    request: RunRequest, image: Image, weights: Loaded, cases: tuple[RunnableCase, ...], stop: Stop
+) -> TrainingPlan:
+    """Return the plan of a training.
 
     Parameters
     ----------
@@ -196,8 +213,26 @@ def ensure_checkpoint(
         The variant and its data; the image that trains and predicts; the weights that training starts from.
     cases
         As returned by :func:`training_cases`.
-    engine, gpus
-        Where to train: one container with all of the GPUs.
+    stop
+        A request to stop interrupts it: every CT and mask is read the first time.
+    """
+    splits = [split for split in SPLITS if request.dataset.splits.get(split)]
+    with stop.nothing_in_flight():
+        fingerprints = {split: fingerprint_of(request.dataset, split) for split in splits}
+    return TrainingPlan(request, image, weights, cases, fingerprints)
+
+
+def ensure_checkpoint(
+    plan: TrainingPlan, trainer: Trainer, *, home: Path, store: Store, watcher: TrainingWatcher, stop: Stop
+) -> Checkpoint:
+    """Return the checkpoint of a fine-tuned variant; train it, or resume its training, where it does not exist.
+
+    Parameters
+    ----------
+    plan
+        As returned by :func:`plan_training`.
+    trainer
+        Where to train: one container.
     home, store
         Where the checkpoint and its history are kept.
     watcher, stop
@@ -212,10 +247,6 @@ def ensure_checkpoint(
     DataError
         The existing checkpoint belongs to another plan or was changed.
     """
-    splits = [split for split in SPLITS if request.dataset.splits.get(split)]
-    with stop.nothing_in_flight():  # every CT and mask is read the first time
-        fingerprints = {split: fingerprint_of(request.dataset, split) for split in splits}
-    plan = TrainingPlan(request, image, weights, cases, fingerprints)
     folder = home / "checkpoints" / plan.key
     folder.mkdir(parents=True, exist_ok=True)
     with only_one(folder, plan.name):
@@ -224,20 +255,8 @@ def ensure_checkpoint(
             watcher.log(f"{plan.name}: the checkpoint exists")
             _finish(Trainings(store), found)  # the harness may have been killed before it did
             return found
-        engine.require_readable(path for case in cases for path in (case.ct, case.truth))
-        check_training_room(home, plan.resources(len(gpus)), watcher.log)
-        check_containers(
-            engine,
-            request.plugin,
-            image,
-            resources=plan.resources(len(gpus)),
-            mounts=weights.mounts,
-            files=[path for case in cases for path in (case.ct, case.truth)],
-            gpus=gpus,
-            folder=folder,
-            log=watcher.log,
-        )
-        return _train(plan, folder, Trainings(store), engine=engine, gpus=gpus, watcher=watcher, stop=stop)
+        trainer.prove(watcher.log)
+        return _train(plan, folder, Trainings(store), trainer=trainer, watcher=watcher, stop=stop)
 
 
 def _train(
@@ -245,8 +264,7 @@ def _train(
     folder: Path,
     trainings: Trainings,
     *,
-    engine: Engine,
-    gpus: Sequence[Gpu],
+    trainer: Trainer,
     watcher: TrainingWatcher,
     stop: Stop,
 ) -> Checkpoint:
@@ -265,18 +283,18 @@ def _train(
             log=watcher.log,
         )
     told = row.record.get("warnings", [])  # of earlier attempts
-    record = {**_record(plan, engine, gpus), **boxes.record, "warnings": told}
+    record = {**_record(plan, trainer), **boxes.record, "warnings": told}
     row = replace(row, state=TrainingState.RUNNING, reason="", plan=plan.identity, record=record)
     trainings.save(row)
-    spec = _spec(plan, boxes, folder, gpus)
+    spec = _spec(plan, boxes, folder, trainer.gpus)
     before = trainings.points(plan.key)
     after, heard_s = (before[-1].step, before[-1].seconds) if before else (-1, 0.0)
-    trainings.add(plan.key, unheard(spec, after=after, seconds=heard_s))
+    trainings.add(plan.key, trainer.unheard(spec, after=after, seconds=heard_s))
     before = trainings.points(plan.key)
     if before:  # a harness that was killed could not add its training time
         row = replace(row, seconds=max(row.seconds, before[-1].seconds))
     counts = {split: sum(case.split == split for case in plan.cases) for split in SPLITS}
-    on = f"{len(gpus)} GPU{'s' if len(gpus) > 1 else ''}" if gpus else "the CPU"
+    on = f"{trainer.gpus} GPU{'s' if trainer.gpus > 1 else ''}" if trainer.gpus else "the CPU"
     earlier = f", resuming after step {before[-1].step}" if before else ""
     watcher.log(f"{plan.name}: {counts['train']} train and {counts['val']} val cases on {on}{earlier}")
 
@@ -285,16 +303,18 @@ def _train(
         watcher.training(plan.name, points)
 
     try:
-        end = run_training(engine, spec, emit, stop, before_s=row.seconds)
+        end = trainer.train(spec, emit, stop, before_s=row.seconds)
     except BenchError as error:
-        trainings.save(replace(row, state=TrainingState.INFRA_ERROR, reason=error.message))
+        gone = isinstance(error, Interrupted)
+        state = TrainingState.INTERRUPTED if gone else TrainingState.INFRA_ERROR
+        trainings.save(replace(row, state=state, reason=error.message))
         raise
     _tell(end.warnings, watcher)
     warnings = list(dict.fromkeys([*told, *end.warnings]))
-    row = replace(row, seconds=row.seconds + end.seconds, record={**row.record, "warnings": warnings})
+    row = replace(row, seconds=row.seconds + end.seconds, record={**row.record, **end.about, "warnings": warnings})
     if end.state is TrainingState.DONE:
         try:
-            files = take_checkpoint(spec.root / "out", folder, limit=spec.resources.out_mb * 2**20)
+            files = trainer.take(spec)
         except RefusedCheckpoint as reason:
             end = replace(end, state=TrainingState.INVALID_CHECKPOINT, reason=f"out/checkpoint {reason}")
     if end.state is not TrainingState.DONE:
@@ -313,7 +333,7 @@ def _train(
     }
     checkpoint = write_record(folder, plan.key, files, about)
     _finish(trainings, checkpoint)
-    clear(spec.root)
+    trainer.clear(spec)
     watcher.log(f"{plan.name}: trained in {row.seconds:.0f} s" + ("" if best is None else f", val Dice {best:.3f}"))
     return checkpoint
 
@@ -326,22 +346,22 @@ def _finish(trainings: Trainings, checkpoint: Checkpoint) -> None:
         trainings.save(replace(row, state=TrainingState.DONE, reason="", sha256=checkpoint.sha256, **figures))
 
 
-def _spec(plan: TrainingPlan, boxes: KeptBoxes, folder: Path, gpus: Sequence[Gpu]) -> TrainingSpec:
+def _spec(plan: TrainingPlan, boxes: KeptBoxes, folder: Path, gpus: int) -> TrainingSpec:
     prompt, flip = plan.request.variant.prompt, plan.request.dataset.mask_flip
     return TrainingSpec(
         name=plan.name,
         folder=folder.resolve(),
         plugin=plan.request.plugin,
         image=plan.image,
-        job=_job(plan, len(gpus)),
-        resources=plan.resources(len(gpus)),
+        job=training_job(plan, gpus),
+        resources=plan.resources(gpus),
         cases=tuple(training_case(case, prompt, boxes=boxes.of(case.id), mask_flip=flip) for case in plan.cases),
         mounts=plan.weights.mounts,
-        gpu_ids=tuple(gpu.id for gpu in gpus),
     )
 
 
-def _job(plan: TrainingPlan, gpus: int) -> Job:
+def training_job(plan: TrainingPlan, gpus: int) -> Job:
+    """Return the job of a training's container with so many GPUs."""
     request = plan.request
     return make_job(
         request.plugin,
@@ -355,17 +375,16 @@ def _job(plan: TrainingPlan, gpus: int) -> Job:
     )
 
 
-def _record(plan: TrainingPlan, engine: Engine, gpus: Sequence[Gpu]) -> dict[str, Any]:
+def _record(plan: TrainingPlan, trainer: Trainer) -> dict[str, Any]:
     return {
-        "limits": plan.resources(len(gpus)).limits(),
+        "limits": plan.resources(trainer.gpus).limits(),
         "execution": {name: value for name, value in plan.request.params.items() if name in EXECUTION},
         "origins": plan.request.origins,
         **derived(plan.weights.licensed(plan.request.plugin, plan.request.variant), plan.request.dataset),
         "image": {"id": plan.image.id, "tag": plan.image.tag},
-        "engine": engine.describe(),
-        "gpus": len(gpus),
-        "hardware": describe_hardware(gpus),
+        "gpus": trainer.gpus,
         "harness": describe_harness(),
+        **trainer.about(),
     }
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from harness.sandbox import safe_copy
-from harness.sandbox.safe_copy import Bound, Copied, RefusedCheckpoint, RefusedFile, copy_checkpoint, copy_file
+from harness.sandbox.safe_copy import Bound, Copied, RefusedCheckpoint, RefusedFile, copy_file, copy_folder
 
 CONTENT = b"mask" * 1000
 
@@ -114,7 +114,7 @@ def test_a_file_that_grows_is_refused(tmp_path: Path) -> None:
 def _checkpoint(out: Path, limit: int = 10**6, max_files: int = 10) -> dict[str, Copied]:
     target = out / "copy"
     target.mkdir()
-    return copy_checkpoint(out, "checkpoint", target, limit=limit, max_files=max_files)
+    return copy_folder(out, "checkpoint", target, limit=limit, max_files=max_files)
 
 
 def test_a_folder_is_copied_in_order(tmp_path: Path) -> None:
@@ -170,7 +170,7 @@ def test_bounds_of_a_folder(tmp_path: Path) -> None:
     ):
         (tmp_path / out).mkdir()
         with pytest.raises(RefusedCheckpoint) as refused:
-            copy_checkpoint(tmp_path, "checkpoint", tmp_path / out, limit=limit, max_files=files)
+            copy_folder(tmp_path, "checkpoint", tmp_path / out, limit=limit, max_files=files)
         assert str(refused.value) == reason
     assert len(_checkpoint(tmp_path, limit=3 * 2**19, max_files=3)) == 3
 

@@ -38,7 +38,7 @@ def bench_models():
             root=Path(__file__).parent,
             variants=(
                 Variant("zero-shot"),
-                *(Variant(fault, fine_tuned=True, params={"fault": fault}) for fault in FAULTS),
+                *(Variant(fault, fine_tuned=True, params={"fault": fault, "pause_s": 0.4}) for fault in FAULTS),
             ),
             resources=limits,
             training=limits,

@@ -55,7 +55,7 @@ class Learner(Adapter):
             self.misbehave(fault, step, training)
             training.event(step, steps, {"error": 1.0 / step}, epoch=step / steps, val_dice=step / (steps + 1))
             if fault in ("slow", "exits"):
-                time.sleep(0.4)
+                time.sleep(self.job.params["pause_s"])
         if fault == "no-checkpoint":
             return
         training.checkpoint(lambda folder: self.write(folder, fault, sums))

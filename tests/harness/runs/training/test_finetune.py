@@ -23,7 +23,8 @@ from harness.runs.checkpoint import Checkpoint, write_record
 from harness.runs.params import EXECUTION, changed
 from harness.runs.plan import RunRequest
 from harness.runs.run_weights import Loaded
-from harness.runs.training.finetune import TrainingPlan, ensure_checkpoint, training_cases
+from harness.runs.training.finetune import TrainingPlan, ensure_checkpoint, plan_training, training_cases
+from harness.runs.training.here import TrainerHere
 from harness.sandbox.watch import Stop
 from harness.status import TrainingState
 from harness.store.database import Store
@@ -144,12 +145,10 @@ def request_on_data(splits_writer: Callable[..., Path], tmp_path: Path) -> RunRe
 
 
 def _ensure(request: RunRequest, home: Path, store: Store) -> Checkpoint:
-    plan, cases = _plan(Prompt.TEXT), training_cases(request)
-    engine = cast("Engine", Down())
-    return ensure_checkpoint(
-        request, plan.image, plan.weights, cases, engine=engine, gpus=(), home=home, store=store, watcher=Log(),
-        stop=Stop(),
-    )  # fmt: skip
+    image, stop = _plan(Prompt.TEXT).image, Stop()
+    plan = plan_training(request, image, Loaded(), training_cases(request), stop)
+    trainer = TrainerHere(plan, home, cast("Engine", Down()), ())
+    return ensure_checkpoint(plan, trainer, home=home, store=store, watcher=Log(), stop=stop)
 
 
 def test_a_training_killed_after_its_record_is_done_with_the_next_command(
