@@ -154,10 +154,9 @@ class PointReader:
                         yield _POINT.validate_json(line)
 
 
-def furthest(folder: Path) -> tuple[int, str]:
-    """Return how far a training has come: the last step that was reported, and the state that was kept last."""
-    steps = [point.step for point in PointReader(folder).new()]
-    return max(steps, default=-1), max(_states(folder / STATES), default="")
+def furthest(folder: Path) -> int:
+    """Return how far a training has come: the last step that an attempt has reported; -1 for none."""
+    return max((point.step for point in PointReader(folder).new()), default=-1)
 
 
 def _asked(spec: ShardSpec, place: Place, scratch: Path) -> TrainingSpec:
@@ -257,7 +256,7 @@ class _Keeper:
         self.problems: tuple[str, ...] = ()  #: why it could not be kept
         self._out, self._limit = spec.root / "out", spec.resources.out_mb * 2**20
         self._states, self._name = states, name
-        self._kept: object = None  #: how the state looked that was kept last
+        self._kept = _looks(spec.state)  #: how the state looks that was kept last
         self._copies = int(copies)
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"keep-{name}", daemon=True)
@@ -281,7 +280,7 @@ class _Keeper:
 
     def _keep(self) -> None:
         """Copy the state if it has changed; it is tried again later where it changes meanwhile."""
-        looks = self._looks()
+        looks = _looks(self._out / "state")
         if not looks or looks == self._kept:
             return
         partial = self._states / f".{self._name}"
@@ -289,14 +288,14 @@ class _Keeper:
             remove_tree(partial)
             partial.mkdir()
             copy_folder(self._out, "state", partial, limit=self._limit, max_files=MAX_FILES, hidden=False)
-            if self._looks() == looks:
+            if _looks(self._out / "state") == looks:
                 self._copies += 1
                 partial.rename(self._states / f"{self.step:012d}.{self._copies:06d}.{self._name}")
                 self._kept, self.problems = looks, ()
                 for name in _states(self._states)[:-1]:
                     remove_tree(self._states / name)
         except RefusedCheckpoint as reason:
-            if self._looks() == looks:
+            if _looks(self._out / "state") == looks:
                 self.problems = (f"the state could not be kept for another host: out/state {reason}",)
         except OSError as error:
             self.problems = (f"the state could not be kept for another host: {error}",)
@@ -304,18 +303,19 @@ class _Keeper:
             with contextlib.suppress(OSError):
                 remove_tree(partial)
 
-    def _looks(self) -> tuple[tuple[str, int, int, int], ...]:
-        """Return what tells a state from a later one: names, sizes and times of its files; empty while there are none.
 
-        Times are those of one file system, and are compared with each other only.
-        """
-        seen = []
-        for folder, folders, files in os.walk(self._out / "state"):
-            folders[:] = [name for name in folders if not name.startswith(".")]
-            for name in files:
-                if not name.startswith("."):
-                    path = os.path.join(folder, name)  # noqa: PTH118 - as os.walk has it
-                    with contextlib.suppress(OSError):
-                        status = os.lstat(path)
-                        seen.append((path, status.st_ino, status.st_size, status.st_mtime_ns))
-        return tuple(sorted(seen))
+def _looks(state: Path) -> tuple[tuple[str, int, int, int], ...]:
+    """Return what tells a state from a later one: names, sizes and times of its files; empty while there are none.
+
+    Times are those of one file system, and are compared with each other only.
+    """
+    seen = []
+    for folder, folders, files in os.walk(state):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for name in files:
+            if not name.startswith("."):
+                path = os.path.join(folder, name)  # noqa: PTH118 - as os.walk has it
+                with contextlib.suppress(OSError):
+                    status = os.lstat(path)
+                    seen.append((os.path.relpath(path, state), status.st_ino, status.st_size, status.st_mtime_ns))
+    return tuple(sorted(seen))

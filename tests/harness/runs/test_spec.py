@@ -14,7 +14,7 @@ from harness.images.build import Image
 from harness.registry.declaration import Model, Variant
 from harness.registry.discovery import Plugin
 from harness.registry.resources import Resources
-from harness.runs.spec import ShardSpec, bare, versions
+from harness.runs.spec import ShardSpec, bare, next_number, versions
 from harness.sandbox.contract import CasePrompt, FindingPrompt, Job
 from harness.sandbox.job import JobCase
 
@@ -63,6 +63,27 @@ def test_the_shared_folder_may_be_mounted_elsewhere(tmp_path: Path) -> None:
     assert str(here) not in text
     (there / "plugin").mkdir(parents=True)
     assert ShardSpec.from_json(text, there) == a_spec(there, "a")
+
+
+@pytest.mark.parametrize(("minutes", "seconds"), [(60.0, 3600.0), (0.1, 1800.0)])
+def test_how_long_it_should_take(tmp_path: Path, minutes: float, seconds: float) -> None:
+    """Never less than its first case may take; a training ends by itself."""
+    spec = replace(a_spec(tmp_path, "a"), deadline_s=None)
+    limits = Resources(start_minutes=10, case_minutes=10)
+    spec = replace(spec, plugin=bare(spec.plugin, limits))
+    assert spec.within(minutes).deadline_s == seconds
+    training = replace(spec, job=spec.job.model_copy(update={"verb": "finetune"}))
+    assert (spec.trains, training.trains) == (False, True)
+    assert training.within(minutes) == training
+
+
+def test_no_number_is_given_twice(tmp_path: Path) -> None:
+    """Also one whose file is gone, but whose figures tell that it was begun, under whatever name."""
+    assert next_number(tmp_path) == 0
+    for name in ("specs/2.json", "figures/11-abcd.json", "figures/.tmp"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    assert next_number(tmp_path) == 12
 
 
 def test_nothing_of_a_host_is_in_it(tmp_path: Path) -> None:
