@@ -25,6 +25,7 @@ from cyclonedx.output.json import JsonV1Dot6
 from locks import ROOT, Pin, image_locks, read
 from packageurl import PackageURL
 
+from harness.images.build import DEFAULT_BASE
 from harness.registry.discovery import discover
 from leaderboard.pages.vendor import NIIVUE
 
@@ -123,6 +124,10 @@ def documents() -> dict[str, str]:
         model = plugins.get(image.rpartition("/")[2])
         parts = _packages({pin for lock in locks for pin in read(lock)})
         parts += [_source(source) for source in model.sources] if model else []
+        name, _, tag = DEFAULT_BASE.partition(":")
+        system = [Property(name="groundbench:packages", value="of its operating system; not listed here")]
+        base = _component(name, tag, f"pkg:docker/{name}@{tag}", type=ComponentType.CONTAINER, properties=system)
+        parts.append(base)
         number = model.version if model else version
         product = _component(
             image,
@@ -130,7 +135,6 @@ def documents() -> dict[str, str]:
             f"pkg:docker/{image}@{number}",
             model.licence if model else "Apache-2.0",
             type=ComponentType.CONTAINER,
-            properties=[Property(name="groundbench:operating-system", value="of the base image; not listed here")],
         )
         found["image-" + image.removeprefix("groundbench/").replace("/", "-")] = document(product, parts)
     return {f"{name}.cdx.json": text for name, text in found.items()}

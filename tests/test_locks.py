@@ -55,6 +55,7 @@ def test_the_makefile_installs_from_locks_only() -> None:
     )
     steps = re.findall(r"^\t.*(?:\$\(PIP\)|\$\(LOCKED\)|pip install).*", text, flags=re.MULTILINE)
     assert len(steps) >= 7
+    assert "\t@$(PYTHON) -m venv $(VENV)\n\t@$(BIN)/python -m pip uninstall -qq --yes setuptools\n" in text
     for step in steps:
         from_locks = re.search(r"\$\(LOCKED\)( -r requirements[a-z-]*\.lock)+$", step)
         assert from_locks or step.endswith("$(PIP) --no-deps --no-build-isolation --editable ."), step

@@ -159,6 +159,7 @@ def test_documents_are_valid_complete_and_the_same_twice(script: Any) -> None:
         named = documents[f"image-{image.removeprefix('groundbench/').replace('/', '-')}.cdx.json"]
         listed = {part["purl"] for part in json.loads(named)["components"]}
         assert {pin.purl for lock in locks for pin in sbom.read(lock)} <= listed
+        assert "pkg:docker/python@3.11-slim-bookworm" in listed
     harness = json.loads(documents["groundbench.cdx.json"])
     (viewer,) = (part for part in harness["components"] if part["name"] == "NiiVue")
     assert len(viewer["components"]) == 13
