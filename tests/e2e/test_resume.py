@@ -12,17 +12,17 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.conftest import processes
+from tests.e2e.hpc import STEADY
 
 if TYPE_CHECKING:
     from tests.conftest import Bench
 
-PLUGINS = Path(__file__).parent / "plugins"
 CASES = 6
 
 
-def _command(dataset: Path, engine: str, variant: str = "slow") -> list[object]:
+def _command(dataset: Path, engine: str, seconds: float = 0.25) -> list[object]:
     return [
-        "run", "--plugin", "misbehaving", "--variant", variant, "--plugin-dir", PLUGINS / "misbehaving",
+        "run", "--plugin", "steady", "--param", f"seconds={seconds}", "--plugin-dir", STEADY,
         "--dataset", dataset, "--engine", engine,
     ]  # fmt: skip
 
@@ -96,7 +96,7 @@ def _processes() -> list[str]:
 def test_interrupt_keeps_what_is_finished(engine: str, bench: Bench, make_dataset: Callable[..., Path]) -> None:
     """Ctrl-C ends after the case in flight with exit code 130; the same command goes on from there."""
     dataset = make_dataset(CASES)
-    process = bench.popen(*_command(dataset, engine, "slower"))
+    process = bench.popen(*_command(dataset, engine, 1.5))
     assert process.stderr is not None
     seen = []
     for line in process.stderr:
@@ -107,19 +107,20 @@ def test_interrupt_keeps_what_is_finished(engine: str, bench: Bench, make_datase
     _, rest = process.communicate(timeout=60)
     assert process.returncode == 130, "".join(seen) + rest
     assert "the same command resumes the run" in rest
-    first = bench.json("results", "show", "misb")["cases"]
+    first = bench.json("results", "show", "steady")["cases"]
     assert all(case["scored"] for case in first)
     assert 1 <= len(first) < CASES
-    again = bench(*_command(dataset, engine, "slower"))
+    again = bench(*_command(dataset, engine, 1.5))
     assert f"{len(first)} kept from before" in again.stderr
-    show = bench.json("results", "show", "misb")
+    show = bench.json("results", "show", "steady")
     assert show["state"] == "done"
     assert [case for case in show["cases"] if case["case_id"] in {c["case_id"] for c in first}] == first
 
 
 def test_two_interrupts_end_at_once(bench: Bench, make_dataset: Callable[..., Path]) -> None:
     """A second Ctrl-C does not wait for the case in flight."""
-    process = bench.popen(*_command(make_dataset(3), "local", "hangs"))
+    hangs = ["--plugin", "misbehaving", "--variant", "hangs", "--plugin-dir", STEADY.parent / "misbehaving"]
+    process = bench.popen("run", *hangs, "--dataset", make_dataset(3), "--engine", "local")
     assert process.stderr is not None
     for line in process.stderr:
         if "1/3" in line:
@@ -133,7 +134,7 @@ def test_two_interrupts_end_at_once(bench: Bench, make_dataset: Callable[..., Pa
 
 def test_same_plan_is_reused_and_fresh_runs_again(bench: Bench, make_dataset: Callable[..., Path]) -> None:
     """The same command shows the finished run; --fresh adds another, and a changed plan is another run."""
-    command = _command(make_dataset(2), "local", "none")
+    command = _command(make_dataset(2), "local", 0)
     first = bench.json(*command)
     assert bench.json(*command)["run"] == first["run"]
     fresh = bench.json(*command, "--fresh")
@@ -147,14 +148,14 @@ def test_two_at_once_on_one_home(bench: Bench, make_dataset: Callable[..., Path]
     """The second of two identical runs at once is refused until the first ends; a different one works beside it."""
     cases = 12
     dataset = make_dataset(cases)
-    process = bench.popen(*_command(dataset, "local", "slower"))
+    process = bench.popen(*_command(dataset, "local", 1.5))
     assert process.stderr is not None
     for line in process.stderr:
         if f"1/{cases}" in line:
             break
-    refused = bench(*_command(dataset, "local", "slower"), code=3)
+    refused = bench(*_command(dataset, "local", 1.5), code=3)
     assert "another process is running" in refused.stderr
-    beside = bench.json(*_command(dataset, "local", "none"))
+    beside = bench.json(*_command(dataset, "local", 0))
     assert beside["coverage"] == {"ok": 2 * cases}
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=60)

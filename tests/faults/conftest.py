@@ -22,7 +22,7 @@ from tests.conftest import processes
 if TYPE_CHECKING:
     from tests.conftest import Bench
 
-PLUGIN = Path(__file__).resolve().parents[1] / "e2e" / "plugins" / "misbehaving"
+PLUGIN = Path(__file__).resolve().parents[1] / "e2e" / "plugins" / "steady"
 CASES = 5
 
 #: A hook that does what NVIDIA's does in the end: the driver's devices appear in the container.
@@ -94,7 +94,7 @@ def settings(
             request.getfixturevalue("base_image")
         if engine not in known:
             command = [
-                "run", "--plugin", "misbehaving", "--variant", "slow", "--plugin-dir", PLUGIN, "--dataset", dataset,
+                "run", "--plugin", "steady", "--param", "seconds=0.25", "--plugin-dir", PLUGIN, "--dataset", dataset,
                 "--engine", engine,
             ]  # fmt: skip
             bench = new_bench(tmp_path_factory.mktemp(engine) / "first")
