@@ -168,6 +168,14 @@ class SlurmNode:
         self.kill("slurmd")
         self._end_jobs()
 
+    def kill_watchers(self) -> None:
+        """Kill what watches over jobs on the node, and leave the jobs alive."""
+        self._end_jobs(only="slurmstepd")
+
+    def settle(self) -> None:
+        """Have the node tell what it runs: a controller that was killed may believe in a job that has ended."""
+        self("scontrol", "reconfigure")
+
     def node_down(self) -> None:
         """Set the node down, as whoever runs the cluster does; its daemon brings it back as soon as it reports."""
         self("scontrol", "update", "NodeName=ALL", "State=DOWN", "Reason=test")
@@ -219,8 +227,8 @@ class SlurmNode:
                 self.kill(name)
         self._end_jobs()
 
-    def _end_jobs(self) -> None:
-        """Kill what jobs have left; it is known by the configuration in its environment."""
+    def _end_jobs(self, only: str = "") -> None:
+        """Kill what jobs have left, or what has this name; it is known by the configuration in its environment."""
         mark = f"SLURM_CONF={self.folder}/slurm.conf".encode()
         daemons = {process.pid for process in self._daemons.values()}
         for folder in Path("/proc").glob("[0-9]*"):
@@ -228,8 +236,9 @@ class SlurmNode:
                 pid, variables = int(folder.name), (folder / "environ").read_bytes().split(b"\0")
                 # A command of a test has the configuration too, but no job's number.
                 of_job = any(variable.startswith(b"SLURM_JOB_ID=") for variable in variables)
-                watches_one = (folder / "comm").read_text().startswith("slurmstepd")
-                if mark in variables and (of_job or watches_one) and pid not in daemons:
+                name = (folder / "comm").read_text()
+                chosen = name.startswith(only or "slurmstepd") or (of_job and not only)
+                if mark in variables and chosen and pid not in daemons:
                     os.kill(pid, signal.SIGKILL)
 
 

@@ -64,6 +64,10 @@ def open_row(plan: Plan, store: Store) -> RunRow:
     )
 
 
+#: How the reason begins that is no property of the plan, and goes when the cases have been done.
+_UNFAIR = "cases that failed for a reason that is not the model's (infra_error):"
+
+
 def continued(row: RunRow, plan: Plan, *, begun: bool) -> RunRow:
     """Return a row some of whose cases run now, with what this engine and host take from its standing.
 
@@ -79,7 +83,7 @@ def continued(row: RunRow, plan: Plan, *, begun: bool) -> RunRow:
     return _with(row, [*plan.less_than_sealed, *_several({row.engine, plan.engine})])
 
 
-def as_carried_out(row: RunRow, engines: Sequence[Mapping[str, Any]]) -> RunRow:
+def as_carried_out(row: RunRow, engines: Sequence[Mapping[str, Any]], *, unfair: int = 0) -> RunRow:
     """Return a row with what the hosts that ran its cases take from its standing.
 
     Parameters
@@ -88,11 +92,17 @@ def as_carried_out(row: RunRow, engines: Sequence[Mapping[str, Any]]) -> RunRow:
         The row.
     engines
         What the engine of each of its shards said of itself, and what it could not do there.
+    unfair
+        Number of cases that have no answer for a reason that is not the model's; they count 0 until they have one.
     """
     lacking = [
         f"less than sealed: the {one['engine']} engine {lack}" for one in engines for lack in one.get("lacks", ())
     ]
-    return _with(row, [*lacking, *_several({str(one["engine"]) for one in engines})])
+    facts = [reason for reason in row.unrankable if not reason.startswith(_UNFAIR)]
+    if facts != row.unrankable:  # of a command before this one, which may have tried them again
+        row = replace(row, rankable=not facts, unrankable=facts)
+    failed = [f"{_UNFAIR} {unfair}; the same command tries again"] if unfair else []
+    return _with(row, [*lacking, *_several({str(one["engine"]) for one in engines}), *failed])
 
 
 def _several(engines: Collection[str]) -> list[str]:

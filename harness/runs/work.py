@@ -373,7 +373,9 @@ class Work:
         scored = {case.case for case in cases if case.scored}
         complete = scored == self.cases.keys()
         state = "done" if complete and self.error is None else "interrupted"
-        row = as_carried_out(self.row, [shards[name].engine for name in sorted(set(placed.values()) & shards.keys())])
+        engines = [shards[name].engine for name in sorted(set(placed.values()) & shards.keys())]
+        unfair = sum(case.status == Status.INFRA_ERROR for case in cases)
+        row = as_carried_out(self.row, engines, unfair=unfair)
         record = {**row.record, **hosts_of(shards)}
         finished = _now() if complete else None
         row = replace(row, state=state, finished=finished, record=record, timing=timing)

@@ -60,8 +60,8 @@ class Cluster:
         """Wait until so many cases have an outcome."""
         self.slurm.wait_for(lambda: self.outcomes() >= count, f"only {self.outcomes()} outcomes", seconds)
 
-    def shards(self) -> dict[str, int]:
-        """Return element -> process of every shard that runs: what Slurm's batch script has become."""
+    def processes(self) -> dict[int, str]:
+        """Return process -> element of every shard that runs: what Slurm's batch script has become."""
         found = {}
         for process in processes():
             if f"{self.shared}/runs/" in process.command and "/specs/" in process.command:
@@ -70,8 +70,12 @@ class Cluster:
                     told = dict(line.split(b"=", 1) for line in variables if b"=" in line)
                     job, index = told.get(b"SLURM_ARRAY_JOB_ID", b""), told.get(b"SLURM_ARRAY_TASK_ID", b"")
                     if job:
-                        found[f"{job.decode()}_{index.decode()}"] = process.pid
+                        found[process.pid] = f"{job.decode()}_{index.decode()}"
         return found
+
+    def shards(self) -> dict[str, int]:
+        """Return element -> process of every shard that runs."""
+        return {element: pid for pid, element in self.processes().items()}
 
     def wait_for_shard(self) -> tuple[str, int]:
         """Wait until a shard runs; return its element and its process."""
@@ -90,7 +94,11 @@ class Cluster:
 
         A controller that was killed may begin a job again that it had not yet noted as ended: it finds nothing to do.
         """
-        self.slurm.wait_for(lambda: self.slurm.jobs() == {}, "a job lives")
+        with contextlib.suppress(AssertionError):
+            self.slurm.wait_for(lambda: self.slurm.jobs() == {}, "a job lives", 20)
+        if self.slurm.jobs():
+            self.slurm.settle()
+        self.slurm.wait_for(lambda: self.slurm.jobs() == {}, "a job lives", 120)
         assert list(self.shared.glob("runs/*/jobs.json")) == []
         assert list(self.shared.glob("runs/*/outcomes/second/*")) == []
         folder = self.folder()

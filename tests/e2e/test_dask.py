@@ -222,6 +222,23 @@ def test_a_worker_that_is_told_to_leave_ends_after_its_case(lab: Lab, make_datas
     lab.start_workers(1)
 
 
+def test_a_host_whose_clock_is_wrong(lab: Lab, tmp_path: Path) -> None:
+    """By a day: the check warns, and rows and durations are those of a host whose clock is right."""
+    wrong = "import time; right = time.time; time.time = lambda: right() + 86400; from harness.cli import main; main()"
+    _kill(lab.workers.pop())
+    lab.start_workers(1, program=("-c", wrong))
+    clocks = [check for check in lab.bench.json("cluster", "check", "lab")["checks"] if check["subject"] == "clock"]
+    assert sorted(check["verdict"] for check in clocks) == ["ok", "warning"]
+    assert any("ahead of the driver's" in check["found"] for check in clocks)
+    command = ["run", "--plugin", "rules", "--seed", 5]
+    there = lab.bench.json(*command, "--cluster", "lab")
+    _kill(lab.workers.pop())
+    lab.start_workers(1)
+    assert differing(lab.bench, there, _here(lab.bench, tmp_path / "home", *command)) == []
+    assert len(list((lab.shared / "runs" / there["run"] / "figures").glob("*.json"))) == 2
+    assert 0 < there["timing"]["cases_per_hour"] < 3600 / 0.01
+
+
 # -- a training: one container on one of the workers -------------------------------------------------------------------
 
 

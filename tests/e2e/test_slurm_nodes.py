@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.e2e.hpc import CASES
-from tests.e2e.lab import content
+from tests.e2e.lab import content, differing
 
 if TYPE_CHECKING:
     import subprocess
@@ -70,8 +73,70 @@ def test_a_node_that_dies(hpc: Cluster, slow: tuple[list[object], dict[str, Any]
     hpc.wait_for_outcomes(1)
     hpc.slurm.die()
     assert hpc.outcomes() < CASES, "the moment is badly chosen"
+    hpc.slurm.node_down()  # the controller would see it after a while
     hpc.slurm.node()
     _ends_with(hpc, driver, expected)
+
+
+@pytest.mark.slow
+def test_a_job_that_goes_on_when_it_counts_as_lost(hpc: Cluster, slow: tuple[list[object], dict[str, Any]]) -> None:
+    """What watched it is killed, so Slurm begins it again beside itself: of two outcomes the first one stays."""
+    command, expected = slow
+    hpc.describe(max_jobs=1)
+    driver = hpc.bench.popen(*hpc.run(*command), "--json")
+    hpc.wait_for_outcomes(1)
+    _, zombie = hpc.wait_for_shard()
+    hpc.slurm.kill("slurmd")
+    hpc.slurm.kill_watchers()
+    os.kill(zombie, signal.SIGSTOP)
+    hpc.slurm.node_down()  # the controller would see it after a while
+    hpc.slurm.node()
+    hpc.slurm.wait_for(lambda: hpc.processes().keys() - {zombie}, "it is not begun again", 120)
+    os.kill(zombie, signal.SIGCONT)
+    assert hpc.outcomes() < CASES, "the moment is badly chosen"
+    _ends_with(hpc, driver, expected)
+
+
+@contextlib.contextmanager
+def _full(disk: Path) -> Iterator[None]:
+    filler = disk / "filler"
+    with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        while True:
+            file.write(bytes(2**16))
+    yield
+    filler.unlink()
+
+
+@contextlib.contextmanager
+def _gone(disk: Path) -> Iterator[None]:
+    (disk / "shared").rename(disk / "away")
+    yield
+    (disk / "away").rename(disk / "shared")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("lost", [_full, _gone])
+def test_a_shared_folder_that_is_lost_for_a_while(
+    lost: Callable[[Path], contextlib.AbstractContextManager[None]],
+    hpc: Cluster,
+    slow: tuple[list[object], dict[str, Any]],
+    small_disk: Path,
+) -> None:
+    """The command says so, and blames no model; when it is there again, the same command goes on."""
+    command, expected = slow
+    hpc.shared = small_disk / "shared"
+    hpc.shared.mkdir()
+    hpc.describe()
+    driver = hpc.bench.popen(*hpc.run(*command))
+    hpc.wait_for_outcomes(1)
+    with lost(small_disk):
+        _, said = driver.communicate(timeout=300)
+        assert driver.returncode in (0, 3), said  # 0 where every outcome could be written, and says who failed
+        assert "Traceback" not in said
+        assert not any(run["rankable"] for run in hpc.bench.json("results", "list")["runs"] if run["state"] == "done")
+        hpc.slurm.wait_for(lambda: hpc.slurm.jobs() == {}, "a job lives", 120)
+    assert differing(hpc.bench, hpc.bench.json(*hpc.run(*command)), expected) == [], said
+    hpc.nothing_is_left()
 
 
 @pytest.mark.slow

@@ -373,11 +373,12 @@ def test_a_case_that_ends_its_hosts_is_the_last_and_alone(lab: Lab) -> None:
     assert case[0] == "toy_3_a_1"
     assert case[2] == Status.INFRA_ERROR
     assert case[3] == "2 times the worker or its host was lost while this case was in flight"
+    assert not row.rankable, "its zero is not the model's"
     again = _pool(lab, "shared", poison="toy_3_a_1")
     lab.run(again, "home")
     assert (again.dealt, again.killed) == ([["toy_3_a_1"]], 1)
     healed = _pool(lab, "shared")
-    lab.run(healed, "home")
+    assert lab.run(healed, "home").rankable
     assert healed.dealt == [["toy_3_a_1"]]
     assert lab.rows("home") == calm
 

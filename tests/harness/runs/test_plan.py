@@ -116,3 +116,9 @@ def test_a_row_says_what_its_hosts_could_not_do(tmp_path: Path) -> None:
     both = as_carried_out(as_carried_out(row, [weak]), [weak, {"engine": "docker"}])
     assert (both.rankable, both.unrankable) == (False, [lacking, "several engines: apptainer, docker"])
     assert as_carried_out(row, []) == row
+    unfair = as_carried_out(row, [good], unfair=2)
+    assert (unfair.rankable, len(unfair.unrankable)) == (False, 1)
+    assert "(infra_error): 2; the same command tries again" in unfair.unrankable[0]
+    assert as_carried_out(unfair, [good], unfair=1).unrankable == [unfair.unrankable[0].replace(" 2;", " 1;")]
+    assert as_carried_out(unfair, [good]) == row
+    assert as_carried_out(as_carried_out(row, [weak], unfair=2), [weak]).unrankable == [lacking]
