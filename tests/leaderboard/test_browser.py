@@ -242,6 +242,29 @@ def test_sort_filter_link_and_back(site: Path, open_page: Any) -> None:
     assert filtered.locator("#filter").input_value() == "box boxes"
 
 
+def test_rows_by_commercial_use(bench: Any, store: Store, tmp_path: Path, open_page: Any) -> None:
+    """A choice among the three answers, in the address too; rows whose licences nobody recorded are not known."""
+    licences = {"code": "MIT", "sources": {}, "weights": {}}
+    bench.add(plugin="free", title="Free", record={"licences": {**licences, "commercial": "yes"}})
+    bench.add(plugin="bound", title="Bound", record={"licences": {**licences, "commercial": "no"}})
+    bench.add(plugin="earlier", title="Earlier")
+    build_site(store, tmp_path / "site")
+    page = open_page(f"{(tmp_path / 'site').as_uri()}/index.html")
+    assert set(column(page, "model")) == {"Free", "Bound", "Earlier"}
+    for answer, title in (("yes", "Free"), ("no", "Bound"), ("unknown", "Earlier")):
+        page.select_option("#use", answer)
+        assert column(page, "model") == [title]
+        assert f"use={answer}" in page.url
+    elsewhere = open_page(f"{(tmp_path / 'site').as_uri()}/index.html#q=free&use=yes")
+    assert column(elsewhere, "model") == ["Free"]
+    assert elsewhere.locator("#use").input_value() == "yes"
+    elsewhere.select_option("#use", "")
+    assert "use=" not in elsewhere.url
+    assert set(column(open_page(f"{(tmp_path / 'site').as_uri()}/index.html#use=x"), "model")) == {
+        "Free", "Bound", "Earlier"
+    }  # fmt: skip
+
+
 def test_any_two_rows_are_picked(
     bench: Any, store: Store, tmp_path: Path, open_page: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
