@@ -30,7 +30,9 @@ _folder = click.Path(path_type=Path, file_okay=False)
     help="Scale these HU to 0..1 instead of writing HU. The paper's window, read as level and width (paper: -1350,150) "
     "or as limits (literal: -600,1500).",
 )
-@click.option("--largest", type=click.IntRange(min=16), help="Shrink slices with longer sides (the paper: 512).")
+@click.option(
+    "--largest", type=click.IntRange(min=16), help="Resample larger slices to this longer side (the paper: 512)."
+)
 @click.option("--jobs", type=click.IntRange(1), help="Volumes at a time; one a core by default, up to 4.")
 @json_option
 def intake(

@@ -37,7 +37,8 @@ class Options:
     window
         HU that become 0 and 1 (values outside are clipped, float32 is written); None: HU, int16.
     largest
-        Pixels of a slice's side beyond which it is shrunk, the paper's 512; None: never.
+        Pixels that the longer side of a larger slice gets, the paper's 512 (section 3.6); None: as it is. Both sides
+        shrink by the same factor, and a new pixel is the mean over its area.
     """
 
     axes: str | None = "LPS"
@@ -90,15 +91,20 @@ def take_in(source: Path, target: Path, scan: Scan, options: Options) -> Taken:
             yield np.asarray(values, np.float32) * np.float32(scan.slope) + np.float32(scan.intercept)
 
     shape = tuple(header.shape[axis] for axis in order)
-    step = 1 if options.largest is None else max(1, -(-max(shape[:2]) // options.largest))
-    if step > 1:
-        shape = (-(-shape[0] // step), -(-shape[1] // step), shape[2])
-        turned = turned @ np.diag([step, step, 1, 1])
-        turned[:3, 3] += turned[:3, :2] @ np.full(2, (step - 1) / step / 2)
+    sides = _sides(shape, options.largest)
+    if sides != shape[:2]:
+        resampled = (
+            f"slices of {shape[0]} x {shape[1]} resampled to {sides[0]} x {sides[1]}: means over each pixel's area"
+        )
+        note = "; ".join(filter(None, (note, resampled)))
+        factors = np.divide(shape[:2], sides)
+        turned[:3, 3] += turned[:3, :2] @ ((factors - 1) / 2)  # the centre of the first new pixel
+        turned[:3, :2] *= factors
+        shape = (*sides, shape[2])
     kind = np.int16 if options.window is None else np.float32
     with tempfile.TemporaryDirectory(dir=_made(target.parent)) as folder:
         images = _turned(in_hu(), header.shape, order, flips, Path(folder))
-        written = (_finished(_shrunk(image, step), options.window) for image in images)
+        written = (_finished(_resampled(image, sides), options.window) for image in images)
         waiting = Path(folder) / target.name
         write_volume(waiting, kind, shape, turned, written)
         if total and scan.intercept <= -500 and air / total > _ALREADY:
@@ -188,13 +194,33 @@ def _turned(
         yield np.asarray(volume[:, :, z][in_plane])
 
 
-def _shrunk(image: npt.NDArray[np.float32], step: int) -> npt.NDArray[np.float32]:
-    """Return means of step x step pixels; an incomplete last row or column repeats its edge."""
-    if step == 1:
+def _sides(shape: tuple[int, ...], largest: int | None) -> tuple[int, int]:
+    """Return the sides of a written slice: the longer one at most `largest`, both shrunk by the same factor."""
+    height, width = shape[:2]
+    longer = max(height, width)
+    if largest is None or longer <= largest:
+        return height, width
+    return max(1, round(height * largest / longer)), max(1, round(width * largest / longer))
+
+
+def _resampled(image: npt.NDArray[np.float32], sides: tuple[int, int]) -> npt.NDArray[np.float32]:
+    """Return the means of a slice over the areas of fewer, larger pixels that cover it exactly."""
+    if image.shape == sides:
         return image
-    height, width = (-(-n // step) * step for n in image.shape)
-    padded = np.pad(image, ((0, height - image.shape[0]), (0, width - image.shape[1])), mode="edge")
-    return np.asarray(padded.reshape(height // step, step, width // step, step).mean(axis=(1, 3)), np.float32)
+    means = image.astype(np.float64)
+    for axis, length in enumerate(sides):
+        means = _means(means.swapaxes(0, axis), length).swapaxes(0, axis)
+    return means.astype(np.float32)
+
+
+def _means(values: npt.NDArray[np.float64], length: int) -> npt.NDArray[np.float64]:
+    """Return means over `length` equal parts of the first axis, each old value counted by its share in a part."""
+    count = len(values)
+    edges = np.arange(length + 1) * count
+    whole, part = edges // length, edges % length / length
+    below = np.concatenate([np.zeros((1, *values.shape[1:])), np.cumsum(values, axis=0)])
+    sums = below[whole] + part[:, None] * values[np.minimum(whole, count - 1)]
+    return np.diff(sums, axis=0) * length / count
 
 
 def _finished(image: npt.NDArray[np.float32], window: tuple[float, float] | None) -> npt.NDArray[Any]:

@@ -35,18 +35,66 @@ def test_any_orientation_against_nibabel(tmp_path: Path, codes: str) -> None:
     assert np.allclose(made.affine, expected.affine)
 
 
-def test_window_and_size(tmp_path: Path) -> None:
-    """The paper's window gives 0 to 1; shrinking takes means and keeps every voxel's place in the patient."""
+def test_the_window(tmp_path: Path) -> None:
+    """The paper's window gives 0 to 1."""
     source = save(tmp_path / "raw.nii.gz")
     take_in(source, tmp_path / "unit.nii.gz", SCAN, Options(axes=None, window=(-600, 1500)))
     unit: Any = nib.load(tmp_path / "unit.nii.gz")
     expected = np.clip((RAW - 1024.0 + 600) / 2100, 0, 1)
     assert np.allclose(np.asarray(unit.dataobj), expected, atol=1e-6)
-    take_in(source, tmp_path / "small.nii.gz", SCAN, Options(axes=None, largest=4))
+
+
+def _by_counting(image: np.ndarray, sides: tuple[int, int]) -> np.ndarray:
+    """Return the same means from a picture in which every old and every new pixel is a whole number of points."""
+    points = np.kron(image, np.ones(sides))
+    (height, width), (rows, columns) = image.shape, sides
+    return points.reshape(rows, height, columns, width).mean(axis=(1, 3))
+
+
+@pytest.mark.parametrize(
+    ("shape", "largest", "sides"),
+    [
+        ((8, 6), 4, (4, 3)),
+        ((7, 6), 4, (4, 3)),
+        ((6, 9), 8, (5, 8)),
+        ((12, 12), 8, (8, 8)),
+        ((15, 15), 8, (8, 8)),
+        ((9, 1), 8, (8, 1)),
+        ((4, 3), 4, (4, 3)),
+        ((3, 2), 4, (3, 2)),
+    ],
+)
+def test_slices_are_shrunk_to_the_side_that_was_asked_for(
+    tmp_path: Path, shape: tuple[int, int], largest: int, sides: tuple[int, int]
+) -> None:
+    """Means over each new pixel's area, whole factor or not; the same place in the patient; what was done is said."""
+    raw = np.random.default_rng(0).integers(0, 2000, (*shape, 3)).astype(np.int16)
+    affine = np.diag([-0.7, 0.8, 1.5, 1])
+    affine[:3, 3] = 10, -20, 5
+    source = save(tmp_path / "raw.nii.gz", raw, affine)
+    taken = take_in(source, tmp_path / "small.nii.gz", SCAN, Options(axes=None, largest=largest))
     small: Any = nib.load(tmp_path / "small.nii.gz")
-    assert small.shape == (4, 3, 5)
-    assert np.asarray(small.dataobj)[0, 0, 0] == np.rint(RAW[:2, :2, 0].mean() - 1024)
-    assert np.allclose(small.affine @ [0, 0, 0, 1], np.diag([0.7, 0.8, 1.5, 1]) @ [0.5, 0.5, 0, 1])
+    values = np.asarray(small.dataobj)
+    assert values.shape == (*sides, 3)
+    for z in range(3):
+        assert np.abs(values[..., z] - (_by_counting(raw[..., z], sides) - 1024)).max() <= 0.5 + 1e-3
+    for corner in ((-0.5, -0.5), (-0.5, 1), (1, -0.5)):  # -0.5: the lower edge; 1: the upper one
+        ends = [
+            np.array([-0.5 if c < 0 else n - 0.5 for c, n in zip(corner, of, strict=True)]) for of in (sides, shape)
+        ]
+        now, before = (a @ [*end, 1, 1] for a, end in zip((small.affine, affine), ends, strict=True))
+        assert np.allclose(now, before, atol=1e-5)
+    assert ("resampled" in taken.note) == (sides != shape)
+
+
+def test_the_papers_slices(tmp_path: Path) -> None:
+    """512 stays, and 600, 768, 1,024 become 512 (section 3.6)."""
+    for side in (512, 600, 768, 1024):
+        source = save(tmp_path / f"{side}.nii.gz", np.full((side, side, 1), 1024, np.int16), np.diag([0.6, 0.6, 1, 1]))
+        taken = take_in(source, tmp_path / f"{side}-out.nii.gz", SCAN, Options(largest=512))
+        assert taken.shape == (512, 512, 1)
+        made: Any = nib.load(tmp_path / f"{side}-out.nii.gz")
+        assert np.array_equal(np.asarray(made.dataobj), np.zeros((512, 512, 1)))
 
 
 @pytest.mark.parametrize(
