@@ -10,13 +10,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from harness.cli.settings import Settings, find_plugins, json_option, pass_settings, plugin_dir_option, print_json
-from harness.cli.stored import log
+from harness.cli.stored import log, say_what_is_asked
 from harness.errors import UsageError
-from harness.status import Answer
 
 if TYPE_CHECKING:
     from harness.images.torch import TorchBuild
-    from harness.registry.discovery import Plugin
 
 _FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
 
@@ -53,12 +51,14 @@ def build(
     Example: bench build --plugin tiny --device cpu --wheels ./wheels
     """
     from harness.engines import answering_engine
+    from harness.images.rights import redistribution
     from harness.images.torch import choose
 
     registry = find_plugins(plugin_dirs)
     chosen = [registry.get(name.strip()) for name in plugins.split(",") if name.strip()]
     if not chosen:
         raise UsageError("--plugin is empty", fix="see `bench list`")
+    say_what_is_asked(plugin.model for plugin in chosen)
     torch = _torch(settings.home, device, wheels, torch_index)
     engine = answering_engine()
     rows: list[dict[str, Any]] = []
@@ -73,7 +73,7 @@ def build(
                 "id": image.id,
                 "bytes": image.size,
                 "torch": image.device,
-                "redistribution": _rights(plugin, cuda=image.device == "cuda"),
+                "redistribution": str(redistribution(plugin.model, cuda=image.device == "cuda")[0]),
                 "seconds": round(time.monotonic() - began, 1),
             }
         )
@@ -90,19 +90,6 @@ def build(
         ],
         right=(2, 5),
     )
-
-
-def _rights(plugin: Plugin, *, cuda: bool) -> str:
-    """Say what the licences of a model ask of its user, and return whether its image may be passed on."""
-    from harness.images.rights import redistribution
-
-    answer, reason = redistribution(plugin.model, cuda=cuda)
-    if answer is Answer.NO:
-        log(f"{plugin.name}: its image may not be passed on: {reason}; ask the authors what else you may do with it")
-    asked = {(file.repo or file.name, file.licence, file.note) for file in plugin.model.weights if file.note}
-    for origin, licence, note in sorted(asked):
-        log(f"{plugin.name}: weights of {origin}: {licence}; {note}")
-    return str(answer)
 
 
 def _torch(home: Path, device: str, wheels: Path | None, index: str | None) -> TorchBuild:

@@ -11,7 +11,7 @@ import click
 
 from harness.cli.settings import Settings, find_plugins, json_option, pass_settings, plugin_dir_option, print_json
 from harness.cli.several import NotEnded, one_by_one, worst_of
-from harness.cli.stored import log
+from harness.cli.stored import log, say_what_is_asked
 
 if TYPE_CHECKING:
     from harness.registry.declaration import Variant
@@ -71,6 +71,7 @@ def get(
     registry = find_plugins(plugin_dirs)
     chosen = [registry.get(name) for name in _names(plugin)]
     sources, weights = SourceStore(settings.home / "sources"), WeightsStore(settings.home / "weights")
+    say_what_is_asked(one.model for one in chosen)
     wanted = _wanted(chosen, [one.variant(variant) for one in chosen] if variant else None)
     with Clones.open(settings.home / "sources", log) as clones:
         store = _Store(sources, weights, clones, dry_run=dry_run)

@@ -11,6 +11,7 @@ import click
 from harness.cli.settings import find_plugins, print_json
 from harness.errors import BenchError, DataError, PrerequisiteError, UnknownName
 from harness.registry.declaration import Model
+from harness.registry.licences import NONE
 from harness.registry.pinned import Source, Weights
 
 Item = TypeVar("Item", Source, Weights)
@@ -46,6 +47,21 @@ def declared(
     if name is not None and not named:
         raise UnknownName("declaration", name, {item.name for item in found})
     return named
+
+
+def say_what_is_asked(models: Iterable[Model]) -> None:
+    """Say where nobody has licensed the code of models, and what is asked beside the licences of their weights."""
+    lines: list[str] = []
+    for model in models:
+        if without := [source.name for source in model.sources if source.licence == NONE]:
+            lines.append(f"{model.name}: {', '.join(without)}: no licence; ask the authors what you may do with it")
+        lines += [
+            f"{model.name}: weights of {file.repo or file.origin}: {file.licence}; {file.note}"
+            for file in model.weights
+            if file.note
+        ]
+    for line in dict.fromkeys(lines):
+        log(line)
 
 
 def fetch_all(found: Mapping[Item, list[str]], fetch: Callable[[Item], object]) -> None:

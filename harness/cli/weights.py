@@ -102,6 +102,8 @@ def list_weights(settings: Settings, /, plugin: str | None, plugin_dirs: tuple[P
                 "url": file.url,
                 "revision": file.revision or (received.revision if received else ""),
                 "licence": file.licence,
+                "note": file.note,
+                "commercial": file.commercial,
                 "gated": file.gated,
                 "origin": file.origin,
             }

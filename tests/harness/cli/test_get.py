@@ -61,3 +61,12 @@ def test_a_run_says_everything_that_is_missing_at_once(bench: Bench, needy: Path
     ended = bench(*command, "--dataset", make_dataset(1), "--engine", "local", code=3)
     assert "needy all needs weights (big.pt, free--config.json, a.bin, b.bin; owner/name wants a log-in" in ended.stderr
     assert "`bench get --plugin needy`" in ended.stderr
+
+
+def test_what_licences_ask_is_said_before_anything_is_downloaded(bench: Bench) -> None:
+    """Code that nobody licensed, and what is asked beside the licence of weights, once for each repository."""
+    told = bench("get", "--plugin", "sat,rules", "--dry-run").stderr.splitlines()
+    assert told[0] == "sat: sat-model, sat-train: no licence; ask the authors what you may do with it"
+    assert told[1].startswith("sat: weights of FremyCompany/BioLORD-2023-C: LicenseRef-IHTSDO-and-NLM; each user needs")
+    assert sum("BioLORD" in line for line in told if line.startswith("sat:")) == 1
+    assert not any(line.startswith("rules:") for line in told)
