@@ -74,7 +74,9 @@ def _system(client: DockerClient, image: str) -> str:
     import docker.errors
     import requests
 
-    with contextlib.suppress(docker.errors.DockerException, requests.exceptions.RequestException, tarfile.TarError):
+    # An empty archive and a link that leads out of it are lookups that fail.
+    unknown = (docker.errors.DockerException, requests.exceptions.RequestException, tarfile.TarError, LookupError)
+    with contextlib.suppress(*unknown):
         container = client.api.create_container(image, command=["true"])["Id"]
         try:
             stream, _ = client.api.get_archive(container, _RELEASE)

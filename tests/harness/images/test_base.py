@@ -51,6 +51,12 @@ class Engine:
         packed = io.BytesIO()
         with tarfile.open(fileobj=packed, mode="w") as archive:
             member = tarfile.TarInfo("os-release")
+            if self._release == b"link":
+                member.type, member.linkname = tarfile.SYMTYPE, "../elsewhere"
+                archive.addfile(member)
+                return [packed.getvalue()], {}
+            if self._release == b"nothing":
+                return [], {}
             member.size = len(self._release)
             archive.addfile(member, io.BytesIO(self._release))
         return [packed.getvalue()], {}
@@ -88,6 +94,8 @@ def test_a_base_that_is_pinned_is_named_once() -> None:
     [
         (b"", ""),
         (b"NAME=x\n", ""),
+        (b"link", ""),
+        (b"nothing", ""),
         (b"PRETTY_NAME=Alpine\n", "Alpine"),
         (b"PRETTY_NAME='A B'\n", "A B"),
         (b'PRETTY_NAME="\x1b[2J"\n', ""),
@@ -95,7 +103,7 @@ def test_a_base_that_is_pinned_is_named_once() -> None:
     ],
 )
 def test_a_system_is_what_its_file_states(release: bytes, system: str) -> None:
-    """No file, no name, control characters and a file without end: unknown, and no container is left."""
+    """No file, no name, a link, nothing, control characters, a file without end: unknown, and no container is left."""
     engine = Engine(release)
     assert _labels(engine, BASE)[SYSTEM_LABEL] == system
     assert engine.left == []
