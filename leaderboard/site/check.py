@@ -72,7 +72,7 @@ def check_site(site: Path) -> list[SiteProblem]:
 
 
 def check_repository(repository: Path, site: Path) -> list[SiteProblem]:
-    """Return what is wrong with a git repository that hosts the site in a folder of it, the site apart.
+    """Return what is wrong with a git repository that hosts the site: a private one, or results beside it.
 
     Raises
     ------
@@ -80,7 +80,7 @@ def check_repository(repository: Path, site: Path) -> list[SiteProblem]:
         When git does not say what is committed there.
     """
     problems = [] if is_public(site) else [SiteProblem(BUILD, "says that the site was not built for the public")]
-    return problems + [SiteProblem(name, what) for name, what in committed(repository, site)]
+    return problems + [SiteProblem(name, what) for name, what in committed(repository)]
 
 
 def is_public(site: Path) -> bool:

@@ -14,6 +14,7 @@ from harness.errors import DataError, PrerequisiteError, UsageError
 from leaderboard.pages.vendor import asset
 from leaderboard.site.check import check_site, is_public
 from leaderboard.site.folder import MARKER, replace_folder
+from leaderboard.site.withheld import committed
 
 #: A commit of a git repository, as pip takes it; without quotes, blanks or a user's name and password.
 _PINNED = re.compile(r"git\+https://[A-Za-z0-9.:-]+(?:/[A-Za-z0-9._~-]+)+@[0-9a-f]{40}")
@@ -79,11 +80,19 @@ def to_branch(files: Mapping[str, bytes], repository: Path, branch: str) -> str:
     ------
     PrerequisiteError
         Git is not there, or refuses.
+    DataError
+        A results database is committed in the repository.
     """
     reference = f"refs/heads/{branch}"
     _git(repository, "check-ref-format", "--branch", branch)
     if branch == _git(repository, "branch", "--show-current"):
         raise UsageError(f"{branch} is checked out in {repository}", fix="publish to another branch, such as gh-pages")
+    has_checkout = _git(repository, "rev-parse", "--is-bare-repository") == "false"
+    if has_checkout and (beside := next(committed(repository), None)):
+        raise DataError(
+            f"{repository / beside[0]} {beside[1]}",
+            fix="remove it from the repository and from its history before anything of it is pushed",
+        )
     with tempfile.TemporaryDirectory() as folder:
         replace_folder(Path(folder, "site"), files)
         Path(folder, "site", MARKER).unlink()

@@ -44,11 +44,17 @@ def withheld(site: Path, names: set[str]) -> Iterator[tuple[str, str]]:
     if DATABASE not in names:
         yield DATABASE, "is missing, so that nobody can tell what the site shows"
         return
-    with closing(sqlite3.connect(f"{(site / DATABASE).absolute().as_uri()}?mode=ro&immutable=1", uri=True)) as db:
-        try:
-            yield from _of_database(db, names)
-        except (sqlite3.Error, ValueError) as error:
-            yield DATABASE, f"cannot be read: {error}"
+    for where, what in _of_file(site / DATABASE, names):
+        yield where or DATABASE, what
+
+
+def _of_file(path: Path, names: set[str]) -> list[tuple[str, str]]:
+    """Return what is wrong with a site's database; the name is empty where it is the database itself."""
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)) as db:
+            return list(_of_database(db, names))
+    except (sqlite3.Error, ValueError) as error:
+        return [("", f"cannot be read: {error}")]
 
 
 def _of_database(db: sqlite3.Connection, names: set[str]) -> Iterator[tuple[str, str]]:
@@ -58,23 +64,23 @@ def _of_database(db: sqlite3.Connection, names: set[str]) -> Iterator[tuple[str,
         if not opened:
             for table, counted in _SINGLE.items():
                 if n := db.execute(counted, [key]).fetchone()[0]:
-                    yield DATABASE, f"holds single {table} of the closed split {split}: {n}"
+                    yield "", f"holds single {table} of the closed split {split}: {n}"
             yield from ((name, f"shows a case of the closed split {split}") for name in pages)
             continue
         if terms.lacks("scores"):
-            yield DATABASE, f"opens {split}, whose terms do not allow single scores"
+            yield "", f"opens {split}, whose terms do not allow single scores"
         if terms.lacks("texts"):
             texts = db.execute("select text from findings where data_set = ?", [key])
             shown = sum(not HIDDEN_TEXT.fullmatch(text) for (text,) in texts)
             if shown:
-                yield DATABASE, f"holds texts of {split}, whose terms do not allow texts: {shown}"
+                yield "", f"holds texts of {split}, whose terms do not allow texts: {shown}"
         if not terms.pictures:
             pictures = (name for name in pages if not name.endswith(".html"))
             yield from ((name, f"is of a case of {split}, whose terms do not allow pictures") for name in pictures)
 
 
-def committed(repository: Path, site: Path) -> Iterator[tuple[str, str]]:
-    """Yield (file, description) of the databases that git has in a repository beside a site.
+def committed(repository: Path) -> Iterator[tuple[str, str]]:
+    """Yield (file, description) of the databases that git has in a repository, those of public sites left out.
 
     A results database holds the texts of every split, and paths of the machine; what git has once, it keeps.
 
@@ -90,11 +96,22 @@ def committed(repository: Path, site: Path) -> Iterator[tuple[str, str]]:
         raise PrerequisiteError(
             f"git does not say what is committed in {repository}: {error}", fix="give --repo a git repository"
         ) from error
-    own = (site / DATABASE).resolve()
     for name in filter(None, answer.stdout.decode("utf-8", "surrogateescape").split("\0")):
         path = repository / name
-        if path.resolve() == own or not path.is_file() or path.is_symlink():
-            continue
-        with path.open("rb") as file:
-            if file.read(len(_SQLITE)) == _SQLITE:
-                yield name, "is a database that is committed: it holds the texts of every split, closed ones too"
+        if path.is_file() and not path.is_symlink() and _is_database(path) and not _is_published(path):
+            yield name, "is a database that is committed: it holds the texts of every split, closed ones too"
+
+
+def _is_database(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(_SQLITE)) == _SQLITE
+
+
+def _is_published(path: Path) -> bool:
+    """Return whether a database is that of a public site, with nothing in it that must not be published."""
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)) as db:
+            seen = db.execute("select value from about where name = 'visibility'").fetchall()
+            return seen == [("public",)] and not list(_of_database(db, set()))
+    except (sqlite3.Error, ValueError):
+        return False

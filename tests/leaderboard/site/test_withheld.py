@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 
 from harness.dataset.terms import Terms
-from harness.errors import PrerequisiteError
+from harness.errors import DataError, PrerequisiteError
 from harness.store.database import Store
 from leaderboard.published.privacy import PrivacyPolicy
 from leaderboard.site.build import Options, build_site
 from leaderboard.site.check import check_repository, check_site
 from leaderboard.site.folder import BUILD, MARKER
+from leaderboard.site.publish import to_branch
 from leaderboard.site.withheld import DATABASE
 from tests.leaderboard.site.conftest import invoke
 
@@ -91,7 +92,7 @@ def test_a_site_whose_database_cannot_be_read_is_not_in_order(site: Path) -> Non
 
 
 def test_a_results_database_beside_the_site_is_refused(site: Path, full_store: Store, tmp_path: Path) -> None:
-    """Under any name, in any folder, and only where git has it; a private site is refused too."""
+    """Under any name and in any folder, where git has it; not that of a public site; a private site is refused."""
     repository = tmp_path / "repository"
     repository.mkdir()
     site = site.rename(repository / "site")
@@ -107,6 +108,15 @@ def test_a_results_database_beside_the_site_is_refused(site: Path, full_store: S
     assert problem.where == "old/notes.txt"
     assert "texts of every split" in problem.what
     assert invoke("check", str(site), "--repo", str(repository)).exit_code != 0
+    with pytest.raises(DataError, match="texts of every split"):
+        to_branch({"index.html": b""}, repository, "gh-pages")
+    with closing(sqlite3.connect(repository / "old" / "notes.txt")) as db:
+        db.execute("create table about (name text, value text)")
+        db.execute("insert into about values ('visibility', 'public')")
+        db.commit()
+    assert len(check_repository(repository, site)) == 1, "what it says of itself is not believed"
+    (repository / "old" / "notes.txt").write_bytes((site / DATABASE).read_bytes())
+    assert check_repository(repository, site) == []
     (site / BUILD).write_text('{"schema": 1, "visibility": "private"}')
     assert check_repository(repository, site)[0].where == BUILD
     with pytest.raises(PrerequisiteError, match="git does not say"):
