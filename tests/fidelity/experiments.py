@@ -131,9 +131,9 @@ def sat_sliding(_: Path) -> float:
     from network import Network
 
     torch.manual_seed(0)
-    size, made = [64, 64, 32], []
+    size, made = [64, 32, 32], []
     network = Network("UNET", None, UPSTREAM / "SAT").eval()
-    image = np.random.default_rng(0).normal(size=(80, 90, 40)).astype(np.float32)
+    image = np.random.default_rng(0).normal(size=(80, 44, 40)).astype(np.float32)
     texts = ["nodule in the left lung", "effusion"]
     network._set_window(size)
     with torch.inference_mode():
