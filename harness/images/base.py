@@ -1,8 +1,8 @@
 """The image that builds begin with: what every registry calls it, and which operating system it holds.
 
-Both are written into labels when an image is built on it, and travel with the image. What an engine does not know is
-empty: an image that was made here and never pulled has no digest of a registry. All labels are always set, so that no
-Dockerfile sets them.
+Both are written into labels when an image is built on it, and travel with the image. The digest is the one by which the
+engine knows the image under this name: the registry's where it was pulled; some engines make one for what was built or
+loaded. What an engine does not know is empty. All labels are always set, so that no Dockerfile sets them.
 """
 
 from __future__ import annotations
@@ -43,11 +43,15 @@ def base_labels(client: DockerClient, base: str) -> dict[str, str]:
     found = get(client, base) if base else None
     if found is None:
         return labels | {NAME_LABEL: base}
-    digests = [str(name).rpartition("@") for name in found.attrs.get("RepoDigests") or ()]
-    repository = re.sub(r"(@sha256:[0-9a-f]+|:[^/:@]+)$", "", base)
-    digests.sort(key=lambda parts: parts[0] != repository)  # the name's own first; an image may have several
-    digest = digests[0][2] if digests else ""
+    known = (str(name).rpartition("@") for name in found.attrs.get("RepoDigests") or ())
+    own = _repository(re.sub(r"(@sha256:[0-9a-f]+|:[^/:@]+)$", "", base))
+    digest = next((digest for repository, _, digest in known if _repository(repository) == own), "")
     return {NAME_LABEL: base, DIGEST_LABEL: digest, SYSTEM_LABEL: _system(client, str(found.id))}
+
+
+def _repository(name: str) -> str:
+    """Return the one spelling of a repository's name, of those that engines use for the default registry."""
+    return re.sub(r"^docker\.io/(library/)?", "", name)
 
 
 def inherited(client: DockerClient, image: str) -> dict[str, str]:

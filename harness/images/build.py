@@ -72,7 +72,7 @@ class Image:
     device
         The build of torch in it, ``"cuda"`` or ``"cpu"``; empty where it has none, or this is unknown.
     base
-        The image that its build began with, and its digest in a registry where that is known; empty where unknown.
+        The image that its build began with, and the engine's digest of it where it has one; empty where unknown.
     system
         Operating system of that image, with its release; empty where unknown.
     """

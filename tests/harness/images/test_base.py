@@ -82,6 +82,13 @@ def test_the_digest_is_that_of_the_name_itself() -> None:
     assert engine.left == []
 
 
+@pytest.mark.parametrize("name", ["localhost/python", "host.example/python", "docker.io/other/python"])
+def test_a_digest_under_another_name_is_not_the_bases(name: str) -> None:
+    """Podman names what was loaded from a file with a digest of its own; the default registry has two spellings."""
+    assert _labels(Engine(DEBIAN, (f"{name}@sha256:{'b' * 64}",)), BASE)[DIGEST_LABEL] == ""
+    assert _labels(Engine(DEBIAN, (f"docker.io/library/python@{DIGEST}",)), BASE)[DIGEST_LABEL] == DIGEST
+
+
 def test_a_base_that_is_pinned_is_named_once() -> None:
     """``name@sha256:…`` is a name already."""
     labels = _labels(Engine(DEBIAN, (f"python@{DIGEST}",)), f"python@{DIGEST}")
