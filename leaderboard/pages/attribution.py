@@ -13,6 +13,10 @@ from leaderboard.published.database import DataSetRow
 CHANGES = "Texts are verbatim; CT slices are windowed, cropped and reduced to 8 bits; masks are drawn as outlines."
 
 
+#: Questions of the terms whose no binds whoever reads a page, and how it is told.
+_FORBIDDEN = {"commercial": "not for commercial use", "identification": "no attempt to identify a person"}
+
+
 @dataclass(frozen=True)
 class Attribution:
     """One data set, its authors, its licence, and what may not be done with what is shown of it."""
@@ -22,7 +26,7 @@ class Attribution:
     licence: str
     licence_url: str  #: empty where none is stated, or where it is no address of the web
     source: str  #: likewise
-    not_commercial: bool  #: commercial use is not allowed, as far as is known
+    conditions: tuple[str, ...]  #: what may not be done with the data, as far as is known
 
 
 def attribution(about: DataSetRow) -> Attribution:
@@ -34,7 +38,7 @@ def attribution(about: DataSetRow) -> Attribution:
         licence=terms.licence or "not stated by the data set",
         licence_url=_web(terms.licence_url),
         source=_web(terms.source),
-        not_commercial=terms.commercial == "no",
+        conditions=tuple(said for name, said in _FORBIDDEN.items() if getattr(terms, name) == "no"),
     )
 
 
@@ -46,7 +50,7 @@ def notice(attributions: Iterable[Attribution]) -> str:
     for one in attributions:
         lines += ["", one.names, f"  authors: {one.authors}", f"  licence: {one.licence} {one.licence_url}".rstrip()]
         lines += [f"  source: {one.source}"] if one.source else []
-        lines += ["  not for commercial use"] if one.not_commercial else []
+        lines += [f"  {said}" for said in one.conditions]
     return "\n".join([*lines, "", CHANGES, "For research; not for diagnosis.", ""])
 
 

@@ -41,10 +41,11 @@ def derived(weights: Iterable[Weights], data: Dataset) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``derived_from``, each work with its name, licence and note, and for the data set what its terms say of what is
-        ``derived``; and ``share``, as of :func:`shareable`.
+        ``derived_from``, each work (a repository, a file, the data set) with its name, licence and note, and for the
+        data set what its terms say of what is ``derived``; and ``share``, as of :func:`shareable`.
     """
-    works = [{"name": file.origin, "licence": file.licence, "note": file.note} for file in weights]
+    files = dict.fromkeys((file.repo or file.origin, file.licence, file.note) for file in weights)
+    works = [{"name": name, "licence": licence, "note": note} for name, licence, note in files]
     works.append(_work_of(data))
     return {"derived_from": works, "share": shareable(works)}
 

@@ -79,7 +79,7 @@ def test_scans_of_ct_rate_are_known_without_a_word(bench, store: Store, tmp_path
     shown = _everything(tmp_path / "site")
     assert TEXT.encode() not in shown
     assert b"Hamamci et al." in shown
-    assert b"not for commercial use" in shown
+    assert b"not for commercial use, no attempt to identify a person" in shown
     assert b"https://creativecommons.org/licenses/by-nc-sa/4.0/" in shown
 
 

@@ -39,9 +39,9 @@ def _data(terms: Terms) -> Dataset:
         ([_file("CC-BY-SA-4.0")], CT_RATE, "no", "both cannot be kept"),
         ([_file("CC-BY-SA-4.0")], CT_RATE.model_copy(update={"derived": Answer.YES}), "no", "both cannot be kept"),
         ([_file("CC-BY-NC-SA-4.0")], CT_RATE, "unknown", "say of what is derived: unknown"),
-        ([_file("none")], FREE, "no", "owner/name/model.pt has no licence"),
+        ([_file("none")], FREE, "no", "owner/name has no licence"),
         ([_file("not stated")], FREE, "unknown", "is not known (not stated)"),
-        ([_file("MIT", "ask us")], FREE, "unknown", "owner/name/model.pt: ask us"),
+        ([_file("MIT", "ask us")], FREE, "unknown", "owner/name: ask us"),
         ([_file("MIT")], Terms(derived=Answer.YES), "unknown", "data set phantom"),
         ([_file("MIT")], FREE.model_copy(update={"derived": Answer.NO}), "no", "say of what is derived: no"),
     ],
@@ -69,6 +69,14 @@ def test_of_weights_given_by_path_no_licence_is_known() -> None:
     assert (given.licence, given.commercial) == ("not stated", Answer.UNKNOWN)
     assert Loaded("random").licensed(plugin, variant) == []
     assert plugin.model.licences(Loaded("given").licensed(plugin, variant))["commercial"] == "unknown"
+
+
+def test_a_repository_is_named_once() -> None:
+    """However many files of it a training starts from."""
+    hub = Hub("owner/name", licence="none", note="ask us")
+    found = derived([hub.file("a.pt"), hub.file("b.pt"), _file("MIT")], _data(FREE))
+    assert [work["name"] for work in found["derived_from"]] == ["owner/name", "owner/name", "data set phantom"]
+    assert found["share"]["because"] == ["owner/name has no licence", "owner/name: ask us"]
 
 
 def _trained(home: Path, about: dict[str, Any]) -> Checkpoint:
