@@ -12,7 +12,7 @@ PIP := -m pip install -qq --disable-pip-version-check
 LOCKED := $(PIP) --require-hashes --no-build-isolation --only-binary :all: --no-binary reuse
 COMPILE = $(BIN)/uv pip compile --python-version 3.11 --generate-hashes --no-strip-extras --no-annotate --no-header --quiet
 
-.PHONY: help cluster demo test test-fast test-slow test-hostile test-faults test-peers check lint types docs-check docs lock lock-torch sbom audit bench-scoring bench-many bench-overhead bench-site models-smoke fidelity tiny-proof curation-classifier clean
+.PHONY: help cluster demo test test-fast test-slow test-hostile test-faults test-peers check lint types docs-check docs lock lock-torch sbom audit bench-scoring bench-many bench-overhead bench-pools bench-demo bench-site models-smoke fidelity tiny-proof curation-classifier clean
 
 help: ## List the targets
 	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20
@@ -105,6 +105,12 @@ bench-many: $(VENV)/dev.stamp ## Time 20 submissions scored together beside one 
 
 bench-overhead: $(VENV)/dev.stamp ## Time the harness beside a bare docker run
 	$(BIN)/python tests/bench/bench_overhead.py
+
+bench-pools: $(VENV)/dev.stamp ## Time a run on this host beside a Dask worker and a Slurm job (root, Slurm, munge, Docker)
+	$(BIN)/python -m tests.bench.bench_pools
+
+bench-demo: $(VENV)/dev.stamp ## Time the demo beside that of the commit before shards ran in pools
+	$(BIN)/python -m tests.bench.bench_demo
 
 bench-site: $(VENV)/dev.stamp ## Build and open the board of 1,000 runs
 	$(BIN)/python tests/bench/bench_site.py --out docs/benchmarks/site.md

@@ -57,7 +57,7 @@ class _Cluster(BaseModel):
     shared: Annotated[Path, AfterValidator(_absolute)]
     #: Where containers' folders lie; variables are expanded on the worker.
     scratch: Annotated[str, Field(min_length=1)] = "$TMPDIR"
-    #: How long a shard should take: the loss when a worker dies, and what loading a model is spread over.
+    #: After how long a shard begins no further case: what is left is dealt anew, and loading a model is spread over it.
     shard_minutes: Annotated[float, Field(gt=0, le=7 * 24 * 60, strict=True)] = 20.0
 
 

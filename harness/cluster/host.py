@@ -295,7 +295,12 @@ class _Examination:
         if self._shard is not None:
             mounts = self._shard.mounts
             files += [mount.source for case in self._shard.cases for mount in case.mounts]
-        self._engine.require_readable([*files, *(mount.source for mount in mounts)])
+        read = [*files, *(mount.source for mount in mounts)]
+        if absent := [path for path in read if _is_absent(path)]:
+            more = f" (and {len(absent) - 1} more)" if len(absent) > 1 else ""
+            fix = "mount the data here under the path that they have on the driver"
+            return "failed", f"{absent[0]} does not exist here{more}", fix
+        self._engine.require_readable(read)
         warnings: list[str] = []
         with own_folder(scratch_folder(self._question.scratch), "check") as folder:
             check_containers(
@@ -352,6 +357,17 @@ def refuse_failures(checks: Sequence[HostCheck], cluster: str) -> None:
             f"cluster {cluster!r} cannot run this; nothing was recorded:\n{lines}",
             fix=f"{fixes}; `bench cluster check {cluster}` shows everything",
         )
+
+
+def _is_absent(path: Path) -> bool:
+    """Return whether a file is not there; one that may not be looked at may be there."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def _free(folder: Path) -> int:

@@ -264,16 +264,20 @@ def require_readable(paths: Iterable[Path], uid: int, gid: int) -> None:
     shut = [path for path in paths if not _may_read(path, uid, gid)]
     if shut:
         more = f" (and {len(shut) - 1} more)" if len(shut) > 1 else ""
+        folder = os.path.isdir(shut[0])  # noqa: PTH112 - it may be that it cannot be looked at
         raise DataError(
             f"the container's user, {uid}, may not read {shut[0]}{more}",
-            fix=f"chmod o+r{'x' if shut[0].is_dir() else ''} on these files, or run bench as the owner of the data",
+            fix=f"chmod o+r{'x' if folder else ''} on these files, or run bench as the owner of the data",
         )
 
 
 def _may_read(path: Path, uid: int, gid: int) -> bool:
     if uid == os.getuid():
         return os.access(path, os.R_OK | (os.X_OK if path.is_dir() else 0))
-    status = path.stat()
+    try:
+        status = path.stat()
+    except PermissionError:  # a share that keeps even root out
+        return False
     shift = 6 if status.st_uid == uid else 3 if status.st_gid == gid else 0
     wanted = 0o5 if stat.S_ISDIR(status.st_mode) else 0o4
     return status.st_mode >> shift & wanted == wanted

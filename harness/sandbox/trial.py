@@ -261,7 +261,7 @@ def _refused(said: str, spec: ContainerSpec) -> tuple[str, str, Lacking]:
     """Explain why the engine did not start a container, in its own words where they are not known."""
     if re.search("source path does not exist|creating mount source|statfs .*no such file", said, re.IGNORECASE):
         return (*_not_seen(spec, f"the engine does not find a file ({said})"), "engine")
-    if kept_out := re.search(r"stat (/.+?): permission denied", said):
+    if kept_out := re.search(r"stat(?:fs)? (/.+?): permission denied", said):
         return (*_kept_out(spec, kept_out[1]), "engine")
     for pattern, what, fix, lacking in _REFUSALS:
         if re.search(pattern, said, re.IGNORECASE):

@@ -84,7 +84,7 @@ def _group_name(key: str) -> str:
 
 
 def timing_of(timing: Mapping[str, Any]) -> dict[str, str]:
-    """Format the cost of a run with units; unknown values are left out."""
+    """Format the cost of a run with units, for each kind where it had unlike hardware; unknown values are left out."""
     readable = {}
     for key in [*(key for key in TIMES if key in timing), *(key for key in timing if key not in TIMES)]:
         name, value = TIMES.get(key, key.replace("_", " ")), timing[key]
@@ -94,7 +94,9 @@ def timing_of(timing: Mapping[str, Any]) -> dict[str, str]:
             readable[name] = readable_bytes(value)
         elif isinstance(value, int | float):
             readable[name] = f"{value:.0f}"
-    return readable
+    apart = {kind: timing_of(costs) for kind, costs in _part(timing, "by_hardware").items()}
+    names = dict.fromkeys(name for costs in apart.values() for name in costs)
+    return readable | {f"{name}, {kind}": apart[kind][name] for name in names for kind in apart if name in apart[kind]}
 
 
 def at_a_glance(row: Row) -> list[tuple[str, str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import random
 import shutil
 import signal
@@ -347,8 +348,9 @@ def test_a_scheduler_with_other_certificates(lab: Lab, tmp_path: Path) -> None:
     """Neither side talks to the other."""
     (tmp_path / "other").mkdir()
     lab.describe(lab.bench.home, shared=str(tmp_path / "other"))
-    said = lab.bench("run", "--plugin", "rules", "--cluster", "lab", code=3).stderr
+    said = _refused(lab)
     lab.describe(lab.bench.home)
+    assert not (tmp_path / "other" / "runs").exists()
     assert "is refused: its certificate is not from" in said
 
 
@@ -361,6 +363,23 @@ def test_a_scheduler_that_does_not_answer(lab: Lab) -> None:
     lab.describe(lab.bench.home)
     assert "no scheduler answers at tls://127.0.0.1:1" in said
     assert "dask scheduler --protocol tls" in said
+
+
+def test_an_image_that_a_worker_lacks_and_cannot_import(lab: Lab, tmp_path: Path) -> None:
+    """The archive in the shared folder is damaged, and its engine does not have the image: nothing is built there."""
+    plugin = tmp_path / "steady"  # with a text of its own, so that no other test has its image
+    shutil.copytree(STEADY, plugin)
+    (plugin / "adapter.py").write_text((plugin / "adapter.py").read_text() + "\n# Only of this test.\n")
+    steady = ["--plugin", "steady", "--plugin-dir", plugin]
+    (image,) = lab.bench.json("build", *steady)["images"]
+    lab.bench("images", "export", *steady, lab.shared / "images")
+    import docker
+
+    with contextlib.closing(docker.from_env(timeout=30)) as client:
+        client.images.remove(image["tag"], force=True)
+    (newest,) = sorted((lab.shared / "images").glob("steady*.tar*"), key=lambda path: path.stat().st_mtime)[-1:]
+    os.truncate(newest, newest.stat().st_size // 2)
+    assert "image: " in _refused(lab, *steady)
 
 
 def test_an_unknown_cluster(lab: Lab) -> None:

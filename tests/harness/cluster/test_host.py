@@ -30,7 +30,7 @@ class Docker:
 
     def __init__(self) -> None:
         self.tried: list[ContainerSpec] = []
-        self.missing = self.unreadable = ""
+        self.missing = self.unreadable = self.refuses = ""
         self.lacking: list[str] = []
 
     def describe(self) -> dict[str, Any]:
@@ -54,6 +54,8 @@ class Docker:
 
     def try_out(self, spec: ContainerSpec, command: Sequence[str]) -> Tried:
         self.tried.append(spec)
+        if self.refuses:
+            return Tried(None, self.refuses)
         (spec.root / "out" / "line").write_text((spec.root / "job.json").read_text())
         return Tried(0)
 
@@ -124,6 +126,31 @@ def test_a_shard_is_tried_with_its_image_and_its_data(cluster: DaskCluster, engi
         answer = HostAnswer.model_validate_json(examine(question.model_dump_json(), cluster.shared))
     assert answer.checks[-1].verdict == "failed"
     assert str(ct) in answer.checks[-1].found
+
+
+@pytest.mark.parametrize("said", ["invalid mount config: stat {}: permission denied", "statfs {}: permission denied"])
+def test_a_share_that_keeps_the_engine_out_is_refused(
+    cluster: DaskCluster, engine: Docker, tmp_path: Path, said: str
+) -> None:
+    """The worker may read a CT, and its engine's daemon may not: told before anything is recorded, with what to do."""
+    ct = tmp_path / "ct.nii.gz"
+    ct.touch()
+    engine.refuses = said.format(ct)
+    with asking(cluster, shard=_shard(cluster.shared, ct)) as question:
+        answer = HostAnswer.model_validate_json(examine(question.model_dump_json(), cluster.shared))
+    with pytest.raises(PrerequisiteError, match=f"nothing was recorded.*\n.*may not enter {ct}") as refused:
+        refuse_failures(answer.checks, cluster.name)
+    assert "no_root_squash" in refused.value.fix
+
+
+def test_data_that_are_mounted_elsewhere(cluster: DaskCluster, engine: Docker, tmp_path: Path) -> None:
+    """A CT that this host does not have under the driver's path; no container is tried."""
+    with asking(cluster, shard=_shard(cluster.shared, tmp_path / "none" / "ct.nii.gz")) as question:
+        answer = HostAnswer.model_validate_json(examine(question.model_dump_json(), cluster.shared))
+    assert (answer.checks[-1].subject, answer.checks[-1].verdict) == ("container", "failed")
+    assert answer.checks[-1].found == f"{tmp_path}/none/ct.nii.gz does not exist here"
+    assert answer.checks[-1].fix == "mount the data here under the path that they have on the driver"
+    assert engine.tried == []
 
 
 def test_another_version_is_all_that_is_said(cluster: DaskCluster, engine: Docker) -> None:

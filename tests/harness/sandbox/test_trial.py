@@ -13,9 +13,9 @@ from typing import cast
 
 import pytest
 
-from harness.engines.base import ContainerSpec, Engine, Mount, Tried
+from harness.engines.base import ContainerSpec, Engine, Mount, Tried, require_readable
 from harness.engines.docker import DockerEngine
-from harness.errors import PrerequisiteError
+from harness.errors import DataError, PrerequisiteError
 from harness.images.build import Image
 from harness.registry.declaration import Model, Variant
 from harness.registry.discovery import Plugin
@@ -138,6 +138,8 @@ def test_a_limit_that_is_ignored_is_said(spec: ContainerSpec, tmp_path: Path) ->
         (Tried(None, "cgroups: cannot find cgroup mount destination"), "cannot limit", "cgroup v2"),
         (Tried(None, 'invalid mount config for type "bind": stat /data/a b/ct.nii.gz: permission denied'),
          "may not enter /data/a b/ct.nii.gz", "copy the data"),
+        (Tried(None, "error checking path: statfs /data/ct.nii.gz: permission denied"),
+         "may not enter /data/ct.nii.gz", "no_root_squash"),
         (Tried(None, "something that nobody has seen"), "something that nobody has seen", "log"),
     ],
 )  # fmt: skip
@@ -196,6 +198,13 @@ def shut(tmp_path: Path) -> Iterator[Path]:
         assert libc.umount2(os.fsencode(folder), 2) == 0  # detached: nobody answers for it
     finally:
         os.close(device)
+
+
+def test_data_that_this_command_may_not_enter_are_refused(shut: Path) -> None:
+    """Where bench itself is kept out, as root on such a share: the same refusal as for other files without a right."""
+    with pytest.raises(DataError, match=f"may not read {shut}/ct.nii.gz") as refused:
+        require_readable([shut / "ct.nii.gz"], 10001, 10001)
+    assert "run bench as the owner of the data" in refused.value.fix
 
 
 @pytest.mark.docker
