@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import io
 import os
+import signal
 import statistics
 import subprocess
 import sys
@@ -93,6 +94,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=5.0, help="no further pair is begun after this time")
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "benchmarks" / "demo.md", help="the page")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # whoever is stopped removes what it has unpacked
     until = time.monotonic() + 60 * options.minutes
     pairs: dict[str, list[tuple[Cost, Cost]]] = {name: [] for name in COMMANDS}
     with tempfile.TemporaryDirectory(prefix="bench-before-") as folder:

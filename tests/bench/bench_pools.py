@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import statistics
 import sys
 import tempfile
@@ -101,6 +102,7 @@ def main() -> None:
     options = parser.parse_args()
     if lacking := problem():
         sys.exit(lacking)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # whoever is stopped stops what it has started
     run: list[object] = ["run", "--plugin", "steady", "--plugin-dir", PLUGIN_DIR]
     with tempfile.TemporaryDirectory(prefix="bench-pools-") as folder:
         work = Path(folder)
