@@ -221,7 +221,7 @@ def test_a_dockerfile_continues_the_base_image(
         assert config["Entrypoint"] == ["python", "-m", "groundbench_sdk"]
         assert config["Labels"]["org.groundbench.base"] == "slim"
         assert config["Labels"]["org.groundbench.plugin"] == "built"
-        assert config["Labels"]["org.groundbench.system"]
+        assert "org.groundbench.system" in config["Labels"]  # that of the base, which may be older than the label
         bases = [tag for tag in bench.json("clean", "--images", "--dry-run")["images"] if "/base/slim:" in tag]
         document = bench.json("run", *here, "--plugin", "built", "--dataset", make_dataset(1), "--engine", "docker")
         assert document["coverage"]["ok"] == document["n_findings"]
