@@ -82,13 +82,6 @@ class Cluster:
         self.slurm.wait_for(self.shards, "no shard runs", 60)
         return next(iter(self.shards().items()), ("", 0))
 
-    def forget(self) -> None:
-        """Remove every run."""
-        shutil.rmtree(self.bench.home / "runs", ignore_errors=True)
-        shutil.rmtree(self.shared / "runs", ignore_errors=True)
-        for path in self.bench.home.glob("results.db*"):
-            path.unlink()
-
     def nothing_is_left(self) -> None:
         """Check that no job lives, no array is kept, no case was done twice and no container is left.
 
