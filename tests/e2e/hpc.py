@@ -95,9 +95,16 @@ class Cluster:
         assert list(self.shared.glob("runs/*/outcomes/second/*")) == []
         folder = self.folder()
         assert folder is not None
-        if self._containers(folder.name):  # of a shard that was killed when nothing was left to hand in again
+        self.slurm.wait_for(lambda: self._swept(folder.name), "a container of the run is left", 60)
+
+    def _swept(self, run: str) -> bool:
+        """Return whether no container of a run is left, once those of shards that were killed are removed.
+
+        A job that a killed controller has forgotten lives until its node hears of that.
+        """
+        if self._containers(run):
             self.bench("clean", "--yes")
-        assert self._containers(folder.name) == []
+        return self._containers(run) == []
 
     @staticmethod
     def _containers(run: str) -> list[str]:
