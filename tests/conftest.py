@@ -6,6 +6,7 @@ Real data where it lies, a container engine where one answers; a test that needs
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import importlib.util
 import json
 import os
@@ -41,7 +42,8 @@ def _load_seal() -> ModuleType:
 
 
 seal = _load_seal()
-BASE_TAG = "groundbench-test-base:latest"
+#: Of this checkout: that of another one may be built anew meanwhile, and every image on it has another identity then.
+BASE_TAG = f"groundbench-test-base:{hashlib.sha256(bytes(ROOT)).hexdigest()[:12]}"
 
 # How long an example takes says how busy the machine is, not whether the code is right.
 settings.register_profile("any-machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
