@@ -120,7 +120,7 @@ in one run; everything on this machine. A model works for a given time on each o
 one container at a time, so the dealing is equal. Times are wall seconds of whole commands, medians of rounds; a first
 round is not counted. Rows and masks were equal, byte for byte.
 
-| work | rounds | this host | Dask | | | Slurm | | |
+| work | rounds | this host | Dask | added | of it | Slurm | added | of it |
 |---|---|---|---|---|---|---|---|---|
 {_row("none", at_once)}
 {_row(f"{options.seconds:g} s a case", long)}

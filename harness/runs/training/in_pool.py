@@ -99,10 +99,8 @@ class TrainerInPool:
         """
         self._folder.mkdir(parents=True, exist_ok=True)
         with only_one(self._folder, spec.name):
-            (self._folder / STOP_FILE).unlink(missing_ok=True)
+            (self._folder / STOP_FILE).unlink(missing_ok=True)  # of an earlier command
             ended = self._follow(spec, emit, stop)
-            if self._told:
-                (self._folder / STOP_FILE).unlink(missing_ok=True)
         self._copy_logs(spec.folder)
         if ended is None:
             return TrainingEnd(TrainingState.INTERRUPTED, "stopped; its state is kept")

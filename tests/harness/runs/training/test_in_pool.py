@@ -20,7 +20,7 @@ from harness.runs.plan import RunRequest
 from harness.runs.pools import Elsewhere, Seen, ShardId, Wake
 from harness.runs.report import ShardReport
 from harness.runs.run_weights import Loaded
-from harness.runs.shard import run_shard
+from harness.runs.shard import STOP_FILE, run_shard
 from harness.runs.spec import ShardSpec
 from harness.runs.training import in_pool, shard
 from harness.runs.training.attempt import TrainingSpec
@@ -218,6 +218,7 @@ def test_an_attempt_that_does_not_end_in_time_is_left(tmp_path: Path, monkeypatc
     monkeypatch.setattr(pool, "stop", lambda **_: None)
     stop.now.set()
     assert Training(pool, tmp_path / "home").run(stop).state is TrainingState.INTERRUPTED
+    assert (pool.taken[0].folder / STOP_FILE).read_text() == "now"  # it still ends, should it come back
 
 
 def test_two_commands_of_one_shared_folder(tmp_path: Path) -> None:
