@@ -148,9 +148,8 @@ def check(ctx: click.Context, site: Path | None, *, repo: Path | None, as_json: 
     from leaderboard.site.check import check_repository, check_site
 
     folder = site or ctx.obj.home / "site"
-    problems = check_site(folder)
-    if repo is not None:
-        problems += check_repository(repo, folder)
+    of_site = check_site(folder)
+    problems = of_site + ([] if repo is None else check_repository(repo, folder))
     if as_json:
         found = [{"where": problem.where, "what": problem.what} for problem in problems]
         print_json({"schema": 1, "site": str(folder), "problems": found})
@@ -158,6 +157,12 @@ def check(ctx: click.Context, site: Path | None, *, repo: Path | None, as_json: 
         for problem in problems:
             click.echo(f"{problem.where}: {problem.what}")
     if problems:
+        if not of_site:
+            raise DataError(
+                f"{repo} may not host the site as it is",
+                fix="remove what is named from the repository and from its history, before anything of it is pushed; "
+                "build a site for the public with --visibility public",
+            )
         raise DataError(f"{folder} has {len(problems)} problems", fix="build it again: `bench leaderboard build`")
     if not as_json:
         click.echo(f"{folder} is in order")

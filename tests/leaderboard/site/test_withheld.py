@@ -107,7 +107,9 @@ def test_a_results_database_beside_the_site_is_refused(site: Path, full_store: S
     (problem,) = check_repository(repository, site)
     assert problem.where == "old/notes.txt"
     assert "texts of every split" in problem.what
-    assert invoke("check", str(site), "--repo", str(repository)).exit_code != 0
+    refused = invoke("check", str(site), "--repo", str(repository)).exception
+    assert isinstance(refused, DataError)
+    assert "from its history" in refused.fix
     with pytest.raises(DataError, match="texts of every split"):
         to_branch({"index.html": b""}, repository, "gh-pages")
     with closing(sqlite3.connect(repository / "old" / "notes.txt")) as db:
