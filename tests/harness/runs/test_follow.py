@@ -148,6 +148,7 @@ class Hostile:
     waits: tuple[threading.Event, int] | None = None  #: what a shard waits for, and after how many cases
     at_case: tuple[str, Callable[[], object]] = ("", lambda: None)
     slow_s: float = 0.0
+    shard_s: float | None = None  #: after which a shard begins no further case
     name: str = "hostile"
     engine: str = "played"
     look_s: float = 0.02
@@ -210,7 +211,9 @@ class Hostile:
             time.sleep(draw.uniform(0, 0.3))
 
         host = Host(lambda case: strike("before", case), lambda case: strike("after", case))
-        place = Place(cast("Engine", host), self.shared / "scratch", node=f"host-{draw.randrange(99)}", cores=1)
+        until = None if self.shard_s is None else time.monotonic() + self.shard_s
+        node = f"host-{draw.randrange(99)}"
+        place = Place(cast("Engine", host), self.shared / "scratch", node=node, cores=1, deadline=until)
         stop = Stop()
         stop.now = self.ends
         report = run_shard(spec, place, stop)
@@ -358,6 +361,21 @@ def test_rows_do_not_depend_on_the_pool(how: str, seed: int, lab: Lab) -> None:
     assert hostile.killed or not HOSTILITY[how].get("kills"), "no worker was killed: the seed is badly chosen"
     again = lab.run(_pool(lab, "shared", seed, **HOSTILITY[how]), "home")
     assert again == row, "the same command again does nothing"
+
+
+def test_what_the_time_of_a_shard_does_not_suffice_for_is_dealt_to_all(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many cases were dealt, a shard takes its time; the rest is halved again, and the rows stay the same."""
+    monkeypatch.setattr("harness.runs.shard._LAST_S", 0.0)
+    monkeypatch.setattr("harness.runs.shard._Writer.expected_s", lambda _: 0.0)
+    lab.run(_pool(lab, "calm"), "calm-home")
+    bounded = _pool(lab, "bounded", slow_s=0.1, shard_s=0.25)
+    lab.run(bounded, "bounded-home")
+    assert lab.rows("bounded-home") == lab.rows("calm-home")
+    sizes = [len(cases) for cases in bounded.dealt]
+    assert sum(sizes[:2]) == CASES
+    assert 0 < max(sizes[2:]) < CASES // 2
 
 
 def test_a_case_that_ends_its_hosts_is_the_last_and_alone(lab: Lab) -> None:
