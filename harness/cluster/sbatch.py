@@ -161,7 +161,7 @@ def hand_in(
     PrerequisiteError
         When Slurm refuses, with its own words.
     """
-    logs.mkdir(parents=True, exist_ok=True)
+    logs.mkdir(exist_ok=True)
     said = _call(
         "sbatch",
         *options,

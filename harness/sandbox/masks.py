@@ -59,7 +59,8 @@ def collect_case(out: Path, case: str, findings: Sequence[str], masks: Path, roo
     refused: dict[str, str] = {}
     accepted: dict[str, str] = {}
     incoming = masks / f".incoming-{case}-{secrets.token_hex(4)}"
-    incoming.mkdir(parents=True)
+    masks.mkdir(exist_ok=True)  # not what it lies in: a shared folder that is gone is not made anew on the disk below
+    incoming.mkdir()
     try:
         folder = os.open(out / case, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except FileNotFoundError:
