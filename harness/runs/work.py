@@ -307,8 +307,17 @@ class Work:
 
     def fail(self, error: BaseException) -> None:
         """Note that the run cannot be finished now, and end its shards; the first error counts."""
+        if isinstance(error, FileNotFoundError) and not self.folder.is_dir():
+            error, missed = self._gone(), error
+            error.__cause__ = missed
         self.error = self.error or error
         self.stop("soon")
+
+    def _gone(self) -> BaseException:
+        return PrerequisiteError(
+            f"the folder of {self.row.id} is gone: {self.folder.resolve()}",
+            fix=f"see whether {self.pool.shared} is mounted; the same command goes on with what is left",
+        )
 
     def stop(self, when: str) -> None:
         """Write the file that ends the run's shards, wherever they are: ``soon`` or ``now``."""

@@ -459,7 +459,7 @@ def test_a_shared_folder_that_is_gone_is_nobodys_fault(lab: Lab) -> None:
     lab.run(_pool(lab, "calm"), "calm-home")
     shared, away = lab.folder / "shared", lab.folder / "away"
     pool = _pool(lab, "shared", redeals=1, at_case=("toy_4_a_1", lambda: shared.rename(away)))
-    with pytest.raises(OSError):  # noqa: PT011 - whichever part of it is missed first
+    with pytest.raises(PrerequisiteError, match="is gone"):
         lab.run(pool, "home")
     for thread in pool.threads:
         thread.join()
