@@ -19,7 +19,8 @@ A, B = (Gpu(f"GPU-{letter}", "H200", 1000, index=str(number)) for number, letter
 
 def test_the_gpu_that_is_granted(monkeypatch: pytest.MonkeyPatch) -> None:
     """One is taken, none is fine, and of several one has to be named."""
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")  # so that it is as it was afterwards, also where it was not set
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
     monkeypatch.setattr(worker, "granted_gpus", lambda: Allocation((), (), "", "no driver"))
     assert choose_gpus(()) == []
     assert "CUDA_VISIBLE_DEVICES" not in os.environ
