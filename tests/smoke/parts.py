@@ -28,8 +28,8 @@ PARTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ("network.sam_prompt_encoder.mask_downscaling", "language"),
     ),
     "segvol": (
-        ("network.segvol.image_encoder", "network.segvol.mask_decoder", "network.segvol.text_encoder.dim_align"),
-        ("network.segvol.text_encoder.clip_text_model",),
+        ("network.segvol.image_encoder", "network.segvol.mask_decoder"),
+        ("network.segvol.text_encoder",),  # with its projection, which upstream never trains
     ),
     "sat": (("network.vision", "network.text.text_tower.biolord.encoder", "network.text.projection_layer"), ()),
     "voxtell": (
