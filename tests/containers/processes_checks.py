@@ -18,7 +18,7 @@ import torch
 #: loss that is not a mean over samples: what is in a pass matters. No bias before the normalisation: its gradient is
 #: the rounding error of 0, which Adam would magnify.
 ADAPTER = """
-import os, signal, time
+import os, signal, sys, time
 import numpy as np
 import torch
 from torch import nn
@@ -77,7 +77,9 @@ class Mine(Adapter):
         optimiser = torch.optim.AdamW(trained, lr=0.01, weight_decay=0.1, eps=1e-3)
         fit(self.net, optimiser, recipe=recipe, n_train=13, sample=sample, loss=loss, training=training, seed=5,
             device=self.device, n_val=6, validate=validate)
-        print("BUFFERS", training.rank, self.net.norm.running_mean.tolist(), flush=True)
+        # In one write: what several processes print without a buffer may mix.
+        sys.stdout.write(f"BUFFERS {training.rank} {self.net.norm.running_mean.tolist()}\\n")
+        sys.stdout.flush()
 """
 
 
