@@ -22,6 +22,7 @@ from harness.runs.boxes import KeptBoxes
 from harness.runs.deal import deal
 from harness.runs.hardware import hosts_of
 from harness.runs.outcome import (
+    MASKS,
     CaseOutcome,
     Found,
     cases_with_outcome,
@@ -113,6 +114,7 @@ class Work:
         self._unscored: list[str] = []
         self._rescored: dict[str, int] = {}
         self._unseen: dict[str, float] = {}  #: cases whose masks are not seen yet, and since when
+        self._taken: dict[str, CaseOutcome] = {}  #: what the hosts have written of the cases that are scored
         self._next = next_number(folder)
         self._gpus = 0
 
@@ -207,6 +209,8 @@ class Work:
         """Submit the cases to the scorers whose masks were there from before."""
         known = {case.case: case for case in self.store.cases(self.row.id)}
         for case in self._unscored:
+            if (found := read(self.folder, case)) is not None:
+                self._taken[case] = found.outcome
             self._submit(known[case], submit)
 
     def look(self, submit: Submit) -> None:
@@ -227,6 +231,7 @@ class Work:
                 withdraw(self.folder, case)
             return
         self._pending.discard(case)
+        self._taken[case] = found.outcome
         row = self._row_of(found.outcome)
         self.store.save_case(self.row.id, row)
         self._submit(row, submit)
@@ -343,6 +348,8 @@ class Work:
             self._rescore(case)
             self._submit(outcome, submit)
             return None
+        if outcome.status == Status.OK:
+            self._require_masks(case)
         if error is not None and outcome.status == Status.OK:
             # Its masks count as not delivered, and the run continues; without masks the failure is ours.
             reason = f"the scorer failed on its masks ({type(error).__name__}: {error})"
@@ -354,6 +361,21 @@ class Work:
         row = replace(outcome, status=status, reason=reason, scored=True)
         self.store.save_case(self.row.id, row, rows)
         return row
+
+    def _require_masks(self, case: str) -> None:
+        """Raise PrerequisiteError where a mask that a host has written is gone: the model has delivered it."""
+        taken = self._taken.get(case)
+        if taken is None or not taken.collected:
+            return
+        masks = self.folder / MASKS / case
+        if masks.is_dir() and all((masks / f"{finding}.nii.gz").is_file() for finding in taken.masks):
+            return
+        if not self.folder.is_dir():
+            raise self._gone()
+        raise PrerequisiteError(
+            f"{masks.resolve()} lacks masks that were written there",
+            fix=f"see whether {self.pool.shared} is mounted and readable here, or begin anew with `--fresh`",
+        )
 
     def _rescore(self, case: str) -> None:
         self._rescored[case] = self._rescored.get(case, 0) + 1

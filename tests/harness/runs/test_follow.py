@@ -22,7 +22,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from harness.dataset import open_dataset
+from harness.dataset import RunnableCase, open_dataset
 from harness.dataset.fingerprint import fingerprint_of
 from harness.engines.base import ContainerSpec, Engine, Exit
 from harness.errors import Interrupted, PrerequisiteError
@@ -32,6 +32,7 @@ from harness.registry.discovery import Plugin
 from harness.registry.resources import Resources
 from harness.rows import RunRow
 from harness.runs import shard as shards
+from harness.runs import work as works
 from harness.runs.outcome import read_figures
 from harness.runs.place import Place
 from harness.runs.plan import Plan, RunRequest, select_cases
@@ -43,6 +44,7 @@ from harness.runs.shard import run_shard
 from harness.runs.spec import ShardSpec
 from harness.runs.tries import TRIES
 from harness.sandbox.watch import Stop
+from harness.scoring.case import CaseTask
 from harness.status import Status
 from harness.store.database import Store
 
@@ -466,6 +468,31 @@ def test_a_shared_folder_that_is_gone_is_nobodys_fault(lab: Lab) -> None:
     if shared.exists():  # made anew by what had a file open in it
         shutil.rmtree(shared)
     away.rename(shared)
+    lab.run(_pool(lab, "shared"), "home")
+    assert lab.rows("home") == lab.rows("calm-home")
+
+
+@pytest.mark.parametrize("lost", ["", "0.nii.gz"], ids=["the folder", "one mask"])
+def test_a_mask_that_is_gone_when_it_is_scored_is_not_the_models_fault(
+    lost: str, lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between outcome and scorer the share was away: nothing counts as missing, and the same command goes on."""
+    lab.run(_pool(lab, "calm"), "calm-home")
+    true_task, kept = works.case_task, lab.folder / "kept"
+    places: list[Path] = []
+
+    def task(case: RunnableCase, masks: Path, flip: tuple[int, ...], *, delivered: bool) -> CaseTask:
+        if case.id == "toy_1_a_1":
+            places.append(masks / case.id / lost)
+            places[-1].rename(kept)
+        return true_task(case, masks, flip, delivered=delivered)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(works, "case_task", task)
+        with pytest.raises(PrerequisiteError, match="lacks masks that were written there"):
+            lab.run(_pool(lab, "shared"), "home")
+    assert not [case for case in lab.rows("home")["cases"] if case[2] == Status.MISSING_OUTPUT]
+    kept.rename(places[0])
     lab.run(_pool(lab, "shared"), "home")
     assert lab.rows("home") == lab.rows("calm-home")
 
