@@ -287,12 +287,16 @@ def build(config: str, image_size: int) -> Network:
 def _criterion() -> nn.Module:
     """Return upstream's loss with the numbers of upstream's configurations.
 
-    Its module imports one name from upstream's trainer, which needs a dozen more packages; a stand-in provides it.
+    Its module imports one name from upstream's trainer, which needs a dozen more packages; a stand-in provides it. It
+    divides by the mean number of objects over all processes, for which they would have to be in the same pass at once;
+    here each pass is one process's own, and its loss the same on any number of processes.
     """
     trainer = types.ModuleType("training.trainer")
     trainer.CORE_LOSS_KEY = "core_loss"  # type: ignore[attr-defined]
     sys.modules.setdefault(trainer.__name__, trainer)
-    loss: nn.Module = importlib.import_module("training.loss_fns").MultiStepMultiMasksAndIous(
+    upstream: Any = importlib.import_module("training.loss_fns")
+    upstream.is_dist_avail_and_initialized, upstream.get_world_size = lambda: False, lambda: 1
+    loss: nn.Module = upstream.MultiStepMultiMasksAndIous(
         dict(_LOSSES),
         supervise_all_iou=True,
         iou_use_l1_loss=True,
