@@ -93,8 +93,13 @@ def reproduce(
     here = granted_gpus() if gpus else Allocation()
     rows = plan(reference, discover(plugin_dirs), settings.home, gpus, here, only=only)
     absent = _lacking(options["dataset"], options["split"], settings.home)
-    if absent is None:
-        rows = [_with_training_data(row, options["dataset"], settings.home) for row in rows]
+    trained = [row.variant is not None and row.variant.fine_tuned for row in rows]
+    if absent is None and any(trained):
+        lacking = _lacking_to_train(options["dataset"], settings.home)  # once: it reads the header of every CT
+        rows = [
+            replace(row, lacking=(*row.lacking, *lacking)) if tuned else row
+            for row, tuned in zip(rows, trained, strict=True)
+        ]
     records = [_record(row) for row in rows]
     ended: BenchError | None = None
     if not dry_run:
@@ -138,16 +143,14 @@ def _lacking(dataset: str, split: str, home: Path) -> BenchError | None:
     return None
 
 
-def _with_training_data(row: ReferenceRow, dataset: str, home: Path) -> ReferenceRow:
-    """Return a row that is trained with what the train and val splits lack for it."""
+def _lacking_to_train(dataset: str, home: Path) -> tuple[str, ...]:
+    """Return what the train and val splits lack for a row that is trained."""
     from harness.dataset import find_dataset, open_dataset
     from harness.runs.training.finetune import SPLITS
 
-    if row.variant is None or not row.variant.fine_tuned:
-        return row
     held = open_dataset(find_dataset(dataset, home)).splits
     errors = (_lacking(dataset, split, home) for split in SPLITS if held.get(split) or split == "train")
-    return replace(row, lacking=(*row.lacking, *(error.message for error in errors if error is not None)))
+    return tuple(error.message for error in errors if error is not None)
 
 
 def _record(row: ReferenceRow) -> dict[str, Any]:
