@@ -7,7 +7,6 @@ from typing import Any
 import click
 
 from harness.cli.settings import Settings, json_option, pass_settings, print_json
-from harness.errors import UsageError
 
 
 @click.command()
@@ -27,19 +26,15 @@ def compare(
     The difference is that of the first run minus the second, with a 95 % bootstrap interval (none of fewer than
     five cases); p is that of a sign-flip permutation test, corrected for the number of pairs (Holm).
     """
+    from harness.cli.groups import require_same_data
     from harness.cli.tables import print_table
     from harness.scoring.comparison import compare_runs
     from harness.scoring.profiles import profile_on
 
     with settings.open_store(readonly=True) as store:
         rows = {row.id: row for row in map(store.run, runs)}
-        first, *others = rows.values()
-        for other in others:
-            if (other.fingerprint, other.split) != (first.fingerprint, first.split):
-                raise UsageError(
-                    f"{first.id} and {other.id} were measured on different data",
-                    fix="compare runs of one split of one data set; `bench results list` shows them",
-                )
+        first = next(iter(rows.values()))
+        require_same_data(list(rows.values()))
         findings = {run_id: store.findings(run_id) for run_id in rows}
     used = profile_on(profile or first.profile, first.split)
     result = compare_runs(findings, used, by_case=not by_finding, seed=seed)

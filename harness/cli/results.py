@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import click
 
 from harness.cli.lazy import LazyGroup
 from harness.cli.settings import Settings, cut_offs_option, json_option, pass_settings, plugin_dir_option, print_json
-from harness.errors import UnknownName
+from harness.errors import UnknownName, UsageError
 from harness.rows import CaseRow, FindingRow, MaskVerdict
 
 results = LazyGroup(
@@ -19,7 +20,7 @@ results = LazyGroup(
     no_args_is_help=True,
     lazy={
         "list": ("harness.cli.results:list_results", "List every run, newest last."),
-        "show": ("harness.cli.results:show", "Show one run: scores, costs, provenance and failures."),
+        "show": ("harness.cli.results:show", "Show a run, or the scores of runs by category or size."),
         "compare": (
             "harness.cli.compare:compare",
             "Compare runs on the same findings: differences, tests, shared ranks.",
@@ -73,7 +74,8 @@ def list_results(settings: Settings, /, plugin_dirs: tuple[Path, ...], *, as_jso
 
 
 @click.command()
-@click.argument("run_id", metavar="RUN")
+@click.argument("runs", metavar="RUN...", nargs=-1, required=True)
+@click.option("--by", type=click.Choice(["category", "size"]), help="Only the Dice by this, of one run or several.")
 @click.option("--case", "wanted", metavar="C", help="Only this case: every finding, with verdicts and the log's path.")
 @click.option("--profile", help="Metrics to show; by default those of the run's own profile.")
 @click.option(
@@ -88,8 +90,9 @@ def list_results(settings: Settings, /, plugin_dirs: tuple[Path, ...], *, as_jso
 def show(
     settings: Settings,
     /,
-    run_id: str,
+    runs: tuple[str, ...],
     *,
+    by: str | None,
     wanted: str | None,
     profile: str | None,
     instances: Path | None,
@@ -97,7 +100,11 @@ def show(
     plugin_dirs: tuple[Path, ...],
     as_json: bool,
 ) -> None:
-    """Show one run (the beginning of its id is enough): scores, costs, provenance, and failures with their reasons."""
+    """Show one run (the beginning of its id is enough): scores, costs, provenance, and failures with their reasons.
+
+    With --by, show the mean Dice by category or by size of finding instead, of several runs beside one another (the
+    paper's Figures 2 and 3).
+    """
     from harness.cli.report import print_documents, print_recall_by_size
     from harness.registry.discovery import discover
     from harness.runs.document import case_document, finding_document, run_document
@@ -106,10 +113,20 @@ def show(
     from harness.runs.standing import judged
     from harness.scoring.lesions import recall_by_size
 
+    if by is not None:
+        if wanted is not None or instances is not None:
+            raise UsageError("--by shows groups of findings", fix="leave --case and --instances out")
+        _show_groups(settings, runs, by, profile, as_json=as_json)
+        return
+    if len(runs) > 1:
+        raise UsageError(
+            f"{len(runs)} runs were given, and one is shown at a time",
+            fix="give one, add --by category or --by size, or use `bench results compare`",
+        )
     if instances is not None:
         check_format(instances)
     with settings.open_store(readonly=True) as store:
-        (row,) = judged([as_seen(store.run(run_id), store)], discover(plugin_dirs))
+        (row,) = judged([as_seen(store.run(runs[0]), store)], discover(plugin_dirs))
         document = run_document(store, row, profile or row.profile)
         cases = store.cases(row.id)
         if wanted is not None and wanted not in {case.case for case in cases}:
@@ -135,6 +152,22 @@ def show(
     _print_findings([row for row in findings if wanted is not None or row.status != "ok"])
     for line in _case_lines(shown, findings if wanted is not None else [], settings.home / "runs" / row.id):
         click.echo(line)
+
+
+def _show_groups(settings: Settings, runs: Sequence[str], by: str, profile: str | None, *, as_json: bool) -> None:
+    from harness.cli.groups import groups_document, print_groups, require_same_data
+    from harness.runs.document import run_document
+    from harness.scoring.profiles import profile_on
+
+    with settings.open_store(readonly=True) as store:
+        rows = list({row.id: row for row in map(store.run, runs)}.values())
+        require_same_data(rows)
+        used = profile_on(profile or rows[0].profile, rows[0].split).name
+        document = groups_document([run_document(store, row, used) for row in rows], by)
+    if as_json:
+        print_json(document)
+    else:
+        print_groups(document)
 
 
 def _case_lines(cases: list[CaseRow], findings: list[FindingRow], folder: Path) -> list[str]:
