@@ -6,11 +6,16 @@ images, which have a context of their own: SDK, environment, user and entry poin
 
 The same content gives the same bytes and the same digest; sources count by their tree hash and wheels by the lock that
 lists their digests, so that they need not be present to decide whether an image is up to date.
+
+For a plugin without a Dockerfile one is written: it installs ``requirements.lock`` where there is one, and copies the
+plugin's files.
 """
 
 from __future__ import annotations
 
 import hashlib
+import io
+import json
 import os
 import re
 import stat
@@ -24,9 +29,11 @@ from typing import IO, TYPE_CHECKING
 
 from harness.errors import ModelError
 from harness.images.torch import LOCK, TorchBuild
+from harness.registry.plugin_toml import FILE
 from harness.upstream.sources import SourceStore
 
 if TYPE_CHECKING:
+    from harness.registry.declaration import Model
     from harness.registry.discovery import Plugin
 
 #: A larger plugin folder is a mistake (weights or data inside it).
@@ -36,6 +43,9 @@ _CONTAINERS = Path(__file__).resolve().parents[2] / "containers"
 _SDK = _CONTAINERS / "sdk"
 #: Dockerfiles of the base images.
 _IMAGES = _CONTAINERS / "images"
+_LOCK = "requirements.lock"
+#: Files of a plugin that its image does not need.
+_NOT_COPIED = {FILE, "requirements.in", _LOCK}
 _LEFT_OUT = {"tests", "__pycache__", "README.md", ".git"}
 
 #: Folders of the context that the harness fills.
@@ -176,14 +186,35 @@ class BuildContext:
 
     @property
     def _text(self) -> str:
-        return (self.plugin.model.root / self.dockerfile).read_text(encoding="utf-8", errors="replace")
+        model = self.plugin.model
+        if not model.has_dockerfile:
+            return written_dockerfile(model)
+        return (model.root / self.dockerfile).read_text(encoding="utf-8", errors="replace")
 
-    def _context_files(self) -> Iterator[tuple[str, Path]]:
+    def _context_files(self) -> Iterator[tuple[str, Path | bytes]]:
         yield from plugin_files(self.plugin)
+        if not self.plugin.model.has_dockerfile:
+            yield self.dockerfile, self._text.encode()
         for source in self.plugin.model.sources:
             yield from _below(f"sources/{source.name}", self.sources.check(source))
         if self.uses_torch and self.base is None:
             yield from _below("torch", self.torch.folder)
+
+
+def written_dockerfile(model: Model) -> str:
+    """Return the Dockerfile of a model that has none: its base image, its locked packages, its files, its adapter."""
+    image = f"{model.base.upper()}_IMAGE"
+    lines = [f"ARG {image}", f"FROM ${{{image}}}", ""]
+    if (model.root / _LOCK).exists():
+        only = " --no-deps" if model.base == "torch" else ""  # torch's own packages are there
+        install = f"python -m pip install --no-cache-dir --require-hashes --only-binary :all:{only} -r /opt/{_LOCK}"
+        lines += [f"COPY {_LOCK} /opt/", f"RUN {install}", ""]
+    mounted = {file.local for file in model.weights}
+    inside = (path for path in _files(model.root) if path not in mounted)
+    for name in sorted({path.relative_to(model.root).parts[0] for path in inside} - _NOT_COPIED):
+        to = f"/opt/plugin/{name}/" if (model.root / name).is_dir() else "/opt/plugin/"
+        lines.append(f"COPY {json.dumps([name, to])}")
+    return "\n".join([*lines, f"CMD {json.dumps([model.adapter])}", ""])
 
 
 def plugin_files(plugin: Plugin) -> Iterator[tuple[str, Path]]:
@@ -226,13 +257,15 @@ def code_digest(plugin: Plugin) -> str:
     for name, path in plugin_files(plugin):
         content = hashlib.sha256(path.read_bytes()).hexdigest()
         digest.update(f"{name}\0{content}\n".encode())
+    if not plugin.model.has_dockerfile:
+        digest.update(f"{plugin.model.dockerfile}\0{written_dockerfile(plugin.model)}\n".encode())
     for source in plugin.model.sources:
         digest.update(f"sources/{source.name}\0{source.tree}\n".encode())
     return digest.hexdigest()
 
 
 @contextmanager
-def _packed(workplace: Path, files: Iterable[tuple[str, Path]]) -> Iterator[IO[bytes]]:
+def _packed(workplace: Path, files: Iterable[tuple[str, Path | bytes]]) -> Iterator[IO[bytes]]:
     workplace.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile(dir=workplace) as packed:
         with tarfile.open(fileobj=packed, mode="w") as tar:
@@ -261,8 +294,8 @@ def _below(name: str, root: Path) -> Iterator[tuple[str, Path]]:
             yield f"{name}/{path.relative_to(root).as_posix()}", path
 
 
-def _add(tar: tarfile.TarFile, name: str, path: Path, folders: set[str]) -> None:
-    """Add one file or link without metadata that differs between machines."""
+def _add(tar: tarfile.TarFile, name: str, path: Path | bytes, folders: set[str]) -> None:
+    """Add one file or link, or a file's content, without metadata that differs between machines."""
     for parent in reversed(PurePosixPath(name).parents[:-1]):
         # Explicitly: without an entry for a folder the classic builder never uses its cache.
         if str(parent) not in folders:
@@ -271,6 +304,10 @@ def _add(tar: tarfile.TarFile, name: str, path: Path, folders: set[str]) -> None
             info.type, info.mode = tarfile.DIRTYPE, 0o755
             tar.addfile(info)
     info = tarfile.TarInfo(name)
+    if isinstance(path, bytes):
+        info.size, info.mode = len(path), 0o644
+        tar.addfile(info, io.BytesIO(path))
+        return
     if path.is_symlink():
         info.type, info.linkname = tarfile.SYMTYPE, os.readlink(path)  # noqa: PTH115 - a Path would normalise it
         tar.addfile(info)

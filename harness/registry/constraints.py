@@ -176,7 +176,9 @@ NAME = matching(
 LINE = Rule("one line of text, at most 300 characters", _is_line)
 NOTE = Rule(f"{LINE.says}, or empty", lambda value: value == "" or LINE.holds(value))
 FILE_NAME = matching(_FILE, "a plain file name")
-FILE_PATH = matching(f"{_FILE}(?:/{_FILE})*", "a plain relative path", longest=1000)
+PATH_OR_NONE = matching(
+    f"(?:{_FILE}(?:/{_FILE})*)?", "a plain relative path, or empty where it is the name", longest=1000
+)
 FOLDER = matching(f"(?:{_FILE}(?:/{_FILE})*)?", "a plain relative folder, or empty for the whole", longest=1000)
 REPOSITORY_OR_NONE = matching(r"(?:[A-Za-z0-9][A-Za-z0-9_.-]*/[A-Za-z0-9][A-Za-z0-9_.-]*)?", "'owner/name', or empty")
 COMMIT = matching("[0-9a-f]{40}", "40 hexadecimal digits")

@@ -24,6 +24,7 @@ from harness.registry.constraints import (
     every,
     instance,
     matching,
+    one_of,
     require,
 )
 from harness.registry.licences import commercial_use
@@ -211,6 +212,9 @@ class Model:
         a model that runs in containers only.
     dockerfile
         Name of the Dockerfile below `root`.
+    base
+        The base image of a model without a Dockerfile, ``"slim"`` or ``"torch"``: the harness then writes one, which
+        installs ``requirements.lock`` where there is one and copies the plugin's files.
     licence
         SPDX identifier of the model's code; by default that of the first source.
     homepage
@@ -237,6 +241,7 @@ class Model:
     resources: Annotated[Resources, instance(Resources, "a Resources object")] = field(default_factory=Resources)
     adapter: Annotated[str, _ADAPTER] = ""
     dockerfile: Annotated[str, FILE_NAME] = "Dockerfile"
+    base: Annotated[str, one_of("slim", "torch", says="'slim' or 'torch'")] = "slim"
     licence: Annotated[str, instance(str, "text")] = ""
     homepage: Annotated[str, ADDRESS_OR_NONE] = ""
     citation: Annotated[str, instance(str, "text")] = ""
@@ -293,9 +298,20 @@ class Model:
         """Return the weights that a variant loads."""
         return [file for file in self.weights if file.name in variant.weights]
 
+    @property
+    def has_dockerfile(self) -> bool:
+        """Whether the plugin has a Dockerfile; else the harness writes one."""
+        return (self.root / self.dockerfile).is_file()
+
     def check_files(self) -> None:
-        """Raise :class:`DeclarationError` unless the model's folder and Dockerfile exist."""
+        """Raise :class:`DeclarationError` unless the model's folder exists, with a Dockerfile or what one needs."""
         where = f"model {self.name!r}: "
         require(self.root.is_dir(), f"{where}root {self.root} is not a folder", field="root", value=self.root)
-        found = (self.root / self.dockerfile).is_file()
-        require(found, f"{where}{self.root} does not contain {self.dockerfile}", field="dockerfile")
+        if self.has_dockerfile:
+            return
+        lacks = f"{where}{self.root} does not contain {self.dockerfile}"
+        require(self.dockerfile == "Dockerfile", lacks, field="dockerfile")
+        require(self.adapter, f"{lacks}, and no adapter is declared for which one could be written", field="dockerfile")
+        require(not self.sources, f"{lacks}, which has to copy its sources", field="dockerfile")
+        locked = not (self.root / "requirements.in").exists() or (self.root / "requirements.lock").exists()
+        require(locked, f"{lacks}, and its requirements.in is not locked in a requirements.lock", field="dockerfile")

@@ -1,8 +1,9 @@
 """Discovery of model plugins: installed packages by entry point, and folders without any installation.
 
-Plugins are loaded one by one, strangers' each in a process of its own. One that cannot be imported, breaks a rule of
-declarations or repeats another's name becomes a row ``broken: reason``; the others are not affected. One in a folder
-that the user has named takes the place of an installed one of its name.
+Plugins are loaded one by one. One that declares its model in a ``plugin.toml`` is read and never imported; strangers'
+Python is imported in a process of its own. One that cannot be read, breaks a rule of declarations or repeats another's
+name becomes a row ``broken: reason``; the others are not affected. One in a folder that the user has named takes the
+place of an installed one of its name.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.util
 import inspect
+import os
 import sys
 import types
 from collections.abc import Callable, Iterator
@@ -23,6 +25,7 @@ from harness.errors import PrerequisiteError, UnknownName, UsageError
 from harness.registry import hookspecs
 from harness.registry.constraints import DeclarationError
 from harness.registry.declaration import Model, Variant
+from harness.registry.plugin_toml import FILE, read_plugin_toml
 
 ENTRY_POINTS = "groundbench.plugins"
 
@@ -189,7 +192,7 @@ def discover(folders: tuple[Path, ...] = ()) -> Registry:
     Parameters
     ----------
     folders
-        Each either a plugin itself (it holds ``__init__.py`` and a Dockerfile) or a folder of such plugins.
+        Each either a plugin itself (it holds ``plugin.toml`` or ``__init__.py``) or a folder of such plugins.
 
     Raises
     ------
@@ -199,12 +202,18 @@ def discover(folders: tuple[Path, ...] = ()) -> Registry:
     named = Registry()
     for folder in folders:
         for path in _plugin_folders(folder):
-            named.merge(_read_apart(path.name.replace("_", "-"), str(path), partial(_import_folder, path)))
+            name = path.name.replace("_", "-")
+            read_it = _read_data(name, str(path), path) or _read_apart(name, str(path), partial(_import_folder, path))
+            named.merge(read_it)
     registry = Registry()
     for entry in sorted(importlib.metadata.entry_points(group=ENTRY_POINTS), key=lambda e: e.name):
         origin = f"{entry.dist.name} {entry.dist.version}" if entry.dist else entry.value
-        read = _read if _is_shipped(entry) else _read_apart
-        registry.merge(read(entry.name, origin, entry.load), named=named)
+        if _is_shipped(entry):
+            found = _read(entry.name, origin, entry.load)
+        else:
+            data = _read_data(entry.name, origin, _package_folder(entry))
+            found = data or _read_apart(entry.name, origin, entry.load)
+        registry.merge(found, named=named)
     registry.merge(named)
     return registry
 
@@ -219,6 +228,32 @@ def _read(name: str, origin: str, load: Callable[[], object]) -> Registry:
     else:
         found.add(name, origin, module)
     return found
+
+
+def _read_data(name: str, origin: str, folder: Path | None) -> Registry | None:
+    """Return what the ``plugin.toml`` of a folder declares, or its fault; None where there is none."""
+    if folder is None or not os.path.lexists(folder / FILE):
+        return None
+    found = Registry()
+    try:
+        model = read_plugin_toml(folder)
+        model.check_files()
+        found.plugins[model.name] = Plugin(model, origin)
+    except DeclarationError as error:
+        found.broken.append(BrokenPlugin(name, origin, str(error)))
+    return found
+
+
+def _package_folder(entry: importlib.metadata.EntryPoint) -> Path | None:
+    """Return the folder of a top-level package that an entry point names, without importing it; None for others."""
+    if "." in entry.module:
+        return None  # to find it, Python would import the package around it
+    try:
+        spec = importlib.util.find_spec(entry.module)
+    except (ImportError, ValueError):
+        return None
+    folders = list(spec.submodule_search_locations or ()) if spec else []
+    return Path(folders[0]) if folders else None
 
 
 def _read_apart(name: str, origin: str, load: Callable[[], object]) -> Registry:
@@ -254,17 +289,21 @@ def _is_shipped(entry: importlib.metadata.EntryPoint) -> bool:
 
 def _plugin_folders(folder: Path) -> Iterator[Path]:
     if not folder.is_dir():
-        raise UsageError(f"the plugin folder {folder} does not exist", fix="give the folder that holds __init__.py")
-    if (folder / "__init__.py").is_file():
+        raise UsageError(f"the plugin folder {folder} does not exist", fix=f"give the folder that holds {FILE}")
+    if _is_plugin(folder):
         yield folder.resolve()
         return
-    inside = sorted(path for path in folder.iterdir() if (path / "__init__.py").is_file())
+    inside = sorted(path for path in folder.iterdir() if _is_plugin(path))
     if not inside:
         raise UsageError(
             f"{folder} does not contain a plugin",
-            fix="a plugin is a folder with an __init__.py that implements bench_models()",
+            fix=f"a plugin is a folder with a {FILE}, or with an __init__.py that implements bench_models()",
         )
     yield from (path.resolve() for path in inside)
+
+
+def _is_plugin(folder: Path) -> bool:
+    return (folder / FILE).is_file() or (folder / "__init__.py").is_file()
 
 
 def _import_folder(path: Path) -> types.ModuleType:

@@ -14,13 +14,13 @@ from harness.registry.constraints import (
     BYTES,
     COMMIT,
     FILE_NAME,
-    FILE_PATH,
     FLAG,
     FOLDER,
     LINE,
     MIRRORS,
     NAME,
     NOTE,
+    PATH_OR_NONE,
     REPOSITORY_OR_NONE,
     REVISION,
     SHA256,
@@ -142,7 +142,7 @@ class Weights:
     repo
         Repository on the model hub, ``owner/name``; empty where the file is not on the hub.
     file
-        Path inside the repository; without `repo` and `url`, inside the plugin's own folder.
+        Path inside the repository; without `repo` and `url`, inside the plugin's own folder. By default `name`.
     revision
         Full commit of the repository; empty for the newest at the time of fetching.
     sha256
@@ -165,12 +165,12 @@ class Weights:
     """
 
     name: Annotated[str, FILE_NAME]
-    repo: Annotated[str, REPOSITORY_OR_NONE]
-    file: Annotated[str, FILE_PATH]
-    revision: Annotated[str, REVISION]
-    sha256: Annotated[str, SHA256]
-    size: Annotated[int, BYTES]
-    licence: Annotated[str, LINE]
+    repo: Annotated[str, REPOSITORY_OR_NONE] = ""
+    file: Annotated[str, PATH_OR_NONE] = ""
+    revision: Annotated[str, REVISION] = ""
+    sha256: Annotated[str, SHA256] = ""
+    size: Annotated[int, BYTES] = 0
+    licence: Annotated[str, LINE] = "not stated"
     gated: Annotated[bool, FLAG] = False
     repo_type: Annotated[str, _HUB_KINDS] = "model"
     url: Annotated[str, ADDRESS_OR_NONE] = ""
@@ -179,6 +179,7 @@ class Weights:
 
     def __post_init__(self) -> None:
         where = f"weights {self.name!r}: "
+        object.__setattr__(self, "file", self.file or self.name)
         check(self, where)
         require(not (self.repo and self.url), f"{where}repo and url are two places; declare one")
         if not self.repo:

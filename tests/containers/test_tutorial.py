@@ -70,9 +70,7 @@ def phantom(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 def test_every_block_is_a_file_or_a_command() -> None:
     """Nothing in the tutorial escapes these tests."""
-    assert sorted(FILES) == [
-        f"my-threshold/{n}" for n in ("Dockerfile", "__init__.py", "adapter.py", "requirements.lock")
-    ]
+    assert sorted(FILES) == [f"my-threshold/{name}" for name in ("adapter.py", "plugin.toml", "requirements.lock")]
     assert TEXT.count("```") == 2 * (len(FILES) + TEXT.count("```sh"))
     assert [c for c in COMMANDS if not c.startswith("bench ")] == ["mkdir my-threshold"]
 
@@ -109,14 +107,9 @@ def test_commands_run_in_order(plugin: Path, phantom: str) -> None:
 
 def test_the_plugin_learns_as_the_page_on_training_says(plugin: Path, phantom: str) -> None:
     """With the page's variants and adapter, its command trains, delivers learned ranges, and predicts with them."""
-    model, adapter, command = LEARNING
-    variants = model.removeprefix("Model(\n    ...,\n").removesuffix(")\n")
-    declaration = plugin / "__init__.py"
-    declared, found = re.subn(
-        r"^ +variants=.*\n", variants, declaration.read_text(encoding="utf-8"), flags=re.MULTILINE
-    )
-    assert found == 1
-    declaration.write_text(declared, encoding="utf-8")
+    variant, adapter, command = LEARNING
+    with (plugin / "plugin.toml").open("a", encoding="utf-8") as declaration:
+        declaration.write(variant)
     (plugin / "adapter.py").write_text(adapter, encoding="utf-8")
     local = {"BENCH_RUN_DATASET": phantom, "BENCH_RUN_ENGINE": "local"}
     shown = json.loads(_run(f"{command.strip()} --json", plugin.parent, **local).stdout)

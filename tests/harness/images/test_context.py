@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from harness.errors import DataError, ModelError, PrerequisiteError, UsageError
-from harness.images.context import BuildContext
+from harness.images.context import BuildContext, written_dockerfile
 from harness.images.torch import choose, chosen, cpu_build, cpu_requirements, cuda_build, download_wheels
 from harness.registry.declaration import Model
 from harness.registry.discovery import Plugin
@@ -260,3 +260,47 @@ def test_weights_beside_the_plugin_are_not_part_of_the_image(
     assert context.digest() == before
     assert "weights.bin" not in _names(context, tmp_path)
     assert "weights.bin" in _names(BuildContext(plugin, store, cuda_build()), tmp_path)
+
+
+def test_a_plugin_without_a_dockerfile_gets_one(tmp_path: Path) -> None:
+    """It continues the base image, installs the lock, copies the plugin's files, and is part of the identity."""
+    root = tmp_path / "plugin"
+    (root / "words").mkdir(parents=True)
+    for name in ("adapter.py", "a file.json", "words/de.txt", "plugin.toml", "requirements.in", "model.pt"):
+        (root / name).write_text(name)
+    (root / "requirements.lock").write_text("numpy==2.4.6 --hash=sha256:0\n")
+    weights = Weights.beside("model.pt", "0" * 64, 8, licence="MIT")
+    model = Model("mine", "Mine", "Does.", "1", root, adapter="adapter:Mine", weights=(weights,))
+
+    def context(model: Model) -> BuildContext:
+        return BuildContext(Plugin(model, "test"), SourceStore(tmp_path / "sources"), cuda_build())
+
+    slim = context(model)
+    assert slim.base is not None
+    assert slim.base.kind == "slim"
+    with slim.packed(tmp_path) as packed, tarfile.open(fileobj=packed) as tar:
+        written = tar.extractfile("Dockerfile")
+        assert written is not None
+        lines = written.read().decode().splitlines()
+        assert "model.pt" not in tar.getnames()
+    assert lines == [
+        "ARG SLIM_IMAGE",
+        "FROM ${SLIM_IMAGE}",
+        "",
+        "COPY requirements.lock /opt/",
+        "RUN python -m pip install --no-cache-dir --require-hashes --only-binary :all: -r /opt/requirements.lock",
+        "",
+        'COPY ["a file.json", "/opt/plugin/"]',
+        'COPY ["adapter.py", "/opt/plugin/"]',
+        'COPY ["words", "/opt/plugin/words/"]',
+        'CMD ["adapter:Mine"]',
+    ]
+    torch = context(dataclasses.replace(model, base="torch"))
+    assert torch.uses_torch
+    assert (
+        len({slim.digest(), torch.digest(), context(dataclasses.replace(model, adapter="adapter:Other")).digest()}) == 3
+    )
+    (root / "requirements.lock").unlink()
+    assert "pip" not in written_dockerfile(model)
+    (root / "Dockerfile").write_text("FROM scratch\n")
+    assert slim.base is None, "an own one wins"

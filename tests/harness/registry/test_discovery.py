@@ -402,3 +402,20 @@ def test_module_that_is_no_module() -> None:
     registry = Registry()
     registry.add("known-answer", "somewhere", types.SimpleNamespace())
     assert "it does not implement a hook" in _reason(registry)
+
+
+def test_an_installed_package_with_data_is_not_imported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, entry_points: list[importlib.metadata.EntryPoint]
+) -> None:
+    """An entry point that names a package with a ``plugin.toml`` leads to that file."""
+    package = tmp_path / "declared_as_data"
+    package.mkdir()
+    (package / "__init__.py").write_text("raise SystemExit('imported')\n", encoding="utf-8")
+    (package / "plugin.toml").write_text(
+        'name = "data"\ntitle = "T"\nsummary = "S"\nversion = "1"\nadapter = "adapter:A"\n', encoding="utf-8"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    entry_points.append(importlib.metadata.EntryPoint("data", "declared_as_data", "groundbench.plugins"))
+    registry = discover()
+    assert registry.broken == []
+    assert registry.get("data").model.root == package
