@@ -66,6 +66,7 @@ def _models() -> str:
         [
             f"[`{model.name}`](../{model.root.relative_to(root)}/README.md)",
             "<br>".join(_variant(variant) for variant in model.variants),
+            str(model.sees.value),
             ", ".join(dict.fromkeys([model.licence, *(source.licence for source in model.sources)])),
             "<br>".join(_weights(weights) for weights in model.weights) or "none",
             f"{model.resources.memory_mb / 1024:g} GiB",
@@ -74,7 +75,7 @@ def _models() -> str:
         ]
         for model in models
     ]
-    head = ["model", "variants (prompt)", "code licence", "weights", "memory", "GPU memory", "row of the paper"]
+    head = ["model", "variants (prompt)", "sees", "code licence", "weights", "memory", "GPU memory", "row of the paper"]
     checks = [
         cells
         for model in models
@@ -154,6 +155,8 @@ def _points(model: Model) -> Iterator[list[str]]:
     if boxed:
         stated = [(one, one.boxes.value, "paper, section 4.1" + _READING[one.boxes]) for one in boxed]
         yield _point("boxes", stated, len(model.variants))
+    sees = [(one, str(model.sees.value), model.sees.origin) for one in model.variants]
+    yield _point("seen of a CT at once", sees, len(model.variants))
     seen = [(one, str(one.exposure.value), one.exposure.origin) for one in model.variants]
     yield _point("cases of this data seen before", seen, len(model.variants))
 

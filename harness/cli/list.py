@@ -42,6 +42,7 @@ def _document(registry: Registry) -> dict[str, object]:
                 "origin": plugin.origin,
                 "licence": plugin.model.licence,
                 "rankable": not plugin.granted_truth,
+                "sees": plugin.model.sees.value,
                 "variants": [
                     {
                         "name": variant.name,

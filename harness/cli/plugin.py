@@ -13,6 +13,7 @@ from harness.cli.settings import find_plugins, json_option, plugin_dir_option, p
 from harness.registry.declaration import Model, Prompt, Variant
 from harness.registry.discovery import Plugin
 from harness.registry.licences import commercial_use
+from harness.registry.origins import Stated
 
 #: Shown where a declaration does not state the origin of a value.
 NOT_STATED = "not stated"
@@ -42,6 +43,7 @@ def show(name: str, plugin_dirs: tuple[Path, ...], as_json: bool) -> None:  # no
 
     model = found.model
     click.echo(f"{model.title} {model.version}: {model.summary}")
+    click.echo(f"it sees of a CT at once: {stated(model.sees)}")
     for variant in model.variants:
         rows = [[row["name"], _text(row["value"]), row["origin"] or NOT_STATED] for row in parameters(variant)]
         boxes = f", {variant.boxes}" if variant.prompt is Prompt.BOX else ""
@@ -51,8 +53,7 @@ def show(name: str, plugin_dirs: tuple[Path, ...], as_json: bool) -> None:  # no
             print_table(["parameter", "value", "origin"], rows, title=title)
         else:
             click.echo(f"{title}\nno parameters")
-        origin = f" ({variant.exposure.origin})" if variant.exposure.origin else ""
-        click.echo(f"its weights were trained on this benchmark's cases: {variant.exposure.value}{origin}")
+        click.echo(f"its weights were trained on this benchmark's cases: {stated(variant.exposure)}")
         click.echo(f"commercial use, by the licences of code and weights: {_commercial(model, variant)}")
     needs = [
         ["source", source.name, source.licence, commercial_use(source.licence), source.commit[:12]]
@@ -91,6 +92,11 @@ def parameters(variant: Variant) -> list[dict[str, Any]]:
     ]
 
 
+def stated(fact: Stated) -> str:
+    """Return a stated fact with its origin in brackets."""
+    return f"{fact.value} ({fact.origin})" if fact.origin else str(fact.value)
+
+
 def _document(found: Plugin) -> dict[str, Any]:
     model = found.model
     return {
@@ -104,6 +110,7 @@ def _document(found: Plugin) -> dict[str, Any]:
         "homepage": model.homepage,
         "citation": model.citation,
         "rankable": not found.granted_truth,
+        "sees": dataclasses.asdict(model.sees),
         "variants": [
             {
                 "name": variant.name,

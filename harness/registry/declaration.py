@@ -64,10 +64,19 @@ _ORIGINS = Rule(
 #: of the training split, those and some of the validation split, or nobody has said.
 EXPOSURES = ("none", "train", "train+val", "unknown")
 NOT_STATED = Stated("unknown", "")
+#: What of a CT a model sees at once: one slice (with its next neighbours at most), slices in order with a memory of
+#: those before, a volume, or, as a control, nothing.
+SEES = ("2-D", "slices with memory", "3-D", "nothing", "unknown")
 _EXPOSURE = Rule(
     f"one of {', '.join(map(repr, EXPOSURES))} with its origin, e.g. theirs('none', 'their paper, section 3')",
     lambda stated: (
         isinstance(stated, Stated) and stated.value in EXPOSURES and (stated.value == "unknown" or bool(stated.origin))
+    ),
+)
+_SEES = Rule(
+    f"one of {', '.join(map(repr, SEES))} with its origin, e.g. theirs('3-D', 'their paper, section 3')",
+    lambda stated: (
+        isinstance(stated, Stated) and stated.value in SEES and (stated.value == "unknown" or bool(stated.origin))
     ),
 )
 
@@ -205,6 +214,10 @@ class Model:
         Folder that holds the Dockerfile and everything it copies; by default the folder of the plugin's module.
     variants
         At least one; the first is the default.
+    sees
+        What of a CT it sees at once, with the origin of that statement: ``paper("2-D", "section 4.2")``; slices with
+        their next neighbours are ``"2-D"``, slices that are read in order with a memory of those before are
+        ``"slices with memory"``, and ``"nothing"`` is for controls.
     resources
         Limits of one container.
     adapter
@@ -238,6 +251,7 @@ class Model:
     variants: Annotated[
         tuple[Variant, ...], every(Variant, "a tuple of at least one Variant: (Variant(...),)", least=1)
     ] = (Variant("zero-shot"),)
+    sees: Annotated[Stated, _SEES] = NOT_STATED
     resources: Annotated[Resources, instance(Resources, "a Resources object")] = field(default_factory=Resources)
     adapter: Annotated[str, _ADAPTER] = ""
     dockerfile: Annotated[str, FILE_NAME] = "Dockerfile"

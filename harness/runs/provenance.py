@@ -130,6 +130,7 @@ def provenance(plan: Plan, engine: Mapping[str, Any], hardware: Mapping[str, Any
         "limits": request.plugin.model.resources.limits(),
         "origins": request.origins,
         "exposure": {"of": request.variant.exposure.value, "origin": request.variant.exposure.origin},
+        "sees": {"of": request.plugin.model.sees.value, "origin": request.plugin.model.sees.origin},
         "origin": request.plugin.origin,
         "model": _origin(request.plugin.model),
         "licences": _licences(plan),

@@ -1,11 +1,12 @@
-/* Sorts and filters tables. Everything that is chosen stands in the address (#sort=table:-column&q=words&use=yes&pair=table:row:row), so that it
+/* Sorts and filters tables. Everything that is chosen stands in the address (#sort=table:-column&q=words&use=yes&sees=3-D&pair=table:row:row), so that it
    can be linked to and the back button undoes it. Without this script every page is complete. */
 (function () {
   "use strict";
 
   var each = function (list, act) { Array.prototype.forEach.call(list, act); };
   var tables = document.querySelectorAll("table.sortable");
-  var field = document.getElementById("filter"), use = document.getElementById("use");
+  var field = document.getElementById("filter");
+  var choices = ["use", "sees"].map(function (key) { return document.getElementById(key); }).filter(Boolean);
   var choosers = document.querySelectorAll(".choose");
 
   function picked(box) {
@@ -50,7 +51,7 @@
         each(body.rows, function (row) {
           if (row.cells.length === 1) return;
           row.text = row.text || row.textContent.toLowerCase();
-          var allowed = !use || !use.value || row.dataset.use === use.value;
+          var allowed = choices.every(function (choice) { return !choice.value || row.dataset[choice.id] === choice.value; });
           var hit = allowed && fits(row, picks) && words.every(function (word) { return row.text.indexOf(word) >= 0; });
           row.hidden = !hit;
           all += 1;
@@ -59,7 +60,7 @@
       });
     });
     each(choosers, explain);
-    if (field) document.querySelector("output").textContent = words.length || use && use.value ? shown + " of " + all + " rows" : "";
+    if (field) document.querySelector("output").textContent = words.length || choices.some(function (choice) { return choice.value; }) ? shown + " of " + all + " rows" : "";
   }
 
   /* Says why no row is left where two were picked: the page of a run has those pairs that are not in the table. */
@@ -102,8 +103,10 @@
         if (select.selectedIndex < 0) select.value = "";
       });
     });
-    if (use) use.value = now.use || "";
-    if (use && use.selectedIndex < 0) use.value = "";
+    choices.forEach(function (choice) {
+      choice.value = now[choice.id] || "";
+      if (choice.selectedIndex < 0) choice.value = "";
+    });
     var q = now.q || "";
     if (field && field.value.trim() !== q) field.value = q;
     if (field) filter(q.toLowerCase().split(/\s+/).filter(Boolean));
@@ -157,7 +160,13 @@
     field.closest(".filter").hidden = false;
     field.addEventListener("input", function () { go({ q: field.value.trim() }, true); });
   }
-  if (use) use.addEventListener("change", function () { go({ use: use.value }); });
+  choices.forEach(function (choice) {
+    choice.addEventListener("change", function () {
+      var change = {};
+      change[choice.id] = choice.value;
+      go(change);
+    });
+  });
   window.addEventListener("hashchange", apply);
   apply();
 })();

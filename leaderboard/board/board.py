@@ -12,6 +12,7 @@ from typing import Any
 
 from harness.runs.seeds import BoxSeeds, collect, same_but_seed
 from harness.status import Status
+from leaderboard.published import facts
 from leaderboard.published.database import DataSetRow, Published, PublishedRun, Rank
 from leaderboard.published.standing import REPLACED
 
@@ -209,6 +210,8 @@ class Row:
         Why it stands in no ranking; empty for a ranked row.
     seeds
         Of a box-prompted row: its average Dice by the seed of its boxes.
+    sees
+        What of a CT its model sees at once, as :data:`~harness.registry.declaration.SEES`.
     by, exposure, stands_for
         Of reported rows: who reported it, where that is another than the source; what its weights have seen, as
         :data:`~harness.registry.declaration.EXPOSURES`; plugin and variant here that can make it, where they are known.
@@ -229,6 +232,7 @@ class Row:
     cost: Cost | None = None
     reasons: tuple[str, ...] = ()
     seeds: BoxSeeds | None = None
+    sees: str = "unknown"
     by: str = ""
     exposure: str = "unknown"
     stands_for: tuple[str | None, str | None] = (None, None)
@@ -250,18 +254,9 @@ class Row:
 
     @property
     def training(self) -> str:
-        """Return what the row had seen before, of this data set.
-
-        ``"known answer"``; ``"fine-tuned"`` on its training split; ``"zero-shot"`` where its plugin declares, or the
-        paper says, that it had seen none of it; ``"trained on train"`` or ``"trained on train and val"`` elsewhere; and
-        ``"training not stated"`` where nobody has said.
-        """
-        if self.known_answer:
-            return "known answer"
-        if self.fine_tuned:
-            return "fine-tuned"
-        of = self.run.record.get("exposure", {}).get("of", "unknown") if self.run else self.exposure
-        return {"none": "zero-shot", "unknown": "training not stated"}.get(of, f"trained on {of.replace('+', ' and ')}")
+        """Return what the row had seen before, of this data set, as :func:`leaderboard.published.facts.training`."""
+        of = facts.exposure(self.run.record) if self.run else self.exposure
+        return facts.training(of, fine_tuned=self.fine_tuned, known_answer=self.known_answer)
 
     def category(self, code: str) -> Score:
         """Return the mean Dice on one category; scored runs have n = 0 on a category that the split does not hold."""
@@ -392,6 +387,7 @@ def _row(published: Published, run: PublishedRun, profile: str, place: Rank | No
         coverage=_coverage(published.coverage(run.id), run.n_findings),
         cost=_cost(run.timing),
         reasons=tuple(run.apart),
+        sees=facts.sees(run.record),
     )
 
 

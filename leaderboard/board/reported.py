@@ -109,7 +109,15 @@ def read_reported() -> Reported:
         retrieved="",
         note="",
         in_table=tuple(
-            _row(row["method"], row, PAPER, prompt=row["prompt"], fine_tuned=row["fine_tuned"], exposure="none")
+            _row(
+                row["method"],
+                row,
+                PAPER,
+                prompt=row["prompt"],
+                fine_tuned=row["fine_tuned"],
+                sees=content["sees"][row["method"]],
+                exposure="none",
+            )
             for row in content["rows"]
         ),
         share=content["share"],

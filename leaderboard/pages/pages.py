@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import Any
 
+from harness.registry.declaration import SEES
 from harness.scoring.profiles import PROFILES
 from leaderboard.board.board import CHALLENGE, COLUMNS, PAPER, SIZES, DataSet, Row, rank, read_board
 from leaderboard.board.comparisons import against, conclusion, in_order
@@ -131,6 +132,7 @@ def _scores(site: Site, render: Render) -> Pages:
             profile=profile,
             columns=COLUMNS[profile],
             reported=site.reported,
+            sees=SEES,
             boards=[board for board in site.boards if board.profile == profile],
             beside=lambda table, board=board: partial(_beside, table, board),
             first_rows=lambda rows: rows[: _share(ROWS, site.board, 5)],

@@ -32,6 +32,7 @@ _RECORD = frozenset(
         "scorer",
         "seed",
         "exposure",
+        "sees",
         "limits",
         "model",
         "licences",

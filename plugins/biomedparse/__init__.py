@@ -67,6 +67,7 @@ def bench_models() -> Model:
         summary="2-D model asked by text; a CT is read slice by slice, without the slices around.",
         version="1.0.0",
         variants=(ZERO_SHOT, FINE_TUNED, *(FINE_TUNED.reading(name, params) for name, params in READINGS.items())),
+        sees=paper("2-D", "section 4.2: each slice by itself"),
         resources=Resources(memory_gb=20, cpus=4, gpus=1, gpu_gb=12, start_minutes=15, case_minutes=60),
         training=Resources.training(memory_gb=64, cpus=12, gpu_gb=20, shm_gb=8, out_gb=160, start_minutes=15),
         citation="Zhao et al., A foundation model for joint segmentation, detection and recognition of biomedical "

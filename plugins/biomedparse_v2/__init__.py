@@ -57,6 +57,7 @@ def bench_models() -> Model:
         summary="Slices of 512 x 512, each with its two neighbours, asked by a text; the model may say: not here.",
         version="1.0.0",
         variants=(ZERO_SHOT, FINE_TUNED),
+        sees=ours("2-D", "a slice with the one before and the one after, and no others"),
         resources=Resources(memory_gb=20, cpus=4, gpus=1, gpu_gb=6, start_minutes=15, case_minutes=60),
         training=Resources.training(memory_gb=64, cpus=8, gpu_gb=28, shm_gb=8, out_gb=160, start_minutes=15),
         homepage="https://github.com/microsoft/BiomedParse",

@@ -18,6 +18,7 @@ def _control(shape: str, summary: str) -> Model:
                 summary=summary,
             ),
         ),
+        sees=ours("nothing", "it fills boxes"),
         resources=Resources(memory_gb=4, cpus=1, pids=64, start_minutes=1, case_minutes=5),
         adapter="adapter:Control",
         licence="Apache-2.0",

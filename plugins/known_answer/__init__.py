@@ -4,7 +4,7 @@ They go through the same images, containers, masks and scoring as any model. The
 and no run of theirs is ever ranked.
 """
 
-from harness import Model, Resources, Variant, hookimpl
+from harness import Model, Resources, Variant, hookimpl, ours
 
 
 def _model(answer: str, summary: str, variant: str = "default", **params: int) -> Model:
@@ -14,6 +14,7 @@ def _model(answer: str, summary: str, variant: str = "default", **params: int) -
         summary=summary,
         version="1.0.0",
         variants=(Variant(variant, summary=summary, params={"answer": answer, **params}),),
+        sees=ours("nothing", "it reads the truth"),
         resources=Resources(memory_gb=4, cpus=1, pids=64, start_minutes=1, case_minutes=5),
         adapter="adapter:KnownAnswer",
         licence="Apache-2.0",

@@ -86,6 +86,7 @@ def bench_models() -> Model:
         summary="SAM2 trained further on medical volumes; a box around each entity, followed slice by slice.",
         version="1.0.0",
         variants=_variants(),
+        sees=paper("slices with memory", "section 5.1: it attends to the slices before"),
         resources=Resources(memory_gb=16, cpus=4, gpus=1, gpu_gb=3, shm_gb=0.25, start_minutes=5, case_minutes=240),
         citation="Ma et al., MedSAM2: Segment Anything in 3D Medical Images and Videos, 2025",
         sources=(

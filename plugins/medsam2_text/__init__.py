@@ -70,6 +70,7 @@ def bench_models() -> Model:
             FINE_TUNED.reading("literal-window", LITERAL.params),
             FINE_TUNED.reading("any-slices", ANYWHERE),
         ),
+        sees=paper("slices with memory", "section 5.1: it attends to the slices before"),
         resources=Resources(memory_gb=20, cpus=4, gpus=1, gpu_gb=4, shm_gb=0.25, start_minutes=10, case_minutes=60),
         training=Resources.training(memory_gb=64, cpus=12, gpu_gb=24, shm_gb=16, out_gb=160, start_minutes=10),
         citation="Ma et al., MedSAM2: Segment Anything in 3D Medical Images and Videos, 2025; Hamamci et al., "

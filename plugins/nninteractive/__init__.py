@@ -29,6 +29,7 @@ def bench_models() -> Model:
                 summary="A box on the middle slice of each entity; no window, no resampling.",
             ),
         ),
+        sees=theirs("3-D", f"{SESSION}:205"),
         resources=Resources(memory_gb=16, cpus=4, gpus=1, gpu_gb=12, shm_gb=1, start_minutes=10, case_minutes=120),
         licence="Apache-2.0",
         homepage="https://github.com/MIC-DKFZ/nnInteractive",

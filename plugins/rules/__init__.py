@@ -18,6 +18,7 @@ def bench_models() -> Model:
                 summary="The finding's free text, verbatim.",
             ),
         ),
+        sees=ours("3-D", "it reads the whole volume"),
         resources=Resources(memory_gb=6, cpus=1, pids=64, start_minutes=1, case_minutes=10),
         adapter="adapter:Rules",
         licence="Apache-2.0",

@@ -97,6 +97,7 @@ def bench_models() -> Model:
         summary="Meta's promptable model for films; a box around each entity, followed slice by slice.",
         version="1.0.0",
         variants=tuple(variant for variant, _ in SIZES) + _readings(SIZES[0][0]),
+        sees=theirs("slices with memory", "sam2/sam2_video_predictor.py"),
         resources=Resources(memory_gb=16, cpus=4, gpus=1, gpu_gb=6, shm_gb=0.25, start_minutes=5, case_minutes=240),
         licence="Apache-2.0",
         homepage="https://github.com/facebookresearch/sam2",

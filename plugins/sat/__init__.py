@@ -59,6 +59,7 @@ def bench_models() -> Model:
         summary="3-D U-Net and mask former asked by BioLORD's reading of a text, in windows of 288 x 288 x 96.",
         version="1.0.0",
         variants=(ZERO_SHOT, FINE_TUNED, PLAIN),
+        sees=paper("3-D", "section 5.1"),
         resources=Resources(memory_gb=20, cpus=6, gpus=1, gpu_gb=24, start_minutes=15, case_minutes=60),
         # The output: the cache, two states of 16 GB while one replaces the other, the checkpoint.
         training=Resources.training(memory_gb=96, cpus=12, gpu_gb=56, shm_gb=16, out_gb=176, start_minutes=15),

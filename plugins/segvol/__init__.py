@@ -68,6 +68,7 @@ def bench_models() -> Model:
         summary="3-D model: the whole CT at 32 or 64 x 256 x 256, asked by a text through CLIP or by boxes.",
         version="1.0.0",
         variants=(TEXT, TEXT_FINE_TUNED, BOX, NEAREST),
+        sees=paper("3-D", "section 5.1"),
         resources=Resources(memory_gb=16, cpus=4, gpus=1, gpu_gb=6, start_minutes=10, case_minutes=20),
         training=Resources.training(
             memory_gb=64, cpus=8, gpu_gb=66, shm_gb=8, out_gb=64, start_minutes=10, stall_minutes=120

@@ -51,6 +51,7 @@ def bench_models() -> Model:
                 summary="Trained on the train split, chosen by the val split.",
             ),
         ),
+        sees=ours("3-D", "a coarse grid over the whole lungs"),
         resources=Resources(memory_gb=4, cpus=2, pids=128),
         training=Resources(memory_gb=6, cpus=2, shm_gb=0.5, out_gb=2, stall_minutes=15),
         adapter="adapter:Tiny",

@@ -82,6 +82,7 @@ def bench_models() -> Model:
         summary="3-D U-Net whose stages are asked by vectors that a language model makes of any text.",
         version="1.0.0",
         variants=(ZERO_SHOT, FINE_TUNED, ZERO_SHOT_FIRST, ONE),
+        sees=theirs("3-D", "voxtell/model/voxtell_model.py:40"),
         resources=Resources(memory_gb=20, cpus=6, gpus=1, gpu_gb=20, shm_gb=1, start_minutes=20, case_minutes=60),
         training=Resources.training(memory_gb=96, cpus=12, gpu_gb=24, shm_gb=16, out_gb=160, start_minutes=20),
         licence="Apache-2.0",

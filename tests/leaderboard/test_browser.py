@@ -265,6 +265,24 @@ def test_rows_by_commercial_use(bench: Any, store: Store, tmp_path: Path, open_p
     }  # fmt: skip
 
 
+def test_rows_by_what_a_model_sees(bench: Any, store: Store, tmp_path: Path, open_page: Any) -> None:
+    """The choice goes together with that of commercial use, and is in the address."""
+    for title, what, use in (("Whole", "3-D", "yes"), ("Bound", "3-D", "no"), ("Flat", "2-D", "yes")):
+        licences = {"code": "MIT", "sources": {}, "weights": {}, "commercial": use}
+        bench.add(plugin=title.lower(), title=title, record={"licences": licences, "sees": {"of": what}})
+    build_site(store, tmp_path / "site")
+    page = open_page(f"{(tmp_path / 'site').as_uri()}/index.html")
+    page.select_option("#sees", "3-D")
+    assert sorted(column(page, "model")) == ["Bound", "Whole"]
+    page.select_option("#use", "yes")
+    assert column(page, "model") == ["Whole"]
+    elsewhere = open_page(page.url)
+    assert column(elsewhere, "model") == ["Whole"]
+    elsewhere.select_option("#sees", "unknown")
+    assert column(elsewhere, "model") == []
+    assert page.faults == elsewhere.faults == []
+
+
 def test_any_two_rows_are_picked(
     bench: Any, store: Store, tmp_path: Path, open_page: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -46,6 +46,17 @@ def test_the_list_has_values_and_origins() -> None:
     assert variant["origins"]["window_low"].startswith("upstream, inference_utils/")
 
 
+def test_every_model_here_states_what_it_sees() -> None:
+    """Shown with its origin; the list for programs has the word."""
+    models = {model["name"]: model["sees"] for model in _json("list")["plugins"]}
+    assert "unknown" not in models.values()
+    assert (models["biomedparse"], models["medsam2-text"], models["sat"]) == ("2-D", "slices with memory", "3-D")
+    assert (models["box"], models["oracle"]) == ("nothing", "nothing")
+    assert _json("plugin", "show", "sat")["sees"] == {"value": "3-D", "origin": "paper, section 5.1"}
+    shown = CliRunner().invoke(cli, ["plugin", "show", "sat"], catch_exceptions=False).stdout
+    assert "it sees of a CT at once: 3-D (paper, section 5.1)\n" in shown
+
+
 def test_an_unknown_model_gets_its_neighbours() -> None:
     """As everywhere where a model is named."""
     with pytest.raises(UnknownName, match="sat"):

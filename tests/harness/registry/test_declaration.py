@@ -261,3 +261,16 @@ def test_an_exposure_without_an_origin_or_of_another_kind_is_refused(stated: Any
     """A statement about training data that names no source is none."""
     with pytest.raises(DeclarationError, match="exposure"):
         Variant("zero-shot", exposure=stated)
+
+
+def test_what_a_model_sees_is_unknown_unless_stated() -> None:
+    """A model that says nothing is not taken for one that sees the whole volume."""
+    assert Model(**MODEL).sees.value == "unknown"
+    assert Model(**MODEL, sees=Stated("slices with memory", "ours")).sees.origin == "ours"
+
+
+@pytest.mark.parametrize("stated", ["3-D", Stated("3D", "ours"), Stated("3-D", ""), Stated(3, "ours"), None])
+def test_what_a_model_sees_is_one_of_few_words_with_an_origin(stated: Any) -> None:
+    """Another spelling would be another group on the board."""
+    with pytest.raises(DeclarationError, match="sees"):
+        Model(**MODEL, sees=stated)

@@ -150,6 +150,7 @@ def test_cells_show_value_interval_and_n(bench, store: Store, pages) -> None:
         "Rank",
         "Model",
         "Kind",
+        "Sees",
         "Average ↑ n = 24",
         "Non-focal ↑ n = 12",
         "Focal ↑ n = 12",
@@ -182,6 +183,20 @@ def test_submitted_rows_claim_nothing(bench, store: Store, pages) -> None:
     assert [tag.text for tag in table.all("span", "tag")] == ["training not stated", "prompt not stated"]
 
 
+def test_what_a_model_sees_stands_in_the_table(bench, store: Store, pages) -> None:
+    """As its run recorded it, on its own page with the origin; "not known" where nobody has said."""
+    bench.add(plugin="a", record={"sees": {"of": "3-D", "origin": "paper, section 5.1"}})
+    bench.add(plugin="b")
+    site = pages(store)
+    rows = [row for row in site["index.html"].all("table")[0].all("tr") if row.all("td", "sees")]
+    assert [row.all("td", "sees")[0].text for row in rows] == ["3-D", "not known"]
+    assert [row.attributes["data-sees"] for row in rows] == ["3-D", "unknown"]
+    assert "Sees of a CT at once 3-D ( paper, section 5.1 )" in site["runs/run-01.html"].text
+    assert "Sees of a CT" not in site["runs/run-02.html"].text
+    reported = section(site["index.html"], "Reported in the paper").all("td", "sees")
+    assert [cell.text for cell in reported].count("3-D") == 5
+
+
 def test_shared_ranks_are_called_so(bench, store: Store, pages) -> None:
     """Two rows of one level share the first rank and say so; the third, alone, does not."""
     for title, level in (("c", 0.1), ("a", 0.5), ("b", 0.5)):
@@ -208,7 +223,7 @@ def test_group_without_findings_is_a_dash(bench, store: Store, pages) -> None:
     """Where a split holds no focal finding, the column says n = 0 and every cell is a dash."""
     bench.add(absent=tuple(code for code in CATEGORIES if code != "1c"))
     table = pages(store)["index.html"].all("table")[0]
-    assert table.all("thead")[0].all("th")[5].text == "Focal ↑ n = 0"
+    assert table.all("thead")[0].all("th")[6].text == "Focal ↑ n = 0"
     assert table.all("td", "focal")[0].text == "—"
 
 
