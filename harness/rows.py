@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, Self
@@ -252,6 +253,13 @@ class FindingDetails:
     size_ratio: float | None = None
     instances: InstanceCounts | None = None
     rows: tuple[InstanceRow, ...] | None = None
+
+    @property
+    def volume_ul(self) -> float | None:
+        """Volume of the ground truth in µl (mm³); None where its entities, or the spacing, were not recorded."""
+        volumes = [row.mm3 for row in self.rows or () if row.side == "truth"]
+        known = [volume for volume in volumes if volume is not None]
+        return math.fsum(known) if self.rows is not None and len(known) == len(volumes) else None
 
     def to_json(self) -> dict[str, Any]:
         """Return plain dicts, ready for JSON; empty where nothing was counted."""

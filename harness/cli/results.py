@@ -10,7 +10,15 @@ from typing import Any
 import click
 
 from harness.cli.lazy import LazyGroup
-from harness.cli.settings import Settings, cut_offs_option, json_option, pass_settings, plugin_dir_option, print_json
+from harness.cli.settings import (
+    Settings,
+    cut_offs_option,
+    json_option,
+    pass_settings,
+    plugin_dir_option,
+    print_json,
+    size_cuts_option,
+)
 from harness.errors import UnknownName, UsageError
 from harness.rows import CaseRow, FindingRow, MaskVerdict
 
@@ -84,6 +92,7 @@ def list_results(settings: Settings, /, plugin_dirs: tuple[Path, ...], *, as_jso
     help="Write one row an instance, of the truth and of the prediction, to this .csv, .json or .parquet file.",
 )
 @cut_offs_option
+@size_cuts_option
 @plugin_dir_option
 @json_option
 @pass_settings
@@ -97,6 +106,7 @@ def show(
     profile: str | None,
     instances: Path | None,
     cut_offs: tuple[float, ...],
+    size_cuts: tuple[float, float] | None,
     plugin_dirs: tuple[Path, ...],
     as_json: bool,
 ) -> None:
@@ -113,16 +123,10 @@ def show(
     from harness.runs.standing import judged
     from harness.scoring.lesions import recall_by_size
 
+    _check_options(runs, by, size_cuts, of_one=wanted is not None or instances is not None)
     if by is not None:
-        if wanted is not None or instances is not None:
-            raise UsageError("--by shows groups of findings", fix="leave --case and --instances out")
-        _show_groups(settings, runs, by, profile, as_json=as_json)
+        _show_groups(settings, runs, by, profile, size_cuts, as_json=as_json)
         return
-    if len(runs) > 1:
-        raise UsageError(
-            f"{len(runs)} runs were given, and one is shown at a time",
-            fix="give one, add --by category or --by size, or use `bench results compare`",
-        )
     if instances is not None:
         check_format(instances)
     with settings.open_store(readonly=True) as store:
@@ -154,16 +158,43 @@ def show(
         click.echo(line)
 
 
-def _show_groups(settings: Settings, runs: Sequence[str], by: str, profile: str | None, *, as_json: bool) -> None:
-    from harness.cli.groups import groups_document, print_groups, require_same_data
+def _check_options(runs: Sequence[str], by: str | None, size_cuts: tuple[float, float] | None, *, of_one: bool) -> None:
+    """Raise UsageError where options contradict each other; `of_one`: whether one is given that is about one run."""
+    if by is not None and of_one:
+        raise UsageError("--by shows groups of findings", fix="leave --case and --instances out")
+    if size_cuts is not None and by != "size":
+        raise UsageError("--size-cuts divides the findings of --by size", fix="add --by size, or leave it out")
+    if by is None and len(runs) > 1:
+        raise UsageError(
+            f"{len(runs)} runs were given, and one is shown at a time",
+            fix="give one, add --by category or --by size, or use `bench results compare`",
+        )
+
+
+def _show_groups(
+    settings: Settings,
+    runs: Sequence[str],
+    by: str,
+    profile: str | None,
+    size_cuts: tuple[float, float] | None,
+    *,
+    as_json: bool,
+) -> None:
+    from harness.cli.groups import groups_document, print_groups, require_same_data, with_sizes
     from harness.runs.document import run_document
     from harness.scoring.profiles import profile_on
 
     with settings.open_store(readonly=True) as store:
         rows = list({row.id: row for row in map(store.run, runs)}.values())
         require_same_data(rows)
-        used = profile_on(profile or rows[0].profile, rows[0].split).name
-        document = groups_document([run_document(store, row, used) for row in rows], by)
+        used = profile_on(profile or rows[0].profile, rows[0].split)
+        documents = [run_document(store, row, used.name) for row in rows]
+        if by == "size":
+            documents = [
+                with_sizes(document, row, store.findings(row.id), used, size_cuts)
+                for document, row in zip(documents, rows, strict=True)
+            ]
+    document = groups_document(documents, by)
     if as_json:
         print_json(document)
     else:

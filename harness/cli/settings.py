@@ -93,6 +93,30 @@ def _cut_offs(_: click.Context, __: click.Parameter, value: str) -> tuple[float,
     return found
 
 
+def _size_cuts(_: click.Context, __: click.Parameter, value: str | None) -> tuple[float, float] | None:
+    if value is None:
+        return None
+    try:
+        small, medium = (float(part) for part in value.split(","))
+    except ValueError as error:
+        raise click.BadParameter(
+            "give two percentages of the scan with a comma between them, such as 0.02,0.2"
+        ) from error
+    if not 0 < small < medium < 100:
+        raise click.BadParameter("give two percentages between 0 and 100, the smaller one first, such as 0.02,0.2")
+    return small / 100, medium / 100
+
+
+#: ``--size-cuts``: where findings are divided by size.
+size_cuts_option = click.option(
+    "--size-cuts",
+    metavar="PERCENT,PERCENT",
+    callback=_size_cuts,
+    help="Largest share of the scan, in per cent, that is small, and that is medium. By default the 50th and 75th "
+    "percentile of all findings of the split.",
+)
+
+
 #: ``--cut-offs``: where detection by size is divided.
 cut_offs_option = click.option(
     "--cut-offs",

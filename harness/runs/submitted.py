@@ -23,6 +23,7 @@ from harness.runs.together import scored_together
 from harness.scoring import SCORER_VERSION
 from harness.scoring.case import CaseScore
 from harness.scoring.profiles import Profile, profiles_on
+from harness.scoring.sizes import cuts_on
 from harness.scoring.submission import Submission
 from harness.scoring.summary import summarise
 from harness.status import Status
@@ -152,6 +153,8 @@ def keep_submission(
     """
     fingerprint = fingerprint_of(data, split)
     hashes = {f"{row.case}/{row.finding}": row.mask_sha256 for rows in found.values() for row in rows}
+    every = [row for rows in found.values() for row in rows]
+    cuts = cuts_on(data, split, every)
     identity = {
         "kind": "submitted",
         "name": name,
@@ -190,12 +193,14 @@ def keep_submission(
                 "licence": data.licence,
                 "terms": data.terms.model_dump(mode="json", exclude_defaults=True),
             },
+            **({} if cuts is None else {"sizes": cuts.to_json()}),
             **data_record(data_warnings),
         },
     )
     cases = [_case_row(case, ordinal, rows) for ordinal, (case, rows) in enumerate(found.items())]
-    every = [row for rows in found.values() for row in rows]
-    metrics = {used.name: summarise(every, used) for used in {**profiles_on(split), profile.name: profile}.values()}
+    metrics = {
+        used.name: summarise(every, used, cuts=cuts) for used in {**profiles_on(split), profile.name: profile}.values()
+    }
     folder = home / "runs" / run.id
     folder.mkdir(parents=True, exist_ok=True)
     write_record(folder, run, cases, every)

@@ -20,6 +20,7 @@ from harness.runs.submitted import columns_of, score_submission
 from harness.runs.training.finetune import SPLITS
 from harness.scoring import SCORER_VERSION
 from harness.scoring.profiles import PROFILES, profiles_on
+from harness.scoring.sizes import SizeCuts, cuts_on
 from harness.scoring.submission import Submission, open_submission
 from harness.scoring.summary import summarise
 from harness.status import Status
@@ -113,12 +114,14 @@ def verify_run(
             row = replace(row, status=kept.status)  # noqa: PLW2901 - the value without what is named above
         differences += _differing(f"{row.case}/{row.finding}", kept, row, _COPIED)
         again.append(row)
+    cuts = SizeCuts.recorded(run.record)
+    differences += _cuts(cuts, data, run.split, again)
     compared = 0
     for name, profile in PROFILES.items():
         kept_metrics = dict(cells(store.metrics(run.id, name)))
         used = replace(profile, organiser_quirks=quirks) if name == run.profile else profile
         due = bool(kept_metrics) or (run.state == "done" and name in {run.profile, *profiles_on(run.split)})
-        computed = dict(cells(summarise(again, used))) if due else {}
+        computed = dict(cells(summarise(again, used, cuts=cuts))) if due else {}
         compared += len(computed)
         for path in [*computed, *(kept_metrics.keys() - computed.keys())]:
             if kept_metrics.get(path) != computed.get(path):
@@ -153,6 +156,12 @@ def _cases_of(run: RunRow, data: Dataset) -> tuple[Case, ...]:
         return split[: run.plan.get("limit")]
     known = {case.id: case for case in split}
     return tuple(known[name] for name in chosen if name in known)
+
+
+def _cuts(recorded: SizeCuts | None, data: Dataset, split: str, rows: Sequence[FindingRow]) -> Iterator[str]:
+    """Say where findings are divided by size otherwise than recorded; earlier versions recorded nothing."""
+    if recorded is not None and (computed := cuts_on(data, split, rows)) != recorded:
+        yield f"size groups: recorded {recorded}, computed {computed}"
 
 
 def _trained_with(run: RunRow, data: Dataset, home: Path) -> Iterator[str]:

@@ -47,6 +47,7 @@ from harness.runs.timing import figures
 from harness.runs.tries import forget, lost_with
 from harness.scoring.case import CaseScore, CaseTask
 from harness.scoring.profiles import profiles_on
+from harness.scoring.sizes import cuts_on
 from harness.scoring.summary import summarise
 from harness.status import Status
 from harness.store.database import Store
@@ -412,8 +413,11 @@ class Work:
         row = replace(row, state=state, finished=finished, record=record, timing=timing)
         if complete:
             findings = [finding for finding in self.store.findings(row.id) if finding.case in self.cases]
+            cuts = cuts_on(self.plan.request.dataset, row.split, findings)
+            if cuts is not None:
+                row = replace(row, record={**row.record, "sizes": cuts.to_json()})
             for name, profile in profiles_on(row.split).items():
-                self.store.save_metrics(row.id, name, summarise(findings, profile))
+                self.store.save_metrics(row.id, name, summarise(findings, profile, cuts=cuts))
             write_record(self.folder, row, cases, findings)  # before the row: a finished row always has a record
         self.store.save_run(row)
         for line in second_outcomes(self.folder):

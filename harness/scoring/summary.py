@@ -15,13 +15,11 @@ from harness.errors import DataError
 from harness.rows import FindingRow, InstanceCounts, Matches
 from harness.scoring.overlap import dice
 from harness.scoring.profiles import Profile
+from harness.scoring.sizes import SizeCuts, cuts_of
 from harness.scoring.statistics import RESAMPLES, interval, random_numbers, resampled_sums, supported, wilson
 from harness.status import Status
 
 Floats = NDArray[np.float64]
-
-#: Percentiles of the findings' sizes between small, medium and large (paper, section 5.2).
-SIZE_PERCENTILES = (50.0, 75.0)
 
 
 @dataclass(frozen=True)
@@ -76,7 +74,12 @@ class _Measured:
 
 
 def summarise(
-    rows: Sequence[FindingRow], profile: Profile, *, seed: int = 0, resamples: int = RESAMPLES
+    rows: Sequence[FindingRow],
+    profile: Profile,
+    *,
+    cuts: SizeCuts | None = None,
+    seed: int = 0,
+    resamples: int = RESAMPLES,
 ) -> dict[str, dict[str, Any]]:
     """Compute every metric of a profile on the findings of one split.
 
@@ -89,6 +92,8 @@ def summarise(
         One row a finding, in any order.
     profile
         Which metrics.
+    cuts
+        Where size groups are divided; by default at the percentiles of `rows`.
     seed, resamples
         Of the bootstrap. Each group is resampled on its own, so that no resample of a small group is empty: over
         findings, ``per_case`` over cases.
@@ -107,7 +112,7 @@ def summarise(
         rows = [row for row in rows if row.case in delivered]
     families = _families(rows, profile)
     random = random_numbers(len(rows), resamples=resamples, seed=seed, stream="summary")
-    measured = [_measure(path, families, members, random) for path, members in _groups(rows).items()]
+    measured = [_measure(path, families, members, random) for path, members in _groups(rows, cuts).items()]
     per_case = _per_case(families[0], rows)
     measured.append(_measure(("per_case",), [per_case], np.arange(len(per_case.parts)), random))
     return _document(measured)
@@ -226,7 +231,7 @@ def _pooled(prefix: str, counts: Sequence[tuple[int, int, int]], profile: Profil
     return _Family(names, np.array(counts, np.float64).reshape(-1, 3), values, shares)
 
 
-def _groups(rows: Sequence[FindingRow]) -> dict[tuple[str, ...], NDArray[np.intp]]:
+def _groups(rows: Sequence[FindingRow], cuts: SizeCuts | None) -> dict[tuple[str, ...], NDArray[np.intp]]:
     """Return the members of every group of findings."""
     groups: dict[tuple[str, ...], NDArray[np.intp]] = {
         ("all",): np.arange(len(rows)),
@@ -237,8 +242,8 @@ def _groups(rows: Sequence[FindingRow]) -> dict[tuple[str, ...], NDArray[np.intp
     for category in sorted(set(categories.tolist()) - {""}):
         groups["by_category", category] = np.flatnonzero(categories == category)
     sizes = np.array([row.details.size_ratio for row in rows], np.float64)  # None becomes nan
-    known = sizes[np.isfinite(sizes)]
-    small, medium = np.percentile(known, SIZE_PERCENTILES) if len(known) else (math.nan, math.nan)
+    cuts = cuts or cuts_of(row.details.size_ratio for row in rows)
+    small, medium = (math.nan, math.nan) if cuts is None else (cuts.small, cuts.medium)
     groups["by_size", "small"] = np.flatnonzero(sizes <= small)
     groups["by_size", "medium"] = np.flatnonzero((sizes > small) & (sizes <= medium))
     groups["by_size", "large"] = np.flatnonzero(sizes > medium)

@@ -69,9 +69,9 @@ FEWEST = 5
 
 #: The size groups of Figure 3, and how they are called.
 SIZES: Mapping[str, str] = {
-    "small": "Small (up to the median)",
-    "medium": "Medium (50th to 75th percentile)",
-    "large": "Large (above)",
+    "small": "Small",
+    "medium": "Medium",
+    "large": "Large",
 }
 
 

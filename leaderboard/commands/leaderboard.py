@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from harness.cli.settings import print_json
+from harness.cli.settings import print_json, size_cuts_option
 
 
 @click.group(no_args_is_help=True)
@@ -53,6 +53,7 @@ site_argument = click.argument("site", type=click.Path(path_type=Path, file_okay
 @click.option(
     "--runs", type=click.Path(path_type=Path), help="Folder of the runs and their masks; by default HOME/runs."
 )
+@size_cuts_option
 @click.option("--figures/--no-figures", default=True, help="Draw figures and write Parquet files.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.pass_context
@@ -66,6 +67,7 @@ def build(
     cases: str,
     datasets: tuple[str, ...],
     runs: Path | None,
+    size_cuts: tuple[float, float] | None,
     figures: bool,
     as_json: bool,
 ) -> None:
@@ -79,6 +81,7 @@ def build(
     from harness.dataset.fingerprint import fingerprint_of
     from harness.errors import UsageError
     from harness.runs.judged import require_sound_runs
+    from harness.scoring.sizes import SizeCuts
     from harness.store.database import Store
     from leaderboard.published.privacy import PrivacyPolicy
     from leaderboard.site.build import Options, build_site
@@ -101,6 +104,7 @@ def build(
             datasets=tuple(opened) if cases == "public" else (),
             runs=runs or home / "runs",
             log=lambda line: click.echo(line, err=True),
+            size_cuts=None if size_cuts is None else SizeCuts(*size_cuts, of="fixed"),
         )
         index = build_site(store, out, options)
     if as_json:

@@ -203,15 +203,6 @@ def front(points: Sequence[tuple[float, float]]) -> list[bool]:
     ]
 
 
-def log_bins(values: Sequence[float], *, per_decade: int = 4) -> list[float]:
-    """Return the edges of bins of equal width on a logarithmic axis that hold all of `values`, which are above 0."""
-    low = math.floor(math.log10(min(values)) * per_decade + 1e-9)
-    low -= 10 ** (low / per_decade) > min(values)
-    high = max(low + 1, math.ceil(math.log10(max(values)) * per_decade + 1e-9))
-    high += 10 ** (high / per_decade) <= max(values)
-    return [10 ** (step / per_decade) for step in range(low, high + 1)]
-
-
 def _names(groups: Sequence[str], width: int) -> tuple[dict[str, str], dict[str, Any]]:
     """Return every name in lines, and the axis that shows them: the browser's font may be wider than the one here."""
     letters = LETTERS["wide" if width > WIDTHS["narrow"] else "narrow"]

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import pairwise
 
-from harness.categories import is_focal
+from harness.scoring.sizes import Bin, SizeCuts, volume_bins
 from leaderboard.board.board import SIZES, DataSet, Row, Score
 from leaderboard.pages import charts
 from leaderboard.pages.page import category_name, codes_of, label
@@ -61,6 +60,15 @@ def size_score(row: Row, size: str) -> Score:
     return row.by_size.get(size, Score(n=0 if row.by_size else None))
 
 
+def size_note(data: DataSet) -> str:
+    """Say where the findings of a data set are divided by size, and by what; how, where the cuts may not be shown."""
+    cuts = SizeCuts.recorded({"sizes": data.about.sizes})
+    if cuts is None:
+        return "Small findings fill at most the median share of the scan, medium ones at most the 75th percentile."
+    origin = "Chosen by the organiser of this board" if cuts.of == "fixed" else f"Cut at {cuts.origin}"
+    return f"{origin}: {cuts.bounds}."
+
+
 def category_counts(data: DataSet) -> list[tuple[str, int]]:
     """Count the findings of each category (paper, Table 3), as the run with most findings was scored on them."""
     scored = [row for row in data.rows if row.by_category]
@@ -79,30 +87,21 @@ def category_bars(data: DataSet) -> charts.Drawing | None:
     return charts.draw(charts.bars(values, names, axis="findings"), "Findings by category") if counts else None
 
 
-def size_bins(findings: Sequence[PublishedFinding]) -> list[tuple[float, float, int, int]]:
-    """Count the findings by size (paper, Figure S1): from and to in per cent of the scan, focal, non-focal."""
-    known = [finding for finding in findings if finding.size_ratio]
-    if not known:
-        return []
-    edges = charts.log_bins([100 * (finding.size_ratio or 0) for finding in known])
-    bins = []
-    for low, high in pairwise(edges):
-        inside = [f for f in known if low <= 100 * (f.size_ratio or 0) < high and f.category]
-        focal = sum(is_focal(f.category or "") for f in inside)
-        bins.append((low, high, focal, len(inside) - focal))
-    return bins
+def size_bins(findings: Sequence[PublishedFinding]) -> list[Bin]:
+    """Count the findings by volume (paper, Figure S1)."""
+    return volume_bins((finding.volume_ul, finding.category) for finding in findings)
 
 
-def size_histogram(bins: Sequence[tuple[float, float, int, int]]) -> charts.Drawing | None:
-    """Draw the sizes of focal and of non-focal findings (paper, Figure S1)."""
+def size_histogram(bins: Sequence[Bin]) -> charts.Drawing | None:
+    """Draw the volumes of focal and of non-focal findings (paper, Figure S1)."""
     panels = ["Focal", "Non-focal"]
     values = [
-        {"panel": panel, "from": low, "to": high, "n": n}
-        for low, high, *counts in bins
-        for panel, n in zip(panels, counts, strict=True)
+        {"panel": panel, "from": one.low, "to": one.high, "n": n}
+        for one in bins
+        for panel, n in zip(panels, (one.focal, one.non_focal), strict=True)
     ]
-    make = charts.histogram(values, panels, axis="share of the scan in %")
-    return charts.draw(make, "Findings by size") if bins else None
+    make = charts.histogram(values, panels, axis="volume in µl (voxels at 1 mm³)")
+    return charts.draw(make, "Findings by volume") if bins else None
 
 
 def cost(data: DataSet, what: str) -> charts.Drawing | None:

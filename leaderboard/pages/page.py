@@ -54,6 +54,7 @@ def make_environment() -> Environment:
         seconds=readable_seconds,
         memory=readable_bytes,
         size=readable_size,
+        volume=readable_volume,
         digest=short_digest,
         brief=brief,
         short=lambda text: brief(text, LONGEST_LINE),
@@ -151,6 +152,11 @@ def readable_bytes(value: int | None) -> str:
     if value is None:
         return NOTHING
     return f"{value / 1e6:.0f} MB" if value < 1e9 else f"{value / 1e9:.1f} GB"
+
+
+def readable_volume(value: float) -> str:
+    """Format the edge of a bin of volumes, in µl: three digits, or whole thousands apart."""
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
 
 
 def readable_size(value: int) -> str:

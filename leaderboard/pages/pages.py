@@ -176,6 +176,7 @@ def _groups(site: Site, render: Render) -> Pages:
         drawings=_drawings(site, figures.categories),
         names_of=figures.category_groups,
         pick=Row.category,
+        note_of=lambda _: "",
         **shown,
     )
     yield render(
@@ -184,17 +185,19 @@ def _groups(site: Site, render: Render) -> Pages:
         "Dice by size",
         lead="Small findings are harder: mean Dice by the share of the scan that the finding fills.",
         caption=f"Mean Dice and its 95 % interval by size of finding. {best}",
-        table_caption="Mean Dice by size with its 95 % confidence interval; the groups are cut at the median and the "
-        "75th percentile of the findings of this split.",
+        table_caption="Mean Dice by size with its 95 % confidence interval; n is the number of findings.",
         drawings=_drawings(site, figures.sizes),
         names_of=lambda _: list(SIZES.items()),
         pick=figures.size_score,
+        note_of=figures.size_note,
         **shown,
     )
 
 
 def _distributions(site: Site, render: Render) -> Pages:
-    bins = {data.about.id: figures.size_bins(site.published.findings(data.about.id)) for data in site.board}
+    findings = {data.about.id: site.published.findings(data.about.id) for data in site.board}
+    bins = {key: figures.size_bins(found) for key, found in findings.items()}
+    counted = {key: sum(one.focal + one.non_focal for one in found) for key, found in bins.items()}
     drawings: dict[str, Drawing | None] = {}
     if site.draw:
         for data in site.board:
@@ -207,6 +210,7 @@ def _distributions(site: Site, render: Render) -> Pages:
         "What the data hold",
         counts_by_category=counts,
         size_bins=bins,
+        uncounted={key: len(found) - counted[key] for key, found in findings.items()},
         drawings=drawings,
     )
 

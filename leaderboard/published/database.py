@@ -19,7 +19,8 @@ _TABLES = """
 create table about (name text primary key, value text not null);
 create table data_sets (
   id text primary key, names text not null, fingerprint text not null, split text not null, licence text not null,
-  terms text not null, n_cases integer not null, n_findings integer not null, open integer not null);
+  terms text not null, n_cases integer not null, n_findings integer not null, sizes text not null,
+  open integer not null);
 create table runs (
   id text primary key, data_set text not null, kind text not null, plugin text not null, title text not null,
   plugin_version text not null, variant text not null, prompt text not null, fine_tuned integer not null,
@@ -38,7 +39,7 @@ create table ranks (
   primary key (data_set, profile, run)) without rowid;
 create table findings (
   number integer primary key, data_set text not null, "case" text not null, finding text not null, category text,
-  text text not null, truth_voxels integer, size_ratio real);
+  text text not null, truth_voxels integer, size_ratio real, volume_ul real);
 create table scores (
   run text, number integer, status text not null, dice real not null, pred_voxels integer,
   primary key (run, number)) without rowid;
@@ -73,7 +74,11 @@ TABLES: Mapping[str, str] = {
 
 @dataclass(frozen=True)
 class DataSetRow:
-    """One split of one data set; `open`: whether single cases of it may be shown."""
+    """One split of one data set.
+
+    `sizes` says where its findings are divided by size (:class:`harness.scoring.sizes.SizeCuts`), empty where that is
+    not known or may not be shown; `open`: whether single cases of it may be shown.
+    """
 
     id: str
     names: list[str]
@@ -83,6 +88,7 @@ class DataSetRow:
     terms: dict[str, Any]
     n_cases: int
     n_findings: int
+    sizes: dict[str, Any]
     open: bool
 
 
@@ -155,6 +161,7 @@ class PublishedFinding:
     text: str
     truth_voxels: int | None
     size_ratio: float | None
+    volume_ul: float | None
 
 
 @dataclass(frozen=True)
@@ -180,7 +187,7 @@ class TrainingStep:
     val_dice: float | None
 
 
-_JSON = frozenset({"losses", "names", "terms", "apart", "plan", "record", "timing", "chances"})
+_JSON = frozenset({"losses", "names", "terms", "sizes", "apart", "plan", "record", "timing", "chances"})
 _BOOLEAN = frozenset({"fine_tuned", "known_answer", "open"})
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from harness.redaction import redacted
@@ -12,7 +12,9 @@ from harness.registry.discovery import discover
 from harness.rows import FindingRow, RunRow
 from harness.runs.lock import as_seen
 from harness.runs.standing import judged
-from harness.scoring.profiles import PROFILES
+from harness.scoring.profiles import PROFILES, Profile
+from harness.scoring.sizes import SizeCuts, cuts_of
+from harness.scoring.summary import summarise
 from harness.store.database import Store, cells
 from harness.store.trainings import Trainings
 from leaderboard.published.database import SCHEMA_VERSION, Published
@@ -41,8 +43,17 @@ CURVE = 300
 MOST_COMPARED = 150
 
 
-def export(store: Store, policy: PrivacyPolicy) -> Published:
+def export(store: Store, policy: PrivacyPolicy, *, size_cuts: SizeCuts | None = None) -> Published:
     """Copy what `policy` allows, from one state of the database, and compare the ranked runs.
+
+    Parameters
+    ----------
+    store
+        The results database.
+    policy
+        Who will see it.
+    size_cuts
+        Where the findings of every split are divided by size; by default where the runs of the whole split did.
 
     Returns
     -------
@@ -60,7 +71,7 @@ def export(store: Store, policy: PrivacyPolicy) -> Published:
         for run in runs:
             groups.setdefault((run.fingerprint, run.split), []).append(run)
         for group in groups.values():
-            _DataSet(store, published, group, apart, policy).fill()
+            _DataSet(store, published, group, apart, policy, size_cuts).fill()
     return published
 
 
@@ -78,6 +89,7 @@ class _DataSet:
     runs: Sequence[RunRow]
     apart: Mapping[str, list[str]]
     policy: PrivacyPolicy
+    fixed: SizeCuts | None = None
 
     @property
     def opened(self) -> bool:
@@ -90,6 +102,8 @@ class _DataSet:
         self.terms = terms_of_runs(self.runs, (case.case for case in self.store.cases(whole.id)), self.policy)
         if self.policy.public and self.opened and (lacking := self.terms.lacks("scores")):
             raise not_allowed(f"{whole.dataset}/{whole.split}", lacking)
+        self.cuts = self.fixed or self._cuts_of(whole)
+        shown = self.cuts if self.opened or self.fixed else None  # a percentile is nearly the size of one finding
         row = {
             "id": self.id,
             "names": sorted({run.dataset for run in self.runs}),
@@ -99,13 +113,14 @@ class _DataSet:
             "terms": self.terms.model_dump(mode="json", exclude_none=True),
             "n_cases": whole.n_cases,
             "n_findings": whole.n_findings,
+            "sizes": {} if shown is None else shown.to_json(),
             "open": self.opened,
         }
         self.published.add("data_sets", [row])
         self.published.add("runs", [self._run(run, whole) for run in self.runs])
         numbers: dict[tuple[str, str], int] = {}
         for run in sorted(self.runs, key=lambda run: (-run.n_findings, run.created, run.id)):
-            self._numbers(run, complete=run.n_findings == whole.n_findings)
+            self._numbers(run, whole)
             self._training(run)
             if self.opened:
                 self._single(run, numbers)
@@ -124,19 +139,36 @@ class _DataSet:
             **provenance(run, self.policy),
         }
 
-    def _numbers(self, run: RunRow, *, complete: bool) -> None:
+    def _cuts_of(self, run: RunRow) -> SizeCuts | None:
+        """Return the cuts that a run's scores were stored with: versions that did not record them used its findings."""
+        return SizeCuts.recorded(run.record) or cuts_of(row.details.size_ratio for row in self.store.findings(run.id))
+
+    def _metrics(self, run: RunRow, profile: Profile) -> dict[str, dict[str, Any]]:
+        """Return the stored metrics of a run, with size groups as the others of this data set have them, or none."""
+        stored = self.store.metrics(run.id, profile.name)
+        if self.cuts is None or not stored or self.cuts.same_groups(self._cuts_of(run)):
+            return stored
+        if self.fixed is None:
+            return {metric: {**groups, "by_size": {}} for metric, groups in stored.items()}
+        quirks = bool(run.plan.get("organiser_quirks")) and profile.name == run.profile
+        used = replace(profile, organiser_quirks=quirks)
+        divided = summarise(self.store.findings(run.id), used, cuts=self.fixed)
+        return {metric: {**groups, "by_size": divided[metric]["by_size"]} for metric, groups in stored.items()}
+
+    def _numbers(self, run: RunRow, whole: RunRow) -> None:
+        complete = run.n_findings == whole.n_findings
         if not (self.opened or complete):
             return  # the difference between the whole and a part would reveal the few that are left
         counts = self.store.coverage(run.id)
         coverage = counts if self.opened else publishable_coverage(counts, run.n_findings)
         self.published.add("coverage", [{"run": run.id, "status": s, "n": n} for s, n in coverage.items()])
-        for profile in PROFILES:
-            for metric, groups in self.store.metrics(run.id, profile).items():
+        for name, profile in PROFILES.items():
+            for metric, groups in self._metrics(run, profile).items():
                 found = dict(cells(groups))
                 rows = [
                     {
                         "run": run.id,
-                        "profile": profile,
+                        "profile": name,
                         "metric": metric,
                         "grp": group,
                         "value": cell["value"],
@@ -189,6 +221,7 @@ class _DataSet:
                     "text": hidden_text(row.text) if hidden else row.text,
                     "truth_voxels": row.truth_voxels,
                     "size_ratio": row.details.size_ratio,
+                    "volume_ul": row.details.volume_ul,
                 }
                 for row in fresh
             ],

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from harness.dataset import Dataset
+from harness.scoring.sizes import SizeCuts
 from harness.store.database import Store
 from leaderboard.board.reported import read_boards, read_reported
 from leaderboard.gallery.delivered import Delivered
@@ -36,6 +37,8 @@ class Options:
         The folder of the runs, which hold the masks.
     log
         Called with a line for each case that is drawn.
+    size_cuts
+        Where findings are divided by size; by default where the runs of a whole split did.
     """
 
     policy: PrivacyPolicy = field(default_factory=PrivacyPolicy)
@@ -43,6 +46,7 @@ class Options:
     datasets: tuple[Dataset, ...] = ()
     runs: Path = Path("runs")
     log: Callable[[str], None] = lambda _: None
+    size_cuts: SizeCuts | None = None
 
 
 def build_site(store: Store, out: Path, options: Options | None = None) -> Path:
@@ -67,7 +71,7 @@ def build_site(store: Store, out: Path, options: Options | None = None) -> Path:
         When `out` cannot be written.
     """
     options = options or Options()
-    published = export(store, options.policy)
+    published = export(store, options.policy, size_cuts=options.size_cuts)
     downloads = make_files(published, parquet=options.figures)
     site = Site(published, read_reported(), read_boards(), downloads, draw=options.figures)
     files: dict[str, bytes] = {}

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from harness.scoring.sizes import SizeCuts, cuts_of
 from harness.status import Status
 from harness.store.database import Store
 from leaderboard.board.board import CHALLENGE, Coverage, DataSet, read_board
@@ -207,3 +208,32 @@ def test_sizes_are_those_of_figure_3(bench, store: Store) -> None:
         "medium": 6,
         "large": 6,
     }
+
+
+def test_a_part_with_sizes_of_its_own_has_no_size_groups(bench, store: Store) -> None:
+    """An earlier version cut a part of a split at its own percentiles; with the split's own cuts it has them."""
+    bench.add()
+    bench.add(cases=2, unrankable=["partial"], rankable=False)
+    whole, part = only(store).rows
+    assert whole.by_size["small"].n == 12
+    assert not part.by_size
+    cuts = cuts_of([row.details.size_ratio for row in store.findings(whole.run.id)], "split")
+    assert only(store).about.sizes == cuts_of([row.details.size_ratio for row in store.findings("run-01")]).to_json()
+    bench.add(cases=2, unrankable=["partial"], rankable=False, record={"sizes": cuts.to_json()})
+    assert only(store).rows[-1].by_size
+
+
+def test_an_organiser_can_fix_the_sizes(bench, store: Store) -> None:
+    """Every row is divided at the given shares of the scan, and the board says so."""
+    bench.add()
+    bench.add(cases=2, unrankable=["partial"], rankable=False)
+    cuts = SizeCuts(0.001, 0.01, "fixed")
+    (data,) = read_board(export(store, PrivacyPolicy(), size_cuts=cuts))
+    assert data.about.sizes == cuts.to_json()
+    for row in data.rows:
+        sizes = [finding.details.size_ratio or 0 for finding in store.findings(row.run.id)]
+        assert row.by_size["small"].n == sum(size <= 0.001 for size in sizes)
+        assert row.by_size["large"].n == sum(size > 0.01 for size in sizes)
+    closed = PrivacyPolicy(public=True)
+    assert export(store, closed).data_sets()[0].sizes == {}, "a percentile is nearly the size of one finding"
+    assert export(store, closed, size_cuts=cuts).data_sets()[0].sizes == cuts.to_json()

@@ -110,7 +110,7 @@ def test_each_reference_is_reproduced_on_its_own_data_alone() -> None:
 
 
 def _measured(edition: str, n_cases: int = 200, **row: Any) -> DataSet:
-    about = DataSetRow("d", ["rexgroundingct"], "sha256:0", "test", "", {}, 200, 530, open=True)
+    about = DataSetRow("d", ["rexgroundingct"], "sha256:0", "test", "", {}, 200, 530, {}, open=True)
     run = PublishedRun(
         id="r", data_set="d", kind="measured", plugin="sat", title="SAT", plugin_version="1", variant="fine-tuned",
         prompt="text", fine_tuned=True, known_answer=False, engine="docker", image_id="", state="done", created="2026",

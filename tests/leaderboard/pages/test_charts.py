@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
 import re
-
-from hypothesis import example, given
-from hypothesis import strategies as st
 
 from harness.store.database import Store
 from leaderboard.board.board import read_board
@@ -71,15 +67,6 @@ def test_narrow_drawing_fits_a_phone(full_store: Store) -> None:
             match = re.match(r'<svg width="([\d.]+)"', drawn.narrow)
             assert match
             assert float(match[1]) <= 390 - 2 * 16
-
-
-@example([99.99999999999999])  # its logarithm is that of 100
-@given(st.lists(st.floats(1e-7, 100), min_size=1, max_size=30))
-def test_bins_hold_every_value(values: list[float]) -> None:
-    """Each value lies in exactly one bin, its lower edge included."""
-    edges = charts.log_bins(values)
-    for value in values:
-        assert sum(low <= value < high for low, high in itertools.pairwise(edges)) == 1
 
 
 def test_front_is_what_nobody_beats() -> None:

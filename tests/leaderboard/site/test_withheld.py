@@ -44,7 +44,7 @@ def test_nothing_of_a_single_case_of_a_closed_split(bench, store: Store, tmp_pat
     with closing(sqlite3.connect(site / DATABASE)) as db:
         ((key,),) = db.execute("select id from data_sets")
     rows = {
-        "findings": ("insert into findings values (1, ?, 'c', 'f', '1a', 'a nodule', 5, 0.1)", (key,)),
+        "findings": ("insert into findings values (1, ?, 'c', 'f', '1a', 'a nodule', 5, 0.1, 9.5)", (key,)),
         "scores": ("insert into scores values (?, 1, 'ok', 0.5, 7)", (run.id,)),
         "cases": ("insert into cases values (?, 'c', 'ok', '', 1, 1, 1, 1)", (run.id,)),
         "instances": (
