@@ -84,13 +84,16 @@ def _pin(file: Weights, store: WeightsStore) -> Pin:
 
 def _print_patch(plugin: Plugin, pins: dict[Weights, Pin]) -> None:
     """Print the patch of one plugin's declaration; what cannot be patched is told on standard error."""
-    from harness.registry.patch import patch, pinned_text
+    from harness.registry.patch import patch, pinned_text, pinned_toml
+    from harness.registry.plugin_toml import FILE
 
-    path = plugin.model.root / "__init__.py"
     if not pins:
         return
+    as_data = (plugin.model.root / FILE).is_file()
+    path = plugin.model.root / (FILE if as_data else "__init__.py")
     before = path.read_text(encoding="utf-8") if path.is_file() else ""
-    after, found = pinned_text(before, {(file.repo, file.file): one for file, one in pins.items()})
+    rewrite = pinned_toml if as_data else pinned_text
+    after, found = rewrite(before, {(file.repo, file.file): one for file, one in pins.items()})
     name = os.path.relpath(path)
     click.echo(patch(path.as_posix().lstrip("/") if name.startswith("..") else name, before, after), nl=False)
     for file, one in pins.items():

@@ -1,13 +1,16 @@
 """A patch that pins files of weights in a plugin's declaration, made from its source text.
 
 Calls of :meth:`~harness.registry.pinned.Hub.file` and :meth:`~harness.registry.pinned.Hub.files` with literal names, on
-a hub that is assigned or written there with a literal repository, are rewritten; anything else is left to its author.
+a hub that is assigned or written there with a literal repository, are rewritten, and tables ``[[weights]]`` of a
+``plugin.toml``; anything else is left to its author.
 """
 
 from __future__ import annotations
 
 import ast
 import difflib
+import re
+import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -90,6 +93,38 @@ def pinned_text(text: str, pins: Mapping[FileKey, Pin]) -> tuple[str, set[FileKe
     for change in sorted(changes, reverse=True):
         raw = raw[: change.begin] + change.text.encode() + raw[change.end :]
     return raw.decode(), found
+
+
+def pinned_toml(text: str, pins: Mapping[FileKey, Pin]) -> tuple[str, set[FileKey]]:
+    """Return the text of a ``plugin.toml`` with `pins` written into it, and the files that were found in it.
+
+    Parameters
+    ----------
+    text
+        As the file holds it.
+    pins
+        By repository and path in it, as declared.
+    """
+    found: set[FileKey] = set()
+    parts = re.split(r"(?m)^(?=\s*\[)", text)  # each from one header to the next
+    for place, part in enumerate(parts):
+        if not re.match(r"\s*\[\[\s*weights\s*\]\]", part):
+            continue
+        try:
+            (table,) = tomllib.loads(part)["weights"]
+        except tomllib.TOMLDecodeError:  # a bracket inside a text
+            continue
+        key = (str(table.get("repo", "")), str(table.get("file") or table.get("name", "")))
+        if key not in pins:
+            continue
+        pin = pins[key]
+        kept = [row for row in part.splitlines(keepends=True) if not re.match(rf"\s*({'|'.join(_PINS)})\s*=", row)]
+        last = max(number for number, row in enumerate(kept, 1) if row.strip() and not row.lstrip().startswith("#"))
+        kept[last - 1] = kept[last - 1].rstrip("\n") + "\n"
+        rows = [f'revision = "{pin.revision}"\n', f'sha256 = "{pin.sha256}"\n', f"size = {pin.size:_}\n"]
+        parts[place] = "".join([*kept[:last], *rows, *kept[last:]])
+        found.add(key)
+    return "".join(parts), found
 
 
 def patch(name: str, before: str, after: str) -> str:

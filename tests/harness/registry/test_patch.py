@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import subprocess
+import tomllib
 from pathlib import Path
 
 from harness import Hub
 from harness.registry.discovery import discover
-from harness.registry.patch import Pin, patch, pinned_text
+from harness.registry.patch import Pin, patch, pinned_text, pinned_toml
 
 PIN = Pin("a" * 40, "b" * 64, 1234567)
 SOURCE = """\
@@ -80,3 +81,35 @@ def test_a_file_has_the_name_and_the_commit_that_it_is_given() -> None:
     assert hub.file("v1/last.pth").name == "p--last.pth"
     named = hub.file("v1/last.pth", name="v1.pth", revision="a" * 40)
     assert (named.name, named.file, named.revision) == ("v1.pth", "v1/last.pth", "a" * 40)
+
+
+TOML = """name = "one"
+
+[[weights]]
+repo = "owner/name"
+file = "sub/model.pt"  # the network
+sha256 = ""
+
+# another
+[[weights]]
+repo = "owner/name"
+file = "config.json"
+
+[[variants]]
+name = "zero-shot"
+summary = "[[weights]]"
+"""
+
+
+def test_a_declaration_as_data_is_pinned_where_it_states_the_file() -> None:
+    """The table of that file alone changes, and reads as pinned afterwards."""
+    pin = Pin("1" * 40, "2" * 64, 1_234_567)
+    after, found = pinned_toml(TOML, {("owner/name", "sub/model.pt"): pin, ("owner/other", "x"): pin})
+    assert found == {("owner/name", "sub/model.pt")}
+    first, second = tomllib.loads(after)["weights"]
+    assert (first["revision"], first["sha256"], first["size"]) == (pin.revision, pin.sha256, pin.size)
+    assert second == {"repo": "owner/name", "file": "config.json"}
+    assert "# another\n[[weights]]" in after
+    changed = patch("plugin.toml", TOML, after).splitlines()[2:]
+    assert [row for row in changed if row.startswith("-")] == ['-sha256 = ""']
+    assert len([row for row in changed if row.startswith("+")]) == 3
