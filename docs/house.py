@@ -26,7 +26,7 @@ FLOORS = (
     ("dataset", "scoring", "images", "engines"),
     ("sandbox", "phantom"),
     ("runs",),
-    ("cluster",),
+    ("cluster", "authoring"),
     ("cli", "doctor", "__main__"),
 )
 

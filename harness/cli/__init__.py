@@ -24,7 +24,7 @@ _COMMANDS = {
     "reproduce": ("leaderboard.commands.reproduce:reproduce", "Run the rows of the paper's table, and compare."),
     "leaderboard": ("leaderboard.commands.leaderboard:leaderboard", "Turn the results into a static site."),
     "curate": ("curation.cli:curate", "From radiology reports to an annotated data set."),
-    "plugin": ("harness.cli.plugin:plugin", "Show a model's declaration and the origin of its numbers."),
+    "plugin": ("harness.cli.plugin:plugin", "Begin a plugin of your own, or show a model's declaration."),
     "get": ("harness.cli.get:get", "Get the upstream code and the weights that models need."),
     "build": ("harness.cli.build:build", "Build the images of models ahead of a run."),
     "images": ("harness.cli.images:images", "Export images to files, and import them elsewhere."),

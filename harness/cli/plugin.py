@@ -21,7 +21,40 @@ NOT_STATED = "not stated"
 
 @click.group()
 def plugin() -> None:
-    """Show a model's declaration."""
+    """Begin a plugin of your own, or show a model's declaration."""
+
+
+@plugin.command()
+@click.argument("name", metavar="NAME")
+@click.option("--prompt", type=click.Choice(["text", "box"]), default="text", show_default=True, help="Its prompt.")
+@click.option("--trainable", is_flag=True, help="With a variant that is fine-tuned on the training split.")
+@click.option("--torch", is_flag=True, help="On the base image that holds torch.")
+@click.option(
+    "--lang",
+    type=click.Choice(["python", "none"]),
+    default="python",
+    show_default=True,
+    help="An adapter of the Python SDK, or a program that reads and writes the files of the contract itself.",
+)
+@click.option("--from-image", metavar="IMAGE", default="", help="The image to begin from, in place of a base image.")
+@click.option("--to", "folder", type=click.Path(path_type=Path), metavar="DIR", help="Its folder.  [default: NAME]")
+def new(
+    name: str, folder: Path | None, *, prompt: str, trainable: bool, torch: bool, lang: str, from_image: str
+) -> None:
+    """Write the folder of a plugin that runs at once, and whose model is yours to replace.
+
+    It holds the declaration (plugin.toml), an adapter, locked requirements, a test, packaging and a workflow for hosted
+    CI. Nothing that exists is overwritten.
+
+    Example: bench plugin new my-model
+    """
+    from harness.authoring.new import NewPlugin, write_plugin
+
+    wanted = NewPlugin(name, prompt, trainable=trainable, torch=torch, sdk=lang == "python", image=from_image)
+    where = write_plugin(wanted, folder or Path(name))
+    model = wanted.package + ("/adapter.py" if wanted.sdk else "/program.py")
+    click.echo(f"{where} is ready; its model is {where / model}. Next:")
+    click.echo(f"  bench run --plugin-dir {where} --plugin {name} --limit 3")
 
 
 @plugin.command()

@@ -16,13 +16,11 @@ from harness.engines.base import USER_NAME, ContainerSpec, Tried, require_readab
 from harness.engines.process import ProcessContainer, start_process
 from harness.errors import ModelError, PrerequisiteError
 from harness.images.build import Image
-from harness.images.context import code_digest
+from harness.images.context import SDK_PATH, code_digest
 from harness.registry.discovery import Plugin
 
 if TYPE_CHECKING:
     from harness.images.archive import ImageRecord
-
-_SDK = Path(__file__).resolve().parents[2] / "containers" / "sdk"
 
 
 class LocalEngine:
@@ -118,7 +116,7 @@ class LocalEngine:
             "USER": USER_NAME,
             "LOGNAME": USER_NAME,
             "TMPDIR": str(temporary),
-            "PYTHONPATH": f"{_SDK}{os.pathsep}{spec.plugin.model.root}",
+            "PYTHONPATH": f"{SDK_PATH}{os.pathsep}{spec.plugin.model.root}",
             "PYTHONDONTWRITEBYTECODE": "1",
             "PYTHONUNBUFFERED": "1",
             "OMP_NUM_THREADS": threads,

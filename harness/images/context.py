@@ -39,14 +39,18 @@ if TYPE_CHECKING:
 #: A larger plugin folder is a mistake (weights or data inside it).
 MAX_PLUGIN_BYTES = 512 * 1024 * 1024
 
-_CONTAINERS = Path(__file__).resolve().parents[2] / "containers"
-_SDK = _CONTAINERS / "sdk"
+_ROOT = Path(__file__).resolve().parents[2]
+#: The folder from which the SDK is imported: in a checkout its own, else that of the installed packages.
+SDK_PATH = next(path for path in (_ROOT / "containers" / "sdk", _ROOT) if (path / "groundbench_sdk").is_dir())
+_SDK = SDK_PATH / "groundbench_sdk"
 #: Dockerfiles of the base images.
-_IMAGES = _CONTAINERS / "images"
+_IMAGES = _ROOT / "containers" / "images"
 _LOCK = "requirements.lock"
 #: Files of a plugin that its image does not need.
 _NOT_COPIED = {FILE, "requirements.in", _LOCK}
 _LEFT_OUT = {"tests", "__pycache__", "README.md", ".git"}
+
+_IN_CONTEXT = "sdk/groundbench_sdk/"
 
 #: Folders of the context that the harness fills.
 _OURS = ("sdk", "sources", "torch")
@@ -108,7 +112,7 @@ class BaseContext:
     def _own_files(self) -> Iterator[tuple[str, Path]]:
         yield self.dockerfile, _IMAGES / f"{self.kind}.Dockerfile"
         yield "open_up.py", _IMAGES / "open_up.py"
-        yield from ((f"sdk/{path.relative_to(_SDK).as_posix()}", path) for path in _files(_SDK))
+        yield from ((f"{_IN_CONTEXT}{path.relative_to(_SDK).as_posix()}", path) for path in _sdk_files())
 
 
 @dataclass(frozen=True)
@@ -227,8 +231,9 @@ def plugin_files(plugin: Plugin) -> Iterator[tuple[str, Path]]:
     """
     total = 0
     mounted = {file.local for file in plugin.model.weights}
-    for prefix, root in (("", plugin.model.root), ("sdk/", _SDK)):
-        for path in _files(root):
+    own = plugin.model.root
+    for prefix, root, files in (("", own, _files(own)), (_IN_CONTEXT, _SDK, _sdk_files())):
+        for path in files:
             if path in mounted:
                 continue
             name = prefix + path.relative_to(root).as_posix()
@@ -274,6 +279,11 @@ def _packed(workplace: Path, files: Iterable[tuple[str, Path | bytes]]) -> Itera
                 _add(tar, name, path, folders)
         packed.seek(0)
         yield packed
+
+
+def _sdk_files() -> Iterator[Path]:
+    """Yield the files of the SDK that an image needs; a plugin's tests run outside of it."""
+    return (path for path in _files(_SDK) if path.name != "testing.py")
 
 
 def _files(root: Path) -> Iterator[Path]:

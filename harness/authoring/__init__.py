@@ -1,0 +1,1 @@
+"""Help for authors of plugins: a folder to begin with."""
