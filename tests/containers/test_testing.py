@@ -58,7 +58,7 @@ def test_a_failed_case_and_a_lacking_mask_are_said(testing: ModuleType) -> None:
     with pytest.raises(AssertionError, match="ValueError: no lungs"):
         testing.predict(_adapter(fails), testing.thorax((8, 8, 8)).volume, ["a"])
     with pytest.raises(AssertionError, match="no mask for finding 0"):
-        testing.predict(_adapter(lambda self, case: iter(())), testing.thorax((8, 8, 8)).volume, ["a"])
+        testing.predict(_adapter(lambda *_: iter(())), testing.thorax((8, 8, 8)).volume, ["a"])
 
 
 def test_the_drawn_ct(testing: ModuleType) -> None:
