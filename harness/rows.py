@@ -234,6 +234,39 @@ class InstanceRow:
 
 
 @dataclass(frozen=True)
+class Other:
+    """Another finding of the case, and the Dice with its truth or with its mask."""
+
+    finding: str
+    dice: float
+
+
+@dataclass(frozen=True)
+class Others:
+    """What a mask has in common with the other findings of its case.
+
+    Findings with the same text are left out, and those whose truths overlap: a mask on the one is on the other too
+    (``docs/scoring.md``, "Where the masks lie").
+
+    Attributes
+    ----------
+    truth
+        The other finding whose truth the mask fits best; None where it touches none.
+    mask
+        The other finding whose mask is most like this one; None where it touches none.
+    """
+
+    truth: Other | None = None
+    mask: Other | None = None
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Self:
+        """Read the JSON of this record; keys that this version does not know are ignored."""
+        known = _known(cls, value)
+        return cls(**{name: None if other is None else Other(**_known(Other, other)) for name, other in known.items()})
+
+
+@dataclass(frozen=True)
 class FindingDetails:
     """The input of the profiles beyond the columns of a finding's row; None where it was not counted.
 
@@ -247,12 +280,16 @@ class FindingDetails:
         Counts of instances; None unless the mask was scored and instances were requested.
     rows
         One row an instance; None where they were not counted. They sum to the counts.
+    others
+        The other findings of the case that the mask is like; None where that is not known: no mask was scored, an
+        earlier version scored it, or the case was too large to compare.
     """
 
     truth_entities: int | None = None
     size_ratio: float | None = None
     instances: InstanceCounts | None = None
     rows: tuple[InstanceRow, ...] | None = None
+    others: Others | None = None
 
     @property
     def volume_ul(self) -> float | None:
@@ -266,8 +303,9 @@ class FindingDetails:
         if self == FindingDetails():
             return {}
         value = asdict(self)
-        if self.rows is None:
-            del value["rows"]  # as versions before wrote it
+        for name in ("rows", "others"):
+            if value[name] is None:
+                del value[name]  # as versions before wrote it
         return value
 
     @classmethod
@@ -281,6 +319,8 @@ class FindingDetails:
             known["instances"] = InstanceCounts.from_json(known["instances"])
         if known.get("rows") is not None:
             known["rows"] = tuple(InstanceRow(**_known(InstanceRow, row)) for row in known["rows"])
+        if known.get("others") is not None:
+            known["others"] = Others.from_json(known["others"])
         return cls(**known)
 
 

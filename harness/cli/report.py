@@ -49,6 +49,7 @@ def print_documents(documents: Sequence[dict[str, Any]]) -> None:
         f"({profile}; 95 % intervals)",
         right=range(1, len(columns) + 2),
     )
+    _print_placements(documents)
     timed = [document for document in documents if document["timing"]]
     if timed:
         print_table(
@@ -65,6 +66,29 @@ def print_documents(documents: Sequence[dict[str, Any]]) -> None:
     for document in documents:
         if document["unrankable"]:
             click.echo(f"not ranked: {_model(document)} ({'; '.join(document['unrankable'])})")
+
+
+def _print_placements(documents: Sequence[dict[str, Any]]) -> None:
+    """Print how many masks lie on their finding, on another, or elsewhere; "not known" only where it occurs."""
+    from harness.scoring.placement import APART, PLACEMENTS
+
+    found = [document["placements"] for document in documents]
+    names = [name for name in PLACEMENTS if name not in APART or any(one[name]["count"] for one in found)]
+    print_table(
+        ["model", *(PLACEMENTS[name] for name in names)],
+        [
+            [_model(document), *(_counted_share(one[name]) for name in names)]
+            for document, one in zip(documents, found, strict=True)
+        ],
+        title="where the masks lie: findings, and their share where it is known; never ranked",
+        right=range(1, len(names) + 1),
+    )
+
+
+def _counted_share(share: dict[str, Any]) -> str:
+    if share["n"] == 0:
+        return "—"
+    return str(share["count"]) if share["n"] is None else f"{share['count']} ({share['value']:.0%})"
 
 
 def _model(document: dict[str, Any]) -> str:

@@ -153,7 +153,10 @@ def show(
         print_documents([document])
         print_recall_by_size(document)
         _print_provenance(row.record, document)
-    _print_findings([row for row in findings if wanted is not None or row.status != "ok"])
+    if wanted is None:
+        _print_findings([row for row in findings if row.status != "ok"])
+    else:
+        _print_findings(findings, placed=True)
     for line in _case_lines(shown, findings if wanted is not None else [], settings.home / "runs" / row.id):
         click.echo(line)
 
@@ -288,12 +291,18 @@ def _stated(file: dict[str, str]) -> str:
     return f", {by} at revision {file['revision']}"
 
 
-def _print_findings(findings: list[FindingRow]) -> None:
+def _print_findings(findings: list[FindingRow], *, placed: bool = False) -> None:
+    """Print the scores of single findings; with `placed` also where each mask lies."""
     from harness.cli.tables import print_table
+    from harness.scoring.placement import placement
 
     if findings:
         print_table(
-            ["case", "finding", "category", "status", "Dice", "why", "text"],
+            [
+                *("case", "finding", "category", "status", "Dice"),
+                *(("where the mask lies",) if placed else ()),
+                *("why", "text"),
+            ],
             [
                 [
                     finding.case,
@@ -301,11 +310,12 @@ def _print_findings(findings: list[FindingRow]) -> None:
                     finding.category or "—",
                     finding.status,
                     f"{finding.dice:.3f}",
+                    *((placement(finding).words,) if placed else ()),
                     finding.reason or "; ".join(p.message for p in (finding.verdict or MaskVerdict()).problems),
                     finding.text,
                 ]
                 for finding in findings
             ],
             right=(4,),
-            fold=(5, 6),
+            fold=(5, 6, 7) if placed else (5, 6),
         )

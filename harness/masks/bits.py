@@ -32,6 +32,9 @@ MAX_LABEL = 2**31 - 1
 #: Limit of the numbers of words in :class:`Bits`.
 MAX_WORDS = 2**31
 
+#: Where a mask spreads over more than so many times its words, these are looked up one by one in another mask.
+_SCATTERED = 16
+
 #: Words of a channel that are drawn together at a time.
 _WORDS_AT_A_TIME = 1 << 13
 
@@ -87,14 +90,22 @@ class Bits:
 
     def intersection(self, other: Bits) -> int:
         """Count the voxels that are foreground in both."""
-        mine, theirs = self.flat, other.flat
-        if not len(mine.words) or not len(theirs.words):
+        few, many = sorted((self.flat, other.flat), key=lambda mask: len(mask.words))
+        if not len(few.words):
             return 0
-        first, last = int(mine.words[0]), int(mine.words[-1])
-        table = np.zeros(last - first + 1, np.uint64)
-        table[mine.words - first] = mine.bits
-        near = slice(*np.searchsorted(theirs.words, [first, last + 1]))
-        common = table[theirs.words[near] - first] & theirs.bits[near]
+        first, last = int(few.words[0]), int(few.words[-1])
+        near = slice(*np.searchsorted(many.words, [first, last + 1]))
+        words, bits = many.words[near], many.bits[near]
+        if not len(words):
+            return 0
+        if _SCATTERED * len(few.words) < last - first:  # a table of so many words costs more than looking for the few
+            place = np.minimum(np.searchsorted(words, few.words), len(words) - 1)
+            common = bits[place] & few.bits
+            common[words[place] != few.words] = 0
+        else:
+            table = np.zeros(last - first + 1, np.uint64)
+            table[few.words - first] = few.bits
+            common = table[words - first] & bits
         return int(np.bitwise_count(common).sum(dtype=np.int64))
 
     def coordinates(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:

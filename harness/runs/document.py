@@ -7,6 +7,7 @@ from typing import Any
 
 from harness.rows import CaseRow, FindingRow, RunRow
 from harness.runs.seeds import box_seeds
+from harness.scoring.placement import count_placements, placement, placement_shares
 from harness.store.database import Store
 
 SCHEMA = 1
@@ -56,6 +57,7 @@ def run_document(store: Store, run: RunRow, profile: str) -> dict[str, Any]:
         "n_findings": run.n_findings,
         "coverage": {"ok": 0, **store.coverage(run.id)},
         "metrics": store.metrics(run.id, profile),
+        "placements": placement_shares(count_placements(store.findings(run.id))),
         "timing": run.timing,
     }
 
@@ -77,6 +79,7 @@ def finding_document(row: FindingRow) -> dict[str, Any]:
         "finding": values.pop("finding"),
         "ordinal": values.pop("index"),
         **values,
+        "placement": placement(row).name,
         "verdict": row.verdict.to_json() if row.verdict else {},
         "details": row.details.to_json(),
     }

@@ -222,6 +222,8 @@ def _differences(name: str, kept: FindingRow, computed: FindingRow) -> Iterator[
     if kept.status != computed.status:
         yield f"{name} status: stored {kept.status}, computed {computed.status}"
     elif kept.status == Status.OK:
+        if kept.details.others is None:  # of an earlier version, which did not look at the other findings
+            computed = replace(computed, details=replace(computed.details, others=None))
         yield from _differing(name, kept, computed, _COMPUTED)
 
 

@@ -7,5 +7,6 @@ of a whole split into the metrics of a profile (:mod:`~harness.scoring.profiles`
 
 from __future__ import annotations
 
-#: Changes whenever any number could change; stored with every run.
+#: Changes whenever any number could change; stored with every run. What is only added beside the numbers, such as the
+#: other findings that a mask is like, leaves it: rows that lack it stay comparable, and show it as not known.
 SCORER_VERSION = "3"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +24,10 @@ from harness.masks import (
     read_bits,
     warning,
 )
-from harness.rows import FindingDetails, InstanceCounts, InstanceRow, MaskVerdict
+from harness.rows import FindingDetails, InstanceCounts, InstanceRow, MaskVerdict, Others
 from harness.scoring.instances import count_instances, missed_rows
 from harness.scoring.mirror import mirror_hint
+from harness.scoring.others import CaseMasks
 from harness.scoring.overlap import dice
 from harness.scoring.profiles import PROFILES, InstanceRule
 from harness.scoring.regions import Regions
@@ -111,6 +112,8 @@ class FindingScore:
         Counts of instances; None unless ok and requested.
     rows
         One row per instance; None unless requested.
+    others
+        The other findings of the case that the mask is like; None where that is not known.
     """
 
     finding: str
@@ -126,11 +129,12 @@ class FindingScore:
     dice: float = 0.0
     instances: InstanceCounts | None = None
     rows: tuple[InstanceRow, ...] | None = None
+    others: Others | None = None
 
     @property
     def details(self) -> FindingDetails:
-        """The input of the profiles beyond the plain columns."""
-        return FindingDetails(self.truth_entities, self.size_ratio, self.instances, self.rows)
+        """What is known beyond the plain columns."""
+        return FindingDetails(self.truth_entities, self.size_ratio, self.instances, self.rows, self.others)
 
 
 @dataclass(frozen=True)
@@ -182,34 +186,45 @@ def score_together(tasks: Sequence[CaseTask]) -> list[CaseScore]:
     DataError
         The ground truth cannot be read, or does not have the case's shape.
     """
-    scores = _scores(tasks, tasks[0].findings)
-    return [CaseScore(task.case, tuple(found)) for task, found in zip(tasks, scores, strict=True)]
+    masks = [CaseMasks(task.findings) for task in tasks]
+    scores = _scores(tasks, tasks[0].findings, masks)
+    return [
+        CaseScore(task.case, tuple(replace(score, others=compared.others[score.finding]) for score in found))
+        for task, found, compared in zip(tasks, scores, masks, strict=True)
+    ]
 
 
-def _scores(tasks: Sequence[CaseTask], findings: Sequence[Finding]) -> list[list[FindingScore]]:
+def _scores(
+    tasks: Sequence[CaseTask], findings: Sequence[Finding], masks: Sequence[CaseMasks]
+) -> list[list[FindingScore]]:
     try:
         truths, channels = _read_truth(tasks[0], findings)
     except TooDense:
+        if len(tasks) > 1:  # one after the other: the masks that one keeps for comparison are bounded
+            alone = zip(tasks, masks, strict=True)
+            return [found for task, of in alone for found in _scores([task], findings, [of])]
         half = len(findings) // 2
-        halves = _scores(tasks, findings[:half]), _scores(tasks, findings[half:])
+        halves = _scores(tasks, findings[:half], masks), _scores(tasks, findings[half:], masks)
         return [[*first, *second] for first, second in zip(*halves, strict=True)]
     entities = [Regions(truth) for truth in truths]
-    return [_of_one(task, findings, entities, channels) for task in tasks]
+    return [_of_one(task, findings, entities, channels, of) for task, of in zip(tasks, masks, strict=True)]
 
 
 def _of_one(
-    task: CaseTask, findings: Sequence[Finding], truths: Sequence[Regions], channels: int
+    task: CaseTask, findings: Sequence[Finding], truths: Sequence[Regions], channels: int, masks: CaseMasks
 ) -> list[FindingScore]:
     try:
         stacked = None if task.stack is None else _read_stack(task, task.stack, channels, findings)
     except TooDense:
         half = len(findings) // 2
         first, second = slice(None, half), slice(half, None)
-        return [found for part in (first, second) for found in _of_one(task, findings[part], truths[part], channels)]
+        parts = ((findings[part], truths[part]) for part in (first, second))
+        return [found for part in parts for found in _of_one(task, *part, channels, masks)]
     scores = []
     for i, (finding, entities) in enumerate(zip(findings, truths, strict=True)):
         prediction = stacked[i] if stacked is not None else _read_one(task, finding)
         scores.append(_score(task, finding, entities, prediction))
+        masks.add(finding, entities.mask, prediction.bits)
     return scores
 
 

@@ -51,7 +51,7 @@ def ours(made: synthetic.Made, *, instances: bool) -> Callable[[], object]:
     from harness.dataset import Finding
     from harness.scoring.case import DEFAULT_RULE, CaseTask, score_case
 
-    findings = tuple(Finding(i, str(i), "", category) for i, category in enumerate(made.categories))
+    findings = tuple(Finding(i, str(i), f"finding {i}", category) for i, category in enumerate(made.categories))
     rule = DEFAULT_RULE if instances else None
     task = CaseTask(made.name, made.truth, made.shape, synthetic.SPACING, None, findings, stack=made.stack, rule=rule)
     return lambda: score_case(task)

@@ -26,6 +26,11 @@ CHANGES = {
     "dice": ("update findings set dice = 0.99 where [case] = 'toy_1_a_1' and finding = '0'", "toy_1_a_1/0 dice:"),
     "voxels": ("update findings set pred_voxels = 7 where [case] = 'toy_3_a_1'", "toy_3_a_1/0 pred_voxels:"),
     "details": ("update findings set details = '{}' where [case] = 'toy_1_a_1'", "toy_1_a_1/0 details:"),
+    "another finding": (
+        """update findings set details = json_set(details, '$.others', json('{"truth": {"finding": "9", "dice": 1}}'))
+        where [case] = 'toy_1_a_1'""",
+        "toy_1_a_1/0 details:",
+    ),
     "hash": ("update findings set mask_sha256 = 'aa' where [case] = 'toy_1_a_1'", "toy_1_a_1/0 mask_sha256:"),
     "failure made good": (
         "update findings set status = 'ok', dice = 1.0 where [case] = 'toy_2_a_1'",
@@ -109,6 +114,14 @@ def test_tampered_database_is_named(change: str, measured: tuple[Bench, str], ho
         db.commit()
     named = _named(home, measured[1])
     assert any(line.startswith(begins) for line in named), named
+
+
+def test_a_row_of_an_earlier_version_is_proven(measured: tuple[Bench, str], home: Path) -> None:
+    """It knows nothing of the other findings of a case; its numbers are the same ones."""
+    with closing(sqlite3.connect(home / "results.db")) as db:
+        db.execute("update findings set details = json_remove(details, '$.others')")
+        db.commit()
+    assert _named(home, measured[1]) == []
 
 
 def test_tampered_mask_is_named(measured: tuple[Bench, str], home: Path) -> None:

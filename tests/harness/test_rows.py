@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from harness.rows import FindingDetails, InstanceCounts, MaskProblem, MaskVerdict, Matches
+from harness.rows import FindingDetails, InstanceCounts, MaskProblem, MaskVerdict, Matches, Other, Others
 
 WARNING = MaskProblem("affine", "warning", "slightly off", "rounding", "save it as float32")
 REFUSED = MaskProblem("shape", "refused", "another grid", "resampled", "undo the resampling")
@@ -32,3 +32,14 @@ def test_details_survive_their_json() -> None:
     assert FindingDetails.from_json(json.loads(json.dumps(details.to_json()))) == details
     assert FindingDetails().to_json() == {}
     assert FindingDetails.from_json({}) == FindingDetails()
+
+
+def test_the_others_survive_their_json() -> None:
+    """None is "not known" and is not stored, as earlier versions stored it; empty is "known, and none"."""
+    for others in (None, Others(), Others(Other("2", 0.5), None), Others(Other("2", 0.5), Other("3", 1.0))):
+        details = FindingDetails(truth_entities=2, size_ratio=1.5, others=others)
+        stored = json.loads(json.dumps(details.to_json()))
+        assert FindingDetails.from_json(stored) == details
+        assert ("others" in stored) == (others is not None)
+    later = {**stored, "others": {**stored["others"], "of_a_later_version": 1}}
+    assert FindingDetails.from_json(later) == details

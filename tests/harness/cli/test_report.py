@@ -7,12 +7,14 @@ from typing import Any
 import pytest
 
 from harness.cli.report import print_documents
+from harness.scoring.placement import PLACEMENTS, placement_shares
 
 COST = {"container_start_s": 1.0, "model_load_s": 2.0, "first_case_s": 3.0, "case_p95_s": 9.0, "predict_s": 60.0}
 
 
-def _document(timing: dict[str, Any]) -> dict[str, Any]:
+def _document(timing: dict[str, Any], **placements: int) -> dict[str, Any]:
     return {
+        "placements": placement_shares(dict.fromkeys(PLACEMENTS, 0) | placements),
         "profile": "mlhc2025", "plugin": "m", "variant": "v", "engine": "docker", "metrics": {}, "unrankable": [],
         "dataset": {"name": "d", "split": "test"}, "n_cases": 4, "n_findings": 8, "coverage": {"ok": 8},
         "data_warnings": [], "timing": timing,
@@ -43,3 +45,16 @@ def test_on_unlike_hardware_each_kind_has_its_line(capsys: pytest.CaptureFixture
     assert second[:4] == ["m", "v", "on", "T4"]
     assert "720" in first
     assert "180" in second
+
+
+def test_where_masks_lie_is_a_table_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
+    """Counts with shares of what is known; a row of which nothing is known has no share, and says how many."""
+    known = _document({}, found=5, same_mask=1, not_found=2)
+    print_documents([known])
+    header, _, line = capsys.readouterr().out.partition("never ranked\n")[2].splitlines()[:3]
+    assert "not known" not in header
+    assert line.split()[2:] == ["5", "(62%)", "0", "(0%)", "1", "(12%)", "0", "(0%)", "2", "(25%)", "0", "(0%)"]
+    print_documents([known, _document({}, not_known=8)])
+    header, _, _, line = capsys.readouterr().out.partition("never ranked\n")[2].splitlines()[:4]
+    assert header.endswith("not known")
+    assert line.split()[2:] == ["—"] * 6 + ["8"]

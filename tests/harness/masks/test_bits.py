@@ -30,6 +30,20 @@ def test_the_intersection_is_counted(labels: np.ndarray) -> None:
     assert bits_of(labels).intersection(bits_of(other)) == ((labels > 0) & (other > 0)).sum()
 
 
+@pytest.mark.parametrize("few", [0, 1, 3, 400])
+@pytest.mark.parametrize("many", [0, 2, 5000])
+def test_the_intersection_of_few_with_many_is_counted(few: int, many: int) -> None:
+    """However scattered the one and however full the other, in either order: as of the arrays."""
+    draw = np.random.default_rng(few + many)
+    arrays = [np.zeros((70, 40, 30), np.int32) for _ in range(2)]
+    for array, n in zip(arrays, (few, many), strict=True):
+        array.reshape(-1)[draw.choice(array.size, n, replace=False)] = 1
+    arrays[1][arrays[0] > 0] = min(1, many)  # else so few would not meet
+    first, second = map(bits_of, arrays)
+    expected = (arrays[0] & arrays[1]).sum()
+    assert first.intersection(second) == second.intersection(first) == expected
+
+
 def test_flat_is_the_union_of_all_labels(labels: np.ndarray) -> None:
     """One label is left, and no voxel is lost."""
     flat = bits_of(labels).flat

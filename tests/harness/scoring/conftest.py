@@ -35,6 +35,7 @@ def make_task(tmp_path: Path) -> MakeTask:
         *,
         spacing: tuple[float, float, float] | None = (0.75, 0.75, 1.5),
         categories: Sequence[str | None] | None = None,
+        texts: Sequence[str] | None = None,
         stacked: bool = False,
     ) -> CaseTask:
         save(tmp_path / "truth.nii.gz", truth.astype(np.uint8), np.eye(4))
@@ -52,7 +53,10 @@ def make_task(tmp_path: Path) -> MakeTask:
             shape=truth.shape[1:],
             spacing=spacing,
             affine=tuple(map(tuple, AFFINE.tolist())),
-            findings=tuple(Finding(i, str(i), "", (categories or ["2d"] * len(truth))[i]) for i in range(len(truth))),
+            findings=tuple(
+                Finding(i, str(i), f"text {i}" if texts is None else texts[i], (categories or ["2d"] * len(truth))[i])
+                for i in range(len(truth))
+            ),
             masks=files,
             stack=stack,
             root=tmp_path,
