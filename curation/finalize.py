@@ -19,7 +19,7 @@ from curation.pipeline import write_text
 from curation.steps.select import natural
 from curation.volumes import read_array
 from harness.dataset.nifti import write_volume
-from harness.dataset.patients import patient_by_name, read_patients
+from harness.dataset.patients import Person, patient_by_name, read_patients
 from harness.dataset.problems import refuse
 from harness.dataset.voxels import read_header
 from harness.errors import DataError, UsageError
@@ -87,8 +87,8 @@ def finalize(
     copy
         Copy the CTs; False: link them.
     patients
-        A table of cases and patients (:func:`harness.dataset.patients.read_patients`), which the data set keeps. A
-        case that is not in it, and whose name is not of CT-RATE's form, is taken for another patient.
+        A table of cases, patients, ages and sexes (:func:`harness.dataset.patients.read_patients`), which the data set
+        keeps. A case of which it tells no patient, and whose name is not of CT-RATE's form, is taken for another's.
 
     Raises
     ------
@@ -106,16 +106,17 @@ def finalize(
     if not usable:
         raise DataError(f"not a single finding has a mask in {masks}", fix="run `bench curate annotate import` first")
     table = _table(patients)
-    known = {task.id: table.get(task.id) or patient_by_name(task.id) for task, _ in usable}
+    people = {task.id: table.get(task.id, Person()) for task, _ in usable}
+    known = {case: person.patient or patient_by_name(case) for case, person in people.items()}
     patient_of = {case: patient or case for case, patient in known.items()}
     splits = split_patients(list(patient_of.values()), val, test, seed)
     index: dict[str, Any] = {name: [] for name in SPLITS}
-    if stated := {case: table[case] for case in known if case in table}:
+    if stated := {case: person.patient for case, person in people.items() if person.patient}:
         index["patients"] = stated
     beside = out.with_name(f".{out.name}.{os.getpid()}.partial")
     try:
         for task, kept in sorted(usable, key=lambda item: natural(item[0].id)):
-            entry = _write_case(task, kept, (folder, masks), beside, copy=copy)
+            entry = _write_case(task, kept, (folder, masks), beside, copy=copy) | _facts(people[task.id])
             index[splits[patient_of[task.id]]].append(entry)
             progress(task.id)
         write_text(beside / "dataset.json", json.dumps(index, indent=1, ensure_ascii=False) + "\n")
@@ -128,7 +129,12 @@ def finalize(
     return Made(counts, sum(len(kept) for _, kept in usable), left_out, unknown)
 
 
-def _table(path: Path | None) -> dict[str, str]:
+def _facts(person: Person) -> dict[str, Any]:
+    """Return what the index says of the patient of a case, as far as it is known."""
+    return {name: value for name in ("age", "sex") if (value := getattr(person, name)) is not None}
+
+
+def _table(path: Path | None) -> dict[str, Person]:
     """Read the table of patients; raises DataError where it has faults."""
     if path is None:
         return {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal, Self
+from typing import Any, Final, Literal, Self
 
 Level = Literal["ok", "warning", "refused"]
 
@@ -233,6 +233,10 @@ class InstanceRow:
     distance_mm: float | None = None
 
 
+#: The details of a finding that its data set states; all others are measured.
+OF_DATA_SET: Final = ("prior", "age", "sex")
+
+
 @dataclass(frozen=True)
 class Other:
     """Another finding of the case, and the Dice with its truth or with its mask."""
@@ -283,6 +287,9 @@ class FindingDetails:
     others
         The other findings of the case that the mask is like; None where that is not known: no mask was scored, an
         earlier version scored it, or the case was too large to compare.
+    prior, age, sex
+        As the data set states them: whether the text refers to an earlier examination; the patient's age in years and
+        sex (``"F"``, ``"M"``).
     """
 
     truth_entities: int | None = None
@@ -290,6 +297,9 @@ class FindingDetails:
     instances: InstanceCounts | None = None
     rows: tuple[InstanceRow, ...] | None = None
     others: Others | None = None
+    prior: bool | None = None
+    age: int | None = None
+    sex: str | None = None
 
     @property
     def volume_ul(self) -> float | None:
@@ -303,7 +313,7 @@ class FindingDetails:
         if self == FindingDetails():
             return {}
         value = asdict(self)
-        for name in ("rows", "others"):
+        for name in ("rows", "others", *OF_DATA_SET):
             if value[name] is None:
                 del value[name]  # as versions before wrote it
         return value

@@ -26,7 +26,8 @@ _share = click.FloatRange(0, 1)
 @click.option(
     "--patients",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="CSV with the columns case and patient. Without it, patients are known only from names like train_19753_a_2.",
+    help="CSV with the columns case and patient, age or sex; or a metadata table of CT-RATE. Without it, patients are "
+    "known only from names like train_19753_a_2.",
 )
 @json_option
 def finalize(

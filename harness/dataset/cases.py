@@ -27,6 +27,7 @@ class Finding:
     category: str | None = None  #: code such as ``"2d"``
     entities: int | None = None  #: declared number of labelled instances
     voxels: int | None = None  #: declared number of voxels, all entities together
+    prior: bool | None = None  #: whether the text refers to an earlier examination, where the index states it
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,8 @@ class Case:
     declared_shape: tuple[int, int, int] | None = None  #: (H, W, D) by the index
     declared_spacing: tuple[float, float, float] | None = None  #: mm by ``spacing.json``
     declared_patient: str | None = None  #: by the data set's own table
+    age: int | None = None  #: of the patient in years, where the data set states it
+    sex: str | None = None  #: of the patient, ``"F"`` or ``"M"``, where the data set states it
 
     @property
     def patient(self) -> str | None:

@@ -15,8 +15,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Final
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictBool,
+    TypeAdapter,
+    ValidationError,
+)
 
+from harness.dataset.patients import age_of, sex_of
 from harness.dataset.problems import DataProblem, Level
 
 #: An index of all 25,692 scans of CT-RATE would take a tenth of this.
@@ -69,6 +79,9 @@ class IndexCase(BaseModel):
     pixels: Annotated[dict[Key, Count], BeforeValidator(_numbered)] = {}  #: channel -> number of voxels
     categories: Annotated[dict[Key, Code | None], BeforeValidator(_numbered)] = {}  #: channel -> category code
     shape: tuple[Extent, Extent, Extent] | None = None  #: (H, W, D) of the CT array
+    prior: Annotated[dict[Key, StrictBool | None], BeforeValidator(_numbered)] = {}  #: channel -> refers to the past
+    age: Annotated[int | None, BeforeValidator(age_of)] = None  #: of the patient, in years
+    sex: Annotated[str | None, BeforeValidator(sex_of)] = None  #: of the patient, "F" or "M"
     seg_path: Annotated[FileName | None, BeforeValidator(_base_name)] = None  #: mask file, where its name differs
 
     @property

@@ -17,8 +17,8 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from harness.dataset.cases import Case, Dataset, Finding
 from harness.dataset.declared import declared_rules
 from harness.dataset.editions import EDITIONS
-from harness.dataset.index import SUFFIX, FileName, IndexCase, faults_of, load_json, read_index
-from harness.dataset.patients import PATIENTS, merged, read_patients
+from harness.dataset.index import SUFFIX, FileName, Index, IndexCase, faults_of, load_json, read_index
+from harness.dataset.patients import PATIENTS, Person, merged, read_patients
 from harness.dataset.problems import DataProblem, Level, refuse
 from harness.dataset.terms import Terms, terms_of
 from harness.errors import DataError, UnknownName, UsageError
@@ -202,8 +202,9 @@ def _case(
     split: str,
     root: Path,
     spacings: Mapping[str, tuple[float, float, float]],
-    patients: Mapping[str, str],
+    people: Mapping[str, Person],
 ) -> Case:
+    person = people.get(declared.id, Person())
     findings = tuple(
         Finding(
             index=int(key),
@@ -212,6 +213,7 @@ def _case(
             category=declared.categories.get(key),
             entities=declared.entity_counts.get(key),
             voxels=declared.pixels.get(key),
+            prior=declared.prior.get(key),
         )
         for key, text in sorted(declared.findings.items(), key=lambda item: int(item[0]))
     )
@@ -223,8 +225,21 @@ def _case(
         truth=present(path for name in (declared.seg_path, declared.name) if name for path in seg_paths(root, name)),
         declared_shape=declared.shape,
         declared_spacing=spacings.get(declared.name),
-        declared_patient=patients.get(declared.id),
+        declared_patient=person.patient,
+        age=person.age,
+        sex=person.sex,
     )
+
+
+def _people(index: Index) -> dict[str, Person]:
+    """Return what an index states of the patients of its cases."""
+    stated = {case.id: case for cases in index.splits.values() for case in cases if case.age is not None or case.sex}
+    return {
+        case: Person(
+            index.patients.get(case), *((stated[case].age, stated[case].sex) if case in stated else (None, None))
+        )
+        for case in {**index.patients, **stated}
+    }
 
 
 def _name(name: str, index: Path) -> str:
@@ -247,11 +262,11 @@ def read_layout(path: Path, *, cache: Path | None = None) -> Layout:
     notes, faults = _notes(root)
     spacings, more = _spacings(root)
     table, of_table = read_patients(root / PATIENTS) if (root / PATIENTS).is_file() else ({}, [])
-    patients, against = merged(index.patients, table, index_path.name)
+    people, against = merged(_people(index), table, index_path.name)
     more += [*of_table, *against]
     try:
         splits = {
-            split: tuple(_case(case, split, root, spacings, patients) for case in cases)
+            split: tuple(_case(case, split, root, spacings, people) for case in cases)
             for split, cases in index.splits.items()
         }
     except OSError as error:

@@ -1,5 +1,7 @@
 """Whose scan a case is: by the data set's own table, else by the names of CT-RATE; otherwise it is not known.
 
+The table may state ages and sexes too.
+
 Splits are by patient, so a wrong answer costs either way: two scans of one person on both sides of a split, or a
 hundred people taken for one. A name of another form says nothing.
 """
@@ -10,16 +12,26 @@ import csv
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Final
 
 from harness.dataset.problems import DataProblem, Level
 
-#: A table beside the index, with the columns ``case`` and ``patient``.
+#: A table beside the index, with the columns ``case`` and ``patient``, ``age`` or ``sex``.
 PATIENTS: Final = "patients.csv"
 
 _MAX_BYTES: Final = 64 * 2**20
 _SUFFIX: Final = ".nii.gz"
+
+#: What is read -> names of its column: ours, and that of CT-RATE's metadata tables.
+_COLUMNS: Final = {"case": ("case", "VolumeName"), "age": ("age", "PatientAge"), "sex": ("sex", "PatientSex")}
+
+#: A number of years, or an age string of DICOM (PS3.5, value representation AS).
+_AGE = re.compile(r"(?P<number>[0-9]{1,3}(?:\.[0-9]+)?) ?(?P<unit>[YMWDymwd]?)")
+_A_YEAR: Final = {"Y": 1.0, "M": 12.0, "W": 52.18, "D": 365.25}
+_NOT_STATED: Final = frozenset({"", "nan", "none", "unknown"})
+_OLDEST: Final = 130
 
 #: ``<split>_<patient>_<scan letter>_<reconstruction>`` (CT-RATE; the phantom has the same form).
 _SCAN = re.compile(r"(?P<patient>(?:train|valid|test|phantom)_[0-9]+)_[a-z]+_[0-9]+")
@@ -31,14 +43,50 @@ def patient_by_name(case: str) -> str | None:
     return match["patient"] if match else None
 
 
-def read_patients(path: Path) -> tuple[dict[str, str], list[DataProblem]]:
-    """Read a table of patients: CSV with the columns ``case`` and ``patient``; other columns are ignored.
+@dataclass(frozen=True)
+class Person:
+    """What a data set states of the patient of a case; None where it does not."""
+
+    patient: str | None = None  #: by whatever name the data set uses
+    age: int | None = None  #: years
+    sex: str | None = None  #: ``"F"`` or ``"M"``
+
+
+def age_of(stated: object) -> int | None:
+    """Return an age in whole years: of a number, or of DICOM's form (``045Y``, ``018M``); None where it is not stated.
+
+    Raises
+    ------
+    ValueError
+        It is neither, or no age of a person.
+    """
+    text = str("" if stated is None else stated).strip()
+    if text.lower() in _NOT_STATED:
+        return None
+    match = _AGE.fullmatch(text)
+    years = int(float(match["number"]) / _A_YEAR[match["unit"].upper() or "Y"]) if match else -1
+    if not 0 <= years <= _OLDEST:
+        raise ValueError(f"{text[:40]!r} is not an age in years")
+    return years
+
+
+def sex_of(stated: object) -> str | None:
+    """Return ``"F"`` or ``"M"``, and None for anything else (DICOM: ``O``, empty)."""
+    return {"f": "F", "female": "F", "m": "M", "male": "M"}.get(str(stated).strip().lower())
+
+
+def read_patients(path: Path) -> tuple[dict[str, Person], list[DataProblem]]:
+    """Read a table of patients: CSV with the column ``case`` and one of ``patient``, ``age`` and ``sex`` or more.
+
+    CT-RATE's metadata tables are read as they are (``VolumeName``, ``PatientAge``, ``PatientSex``); other columns are
+    ignored.
 
     Returns
     -------
     tuple
-        Case (without ``.nii.gz``) -> patient, and the faults: unreadable, columns missing, an empty field, or a case
-        that is said to be of two patients.
+        Case (without ``.nii.gz``) -> what is stated of its patient, and the faults: unreadable, columns missing, an
+        empty field for the case or, where there is the column, for the patient, a text that is not an age, or a case
+        of which different things are stated.
     """
 
     def fault(what: str) -> DataProblem:
@@ -48,28 +96,48 @@ def read_patients(path: Path) -> tuple[dict[str, str], list[DataProblem]]:
     try:
         if path.stat().st_size > _MAX_BYTES:
             return {}, [fault(f"the file is larger than {_MAX_BYTES // 2**20} MiB")]
-        rows = list(csv.DictReader(path.read_text(encoding="utf-8-sig").splitlines()))
+        reader = csv.DictReader(path.read_text(encoding="utf-8-sig").splitlines())
+        columns, rows = set(reader.fieldnames or ()), list(reader)
     except (OSError, ValueError, csv.Error) as error:
         return {}, [fault(f"the file cannot be read: {error}")]
-    found: dict[str, str] = {}
+    if not columns & {"patient", *_COLUMNS["age"], *_COLUMNS["sex"]}:
+        return {}, [fault("it has none of the columns `patient`, `age` and `sex`")]
+    found: dict[str, Person] = {}
     problems = []
     for line, row in enumerate(rows, start=2):
-        case, patient = ((row.get(name) or "").strip() for name in ("case", "patient"))
-        if not case or not patient:
+        case, age, sex = (
+            next((row[name] or "" for name in names if name in columns), "").strip() for names in _COLUMNS.values()
+        )
+        patient = (row.get("patient") or "").strip()
+        if not case or ("patient" in columns and not patient):
             problems.append(fault(f"line {line} lacks its case or its patient"))
-        elif found.setdefault(case.removesuffix(_SUFFIX), patient) != patient:
+            continue
+        try:
+            person = Person(patient or None, age_of(age), sex_of(sex))
+        except ValueError as error:
+            problems.append(fault(f"line {line}: {error}"))
+            continue
+        before = found.setdefault(case.removesuffix(_SUFFIX), person)
+        if before.patient != person.patient:
             problems.append(fault(f"line {line}: {case} is said to be of two patients"))
+        elif before != person:
+            problems.append(fault(f"line {line}: {case} stands there twice, with another age or sex"))
     return found, problems
 
 
 def merged(
-    first: Mapping[str, str], second: Mapping[str, str], where: str
-) -> tuple[Mapping[str, str], list[DataProblem]]:
+    first: Mapping[str, Person], second: Mapping[str, Person], where: str
+) -> tuple[Mapping[str, Person], list[DataProblem]]:
     """Return what two tables say together; where they contradict each other neither is believed."""
-    against = sorted(case for case in first.keys() & second.keys() if first[case] != second[case])
-    what = f"{', '.join(against[:3])}: the index and {PATIENTS} name different patients"
+    together, against = dict(first), []
+    for case, other in second.items():
+        pairs = list(zip(astuple(first.get(case, Person())), astuple(other), strict=True))
+        together[case] = Person(*(b if a is None else a for a, b in pairs))
+        if any(None not in pair and pair[0] != pair[1] for pair in pairs):
+            against.append(case)
+    what = f"{', '.join(sorted(against)[:3])}: the index and {PATIENTS} name different patients, ages or sexes"
     problem = DataProblem(Level.ERROR, "patients", where, what, "keep one of the two tables")
-    return {**first, **second}, [problem] if against else []
+    return together, [problem] if against else []
 
 
 def unknown_patients(cases: Iterable[tuple[str, str | None]]) -> Iterator[DataProblem]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from harness.rows import CaseRow, FindingRow, RunRow
 from harness.runs.seeds import box_seeds
 from harness.scoring.placement import count_placements, placement, placement_shares
+from harness.scoring.profiles import PROFILES
+from harness.scoring.summary import summarise_groups
 from harness.store.database import Store
 
 SCHEMA = 1
@@ -31,6 +33,7 @@ def run_document(store: Store, run: RunRow, profile: str) -> dict[str, Any]:
         JSON values only; metrics in full precision, each ``{"value", "ci95", "n"}``.
     """
     seeds = box_seeds(store, run, profile)
+    groups = groups_of(store, run, profile)
     return {
         **({} if seeds is None else {"box_seeds": seeds.document | {"words": seeds.words}}),
         "schema": SCHEMA,
@@ -56,10 +59,20 @@ def run_document(store: Store, run: RunRow, profile: str) -> dict[str, Any]:
         "n_cases": run.n_cases,
         "n_findings": run.n_findings,
         "coverage": {"ok": 0, **store.coverage(run.id)},
-        "metrics": store.metrics(run.id, profile),
         "placements": placement_shares(count_placements(store.findings(run.id))),
+        "metrics": {
+            metric: {**cells, **groups.get(metric, {})} for metric, cells in store.metrics(run.id, profile).items()
+        },
         "timing": run.timing,
     }
+
+
+def groups_of(store: Store, run: RunRow, profile: str) -> dict[str, dict[str, Any]]:
+    """Return metric -> group -> label -> cell of the groups that are made when they are shown; none without scores."""
+    if not store.metrics(run.id, profile):
+        return {}
+    quirks = profile == run.profile and bool(run.plan.get("organiser_quirks"))
+    return summarise_groups(store.findings(run.id), replace(PROFILES[profile], organiser_quirks=quirks))
 
 
 def case_document(case: CaseRow) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,7 @@ def rows_of(case: Case, score: CaseScore) -> list[FindingRow]:
             intersection=result.intersection,
             mask_sha256=result.mask_sha256,
             verdict=result.verdict,
-            details=result.details,
+            details=replace(result.details, prior=finding.prior, age=case.age, sex=case.sex),
         )
         for finding, result in zip(case.findings, score.findings, strict=True)
     ]

@@ -13,7 +13,7 @@ from harness.dataset import Case, Dataset, find_dataset, open_dataset
 from harness.dataset.fingerprint import fingerprint_of
 from harness.dataset.judge import require_sound
 from harness.errors import DataError
-from harness.rows import FindingRow, RunRow
+from harness.rows import OF_DATA_SET, FindingRow, RunRow
 from harness.runs.boxes import compare_boxes
 from harness.runs.record import compare_record
 from harness.runs.submitted import columns_of, score_submission
@@ -229,6 +229,9 @@ def _differences(name: str, kept: FindingRow, computed: FindingRow) -> Iterator[
 
 def _differing(name: str, kept: FindingRow, computed: FindingRow, columns: Sequence[str]) -> Iterator[str]:
     before, now = asdict(kept), asdict(computed)
+    for fact in OF_DATA_SET:  # a data set may have begun to state it since
+        if None in (before["details"][fact], now["details"][fact]):
+            before["details"][fact] = now["details"][fact] = None
     for column in columns:
         if before[column] != now[column]:
             yield f"{name} {column}: stored {before[column]}, computed {now[column]}"

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from harness.categories import is_focal
 from harness.errors import DataError
 from harness.rows import FindingRow, InstanceCounts, Matches
+from harness.scoring.groups import members
 from harness.scoring.overlap import dice
 from harness.scoring.profiles import Profile
 from harness.scoring.sizes import SizeCuts, cuts_of
@@ -106,16 +107,40 @@ def summarise(
         mean over cases of the mean within each), ``by_category`` and ``by_size`` with a mapping each. A group of no
         findings has the value None.
     """
-    rows = sorted(rows, key=lambda row: (row.case, row.finding))
-    if profile.organiser_quirks:
-        delivered = {row.case for row in rows if row.status != Status.MISSING_OUTPUT}
-        rows = [row for row in rows if row.case in delivered]
+    rows = _counted(rows, profile)
     families = _families(rows, profile)
     random = random_numbers(len(rows), resamples=resamples, seed=seed, stream="summary")
     measured = [_measure(path, families, members, random) for path, members in _groups(rows, cuts).items()]
     per_case = _per_case(families[0], rows)
     measured.append(_measure(("per_case",), [per_case], np.arange(len(per_case.parts)), random))
     return _document(measured)
+
+
+def summarise_groups(
+    rows: Sequence[FindingRow], profile: Profile, *, seed: int = 0, resamples: int = RESAMPLES
+) -> dict[str, dict[str, Any]]:
+    """Compute every metric of a profile on the groups of :data:`harness.scoring.groups.GROUPINGS`.
+
+    They are made when they are shown and stored nowhere: what a group is may change, the scores of findings do not.
+
+    Returns
+    -------
+    dict
+        metric -> key of a grouping -> label -> ``{"value", "ci95", "n"}``, as :func:`summarise`.
+    """
+    rows = _counted(rows, profile)
+    families = _families(rows, profile)
+    random = random_numbers(len(rows), resamples=resamples, seed=seed, stream="summary")
+    return _document([_measure(path, families, np.array(of), random) for path, of in members(rows).items()])
+
+
+def _counted(rows: Sequence[FindingRow], profile: Profile) -> list[FindingRow]:
+    """Return the findings that count, sorted: all but, with the organisers' quirks, those of cases not delivered."""
+    rows = sorted(rows, key=lambda row: (row.case, row.finding))
+    if not profile.organiser_quirks:
+        return rows
+    delivered = {row.case for row in rows if row.status != Status.MISSING_OUTPUT}
+    return [row for row in rows if row.case in delivered]
 
 
 def _document(measured: Sequence[_Measured]) -> dict[str, dict[str, Any]]:

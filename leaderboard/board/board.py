@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from harness.runs.seeds import BoxSeeds, collect, same_but_seed
+from harness.scoring.groups import names_of
 from harness.status import Status
 from leaderboard.published import facts
 from leaderboard.published.database import DataSetRow, Published, PublishedRun, Rank
@@ -200,8 +201,9 @@ class Row:
     prompt, fine_tuned, known_answer
         How it is prompted; whether it was trained on this data set's training split; whether it is no
         model at all but reads the ground truth.
-    scores, by_category, by_size
-        By :attr:`Column.key`; by category code; by the keys of :data:`SIZES`.
+    scores, by_category, by_size, by_group
+        By :attr:`Column.key`; by category code; by the keys of :data:`SIZES`; by groups such as ``by_prior/yes`` of
+        :mod:`harness.scoring.groups`.
     rank
         Rank within its group, shared with rows that do not differ significantly; None where there is no rank.
     run, coverage, cost
@@ -225,6 +227,7 @@ class Row:
     scores: Mapping[str, Score]
     by_category: Mapping[str, Score] = field(default_factory=dict)
     by_size: Mapping[str, Score] = field(default_factory=dict)
+    by_group: Mapping[str, Score] = field(default_factory=dict)
     known_answer: bool = False
     rank: Rank | None = None
     run: PublishedRun | None = None
@@ -381,6 +384,7 @@ def _row(published: Published, run: PublishedRun, profile: str, place: Rank | No
         scores=scores_from(metrics, profile),
         by_category=_below("by_category", dice),
         by_size=_below("by_size", dice),
+        by_group={group: score_from(dice[group]) for group in names_of(dice)},
         known_answer=run.known_answer,
         rank=place,
         run=run,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from harness.scoring.groups import names_of
 from harness.scoring.sizes import Bin, SizeCuts, volume_bins
 from leaderboard.board.board import SIZES, DataSet, Row, Score
 from leaderboard.pages import charts
@@ -67,6 +68,22 @@ def size_note(data: DataSet) -> str:
         return "Small findings fill at most the median share of the scan, medium ones at most the 75th percentile."
     origin = "Chosen by the organiser of this board" if cuts.of == "fixed" else f"Cut at {cuts.origin}"
     return f"{origin}: {cuts.bounds}."
+
+
+def groups(data: DataSet) -> charts.Drawing | None:
+    """Draw Dice by what the texts say and the data set states."""
+    title = "Mean Dice by other groups of findings; the table below has the data"
+    return by_group(data, group_names(data), group_score, title)
+
+
+def group_names(data: DataSet) -> list[tuple[str, str]]:
+    """Return (group, name) of every group that is known of a row."""
+    return list(names_of({group for row in data.rows for group in row.by_group}).items())
+
+
+def group_score(row: Row, group: str) -> Score:
+    """Return the mean Dice on one of these groups; one that is not shown of this row has no number."""
+    return row.by_group.get(group, Score())
 
 
 def category_counts(data: DataSet) -> list[tuple[str, int]]:

@@ -29,6 +29,7 @@ NAVIGATION = (
     ("index.html", "Scores"),
     ("categories.html", "Categories"),
     ("sizes.html", "Sizes"),
+    ("groups.html", "Groups"),
     ("distributions.html", "Distributions"),
     ("compare.html", "Compare"),
     ("cost.html", "Cost"),
@@ -190,6 +191,20 @@ def _groups(site: Site, render: Render) -> Pages:
         names_of=lambda _: list(SIZES.items()),
         pick=figures.size_score,
         note_of=figures.size_note,
+        **shown,
+    )
+    yield render(
+        "groups.html",
+        "groups.html.j2",
+        "Dice by group",
+        lead="Mean Dice by what the text of a finding says, by its entities, and by what is stated of the patient.",
+        caption=f"Mean Dice and its 95 % interval by group. {best}",
+        table_caption="Mean Dice by group with its 95 % confidence interval; n is the number of findings. Findings of "
+        "which a group is not known are a group of their own, named unknown.",
+        drawings=_drawings(site, figures.groups),
+        names_of=figures.group_names,
+        pick=figures.group_score,
+        note_of=lambda _: "",
         **shown,
     )
 

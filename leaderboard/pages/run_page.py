@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from harness.scoring.groups import names_of
 from harness.scoring.profiles import PROFILES
 from leaderboard.board.board import SIZES, Row, Score, score_from
 from leaderboard.pages.page import category_name, readable_bytes, readable_seconds, short_digest
@@ -67,13 +68,14 @@ def metrics_of(published: Published, run: str) -> dict[str, Metrics]:
 
 
 def groups_in(metrics: Metrics) -> list[tuple[str, str, int | None]]:
-    """Return (key, name, n) of every group: the whole and its halves, then categories, then sizes, small ones first."""
+    """Return (key, name, n) of every group: the whole and its halves, categories, sizes, and those of texts."""
     found = {group for cells in metrics.values() for group in cells}
-    sizes = [f"by_size/{size}" for size in SIZES]
+    sizes, others = [f"by_size/{size}" for size in SIZES], names_of(found)
     keys = [key for key in GROUPS if key in found]
-    keys += sorted(found - {*GROUPS, *sizes})
-    keys += [key for key in sizes if key in found]
-    return [(key, _group_name(key), next(cells[key].n for cells in metrics.values() if key in cells)) for key in keys]
+    keys += sorted(found - {*GROUPS, *sizes, *others})
+    keys += [key for key in (*sizes, *others) if key in found]
+    names = {key: others.get(key) or _group_name(key) for key in keys}
+    return [(key, names[key], next(cells[key].n for cells in metrics.values() if key in cells)) for key in keys]
 
 
 def _group_name(key: str) -> str:

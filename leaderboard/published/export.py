@@ -10,6 +10,7 @@ from typing import Any
 from harness.redaction import redacted
 from harness.registry.discovery import discover
 from harness.rows import FindingRow, RunRow
+from harness.runs.document import groups_of
 from harness.runs.lock import as_seen
 from harness.runs.standing import judged
 from harness.scoring.profiles import PROFILES, Profile
@@ -27,6 +28,7 @@ from leaderboard.published.privacy import (
     publishable,
     publishable_coverage,
     terms_of_runs,
+    without_few,
     without_places,
     without_texts,
 )
@@ -162,9 +164,12 @@ class _DataSet:
         counts = self.store.coverage(run.id)
         coverage = counts if self.opened else publishable_coverage(counts, run.n_findings)
         self.published.add("coverage", [{"run": run.id, "status": s, "n": n} for s, n in coverage.items()])
+        findings = self.store.findings(run.id) if self.opened and self.policy.public else []
         for name, profile in PROFILES.items():
+            more = groups_of(self.store, run, name) if self.opened else {}
             for metric, groups in self._metrics(run, profile).items():
-                found = dict(cells(groups))
+                found = dict(cells({**groups, **more.get(metric, {})}))
+                shown = without_few(found, findings) if self.opened else publishable(found)
                 rows = [
                     {
                         "run": run.id,
@@ -176,7 +181,7 @@ class _DataSet:
                         "low": cell["ci95"][0] if cell["ci95"] else None,
                         "high": cell["ci95"][1] if cell["ci95"] else None,
                     }
-                    for group, cell in (found if self.opened else publishable(found)).items()
+                    for group, cell in shown.items()
                 ]
                 self.published.add("metrics", rows)
 

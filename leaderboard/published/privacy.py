@@ -16,7 +16,8 @@ from harness.categories import is_focal
 from harness.dataset.terms import Terms, strictest, terms_of
 from harness.errors import DataError
 from harness.redaction import redacted
-from harness.rows import RunRow
+from harness.rows import FindingRow, RunRow
+from harness.scoring.groups import GROUPINGS
 from harness.status import Status
 
 #: Fewest findings (or cases) behind a published number of a closed split.
@@ -181,6 +182,9 @@ def without_places(value: Any) -> Any:
 def publishable(groups: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
     """Leave out the groups of one metric that would reveal fewer than :data:`ENOUGH` findings.
 
+    Those of :mod:`harness.scoring.groups` overlap each other, so that two of them can differ in a single finding: none
+    of them is ever given of a closed split.
+
     Parameters
     ----------
     groups
@@ -199,6 +203,28 @@ def publishable(groups: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[st
     sizes = {group: counts[group] for group in counts if group.startswith("by_size/")}
     hidden |= _hidden({**sizes, "unknown": total - sum(sizes.values())})
     hidden |= {group for group in ("per_case",) if 0 < counts.get(group, 0) < ENOUGH}
+    return {group: cell for group, cell in groups.items() if group not in hidden}
+
+
+def without_few(groups: Mapping[str, Mapping[str, Any]], rows: Sequence[FindingRow]) -> dict[str, Mapping[str, Any]]:
+    """Leave out, of a metric on an open split, what a public site does not tell of fewer than :data:`ENOUGH` cases.
+
+    Single scores may be shown there; whom a text speaks of, and what it says, may not.
+
+    Parameters
+    ----------
+    groups
+        As of :func:`publishable`; only those of :mod:`harness.scoring.groups` are left out, each with as many more
+        of its kind as hide their sum.
+    rows
+        The findings that they summarise.
+    """
+    hidden: set[str] = set()
+    for grouping in GROUPINGS:
+        cases: dict[str, set[str]] = {}
+        for row in rows:
+            cases.setdefault(f"{grouping.key}/{grouping.label(row)}", set()).add(row.case)
+        hidden |= _hidden({group: len(of) for group, of in cases.items()})
     return {group: cell for group, cell in groups.items() if group not in hidden}
 
 

@@ -30,6 +30,9 @@ def test_details_survive_their_json() -> None:
     counts = InstanceCounts(10, 5, Matches(1, 2, 3), 0.5, None)
     details = FindingDetails(truth_entities=2, size_ratio=1.5, instances=counts)
     assert FindingDetails.from_json(json.loads(json.dumps(details.to_json()))) == details
+    stated = FindingDetails(truth_entities=1, prior=False, age=0, sex="F")
+    assert FindingDetails.from_json(json.loads(json.dumps(stated.to_json()))) == stated
+    assert not {"prior", "age", "sex", "rows"} & details.to_json().keys()  # as versions before wrote it
     assert FindingDetails().to_json() == {}
     assert FindingDetails.from_json({}) == FindingDetails()
 

@@ -10,7 +10,7 @@ import pytest
 
 from curation.finalize import _table
 from harness.dataset import open_dataset
-from harness.dataset.patients import patient_by_name
+from harness.dataset.patients import age_of, patient_by_name
 from harness.dataset.summary import summarise
 from harness.dataset.validate import validate_dataset
 from harness.errors import DataError
@@ -66,8 +66,73 @@ def test_a_table_overrules_the_name(maker: Any) -> None:
     assert [case.patient for case in open_dataset(root)] == ["somebody"]
 
 
+def test_ages_and_sexes_come_from_a_table_or_the_index(maker: Any) -> None:
+    """CT-RATE's table is read as it is, beside names that tell the patient; what is not stated is not known."""
+    for number in (1, 2, 3):
+        maker.case("test", f"train_{number}_a_1")
+    root = maker.root
+    maker.write()
+    (root / "patients.csv").write_text(
+        "VolumeName,Manufacturer,PatientSex,PatientAge\n"
+        "train_1_a_1.nii.gz,x,F,061Y\ntrain_2_a_1.nii.gz,x,O,\ntrain_9_a_1.nii.gz,x,M,018M\n"
+    )
+    cases = list(open_dataset(root))
+    assert [(case.age, case.sex, case.patient) for case in cases] == [
+        (61, "F", "train_1"), (None, None, "train_2"), (None, None, "train_3"),
+    ]  # fmt: skip
+    index = json.loads((root / "dataset.json").read_text())
+    index["test"][1] |= {"age": 40, "sex": "male", "prior": {"0": False}}
+    (root / "dataset.json").write_text(json.dumps(index))
+    second = open_dataset(root).split("test")[1]
+    assert (second.age, second.sex, second.findings[0].prior) == (40, "M", False)
+    index["test"][0] |= {"age": 62}
+    (root / "dataset.json").write_text(json.dumps(index))
+    with pytest.raises(DataError, match="train_1_a_1: the index and patients"):
+        open_dataset(root)
+
+
 @pytest.mark.parametrize(
-    "text", ["name,id\na,b\n", "case,patient\na,\n", "case,patient\na,x\na,y\n", "case,patient\n,x\n"]
+    ("stated", "years"),
+    [
+        ("045Y", 45), ("018M", 1), ("020W", 0), ("400D", 1), ("45", 45), (45.9, 45), ("", None), (None, None),
+        ("nan", None),
+    ],
+)  # fmt: skip
+def test_ages_as_they_are_written(stated: object, years: int | None) -> None:
+    """A number is years; DICOM has a unit."""
+    assert age_of(stated) == years
+
+
+@pytest.mark.parametrize("stated", ["old", "045X", "-3", "131", "1e9", True, "4 5"])
+def test_what_is_not_an_age(stated: object) -> None:
+    """A text that is not an age is a fault, not an unknown age."""
+    with pytest.raises(ValueError, match="is not an age in years"):
+        age_of(stated)
+
+
+@pytest.mark.parametrize("field", [{"age": "old"}, {"prior": {"0": "Y"}}, {"prior": {"0": 1}}])
+def test_an_index_that_states_something_else_is_refused(maker: Any, field: dict[str, object]) -> None:
+    """What is written in another form is never taken for a no."""
+    maker.case("test", "a")
+    path = maker.root / "dataset.json"
+    maker.write()
+    index = json.loads(path.read_text())
+    index["test"][0] |= field
+    path.write_text(json.dumps(index))
+    with pytest.raises(DataError, match=next(iter(field))):
+        open_dataset(maker.root)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "name,id\na,b\n",
+        "case,patient\na,\n",
+        "case,patient\na,x\na,y\n",
+        "case,patient\n,x\n",
+        "case,age\na,old\n",
+        "case,sex\na,F\na,M\n",
+    ],
 )
 def test_a_faulty_table_is_refused(maker: Any, text: str) -> None:
     """A table without its columns, with a gap or with a contradiction is not a valid table of patients."""

@@ -13,6 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from harness.cli.compare import compare
+from harness.cli.results import show
 from harness.cli.score import score
 from harness.cli.settings import Settings
 from harness.cli.verify import verify
@@ -177,6 +178,29 @@ def test_a_stored_row_can_be_verified(data: Path, tmp_path: Path) -> None:
     changed = bench(home, verify, run, "--jobs", 1)
     assert isinstance(changed.exception, DataError)
     assert "case_3_a_1/0 dice" in changed.output
+
+
+def test_what_a_data_set_states_groups_the_scores(data: Path, tmp_path: Path) -> None:
+    """A row keeps what the index stated of its findings and patients, and stands when more is stated later."""
+    home, index = tmp_path / "home", data / "dataset.json"
+    document = json.loads(index.read_text())
+    first, *others = document["test"]
+    index.write_text(json.dumps({**document, "test": [first | {"prior": {"0": True}, "age": "061Y"}, *others]}))
+    shown = scored(home, tmp_path / "perfect", "--dataset", data)
+    dice = shown["metrics"]["dice"]
+    assert {label: cell["n"] for label, cell in dice["by_prior"].items()} == {
+        "yes": 1,
+        "unknown": shown["n_findings"] - 1,
+    }
+    assert dice["by_age"]["60 and older"]["n"] == len(first["findings"])
+    assert "by_sex" not in dice
+    again = json.loads(bench(home, show, shown["run"], "--json").stdout)
+    assert again["metrics"] == shown["metrics"]
+    assert again["findings"][0]["details"]["prior"] is True
+    index.write_text(json.dumps(document))
+    assert bench(home, verify, shown["run"], "--jobs", 1).exit_code == 0
+    index.write_text(json.dumps({**document, "test": [first | {"prior": {"0": False}}, *others]}))
+    assert "details" in bench(home, verify, shown["run"], "--jobs", 1).output
 
 
 def test_runs_are_compared_on_the_same_findings(data: Path, tmp_path: Path) -> None:

@@ -266,7 +266,11 @@ def test_run_names_its_metrics_and_groups(bench, store: Store, pages) -> None:
     assert heads[1][2:6] == ["Dice", "Dice, unfiltered", "Hit rate", "Instance F1"]
     groups = [head.text for head in paper.all("tbody")[0].all("th")]
     assert groups[:5] == ["All findings", "Non-focal", "Focal", "Mean over cases", "1a Bronchial wall thickening"]
-    assert groups[-3:] == list(SIZES.values())
+    first = groups.index(SIZES["small"])
+    assert groups[first : first + 3] == list(SIZES.values())
+    assert groups[first + 3 :] == [
+        "Text names a size: no", "Text names a side: one", "Entities: one", "Words in the text: up to 8",
+    ]  # fmt: skip
 
 
 def test_origin_at_a_glance(bench, store: Store) -> None:
@@ -400,6 +404,23 @@ def test_pair_seen_from_its_other_end() -> None:
     assert (conclusion(pair), conclusion(turned(pair))) == ("first is better", "second is better")
     assert conclusion(replace(pair, p_holm=0.05)) == "no significant difference"
     assert conclusion(replace(pair, p_holm=None)) == "not tested: beyond the best rows"
+
+
+def test_groups_are_shown_where_they_are_known(bench, store: Store, pages) -> None:
+    """The page has each group that is known of a finding, and none of which nothing is known; n adds up to all."""
+    run = bench.add()
+    names = [row.all("th")[0].text for row in pages(store)["groups.html"].all("tbody")[0].all("tr")]
+    assert names == [
+        "Text names a size: no", "Text names a side: one", "Entities: one", "Words in the text: up to 8",
+    ]  # fmt: skip
+    rows = store.findings(run.id)
+    for place, case in enumerate(store.cases(run.id)):
+        told = [replace(row, details=replace(row.details, prior=place == 0 or None)) for row in rows]
+        store.save_case(run.id, case, [row for row in told if row.case == case.case])
+    cells = pages(store)["groups.html"].all("tbody")[0].all("tr")[:2]
+    assert [(row.all("th")[0].text, row.all("td", "number")[0].text) for row in cells] == [
+        ("Refers to an earlier examination: yes", "6"), ("Refers to an earlier examination: unknown", "18"),
+    ]  # fmt: skip
 
 
 def test_distributions_count_findings(bench, store: Store, pages) -> None:

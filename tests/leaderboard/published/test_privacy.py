@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -269,3 +270,35 @@ def test_no_small_sum_can_be_worked_out(counts: list[int], uncategorised: int) -
         if all(part in (0, 1) for part in total):
             n = sum(count for part, count in zip(total, size.values(), strict=True) if part)
             assert n == 0 or n >= ENOUGH, f"{dict(zip(vectors, signs, strict=True))} tells of {n}"
+
+
+def test_groups_of_texts_and_people_need_five_cases_and_an_open_split(bench, store: Store) -> None:
+    """In private all are shown; in public none of fewer than five cases, nor the one that would give it away."""
+    for split, case in (("val", "open"), ("test", HIDDEN_CASE)):
+        run = bench.add(split=split, cases=12, case=case)
+        for place, known in enumerate(store.cases(run.id)):
+            rows = [row for row in store.findings(run.id) if row.case == known.case]
+            sex, age = ("F" if place < 4 else "M"), (30 if place < 6 else 50)
+            told = [replace(row, details=replace(row.details, sex=sex, age=age)) for row in rows]
+            store.save_case(run.id, known, told)
+    kinds = ("by_sex", "by_age", "by_words")
+
+    def shown(policy: PrivacyPolicy) -> dict[str, list[tuple[str, int]]]:
+        published = export(store, policy)
+        return {
+            data.split: sorted(
+                (group, cell["n"])
+                for run in published.runs(data.id)
+                for group, cell in published.metrics(run.id, "mlhc2025")["dice"].items()
+                if group.startswith(kinds)
+            )
+            for data in published.data_sets()
+        }
+
+    everything = [
+        ("by_age/40 to 59", 36), ("by_age/under 40", 36), ("by_sex/female", 24), ("by_sex/male", 48),
+        ("by_words/up to 8", 72),
+    ]  # fmt: skip
+    assert shown(PrivacyPolicy()) == {"val": everything, "test": everything}
+    few = [cell for cell in everything if not cell[0].startswith("by_sex")]
+    assert shown(PUBLIC) == {"val": few, "test": []}
