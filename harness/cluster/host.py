@@ -148,7 +148,7 @@ def asking(
 
 
 def examine(text: str, shared: Path, *, worker: str = "") -> str:
-    """HostAnswer a question on the host that it was sent to.
+    """Answer a question on the host that it was sent to.
 
     Parameters
     ----------

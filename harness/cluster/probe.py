@@ -17,8 +17,11 @@ from harness.errors import PrerequisiteError
 #: Folder below the shared one.
 PROBES = "probes"
 
-#: Seconds for which the job may wait in the queue, and between two looks.
+#: Seconds for which the job may wait in the queue, and between two questions to Slurm.
 _QUEUE_S, _LOOK_S = 3600.0, 1.0
+
+#: Seconds between two looks for the answer's file, which cost nothing.
+_FILE_LOOK_S = 0.1
 
 #: Seconds within which a node answers after a restart of Slurm.
 _SETTLE_S = 60.0
@@ -120,14 +123,17 @@ def ask(
 
 def _wait(name: str, folder: Path, cluster: SlurmCluster, log: Callable[[str], None]) -> str:
     """Return the answer of a job."""
-    began = time.monotonic()
+    began = asked = time.monotonic()
     ended: float | None = None
     told = ""
     while True:
         try:
             return (folder / ANSWER).read_text(encoding="utf-8")
         except FileNotFoundError:
-            pass
+            time.sleep(_FILE_LOOK_S)
+        if time.monotonic() - asked < _LOOK_S:
+            continue
+        asked = time.monotonic()
         (element, *_) = [*sbatch.look([name]), sbatch.Element(name, "", 0, "COMPLETED")]
         now = time.monotonic()
         if element.lives:
@@ -150,7 +156,6 @@ def _wait(name: str, folder: Path, cluster: SlurmCluster, log: Callable[[str], N
                     + (said or f"it left nothing in {cluster.shared}: does the node see that folder?"),
                     fix="a node needs the shared folder and groundbench; see `setup` in clusters.toml",
                 )
-        time.sleep(_LOOK_S)
 
 
 def last_words(folder: Path, name: str = "*") -> str:
