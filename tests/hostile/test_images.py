@@ -24,11 +24,11 @@ def bench_models():
                   root=Path(__file__).parent, adapter="adapter:A", resources=Resources(memory_gb=1 / 16))]
 """
 
-#: What the Dockerfile says, and words of the refusal. A volume at / comes last: the builder copies all of the image into
-#: it for every further step.
+#: What the Dockerfile says, and words of the refusal. The image with a volume at / is nearly empty: the builder copies
+#: all of it into the volume at every step.
 IMAGES = {
     "volume-at-proc": ('VOLUME /proc/x/..\nENTRYPOINT ["true"]', "declares a volume at /proc"),
-    "volume-at-root": ('ENTRYPOINT ["true"]\nVOLUME /', "declares a volume at /"),
+    "volume-at-root": ('FROM scratch\nCOPY Dockerfile /\nVOLUME /\nENTRYPOINT ["true"]', "declares a volume at /"),
     "volume-over-devices": ('VOLUME //dev/\nENTRYPOINT ["true"]', "declares a volume at /dev"),
     "nothing-to-run": ("ENTRYPOINT []\nCMD []", "does not declare a command to run"),
 }
