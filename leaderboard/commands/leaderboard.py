@@ -8,12 +8,15 @@ from pathlib import Path
 import click
 
 from harness.cli.settings import print_json, size_cuts_option
+from leaderboard.commands.figure import figure
 
 
 @click.group(no_args_is_help=True)
 def leaderboard() -> None:
     """Turn the results database into a static site."""
 
+
+leaderboard.add_command(figure)
 
 site_argument = click.argument("site", type=click.Path(path_type=Path, file_okay=False), required=False)
 

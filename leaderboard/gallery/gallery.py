@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from harness.dataset import Case, Dataset
 from harness.dataset.fingerprint import fingerprint_of
+from harness.status import Status
 from leaderboard.board.board import DataSet, Row
 from leaderboard.gallery.delivered import Delivered
+from leaderboard.gallery.strip import NOT_SCORED, Marks, strip_of
 from leaderboard.pages.page import file_name, label
 from leaderboard.published.database import Published, PublishedFinding
 from leaderboard.published.export import data_set_id
 from leaderboard.published.privacy import not_allowed
 
 if TYPE_CHECKING:
-    from leaderboard.gallery.pictures import Layer, Picture
+    from leaderboard.gallery.pictures import Picture
     from leaderboard.gallery.scans import Points, Scan
 
 #: Models whose masks are shown for a finding.
 MODELS = 8
+
+#: Models beside the reference in the strip of a case.
+STRIP = 4
 
 #: (data set, case, finding).
 Key = tuple[str, str, str]
@@ -28,9 +33,10 @@ Key = tuple[str, str, str]
 
 @dataclass(frozen=True)
 class Gallery:
-    """The pictures, and the files that they need by their path in the site."""
+    """The pictures, the address of each case's strip by (data set, case), and their files by path in the site."""
 
     pictures: Mapping[Key, Picture]
+    strips: Mapping[tuple[str, str], str]
     files: Mapping[str, bytes]
 
 
@@ -66,6 +72,7 @@ def make_gallery(
         The terms of a data set do not allow that everybody sees its pictures.
     """
     pictures: dict[Key, Picture] = {}
+    strips: dict[tuple[str, str], str] = {}
     files: dict[str, bytes] = {}
     at_hand = {
         data_set_id(fingerprint_of(dataset, split), split): (dataset, split)
@@ -92,10 +99,24 @@ def make_gallery(
         for case in dataset.split(split):
             if case.id in findings and case.ct is not None:
                 log(f"drawing {case.id}")
-                for key, picture, drawn in work.draw(case, findings[case.id]):
-                    pictures[key] = picture
-                    files |= drawn
-    return Gallery(pictures, files)
+                drawn = work.draw(case, findings[case.id])
+                pictures |= drawn.pictures
+                files |= {f"cases/{path}": content for path, content in drawn.files.items()}
+                if drawn.strip:
+                    strips[data.about.id, case.id] = drawn.strip
+    return Gallery(pictures, strips, files)
+
+
+@dataclass
+class Drawn:
+    """The pictures of one case: its findings, the path of its strip (empty without one), and files by their path.
+
+    Paths are those from the folder of the case pages.
+    """
+
+    pictures: dict[Key, Picture] = field(default_factory=dict)
+    strip: str = ""
+    files: dict[str, bytes] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -108,34 +129,46 @@ class _Work:
     masks: Delivered
     scores: Mapping[str, Mapping[int, tuple[str, float]]]
 
-    def draw(self, case: Case, findings: Sequence[PublishedFinding]) -> Iterator[tuple[Key, Picture, dict[str, bytes]]]:
-        from leaderboard.gallery.pictures import draw_finding
+    def draw(self, case: Case, findings: Sequence[PublishedFinding]) -> Drawn:
+        """Draw every finding of a case that has a reference, and a strip where there are several of them."""
+        from leaderboard.gallery.pictures import Layer, draw_finding
         from leaderboard.gallery.scans import read_scan
         from leaderboard.gallery.volumes import volume_script
 
         scan = read_scan(case)
         truth = scan.truth(self.dataset.mask_flip)
         channels = {named.id: named.index for named in case.findings}
+        drawn = Drawn()
+        seen: dict[str, Points] = {}
+        marks = [Marks(label(row), {}, {}) for row in self.rows]
         for finding in findings:
             reference = truth.get(channels.get(finding.finding, -1))
             if reference is None or not len(reference):
                 continue
-            layers = list(self._layers(scan, reference, case, finding))
+            seen[finding.finding] = reference
+            self._read(scan, case, finding, marks)
+            of_rows = [
+                Layer(row.title, points, row.scores[finding.finding][1])
+                for row in marks
+                if (points := row.masks[finding.finding]) is not None
+            ]
+            layers = [Layer("Reference", reference), *of_rows]
             name = f"img/{self.data.about.id}-{file_name(case.id)}-{file_name(finding.finding)}"
-            drawn = draw_finding(scan, layers, name)
+            found = draw_finding(scan, layers, name)
             volume = f"{name}-volume.js"
-            files = drawn.files | {volume: volume_script(scan, layers, volume)}
-            key = (self.data.about.id, case.id, finding.finding)
-            yield key, replace(drawn.picture, volume=volume), {f"cases/{path}": data for path, data in files.items()}
+            drawn.files |= found.files | {volume: volume_script(scan, layers, volume)}
+            drawn.pictures[self.data.about.id, case.id, finding.finding] = replace(found.picture, volume=volume)
+        if len(seen) > 1:
+            drawn.strip = f"img/{self.data.about.id}-{file_name(case.id)}-strip.svg"
+            texts = {finding.finding: finding.text for finding in findings if finding.finding in seen}
+            drawn.files[drawn.strip] = strip_of(scan, texts, seen, marks[:STRIP]).encode()
+        return drawn
 
-    def _layers(self, scan: Scan, reference: Points, case: Case, finding: PublishedFinding) -> Iterator[Layer]:
-        from leaderboard.gallery.pictures import Layer
-
-        yield Layer("Reference", reference)
-        for row in self.rows:
+    def _read(self, scan: Scan, case: Case, finding: PublishedFinding, marks: Sequence[Marks]) -> None:
+        """Add to the marks of every row what it made of a finding."""
+        for row, made in zip(self.rows, marks, strict=True):
             assert row.run is not None  # noqa: S101 - rows of a data set are runs
-            status, dice = self.scores[row.run.id].get(finding.number, ("", 0.0))
-            mask = self.masks.find(row.run.id, case.id, finding.finding) if status == "ok" else None
-            points = scan.prediction(mask) if mask else None
-            if points is not None:
-                yield Layer(label(row), points, dice)
+            status, dice = self.scores[row.run.id].get(finding.number, (NOT_SCORED, 0.0))
+            mask = self.masks.find(row.run.id, case.id, finding.finding) if status == Status.OK else None
+            made.scores[finding.finding] = status, dice
+            made.masks[finding.finding] = scan.prediction(mask) if mask else None

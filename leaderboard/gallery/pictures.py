@@ -126,6 +126,23 @@ def choose_slices(points: Points, depth: int) -> list[int]:
     return [int(z) for z in even[::-1]]
 
 
+def size_of(scan: Scan, longer: int) -> tuple[int, int]:
+    """Return width and height, in pixels, of an axial slice in its true proportions whose longer side is `longer`."""
+    width, height = (n * mm for n, mm in zip(scan.shape[:2], scan.spacing[:2], strict=True))
+    scale = longer / max(width, height)
+    return max(1, round(width * scale)), max(1, round(height * scale))
+
+
+def grey_slice(scan: Scan, z: int, limits: tuple[float, float], size: tuple[int, int]) -> Image:
+    """Return an axial slice in grey: the lowest HU of `limits` and below is black, the highest and above white."""
+    from PIL import Image as pil  # noqa: N813 - the module's own name is that of its class
+
+    low, high = limits
+    hu = scan.hu(scan.voxels[:, :, z])
+    grey = np.clip((hu - low) / (high - low) * 255 + 0.5, 0, 255).astype(np.uint8)
+    return pil.fromarray(np.ascontiguousarray(grey.T)).resize(size, pil.Resampling.BILINEAR)
+
+
 def _height(scan: Scan, z: int) -> float:
     """Return the position of a slice along the body, in mm."""
     x, y, _ = scan.shape
@@ -137,13 +154,11 @@ class _Sheets:
 
     def __init__(self, scan: Scan, depths: Sequence[int]) -> None:
         self.scan, self.depths = scan, depths
-        width, height = (n * mm for n, mm in zip(scan.shape[:2], scan.spacing[:2], strict=True))
-        scale = PIXELS / max(width, height)
-        self.size = max(1, round(width * scale)), max(1, round(height * scale))
+        self.size = size_of(scan, PIXELS)
 
     def ct(self, low: float, high: float) -> Image:
         """Return the slices in one window of HU."""
-        return self._sheet("L", [self._grey(z, low, high) for z in self.depths])
+        return self._sheet("L", [grey_slice(self.scan, z, (low, high), self.size) for z in self.depths])
 
     def mask(self, points: Points, *, reference: bool) -> Image:
         """Return the same layout, transparent but for one mask."""
@@ -151,7 +166,7 @@ class _Sheets:
 
     def still(self, z: int, layers: Sequence[Layer], crop: tuple[int, int, int, int]) -> Image:
         """Return one slice with masks drawn in, cut around the finding."""
-        image = self._grey(z, *WINDOWS["Lung"]).convert("RGBA")
+        image = grey_slice(self.scan, z, WINDOWS["Lung"], self.size).convert("RGBA")
         for number, layer in enumerate(layers):
             image.alpha_composite(self._overlay(layer.points, z, reference=number == 0))
         x, y = (size / n for size, n in zip(self.size, self.scan.shape[:2], strict=True))
@@ -170,13 +185,6 @@ class _Sheets:
             row, column = divmod(place, PER_ROW)
             sheet.paste(image, (column * width, row * height))
         return sheet
-
-    def _grey(self, z: int, low: float, high: float) -> Image:
-        from PIL import Image as pil  # noqa: N813 - the module's own name is that of its class
-
-        hu = self.scan.hu(self.scan.voxels[:, :, z])
-        grey = np.clip((hu - low) / (high - low) * 255 + 0.5, 0, 255).astype(np.uint8)
-        return pil.fromarray(np.ascontiguousarray(grey.T)).resize(self.size, pil.Resampling.BILINEAR)
 
     def _overlay(self, points: Points, z: int, *, reference: bool) -> Image:
         from PIL import Image as pil  # noqa: N813 - the module's own name is that of its class

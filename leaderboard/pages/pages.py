@@ -64,6 +64,8 @@ class Site:
         Whether figures are drawn.
     pictures
         (data set, case, finding) -> input of the viewer template; empty without pictures.
+    strips
+        (data set, case) -> address of the strip of all its findings, from the folder of the case pages.
     vendored
         Software of others that the site holds.
     """
@@ -74,6 +76,7 @@ class Site:
     files: Sequence[File] = ()
     draw: bool = False
     pictures: Mapping[tuple[str, str, str], Any] = field(default_factory=dict)
+    strips: Mapping[tuple[str, str], str] = field(default_factory=dict)
     vendored: Sequence[Vendored] = ()
 
     @cached_property
@@ -302,6 +305,7 @@ def _cases(site: Site, render: Render) -> Pages:
             before=before,
             after=after,
             pictures=pictured,
+            strip=site.strips.get((data.about.id, case.id), ""),
             viewer3d=any(picture and picture.volume for _, picture in shown),
             attribution=attribution(data.about),
         )

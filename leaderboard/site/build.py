@@ -80,7 +80,12 @@ def build_site(store: Store, out: Path, options: Options | None = None) -> Path:
         gallery = make_gallery(
             published, site.board, options.datasets, masks, options.log, public=options.policy.public
         )
-        site = replace(site, pictures=gallery.pictures, vendored=(NIIVUE,) if gallery.pictures else ())
+        site = replace(
+            site,
+            pictures=gallery.pictures,
+            strips=gallery.strips,
+            vendored=(NIIVUE,) if gallery.pictures else (),
+        )
         files |= gallery.files
         if gallery.pictures:
             names = ("assets/viewer.js", "assets/viewer3d.js", NIIVUE.script, NIIVUE.notice)

@@ -107,3 +107,16 @@ def test_no_permission(store: Store, tmp_path: Path) -> None:
     closed.mkdir(mode=0o500)
     with pytest.raises(PrerequisiteError, match="Permission denied"):
         build_site(store, closed / "site")
+
+
+def test_a_case_of_several_findings_begins_with_a_strip(scene, tmp_path: Path) -> None:
+    """The page shows it, the file is there, and its columns are the reference and the first rows of the board."""
+    build_site(scene.store, tmp_path / "site", Options(datasets=(scene.dataset,), runs=scene.runs))
+    cases = tmp_path / "site" / "cases"
+    strips = sorted(path.name for path in (cases / "img").glob("*-strip.svg"))
+    assert len(strips) == 2
+    for strip in strips:
+        assert f'src="img/{strip}"' in (cases / strip.replace("-strip.svg", ".html")).read_text()
+        svg = (cases / "img" / strip).read_text()
+        assert svg.count('href="#ct"') == 4
+        assert "Shifted zero-shot" in svg
