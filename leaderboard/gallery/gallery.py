@@ -108,7 +108,7 @@ def make_gallery(
 
 
 @dataclass
-class Drawn:
+class DrawnCase:
     """The pictures of one case: its findings, the path of its strip (empty without one), and files by their path.
 
     Paths are those from the folder of the case pages.
@@ -129,7 +129,7 @@ class _Work:
     masks: Delivered
     scores: Mapping[str, Mapping[int, tuple[str, float]]]
 
-    def draw(self, case: Case, findings: Sequence[PublishedFinding]) -> Drawn:
+    def draw(self, case: Case, findings: Sequence[PublishedFinding]) -> DrawnCase:
         """Draw every finding of a case that has a reference, and a strip where there are several of them."""
         from leaderboard.gallery.pictures import Layer, draw_finding
         from leaderboard.gallery.scans import read_scan
@@ -138,7 +138,7 @@ class _Work:
         scan = read_scan(case)
         truth = scan.truth(self.dataset.mask_flip)
         channels = {named.id: named.index for named in case.findings}
-        drawn = Drawn()
+        drawn = DrawnCase()
         seen: dict[str, Points] = {}
         marks = [Marks(label(row), {}, {}) for row in self.rows]
         for finding in findings:

@@ -50,7 +50,7 @@ Bools = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class Column:
+class StripColumn:
     """One picture of a strip.
 
     Attributes
@@ -86,7 +86,7 @@ class Strip:
 
     title: str
     texts: Sequence[str]
-    columns: Sequence[Column]
+    columns: Sequence[StripColumn]
     lines: Sequence[str]
 
 
@@ -141,10 +141,10 @@ def strip_of(
         f"{len(truth[finding]):,} voxels{'' if (truth[finding][:, 2] == chosen).any() else ', none on this slice'}"
         for finding in texts
     ]
-    columns = [Column("Reference", [truth[finding] for finding in texts], sizes)]
+    columns = [StripColumn("Reference", [truth[finding] for finding in texts], sizes)]
     for row in rows:
         masks = [row.masks.get(finding) for finding in texts]
-        columns.append(Column(row.title, masks, [_note(row, finding) for finding in texts]))
+        columns.append(StripColumn(row.title, masks, [_note(row, finding) for finding in texts]))
     rule = _rule(scan, chosen, named=z is not None)
     return draw_strip(scan, chosen, Strip(title, list(texts.values()), columns, [rule, *lines]))
 
@@ -288,7 +288,7 @@ def _definitions(scan: Scan, z: int, findings: int) -> str:
     return image + "".join(patterns)
 
 
-def _picture(scan: Scan, z: int, column: Column, left: int, top: int) -> Iterator[str]:
+def _picture(scan: Scan, z: int, column: StripColumn, left: int, top: int) -> Iterator[str]:
     """Draw the slice with the masks of one column: large ones below, outlines above all insides, numbers on top."""
     width, height = size_of(scan, _PANEL)
     scale = width / scan.shape[0], height / scan.shape[1]

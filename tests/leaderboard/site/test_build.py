@@ -13,7 +13,7 @@ from harness.cli.settings import Settings
 from harness.errors import PrerequisiteError, UsageError
 from harness.store.database import Store
 from leaderboard.commands.leaderboard import leaderboard
-from leaderboard.site.build import build_site
+from leaderboard.site.build import Options, build_site
 from leaderboard.site.folder import MARKER
 
 pytestmark = pytest.mark.costly
