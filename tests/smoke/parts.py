@@ -43,3 +43,8 @@ PARTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ("language",),
     ),
 }
+
+#: Parameters with which two steps of a model's training can be seen, in place of the declared ones: SGD at the declared
+#: rates moves norms deep in the encoder, which begin at 1, by less than float32 can hold. Without decay, nothing but a
+#: gradient moves a weight.
+VISIBLE: dict[str, dict[str, float]] = {"voxtell": {"rate": 0.1, "encoder_rate": 1.0, "decay": 0.0}}

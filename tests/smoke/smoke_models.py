@@ -32,7 +32,7 @@ from typing import Any
 
 import nibabel as nib
 import numpy as np
-from parts import PARTS
+from parts import PARTS, VISIBLE
 
 from harness.errors import BenchError
 from harness.registry.declaration import Model, Prompt, Variant
@@ -207,9 +207,11 @@ def _probe(row: Row, tag: str, gpu: str | None) -> None:
 
 def _run(row: Row, home: Path, data: Path) -> None:
     """Run the variant on the two CTs, after training it where it is trained."""
+    changes = VISIBLE.get(row.model.name, {}) if row.variant.fine_tuned else {}
     row.document = _bench(
         home, "run", "--plugin", row.model.name, "--variant", row.variant.name, "--dataset", data, "--split", "test",
         "--weights", "random", "--engine", "docker", "--fresh",
+        *(text for name, value in changes.items() for text in ("--param", f"{name}={value}")),
     )  # fmt: skip
     masks = sorted((home / "runs" / row.document["run"] / "masks").glob("*/*.nii.gz"))
     voxels = [int(np.count_nonzero(np.asarray(nib.load(mask).dataobj))) for mask in masks]  # type: ignore[attr-defined]

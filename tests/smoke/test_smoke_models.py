@@ -13,6 +13,7 @@ from unittest.mock import MagicMock
 import pytest
 
 from harness.registry.discovery import discover
+from harness.runs.params import parse_changes
 
 HERE = Path(__file__).parent
 
@@ -106,6 +107,23 @@ def test_a_training_that_does_not_is_a_failure(
     """Each way to go wrong has its words."""
     with pytest.raises(smoke.Failed, match=why):
         _judge(smoke, monkeypatch, **found)
+
+
+def test_a_training_is_visible_and_nothing_but_gradients_moves_weights(
+    smoke: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """VoxTell trains at a higher rate and without decay, by parameters that its recipe declares; nothing else does."""
+    asked: list[tuple[str, ...]] = []
+    document = {"run": "r", "coverage": {"ok": 2}}
+    monkeypatch.setattr(smoke, "_bench", lambda _, *given: (asked.append(given), document)[1])
+    model = discover().get("voxtell").model
+    for variant in model.variants[:2]:
+        smoke._run(smoke.Row(model, variant), tmp_path, tmp_path)
+    untrained, trained = asked
+    assert "--param" not in untrained
+    changes = ("rate=0.1", "encoder_rate=1.0", "decay=0.0")
+    assert trained[-6:] == tuple(text for change in changes for text in ("--param", change))
+    assert parse_changes(discover().get("voxtell"), model.variants[1], changes) == smoke.VISIBLE["voxtell"]
 
 
 @pytest.mark.parametrize(
