@@ -6,8 +6,9 @@ two GPUs are stand-ins, too: what ``nvidia-smi`` says, and a proxy before the en
 out of a container and lets the model compute on the CPU in its place. Everything else is what a user has: the commands,
 the network of declared size, the image, the seal, the shards.
 
-Needs the image (``bench build --plugin biomedparse``), a folder of bare repositories ``<owner>/<name>``, and a folder
-with ``biomedparse_v1.pt``, ``vocab.json`` and ``merges.txt``. Prints what every step said.
+Needs the image (``bench build --plugin biomedparse``), a folder of bare repositories ``<owner>/<name>``, and the files
+that ``smoke_models.py --plugin biomedparse --published --keep FOLDER`` leaves. Prints what every step said, and the
+seconds that it took.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -153,10 +155,11 @@ def _say(line: str) -> None:
 
 def _bench(home: Path, environment: dict[str, str], *arguments: str, code: int = 0) -> str:
     _say(f"$ bench {' '.join(arguments)}")
-    command = [sys.executable, "-c", BENCH, "--home", str(home), *arguments]
+    command, began = [sys.executable, "-c", BENCH, "--home", str(home), *arguments], time.monotonic()
     ended = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     _say(ended.stderr.rstrip())
     _say(ended.stdout.rstrip())
+    _say(f"({time.monotonic() - began:.1f} s)")
     if ended.returncode != code or "Traceback" in ended.stderr:
         raise SystemExit(f"exit code {ended.returncode}, not {code}")
     return ended.stdout
@@ -177,7 +180,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--image", required=True, help="tag of the image of biomedparse")
     parser.add_argument("--mirrors", type=Path, required=True, help="folder of bare repositories, <owner>/<name>")
-    parser.add_argument("--files", type=Path, required=True, help="folder with the three files of weights")
+    parser.add_argument("--files", type=Path, required=True, help="folder with the made-up files")
     parser.add_argument("--small", action="store_true", help="the files are of the reduced network: not ranked")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="first-contact-") as folder, web(_made(Path(folder) / "web")) as hosts:
@@ -188,7 +191,7 @@ def main() -> None:
         )
         clip = "3d74acf9a28c67741b2f4f2ea7635f0aaf6f0268"
         for name in ("vocab.json", "merges.txt"):
-            content = (asked.files / name).read_bytes()
+            content = (asked.files / f"clip--{name}").read_bytes()
             hosts.blobs["openai/clip-vit-base-patch32", name] = Blob(content, large=False, commit=clip)
         tool = _made(work / "bin") / "nvidia-smi"
         tool.write_text(NVIDIA_SMI)
@@ -220,6 +223,8 @@ def main() -> None:
         ]
         assert not reasons, reasons
         assert "pinned by the hub" in shown
+        stored = sum(path.stat().st_size for path in home.rglob("*") if path.is_file() and not path.is_symlink())
+        _say(f"{stored / 1e9:.2f} GB in the home")
         gpus = {gpu for ids in engine.asked for gpu in ids}
         assert len(gpus) == 2, engine.asked
         _say(f"a {'' if small else 'ranked '}row of {document['n_findings']} findings on {sorted(gpus)}")

@@ -61,6 +61,7 @@ class Row:
     trained: str = ""  #: parameters that training changed, of those that it delivered; how many are frozen; repeated
     trained_s: float | None = None
     full: dict[str, Any] | None = None  #: what ``full_size.py`` printed
+    published: dict[str, Any] | None = None  #: parameters, bytes, seconds and tokens of made-up published files
     masks: list[str] = field(default_factory=list)  #: SHA-256 (hex) of every mask's file
 
 
@@ -150,7 +151,7 @@ def _try(row: Row, tag: str, home: Path, data: Path, gpu: str | None) -> None:
         _full_size(row, tag, data, gpu)
 
 
-def _published(row: Row, tag: str, home: Path) -> None:
+def _published(row: Row, tag: str, home: Path, keep: Path | None = None) -> None:
     """Load made-up files in the published layout, at the declared size, in two processes at once (``published.py``)."""
     with tempfile.TemporaryDirectory() as folder:
         files, clip = Path(folder) / "files", Path(folder) / "clip"
@@ -165,12 +166,15 @@ def _published(row: Row, tag: str, home: Path) -> None:
             raise Failed("; ".join(found["failed"]))
         if not found["same"]:
             raise Failed("what was loaded is not what was saved, or not the same in both processes")
-        size = sum(found["files"].values()) / 1e9
+        size = sum(found["files"].values())
+        row.published = {name: found[name] for name in ("parameters", "seconds", "tokens")} | {"bytes": size}
         row.outcome = (
-            f"ok: {found['parameters']:,} parameters of {size:.1f} GB in {found['seconds']:.0f} s, twice at once"
+            f"ok: {found['parameters']:,} parameters of {size / 1e9:.1f} GB in {found['seconds']:.0f} s, twice at once"
         )
         if found["tokens"]:
             row.texts = f"{found['tokens']} tokens"
+        if keep is not None:
+            shutil.copytree(files, keep / row.model.name / row.variant.name, dirs_exist_ok=True)
 
 
 def _clip(model: Model, home: Path, folder: Path) -> None:
@@ -407,32 +411,31 @@ def _keep(rows: list[Row], device: str) -> None:
     """Write what was seen into the record; what was not tried now stays as it was."""
     record = json.loads(RECORD.read_text(encoding="utf-8"))
     for row in rows:
-        if row.document is None or row.outcome != "ok":
+        if not row.outcome.startswith("ok"):
             continue
-        timing = row.document["timing"]
-        record.setdefault(row.model.name, {}).setdefault("random_cpu", {})[row.variant.name] = {
-            "date": datetime.now(UTC).date().isoformat(),
-            "version": row.model.version,
-            "device": device,
-            "image_bytes": timing["image_bytes"],
-            "cases": row.document["n_cases"],
-            "findings": row.document["n_findings"],
-            "ok": row.document["coverage"]["ok"],
-            "load_s": timing["model_load_s"],
-            "case_s": timing["case_median_s"],
-            "peak_bytes": timing["peak_container_bytes"],
-            "turned": row.turned,
-            "texts": row.texts,
-            "train_s": row.trained_s,
-            "trained": row.trained,
-        }
-        if row.full is not None:
-            record[row.model.name].setdefault("full_size_gpu", {})[row.variant.name] = {
-                "date": datetime.now(UTC).date().isoformat(),
-                "version": row.model.version,
-                "where": "image",
-                **row.full,
+        kinds = record.setdefault(row.model.name, {})
+        seen = {"date": datetime.now(UTC).date().isoformat(), "version": row.model.version}
+        if row.document is not None:
+            timing = row.document["timing"]
+            kinds.setdefault("random_cpu", {})[row.variant.name] = {
+                **seen,
+                "device": device,
+                "image_bytes": timing["image_bytes"],
+                "cases": row.document["n_cases"],
+                "findings": row.document["n_findings"],
+                "ok": row.document["coverage"]["ok"],
+                "load_s": timing["model_load_s"],
+                "case_s": timing["case_median_s"],
+                "peak_bytes": timing["peak_container_bytes"],
+                "turned": row.turned,
+                "texts": row.texts,
+                "train_s": row.trained_s,
+                "trained": row.trained,
             }
+        if row.full is not None:
+            kinds.setdefault("full_size_gpu", {})[row.variant.name] = {**seen, "where": "image", **row.full}
+        if row.published is not None:
+            kinds.setdefault("published_cpu", {})[row.variant.name] = {**seen, **row.published}
     RECORD.write_text(json.dumps(record, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
 
@@ -446,6 +449,7 @@ def main() -> int:
     parser.add_argument("--device", choices=["cuda", "cpu"], default="cuda", help="which build of torch")
     parser.add_argument("--gpu", metavar="ID", help="also at full size, on this GPU (index or UUID)")
     parser.add_argument("--published", action="store_true", help="only load made-up published files, at full size")
+    parser.add_argument("--keep", type=Path, help="with --published: leave the files in KEEP/<model>/<variant>")
     parser.add_argument("--every-variant", action="store_true", help="not only the first of each kind")
     parser.add_argument("--record", action="store_true", help="keep what was seen in docs/verified.json")
     options = parser.parse_args()
@@ -468,7 +472,7 @@ def main() -> int:
         variants = model.variants if options.every_variant else _kinds(model)
         check = partial(_try, home=options.home, data=data, gpu=options.gpu)
         if options.published:
-            check = partial(_published, home=options.home)
+            check = partial(_published, home=options.home, keep=options.keep)
         rows += _smoke(model, variants, options.home, options.device, check)
     sys.stdout.write(_table(rows))
     if options.record:

@@ -202,21 +202,51 @@ def test_what_was_seen_is_kept_and_shown(smoke: ModuleType, monkeypatch: pytest.
 def test_published_files_must_come_back_as_they_were_saved(
     smoke: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """In both processes; every declared file is made, and CLIP's tokenizer is the declared one."""
+    """In both processes; every declared file is made; they are kept where that is asked for."""
     asked: list[Any] = []
     found = {"same": True, "files": {"a": 2 * 10**9}, "parameters": 7, "seconds": 3.0, "tokens": [4, 5]}
-    monkeypatch.setattr(smoke, "_inside", lambda *given: (asked.append(given), found)[1])
+
+    def inside(*given: Any) -> dict[str, Any]:
+        asked.append(given)
+        (Path(next(iter(given[4]))) / "a").write_bytes(b"made up")
+        return found
+
+    monkeypatch.setattr(smoke, "_inside", inside)
     model = discover().get("segvol").model
     row = smoke.Row(model, model.variants[0])
-    smoke._published(row, "tag", tmp_path)
+    smoke._published(row, "tag", tmp_path, tmp_path / "kept")
     assert row.outcome == "ok: 7 parameters of 2.0 GB in 3 s, twice at once"
     assert row.texts == "[4, 5] tokens"
+    assert row.published == {"parameters": 7, "bytes": 2 * 10**9, "seconds": 3.0, "tokens": [4, 5]}
     assert asked[0][3]["weights"] == ["SegVol_v1.pth"]
     assert asked[0][3]["params"] == model.variants[0].params
+    assert (tmp_path / "kept" / "segvol" / "text" / "a").read_bytes() == b"made up"
     for wrong, why in (({"same": False}, "not what was saved"), ({"failed": ["rank 1 ended with 1"]}, "rank 1 ended")):
         found.update(wrong)
         with pytest.raises(smoke.Failed, match=why):
             smoke._published(smoke.Row(model, model.variants[0]), "tag", tmp_path)
+
+
+def test_published_files_that_were_loaded_are_kept_and_shown(
+    smoke: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Beside what was seen with random weights, which stays."""
+    record = tmp_path / "verified.json"
+    record.write_text(json.dumps({"segvol": {"random_cpu": {"text": {"date": "2026-01-01"}}}}))
+    monkeypatch.setattr(smoke, "RECORD", record)
+    model = discover().get("segvol").model
+    loaded = {"parameters": 1234567, "bytes": 2 * 10**9, "seconds": 3.0, "tokens": [4, 5]}
+    rows = [
+        smoke.Row(model, model.variants[0], "ok: 7", published=loaded),
+        smoke.Row(model, model.variants[1], "FAILED"),
+    ]
+    smoke._keep(rows, "cuda")
+    kept = json.loads(record.read_text())["segvol"]
+    assert kept["random_cpu"] == {"text": {"date": "2026-01-01"}}
+    assert list(kept["published_cpu"]) == ["text"]
+    generate = _load(monkeypatch, smoke.ROOT / "docs" / "generate.py", "docs_generate_for_published")
+    cells = generate._loaded(model, "text", kept["published_cpu"]["text"])
+    assert cells[3:] == ["2.0 GB", "1,234,567", "3 s", "4, 5"]
 
 
 def _full() -> dict[str, object]:
