@@ -155,7 +155,9 @@ class _DataSet:
         quirks = bool(run.plan.get("organiser_quirks")) and profile.name == run.profile
         used = replace(profile, organiser_quirks=quirks)
         divided = summarise(self.store.findings(run.id), used, cuts=self.fixed)
-        return {metric: {**groups, "by_size": divided[metric]["by_size"]} for metric, groups in stored.items()}
+        # An earlier scorer may have stored a metric that this one does not compute.
+        again = {metric: divided.get(metric, {}).get("by_size", {}) for metric in stored}
+        return {metric: {**groups, "by_size": again[metric]} for metric, groups in stored.items()}
 
     def _numbers(self, run: RunRow, whole: RunRow) -> None:
         complete = run.n_findings == whole.n_findings
