@@ -308,7 +308,8 @@ def _picture(scan: Scan, z: int, column: StripColumn, left: int, top: int) -> It
         yield f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{_NUMBER}" fill="#000" fill-opacity="0.75" {ring}/>'
         yield f'<text x="{x:.1f}" y="{y + 3.6:.1f}" font-size="10" fill="#fff" text-anchor="middle">{place + 1}</text>'
     for x, side in ((6, "R"), (width - 13, "L")):
-        yield f'<text x="{x}" y="{height // 2}" font-size="11" fill="#fff">{side}</text>'
+        halo = 'stroke="#000" stroke-width="2.5" paint-order="stroke"'  # readable on bright tissue as well
+        yield f'<text x="{x}" y="{height // 2}" font-size="11" fill="#fff" {halo}>{side}</text>'
     yield "</g>"
 
 
