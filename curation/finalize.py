@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from curation.annotation.tasks import CT, Task, Tasks
+from curation.kept import REPORTS, facts_of, phrases_of, read_curated
 from curation.pipeline import write_text
 from curation.steps.select import natural
 from curation.volumes import read_array
@@ -34,6 +35,7 @@ class Made:
     splits: dict[str, int]  #: split -> cases
     findings: int
     left_out: dict[str, str]  #: case, or "case finding n" -> why
+    reports: int = 0  #: cases whose report's phrases stand in ``reports_dataset.json``
     unknown_patients: int = 0  #: cases of which nothing says whose they are; each was taken for another patient
 
 
@@ -68,6 +70,7 @@ def finalize(
     seed: int = 0,
     copy: bool = False,
     patients: Path | None = None,
+    curated: Path | None = None,
     progress: Callable[[str], None] = lambda _: None,
 ) -> Made:
     """Make a data set; it appears whole or not at all.
@@ -89,18 +92,21 @@ def finalize(
     patients
         A table of cases, patients, ages and sexes (:func:`harness.dataset.patients.read_patients`), which the data set
         keeps. A case of which it tells no patient, and whose name is not of CT-RATE's form, is taken for another's.
+    curated
+        Folder of ``bench curate run``, whose phrases go into ``reports_dataset.json``; None: there is no such file.
 
     Raises
     ------
     UsageError
-        `out` exists already, or the shares are not valid.
+        `out` exists already, the shares are not valid, or `curated` lacks a file.
     DataError
-        Not a single finding has a mask, or the table of patients has faults.
+        Not a single finding has a mask, or the table of patients or a file of `curated` has faults.
     """
     if out.exists():
         raise UsageError(f"{out} exists already", fix="name a new folder")
     if val < 0 or test < 0 or val + test > 1:
         raise UsageError(f"shares of {val} and {test} cannot make a split", fix="e.g. --val 0.05 --test 0.1")
+    phrases = None if curated is None else read_curated(curated)
     left_out: dict[str, str] = {}
     usable = [(task, kept) for task in tasks.tasks if (kept := _masks_of(task, masks, left_out))]
     if not usable:
@@ -120,13 +126,19 @@ def finalize(
             index[splits[patient_of[task.id]]].append(entry)
             progress(task.id)
         write_text(beside / "dataset.json", json.dumps(index, indent=1, ensure_ascii=False) + "\n")
+        reports = {
+            name: [told for entry in index[name] if phrases and (told := phrases_of(entry, phrases))] for name in SPLITS
+        }
+        if phrases:
+            write_text(beside / REPORTS, json.dumps(reports, indent=1, ensure_ascii=False) + "\n")
         out.parent.mkdir(parents=True, exist_ok=True)
         beside.rename(out)
     finally:
         shutil.rmtree(beside, ignore_errors=True)
     counts = {name: len(index[name]) for name in SPLITS}
     unknown = sum(patient is None for patient in known.values())
-    return Made(counts, sum(len(kept) for _, kept in usable), left_out, unknown)
+    with_report = sum(map(len, reports.values()))
+    return Made(counts, sum(len(kept) for _, kept in usable), left_out, with_report, unknown)
 
 
 def _facts(person: Person) -> dict[str, Any]:
@@ -183,6 +195,7 @@ def _write_case(
         "categories": {str(n): finding.category for n, finding in enumerate(findings)},
         "entity_counts": {str(n): int(len(np.unique(mask)) - (mask == 0).any()) for n, mask in enumerate(labels)},
         "pixels": {str(n): int(np.count_nonzero(mask)) for n, mask in enumerate(labels)},
+        **facts_of(task, findings),
     }
 
 

@@ -110,11 +110,12 @@ def run_step(
     """Run one step on all records; return the results in order, and the items set aside with their reasons."""
     items = [(str(getattr(record, "id", "")), record) for record in records]
     done, aside = [], []
-    for (item, _), outcome in zip(items, method.do(step, items, work, tick), strict=True):
+    for (item, record), outcome in zip(items, method.do(step, items, work, tick), strict=True):
         if outcome.record is None:
             aside.append(SetAside(item, step.name, outcome.reason))
         else:
-            done.append(step.result.model_validate(outcome.record))
+            result = step.result.model_validate(outcome.record)
+            done.append(result.model_copy(update={"report_sha256": getattr(record, "report_sha256", None)}))
     return done, aside
 
 

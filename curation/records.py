@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Final, Self
@@ -16,6 +17,7 @@ NOT_GIVEN: Final = "Not Given"
 
 SentenceCode = Annotated[str, Field(pattern=r"^[FILHMCNBA](0|[1-9][0-9]{0,3})$")]
 Words = Annotated[str, Field(min_length=1, max_length=20_000)]
+Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 CategoryCode = Annotated[str, Field(pattern=rf"^(?:{'|'.join(CODES)})$")]
 
 
@@ -32,8 +34,19 @@ class Report(Record):
     findings: str
     impressions: str
 
+    @property
+    def report_sha256(self) -> str:
+        """The digest of both sections as they were read, by which all that is made of the report can be led back."""
+        return hashlib.sha256(f"{self.findings}\0{self.impressions}".encode()).hexdigest()
 
-class SplitReport(Record):
+
+class OfReport(Record):
+    """Base of what is made of a report."""
+
+    report_sha256: Digest | None = None  #: of the report; None: made by a version that did not keep it
+
+
+class SplitReport(OfReport):
     """A report cut into sentences. Sentence n of the findings has the code ``Fn``, of the impressions ``In``."""
 
     id: str
@@ -71,7 +84,7 @@ class Dropped(Record):
     reason: Words
 
 
-class RewrittenReport(Record):
+class RewrittenReport(OfReport):
     """A report in US radiology English, its findings by region."""
 
     id: str
@@ -151,7 +164,7 @@ class Phrase(Record):
     uncertain: bool = False  #: whether it leaves open if the finding is there, or asks for it
 
 
-class ExtractedReport(Record):
+class ExtractedReport(OfReport):
     """The distinct phrases of a report."""
 
     id: str
@@ -190,7 +203,7 @@ class CategorizedFinding(Phrase):
     score: Annotated[float, Field(ge=0, le=1)] | None = None
 
 
-class CategorizedReport(Record):
+class CategorizedReport(OfReport):
     """The abnormal phrases of a report with their categories."""
 
     id: str
@@ -209,7 +222,7 @@ class Excluded(Record):
     reason: Words
 
 
-class SelectedReport(Record):
+class SelectedReport(OfReport):
     """The findings of a scan that are annotated: finding n becomes channel n of the mask."""
 
     id: str

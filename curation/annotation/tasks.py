@@ -21,7 +21,7 @@ from pydantic import Field, ValidationError
 
 from curation.annotation.nrrd import Segment, write_segmentation
 from curation.pipeline import write_text
-from curation.records import CategorizedFinding, CategoryCode, Record, SelectedReport, Words
+from curation.records import CategorizedFinding, CategoryCode, OfReport, Record, SelectedReport, SentenceCode, Words
 from harness.dataset.voxels import read_header
 from harness.errors import DataError, UsageError
 
@@ -40,6 +40,8 @@ class TaskFinding(Record):
     id: Annotated[str, Field(pattern=r"^(0|[1-9]\d{0,2})-[0-9a-f]{8}$")]
     text: Words
     category: CategoryCode
+    codes: tuple[SentenceCode, ...] | None = None  #: sentences of the rewritten report; None: of an earlier version
+    prior: bool | None = None  #: whether it refers to an earlier examination; None: of an earlier version
 
     @property
     def number(self) -> str:
@@ -52,7 +54,7 @@ class TaskFinding(Record):
         return self.id.partition("-")[2]
 
 
-class Task(Record):
+class Task(OfReport):
     """One scan."""
 
     id: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,190}$")]
@@ -77,7 +79,7 @@ class Exported:
     changed: dict[str, str] = field(default_factory=dict)  #: scan that stays as it is -> what differs
 
 
-def task_of(scan: str, findings: Sequence[CategorizedFinding]) -> Task:
+def task_of(scan: str, findings: Sequence[CategorizedFinding], report_sha256: str | None = None) -> Task:
     """Return the task of a scan; findings that share a text are told apart by their order."""
     seen: Counter[str] = Counter()
     made = []
@@ -85,8 +87,16 @@ def task_of(scan: str, findings: Sequence[CategorizedFinding]) -> Task:
         text = " ".join(finding.text.split())
         mark = hashlib.sha256(f"{scan}\0{text}\0{seen[text]}".encode()).hexdigest()[:8]
         seen[text] += 1
-        made.append(TaskFinding(id=f"{number}-{mark}", text=finding.text, category=finding.category))
-    return Task(id=scan, findings=tuple(made))
+        made.append(
+            TaskFinding(
+                id=f"{number}-{mark}",
+                text=finding.text,
+                category=finding.category,
+                codes=finding.codes,
+                prior=finding.prior,
+            )
+        )
+    return Task(id=scan, findings=tuple(made), report_sha256=report_sha256)
 
 
 def find_cts(folder: Path) -> dict[str, list[Path]]:
@@ -162,7 +172,7 @@ def export_tasks(
         except DataError as error:
             result.no_ct[report.id] = error.message
             continue
-        task = task_of(ct.name.removesuffix(".nii.gz"), report.findings)
+        task = task_of(ct.name.removesuffix(".nii.gz"), report.findings, report.report_sha256)
         if task.id in there or task.id in fresh:
             reason = _difference(there.get(task.id) or fresh[task.id], task)
             if reason:

@@ -29,6 +29,11 @@ _share = click.FloatRange(0, 1)
     help="CSV with the columns case and patient, age or sex; or a metadata table of CT-RATE. Without it, patients are "
     "known only from names like train_19753_a_2.",
 )
+@click.option(
+    "--curated",
+    type=_folder,
+    help="Folder of `curate run`: all phrases of its reports, normal ones too, go into reports_dataset.json.",
+)
 @json_option
 def finalize(
     *,
@@ -40,6 +45,7 @@ def finalize(
     seed: int,
     copy: bool,
     patients: Path | None,
+    curated: Path | None,
     as_json: bool,
 ) -> None:
     """Make a data set of CTs, 4-D masks and dataset.json, split by patient; then try `bench data validate OUT`."""
@@ -48,10 +54,18 @@ def finalize(
 
     made = make(
         read_tasks(tasks), tasks, masks, out, val=val, test=test, seed=seed, copy=copy, patients=patients,
-        progress=lambda name: click.echo(name, err=True),
+        curated=curated, progress=lambda name: click.echo(name, err=True),
     )  # fmt: skip
     for name, reason in made.left_out.items():
         click.echo(f"{name}: left out: {reason}", err=True)
+    lacking = sum(made.splits.values()) - made.reports
+    if curated is not None and lacking:
+        click.secho(
+            f"warning: the report of {counted(lacking, 'case')} is not in {curated}, or the tasks are of an earlier "
+            "version, which did not keep which it was",
+            fg="yellow",
+            err=True,
+        )
     if made.unknown_patients:
         click.secho(
             f"warning: nothing says whose scans {made.unknown_patients} cases are; each was taken for another patient, "

@@ -108,7 +108,8 @@ def converse(
     assert step.question is not None  # noqa: S101 - steps without a question never come here
     key = key_of(
         step=step.name,
-        record=record.model_dump(mode="json", exclude={"id"}),  # reconstructions of a scan share their report
+        # Reconstructions of a scan share their report, and other reports may have the same sentences.
+        record=record.model_dump(mode="json", exclude={"id", "report_sha256"}),
         prompt=prompts.version(step.question.prompt),
         model=model,
         parameters=dict(parameters),

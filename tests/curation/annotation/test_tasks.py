@@ -14,7 +14,7 @@ import pytest
 from curation.annotation.nrrd import Segment, write_segmentation
 from curation.annotation.tasks import read_tasks
 from curation.pipeline import write_records
-from curation.records import CategorizedFinding, SelectedReport
+from curation.records import CategorizedFinding, CategorizedReport, ExtractedReport, Phrase, SelectedReport
 from curation.volumes import read_array
 from harness.dataset import open_dataset
 from harness.dataset.validate import validate_dataset
@@ -107,6 +107,44 @@ def test_from_tasks_to_a_valid_data_set(
     assert len({case.split for case in dataset if case.patient == "p_1"}) == 1
     assert {case.split for case in dataset} == {"train", "val", "test"}
     assert next(iter(dataset)).findings[1].entities == 2
+
+
+def test_a_data_set_keeps_what_its_reports_said(selected: Path, tmp_path: Path, bench: Any) -> None:
+    """Codes and the flag of earlier examinations reach the opened data set; other phrases stand beside its index."""
+    nodule, two = (
+        CategorizedFinding(text=text, codes=("L0",), abnormal=True, prior=n == 1, category="2d")
+        for n, text in enumerate(TEXTS)
+    )
+    normal = Phrase(text="The heart is normal", codes=("H0",), abnormal=False, prior=False)
+    of = {"id": NAMES[0], "report_sha256": "0f" * 32}
+    write_records(
+        selected, [SelectedReport(**of, findings=(nodule, two)), SelectedReport(id=NAMES[2], findings=(two,))]
+    )
+    plain = (Phrase(text=f.text, codes=f.codes, abnormal=True, prior=f.prior) for f in (nodule, two))
+    write_records(tmp_path / "curated/extract.jsonl", [ExtractedReport(**of, phrases=(normal, *plain))])
+    write_records(tmp_path / "curated/categorize.jsonl", [CategorizedReport(**of, findings=(nodule, two))])
+    bench("annotate", "export", selected, "--cts", tmp_path / "cts", "--out", tmp_path / "tasks")
+    draw_nifti(tmp_path / "tasks", NAMES[0])
+    (mark,) = (task.findings[0].id for task in read_tasks(tmp_path / "tasks").tasks if task.id == NAMES[2])
+    save(tmp_path / "tasks" / NAMES[2] / f"{mark}.nii.gz", truth(1))
+    bench("annotate", "import", tmp_path / "tasks", "--out", tmp_path / "masks")
+    (tmp_path / "table.csv").write_text(f"VolumeName,PatientAge,PatientSex\n{NAMES[0]}.nii.gz,061Y,F\n")
+    result = bench(
+        "finalize", "--tasks", tmp_path / "tasks", "--masks", tmp_path / "masks", "--out", tmp_path / "set",
+        "--val", 0, "--test", 0, "--patients", tmp_path / "table.csv", "--curated", tmp_path / "curated",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    assert "the report of 1 case is not in" in result.stderr
+    first, second = open_dataset(tmp_path / "set").split("train")
+    assert [finding.prior for finding in first.findings] == [False, True]
+    assert (first.age, first.sex, second.age) == (61, "F", None)
+    (entry, other) = json.loads((tmp_path / "set/dataset.json").read_text())["train"]
+    assert (entry["regions"]["0"], entry["report_sha256"]) == ("Lungs/Airways/Pleura", "0f" * 32)
+    assert "report_sha256" not in other
+    (report,) = json.loads((tmp_path / "set/reports_dataset.json").read_text())["train"]
+    assert (report["findings"]["0"], report["abnormal"]["0"]) == ("The heart is normal", False)
+    assert report["channels"] == {"1": 0, "2": 1}
+    assert not [p for p in validate_dataset(tmp_path / "set").problems if p.level.value == "error"]
 
 
 def test_the_same_bytes_again(selected: Path, tmp_path: Path, bench: Any) -> None:
