@@ -28,6 +28,7 @@ WINDOWS: Mapping[str, tuple[float, float]] = {"Lung": LUNG.limits, "Soft tissue"
 REFERENCE, MODEL = (86, 180, 233), (230, 159, 0)
 
 _FILL = 90  # of 255: opacity of the inside of a model's mask
+_BEYOND = 2  # slices above and below a finding that are shown too
 _STILL_MARGIN = 40.0  # mm around the finding in a still image
 _COVERED = 0.35  # share of a pixel that a mask must fill to be drawn there
 
@@ -71,7 +72,7 @@ class Drawn:
     files: dict[str, bytes] = field(default_factory=dict)
 
 
-def draw_finding(scan: Scan, layers: Sequence[Layer], name: str) -> Drawn:
+def draw_finding(scan: Scan, layers: Sequence[Layer], name: str, *, reference: bool = True) -> Drawn:
     """Draw the slices of one finding.
 
     Parameters
@@ -82,6 +83,8 @@ def draw_finding(scan: Scan, layers: Sequence[Layer], name: str) -> Drawn:
         The reference, which is not empty, then the models.
     name
         Beginning of the files' paths.
+    reference
+        Whether there is a reference; else the layers are models only, and the first is not empty.
     """
     depths = choose_slices(layers[0].points, scan.shape[2])
     areas = [int((layers[0].points[:, 2] == z).sum()) for z in depths]
@@ -92,16 +95,16 @@ def draw_finding(scan: Scan, layers: Sequence[Layer], name: str) -> Drawn:
     for window, limits in WINDOWS.items():
         images[window] = path = f"{name}-{window.split()[0].lower()}.webp"
         files[path] = _webp(sheets.ct(*limits))
-    described = []
+    described = [] if reference else [{"name": "", "image": ""}]  # the first is that of the reference
     for number, layer in enumerate(layers):
         path = f"{name}-mask-{number}.png"
-        files[path] = _png(sheets.mask(layer.points, reference=number == 0))
+        files[path] = _png(sheets.mask(layer.points, reference=reference and number == 0))
         described.append({"name": layer.name, "image": path})
     panels = []
     crop = _around(layers[0].points, scan)
     for number, layer in enumerate(layers):
-        shown = [layers[0], *([layer] if number else [])]
-        image = sheets.still(depths[key], shown, crop)
+        under = [layers[0]] if reference else []
+        image = sheets.still(depths[key], under, [layer] if number or not reference else [], crop)
         path = f"{name}-still-{number}.webp"
         files[path] = _webp(image)
         panels.append(
@@ -112,7 +115,7 @@ def draw_finding(scan: Scan, layers: Sequence[Layer], name: str) -> Drawn:
         "width": sheets.size[0],
         "height": sheets.size[1],
         "key": key,
-        "slices": [_height(scan, z) for z in depths],
+        "slices": [round(scan.height(z), 1) for z in depths],
         "images": images,
         "layers": described,
     }
@@ -120,9 +123,18 @@ def draw_finding(scan: Scan, layers: Sequence[Layer], name: str) -> Drawn:
 
 
 def choose_slices(points: Points, depth: int) -> list[int]:
-    """Choose up to :data:`SLICES` axial slices over the finding and a little beyond it, from the head downwards."""
-    low, high = max(0, int(points[:, 2].min()) - 2), min(depth - 1, int(points[:, 2].max()) + 2)
-    even = np.unique(np.rint(np.linspace(high, low, min(SLICES, high - low + 1))).astype(int))
+    """Choose up to :data:`SLICES` axial slices of a finding and a little beyond it, from the head downwards.
+
+    They are spread evenly over the slices that show it or lie beside one that does, so that what lies between the
+    parts of a scattered finding is left out; the one that shows most of it is always among them.
+    """
+    areas = np.bincount(points[:, 2], minlength=depth)
+    beside = np.flatnonzero(areas)[:, None] + np.arange(-_BEYOND, _BEYOND + 1)
+    near = np.unique(beside[(beside >= 0) & (beside < depth)])
+    even = near[np.rint(np.linspace(0, len(near) - 1, min(SLICES, len(near)))).astype(int)]
+    key = int(areas.argmax())
+    if areas[even].max() < areas[key]:
+        even[np.abs(even - key).argmin()] = key
     return [int(z) for z in even[::-1]]
 
 
@@ -143,12 +155,6 @@ def grey_slice(scan: Scan, z: int, limits: tuple[float, float], size: tuple[int,
     return pil.fromarray(np.ascontiguousarray(grey.T)).resize(size, pil.Resampling.BILINEAR)
 
 
-def _height(scan: Scan, z: int) -> float:
-    """Return the position of a slice along the body, in mm."""
-    x, y, _ = scan.shape
-    return round(float((scan.affine @ [x / 2, y / 2, z, 1])[2]), 1)
-
-
 class _Sheets:
     """Draws slices of one scan at one scale, side by side."""
 
@@ -164,11 +170,14 @@ class _Sheets:
         """Return the same layout, transparent but for one mask."""
         return self._sheet("RGBA", [self._overlay(points, z, reference=reference) for z in self.depths])
 
-    def still(self, z: int, layers: Sequence[Layer], crop: tuple[int, int, int, int]) -> Image:
+    def still(
+        self, z: int, references: Sequence[Layer], models: Sequence[Layer], crop: tuple[int, int, int, int]
+    ) -> Image:
         """Return one slice with masks drawn in, cut around the finding."""
         image = grey_slice(self.scan, z, WINDOWS["Lung"], self.size).convert("RGBA")
-        for number, layer in enumerate(layers):
-            image.alpha_composite(self._overlay(layer.points, z, reference=number == 0))
+        for layers, reference in ((references, True), (models, False)):
+            for layer in layers:
+                image.alpha_composite(self._overlay(layer.points, z, reference=reference))
         x, y = (size / n for size, n in zip(self.size, self.scan.shape[:2], strict=True))
         left, top, right, bottom = crop
         cut = image.crop((int(left * x), int(top * y), max(1, int(right * x)), max(1, int(bottom * y))))

@@ -84,6 +84,11 @@ class Scan:
         turned: NDArray[np.float64] = np.array(self.case.affine) @ back
         return turned
 
+    def height(self, z: int) -> float:
+        """Return the position of a slice of :attr:`voxels` along the body, in mm (RAS+)."""
+        x, y, _ = self.shape
+        return float((self.affine @ [x / 2, y / 2, z, 1])[2])
+
     def hu(self, part: NDArray[Any]) -> Floats:
         """Turn stored values into HU."""
         return part.astype(np.float32) * np.float32(self.slope) + np.float32(self.inter)

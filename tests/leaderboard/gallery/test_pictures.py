@@ -108,8 +108,20 @@ def test_slices_cover_the_finding_from_the_head_downwards() -> None:
     points = np.array([[0, 0, z] for z in range(3, 6)])
     assert choose_slices(points, 100) == [7, 6, 5, 4, 3, 2, 1]
     assert choose_slices(points, 6) == [5, 4, 3, 2, 1]
-    long = choose_slices(np.array([[0, 0, 10], [0, 0, 90]]), 100)
+    long = choose_slices(np.array([[0, 0, z] for z in range(10, 91)]), 100)
     assert (len(long), long[0], long[-1]) == (SLICES, 92, 8)
+    assert long == sorted(set(long), reverse=True)
+
+
+def test_the_slice_that_shows_most_is_among_those_shown() -> None:
+    """Whatever an even spread would miss: the fullest slice is shown, and no empty stretch between scattered parts."""
+    points = np.array([[0, 0, z] for z in range(10, 91)] + [[1, 0, 37], [2, 0, 37]])
+    chosen = choose_slices(points, 100)
+    assert 37 in chosen
+    assert (len(chosen), chosen[0], chosen[-1]) == (SLICES, 92, 8)
+    scattered = choose_slices(np.array([[0, 0, 5], [0, 0, 60], [1, 0, 60]]), 100)
+    assert scattered == [62, 61, 60, 59, 58, 7, 6, 5, 4, 3]
+    assert choose_slices(np.array([[0, 0, 0]]), 1) == [0]
 
 
 def test_picture_is_light(make_dataset, tmp_path: Path) -> None:
