@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
-from harness.dataset.cases import Case, Dataset, Finding, RunnableCase
+from harness.dataset.cases import Case, Dataset, Finding, RunnableCase, ScannedCase
 from harness.dataset.layout import find_dataset, open_dataset
 from harness.dataset.problems import DataProblem, Level
 
-__all__ = ["Case", "DataProblem", "Dataset", "Finding", "Level", "RunnableCase", "find_dataset", "open_dataset"]
+__all__ = [
+    "Case",
+    "DataProblem",
+    "Dataset",
+    "Finding",
+    "Level",
+    "RunnableCase",
+    "ScannedCase",
+    "find_dataset",
+    "open_dataset",
+]

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, Self, TypeVar
 
 from harness.dataset.patients import patient_by_name
 from harness.dataset.problems import DataProblem, refuse
@@ -96,18 +96,31 @@ class Case:
 
 
 @dataclass(frozen=True)
-class RunnableCase(Case):
-    """A case with CT and ground truth, so that it can be run and scored."""
+class ScannedCase(Case):
+    """A case with a CT, so that a model can be run on it; whether anything can be scored is another question."""
 
     ct: Path
+
+    @classmethod
+    def of(cls, case: Case) -> Self | None:
+        """Return the case as one that is known to have a CT; None where it lacks it."""
+        return None if case.ct is None else cls(**_fields(case))
+
+
+@dataclass(frozen=True)
+class RunnableCase(ScannedCase):
+    """A case with CT and ground truth, so that it can be run and scored."""
+
     truth: Path
 
     @classmethod
-    def of(cls, case: Case) -> RunnableCase | None:
+    def of(cls, case: Case) -> Self | None:
         """Return the case as one that is known to have a CT and ground truth; None where it lacks either."""
-        if case.ct is None or case.truth is None:
-            return None
-        return cls(**{field.name: getattr(case, field.name) for field in fields(Case)})
+        return None if case.ct is None or case.truth is None else cls(**_fields(case))
+
+
+def _fields(case: Case) -> dict[str, Any]:
+    return {field.name: getattr(case, field.name) for field in fields(Case)}
 
 
 AnyCase = TypeVar("AnyCase", bound=Case)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from harness.dataset import RunnableCase
+from harness.dataset import ScannedCase
 from harness.engines.base import Mount
 from harness.runs.boxes import KeptBoxes
 from harness.runs.plan import Plan
@@ -18,7 +18,7 @@ def deal(
     plan: Plan,
     run: str,
     folder: Path,
-    cases: Sequence[RunnableCase],
+    cases: Sequence[ScannedCase],
     *,
     boxes: KeptBoxes,
     gpus: int,
@@ -108,7 +108,7 @@ def _job(plan: Plan, gpus: int) -> Job:
     )
 
 
-def _job_case(plan: Plan, case: RunnableCase, boxes: KeptBoxes) -> JobCase:
+def _job_case(plan: Plan, case: ScannedCase, boxes: KeptBoxes) -> JobCase:
     request = plan.request
     return predicting_case(
         case,

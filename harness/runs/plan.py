@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from harness.dataset import Dataset, RunnableCase
+from harness.dataset import Dataset, RunnableCase, ScannedCase
 from harness.dataset.boxes import BOX_RULES
 from harness.dataset.cases import in_order, spacing_of
 from harness.engines.base import Mount
@@ -119,7 +119,7 @@ class Plan:
     """
 
     request: RunRequest
-    cases: tuple[RunnableCase, ...]
+    cases: tuple[ScannedCase, ...]
     image: Image
     fingerprint: str
     engine: str

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from harness.dataset import RunnableCase
+from harness.dataset import RunnableCase, ScannedCase
 from harness.dataset.fingerprint import fingerprint_of
 from harness.dataset.judge import require_sound
 from harness.dataset.patients import unknown_patients
@@ -67,7 +67,7 @@ class Ready:
     warnings: tuple[DataProblem, ...]
     engine: Mapping[str, Any]
     hardware: Mapping[str, Any] = field(default_factory=dict)
-    prove: Callable[[Sequence[RunnableCase], Path], None] = lambda _todo, _folder: None
+    prove: Callable[[Sequence[ScannedCase], Path], None] = lambda _todo, _folder: None
     detach: bool = False
     left: str = ""
 
@@ -121,6 +121,41 @@ def prepare_here(
         When a prerequisite is missing, the data are wrong, the engine refuses, or training fails.
     """
     data = data_of(request, home, watcher.log, stop)
+    plan, engine = plan_here(request, data.cases, gpus, home=home, watcher=watcher, stop=stop)
+    if data.finished:
+        training = TrainingPlan(request, plan.image, plan.weights, ())
+        plan = replace(plan, checkpoint=checkpoint_of(training, data.finished, watcher.log))
+    elif request.variant.fine_tuned:
+        training = plan_training(request, plan.image, plan.weights, data.trained_on, stop)
+        trainer = TrainerHere(training, home, engine, gpus)
+        checkpoint = ensure_checkpoint(training, trainer, home=home, store=store, watcher=watcher, stop=stop)
+        plan = replace(plan, checkpoint=checkpoint)
+    return ready_here(plan, engine, gpus, data.warnings, watcher.log), engine
+
+
+def plan_here(
+    request: RunRequest,
+    cases: Sequence[ScannedCase],
+    gpus: Sequence[Gpu],
+    *,
+    home: Path,
+    watcher: TrainingWatcher,
+    stop: Stop,
+) -> tuple[Plan, Engine]:
+    """Plan a run of sound cases on this host, a checkpoint left out; return the engine as well.
+
+    Parameters
+    ----------
+    request, gpus, home, watcher, stop
+        As in :func:`prepare_here`.
+    cases
+        Its cases, which were judged.
+
+    Raises
+    ------
+    BenchError
+        When a prerequisite is missing, or the engine refuses.
+    """
     model, each = request.plugin.model, request.gpus_each
     check_gpus(gpus, memory_needed(request), each, watcher.log, fine_tuned=request.variant.fine_tuned)
     engine = choose_engine(request.engine, trusted=request.plugin.shipped)
@@ -131,37 +166,34 @@ def prepare_here(
     for name in engine.reap():
         watcher.log(f"removed {name}, left by a run that had died")
     # Before anything is built: a CT that a container cannot read would look like the model's failure.
-    engine.require_readable(case.ct for case in data.cases)
-    check_room(home, data.cases, model.resources, max(1, len(gpus) // each), watcher.log)
+    engine.require_readable(case.ct for case in cases)
+    check_room(home, cases, model.resources, max(1, len(gpus) // each), watcher.log)
     if gpus and engine.isolates:
         check_cuda(request.plugin, home)
     with stop.nothing_in_flight():  # an image may take many minutes to build
-        plan = _plan(request, data.cases, engine, home=home, gpus=gpus, watcher=watcher)
+        return _plan(request, cases, engine, home=home, gpus=gpus, watcher=watcher), engine
 
-    if data.finished:
-        training = TrainingPlan(request, plan.image, plan.weights, ())
-        plan = replace(plan, checkpoint=checkpoint_of(training, data.finished, watcher.log))
-    elif request.variant.fine_tuned:
-        training = plan_training(request, plan.image, plan.weights, data.trained_on, stop)
-        trainer = TrainerHere(training, home, engine, gpus)
-        checkpoint = ensure_checkpoint(training, trainer, home=home, store=store, watcher=watcher, stop=stop)
-        plan = replace(plan, checkpoint=checkpoint)
 
-    def prove(todo: Sequence[RunnableCase], folder: Path) -> None:
+def ready_here(
+    plan: Plan, engine: Engine, gpus: Sequence[Gpu], warnings: tuple[DataProblem, ...], log: Callable[[str], None]
+) -> Ready:
+    """Return a plan of this host with what proves that its containers work; the arguments are those of the above."""
+
+    def prove(todo: Sequence[ScannedCase], folder: Path) -> None:
         check_containers(
             engine,
-            request.plugin,
+            plan.request.plugin,
             plan.image,
-            resources=model.resources,
+            resources=plan.request.plugin.model.resources,
             mounts=plan.mounts,
             files=[case.ct for case in todo],
             gpus=gpus,
             folder=folder,
-            log=watcher.log,
+            log=log,
         )
 
     about, hardware = engine.describe(), describe_hardware(gpus)
-    return Ready(plan, each if gpus else 0, data.warnings, about, hardware, prove), engine
+    return Ready(plan, plan.request.gpus_each if gpus else 0, warnings, about, hardware, prove)
 
 
 def data_of(request: RunRequest, home: Path, log: Callable[[str], None], stop: Stop) -> RunData:
@@ -199,7 +231,7 @@ def _sound_data(
 
 def _plan(
     request: RunRequest,
-    cases: Sequence[RunnableCase],
+    cases: Sequence[ScannedCase],
     engine: Engine,
     *,
     home: Path,

@@ -15,7 +15,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from harness.dataset import RunnableCase
+from harness.dataset import ScannedCase
 from harness.dataset.fingerprint import fingerprint_of
 from harness.engines import answering_engine
 from harness.errors import DataError, PrerequisiteError, UsageError
@@ -112,7 +112,7 @@ def _gpu_memory(request: RunRequest) -> int:
 def _plan(
     pool: Elsewhere,
     request: RunRequest,
-    cases: tuple[RunnableCase, ...],
+    cases: tuple[ScannedCase, ...],
     *,
     home: Path,
     log: Callable[[str], None],

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from harness.dataset import RunnableCase
+from harness.dataset import ScannedCase
 from harness.dataset.judge import data_record
 from harness.engines.base import Engine
 from harness.engines.gpus import lease, require_gpus
@@ -328,8 +328,8 @@ def _judged_anew(store: Store, row: RunRow, request: RunRequest, folder: Path) -
 
 
 def _left_to_do(
-    store: Store, row: RunRow, cases: Sequence[RunnableCase], limits: Mapping[str, Any]
-) -> tuple[list[RunnableCase], list[RunnableCase]]:
+    store: Store, row: RunRow, cases: Sequence[ScannedCase], limits: Mapping[str, Any]
+) -> tuple[list[ScannedCase], list[ScannedCase]]:
     """Return the cases that still need inference, and those that only need scoring."""
     known = {case.case: case for case in store.cases(row.id)}
     # Failures of the harness or the engine are retried: they were not the model's fault.

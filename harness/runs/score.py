@@ -15,7 +15,7 @@ from multiprocessing.context import BaseContext
 from pathlib import Path
 from typing import Self, TypeVar
 
-from harness.dataset import Case, RunnableCase
+from harness.dataset import Case
 from harness.host.capacity import usable_cores
 from harness.rows import CaseRow, FindingRow
 from harness.runs.rows import rows_of
@@ -97,7 +97,7 @@ def _die_with_parent() -> None:
         threading.Thread(target=watch, daemon=True).start()
 
 
-def case_task(case: RunnableCase, masks: Path, mask_flip: tuple[int, ...], *, delivered: bool) -> CaseTask:
+def case_task(case: Case, masks: Path, mask_flip: tuple[int, ...], *, delivered: bool) -> CaseTask:
     """Make the scoring task of one case from the masks that were collected for it.
 
     Parameters

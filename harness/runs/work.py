@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from harness.dataset import RunnableCase
+from harness.dataset import ScannedCase
 from harness.errors import Interrupted, PrerequisiteError
 from harness.rows import CaseRow, RunRow
 from harness.runs.boxes import KeptBoxes
@@ -121,7 +121,7 @@ class Work:
 
     # -- dealing ------------------------------------------------------------------------------------------------------
 
-    def begin(self, todo: Sequence[RunnableCase], unscored: Sequence[RunnableCase], *, gpus: int) -> list[ShardSpec]:
+    def begin(self, todo: Sequence[ScannedCase], unscored: Sequence[ScannedCase], *, gpus: int) -> list[ShardSpec]:
         """Find out what has been done since the last command, and return the shards of the rest.
 
         Parameters
@@ -166,7 +166,7 @@ class Work:
                 self._open[number] = _Open(cases, 0)
                 self._log(f"{self.row.id}: shard {number} was handed in before and is followed, {len(cases)} cases")
 
-    def _deal(self, cases: Sequence[RunnableCase], *, fruitless: int) -> list[ShardSpec]:
+    def _deal(self, cases: Sequence[ScannedCase], *, fruitless: int) -> list[ShardSpec]:
         """Return shards of `cases`; one that was in flight when its worker was lost comes last and alone."""
         lost = lost_with(self.folder, self._open)
         alone = [case for case in cases if lost[case.id]]

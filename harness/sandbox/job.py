@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from harness.dataset.boxes import Box
-from harness.dataset.cases import RunnableCase, spacing_of
+from harness.dataset.cases import RunnableCase, ScannedCase, spacing_of
 from harness.engines.base import Mount
 from harness.host.capacity import usable_cores
 from harness.registry.declaration import Prompt, Variant
@@ -84,7 +84,7 @@ def make_job(
 
 
 def predicting_case(
-    case: RunnableCase,
+    case: ScannedCase,
     prompt: Prompt,
     *,
     boxes: Mapping[str, list[Box]] | None,
@@ -106,6 +106,7 @@ def predicting_case(
     """
     if not granted_truth:
         return _job_case(case, prompt, boxes)
+    assert case.truth is not None  # noqa: S101 - what is granted is there: the caller looked
     truth = Mount(case.truth.resolve(), f"truth/{_file_name(case, case.truth)}")
     return _job_case(case, prompt, boxes, truth, truth=truth.target, truth_flip=list(mask_flip) or None)
 
@@ -152,7 +153,7 @@ def write_job(root: Path, job: Job, cases: Iterable[JobCase]) -> None:
 
 
 def _job_case(
-    case: RunnableCase, prompt: Prompt, boxes: Mapping[str, list[Box]] | None, *truth: Mount, **fields: Any
+    case: ScannedCase, prompt: Prompt, boxes: Mapping[str, list[Box]] | None, *truth: Mount, **fields: Any
 ) -> JobCase:
     """Make the input of a case: what every container is given, with `truth` and the `fields` about it."""
     ct = Mount(case.ct.resolve(), f"ct/{_file_name(case, case.ct)}")
@@ -169,7 +170,7 @@ def _job_case(
     )
 
 
-def _findings(case: RunnableCase, prompt: Prompt, boxes: Mapping[str, list[Box]] | None) -> list[FindingPrompt]:
+def _findings(case: ScannedCase, prompt: Prompt, boxes: Mapping[str, list[Box]] | None) -> list[FindingPrompt]:
     shown = categories_shown(prompt)
     return [
         FindingPrompt(
@@ -182,6 +183,6 @@ def _findings(case: RunnableCase, prompt: Prompt, boxes: Mapping[str, list[Box]]
     ]
 
 
-def _file_name(case: RunnableCase, file: Path) -> str:
+def _file_name(case: ScannedCase, file: Path) -> str:
     """Return the name of a case's file inside the container: the case's id, with the file's own ending."""
     return f"{case.id}{'.nii.gz' if file.name.endswith('.gz') else '.nii'}"
