@@ -30,9 +30,7 @@ STEPS: Final[Mapping[str, Step[Any, Any]]] = {
 
 MEMORY: Final = "work.db"
 TO_REVIEW: Final = "to_review.jsonl"
-_SURE: Final = (
-    0.6  # score below which most categories of the offline classifier are wrong (docs/benchmarks/curation.md)
-)
+SURE: Final = 0.6  # score below which most categories of the offline classifier are wrong (docs/benchmarks/curation.md)
 
 
 class Method(Protocol):
@@ -180,7 +178,7 @@ def _to_review(reports: Iterable[SelectedReport]) -> Iterator[dict[str, Any]]:
     """Yield the selected findings that a person should look at before anybody draws them, and why."""
     for report in reports:
         for finding in report.findings:
-            unsure = finding.score is not None and finding.score < _SURE
+            unsure = finding.score is not None and finding.score < SURE
             reasons = ["its category is uncertain"] if unsure else []
             reasons += ["the report leaves open whether it is there"] if finding.uncertain else []
             if reasons:

@@ -168,7 +168,7 @@ def _read_row(number: int, row: list[str], header: list[str], where: Mapping[str
     sections = {}
     for role in ("findings", "impressions"):
         text = row[where[role]]
-        clean = _clean(text)
+        clean = clean_text(text)
         if clean != text.replace("\r\n", "\n"):
             add(f"HTML or control characters were taken out of its {role}", lost=False)
         sections[role] = "" if _EMPTY.fullmatch(clean) else clean
@@ -200,7 +200,8 @@ def _row_fault(name: str, row: list[str], header: list[str], where: Mapping[str,
     return ""
 
 
-def _clean(text: str) -> str:
+def clean_text(text: str) -> str:
+    """Return a section without HTML and control characters, its lines ended alike."""
     text = text.replace("\r\n", "\n")
     if _TAG.search(text):
         text = _TAG.sub(" ", _BREAKING.sub("\n", text))

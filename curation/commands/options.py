@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -142,6 +142,19 @@ def say_where(method: Any, reports: int) -> None:
     batch = "; a batch stays there until that host deletes it" if hasattr(method, "poll") else ""
     told = f"the text of {counted(reports, 'report')} goes to {settings.host}, less what is known already{batch}"
     click.echo(told, err=True)
+
+
+def say_cost(method: Any, reports: Sequence[Any]) -> None:
+    """Say before the first request how many there will be, and what they may cost."""
+    budget = getattr(method, "budget", None)
+    if budget is None:
+        return
+    texts = (f"{report.findings}\n{report.impressions}" for report in reports)
+    requests, cost = budget.estimate(method.prompts.texts.values(), texts)
+    priced = f", about {cost:.2f} US dollars" if any(budget.price) else " (add --price for an estimate of the cost)"
+    click.echo(
+        f"{counted(requests, 'request')} to {method.settings.host} at most, less what is known{priced}", err=True
+    )
 
 
 class Progress:

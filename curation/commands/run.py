@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from curation.commands.options import Progress, llm_options, say_where
+from curation.commands.options import Progress, llm_options, say_cost, say_where
 from harness.cli.settings import json_option
 from harness.cli.tables import counted, print_table, printable
 from harness.errors import UsageError
@@ -69,7 +69,7 @@ def run(
         first = {report.id for report in sorted(read.reports, key=lambda report: natural(report.id))[:limit]}
         taken = [report for report in read.reports if report.id in first]
         say_where(method, len(taken))
-        _estimate(method, taken)
+        say_cost(method, taken)
         summary = run_all(taken, out, method_of=lambda _: method, work=work, progress=Progress())
         spent = work.spent()
     document = summary.as_dict()
@@ -81,19 +81,6 @@ def run(
         click.echo(json.dumps(document, indent=1, ensure_ascii=False))
         return
     _show(document, summary, out)
-
-
-def _estimate(method: Any, reports: list[Any]) -> None:
-    """Say before the first request how many there will be, and what they may cost."""
-    budget = getattr(method, "budget", None)
-    if budget is None:
-        return
-    texts = (f"{report.findings}\n{report.impressions}" for report in reports)
-    requests, cost = budget.estimate(method.prompts.texts.values(), texts)
-    priced = f", about {cost:.2f} US dollars" if any(budget.price) else " (add --price for an estimate of the cost)"
-    click.echo(
-        f"{counted(requests, 'request')} to {method.settings.host} at most, less what is known{priced}", err=True
-    )
 
 
 def _columns(given: tuple[str, ...]) -> dict[str, str]:

@@ -268,7 +268,7 @@ def run_each(
             )
             for plugin, plugin_variant, changes in map(known.__getitem__, ready)
         ]
-        with _interruptible(watcher.log) as stop:
+        with interruptible(watcher.log) as stop:
             failures = list(lacking)
 
             def note(request: RunRequest, error: Exception) -> None:
@@ -333,7 +333,7 @@ def open_data(settings: Settings, name: str | None, log: Any) -> Dataset:
 
 
 @contextmanager
-def _interruptible(log: Any) -> Iterator[Stop]:
+def interruptible(log: Any) -> Iterator[Stop]:
     """Turn the first Ctrl-C into "after this case", and the second, or another signal that ends, into "now"."""
     from harness.cli.signals import heeding
     from harness.sandbox.watch import Stop

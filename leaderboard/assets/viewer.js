@@ -10,7 +10,9 @@
   }
 
   function open(box, sheet) {
-    var loaded = {}, state = { slice: sheet.key, window: Object.keys(sheet.images)[0], reference: true, model: 1 };
+    var loaded = {}, state = { slice: sheet.key, window: Object.keys(sheet.images)[0], model: 1 };
+    var known = !!sheet.layers[0].image; /* without a truth the place of the reference is empty */
+    state.reference = known;
     var canvas = element("canvas", { width: sheet.width, height: sheet.height, "class": "slices", role: "img" });
     var stage = element("div", { "class": "stage" });
     var slider = element("input", { type: "range", min: 0, max: sheet.slices.length - 1, step: 1, "aria-label": "Slice" });
@@ -82,7 +84,7 @@
     tick.addEventListener("change", function () { state.reference = tick.checked; draw(); });
     toggle.appendChild(tick);
     toggle.appendChild(document.createTextNode(" Reference"));
-    controls.appendChild(toggle);
+    if (known) controls.appendChild(toggle);
     slider.addEventListener("input", function () { state.slice = Number(slider.value); draw(); });
 
     /* A drag sideways over the picture goes through the slices; up and down stays the page's own scrolling. */
