@@ -13,7 +13,7 @@ from harness.dataset import Case
 from harness.errors import UsageError
 from harness.rows import FindingRow, InstanceRow
 from harness.scoring.case import CaseScore
-from harness.scoring.placement import placement
+from harness.scoring.placement import placement_columns
 
 _FORMATS = (".csv", ".json", ".parquet")
 
@@ -92,16 +92,14 @@ def _columns() -> tuple[str, ...]:
 
 
 def _record(row: FindingRow) -> dict[str, Any]:
-    counts, others = row.details.instances, row.details.others
+    counts = row.details.instances
     values: dict[str, Any] = {
         "size_ratio": row.details.size_ratio,
         "verdict": row.verdict.level if row.verdict else "",
         "kept_voxels": counts and counts.kept_voxels,
         "kept_intersection": counts and counts.kept_intersection,
-        "placement": placement(row).name,
+        **placement_columns(row),
     }
-    for kind, other in (("truth", others and others.truth), ("mask", others and others.mask)):
-        values |= {f"other_{kind}": other and other.finding, f"other_{kind}_dice": other and other.dice}
     for kind, matches in (("instance", counts and counts.overlap), ("distance", counts and counts.distance)):
         values |= {f"{kind}_{name}": matches and getattr(matches, name) for name in ("tp", "fp", "fn")}
     return {name: values[name] if name in values else getattr(row, name) for name in _columns()}

@@ -97,6 +97,15 @@ def _beside_others(own: float, others: Others) -> Placement | None:
     return Placement(OTHER_FINDING, others.truth) if ON(best) else None
 
 
+def placement_columns(row: FindingRow) -> dict[str, Any]:
+    """Return the columns of a table of findings: the placement, and both others with their Dice, None where none."""
+    columns: dict[str, Any] = {"placement": placement(row).name}
+    others = row.details.others
+    for kind, other in (("truth", others and others.truth), ("mask", others and others.mask)):
+        columns |= {f"other_{kind}": other and other.finding, f"other_{kind}_dice": other and other.dice}
+    return columns
+
+
 def count_placements(rows: Iterable[FindingRow]) -> dict[str, int]:
     """Count the findings of every placement, in the order of :data:`PLACEMENTS`."""
     counts = Counter(placement(row).name for row in rows)

@@ -13,7 +13,7 @@ from leaderboard.board.board import DataSet, Row
 from leaderboard.gallery.delivered import Delivered
 from leaderboard.gallery.strip import NOT_SCORED, Marks, strip_of
 from leaderboard.pages.page import file_name, label
-from leaderboard.published.database import Published, PublishedFinding
+from leaderboard.published.database import Published, PublishedFinding, PublishedScore
 from leaderboard.published.export import data_set_id
 from leaderboard.published.privacy import not_allowed
 
@@ -127,7 +127,7 @@ class _Work:
     dataset: Dataset
     rows: Sequence[Row]
     masks: Delivered
-    scores: Mapping[str, Mapping[int, tuple[str, float]]]
+    scores: Mapping[str, Mapping[int, PublishedScore]]
 
     def draw(self, case: Case, findings: Sequence[PublishedFinding]) -> DrawnCase:
         """Draw every finding of a case that has a reference, and a strip where there are several of them."""
@@ -168,7 +168,8 @@ class _Work:
         """Add to the marks of every row what it made of a finding."""
         for row, made in zip(self.rows, marks, strict=True):
             assert row.run is not None  # noqa: S101 - rows of a data set are runs
-            status, dice = self.scores[row.run.id].get(finding.number, (NOT_SCORED, 0.0))
+            score = self.scores[row.run.id].get(finding.number)
+            status, dice = (NOT_SCORED, 0.0) if score is None else (score.status, score.dice)
             mask = self.masks.find(row.run.id, case.id, finding.finding) if status == Status.OK else None
             made.scores[finding.finding] = status, dice
             made.masks[finding.finding] = scan.prediction(mask) if mask else None

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from leaderboard.board.board import DataSet, Row
 from leaderboard.pages.page import file_name
-from leaderboard.published.database import Published, PublishedFinding
+from leaderboard.published.database import Published, PublishedFinding, PublishedScore
 
 #: Rows that a case page lists for a finding.
 ROWS_OF_CASE = 24
@@ -25,7 +25,7 @@ class FindingView:
     address
         Its place, seen from the list of cases.
     rows
-        (row, status, Dice), best first; at most :data:`ROWS_OF_CASE`.
+        Each row with its score, best first; at most :data:`ROWS_OF_CASE`.
     more
         Rows left out.
     mean, best, worst
@@ -34,7 +34,7 @@ class FindingView:
 
     finding: PublishedFinding
     address: str
-    rows: tuple[tuple[Row, str, float], ...]
+    rows: tuple[tuple[Row, PublishedScore], ...]
     more: int
     mean: float
     best: float
@@ -59,11 +59,11 @@ def case_views(published: Published, data: DataSet, rows: Sequence[Row]) -> list
     findings = published.findings(data.about.id)
     if not findings:
         return []
-    scores: dict[int, list[tuple[Row, str, float]]] = {finding.number: [] for finding in findings}
+    scores: dict[int, list[tuple[Row, PublishedScore]]] = {finding.number: [] for finding in findings}
     for row in rows:
         assert row.run is not None  # noqa: S101 - rows of a data set are runs
-        for number, (status, dice) in published.scores(row.run.id).items():
-            scores[number].append((row, status, dice))
+        for number, score in published.scores(row.run.id).items():
+            scores[number].append((row, score))
     by_case: dict[str, list[PublishedFinding]] = {}
     for finding in findings:
         by_case.setdefault(finding.case, []).append(finding)
@@ -79,9 +79,13 @@ def case_views(published: Published, data: DataSet, rows: Sequence[Row]) -> list
     ]
 
 
-def _finding(finding: PublishedFinding, rows: Sequence[tuple[Row, str, float]], address: str) -> FindingView:
-    ordered = sorted(rows, key=lambda row: (-row[2], row[0].title, row[0].variant, row[0].run.id if row[0].run else ""))
-    dice = [value for *_, value in ordered] or [0.0]
+def _finding(finding: PublishedFinding, rows: Sequence[tuple[Row, PublishedScore]], address: str) -> FindingView:
+    def key(one: tuple[Row, PublishedScore]) -> tuple[float, str, str, str]:
+        row, score = one
+        return -score.dice, row.title, row.variant, row.run.id if row.run else ""
+
+    ordered = sorted(rows, key=key)
+    dice = [score.dice for _, score in ordered] or [0.0]
     return FindingView(
         finding=finding,
         address=address,

@@ -12,7 +12,7 @@ from leaderboard.pages.attribution import attribution, notice
 from leaderboard.published.database import TABLES, Published
 
 #: Tables that are written as CSV and Parquet too: those that a person works with.
-_FLAT = ("data_sets", "runs", "metrics", "findings", "scores", "instances", "comparisons")
+_FLAT = ("data_sets", "runs", "metrics", "placements", "findings", "scores", "instances", "comparisons")
 
 #: JSON is for reading the board, not for every single score.
 _DOCUMENT = tuple(name for name in TABLES if name not in {"findings", "scores", "instances", "cases"})

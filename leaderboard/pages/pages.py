@@ -8,6 +8,7 @@ from functools import cached_property, partial
 from typing import Any
 
 from harness.registry.declaration import SEES
+from harness.scoring.placement import APART, PLACEMENTS
 from harness.scoring.profiles import PROFILES
 from leaderboard.board.board import CHALLENGE, COLUMNS, PAPER, SIZES, DataSet, Row, rank, read_board
 from leaderboard.board.comparisons import against, conclusion, in_order
@@ -19,6 +20,7 @@ from leaderboard.pages.cases import CaseView, FindingView, case_views, disputed
 from leaderboard.pages.charts import DISTINCT, Drawing
 from leaderboard.pages.downloads import File
 from leaderboard.pages.page import brief, case_address, file_name, make_environment, model_address, run_address
+from leaderboard.pages.placements import MEANINGS, placements_of, title_of
 from leaderboard.pages.run_page import METRICS, at_a_glance, groups_in, metrics_of, origin_of, timing_of
 from leaderboard.pages.vendor import Vendored
 from leaderboard.published.database import TABLES, Pair, Published
@@ -32,6 +34,7 @@ NAVIGATION = (
     ("groups.html", "Groups"),
     ("distributions.html", "Distributions"),
     ("compare.html", "Compare"),
+    ("placements.html", "Mix-ups"),
     ("cost.html", "Cost"),
     ("cases/index.html", "Cases"),
     ("runs/index.html", "Runs"),
@@ -117,7 +120,7 @@ def render_pages(site: Site) -> Pages:
         }
         return path, environment.get_template(template).render(page)
 
-    for pages in (_scores, _groups, _distributions, _compare, _cost, _cases, _runs, _models, _texts):
+    for pages in (_scores, _groups, _distributions, _compare, _placements, _cost, _cases, _runs, _models, _texts):
         yield from pages(site, render)
 
 
@@ -256,6 +259,19 @@ def _members(pairs: Sequence[Pair]) -> list[str]:
     return list(dict.fromkeys(run for pair in pairs for run in (pair.first, pair.second)))
 
 
+def _placements(site: Site, render: Render) -> Pages:
+    yield render(
+        "placements.html",
+        "placements.html.j2",
+        "Mix-ups: where the masks lie",
+        placements=partial(placements_of, site.published),
+        shared=[name for name in PLACEMENTS if name not in APART],
+        meanings=MEANINGS,
+        title_of=title_of,
+        most=ROWS_COST,
+    )
+
+
 def _cost(site: Site, render: Render) -> Pages:
     drawings: dict[str, Drawing | None] = {}
     if site.draw:
@@ -339,6 +355,8 @@ def _runs(site: Site, render: Render) -> Pages:
                 profiles=metrics_of(site.published, run.id),
                 metric_names=METRICS,
                 groups_in=groups_in,
+                placed=placements_of(site.published, run.id),
+                title_of=title_of,
                 glance=at_a_glance(row),
                 against=others.get(run.id, []),
                 trained=trained,

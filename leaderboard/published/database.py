@@ -12,6 +12,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from harness.rows import Other
+from harness.scoring.placement import OTHER_FINDING, PLACEMENTS, SAME_MASK, Placement
+
 #: Version of the tables below; raised when a reader of an older one would be misled.
 SCHEMA_VERSION = 4
 
@@ -28,6 +31,8 @@ create table runs (
   created text not null, finished text, attempt integer not null, n_cases integer not null,
   n_findings integer, apart text not null, plan text not null, record text not null, timing text not null);
 create table coverage (run text, status text, n integer, primary key (run, status)) without rowid;
+create table placements (
+  run text, placement text, n integer, "of" integer, primary key (run, placement)) without rowid;
 create table metrics (
   run text, profile text, metric text, grp text, value real, low real, high real, n integer not null,
   primary key (run, profile, metric, grp)) without rowid;
@@ -41,7 +46,8 @@ create table findings (
   number integer primary key, data_set text not null, "case" text not null, finding text not null, category text,
   text text not null, truth_voxels integer, size_ratio real, volume_ul real);
 create table scores (
-  run text, number integer, status text not null, dice real not null, pred_voxels integer,
+  run text, number integer, status text not null, dice real not null, pred_voxels integer, placement text not null,
+  other_truth text, other_truth_dice real, other_mask text, other_mask_dice real,
   primary key (run, number)) without rowid;
 create table instances (
   run text, number integer, side text, label integer, voxels integer not null, mm3 real, status text not null,
@@ -61,11 +67,13 @@ TABLES: Mapping[str, str] = {
     "data_sets": "one split of one data set, known by its content",
     "runs": "one run: one variant of one model on one split",
     "coverage": "findings of a run, by how they ended; no number stands for one to four of a closed split",
+    "placements": "findings of a run by where their masks lie, of so many where it is known; of a closed split no "
+    "number stands for one to four",
     "metrics": "one metric of a run under a profile, for one group of findings, with its 95 % interval",
     "comparisons": "two runs on the same findings: mean difference of Dice, interval, p, and p by Holm among the best",
     "ranks": "rank of a run, shared where rows do not differ significantly, and the probability of every rank",
     "findings": "one finding of an open split: its text, category and size; its number is that of this file alone",
-    "scores": "one run on one finding, by its number",
+    "scores": "one run on one finding, by its number; where its mask lies, and the other findings it is most like",
     "instances": "one entity of the truth, or one component of a mask, and what it was matched with",
     "cases": "how one case of a run on an open split ended",
     "training": "what the training of a fine-tuned variant reported at one step: losses, and Dice on the val split",
@@ -165,6 +173,30 @@ class PublishedFinding:
 
 
 @dataclass(frozen=True)
+class PublishedScore:
+    """One run on one finding: how it ended, its Dice, and where its mask lies.
+
+    `other_truth` is the other finding of the case whose truth the mask fits best, `other_mask` the one whose mask is
+    most like it, each with the Dice; None where there is none, or it is not known.
+    """
+
+    status: str
+    dice: float
+    placement: str
+    other_truth: str | None
+    other_truth_dice: float | None
+    other_mask: str | None
+    other_mask_dice: float | None
+
+    @property
+    def where(self) -> str:
+        """Say in words where the mask lies."""
+        name = {OTHER_FINDING: "other_truth", SAME_MASK: "other_mask"}.get(self.placement)
+        other = None if name is None else Other(getattr(self, name), getattr(self, f"{name}_dice"))
+        return Placement(self.placement, other).words
+
+
+@dataclass(frozen=True)
 class PublishedCase:
     """How one case of a run ended."""
 
@@ -240,6 +272,15 @@ class Published:
         """Count a run's findings by status; None where one to four may not be shown."""
         return dict(self.db.execute("select status, n from coverage where run = ? order by status", [run]).fetchall())
 
+    def placements(self, run: str) -> dict[str, tuple[int | None, int | None]]:
+        """Return placement -> (findings, of so many) of a run, in the order of :data:`PLACEMENTS`.
+
+        The number is None where it may not be shown; empty where none of them may be.
+        """
+        rows = self.db.execute('select placement, n, "of" from placements where run = ?', [run])
+        found = {name: (n, of) for name, n, of in rows}
+        return {name: found[name] for name in PLACEMENTS if name in found}
+
     def metrics(self, run: str, profile: str) -> dict[str, dict[str, dict[str, Any]]]:
         """Return metric -> group -> ``{"value", "ci95", "n"}``; a category's group is named ``by_category/1a``."""
         found: dict[str, dict[str, dict[str, Any]]] = {}
@@ -266,10 +307,10 @@ class Published:
         rows = self.db.execute("select * from findings where data_set = ? order by number", [data_set])
         return [PublishedFinding(**_values(row, PublishedFinding)) for row in rows]
 
-    def scores(self, run: str) -> dict[int, tuple[str, float]]:
-        """Return number of a finding -> (status, Dice) of a run on an open data set."""
-        rows = self.db.execute("select number, status, dice from scores where run = ? order by number", [run])
-        return {number: (status, dice) for number, status, dice in rows}
+    def scores(self, run: str) -> dict[int, PublishedScore]:
+        """Return number of a finding -> how a run on an open data set did on it."""
+        rows = self.db.execute("select * from scores where run = ? order by number", [run])
+        return {row["number"]: PublishedScore(**_values(row, PublishedScore)) for row in rows}
 
     def cases(self, run: str) -> list[PublishedCase]:
         """Return how the cases of a run on an open data set ended."""

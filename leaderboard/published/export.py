@@ -13,6 +13,7 @@ from harness.rows import FindingRow, RunRow
 from harness.runs.document import groups_of
 from harness.runs.lock import as_seen
 from harness.runs.standing import judged
+from harness.scoring.placement import count_placements, placement_columns, placement_shares
 from harness.scoring.profiles import PROFILES, Profile
 from harness.scoring.sizes import SizeCuts, cuts_of
 from harness.scoring.summary import summarise
@@ -27,6 +28,7 @@ from leaderboard.published.privacy import (
     provenance,
     publishable,
     publishable_coverage,
+    publishable_placements,
     terms_of_runs,
     without_few,
     without_places,
@@ -166,6 +168,7 @@ class _DataSet:
         counts = self.store.coverage(run.id)
         coverage = counts if self.opened else publishable_coverage(counts, run.n_findings)
         self.published.add("coverage", [{"run": run.id, "status": s, "n": n} for s, n in coverage.items()])
+        self._placements(run)
         findings = self.store.findings(run.id) if self.opened and self.policy.public else []
         for name, profile in PROFILES.items():
             more = groups_of(self.store, run, name) if self.opened else {}
@@ -186,6 +189,17 @@ class _DataSet:
                     for group, cell in shown.items()
                 ]
                 self.published.add("metrics", rows)
+
+    def _placements(self, run: RunRow) -> None:
+        """Count where the masks of a run lie; of a closed split only where all of them are there."""
+        counts = count_placements(self.store.findings(run.id))
+        shown: Mapping[str, int | None] = counts
+        if not self.opened:
+            shown = publishable_placements(counts) if sum(counts.values()) == run.n_findings else {}
+        of = {name: share["n"] for name, share in placement_shares(counts).items()}
+        self.published.add(
+            "placements", [{"run": run.id, "placement": name, "n": n, "of": of[name]} for name, n in shown.items()]
+        )
 
     def _training(self, run: RunRow) -> None:
         """Copy the curve of the training before a run, thinned to what a figure can show."""
@@ -242,6 +256,7 @@ class _DataSet:
                     "status": row.status,
                     "dice": row.dice,
                     "pred_voxels": row.pred_voxels,
+                    **placement_columns(row),
                 }
                 for row in findings
             ],

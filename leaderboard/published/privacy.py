@@ -18,6 +18,7 @@ from harness.errors import DataError
 from harness.redaction import redacted
 from harness.rows import FindingRow, RunRow
 from harness.scoring.groups import GROUPINGS
+from harness.scoring.placement import APART, NO_MASK
 from harness.status import Status
 
 #: Fewest findings (or cases) behind a published number of a closed split.
@@ -250,6 +251,31 @@ def publishable_coverage(counts: Mapping[str, int], total: int) -> dict[str, int
         return {}
     small = [name for name, n in parts.items() if 0 < n < ENOUGH]
     return {small[-1]: None} if small else {name: n for name, n in parts.items() if n}
+
+
+def publishable_placements(counts: Mapping[str, int]) -> dict[str, int | None]:
+    """Leave out how many findings have a placement where it would reveal fewer than :data:`ENOUGH`.
+
+    Parameters
+    ----------
+    counts
+        Findings by placement, all of a split.
+
+    Returns
+    -------
+    dict
+        The same with None in place of a number that is not shown: one of 1 to 4, and any other from which it would
+        follow. Nothing at all where even the sums are of so few.
+    """
+    parts = {name: n for name, n in counts.items() if name not in APART}
+    judged, without = sum(parts.values()), parts[NO_MASK]
+    sums = (*(counts[name] for name in APART), judged, judged - without)
+    if any(0 < n < ENOUGH for n in sums):
+        return {}
+    if not any(0 < n < ENOUGH for n in (without, sum(counts.values()) - without)):
+        del parts[NO_MASK]  # the coverage tells it
+    hidden = _hidden(parts)
+    return {name: None if name in hidden else n for name, n in counts.items()}
 
 
 def _hidden(parts: Mapping[str, int]) -> set[str]:

@@ -19,7 +19,7 @@ from nibabel import orientations
 from harness.categories import CATEGORIES
 from harness.dataset import Dataset, open_dataset
 from harness.dataset.fingerprint import fingerprint_of
-from harness.rows import CaseRow, FindingDetails, FindingRow, InstanceCounts, InstanceRow, Matches, RunRow
+from harness.rows import CaseRow, FindingDetails, FindingRow, InstanceCounts, InstanceRow, Matches, Others, RunRow
 from harness.scoring.profiles import PROFILES
 from harness.scoring.summary import summarise
 from harness.status import Status
@@ -84,6 +84,7 @@ class FakeBench:
         text: str = "a small nodule in the left upper lobe",
         case: str = "case",
         digests: Mapping[tuple[str, str], str] | None = None,
+        others: Sequence[Others] = (),
         **fields: Any,
     ) -> RunRow:
         """Store a run of `cases` times `per_case` findings whose Dice lies around `level`.
@@ -98,6 +99,9 @@ class FakeBench:
             Whether metrics are saved.
         text, case
             Text of every finding, and how cases are called before their number.
+        others
+            What the masks have in common with other findings, by number in the split from the first on; not known of
+            the rest.
         digests
             SHA-256 of the masks that were scored, by case and finding.
         fields
@@ -142,7 +146,11 @@ class FakeBench:
                     intersection=counts[2],
                     mask_sha256=(digests or {}).get((f"{case}-{number_of_case}", str(index))),
                     details=FindingDetails(
-                        truth_entities=1, size_ratio=size, instances=instances, rows=(entity,) if instances else None
+                        truth_entities=1,
+                        size_ratio=size,
+                        instances=instances,
+                        rows=(entity,) if instances else None,
+                        others=others[place] if place < len(others) and instances else None,
                     ),
                 )
                 rows.append(row)

@@ -44,8 +44,9 @@ SOFTWARE_GL = ["--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
 #: One page of every template.
 KINDS = [
     "index.html", "challenge.html", "categories.html", "sizes.html", "groups.html", "distributions.html",
-    "compare.html", "cost.html", "cases/index.html", "cases/*-case-0.html", "runs/index.html", "runs/run-01.html",
-    "models/shifted.html", "methods.html", "submit.html", "downloads.html", "licences.html", "404.html",
+    "compare.html", "placements.html", "cost.html", "cases/index.html", "cases/*-case-0.html",
+    "runs/index.html", "runs/run-01.html", "models/shifted.html", "methods.html",
+    "submit.html", "downloads.html", "licences.html", "404.html",
 ]  # fmt: skip
 
 

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.rows import CaseRow
+from harness.scoring.placement import PLACEMENTS
 from harness.status import Status
 from harness.store.database import Store
 from leaderboard.published.export import export
@@ -22,6 +23,7 @@ from leaderboard.published.privacy import (
     PrivacyPolicy,
     publishable,
     publishable_coverage,
+    publishable_placements,
     without_places,
 )
 from leaderboard.site.build import Options, build_site
@@ -122,6 +124,28 @@ def test_no_small_cell_is_published(secret_store: Store) -> None:
     assert database.execute("select count(*) from coverage").fetchone()[0] > 0
     assert database.execute("select count(*) from coverage where n < 5").fetchone()[0] == 0
     assert database.execute("select count(*) from metrics where grp = 'by_category/1a'").fetchone()[0] > 0
+
+
+@pytest.mark.parametrize(
+    ("counts", "shown"),
+    [
+        ({"found": 20, "other_finding": 6}, {"found": 20, "other_finding": 6}),
+        ({"found": 20, "other_finding": 3}, {"found": None, "other_finding": None}),
+        ({"found": 20, "other_finding": 3, "elsewhere": 2}, {"found": 20, "other_finding": None, "elsewhere": None}),
+        # The coverage tells how many have no mask, so that it cannot hide another number...
+        ({"found": 20, "other_finding": 3, "no_mask": 7}, {"found": None, "other_finding": None, "no_mask": 7}),
+        # ... and keeps it to itself where it is small, which then needs another one beside it.
+        ({"found": 20, "other_finding": 9, "no_mask": 2}, {"found": 20, "other_finding": None, "no_mask": None}),
+        ({"found": 20, "not_known": 3}, {}),
+        ({"found": 2, "not_known": 30}, {}),
+        ({"found": 3, "no_mask": 30}, {}),
+        ({"no_mask": 30}, {"no_mask": 30}),
+    ],
+)
+def test_no_placement_tells_of_few_findings(counts: dict[str, int], shown: dict[str, int | None]) -> None:
+    """Of a closed split: none of 1 to 4 is shown, nor what it would follow from; what is 0 is shown."""
+    every = dict.fromkeys(PLACEMENTS, 0)
+    assert publishable_placements(every | counts) == (every | shown if shown else {})
 
 
 def test_small_private_split_tells_nothing(bench, store: Store) -> None:

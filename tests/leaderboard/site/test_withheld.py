@@ -45,7 +45,10 @@ def test_nothing_of_a_single_case_of_a_closed_split(bench, store: Store, tmp_pat
         ((key,),) = db.execute("select id from data_sets")
     rows = {
         "findings": ("insert into findings values (1, ?, 'c', 'f', '1a', 'a nodule', 5, 0.1, 9.5)", (key,)),
-        "scores": ("insert into scores values (?, 1, 'ok', 0.5, 7)", (run.id,)),
+        "scores": (
+            "insert into scores (run, number, status, dice, placement) values (?, 1, 'ok', 0.5, 'found')",
+            (run.id,),
+        ),
         "cases": ("insert into cases values (?, 'c', 'ok', '', 1, 1, 1, 1)", (run.id,)),
         "instances": (
             "insert into instances (run, number, side, label, voxels, status) values (?, 1, 'a', 1, 1, 'x')",
