@@ -36,6 +36,10 @@ SURE: Final = 0.6  # score below which most categories of the offline classifier
 class Method(Protocol):
     """Performs the steps: rules, or a language model."""
 
+    @property
+    def model(self) -> str:
+        """Its name; ``"none"`` for rules."""
+
     def do(
         self, step: Step[Any, Any], items: Sequence[tuple[str, Record]], work: Work, tick: Callable[[int], None]
     ) -> Iterator[Outcome]:
@@ -57,6 +61,7 @@ class Summary:
 
     reports: int = 0
     seconds: dict[str, float] = field(default_factory=dict)  #: step -> wall time
+    models: dict[str, str] = field(default_factory=dict)  #: step that a model can do -> who did it; "none": rules
     set_aside: list[SetAside] = field(default_factory=list)
     sentences: int = 0
     phrases: int = 0
@@ -76,6 +81,7 @@ class Summary:
         findings = sum(self.counts.values())
         return {
             "schema": 1,
+            "models": self.models,
             "reports": self.reports,
             "sentences": self.sentences,
             "phrases": self.phrases,
@@ -155,7 +161,10 @@ def run_all(
             done += n
             progress(step.name, done, total)
 
-        records, aside = run_step(step, records, method_of(step), work, tick)
+        method = method_of(step)
+        if step.question is not None:
+            summary.models[step.name] = method.model
+        records, aside = run_step(step, records, method, work, tick)
         summary.seconds[step.name] = time.monotonic() - began
         summary.set_aside += aside
         _count(summary, step.name, records)

@@ -53,7 +53,7 @@ def ground(
     engine: str,
     weights: str,
     plugin_dirs: tuple[Path, ...],
-    method_of: Callable[[Any], Any],
+    method_of: Callable[[Any, str], Any],
     as_json: bool,
 ) -> None:
     """Show where each sentence of a report is in its CT, as a model draws it.

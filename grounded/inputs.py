@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from curation.commands.options import Progress, say_cost, say_where
+from curation.commands.options import Progress, methods_of
 from curation.pipeline import MEMORY, run_all
 from curation.records import CategorizedFinding, Report
 from curation.traced import Traced, read_traced
@@ -72,7 +72,7 @@ def require_oriented(dataset: Dataset) -> None:
             raise DataError(f"sides cannot be told: {warning.what}", fix=warning.fix)
 
 
-def curate(report: Report, folder: Path, method_of: Callable[[Any], Any]) -> tuple[Traced, dict[str, str]]:
+def curate(report: Report, folder: Path, method_of: Callable[[Any, str], Any]) -> tuple[Traced, dict[str, str]]:
     """Take a report through the steps of curation, going on where an earlier call was stopped.
 
     Parameters
@@ -87,7 +87,7 @@ def curate(report: Report, folder: Path, method_of: Callable[[Any], Any]) -> tup
     Returns
     -------
     tuple
-        What became of each sentence, and who did the steps: ``{"steps": "rules"}``, or the language model and its host.
+        What became of each sentence, and who did the steps: ``{"steps": "rules"}``, or the models and their host.
 
     Raises
     ------
@@ -97,17 +97,17 @@ def curate(report: Report, folder: Path, method_of: Callable[[Any], Any]) -> tup
     folder.mkdir(parents=True, exist_ok=True)
     with Work(folder / MEMORY) as work:
         work.forget_set_aside()
-        method = method_of(work)
-        say_where(method, 1)
-        say_cost(method, [report])
-        progress = Progress() if hasattr(method, "settings") else lambda *_: None  # rules take no time
-        summary = run_all([report], folder, method_of=lambda _: method, work=work, progress=progress)
+        methods = methods_of(method_of, work, [report])
+        hosts = [method.settings.host for method in methods.values() if hasattr(method, "settings")]
+        progress = Progress() if hosts else lambda *_: None  # rules take no time
+        summary = run_all(
+            [report], folder, method_of=lambda step: method_of(work, step.name), work=work, progress=progress
+        )
     if summary.set_aside:
         item = summary.set_aside[0]
         raise DataError(
             f"the step {item.step} has no valid result for this report: {item.reason}",
             fix="run the same command again, or with another --llm; --llm none uses rules",
         )
-    settings = getattr(method, "settings", None)
-    by = {"steps": "rules"} if settings is None else {"steps": settings.model, "host": settings.host}
-    return read_traced(folder), by
+    models = dict.fromkeys("rules" if model == "none" else model for model in summary.models.values())
+    return read_traced(folder), {"steps": ", ".join(models), **({"host": hosts[0]} if hosts else {})}

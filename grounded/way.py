@@ -68,7 +68,7 @@ class Asked:
 
 
 def make(
-    asked: Asked, method_of: Callable[[Any], Any], *, watcher: TrainingWatcher, stop: Stop
+    asked: Asked, method_of: Callable[[Any, str], Any], *, watcher: TrainingWatcher, stop: Stop
 ) -> tuple[Result, dict[str, Any]]:
     """Make page, document and masks, going on where an earlier call was stopped.
 

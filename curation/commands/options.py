@@ -5,9 +5,9 @@ from __future__ import annotations
 import functools
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import click
 
@@ -16,8 +16,18 @@ from harness.errors import UsageError
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+#: The steps that a language model can do; not read from the pipeline, which takes long to import.
+ASKED: Final = ("rewrite", "extract", "categorize")
+
 _LLM_OPTIONS = (
-    click.option("--llm", default="none", show_default=True, metavar="none|MODEL", help="none: rules, offline."),
+    click.option(
+        "--llm",
+        multiple=True,
+        default=("none",),
+        show_default=True,
+        metavar="none|MODEL|STEP=MODEL",
+        help="none: rules, offline. May be repeated: STEP=MODEL is for one step, the other for all others.",
+    ),
     click.option("--base-url", help="Endpoint of an OpenAI-compatible server; the resource's, for Azure."),
     click.option("--azure-version", help="API version of an Azure OpenAI resource, e.g. 2024-10-21."),
     click.option(
@@ -36,7 +46,12 @@ _LLM_OPTIONS = (
     click.option(
         "--max-tokens", default=8192, show_default=True, type=click.IntRange(1), help="Most tokens an answer."
     ),
-    click.option("--price", metavar="IN,OUT", help="US dollars for a million tokens of prompt and of answer."),
+    click.option(
+        "--price",
+        multiple=True,
+        metavar="IN,OUT|STEP=IN,OUT",
+        help="US dollars for a million tokens of prompt and of answer; may be repeated, as --llm.",
+    ),
     click.option(
         "--max-cost", type=click.FloatRange(0), help="Most US dollars, earlier runs with this memory included."
     ),
@@ -62,8 +77,8 @@ _LLM_OPTIONS = (
 def llm_options(command: F) -> F:
     """Add the options of the language model; the command gets them as one function `method_of`.
 
-    It takes the memory and returns who does a step, and is made late: a wrong combination is refused before anything
-    is read, and a missing key only where something must be asked.
+    It takes the memory and the name of a step and returns who does it, and is made late: a wrong combination is refused
+    before anything is read, and a missing key only where something must be asked.
     """
 
     @functools.wraps(command)
@@ -87,23 +102,51 @@ def _checked(chosen: dict[str, Any]) -> dict[str, Any]:
         except ValueError:
             option = f"--{name.replace('_', '-')}"
             raise UsageError(f"{option} {chosen[name]!r} is not a number", fix="give a number, or none") from None
-    try:
-        prices = tuple(float(part) for part in (chosen["price"] or "0,0").split(","))
-    except ValueError:
-        prices = ()
-    if len(prices) != 2 or min(prices) < 0:
-        raise UsageError(f"--price {chosen['price']!r} is not a pair of prices", fix="e.g. --price 2.5,10")
-    chosen["price"] = prices
-    if chosen["max_cost"] is not None and not any(prices) and chosen["llm"] != "none":
-        raise UsageError("--max-cost needs to know what tokens cost", fix="add --price IN,OUT (US dollars a million)")
+    chosen["llm"] = _by_step("--llm", chosen["llm"])
+    chosen["price"] = {step: _price(text) for step, text in _by_step("--price", chosen["price"]).items()}
+    if chosen["max_cost"] is not None:
+        for step in ASKED:
+            if _of(chosen["llm"], step, "none") != "none" and not any(_of(chosen["price"], step, (0.0, 0.0))):
+                raise UsageError(
+                    f"--max-cost needs to know what tokens cost ({step})",
+                    fix="add --price IN,OUT (US dollars a million)",
+                )
     return chosen
 
 
-def _method(chosen: dict[str, Any], work: Any) -> Any:
-    """Make what does the steps."""
+def _by_step(option: str, given: Sequence[str]) -> dict[str, str]:
+    """Return step -> value of a repeated option; the value of all other steps has the key ``""``."""
+    found: dict[str, str] = {}
+    for text in given:
+        step, equals, value = text.rpartition("=")
+        if equals and (step not in ASKED or not value):
+            raise UsageError(
+                f"{option} {text!r} names no step, or nothing for it", fix=f"give STEP=…; steps: {', '.join(ASKED)}"
+            )
+        found[step] = value
+    return found
+
+
+def _of(by_step: Mapping[str, Any], step: str, otherwise: Any) -> Any:
+    return by_step.get(step, by_step.get("", otherwise))
+
+
+def _price(text: str) -> tuple[float, float]:
+    try:
+        prices = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        prices = ()
+    if len(prices) != 2 or min(prices) < 0:
+        raise UsageError(f"--price {text!r} is not a pair of prices", fix="e.g. --price 2.5,10")
+    return prices[0], prices[1]
+
+
+def _method(chosen: dict[str, Any], work: Any, step: str) -> Any:
+    """Make what does a step."""
     from curation.offline import Rules
 
-    if chosen["llm"] == "none":
+    model = _of(chosen["llm"], step, "none")
+    if model == "none":
         return Rules()
     from curation.llm.batch import BatchLanguageModel
     from curation.llm.budget import Budget
@@ -112,7 +155,7 @@ def _method(chosen: dict[str, Any], work: Any) -> Any:
     from curation.llm.prompts import load_prompts
 
     settings = Settings(
-        model=chosen["llm"],
+        model=model,
         base_url=chosen["base_url"],
         azure_version=chosen["azure_version"],
         timeout=chosen["timeout"],
@@ -127,15 +170,16 @@ def _method(chosen: dict[str, Any], work: Any) -> Any:
             f"the text of the reports would be sent to {settings.host}, outside this machine",
             fix=f"add --send-to {settings.host} if that is allowed for these reports (docs/curation.md, Privacy)",
         )
-    budget = Budget(chosen["price"], chosen["max_cost"], work.spent().cost)
+    budget = Budget(_of(chosen["price"], step, (0.0, 0.0)), chosen["max_cost"], work.spent().cost)
     common: dict[str, Any] = {"settings": settings, "prompts": load_prompts(chosen["prompts"]), "budget": budget}
     if chosen["batch"]:
         return BatchLanguageModel(**common, asks=chosen["asks"], poll=chosen["poll"])
     return LanguageModel(**common, asks=chosen["asks"], jobs=chosen["jobs"])
 
 
-def say_where(method: Any, reports: int) -> None:
+def say_where(methods: Iterable[Any], reports: int) -> None:
     """Say before the first request how many reports go to which host; nothing where they stay on this machine."""
+    method = next((method for method in methods if hasattr(method, "settings")), None)  # all of them ask one host
     settings = getattr(method, "settings", None)
     if settings is None or settings.is_local:
         return
@@ -144,17 +188,21 @@ def say_where(method: Any, reports: int) -> None:
     click.echo(told, err=True)
 
 
-def say_cost(method: Any, reports: Sequence[Any]) -> None:
-    """Say before the first request how many there will be, and what they may cost."""
-    budget = getattr(method, "budget", None)
-    if budget is None:
-        return
-    texts = (f"{report.findings}\n{report.impressions}" for report in reports)
-    requests, cost = budget.estimate(method.prompts.texts.values(), texts)
-    priced = f", about {cost:.2f} US dollars" if any(budget.price) else " (add --price for an estimate of the cost)"
-    click.echo(
-        f"{counted(requests, 'request')} to {method.settings.host} at most, less what is known{priced}", err=True
-    )
+def methods_of(method_of: Callable[[Any, str], Any], work: Any, reports: Sequence[Any]) -> dict[str, Any]:
+    """Return step -> who does it, of those that a model can do; say first where the reports go and what it may cost."""
+    methods = {step: method_of(work, step) for step in ASKED}
+    say_where(methods.values(), len(reports))
+    asked = {step: method for step, method in methods.items() if hasattr(method, "budget")}
+    if not asked:
+        return methods
+    texts = [f"{report.findings}\n{report.impressions}" for report in reports]
+    estimates = [method.budget.estimate([method.prompts.texts[step]], texts) for step, method in asked.items()]
+    requests, cost = (sum(parts) for parts in zip(*estimates, strict=True))
+    known = all(any(method.budget.price) for method in asked.values())
+    priced = f", about {cost:.2f} US dollars" if known else " (add --price for an estimate of the cost)"
+    host = next(iter(asked.values())).settings.host
+    click.echo(f"{counted(requests, 'request')} to {host} at most, less what is known{priced}", err=True)
+    return methods
 
 
 class Progress:

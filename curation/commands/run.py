@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from curation.commands.options import Progress, llm_options, say_cost, say_where
+from curation.commands.options import Progress, llm_options, methods_of
 from harness.cli.settings import json_option
 from harness.cli.tables import counted, print_table, printable
 from harness.errors import UsageError
@@ -37,7 +37,7 @@ def run(
     encoding: str | None,
     limit: int | None,
     again: bool,
-    method_of: Callable[[Any], Any],
+    method_of: Callable[[Any, str], Any],
     as_json: bool,
 ) -> None:
     """Take the REPORTS of a CSV file through all steps, from split to select.
@@ -65,12 +65,11 @@ def run(
     with Work(out / MEMORY) as work:
         if again:
             work.forget_set_aside()
-        method = method_of(work)
         first = {report.id for report in sorted(read.reports, key=lambda report: natural(report.id))[:limit]}
         taken = [report for report in read.reports if report.id in first]
-        say_where(method, len(taken))
-        say_cost(method, taken)
-        summary = run_all(taken, out, method_of=lambda _: method, work=work, progress=Progress())
+        methods_of(method_of, work, taken)
+        # Made anew for each step: its budget begins with what those before have spent.
+        summary = run_all(taken, out, method_of=lambda step: method_of(work, step.name), work=work, progress=Progress())
         spent = work.spent()
     document = summary.as_dict()
     document["rows"] = {"encoding": read.encoding, "set_aside": sum(problem.lost for problem in read.problems)}

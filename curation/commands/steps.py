@@ -36,7 +36,7 @@ def _command(name: str, what: str, *, asks: bool) -> click.Command:
         out: Path,
         memory: Path | None,
         as_json: bool,
-        method_of: Callable[[Any], Any] | None = None,
+        method_of: Callable[[Any, str], Any] | None = None,
     ) -> None:
         if name == "categorize" and source.suffix.lower() == ".json":
             _categorize_json(settings, source, out, memory, method_of)
@@ -64,7 +64,7 @@ def _run(
     name: str,
     files: tuple[Path, Path],
     memory: Path | None,
-    method_of: Callable[[Any], Any] | None,
+    method_of: Callable[[Any, str], Any] | None,
     *,
     as_json: bool,
 ) -> None:
@@ -91,8 +91,8 @@ def _run(
         shown(name, count, len(records))
 
     with _open_work(settings, memory) as work:
-        method = method_of(work) if method_of else Rules()
-        say_where(method, len(records))
+        method = method_of(work, name) if method_of else Rules()
+        say_where([method], len(records))
         done, aside = run_step(step, records, method, work, tick)
     if name == "select":
         chosen: list[Any] = choose_scans([record for record in done if isinstance(record, SelectedReport)])
@@ -109,7 +109,7 @@ def _run(
 
 
 def _categorize_json(
-    settings: Settings, source: Path, out: Path, memory: Path | None, method_of: Callable[[Any], Any] | None
+    settings: Settings, source: Path, out: Path, memory: Path | None, method_of: Callable[[Any, str], Any] | None
 ) -> None:
     """Categorise ``{"P1": text, …}`` into ``{"P1": code, …}``, the form of the paper's Figures S7 and S8.
 
@@ -131,8 +131,8 @@ def _categorize_json(
         with _open_work(settings, memory) as work:
             assert method_of is not None  # noqa: S101 - categorize has the options of the model
             report = ExtractedReport(id=source.stem or "findings", phrases=tuple(phrases.values()))
-            method = method_of(work)
-            say_where(method, 1)
+            method = method_of(work, "categorize")
+            say_where([method], 1)
             done, aside = run_step(STEPS["categorize"], [report], method, work)
         if aside:
             raise DataError(

@@ -87,6 +87,11 @@ class LanguageModel:
     _client: OpenAI | None = field(default=None, repr=False)
 
     @property
+    def model(self) -> str:
+        """Its name, as it is asked for."""
+        return self.settings.model
+
+    @property
     def client(self) -> OpenAI:
         """The connection, made on first use: earlier outcomes need no key."""
         if self._client is None:

@@ -239,7 +239,15 @@ def test_foreign_files_are_refused(tmp_path: Path, bench: Any) -> None:
 
 @pytest.mark.parametrize(
     "options",
-    [["--column", "x=y"], ["--temperature", "hot"], ["--price", "1"], ["--llm", "m", "--max-cost", "1"]],
+    [
+        ["--column", "x=y"],
+        ["--temperature", "hot"],
+        ["--price", "1"],
+        ["--llm", "m", "--max-cost", "1"],
+        ["--llm", "m", "--price", "rewrite=1,1", "--max-cost", "1"],
+        ["--llm", "select=m"],
+        ["--llm", "rewrite="],
+    ],
 )
 def test_wrong_options(options: list[str], three_reports: Path, tmp_path: Path, bench: Any) -> None:
     """Options that make no sense are refused before anything is read or asked."""

@@ -22,7 +22,7 @@ from curation.llm.prompts import load_prompts
 from curation.pipeline import MEMORY, STEPS, read_records
 from curation.records import Report, SelectedReport
 from curation.work import Work
-from harness.errors import UsageError
+from harness.errors import PrerequisiteError, UsageError
 from tests.curation.llm.conftest import ASKED, document
 
 
@@ -40,6 +40,26 @@ def test_success(run: Any, server: Any, three_reports: Path, tmp_path: Path, ben
     assert first["response_format"]["json_schema"]["strict"] is True
     assert first["temperature"] == 0.0
     assert first["model"] == "m"
+
+
+def test_each_step_may_have_a_model_of_its_own(run: Any, server: Any, tmp_path: Path) -> None:
+    """The record says who did which step, at its own price; the rules do a step that is given to nobody."""
+    options = ("--llm", "categorize=small", "--llm", "extract=none")
+    made = document(run(*options, "--price", "1,2", "--price", "categorize=0,1"))
+    assert made["models"] == {"rewrite": "m", "extract": "none", "categorize": "small"}
+    assert json.loads((tmp_path / "out/summary.json").read_text())["models"] == made["models"]
+    asked = Counter(request["model"] for request in server.requests)
+    assert asked == {"m": 3, "small": 2}
+    assert made["spent"]["cost"] == pytest.approx((3 * (100 * 1 + 50 * 2) + 2 * 50 * 1) / 1e6)
+
+
+def test_one_limit_holds_for_all_models(run: Any, server: Any) -> None:
+    """What the steps before have spent counts against the next one's model, which would have had enough alone."""
+    options = ("--llm", "categorize=small", "--price", "10,10", "--price", "categorize=15,15", "--max-tokens", 100)
+    failed = run(*options, "--max-cost", 0.035)
+    assert isinstance(failed.exception, PrerequisiteError)
+    assert "0.0090 of 0.035 US dollars are spent" in failed.exception.message
+    assert Counter(request["model"] for request in server.requests) == {"m": 6}
 
 
 def test_nothing_is_asked_twice(run: Any, server: Any) -> None:
