@@ -52,7 +52,9 @@ def fetch(
     elif rexgroundingct is not None or ct_rate is not None:
         raise UsageError("both downloads are needed", fix="give --rexgroundingct PATH and --ct-rate PATH")
     elif target.is_dir():
-        click.echo(f"ReXGroundingCT is linked at {target}")
+        click.echo(
+            f"ReXGroundingCT is linked at {target}; for more of its CTs repeat steps 3 and 4:\n\n{GUIDE}", nl=False
+        )
     else:
         click.echo(GUIDE)
         raise PrerequisiteError("ReXGroundingCT has not been downloaded", fix="follow the four steps above")
@@ -72,4 +74,10 @@ def _show(linked: Linked) -> None:
             f"orientation of the masks on the CTs: {name_of(found.best)} "
             f"({found.shares[found.best]:.1%} of a finding inside the lungs, mean over {found.findings} findings)"
         )
-    click.echo(f"next: bench data validate {NAME} --quick")
+    whole = [split for split, found in linked.whole.items() if found]
+    if len(whole) == len(linked.whole):
+        click.echo(f"next: bench data validate {linked.name} --quick")
+    for split in whole if len(whole) < len(linked.whole) else ():
+        click.echo(f"next: bench data validate {linked.name} --split {split} --quick")
+    if not whole:
+        click.echo(f"no split of {linked.name} has all its CTs; with --list instead of a link the others are named")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -62,6 +62,8 @@ class Linked:
     cts: int  #: of these, those whose CT was found
     raw: int  #: of the others, those with an uncorrected volume only
     orientation: Orientation
+    name: str  #: name of the paper's set, or of the first that was downloaded
+    whole: Mapping[str, bool]  #: split of that set -> whether all its CTs were found
 
 
 def paper_set(home: Path) -> str | None:
@@ -173,7 +175,9 @@ def link(target: Path, rexgroundingct: Path, ct_rate: Path) -> Linked:
         _swap(building, target, before)
     finally:
         shutil.rmtree(building, ignore_errors=True)
-    return Linked(target, len(names), len(names) - len(missing), raw, orientation)
+    data = open_dataset(next((target / path.name for path in indexes if path.name == PAPER.index), target))
+    whole = {split: all(case.ct for case in cases) for split, cases in data.splits.items() if cases}
+    return Linked(target, len(names), len(names) - len(missing), raw, orientation, data.name, whole)
 
 
 def _swap(building: Path, target: Path, before: Path) -> None:

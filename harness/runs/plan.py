@@ -225,7 +225,8 @@ def select_cases(dataset: Dataset, split: str, limit: int | None) -> tuple[Runna
     if without_ct:
         raise DataError(
             f"split {split!r} of {dataset.name} lacks the CT of {_some(without_ct)}",
-            fix="a model needs the volumes; masks made elsewhere are scored by `bench score`",
+            fix="add them (`bench data fetch rexgroundingct` explains it for the release), or choose a split that has "
+            "all; masks made elsewhere are scored by `bench score`",
         )
     runnable = tuple(found for found in map(RunnableCase.of, cases) if found is not None)
     for case in runnable:

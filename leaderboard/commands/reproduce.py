@@ -125,9 +125,16 @@ def reproduce(
 
 
 def _lacking(dataset: str, split: str, home: Path) -> BenchError | None:
-    """Return the error that any run on a split would end with: no data set, a missing CT or mask; None without one."""
+    """Return the error that any run on a split would end with; None without one.
+
+    It lacks the data set, a CT or a mask, or breaks a rule that can be seen without reading a volume to its end, such
+    as a patient in two splits.
+    """
     from harness.dataset import find_dataset, open_dataset
+    from harness.dataset.judge import judge
+    from harness.dataset.problems import Level, refuse
     from harness.dataset.rexgroundingct import NAME
+    from harness.dataset.volumes import Depth
     from harness.runs.plan import select_cases
 
     try:
@@ -140,7 +147,8 @@ def _lacking(dataset: str, split: str, home: Path) -> BenchError | None:
         select_cases(data, split, None)
     except BenchError as error:
         return error
-    return None
+    errors = judge(data, [split], depth=Depth.QUICK).of(Level.ERROR)
+    return refuse(errors, str(data.index), doing="cannot be scored on") if errors else None
 
 
 def _lacking_to_train(dataset: str, home: Path) -> tuple[str, ...]:
@@ -150,7 +158,7 @@ def _lacking_to_train(dataset: str, home: Path) -> tuple[str, ...]:
 
     held = open_dataset(find_dataset(dataset, home)).splits
     errors = (_lacking(dataset, split, home) for split in SPLITS if held.get(split) or split == "train")
-    return tuple(error.message for error in errors if error is not None)
+    return tuple(f"{error.message}; {error.fix}" for error in errors if error is not None)
 
 
 def _record(row: ReferenceRow) -> dict[str, Any]:

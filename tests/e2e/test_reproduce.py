@@ -253,7 +253,25 @@ def test_a_release_is_reproduced_on_the_papers_edition(bench: Bench, release: Pa
     (release / "seg" / "train_1_a_1.nii.gz").unlink()
     quick, trained = bench.json(*command, "--dry-run")["rows"]
     assert quick["lacking"] == []
-    assert trained["lacking"][1] == "split 'train' of rexgroundingct:mlhc2025 lacks the ground truth of train_1_a_1"
+    assert trained["lacking"][1].startswith(
+        "split 'train' of rexgroundingct:mlhc2025 lacks the ground truth of train_1_a_1; "
+    )
+
+
+def test_a_dry_run_sees_a_patient_in_two_splits(bench: Bench, release: Path, stand_ins: Path) -> None:
+    """What would refuse every row is told of the data set, with the fix, and not only by the run."""
+    path = release / "MLHC_dataset_version.json"
+    index = json.loads(path.read_text())
+    [first, other] = (index[split][0]["name"] for split in ("train", "test"))
+    index["train"][0]["name"] = new = other.replace("_a_", "_b_")
+    for folder in ("ct", "seg"):
+        (release / folder / first).rename(release / folder / new)
+    path.write_text(json.dumps(index))
+    command = ["reproduce", "--plugin", "quick", "--plugin-dir", stand_ins, "--engine", "local"]
+    (message, fix) = bench.json(*command, "--dry-run")["dataset"]["lacking"]
+    assert "patient-in-two-splits" in message
+    assert "keep all scans of a patient in one split" in fix
+    assert "patient-in-two-splits" in bench(*command, code=4).stderr
 
 
 def test_a_run_without_a_data_set_takes_the_papers_where_it_is_there(

@@ -133,5 +133,6 @@ def test_fetch_links_and_the_name_is_known_from_then_on(maker: Any, bench: Bench
     done = bench("fetch", "rexgroundingct", *paths)
     assert (done.returncode, done.stderr) == (0, "")
     assert "linked 1 of 1 CTs" in done.stdout
+    assert done.stdout.endswith("next: bench data validate rexgroundingct --quick\n")
     assert bench("validate", "rexgroundingct", "--quick").returncode == 0
     assert "is linked at" in bench("fetch", "rexgroundingct").stdout

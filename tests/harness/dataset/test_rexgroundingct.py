@@ -52,9 +52,11 @@ def test_linking_again_replaces_the_links_and_leaves_the_downloads(
     target = tmp_path / "rexgroundingct"
     ct = next(ct_rate.rglob("train_2_b_2.nii.gz"))
     away = ct.rename(tmp_path / "later.nii.gz")
-    assert link(target, rex, ct_rate).cts == 1
+    first = link(target, rex, ct_rate)
+    assert (first.cts, first.whole) == (1, {"train": True, "val": False})
     away.rename(ct)
-    assert link(target, rex, ct_rate).cts == 2
+    again = link(target, rex, ct_rate)
+    assert (again.cts, again.whole) == (2, {"train": True, "val": True})
     assert len(list((rex / "segmentations").iterdir())) == 2
 
 
