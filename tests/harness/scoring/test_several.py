@@ -105,6 +105,20 @@ def test_some_at_a_time(data: Path, submissions: list[Path], tmp_path: Path, mon
     assert _documents(tmp_path / "parts", *submissions, "--dataset", data) == whole
 
 
+def test_entries_that_mix_findings_up_are_told(data: Path, tmp_path: Path) -> None:
+    """Findings that were swapped, and one mask for every text, beside the truth itself: shares of all findings."""
+    for path in (data / "seg").iterdir():
+        truth = (_stack(path) > 0).astype(np.uint8)
+        made = {"right": truth, "swapped": np.roll(truth, 1, axis=0), "one": np.repeat(truth[:1], len(truth), axis=0)}
+        for name, stack in made.items():
+            save(tmp_path / name / path.name, stack, np.eye(4))
+    documents = _documents(tmp_path / "home", *(tmp_path / name for name in made), "--dataset", data)["runs"]
+    shares = [
+        {name: one["value"] for name, one in document["placements"].items() if one["count"]} for document in documents
+    ]
+    assert shares == [{"found": 1.0}, {"other_finding": 1.0}, {"found": 0.5, "same_mask": 0.5}]
+
+
 def test_one_that_cannot_be_read_does_not_stop_the_others(data: Path, submissions: list[Path], tmp_path: Path) -> None:
     """A file that is no archive, and a folder without a mask of the split: told, listed, and the exit code says so."""
     torn, empty = tmp_path / "torn.zip", tmp_path / "empty"
