@@ -25,7 +25,7 @@ _COMMANDS = {
     "leaderboard": ("leaderboard.commands.leaderboard:leaderboard", "Turn the results into a static site."),
     "ground": ("grounded.command:ground", "Show where each sentence of a report is in its CT, by a model."),
     "curate": ("curation.cli:curate", "From radiology reports to an annotated data set."),
-    "plugin": ("harness.cli.plugin:plugin", "Begin a plugin of your own, or show a model's declaration."),
+    "plugin": ("harness.cli.plugin:plugin", "Begin a plugin of your own, check it, or show a declaration."),
     "get": ("harness.cli.get:get", "Get the upstream code and the weights that models need."),
     "build": ("harness.cli.build:build", "Build the images of models ahead of a run."),
     "images": ("harness.cli.images:images", "Export images to files, and import them elsewhere."),

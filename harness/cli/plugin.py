@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import tempfile
+from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.cli.settings import find_plugins, json_option, plugin_dir_option, print_json
+from harness.cli.settings import Settings, find_plugins, json_option, pass_settings, plugin_dir_option, print_json
+from harness.engines import ENGINES
+from harness.errors import ModelError, PrerequisiteError
 from harness.registry.declaration import Model, Prompt, Variant
 from harness.registry.discovery import Plugin
 from harness.registry.licences import commercial_use
+
+if TYPE_CHECKING:
+    from harness.authoring.check import PluginCheck
+    from harness.registry.discovery import Registry
 from harness.registry.origins import Stated
 
 #: Shown where a declaration does not state the origin of a value.
@@ -21,7 +29,7 @@ NOT_STATED = "not stated"
 
 @click.group()
 def plugin() -> None:
-    """Begin a plugin of your own, or show a model's declaration."""
+    """Begin a plugin of your own, check it, or show a model's declaration."""
 
 
 @plugin.command()
@@ -55,6 +63,58 @@ def new(
     model = wanted.package + ("/adapter.py" if wanted.sdk else "/program.py")
     click.echo(f"{where} is ready; its model is {where / model}. Next:")
     click.echo(f"  bench run --plugin-dir {where} --plugin {name} --limit 3")
+    click.echo(f"  bench plugin check {where}")
+
+
+@plugin.command()
+@click.argument("what", metavar="FOLDER|NAME")
+@click.option("--variant", help="Variant of the model; its first by default.")
+@click.option(
+    "--engine", type=click.Choice(["auto", *ENGINES]), default="auto", show_default=True, help="As for `bench run`."
+)
+@click.option("--markdown", "as_markdown", is_flag=True, help="Print a table for a pull request.")
+@plugin_dir_option
+@json_option
+@pass_settings
+def check(
+    settings: Settings,
+    /,
+    what: str,
+    *,
+    variant: str | None,
+    engine: str,
+    as_markdown: bool,
+    plugin_dirs: tuple[Path, ...],
+    as_json: bool,
+) -> None:
+    """Check a plugin before it meets real data: one line a check, and what to do about each fault.
+
+    The model is run over small CTs in every form that the contract allows, twice; nothing is kept. Weights are random.
+    Exits with 1 when a check fails.
+
+    Example: bench plugin check my-model
+    """
+    from harness.authoring.check import Surroundings, check_plugin
+    from harness.cli.run import interruptible
+
+    folders = (*plugin_dirs, Path(what)) if Path(what).is_dir() else plugin_dirs
+    found, chosen = _chosen(find_plugins(folders), Path(what).resolve(), what, variant)
+    checks: list[PluginCheck] = []
+    settings.home.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".check-", dir=settings.home) as work, interruptible(_log) as stop:
+        for one in check_plugin(found, chosen, Surroundings(Path(work), settings.home, engine, _log, stop)):
+            checks.append(one)
+            if not as_json and not as_markdown:
+                click.echo(
+                    f"{one.outcome:<4}  {one.name}: {one.found}" + (f"\n      fix: {one.fix}" if one.fix else "")
+                )
+    if as_json:
+        lines = [dataclasses.asdict(one) for one in checks]
+        print_json({"schema": 1, "plugin": found.name, "variant": chosen.name, "checks": lines})
+    else:
+        click.echo(_markdown(found, chosen, checks) if as_markdown else _summary(checks))
+    if any(one.outcome == "FAIL" for one in checks):
+        raise ModelError(f"{found.name} {chosen.name} does not pass", fix="see the lines that say FAIL")
 
 
 @plugin.command()
@@ -110,6 +170,36 @@ def show(name: str, plugin_dirs: tuple[Path, ...], as_json: bool) -> None:  # no
         ["limit", "predicting", *(["training"] if training else [])],
         [[key, _text(value), *([_text(training[key])] if training else [])] for key, value in limits],
     )
+
+
+def _chosen(registry: Registry, folder: Path, what: str, variant: str | None) -> tuple[Plugin, Variant]:
+    """Return the one model of a folder, or the model of a name."""
+    inside = [one for one in registry.plugins.values() if one.model.root.is_relative_to(folder)]
+    broken = [one for one in registry.broken if Path(one.origin).is_relative_to(folder)]
+    if broken and not inside:
+        raise PrerequisiteError(f"the plugin in {folder} is broken: {broken[0].reason}", fix="correct its declaration")
+    found = inside[0] if inside else registry.get(what)
+    return found, found.variant(variant)
+
+
+def _log(line: str) -> None:
+    """Show a step of a build; what a run says of the made-up CTs is of no use here."""
+    if not line.startswith(("warning: ", "room: ")):
+        click.echo(line, err=True)
+
+
+def _summary(checks: list[PluginCheck]) -> str:
+    counted = Counter(one.outcome for one in checks)
+    return ", ".join(f"{counted[outcome]} {outcome}" for outcome in ("pass", "FAIL", "skip"))
+
+
+def _markdown(found: Plugin, variant: Variant, checks: list[PluginCheck]) -> str:
+    def cell(text: str) -> str:
+        return " ".join(text.replace("|", "\\|").replace("<", "&lt;").replace("`", "'").split())
+
+    rows = [f"| {one.name} | {one.outcome} | {cell(one.found)} | {cell(one.fix)} |" for one in checks]
+    head = [f"{found.name} {found.model.version}, {variant.name}: {_summary(checks)}", "", "| check | | found | fix |"]
+    return "\n".join([*head, "|---|---|---|---|", *rows])
 
 
 def parameters(variant: Variant) -> list[dict[str, Any]]:

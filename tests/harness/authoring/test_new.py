@@ -39,11 +39,11 @@ def _plugin(new: NewPlugin, folder: Path) -> Plugin:
 
 @pytest.mark.parametrize("new", KINDS.values(), ids=KINDS)
 def test_it_is_declared(new: NewPlugin, tmp_path: Path) -> None:
-    """The folder is found, says what was asked for, and claims nothing that its author would have to know."""
+    """The folder is found, says what was asked for, and states the origin of every number."""
     model = _plugin(new, tmp_path).model
     assert {variant.prompt for variant in model.variants} == {Prompt(new.prompt)}
     assert [variant.fine_tuned for variant in model.variants] == [False, True][: 1 + new.trainable]
-    assert model.licence == "not stated"
+    assert model.licence == "Apache-2.0"
     assert all(origin for variant in model.variants for origin in variant.origins.values())
     context = BuildContext(Plugin(model, "test"), SourceStore(tmp_path), cuda_build())
     assert context.uses_torch is new.torch
