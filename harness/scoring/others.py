@@ -49,8 +49,8 @@ class CaseMasks:
 
     def add(self, finding: Finding, truth: Bits, mask: Bits | None) -> None:
         """Add a finding; with the last one all are compared, and what was kept is released."""
-        kept = _Kept(finding, truth.flat, None if mask is None else mask.flat)
-        self._room -= len(kept.truth.words) + (0 if kept.mask is None else len(kept.mask.words))
+        kept = _Kept(finding, truth.flat, None if mask is None else self._once(mask.flat))
+        self._room -= len(kept.truth.words)
         if self._room < 0 and len(self.others) > 1:
             self._kept.clear()  # and never complete again
             return
@@ -59,6 +59,14 @@ class CaseMasks:
             for i, one in enumerate(self._kept):
                 self.others[one.finding.id] = None if one.mask is None else self._compare(i, one.mask)
             self._kept.clear()
+
+    def _once(self, mask: Bits) -> Bits:
+        """Return a kept mask of the same voxels in place of one: one mask for every text always fits."""
+        for one in self._kept:
+            if one.mask is not None and one.mask.count == mask.count and one.mask.intersection(mask) == mask.count:
+                return one.mask
+        self._room -= len(mask.words)
+        return mask
 
     def _compare(self, i: int, mask: Bits) -> Others:
         of_truths: Other | None = None

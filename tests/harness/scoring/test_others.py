@@ -137,6 +137,17 @@ def test_what_does_not_fit_is_not_known(monkeypatch: pytest.MonkeyPatch) -> None
     assert compared(truths[:1], truths[:1], ["a"]) == [Others()]
 
 
+def test_one_mask_for_all_is_kept_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many texts there are: a model that does not read is told also where masks are large."""
+    truths, everywhere = balls(3), np.ones((20, 6, 18), bool)
+    entries = sum(len(bits_of(truth).words) for truth in truths) + len(bits_of(everywhere).words)
+    for room, told in ((entries, True), (entries - 1, False)):
+        monkeypatch.setattr("harness.scoring.others.MAX_KEPT", room)
+        found = compared(truths, [everywhere] * 3, ["a", "b", "c"])
+        assert [one and one.mask for one in found] == ([Other("1", 1.0), Other("0", 1.0), Other("0", 1.0)] if told
+                                                       else [None] * 3)  # fmt: skip
+
+
 @pytest.mark.parametrize("stacked", [False, True])
 def test_a_scored_case_knows_them(make_task, stacked: bool) -> None:
     """Also where the truth has more labels, in whatever form the masks come."""

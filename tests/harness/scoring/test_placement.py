@@ -9,7 +9,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from harness.dataset import open_dataset
+from harness.dataset import Case, open_dataset
 from harness.phantom.dataset import make_dataset
 from harness.rows import FindingDetails, FindingRow, Other, Others
 from harness.runs.rows import rows_of
@@ -24,17 +24,10 @@ from .conftest import save
 MakeTask = Callable[..., CaseTask]
 
 
-class _Case:
-    """What `rows_of` needs of a case."""
-
-    def __init__(self, task: CaseTask) -> None:
-        self.id, self.findings = task.case, task.findings
-
-
 def rows_for(make_task: MakeTask, truth: np.ndarray, masks: Sequence[np.ndarray | None], **more) -> list[FindingRow]:
     """Score a case as every command does, and return its rows."""
     task = make_task(truth, masks, **more)
-    return rows_of(_Case(task), score_case(task))
+    return rows_of(Case(task.case, "test", task.findings), score_case(task))
 
 
 @pytest.fixture
