@@ -22,8 +22,8 @@ from harness.registry.pinned import Source, Weights
 from harness.registry.protocol import BoxRule
 from harness.registry.resources import Resources
 from harness.sandbox.contract import schemas
-from leaderboard.board.paper import row_name, variant_for
-from leaderboard.board.reported import read_reported
+from leaderboard.board.paper import variant_for
+from leaderboard.board.reported import read_reported, row_name
 
 DOCS = Path(__file__).resolve().parent
 _BEGIN, _END = "<!-- generated, do not edit: make docs -->\n", "<!-- end of the generated part -->\n"

@@ -29,6 +29,9 @@ RESAMPLES = 1000
 #: Fewest units (findings, or cases) whose resampling says anything about another sample of them.
 FEWEST = 5
 
+#: Variances and differences below this are those of rounding.
+_NO_SCATTER = 1e-15
+
 #: Draws weighed at a time: they stay in the processor's cache, and their products too small to be given to threads.
 _DRAWS_AT_A_TIME = 1 << 14
 
@@ -249,6 +252,97 @@ def compare_all(
             for column, low, high, count in zip(delta.T.tolist(), *bounds, extreme, strict=True)
         ]
     return found
+
+
+def compare_groups(
+    values: Floats,
+    first: NDArray[np.bool_],
+    second: NDArray[np.bool_],
+    *,
+    clusters: Sequence[str] | None = None,
+    seed: int = 0,
+    resamples: int = RESAMPLES,
+    permutations: int = 10_000,
+) -> list[Comparison]:
+    """Compare two groups of the findings of rows, which share cases but no finding.
+
+    Parameters
+    ----------
+    values
+        (n, k): the value of every row on every finding.
+    first, second
+        (n,) which findings are of each group; at least two each.
+    clusters, seed, resamples, permutations
+        As for :func:`compare`; the draws are the same for every row.
+
+    Returns
+    -------
+    list of Comparison
+        The interval is that of the difference of both means over bootstrap resamples of whole cases (those without a
+        finding of a group are left out), None where either group is in fewer than :data:`FEWEST` cases. The p-value is
+        that of a permutation test that exchanges findings between the groups. Its statistic is the difference divided
+        by its standard error (Welch 1947), so that groups that scatter differently are not taken for unequal ones
+        (Janssen 1997). The units are the findings of both.
+    """
+    either = first | second
+    value, a = exact(values[either]), first[either]
+    names = None if clusters is None else [name for name, kept in zip(clusters, either, strict=True) if kept]
+    cluster, n_cases = _numbered(names, len(value))
+    random = random_numbers(n_cases, resamples=resamples, seed=seed, stream="compare")
+    keys = generator(seed, f"exchange/{len(a)}").random_raw(permutations * len(a)).reshape(permutations, len(a))
+    members = np.zeros((permutations, len(a)))
+    np.put_along_axis(members, np.argpartition(keys, a.sum() - 1, axis=1)[:, : a.sum()], 1.0, axis=1)
+    observed, exchanged = (_standardised(value, chosen) for chosen in (a[np.newaxis].astype(np.float64), members))
+    extreme = (exchanged >= observed).sum(axis=0)
+    sums = np.zeros((n_cases, 2, 1 + value.shape[1]))
+    np.add.at(sums, (cluster, 1 - a.astype(np.intp)), np.column_stack([np.ones(len(value)), value]))
+    totals = resampled_sums(sums.reshape(n_cases, -1), random).reshape(resamples, 2, -1)
+    totals = totals[(totals[:, :, 0] > 0).all(axis=1)]
+    means = totals[:, :, 1:] / totals[:, :, :1]
+    fewest = int((sums[:, :, 0] > 0).sum(axis=0).min())
+    bounds = _percentiles(means[:, 0] - means[:, 1]).T.tolist() if len(totals) else [None] * value.shape[1]
+    found = []
+    for column, ends, count in zip(value.T, bounds, extreme, strict=True):
+        apart = [math.fsum(column[group]) / int(group.sum()) for group in (a, ~a)]
+        low, high = supported(ends, fewest) or (None, None)
+        ci95 = None if low is None or high is None else (low, high)
+        found.append(Comparison(apart[0] - apart[1], ci95, (1 + int(count)) / (1 + permutations), len(a)))
+    return found
+
+
+def _standardised(values: Floats, members: Floats) -> Floats:
+    """Return how far apart two groups are, in standard errors.
+
+    Parameters
+    ----------
+    values
+        (n, k), rounded by :func:`exact`.
+    members
+        (m, n): 1 for the first group, 0 for the second.
+
+    Returns
+    -------
+    (m, k) float64
+        Infinite where both groups are constant and differ.
+    """
+    squares = exact(values * values)
+    n = members.sum(axis=1, keepdims=True)
+    sums, summed = members @ values, members @ squares
+    apart = np.zeros_like(sums)
+    variance = np.zeros_like(sums)
+    for sign, count, total, square in (
+        (1, n, sums, summed),
+        (-1, len(values) - n, values.sum(axis=0) - sums, squares.sum(axis=0) - summed),
+    ):
+        mean = total / count
+        apart += sign * mean
+        variance += np.maximum(square / count - mean * mean, 0.0) / (count - 1)
+    apart = np.abs(apart)
+    tiny = variance < _NO_SCATTER
+    with np.errstate(divide="ignore"):
+        return np.where(
+            tiny, np.where(apart < _NO_SCATTER, 0.0, np.inf), apart / np.sqrt(np.where(tiny, 1.0, variance))
+        )
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -110,7 +110,7 @@ def summarise(
     rows = _counted(rows, profile)
     families = _families(rows, profile)
     random = random_numbers(len(rows), resamples=resamples, seed=seed, stream="summary")
-    measured = [_measure(path, families, members, random) for path, members in _groups(rows, cuts).items()]
+    measured = [_measure(path, families, members, random) for path, members in members_of(rows, cuts).items()]
     per_case = _per_case(families[0], rows)
     measured.append(_measure(("per_case",), [per_case], np.arange(len(per_case.parts)), random))
     return _document(measured)
@@ -256,8 +256,16 @@ def _pooled(prefix: str, counts: Sequence[tuple[int, int, int]], profile: Profil
     return _Family(names, np.array(counts, np.float64).reshape(-1, 3), values, shares)
 
 
-def _groups(rows: Sequence[FindingRow], cuts: SizeCuts | None) -> dict[tuple[str, ...], NDArray[np.intp]]:
-    """Return the members of every group of findings."""
+def members_of(rows: Sequence[FindingRow], cuts: SizeCuts | None = None) -> dict[tuple[str, ...], NDArray[np.intp]]:
+    """Return the members of every group of findings: group, or parent and group, to positions in `rows`.
+
+    Parameters
+    ----------
+    rows
+        One row a finding.
+    cuts
+        Where size groups are divided; by default at the percentiles of `rows`.
+    """
     groups: dict[tuple[str, ...], NDArray[np.intp]] = {
         ("all",): np.arange(len(rows)),
         ("focal",): np.flatnonzero([row.category is not None and is_focal(row.category) for row in rows]),

@@ -19,7 +19,7 @@ from harness.upstream.missing import missing
 from harness.upstream.sources import SourceStore
 from harness.upstream.weights import WeightsStore
 from leaderboard.board.board import Row
-from leaderboard.board.reported import Reference
+from leaderboard.board.reported import Reference, row_name
 
 #: Cost of the rows as the paper states it (section 4); it does not state the others, nor the cost of prediction.
 TRAINING = "about one day on two A100 with 80 GB, as the paper aimed at"
@@ -85,11 +85,6 @@ class ReferenceRow:
     def name(self) -> str:
         """The row in words."""
         return row_name(self.theirs)
-
-
-def row_name(row: Row) -> str:
-    """Return a row of the paper in words, for example ``"SAT, text, fine-tuned"``."""
-    return f"{row.title}, {row.prompt}{', fine-tuned' if row.fine_tuned else ''}"
 
 
 def variant_for(model: Model, row: Row) -> Variant | None:

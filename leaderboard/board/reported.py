@@ -144,6 +144,11 @@ def read_references() -> dict[str, Reference]:
     return {reference.id: reference for reference in (read_reported(), *read_boards())}
 
 
+def row_name(row: Row) -> str:
+    """Return a row of the paper in words, for example ``"SAT, text, fine-tuned"``."""
+    return f"{row.title}, {row.prompt}{', fine-tuned' if row.fine_tuned else ''}"
+
+
 def _row(title: str, row: Mapping[str, Any], profile: str, **fields: Any) -> Row:
     fields = {"fine_tuned": False, **fields}
     return Row(

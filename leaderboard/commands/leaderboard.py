@@ -57,6 +57,12 @@ site_argument = click.argument("site", type=click.Path(path_type=Path, file_okay
     "--runs", type=click.Path(path_type=Path), help="Folder of the runs and their masks; by default HOME/runs."
 )
 @size_cuts_option
+@click.option(
+    "--statements",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Statements of your own (TOML), tested on the rows beside the paper's.",
+)
 @click.option("--figures/--no-figures", default=True, help="Draw figures and write Parquet files.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.pass_context
@@ -71,6 +77,7 @@ def build(
     datasets: tuple[str, ...],
     runs: Path | None,
     size_cuts: tuple[float, float] | None,
+    statements: Path | None,
     figures: bool,
     as_json: bool,
 ) -> None:
@@ -87,6 +94,7 @@ def build(
     from harness.scoring.sizes import SizeCuts
     from harness.store.database import Store
     from leaderboard.published.privacy import PrivacyPolicy
+    from leaderboard.published.statements import read_own_statements, read_statements
     from leaderboard.site.build import Options, build_site
 
     home = ctx.obj.home
@@ -94,6 +102,7 @@ def build(
         raise UsageError("--cases public needs the data", fix="name the data sets with --dataset")
     if public_splits and visibility == "private":
         raise UsageError("--public-split needs --visibility public", fix="a private site shows every split")
+    own = () if statements is None else read_own_statements(statements, [one.id for one in read_statements()])
     opened = [open_dataset(find_dataset(name, home), cache=home / "datasets") for name in datasets]
     with Store(db or ctx.obj.database, readonly=True, home=home) as store:
         rows = store.runs()
@@ -106,6 +115,7 @@ def build(
             figures=figures,
             datasets=tuple(opened) if cases == "public" else (),
             runs=runs or home / "runs",
+            statements=own,
             log=lambda line: click.echo(line, err=True),
             size_cuts=None if size_cuts is None else SizeCuts(*size_cuts, of="fixed"),
         )

@@ -52,6 +52,11 @@ REFERENCES = ("paper", "challenge", "challenge-july", "main", "voxtell")
     help="As for `bench run`.",
 )
 @click.option("--dry-run", is_flag=True, help="Show what each row needs and lacks; run nothing.")
+@click.option(
+    "--statements",
+    is_flag=True,
+    help="Say which statements of the paper hold, in Table 4 and in the rows of this home; run nothing.",
+)
 @plugin_dir_option
 @json_option
 @pass_settings
@@ -64,6 +69,7 @@ def reproduce(
     plugin_dirs: tuple[Path, ...],
     *,
     dry_run: bool,
+    statements: bool,
     as_json: bool,
     **options: Any,
 ) -> None:
@@ -78,6 +84,11 @@ def reproduce(
 
     Example: bench reproduce --gpus 2
     """
+    if statements and reference_id != "paper":
+        raise UsageError("--statements are the paper's", fix="leave --reference out")
+    if statements:
+        _statements(settings, as_json=as_json)
+        return
     from harness.dataset.rexgroundingct import NAME
     from harness.engines.allocation import Allocation
     from harness.engines.gpus import granted_gpus
@@ -122,6 +133,16 @@ def reproduce(
             click.echo(f"{name}: a run on these data {f'reproduces no row ({why})' if why else 'can reproduce a row'}")
     if ended is not None:
         raise ended
+
+
+def _statements(settings: Settings, *, as_json: bool) -> None:
+    from leaderboard.commands.statements import answered, print_statements
+
+    records = answered(settings)
+    if as_json:
+        print_json({"schema": 1, "statements": records})
+    else:
+        print_statements(records)
 
 
 def _lacking(dataset: str, split: str, home: Path) -> BenchError | None:

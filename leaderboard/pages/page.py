@@ -15,7 +15,9 @@ from dataclasses import dataclass
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from harness.categories import CATEGORIES
+from leaderboard.board.answers import ANSWERS
 from leaderboard.board.board import Column, Row, Score
+from leaderboard.published.statements import METRICS, group_words
 
 #: Shown where there is no number.
 NOTHING = "—"
@@ -59,6 +61,9 @@ def make_environment() -> Environment:
         brief=brief,
         short=lambda text: brief(text, LONGEST_LINE),
         status=lambda name: brief(name.replace("_", " ")),
+        answer_class=dict(zip(ANSWERS, ("holds", "does-not", "cannot", "lacking"), strict=True)).get,
+        group_words=group_words,
+        metric_name=METRICS.get,
         commercial=lambda answer: {"yes": "allowed", "no": "not allowed"}.get(answer, "not known"),
     )
     environment.globals.update(

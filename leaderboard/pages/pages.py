@@ -10,6 +10,7 @@ from typing import Any
 from harness.registry.declaration import SEES
 from harness.scoring.placement import APART, PLACEMENTS
 from harness.scoring.profiles import PROFILES
+from leaderboard.board.answers import BoardAnswer, in_table, name_of, on_board, other_data
 from leaderboard.board.board import CHALLENGE, COLUMNS, PAPER, SIZES, DataSet, Row, rank, read_board
 from leaderboard.board.comparisons import against, conclusion, in_order
 from leaderboard.board.reported import Reference, Reported
@@ -25,6 +26,7 @@ from leaderboard.pages.run_page import METRICS, at_a_glance, groups_in, metrics_
 from leaderboard.pages.vendor import Vendored
 from leaderboard.published.database import TABLES, Pair, Published
 from leaderboard.published.export import COMPARED
+from leaderboard.published.statements import BoardStatement
 
 #: The pages that every page links to.
 NAVIGATION = (
@@ -34,6 +36,7 @@ NAVIGATION = (
     ("groups.html", "Groups"),
     ("distributions.html", "Distributions"),
     ("compare.html", "Compare"),
+    ("statements.html", "Statements"),
     ("placements.html", "Mix-ups"),
     ("cost.html", "Cost"),
     ("cases/index.html", "Cases"),
@@ -42,6 +45,9 @@ NAVIGATION = (
     ("submit.html", "Submit"),
     ("downloads.html", "Downloads"),
 )
+
+#: Comparisons that are shown of one answer.
+COMPARISONS = 30
 
 #: Rows of the front page, ranked and not, over all data sets; columns of a wide table; rows of long lists.
 ROWS, ROWS_APART, COLUMNS_SHOWN, ROWS_COST, LONGEST_LIST = 25, 12, 10, 100, 1500
@@ -120,7 +126,8 @@ def render_pages(site: Site) -> Pages:
         }
         return path, environment.get_template(template).render(page)
 
-    for pages in (_scores, _groups, _distributions, _compare, _placements, _cost, _cases, _runs, _models, _texts):
+    tables = (_scores, _groups, _distributions, _compare, _statements, _placements, _cost)
+    for pages in (*tables, _cases, _runs, _models, _texts):
         yield from pages(site, render)
 
 
@@ -251,6 +258,27 @@ def _compare(site: Site, render: Render) -> Pages:
         ranks_of={data.about.id: site.published.ranks(data.about.id, PAPER) for data in site.board},
         drawings=_drawings(site, lambda data: figures.differences(data, compared[data.about.id])),
         conclusion=conclusion,
+    )
+
+
+def _statements(site: Site, render: Render) -> Pages:
+    places = [("Table 4 of the paper", ""), *((", ".join(d.about.names), d.about.split) for d in site.board)]
+    kinds: dict[bool, list[tuple[BoardStatement, list[BoardAnswer]]]] = {False: [], True: []}
+    for statement, own in site.published.statements():
+        on_board_ = on_board(statement, site.board, site.published)
+        kinds[own].append((statement, on_board_ if own else [in_table(statement, site.reported), *on_board_]))
+    yield render(
+        "statements.html",
+        "statements.html.j2",
+        "Statements",
+        kinds=[
+            ("of-the-paper", "Of the paper", places, kinds[False]),
+            ("of-the-organisers", "Of the organisers of this board", places[1:], kinds[True]),
+        ],
+        other_data=partial(other_data, site.reported),
+        name_of=name_of,
+        most=COMPARISONS,
+        compared=COMPARED,
     )
 
 

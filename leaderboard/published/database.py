@@ -14,6 +14,7 @@ from typing import Any
 
 from harness.rows import Other
 from harness.scoring.placement import OTHER_FINDING, PLACEMENTS, SAME_MASK, Placement
+from leaderboard.published.statements import BoardStatement
 
 #: Version of the tables below; raised when a reader of an older one would be misled.
 SCHEMA_VERSION = 4
@@ -42,6 +43,13 @@ create table comparisons (
 create table ranks (
   data_set text, profile text, run text, rank integer not null, chances text not null,
   primary key (data_set, profile, run)) without rowid;
+create table statements (
+  id text primary key, number integer not null, own integer not null, says text not null, meaning text not null,
+  definition text not null);
+create table statement_tests (
+  data_set text, statement text, first text, second text, value real, other real, difference real, low real, high real,
+  p real, p_holm real, n integer, n_other integer,
+  primary key (data_set, statement, first, second)) without rowid;
 create table findings (
   number integer primary key, data_set text not null, "case" text not null, finding text not null, category text,
   text text not null, truth_voxels integer, size_ratio real, volume_ul real);
@@ -72,6 +80,9 @@ TABLES: Mapping[str, str] = {
     "metrics": "one metric of a run under a profile, for one group of findings, with its 95 % interval",
     "comparisons": "two runs on the same findings: mean difference of Dice, interval, p, and p by Holm among the best",
     "ranks": "rank of a run, shared where rows do not differ significantly, and the probability of every rank",
+    "statements": "one sentence on models and findings that is tested; `own` for those of the organiser",
+    "statement_tests": "one comparison that a statement rests on: a run and the second that it is compared with, which "
+    "is empty for another group of findings or a number",
     "findings": "one finding of an open split: its text, category and size; its number is that of this file alone",
     "scores": "one run on one finding, by its number; where its mask lies, and the other findings it is most like",
     "instances": "one entity of the truth, or one component of a mask, and what it was matched with",
@@ -155,6 +166,27 @@ class Rank:
 
     rank: int
     chances: list[float]
+
+
+@dataclass(frozen=True)
+class StatementTest:
+    """One comparison that a statement rests on; numbers are None where they may not be shown.
+
+    `second` is empty where a run is compared with another group of findings or with a number. `value` and `other` are
+    the means of the two sides over `n` and `n_other` findings, `difference` the first minus the second.
+    """
+
+    first: str
+    second: str
+    value: float | None
+    other: float | None
+    difference: float | None
+    low: float | None
+    high: float | None
+    p: float | None
+    p_holm: float | None
+    n: int | None
+    n_other: int | None
 
 
 @dataclass(frozen=True)
@@ -301,6 +333,16 @@ class Published:
         """Return the ranks of a data set, by run."""
         query = "select * from ranks where data_set = ? and profile = ? order by rank, run"
         return {row["run"]: Rank(**_values(row, Rank)) for row in self.db.execute(query, [data_set, profile])}
+
+    def statements(self) -> list[tuple[BoardStatement, bool]]:
+        """Return every statement in its order, and whether it is the organiser's own."""
+        rows = self.db.execute("select definition, own from statements order by number")
+        return [(BoardStatement.model_validate_json(definition), bool(own)) for definition, own in rows]
+
+    def statement_tests(self, data_set: str, statement: str) -> list[StatementTest]:
+        """Return the comparisons that a statement rests on, on one data set."""
+        query = "select * from statement_tests where data_set = ? and statement = ? order by first, second"
+        return [StatementTest(**_values(row, StatementTest)) for row in self.db.execute(query, [data_set, statement])]
 
     def findings(self, data_set: str) -> list[PublishedFinding]:
         """Return the findings of an open data set in its order; none of a closed one."""

@@ -20,6 +20,7 @@ from harness.scoring.summary import summarise
 from harness.store.database import Store, cells
 from harness.store.trainings import Trainings
 from leaderboard.published.database import SCHEMA_VERSION, Published
+from leaderboard.published.facts import facts_of
 from leaderboard.published.privacy import (
     ENOUGH,
     PrivacyPolicy,
@@ -35,6 +36,13 @@ from leaderboard.published.privacy import (
     without_texts,
 )
 from leaderboard.published.standing import reasons_apart
+from leaderboard.published.statements import BoardStatement, read_statements
+from leaderboard.published.tested import hold_against, runs_of
+
+Rows = list[dict[str, Any]]
+
+#: The profile whose metrics statements are about.
+PAPER = "mlhc2025"
 
 #: Runs of a data set that are ranked among each other, best first. With more pairs, Holm's correction would ask for
 #: p-values below the smallest that the permutation test can give.
@@ -47,8 +55,10 @@ CURVE = 300
 MOST_COMPARED = 150
 
 
-def export(store: Store, policy: PrivacyPolicy, *, size_cuts: SizeCuts | None = None) -> Published:
-    """Copy what `policy` allows, from one state of the database, and compare the ranked runs.
+def export(
+    store: Store, policy: PrivacyPolicy, own: Sequence[BoardStatement] = (), *, size_cuts: SizeCuts | None = None
+) -> Published:
+    """Copy what `policy` allows, from one state of the database, compare the ranked runs, and test the statements.
 
     Parameters
     ----------
@@ -56,6 +66,8 @@ def export(store: Store, policy: PrivacyPolicy, *, size_cuts: SizeCuts | None = 
         The results database.
     policy
         Who will see it.
+    own
+        An organiser's statements, beside the paper's.
     size_cuts
         Where the findings of every split are divided by size; by default where the runs of the whole split did.
 
@@ -68,6 +80,8 @@ def export(store: Store, policy: PrivacyPolicy, *, size_cuts: SizeCuts | None = 
     visibility = "public" if policy.public else "private"
     about = {"schema": str(SCHEMA_VERSION), "made by": "groundbench", "visibility": visibility}
     published.add("about", [{"name": name, "value": value} for name, value in about.items()])
+    statements = read_statements()
+    published.add("statements", _described(statements, own))
     with store.snapshot():
         runs = judged([as_seen(run, store) for run in store.runs()], discover())
         apart = reasons_apart(store, runs)
@@ -75,8 +89,22 @@ def export(store: Store, policy: PrivacyPolicy, *, size_cuts: SizeCuts | None = 
         for run in runs:
             groups.setdefault((run.fingerprint, run.split), []).append(run)
         for group in groups.values():
-            _DataSet(store, published, group, apart, policy, size_cuts).fill()
+            _DataSet(store, published, group, apart, policy, [*statements, *own], size_cuts).fill()
     return published
+
+
+def _described(statements: Sequence[BoardStatement], own: Sequence[BoardStatement]) -> Rows:
+    return [
+        {
+            "id": one.id,
+            "number": number,
+            "own": one in own,
+            "says": one.says,
+            "meaning": one.meaning,
+            "definition": one.model_dump_json(exclude_defaults=True),
+        }
+        for number, one in enumerate([*statements, *own], 1)
+    ]
 
 
 def data_set_id(fingerprint: str, split: str) -> str:
@@ -93,6 +121,7 @@ class _DataSet:
     runs: Sequence[RunRow]
     apart: Mapping[str, list[str]]
     policy: PrivacyPolicy
+    statements: Sequence[BoardStatement]
     fixed: SizeCuts | None = None
 
     @property
@@ -130,6 +159,7 @@ class _DataSet:
                 self._single(run, numbers)
         for profile in PROFILES:
             self._compare(profile)
+        self._test()
 
     def _run(self, run: RunRow, whole: RunRow) -> dict[str, Any]:
         row = {name: getattr(run, name) for name in self.published.columns("runs") if hasattr(run, name)}
@@ -307,8 +337,34 @@ class _DataSet:
         if ranked:
             self.published.add("ranks", [{"data_set": self.id, "profile": profile, **row} for row in ranks])
 
+    def _test(self) -> None:
+        """Hold every statement against the best ranked runs that were measured on the same findings."""
+        means = {run.id: self._dice(run).get("all", {}).get("value") for run in self.runs if not self.apart[run.id]}
+        scored = [run for run in self.runs if means.get(run.id) is not None]
+        best = sorted(scored, key=lambda run: (-means[run.id], run.id))[:COMPARED]
+        if not best or not (self.opened or best[0].n_cases >= ENOUGH):
+            return
+        facts = {run.id: facts_of(run) for run in best}
+        chosen = [run for run in best if run.id in runs_of(self.statements, facts)]
+        if not chosen:
+            return
+        rows = {run.id: _sorted(self.store.findings(run.id)) for run in chosen}
+        same = _comparable(rows)
+        tests = hold_against(
+            self.statements,
+            {name: rows[name] for name in same},
+            {name: facts[name] for name in same},
+            cuts=self.cuts,
+            shown=None if self.opened else {run.id: frozenset(self._shown(run)) for run in chosen},
+        )
+        self.published.add("statement_tests", [{"data_set": self.id, **test} for test in tests])
 
-Rows = list[dict[str, Any]]
+    def _dice(self, run: RunRow) -> Mapping[str, Any]:
+        return self._metrics(run, PROFILES[PAPER]).get("dice", {})
+
+    def _shown(self, run: RunRow) -> Mapping[str, Any]:
+        """Return the groups of a run that a closed split shows."""
+        return publishable(dict(cells(self._dice(run))))
 
 
 def compare_runs(

@@ -18,6 +18,7 @@ from leaderboard.pages.pages import Site, render_pages
 from leaderboard.pages.vendor import NIIVUE, asset
 from leaderboard.published.export import export
 from leaderboard.published.privacy import PrivacyPolicy
+from leaderboard.published.statements import BoardStatement
 from leaderboard.site.folder import BUILD, replace_folder
 
 
@@ -35,6 +36,8 @@ class Options:
         Data sets whose cases are shown with pictures, where `policy` opens them.
     runs
         The folder of the runs, which hold the masks.
+    statements
+        The organiser's statements, beside the paper's.
     log
         Called with a line for each case that is drawn.
     size_cuts
@@ -45,6 +48,7 @@ class Options:
     figures: bool = False
     datasets: tuple[Dataset, ...] = ()
     runs: Path = Path("runs")
+    statements: tuple[BoardStatement, ...] = ()
     log: Callable[[str], None] = lambda _: None
     size_cuts: SizeCuts | None = None
 
@@ -71,7 +75,7 @@ def build_site(store: Store, out: Path, options: Options | None = None) -> Path:
         When `out` cannot be written.
     """
     options = options or Options()
-    published = export(store, options.policy, size_cuts=options.size_cuts)
+    published = export(store, options.policy, options.statements, size_cuts=options.size_cuts)
     downloads = make_files(published, parquet=options.figures)
     site = Site(published, read_reported(), read_boards(), downloads, draw=options.figures)
     files: dict[str, bytes] = {}

@@ -85,6 +85,7 @@ class FakeBench:
         case: str = "case",
         digests: Mapping[tuple[str, str], str] | None = None,
         others: Sequence[Others] = (),
+        level_of: Mapping[str, float] | None = None,
         **fields: Any,
     ) -> RunRow:
         """Store a run of `cases` times `per_case` findings whose Dice lies around `level`.
@@ -104,6 +105,8 @@ class FakeBench:
             the rest.
         digests
             SHA-256 of the masks that were scored, by case and finding.
+        level_of
+            Level of the findings of a category, in place of `level`.
         fields
             Fields of RunRow.
         """
@@ -127,7 +130,8 @@ class FakeBench:
             for index in range(per_case):
                 place = number_of_case * per_case + index
                 status = (failures or {}).get(place, Status.OK)
-                shared = round(VOXELS * min(1.0, max(0.0, draw.gauss(level, 0.05))))
+                own = (level_of or {}).get(codes[place % len(codes)], level)
+                shared = round(VOXELS * min(1.0, max(0.0, draw.gauss(own, 0.05))))
                 size = 10 ** random.Random(place).uniform(-5, -1)
                 found = Matches(tp=int(shared > 200), fp=0, fn=int(shared <= 200))
                 instances = InstanceCounts(VOXELS, shared, found, 0.0, found) if status == Status.OK else None

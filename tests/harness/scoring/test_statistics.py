@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import random
 from fractions import Fraction
+from statistics import fmean, variance
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from harness.errors import UsageError
 from harness.scoring.statistics import (
     compare,
     compare_all,
+    compare_groups,
     exact,
     holm,
     interval,
@@ -173,3 +176,77 @@ def test_rank_probabilities() -> None:
     assert chances.sum(axis=1) == pytest.approx(1)
     assert chances[1].tolist() == [1, 0, 0]
     assert chances[0].tolist() == [0, 0.5, 0.5]
+
+
+def _two_groups(draw: random.Random, cases: int, gap: float) -> tuple[list[float], np.ndarray, list[str]]:
+    """Return values, which of them are of the first group, and their cases: a case has a level of its own."""
+    values, first, clusters = [], [], []
+    for case in range(cases):
+        level = draw.gauss(0.4, 0.1)
+        for number in range(draw.randint(2, 5)):
+            first.append(draw.random() < 0.3 or number == 0)
+            values.append(level + gap * first[-1] + draw.gauss(0, 0.1))
+            clusters.append(f"case-{case}")
+    return values, np.array(first), clusters
+
+
+def _t(first: list[float], second: list[float]) -> float:
+    """Return Welch's t, without a sign."""
+    return abs(fmean(first) - fmean(second)) / (variance(first) / len(first) + variance(second) / len(second)) ** 0.5
+
+
+def test_two_groups_of_one_row_by_every_exchange() -> None:
+    """The p-value is the share of all ways to choose 4 of 11 findings that are at least as far apart."""
+    values, first, clusters = _two_groups(random.Random(2), 4, 0.12)
+    values, first, clusters = values[:11], first[:11], clusters[:11]
+    assert first.sum() == 4
+    (result,) = compare_groups(np.array(values)[:, np.newaxis], first, ~first, clusters=clusters)
+    sides = [[v for v, inside in zip(values, first, strict=True) if inside == side] for side in (True, False)]
+    assert result.difference == pytest.approx(fmean(sides[0]) - fmean(sides[1]), abs=1e-12)
+    all_of_them = list(itertools.combinations(range(11), 4))
+    exchanged = [_t([values[i] for i in c], [values[i] for i in range(11) if i not in c]) for c in all_of_them]
+    exact_p = sum(t >= _t(*sides) - 1e-9 for t in exchanged) / len(exchanged)
+    assert 0.01 < exact_p < 0.6
+    assert result.p_value == pytest.approx(exact_p, abs=0.02)
+    assert result.n == 11
+
+
+def test_two_groups_of_rows_resampled_slowly() -> None:
+    """The interval is that of both means over cases that are drawn again, one by one; rows do not touch each other."""
+    values, first, clusters = _two_groups(random.Random(5), 40, 0.1)
+    table = np.column_stack([np.zeros(len(values)), values])
+    nothing, result = compare_groups(table, first, ~first, clusters=clusters)
+    assert (nothing.difference, nothing.ci95, nothing.p_value) == (0.0, None, 1.0)
+    draw, names = random.Random(0), sorted(set(clusters))
+    members = {name: [i for i, case in enumerate(clusters) if case == name] for name in names}
+    drawn = []
+    for _ in range(2000):
+        chosen = [i for name in draw.choices(names, k=len(names)) for i in members[name]]
+        sides = [[values[i] for i in chosen if first[i] == side] for side in (True, False)]
+        drawn.append(fmean(sides[0]) - fmean(sides[1]))
+    assert result.ci95 == pytest.approx(np.percentile(drawn, (2.5, 97.5)), abs=0.006)
+
+
+@pytest.mark.parametrize("scatter", [0.02, 0.3])
+def test_two_groups_of_one_mean_are_rarely_told_apart(scatter: float) -> None:
+    """About one row in twenty has a p-value below 0.05, though one group scatters far more or less than the other."""
+    draw = np.random.default_rng(11)
+    first = np.arange(80) < 16
+    values = np.where(first[:, np.newaxis], draw.normal(0.5, scatter, (80, 400)), draw.normal(0.5, 0.1, (80, 400)))
+    p = [one.p_value for one in compare_groups(values, first, ~first, resamples=1, permutations=1000)]
+    assert 0.02 < np.mean(np.array(p) < 0.05) < 0.09
+    assert 0.4 < np.mean(p) < 0.6
+
+
+def test_a_group_of_few_cases_has_no_interval() -> None:
+    """Six findings of one kind in four cases; findings that are no part of either group change nothing."""
+    values = np.array([0.9, 0.8, 0.9, 0.7, 0.8, 0.9] + [0.1 + 0.01 * n for n in range(20)])[:, np.newaxis]
+    first = np.arange(26) < 6
+    cases = ["a", "a", "b", "b", "c", "d", *(f"case-{n}" for n in range(20))]
+    (result,) = compare_groups(values, first, ~first, clusters=cases)
+    assert result.ci95 is None
+    assert result.p_value < 0.001
+    more = compare_groups(
+        np.vstack([values, [[0.5]]]), np.append(first, False), np.append(~first, False), clusters=[*cases, "z"]
+    )
+    assert more == [result]

@@ -150,7 +150,6 @@ def test_cells_show_value_interval_and_n(bench, store: Store, pages) -> None:
         "Rank",
         "Model",
         "Kind",
-        "Sees",
         "Average ↑ n = 24",
         "Non-focal ↑ n = 12",
         "Focal ↑ n = 12",
@@ -183,18 +182,18 @@ def test_submitted_rows_claim_nothing(bench, store: Store, pages) -> None:
     assert [tag.text for tag in table.all("span", "tag")] == ["training not stated", "prompt not stated"]
 
 
-def test_what_a_model_sees_stands_in_the_table(bench, store: Store, pages) -> None:
-    """As its run recorded it, on its own page with the origin; "not known" where nobody has said."""
+def test_what_a_model_sees_stands_with_its_name(bench, store: Store, pages) -> None:
+    """As its run recorded it, on its own page with the origin; nothing where nobody has said."""
     bench.add(plugin="a", record={"sees": {"of": "3-D", "origin": "paper, section 5.1"}})
     bench.add(plugin="b")
     site = pages(store)
-    rows = [row for row in site["index.html"].all("table")[0].all("tr") if row.all("td", "sees")]
-    assert [row.all("td", "sees")[0].text for row in rows] == ["3-D", "not known"]
+    rows = [row for row in site["index.html"].all("table")[0].all("tr") if row.all("bdi", "name")]
+    assert [[said.text for said in row.all("span", "sees")] for row in rows] == [["sees 3-D"], []]
     assert [row.attributes["data-sees"] for row in rows] == ["3-D", "unknown"]
     assert "Sees of a CT at once 3-D ( paper, section 5.1 )" in site["runs/run-01.html"].text
     assert "Sees of a CT" not in site["runs/run-02.html"].text
-    reported = section(site["index.html"], "Reported in the paper").all("td", "sees")
-    assert [cell.text for cell in reported].count("3-D") == 5
+    reported = section(site["index.html"], "Reported in the paper").all("span", "sees")
+    assert [said.text for said in reported].count("sees 3-D") == 5
 
 
 def test_shared_ranks_are_called_so(bench, store: Store, pages) -> None:
@@ -223,7 +222,7 @@ def test_group_without_findings_is_a_dash(bench, store: Store, pages) -> None:
     """Where a split holds no focal finding, the column says n = 0 and every cell is a dash."""
     bench.add(absent=tuple(code for code in CATEGORIES if code != "1c"))
     table = pages(store)["index.html"].all("table")[0]
-    assert table.all("thead")[0].all("th")[6].text == "Focal ↑ n = 0"
+    assert table.all("thead")[0].all("th")[5].text == "Focal ↑ n = 0"
     assert table.all("td", "focal")[0].text == "—"
 
 
@@ -332,6 +331,27 @@ def test_model_page_says_where_the_code_is_from_instead(bench, store: Store, pag
     assert f"Code not from there {copy[:60]}" in text
     assert "2222" not in text
     assert "Code not from there" not in made["models/strange.html"].text
+
+
+def test_statements_and_their_answers(bench, store: Store, pages) -> None:
+    """Each in a table with its answer in every place; below, what it rests on, on which data, with intervals."""
+    record = {"exposure": {"of": "none", "origin": "ours"}, "sees": {"of": "3-D", "origin": "ours"}}
+    bench.add(title="Good", plugin="good", level=0.3, level_of={"2d": 0.9, "2a": 0.9}, cases=8, record=record)
+    page = pages(store)["statements.html"]
+    table = page.all("table")[0]
+    heads = [head.text for head in table.all("thead")[0].all("th")]
+    assert heads == ["Statement", "Table 4 of the paper", "phantom-small , test"]
+    rows = {row.all("th")[0].text: [cell.text for cell in row.all("td")] for row in table.all("tbody")[0].all("tr")}
+    assert rows["Models do better on focal findings than on non-focal ones."] == ["does not", "holds"]
+    assert rows["SegVol does better than SAT on large findings."] == ["rows lacking", "rows lacking"]
+    assert len(rows) == len(page.all("h3")) == len(page.all("details")) // 2
+    first, second = page.all("details")[:2]
+    assert "4 of 9 as stated; intervals apart for 2, apart the other way for 2" in first.text
+    assert "8 cases, 48 findings: not the paper's data." in second.text
+    (row,) = second.all("tbody")[0].all("tr")
+    number, signed_ = r"0\.\d{3}", r"\+0\.\d{3}"
+    shown = f"Good zero-shot {number} n = 24 non-focal findings {number} n = 24 {signed_} \\[{signed_} to {signed_}\\]"
+    assert re.fullmatch(f"{shown} {number} as stated", row.text)
 
 
 def test_cases_lead_to_their_neighbours(bench, store: Store, pages) -> None:
