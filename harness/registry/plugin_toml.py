@@ -203,6 +203,7 @@ _MODEL: Mapping[str, _Reader] = {
     "resources": _resources,
     "training": _resources,
     "variants": _variants,
+    "sees": _stated,
     "sources": _each(_source),
     "weights": _each(_weights),
 }

@@ -27,6 +27,7 @@ base = "torch"
 licence = "MIT"
 homepage = "https://example.org/whole"
 citation = "Somebody, 2026"
+sees = { value = "slices with memory", origin = "upstream, predict.py:3" }
 
 [resources]
 memory_gb = 2
@@ -113,6 +114,7 @@ def test_it_says_everything_that_python_says(tmp_path: Path) -> None:
         licence="MIT",
         homepage="https://example.org/whole",
         citation="Somebody, 2026",
+        sees=Stated("slices with memory", "upstream, predict.py:3"),
         resources=Resources(memory_gb=2, cpus=1.5, exec_tmp=True),
         training=Resources(gpus=2, shm_gb=8),
         variants=(zero_shot, zero_shot.trained(Params(epochs=ours(3)), reduced={"epochs": 1}, summary="Trained.")),
@@ -132,7 +134,8 @@ def test_it_says_everything_that_python_says(tmp_path: Path) -> None:
     assert second.url.endswith("more%20text.bin?x=1")
     assert (second.name, second.sha256, second.size) == (more.name, more.sha256, more.size)
     assert found.variants == expected.variants
-    for field in ("resources", "training", "sources", "root", "adapter", "dockerfile", "base", "licence", "citation"):
+    fields = ("resources", "training", "sources", "root", "adapter", "dockerfile", "base", "licence", "citation")
+    for field in (*fields, "sees"):
         assert getattr(found, field) == getattr(expected, field), field
 
 
@@ -140,7 +143,7 @@ def test_what_is_not_said_is_as_in_python(tmp_path: Path) -> None:
     """Nothing is claimed for an author who is silent."""
     found = read_plugin_toml(_plugin(tmp_path, LEAST))
     assert found == Model(name="one", title="One", summary="S.", version="1", adapter="adapter:One", root=tmp_path)
-    assert found.variants[0].exposure == NOT_STATED
+    assert found.variants[0].exposure == found.sees == NOT_STATED
 
 
 @pytest.mark.parametrize(
@@ -157,6 +160,8 @@ def test_what_is_not_said_is_as_in_python(tmp_path: Path) -> None:
         (LEAST + "[[variants]]\nparams = { a = 1 }\n", "variants 1: name is missing"),
         (LEAST + '[[variants]]\nname = "a"\n[[variants]]\nnaem = "b"\n', "variants 2: naem is not a key"),
         (LEAST + '[[variants]]\nname = "a"\nprompt = "txt"\n', "prompt must be one of the Prompt values, not 'txt'"),
+        (LEAST + 'sees = "3-D"\n', "sees must be {"),
+        (LEAST + 'sees = { value = "3D", origin = "ours" }\n', "sees must be one of '2-D', 'slices with memory'"),
         (LEAST + '[[variants]]\nname = "a"\nexposure = "none"\n', "variants 1: exposure must be {"),
         (
             LEAST + '[[variants]]\nname = "a"\nexposure = { value = "none" }\n',
