@@ -234,7 +234,7 @@ class InstanceRow:
 
 
 #: The details of a finding that its data set states; all others are measured.
-OF_DATA_SET: Final = ("prior", "age", "sex")
+OF_DATA_SET: Final = ("prior", "age", "sex", "shares_patient")
 
 
 @dataclass(frozen=True)
@@ -290,6 +290,8 @@ class FindingDetails:
     prior, age, sex
         As the data set states them: whether the text refers to an earlier examination; the patient's age in years and
         sex (``"F"``, ``"M"``).
+    shares_patient
+        Where it is declared that scans were dealt to the splits: whether the patient is in train or val, too.
     """
 
     truth_entities: int | None = None
@@ -300,6 +302,7 @@ class FindingDetails:
     prior: bool | None = None
     age: int | None = None
     sex: str | None = None
+    shares_patient: bool | None = None
 
     @property
     def volume_ul(self) -> float | None:

@@ -64,6 +64,13 @@ def print_documents(documents: Sequence[dict[str, Any]]) -> None:
         if "box_seeds" in document:
             click.echo(f"boxes: {_model(document)}: {document['box_seeds']['words']}")
     for document in documents:
+        groups = document["metrics"].get("dice", {}).get("by_shared_patient", {})
+        if "yes" in groups and "no" in groups:
+            click.echo(
+                f"{_model(document)}: Dice {cell(groups['no'])} without the cases whose patient is in train or val, "
+                f"{cell(groups['yes'])} on them"
+            )
+    for document in documents:
         if document["unrankable"]:
             click.echo(f"not ranked: {_model(document)} ({'; '.join(document['unrankable'])})")
 

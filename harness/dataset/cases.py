@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, Final, Self, TypeVar
 
 from harness.dataset.patients import patient_by_name
 from harness.dataset.problems import DataProblem, refuse
@@ -15,6 +15,9 @@ from harness.dataset.terms import Terms
 from harness.dataset.voxels import read_header
 from harness.errors import DataError, UnknownName
 from harness.masks.header import Affine, Header
+
+#: How a split is declared that may share patients: its scans were dealt, not its patients.
+SCAN: Final = "scan"
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,8 @@ class Case:
     declared_patient: str | None = None  #: by the data set's own table
     age: int | None = None  #: of the patient in years, where the data set states it
     sex: str | None = None  #: of the patient, ``"F"`` or ``"M"``, where the data set states it
+    #: Other splits that models are trained on with a scan of the patient; None: not declared so, or not known.
+    shared_with: tuple[str, ...] | None = None
 
     @property
     def patient(self) -> str | None:
@@ -138,6 +143,7 @@ class Dataset:
     terms: Terms = field(default_factory=Terms)  #: what its owner allows to be passed on
     #: In-plane axes (of 0 and 1) along which a mask must be reversed to lie on its CT array; ``()``: as stored.
     mask_flip: tuple[int, ...] = ()
+    split_by: str = ""  #: what was dealt to the splits, ``"scan"`` or ``"patient"``; empty: nobody declares it
     cache: Path | None = field(default=None, compare=False)  #: folder for the cache of facts about files already read
     #: Split -> entries of the index that could not be read; such a split cannot be used, the others can.
     faults: Mapping[str, tuple[DataProblem, ...]] = field(default_factory=dict, compare=False)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
-from harness.dataset.cases import Dataset
+from harness.dataset.cases import SCAN, Dataset
 from harness.dataset.terms import OF_CT_RATE
 
 #: Every finding of a data set, where a number is not one of a category.
@@ -37,6 +37,8 @@ class Edition:
         (Split, or ``"all"`` for the sum over splits; category, or ``"all"``) -> findings.
     whole
         Whether every number must agree. Otherwise the numbers of one split make that split known.
+    split_by
+        What was dealt to the splits, where its makers say so: ``"scan"`` or ``"patient"``.
     """
 
     id: str
@@ -46,6 +48,7 @@ class Edition:
     cases: Mapping[str, int]
     findings: Mapping[tuple[str, str], int]
     whole: bool = False
+    split_by: str = ""
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,7 @@ PAPER: Final = Edition(
     | {(ALL, code): n for code, n in _TABLE_3.items()}
     | {("test", "1a"): 16, ("test", "1d"): 20, ("test", "1e"): 15, ("test", "2e"): 16},
     whole=True,
+    split_by=SCAN,  # section 3.5: "scans" are allocated, and nothing is said of patients
 )
 
 #: By id, in the order in which they are looked for.
@@ -141,3 +145,11 @@ def edition_of(dataset: Dataset, split: str) -> str:
         if stated and all(fact.agrees for fact in stated):
             return edition.id
     return ""
+
+
+def split_by_of(dataset: Dataset) -> str:
+    """Return what was dealt to the splits: as the index declares it, else as the makers of a whole edition say."""
+    if dataset.split_by or not of_ct_rate(dataset):
+        return dataset.split_by
+    known = (edition for edition in EDITIONS.values() if edition.whole and edition.split_by)
+    return next((one.split_by for one in known if all(fact.agrees for fact in facts(one, dataset))), "")

@@ -103,6 +103,7 @@ class Index:
     problems: tuple[DataProblem, ...]  #: of the whole file
     faults: Mapping[str, tuple[DataProblem, ...]] = field(default_factory=dict)  #: split -> of its entries
     patients: Mapping[str, str] = field(default_factory=dict)  #: case -> patient, by the object `patients`
+    split_by: str = ""  #: ``"scan"`` or ``"patient"``, as declared
 
 
 def load_json(path: Path) -> tuple[Any, list[DataProblem]]:
@@ -222,7 +223,20 @@ def read_index(path: Path) -> Index:
     of_entries = {key: tuple(found) for key, found in of_splits.items() if found}
     patients, faults = _patients(document.get("patients"), path.name)
     problems += faults
-    return Index(path, splits, licence if isinstance(licence, str) else None, tuple(problems), of_entries, patients)
+    split_by, faults = _split_by(document.get("split_by"), path.name)
+    problems += faults
+    licence = licence if isinstance(licence, str) else None
+    return Index(path, splits, licence, tuple(problems), of_entries, patients, split_by)
+
+
+def _split_by(stated: object, where: str) -> tuple[str, list[DataProblem]]:
+    """Read what was dealt to the splits of an index; a list of that name is a split."""
+    if stated is None or isinstance(stated, list):
+        return "", []
+    if stated in ("scan", "patient"):
+        return str(stated), []
+    what = f"`split_by` is {shown(stated)}"
+    return "", [DataProblem(Level.ERROR, "index", where, what, 'write "scan" or "patient"')]
 
 
 def _patients(table: object, where: str) -> tuple[dict[str, str], list[DataProblem]]:

@@ -20,6 +20,7 @@ from harness.dataset.editions import EDITIONS
 from harness.dataset.index import SUFFIX, FileName, Index, IndexCase, faults_of, load_json, read_index
 from harness.dataset.patients import PATIENTS, Person, merged, read_patients
 from harness.dataset.problems import DataProblem, Level, refuse
+from harness.dataset.shared import marked
 from harness.dataset.terms import Terms, terms_of
 from harness.errors import DataError, UnknownName, UsageError
 
@@ -285,8 +286,9 @@ def read_layout(path: Path, *, cache: Path | None = None) -> Layout:
         cache=cache,
         faults=index.faults,
         remarks={split: tuple(declared_rules(split, entries)) for split, entries in index.splits.items()},
+        split_by=index.split_by,
     )
-    return Layout(dataset, (*index.problems, *faults, *more))
+    return Layout(marked(dataset), (*index.problems, *faults, *more))
 
 
 def open_dataset(path: Path, *, cache: Path | None = None) -> Dataset:

@@ -8,10 +8,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 
-from harness.dataset.cases import Case, Dataset
+from harness.dataset.cases import SCAN, Case, Dataset
 from harness.dataset.index import SUFFIX
 from harness.dataset.layout import all_present, ct_paths, present, seg_paths
 from harness.dataset.problems import DataProblem, Level
+from harness.dataset.shared import DECLARE
 from harness.masks.formats import conversion
 
 
@@ -30,8 +31,11 @@ def leakage_rules(dataset: Dataset, names: Sequence[str]) -> Iterator[DataProble
     for patient, scans in by_patient.items():
         if len(scans) > 1 and not set(scans).isdisjoint(names) and len({i for ids in scans.values() for i in ids}) > 1:
             what = "; ".join(f"{split}: {', '.join(ids)}" for split, ids in scans.items())
-            fix = "keep all scans of a patient in one split; a model trained on one has seen the other"
-            yield DataProblem(Level.ERROR, "patient-in-two-splits", patient, what, fix)
+            if dataset.split_by == SCAN:
+                fix = "nothing: it is declared that scans were dealt"
+                yield DataProblem(Level.WARNING, "patient-in-two-splits", patient, what, fix)
+            else:
+                yield DataProblem(Level.ERROR, "patient-in-two-splits", patient, what, DECLARE)
 
 
 def presence_rules(dataset: Dataset, names: Sequence[str]) -> Iterator[DataProblem]:

@@ -11,6 +11,7 @@ from typing import Any
 from harness.dataset import Dataset, RunnableCase, ScannedCase
 from harness.dataset.boxes import BOX_RULES
 from harness.dataset.cases import in_order, spacing_of
+from harness.dataset.shared import shared_words
 from harness.engines.base import Mount
 from harness.errors import DataError, UsageError
 from harness.images.build import Image
@@ -182,6 +183,8 @@ class Plan:
             reasons.append("known answer: it reads the ground truth")
         if self.partial:
             reasons.append(f"partial: only the first {len(self.cases)} of the split's cases")
+        if shared := shared_words(self.cases, self.request.split):
+            reasons.append(shared)
         reasons += self.weights.unrankable
         reasons += changed(self.request.variant, self.request.params)
         if not self.isolates:

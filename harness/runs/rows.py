@@ -35,7 +35,13 @@ def rows_of(case: Case, score: CaseScore) -> list[FindingRow]:
             intersection=result.intersection,
             mask_sha256=result.mask_sha256,
             verdict=result.verdict,
-            details=replace(result.details, prior=finding.prior, age=case.age, sex=case.sex),
+            details=replace(
+                result.details,
+                prior=finding.prior,
+                age=case.age,
+                sex=case.sex,
+                shares_patient=None if case.shared_with is None else bool(case.shared_with),
+            ),
         )
         for finding, result in zip(case.findings, score.findings, strict=True)
     ]

@@ -15,6 +15,7 @@ from harness.dataset.editions import edition_of
 from harness.dataset.fingerprint import fingerprint_of
 from harness.dataset.judge import data_record
 from harness.dataset.problems import DataProblem
+from harness.dataset.shared import shared_words
 from harness.rows import CaseRow, FindingRow, RunRow
 from harness.runs.hardware import describe_hardware, describe_harness
 from harness.runs.record import write_record
@@ -163,6 +164,7 @@ def keep_submission(
         "scorer": SCORER_VERSION,
         "organiser_quirks": profile.organiser_quirks,
         "masks": _digest(hashes),
+        **({"shared_patients": shared} if (shared := shared_words(data.split(split), split)) else {}),
     }
     key = _digest(identity)
     earlier = store.latest(key)
@@ -210,7 +212,8 @@ def keep_submission(
 
 def columns_of(plan: Mapping[str, Any]) -> dict[str, Any]:
     """Return the columns of a submitted row that follow from its plan: they are not stated separately."""
-    quirks = bool(plan["organiser_quirks"])
+    reasons = ["scored with the organisers' quirks"] if plan["organiser_quirks"] else []
+    reasons += [plan["shared_patients"]] if "shared_patients" in plan else []
     return {
         "plugin": plan["name"],
         "title": plan["name"],
@@ -220,8 +223,8 @@ def columns_of(plan: Mapping[str, Any]) -> dict[str, Any]:
         "fine_tuned": False,
         "engine": "",
         "image_id": "",
-        "rankable": not quirks,
-        "unrankable": ["scored with the organisers' quirks"] if quirks else [],
+        "rankable": not reasons,
+        "unrankable": reasons,
         "state": "done",
     }
 

@@ -49,6 +49,10 @@ class Grouping:
     label: Callable[[FindingRow], str]
 
 
+def _shares_patient(row: FindingRow) -> str:
+    return {True: "yes", False: "no", None: UNKNOWN}[row.details.shares_patient]
+
+
 def _prior(row: FindingRow) -> str:
     return {True: "yes", False: "no", None: UNKNOWN}[row.details.prior]
 
@@ -86,8 +90,12 @@ def _sex(row: FindingRow) -> str:
 _LENGTHS: Final = (f"up to {WORDS[0]}", f"{WORDS[0] + 1} to {WORDS[1]}", f"{WORDS[1] + 1} and more")
 _DECADES: Final = (f"under {AGES[0]}", f"{AGES[0]} to {AGES[1] - 1}", f"{AGES[1]} and older")
 
+#: The grouping that gives a score without the cases whose patient a model may have been trained on.
+SHARED: Final = "by_shared_patient"
+
 #: Every grouping, in the order of a table.
 GROUPINGS: Final = (
+    Grouping(SHARED, "Patient also in train or val", ("yes", "no"), _shares_patient),
     Grouping("by_prior", "Refers to an earlier examination", ("yes", "no"), _prior),
     Grouping("by_named_size", "Text names a size", ("yes", "no"), _named_size),
     Grouping("by_named_side", "Text names a side", ("one", "both", "none"), _named_side),

@@ -17,7 +17,7 @@ from harness.dataset.terms import Terms, strictest, terms_of
 from harness.errors import DataError
 from harness.redaction import redacted
 from harness.rows import FindingRow, RunRow
-from harness.scoring.groups import GROUPINGS
+from harness.scoring.groups import GROUPINGS, SHARED
 from harness.scoring.placement import APART, NO_MASK
 from harness.status import Status
 
@@ -221,7 +221,7 @@ def without_few(groups: Mapping[str, Mapping[str, Any]], rows: Sequence[FindingR
         The findings that they summarise.
     """
     hidden: set[str] = set()
-    for grouping in GROUPINGS:
+    for grouping in (one for one in GROUPINGS if one.key != SHARED):  # which scans are shared, their names tell
         cases: dict[str, set[str]] = {}
         for row in rows:
             cases.setdefault(f"{grouping.key}/{grouping.label(row)}", set()).add(row.case)

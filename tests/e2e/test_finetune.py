@@ -191,16 +191,13 @@ def test_checkpoint_that_is_not_the_one(what: str, bench: Bench, dataset: Path) 
         ("split val", 2, "predict another split"),
         ("no train", 4, "does not contain train cases"),
         ("no mask", 4, "split 'train' of d lacks the ground truth of toy_"),
-        ("patient", 4, "is trained on and in test"),
     ],
 )
 def test_splits_that_do_not_serve(
     change: str, code: int, said: str, bench: Bench, tmp_path: Path, splits_writer: Callable[..., Path]
 ) -> None:
     """Nothing is trained where the predicted split could be seen, or nothing could be learnt."""
-    dataset = splits_writer(
-        tmp_path / "d", (lambda n: f"train_1_a_{n}") if change == "patient" else lambda n: f"toy_{n}_a_1"
-    )
+    dataset = splits_writer(tmp_path / "d")
     if change == "no train":
         index = json.loads((dataset / "dataset.json").read_text())
         (dataset / "dataset.json").write_text(json.dumps({**index, "train": []}))
@@ -212,6 +209,25 @@ def test_splits_that_do_not_serve(
     assert said in stderr
     assert "room: " not in stderr  # refused before an image would be built
     assert not (bench.home / "checkpoints").exists()
+
+
+def test_a_split_by_scans_is_marked(bench: Bench, tmp_path: Path, splits_writer: Callable[..., Path]) -> None:
+    """Refused with what to declare; declared, it is trained on, marked, scored with and without, and never ranked."""
+    dataset = splits_writer(tmp_path / "d", lambda n: f"train_{1 if n == 6 else n}_{'b' if n == 6 else 'a'}_1")
+    refused = bench(*_command(dataset, "none"), code=4).stderr
+    assert "patient train_1 is trained on and in test" in refused
+    assert '"split_by": "scan"' in refused
+    assert "room: " not in refused  # before an image would be built
+    assert not (bench.home / "checkpoints").exists()
+    index = dataset / "dataset.json"
+    index.write_text(json.dumps({**json.loads(index.read_text()), "split_by": "scan"}))
+    n = len(json.loads(index.read_text())["test"])
+    document = bench.json(*_command(dataset, "none"))
+    mark = f"1 of {n} test cases share a patient with train"
+    assert mark in document["unrankable"]
+    assert document["rankable"] is False
+    cells = document["metrics"]["dice"]["by_shared_patient"]
+    assert cells["yes"]["n"] + cells["no"]["n"] == document["n_findings"]
 
 
 def test_two_at_once(bench: Bench, dataset: Path) -> None:

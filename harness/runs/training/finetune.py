@@ -17,8 +17,9 @@ from typing import Any, Protocol
 
 from harness.dataset import RunnableCase
 from harness.dataset.boxes import BOX_RULES
-from harness.dataset.cases import Case, in_order
+from harness.dataset.cases import SCAN, Case, in_order
 from harness.dataset.fingerprint import fingerprint_of
+from harness.dataset.shared import DECLARE
 from harness.errors import BenchError, DataError, Interrupted, ModelError, PrerequisiteError, UsageError
 from harness.images.build import Image
 from harness.registry.declaration import Prompt
@@ -160,16 +161,17 @@ def training_cases(request: RunRequest) -> tuple[RunnableCase, ...]:
 
 
 def check_apart(request: RunRequest, cases: Sequence[Case]) -> None:
-    """Raise DataError where a case or a patient is trained on and in the split that will be predicted."""
+    """Raise DataError where a case or, unless scans were dealt, a patient is trained on and in the predicted split."""
     data = request.dataset
     predicted = data.split(request.split)
     case = _shared((case.id for case in cases), (case.id for case in predicted))
     patient = _shared(*({case.patient for case in side if case.patient} for side in (cases, predicted)))
-    if case or patient:
-        raise DataError(
-            f"{data.name}: {case or f'patient {patient}'} is trained on and in {request.split}",
-            fix="`bench data validate` lists them all",
-        )
+    listing = "`bench data validate` lists them all"
+    if case:
+        raise DataError(f"{data.name}: {case} is trained on and in {request.split}", fix=listing)
+    if patient and data.split_by != SCAN:
+        what = f"{data.name}: patient {patient} is trained on and in {request.split}"
+        raise DataError(what, fix=f"{listing}; {DECLARE}")
 
 
 class Trainer(Protocol):

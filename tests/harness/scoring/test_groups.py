@@ -53,6 +53,8 @@ def test_length_of_a_text(words: int, label: str) -> None:
     ("key", "details", "label"),
     [
         ("by_prior", {"prior": True}, "yes"), ("by_prior", {"prior": False}, "no"), ("by_prior", {}, UNKNOWN),
+        ("by_shared_patient", {"shares_patient": True}, "yes"), ("by_shared_patient", {"shares_patient": False}, "no"),
+        ("by_shared_patient", {}, UNKNOWN),
         ("by_entities", {"truth_entities": 1}, "one"), ("by_entities", {"truth_entities": 3}, "several"),
         ("by_entities", {"truth_entities": 0}, "none"), ("by_entities", {}, UNKNOWN),
         ("by_age", {"age": 0}, "under 40"), ("by_age", {"age": 39}, "under 40"), ("by_age", {"age": 40}, "40 to 59"),

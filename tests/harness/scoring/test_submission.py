@@ -203,6 +203,30 @@ def test_what_a_data_set_states_groups_the_scores(data: Path, tmp_path: Path) ->
     assert "details" in bench(home, verify, shown["run"], "--jobs", 1).output
 
 
+def test_a_submission_on_a_split_by_scans_is_marked(data: Path, tmp_path: Path) -> None:
+    """Two of five cases share a patient with train: said with the row, scored with and without, never ranked."""
+    index = data / "dataset.json"
+    document = json.loads(index.read_text())
+    first, *others = document["test"]
+    people = {case["name"].removesuffix(".nii.gz"): str(n // 2) for n, case in enumerate(document["test"])}
+    index.write_text(json.dumps({**document, "train": [first], "test": others, "patients": people}))
+    refused = bench(tmp_path / "home", score, tmp_path / "perfect", "--dataset", data)
+    assert isinstance(refused.exception, DataError)
+    index.write_text(json.dumps({**document, "split_by": "scan", "train": [first], "test": others, "patients": people}))
+    for name in ("perfect", "worse"):
+        (tmp_path / name / first["name"]).unlink()
+    run = scored(tmp_path / "home", tmp_path / "worse", "--dataset", data)
+    assert run["unrankable"] == ["1 of 4 test cases share a patient with train"]
+    assert run["rankable"] is False
+    cells = run["metrics"]["dice"]["by_shared_patient"]
+    assert (cells["yes"]["n"], cells["no"]["n"]) == (2, 6)
+    both = sum(cell["n"] * cell["value"] for cell in cells.values()) / 8
+    assert both == pytest.approx(run["metrics"]["dice"]["all"]["value"])
+    shown = bench(tmp_path / "home", show, run["run"]).output
+    assert "without the cases whose patient is in train or val" in shown
+    assert bench(tmp_path / "home", verify, run["run"], "--jobs", 1).exit_code == 0
+
+
 def test_runs_are_compared_on_the_same_findings(data: Path, tmp_path: Path) -> None:
     """The comparison pairs findings and refuses to compare a run with itself."""
     home = tmp_path / "home"

@@ -297,15 +297,16 @@ def test_no_small_sum_can_be_worked_out(counts: list[int], uncategorised: int) -
 
 
 def test_groups_of_texts_and_people_need_five_cases_and_an_open_split(bench, store: Store) -> None:
-    """In private all are shown; in public none of fewer than five cases, nor the one that would give it away."""
+    """In private all are shown; in public none of fewer than five cases, but for what names of scans tell."""
     for split, case in (("val", "open"), ("test", HIDDEN_CASE)):
         run = bench.add(split=split, cases=12, case=case)
         for place, known in enumerate(store.cases(run.id)):
             rows = [row for row in store.findings(run.id) if row.case == known.case]
             sex, age = ("F" if place < 4 else "M"), (30 if place < 6 else 50)
-            told = [replace(row, details=replace(row.details, sex=sex, age=age)) for row in rows]
+            stated = {"sex": sex, "age": age, "shares_patient": place < 1}
+            told = [replace(row, details=replace(row.details, **stated)) for row in rows]
             store.save_case(run.id, known, told)
-    kinds = ("by_sex", "by_age", "by_words")
+    kinds = ("by_sex", "by_age", "by_words", "by_shared_patient")
 
     def shown(policy: PrivacyPolicy) -> dict[str, list[tuple[str, int]]]:
         published = export(store, policy)
@@ -321,6 +322,7 @@ def test_groups_of_texts_and_people_need_five_cases_and_an_open_split(bench, sto
 
     everything = [
         ("by_age/40 to 59", 36), ("by_age/under 40", 36), ("by_sex/female", 24), ("by_sex/male", 48),
+        ("by_shared_patient/no", 66), ("by_shared_patient/yes", 6),
         ("by_words/up to 8", 72),
     ]  # fmt: skip
     assert shown(PrivacyPolicy()) == {"val": everything, "test": everything}
