@@ -14,7 +14,7 @@ from tests.conftest import Bench
 RELEASED = b"released weights\n"
 DECLARATION = """
 from pathlib import Path
-from harness import Model, Resources, Variant, Weights, hookimpl
+from harness import Model, Resources, Variant, Weights, hookimpl, ours
 
 @hookimpl
 def bench_models():
@@ -29,7 +29,7 @@ def bench_models():
             Variant("without", weights=()),
         ),
         weights=(pinned, open_), adapter="adapter:Weighty", resources=Resources(memory_gb=0.5),
-        homepage="https://example.org", citation="A. Author, 2025", licence="MIT",
+        homepage="https://example.org", citation="A. Author, 2025", licence="MIT", sees=ours("2-D", "slices"),
     )]
 """
 ADAPTER = """
@@ -83,10 +83,11 @@ def _added(bench: Bench, plugin: Path, tmp_path: Path, name: str, content: bytes
 
 
 def test_record_says_where_the_model_comes_from(run) -> None:
-    """Homepage, citation and licence, as the plugin declares them, are kept with the run; its board page shows them."""
+    """Homepage, citation, licence and what it sees, as declared, are kept with the run; its board page shows them."""
     shown, _ = run("without")
     assert shown["record"]["model"] == {"homepage": "https://example.org", "citation": "A. Author, 2025"}
     assert shown["record"]["licences"]["code"] == "MIT"
+    assert shown["record"]["sees"] == {"of": "2-D", "origin": "ours: slices"}
 
 
 def test_pinned_weights_are_mounted_by_name(bench: Bench, plugin: Path, tmp_path: Path, run) -> None:
