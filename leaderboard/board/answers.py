@@ -118,9 +118,9 @@ def _on_data_set(statement: BoardStatement, data: DataSet, tests: Sequence[State
         for test in tests
     ]
     if not found:
-        return BoardAnswer(
-            data, LACKING, lacking=_lacking(statement, (_facts(row) for row in data.ranked), "ranked row")
-        )
+        lacking, whole = (_lacking(statement, map(_facts, rows), "ranked row") for rows in (data.ranked, data.rows))
+        more = "; rows that are not ranked do not count" if whole != lacking else ""
+        return BoardAnswer(data, LACKING, lacking=lacking + more)
     return _answer(statement, data, found)
 
 

@@ -127,7 +127,8 @@ def test_each_of_the_four_answers(bench, store: Store, levels: list[tuple[float,
     assert found.answer == said
     assert len(found.comparisons) == len(levels)
     if said == LACKING:
-        assert found.words == "no ranked row is one of: rows (seeing 2-D, slices with memory or 3-D)"
+        missing = "no ranked row is one of: rows (seeing 2-D, slices with memory or 3-D)"
+        assert found.words == f"{missing}; rows that are not ranked do not count"
     else:
         assert all(one.difference.low < one.difference.value < one.difference.high for one in found.comparisons)
         assert {(one.value.n, one.other.n) for one in found.comparisons} == {(24, 24)}
