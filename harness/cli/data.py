@@ -15,6 +15,10 @@ data = LazyGroup(
             "harness.phantom.command:phantom",
             "Make a deterministic chest-CT data set with exact ground truth.",
         ),
+        "scorable": (
+            "harness.cli.data_scorable:scorable",
+            "Put the cases of a split that have a truth into a split of their own.",
+        ),
         "fetch": ("harness.cli.data_fetch:fetch", "Show how to get a gated data set, and link it once downloaded."),
     },
 )

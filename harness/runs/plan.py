@@ -222,7 +222,8 @@ def select_cases(dataset: Dataset, split: str, limit: int | None) -> tuple[Runna
     if without_truth:
         raise UsageError(
             f"split {split!r} of {dataset.name} lacks the ground truth of {_some(without_truth)}",
-            fix="choose a split with masks; `bench data info` lists them",
+            fix="choose a split with masks (`bench data info` lists them), or score those that have one as a split of "
+            f"their own: bench data scorable {dataset.index} --split {split}",
         )
     without_ct = [case.id for case in cases if case.ct is None]
     if without_ct:
