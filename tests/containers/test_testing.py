@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
+import importlib
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -13,14 +12,10 @@ import pytest
 
 
 @pytest.fixture
-def testing(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
-    """Import the module as a plugin's test does, and forget the SDK afterwards."""
+def testing(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """Import the module as a plugin's test does."""
     monkeypatch.syspath_prepend(str(Path(__file__).resolve().parents[2] / "containers" / "sdk"))
-    import groundbench_sdk.testing
-
-    yield groundbench_sdk.testing
-    for name in [name for name in sys.modules if name.startswith("groundbench_sdk")]:
-        del sys.modules[name]
+    return importlib.import_module("groundbench_sdk.testing")
 
 
 def _adapter(predict: Any) -> Any:
