@@ -15,7 +15,6 @@ PACKAGES = {
     "harness": ROOT / "harness",
     "curation": ROOT / "curation",
     "leaderboard": ROOT / "leaderboard",
-    "grounded": ROOT / "grounded",
     "plugins": ROOT / "plugins",
     "groundbench_sdk": ROOT / "containers" / "sdk" / "groundbench_sdk",
 }
@@ -32,7 +31,7 @@ FLOORS = (
 )
 
 #: The leaderboard's staircase from the bottom up: a step imports from the steps below it.
-STAIRCASE = ("published", "board", "pages", "gallery", "site", "commands")
+STAIRCASE = ("published", "board", "pages", "gallery", "site", "commands", "grounded")
 
 Arrow = tuple[str, str]
 
@@ -166,8 +165,7 @@ def picture() -> str:
 def _storeys() -> list[tuple[str, list[str]]]:
     """Return title and rooms of each storey of the picture, from the top down."""
     there = {room(name) for name in modules()}
-    storeys = [("grounded", ["grounded"]), ("curation", ["curation"])]
-    storeys.append(("leaderboard", [f"leaderboard.{step}" for step in reversed(STAIRCASE)]))
+    storeys = [("leaderboard", [f"leaderboard.{step}" for step in reversed(STAIRCASE)]), ("curation", ["curation"])]
     for number in reversed(range(len(FLOORS))):
         names = [f"harness.{name}" for name in FLOORS[number] if f"harness.{name}" in there and name != "__main__"]
         if names:
@@ -176,8 +174,8 @@ def _storeys() -> list[tuple[str, list[str]]]:
 
 
 def _outside(arrows: Iterable[Arrow]) -> set[Arrow]:
-    """Return the arrows of the rooms that are drawn as one box: grounded, curation, the plugins, the SDK."""
-    whole = ("grounded", "curation", "plugins", "groundbench_sdk")
+    """Return the arrows of the rooms that are drawn as one box: curation, the plugins, the SDK."""
+    whole = ("curation", "plugins", "groundbench_sdk")
     found = set()
     for a, b in arrows:
         ends = tuple(end.split(".")[0] if end.split(".")[0] in whole else room(end) for end in (a, b))

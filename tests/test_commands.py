@@ -16,7 +16,7 @@ import pytest
 from harness.cli import cli
 
 ROOT = Path(__file__).resolve().parents[1]
-ROOMS = ("harness", "plugins", "containers", "curation", "leaderboard", "grounded")
+ROOMS = ("harness", "plugins", "containers", "curation", "leaderboard")
 
 #: Pages that say what there is now; the changelog says what there was.
 #: Help pages are made from the docstrings read below.

@@ -42,7 +42,7 @@ def test_links_lead_somewhere(page: Path) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_named_files_exist(page: Path) -> None:
     """Every file or folder of the repository that a page names exists, from the root or from the page."""
-    rooms = "harness|plugins|containers|curation|leaderboard|grounded|tests|docs"
+    rooms = "harness|plugins|containers|curation|leaderboard|tests|docs"
     named = re.findall(rf"`((?:{rooms})/[\w./-]+)`", page.read_text(encoding="utf-8"))
     assert not [path for path in named if not ((ROOT / path).exists() or (page.parent / path).exists())]
 
@@ -110,5 +110,5 @@ def test_nothing_is_installed_from_an_index_that_is_not_ours() -> None:
 def _files() -> Iterator[Path]:
     """Yield every file of the project but its tests."""
     yield from (path for path in ROOT.iterdir() if path.is_file())
-    for room in ("harness", "plugins", "containers", "curation", "leaderboard", "grounded", "docs", ".ci", ".github"):
+    for room in ("harness", "plugins", "containers", "curation", "leaderboard", "docs", ".ci", ".github"):
         yield from (path for path in (ROOT / room).rglob("*") if path.is_file() and "__pycache__" not in path.parts)

@@ -69,22 +69,17 @@ def test_no_room_circles() -> None:
 
 
 def test_the_harness_imports_no_other_room() -> None:
-    """The harness can be used without curation, leaderboard, grounded and plugins, which use it."""
+    """The harness can be used without curation, leaderboard and plugins, which use it."""
     strangers = [(a, b) for a, b in _arrows("harness") if b.split(".")[0] != "harness"]
     assert strangers == []
 
 
 def test_curation_and_leaderboard_do_not_know_each_other() -> None:
-    """Either can be read, changed and used without the other."""
+    """Either can be read, changed and used without the other; one step, above all others, needs both."""
     assert list(_arrows("curation", "leaderboard")) == []
-    assert list(_arrows("leaderboard", "curation")) == []
-
-
-def test_nothing_uses_the_room_that_uses_all() -> None:
-    """What takes one report the whole way stands above curation and leaderboard; the command line names it as text."""
-    assert {
-        house.room(a) for a, b in house.imports() if b.startswith("grounded") and not a.startswith("grounded")
-    } == set()
+    assert {house.room(a) for a, _ in _arrows("leaderboard", "curation")} == {"leaderboard.grounded"}
+    users = {house.room(a) for a, b in house.imports() if b.startswith("leaderboard.grounded")}
+    assert users == {"leaderboard.grounded"}, "nothing but the command line, which names it as text, uses that step"
 
 
 def test_the_leaderboard_is_a_staircase() -> None:
@@ -104,7 +99,7 @@ def test_scoring_knows_no_database() -> None:
 def test_adapters_import_the_sdk_only() -> None:
     """What runs inside an image cannot import the harness: it is not there. Declarations do not run inside."""
     inside = {name for name, path in house.modules().items() if name.startswith("plugins.") and path.stem != "__init__"}
-    ours = ("harness", "curation", "leaderboard", "grounded")
+    ours = ("harness", "curation", "leaderboard")
     assert [(a, b) for a, b in house.imports() if a in inside and b.split(".")[0] in ours] == []
 
 

@@ -15,7 +15,7 @@ from harness.store.database import Store
 from leaderboard.published.database import Published
 
 ROOT = Path(__file__).resolve().parents[1]
-ROOMS = ("harness", "leaderboard", "curation", "grounded", "plugins", "containers")
+ROOMS = ("harness", "leaderboard", "curation", "plugins", "containers")
 
 #: What nothing is called any more, and what it is called now.
 FORBIDDEN = {
@@ -108,7 +108,7 @@ def test_no_field_of_a_record_is_called_by_such_a_word() -> None:
     given_up = {"entrant", "entry", "case_id", "finding_id", "target", "seg"}
     found = {
         (str(path.relative_to(ROOT)), node.name, line.target.id)
-        for room in ("harness", "leaderboard", "curation", "grounded")
+        for room in ("harness", "leaderboard", "curation")
         for path in (ROOT / room).rglob("*.py")
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.ClassDef)
@@ -125,7 +125,7 @@ def test_no_two_public_classes_of_the_core_share_a_name() -> None:
     """A class name means one thing in the harness and the leaderboard."""
     classes = Counter(
         node.name
-        for room in ("harness", "leaderboard", "grounded")
+        for room in ("harness", "leaderboard")
         for path in (ROOT / room).rglob("*.py")
         for node in ast.parse(path.read_text(encoding="utf-8")).body
         if isinstance(node, ast.ClassDef) and not node.name.startswith("_")

@@ -23,7 +23,7 @@ _COMMANDS = {
     "results": ("harness.cli.results:results", "List, show, compare, verify and remove results."),
     "reproduce": ("leaderboard.commands.reproduce:reproduce", "Run the rows of the paper's table, and compare."),
     "leaderboard": ("leaderboard.commands.leaderboard:leaderboard", "Turn the results into a static site."),
-    "ground": ("grounded.command:ground", "Show where each sentence of a report is in its CT, by a model."),
+    "ground": ("leaderboard.grounded.command:ground", "Show where each sentence of a report is in its CT, by a model."),
     "curate": ("curation.cli:curate", "From radiology reports to an annotated data set."),
     "plugin": ("harness.cli.plugin:plugin", "Begin a plugin of your own, check it, or show a declaration."),
     "get": ("harness.cli.get:get", "Get the upstream code and the weights that models need."),

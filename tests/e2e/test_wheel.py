@@ -72,13 +72,13 @@ def test_the_wheel_has_what_commands_need(wheel: Path) -> None:
     tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split(
         "\n"
     )
-    rooms = ("harness/", "plugins/", "containers/", "curation/", "leaderboard/", "grounded/")
+    rooms = ("harness/", "plugins/", "containers/", "curation/", "leaderboard/")
     assert not {name for name in tracked if name.startswith(rooms)} - names
 
 
 def test_the_code_is_that_of_the_wheel(bench: Path, tmp_path: Path) -> None:
     """The commands below run what the wheel brought, not this checkout."""
-    code = "import harness, plugins, curation, grounded, leaderboard as l; print(harness.__file__, l.__file__)"
+    code = "import harness, plugins, curation, leaderboard as l; print(harness.__file__, l.__file__)"
     done = subprocess.run([str(bench), "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert str(ROOT) not in done.stdout
     assert str(bench.parents[1]) in done.stdout

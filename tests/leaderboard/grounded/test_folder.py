@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from grounded.folder import MARKER, open_folder
 from harness.errors import UsageError
+from leaderboard.grounded.folder import MARKER, open_folder
 
 FOR = {"report": "a" * 64, "CT": "b" * 64, "model": "m:v"}
 

@@ -13,7 +13,7 @@ from harness.cli.settings import Settings, find_plugins, json_option, pass_setti
 from harness.engines import ENGINES
 
 if TYPE_CHECKING:
-    from grounded.result import Result
+    from leaderboard.grounded.result import Result
 
 
 @click.command()
@@ -67,10 +67,10 @@ def ground(
 
     Example: bench ground --report report.txt --ct ct.nii.gz --plugin rules --out shown
     """
-    from grounded.way import FINDINGS, PAGE, Asked, make
     from harness.cli.run import interruptible
     from harness.cli.watch import make_watcher
     from harness.errors import ModelError
+    from leaderboard.grounded.way import FINDINGS, PAGE, Asked, make
 
     plugin_name, _, own = name.partition(":")
     plugin = find_plugins(plugin_dirs).get(plugin_name)
@@ -101,8 +101,8 @@ def ground(
 
 def _say(result: Result, page: Path) -> None:
     """Print what was found, one line a finding, and where the page is."""
-    from grounded.result import facts_of
     from harness.cli.tables import printable
+    from leaderboard.grounded.result import facts_of
 
     click.echo(result.lead)
     for finding, shown in zip(result.traced.findings, result.shown, strict=True):

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
-from grounded.command import ground
 from harness.cli.settings import Settings
 from harness.errors import DataError, ModelError, PrerequisiteError, UsageError
+from leaderboard.grounded.command import ground
 from tests.conftest import write_dataset
 
 pytestmark = pytest.mark.costly

@@ -10,11 +10,11 @@ import pytest
 from curation.records import CategorizedFinding
 from curation.report_text import Section
 from curation.traced import Aside, Sentence, Traced
-from grounded.masks import Measured
-from grounded.result import Result, Shown, document, facts_of, page, side_of
 from harness.dataset import Finding
 from harness.runs.predict import FindingMask
 from harness.status import Status
+from leaderboard.grounded.masks import Measured
+from leaderboard.grounded.result import Result, Shown, document, facts_of, page, side_of
 from leaderboard.pages.report_page import render_report
 
 MEASURED = Measured(

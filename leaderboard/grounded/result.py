@@ -11,12 +11,12 @@ from curation.records import CategorizedFinding
 from curation.report_text import Section
 from curation.text.sentences import split_sentences
 from curation.traced import Traced
-from grounded.masks import Measured
 from harness.categories import CATEGORIES
 from harness.cli.tables import counted
 from harness.runs.predict import FindingMask
 from harness.status import Status
 from leaderboard.gallery.pictures import Picture
+from leaderboard.grounded.masks import Measured
 from leaderboard.pages.report_page import ReportFinding, ReportPage, ReportSentence
 
 #: Why nothing is read from the other sections of a report.

@@ -10,10 +10,6 @@ from pathlib import Path
 from typing import Any, Final
 
 from curation.report_text import read_report
-from grounded.folder import WORK, Folder, open_folder
-from grounded.inputs import CASE, SPLIT, curate, data_set_of, require_ct, require_oriented
-from grounded.masks import measure, read_voxels, write_mask
-from grounded.result import Result, Shown, document, page
 from harness.dataset import Dataset
 from harness.digests import DigestCache
 from harness.engines.gpus import require_gpus
@@ -26,6 +22,10 @@ from harness.runs.training.finetune import TrainingWatcher
 from harness.sandbox.watch import Stop
 from leaderboard.gallery.pictures import Layer, draw_finding
 from leaderboard.gallery.scans import read_scan
+from leaderboard.grounded.folder import WORK, Folder, open_folder
+from leaderboard.grounded.inputs import CASE, SPLIT, curate, data_set_of, require_ct, require_oriented
+from leaderboard.grounded.masks import measure, read_voxels, write_mask
+from leaderboard.grounded.result import Result, Shown, document, page
 from leaderboard.pages.report_page import render_report
 from leaderboard.pages.vendor import asset
 

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from nibabel import orientations
 
-from grounded.masks import Measured, measure, read_voxels, write_mask
 from harness.dataset import Case
 from harness.errors import DataError
 from leaderboard.gallery.scans import Scan, read_scan
+from leaderboard.grounded.masks import Measured, measure, read_voxels, write_mask
 
 #: The patient's grid on axes to the left, the back and the head: voxels, mm, and where its first voxel lies (RAS+).
 GRID, SPACING, ORIGIN = (9, 7, 8), (2.0, 3.0, 5.0), (40.0, 30.0, -100.0)
