@@ -15,10 +15,12 @@ from harness.errors import DataError
 
 
 def historical(maker: Any, **declared: object) -> Path:
-    """Write four scans of three patients, one of whom is in train and in test."""
+    """Write a release as it is published: four scans of three patients, one of whom is in train and in test."""
     maker.document.update({"train": [], "val": [], "test": []})
     for split, number, scan in (("train", 1, "a"), ("val", 2, "a"), ("test", 1, "b"), ("test", 3, "a")):
-        maker.case(split, f"train_{number}_{scan}_1")
+        patient = f"train_{number}"
+        folders = (f"dataset/train_fixed/{patient}/{patient}_{scan}", "segmentations")
+        maker.case(split, f"{patient}_{scan}_1", folders=folders)
     maker.document |= declared
     maker.write()
     root: Path = maker.root
