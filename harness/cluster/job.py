@@ -2,19 +2,21 @@
 
 What came of it is a file as well, ``reports/<number>.json`` in the run's folder, for the driver to read when the job
 has ended. A job that is begun again, as after preemption, first removes the report of the time before. The host is
-tried out before the first case of every shard: where that fails, nothing is said of the model.
+tried out before the first case of every shard, unless it just was: where that fails, nothing is said of the model.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
 
 from harness.cluster.config import scratch_folder
 from harness.cluster.host import examine
@@ -32,6 +34,9 @@ GRACE_S = 20.0
 
 #: Seconds to wait for the GPUs: those of the job before may still be held by a container that is being removed.
 _GPUS_WAIT_S = 60.0
+
+#: Seconds for which a host that was tried out is believed: the shards of a plan begin soon after its question.
+_PROVED_S = 300.0
 
 #: Folders below that of a run, and below the shared one.
 REPORTS, PROOFS, IMAGES = "reports", "proofs", "images"
@@ -52,19 +57,41 @@ def proof_file(shared: Path, plan: str) -> Path:
     return shared / PROOFS / f"{plan}.json"
 
 
-def read_proof(shared: Path, plan: str) -> tuple[str, ...] | None:
-    """Return what the engines cannot do for a plan; None where no host has been tried out."""
+class Proof(BaseModel):
+    """That a host was tried out for a plan.
+
+    Attributes
+    ----------
+    host, at
+        The host, and when by its own clock: seconds since the epoch.
+    lacks
+        What its engine cannot do for the plan.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    host: str
+    at: float
+    lacks: tuple[str, ...] = ()
+
+    def holds_here(self) -> bool:
+        """Whether it is of this host, and so new that a shard need not try it out again."""
+        return self.host == node() and 0 <= time.time() - self.at < _PROVED_S
+
+
+def read_proof(shared: Path, plan: str) -> Proof | None:
+    """Return the proof of a plan; None where no host has been tried out for it."""
     try:
-        return tuple(map(str, json.loads(proof_file(shared, plan).read_text(encoding="utf-8"))))
+        return Proof.model_validate_json(proof_file(shared, plan).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
 
 
-def write_proof(shared: Path, plan: str, lacks: list[str] | tuple[str, ...]) -> None:
-    """Write that a host was tried out for a plan, with what its engine cannot do."""
+def write_proof(shared: Path, plan: str, proof: Proof) -> None:
+    """Write that a host was tried out for a plan."""
     path = proof_file(shared, plan)
     path.parent.mkdir(exist_ok=True)
-    _write(path, json.dumps(list(lacks)))
+    _write(path, proof.model_dump_json())
 
 
 def answer_file(file: Path, *, shared: Path) -> None:
@@ -128,6 +155,9 @@ def _run(spec: ShardSpec, shared: Path, scratch: str, stop: Stop, log: Log) -> S
 
 def _try_out(spec: ShardSpec, place: Place, shared: Path, log: Log) -> None:
     """Prove with one short container that those of the shard can work here; raises PrerequisiteError otherwise."""
+    proved = read_proof(shared, spec.plan)
+    if proved is not None and proved.holds_here():
+        return
     with own_folder(place.scratch, "trial") as folder:
         check_containers(
             place.engine,
@@ -140,8 +170,9 @@ def _try_out(spec: ShardSpec, place: Place, shared: Path, log: Log) -> None:
             folder=folder,
             log=log,
         )
-    if read_proof(shared, spec.plan) is None:
-        write_proof(shared, spec.plan, place.engine.lacks(list(place.gpu_ids)))
+    if proved is None:
+        lacks = tuple(place.engine.lacks(list(place.gpu_ids)))
+        write_proof(shared, spec.plan, Proof(host=node(), at=time.time(), lacks=lacks))
 
 
 def _write(path: Path, text: str) -> None:

@@ -21,7 +21,7 @@ from pydantic import TypeAdapter, ValidationError
 from harness.cluster import sbatch
 from harness.cluster.config import SlurmCluster
 from harness.cluster.host import asking, refuse_failures
-from harness.cluster.job import read_proof, report_file, write_proof
+from harness.cluster.job import Proof, read_proof, report_file, write_proof
 from harness.cluster.probe import ask, last_words, options, require
 from harness.errors import BenchError, DataError, PrerequisiteError
 from harness.runs.pools import Seen, ShardId, Wake
@@ -115,13 +115,13 @@ class SlurmPool:
         require(self._cluster, gpus=shard.gpus, log=self._log)
         proved = read_proof(self.shared, shard.plan)
         if proved is not None:
-            return proved
+            return proved.lacks
         if self.detach:
             return ()
         with asking(self._cluster, gpus=shard.gpus, gpu_memory_mb=gpu_memory_mb, shard=shard) as question:
             checks, answer = ask(self._cluster, question, self._log)
         refuse_failures(checks, self._cluster.name)
-        write_proof(self.shared, shard.plan, answer.lacks)
+        write_proof(self.shared, shard.plan, Proof(host=checks[-1].host, at=answer.ended, lacks=answer.lacks))
         return answer.lacks
 
     def parts(self, cases: int, gpus: int) -> int:

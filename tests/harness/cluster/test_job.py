@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from harness.cluster import job
-from harness.cluster.job import read_proof, report_file, run_file, write_proof
+from harness.cluster.job import Proof, read_proof, report_file, run_file, write_proof
 from harness.errors import PrerequisiteError
 from harness.runs.report import ShardReport
 from harness.runs.spec import ShardSpec
@@ -110,10 +112,28 @@ def test_sigterm_ends_after_the_case_and_then_now(
 
 
 def test_a_proof_is_of_one_plan(tmp_path: Path) -> None:
-    """None where no host was tried out; an empty one says that nothing lacks."""
+    """None where no host was tried out, also where an earlier version left another file."""
     assert read_proof(tmp_path, "one") is None
-    write_proof(tmp_path, "one", [])
-    assert read_proof(tmp_path, "one") == ()
-    write_proof(tmp_path, "one", ["cannot count memory"])
-    assert read_proof(tmp_path, "one") == ("cannot count memory",)
+    proof = Proof(host="n1", at=1.5, lacks=("cannot count memory",))
+    write_proof(tmp_path, "one", proof)
+    assert read_proof(tmp_path, "one") == proof
     assert read_proof(tmp_path, "other") is None
+    job.proof_file(tmp_path, "one").write_text('["cannot count memory"]', encoding="utf-8")
+    assert read_proof(tmp_path, "one") is None
+
+
+@pytest.mark.parametrize(
+    ("host", "ago", "believed"),
+    [("here", 2, True), ("here", 299, True), ("here", 301, False), ("here", -60, False), ("elsewhere", 2, False)],
+)
+def test_a_host_that_was_just_tried_out_is_believed(
+    spec: ShardSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, host: str, ago: float, believed: bool
+) -> None:
+    """Only that host, and not for long; a clock that was set back proves nothing."""
+    tried: list[str] = []
+    monkeypatch.setattr(job, "node", lambda: "here")
+    monkeypatch.setattr(job, "check_containers", lambda *_, **__: tried.append("here"))
+    place = SimpleNamespace(scratch=tmp_path, engine=SimpleNamespace(lacks=lambda _: ()), gpus=(), gpu_ids=())
+    write_proof(tmp_path, spec.plan, Proof(host=host, at=time.time() - ago))
+    job._try_out(spec, place, tmp_path, lambda _: None)
+    assert tried == ([] if believed else ["here"])

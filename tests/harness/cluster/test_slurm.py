@@ -12,7 +12,7 @@ import pytest
 
 from harness.cluster import sbatch, slurm
 from harness.cluster.config import SlurmCluster
-from harness.cluster.job import report_file, write_proof
+from harness.cluster.job import Proof, report_file, write_proof
 from harness.cluster.slurm import JOBS, SlurmPool
 from harness.errors import DataError, PrerequisiteError, UsageError
 from harness.runs.pools import Seen, ShardId
@@ -365,7 +365,7 @@ def test_what_was_proved_for_a_plan_is_believed(
     pool: Callable[..., SlurmPool], queue: Queue, specs: list[ShardSpec], tmp_path: Path
 ) -> None:
     """No job asks again; and a command that leaves waits for none."""
-    write_proof(tmp_path, specs[0].plan, ["cannot count memory"])
+    write_proof(tmp_path, specs[0].plan, Proof(host="n1", at=0, lacks=("cannot count memory",)))
     assert pool().prove(specs[0], gpu_memory_mb=0) == ("cannot count memory",)
     leaving = SlurmPool(pool()._cluster, gpus=0, log=lambda _: None, detach=True)
     assert leaving.prove(replace(specs[0], plan="other"), gpu_memory_mb=0) == ()
