@@ -38,6 +38,9 @@ _DRAWS_AT_A_TIME = 1 << 14
 #: Pairs compared at a time, so that memory does not grow with their number.
 _PAIRS_AT_A_TIME = 256
 
+#: Permutations of two groups that are held at a time: 20 MB for 5,000 findings.
+_EXCHANGES_AT_A_TIME = 500
+
 
 def generator(seed: int, stream: str) -> np.random.PCG64:
     """Return the random bits of one purpose; another name gives an independent stream."""
@@ -289,11 +292,15 @@ def compare_groups(
     names = None if clusters is None else [name for name, kept in zip(clusters, either, strict=True) if kept]
     cluster, n_cases = _numbered(names, len(value))
     random = random_numbers(n_cases, resamples=resamples, seed=seed, stream="compare")
-    keys = generator(seed, f"exchange/{len(a)}").random_raw(permutations * len(a)).reshape(permutations, len(a))
-    members = np.zeros((permutations, len(a)))
-    np.put_along_axis(members, np.argpartition(keys, a.sum() - 1, axis=1)[:, : a.sum()], 1.0, axis=1)
-    observed, exchanged = (_standardised(value, chosen) for chosen in (a[np.newaxis].astype(np.float64), members))
-    extreme = (exchanged >= observed).sum(axis=0)
+    drawn = generator(seed, f"exchange/{len(a)}")
+    observed = _standardised(value, a[np.newaxis].astype(np.float64))
+    extreme = np.zeros(value.shape[1], np.int64)
+    for done in range(0, permutations, _EXCHANGES_AT_A_TIME):
+        count = min(_EXCHANGES_AT_A_TIME, permutations - done)
+        keys = drawn.random_raw(count * len(a)).reshape(count, len(a))
+        members = np.zeros(keys.shape)
+        np.put_along_axis(members, np.argpartition(keys, a.sum() - 1, axis=1)[:, : a.sum()], 1.0, axis=1)
+        extreme += (_standardised(value, members) >= observed).sum(axis=0)
     sums = np.zeros((n_cases, 2, 1 + value.shape[1]))
     np.add.at(sums, (cluster, 1 - a.astype(np.intp)), np.column_stack([np.ones(len(value)), value]))
     totals = resampled_sums(sums.reshape(n_cases, -1), random).reshape(resamples, 2, -1)
