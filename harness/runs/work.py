@@ -398,7 +398,8 @@ class Work:
         Interrupted
             When cases are left because it was stopped.
         """
-        cases = [case for case in self.store.cases(self.row.id) if case.case in self.cases]
+        every = self.store.cases(self.row.id)
+        cases = [case for case in every if case.case in self.cases]
         shards = read_figures(self.folder)
         placed = self._placed()
         timing = figures(cases, shards, placed, image_bytes=self.plan.image.size)
@@ -419,7 +420,7 @@ class Work:
             for name, profile in profiles_on(row.split).items():
                 self.store.save_metrics(row.id, name, summarise(findings, profile, cuts=cuts))
             write_record(self.folder, row, cases, findings)  # before the row: a finished row always has a record
-        self.store.save_run(row)
+        self.store.save_run(row, without=[case.case for case in every if case.case not in self.cases])
         for line in second_outcomes(self.folder):
             self._log(f"warning: {line}")
         if not self._open:
