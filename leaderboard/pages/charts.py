@@ -230,7 +230,7 @@ def _title(text: str, width: int) -> list[str]:
 def _by_model(models: Sequence[str], width: int) -> dict[str, Any]:
     legend = {
         "orient": "bottom",
-        "columns": 3 if width > 300 else 1,
+        "columns": 2 if width > 300 else 1,
         "title": None,
         "labelLimit": 220,
         "columnPadding": 40,  # the browser's font may be wider than the one here
