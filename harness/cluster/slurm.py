@@ -187,8 +187,8 @@ class SlurmPool:
         BenchError
             When Slurm refuses to tell, or has not answered for too long.
         """
-        # Many share the queue: the longer a run takes, the fewer looks.
-        self.look_s = max(1.0, min(30.0, (time.monotonic() - self._began) / 20))
+        # Many share the queue: the longer a run takes, the fewer looks; its end is seen a hundredth of its time late.
+        self.look_s = max(1.0, min(30.0, (time.monotonic() - self._began) / 100))
         arrays = self._known()
         if not arrays:
             return Seen(frozenset())
