@@ -128,8 +128,9 @@ round is not counted. Rows and masks were equal, byte for byte.
 Measured on {hardware["cpu"]}, {hardware["cores"]} cores; load {os.getloadavg()[1]:.1f} (5 minutes) at the end.
 
 Both include what is tried out before anything is recorded: on Dask a container on the worker, in every command; on
-Slurm a job of its own in the first command of a plan, which is the second row, and a container in each job. A Slurm
-job also waits for the queue's next cycle, a second here. A busy cluster adds its own waiting.
+Slurm a job of its own in the first command of a plan, which is the second row, and a container in each job on another
+node or later than five minutes after. A Slurm job also waits for the queue's next cycle, a second here, and its end is
+seen a second later, in long runs a hundredth of their time. A busy cluster adds its own waiting.
 """
     options.out.write_text(page, encoding="utf-8")
     sys.stdout.write(page)
