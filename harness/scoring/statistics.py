@@ -296,8 +296,8 @@ def compare_groups(
     observed = _standardised(value, a[np.newaxis].astype(np.float64))
     extreme = np.zeros(value.shape[1], np.int64)
     for done in range(0, permutations, _EXCHANGES_AT_A_TIME):
-        count = min(_EXCHANGES_AT_A_TIME, permutations - done)
-        keys = drawn.random_raw(count * len(a)).reshape(count, len(a))
+        many = min(_EXCHANGES_AT_A_TIME, permutations - done)
+        keys = drawn.random_raw(many * len(a)).reshape(many, len(a))
         members = np.zeros(keys.shape)
         np.put_along_axis(members, np.argpartition(keys, a.sum() - 1, axis=1)[:, : a.sum()], 1.0, axis=1)
         extreme += (_standardised(value, members) >= observed).sum(axis=0)
