@@ -14,6 +14,8 @@ import pytest
 
 from harness.registry.discovery import discover
 
+pytestmark = pytest.mark.costly
+
 HERE = Path(__file__).parent
 
 

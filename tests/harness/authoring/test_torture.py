@@ -13,6 +13,8 @@ import pytest
 from harness.authoring.torture import forms, write_torture
 from harness.dataset import open_dataset
 
+pytestmark = pytest.mark.costly
+
 
 @pytest.mark.parametrize("boxed", [False, True])
 def test_the_forms_hold_the_same_voxels(boxed: bool, tmp_path: Path) -> None:

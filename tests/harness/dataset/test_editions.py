@@ -13,6 +13,8 @@ from harness.dataset import find_dataset, open_dataset
 from harness.dataset.editions import EDITIONS, PAPER, edition_of, facts
 from harness.errors import UnknownName, UsageError
 
+pytestmark = pytest.mark.costly
+
 
 def _paper() -> dict[str, list[dict[str, Any]]]:
     """Return an index with the paper's numbers: scans a split, findings a category, those of the test."""

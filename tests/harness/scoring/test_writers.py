@@ -15,6 +15,8 @@ from harness.dataset import Case, open_dataset
 from harness.phantom.dataset import make_dataset
 from harness.scoring.case import CaseTask, FindingScore, score_case
 
+pytestmark = pytest.mark.costly
+
 
 def written(case: Case, mask: np.ndarray, folder: Path) -> dict[str, Path]:
     """Write one 3-D mask (H, W, D) in the ways that people do; with the geometry of the CT, or without any."""

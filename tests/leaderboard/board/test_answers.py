@@ -25,6 +25,8 @@ from leaderboard.published.export import export
 from leaderboard.published.privacy import PrivacyPolicy
 from leaderboard.published.statements import BoardStatement, read_statements
 
+pytestmark = pytest.mark.costly
+
 TABLE_4 = read_reported()
 PAPERS = {one.id: one for one in read_statements()}
 

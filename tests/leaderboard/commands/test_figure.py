@@ -13,6 +13,8 @@ from harness.cli.settings import Settings
 from harness.errors import DataError, UsageError
 from leaderboard.commands.figure import figure
 
+pytestmark = pytest.mark.costly
+
 
 def _draw(scene, out: Path, *more: str, case: str = "case-0", runs: str = "run-01,run-02") -> Result:
     arguments = ["--case", case, "--runs", runs, "--out", str(out), *more]

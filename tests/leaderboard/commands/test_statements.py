@@ -15,6 +15,8 @@ from harness.errors import DataError, UnknownName, UsageError
 from leaderboard.board.answers import ANSWERS
 from leaderboard.published.statements import read_statements
 
+pytestmark = pytest.mark.costly
+
 ROOT = Path(__file__).parents[3]
 RECORD = {"exposure": {"of": "none", "origin": "ours"}, "sees": {"of": "3-D", "origin": "ours"}}
 

@@ -18,6 +18,8 @@ from leaderboard.gallery.scans import read_scan
 from leaderboard.gallery.strip import COLOURS, Marks, _inside, _outline, choose_slice, strip_of, to_png
 from tests.leaderboard.gallery.conftest import GRID
 
+pytestmark = pytest.mark.costly
+
 SVG = "{http://www.w3.org/2000/svg}"
 TEXTS = {"0": "left nodule", "1": "right nodule"}
 

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import re
 
+import pytest
+
 from harness.store.database import Store
 from leaderboard.board.board import read_board
 from leaderboard.pages import charts, figures
 from leaderboard.published.export import export
 from leaderboard.published.privacy import PrivacyPolicy
+
+pytestmark = pytest.mark.costly
 
 HOSTILE = '</svg><script>alert("x")</script>&\u202e'
 

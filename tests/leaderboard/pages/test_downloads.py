@@ -17,6 +17,8 @@ from leaderboard.published.database import TABLES
 from leaderboard.published.export import export
 from leaderboard.published.privacy import PrivacyPolicy
 
+pytestmark = pytest.mark.costly
+
 
 @pytest.fixture(scope="module")
 def files(full_store: Store) -> dict[str, bytes]:

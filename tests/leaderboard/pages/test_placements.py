@@ -16,6 +16,8 @@ from leaderboard.pages.placements import placements_of
 from leaderboard.published.export import export
 from leaderboard.published.privacy import PrivacyPolicy
 
+pytestmark = pytest.mark.costly
+
 #: Of six findings of a case, whose own Dice is about 0.2: found twice, taken for another, the same mask, and a failure.
 OTHERS = [Others(), Others(Other("3", 0.01)), Others(Other("3", 0.876)), Others(Other("2", 0.5), Other("1", 0.95))]
 CASES = {"cases": 1, "per_case": 6, "failures": {4: Status.TIMEOUT}, "others": OTHERS}
