@@ -19,6 +19,7 @@ import nibabel as nib
 import numpy as np
 import numpy.typing as npt
 
+from harness.authoring.new import TAKEN
 from harness.authoring.torture import Form, forms, write_torture
 from harness.dataset import open_dataset
 from harness.errors import ModelError
@@ -39,6 +40,7 @@ Outcome = Literal["pass", "FAIL", "skip"]
 #: What the harness keeps of models in a home, and a check may use.
 _SHARED = ("sources", "weights", "wheels")
 
+_NOTHING = "the plain CT has no mask with a voxel, so that nothing can be compared"
 _DRAWN = "its boxes are moved, by another draw for each case"
 
 #: Of what turns with the array's axes, the Dice below which a model does not turn with them.
@@ -170,8 +172,8 @@ def _packs(plugin: Plugin, folder: Path) -> PluginCheck:
             f"the wheel lacks {', '.join(lacking)}, which the image needs",
             "declare them as the package's data; hatchling takes everything in the folder",
         )
-    if taken := sorted({name.split("/")[0] for name in names} & {"plugins", "harness", "leaderboard", "curation"}):
-        return PluginCheck("packs", "FAIL", f"the wheel holds {taken[0]}/, which is ours", "rename the package")
+    if taken := sorted({name.split("/")[0] for name in names} & TAKEN):
+        return PluginCheck("packs", "FAIL", f"the wheel holds {taken[0]}/, which is another one's name", "rename it")
     return PluginCheck("packs", "pass", f"{wheels[0].name} holds the {len(needed)} files that the image needs")
 
 
@@ -233,7 +235,10 @@ class _Answers:
         """Whether the same voxels have the same masks, however they are stored."""
         if not self._steady:
             return PluginCheck("reads", "skip", _DRAWN)
-        other = [form.words for form, same in self._compared("same", np.array_equal) if not same]
+        compared = list(self._compared("same", np.array_equal))
+        if not compared:
+            return PluginCheck("reads", "skip", _NOTHING)
+        other = [form.words for form, same in compared if not same]
         if other:
             return PluginCheck(
                 "reads",
@@ -252,7 +257,10 @@ class _Answers:
 
         if not self._steady:
             return PluginCheck("orients", "skip", _DRAWN)
-        other = [form.words for form, same in self._compared("turned", alike) if not same]
+        compared = list(self._compared("turned", alike))
+        if not compared:
+            return PluginCheck("orients", "skip", _NOTHING)
+        other = [form.words for form, same in compared if not same]
         if other:
             return PluginCheck(
                 "orients",
@@ -264,9 +272,11 @@ class _Answers:
 
     def _compared(self, held: str, same: Callable[[Any, Any], bool]) -> Iterator[tuple[Form, bool]]:
         plain = self.masks(0)
+        if plain is None or not any(mask.any() for mask in plain):
+            return  # of nothing but empty masks, nothing could differ
         for place, form in enumerate(self._forms):
             masks = self.masks(place)
-            if place and form.held == held and plain is not None and masks is not None:
+            if place and form.held == held and masks is not None:
                 yield form, all(map(same, plain, masks))
 
     def repeats(self, first: _Answers) -> PluginCheck:
@@ -282,6 +292,8 @@ class _Answers:
                 mine is not None and before is not None and not all(map(np.array_equal, mine, before))
             ):
                 other.append(form.words)
+        if not other and not any(mask.any() for place in range(len(self._forms)) for mask in self.masks(place) or ()):
+            return PluginCheck("repeats", "skip", "no form has a mask with a voxel")
         if other:
             return PluginCheck(
                 "repeats",

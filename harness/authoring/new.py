@@ -52,7 +52,7 @@ class NewPlugin:
         if not NAME.holds(self.name):
             raise UsageError(f"a model's name has {NAME.says}, not {self.name!r}", fix="for example my-model")
         package = self.package
-        if keyword.iskeyword(package) or not package.isidentifier() or package in sys.stdlib_module_names | _TAKEN:
+        if keyword.iskeyword(package) or not package.isidentifier() or package in sys.stdlib_module_names | TAKEN:
             raise UsageError(
                 f"{self.name!r} would be the Python package {package!r}, which is another one's name",
                 fix=f"for example my-{self.name}",
@@ -90,7 +90,7 @@ class NewPlugin:
 
 
 #: Packages of ours: another one of that name would take their place, or they its.
-_TAKEN = {"harness", "plugins", "containers", "curation", "leaderboard", "groundbench_sdk", "tests", "adapter"}
+TAKEN = {"harness", "plugins", "containers", "curation", "leaderboard", "groundbench_sdk", "tests", "adapter"}
 
 
 def write_plugin(new: NewPlugin, folder: Path) -> Path:

@@ -79,3 +79,20 @@ def test_each_fault_has_its_line(tmp_path: Path) -> None:
     assert "16-bit integers" in said["repeats"]
     assert said["heeds its prompt"] == "every finding of a CT has the same mask, whatever its text"
     assert all(check.fix for check in found.values())
+
+
+@pytest.mark.costly
+@pytest.mark.parametrize(
+    ("body", "answers"),
+    [("raise ValueError('no')", "FAIL"), ("return ((f.id, case.volume() > 9999) for f in case.findings)", "pass")],
+)
+def test_nothing_is_said_of_masks_that_hold_nothing(body: str, answers: str, tmp_path: Path) -> None:
+    """A model that fails, or finds nothing, was not seen to read, to turn, to repeat or to heed anything."""
+    folder = write_plugin(NewPlugin("my-text"), tmp_path / "plugin")
+    adapter = (
+        f"from groundbench_sdk import Adapter\nclass MyText(Adapter):\n    def predict(self, case):\n        {body}\n"
+    )
+    (folder / "my_text" / "adapter.py").write_text(adapter, encoding="utf-8")
+    found = _checked(folder, tmp_path / "work", "my-text")
+    assert found["answers"].outcome == answers
+    assert {found[name].outcome for name in ("reads", "orients", "repeats", "heeds its prompt")} == {"skip"}

@@ -14,6 +14,8 @@ from leaderboard.board.board import CHALLENGE, Coverage, DataSet, read_board
 from leaderboard.published.export import export
 from leaderboard.published.privacy import PrivacyPolicy
 
+pytestmark = pytest.mark.costly
+
 
 def titles(data: DataSet) -> list[str]:
     return [row.title for row in data.ranked]

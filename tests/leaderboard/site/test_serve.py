@@ -11,6 +11,8 @@ import pytest
 from harness.errors import DataError, PrerequisiteError
 from leaderboard.site.serve import make_server
 
+pytestmark = pytest.mark.costly
+
 
 def test_serve_gives_the_files_and_refuses_what_is_none(site: Path, tmp_path: Path) -> None:
     """The server gives pages; a folder that is not a site and a port in use are explained."""

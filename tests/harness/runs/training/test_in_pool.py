@@ -31,6 +31,8 @@ from harness.sandbox.watch import Stop
 from harness.status import TrainingState
 from tests.harness.runs.training.test_shard import STEPS, Host
 
+pytestmark = pytest.mark.costly
+
 if TYPE_CHECKING:
     from harness.dataset import Dataset
     from harness.engines.base import Engine
