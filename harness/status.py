@@ -1,4 +1,4 @@
-"""Outcomes of a case or a finding, and answers to questions: one word each, the same in files and on pages."""
+"""Outcomes of a case or a finding, levels of rows, answers to questions: one word each, in files and on pages."""
 
 from __future__ import annotations
 
@@ -33,6 +33,21 @@ class Status(enum.StrEnum):
     INVALID_OUTPUT = "invalid_output"  #: the delivered file is not a valid mask of this case
     MISSING_OUTPUT = "missing_output"  #: the case was finished, the file is missing
     INFRA_ERROR = "infra_error"  #: the harness or the engine failed, not the model
+
+
+class RowLevel(enum.StrEnum):
+    """How much of a row was made under our eyes, the least first; each level is ranked by itself."""
+
+    REPORTED = "reported"  #: a number from a paper, another board or another home
+    RESCORED = "rescored"  #: masks made elsewhere, scored here
+    MEASURED = "measured"  #: run here by this harness
+    REPRODUCED = "reproduced"  #: somebody's row, run again by the organiser with the same result
+    SEALED = "sealed"  #: run by the organiser on a closed split
+
+    @property
+    def headline(self) -> bool:
+        """Whether rows of this level share the headline ranking: only those that this harness ran."""
+        return self in {RowLevel.MEASURED, RowLevel.REPRODUCED, RowLevel.SEALED}
 
 
 class Answer(enum.StrEnum):
