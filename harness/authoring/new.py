@@ -14,6 +14,7 @@ from pathlib import Path
 from harness.errors import UsageError
 from harness.registry.constraints import NAME
 from harness.registry.declaration import Prompt
+from harness.registry.discovery import OURS
 
 TEMPLATE = Path(__file__).parent / "template"
 
@@ -89,8 +90,8 @@ class NewPlugin:
             yield f"{inside}/program.py", "program.py.j2"
 
 
-#: Packages of ours: another one of that name would take their place, or they its.
-TAKEN = {"harness", "plugins", "containers", "curation", "leaderboard", "groundbench_sdk", "tests", "adapter"}
+#: Names that a plugin's package cannot have: ours, and what every plugin holds.
+TAKEN = OURS | {"tests", "adapter"}
 
 
 def write_plugin(new: NewPlugin, folder: Path) -> Path:

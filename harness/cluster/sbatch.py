@@ -123,9 +123,8 @@ def job_script(calls: Sequence[Sequence[str]], *, setup: str = "") -> str:
         the interpreter of this process, which the nodes must see under the same path.
     """
     lines = ["#!/bin/bash", *([setup.rstrip()] if setup.strip() else [])]
-    this = (
-        f"{shlex.quote(sys.executable)} -P -m harness"  # -P: a folder named harness in the shared one is none of ours
-    )
+    # -P: a file named groundbench.py in the shared folder is none of ours.
+    this = f"{shlex.quote(sys.executable)} -P -m groundbench"
     choice = f"if command -v bench >/dev/null; then bench=(bench); else bench=({this}); fi"
     lines.append(choice if setup.strip() else f"bench=({this})")
     lines.append('case "$SLURM_ARRAY_TASK_ID" in')

@@ -40,8 +40,8 @@ if TYPE_CHECKING:
 MAX_PLUGIN_BYTES = 512 * 1024 * 1024
 
 _ROOT = Path(__file__).resolve().parents[2]
-#: The folder from which the SDK is imported: in a checkout its own, else that of the installed packages.
-SDK_PATH = next(path for path in (_ROOT / "containers" / "sdk", _ROOT) if (path / "groundbench_sdk").is_dir())
+#: The folder from which the SDK is imported.
+SDK_PATH = _ROOT / "containers" / "sdk"
 _SDK = SDK_PATH / "groundbench_sdk"
 #: Dockerfiles of the base images.
 _IMAGES = _ROOT / "containers" / "images"

@@ -29,6 +29,9 @@ from harness.registry.plugin_toml import FILE, read_plugin_toml
 
 ENTRY_POINTS = "groundbench.plugins"
 
+#: Packages of ours: a stranger's of such a name cannot be imported beside them.
+OURS = frozenset({"harness", "plugins", "containers", "curation", "leaderboard", "groundbench", "groundbench_sdk"})
+
 #: The folder of the plugins that come with groundbench.
 _SHIPPED = Path(__file__).resolve().parents[2] / "plugins"
 
@@ -212,7 +215,7 @@ def discover(folders: tuple[Path, ...] = ()) -> Registry:
             found = _read(entry.name, origin, entry.load)
         else:
             data = _read_data(entry.name, origin, _package_folder(entry))
-            found = data or _read_apart(entry.name, origin, entry.load)
+            found = data or _read_under_our_name(entry, origin) or _read_apart(entry.name, origin, entry.load)
         registry.merge(found, named=named)
     registry.merge(named)
     return registry
@@ -241,6 +244,18 @@ def _read_data(name: str, origin: str, folder: Path | None) -> Registry | None:
         found.plugins[model.name] = Plugin(model, origin)
     except DeclarationError as error:
         found.broken.append(BrokenPlugin(name, origin, str(error)))
+    return found
+
+
+def _read_under_our_name(entry: importlib.metadata.EntryPoint, origin: str) -> Registry | None:
+    """Return the fault of a plugin whose package has the name of one of ours, which is imported in its place."""
+    package = entry.module.partition(".")[0]
+    if package not in OURS:
+        return None
+    other = entry.name.replace("-", "_")
+    reason = f"its package {package} has the name of one of groundbench's; call it something else, such as {other}"
+    found = Registry()
+    found.broken.append(BrokenPlugin(entry.name, origin, reason))
     return found
 
 
@@ -281,7 +296,7 @@ def _read_apart(name: str, origin: str, load: Callable[[], object]) -> Registry:
 def _is_shipped(entry: importlib.metadata.EntryPoint) -> bool:
     """Return whether an entry point leads to a plugin that comes with groundbench, without importing anything."""
     package, _, rest = entry.module.partition(".")
-    if package != _SHIPPED.name or not rest:
+    if package != _SHIPPED.name or not (_SHIPPED / rest.partition(".")[0] / "__init__.py").is_file():
         return False
     spec = importlib.util.find_spec(package)
     return spec is not None and _SHIPPED.as_posix() in list(spec.submodule_search_locations or ())[:1]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -76,9 +77,13 @@ def _context() -> BaseContext:
     # whole group, blocked from its first instruction on. The tracker goes before: starting it unblocks Ctrl-C again.
     resource_tracker.ensure_running()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _OF_THE_TERMINAL)
+    path = os.environ.get("PYTHONPATH")
+    # What is imported ahead is found as here: until Python 3.13 that process has a path of its own making.
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
     try:
         forkserver.ensure_running()
     finally:
+        os.environ.pop("PYTHONPATH") if path is None else os.environ.update(PYTHONPATH=path)
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
     return context
 

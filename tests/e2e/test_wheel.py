@@ -58,7 +58,7 @@ def bench(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(python: Path, where: Path, *arguments: str) -> str:
     """Run ``bench`` from the wheel in a folder outside the repository, and return what it prints."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("BENCH_", "PYTHON", "OPENAI_"))}
-    command = [str(python), "-m", "harness", "--home", str(where / "home"), *arguments]
+    command = [str(python), "-m", "groundbench", "--home", str(where / "home"), *arguments]
     done = subprocess.run(command, cwd=where, env=kept, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
@@ -68,12 +68,13 @@ def test_the_wheel_has_what_commands_need(wheel: Path) -> None:
     """Templates, assets, prompts, locks, Dockerfiles and the SDK are in it: one of each by name, and all in all."""
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
-    assert not set(DATA) - names
+    held = {name.removeprefix("groundbench_rooms/") for name in names}
+    assert not set(DATA) - held
     tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split(
         "\n"
     )
     rooms = ("harness/", "plugins/", "containers/", "curation/", "leaderboard/")
-    assert not {name for name in tracked if name.startswith(rooms)} - names
+    assert not {name for name in tracked if name.startswith(rooms)} - held
 
 
 def test_the_code_is_that_of_the_wheel(bench: Path, tmp_path: Path) -> None:

@@ -1,0 +1,35 @@
+"""The command ``bench``, and the one importable name of groundbench's own beside its SDK's.
+
+The packages of this repository have plain names (``harness``, ``plugins``, ...) that other people's packages may have
+too. A wheel holds them in the folder ``groundbench_rooms``, where no other wheel writes: its ``groundbench.pth`` adds
+that folder to the end of Python's path, so that nobody's packages are hidden, and the command puts it at the beginning,
+so that ours are not hidden from it.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+_HERE = Path(__file__).resolve().parent
+_INSTALLED = _HERE / "groundbench_rooms"
+
+#: The folder that holds the packages: that of an installed wheel, or the repository's.
+ROOMS = _INSTALLED if _INSTALLED.is_dir() else _HERE
+
+
+def import_ours_first() -> None:
+    """Put our packages before others of their names, for this process and its workers."""
+    sys.path[:0] = [str(ROOMS), str(ROOMS / "containers" / "sdk")]
+
+
+def main() -> None:
+    """Run ``bench``."""
+    import_ours_first()
+    from harness.cli import main as bench
+
+    bench()
+
+
+if __name__ == "__main__":
+    main()
