@@ -53,10 +53,10 @@ def print_documents(documents: Sequence[dict[str, Any]]) -> None:
     timed = [document for document in documents if document["timing"]]
     if timed:
         print_table(
-            ["model", "engine", "image", "start", "load", "first case", "median", "p95", "cases/h", "memory"],
+            ["model", "engine", "image", "a case", "cases/h", "memory", "start", "load", "median", "p95", "says"],
             [row for document in timed for row in _costs(document)],
-            title="cost, without scoring",
-            right=range(2, 10),
+            title="cost, without scoring: measured from outside; from start on by the model's events and word",
+            right=range(2, 11),
         )
     for line in _data_warnings(documents):
         click.secho(line, fg="yellow")
@@ -117,13 +117,14 @@ def _cost(document: dict[str, Any], name: str, timing: dict[str, Any]) -> list[s
         name,
         document["engine"],
         size(timing.get("image_bytes")),
+        seconds(timing.get("case_wall_s") or (3600 / rate if rate else None)),
+        "—" if rate is None else f"{rate:.0f}",
+        size(timing.get("peak_gpu_bytes") or timing.get("peak_container_bytes")),
         seconds(timing.get("container_start_s")),
         seconds(timing.get("model_load_s")),
-        seconds(timing.get("first_case_s")),
         seconds(timing.get("case_median_s")),
         seconds(timing.get("case_p95_s")),
-        "—" if rate is None else f"{rate:.0f}",
-        size(timing.get("peak_host_bytes") or timing.get("peak_container_bytes")),
+        size(timing.get("peak_device_bytes") or timing.get("peak_host_bytes")),
     ]
 
 

@@ -246,7 +246,7 @@ def _explain(case: CaseRow, folder: Path) -> list[str]:
             f"lived {seconds(seen.lived_s)}, last event: {last}{said}"
         )
     elif case.seconds is not None:
-        lines.append(f"  seen: done in {seconds(case.seconds)}, memory {size(case.host_bytes)}")
+        lines.append(f"  seen: done in {seconds(case.seconds)} by its events; it says it took {size(case.host_bytes)}")
     lines += [f"  said: {printable(warning)}" for warning in case.evidence.get("warnings", [])]
     if case.log:  # masks that were made elsewhere have none
         lines.append(f"  log:  {folder / case.log}")

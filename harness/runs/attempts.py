@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TypeGuard
 
 from harness.engines.base import ContainerSpec, Exit
+from harness.engines.device_memory import DeviceMemory
 from harness.engines.owners import own_labels
 from harness.registry.resources import Resources
 from harness.runs.case_clock import TICK_S, CaseClock
@@ -30,6 +31,7 @@ from harness.sandbox.evidence import PredictionEvidence, death_text, last_lines
 from harness.sandbox.folder import lack_of_disk, remove_tree, require_disk
 from harness.sandbox.job import JobCase, write_job
 from harness.sandbox.masks import Collected, collect_case, drop
+from harness.sandbox.names import InsideNames
 from harness.sandbox.trial import prove_again
 from harness.sandbox.wall import explained
 from harness.sandbox.watch import Bounds, Broken, Ended, Stop, watch
@@ -147,7 +149,8 @@ class _Attempt:
         self.finished: set[str] = set()
         self.doubtful: set[str] = set()  #: failed after others: whether by themselves, a container of their own shows
         self._shard, self._spec, self._place = shard, shard.spec, shard.place
-        self._batch = {case.prompt.id: case for case in batch}
+        self._names = InsideNames(batch, shard.spec.salt, shard.spec.job.seed)
+        self._batch = dict.fromkeys(self._names.order)  # its cases, in the order in which it has them
         self._number, self._attempts = number, attempts
         self._resources = shard.resources
         self._root = shard.root / str(number)
@@ -182,15 +185,17 @@ class _Attempt:
         """Run the container to its end; None when it succeeded, or ended on request."""
         self._shard.require_disk()
         threads = max(1, math.ceil(self._resources.cpus))
-        write_job(self._root, self._spec.job.model_copy(update={"threads": threads}), self._batch.values())
+        write_job(self._root, self._spec.job.model_copy(update={"threads": threads}), self._names.cases)
         (self._spec.folder / self._log).parent.mkdir(exist_ok=True)
         asked = self._container_spec()
         out = self._root / "out"
         bounds = Bounds(out, self._resources.out_mb, self._shard.root, tick_s=TICK_S, weigh_every_s=_WEIGH_EVERY_S)
         self._shard.mark.move(next(iter(self._batch)))
+        self._devices = DeviceMemory(self._place.gpu_ids)
         try:
             container = self._place.engine.start(asked)
             ended = watch(container, bounds, self, self._shard.stop)
+            self._names.tell(self._spec.folder / self._log)
             failure = self._judge(ended)
             self._mute = ended.broken is not None and self._clock.start_s is None
             if failure is not None and self.current is not None:
@@ -215,7 +220,7 @@ class _Attempt:
             self._outcome(case.prompt.id, failure.status, failure.reason, attempts=attempts, evidence=failure.evidence)
 
     def _container_spec(self) -> ContainerSpec:
-        mounts = [*self._spec.mounts, *(mount for case in self._batch.values() for mount in case.mounts)]
+        mounts = [*self._spec.mounts, *(mount for case in self._names.cases for mount in case.mounts)]
         return ContainerSpec(
             name=self._name,
             plugin=self._spec.plugin,
@@ -232,7 +237,8 @@ class _Attempt:
 
     def take(self, events: Sequence[Event], *, stopping: bool) -> bool:
         """Process events; a run that is requested to stop does so between two cases."""
-        for event in events:
+        self._devices.sample()
+        for event in map(self._names.read, events):
             self._take(event)
             # Between two cases, even where the next one has begun since.
             if stopping and isinstance(event, CaseDone | CaseFailed):
@@ -252,7 +258,7 @@ class _Attempt:
         elif isinstance(event, Progress):
             self._clock.start(now)
             if event.stage == "loaded" and not self._clock.loaded:
-                self._clock.load(now, event.seconds)
+                self._clock.load(now)
             elif self._is_open(event.case):
                 self._clock.begin(event.case, now)
                 self._shard.mark.move(event.case)
@@ -291,14 +297,14 @@ class _Attempt:
                 said.append(event.text)
 
     def _deliver(self, event: CaseDone, now: float) -> None:
-        seconds = self._clock.done(now, event.seconds)
+        seconds = self._clock.done(now)
         device = event.device_bytes if self._place.gpus else None
         self._collect(event.case, seconds, _within(event.host_bytes, self._resources.memory_mb), device)
 
     def _collect(self, case: str, seconds: float | None, host: int | None, device: int | None) -> None:
-        findings = [finding.id for finding in self._batch[case].prompt.findings]
-        room = self._resources.out_mb * 2**20
-        masks = collect_case(self._root / "out", case, findings, self._spec.folder / MASKS, room)
+        names, room = self._names, self._resources.out_mb * 2**20
+        out, masks_of_run = self._root / "out", self._spec.folder / MASKS
+        masks = collect_case(out, case, names.findings(case), masks_of_run, room, inside=names.inside(case))
         self._outcome(case, Status.OK, seconds=seconds, host=host, device=device, masks=masks)
 
     def _outcome(
@@ -351,6 +357,7 @@ class _Attempt:
                 first_case_s=self._clock.first_case_s,
                 peak_bytes=peak_bytes,
                 wall_s=round(self._clock.lived_s, 3),
+                device_bytes=self._devices.peak_bytes,
             )
         )
 
@@ -365,7 +372,7 @@ class _Attempt:
         ended = how.exit
         if ended.code == 0 and not ended.oom:
             for case in [name for name in self._batch if self._is_open(name)]:
-                if os.path.lexists(self._root / "out" / case):
+                if os.path.lexists(self._root / "out" / self._names.inside(case)):
                     self._collect(case, None, None, None)
                 elif len(self._batch) > 1:
                     self._doubt(case)

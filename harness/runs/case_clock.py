@@ -13,9 +13,6 @@ TICK_S: Final = 0.05
 #: Seconds between the last case and the end of the container.
 END_TIMEOUT_S: Final = 30.0
 
-#: A container's own time, which is finer than our tick, is used while it differs from ours by at most this, seconds.
-_CLOCK_SLACK_S: Final = 2 * TICK_S
-
 
 class CaseClock:
     """The clock of one container.
@@ -64,10 +61,10 @@ class CaseClock:
         if self._started is None:
             self._started, self.start_s = now, now - self._began
 
-    def load(self, now: float, claimed_s: float | None) -> None:
+    def load(self, now: float) -> None:
         """Note the container's report that the model is ready."""
         self._loaded, self._case_began = True, now
-        self.load_s = _believed(claimed_s, now - (now if self._started is None else self._started))
+        self.load_s = now - (now if self._started is None else self._started)
 
     def begin(self, case: str, now: float) -> None:
         """Note that a case begins.
@@ -78,9 +75,9 @@ class CaseClock:
             self._loaded, self._case_began = True, now
         self.current = case
 
-    def done(self, now: float, claimed_s: float | None) -> float:
-        """Return the seconds of a finished case; the container's own time is used where it is plausible."""
-        seconds = _believed(claimed_s, self.case_s(now))
+    def done(self, now: float) -> float:
+        """Return the seconds of a finished case, since the last one ended; the container's own claim plays no part."""
+        seconds = self.case_s(now)
         if self.first_case_s is None:
             self.first_case_s = seconds
         return seconds
@@ -121,8 +118,3 @@ class CaseClock:
             limit, waited = resources.case_timeout_s, self.case_s(now)
             what = f"case {self.current} did not end" if self.current else "no case was begun"
         return f"{what} within {limit:g} s" if waited > limit else ""
-
-
-def _believed(claimed: float | None, observed: float) -> float:
-    """Return a container's own time where our clock does not contradict it."""
-    return claimed if claimed is not None and abs(claimed - observed) <= _CLOCK_SLACK_S else observed

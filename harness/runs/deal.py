@@ -12,6 +12,7 @@ from harness.runs.plan import Plan
 from harness.runs.spec import ShardSpec, bare
 from harness.sandbox.contract import Job
 from harness.sandbox.job import JobCase, make_job, predicting_case
+from harness.sandbox.names import draw_salt
 
 
 def deal(
@@ -62,6 +63,7 @@ def deal(
             gpus=gpus,
             cases=tuple(_job_case(plan, case, boxes) for case in cases[part::parts]),
             mounts=plan.mounts,
+            salt="" if plan.request.plugin.granted_truth else draw_salt(),
         )
         for part in range(parts)
     ]

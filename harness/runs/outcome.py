@@ -95,6 +95,7 @@ class ContainerFigures:
     peak_bytes: int | None
     wall_s: float | None = None  #: from the request to its end; of one that is still running, so far
     container: int = 1  #: its number within the shard
+    device_bytes: int | None = None  #: peak memory of one of its GPUs, as the driver counts it
 
 
 @dataclass(frozen=True)

@@ -59,6 +59,8 @@ class ShardSpec:
         The cases, in order.
     mounts
         Files that every container of it may read in addition to its cases.
+    salt
+        The secret from which the names inside its containers are made; empty: they are the cases' own.
     deadline_s
         Seconds that it may take from its start on the host; None for no limit.
     versions
@@ -76,6 +78,7 @@ class ShardSpec:
     gpus: int
     cases: tuple[JobCase, ...]
     mounts: tuple[Mount, ...] = ()
+    salt: str = field(default="", repr=False)
     deadline_s: float | None = None
     versions: Mapping[str, str] = field(default_factory=versions)
 
@@ -109,7 +112,7 @@ class ShardSpec:
         model = self.plugin.model
         document = {
             "version": 1,
-            **{name: getattr(self, name) for name in ("run", "number", "plan", "engine", "gpus", "deadline_s")},
+            **{name: getattr(self, name) for name in ("run", "number", "plan", "engine", "gpus", "salt", "deadline_s")},
             "versions": dict(self.versions),
             "folder": _relative(self.folder.resolve(), shared),
             "plugin": {
@@ -167,6 +170,7 @@ class ShardSpec:
             gpus=read.gpus,
             cases=tuple(JobCase(case.prompt, _mounted(case.mounts, shared)) for case in read.cases),
             mounts=_mounted(read.mounts, shared),
+            salt=read.salt,
             deadline_s=read.deadline_s,
             versions=read.versions,
         )
@@ -234,6 +238,7 @@ class _Spec(_Read):
     gpus: int
     cases: list[_Case]
     mounts: list[tuple[str, str]]
+    salt: str
     deadline_s: float | None
     versions: dict[str, str]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -58,9 +58,12 @@ def figures(
     return {
         "image_bytes": image_bytes,
         **shared,
-        "peak_host_bytes": max((c.host_bytes for c in cases if c.host_bytes is not None), default=None),
-        "peak_container_bytes": max((c.peak_bytes for _, c in containers if c.peak_bytes is not None), default=None),
-        "peak_device_bytes": max((c.device_bytes for c in cases if c.device_bytes is not None), default=None),
+        # measured from outside the container
+        "peak_container_bytes": _most(c.peak_bytes for _, c in containers),
+        "peak_gpu_bytes": _most(c.device_bytes for _, c in containers),
+        # the model's own word
+        "peak_host_bytes": _most(c.host_bytes for c in cases),
+        "peak_device_bytes": _most(c.device_bytes for c in cases),
         "containers": [{"place": name, **asdict(container)} for name, container in containers],
         **({"by_hardware": apart} if len(apart) > 1 else {}),
     }
@@ -83,14 +86,21 @@ def _costs(
     predict_s = sum(wall for wall in walls if wall is not None)
     timed = [case for case in delivered if case.case in placed]  # of others the containers' time is not known
     return {
+        # measured from outside: the containers' whole lives over the cases that they delivered
+        "case_wall_s": predict_s / len(timed) if predict_s > 0 and timed else None,
+        "cases_per_hour": 3600 * len(timed) / predict_s if predict_s > 0 and timed else None,
+        "predict_s": predict_s,
+        # by our clock too, but divided as the model's events say
         "container_start_s": _median(c.start_s for c in containers if c.start_s is not None),
         "model_load_s": _median(c.load_s for c in containers if c.load_s is not None),
         "first_case_s": next((c.first_case_s for c in containers if c.first_case_s is not None), None),
         "case_median_s": _median(seconds),
         "case_p95_s": seconds[math.ceil(0.95 * len(seconds)) - 1] if seconds else None,
-        "cases_per_hour": 3600 * len(timed) / predict_s if predict_s > 0 and timed else None,
-        "predict_s": predict_s,
     }
+
+
+def _most(values: Iterable[int | None]) -> int | None:
+    return max((value for value in values if value is not None), default=None)
 
 
 def _median(values: Any) -> float | None:

@@ -79,6 +79,9 @@ class CasePrompt(_Record):
     shape: tuple[int, int, int]  #: voxels along the CT array's three axes
     spacing: tuple[float, float, float]  #: millimetres along the same axes
     findings: list[FindingPrompt]
+    #: Predict only: seed of every random choice for this case. It depends on the job's seed and on what is shown of the
+    #: case, not on names and order, which differ from run to run.
+    seed: Annotated[int, Field(ge=0, lt=2**32)] | None = None
     split: Literal["train", "val"] | None = None  #: finetune only: what the case is for
     #: Finetune only: path below ``/bench`` of the (F, H, W, D) labels, one channel a finding in the order of
     #: `findings`; 0 outside, entities from 1.

@@ -38,7 +38,9 @@ class Collected:
     sha256: Mapping[str, str]
 
 
-def collect_case(out: Path, case: str, findings: Sequence[str], masks: Path, room: int) -> Collected:
+def collect_case(
+    out: Path, case: str, findings: Mapping[str, str] | Sequence[str], masks: Path, room: int, *, inside: str = ""
+) -> Collected:
     """Copy the masks of one case into the run's own folder, and record the refused files there.
 
     Parameters
@@ -46,14 +48,16 @@ def collect_case(out: Path, case: str, findings: Sequence[str], masks: Path, roo
     out
         The container's output folder.
     case
-        The case's name.
+        The case's own name.
     findings
-        The findings to look for: ``out/<case>/<finding>.nii.gz``.
+        The findings to look for: name of the file without its ending -> the finding's own name, or own names alone.
     masks
         The run's folder of accepted files; a new folder is made in it, which :func:`accept` gives the case's name.
     room
         Bytes that may be copied, all files of the case together. Holes count at their full size in the copy: a sparse
         file costs its maker nothing.
+    inside
+        The case's name inside the container; empty: its own.
     """
     left = room
     refused: dict[str, str] = {}
@@ -61,23 +65,24 @@ def collect_case(out: Path, case: str, findings: Sequence[str], masks: Path, roo
     incoming = masks / f".incoming-{case}-{secrets.token_hex(4)}"
     masks.mkdir(exist_ok=True)  # not what it lies in: a shared folder that is gone is not made anew on the disk below
     incoming.mkdir()
+    named = findings if isinstance(findings, Mapping) else dict(zip(findings, findings, strict=True))
     try:
-        folder = os.open(out / case, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        folder = os.open(out / (inside or case), os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except FileNotFoundError:
         folder = None
     except OSError as error:
         folder = None
-        refused = dict.fromkeys(findings, f"out/{case} is not a plain folder ({error.strerror})")
+        refused = dict.fromkeys(named.values(), f"out/{case} is not a plain folder ({error.strerror})")
     if folder is not None:
         try:
-            for finding in findings:
+            for file, finding in named.items():
                 name = f"{finding}.nii.gz"
                 bounds = (
                     Bound(MAX_MASK_BYTES, f"has {{size}} bytes, a mask may have {MAX_MASK_BYTES:,}"),
                     Bound(left, "exceeds the limit of all masks of the case together (the declared limit of out/)"),
                 )
                 try:
-                    copied = copy_file(folder, name, incoming / name, kind="mask", bounds=bounds)
+                    copied = copy_file(folder, f"{file}.nii.gz", incoming / name, kind="mask", bounds=bounds)
                 except FileNotFoundError:
                     continue
                 except RefusedFile as reason:

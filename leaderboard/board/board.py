@@ -134,16 +134,27 @@ class Cost:
 
     Attributes
     ----------
+    wall_s, container_bytes, gpu_bytes
+        Measured from outside: seconds that the containers lived over the cases that they delivered, peak memory of a
+        container, and of a GPU as the driver counts it.
     median_s, p95_s
-        Seconds a case: median and 95th percentile.
+        Seconds a case as the model's events divide the time: median and 95th percentile.
     host_bytes, device_bytes
-        Peak memory of the process or its container, and of a GPU.
+        The model's own word of the peak memory of its process and of a GPU.
     """
 
+    wall_s: float | None = None
+    container_bytes: int | None = None
+    gpu_bytes: int | None = None
     median_s: float | None = None
     p95_s: float | None = None
     host_bytes: int | None = None
     device_bytes: int | None = None
+
+    @property
+    def peak_bytes(self) -> int | None:
+        """The measured peak memory: of a GPU where one was used, else of the container."""
+        return self.gpu_bytes or self.container_bytes
 
 
 @dataclass(frozen=True)
@@ -415,9 +426,13 @@ def _coverage(counts: Mapping[str, int | None], n_findings: int | None) -> Cover
 
 
 def _cost(timing: Mapping[str, Any]) -> Cost:
+    rate = timing.get("cases_per_hour")  # earlier versions recorded this alone
     return Cost(
+        wall_s=timing.get("case_wall_s") or (3600 / rate if rate else None),
+        container_bytes=timing.get("peak_container_bytes"),
+        gpu_bytes=timing.get("peak_gpu_bytes"),
         median_s=timing.get("case_median_s"),
         p95_s=timing.get("case_p95_s"),
-        host_bytes=timing.get("peak_host_bytes") or timing.get("peak_container_bytes"),
+        host_bytes=timing.get("peak_host_bytes"),
         device_bytes=timing.get("peak_device_bytes"),
     )

@@ -134,7 +134,7 @@ def cost(data: DataSet, what: str) -> charts.Drawing | None:
         {"model": names.get(row.run.id) if row.run else None, "cost": x, "value": y, "front": on_front}
         for row, (x, y), on_front in zip(rows, points, front, strict=True)
     ]
-    axis = "seconds a case (median)" if what == "seconds" else "peak memory in GB"
+    axis = "seconds a case" if what == "seconds" else "peak memory in GB"
     return charts.draw(charts.scatter(values, list(names.values()), axis=axis), f"Average Dice against {axis}")
 
 
@@ -142,9 +142,8 @@ def _cost_of(row: Row, what: str) -> float | None:
     if row.cost is None:
         return None
     if what == "seconds":
-        return row.cost.median_s
-    peak = row.cost.device_bytes or row.cost.host_bytes
-    return peak / 1e9 if peak else None
+        return row.cost.wall_s
+    return row.cost.peak_bytes / 1e9 if row.cost.peak_bytes else None
 
 
 def differences(data: DataSet, pairs: Sequence[Pair]) -> charts.Drawing | None:

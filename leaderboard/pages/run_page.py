@@ -36,16 +36,18 @@ GROUPS: Mapping[str, str] = {
 
 #: What a run took, and how it is called; anything else keeps its stored name.
 TIMES: Mapping[str, str] = {
-    "container_start_s": "start of the container",
-    "model_load_s": "load of the model",
-    "first_case_s": "first case",
-    "case_median_s": "a case, median",
-    "case_p95_s": "a case, 95th percentile",
+    "case_wall_s": "a case: containers' lives over cases delivered",
     "cases_per_hour": "cases an hour",
     "predict_s": "all cases",
-    "peak_device_bytes": "peak memory of the GPU",
-    "peak_host_bytes": "peak memory of the process",
     "peak_container_bytes": "peak memory of the container",
+    "peak_gpu_bytes": "peak memory of the GPU",
+    "container_start_s": "start of the container",
+    "model_load_s": "load of the model, by its events",
+    "first_case_s": "first case, by the model's events",
+    "case_median_s": "a case by the model's events, median",
+    "case_p95_s": "a case by the model's events, 95th percentile",
+    "peak_host_bytes": "peak memory of the process, the model's word",
+    "peak_device_bytes": "peak memory of the GPU, the model's word",
     "image_bytes": "size of the image",
 }
 

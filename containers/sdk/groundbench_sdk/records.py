@@ -71,7 +71,7 @@ class Case:
     Attributes
     ----------
     id : str
-        The case's name.
+        The case's name; it says nothing, and is another one in every run.
     path : Path
         The CT file (NIfTI).
     shape : tuple of int
@@ -80,6 +80,8 @@ class Case:
         Millimetres along the same axes.
     findings : list of Finding
         What to segment.
+    seed : int or None
+        Seed of every random choice for this case, which the SDK's runtime has set; None while training.
     truth : Path or None
         Only for the harness's own known-answer checks: the (F, H, W, D) labels, one channel a finding, in order.
     truth_flip : tuple of int
@@ -92,6 +94,7 @@ class Case:
         self.shape: tuple[int, ...] = tuple(raw["shape"])
         self.spacing: tuple[float, ...] = tuple(raw["spacing"])
         self.findings = [Finding(f["id"], f["text"], f.get("category"), f.get("boxes")) for f in raw["findings"]]
+        self.seed: int | None = raw.get("seed")
         self.truth: Path | None = root / raw["truth"] if raw.get("truth") else None
         self.truth_flip: tuple[int, ...] = tuple(raw.get("truth_flip") or ())
         self.warnings: list[str] = []  #: warnings of :meth:`warn` that are not logged yet

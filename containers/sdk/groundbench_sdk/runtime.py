@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib
 import os
 import random
@@ -22,7 +21,7 @@ from groundbench_sdk.events import Events
 from groundbench_sdk.finetuning import Training, log_failure, rank_and_world_size, start_together
 from groundbench_sdk.records import Case, Job, Rejected, read_cases, read_training_cases
 
-VERSION = "1.1"
+VERSION = "1.2"
 
 
 def main(adapter: type[Adapter] | str, root: Path | None = None) -> int:
@@ -89,7 +88,7 @@ def _predict_all(adapter: type[Adapter] | str, root: Path, job: Job, events: Eve
         events.emit("progress", stage="case", case=case.id)
         began = time.monotonic()
         # From the job and the case alone: which cases came before, in which container, must not matter.
-        _seed(int.from_bytes(hashlib.sha256(f"{job.seed}/{case.id}".encode()).digest()[:4], "big"))
+        _seed(job.seed if case.seed is None else case.seed)
         try:
             _predict(model, case, root / "out" / case.id)
             _log_warnings(case, events)

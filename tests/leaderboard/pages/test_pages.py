@@ -162,7 +162,7 @@ def test_cells_show_value_interval_and_n(bench, store: Store, pages) -> None:
     ]
     shown = [cell.text for cell in table.all("td", "number")]
     # Means of equal values have no interval; shares have Wilson's, whose lower end for 24 of 24 is 24 / (24 + 1.96²).
-    assert shown == ["1", *["1.000"] * 3, *["1.000 [0.862\N{EN DASH}1.000]"] * 2, "3.2", "825 MB GPU", "24/24"]
+    assert shown == ["1", *["1.000"] * 3, *["1.000 [0.862\N{EN DASH}1.000]"] * 2, "4.5", "950 MB GPU", "24/24"]
     bench.add(plugin="other", cases=2, dataset=run.dataset)
     table = pages(store)["index.html"].all("table")[0]
     assert "Average ↑" in [head.text for head in table.all("thead")[0].all("th")]
@@ -243,17 +243,33 @@ def test_cost_and_provenance(bench, store: Store, pages) -> None:
     run = bench.add(title="SAT", plugin="sat", level=2.0)
     site = pages(store)
     assert site["cost.html"].all("tbody")[0].all("tr")[0].text == (
-        "SAT sat · zero-shot · 1.0.0 1.000 3.2 12.5 1.5 GB 825 MB 2 x NVIDIA H200 docker 0123456789ab run-01 2026-11-01"
+        "SAT sat · zero-shot · 1.0.0 1.000 4.5 3.2, 12.5 2.5 GB 1.5 GB 950 MB 825 MB 2 x NVIDIA H200 docker 0123456789ab run-01 2026-11-01"
     )
     text = site[f"runs/{run.id}.html"].text
     glance = site[f"runs/{run.id}.html"].all("dl", "glance")[0].text
     assert glance == (
         "Average Dice 1.000 n 24 findings Rank 1 of 1 text-only Valid masks 24/24 "
-        "Seconds a case 3.2 Peak GPU memory 825 MB"
+        "Seconds a case 4.5 Peak GPU memory 950 MB"
     )
     assert run.image_id in text
     assert "AMD EPYC 9654" in text
-    assert "a case, median 3.2 s" in text
+    assert "a case by the model's events, median 3.2 s" in text
+
+
+def test_a_claim_is_never_shown_for_a_measurement(bench, store: Store, pages) -> None:
+    """A row that claims no time and one byte, and was not measured, has a dash where others have a figure."""
+    claims = {"case_median_s": 0.0, "case_p95_s": 0.0, "peak_host_bytes": 1, "peak_device_bytes": 1}
+    bench.add(title="forger", plugin="forger", timing=claims)
+    site = pages(store)
+    cells = [cell for cell in site["index.html"].all("table")[0].all("td") if "data-label" in cell.attributes]
+    shown = {cell.attributes["data-label"]: cell.text for cell in cells}
+    assert (shown["Seconds a case"], shown["Peak memory"]) == ("—", "—")
+    assert "Seconds a case" not in site["runs/run-01.html"].all("dl", "glance")[0].text
+    bench.add(
+        title="measured", plugin="measured", timing={**claims, "cases_per_hour": 360.0, "peak_container_bytes": 10**9}
+    )
+    text = pages(store)["cost.html"].text
+    assert "10.0 < 0.01, < 0.01 1.0 GB 0 MB — 0 MB" in text
 
 
 def test_run_names_its_metrics_and_groups(bench, store: Store, pages) -> None:

@@ -157,7 +157,7 @@ def test_small_private_split_tells_nothing(bench, store: Store) -> None:
     run = published.runs(closed.id)[0]
     assert published.metrics(run.id, "mlhc2025") == {}
     assert published.pairs(closed.id, "mlhc2025") == []
-    assert run.timing == {"peak_host_bytes": 1.5e9, "peak_device_bytes": 8.25e8}
+    assert not {"case_median_s", "case_p95_s"} & run.timing.keys()
 
 
 @pytest.mark.costly

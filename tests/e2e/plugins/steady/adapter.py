@@ -18,5 +18,6 @@ class Steady(Adapter):
         time.sleep(self.seconds)
         for finding in case.findings:
             mask = np.zeros(case.shape, bool)
-            mask[len(case.id) % case.shape[0], int(case.id.split("_")[1]) % case.shape[1], int(finding.id)] = True
+            i, j = case.volume()[0, 0, :2].tolist()
+            mask[i % case.shape[0], j % case.shape[1], len(finding.text) % case.shape[2]] = True
             yield finding.id, mask

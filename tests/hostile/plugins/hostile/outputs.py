@@ -1,4 +1,4 @@
-"""Tricks with files in ``out/``: one a case, in order, from the second case on; the mask of finding 0 is concerned."""
+"""Tricks with files in ``out/``: one a case from the second on; the mask of the first finding is concerned."""
 
 import contextlib
 import fcntl
@@ -25,11 +25,14 @@ def trick(function):
 
 def attack(case, number):
     """Do the trick of this case; return the findings that it has dealt with."""
+    path = OUT / case.id / f"{case.findings[0].id}.nii.gz"
+    if number == 1:
+        neighbour.path = path
     if not 2 <= number <= len(TRICKS) + 1:
         return set()
     function = TRICKS[number - 2]
     print(f"TRICK {case.id} {function.__name__.replace('_', '-')}", flush=True)
-    return function(case, OUT / case.id / "0.nii.gz") or {"0"}
+    return {finding.id for finding in case.findings[: function(case, path) or 1]}
 
 
 def mask_bytes(case, fill=0):
@@ -47,7 +50,7 @@ def header_bytes(case):
 
 def neighbour():
     """Return the mask of the first case, which was accepted long ago."""
-    return OUT / "toy_1_a_1" / "0.nii.gz"
+    return neighbour.path
 
 
 @trick
@@ -76,21 +79,21 @@ def hard_link_to_another_file(case, path):
 def folder_is_a_link(case, path):
     path.parent.rmdir()
     path.parent.symlink_to(neighbour().parent)
-    return {"0", "1"}
+    return 2
 
 
 @trick
 def folder_is_a_link_upwards(case, path):
     path.parent.rmdir()
     path.parent.symlink_to("../../../../..")
-    return {"0", "1"}
+    return 2
 
 
 @trick
 def folder_is_a_file(case, path):
     path.parent.rmdir()
     path.parent.write_bytes(mask_bytes(case))
-    return {"0", "1"}
+    return 2
 
 
 @trick
@@ -109,7 +112,7 @@ def listening_socket(case, path):
 
 @trick
 def folder_instead_of_a_file(case, path):
-    (path / "0.nii.gz").mkdir(parents=True)
+    (path / path.name).mkdir(parents=True)
 
 
 @trick
@@ -268,7 +271,7 @@ def folder_switched_while_it_is_taken(case, path):
     """A thread that replaces the case's folder by a link to the inputs and back."""
     folder = path.parent
     path.write_bytes(mask_bytes(case))
-    path.with_name("1.nii.gz").write_bytes(mask_bytes(case))
+    path.with_name(f"{case.findings[1].id}.nii.gz").write_bytes(mask_bytes(case))
 
     def switch():
         aside = OUT / "aside"
@@ -280,7 +283,7 @@ def folder_switched_while_it_is_taken(case, path):
                 aside.rename(folder)
 
     threading.Thread(target=switch, daemon=True).start()
-    return {"0", "1"}
+    return 2
 
 
 @trick
@@ -323,7 +326,7 @@ def will_be_overwritten(case, path):
 
 @trick
 def overwrites_the_one_before(case, path):
-    time.sleep(0.7)
+    time.sleep(1.5)
     will_be_overwritten.path.write_bytes(mask_bytes(case, fill=1))
     path.write_bytes(mask_bytes(case))
 
@@ -337,7 +340,7 @@ def will_be_replaced(case, path):
 
 @trick
 def replaces_the_one_before(case, path):
-    time.sleep(0.7)
+    time.sleep(1.5)
     other = path.with_name("other")
     other.write_bytes(mask_bytes(case, fill=1))
     other.replace(will_be_replaced.path)
@@ -355,7 +358,7 @@ def will_be_changed_through_a_handle(case, path):
 
 @trick
 def changes_the_one_before_through_a_handle(case, path):
-    time.sleep(0.7)
+    time.sleep(1.5)
     file = will_be_changed_through_a_handle.file
     file.truncate(0)
     file.write(mask_bytes(case, fill=1))
@@ -372,6 +375,6 @@ def will_be_taken_away(case, path):
 
 @trick
 def takes_the_one_before_away(case, path):
-    time.sleep(0.7)
+    time.sleep(1.5)
     will_be_taken_away.path.unlink()
     path.write_bytes(mask_bytes(case))
