@@ -66,7 +66,7 @@ TEMPLATE = RunRow(
         "case_p95_s": 12.5,
         "peak_host_bytes": 1.5e9,
         "peak_device_bytes": 8.25e8,
-    },  # fmt: skip
+    },
 )
 
 #: Voxels of every true and every predicted mask; their overlap decides the Dice.

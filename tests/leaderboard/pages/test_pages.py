@@ -243,7 +243,8 @@ def test_cost_and_provenance(bench, store: Store, pages) -> None:
     run = bench.add(title="SAT", plugin="sat", level=2.0)
     site = pages(store)
     assert site["cost.html"].all("tbody")[0].all("tr")[0].text == (
-        "SAT sat · zero-shot · 1.0.0 1.000 4.5 3.2, 12.5 2.5 GB 1.5 GB 950 MB 825 MB 2 x NVIDIA H200 docker 0123456789ab run-01 2026-11-01"
+        "SAT sat · zero-shot · 1.0.0 1.000 4.5 3.2, 12.5 2.5 GB 1.5 GB 950 MB 825 MB "
+        "2 x NVIDIA H200 docker 0123456789ab run-01 2026-11-01"
     )
     text = site[f"runs/{run.id}.html"].text
     glance = site[f"runs/{run.id}.html"].all("dl", "glance")[0].text
