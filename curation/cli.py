@@ -20,7 +20,7 @@ curate = LazyGroup(
         "annotate": ("curation.commands.annotate:annotate", "Export tasks for annotators, and import their masks."),
         "finalize": ("curation.commands.finalize:finalize", "Make a data set in the benchmark's layout."),
         "review": ("curation.commands.review:review", "Draw a sample for reviewers, and evaluate their reviews."),
-        "intake": ("curation.commands.intake:intake", "Convert CT-RATE volumes to HU."),
+        "intake": ("curation.commands.intake:intake", "Make volumes in HU of DICOM series and CT-RATE files."),
         "sizes": ("curation.commands.sizes:sizes", "Measure findings after isotropic resampling, as the paper does."),
         "qc": ("curation.commands.qc:qc", "Check masks against texts and anatomy."),
     },

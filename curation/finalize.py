@@ -2,30 +2,32 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from curation.annotation.masks import REPORT as IMPORT
 from curation.annotation.tasks import CT, Task, Tasks
 from curation.kept import REPORTS, facts_of, phrases_of, read_curated
 from curation.pipeline import write_text
+from curation.qc.gate import SHEET, Gate, mask_digest, read_sheet, row_of, verdicts, waiting, write_sheet
+from curation.qc.report import HTML, Checked, check_all, write_report
+from curation.splits import SPLITS, Amount, ToSplit, split_scans
 from curation.steps.select import natural
 from curation.volumes import read_array
+from harness.dataset import open_dataset
 from harness.dataset.nifti import write_volume
 from harness.dataset.patients import Person, patient_by_name, read_patients
 from harness.dataset.problems import refuse
 from harness.dataset.voxels import read_header
 from harness.errors import DataError, UsageError
-
-SPLITS: Final = ("train", "val", "test")
 
 
 @dataclass(frozen=True)
@@ -39,35 +41,19 @@ class Made:
     unknown_patients: int = 0  #: cases of which nothing says whose they are; each was taken for another patient
 
 
-def split_patients(patients: Sequence[str], val: float, test: float, seed: int) -> dict[str, str]:
-    """Return patient -> split: the same for the same patients, shares and seed, whatever their order.
-
-    Patients are ordered by a digest of the seed and their name, and the first ones become test, then val. With a share
-    above 0 a split gets at least one patient where there are as many patients as splits.
-    """
-
-    def rank(patient: str) -> bytes:
-        return hashlib.sha256(f"{seed}\0{patient}".encode()).digest()
-
-    order = sorted(set(patients), key=rank)
-    wanted = [share for share in (test, val) if share > 0]
-    least = 1 if len(order) > len(wanted) else 0
-    n_test = max(least, round(test * len(order))) if test > 0 else 0
-    n_val = max(least, round(val * len(order))) if val > 0 else 0
-    return {
-        patient: "test" if n < n_test else "val" if n < n_test + n_val else "train" for n, patient in enumerate(order)
-    }
-
-
 def finalize(
     tasks: Tasks,
     folder: Path,
     masks: Path,
     out: Path,
     *,
-    val: float = 0.05,
-    test: float = 0.1,
+    val: Amount = 0.05,
+    test: Amount = 0.1,
     seed: int = 0,
+    stratify: bool = False,
+    gate: Gate = "warning",
+    review: Path | None = None,
+    anatomy: Path | None = None,
     copy: bool = False,
     patients: Path | None = None,
     curated: Path | None = None,
@@ -84,9 +70,15 @@ def finalize(
     out
         Folder to make; it must not be there.
     val, test
-        Shares of the patients (the paper: 100 and 200 of 1,914 scans).
-    seed
-        Of the split.
+        Shares of the patients, or numbers of scans (the paper: 100 and 200 of 1,914).
+    seed, stratify
+        Of the split, see :func:`curation.splits.split_scans`.
+    gate
+        Which problems that the quality control finds must have a verdict.
+    review
+        The filled-in sheet of verdicts: an accepted mask goes in, a rejected one is left out.
+    anatomy
+        Folder of lobe masks for the quality control, see :func:`curation.qc.report.check_case`.
     copy
         Copy the CTs; False: link them.
     patients
@@ -100,22 +92,28 @@ def finalize(
     UsageError
         `out` exists already, the shares are not valid, or `curated` lacks a file.
     DataError
-        Not a single finding has a mask, or the table of patients or a file of `curated` has faults.
+        Not a single finding has a mask, masks wait for a verdict (``<out>-qc`` has pictures and the sheet to fill in),
+        whole patients do not make the split, or the table of patients or a file of `curated` has faults.
     """
     if out.exists():
         raise UsageError(f"{out} exists already", fix="name a new folder")
-    if val < 0 or test < 0 or val + test > 1:
-        raise UsageError(f"shares of {val} and {test} cannot make a split", fix="e.g. --val 0.05 --test 0.1")
+    said = verdicts(read_sheet(review)) if review else {}
     phrases = None if curated is None else read_curated(curated)
     left_out: dict[str, str] = {}
-    usable = [(task, kept) for task in tasks.tasks if (kept := _masks_of(task, masks, left_out))]
+    states = _states(masks)
+    usable = [(task, kept) for task in tasks.tasks if (kept := _masks_of(task, masks, states, said, left_out))]
     if not usable:
         raise DataError(f"not a single finding has a mask in {masks}", fix="run `bench curate annotate import` first")
     table = _table(patients)
     people = {task.id: table.get(task.id, Person()) for task, _ in usable}
     known = {case: person.patient or patient_by_name(case) for case, person in people.items()}
-    patient_of = {case: patient or case for case, patient in known.items()}
-    splits = split_patients(list(patient_of.values()), val, test, seed)
+    to_split = {
+        task.id: ToSplit(
+            known[task.id] or task.id, tuple(task.findings[n].category for n in kept), exhaustive=not task.most_entities
+        )
+        for task, kept in usable
+    }
+    splits = split_scans(to_split, val, test, seed, stratify=stratify)
     index: dict[str, Any] = {name: [] for name in SPLITS}
     if stated := {case: person.patient for case, person in people.items() if person.patient}:
         index["patients"] = stated
@@ -123,7 +121,7 @@ def finalize(
     try:
         for task, kept in sorted(usable, key=lambda item: natural(item[0].id)):
             entry = _write_case(task, kept, (folder, masks), beside, copy=copy) | _facts(people[task.id])
-            index[splits[patient_of[task.id]]].append(entry)
+            index[splits[task.id]].append(entry)
             progress(task.id)
         write_text(beside / "dataset.json", json.dumps(index, indent=1, ensure_ascii=False) + "\n")
         reports = {
@@ -131,6 +129,12 @@ def finalize(
         }
         if phrases:
             write_text(beside / REPORTS, json.dumps(reports, indent=1, ensure_ascii=False) + "\n")
+        if gate != "none":
+            checked = check_all(open_dataset(beside), anatomy=anatomy, every=gate == "every")
+            keys = [(task.id, task.findings[n].id) for task, kept in usable for n in kept]
+            digests = {(case, finding): _digest(masks / case / f"{finding}.nii.gz") for case, finding in keys}
+            _hold(checked, digests, out, gate, said)
+            write_report("dataset", checked, beside)  # the same bytes under whatever name
         out.parent.mkdir(parents=True, exist_ok=True)
         beside.rename(out)
     finally:
@@ -156,17 +160,67 @@ def _table(path: Path | None) -> dict[str, Person]:
     return table
 
 
-def _masks_of(task: Task, masks: Path, left_out: dict[str, str]) -> list[int]:
-    """Return which findings of a task have a mask; note the others in `left_out`."""
+def _states(masks: Path) -> dict[tuple[str, str], str]:
+    """Return what the import said of each finding, by case and finding; nothing where it left no report."""
+    try:
+        rows = json.loads((masks / IMPORT).read_text(encoding="utf-8"))["findings"]
+        return {(row["case"], row["finding"]): f"{row['state']}: {row['reason']}" for row in rows}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+
+
+def _masks_of(
+    task: Task,
+    masks: Path,
+    states: Mapping[tuple[str, str], str],
+    said: Mapping[tuple[str, str, str], str],
+    left_out: dict[str, str],
+) -> list[int]:
+    """Return which findings of a task have a mask that nobody rejected; note the others in `left_out`."""
     kept = []
     for n, finding in enumerate(task.findings):
-        if (masks / task.id / f"{finding.id}.nii.gz").is_file():
-            kept.append(n)
+        path = masks / task.id / f"{finding.id}.nii.gz"
+        if not path.is_file():
+            left_out[f"{task.id} finding {finding.id}"] = states.get((task.id, finding.id), "its mask is missing")
+        elif said and said.get((task.id, finding.id, _digest(path))) == "reject":
+            left_out[f"{task.id} finding {finding.id}"] = "rejected in review"
         else:
-            left_out[f"{task.id} finding {finding.id}"] = "its mask is missing"
+            kept.append(n)
     if not kept:
         left_out[task.id] = "none of its findings has a mask"
     return kept
+
+
+def _digest(path: Path) -> str:
+    return mask_digest(read_array(path)[0].astype(np.uint8))
+
+
+def _hold(
+    checked: list[Checked],
+    digests: Mapping[tuple[str, str], str],
+    out: Path,
+    gate: Gate,
+    said: Mapping[tuple[str, str, str], str],
+) -> None:
+    """Raise DataError where masks wait for a verdict, after writing what is needed for one into ``<out>-qc``."""
+    ids: dict[str, list[str]] = {}
+    for case, finding in digests:
+        ids.setdefault(case, []).append(finding)
+    rows = []
+    for row in checked:
+        finding = ids[row.case][int(row.finding)] if row.finding else ""
+        rows.append((row_of(row.case, finding, digests.get((row.case, finding), ""), row), row))
+    lacking = waiting(rows, said, gate)
+    if not lacking:
+        return
+    folder = out.with_name(f"{out.name}-qc")
+    write_report(out.name, checked, folder)
+    write_sheet(folder / SHEET, [row for row, _ in rows])
+    few = "; ".join(f"{row.case} {row.finding}: {row.problems or 'not looked at'}" for row in lacking[:5])
+    raise DataError(
+        f"{len(lacking)} of {len(rows)} masks wait for a verdict: {few}{'; …' if len(lacking) > 5 else ''}",
+        fix=f"look at {folder / HTML}, write accept or reject into {folder / SHEET}, and add --review {folder / SHEET}",
+    )
 
 
 def _write_case(
@@ -195,6 +249,7 @@ def _write_case(
         "categories": {str(n): finding.category for n, finding in enumerate(findings)},
         "entity_counts": {str(n): int(len(np.unique(mask)) - (mask == 0).any()) for n, mask in enumerate(labels)},
         "pixels": {str(n): int(np.count_nonzero(mask)) for n, mask in enumerate(labels)},
+        **({"most_entities": task.most_entities} if task.most_entities else {}),
         **facts_of(task, findings),
     }
 

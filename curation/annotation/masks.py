@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from curation.annotation.answers import WORDS, answer_of, read_answers
 from curation.annotation.matching import Drawn, match
 from curation.annotation.readers import READERS, exported_numbers, stray_files
 from curation.annotation.tasks import CT, TASKS, Format, Task, TaskFinding, Tasks, segment_name
@@ -33,7 +34,7 @@ class Imported:
 
     case: str
     finding: str
-    state: Literal["ok", "missing", "empty", "refused"]
+    state: Literal["ok", "missing", "empty", "refused", "not visible", "not localizable"]
     reason: str = ""
     entities: int = 0
     voxels: int = 0
@@ -59,8 +60,8 @@ class Import:
 
     @property
     def is_complete(self) -> bool:
-        """Whether every finding has its mask, and no drawn voxel was left over."""
-        return all(row.state == "ok" for row in self.findings) and not any(row.voxels for row in self.unused)
+        """Whether every finding has its mask or its answer, and no drawn voxel was left over."""
+        return all(row.state in {"ok", *WORDS} for row in self.findings) and not any(row.voxels for row in self.unused)
 
     def as_dict(self) -> dict[str, object]:
         """Return the rows for a JSON document."""
@@ -142,6 +143,7 @@ def _import_task(task: Task, folders: _Folders, kind: Format, result: Import) ->
     try:
         ct = read_header(folders.tasks / task.id / CT)
         drawn = list(READERS[kind](folders.source, task, ct))
+        answers, others = read_answers(folders.source, task)
     except DataError as error:
         result.findings += [Imported(task.id, finding.id, "refused", error.message) for finding in task.findings]
         return
@@ -153,17 +155,35 @@ def _import_task(task: Task, folders: _Folders, kind: Format, result: Import) ->
     result.unused += [
         Unused(task.id, name, "it is not a volume that is read") for name in stray_files(folders.source, task)
     ]
+    result.unused += [Unused(task.id, name, reason) for name, reason in others]
     for finding in task.findings:
         mine = found.of.get(finding.id, [])
         # An object that was never drawn into can be a part of nothing.
         stops = [(item, why) for item, why in found.stopped.get(finding.id, []) if voxels[item] != 0]
         if stops:
             result.findings.append(Imported(task.id, finding.id, "refused", _explained(finding, *stops[0])))
+        elif finding.id in answers:
+            result.findings.append(_answered(Imported(task.id, finding.id, "ok"), answers[finding.id], mine))
         elif not mine:
             result.findings.append(Imported(task.id, finding.id, "missing", "no mask was delivered"))
         else:
             target = folders.out / task.id / f"{finding.id}.nii.gz"
-            result.findings.append(_import_finding(Imported(task.id, finding.id, "ok"), mine, target, ct))
+            row = _import_finding(Imported(task.id, finding.id, "ok"), mine, target, ct)
+            if task.most_entities and row.entities > task.most_entities:
+                row = replace(
+                    row, reason=f"{row.entities} entities, where {task.most_entities} were asked for; all kept"
+                )
+            result.findings.append(row)
+
+
+def _answered(row: Imported, answer: str, mine: list[Drawn]) -> Imported:
+    """Return the row of a finding that was answered; an answer and a drawing exclude each other."""
+    if any(_voxels(item) != 0 for item in mine):
+        return replace(row, state="refused", reason=f"it was drawn, and {answer!r} was answered: remove one of the two")
+    word = answer_of(answer)
+    if word is None:
+        return replace(row, state="refused", reason=f"{answer!r} is not an answer: write {' or '.join(WORDS)}")
+    return replace(row, state=word, reason=f"{WORDS[word]}, its annotator says")
 
 
 def _explained(finding: TaskFinding, item: Drawn, reason: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
@@ -13,31 +14,36 @@ import numpy as np
 
 from curation.annotation.grid import place
 from curation.annotation.matching import Drawn, Labels
-from curation.annotation.nrrd import read_segmentation
-from curation.annotation.tasks import CT, FINDINGS, Task
+from curation.annotation.nrrd import Segmentation, read_segmentation
+from curation.annotation.tasks import ANSWERS, CT, FINDINGS, Task, segment_name
 from curation.volumes import read_array
 from harness.errors import DataError
 from harness.masks.formats import SUFFIXES, stem_of, suffix_of
 from harness.masks.header import Header
 
 _REDBRICK: Final = "tasks.json"
+_SEG: Final = ".dcm"
+_VOLUMES: Final = (*SUFFIXES, _SEG)
+_SHORTENED: Final = 64  # characters of a DICOM segment's label, where programs cut off names
 _LABEL_LINE = re.compile(r'\s*(\d+)\s+\d+\s+\d+\s+\d+\s+[\d.]+\s+[01]\s+[01]\s+"(.*)"\s*$')
 
 
 def read_folder(source: Path, task: Task, ct: Header) -> Iterator[Drawn]:
     """Yield what lies in ``<scan>/``, or beside it as ``<scan>.seg.nrrd`` or ``<scan>.nii.gz``.
 
-    A ``.seg.nrrd`` gives its segments; a label map named as the scan, the labels of the description file (ITK-SNAP)
-    beside it; every other volume is the mask of the finding that its name states.
+    A ``.seg.nrrd`` or a DICOM SEG gives its segments; a label map named as the scan, the labels of the description file
+    (ITK-SNAP) beside it; every other volume is the mask of the finding that its name states.
     """
     folder = source / task.id
     files = sorted(path for path in folder.iterdir() if not path.name.startswith(".")) if folder.is_dir() else []
-    files += [path for suffix in SUFFIXES if (path := source / f"{task.id}{suffix}").is_file()]
+    files += [path for suffix in _VOLUMES if (path := source / f"{task.id}{suffix}").is_file()]
     for path in files:
-        if path.name in {CT, FINDINGS} or suffix_of(path.name) not in SUFFIXES:
+        if path.name in {CT, FINDINGS, ANSWERS} or suffix_of(path.name) not in _VOLUMES:
             continue
         if suffix_of(path.name) == ".seg.nrrd":
-            yield from _segments(path, ct)
+            yield from _segments(path, read_segmentation(path), ct)
+        elif suffix_of(path.name) == _SEG:
+            yield from _segments(path, _seg(path, task), ct)
         elif stem_of(path.name) == task.id:
             yield from _labels(path, _descriptions(path, task), ct)
         else:
@@ -53,8 +59,8 @@ def stray_files(source: Path, task: Task) -> list[str]:
         path.name
         for path in folder.iterdir()
         if not path.name.startswith(".")
-        and path.name not in {CT, FINDINGS}
-        and suffix_of(path.name) not in SUFFIXES
+        and path.name not in {CT, FINDINGS, ANSWERS}
+        and suffix_of(path.name) not in _VOLUMES
         and not (path.is_file() and path.suffix in {".txt", ".label"})
     )
 
@@ -102,8 +108,21 @@ def _shape(ct: Header) -> tuple[int, int, int]:
     return height, width, depth
 
 
-def _segments(path: Path, ct: Header) -> Iterator[Drawn]:
-    segmentation = read_segmentation(path)
+def _seg(path: Path, task: Task) -> Segmentation:
+    """Read a DICOM SEG; a label that its length limit cut off gets its end back, where it begins one finding's name."""
+    from curation.annotation.dicom_seg import read_seg  # which takes long to import
+
+    read = read_seg(path)
+    names = [segment_name(finding) for finding in task.findings]
+
+    def whole(name: str) -> str:
+        begun = [full for full in names if len(name) == _SHORTENED and full.startswith(name)]
+        return begun[0] if len(begun) == 1 else name
+
+    return replace(read, segments=tuple(replace(segment, name=whole(segment.name)) for segment in read.segments))
+
+
+def _segments(path: Path, segmentation: Segmentation, ct: Header) -> Iterator[Drawn]:
     if segmentation.is_empty:
         return
     affine, target = segmentation.affine, np.array(ct.affine)

@@ -7,7 +7,9 @@ was made for when a later selection numbers the findings differently.
 
 from __future__ import annotations
 
+import csv
 import hashlib
+import io
 import json
 import shutil
 from collections import Counter
@@ -29,6 +31,7 @@ TASKS: Final = "tasks.json"
 CT: Final = "ct.nii.gz"
 FINDINGS: Final = "findings.txt"
 LABELS: Final = "labels.txt"  # ITK-SNAP's label descriptions
+ANSWERS: Final = "answers.csv"  # what annotators answer where there is nothing to draw
 _VERSION: Final = 2
 
 Format = Literal["nifti", "slicer", "redbrick"]
@@ -59,6 +62,7 @@ class Task(OfReport):
 
     id: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,190}$")]
     findings: tuple[TaskFinding, ...]
+    most_entities: Annotated[int, Field(ge=1)] | None = None  #: to draw of each finding; None: all
 
 
 class Tasks(Record):
@@ -79,7 +83,12 @@ class Exported:
     changed: dict[str, str] = field(default_factory=dict)  #: scan that stays as it is -> what differs
 
 
-def task_of(scan: str, findings: Sequence[CategorizedFinding], report_sha256: str | None = None) -> Task:
+def task_of(
+    scan: str,
+    findings: Sequence[CategorizedFinding],
+    report_sha256: str | None = None,
+    most_entities: int | None = None,
+) -> Task:
     """Return the task of a scan; findings that share a text are told apart by their order."""
     seen: Counter[str] = Counter()
     made = []
@@ -96,7 +105,7 @@ def task_of(scan: str, findings: Sequence[CategorizedFinding], report_sha256: st
                 prior=finding.prior,
             )
         )
-    return Task(id=scan, findings=tuple(made), report_sha256=report_sha256)
+    return Task(id=scan, findings=tuple(made), report_sha256=report_sha256, most_entities=most_entities)
 
 
 def find_cts(folder: Path) -> dict[str, list[Path]]:
@@ -132,12 +141,13 @@ def export_tasks(
     progress: Callable[[str], None] = lambda _: None,
     *,
     copy: bool = False,
+    most_entities: int | None = None,
 ) -> Exported:
     """Write a folder of tasks, or add scans to one.
 
-    Each scan gets a folder with its CT and ``findings.txt``; for 3D Slicer also ``<id>.seg.nrrd`` with one empty
-    segment a finding, otherwise ``labels.txt`` for ITK-SNAP; RedBrick gets one ``items.json`` to upload. A file that
-    is there already is never written again. A scan that is there with other findings stays as it is.
+    Each scan gets a folder with its CT, ``findings.txt`` and ``answers.csv``; for 3D Slicer also ``<id>.seg.nrrd`` with
+    one empty segment a finding, otherwise ``labels.txt`` for ITK-SNAP; RedBrick gets one ``items.json`` to upload. A
+    file that is there already is never written again. A scan that is there with other findings stays as it is.
 
     Parameters
     ----------
@@ -151,6 +161,8 @@ def export_tasks(
         The annotators' program.
     copy
         Copy the CTs, so that the folder can be moved to another machine; False: link them.
+    most_entities
+        How many entities annotators draw of each finding, as in the release's training scans; None: all.
 
     Raises
     ------
@@ -172,7 +184,7 @@ def export_tasks(
         except DataError as error:
             result.no_ct[report.id] = error.message
             continue
-        task = task_of(ct.name.removesuffix(".nii.gz"), report.findings, report.report_sha256)
+        task = task_of(ct.name.removesuffix(".nii.gz"), report.findings, report.report_sha256, most_entities)
         if task.id in there or task.id in fresh:
             reason = _difference(there.get(task.id) or fresh[task.id], task)
             if reason:
@@ -220,7 +232,11 @@ def _check_volume(ct: Path) -> None:
 
 def _difference(there: Task, task: Task) -> str:
     """Return how two tasks of a scan differ; empty where they have the same texts in the same order."""
-    if [finding.id for finding in there.findings] == [finding.id for finding in task.findings]:
+    same = [finding.id for finding in there.findings] == [finding.id for finding in task.findings]
+    if same and there.most_entities != task.most_entities:
+        limits = [each.most_entities or "all" for each in (there, task)]
+        return f"its task is there already, with {limits[0]} entities to draw of each finding, not {limits[1]}"
+    if same:
         return ""
     before, after = ({finding.mark: finding for finding in each.findings} for each in (there, task))
     new = [finding.text for mark, finding in after.items() if mark not in before]
@@ -255,6 +271,8 @@ def _write_task(folder: Path, ct: Path, task: Task, kind: Format, *, copy: bool)
         lines = [f"{finding.id}.nii.gz\t{line}" for finding, line in zip(task.findings, lines, strict=True)]
     if not (folder / FINDINGS).exists():
         write_text(folder / FINDINGS, "\n".join(lines) + "\n")
+    if not (folder / ANSWERS).exists():
+        write_text(folder / ANSWERS, _answer_sheet(task))
     if kind == "nifti" and not (folder / LABELS).exists():
         write_text(folder / LABELS, _label_descriptions(task))
     segmentation = folder / f"{folder.name}.seg.nrrd"
@@ -277,6 +295,14 @@ def _provide_ct(path: Path, ct: Path, *, copy: bool) -> None:
         beside.rename(path)
     else:
         path.symlink_to(ct.resolve())
+
+
+def _answer_sheet(task: Task) -> str:
+    stream = io.StringIO(newline="")
+    rows = csv.writer(stream)
+    rows.writerow(("finding", "text", "answer"))
+    rows.writerows((finding.id, " ".join(finding.text.split()), "") for finding in task.findings)
+    return stream.getvalue()
 
 
 def _label_descriptions(task: Task) -> str:

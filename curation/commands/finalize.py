@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -12,16 +13,52 @@ from harness.cli.settings import json_option
 from harness.cli.tables import counted
 
 _folder = click.Path(path_type=Path, file_okay=False)
-_share = click.FloatRange(0, 1)
+
+
+class _AmountType(click.ParamType):  # type: ignore[type-arg]
+    """A share of the patients (0.1), or a number of scans (200)."""
+
+    name = "share|number"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | float:
+        """Return an int for a whole number of scans, and a float for a share."""
+        if isinstance(value, float):
+            return value
+        try:
+            number = float(value)
+        except ValueError:
+            number = -1.0
+        if str(value).isdigit() and number:
+            return int(value)
+        if not 0 <= number < 1:
+            self.fail(f"{value!r} is neither a share of the patients (0.1) nor a number of scans (200)", param, ctx)
+        return number
+
+
+_amount = _AmountType()
 
 
 @click.command()
 @click.option("--tasks", required=True, type=_folder, help="Folder of `annotate export`.")
 @click.option("--masks", required=True, type=_folder, help="Folder of `annotate import`.")
 @click.option("--out", required=True, type=_folder, help="Folder of the data set to make.")
-@click.option("--val", default=0.05, show_default=True, type=_share, help="Share of the patients for validation.")
-@click.option("--test", default=0.1, show_default=True, type=_share, help="Share of the patients for testing.")
+@click.option("--val", default=0.05, show_default=True, type=_amount, help="Patients (0.05) or scans (100) for val.")
+@click.option("--test", default=0.1, show_default=True, type=_amount, help="Patients (0.1) or scans (200) for test.")
 @click.option("--seed", default=0, show_default=True, help="Of the split.")
+@click.option("--stratify", is_flag=True, help="Keep the categories of val and test in proportion.")
+@click.option(
+    "--gate",
+    type=click.Choice(["warning", "error", "every", "none"]),
+    default="warning",
+    show_default=True,
+    help="Problems of the quality control that need a verdict; every: each finding does.",
+)
+@click.option(
+    "--review",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="The sheet of verdicts, OUT-qc/review.csv, filled in by a senior reader.",
+)
+@click.option("--anatomy", type=_folder, help="Folder of lobe masks for the quality control, as `curate qc` takes.")
 @click.option("--copy", is_flag=True, help="Copy the CTs instead of linking them.")
 @click.option(
     "--patients",
@@ -43,18 +80,27 @@ def finalize(
     val: float,
     test: float,
     seed: int,
+    stratify: bool,
+    gate: Any,
+    review: Path | None,
+    anatomy: Path | None,
     copy: bool,
     patients: Path | None,
     curated: Path | None,
     as_json: bool,
 ) -> None:
-    """Make a data set of CTs, 4-D masks and dataset.json, split by patient; then try `bench data validate OUT`."""
+    """Make a data set of CTs, 4-D masks and dataset.json, split by patient; then try `bench data validate OUT`.
+
+    The quality control comes first: while a mask with a problem waits for a verdict, nothing is made, the exit code is
+    4, and OUT-qc has pictures and review.csv, in which a senior reader writes accept or reject.
+    """
     from curation.annotation.tasks import read_tasks
     from curation.finalize import finalize as make
 
     made = make(
-        read_tasks(tasks), tasks, masks, out, val=val, test=test, seed=seed, copy=copy, patients=patients,
-        curated=curated, progress=lambda name: click.echo(name, err=True),
+        read_tasks(tasks), tasks, masks, out, val=val, test=test, seed=seed, stratify=stratify, gate=gate,
+        review=review, anatomy=anatomy, copy=copy, patients=patients, curated=curated,
+        progress=lambda name: click.echo(name, err=True),
     )  # fmt: skip
     for name, reason in made.left_out.items():
         click.echo(f"{name}: left out: {reason}", err=True)

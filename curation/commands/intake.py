@@ -1,4 +1,4 @@
-"""``bench curate intake``: bring CT-RATE volumes to HU."""
+"""``bench curate intake``: bring CT-RATE volumes and DICOM series to HU."""
 
 from __future__ import annotations
 
@@ -20,7 +20,16 @@ _folder = click.Path(path_type=Path, file_okay=False)
 
 @click.command()
 @click.argument("source", type=_folder)
-@click.option("--metadata", required=True, type=click.Path(path_type=Path, dir_okay=False), help="CT-RATE's table.")
+@click.option(
+    "--metadata", type=click.Path(path_type=Path, dir_okay=False), help="CT-RATE's table, for its raw volumes."
+)
+@click.option("--hu", is_flag=True, help="The NIfTI volumes are in HU already, as those in folders named *_fixed.")
+@click.option(
+    "--series",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="CSV with the columns series (SeriesInstanceUID) and case: the DICOM series to take, and their names  "
+    "[default: the only one in each folder, by the folder's name]",
+)
 @click.option("--out", required=True, type=_folder, help="Folder for <volume>.nii.gz.")
 @click.option("--axes", default="LPS", show_default=True, help="Directions of the array axes written, or `keep`.")
 @click.option("--assume", help="Axis directions of volumes whose header does not state them, e.g. LPS.")
@@ -38,7 +47,9 @@ _folder = click.Path(path_type=Path, file_okay=False)
 def intake(
     *,
     source: Path,
-    metadata: Path,
+    metadata: Path | None,
+    hu: bool,
+    series: Path | None,
     out: Path,
     axes: str,
     assume: str | None,
@@ -47,12 +58,17 @@ def intake(
     jobs: int | None,
     as_json: bool,
 ) -> None:
-    """Bring the raw volumes below SOURCE to HU, by the slopes and intercepts of the metadata table.
+    """Bring the volumes below SOURCE to HU: raw ones of CT-RATE by its metadata table, and DICOM series.
+
+    A DICOM series must be one regular stack of slices: one with missing or doubled slices, or a tilted gantry, is
+    refused. What its headers state of patient and scanner goes into OUT/patients.csv, patients under numbers.
 
     Volumes that are there already are kept, so the same command goes on after an interruption. A volume that cannot
     be converted is listed with its reason; the exit code is then 4.
     """
-    from curation.ct.intake import Options, Taken, take_all
+    from curation.ct.cases import add_cases
+    from curation.ct.dicom import Series, find_series, read_names
+    from curation.ct.intake import IN_HU, Options, Taken, take_all
     from curation.ct.metadata import read_metadata
 
     options = Options(
@@ -61,10 +77,21 @@ def intake(
         window=_window(window),
         largest=largest,
     )
-    scans, faults = read_metadata(metadata)
-    volumes = {path.name.removesuffix(".nii.gz"): path for path in sorted(source.rglob("*.nii.gz"))}
-    if not volumes:
-        raise UsageError(f"{source} contains no .nii.gz file", fix="give the folder of the volumes")
+    files = {path.name.removesuffix(".nii.gz"): path for path in sorted(source.rglob("*.nii.gz"))}
+    known = {name for name, path in files.items() if hu or any(p.endswith("_fixed") for p in path.parts)}
+    scans, faults = read_metadata(metadata) if metadata else ({}, {})
+    found, refused = find_series(source, read_names(series) if series else None)
+    if not files and not found and not refused:
+        raise UsageError(
+            f"{source} contains no .nii.gz file and no DICOM series of a CT", fix="give the folder of the volumes"
+        )
+    if files.keys() - known and not metadata:
+        raise UsageError(
+            f"nothing says how {counted(len(files.keys() - known), 'volume')} become HU",
+            fix="give CT-RATE's table with --metadata, or --hu for volumes in HU",
+        )
+    scans |= dict.fromkeys(known, IN_HU)
+    volumes: dict[str, Path | Series] = files | {item.name: item for item in found}
 
     def progress(done: int, total: int, taken: Taken) -> None:
         state = taken.note or "ok" if taken.ok else f"failed: {taken.reason}"
@@ -73,6 +100,12 @@ def intake(
     taken = take_all(
         volumes, scans, faults, out, options=options, jobs=jobs or min(4, usable_cores()), progress=progress
     )
+    for name, reason in refused.items():
+        taken.append(Taken(name, ok=False, reason=reason))
+        click.echo(printable(f"{name}: failed: {reason}; fix: choose with --series"), err=True)
+    ready = {item.name for item in taken if item.ok}
+    if kept := [item for item in found if item.name in ready]:
+        add_cases(out, kept)
     failed = [item for item in taken if not item.ok]
     if as_json:
         click.echo(json.dumps({"schema": 1, "volumes": [vars(item) for item in taken]}))

@@ -38,22 +38,23 @@ def qc(
 ) -> None:
     """Check every mask of the data set at PATH; exit code 4 when there is an error.
 
-    Looked for: empty masks, voxels outside the body or the lungs, the wrong side or lobe, sizes and numbers that are
-    not the text's. OUT gets qc.json and qc.html with pictures.
+    Looked for: empty masks, voxels outside the body or the lungs, the wrong side or lobe, HU that the category cannot
+    have, masks too small or too large, sizes and numbers that are not the text's, one mask for two findings. OUT gets
+    qc.json and qc.html with pictures.
     """
-    from curation.qc.report import HTML, check_dataset
+    from curation.qc.report import HTML, check_all, write_report
     from harness.dataset import find_dataset, open_dataset
 
     dataset = open_dataset(find_dataset(path, settings.home))
     folder = anatomy or dataset.root / "anatomy"
-    document = check_dataset(
+    rows = check_all(
         dataset,
-        out,
         split=split,
         anatomy=folder if folder.is_dir() else None,
         every=every,
         progress=lambda done, total, name: click.echo(f"{done}/{total} {name}", err=True),
     )
+    document = write_report(dataset.name, rows, out)
     if as_json:
         click.echo(json.dumps(document, indent=1, ensure_ascii=False))
     else:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ import nibabel as nib
 import numpy as np
 import numpy.typing as npt
 
+from curation.ct.dicom import Series, read_stack
 from curation.ct.metadata import Scan
 from harness.dataset.nifti import write_volume
 from harness.dataset.voxels import read_header, slices
@@ -21,6 +23,7 @@ from harness.masks.header import Header
 
 _ALREADY: Final = 0.05  # share of voxels at the value of air in HU, above which a volume is in HU already
 _AIR: Final = (-1100, -900)  # HU
+IN_HU: Final = Scan(1.0, 0.0, None)  #: of volumes whose values are HU
 _AGREE: Final = 0.02  # relative difference of spacings that is believed to be rounding
 
 
@@ -78,19 +81,60 @@ def take_in(source: Path, target: Path, scan: Scan, options: Options) -> Taken:
             fix="only one of them can be meant: correct the table, or the header",
         )
     affine, note = _affine(header, scan, options)
-    order, flips, turned = _turn(affine, header.shape, options.axes)
-    air = 0
-    total = 0
 
     def in_hu() -> Iterator[npt.NDArray[np.float32]]:
-        nonlocal air, total
         for stored in slices(source, header.shape):
             values = stored * np.float32(header.slope) + np.float32(header.inter) if header.scaled else stored
-            air += int(np.count_nonzero((values > _AIR[0]) & (values < _AIR[1])))
-            total += values.size
             yield np.asarray(values, np.float32) * np.float32(scan.slope) + np.float32(scan.intercept)
 
-    shape = tuple(header.shape[axis] for axis in order)
+    return _take(_Volume(in_hu(), header.shape, affine, note), target, options, scan)
+
+
+def take_series(series: Series, target: Path, options: Options) -> Taken:
+    """Convert one DICOM series; raises DataError where it is not one regular stack of slices in HU."""
+    stack = read_stack(series)
+    values, affine = stack.values.transpose(2, 1, 0), stack.affine[:, [2, 1, 0, 3]]  # columns, rows, slices
+    images = (values[..., n] for n in range(values.shape[2]))
+    return _take(_Volume(images, values.shape, affine, stack.note), target, options)
+
+
+@dataclass(frozen=True)
+class _Volume:
+    """A volume in HU, before its axes are turned."""
+
+    images: Iterator[npt.NDArray[np.float32]]
+    shape: tuple[int, ...]
+    affine: npt.NDArray[np.float64]
+    note: str
+
+
+def _take(volume: _Volume, target: Path, options: Options, scan: Scan | None = None) -> Taken:
+    """Turn, resample, window and write a volume.
+
+    Parameters
+    ----------
+    volume, target, options
+        What, where to, and how.
+    scan
+        By which slope and intercept it became HU, so that values which were HU before are refused, and those which are
+        not are; None: the file itself says that they are HU.
+    """
+    order, flips, turned = _turn(volume.affine, volume.shape, options.axes)
+    note = volume.note
+    air = total = 0
+    least = math.inf
+    slope, intercept = (scan.slope, scan.intercept) if scan else (1.0, 0.0)
+
+    def counted() -> Iterator[npt.NDArray[np.float32]]:
+        nonlocal air, total, least
+        for image in volume.images:
+            stored = (image - np.float32(intercept)) / np.float32(slope)
+            air += int(np.count_nonzero((stored > _AIR[0]) & (stored < _AIR[1])))
+            total += image.size
+            least = min(least, float(image.min()))
+            yield image
+
+    shape = tuple(volume.shape[axis] for axis in order)
     sides = _sides(shape, options.largest)
     if sides != shape[:2]:
         resampled = (
@@ -103,14 +147,18 @@ def take_in(source: Path, target: Path, scan: Scan, options: Options) -> Taken:
         shape = (*sides, shape[2])
     kind = np.int16 if options.window is None else np.float32
     with tempfile.TemporaryDirectory(dir=_made(target.parent)) as folder:
-        images = _turned(in_hu(), header.shape, order, flips, Path(folder))
+        images = _turned(counted(), volume.shape, order, flips, Path(folder))
         written = (_finished(_resampled(image, sides), options.window) for image in images)
         waiting = Path(folder) / target.name
         write_volume(waiting, kind, shape, turned, written)
-        if total and scan.intercept <= -500 and air / total > _ALREADY:
+        if intercept <= -500 and air / total > _ALREADY:
             raise DataError(
                 f"{air / total:.0%} of its stored values are those of air in HU: it is in HU already",
-                fix="give the raw volumes, or a table with slope 1 and intercept 0",
+                fix="add --hu for volumes in HU, or give the raw ones",
+            )
+        if scan is not None and intercept == 0 and least >= 0:
+            raise DataError(
+                "no value of it is below 0 HU: it is not in HU", fix="correct the table, or give --metadata"
             )
         waiting.replace(target)
     return Taken(target.name.removesuffix(".nii.gz"), ok=True, note=note, shape=shape)
@@ -230,15 +278,17 @@ def _finished(image: npt.NDArray[np.float32], window: tuple[float, float] | None
     return np.asarray(np.clip((image - np.float32(low)) / np.float32(high - low), 0, 1))
 
 
-def _safely(source: Path, target: Path, scan: Scan, options: Options) -> Taken:
+def _safely(source: Path | Series, target: Path, scan: Scan, options: Options) -> Taken:
     try:
+        if isinstance(source, Series):
+            return take_series(source, target, options)
         return take_in(source, target, scan, options)
     except BenchError as error:
         return Taken(target.name.removesuffix(".nii.gz"), ok=False, reason=error.message)
 
 
 def take_all(
-    volumes: dict[str, Path],
+    volumes: Mapping[str, Path | Series],
     scans: dict[str, Scan],
     faults: dict[str, str],
     out: Path,
@@ -252,9 +302,10 @@ def take_all(
     Parameters
     ----------
     volumes
-        Name -> file.
+        Name -> file or DICOM series.
     scans, faults
-        As :func:`curation.ct.metadata.read_metadata` returns them.
+        As :func:`curation.ct.metadata.read_metadata` returns them; those of series are not looked at, and those of
+        volumes that are in HU already are :data:`IN_HU`.
     out
         Folder for ``<name>.nii.gz``.
     options
@@ -265,10 +316,12 @@ def take_all(
         Called after every volume with how many are done, of how many, and what became of it.
     """
     taken: dict[str, Taken] = {}
-    todo = []
+    todo: list[tuple[Path | Series, Path, Scan, Options]] = []
     for name, source in volumes.items():
         if (out / f"{name}.nii.gz").exists():
             taken[name] = Taken(name, ok=True, note="there already")
+        elif isinstance(source, Series):
+            todo.append((source, out / f"{name}.nii.gz", IN_HU, options))
         elif name not in scans:
             taken[name] = Taken(name, ok=False, reason=faults.get(name, "the metadata table has no row for it"))
         else:

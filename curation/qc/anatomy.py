@@ -48,6 +48,8 @@ class Anatomy:
         Thinned masks; None where the scan is a crop that shows too little anatomy.
     lobes
         Thinned labels 1 to 5 (and 6, airway), from an anatomy mask; None where there is none.
+    lung_hu
+        Median HU of the lungs; None where they are not known.
     """
 
     steps: tuple[int, int, int]
@@ -56,6 +58,7 @@ class Anatomy:
     body: Flags | None
     lungs: Flags | None
     lobes: npt.NDArray[np.uint8] | None
+    lung_hu: float | None = None
 
     def at(self, field: npt.NDArray[Any], voxels: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
         """Return the samples of a thinned array at CT voxels (n, 3)."""
@@ -124,7 +127,8 @@ def look(case: Case, values: npt.NDArray[Any], anatomy: Path | None = None) -> A
         if labels.shape == values.shape:
             lobes = np.asarray(labels[:: steps[0], :: steps[1], :: steps[2]], np.uint8)
     lungs = np.asarray(lobes > 0) if lobes is not None else None if crop else _lungs(thin)
-    return Anatomy(steps, fine, affine, body, lungs, lobes)
+    lung_hu = None if lungs is None else float(np.median(thin[lungs]))
+    return Anatomy(steps, fine, affine, body, lungs, lobes, lung_hu)
 
 
 def _step(spacing: float) -> int:

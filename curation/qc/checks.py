@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
+from itertools import combinations
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -13,10 +14,11 @@ from scipy.spatial import ConvexHull, QhullError
 from scipy.spatial.distance import pdist
 
 from curation.qc.anatomy import LOBES, Anatomy
+from curation.qc.density import PLAUSIBLE
 from curation.text.measurements import sizes
 from curation.text.places import lobes as lobes_named
 from curation.text.places import sides as sides_named
-from harness.dataset.cases import Finding
+from harness.dataset.cases import Case, Finding
 from harness.dataset.problems import DataProblem, Level
 
 #: Category -> (mm from the lungs that still count as inside, largest share of voxels outside). Air-filled findings lie
@@ -42,6 +44,8 @@ _LEAST: Final = dict.fromkeys(("1c", "2b", "2c", "2e", "2f", "2g"), 100.0) | dic
     ("1a", "1b", "1d", "2a"), 25.0
 )
 _LEAST_OF_ANY: Final = 4.0
+_MOST_OF_LUNGS: Final = 0.8  # the paper leaves out what is too diffuse to segment (section 3.3)
+_TWINS: Final = 0.95  # Dice of two findings' masks, from which one was drawn twice
 _WORDS: Final = {"two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9, "ten": 10}
 _COUNT: Final = re.compile(
     rf"\b({'|'.join(_WORDS)}|[2-9]|1\d)\s+(?!mm|cm|x\b)(?:[a-z-]+\s+){{0,3}}{_THINGS}\b", re.IGNORECASE
@@ -55,10 +59,11 @@ _MANY: Final = re.compile(r"\b(?:multiple|several|numerous|many)\b|\bnodules\b",
 
 @dataclass(frozen=True)
 class Drawn:
-    """The mask of one finding: voxels (n, 3) on the CT's array, and the entity of each."""
+    """The mask of one finding: voxels (n, 3) on the CT's array, the entity of each, and its HU."""
 
     voxels: npt.NDArray[np.int64]
     entities: npt.NDArray[np.int64]
+    hounsfield: npt.NDArray[Any] | None = None  #: None: not looked at
 
 
 def check_finding(
@@ -71,10 +76,29 @@ def check_finding(
         *_outside(finding, drawn, anatomy, where),
         *_side(finding, drawn, anatomy, where),
         *_lobe(finding, drawn, anatomy, where),
+        *_density(finding, drawn, anatomy, where),
+        *_most(drawn, anatomy, where),
         *(_size(finding, drawn, spacing, where) if spacing else ()),
         *(_least(finding, drawn, spacing, where) if spacing else ()),
         *_count(finding, drawn, where),
     ]
+
+
+def check_twins(case: Case, drawn: Sequence[Drawn]) -> dict[str, list[DataProblem]]:
+    """Return finding -> its problem where its mask is, or nearly is, that of another finding of the scan."""
+    problems: dict[str, list[DataProblem]] = {}
+    sets = [set(np.ravel_multi_index(tuple(mask.voxels.T), case.shape).tolist()) for mask in drawn]
+    for first, second in combinations(case.findings, 2):
+        a, b = sets[first.index], sets[second.index]
+        dice = 2 * len(a & b) / (len(a) + len(b)) if a and b else 0.0
+        if dice < _TWINS:
+            continue
+        for one, other in ((first, second), (second, first)):
+            what = f"it has the voxels of finding {other.id} (Dice {dice:.2f}): {other.text[:60]!r}"
+            where = f"{case.split}/{case.id} finding {one.id}"
+            fix = "look which of the two it belongs to, and draw the other"
+            problems.setdefault(one.id, []).append(DataProblem(Level.ERROR, "same-mask", where, what, fix))
+    return problems
 
 
 def _outside(finding: Finding, drawn: Drawn, anatomy: Anatomy, where: str) -> Iterator[DataProblem]:
@@ -137,6 +161,33 @@ def _lobe(finding: Finding, drawn: Drawn, anatomy: Anatomy, where: str) -> Itera
     if (wanted == {"upper"} and mean < 0.2) or (wanted == {"lower"} and mean > 0.85):
         what = f"the text says {next(iter(wanted))} lobe, and the mask lies at {mean:.0%} of the lungs' height"
         yield DataProblem(Level.WARNING, "lobe", where, what, fix)
+
+
+def _density(finding: Finding, drawn: Drawn, anatomy: Anatomy, where: str) -> Iterator[DataProblem]:
+    plausible = PLAUSIBLE.get(finding.category or "")
+    if plausible is None or drawn.hounsfield is None:
+        return
+    share = plausible.others(drawn.hounsfield, anatomy.lung_hu)
+    if share > plausible.share:
+        middle = float(np.median(drawn.hounsfield))
+        what = f"{share:.0%} of its voxels have HU that no finding of category {finding.category} has, or those of "
+        what += f"normal lung (median {middle:.0f} HU)"
+        yield DataProblem(
+            Level.WARNING, "density", where, what, "look whether it lies in the wrong place, or far beyond the finding"
+        )
+
+
+def _most(drawn: Drawn, anatomy: Anatomy, where: str) -> Iterator[DataProblem]:
+    if anatomy.lungs is None:
+        return
+    samples = np.zeros(anatomy.lungs.shape, bool)
+    samples[tuple(np.minimum(drawn.voxels // np.array(anatomy.steps), np.array(samples.shape) - 1).T)] = True
+    share = float(samples[anatomy.lungs].mean())
+    if share > _MOST_OF_LUNGS:
+        what = f"it covers {share:.0%} of the lungs"
+        yield DataProblem(
+            Level.WARNING, "too-large", where, what, "look whether the lungs were drawn; what is so diffuse is left out"
+        )
 
 
 def _least(finding: Finding, drawn: Drawn, spacing: tuple[float, float, float], where: str) -> Iterator[DataProblem]:

@@ -6,7 +6,7 @@ import html
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from curation.pipeline import write_text
 from curation.qc.anatomy import look
-from curation.qc.checks import Drawn, check_finding
+from curation.qc.checks import Drawn, check_finding, check_twins
 from curation.qc.picture import data_uri, views
 from curation.volumes import read_array
 from harness.dataset.cases import Case, Dataset
@@ -67,11 +67,12 @@ def check_case(
     stored, header = read_array(case.ct)
     values = stored * np.float32(header.slope) + np.float32(header.inter) if header.scaled else stored
     body = look(case, values, None if anatomy is None else anatomy / f"{case.id}.nii.gz")
-    drawn = read_drawn(case, flip)
+    drawn = [replace(mine, hounsfield=values[tuple(mine.voxels.T)]) for mine in read_drawn(case, flip)]
+    twins = check_twins(case, drawn)
     for finding in case.findings:
         where = f"{case.split}/{case.id} finding {finding.id}"
         mine = drawn[finding.index]
-        problems = check_finding(finding, mine, body, case.spacing, where)
+        problems = check_finding(finding, mine, body, case.spacing, where) + twins.get(finding.id, [])
         pictures: tuple[str, ...] = ()
         if problems or every:
             shown = views(values, mine.voxels, case.spacing or (1.0, 1.0, 1.0), case.affine)
@@ -100,22 +101,15 @@ def read_drawn(case: Case, flip: tuple[int, ...] = ()) -> list[Drawn]:
     return result
 
 
-def check_dataset(
+def check_all(
     dataset: Dataset,
-    out: Path,
     *,
     split: str | None = None,
     anatomy: Path | None = None,
     every: bool = False,
     progress: Callable[[int, int, str], None] = lambda *_: None,
-) -> dict[str, Any]:
-    """Check a data set and write ``qc.json`` and ``qc.html`` into `out`; a case that cannot be read is a problem too.
-
-    Returns
-    -------
-    dict
-        The document of ``qc.json``.
-    """
+) -> list[Checked]:
+    """Check every case of a data set; one that cannot be read is a problem too."""
     cases = list(dataset.split(split)) if split else list(dataset)
     rows: list[Checked] = []
     for number, case in enumerate(cases, start=1):
@@ -126,12 +120,17 @@ def check_dataset(
             problem = DataProblem(Level.ERROR, "unreadable", where, error.message, error.fix)
             rows.append(Checked(case.id, case.split, "", "", None, (problem,), ()))
         progress(number, len(cases), case.id)
+    return rows
+
+
+def write_report(name: str, rows: list[Checked], out: Path) -> dict[str, Any]:
+    """Write ``qc.json`` and ``qc.html`` of a data set into `out`; returns the document of ``qc.json``."""
     problems = [problem for row in rows for problem in row.problems]
     levels = Counter(problem.level for problem in problems)
     document: dict[str, Any] = {
         "schema": 1,
-        "dataset": dataset.name,
-        "cases": len(cases),
+        "dataset": name,
+        "cases": len({row.case for row in rows}),
         "findings": sum(bool(row.finding) for row in rows),
         "clean": sum(not row.problems for row in rows),
         "counts": {level: levels[level] for level in Level},

@@ -175,7 +175,7 @@ def agreement(first: Sheet, second: Sheet) -> dict[str, dict[str, float | int | 
         if not wanted:
             continue
         values = [tuple(_value(row, column) for row in pair) for pair in wanted]
-        result[column] = {"n": len(values), **_kappa([(a, b) for a, b in values])}
+        result[column] = {"n": len(values), **cohens_kappa([(a, b) for a, b in values])}
     return result
 
 
@@ -191,7 +191,8 @@ def _value(row: Mapping[str, str], column: str) -> str:
     return "yes" if _marked(row, column) else "no"
 
 
-def _kappa(pairs: Sequence[tuple[str, str]]) -> dict[str, float | None]:
+def cohens_kappa(pairs: Sequence[tuple[str, str]]) -> dict[str, float | None]:
+    """Return the share of ``agreement`` of pairs of values and their ``kappa``, None where all values are the same."""
     same = fmean(a == b for a, b in pairs)
     values = {value for pair in pairs for value in pair}
     firsts, seconds = [a for a, _ in pairs], [b for _, b in pairs]

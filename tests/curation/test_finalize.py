@@ -1,16 +1,37 @@
-"""The last step: split by patient, written once, never over somebody's work."""
+"""The last step as a command: amounts of patients or scans, and nothing made of what cannot be."""
 
 from __future__ import annotations
 
-from curation.finalize import split_patients
+from typing import Any
+
+import click
+import pytest
+
+from curation.commands.finalize import _AmountType
+from harness.errors import UsageError
 
 
-def test_split_by_patient() -> None:
-    """The split depends on names, shares and seed, not on order; every wanted split gets a patient."""
-    patients = [f"p_{n}" for n in range(40)]
-    split = split_patients(patients, 0.1, 0.2, 0)
-    assert split == split_patients(patients[::-1], 0.1, 0.2, 0)
-    assert split != split_patients(patients, 0.1, 0.2, 1)
-    assert [list(split.values()).count(name) for name in ("train", "val", "test")] == [28, 4, 8]
-    assert set(split_patients(patients[:3], 0.01, 0.01, 0).values()) == {"train", "val", "test"}
-    assert set(split_patients(patients, 0, 0, 0).values()) == {"train"}
+@pytest.mark.parametrize(("text", "amount"), [("0.1", 0.1), ("0", 0.0), ("200", 200), ("1", 1), (0.05, 0.05)])
+def test_amounts(text: Any, amount: float) -> None:
+    """A whole number above 0 counts scans, anything below 1 is a share of the patients."""
+    read = _AmountType().convert(text, None, None)
+    assert (read, type(read)) == (amount, type(amount))
+
+
+@pytest.mark.parametrize("text", ["1.5", "-1", "many", "1.0", "nan"])
+def test_amounts_that_are_none(text: str) -> None:
+    """Everything else is refused."""
+    with pytest.raises(click.BadParameter):
+        _AmountType().convert(text, None, None)
+
+
+def test_a_sheet_that_is_not_there(tmp_path: Any, bench: Any) -> None:
+    """It is told before anything is written."""
+    (tmp_path / "tasks").mkdir()
+    (tmp_path / "tasks/tasks.json").write_text('{"version": 2, "format": "nifti", "tasks": []}')
+    result = bench(
+        "finalize", "--tasks", tmp_path / "tasks", "--masks", tmp_path, "--out", tmp_path / "o",
+        "--review", tmp_path / "x.csv",
+    )  # fmt: skip
+    assert isinstance(result.exception, UsageError)
+    assert not (tmp_path / "o").exists()

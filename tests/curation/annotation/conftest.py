@@ -47,6 +47,7 @@ def ct_values() -> npt.NDArray[np.int16]:
     values[3:27, 3:21] = 40
     values[6:13, 6:18, 2:18] = -850
     values[17:24, 6:18, 2:18] = -850
+    values[truth(1) > 0] = 40  # the nodules
     return values
 
 

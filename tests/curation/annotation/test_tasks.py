@@ -97,7 +97,7 @@ def test_from_tasks_to_a_valid_data_set(
     patients.write_text("case,patient\n" + "".join(f"{name},{name[:3]}\n" for name in NAMES), encoding="utf-8")
     result = bench(
         "finalize", "--tasks", tmp_path / "tasks", "--masks", tmp_path / "masks", "--out", tmp_path / "set",
-        "--val", 0.3, "--test", 0.3, "--patients", patients,
+        "--val", 0.3, "--test", 0.3, "--patients", patients, "--gate", "error",
     )  # fmt: skip
     assert result.exit_code == 0, result.output
     report = validate_dataset(tmp_path / "set")
@@ -132,6 +132,7 @@ def test_a_data_set_keeps_what_its_reports_said(selected: Path, tmp_path: Path, 
     result = bench(
         "finalize", "--tasks", tmp_path / "tasks", "--masks", tmp_path / "masks", "--out", tmp_path / "set",
         "--val", 0, "--test", 0, "--patients", tmp_path / "table.csv", "--curated", tmp_path / "curated",
+        "--gate", "error",
     )  # fmt: skip
     assert result.exit_code == 0, result.output
     assert "the report of 1 case is not in" in result.stderr
