@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from itertools import combinations, pairwise
 from typing import Final
 
 from curation.classifier.spelling import spelled
+from curation.classifier.synonyms import in_our_words
 from curation.text.lexicon import mentions, subject
 
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
@@ -28,16 +30,17 @@ def words(text: str) -> list[str]:
     return [stem(word) for word in _WORD.findall(_NUMBER.sub("0", text.lower().replace("-", " ")))]
 
 
-def features(text: str) -> set[str]:
+@lru_cache(maxsize=8192)  # training and cross-validation ask about the same phrases many times
+def features(text: str) -> frozenset[str]:
     """Return the binary features of one finding.
 
     Returns
     -------
-    set of str
+    frozenset of str
         ``w:`` words, ``b:`` pairs of neighbouring words, ``c:`` concepts anywhere in the text, ``s:`` the subject (the
         first telling finding), ``n:`` findings next to the subject, ``p:`` pairs of findings.
     """
-    text = spelled(text)
+    text = in_our_words(spelled(text))
     tokens = words(text)
     result = {f"w:{word}" for word in tokens} | {f"b:{a} {b}" for a, b in pairwise(tokens)}
     found = mentions(text)
@@ -48,4 +51,4 @@ def features(text: str) -> set[str]:
         result |= {f"s:{m.concept.name}" for m in findings if m.start == main.start}
         result |= {f"n:{m.concept.name}" for m in findings if m.start <= main.start + _SAME_PLACE}
         result |= {f"p:{a}+{b}" for a, b in combinations(sorted({m.concept.name for m in findings}), 2)}
-    return result
+    return frozenset(result)

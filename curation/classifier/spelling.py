@@ -1,4 +1,4 @@
-"""Undo what hides a word from the classifier: usual abbreviations, and slips of the keyboard."""
+"""Undo slips of the keyboard, which hide a word from the classifier."""
 
 from __future__ import annotations
 
@@ -11,22 +11,6 @@ from typing import Final
 
 from curation.text.lexicon import concepts
 
-_ABBREVIATIONS: Final = {
-    "rul": "right upper lobe",
-    "rml": "right middle lobe",
-    "rll": "right lower lobe",
-    "lul": "left upper lobe",
-    "lll": "left lower lobe",
-    "ggo": "ground-glass opacity",
-    "ggos": "ground-glass opacities",
-    "ggn": "ground-glass nodule",
-    "ggns": "ground-glass nodules",
-    "ptx": "pneumothorax",
-    "tib": "tree-in-bud",
-    "pulm": "pulmonary",
-    "ln": "lymph node",
-    "lns": "lymph nodes",
-}
 _HYPHEN = re.compile(r"[\u2010-\u2015\u2212]")
 _WORD = re.compile(r"[A-Za-z]+")
 _ONE_SLIP: Final = 6  # letters from which on a word may differ in one letter from the known one
@@ -36,7 +20,7 @@ _MOST: Final = 2  # more slips than this are not counted
 
 
 def spelled(text: str) -> str:
-    """Return `text` with abbreviations written out and misspelt words replaced by the known word that they are like.
+    """Return `text` with misspelt words replaced by the known word that they are like.
 
     Accents, ligatures and invisible characters go, and every hyphen is the usual one.
 
@@ -73,15 +57,14 @@ def _vocabulary() -> frozenset[str]:
 @lru_cache(maxsize=16384)
 def _known(word: str) -> str:
     lower = word.lower()
-    if lower in _ABBREVIATIONS:
-        return _ABBREVIATIONS[lower]
     near = [known for known in _vocabulary() if known[0] == lower[0]]
     if len(word) < _ONE_SLIP or any(lower.startswith(known) or known.startswith(lower) for known in near):
         return word
     if _in_lexicon(lower):
         return word
     most = _MOST if len(word) >= _TWO_SLIPS else 1
-    best = min(((slips(lower, known), known) for known in near), default=(most + 1, ""))
+    alike = (known for known in near if abs(len(known) - len(lower)) <= most)
+    best = min(((slips(lower, known), known) for known in alike), default=(most + 1, ""))
     return best[1] if best[0] <= most else word
 
 

@@ -12,7 +12,8 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import permutations
+from itertools import permutations, repeat
+from operator import contains
 from pathlib import Path
 from typing import Any, Final
 
@@ -28,7 +29,7 @@ from curation.text.lexicon import concepts
 from harness.errors import DataError, PrerequisiteError
 
 _JOINTS: Final = ("with", "and", "accompanied by")
-_JOINED: Final = 2  # joined phrases for every ordered pair of codes of lung and pleura
+_JOINED: Final = 4  # joined phrases for every ordered pair of codes of lung and pleura
 _SEED_WEIGHT: Final = 2.0  # a phrase of ours counts as two labelled findings: most codes have no others
 _STRENGTH: Final = 1.0  # inverse of the L2 penalty
 _SMALLEST: Final = 0.03  # weights below it are dropped: they decide nothing, and make two thirds of the file
@@ -96,7 +97,7 @@ def vocabulary(seeds: Sequence[Example]) -> list[str]:
 def unheard(seeds: Sequence[Example], findings: Sequence[Example]) -> list[Example]:
     """Return our own phrases without those that stand word for word in one of `findings`."""
     spoken = [_spoken(finding.text) for finding in findings]
-    return [seed for seed in seeds if not any(_spoken(seed.text) in text for text in spoken)]
+    return [seed for seed in seeds if not any(map(contains, spoken, repeat(_spoken(seed.text))))]
 
 
 def _spoken(text: str) -> str:

@@ -7,6 +7,7 @@ clauses already, so that a trigger's scope is its clause. Uncertainty is not neg
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final
 
 from curation.text.lexicon import mentions, subject
@@ -75,6 +76,7 @@ _SPECULATION: Final = (
     r"in\s+terms|secondary|to\s+represent)|"
     r"in\s+favou?r\s+of|may\s+be|might\s+be|could\s+be|can\s+be\s+(?:seen|considered)|reminiscent\s+of|differential"
 )
+_SUPPOSES = re.compile(rf"\b(?:{_SPECULATION})", re.IGNORECASE)
 _SPECULATION_TAIL = re.compile(
     (
         rf"\s*(?:[,;(]|\band\b|\bwhich\b|\bthat\b|\bwith\b|\b(?:is|are|was|"
@@ -135,6 +137,7 @@ _LIMITED = re.compile(
 )
 
 
+@lru_cache(maxsize=16384)
 def is_negated(text: str) -> bool:
     """Return whether a clause says that its finding is not there."""
     text = _PSEUDO.sub(" ", text)
@@ -146,6 +149,7 @@ def is_negated(text: str) -> bool:
     return not (specific and all(_FORWARD.match(text, match.start()) for match in found))
 
 
+@lru_cache(maxsize=16384)
 def is_normal(text: str) -> bool:
     """Return whether a clause calls something normal, or a normal variant."""
     return bool((_NORMAL.search(text) and not _ABNORMAL_ANYWAY.search(text)) or _VARIANT.search(text))
@@ -196,7 +200,7 @@ def without_speculation(text: str) -> str:
     advised = _ADVICE_TAIL.sub("", text)
     if _keeps(advised, text):
         text = advised
-    match = _SPECULATION_TAIL.search(text)
+    match = _SPECULATION_TAIL.search(text) if _SUPPOSES.search(text) else None
     if match is None:
         return text
     place = _PLACE.search(text, match.end("trigger"))

@@ -148,17 +148,20 @@ def denied_findings(target: str, source: str) -> list[str]:
     return [name] if name in gone and name not in _all_findings(source) else []
 
 
+@lru_cache(maxsize=16384)
 def severity(text: str) -> frozenset[str]:
     """Return the degrees that a text names: ``slight``, ``moderate``, ``severe``."""
     return frozenset(name for name, pattern in _SEVERITY.items() if pattern.search(text))
 
 
+@lru_cache(maxsize=16384)
 def segments(text: str) -> frozenset[str]:
     """Return the directions by which places are named; ``posterobasal`` is ``posterior`` and ``basal``."""
     text = _AXES.sub(" ", text)
     return frozenset(name for name, pattern in _SEGMENTS.items() if pattern.search(text))
 
 
+@lru_cache(maxsize=16384)
 def counts(text: str) -> frozenset[str]:
     """Return how many things a text counts: a number, ``1`` for a single one, ``many``."""
     found = {match[1].lower() for match in _COUNTED.finditer(text)}
@@ -228,5 +231,6 @@ def shared_words(text: str, sources: Iterable[str]) -> float:
     return len(wanted & known) / len(wanted) if wanted else 1.0
 
 
+@lru_cache(maxsize=16384)
 def _stems(text: str) -> frozenset[str]:
     return frozenset(word[:5] for word in re.findall(r"[a-z]{4,}", text.lower()))

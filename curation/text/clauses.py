@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Final
 
 from curation.text.assertion import digits, is_negated, is_normal, without_speculation
@@ -83,13 +84,14 @@ def phrases_of(sentence: str) -> list[str]:
     What is only asked is left out where something is stated beside it (:func:`asserted`); a phrase that is a question
     ends in its mark. Sizes are never lost: what would lose one is kept whole.
     """
-    result = []
-    for clause in _clauses(without_preface(asserted(sentence).strip())):
-        for part in [clause] if is_negated(clause) else _distinct(clause):
-            phrase = _noun_phrase(part)
-            if phrase:
-                result.append(phrase)
-    return result
+    return list(_phrases(sentence))
+
+
+@lru_cache(maxsize=16384)
+def _phrases(sentence: str) -> tuple[str, ...]:
+    clauses = _clauses(without_preface(asserted(sentence).strip()))
+    parts = (part for clause in clauses for part in ([clause] if is_negated(clause) else _distinct(clause)))
+    return tuple(phrase for part in parts if (phrase := _noun_phrase(part)))
 
 
 def asserted(sentence: str) -> str:
@@ -98,6 +100,8 @@ def asserted(sentence: str) -> str:
     "Nodules, metastasis in both lungs?" states nodules in both lungs: a place that stands in the question alone is
     that of the finding. A sentence that only asks is returned whole.
     """
+    if "?" not in sentence:
+        return sentence
     sentence = _ASIDE.sub(_answered_aside, sentence)
     while match := _ASKED.search(sentence):
         rest = sentence[: match.start()], sentence[match.end() :]

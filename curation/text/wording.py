@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final
 
 _NATURAL: Final = r"(?P<verb>is|are|was|were) (?:normal|natural)"
@@ -102,6 +103,7 @@ _IRRELEVANT = re.compile(
 )
 
 
+@lru_cache(maxsize=16384)  # every check compares with the same impressions
 def american(sentence: str) -> str:
     """Return a sentence in the terms that US radiologists use, with a capital at its beginning."""
     for pattern, replacement in _TERMS:

@@ -11,6 +11,7 @@ import pytest
 from curation.classifier.model import load
 from curation.classifier.quality import PAPER, measure, table
 from curation.classifier.train import cross_validate, read_prompts, read_seeds, train, unheard
+from curation.schema import CODES, is_lung
 from harness.categories import CATEGORIES
 
 
@@ -23,6 +24,18 @@ def test_findings_in_the_words_of_strangers() -> None:
     quality = measure([code for _, code in pairs], [load().categorise(text) for text, _ in pairs])
     assert quality.accuracy >= 0.9
     assert min(row.recall or 0 for row in quality.rows if row.truth) >= 0.6
+
+
+def test_all_codes_in_our_own_words() -> None:
+    """Of findings over all 62 codes that were written before looking at any answer, nine in ten get their code."""
+    table = tomllib.loads(Path(__file__).with_name("own_words.toml").read_text(encoding="utf-8"))
+    assert set(table) == set(CODES)
+    pairs = [(text, code) for code, texts in table.items() for text in texts]
+    assert not {text.lower() for text, _ in pairs} & {seed.text.lower() for seed in read_seeds()}
+    right = [(code, load().categorise(text) == code) for text, code in pairs]
+    assert sum(hit for _, hit in right) / len(right) >= 0.93
+    lung = [hit for code, hit in right if is_lung(code)]
+    assert sum(lung) / len(lung) >= 0.9
 
 
 def test_macro_means_by_hand() -> None:

@@ -1,4 +1,4 @@
-"""Abbreviations and slips of the pen are undone before a finding is classified."""
+"""Slips of the pen are undone before a finding is classified."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from curation.classifier.spelling import slips, spelled
 @pytest.mark.parametrize(
     ("text", "meant"),
     [
-        ("GGOs in the RUL", "ground-glass opacities in the right upper lobe"),
         ("Emphysmatous pneumotorax", "emphysematous pneumothorax"),
         ("Broncheictasis", "bronchiectasis"),
         ("Honeycoming", "honeycombing"),
@@ -19,8 +18,8 @@ from curation.classifier.spelling import slips, spelled
         ("costal, distal and medial", "costal, distal and medial"),
     ],
 )
-def test_abbreviations_and_slips_are_undone(text: str, meant: str) -> None:
-    """Abbreviations are written out, long words that are a slip or two away from a known one are that word."""
+def test_slips_are_undone(text: str, meant: str) -> None:
+    """Long words that are a slip or two away from a known one are that word."""
     assert spelled(text) == meant
 
 
