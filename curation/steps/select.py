@@ -9,6 +9,7 @@ from typing import Final
 from curation.records import CategorizedReport, Excluded, SelectedReport
 from curation.schema import CODES, is_lung
 from curation.steps.step import Step
+from curation.text.assertion import is_absent_organ
 from curation.text.lexicon import mentions
 from curation.text.places import places
 
@@ -30,7 +31,8 @@ _DIAGNOSIS = re.compile(
 _ELSEWHERE = re.compile(
     r"\b(?:(?:this|these|that|those|same|described|mentioned|defined|aforementioned)\s+"
     r"(?:localization|location|level|area|region|segment|site|lesion|nodule|mass|finding|appearance|opacit\w+|densit\w+)s?"
-    r"|around (?:it|them)|adjacent to (?:it|them)|in its (?:neighbou?rhood|vicinity)|described above)\b",
+    r"|around (?:it|them)|adjacent to (?:it|them)|in (?:its|their|the) (?:neighbou?rhood|vicinity)(?! of)|"
+    r"described above)\b",
     re.IGNORECASE,
 )
 _PLACED = re.compile(
@@ -38,11 +40,15 @@ _PLACED = re.compile(
 )
 #: Phrases that begin so speak of something that another sentence names, or of what should be done.
 _NO_OBJECT = re.compile(
-    r"^(?:it|they|this|these|in which|in whom|although|if|when|because|follow-?up|control|evaluation|no significant|"
+    r"^(?:it|they|this|these|(?:in|around|within) which|in whom|although|if|when|because|first of all|follow-?up|"
+    r"control|evaluation|no significant|causing|obliterating|including|containing|contains|"
+    r"(?:the )?(?:findings?|appearances?)(?: \w+){0,2} (?:is|are|was|were|may)|"
     r"(?:the )?(?:long|short|largest|longest|widest)\w* (?:axis|diameter)|on the (?:right|left)|as well|"
     r"secondary to)\b",
     re.IGNORECASE,
 )
+#: A sign of something that another phrase names.
+_SIGN = re.compile(r"^(?:\w+ ){0,2}air[- ]?bronchograms?\b", re.IGNORECASE)
 #: Concepts that name a diagnosis or nothing by themselves: a finding of only these has no shape that could be drawn.
 _SHAPELESS: Final = frozenset({"edema", "postoperative", "thickening", "calcification", "dilatation"})
 
@@ -67,11 +73,11 @@ def why_not(text: str, category: str) -> str:  # noqa: PLR0911 - one return a re
         return "normal variant"
     if _DIFFUSE.search(text):
         return "too diffuse to segment"
-    if _GONE.search(text):
+    if _GONE.search(text) or is_absent_organ(text):
         return "not localizable: the named structure is no longer present"
     if _ELSEWHERE.search(text) and not places(text) and not _PLACED.search(text):
         return "not localizable: its place is said in another sentence"
-    if _NO_OBJECT.match(text):
+    if _NO_OBJECT.match(text) or (_SIGN.match(text) and not places(text)):
         return "not localizable: it names no object of its own"
     findings = {mention.concept.name for mention in mentions(text) if mention.concept.finding}
     seen = {mention.concept.name for mention in mentions(_DIAGNOSIS.sub(" ", text)) if mention.concept.finding}

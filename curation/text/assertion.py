@@ -198,7 +198,7 @@ def without_speculation(text: str) -> str:
     ("density evaluated in favor of atelectasis").
     """
     advised = _ADVICE_TAIL.sub("", text)
-    if _keeps(advised, text):
+    if keeps(advised, text):
         text = advised
     match = _SPECULATION_TAIL.search(text) if _SUPPOSES.search(text) else None
     if match is None:
@@ -206,10 +206,10 @@ def without_speculation(text: str) -> str:
     place = _PLACE.search(text, match.end("trigger"))
     head = text[: match.start()]
     cuts = [head] + ([head + text[place.start() :]] if place else [])
-    return next((cut for cut in (cut.strip(" ,;(") for cut in cuts) if _keeps(cut, text)), text)
+    return next((cut for cut in (cut.strip(" ,;(") for cut in cuts) if keeps(cut, text)), text)
 
 
-def _keeps(cut: str, text: str) -> bool:
+def keeps(cut: str, text: str) -> bool:
     """Return whether a shortened phrase keeps the numbers and places of the whole one, and what it is about."""
     if len(cut.split()) < 2 or digits(cut) != digits(text) or places(text) - places(cut):
         return False

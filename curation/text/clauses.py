@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Final
 
-from curation.text.assertion import digits, is_negated, is_normal, without_speculation
+from curation.text.assertion import digits, is_negated, is_normal, keeps, without_speculation
 from curation.text.lexicon import mentions, subject
 from curation.text.wording import capitalised, without_preface
 
@@ -33,8 +33,9 @@ _OPENS_LIST = re.compile(
 _ITS = re.compile(r"^(?:its|their)\b", re.IGNORECASE)
 _DEPENDENT = re.compile(
     r"^(?:which|that|the (?:largest|bigg|long|small|short|other)|largest|some|one|most|more|"
-    r"especially|whose|it|they|these|those|with|as|when|if|"
-    r"(?:is|are|was|were)\b|measuring|reaching|extending|showing|accompan|observed|seen|approximately|up to|\d)",
+    r"especially|whose|it|they|these|those|with|as|when|if|(?:around|within|in|on|at|to|of|from) which|"
+    r"(?:is|are|was|were|has|have|can|cannot|could|may|did|does)\b|measuring|reaching|extending|showing|accompan|"
+    r"causing|includ|contain|obliterat|observed|seen|approximately|up to|(?:\w+ )?air[- ]?bronchogram|\d)",
     re.IGNORECASE,
 )
 _SIZE_FIRST = re.compile(r"^[\d.,x\u00d7 -]+(?:mm|cm)[- ]")
@@ -75,6 +76,13 @@ _ASKED = re.compile(
     r"\s+(?P<word>\w*(?:oma|itis|osis|asis|emia|ases|omas|pneumonia|infection|sequela\w*|tuberculosis|covid|tumou?r))\s*\?+",
     re.IGNORECASE,
 )
+#: What may be left at the end of a phrase whose verb or supposition has gone.
+_DANGLING = re.compile(
+    r"(?:[\s,;:]\s?\b(?:and|but|which|that|although|because|if any|as far as)(?: (?:it|this|these|they|there|the))?|"
+    r"[,;:](?: (?:as )?(?:it|this|these|they|there|as|the))?|; (?:the )?(?:appearances?|findings?))$",
+    re.IGNORECASE,
+)
+_LONGEST_DANGLING: Final = 30  # characters
 _HEAD_WORDS: Final = 6  # words within which a part must come to its finding to be one of its own
 
 
@@ -146,8 +154,10 @@ def _parts(left: str, mark: str, right: str) -> bool:
         return is_negated(left) and _names_finding(right)
     if _TURN.search(mark) and is_negated(left):
         return True
-    if ";" in mark and _has_finding(left) and _begins(_SIZE_FIRST.sub("", _ARTICLE.sub("", right)), _names_finding):
-        return True
+    if ";" in mark and _has_finding(left):
+        own = _SIZE_FIRST.sub("", _ARTICLE.sub("", right))
+        if _OPENS_LIST.match(own) or _begins(own, _names_finding):
+            return True
     if _ITS.match(right):  # "the trachea is deviated, its lumen is open"
         return bool(_VERB.search(left)) and (is_normal(right) or is_negated(right))
     listed = mark.strip()[:1] not in {";", "."}
@@ -211,8 +221,16 @@ def _noun_phrase(part: str) -> str:
     text = _THERE.sub("", text)
     if not is_negated(text):
         text = _SEEN_GROUP.sub("", text)
-    text = without_speculation(_ARTICLE.sub("", text.strip(" .;,")))
-    return capitalised(" ".join(text.split()))
+    text = " ".join(without_speculation(_ARTICLE.sub("", text.strip(" .;,"))).split())
+    while dangling := _DANGLING.search(text, max(0, len(text) - _LONGEST_DANGLING)):
+        text = text[: dangling.start()].rstrip()
+    return capitalised(_telling(text))
+
+
+def _telling(text: str) -> str:
+    """Return the part before or after a semicolon that alone says all of a phrase, else the phrase."""
+    before, _, after = text.rpartition("; ")
+    return next((part for part in (before, after) if before and keeps(part, text)), text)
 
 
 def _lower(text: str) -> str:

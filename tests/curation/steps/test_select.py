@@ -23,6 +23,12 @@ from curation.steps import select
         ("Nodule of the described level in the right upper lobe", "2d", ""),
         ("It was evaluated in favor of metastasis", "2d", "no object of its own"),
         ("Thickening of the major fissure on the right", "2e", ""),
+        ("Around which ground-glass areas", "2c", "no object of its own"),
+        ("Findings are compatible with infiltration", "2b", "no object of its own"),
+        ("Findings consistent with emphysema in both lungs", "1c", ""),
+        ("Air bronchogram", "2b", "no object of its own"),
+        ("Traction bronchiectasis in the vicinity", "1b", "another sentence"),
+        ("Right lung was not observed", "2b", "no longer present"),
     ],
 )
 def test_what_can_be_annotated(text: str, category: str, reason: str) -> None:

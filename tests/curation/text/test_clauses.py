@@ -84,3 +84,32 @@ def test_the_scope_of_a_denial(sentence: str, phrases: list[str]) -> None:
 def test_what_is_stated_beside_a_question(sentence: str, stated: str) -> None:
     """The question goes, what is seen stays with its sizes and places; a mere question stays one."""
     assert asserted(sentence) == stated
+
+
+@pytest.mark.parametrize(
+    ("sentence", "phrases"),
+    [
+        (
+            "Consolidation, around which ground-glass areas are observed, in the left lung.",
+            ["Consolidation, around which ground-glass areas, in the left lung"],
+        ),
+        ("Consolidation in the lingula, air bronchograms.", ["Consolidation in the lingula, air bronchograms"]),
+        (
+            "A nodule, which was observed in the previous examination, could not be observed in the current one.",
+            ["Nodule, which was observed in the previous examination, could not be observed in the current one"],
+        ),
+        (
+            "Nodules in the right lung; no finding in favor of infiltration in both lungs.",
+            ["Nodules in the right lung", "No finding in favor of infiltration in both lungs"],
+        ),
+        (
+            "Tree-in-bud pattern is observed in the lingula and it was evaluated in favor of infection.",
+            ["Tree-in-bud pattern in the lingula"],
+        ),
+        ("Within the limits of the examination; a cyst in the liver.", ["A cyst in the liver"]),
+        ("Scarring around it.", ["Scarring around it"]),
+    ],
+)
+def test_no_part_of_a_statement_stands_alone(sentence: str, phrases: list[str]) -> None:
+    """What speaks of its own beginning stays with it; what is left of a verb, and a preface, do not."""
+    assert phrases_of(sentence) == phrases
