@@ -16,7 +16,10 @@ from harness.errors import DataError
 SETTLED: Final = 2.0
 _NAME: Final = "digests.jsonl"
 
-_Key = tuple[str, int, int, int]
+#: Seconds in which the kernel's clock of files moves on at least once.
+_TICK: Final = 0.02
+
+_Key = tuple[str, int, int, int, int]
 
 
 class DigestCache:
@@ -31,11 +34,23 @@ class DigestCache:
         Folder of the cache; None: without a cache.
     progress
         Called with each file that was read, and its bytes.
+    again
+        Read every file, whatever is remembered of it.
+
+    Attributes
+    ----------
+    changed
+        Files whose content is not what was last remembered of their path.
     """
 
-    def __init__(self, folder: Path | None, progress: Callable[[Path, int], None] | None = None) -> None:
+    def __init__(
+        self, folder: Path | None, progress: Callable[[Path, int], None] | None = None, *, again: bool = False
+    ) -> None:
         self._path = None if folder is None else folder / _NAME
         self._progress = progress
+        self._again = again
+        self._last: dict[str, str] = {}
+        self.changed: list[Path] = []
         self._known = self._load()
 
     def digest(self, path: Path) -> str:
@@ -43,7 +58,7 @@ class DigestCache:
         try:
             with path.open("rb") as stream:
                 before = file_key(path, os.fstat(stream.fileno()))
-                if before in self._known:
+                if before in self._known and not self._again:
                     return self._known[before]
                 result = hashlib.file_digest(stream, "sha256").hexdigest()
                 status = os.fstat(stream.fileno())
@@ -51,7 +66,9 @@ class DigestCache:
             raise DataError(f"{path} cannot be read: {error.strerror or error}", fix="put the file back") from error
         if self._progress:
             self._progress(path, status.st_size)
-        if file_key(path, status) == before and time.time() - status.st_mtime > SETTLED:
+        if self._last.get(before[0], result) != result:
+            self.changed.append(path)
+        if is_settled(status) and path.exists() and file_key(path, path.stat()) == before:
             self._remember(before, result)
         return result
 
@@ -61,13 +78,15 @@ class DigestCache:
         known: dict[_Key, str] = {}
         for line in self._path.read_bytes().splitlines():
             try:
-                path, size, mtime, inode, digest = json.loads(line)
-                known[path, size, mtime, inode] = digest
+                path, size, mtime, changed, inode, digest = json.loads(line)
+                known[path, size, mtime, changed, inode] = self._last[path] = digest
             except (ValueError, TypeError):
                 continue  # a line cut short by a killed process is ignored
         return known
 
     def _remember(self, key: _Key, digest: str) -> None:
+        if self._known.get(key) == digest:
+            return
         self._known[key] = digest
         if self._path is None:
             return
@@ -78,5 +97,21 @@ class DigestCache:
 
 
 def file_key(path: Path, status: os.stat_result) -> _Key:
-    """Return the attributes that change with a file's content, without reading it."""
-    return str(path.absolute()), status.st_size, status.st_mtime_ns, status.st_ino
+    """Return the attributes that change with a file's content, without reading it.
+
+    Whoever may write a file can put its size and its time of modification back, but not the time at which the kernel
+    last changed anything of it.
+    """
+    return str(path.absolute()), status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
+
+
+def is_settled(status: os.stat_result) -> bool:
+    """Return whether a further change of a file will be seen in its attributes; the caller reads them again.
+
+    A file whose time of modification was put back was changed all the same: its next change falls into another tick of
+    the kernel's clock, which is waited for.
+    """
+    if time.time() - status.st_mtime <= SETTLED:
+        return False
+    time.sleep(max(0.0, min(_TICK, status.st_ctime + _TICK - time.time())))
+    return True

@@ -10,6 +10,7 @@ import click
 
 from harness.cli.settings import Settings, json_option, pass_settings, print_json
 from harness.errors import PrerequisiteError, UsageError
+from harness.images.own import OwnImages
 
 #: Seconds after which an unfinished download or build counts as abandoned.
 _ABANDONED_S = 24 * 3600
@@ -24,18 +25,23 @@ _ABANDONED_S = 24 * 3600
 def clean(settings: Settings, /, *, images: bool, yes: bool, dry_run: bool, as_json: bool) -> None:
     """Remove containers of runs that died, their scratch folders and, with --images, the images built here.
 
-    Also unfinished downloads and files that are more than a day old. Lists them and asks before removing anything,
-    and says what could not be looked at: of a run on another host or in another PID namespace nothing is removed until
-    it has not shown a sign of life for ten minutes.
+    Of images those that this home has built or imported, by its own list: whatever was built from them, or carries
+    another tag, stays and is named. Also unfinished downloads and files that are more than a day old. Lists them and
+    asks before removing anything, and says what could not be looked at: of a run on another host or in another PID
+    namespace nothing is removed until it has not shown a sign of life for ten minutes.
     Results, masks, logs, checkpoints and the state of trainings, weights, sources and data sets are never touched.
     """
-    found, unseen, image_bytes = _look(settings.home, images=images)
+    found, unseen, left, image_bytes = _look(settings.home, images=images)
     anything = any(found.values())
     asks = anything and not dry_run and not yes
     if not as_json or asks:  # nobody is asked about what was not shown
         _show(found, image_bytes, err=as_json)
         for line in unseen:
             click.echo(f"not looked at: {line}", err=True)
+        for tag in left:
+            click.echo(
+                f"left: {tag} (not built by this home; if you need it no more: `docker image rm {tag}`)", err=True
+            )
     if asks:
         try:
             click.confirm("remove all of this?", abort=True, err=True)
@@ -47,16 +53,18 @@ def clean(settings: Settings, /, *, images: bool, yes: bool, dry_run: bool, as_j
     if as_json:
         gone = {kind: [name for name in names if name not in failed] for kind, names in found.items()}
         removed = anything and not dry_run
-        print_json({"schema": 1, "removed": removed, **gone, "not_looked_at": unseen})
+        print_json({"schema": 1, "removed": removed, **gone, "left": left, "not_looked_at": unseen})
     for name, why in failed.items():
         click.echo(f"not removed: {name}: {why}", err=True)
 
 
-def _look(home: Path, *, images: bool) -> tuple[dict[str, list[str]], list[str], int]:
-    """Return what can go, by kind; what could not be looked at, with the reason; and the bytes of the images."""
+def _look(home: Path, *, images: bool) -> tuple[dict[str, list[str]], list[str], list[str], int]:
+    """Return what can go, by kind; what could not be looked at, and why; images that stay; bytes of those that go."""
     from harness.engines import answering_engine
 
-    unseen, containers, built = [], [], []
+    unseen, containers = [], []
+    marked: list[tuple[str, str, int]] = []
+    made = OwnImages(home / "images").made()
     try:
         engine = answering_engine()
         for stray in engine.strays():
@@ -64,12 +72,17 @@ def _look(home: Path, *, images: bool) -> tuple[dict[str, list[str]], list[str],
                 unseen.append(f"the owner of container {stray.name}: {stray.kept}")
             else:
                 containers.append(stray.name)
-        built = engine.images() if images else []
+        marked = engine.images() if images else []
     except PrerequisiteError as error:
         unseen.append(f"containers{' and images' if images else ''}: {error.message}")
     folders = [str(path) for path in _scratch(home, unseen)]
-    found = {"containers": containers, "images": [tag for tag, _ in built], "folders": folders}
-    return found, unseen, sum(taken for _, taken in built)
+    found = {
+        "containers": containers,
+        "images": [tag for tag, one, _ in marked if (tag, one) in made],
+        "folders": folders,
+    }
+    left = [tag for tag, one, _ in marked if (tag, one) not in made]
+    return found, unseen, left, sum(taken for tag, one, taken in marked if (tag, one) in made)
 
 
 def _remove(home: Path, found: dict[str, list[str]]) -> dict[str, str]:
@@ -81,9 +94,12 @@ def _remove(home: Path, found: dict[str, list[str]]) -> dict[str, str]:
     if found["containers"] or found["images"]:
         engine = answering_engine()
         failed |= engine.remove_strays(found["containers"])
+        made = OwnImages(home / "images").made()
         for tag in found["images"]:
-            if why := engine.remove_image(tag):
-                failed[tag] = why
+            # Of the ids that it has had here, the one that it has now.
+            reasons = [engine.remove_image(tag, one) for name, one in made if name == tag]
+            if "" not in reasons:
+                failed[tag] = reasons[0]
     still = {str(path) for path in _scratch(home, [])}  # a run may have begun while we asked
     for folder in found["folders"]:
         if folder not in still:

@@ -12,7 +12,11 @@ from harness.digests import DigestCache
 
 
 def fingerprint_of(
-    dataset: Dataset, split: str | None = None, *, progress: Callable[[Path, int], None] | None = None
+    dataset: Dataset,
+    split: str | None = None,
+    *,
+    progress: Callable[[Path, int], None] | None = None,
+    digests: DigestCache | None = None,
 ) -> str:
     """Identify the content of the data set: texts, categories, declared numbers, voxels, and the masks' flip.
 
@@ -27,11 +31,13 @@ def fingerprint_of(
         Hash the files of this split; None: of all, one after the other.
     progress
         Called with each file that had to be read, and its bytes.
+    digests
+        Digests of files; None: those that the data set's cache remembers.
 
     Returns
     -------
     str
-        ``"sha256:"`` and 64 hexadecimal digits. The digests of the files are cached by path, size, time and
+        ``"sha256:"`` and 64 hexadecimal digits. The digests of the files are cached by path, size, times and
         inode, so that a second call costs one ``stat`` per file.
 
     Raises
@@ -41,7 +47,7 @@ def fingerprint_of(
     DataError
         A file vanished or cannot be read.
     """
-    digests = DigestCache(dataset.cache, progress)
+    digests = digests or DigestCache(dataset.cache, progress)
     if split is not None:
         return _of_split(dataset.split(split), dataset.mask_flip, digests)
     splits = {name: _of_split(dataset.split(name), dataset.mask_flip, digests) for name in dataset.splits}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +13,7 @@ import numpy as np
 
 from harness.dataset.hounsfield import BIN, Histogram, Intensities
 from harness.dataset.voxels import labelled, read_header, stretches
-from harness.digests import SETTLED, file_key
+from harness.digests import file_key, is_settled
 
 _NAME: Final = "measured.jsonl"
 _VERSION: Final = f"1/{BIN}"  # change it with the counts
@@ -62,7 +61,7 @@ class Measurements:
         if key in self._known:
             return self._known[key]
         value = measure()
-        settled = all(time.time() - file.stat().st_mtime > SETTLED for file in files)
+        settled = all(is_settled(file.stat()) for file in files)
         if settled and self._key(kind, files) == key:
             self._remember(key, value)
         return value

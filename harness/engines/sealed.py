@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-import posixpath
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -20,6 +19,7 @@ from docker.types import LogConfig, Mount, Ulimit
 
 from harness.engines.base import USER_NAME, ContainerSpec, Tried, container_user, require_readable
 from harness.engines.daemon import UNREACHABLE, Address, connect, said
+from harness.engines.image_rules import blanked, broken_rule, volumes
 from harness.engines.strays import Stray, find_strays, remove_strays
 from harness.engines.watched import GRACE_S, WatchedContainer
 from harness.errors import ModelError, PrerequisiteError
@@ -28,6 +28,7 @@ from harness.images import build as images
 from harness.images.archive import ImageRecord, written
 from harness.images.base import base_of, system_of
 from harness.images.identity import LABEL, imported_tag
+from harness.images.own import OwnImages
 from harness.images.travel import load_image, obtain_image, send_image
 from harness.registry.discovery import Plugin
 
@@ -37,9 +38,6 @@ TRY_WITH_GPUS_S = 90.0
 
 #: The host name inside every container.
 CONTAINER_NAME = "groundbench"
-
-#: Places where engines do not mount a volume, or where one would hide the files of every container.
-_NO_VOLUMES = ("/proc", "/sys", "/dev")
 
 #: Limits of a container, and where a daemon says that it can set them.
 _LIMITS: Mapping[str, str] = {"memory": "MemoryLimit", "processes": "PidsLimit", "processors": "CpuCfsQuota"}
@@ -148,12 +146,13 @@ class SealedEngine:
         """
         return written(image.id, folder) or send_image(self.client, image, folder, title=self.title)
 
-    def take_in(self, record: ImageRecord, folder: Path, home: Path, log: Callable[[str], None]) -> images.Image:  # noqa: ARG002 - the engine keeps it
+    def take_in(self, record: ImageRecord, folder: Path, home: Path, log: Callable[[str], None]) -> images.Image:
         """Return the engine's image of a record, loading its archive from `folder` where it does not have it."""
         found = load_image(self.client, record, folder, title=self.title, log=log)
         repository, _, version = imported_tag(record.plugin, record.context).partition(":")
         found.tag(repository, version)
         found.reload()
+        OwnImages(home / "images").note(f"{repository}:{version}", str(found.id), made=True)
         tag, size = next(iter(found.tags), ""), int(found.attrs["Size"])
         return images.Image(str(found.id), tag, size, record.device, base_of(found), system_of(found))
 
@@ -192,10 +191,10 @@ class SealedEngine:
             When the image's declarations keep every engine from starting it.
         """
         self.require_readable(mount.source for mount in spec.mounts)
-        volumes = self._image_volumes(spec)
+        config = self._image_config(spec)
         container = None
         try:
-            container = self._create(self.client, spec, volumes)
+            container = self._create(self.client, spec, config)
             container.start()
         except UNREACHABLE as error:
             if container is not None:
@@ -226,12 +225,12 @@ class SealedEngine:
         ModelError
             When the image's declarations keep every engine from starting it.
         """
-        volumes = self._image_volumes(spec)
+        config = self._image_config(spec)
         limit_s = TRY_WITH_GPUS_S if spec.gpu_ids else TRY_S
         with contextlib.closing(connect(self._address, request_s=limit_s)) as client:  # of its own: with less patience
             container = None
             try:
-                container = self._create(client, spec, volumes, entrypoint=list(command), command=[])
+                container = self._create(client, spec, config, entrypoint=list(command), command=[])
                 container.start()
                 code = int(container.wait(timeout=limit_s)["StatusCode"])
                 output = container.logs(tail=20).decode("utf-8", "replace") if code else ""
@@ -247,7 +246,7 @@ class SealedEngine:
                         container.remove(force=True, v=True)
 
     def _create(
-        self, client: docker.DockerClient, spec: ContainerSpec, volumes: Collection[str], **options: Any
+        self, client: docker.DockerClient, spec: ContainerSpec, config: Mapping[str, Any], **options: Any
     ) -> models.Container:
         """Create one sealed container; `options` replace the command of its image."""
         uid, gid = container_user()
@@ -275,7 +274,7 @@ class SealedEngine:
             use_config_proxy=False,
             read_only=True,
             # A volume declared by the image would be space on the host's disk that is not limited.
-            tmpfs=dict.fromkeys({"/tmp", *volumes} - taken, temporary),  # noqa: S108 - inside it
+            tmpfs=dict.fromkeys({"/tmp", *volumes(config)} - taken, temporary),  # noqa: S108 - inside it
             shm_size=f"{resources.shm_mb}m",
             ipc_mode="private",
             cap_drop=["ALL"],
@@ -293,36 +292,24 @@ class SealedEngine:
             ],
             mounts=mounts,
             log_config=LogConfig(type="json-file", config={"max-size": "4m", "max-file": "2"}),
-            environment=_environment(spec),
+            environment=blanked(config) | _environment(spec),
             labels=dict(spec.labels),
             **self.own_options(spec),
             **options,
         )
 
-    def _image_volumes(self, spec: ContainerSpec) -> set[str]:
-        """Return the folders that the image declares as volumes; refuse an image that cannot be started at all."""
+    def _image_config(self, spec: ContainerSpec) -> Mapping[str, Any]:
+        """Return what the image declares; refuse an image that breaks a rule."""
         try:
-            config = self.client.images.get(spec.image.id).attrs["Config"]
+            config: dict[str, Any] = self.client.images.get(spec.image.id).attrs["Config"]
         except docker.errors.ImageNotFound as error:
             raise PrerequisiteError(
                 f"somebody removed the image of {spec.plugin.name!r} ({spec.image.tag or spec.image.id})",
                 fix="the same command builds it again; what is finished is kept, as another run if the image differs",
             ) from error
-        volumes = {posixpath.normpath(f"/{path.lstrip('/')}") for path in config.get("Volumes") or {}}
-        wrong = sorted(
-            path for path in volumes if path == "/" or f"{path}/".startswith(tuple(f"{p}/" for p in _NO_VOLUMES))
-        )
-        if wrong:
-            raise ModelError(
-                f"the image of plugin {spec.plugin.name!r} declares a volume at {wrong[0]}",
-                fix="remove it from the Dockerfile; volumes are not needed: /tmp and /bench/out are writable",
-            )
-        if not config.get("Entrypoint") and not config.get("Cmd"):
-            raise ModelError(
-                f"the image of plugin {spec.plugin.name!r} does not declare a command to run",
-                fix='end its Dockerfile with ENTRYPOINT ["python", "-m", "groundbench_sdk", "adapter:YourAdapter"]',
-            )
-        return volumes
+        if (rule := broken_rule(config)) is not None:
+            raise ModelError(f"the image of plugin {spec.plugin.name!r} {rule[0]}", fix=rule[1])
+        return config
 
     def reap(self) -> list[str]:
         """Remove every container of ours without an owner; return their names."""
@@ -338,16 +325,18 @@ class SealedEngine:
         """Remove those of these containers that are still without an owner; return the others with the reason."""
         return remove_strays(self.client, names)
 
-    def images(self) -> list[tuple[str, int]]:
-        """Return tag and bytes of every image that was built here."""
+    def images(self) -> list[tuple[str, str, int]]:
+        """Return tag, id and bytes of every image that carries our mark, also of those that inherit it."""
         found = self.client.images.list(filters={"label": LABEL})
         for name in ("groundbench/*", "groundbench/base/*"):
             found += self.client.images.list(name=f"{name}:{images.UNFINISHED}")
-        return sorted({(tag, int(image.attrs["Size"])) for image in found for tag in image.tags})
+        return sorted({(tag, str(image.id), int(image.attrs["Size"])) for image in found for tag in image.tags})
 
-    def remove_image(self, tag: str) -> str:
-        """Remove one image by its tag; say why where it stays, such as one that is in use."""
+    def remove_image(self, tag: str, image: str) -> str:
+        """Remove the tag of one image, and the image with its last tag; say why where it stays, as one in use."""
         try:
+            if str(self.client.images.get(tag).id) != image:
+                return "by now it is another image"
             self.client.images.remove(tag)
         except docker.errors.ImageNotFound:
             return ""

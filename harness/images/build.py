@@ -26,10 +26,13 @@ from harness.images.identity import (
     PLUGIN_LABEL,
     REDISTRIBUTION_LABEL,
     TORCH_LABEL,
+    get,
     id_of,
+    is_genuine,
     recognise,
     tag_on,
 )
+from harness.images.own import OwnImages
 from harness.images.rights import licence_expression, redistribution
 from harness.images.torch import chosen
 from harness.redaction import redacted
@@ -126,8 +129,8 @@ def ensure_image(
     """
     import docker.errors
 
-    context = context_of(plugin, home, gpus=gpus)
-    found = recognise(client, context, base)
+    context, own = context_of(plugin, home, gpus=gpus), OwnImages(home / "images")
+    found = recognise(client, context, base, own)
     if found is None:
         argument, beneath = "BASE_IMAGE", base
         if context.base is not None:
@@ -144,6 +147,7 @@ def ensure_image(
             ) from error
     device = context.torch.device if context.uses_torch else ""
     tag = next((name for name in found.tags if f"groundbench/{context.name}:" in name), "")
+    own.note(tag, str(found.id), made=False)
     size = int(found.attrs["Size"])
     return Image(str(found.id), tag=tag, size=size, device=device, base=base_of(found), system=system_of(found))
 
@@ -155,7 +159,7 @@ def context_of(plugin: Plugin, home: Path, *, gpus: bool) -> BuildContext:
 
 def is_built(client: DockerClient, plugin: Plugin, *, home: Path, gpus: bool = False, base: str = DEFAULT_BASE) -> bool:
     """Return whether the image of `plugin` exists, so that its sources need not be here."""
-    return recognise(client, context_of(plugin, home, gpus=gpus), base) is not None
+    return recognise(client, context_of(plugin, home, gpus=gpus), base, OwnImages(home / "images")) is not None
 
 
 def _ensure(
@@ -169,8 +173,13 @@ def _ensure(
     before_build: Callable[[], None],
 ) -> str:
     """Return the tag of the image that `context` makes on the image `beneath`, building it where it does not exist."""
-    tag = tag_on(client, context, beneath)
-    if not id_of(client, tag):
+    tag, own, labels = tag_on(client, context, beneath), OwnImages(home / "images"), _labels(context)
+    identity = {name: labels[name] for name in (CONTEXT_LABEL, PLUGIN_LABEL) if name in labels}
+    found = get(client, tag)
+    if found is not None and not is_genuine(client, found, tag, labels=identity, base=beneath, own=own):
+        log(f"{tag} is another image than the one that was built here ({found.id}): it is built again")
+        found = None
+    if found is None:
         before_build()
         _check_room(client, context)
         log(f"building {tag}")
@@ -179,8 +188,8 @@ def _ensure(
             begins = base_labels(client, beneath if context.begins_with_base else "")
         else:
             begins = inherited(client, beneath)
-        labels = _labels(context) | begins
-        _Build(client, context, log_file=log_file, log=log).run(tag, {argument: beneath}, labels)
+        _Build(client, context, log_file=log_file, log=log, own=own).run(tag, {argument: beneath}, labels | begins)
+        own.note(tag, id_of(client, tag), made=True)
     return tag
 
 
@@ -229,8 +238,15 @@ class _Build:
     """One build; it leaves an image with its tag, and nothing without a name."""
 
     def __init__(
-        self, client: DockerClient, context: BuildContext | BaseContext, *, log_file: Path, log: Callable[[str], None]
+        self,
+        client: DockerClient,
+        context: BuildContext | BaseContext,
+        *,
+        log_file: Path,
+        log: Callable[[str], None],
+        own: OwnImages,
     ) -> None:
+        self._own = own
         self._client, self._context, self._log_file, self._log = client, context, log_file, log
         self._name = context.name
         self._output = BuildLog()
@@ -305,6 +321,8 @@ class _Build:
                 self._client.api.remove_image(f"groundbench/{self._name}:{UNFINISHED}")
             elif self._layer:
                 self._client.api.tag(self._layer, f"groundbench/{self._name}", UNFINISHED, force=True)
+                tag = f"groundbench/{self._name}:{UNFINISHED}"
+                self._own.note(tag, id_of(self._client, tag), made=True)
 
 
 #: Known messages in the last lines of a failed build, each with its fix.

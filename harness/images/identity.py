@@ -11,6 +11,7 @@ import hashlib
 from typing import TYPE_CHECKING, Any
 
 from harness.images.context import BaseContext, BuildContext
+from harness.images.own import OwnImages
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -30,8 +31,13 @@ REDISTRIBUTION_LABEL = f"{LABEL}.redistribution"
 TORCH_LABEL = f"{LABEL}.torch"
 
 
-def recognise(client: DockerClient, context: BuildContext, base: str) -> EngineImage | None:
+def recognise(
+    client: DockerClient, context: BuildContext, base: str, own: OwnImages | None = None
+) -> EngineImage | None:
     """Return the engine's image of a context; None where it has none, or only one on another base.
+
+    A tag alone proves nothing: an image is taken only with the labels of the context, on the layers of the base, and,
+    where this home knows its tag, with the id that it had.
 
     Parameters
     ----------
@@ -42,18 +48,54 @@ def recognise(client: DockerClient, context: BuildContext, base: str) -> EngineI
     base
         The image that builds begin with. Where this engine does not have it, an image of the context is taken on
         whichever base it was built; of several the newest.
+    own
+        The list of this home; None: nothing is known of earlier ids.
     """
-    found = get(client, imported_tag(context.name, context.digest())) or get(client, tag_of(client, context, base))
-    if found is not None:
-        return found
-    beneath = get(client, base)
-    layers = [] if beneath is None else layers_of(beneath)
+    labels = {CONTEXT_LABEL: context.digest(), PLUGIN_LABEL: context.name}
+    imported = imported_tag(context.name, context.digest())
+    for tag, beneath in ((imported, ""), (tag_of(client, context, base), base)):
+        found = get(client, tag)
+        if found is not None and is_genuine(client, found, tag, labels=labels, base=beneath, own=own):
+            return found
     fit = [
         image
-        for image in carrying(client, {CONTEXT_LABEL: context.digest(), PLUGIN_LABEL: context.name})
-        if layers_of(image)[: len(layers)] == layers
+        for image in carrying(client, labels)
+        if all(is_genuine(client, image, tag, labels=labels, base=base, own=own) for tag in image.tags or [""])
     ]
     return max(fit, key=lambda image: str(image.attrs.get("Created", "")), default=None)
+
+
+def is_genuine(
+    client: DockerClient,
+    image: EngineImage,
+    tag: str,
+    *,
+    labels: dict[str, str],
+    base: str,
+    own: OwnImages | None,
+) -> bool:
+    """Return whether an image under a tag is what the tag says.
+
+    Parameters
+    ----------
+    client
+        A connected client of the engine.
+    image, tag
+        The image, and the tag that it was found under.
+    labels
+        What it must carry.
+    base
+        The image whose layers it must begin with; empty, or one that the engine does not have: any.
+    own
+        The list of this home, which knows the id that it gave a tag to.
+    """
+    beneath = get(client, base) if base else None
+    layers = [] if beneath is None else layers_of(beneath)
+    return (
+        labels.items() <= (image.labels or {}).items()
+        and layers_of(image)[: len(layers)] == layers
+        and not (own is not None and own.is_another(tag, str(image.id)))
+    )
 
 
 def imported_tag(plugin: str, context: str) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 from harness.dataset import Case, Dataset, find_dataset, open_dataset
 from harness.dataset.fingerprint import fingerprint_of
 from harness.dataset.judge import require_sound
+from harness.digests import DigestCache
 from harness.errors import DataError
 from harness.rows import OF_DATA_SET, FindingRow, RunRow
 from harness.runs.boxes import compare_boxes
@@ -139,11 +140,15 @@ def _data(run: RunRow, home: Path, dataset: str | None) -> Dataset:
     place = dataset or run.plan.get("dataset") or run.record.get("dataset", {}).get("path") or run.dataset
     data = open_dataset(find_dataset(place, home), cache=home / "datasets" / ".digests")
     require_sound(data, [run.split], used=_cases_of(run, data))
-    fingerprint = fingerprint_of(data, run.split)
+    digests = DigestCache(data.cache, again=True)  # what is verified is read, whatever is remembered of it
+    fingerprint = fingerprint_of(data, run.split, digests=digests)
     if fingerprint != run.fingerprint:
+        names = ", ".join(str(path) for path in digests.changed[:5])
+        more = f" and {len(digests.changed) - 5} more" if len(digests.changed) > 5 else ""
         raise DataError(
-            f"{run.id} was measured on {run.fingerprint}, but {data.root} is {fingerprint}",
-            fix="give the data set of that run with --dataset",
+            f"{run.id} was measured on {run.fingerprint}, but {data.root} is {fingerprint}"
+            + (f"; changed since it was last read: {names}{more}" if names else ""),
+            fix="put the changed files back, or give the data set of that run with --dataset",
         )
     return data
 

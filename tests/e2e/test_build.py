@@ -222,7 +222,8 @@ def test_a_dockerfile_continues_the_base_image(
         assert config["Labels"]["org.groundbench.base"] == "slim"
         assert config["Labels"]["org.groundbench.plugin"] == "built"
         assert "org.groundbench.system" in config["Labels"]  # that of the base, which may be older than the label
-        bases = [tag for tag in bench.json("clean", "--images", "--dry-run")["images"] if "/base/slim:" in tag]
+        would = bench.json("clean", "--images", "--dry-run")
+        bases = [tag for tag in would["images"] + would["left"] if "/base/slim:" in tag]
         document = bench.json("run", *here, "--plugin", "built", "--dataset", make_dataset(1), "--engine", "docker")
         assert document["coverage"]["ok"] == document["n_findings"]
         (plugin / "adapter.py").write_text(SMALL_ADAPTER + "# changed\n")

@@ -45,6 +45,38 @@ def test_another_content_is_another_digest(tmp_path: Path) -> None:
     assert cache.digest(path) == hashlib.sha256(b"abd").hexdigest() != first
 
 
+def test_a_change_in_place_with_its_time_put_back_is_seen(tmp_path: Path) -> None:
+    """Path, size, inode and time of modification are as before; the content is not, and the file is named."""
+    path = tmp_path / "truth"
+    path.write_bytes(b"abc")
+    cache = DigestCache(tmp_path / "cache")
+    first = cache.digest(_old(path))
+    with path.open("r+b") as file:
+        file.write(b"xyz")
+    again = DigestCache(tmp_path / "cache")
+    assert again.digest(_old(path)) == hashlib.sha256(b"xyz").hexdigest() != first
+    assert again.changed == [path]
+
+
+def test_what_is_verified_is_read_whatever_is_remembered(tmp_path: Path) -> None:
+    """A change that leaves no trace in any attribute is found by reading; what did not change is not named."""
+    path, other = _old(_written(tmp_path / "a", b"abc")), _old(_written(tmp_path / "b", b"abc"))
+    cache = DigestCache(tmp_path / "cache")
+    digest = cache.digest(path)
+    cache.digest(other)
+    lines = (tmp_path / "cache" / "digests.jsonl").read_text()
+    (tmp_path / "cache" / "digests.jsonl").write_text(lines.replace(digest, "0" * 64, 1))
+    assert DigestCache(tmp_path / "cache").digest(path) == "0" * 64
+    verifying = DigestCache(tmp_path / "cache", again=True)
+    assert (verifying.digest(path), verifying.digest(other)) == (digest, digest)
+    assert verifying.changed == [path]
+
+
+def _written(path: Path, content: bytes) -> Path:
+    path.write_bytes(content)
+    return path
+
+
 def test_a_file_that_is_gone_is_bad_data(tmp_path: Path) -> None:
     """The error names the file."""
     with pytest.raises(DataError, match="gone"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -30,6 +31,9 @@ IMAGES = {
     "volume-at-proc": ('VOLUME /proc/x/..\nENTRYPOINT ["true"]', "declares a volume at /proc"),
     "volume-at-root": ('FROM scratch\nCOPY Dockerfile /\nVOLUME /\nENTRYPOINT ["true"]', "declares a volume at /"),
     "volume-over-devices": ('VOLUME //dev/\nENTRYPOINT ["true"]', "declares a volume at /dev"),
+    "volume-over-the-users": ('VOLUME /etc/\nENTRYPOINT ["true"]', "declares a volume at /etc"),
+    "working-folder-of-a-handle": ('WORKDIR /proc/self/fd/7\nENTRYPOINT ["true"]', "declares the working folder /proc"),
+    "linker-into-a-hook": ('ENV LD_PRELOAD=./hook.so\nENTRYPOINT ["true"]', "sets the variable LD_PRELOAD"),
     "nothing-to-run": ("ENTRYPOINT []\nCMD []", "does not declare a command to run"),
 }
 
@@ -54,6 +58,46 @@ def test_image_that_cannot_start(
                   "docker", code=1)  # fmt: skip
     assert f"the image of plugin 'strange' {words}" in ended.stderr
     record_property("outcome", f"exit 1: the image {words}")
+
+
+def test_what_is_built_from_ours_is_not_ours(
+    base_image: str, bench: Bench, tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
+    """A second tag, an image that inherits our labels, and one that was given our tag: none is removed or used."""
+    import docker
+
+    record_property("attack", "image-under-a-tag-of-ours")
+    folder = tmp_path / "strange"
+    folder.mkdir()
+    (folder / "__init__.py").write_text(PLUGIN)
+    (folder / "Dockerfile").write_text(
+        'ARG BASE_IMAGE\nFROM ${BASE_IMAGE}\nLABEL made-for=a-test\nENTRYPOINT ["true"]\n'
+    )
+    build = ("build", "--plugin", "strange", "--plugin-dir", folder)
+    (ours,) = bench.json(*build)["images"]
+    client = docker.from_env()
+    kept = ["groundbench-test/second:1", "groundbench-test/theirs:1"]
+    try:
+        client.images.get(ours["tag"]).tag("groundbench-test/second", "1")
+        theirs, _ = client.images.build(
+            fileobj=io.BytesIO(f"FROM {ours['tag']}\nLABEL theirs=1\n".encode()), tag=kept[1], rm=True
+        )
+        theirs.tag(*ours["tag"].split(":"))
+        again = bench(*build, "--json")
+        assert "is another image than the one that was built here" in again.stderr
+        assert client.images.get(ours["tag"]).id == ours["id"]
+        cleaned = bench.json("clean", "--images", "--yes")
+        assert ours["tag"] in cleaned["images"]
+        assert set(kept) <= set(cleaned["left"])
+        assert client.images.get(kept[0]).id == ours["id"]
+        assert client.images.get(kept[1]).id == theirs.id
+        with pytest.raises(docker.errors.ImageNotFound):
+            client.images.get(ours["tag"])
+        record_property("outcome", "built again; the second tag and the image of theirs stay")
+    finally:
+        for tag in kept:
+            client.images.remove(tag, force=True)
+        client.close()
 
 
 def test_container_of_somebody_else_is_no_stray(base_image: str, bench: Bench) -> None:

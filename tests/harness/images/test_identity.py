@@ -11,6 +11,7 @@ import pytest
 from harness.images.build import context_of
 from harness.images.context import BuildContext
 from harness.images.identity import CONTEXT_LABEL, PLUGIN_LABEL, imported_tag, recognise, tag_of
+from harness.images.own import OwnImages
 from harness.registry.discovery import discover
 
 BASE = "python:3.11-slim-bookworm"
@@ -58,14 +59,36 @@ def _found(images: Images, context: BuildContext) -> Any:
 
 
 def test_what_was_built_here_is_known_by_its_tag(context: BuildContext) -> None:
-    """Also an image from before it had labels; with another base under the same name it is another tag."""
+    """With its labels; with another base under the same name it is another tag."""
     images = Images()
     images.add(BASE, ["base"])
     tag = tag_of(cast("Any", SimpleNamespace(images=images)), context, BASE)
-    built = images.add(tag, ["base", "ours"])
+    built = images.add(tag, ["base", "ours"], **_labels(context))
     assert _found(images, context) is built
     images.add(BASE, ["new base"])
     assert _found(images, context) is None
+
+
+def test_a_tag_alone_proves_nothing(context: BuildContext, tmp_path: Path) -> None:
+    """Under our tag: without labels, of another context, on another base, or with another id than it had here."""
+    for forged in (
+        {"layers": ["base", "theirs"]},
+        {"layers": ["base", "theirs"], CONTEXT_LABEL: "0" * 64, PLUGIN_LABEL: context.name},
+        {"layers": ["theirs", "ours"], **_labels(context)},
+    ):
+        images = Images()
+        images.add(BASE, ["base"])
+        images.add(tag_of(cast("Any", SimpleNamespace(images=images)), context, BASE), **cast("Any", forged))
+        assert _found(images, context) is None
+    images = Images()
+    images.add(BASE, ["base"])
+    client = cast("Any", SimpleNamespace(images=images))
+    tag, own = tag_of(client, context, BASE), OwnImages(tmp_path / "images")
+    built = images.add(tag, ["base", "ours"], **_labels(context))
+    own.note(tag, built.id, made=True)
+    assert recognise(client, context, BASE, own) is built
+    images.add(tag, ["base", "ours", "theirs"], **_labels(context))  # built from ours, whose labels it inherits
+    assert recognise(client, context, BASE, own) is None
 
 
 def test_what_came_without_its_base_is_known(context: BuildContext) -> None:
@@ -83,7 +106,9 @@ def test_what_stands_on_another_base_is_built_anew(context: BuildContext) -> Non
     came = images.add("groundbench/oracle:of-elsewhere", ["base", "ours"], **_labels(context))
     images.add(BASE, ["new base"])
     assert _found(images, context) is None
-    built = images.add(tag_of(cast("Any", SimpleNamespace(images=images)), context, BASE), ["new base", "ours"])
+    built = images.add(
+        tag_of(cast("Any", SimpleNamespace(images=images)), context, BASE), ["new base", "ours"], **_labels(context)
+    )
     assert _found(images, context) is built
     images.known[imported_tag(context.name, context.digest())] = came
     assert _found(images, context) is came
