@@ -28,7 +28,7 @@ def broken_rule(config: Mapping[str, Any]) -> tuple[str, str] | None:
     config
         Its ``Config``, as the engine has it.
     """
-    for path in sorted(volumes(config)):
+    for path in sorted(volumes_of(config)):
         if path == "/" or _below(path, _SYSTEM):
             return (
                 f"declares a volume at {path}",
@@ -51,7 +51,7 @@ def broken_rule(config: Mapping[str, Any]) -> tuple[str, str] | None:
     return None
 
 
-def volumes(config: Mapping[str, Any]) -> set[str]:
+def volumes_of(config: Mapping[str, Any]) -> set[str]:
     """Return the folders that an image declares as volumes."""
     return {posixpath.normpath(f"/{path.lstrip('/')}") for path in config.get("Volumes") or {}}
 

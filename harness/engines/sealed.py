@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 import docker
@@ -19,7 +20,7 @@ from docker.types import LogConfig, Mount, Ulimit
 
 from harness.engines.base import USER_NAME, ContainerSpec, Tried, container_user, require_readable
 from harness.engines.daemon import UNREACHABLE, Address, connect, said
-from harness.engines.image_rules import blanked, broken_rule, volumes
+from harness.engines.image_rules import blanked, broken_rule, volumes_of
 from harness.engines.strays import Stray, find_strays, remove_strays
 from harness.engines.watched import GRACE_S, WatchedContainer
 from harness.errors import ModelError, PrerequisiteError
@@ -194,7 +195,7 @@ class SealedEngine:
         config = self._image_config(spec)
         container = None
         try:
-            container = self._create(self.client, spec, config)
+            container = self._create(self.client, spec, volumes_of(config), blank=blanked(config))
             container.start()
         except UNREACHABLE as error:
             if container is not None:
@@ -230,7 +231,9 @@ class SealedEngine:
         with contextlib.closing(connect(self._address, request_s=limit_s)) as client:  # of its own: with less patience
             container = None
             try:
-                container = self._create(client, spec, config, entrypoint=list(command), command=[])
+                container = self._create(
+                    client, spec, volumes_of(config), blank=blanked(config), entrypoint=list(command), command=[]
+                )
                 container.start()
                 code = int(container.wait(timeout=limit_s)["StatusCode"])
                 output = container.logs(tail=20).decode("utf-8", "replace") if code else ""
@@ -246,9 +249,15 @@ class SealedEngine:
                         container.remove(force=True, v=True)
 
     def _create(
-        self, client: docker.DockerClient, spec: ContainerSpec, config: Mapping[str, Any], **options: Any
+        self,
+        client: docker.DockerClient,
+        spec: ContainerSpec,
+        volumes: Collection[str],
+        *,
+        blank: Mapping[str, str] = MappingProxyType({}),
+        **options: Any,
     ) -> models.Container:
-        """Create one sealed container; `options` replace the command of its image."""
+        """Create one sealed container; `blank` takes variables of its image away, `options` replace its command."""
         uid, gid = container_user()
         if uid != os.getuid():
             os.chown(spec.root / "out", uid, gid)
@@ -274,7 +283,7 @@ class SealedEngine:
             use_config_proxy=False,
             read_only=True,
             # A volume declared by the image would be space on the host's disk that is not limited.
-            tmpfs=dict.fromkeys({"/tmp", *volumes(config)} - taken, temporary),  # noqa: S108 - inside it
+            tmpfs=dict.fromkeys({"/tmp", *volumes} - taken, temporary),  # noqa: S108 - inside it
             shm_size=f"{resources.shm_mb}m",
             ipc_mode="private",
             cap_drop=["ALL"],
@@ -292,7 +301,7 @@ class SealedEngine:
             ],
             mounts=mounts,
             log_config=LogConfig(type="json-file", config={"max-size": "4m", "max-file": "2"}),
-            environment=blanked(config) | _environment(spec),
+            environment=_environment(spec) | dict(blank),
             labels=dict(spec.labels),
             **self.own_options(spec),
             **options,

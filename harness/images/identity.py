@@ -47,7 +47,7 @@ def recognise(
         What the image is made from.
     base
         The image that builds begin with. Where this engine does not have it, an image of the context is taken on
-        whichever base it was built; of several the newest.
+        whichever base it was built; of several the one that this home has made, with the fewest layers, the newest.
     own
         The list of this home; None: nothing is known of earlier ids.
     """
@@ -62,7 +62,13 @@ def recognise(
         for image in carrying(client, labels)
         if all(is_genuine(client, image, tag, labels=labels, base=base, own=own) for tag in image.tags or [""])
     ]
-    return max(fit, key=lambda image: str(image.attrs.get("Created", "")), default=None)
+    made = {image for _, image in own.made()} if own is not None else set()
+
+    def rank(image: EngineImage) -> tuple[bool, int, str]:
+        """Prefer what this home has made: what somebody builds from it inherits its labels, and adds layers."""
+        return str(image.id) in made, -len(layers_of(image)), str(image.attrs.get("Created", ""))
+
+    return max(fit, key=rank, default=None)
 
 
 def is_genuine(

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from harness.engines.image_rules import blanked, broken_rule, volumes
+from harness.engines.image_rules import blanked, broken_rule, volumes_of
 
 GOOD: dict[str, Any] = {
     "Entrypoint": ["python"],
@@ -23,7 +23,7 @@ GOOD: dict[str, Any] = {
 def test_a_usual_image_breaks_no_rule() -> None:
     """Also that of CUDA, which sets a search path of the linker and what driver it requires."""
     assert broken_rule(GOOD) is None
-    assert volumes(GOOD) == {"/data", "/var/cache"}
+    assert volumes_of(GOOD) == {"/data", "/var/cache"}
     assert blanked(GOOD) == {}
     assert broken_rule({"Cmd": ["x"], "Env": None, "Volumes": None, "WorkingDir": ""}) is None
 
@@ -32,7 +32,7 @@ def test_a_usual_image_breaks_no_rule() -> None:
     ("declared", "words"),
     [
         ({"Volumes": {path: {}}}, "declares a volume at")
-        for path in ("/", "//", "/proc/x/..", "/sys", "//dev/shm", "/etc", "/usr/lib", "/lib64", "/bench/out", "bin", "/run/x")
+        for path in ("/", "//", "/proc/x/..", "/sys", "//dev/shm", "/etc", "/usr/lib", "/lib64", "/bench/out", "bin")
     ]
     + [
         ({"WorkingDir": path}, "declares the working folder")
@@ -45,7 +45,7 @@ def test_a_usual_image_breaks_no_rule() -> None:
             "LD_LIBRARY_PATH=/proc/self/cwd", "LD_LIBRARY_PATH=/tmp/x", "LD_LIBRARY_PATH=/usr/../bench/out",
         )
     ]
-    + [({"Entrypoint": None}, "does not declare a command"), ({"Entrypoint": [], "Cmd": []}, "does not declare a command")],
+    + [(command, "does not declare a command") for command in ({"Entrypoint": None}, {"Entrypoint": [], "Cmd": []})],
 )  # fmt: skip
 def test_what_leads_out_is_refused(declared: dict[str, Any], words: str) -> None:
     """However the path is written."""
