@@ -130,7 +130,7 @@ class _Painter:
         self.skin = skin
         self._blend(skin, HU["skin"])
         self._blend(skin + 2, HU["fat"])
-        muscle = np.maximum(self.chest.cage - 19 - 5 * (y > 30) * (z > -40), skin + 3)
+        muscle = np.maximum(self.chest.cage - self._muscle_thickness(), skin + 3)
         self._blend(muscle, HU["muscle"])
         between = np.abs(self.chest.cage - 15) - 1.2
         self._blend(np.maximum(between, muscle), HU["fat"], 0.6 * self._thin(2.4))
@@ -139,17 +139,30 @@ class _Painter:
             gland = ellipsoid((np.abs(x), y, z), (70.0, -depth_at(fat) + 10, -46.0), (size, 0.7 * size, 0.9 * size))
             self._blend(np.maximum(gland, skin + 4), -10, 0.6)
 
+    def _muscle_thickness(self) -> Array:
+        """Return how far muscle reaches beyond the rib cage, in mm: much beside the spine, little at the flank."""
+        x, y, z = self.points
+        side = np.abs(x)
+        pectoral = np.exp(-np.square((side - 62) / 34) - np.square((y + 74) / 30) - np.square((z - 30) / 42))
+        shoulder = np.exp(-np.square((side - 98) / 34) - np.square((y - 52) / 40) - np.square((z - 42) / 62))
+        spinal = np.exp(-np.square((side - 26) / 22) - np.square((y - 92) / 26))
+        return np.asarray(14 + 9 * pectoral + 9 * shoulder + 15 * spinal, np.float32)
+
     def bones(self) -> None:
         """Ribs, sternum, scapulae, clavicles and spine."""
         x, y, z = self.points
         side = np.abs(x)
-        phase = np.mod(z + 0.42 * (85 - y) + 4, 25) - 12.5
-        norm = np.sqrt(np.square((self.chest.cage - 7) / 4.5) + np.square(phase / 6.8))
+        # A rib leaves the spine nearly level and falls ever more steeply towards the front; its flat side leans.
+        along = np.clip((85 - y) / 170, 0, 1.2)
+        phase = np.mod(z + 72 * along * np.sqrt(along) + 4, 25) - 12.5
+        norm = np.sqrt(np.square((self.chest.cage - 7 - 0.22 * phase) / 4.2) + np.square(phase / 6.8))
         rib = np.maximum(np.maximum((norm - 1) * 5.2, 20 - side), np.abs(z + 25) - 128)
         costal = y < -62
         self._blend(rib, np.where(costal, HU["cartilage"], HU["cortical"]))
         self._blend(rib + 1.6, np.where(costal, HU["cartilage"], HU["marrow"]))
-        sternum = np.maximum(np.maximum(side - 18, np.abs(y + 93) - 5.5), np.abs(z + 22) - 74)
+        half_width = 14 + 9 * np.clip((z - 4) / 34, 0, 1)
+        flat = np.sqrt(np.square(side / half_width) + np.square((y + 93 - 0.05 * (z + 22)) / 6.5))
+        sternum = np.maximum((flat - 1) * 6.5, np.abs(z + 22) - 74)
         self._bone(sternum, HU["marrow"] - 40)
         blade = np.sqrt(np.square((side - 88) / 36) + np.square((z - 38) / 62))
         scapula = np.maximum(np.maximum(np.abs(self.chest.cage - 21) - 3.2, (blade - 1) * 36), 30 - y)
@@ -216,7 +229,7 @@ class _Painter:
         right_upper = np.maximum(self.points[0], -oblique)
         self._blend(np.maximum(chest.lung + 1, np.abs(oblique) - 0.5 * self.voxel), HU["fissure"], self._thin(0.9))
         minor = np.maximum(np.maximum(chest.lung + 1, np.abs(horizontal) - 0.5 * self.voxel), right_upper)
-        self._blend(minor, HU["fissure"], self._thin(0.9))
+        self._blend(minor, HU["fissure"], self._thin(0.4))
         for space, distance in zip(self.patient.pleura, chest.spaces, strict=True):
             if space.hu < -500:
                 self._blend(np.abs(distance) - 0.7, HU["pleura"])

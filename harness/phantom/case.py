@@ -17,6 +17,7 @@ from harness.phantom.scanner import scan
 from harness.phantom.segments import AIRWAY, LOBE_OF
 from harness.phantom.streams import Stream, stream
 from harness.phantom.trees import grow_trees, paint_airways, paint_vessels
+from harness.phantom.wording import word
 
 #: Voxels painted at a time: few enough to fit the processor's cache and to bound the memory.
 _VOXELS = 1 << 20
@@ -71,13 +72,13 @@ class PhantomCase:
 def make_case(seed: int, number: int, size: Size) -> PhantomCase:
     """Make case `number` (counted from 0) of the data set of `seed`; the same three always give the same case."""
     plan = plan_case(seed, number)
-    patient = Patient.draw(stream(seed, number, Stream.PATIENT), plan.pleura)
+    patient = Patient.draw(stream(seed, number, Stream.PATIENT), plan.pleura, plan.collapsed)
     grid = grid_for(size, *patient.field_of_view)
     canvas = Canvas(patient, grid, patient.cloud(stream(seed, number, Stream.TREES)))
     paint_body(canvas, max(1, _VOXELS // (grid.shape[0] * grid.shape[1])))
     trees = grow_trees(canvas, stream(seed, number, Stream.TREES, part=1))
     brushes = [
-        Brush(canvas, trees, planned.site, index, stream(seed, number, Stream.FINDING, part=index))
+        Brush(canvas, trees, planned.site, index, planned.collapsed, stream(seed, number, Stream.FINDING, part=index))
         for index, planned in enumerate(plan.findings)
     ]
     codes = [planned.category for planned in plan.findings]
@@ -89,9 +90,8 @@ def make_case(seed: int, number: int, size: Size) -> PhantomCase:
     anatomy = LOBE_OF[canvas.segments]
     anatomy[canvas.airway & (canvas.finding == 0)] = AIRWAY
     ct = scan(canvas.ct, grid, stream(seed, number, Stream.NOISE))
-    return PhantomCase(
-        plan, grid, ct, canvas.finding, canvas.entity, anatomy, tuple(texts[i] for i in range(len(codes)))
-    )
+    words = word([texts[i] for i in range(len(codes))], codes, stream(seed, number, Stream.WORDING))
+    return PhantomCase(plan, grid, ct, canvas.finding, canvas.entity, anatomy, words)
 
 
 def _close_ranks(canvas: Canvas, findings: int) -> None:

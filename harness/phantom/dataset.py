@@ -29,7 +29,7 @@ TERMS = {
 }
 
 #: Version of the phantom: raised when the same options no longer make the same bytes.
-VERSION = 1
+VERSION = 2
 
 Progress = Callable[[int, int, str], None]
 

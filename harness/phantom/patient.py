@@ -7,7 +7,9 @@ patient, in whose coordinates everything is written down, by a scale along each 
 from __future__ import annotations
 
 import math
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +23,18 @@ Array = npt.NDArray[np.float32]
 #: Half-width and half-depth of the rib cage's inside at its widest, and the exponent-like squareness of its outline.
 _CAGE = (128.0, 87.0)
 _SQUARENESS = 0.28
+
+#: Lobe -> how far its loss of volume moves the right oblique, left oblique and horizontal fissure and the right and
+#: left dome of the diaphragm towards the head, in mm.
+_PULL: Mapping[int, tuple[float, ...]] = MappingProxyType(
+    {
+        1: (0.0, 0.0, 9.0, 0.0, 0.0),
+        2: (0.0, 0.0, -7.0, 0.0, 0.0),
+        3: (-10.0, 0.0, 0.0, 8.0, 0.0),
+        4: (0.0, 10.0, 0.0, 0.0, 0.0),
+        5: (0.0, -10.0, 0.0, 0.0, 8.0),
+    }
+)
 
 
 def ellipsoid(points: Points, centre: tuple[float, float, float], radii: tuple[float, float, float]) -> Array:
@@ -107,16 +121,19 @@ class Patient:
     pleura: tuple[PleuralSpace, ...] = field(default=())
 
     @classmethod
-    def draw(cls, rng: np.random.Generator, pleura: tuple[PleuralSpace, ...] = ()) -> Patient:
-        """Draw a patient at random."""
+    def draw(
+        cls, rng: np.random.Generator, pleura: tuple[PleuralSpace, ...] = (), collapsed: Collection[int] = ()
+    ) -> Patient:
+        """Draw a patient at random; fissures and diaphragm move towards the lobes that are `collapsed`."""
+        pull = np.sum([_PULL[lobe] for lobe in collapsed], axis=0) if collapsed else np.zeros(5)
         whole = rng.uniform(0.95, 1.05)
         breasts = float(rng.uniform(42, 58)) if rng.random() < 0.5 else 0.0
         return cls(
             scale=(whole * rng.uniform(0.97, 1.03), whole * rng.uniform(0.97, 1.03), whole * rng.uniform(0.97, 1.04)),
             phases=tuple(rng.uniform(0, 2 * np.pi, 6)),
-            domes=(-86 + rng.uniform(-5, 5), -96 + rng.uniform(-5, 5)),
+            domes=(-86 + rng.uniform(-5, 5) + pull[3], -96 + rng.uniform(-5, 5) + pull[4]),
             heart=rng.uniform(0.92, 1.1),
-            fissures=(rng.uniform(-8, 8), rng.uniform(-8, 8), rng.uniform(-6, 6)),
+            fissures=(rng.uniform(-8, 8) + pull[0], rng.uniform(-8, 8) + pull[1], rng.uniform(-6, 6) + pull[2]),
             fat=rng.uniform(8, 22),
             lung_hu=rng.uniform(-880, -840),
             breasts=breasts,
@@ -200,7 +217,8 @@ class Patient:
         bulge = 6 * np.sin((np.abs(x) - 20) / 32)
         oblique = 0.68 * (z - (46 + shift - 1.08 * (76 - y) + bulge))
         dome = np.square((np.abs(x) - 72) / 50) + np.square((y + 30) / 58)
-        horizontal = z - (-13 + self.fissures[2] - 9 * dome)
+        # It falls towards the front: where it lay level, one slice would show it as a disc, like an opacity.
+        horizontal = 0.97 * (z - (-13 + self.fissures[2] - 7 * dome + 0.24 * (y + 20)))
         return oblique, np.asarray(horizontal, np.float32)
 
     def lobes(self, chest: Chest) -> npt.NDArray[np.uint8]:
@@ -213,10 +231,19 @@ class Patient:
         return lobe
 
     def segments(self, chest: Chest) -> npt.NDArray[np.uint8]:
-        """Return the segment number at each position, 0 outside the lungs: the nearest centre within the lobe."""
+        """Return the segment number at each position, 0 outside the lungs: the nearest centre within the lobe.
+
+        The border between two segments of a lobe is wavy, as no septum parts them.
+        """
         lobe = self.lobes(chest)
         result = np.zeros(lobe.shape, np.uint8)
-        points = np.broadcast_arrays(*chest.points)
+        x, y, z = chest.points
+        a, b, c, d, e, f = (np.float32(phase) for phase in self.phases)
+        points = np.broadcast_arrays(
+            x + 5 * np.sin(y / 7 + z / 11 + a) * np.sin(z / 8 + d),
+            y + 5 * np.sin(z / 7 + x / 12 + b) * np.sin(x / 8 + e),
+            z + 5 * np.sin(x / 7 + y / 10 + c) * np.sin(y / 8 + f),
+        )
         for number in LOBES:
             inside = np.flatnonzero(lobe == number)
             members = [segment for segment in SEGMENTS if segment.lobe == number]

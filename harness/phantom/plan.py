@@ -60,10 +60,11 @@ class Location:
 
 @dataclass(frozen=True)
 class PlannedFinding:
-    """A category at a site."""
+    """A category at a site; `collapsed` where the lung there has lost volume."""
 
     category: str
     site: Location
+    collapsed: bool = False
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,12 @@ class CasePlan:
     split: str
     findings: tuple[PlannedFinding, ...]
     pleura: tuple[PleuralSpace, ...]
+
+    @property
+    def collapsed(self) -> tuple[int, ...]:
+        """The lobes that have lost volume."""
+        numbers = {number for planned in self.findings if planned.collapsed for number in planned.site.segments}
+        return tuple(sorted({segment(number).lobe for number in numbers}))
 
     @property
     def name(self) -> str:
@@ -104,7 +111,10 @@ def plan_case(seed: int, number: int) -> CasePlan:
     for index in sorted(rest, key=lambda i: (len(_fitting(categories[i])), i)):
         sites[index] = _site(categories[index], free, rng)
         free -= set(sites[index].segments)
-    findings = tuple(PlannedFinding(category, sites[index]) for index, category in enumerate(categories))
+    collapsed = {index for index, category in enumerate(categories) if category == "2b" and rng.random() < 0.4}
+    findings = tuple(
+        PlannedFinding(category, sites[index], index in collapsed) for index, category in enumerate(categories)
+    )
     return CasePlan(number, split_of(number), findings, tuple(pleura))
 
 

@@ -15,6 +15,7 @@ class Stream(IntEnum):
     TREES = 3
     FINDING = 4
     NOISE = 5
+    WORDING = 6
 
 
 def stream(seed: int, number: int, purpose: Stream, part: int = 0) -> np.random.Generator:

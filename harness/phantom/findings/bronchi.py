@@ -67,22 +67,18 @@ def bronchiectasis(brush: Brush) -> str:
 
 
 def micronodules(brush: Brush) -> str:
-    """Paint many nodules of a few millimetres, each an entity: in the lobules' centres, or as buds on a twig."""
+    """Paint many small nodules, each an entity: in the lobules' centres, or as buds at the ends of a branching twig."""
     buds = bool(brush.rng.random() < 0.5)
     radii = (1.3, 2.2)
-    share = max(8, 60 // len(brush.site.segments))
+    share = max(8, (36 if buds else 60) // len(brush.site.segments))
     entity = 0
     for number in brush.site.segments:
-        for spot in brush.spots(share, radius=0, apart=11.0, depth=(3.5, 26.0), segments=[number]):
+        spots = brush.spots(share, radius=0, apart=9.0 if buds else 11.0, depth=(3.5, 26.0), segments=[number])
+        for spot in spots:
             entity += 1
             hu = brush.diluted(20, 2 * brush.rng.uniform(*radii))
-            painted = _nodule(brush, spot, brush.rng.uniform(*radii), hu, entity)
-            twig = brush.rng.normal(0, 1, 3)
-            if buds:
-                end = spot + 4.5 * twig / np.linalg.norm(twig)
-                box, distance = brush.canvas.tube(spot, end, 0.7)
-                painted |= bool(brush.paint(box, distance <= 0, hu, entity).any())
-                painted |= _nodule(brush, end, 1.4, hu, entity)
+            painted = _twig(brush, spot, hu, entity) if buds else False
+            painted |= not buds and _nodule(brush, spot, brush.rng.uniform(*radii), hu, entity)
             if not painted:
                 brush.paint(brush.nearest_voxel(spot), np.ones((1, 1, 1), np.bool_), hu, entity)
     if buds:
@@ -95,6 +91,27 @@ def micronodules(brush: Brush) -> str:
         f"Multiple millimetric centriacinar nodules {brush.site.phrase}",
         f"Scattered micronodules {brush.site.phrase}, few millimetres in size",
     )
+
+
+def _twig(brush: Brush, spot: np.ndarray[tuple[int], np.dtype[np.float64]], hu: float, entity: int) -> bool:
+    """Paint a filled bronchiole that runs towards the pleura and forks twice, with a bud at each end, round a spot."""
+    outward, _ = brush.outward(spot)
+    painted = False
+    ends = [(spot - 4.0 * outward, outward, 0)]
+    while ends:
+        start, heading, order = ends.pop()
+        end = start + (4.5, 3.6, 2.6)[order] * heading
+        box, distance = brush.canvas.tube(start, end, (0.8, 0.7, 0.6)[order])
+        painted |= bool(brush.paint(box, distance <= 0, hu, entity).any())
+        if order == 2:
+            painted |= _nodule(brush, end, brush.rng.uniform(1.0, 1.5), hu, entity)
+            continue
+        sideways = np.cross(heading, brush.rng.normal(0, 1, 3))
+        sideways *= brush.rng.uniform(0.6, 0.9) / np.linalg.norm(sideways)
+        for turn in (sideways, -sideways):
+            child = heading + turn
+            ends.append((end, child / np.linalg.norm(child), order + 1))
+    return painted
 
 
 def _nodule(

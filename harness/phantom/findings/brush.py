@@ -33,6 +33,8 @@ class Brush:
         Where the finding lies; nothing is painted outside its segments.
     index
         Index of the finding in its case.
+    collapsed
+        Whether its lobes have lost volume.
     rng
         The finding's own stream of random numbers. No draw may depend on the grid.
     """
@@ -41,6 +43,7 @@ class Brush:
     trees: Trees
     site: Location
     index: int
+    collapsed: bool
     rng: np.random.Generator
 
     @cached_property
@@ -87,6 +90,10 @@ class Brush:
         else:
             self.canvas.entity[box][painted] = entity
         return painted
+
+    def shade(self, box: Box, shape: Mask, hu: float) -> None:
+        """Change the attenuation of voxels of the site that belong to no finding, and leave them so."""
+        self.canvas.ct[box][shape & self.own(box) & (self.canvas.finding[box] == 0)] = hu
 
     def diluted(self, hu: float, thickness: float) -> float:
         """Give the attenuation of a structure thinner than a voxel, as its voxels show it."""
@@ -144,6 +151,11 @@ class Brush:
 
     def _room(self, positions: Vector, radius: float) -> Vector:
         """Give the share of each position's ball surface that lies in the site."""
+        result: Vector = np.isin(self._surroundings(positions, radius), self.site.segments).mean(axis=1)
+        return result
+
+    def _surroundings(self, positions: Vector, radius: float) -> npt.NDArray[np.uint8]:
+        """Give the segments at 26 points of each position's ball surface, (positions, 26)."""
         turns = np.arange(26) + 0.5
         height = 1 - 2 * turns / 26
         angle = turns * np.pi * (3 - np.sqrt(5))
@@ -151,9 +163,7 @@ class Brush:
         directions = np.stack([ring * np.cos(angle), ring * np.sin(angle), height], axis=1)
         around = (positions[:, None, :] + radius * directions).astype(np.float32)
         patient = self.canvas.patient
-        found = patient.segments(patient.chest((around[..., 0], around[..., 1], around[..., 2])))
-        result: Vector = np.isin(found, self.site.segments).mean(axis=1)
-        return result
+        return patient.segments(patient.chest((around[..., 0], around[..., 1], around[..., 2])))
 
     def nearest_voxel(self, position: Vector) -> Box:
         """Give the box of the one voxel of the site nearest to a position: the least a finding can be."""
@@ -203,7 +213,20 @@ class Brush:
         distance, index = np.asarray(found[0]), np.asarray(found[1])
         between = np.linalg.norm(lattice[index[:, 0]] - lattice[index[:, 1]], axis=1)
         wall = (np.square(distance[:, 1]) - np.square(distance[:, 0])) / (2 * between)
-        return Cells(lattice, index, wall.astype(np.float32))
+        return Cells(lattice, index, wall.astype(np.float32), distance[:, 0].astype(np.float32))
+
+    def outward(self, position: Vector) -> tuple[Vector, float]:
+        """Give the direction to the nearest pleura, a unit vector, and the way there in mm."""
+        steps = np.vstack([position, position + 2 * np.eye(3), position - 2 * np.eye(3)]).astype(np.float32)
+        depth = -self.canvas.patient.chest((steps[:, 0], steps[:, 1], steps[:, 2])).lung.astype(float)
+        slope = depth[4:] - depth[1:4]
+        return slope / max(float(np.linalg.norm(slope)), 1e-6), float(depth[0])
+
+    def apart(self, positions: Vector, radius: float) -> Mask:
+        """Return which positions lie so that no ball of `radius` mm round them reaches another segment."""
+        found = self._surroundings(positions, radius)
+        result: Mask = (np.isin(found, self.site.segments) | (found == 0)).all(axis=1)
+        return result
 
     def one_of(self, *options: str) -> str:
         """Choose one wording."""
@@ -222,11 +245,20 @@ class Cells:
         The cell of each voxel and the next one to it, (voxels, 2).
     wall
         Distance of each voxel from the wall between the two, (voxels,) in mm.
+    middle
+        Distance of each voxel from the middle of its cell, (voxels,) in mm.
     """
 
     places: Vector
     pairs: npt.NDArray[np.intp]
     wall: Array
+    middle: Array
+
+    def radii(self) -> Vector:
+        """Return the radius of the largest ball round each cell's middle that stays inside it, (cells,) in mm."""
+        distance, _ = spatial.cKDTree(self.places).query(self.places, k=2)
+        result: Vector = np.asarray(distance)[:, 1] / 2
+        return result
 
 
 @dataclass(frozen=True)

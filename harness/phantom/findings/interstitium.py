@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import numpy as np
 
-from harness.phantom.findings.brush import Brush, Vector
+from harness.phantom.findings.bands import plate
+from harness.phantom.findings.brush import Brush
 
 
 def septal_thickening(brush: Brush) -> str:
-    """Paint the walls between the lobules of the outer lung: polygons and lines that meet the pleura."""
+    """Paint all walls of some lobules of the outer lung: closed polygons that stand on the pleura.
+
+    A wall that lies in the slice is left out: a slice shows the edge of a septum, not its face.
+    """
     box, voxels = brush.territory()
     outer = voxels & (brush.canvas.depth[box] < brush.rng.uniform(16, 23))
     cells = brush.cells(box, outer, pitch=brush.rng.uniform(14, 17))
     half = max(0.55, 0.36 * brush.canvas.grid.voxel)
-    thick = np.mod(brush.rng.random(len(cells.places))[cells.pairs].sum(axis=1), 1) < 0.62
+    thick = (brush.rng.random(len(cells.places)) < 0.5)[cells.pairs].any(axis=1)
+    facing = cells.places[cells.pairs[:, 0]] - cells.places[cells.pairs[:, 1]]
+    upright = np.abs(facing[:, 2]) < 0.8 * np.linalg.norm(facing, axis=1)
     shape = np.zeros(voxels.shape, np.bool_)
-    shape[outer] = thick & (cells.wall < half)
+    shape[outer] = thick & upright & (cells.wall < half)
     brush.paint(box, shape, brush.diluted(-120, 1.2))
     return brush.one_of(
         f"Smooth interlobular septal thickening in the periphery {brush.site.phrase}",
@@ -25,55 +31,47 @@ def septal_thickening(brush: Brush) -> str:
 
 
 def band(brush: Brush) -> str:
-    """Paint thin, slightly bent plates that run to the pleura."""
-    voxel = brush.canvas.grid.voxel
+    """Paint thin, slightly bent plates that stand on the pleura."""
     plates = 0
     for number in brush.site.segments:
         for spot in brush.spots(1, radius=9, apart=0, depth=(5, 18), segments=[number]):
             plates += 1
-            thickness = brush.rng.uniform(2.0, 3.4)
-            if not _plate(brush, spot, max(thickness, voxel), brush.diluted(25, thickness), plates):
+            thickness, height = brush.rng.uniform(1.8, 3.0), brush.rng.uniform(10, 18)
+            if not plate(brush, spot, plates, brush.diluted(25, thickness), thickness=thickness, height=height):
                 brush.paint(brush.nearest_voxel(spot), np.ones((1, 1, 1), np.bool_), -100, plates)
     many = plates > 1
     return brush.one_of(
         f"{'Linear atelectases' if many else 'Linear atelectasis'} {brush.site.phrase}",
+        f"{'Subsegmental linear atelectases' if many else 'Subsegmental linear atelectasis'} {brush.site.phrase}",
         f"{'Fibrotic bands' if many else 'Fibrotic band'} {brush.site.phrase}",
         f"{'Linear opacities' if many else 'Linear opacity'} {brush.site.phrase} consistent with scarring",
         f"Pleuroparenchymal scarring {brush.site.phrase}",
     )
 
 
-def _plate(brush: Brush, centre: Vector, thickness: float, hu: float, entity: int) -> bool:
-    rng = brush.rng
-    length, width = rng.uniform(28, 46), rng.uniform(9, 18)
-    heading = rng.uniform(0, 2 * np.pi)
-    tilt = rng.uniform(-0.5, 0.5)
-    along = np.array([np.cos(heading) * np.cos(tilt), np.sin(heading) * np.cos(tilt), np.sin(tilt)])
-    across = np.cross(along, [0.0, 0.0, 1.0])
-    across /= np.linalg.norm(across)
-    normal = np.cross(along, across)
-    bend = rng.uniform(-0.008, 0.008)
-    reach = 0.5 * (length + width)
-    box = brush.canvas.grid.box(centre - reach, centre + reach)
-    offsets = [x - np.float32(c) for x, c in zip(brush.canvas.grid.points(box), centre, strict=True)]
-    u, v, w = (sum(o * np.float32(d) for o, d in zip(offsets, axis, strict=True)) for axis in (along, across, normal))
-    rim = np.square(2 * u / length) + np.square(2 * v / width)
-    shape = (np.abs(w - bend * np.square(u)) <= thickness / 2) & (rim <= 1)
-    return bool(brush.paint(box, shape, hu, entity).any())
-
-
 def honeycombing(brush: Brush) -> str:
-    """Paint stacked cysts with shared walls under the pleura; cysts and walls are the finding's."""
+    """Paint layers of round cysts with shared walls under the pleura; cysts and walls are the finding's."""
     box, voxels = brush.territory()
-    outer = voxels & (brush.canvas.depth[box] < brush.rng.uniform(15, 20))
-    cells = brush.cells(box, outer, pitch=brush.rng.uniform(8.5, 10.5))
-    half = max(0.8, 0.3 * brush.canvas.grid.voxel)
-    hu = np.full(voxels.shape, -965, np.float32)
-    walls = np.zeros(voxels.shape, np.bool_)
-    walls[outer] = cells.wall < half
-    pleural = outer & (brush.canvas.depth[box] < 1.2)
-    hu[walls | pleural] = brush.diluted(20, 1.8)
-    brush.paint(box, outer, hu)
+    pitch = brush.rng.uniform(6.5, 8.5)
+    outer = voxels & (brush.canvas.depth[box] < 24)
+    cells = brush.cells(box, outer, pitch)
+    owner = cells.pairs[:, 0]
+    used = np.unique(owner)
+    layers = brush.rng.uniform(1.6, 2.6) * pitch * brush.rng.uniform(0.6, 1.2, len(used))
+    depth = np.full(len(cells.places), np.inf)
+    np.minimum.at(depth, owner, brush.canvas.depth[box][outer].astype(float))
+    taken = np.zeros(len(cells.places), np.bool_)
+    taken[used] = (depth[used] < layers) & brush.apart(cells.places[used], 0.5 * pitch)
+    if not taken.any():  # a segment too narrow for a whole cell beside its neighbours
+        taken[used] = depth[used] < pitch
+    mine = taken[owner]
+    half = max(0.6, 0.25 * brush.canvas.grid.voxel)
+    open_cyst = (cells.wall > half) & (cells.middle < 1.15 * cells.radii()[owner])
+    shape = np.zeros(voxels.shape, np.bool_)
+    shape[outer] = mine
+    hu = np.full(voxels.shape, brush.diluted(20, 1.6), np.float32)
+    hu[outer] = np.where(open_cyst & (brush.canvas.depth[box][outer] > 0.8), -965, hu[outer])
+    brush.paint(box, shape, hu)
     return brush.one_of(
         f"Subpleural honeycombing {brush.site.phrase}",
         f"Honeycomb cysts in the subpleural lung {brush.site.phrase}",

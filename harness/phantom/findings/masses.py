@@ -52,8 +52,10 @@ def _nodule(brush: Brush, spot: Vector, radius: float, kind: str, entity: int) -
         box = brush.nearest_voxel(spot)
         painted = brush.paint(box, np.ones((1, 1, 1), np.bool_), hu, entity)
     if kind == "part-solid":
-        core = distance <= -0.45 * radius
-        brush.paint(box, core, brush.rng.uniform(10, 50), entity)
+        aside = spot + brush.rng.normal(0, 0.12 * radius, 3)
+        solid = brush.blob(aside, radius * brush.rng.uniform(0.38, 0.55), ripple=0.14, stretch=0.3)
+        core = solid.distance(brush.canvas.grid.points(box)) <= 0
+        brush.paint(box, core & (distance <= -0.1 * radius), brush.rng.uniform(10, 50), entity)
     longest, perpendicular = axial_diameters(painted, brush.canvas.grid.spacing)
     return millimetres(longest), millimetres(perpendicular)
 
@@ -104,7 +106,12 @@ def other_focal(brush: Brush) -> str:
         box, distance = brush.blob_box(blob)
         hu = brush.diluted(35 if kind == "cavity" else -60, wall)
         painted = brush.paint(box, distance <= 0, hu, entity)
-        brush.paint(box, distance <= -wall, -985, entity)
+        hollow = distance + wall
+        if kind == "cavity":  # thicker on one side, and never smooth inside
+            aside = spot + brush.rng.normal(0, 0.22 * wall, 3)
+            inside = brush.blob(aside, radius, ripple=0.07, stretch=0.2, rough=0.25)
+            hollow = np.maximum(inside.distance(brush.canvas.grid.points(box)), distance + 1.2)
+        brush.paint(box, hollow <= 0, -985, entity)
         longest, across = (millimetres(length) for length in axial_diameters(painted, brush.canvas.grid.spacing))
         sizes.append((longest, across))
     longest, across = max(sizes)

@@ -10,9 +10,14 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 import pytest
+from scipy import ndimage
 
 from harness.categories import CATEGORIES
+from harness.phantom.body import paint_body
+from harness.phantom.canvas import Canvas
 from harness.phantom.case import PhantomCase
+from harness.phantom.grid import Grid, Points, grid_for
+from harness.phantom.patient import Patient
 from harness.phantom.segments import LOBES
 
 pytestmark = pytest.mark.costly
@@ -155,8 +160,6 @@ def test_pneumothorax_rises_to_the_front(cases: list[PhantomCase]) -> None:
 
 def test_honeycombing_and_septa_lie_under_the_pleura(cases: list[PhantomCase]) -> None:
     """Both end within 26 mm of what is not lung."""
-    from scipy import ndimage
-
     for case, _, _, _, mask in findings(cases, "1d", "2f"):
         lung = (case.anatomy >= 1) & (case.anatomy <= 5) | mask
         depth = ndimage.distance_transform_edt(lung, sampling=case.grid.spacing)
@@ -167,10 +170,11 @@ def test_sizes_are_those_of_the_masks(cases: list[PhantomCase]) -> None:
     """The diameters in a text are the longest of any entity, found again by trying all pairs of pixel corners."""
     seen = 0
     for case, _, _, text, mask in findings(cases, "2d", "2h"):
-        found = re.search(r"(\d+) x (\d+) mm", text)
+        found = re.search(r"([\d.]+) x ([\d.]+) (mm|cm)", text)
         if not found:
             continue
         seen += 1
+        said = [round(float(size) * {"mm": 1, "cm": 10}[found[3]]) for size in found.group(1, 2)]
         longest = 0.0
         for entity, k in itertools.product(np.unique(case.entity[mask]), np.flatnonzero(mask.any(axis=(0, 1)))):
             pixels = np.argwhere(mask[:, :, k] & (case.entity[:, :, k] == entity))
@@ -180,8 +184,8 @@ def test_sizes_are_those_of_the_masks(cases: list[PhantomCase]) -> None:
                 for a, b in itertools.product((0, 1), repeat=2)
             }
             longest = max([longest, *(math.dist(p, q) for p, q in itertools.combinations(corners, 2))])
-        assert int(found[1]) == round(longest), text
-        assert int(found[2]) <= int(found[1])
+        assert said[0] == round(longest), text
+        assert said[1] <= said[0]
     assert seen
 
 
@@ -210,3 +214,73 @@ def test_ground_glass_keeps_its_vessels(cases: list[PhantomCase]) -> None:
     dense = [(case.ct[mask] > -350).mean() for case, _, _, _, mask in findings(cases, "2c") if mask.sum() > 300]
     assert dense
     assert all(0 < share < 0.3 for share in dense), dense
+
+
+def test_bands_stand_on_the_pleura(cases: list[PhantomCase]) -> None:
+    """Every band, and every wedge of collapsed lung, reaches within a voxel and a half of what is not lung."""
+    seen = 0
+    for case, number, code, text, mask in findings(cases, "2a", "2b"):
+        if code == "2b" and not case.plan.findings[number].collapsed:
+            continue
+        lung = ((case.anatomy >= 1) & (case.anatomy <= 5)) | mask
+        depth = ndimage.distance_transform_edt(lung, sampling=case.grid.spacing)
+        for entity in np.unique(case.entity[mask]):
+            seen += 1
+            assert depth[mask & (case.entity == entity)].min() < 1.5 * case.grid.voxel, text
+    assert seen
+
+
+def test_lung_that_has_collapsed_is_smaller() -> None:
+    """A lobe that has lost volume is smaller than in the same patient without the loss, its neighbour larger."""
+    grid = grid_for("small", *Patient().field_of_view)
+    points = grid.points(grid.whole)
+    neighbours = {1: 2, 2: 1, 3: 1, 4: 5, 5: 4}
+    for lobe, neighbour in neighbours.items():
+        sound, small = Patient.draw(np.random.default_rng(0)), Patient.draw(np.random.default_rng(0), collapsed=(lobe,))
+        before, after = _volumes(sound, points), _volumes(small, points)
+        assert after[lobe] < 0.95 * before[lobe]
+        assert after[neighbour] > before[neighbour]
+
+
+def _volumes(patient: Patient, points: Points) -> npt.NDArray[np.intp]:
+    return np.bincount(patient.lobes(patient.chest(points)).ravel(), minlength=6)
+
+
+def test_no_fissure_looks_like_an_opacity() -> None:
+    """In a full-size slice through the horizontal fissure no ball of 4 mm is denser than lung may be."""
+    patient = Patient()
+    grid = Grid(shape=(110, 160, 35), spacing=(0.65, 0.65, 1.0), start=(-110.0, -75.0, -30.0))
+    canvas = Canvas(patient, grid, patient.cloud(np.random.default_rng(0), count=2000))
+    paint_body(canvas, 35)
+    lung = canvas.segments > 0
+    hazy = lung & (canvas.ct > -780)
+    assert hazy.any()
+    for index in range(grid.shape[2]):
+        assert ndimage.distance_transform_edt(hazy[:, :, index], sampling=0.65).max() < 4, index
+
+
+def test_buds_hang_on_twigs(cases: list[PhantomCase]) -> None:
+    """An entity of tree-in-bud is a branching thing of a centimetre, not a dot."""
+    extents = [
+        np.ptp(np.argwhere(mask & (case.entity == entity)) * case.grid.spacing, axis=0).max()
+        for case, _, _, text, mask in findings(cases, "1e")
+        if "bud" in text
+        for entity in np.unique(case.entity[mask])
+    ]
+    assert extents
+    assert np.median(extents) >= 7
+
+
+def test_texts_are_worded_like_reports(cases: list[PhantomCase]) -> None:
+    """Some are hedged, compared, deny something, give centimetres or name another finding; half are plain."""
+    texts = [text for _, _, _, text, _ in findings(cases)]
+    for words in (
+        "possibly|probably|likely|suggestive of|suspicious for",
+        "previous examination|compared to prior",
+        "without",
+        r"\d cm",
+        "described separately",
+    ):
+        assert any(re.search(words, text) for text in texts), words
+    plain = [text for text in texts if not re.search(r", (possibly|probably|likely|new|un|stable|without|apart)", text)]
+    assert 0.3 < len(plain) / len(texts) < 0.8

@@ -22,5 +22,5 @@ def test_every_part_of_the_name_makes_another_stream() -> None:
 def test_the_numbers_of_the_purposes_are_part_of_the_phantom() -> None:
     """Another order would make another phantom without anybody noticing."""
     assert {purpose.name: int(purpose) for purpose in Stream} == {
-        "PLAN": 1, "PATIENT": 2, "TREES": 3, "FINDING": 4, "NOISE": 5,
+        "PLAN": 1, "PATIENT": 2, "TREES": 3, "FINDING": 4, "NOISE": 5, "WORDING": 6,
     }  # fmt: skip
