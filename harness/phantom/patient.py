@@ -216,7 +216,7 @@ class Patient:
         shift = np.where(x < 0, np.float32(self.fissures[0]), np.float32(self.fissures[1]))
         bulge = 6 * np.sin((np.abs(x) - 20) / 32)
         oblique = 0.68 * (z - (46 + shift - 1.08 * (76 - y) + bulge))
-        dome = np.square((np.abs(x) - 72) / 50) + np.square((y + 30) / 58)
+        dome = np.square((np.abs(x) - 72) / 50)
         # It falls towards the front: where it lay level, one slice would show it as a disc, like an opacity.
         horizontal = 0.97 * (z - (-13 + self.fissures[2] - 7 * dome + 0.24 * (y + 20)))
         return oblique, np.asarray(horizontal, np.float32)

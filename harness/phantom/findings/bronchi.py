@@ -77,7 +77,7 @@ def micronodules(brush: Brush) -> str:
         for spot in spots:
             entity += 1
             hu = brush.diluted(20, 2 * brush.rng.uniform(*radii))
-            painted = _twig(brush, spot, hu, entity) if buds else False
+            painted = twig(brush, spot, hu, entity) if buds else False
             painted |= not buds and _nodule(brush, spot, brush.rng.uniform(*radii), hu, entity)
             if not painted:
                 brush.paint(brush.nearest_voxel(spot), np.ones((1, 1, 1), np.bool_), hu, entity)
@@ -93,7 +93,7 @@ def micronodules(brush: Brush) -> str:
     )
 
 
-def _twig(brush: Brush, spot: np.ndarray[tuple[int], np.dtype[np.float64]], hu: float, entity: int) -> bool:
+def twig(brush: Brush, spot: np.ndarray[tuple[int], np.dtype[np.float64]], hu: float, entity: int) -> bool:
     """Paint a filled bronchiole that runs towards the pleura and forks twice, with a bud at each end, round a spot."""
     outward, _ = brush.outward(spot)
     painted = False

@@ -119,9 +119,10 @@ def test_rules_on_the_phantom(tmp_path: Path) -> None:
     rows = score_submission(Submission(tmp_path, {}, masks, ()), data, cases, jobs=1)
     every = [one for of_case in rows.values() for one in of_case]
     assert len(every) == 9
-    assert [(one.text, f"{one.dice:.3f}", placement(one).words) for one in every if placement(one).name != "found"] == [
-        ("Minimal paraseptal emphysema in the right upper lobe", "0.094", "taken for finding 2 (Dice 0.570)"),
-        ("Fibrotic bands in the lower lobes of both lungs", "0.024", "taken for finding 2 (Dice 0.197)"),
+    others = [one for one in every if placement(one).name != "found"]
+    assert [(" ".join(one.text.split()[:3]), f"{one.dice:.3f}", placement(one).words) for one in others] == [
+        ("Minimal paraseptal emphysema", "0.094", "taken for finding 2 (Dice 0.570)"),
+        ("Subsegmental linear atelectases", "0.118", "taken for finding 2 (Dice 0.177)"),
     ]
 
 
