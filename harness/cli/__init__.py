@@ -136,11 +136,16 @@ def _of_machine(error: OSError, where: str = "") -> BenchError:
     return PrerequisiteError(f"{what}: {where}" if where else what, fix=fix)
 
 
+def _one_voice(text: str) -> str:
+    """Return a message whose later lines are indented: none that came with a name passes for a message of ours."""
+    return "\n".join(text.rstrip("\n").splitlines()).replace("\n", "\n  ")
+
+
 def _draw(error: BenchError) -> int:
     colour = None if streams.colours(sys.stderr) else False
     click.secho("error: ", fg="red", bold=True, nl=False, err=True, color=colour)
-    click.echo(error.message, err=True)
+    click.echo(_one_voice(error.message), err=True)
     if error.fix:
         click.secho("  fix: ", fg="green", nl=False, err=True, color=colour)
-        click.echo(error.fix, err=True)
+        click.echo(_one_voice(error.fix), err=True)
     return error.exit_code

@@ -75,9 +75,12 @@ def find_plugins(plugin_dirs: tuple[Path, ...]) -> Registry:
 
 
 def print_json(document: object) -> None:
-    """Print a document for programs, readable in any locale."""
+    """Print a document for programs, readable in any locale; what commands a terminal or hides text is escaped."""
     utf8 = "utf" in (getattr(sys.stdout, "encoding", None) or "utf-8").lower()
-    click.echo(json.dumps(document, indent=2, ensure_ascii=not utf8))
+    text = json.dumps(document, indent=2, ensure_ascii=not utf8)
+    if not text.replace("\n", "").isprintable():
+        text = "".join(c if c == "\n" or c.isprintable() else json.dumps(c)[1:-1] for c in text)
+    click.echo(text)
 
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs instead of a table.")

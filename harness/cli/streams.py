@@ -12,7 +12,9 @@ import contextlib
 import errno
 import io
 import os
+import re
 import sys
+import unicodedata
 from typing import Any
 
 #: Errors of a descriptor that nobody reads any more: a closed pipe, a terminal that hung up, a closed descriptor.
@@ -43,6 +45,41 @@ def _plain(error: UnicodeError) -> tuple[str, int]:
 
 codecs.register_error("groundbench.plain", _plain)
 
+#: What our own progress bars and colours send to a terminal: attributes, cursor up or down, erase, hide, show.
+_OWN = r"\x1b\[(?:[0-9;]*m|[0-9]*[ABGJK]|\?25[hl])"
+
+#: Those, or one character.
+_PARTS = re.compile(rf"{_OWN}|.", re.DOTALL)
+
+#: The end of a line of CSV, or one character.
+_LINES = re.compile("\r\n|.", re.DOTALL)
+
+
+def shown(text: str, *, terminal: bool) -> str:
+    """Return a text without what commands a terminal or hides other text: the one door for all that is printed.
+
+    Names in archives, folders, reports and databases may hold anything: sequences that set a title or the clipboard,
+    marks that turn the direction of writing, characters without width. Each such character is replaced.
+
+    Parameters
+    ----------
+    text
+        What is printed, our own colours included.
+    terminal
+        Whether it goes to a terminal, to which colours and moving bars may be sent; nothing else gets any.
+    """
+    if text.isprintable():
+        return text
+    kept = "\n\t\r" if terminal else "\n\t"
+    return "".join(
+        part if len(part) > 1 or part in kept or _is_seen(part) else "\N{REPLACEMENT CHARACTER}"
+        for part in (_PARTS if terminal else _LINES).findall(text)
+    )
+
+
+def _is_seen(character: str) -> bool:
+    return character.isprintable() or unicodedata.category(character) == "Zs"  # a space, of whatever width
+
 
 class PatientStream(io.TextIOWrapper):
     """A standard stream to which printing never fails; the first failure other than a reader's absence is kept.
@@ -54,6 +91,7 @@ class PatientStream(io.TextIOWrapper):
 
     def write(self, text: str, /) -> int:
         """Write text; return its length, whether or not somebody reads it."""
+        text = shown(text, terminal=self.isatty())
         try:
             return super().write(text)
         except OSError as error:

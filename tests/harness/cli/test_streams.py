@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
+import json
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
@@ -14,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.cli.streams import PatientStream, colours, is_plain
+from harness.cli.streams import PatientStream, colours, is_plain, shown
 
 pytestmark = pytest.mark.costly
 
@@ -165,3 +168,129 @@ def test_a_signals_handler_may_print_in_the_middle_of_a_write(tmp_path: Path) ->
         stream.write("1/6 ok\n")
         stream.write("2/6 ok\n")
     assert path.read_text(encoding="utf-8").splitlines() == ["1/6 ok", "stopping …", "2/6 ok"]
+
+
+#: Sequences that a name may bring, each with what must not reach a terminal.
+CANARIES = {
+    "title": "\x1b]0;owned\x07",
+    "title-by-8-bits": "\x9d0;owned\x9c",
+    "clipboard": "\x1b]52;c;b3duZWQ=\x07",
+    "link": "\x1b]8;;http://example.org\x1b\\",
+    "answer-back": "\x1b[6n",
+    "device-control": "\x1bP$q\x1b\\",
+    "reset": "\x1bc",
+    "scroll-region": "\x1b[1;2r",
+    "alternate-screen": "\x1b[?1049h",
+    "mouse": "\x1b[?1003h",
+    "application-keys": "\x1b=",
+    "place-of-the-cursor": "\x1b[1;1H",
+    "bell": "\x07",
+    "backspace": "\x08\x08\x08",
+    "shift-out": "\x0e",
+    "form-feed": "\x0c",
+    "vertical-tab": "\x0b",
+    "null": "\x00",
+    "delete": "\x7f",
+    "next-line": "\x85",
+    "line-separator": "\u2028",
+    "right-to-left": "\u202e",
+    "isolate": "\u2066",
+    "zero-width": "\u200b",
+    "byte-order-mark": "\ufeff",
+    "tag-character": "\U000e0041",
+    "private-use": "\ue000",
+    "half-a-sequence": "\x1b[",
+}
+
+
+@pytest.mark.parametrize("name", CANARIES)
+def test_no_control_sequence_reaches_a_terminal_or_a_pipe(
+    name: str, record_property: Callable[[str, object], None]
+) -> None:
+    """What is printed through the one door has no character of it that is not printable."""
+    record_property("attack", f"terminal-{name}")
+    canary = CANARIES[name]
+    for terminal in (True, False):
+        printed = shown(f"error: a{canary}b\n", terminal=terminal)
+        assert printed.endswith("b\n")
+        assert printed.rstrip("\n").isprintable()
+    record_property("outcome", "replaced")
+
+
+#: Commands that say a name or a path which they are given; NAME stands for one with every canary.
+_SAYING = [
+    "data info NAME", "data validate NAME", "score NAME --dataset NAME --split test", "run --plugin NAME",
+    "check-masks NAME --dataset NAME --split test", "results show NAME", "results verify NAME",
+    "results compare NAME b", "results import NAME", "plugin check NAME", "plugin show NAME", "get --plugin NAME",
+    "build --plugin NAME", "submission verify NAME", "weights list --plugin NAME", "sources list --plugin NAME",
+    "leaderboard check NAME", "curate run --reports NAME", "NAME", "run --NAME", "data NAME",
+]  # fmt: skip
+
+_SAY = """
+import contextlib, json, sys
+import harness.cli as c
+for line in json.loads(sys.argv[1]):
+    sys.argv = ["bench", *line]
+    with contextlib.suppress(SystemExit):
+        c.main()
+    sys.stdout.write(f"said {line[0][:4]!r}\\n")
+"""
+
+
+def test_no_command_lets_a_name_command_the_terminal(
+    tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
+    """Every command, one process, one pseudo-terminal: what it received commands nothing but colours and moves."""
+    record_property("attack", "terminal-of-every-command")
+    name = "x" + "".join(text for text in CANARIES.values() if "\x00" not in text) + "\nerror: forged"
+    lines = [[part.replace("NAME", name) for part in line.split()] for line in _SAYING]
+    ours, theirs = pty.openpty()
+    environment = {**os.environ, "BENCH_HOME": str(tmp_path / "home"), "TERM": "xterm", "PYTHONUTF8": "1"}
+    process = subprocess.Popen(
+        [sys.executable, "-c", _SAY, json.dumps(lines)], stdout=theirs, stderr=theirs, env=environment, cwd=tmp_path
+    )
+    os.close(theirs)
+    received = b""
+    with contextlib.suppress(OSError):  # the terminal has hung up
+        while chunk := os.read(ours, 65536):
+            received += chunk
+    os.close(ours)
+    assert process.wait() == 0
+    text = re.sub(r"\x1b\[[0-9;]*m", "", received.decode()).replace("\r\n", "\n")
+    assert text.count("\nsaid ") + text.startswith("said ") == len(lines), text[-2000:]
+    assert text.replace("\n", "").replace("\t", "").isprintable(), [c for c in text if not c.isprintable()]
+    assert "Traceback" not in text
+    assert "\nerror: forged" not in text
+    record_property("outcome", f"{len(lines)} commands, nothing but printable text")
+
+
+def test_nothing_is_printed_past_the_door() -> None:
+    """No module of ours writes to a terminal in another way than by the standard streams."""
+    root = Path(__file__).parents[3]
+    past = re.compile(r"(?:stdout|stderr)\.buffer|os\.write\([12],|/dev/tty|/dev/std|sys\.__std|FileIO\([12],")
+    found = [
+        str(path)
+        for room in ("harness", "leaderboard", "curation")
+        for path in (root / room).rglob("*.py")
+        if path.name != "streams.py" and past.search(path.read_text(encoding="utf-8"))
+    ]
+    assert found == []
+
+
+def test_own_colours_and_bars_reach_a_terminal_alone() -> None:
+    """They are plain attributes and moves; a pipe gets none."""
+    own = "\x1b[31merror:\x1b[0m \x1b[2K\x1b[1A\x1b[?25l\r1/2\n"
+    assert shown(own, terminal=True) == own
+    assert "\x1b" not in shown(own, terminal=False)
+    assert shown("a,b\r\nc\xa0d\n", terminal=False) == "a,b\r\nc\xa0d\n"
+
+
+def test_an_error_of_a_foreign_name_has_one_voice(capsys: pytest.CaptureFixture[str]) -> None:
+    """A name with a line break cannot begin a line as a message of ours does."""
+    from harness.cli import _draw
+    from harness.errors import DataError
+
+    _draw(DataError("the file a\nerror: owned\rfix: run this cannot be read", fix="remove it\nerror: b"))
+    lines = capsys.readouterr().err.splitlines()
+    assert [line for line in lines if line.startswith("error:")] == [lines[0]]
+    assert lines[0] == "error: the file a"
