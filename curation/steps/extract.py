@@ -187,6 +187,7 @@ def _phrase_faults(phrase: Phrase, own: list[str]) -> list[str]:
     problems = [f"the number {n} is not in its sentences" for n in measurements.invented(text, [source], rounded=True)]
     problems += [f"{place!r} is not in its sentences" for place in places.invented(text, source)]
     problems += [fault for fault in claims.details(source, text) if "not in its source" in fault]
+    problems += claims.descriptions(source, text) if phrase.abnormal else []
     problems += claims.clashes(source, text)
     if measurements.round_sizes(text) != text:
         problems.append(f"its sizes are not rounded: {text!r}")

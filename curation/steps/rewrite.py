@@ -47,9 +47,10 @@ def rewrite(report: SplitReport) -> RewrittenReport:
 def check(report: SplitReport, result: RewrittenReport) -> list[str]:
     """Check that every sentence is there, that none is new, and that each says what its source says.
 
-    Compared are numbers, sides, lobes, segments, findings and whether they are there, severity, counts, and whether a
-    finding is left open; each line with the sentences that it cites, each sentence with the lines that cite it. A
-    sentence of the findings may be supplemented from an impression about the same finding (Figure S2).
+    Compared are numbers, sides, lobes, segments, findings and whether they are there, severity, counts, attributes,
+    changes, organs, and whether a finding is left open; each line with the sentences that it cites, each sentence with
+    the lines that cite it. A sentence of the findings may be supplemented from an impression about the same finding
+    (Figure S2).
     """
     coded = report.coded()
     lines = [(letter, line) for letter in REGIONS.values() for line in result.regions.get(letter, ())]
@@ -93,6 +94,7 @@ def _line_faults(text: str, own: Sequence[str], impressions: Sequence[str]) -> l
     denied = [] if extra else claims.denied_findings(text, american(source))
     problems += [f"its source says that there is no {_named(name)}" for name in denied]
     problems += [fault for fault in claims.details(" ".join(known), text) if "not in its source" in fault]
+    problems += claims.descriptions(" ".join([*known, american(source)]), text)
     problems += claims.clashes(source, text)
     if claims.is_open(text) and not claims.is_open(source, widely=True):
         problems.append("it leaves open what its source states")
@@ -104,6 +106,9 @@ def _sentence_faults(sentence: str, text: str) -> list[str]:
     problems = [f"the number {n} is lost" for n in measurements.lost(sentence, text)]
     problems += [f"{place!r} is lost" for place in places.lost(sentence, text)]
     problems += [f"that there is {_named(name)} is lost" for name in claims.lost_findings(american(sentence), text)]
+    problems += [
+        f"it says that there is {_named(name)}, and a line denies it" for name in claims.turned(sentence, text)
+    ]
     problems += [fault for fault in claims.details(sentence, text) if "lost" in fault]
     if claims.is_open(sentence) and not claims.is_open(text, widely=True):
         problems.append("it leaves its finding open, and its rewriting does not")

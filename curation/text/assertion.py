@@ -15,7 +15,7 @@ from curation.text.places import places
 
 _NEGATION = re.compile(
     r"""\b(?:
-      no(?!\s+(?:significant\s+|obvious\s+)?(?:change|difference|increase|interval))|
+      no(?!\s+(?:significant\s+|obvious\s+)?(?:change|difference|increase(?!d)|interval))|
       not\s+(?:\w+\s+){0,2}(?:observed|detected|seen|noted|present|found|identified|evident|monitored|distinguish\w*|
         selected|encountered|visuali[sz]ed|shown|followed|available|appreciated)|
       (?:was|were|is|are|has|have)\s+not\b|cannot|could\s+not|can\s+not|without(?!\s+(?:contrast|iv\b))|
@@ -33,8 +33,8 @@ _FORWARD = re.compile(
 )
 #: Negation that says nothing of the finding itself: "not measured", "nodules that cannot be characterised".
 _PSEUDO = re.compile(
-    r"\b(?:not\s+only|no(?:t)?\s+(?:significant\s+)?(?:change|difference|increase|"
-    r"decrease)\w*|not\s+(?:specific|typical|changed|differ\w*)|"
+    r"\b(?:not\s+only|not?\s+(?:significant\s+)?(?:change[sd]?|differences?|increases?|"
+    r"decreases?)\b|not\s+(?:specific|typical|changed|differ\w*)|"
     r"(?:cannot|could\s+not|can\s+not|not)\s+(?:be\s+)?(?:\w+\s+)?(?:characteri[sz]ed|"
     r"excluded|(?:distinguished|separated)\s+from|differentiated|ruled\s+out)|"
     r"without\s+(?:significant\s+)?(?:change|difference|interval|contrast|iv)|"

@@ -46,9 +46,9 @@ _SEVERITY: Final = {
     "severe": re.compile(r"\b(?:severe|marked|massive|advanced|pronounced|extensive)(?:ly)?\b", re.IGNORECASE),
 }
 _SEGMENTS: Final = {
-    "anterior": re.compile(r"\b(?:anterior|antero)", re.IGNORECASE),
+    "anterior": re.compile(r"\b(?:anterior(?! descending)|antero)", re.IGNORECASE),
     "posterior": re.compile(r"(?:\b|apico|apico-)(?:posterior|postero)", re.IGNORECASE),
-    "apical": re.compile(r"\b(?:bi)?api(?:cal|co|x|ces)", re.IGNORECASE),
+    "apical": re.compile(r"\b(?:bi)?ap(?:i(?:cal|co|x|ces)|ex)", re.IGNORECASE),
     "superior": re.compile(r"\bsuperior(?!\s+vena)", re.IGNORECASE),
     "inferior": re.compile(r"\binferior(?!\s+vena)", re.IGNORECASE),
     "medial": re.compile(r"\bmedi(?:al|o)", re.IGNORECASE),
@@ -57,6 +57,58 @@ _SEGMENTS: Final = {
     "upper": re.compile(r"\bupper\b(?!\s+(?:abdom|end))", re.IGNORECASE),
     "lower": re.compile(r"\blower\b(?!\s+(?:abdom|end|border))", re.IGNORECASE),
 }
+#: Words that describe a finding: one that is not among those of its source, in any of these spellings, is invented.
+_ATTRIBUTES: Final = {
+    "calcified": re.compile(r"calci|granulom", re.IGNORECASE),
+    "spiculated": re.compile(r"spicul|radial", re.IGNORECASE),
+    "cavitary": re.compile(r"cavit|excavat", re.IGNORECASE),
+    "necrotic": re.compile(r"necro", re.IGNORECASE),
+    "subsolid": re.compile(r"\b(?:semi|part|sub)(?:ly)?[- ]?solid|ground", re.IGNORECASE),
+    "loculated": re.compile(r"locul|encyst|encapsul|septat|ankyst", re.IGNORECASE),
+    "peripheral": re.compile(r"periph|subpleural|cortical", re.IGNORECASE),
+    "central": re.compile(r"central|hilar|hilum|hilus|caudal|midline", re.IGNORECASE),
+    "new": re.compile(
+        r"\bnew|emerg|appear|develop|de novo|recent|(?:not|no)\b.*\b(?:previous|prior|old|former|earlier)|occur",
+        re.IGNORECASE,
+    ),
+    "stable": re.compile(
+        r"stab|unchang|\b(?:no|not|without)\b.*\b(?:chang|differ|increas|decreas|progress|regress)|same|similar|persist|"
+        r"continu|remain|preserv|still|again|previous",
+        re.IGNORECASE,
+    ),
+}
+_SAID: Final = {
+    "calcified": r"calcif",
+    "spiculated": r"spiculat",
+    "cavitary": r"cavitary|cavitat",
+    "necrotic": r"necrotic",
+    "subsolid": r"(?:semi|part|sub)[- ]?solid",
+    "loculated": r"loculat",
+    "peripheral": r"peripheral",
+    "central": r"central(?:ly)?\b",
+    "new": r"new(?:ly)?\b",
+    "stable": r"stable|unchanged",
+}
+_SAYS: Final = {name: re.compile(rf"\b(?:{words})", re.IGNORECASE) for name, words in _SAID.items()}
+#: Growing and shrinking, as of a comparison with an earlier examination: not "increased density".
+_GROWS = re.compile(
+    r"\bincreas\w* (?:in )?(?:the |its |their )?(?:size|number|amount|extent|dimension|diameter|volume)|"
+    r"\b(?:has|have) (?:been )?(?:increased|grown|progressed|enlarged)|"
+    r"\b(?:progress|worsen|enlarging|grow)|\blarger than",
+    re.IGNORECASE,
+)
+_SHRINKS = re.compile(
+    r"\b(?:decreas|reduc|diminish)\w* (?:in )?(?:the |its |their )?"
+    r"(?:size|number|amount|extent|dimension|diameter|volume)|"
+    r"\b(?:has|have) (?:been )?(?:decreased|regressed|shrunk|resolved|diminished)|\b(?:regress|improv|smaller than)",
+    re.IGNORECASE,
+)
+_COMPARES = re.compile(
+    r"increas|decreas|reduc|diminish|progress|regress|worsen|improv|grow|chang|differ|larger|smaller|enlarg|expan|more|less",
+    re.IGNORECASE,
+)
+#: Organs outside the lung that good wordings do not exchange.
+_ORGANS: Final = frozenset({"liver", "gallbladder", "kidney", "spleen", "adrenal", "pancreas", "thyroid", "esophagus"})
 _AXES = re.compile(r"\b(?:antero-?posterior|postero-?anterior)\w*|\bmediast\w+", re.IGNORECASE)
 _EXACT: Final = {
     word: str(n)
@@ -148,6 +200,12 @@ def denied_findings(target: str, source: str) -> list[str]:
     return [name] if name in gone and name not in _all_findings(source) else []
 
 
+def turned(source: str, target: str) -> list[str]:
+    """Return what `source` says is there, and `target` says is not there."""
+    there = (phrase for phrase in phrases_of(source) if _is_there(phrase))
+    return sorted({name for phrase in there for name in denied_findings(phrase, target)})
+
+
 @lru_cache(maxsize=16384)
 def severity(text: str) -> frozenset[str]:
     """Return the degrees that a text names: ``slight``, ``moderate``, ``severe``."""
@@ -222,6 +280,20 @@ def details(source: str, target: str) -> list[str]:
     if counts(source) or extra - {"many"}:
         problems += [f"the count {n!r} is not in its source" for n in sorted(extra)]
     return problems
+
+
+def descriptions(source: str, target: str) -> list[str]:
+    """Return what a text adds to its source, in words: attributes, changes, and organs that it does not name."""
+    added = [name for name, says in _SAYS.items() if says.search(target) and not _ATTRIBUTES[name].search(source)]
+    problems = [f"{name!r} is not in its source" for name in added]
+    for says, other in ((_GROWS, _SHRINKS), (_SHRINKS, _GROWS)):
+        if says.search(target) and not says.search(source) and (other.search(source) or not _COMPARES.search(source)):
+            problems.append("the change since an earlier examination is not in its source")
+    return problems + [f"the {organ} is not in its source" for organ in sorted(_named(target) - _named(source))]
+
+
+def _named(text: str) -> frozenset[str]:
+    return frozenset(mention.concept.name for mention in mentions(text)) & _ORGANS
 
 
 def shared_words(text: str, sources: Iterable[str]) -> float:

@@ -27,6 +27,7 @@ from curation.steps import select
         ("Findings are compatible with infiltration", "2b", "no object of its own"),
         ("Findings consistent with emphysema in both lungs", "1c", ""),
         ("Air bronchogram", "2b", "no object of its own"),
+        ("Around the consolidation area in the right upper lobe", "2b", "no object of its own"),
         ("Traction bronchiectasis in the vicinity", "1b", "another sentence"),
         ("Right lung was not observed", "2b", "no longer present"),
     ],

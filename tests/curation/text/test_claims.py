@@ -68,3 +68,34 @@ def test_shared_words() -> None:
     assert claims.shared_words("Pulmonary embolism", ["There is a nodule."]) == 0
     assert claims.shared_words("Nodule", ["There is a nodule."]) == 1
     assert claims.facts("Two mild nodules of 5 mm in the right lung") == {"right", "slight", "5 mm", "count 2"}
+
+
+@pytest.mark.parametrize(
+    ("source", "target"),
+    [
+        ("A calcified nodule in the lingula.", "A spiculated nodule in the lingula."),
+        ("A mass of 4 cm.", "Cavitary mass of 4 cm."),
+        ("Peripheral consolidations.", "Central consolidations."),
+        ("Stable nodule.", "New nodule."),
+        ("The nodule has increased in size.", "The nodule has decreased in size."),
+        ("A nodule in the lingula.", "Nodule in the lingula, increased in size."),
+        ("Cyst in the left kidney.", "Cyst in the left lobe of the liver."),
+    ],
+)
+def test_what_describes_a_finding_is_compared(source: str, target: str) -> None:
+    """Attributes, changes and organs that a source does not name are invented; the source adds nothing to itself."""
+    assert claims.descriptions(source, target)
+    assert claims.descriptions(source, source) == claims.descriptions(target, target) == []
+
+
+def test_other_words_describe_the_same() -> None:
+    """Densities are no change in time; a granuloma is calcified; what was not there before is new."""
+    assert claims.descriptions("Density increases in both lungs.", "Increased density in both lungs.") == []
+    assert claims.descriptions("Granuloma, not seen in the previous CT.", "New calcified nodule.") == []
+    assert claims.descriptions("Subpleural nodules in the hepatic flexure.", "Peripheral nodules.") == []
+
+
+def test_a_general_word_is_denied_too() -> None:
+    """A lymph node is no specific finding, and yet it may not turn into none."""
+    assert claims.turned("Lymph nodes are seen in the axilla.", "No axillary lymph nodes.") == ["lymph_node"]
+    assert claims.turned("Lymph nodes are seen in the axilla.", "Axillary lymph nodes.") == []
