@@ -12,7 +12,7 @@ PIP := -m pip install -qq --disable-pip-version-check
 LOCKED := $(PIP) --require-hashes --no-build-isolation --only-binary :all: --no-binary reuse
 COMPILE = $(BIN)/uv pip compile --python-version 3.11 --generate-hashes --no-strip-extras --no-annotate --no-header --quiet
 
-.PHONY: help cluster demo test test-fast test-slow test-hostile test-faults test-peers check lint types docs-check docs lock lock-torch sbom audit bench-scoring bench-many bench-overhead bench-pools bench-demo bench-site models-smoke fidelity tiny-proof curation-classifier clean
+.PHONY: help cluster demo test test-fast test-slow test-hostile test-faults test-peers check lint types docs-check docs lock lock-torch sbom audit bench-scoring bench-many bench-overhead bench-pools bench-feeding bench-demo bench-site models-smoke fidelity tiny-proof curation-classifier clean
 
 help: ## List the targets
 	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20
@@ -80,11 +80,12 @@ docs: $(VENV)/dev.stamp ## Write the generated parts of the documentation
 docs-check: $(VENV)/dev.stamp
 	$(BIN)/python docs/generate.py --check
 
-lock: $(VENV)/dev.stamp ## Renew the locks of the run-time, of clusters, of what builds, and of the development environment
+lock: $(VENV)/dev.stamp ## Renew the locks of the run-time, of the SDK, of clusters, of what builds, and of the development environment
 	$(COMPILE) --upgrade --universal pyproject.toml -o requirements.lock
 	$(COMPILE) --upgrade --universal pyproject.toml --extra cluster -o requirements-cluster.lock
 	$(COMPILE) --upgrade --universal pyproject.toml --extra cluster --group build --group dev -o requirements-dev.lock
 	$(COMPILE) --upgrade --universal --group pyproject.toml:build -c requirements-dev.lock -o requirements-build.lock
+	$(COMPILE) --universal -c requirements.lock containers/base/sdk.in -o containers/base/sdk.lock
 	$(COMPILE) --upgrade --python-platform x86_64-manylinux_2_36 --group pyproject.toml:peers -c requirements-dev.lock -c containers/base/torch.lock -o requirements-peers.lock
 
 lock-torch: $(VENV)/dev.stamp ## Renew the lock of the torch layer; every image with torch is built anew after it
@@ -108,6 +109,9 @@ bench-overhead: $(VENV)/dev.stamp ## Time the harness beside a bare docker run
 
 bench-pools: $(VENV)/dev.stamp ## Time a run on this host beside a Dask worker and a Slurm job (root, Slurm, munge, Docker)
 	$(BIN)/python -m tests.bench.bench_pools
+
+bench-feeding: $(VENV)/dev.stamp ## Time how a model is fed: CTs read ahead, masks written behind, the loaders of a training
+	$(BIN)/python tests/bench/bench_feeding.py
 
 bench-demo: $(VENV)/dev.stamp ## Time the demo beside that of the commit before shards ran in pools
 	$(BIN)/python -m tests.bench.bench_demo

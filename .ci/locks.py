@@ -8,6 +8,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 TORCH = "containers/base/torch.lock"
+SDK = "containers/base/sdk.lock"
 
 
 @dataclass(frozen=True, order=True)
@@ -46,10 +47,12 @@ def harness_locks() -> list[Path]:
 
 def image_locks() -> dict[str, list[Path]]:
     """Return, by the name of each image of this repository (``groundbench/…``), the locks that its build installs."""
-    found = {"groundbench/base/torch": [ROOT / TORCH]}
+    found = {"groundbench/base/slim": [ROOT / SDK], "groundbench/base/torch": [ROOT / TORCH, ROOT / SDK]}
     for dockerfile in sorted(ROOT.glob("plugins/*/Dockerfile")):
-        locks = [dockerfile.parent / "requirements.lock"]
-        if "${TORCH_IMAGE}" in dockerfile.read_text("utf-8"):
+        locks, text = [dockerfile.parent / "requirements.lock"], dockerfile.read_text("utf-8")
+        if "${TORCH_IMAGE}" in text or "${SLIM_IMAGE}" in text:
+            locks.append(ROOT / SDK)
+        if "${TORCH_IMAGE}" in text:
             locks.append(ROOT / TORCH)
         found["groundbench/" + dockerfile.parent.name.replace("_", "-")] = locks
     return found

@@ -24,6 +24,18 @@ GRIDS = {
 }
 
 
+def volume_of(array: np.ndarray, affine: np.ndarray) -> Callable[..., np.ndarray]:
+    """Return what reads a CT as ``Case.volume`` does."""
+
+    def volume(dtype: Any = np.int16, axes: str | None = None, order: str = "C") -> np.ndarray:
+        from groundbench_sdk.grids import reorient_to
+
+        found = array if axes is None else reorient_to(axes, affine).apply(array)
+        return found.astype(dtype, order="C" if order == "C" else "K")
+
+    return volume
+
+
 class Drawn:
     """A CT whose right and left ball are known, (H, W, D)."""
 
@@ -53,7 +65,7 @@ class Drawn:
             shape=self.hu.shape,
             spacing=tuple(np.linalg.norm(self.affine[:3, :3], axis=0)),
             findings=findings,
-            volume=self.hu.astype,
+            volume=volume_of(self.hu, self.affine),
             warn=warnings.append,
             warnings=warnings,
         )

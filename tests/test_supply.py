@@ -149,7 +149,7 @@ def test_documents_are_valid_complete_and_the_same_twice(script: Any) -> None:
     sbom = script("sbom")
     documents = sbom.documents()
     plugins = {path.parent.name.replace("_", "-") for path in ROOT.glob("plugins/*/Dockerfile")}
-    images = {f"image-{name}.cdx.json" for name in (*plugins, "base-torch")}
+    images = {f"image-{name}.cdx.json" for name in (*plugins, "base-slim", "base-torch")}
     assert set(documents) == {"groundbench.cdx.json", *images}
     validator = JsonStrictValidator(SchemaVersion.V1_6)
     assert {name: validator.validate_str(text) for name, text in documents.items()} == dict.fromkeys(documents)

@@ -5,6 +5,9 @@
 ARG BASE_IMAGE=python:3.11-slim-bookworm
 FROM ${BASE_IMAGE}
 
+COPY sdk.lock /opt/
+RUN python -m pip install --no-cache-dir --require-hashes --only-binary :all: --no-deps -r /opt/sdk.lock
+
 COPY sdk/ /opt/sdk/
 COPY open_up.py /opt/
 RUN python /opt/open_up.py 10001 10001

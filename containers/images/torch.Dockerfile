@@ -8,6 +8,9 @@ FROM ${BASE_IMAGE}
 COPY torch/ /opt/torch/
 RUN python -m pip install --no-cache-dir --require-hashes --only-binary :all: -r /opt/torch/torch.lock
 
+COPY sdk.lock /opt/
+RUN python -m pip install --no-cache-dir --require-hashes --only-binary :all: --no-deps -r /opt/sdk.lock
+
 COPY sdk/ /opt/sdk/
 COPY open_up.py /opt/
 RUN python /opt/open_up.py 10001 10001

@@ -43,6 +43,8 @@ _ROOT = Path(__file__).resolve().parents[2]
 #: The folder from which the SDK is imported.
 SDK_PATH = _ROOT / "containers" / "sdk"
 _SDK = SDK_PATH / "groundbench_sdk"
+#: What the SDK uses where it is installed, and every base image therefore has.
+SDK_LOCK = _ROOT / "containers" / "base" / "sdk.lock"
 #: Dockerfiles of the base images.
 _IMAGES = _ROOT / "containers" / "images"
 _LOCK = "requirements.lock"
@@ -112,6 +114,7 @@ class BaseContext:
     def _own_files(self) -> Iterator[tuple[str, Path]]:
         yield self.dockerfile, _IMAGES / f"{self.kind}.Dockerfile"
         yield "open_up.py", _IMAGES / "open_up.py"
+        yield SDK_LOCK.name, SDK_LOCK
         yield from ((f"{_IN_CONTEXT}{path.relative_to(_SDK).as_posix()}", path) for path in _sdk_files())
 
 

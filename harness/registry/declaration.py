@@ -99,7 +99,8 @@ class Variant:
         Unique within the model, e.g. ``"zero-shot"``.
     params
         Parameters that the adapter receives as ``job.params``; part of a run's identity, but for those that say how
-        the SDK's loop is executed: ``processes``, ``workers``, ``cache_mb``, ``save_every_s``, ``loader_timeout_s``.
+        the SDK's loop is executed: ``processes``, ``workers``, ``cache_mb``, ``save_every_s``, ``loader_timeout_s``,
+        and ``ahead``, which every variant has.
         JSON values only. A :class:`~harness.registry.origins.Params` also states the origin of each value.
     prompt
         Its prompt: free text, structured text, or boxes.

@@ -105,6 +105,7 @@ def _job(plan: Plan, gpus: int) -> Job:
         seed=request.seed,
         gpus=gpus,
         cpus=1,  # the host that runs it knows its own
+        memory_mb=request.plugin.model.resources.memory_mb,
         weights=plan.weights.mode,
         checkpoint=plan.checkpoint is not None,
     )

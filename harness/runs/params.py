@@ -13,7 +13,11 @@ from harness.registry.origins import Param
 
 #: Parameters of the SDK's training loop that say how a training is executed and not what it learns. They are no part
 #: of a plan: a machine with less memory, or more processes, trains the same.
-EXECUTION = frozenset({"processes", "workers", "cache_mb", "save_every_s", "loader_timeout_s"})
+EXECUTION = frozenset({"processes", "workers", "cache_mb", "save_every_s", "loader_timeout_s", "ahead"})
+
+#: Parameters that every variant has without declaring them, with their defaults. ``ahead``: whether the SDK reads the
+#: next CT while one is computed, and writes masks behind it; the masks are the same.
+OF_ALL: Mapping[str, Param] = {"ahead": True}
 
 
 def decisive(params: Mapping[str, Param]) -> dict[str, Param]:
@@ -34,9 +38,10 @@ def parse_changes(plugin: Plugin, variant: Variant, texts: Sequence[str]) -> dic
         name, equals, value = text.partition("=")
         if not equals:
             raise UsageError(f"--param {text} lacks a value", fix="write it as NAME=VALUE")
-        if name not in variant.params:
-            raise UnknownName(f"parameter of {plugin.name} {variant.name}", name, variant.params)
-        changes[name] = _typed(name, value, variant.params[name])
+        declared = {**OF_ALL, **variant.params}
+        if name not in declared:
+            raise UnknownName(f"parameter of {plugin.name} {variant.name}", name, declared)
+        changes[name] = _typed(name, value, declared[name])
     return changes
 
 

@@ -31,6 +31,9 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,199}$")]
 LossName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_.-]{0,39}$")]
 
 
+#: A time that a container states.
+Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
 #: Content of ``/bench/weights``: nothing; the files that the model pins; nothing, and the model is initialised at
 #: random from the job's seed; files that the user gave.
 WeightsMode = Literal["none", "pinned", "random", "given"]
@@ -60,6 +63,7 @@ class Job(_Record):
     params: dict[str, str | int | float | bool | None] = {}  #: the variant's parameters
     weights: WeightsMode = "none"  #: what lies in ``/bench/weights``
     checkpoint: bool = False  #: whether ``/bench/checkpoint/`` holds what an earlier ``finetune`` delivered
+    memory_mb: int | None = None  #: the memory limit of the container, MiB; null where it is not stated
 
 
 class FindingPrompt(_Record):
@@ -108,7 +112,7 @@ class Progress(_Record):
     event: Literal["progress"]
     stage: Literal["loaded", "case"]
     case: Annotated[str, Field(max_length=300)] | None = None  #: which case begins
-    seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None  #: time that loading took
+    seconds: Seconds | None = None  #: time that loading took
 
 
 class CaseDone(_Record):
@@ -116,9 +120,13 @@ class CaseDone(_Record):
 
     event: Literal["case_done"]
     case: Annotated[str, Field(max_length=300)]
-    seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None  #: time that the case took
+    seconds: Seconds | None = None  #: time that the case took
     host_bytes: Annotated[int, Field(ge=0, lt=2**63)] | None = None  #: peak memory of the process so far
     device_bytes: Annotated[int, Field(ge=0, lt=2**63)] | None = None  #: peak memory of the GPU so far
+    read_s: Seconds | None = None  #: time that reading its CT took, wherever it was done
+    compute_s: Seconds | None = None  #: time in which the model computed
+    write_s: Seconds | None = None  #: time that checking, compressing and writing its masks took, wherever it was done
+    wait_s: Seconds | None = None  #: time in which the model waited for a CT, or for masks to be taken
 
 
 class Warned(_Record):

@@ -48,6 +48,7 @@ def make_job(
     seed: int,
     gpus: int,
     cpus: float,
+    memory_mb: int,
     weights: WeightsMode,
     checkpoint: bool = False,
 ) -> Job:
@@ -65,6 +66,8 @@ def make_job(
         Number of GPUs that the container gets; 0: it computes on the CPU.
     cpus
         Its CPU limit, in cores.
+    memory_mb
+        Its memory limit, MiB.
     weights
         The content of ``weights/``.
     checkpoint
@@ -80,6 +83,7 @@ def make_job(
         params=dict(params),
         weights=weights,
         checkpoint=checkpoint,
+        memory_mb=memory_mb,
     )
 
 

@@ -20,6 +20,7 @@ class MedSam2Text(VolumeModel):
     """Segments all findings of a case, slice by slice; the text encoder stays frozen."""
 
     axes = "LPS"  # columns to the patient's left, rows to the back, slices to the head
+    order = "K"  # it takes one slice after another
     tokenizer_files = "cxr-bert--"
     encoder_name = "CT-CLIP's text encoder"
 

@@ -31,7 +31,7 @@ class NnInteractive(Adapter):
     def predict(self, case: Case) -> Iterator[tuple[str, np.ndarray]]:
         """Yield for every finding the union of its entities' masks."""
         reorientation = reorient_to(AXES, case.affine)
-        image = np.ascontiguousarray(reorientation.apply(case.volume(np.float32)))
+        image = case.volume(np.float32, axes=AXES)
         if image.min() == image.max():
             raise ValueError("the CT has the same value everywhere: nnInteractive cannot standardise it")
         found = np.zeros(image.shape, np.uint8)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib
 import os
 import sys
@@ -147,6 +148,7 @@ class _Words:
         return [fixed.get(token, token) for token in tokens]
 
 
+@functools.lru_cache(maxsize=1)
 def _importance(size: tuple[int, ...]) -> np.ndarray:
     """Return upstream's weights of a window: a Gaussian, sigma side / 8, scaled to 10, zeros replaced, in float16."""
     spike = np.zeros(size)

@@ -38,13 +38,19 @@ class SegVol(VolumeModel):
             yield from super().predict(case)
             return
         reorientation = reorient_to(self.axes, case.affine)
-        image, grid = self._sample(reorientation.apply(case.volume(np.float32)))
-        features = self.network.encode_image(image)
-        for finding in case.findings:
-            mask = np.zeros(self.size, bool)
-            for box in finding.boxes or []:
-                mask |= self._found(features, None, grid.box(reorientation.box(box, case.shape)))
-            yield finding.id, reorientation.restore(grid.restore(mask))
+        image, grid = self._sample(self.scan(case).hu)
+        with self.without_gradients():
+            features = self.network.encode_image(image)
+            for finding in case.findings:
+                mask = np.zeros(self.size, bool)
+                for box in finding.boxes or []:
+                    mask |= self._found(features, None, grid.box(reorientation.box(box, case.shape)))
+                yield finding.id, reorientation.restore(grid.restore(mask))
+
+    def scan(self, case: Case) -> Scan:
+        """Read the CT as stored, and reorient it as a view: the sum behind its mean goes by the memory's order."""
+        reorientation = reorient_to(self.axes, case.affine)
+        return Scan(reorientation.apply(case.volume(np.float32)), reorientation.values(case.spacing))
 
     def segment(self, scan: Scan, texts: list[Any]) -> Iterator[np.ndarray]:
         image, grid = self._sample(scan.hu)

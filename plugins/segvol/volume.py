@@ -41,12 +41,15 @@ def normalise(ct: NDArray[np.float32]) -> NDArray[np.float32]:
         raise ValueError("the CT is constant: SegVol normalises by the voxels above the mean, and there are none")
     low, high = np.percentile(bright, (0.05, 99.95))
     centre, deviation = bright.mean(), max(float(bright.std()), 1e-8)
-    scaled = (np.clip(ct, low, high) - centre) / deviation
+    scaled = np.clip(ct, low, high)  # in the precision of the percentiles; from here on in place
+    scaled -= centre
+    scaled /= deviation
     scaled -= scaled.min()
     top = float(scaled.max())
     if top <= 0:
         raise ValueError("the CT's bright voxels are all alike: nothing is left of it after SegVol's normalisation")
-    return np.asarray(scaled / max(top, 1e-8), dtype=np.float32)
+    scaled /= max(top, 1e-8)
+    return np.asarray(scaled, dtype=np.float32)
 
 
 def nearest_exact(size: int, samples: int) -> NDArray[np.intp]:

@@ -1,10 +1,11 @@
 """How VoxTell sees a CT: at full resolution in patches, prompted with a vector per finding."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from groundbench_sdk import Case
 from groundbench_sdk.volume_models import PatchModel, Scan, View
 from prompts import draw
 
@@ -32,6 +33,11 @@ class VoxTell(PatchModel):
         """Load the image model's release that the variant names; the language model reads its own files."""
         self.network.load_published(next(folder.glob("*checkpoint_final.pth")))
 
+    def preview(self, cases: Sequence[Case]) -> None:
+        """Encode the texts of all cases while the language model is on the GPU: once there and back, not every case."""
+        super().preview(cases)
+        self.language.offload()
+
     def encode_texts(self, texts: list[str]) -> list[Any]:
         """Return a vector (2560,) per text, and leave the GPU to the image model."""
         vectors = super().encode_texts(texts)
@@ -42,14 +48,14 @@ class VoxTell(PatchModel):
         """Segment by upstream's sliding window."""
         if not scan.hu.any():
             raise ValueError("the CT is 0 everywhere: VoxTell crops to nonzero voxels, and none are left")
-        ct, at_once = np.ascontiguousarray(scan.hu), self.params["prompts_at_once"]
+        at_once = self.params["prompts_at_once"]
         for first in range(0, len(texts), at_once):
-            for mask in self.network.segment(ct, np.stack(texts[first : first + at_once])):
+            for mask in self.network.segment(scan.hu, np.stack(texts[first : first + at_once])):
                 yield mask > 0
 
     def view(self, scan: Scan) -> View:
         """Crop to nonzero voxels and standardise."""
-        image, box = self.network.prepare(np.ascontiguousarray(scan.hu))
+        image, box = self.network.prepare(scan.hu)
         inside = tuple(slice(int(first), int(last)) for first, last in box)
         return image, lambda mask: mask[inside]
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -89,6 +90,18 @@ def _sdk_on_path(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(Bench.sdk))
 
 
+def volume_of(array: np.ndarray, affine: np.ndarray) -> Callable[..., np.ndarray]:
+    """Return what reads a CT as ``Case.volume`` does."""
+
+    def volume(dtype: Any = np.int16, axes: str | None = None, order: str = "C") -> np.ndarray:
+        from groundbench_sdk.grids import reorient_to
+
+        found = array if axes is None else reorient_to(axes, affine).apply(array)
+        return found.astype(dtype, order="C" if order == "C" else "K")
+
+    return volume
+
+
 class Toys:
     """Cases for the tests of the text models' bases; stored axes run towards the head, the right and the back."""
 
@@ -108,7 +121,7 @@ class Toys:
             shape=array.shape,
             spacing=(4.0, 2.0, 3.0),
             findings=[SimpleNamespace(id=str(number), text=text) for number, text in enumerate(texts)],
-            volume=array.astype,
+            volume=volume_of(array, self.affine),
             labels=lambda: np.stack([self.stored(label) for label in labels]),
         )
 

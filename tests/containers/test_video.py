@@ -28,7 +28,7 @@ WINDOW = {"window_low": -1000, "window_high": 400}
 
 
 class Tensor(np.ndarray):
-    """An array with the two words of a tensor that are used."""
+    """An array with the words of a tensor that are used."""
 
     def cpu(self) -> Tensor:
         return self
@@ -36,11 +36,21 @@ class Tensor(np.ndarray):
     def numpy(self) -> np.ndarray:
         return np.asarray(self)
 
+    def clone(self) -> Tensor:
+        return self.copy()
+
+    def numel(self) -> int:
+        return self.size
+
+    def element_size(self) -> int:
+        return self.itemsize
+
 
 class Predictor:
     """Sees what is brighter than half the window, in the box and two pixels around it, on every slice.
 
-    It keeps outputs as upstream does, one a slice, and demands that the fifteen before the current one are there.
+    It keeps outputs as upstream does, one a slice, and demands that the fifteen before the current one are there; of
+    the features of slices it keeps those of one.
     """
 
     num_maskmem, memory_temporal_stride_for_eval, max_obj_ptrs_in_encoder = 7, 1, 16
@@ -52,12 +62,13 @@ class Predictor:
         self.prompts: list[tuple[int, list[float]]] = []
         self.masks: list[tuple[int, np.ndarray]] = []
         self.steps: list[int] = []
+        self.encoded: list[int] = []
         self.frames: Any = None
 
     def start(self, frames: Any, height: int, width: int) -> dict[str, Any]:
         self.frames, self.height, self.width = frames, height, width
         frames[0]
-        state: dict[str, Any] = {"output_dict_per_obj": {}}
+        state: dict[str, Any] = {"output_dict_per_obj": {}, "cached_features": {}}
         return state | ({"output_dict": {"non_cond_frame_outputs": {}}} if self.old else {})
 
     def reset_state(self, state: dict[str, Any]) -> None:
@@ -72,7 +83,7 @@ class Predictor:
         inference_state["output_dict_per_obj"][0] = {"non_cond_frame_outputs": {}, "cond_frame_outputs": {}}
         self.box, self.key = box, frame_idx
         self.prompts.append((frame_idx, box.tolist()))
-        return frame_idx, [obj_id], self._logits(frame_idx)
+        return frame_idx, [obj_id], self._logits(inference_state, frame_idx)
 
     def add_new_mask(self, inference_state: Any, frame_idx: int, obj_id: int, mask: Tensor) -> None:
         assert inference_state["output_dict_per_obj"]
@@ -97,10 +108,20 @@ class Predictor:
                     outputs["non_cond_frame_outputs"][index] = object()
                 self.most_kept = max(self.most_kept, len(outputs["non_cond_frame_outputs"]))
             self.steps.append(index)
-            yield index, [1], self._logits(index)
+            yield index, [1], self._logits(state, index)
 
-    def _logits(self, index: int) -> Tensor:
-        frame = np.asarray(self.frames[index])
+    def _features(self, state: Any, index: int) -> Tensor:
+        _, features = state["cached_features"].get(index, (None, None))
+        if features is None:
+            self.encoded.append(index)
+            frame = np.asarray(self.frames[index]).view(Tensor)
+            features = {"backbone_fpn": [frame], "vision_pos_enc": [np.zeros(1)], "vision_features": frame}
+            state["cached_features"] = {index: (frame[None], features)}
+        found: Tensor = features["backbone_fpn"][0]
+        return found
+
+    def _logits(self, state: Any, index: int) -> Tensor:
+        frame = np.asarray(self._features(state, index))
         assert frame.dtype == np.float32
         grey = Image.fromarray(frame[0] * STD + MEAN).resize((self.width, self.height), Image.Resampling.BOX)
         logits = np.full((1, 1, self.height, self.width), -1.0, np.float32)
@@ -158,6 +179,7 @@ def _run(root: Path, made: Any, hu: np.ndarray, affine: np.ndarray, boxes: list[
         (root / folder).mkdir(parents=True)
     nib.save(nib.Nifti1Image(hu.astype(np.int16), affine), root / "ct" / "a.nii.gz")
     job = {"contract": 1, "verb": "predict", "model": "m", "variant": "v", "seed": 5, "devices": ["cpu"], "threads": 1}
+    job |= {"memory_mb": params.pop("memory_mb", None)}
     job |= {"params": PARAMS | WINDOW | params, "weights": "random"}
     (root / "job.json").write_text(json.dumps(job))
     findings = [{"id": str(i), "text": "t", "boxes": each} for i, each in enumerate(boxes)]
@@ -292,6 +314,31 @@ def test_three_hundred_entities_are_one_union(make: Callable[..., Any], tmp_path
     assert len(made.predictor.prompts) == 600
     assert _dice(masks[0], labels) > 0.9
     assert not masks[1].any()
+
+
+@pytest.mark.parametrize(("memory_mb", "kept"), [(64, 16), (1, 0), (8, 2)], ids=["all", "none", "some"])
+def test_a_slice_is_encoded_once_whatever_the_number_of_entities(
+    make: Callable[..., Any], tmp_path: Path, memory_mb: int, kept: int
+) -> None:
+    """As far as memory allows: the others are encoded whenever they are met, to the same masks."""
+    hu, labels = _phantom((48, 40, 16))
+    boxes = _boxes(labels)
+    size = 3 * 256 * 256 * 4  # of what the stand-in keeps of a slice
+    first, made = make(), make()
+    masks = _run(tmp_path / "plain", first, hu, np.eye(4), [boxes, boxes])
+    encoded = list(first.predictor.encoded)
+    first.predictor.encoded.clear()
+    again = _run(tmp_path / "kept", made, hu, np.eye(4), [boxes, boxes], memory_mb=memory_mb)
+    for one, other in zip(masks, again, strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert min(16, memory_mb * 2**18 // size) == kept
+    met = made.predictor.encoded
+    assert len(encoded) > 4 * 16
+    assert len(met) <= kept + (len(encoded) if kept < 16 else 0)
+    if kept == 16:
+        assert sorted(met) == list(range(16))
+    elif kept:
+        assert len(met) < len(encoded)
 
 
 def test_a_finding_at_the_border(make: Callable[..., Any], tmp_path: Path) -> None:

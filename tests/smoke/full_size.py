@@ -2,7 +2,9 @@
 
 What the reduced configurations leave open: whether the adapter runs on CUDA in the declared precision, and what GPU
 memory and time predicting and training take. Every slice of the given CT is repeated, so that a scan of thick slices
-has as many voxels as one of thin ones. Prints one JSON object.
+has as many voxels as one of thin ones. Three cases: the first pays for what a process does once, the second is the
+figure, and the third has many boxes or texts. Prints one JSON object; with ``--stages`` only predicts, and prints one
+a case, with what each stage took (``stages.py``).
 """
 
 from __future__ import annotations
@@ -26,10 +28,12 @@ TEXTS = (
     "moderate pleural effusion on the left side",
     "ground-glass opacity in both lower lobes",
 )
+#: Boxes of the case that has many.
+MANY = 12
 
 
 def _write(asked: dict) -> None:
-    """Write one case: three findings, the given mask and two shifted ones."""
+    """Write the cases: of the first two each has three findings, the given mask and two shifted ones."""
     for folder in ("ct", "seg", "out"):
         (ROOT / folder).mkdir(parents=True)
     given, repeat = nib.load(asked["ct"]), asked["repeat"]
@@ -44,19 +48,36 @@ def _write(asked: dict) -> None:
         for finding, where in zip(findings, map(np.argwhere, labels), strict=True):
             finding["boxes"] = [[*where.min(axis=0).tolist(), *(where.max(axis=0) + 1).tolist()]]
     spacing = np.linalg.norm(affine[:3, :3], axis=0).tolist()
-    case = {"id": "a", "ct": "ct/a.nii.gz", "seg": "seg/a.nii.gz", "split": "train", "shape": hu.shape}
-    (ROOT / "cases.jsonl").write_text(json.dumps({**case, "spacing": spacing, "findings": findings}) + "\n")
+    case = {"ct": "ct/a.nii.gz", "seg": "seg/a.nii.gz", "split": "train", "shape": hu.shape, "spacing": spacing}
+    cases = {"a": findings, "b": findings, "c": _many(findings, hu.shape)}
+    lines = [json.dumps({**case, "id": name, "findings": found}) + "\n" for name, found in cases.items()]
+    for number, name in ((len(lines), "cases.jsonl"), (1, "one.jsonl")):
+        (ROOT / name).write_text("".join(lines[:number]))
 
 
-def _ask(asked: dict, verb: str, **params: int) -> dict[str, dict]:
-    """Give the adapter a job on that case; return the last event of each name."""
+def _many(findings: list[dict], shape: tuple[int, ...]) -> list[dict]:
+    """Return one finding with many boxes, anywhere, or as many findings with a text of their own."""
+    if "boxes" not in findings[0]:
+        return [{"id": str(number), "text": f"{TEXTS[number % 3]}, {number} mm"} for number in range(MANY)]
+    random = np.random.default_rng(0)
+    sizes = np.minimum(random.integers(2, 40, (MANY, 3)), shape)
+    low = random.integers(0, np.array(shape) - sizes + 1)
+    return [{**findings[0], "boxes": np.concatenate([low, low + sizes], axis=1).tolist()}]
+
+
+def _job(asked: dict, verb: str, **params: int) -> None:
     job = {"contract": 1, "verb": verb, "model": "m", "variant": asked["variant"], "seed": 0, "weights": "random"}
     job.update(devices=asked["devices"], threads=4, params={**asked["params"], **params})
+    job["memory_mb"] = asked.get("memory_mb")
     (ROOT / "job.json").write_text(json.dumps(job))
+
+
+def _ask(asked: dict, verb: str, **params: int) -> list[dict]:
+    """Give the adapter a job on those cases; return its events."""
+    _job(asked, verb, **params)
     _fresh()
     main(asked["adapter"], ROOT)
-    lines = (ROOT / "out" / "events.jsonl").read_text().splitlines()
-    return {event.get("stage", event["event"]): event for event in map(json.loads, lines)}
+    return [json.loads(line) for line in (ROOT / "out" / "events.jsonl").read_text().splitlines()]
 
 
 def _fresh() -> None:
@@ -72,14 +93,18 @@ def predict(asked: dict) -> dict:
     ``gpu_bytes`` is what torch's allocator took of the GPU; the driver's own half a gigabyte comes on top.
     """
     events = _ask(asked, "predict")
-    if "case_failed" in events:
-        return {"failed": events["case_failed"]["reason"]}
+    for event in events:
+        if event["event"] == "case_failed":
+            return {"failed": event["reason"]}
     masks = [np.asarray(nib.load(path).dataobj) > 0 for path in sorted((ROOT / "out" / "a").glob("*.nii.gz"))]
+    done = {event["case"]: event for event in events if event["event"] == "case_done"}
     return {
-        "load_s": events["loaded"]["seconds"],
-        "case_s": events["case_done"]["seconds"],
+        "load_s": next(event["seconds"] for event in events if event.get("stage") == "loaded"),
+        "first_s": done["a"]["seconds"],
+        "case_s": done["b"]["seconds"],
+        "many_s": done["c"]["seconds"],
         "gpu_bytes": torch.cuda.max_memory_reserved(),
-        "host_bytes": events["case_done"]["host_bytes"],
+        "host_bytes": done["c"]["host_bytes"],
         "shape": list(masks[0].shape),
         "voxels": [int(mask.sum()) for mask in masks],
     }
@@ -94,6 +119,7 @@ def train(asked: dict) -> dict:
             torch.cuda.synchronize()
         ends.append(time.monotonic())
 
+    (ROOT / "one.jsonl").replace(ROOT / "cases.jsonl")
     hook = register_optimizer_step_post_hook(note)
     try:
         events = _ask(asked, "finetune", steps=asked["steps"], validations=1)
@@ -102,7 +128,7 @@ def train(asked: dict) -> dict:
     return {
         "step_s": statistics.median(np.diff(ends)),
         "gpu_bytes": torch.cuda.max_memory_reserved(),
-        "losses": events["train"]["losses"],
+        "losses": [event["losses"] for event in events if event["event"] == "train"][-1],
         "checkpoint_bytes": sum(path.stat().st_size for path in (ROOT / "out" / "checkpoint").iterdir()),
     }
 
@@ -110,6 +136,12 @@ def train(asked: dict) -> dict:
 if __name__ == "__main__":
     told = json.loads(sys.argv[1])
     _write(told)
+    if "--stages" in sys.argv:
+        from stages import measure
+
+        _job(told, "predict")
+        measure(told["adapter"], ROOT)
+        sys.exit(0)
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
     found = {"gpu": gpu, "torch": torch.__version__, "predict": predict(told)}
     if told["steps"] and "failed" not in found["predict"]:

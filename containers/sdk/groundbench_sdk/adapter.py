@@ -23,6 +23,17 @@ class Adapter:
             Variant, parameters, seed, devices, and the folder of the weights.
         """
 
+    def preview(self, cases: Sequence[Case]) -> None:
+        """See all cases of the container before the first of them, in order to encode their texts once; optional.
+
+        It is part of loading. A mask must be the same with it and without: cases are dealt to containers in any way.
+
+        Parameters
+        ----------
+        cases
+            In the order in which they will be predicted. An exception ends the container.
+        """
+
     def predict(self, case: Case) -> Iterable[tuple[str, np.ndarray]]:
         """Yield ``(finding id, mask)`` for every finding of a case.
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Sequence
 import nibabel as nib
 import numpy as np
 
-from groundbench_sdk.records import Rejected
+from groundbench_sdk.errors import Rejected
 
 Box = Sequence[int]
 

@@ -10,11 +10,21 @@ from typing import Any, Callable, Iterator, NamedTuple
 import nibabel as nib
 import numpy as np
 
+from groundbench_sdk.errors import Rejected
+from groundbench_sdk.reading import Layout, read_volume
+
+__all__ = [
+    "CONTRACT_VERSION",
+    "Case",
+    "Finding",
+    "Job",
+    "Rejected",
+    "TrainingCase",
+    "read_cases",
+    "read_training_cases",
+]
+
 CONTRACT_VERSION = 1
-
-
-class Rejected(ValueError):  # noqa: N818 - reads better where it is raised
-    """The job or a mask does not follow the contract; the message states the fault."""
 
 
 class Job(NamedTuple):
@@ -31,6 +41,7 @@ class Job(NamedTuple):
     #: ``"none"``, ``"pinned"``, ``"given"``, or ``"random"``: true architecture, random weights from `seed`
     weights_mode: str = "none"
     checkpoint: Path | None = None  #: folder of the checkpoint that `finetune` delivered, for a fine-tuned variant
+    memory_mb: int | None = None  #: memory that the model is declared to need at most, MiB; None: not stated
 
     @classmethod
     def read(cls, root: Path) -> Job:
@@ -53,6 +64,7 @@ class Job(NamedTuple):
             weights=root / "weights",
             weights_mode=raw.get("weights", "none"),
             checkpoint=root / "checkpoint" if raw.get("checkpoint") else None,
+            memory_mb=raw.get("memory_mb"),
         )
 
 
@@ -98,6 +110,7 @@ class Case:
         self.truth: Path | None = root / raw["truth"] if raw.get("truth") else None
         self.truth_flip: tuple[int, ...] = tuple(raw.get("truth_flip") or ())
         self.warnings: list[str] = []  #: warnings of :meth:`warn` that are not logged yet
+        self.reader: Callable[[Case, Layout], np.ndarray] = read_ct  #: called by :meth:`volume`
 
     def warn(self, text: str) -> None:
         """Warn the reader of this case's result, for example of a text that was cut; once, however often it is said.
@@ -115,28 +128,39 @@ class Case:
         """Voxel-to-world matrix of the CT, (4, 4), millimetres, RAS+ as NIfTI has it."""
         return np.asarray(nib.load(str(self.path)).affine, dtype=np.float64)  # type: ignore[attr-defined]
 
-    def volume(self, dtype: Any = np.int16) -> np.ndarray:
+    def volume(self, dtype: Any = np.int16, axes: str | None = None, order: str = "C") -> np.ndarray:
         """Read the CT.
+
+        The CT of the next case is read in the same way while this one is computed, where memory allows.
+
+        Parameters
+        ----------
+        dtype
+            Type of a voxel.
+        axes
+            Where the axes of the array run to, as in :func:`~groundbench_sdk.grids.reorient_to`; None: as stored.
+        order
+            ``"C"``: contiguous along these axes. ``"K"``: as the file has it, which takes least time: its first axis
+            is the fastest, so that axial slices of most CTs are contiguous.
 
         Returns
         -------
-        ndarray, shape (H, W, D)
-            Hounsfield units, C-contiguous, rounded when `dtype` is an integer type.
+        ndarray
+            Hounsfield units, (H, W, D) or along `axes`, rounded when `dtype` is an integer type. It is the caller's
+            own: it may be changed.
 
         Raises
         ------
         Rejected
             When the file cannot be read.
         """
-        with _reading(f"case {self.id}: its CT"):
-            image: Any = nib.load(str(self.path))
-            unscaled = image.dataobj.slope == 1 and image.dataobj.inter == 0
-            exact = unscaled and image.get_data_dtype() == np.dtype(dtype)
-            data = np.asanyarray(image.dataobj, dtype=None if exact else np.float32)
-        if not exact and np.issubdtype(np.dtype(dtype), np.integer):
-            limits = np.iinfo(dtype)
-            data = np.clip(np.rint(data), limits.min, limits.max)
-        return np.ascontiguousarray(data.reshape(self.shape), dtype=dtype)  # some tools append axes of one voxel
+        return self.reader(self, Layout(np.dtype(dtype).str, axes, order))
+
+
+def read_ct(case: Case, layout: Layout) -> np.ndarray:
+    """Read the CT of a case now; raises Rejected, which names the case, where that fails."""
+    with _reading(f"case {case.id}: its CT"):
+        return read_volume(case.path, case.shape, layout)
 
 
 class TrainingCase(Case):

@@ -7,9 +7,11 @@ import os
 import random
 import resource
 import sys
+import threading
 import time
 import traceback
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Sequence, cast
 
@@ -18,7 +20,9 @@ import numpy as np
 
 from groundbench_sdk.adapter import Adapter
 from groundbench_sdk.events import Events
+from groundbench_sdk.feeding import Behind, ReadAhead, Room
 from groundbench_sdk.finetuning import Training, log_failure, rank_and_world_size, start_together
+from groundbench_sdk.reading import in_file_order
 from groundbench_sdk.records import Case, Job, Rejected, read_cases, read_training_cases
 
 VERSION = "1.2"
@@ -82,26 +86,90 @@ def _load(adapter: type[Adapter] | str, job: Job) -> Adapter:
 
 def _predict_all(adapter: type[Adapter] | str, root: Path, job: Job, events: Events) -> int:
     began = time.monotonic()
-    model = _load(adapter, job)
+    model, cases = _load(adapter, job), list(read_cases(root))
+    model.preview(cases)
     events.emit("progress", stage="loaded", seconds=time.monotonic() - began)
-    for case in read_cases(root):
-        events.emit("progress", stage="case", case=case.id)
-        began = time.monotonic()
-        # From the job and the case alone: which cases came before, in which container, must not matter.
-        _seed(job.seed if case.seed is None else case.seed)
-        try:
-            _predict(model, case, root / "out" / case.id)
-            _log_warnings(case, events)
-        except Exception as error:  # noqa: BLE001 - whatever a model raises fails this case only
-            traceback.print_exc()
-            # "replace": a file name may hold characters that UTF-8, and so JSON, cannot.
-            reason = f"{type(error).__name__}: {error}"[:2000].encode("utf-8", "replace").decode()
-            _log_warnings(case, events)
-            events.emit("case_failed", case=case.id, reason=reason)
-            continue
-        events.emit("case_done", case=case.id, seconds=time.monotonic() - began, **_memory(job))
+    room = Room(job.memory_mb if job.params.get("ahead", True) else None)
+    ahead, behind, story = ReadAhead(cases, room), Behind(room), _Story(events)
+    ended: list[threading.Event] = []
+    try:
+        for number, case in enumerate(cases):
+            if number > 1:
+                ended[number - 2].wait()  # masks are written at most one case behind
+            record = _Record(case)
+            behind.do(partial(story.begin, record))
+            # From the job and the case alone: which cases came before, in which container, must not matter.
+            _seed(job.seed if case.seed is None else case.seed)
+            ahead.read_s = ahead.wait_s = behind.wait_s = 0.0
+            begun = time.perf_counter()
+            try:
+                _predict(model, record, root / "out" / case.id, behind)
+            except Exception as error:  # noqa: BLE001 - whatever a model raises fails this case only
+                record.fail(error)
+            record.read_s, record.wait_s = ahead.read_s, ahead.wait_s + behind.wait_s + record.handed_s
+            record.compute_s = max(0.0, time.perf_counter() - begun - record.wait_s)
+            record.memory = _memory(job)
+            ended.append(threading.Event())
+            behind.do(partial(story.end, record, ended[-1]))
+        behind.settle()
+    finally:
+        behind.close()
     events.emit("finished")
     return 0
+
+
+class _Record:
+    """What becomes of one case."""
+
+    def __init__(self, case: Case) -> None:
+        self.case = case
+        self.reason = ""  #: why it failed
+        #: Seconds: reading its CT; computing; checking and writing its masks; handing these over, and not computing
+        self.read_s = self.compute_s = self.write_s = self.handed_s = self.wait_s = 0.0
+        self.memory: dict[str, int | None] = {}
+
+    def fail(self, error: BaseException) -> None:
+        """Note what failed, the first time."""
+        traceback.print_exception(type(error), error, error.__traceback__)
+        # "replace": a file name may hold characters that UTF-8, and so JSON, cannot.
+        said = f"{type(error).__name__}: {error}"[:2000].encode("utf-8", "replace").decode()
+        self.reason = self.reason or said
+
+    def write(self, path: Path, mask: np.ndarray) -> None:
+        """Write a checked mask; where that fails the case fails, and what is left of it is not written."""
+        if self.reason:
+            return
+        began = time.perf_counter()
+        try:
+            _write(path, mask, self.case.affine)
+        except Exception as error:  # noqa: BLE001 - a full disk, for one, is seen here
+            self.fail(error)
+        self.write_s += time.perf_counter() - began
+
+
+class _Story:
+    """Tells of one case after another: a case begins when what came before it has ended, masks and all."""
+
+    def __init__(self, events: Events) -> None:
+        self._events = events
+        self._last = time.monotonic()
+
+    def begin(self, record: _Record) -> None:
+        self._events.emit("progress", stage="case", case=record.case.id)
+
+    def end(self, record: _Record, ended: threading.Event) -> None:
+        """Tell how it ended; its seconds are those since the case before it ended."""
+        case, now = record.case.id, time.monotonic()
+        try:
+            _log_warnings(record.case, self._events)
+            if record.reason:
+                self._events.emit("case_failed", case=case, reason=record.reason)
+            else:
+                phases = {name: getattr(record, name) for name in ("read_s", "compute_s", "write_s", "wait_s")}
+                self._events.emit("case_done", case=case, seconds=now - self._last, **phases, **record.memory)
+        finally:
+            self._last = now
+            ended.set()
 
 
 def save_mask(path: Path, mask: np.ndarray, case: Case) -> None:
@@ -121,28 +189,43 @@ def save_mask(path: Path, mask: np.ndarray, case: Case) -> None:
     Rejected
         When the mask has another shape or values other than 0 and 1.
     """
+    _write(path, _checked(path.name[: -len(".nii.gz")], mask, case), case.affine)
+
+
+def _checked(name: str, mask: np.ndarray, case: Case) -> np.ndarray:
+    """Return a copy of a mask as it is stored, uint8; raises Rejected unless it is one of this case."""
     array = np.asarray(mask)
-    name = path.name[: -len(".nii.gz")]
     if array.shape != case.shape:
         raise Rejected(f"finding {name}: the mask's shape is {array.shape}, the CT's is {case.shape}")
     binary = array.astype(bool, copy=False)
     if array.dtype != np.bool_ and not np.array_equal(array, binary):
         raise Rejected(f"finding {name}: the mask has values other than 0 and 1; apply your threshold first")
-    # "F": the order of the file; nibabel would reorder the array slice by slice, which takes longer.
-    image = nib.Nifti1Image(binary.astype(np.uint8, order="F"), case.affine)  # type: ignore[no-untyped-call]
+    return binary.astype(np.uint8)  # a copy in the order of the memory: the adapter may change its own
+
+
+def _write(path: Path, mask: np.ndarray, affine: np.ndarray) -> None:
+    image = nib.Nifti1Image(in_file_order(mask), affine)  # type: ignore[no-untyped-call]
     path.parent.mkdir(exist_ok=True)
-    partial = path.with_name(".partial-" + path.name)
-    nib.save(image, str(partial))
-    partial.replace(path)
+    unfinished = path.with_name(".partial-" + path.name)
+    nib.save(image, str(unfinished))
+    unfinished.replace(path)
 
 
-def _predict(model: Adapter, case: Case, folder: Path) -> None:
+def _predict(model: Adapter, record: _Record, folder: Path, behind: Behind) -> None:
     folder.mkdir(exist_ok=True)
+    case = record.case
     known = {finding.id for finding in case.findings}
     for finding, mask in model.predict(case):
         if finding not in known:
             raise Rejected(f"the adapter yielded {finding!r}, which is not a finding of case {case.id}")
-        save_mask(folder / (finding + ".nii.gz"), mask, case)
+        began = time.perf_counter()
+        checked = _checked(finding, mask, case)
+        taken = time.perf_counter() - began
+        record.handed_s += taken
+        record.write_s += taken
+        behind.do(partial(record.write, folder / (finding + ".nii.gz"), checked), checked.nbytes)
+        if record.reason:
+            return
 
 
 def _log_warnings(case: Case, events: Events) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import functools
 import zlib
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Callable, Iterator, Sequence
 
 import numpy as np
@@ -16,6 +16,10 @@ from groundbench_sdk.text_models import TextModel
 
 if TYPE_CHECKING:
     import torch
+
+
+#: Threads, at most, that draw the pictures of the next slices while these are computed, and resize what is found.
+_DRAWING = 4
 
 
 class SliceModel(TextModel):
@@ -107,18 +111,25 @@ class SliceModel(TextModel):
         if not case.findings:
             return
         reorientation = reorient_to(self.axes, case.affine)
-        ct = reorientation.apply(case.volume(np.int16))
+        ct = case.volume(np.int16, axes=self.axes, order="K")
         square, depth, at_once = self._square(ct), ct.shape[2], int(self.params["slices_at_once"])
-        texts = [self.network.encode_text(self.fit_text(case, finding)) for finding in case.findings]
-        masks = [np.zeros(ct.shape, bool) for _ in texts]
-        picture = functools.lru_cache(maxsize=at_once + 2)(lambda index: self.picture(ct[:, :, index].T, square))
-        for first in range(0, depth, at_once):
-            numbers = range(first, min(first + at_once, depth))
-            shown = [np.stack([picture(near) for near in self.neighbours(number, depth)]) for number in numbers]
-            features = self.network.encode_image(np.stack(shown))
-            for mask, text in zip(masks, texts):
-                for number, found in zip(numbers, self.segment(features, text, first)):
-                    mask[:, :, number] = (square.restore(found) > self.threshold).T
+        batches = [range(first, min(first + at_once, depth)) for first in range(0, depth, at_once)]
+        with self.without_gradients(), ThreadPoolExecutor(max(1, min(_DRAWING, self.job.threads))) as pool:
+            texts = [self.network.encode_text(self.fit_text(case, finding)) for finding in case.findings]
+            masks = [np.zeros(ct.shape, bool, order="F") for _ in texts]
+            drawn: dict[int, Future[np.ndarray]] = {}
+            for numbers, after in zip(batches, [*batches[1:], range(0)]):
+                wanted = {number: self.neighbours(number, depth) for number in (*numbers, *after)}
+                for near in dict.fromkeys(near for nears in wanted.values() for near in nears):
+                    drawn[near] = drawn.get(near) or pool.submit(self.picture, ct[:, :, near].T, square)
+                shown = [np.stack([drawn[near].result() for near in wanted[number]]) for number in numbers]
+                features = self.network.encode_image(np.stack(shown))
+                needed = {near for number in after for near in wanted[number]}
+                drawn = {near: made for near, made in drawn.items() if near in needed}
+                for mask, text in zip(masks, texts):
+                    slices = pool.map(square.restore, self.segment(features, text, numbers[0]))
+                    for number, found in zip(numbers, slices):
+                        mask[:, :, number] = (found > self.threshold).T
         for finding, mask in zip(case.findings, masks):
             yield finding.id, reorientation.restore(mask)
 
@@ -175,7 +186,7 @@ class SliceModel(TextModel):
             ``picture i`` (1, side, side) and ``masks i`` (F, side, side), each through :func:`pack`.
         """
         reorientation = reorient_to(self.axes, case.affine)
-        ct = reorientation.apply(case.volume(np.int16))
+        ct = case.volume(np.int16, axes=self.axes, order="K")
         masks = [reorientation.apply(labels) for labels in case.labels()]
         square, depth = self._square(ct), ct.shape[2]
         shown = sorted({near for index in slices for near in self.neighbours(index, depth)})

@@ -12,6 +12,8 @@ torch is imported when a model is loaded, so that an adapter can be imported and
 
 from __future__ import annotations
 
+import sys
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, Iterable, Iterator, Sequence
 
@@ -136,6 +138,14 @@ class TextModel(Adapter):
         if job.checkpoint is not None:
             load_checkpoint(self.network, job.checkpoint)
         self.network.to(self.device).eval()
+
+    def without_gradients(self) -> AbstractContextManager[Any]:
+        """Return the context in which a container predicts, where torch keeps no account of tensors at all.
+
+        In a training a model may keep what it made in a validation, which then must be fit for gradients.
+        """
+        torch = sys.modules.get("torch")
+        return nullcontext() if torch is None or self.job.verb != "predict" else torch.inference_mode()
 
     def fit_text(self, case: Case, finding: Finding) -> str:
         """Return the text of a finding, cut to the encoder's limit; a warning reports the dropped part."""

@@ -8,7 +8,7 @@ the union over the entities, and memory that does not grow with the number of sl
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, Iterator
+from typing import Any, Dict, Iterator
 
 import numpy as np
 
@@ -19,6 +19,12 @@ from groundbench_sdk.records import Case, Job, Rejected
 #: Mean and standard deviation of the pictures that the image encoders were trained on (ImageNet), red, green, blue.
 MEAN = np.array([0.485, 0.456, 0.406], np.float32)[:, None, None]
 STD = np.array([0.229, 0.224, 0.225], np.float32)[:, None, None]
+
+#: Normalised value of each grey level, (3, 256), so that a GPU is sent one byte a pixel and rounds nothing itself.
+LEVELS = ((np.arange(256, dtype=np.uint8) / np.float32(255) - MEAN) / STD)[:, 0]
+
+#: Share of the free memory of a GPU in which the features of slices are kept.
+_FEATURES = 0.5
 
 
 class Frames:
@@ -32,10 +38,13 @@ class Frames:
         Side of the square that every slice is resized to.
     low, high
         The window, HU.
+    device
+        Where the frames are made from the pictures, and stay.
     """
 
-    def __init__(self, volume: np.ndarray, size: int, low: float, high: float) -> None:
+    def __init__(self, volume: np.ndarray, size: int, low: float, high: float, device: str = "cpu") -> None:
         self._volume, self._size, self._low, self._high = volume, size, low, high
+        self._device, self._levels = device, None
         self.width, self.height, _ = volume.shape
 
     def __len__(self) -> int:
@@ -46,7 +55,12 @@ class Frames:
         """Return slice `index`, counted from the feet: a float32 tensor (3, size, size), equal channels, normalised."""
         import torch
 
-        return torch.from_numpy((self.picture(index) / np.float32(255) - MEAN) / STD)
+        picture = self.picture(index)
+        if self._device == "cpu":
+            return torch.from_numpy(LEVELS[:, picture])
+        if self._levels is None:
+            self._levels = torch.from_numpy(LEVELS).to(self._device)
+        return self._levels[:, torch.from_numpy(picture).to(self._device).long()]
 
     def picture(self, index: int) -> np.ndarray:
         """Return slice `index`, counted from the feet, (size, size), uint8: 0 to 255 through the window."""
@@ -88,6 +102,44 @@ def computing(device: str) -> AbstractContextManager[Any]:
     return nullcontext() if device == "cpu" else torch.autocast("cuda", dtype=torch.bfloat16)
 
 
+class Remembering(Dict[str, Any]):
+    """The state of a predictor that keeps the image features of every slice, where upstream keeps those of one.
+
+    An entity is followed through slices that others were followed through before, each way from its own key slice: each
+    slice is encoded once a case, whatever the number of entities. Features that find no room are computed anew, with
+    the same result. Of the pictures nothing is kept, as upstream never reads them again, and of the position encodings,
+    which are those of any slice, one copy.
+
+    Parameters
+    ----------
+    state
+        What the predictor made of the frames.
+    room
+        Bytes that the features may take.
+    """
+
+    def __init__(self, state: dict[str, Any], room: int) -> None:
+        super().__init__(state)
+        self._room, self._passing = room, -1
+        self._places: Any = None
+        super().__setitem__("cached_features", {})
+        self["cached_features"] = state.get("cached_features", {})
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        """Add features to those that are kept; set anything else."""
+        if key != "cached_features":
+            super().__setitem__(key, value)
+            return
+        kept = self["cached_features"]
+        for index, (picture, features) in value.items():
+            kept.pop(self._passing, None)
+            levels = features["backbone_fpn"]
+            self._places = self._places or features["vision_pos_enc"]
+            size = sum(level.numel() * level.element_size() for level in levels)
+            self._passing, self._room = (index, self._room) if size > self._room else (-1, self._room - size)
+            kept[index] = picture[..., :1, :1].clone(), {"backbone_fpn": levels, "vision_pos_enc": self._places}
+
+
 class VideoAdapter(Adapter):
     """An adapter around a video predictor with SAM 2's interface; a plugin writes :meth:`build` and :meth:`open`.
 
@@ -125,7 +177,7 @@ class VideoAdapter(Adapter):
 
         torch.manual_seed(job.seed)  # before any weight is drawn
         torch.set_num_threads(job.threads)
-        self._params = job.params
+        self._params, self._memory_mb = job.params, job.memory_mb
         self.device = job.devices[0]
         overrides = size_overrides(job.params["image_size"])
         checkpoint = None if job.weights_mode == "random" else str(job.weights / job.params["checkpoint"])
@@ -136,18 +188,26 @@ class VideoAdapter(Adapter):
     def predict(self, case: Case) -> Iterator[tuple[str, np.ndarray]]:
         """Yield for every finding the union of its entities' masks, unfiltered."""
         reorientation = reorient_to("LPS", case.affine)
-        volume = reorientation.apply(case.volume())
+        volume = case.volume(axes="LPS", order="K")
         params = self._params
-        frames = Frames(volume, params["image_size"], params["window_low"], params["window_high"])
+        frames = Frames(volume, params["image_size"], params["window_low"], params["window_high"], self.device)
         state = None
         for finding in case.findings:
-            mask = np.zeros(volume.shape, bool)
+            mask = np.zeros(volume.shape, bool, order="F")  # slice by slice, as they come and as they are written
             for box in finding.boxes or []:
                 with computing(self.device):
-                    state = state or self.open(frames)
+                    state = state or Remembering(self.open(frames), self._room())
                     for index, found in self._propagate(state, reorientation.box(box, case.shape)):
                         mask[:, :, index] |= found.T
             yield finding.id, reorientation.restore(mask)
+
+    def _room(self) -> int:
+        """Return the bytes in which features may be kept: half of what the GPU has left, or a quarter of the memory."""
+        if self.device == "cpu":
+            return (self._memory_mb or 0) * 2**18
+        import torch
+
+        return int(_FEATURES * torch.cuda.mem_get_info(self.device)[0])
 
     def _propagate(self, state: dict[str, Any], box: Box) -> Iterator[tuple[int, np.ndarray]]:
         """Yield (slice, mask) from the key slice of a box to one end of the volume, then from there to the other."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any, Callable, Iterable, Iterator, NamedTuple, Sequence, Tuple
 
 import numpy as np
@@ -20,7 +21,7 @@ View = Tuple[np.ndarray, Callable[[np.ndarray], np.ndarray]]
 class Scan(NamedTuple):
     """A CT along the axes of a model."""
 
-    hu: np.ndarray  #: (X, Y, Z), float32, Hounsfield units; a view, in general not contiguous
+    hu: np.ndarray  #: (X, Y, Z), float32, Hounsfield units
     spacing: tuple[float, ...]  #: millimetres along the same axes
 
 
@@ -34,11 +35,14 @@ class VolumeModel(TextModel):
     ----------
     findings_per_sample : int, optional
         Findings of one case that are drawn for a sample, at most; None: a sample is one finding.
+    order : str
+        How the CT lies in memory, as in :meth:`Case.volume <groundbench_sdk.records.Case.volume>`.
     pool : list
         The texts of all findings that are trained on, as from :meth:`encode_texts`; set by :meth:`samples`.
     """
 
     findings_per_sample: int | None = None
+    order = "C"
     pool: list[Any]
 
     # -- a plugin writes these ----------------------------------------------------------------------------------------
@@ -90,11 +94,23 @@ class VolumeModel(TextModel):
         """Yield ``(finding id, mask)``; findings are segmented independently of each other, so masks may overlap."""
         if not case.findings:
             return
-        reorientation = reorient_to(self.axes, case.affine)
-        scan = Scan(reorientation.apply(case.volume(np.float32)), reorientation.values(case.spacing))
-        texts = self.encode_texts([self.fit_text(case, finding) for finding in case.findings])
-        for finding, mask in zip(case.findings, self.segment(scan, texts)):
-            yield finding.id, reorientation.restore(mask)
+        reorientation, scan = reorient_to(self.axes, case.affine), self.scan(case)
+        with self.without_gradients():
+            texts = self.encode_texts([self.fit_text(case, finding) for finding in case.findings])
+            for finding, mask in zip(case.findings, self.segment(scan, texts)):
+                yield finding.id, reorientation.restore(mask)
+
+    def preview(self, cases: Sequence[Case]) -> None:
+        """Let `language` encode the texts of all cases, each once, before the first CT is computed."""
+        for text in dict.fromkeys(finding.text for case in cases for finding in case.findings):
+            if self.language is not None:
+                with suppress(Exception):  # raised again in its own case, which alone fails
+                    self.language.encode_text(self.shorten(text)[0])
+
+    def scan(self, case: Case) -> Scan:
+        """Read the CT of a case along the model's axes."""
+        spacing = reorient_to(self.axes, case.affine).values(case.spacing)
+        return Scan(case.volume(np.float32, axes=self.axes, order=self.order), spacing)
 
     def samples(
         self, train: Sequence[TrainingCase], training: Training
@@ -123,8 +139,7 @@ class VolumeModel(TextModel):
 
     def training_arrays(self, case: TrainingCase) -> dict[str, np.ndarray]:
         """Return a case's entry of the sample cache: ``image``, and ``mask i`` of every finding, as bits or float16."""
-        reorientation = reorient_to(self.axes, case.affine)
-        scan = Scan(reorientation.apply(case.volume(np.float32)), reorientation.values(case.spacing))
+        reorientation, scan = reorient_to(self.axes, case.affine), self.scan(case)
         image, onto_grid = self.view(scan)
         arrays = {"image": image.astype(np.float16) if image.dtype.kind == "f" else image}
         for number, labels in enumerate(case.labels()):

@@ -373,6 +373,7 @@ def training_job(plan: TrainingPlan, gpus: int) -> Job:
         seed=request.seed,
         gpus=gpus,
         cpus=plan.resources(gpus).cpus,
+        memory_mb=plan.resources(gpus).memory_mb,
         weights=plan.weights.mode,
     )
 

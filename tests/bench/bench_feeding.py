@@ -1,0 +1,279 @@
+"""Time how a model is fed: a stand-in of 0.5, 1 and 2 s of computing on ten CTs, and the loaders of a training.
+
+``python tests/bench/bench_feeding.py [--out FILE]``
+
+The stand-in sleeps, as a process does whose GPU computes, and delivers three masks. Each time is taken twice in turn:
+with the SDK as it is, and as it was, with nibabel's reader, a turn to C order after it, and masks that are turned and
+compressed before the next one is begun. The masks must be the same bytes. The loaders are those of a slice model,
+in 4 and 8 processes beside steps that sleep as long as a GPU was measured to take.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT), str(ROOT / "containers" / "sdk")]
+
+import nibabel as nib  # noqa: E402
+import numpy as np  # noqa: E402
+from groundbench_sdk import Adapter, Case, main, reading, records, runtime  # noqa: E402
+from groundbench_sdk.records import TrainingCase  # noqa: E402
+from groundbench_sdk.sample_cache import SampleCache  # noqa: E402
+from groundbench_sdk.slice_models import SliceModel  # noqa: E402
+
+SHAPE, CASES, WORK = (512, 512, 300), 10, (0.5, 1.0, 2.0)
+#: Seconds of a step that were measured on a GPU: the shortest and the longest model.
+STEPS = (0.35, 2.4)
+SIDE, SLICES, WORKERS = 512, 40, 2
+
+
+class Standing(Adapter):
+    """Sleeps in the place of a GPU."""
+
+    def load(self, job: Any) -> None:
+        """Read how long."""
+        self.seconds = job.params["seconds"]
+
+    def predict(self, case: Case) -> Iterator[tuple[str, np.ndarray]]:
+        """Yield a block a finding, from a mask in C order as most code makes it."""
+        case.volume()
+        for number, finding in enumerate(case.findings):
+            time.sleep(self.seconds / len(case.findings))
+            mask = np.zeros(case.shape, bool)
+            mask[100 * number : 100 * number + 90, 200:260, 80:140] = True
+            yield finding.id, mask
+
+
+def as_it_was(path: Path, shape: tuple[int, ...], layout: reading.Layout) -> np.ndarray:
+    """Read a CT as the SDK did before: whole, then turned."""
+    data = np.asanyarray(nib.load(path).dataobj)  # type: ignore[attr-defined]
+    return np.ascontiguousarray(data.reshape(shape), dtype=layout.dtype)
+
+
+def make(folder: Path) -> Path:
+    """Write one CT with the noise of a scanner; return its path."""
+    path, random = folder / "ct.nii.gz", np.random.default_rng(0)
+    x, y, _ = np.ogrid[:512, :512, :1]
+    body = np.where((x - 256) ** 2 / 220**2 + (y - 256) ** 2 / 160**2 < 1, -800, -1000)
+    voxels = np.empty(SHAPE, np.int16, order="F")
+    for index in range(SHAPE[2]):
+        voxels[:, :, index] = body[:, :, 0] + np.rint(random.normal(0, 15, SHAPE[:2]))
+    nib.save(nib.Nifti1Image(voxels, np.diag([-0.7, -0.7, 1.0, 1.0])), path)
+    return path
+
+
+def run(ct: Path, seconds: float, *, before: bool) -> dict[str, Any]:
+    """Predict ten cases; return seconds a case, shares, CPU seconds and the digests of the masks."""
+    with tempfile.TemporaryDirectory(dir=ct.parent) as folder:
+        root = Path(folder)
+        (root / "out").mkdir()
+        findings = [{"id": str(number), "text": "a"} for number in range(3)]
+        case = {"ct": str(ct), "shape": SHAPE, "spacing": [0.7, 0.7, 1.0], "findings": findings}
+        lines = [json.dumps({**case, "id": f"case{number}"}) + "\n" for number in range(CASES)]
+        (root / "cases.jsonl").write_text("".join(lines), encoding="utf-8")
+        job = {"contract": 1, "verb": "predict", "model": "m", "variant": "v", "seed": 0, "devices": ["cpu"]}
+        job |= {"threads": 1, "memory_mb": 8192, "params": {"seconds": seconds, "ahead": not before}}
+        (root / "job.json").write_text(json.dumps(job), encoding="utf-8")
+        began = _cpu()
+        with _patched(before):
+            main(Standing, root)
+        cpu = _cpu() - began
+        events = [json.loads(line) for line in (root / "out" / "events.jsonl").read_text().splitlines()]
+        done = [event for event in events if event["event"] == "case_done"]
+        masks = [hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(root.glob("out/*/*.nii.gz"))]
+    took = sum(event["seconds"] for event in done)
+    return {
+        "case_s": took / CASES,
+        "later_s": statistics.median(event["seconds"] for event in done[1:]),
+        "share": sum(event["compute_s"] for event in done) / took,
+        "later_share": sum(event["compute_s"] for event in done[1:]) / sum(event["seconds"] for event in done[1:]),
+        "read_s": statistics.median(event["read_s"] for event in done),
+        "cpu_s": cpu / CASES,
+        "masks": masks,
+    }
+
+
+class _patched:  # noqa: N801 - a context
+    """Puts in place what the SDK did before."""
+
+    def __init__(self, before: bool) -> None:
+        self._before, self._kept = before, (records.read_volume, runtime._checked)
+
+    def __enter__(self) -> None:
+        if self._before:
+            checked = self._kept[1]
+            records.read_volume = as_it_was  # type: ignore[assignment]
+            runtime._checked = lambda name, mask, case: np.asfortranarray(checked(name, mask, case))
+
+    def __exit__(self, *_: object) -> None:
+        records.read_volume, runtime._checked = self._kept
+
+
+def _cpu() -> float:
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
+
+
+# -- training ---------------------------------------------------------------------------------------------------------
+
+
+class Slices(SliceModel):
+    """The loaders of a slice model without its network."""
+
+    def picture(self, hu: np.ndarray, square: Any) -> np.ndarray:
+        """Draw through a window."""
+        return np.clip(square.fit(np.clip(hu, -1000, 400).astype(np.float32) + 1000) * (255 / 1400), 0, 255).astype(
+            np.uint8
+        )
+
+    def fit_text(self, case: Case, finding: Any) -> str:
+        """Return the text."""
+        return str(finding.text)
+
+    def sample_cache(self, training: Any) -> SampleCache:
+        """Return a cache for all that there is."""
+        return SampleCache(training.state / "samples", 2**40)
+
+
+def loader(folder: Path, rank: int, ranks: int) -> Callable[[int], Any]:
+    """Return what makes a sample of a rank, and count them."""
+    raw = json.loads((folder / "train.json").read_text(encoding="utf-8"))
+    cases = [TrainingCase(folder, case) for case in raw]
+    model = Slices()
+    model.params, model.job = {"image_size": SIDE}, SimpleNamespace(threads=2)  # type: ignore[assignment]
+    state = folder / f"state{ranks}"
+    state.mkdir(exist_ok=True)
+    count, sample = model.samples(cases, SimpleNamespace(state=state, rank=0, world_size=1))  # type: ignore[arg-type]
+    order = np.random.default_rng(0).permutation(count)[rank::ranks]
+    return lambda number: sample(int(order[number % len(order)]), np.random.default_rng(number))
+
+
+def rank_main(folder: Path, rank: int, ranks: int, step: float, samples: int) -> None:
+    """Take steps, a sample each, as a rank does; print seconds waited and CPU seconds of the first and second pass."""
+    sample, said = loader(folder, rank, ranks), []
+    for _ in range(2):
+        began, used, waited = time.perf_counter(), _cpu(), 0.0
+        with ThreadPoolExecutor(WORKERS) as pool:
+            ahead = [pool.submit(sample, number) for number in range(samples)]
+            for made in ahead:
+                now = time.perf_counter()
+                made.result()
+                waited += time.perf_counter() - now
+                time.sleep(step)
+        took = time.perf_counter() - began
+        said.append({"wait": waited / took, "per_s": samples / took, "cpu_s": (_cpu() - used) / samples})
+    sys.stdout.write(json.dumps(said) + "\n")
+
+
+def training(folder: Path, ct: Path, ranks: int, step: float, samples: int) -> list[dict[str, float]]:
+    """Return what all ranks together saw in the first and in the second pass."""
+    labels = np.zeros((1, *SHAPE), np.uint8)
+    labels[0, 200:260, 200:260, 100 : 100 + SLICES] = 1
+    if not (folder / "seg.nii.gz").exists():
+        nib.save(nib.Nifti1Image(labels, np.eye(4)), folder / "seg.nii.gz")
+    case = {"ct": ct.name, "seg": "seg.nii.gz", "split": "train", "shape": SHAPE, "spacing": [0.7, 0.7, 1.0]}
+    cases = [{**case, "id": f"case{number}", "findings": [{"id": "0", "text": "a"}]} for number in range(4)]
+    (folder / "train.json").write_text(json.dumps(cases), encoding="utf-8")
+    command = [sys.executable, __file__, "--rank", str(folder), str(ranks), str(step), str(samples)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    started = [
+        subprocess.Popen([*command, str(rank)], stdout=subprocess.PIPE, text=True, env=environment)
+        for rank in range(ranks)
+    ]
+    said = [json.loads(process.communicate()[0]) for process in started]
+    return [
+        {
+            "wait": statistics.mean(one[number]["wait"] for one in said),
+            "per_s": sum(one[number]["per_s"] for one in said),
+            "cpu_s": statistics.mean(one[number]["cpu_s"] for one in said),
+        }
+        for number in range(2)
+    ]
+
+
+def report(fed: dict[float, tuple[dict[str, Any], dict[str, Any]]], trained: dict[tuple[int, float], Any]) -> str:
+    """Return the page."""
+    cores, load = os.cpu_count(), os.getloadavg()[1]
+    lines = [
+        "# Feeding\n",
+        "`make bench-feeding`: a stand-in that sleeps where a GPU would compute, on ten CTs of 512 x 512 x 300, three",
+        "masks each; with the SDK as it is (after) and with what it did before: nibabel's reader, a turn to C order,",
+        "masks that are turned and compressed before the model goes on. In turn in one run; the masks are the same",
+        "bytes. *Share* is computing by the seconds of the case, over all ten cases and from the second on: the first",
+        "CT has nothing to be read behind.\n",
+        (
+            "| computing, s | seconds a case before | after | ratio | share before | after | after, from case 2 on "
+            "| reading after, s | CPU s a case before | after |"
+        ),
+        "|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for seconds, (before, after) in fed.items():
+        lines.append(
+            f"| {seconds:g} | {before['case_s']:.2f} | {after['case_s']:.2f} "
+            f"| {after['case_s'] / before['case_s']:.2f} | {before['share']:.0%} | {after['share']:.0%} "
+            f"| {after['later_share']:.1%} | {after['read_s']:.2f} | {before['cpu_s']:.2f} | {after['cpu_s']:.2f} |"
+        )
+    lines += [
+        (
+            "\nThe loaders of a slice model (512 pixels, the sample cache), one process a rank with "
+            f"{WORKERS} loading threads, beside"
+        ),
+        "steps that sleep as long as a GPU took (0.35 to 2.4 s); on these cores, not a GPU host. *Waiting*",
+        "is the share of a rank's time in which the step waits for its sample.\n",
+        (
+            "| ranks | step, s | samples a second, cold | from the cache | waiting, first pass | second pass "
+            "| CPU ms a sample, cold | from the cache |"
+        ),
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for (ranks, step), (cold, warm) in trained.items():
+        lines.append(
+            f"| {ranks} | {step:g} | {cold['per_s']:.1f} | {warm['per_s']:.1f} | {cold['wait']:.0%} "
+            f"| {warm['wait']:.1%} | {1000 * cold['cpu_s']:.0f} | {1000 * warm['cpu_s']:.0f} |"
+        )
+    date = time.strftime("%Y-%m-%d", time.gmtime())
+    lines.append(f"\nMeasured on {date}, {cores} cores; load {load:.1f} (5 minutes) at the end.")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--rank"]:
+        where, of, pause, many, own = sys.argv[2:]
+        rank_main(Path(where), int(own), int(of), float(pause), int(many))
+        sys.exit(0)
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, default=ROOT / "docs" / "benchmarks" / "feeding.md")
+    parser.add_argument("--samples", type=int, default=12, help="samples of a rank and pass")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as place:
+        given = make(Path(place))
+        for read in (as_it_was, reading.read_volume):  # once each, before anything is timed
+            read(given, SHAPE, reading.Layout("<i2", None, "C"))
+        fed = {}
+        for work in WORK:
+            pair = run(given, work, before=True), run(given, work, before=False)
+            if pair[0].pop("masks") != pair[1].pop("masks"):
+                sys.exit("the masks differ")
+            fed[work] = pair
+            sys.stderr.write(f"{work:g} s: {json.dumps(pair)}\n")
+        trained = {
+            (ranks, step): training(Path(place), given, ranks, step, options.samples)
+            for ranks in (4, 8)
+            for step in STEPS
+        }
+        options.out.write_text(report(fed, trained), encoding="utf-8")
