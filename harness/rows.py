@@ -88,7 +88,7 @@ class CaseRow:
         Whether its findings are in the database.
     evidence
         The evidence where its container died: state, exit code, OOM flag, memory, last event, last lines; empty
-        otherwise.
+        otherwise. The model's ``warnings``, and its ``phases``: what it tells of the case's seconds.
     """
 
     case: str

@@ -247,6 +247,9 @@ def _explain(case: CaseRow, folder: Path) -> list[str]:
         )
     elif case.seconds is not None:
         lines.append(f"  seen: done in {seconds(case.seconds)} by its events; it says it took {size(case.host_bytes)}")
+    if phases := case.evidence.get("phases"):
+        parts = [f"{name.removesuffix('_s')} {seconds(value)}" for name, value in phases.items()]
+        lines.append(f"  told: {', '.join(parts)}")
     lines += [f"  said: {printable(warning)}" for warning in case.evidence.get("warnings", [])]
     if case.log:  # masks that were made elsewhere have none
         lines.append(f"  log:  {folder / case.log}")

@@ -147,6 +147,7 @@ class _Attempt:
 
     def __init__(self, shard: _Shard, batch: Sequence[JobCase], number: int, attempts: dict[str, int]) -> None:
         self.finished: set[str] = set()
+        self._phases: dict[str, dict[str, float]] = {}
         self.doubtful: set[str] = set()  #: failed after others: whether by themselves, a container of their own shows
         self._shard, self._spec, self._place = shard, shard.spec, shard.place
         self._names = InsideNames(batch, shard.spec.salt, shard.spec.job.seed)
@@ -299,6 +300,7 @@ class _Attempt:
     def _deliver(self, event: CaseDone, now: float) -> None:
         seconds = self._clock.done(now)
         device = event.device_bytes if self._place.gpus else None
+        self._phases[event.case] = self._clock.phases(now, event.model_dump())
         self._collect(event.case, seconds, _within(event.host_bytes, self._resources.memory_mb), device)
 
     def _collect(self, case: str, seconds: float | None, host: int | None, device: int | None) -> None:
@@ -340,6 +342,7 @@ class _Attempt:
                 log=self._log.as_posix(),
                 evidence=evidence,
                 warnings=tuple(warnings),
+                phases=self._phases.pop(case, {}),
                 masks={} if masks is None else masks.sha256,
                 collected="" if masks is None else masks.name,
                 figures=self._shard.name,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from typing import Final
 
 from harness.registry.resources import Resources
@@ -12,6 +13,10 @@ TICK_S: Final = 0.05
 
 #: Seconds between the last case and the end of the container.
 END_TIMEOUT_S: Final = 30.0
+
+
+#: The parts of a case's seconds that a container may report.
+PHASES: Final = ("read_s", "compute_s", "write_s", "wait_s")
 
 
 class CaseClock:
@@ -36,6 +41,7 @@ class CaseClock:
         self._began = self._case_began = time.monotonic()
         self._started: float | None = None
         self._loaded = False
+        self._told_s = 0.0
         self.current: str | None = None
         self.start_s: float | None = None
         self.load_s: float | None = None
@@ -81,6 +87,32 @@ class CaseClock:
         if self.first_case_s is None:
             self.first_case_s = seconds
         return seconds
+
+    def phases(self, now: float, told: Mapping[str, float | None]) -> dict[str, float]:
+        """Return what a container tells of a finished case, as far as our clock does not contradict it.
+
+        It cannot have computed and waited longer, over all cases, than it has lived, nor read or written for longer:
+        these may lie beside the computing of any case.
+
+        Parameters
+        ----------
+        now
+            Seconds, monotonic.
+        told
+            Its seconds, by the names in :data:`PHASES`; None for what it does not tell.
+
+        Returns
+        -------
+        dict
+            All of it, or nothing.
+        """
+        lived = now - self._began
+        found = {name: seconds for name in PHASES if (seconds := told.get(name)) is not None}
+        busy = self._told_s + found.get("compute_s", 0.0) + found.get("wait_s", 0.0)
+        if max(busy, *found.values(), 0.0) > lived:
+            return {}
+        self._told_s = busy
+        return found
 
     def case_s(self, now: float) -> float:
         """Return the seconds since the last case ended."""

@@ -46,6 +46,8 @@ class CaseOutcome:
         Its status and, unless ok, the reason.
     seconds, host_bytes, device_bytes
         Inference time and peak memory, where known.
+    phases
+        What the container tells of these seconds, by name; empty where it tells nothing that can be.
     attempts
         Containers that tried it.
     log
@@ -75,12 +77,14 @@ class CaseOutcome:
     masks: Mapping[str, str] = field(default_factory=dict)
     collected: str = ""
     figures: str = ""
+    phases: Mapping[str, float] = field(default_factory=dict)
 
     def seen(self) -> dict[str, Any]:
-        """Return evidence and warnings as they are stored with the case; empty where there are none."""
+        """Return evidence, warnings and phases as they are stored with the case; empty where there are none."""
         return {
             **({} if self.evidence is None else self.evidence.document()),
             **({"warnings": list(self.warnings)} if self.warnings else {}),
+            **({"phases": dict(self.phases)} if self.phases else {}),
         }
 
 

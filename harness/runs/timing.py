@@ -9,6 +9,7 @@ from dataclasses import asdict
 from typing import Any
 
 from harness.rows import CaseRow
+from harness.runs.case_clock import PHASES
 from harness.runs.outcome import ContainerFigures, ShardFigures
 from harness.status import Status
 
@@ -85,6 +86,7 @@ def _costs(
     walls = [container.wall_s for container in containers]
     predict_s = sum(wall for wall in walls if wall is not None)
     timed = [case for case in delivered if case.case in placed]  # of others the containers' time is not known
+    told = _told(delivered)
     return {
         # measured from outside: the containers' whole lives over the cases that they delivered
         "case_wall_s": predict_s / len(timed) if predict_s > 0 and timed else None,
@@ -95,12 +97,25 @@ def _costs(
         "model_load_s": _median(c.load_s for c in containers if c.load_s is not None),
         "first_case_s": next((c.first_case_s for c in containers if c.first_case_s is not None), None),
         "case_median_s": _median(seconds),
-        "case_p95_s": seconds[math.ceil(0.95 * len(seconds)) - 1] if seconds else None,
+        "case_p95_s": _slow_end(seconds),
+        # the model's own word, where it has one for every case
+        **{f"told_{name}": _median(told[name]) for name in PHASES},
+        "told_compute_p95_s": _slow_end(sorted(told["compute_s"])),
     }
+
+
+def _told(cases: Sequence[CaseRow]) -> dict[str, list[float]]:
+    """Return the seconds that containers told of all these cases, by phase; empty where one did not."""
+    said = [case.evidence.get("phases", {}) for case in cases]
+    return {name: [phases[name] for phases in said] if all(name in one for one in said) else [] for name in PHASES}
 
 
 def _most(values: Iterable[int | None]) -> int | None:
     return max((value for value in values if value is not None), default=None)
+
+
+def _slow_end(seconds: Sequence[float]) -> float | None:
+    return seconds[math.ceil(0.95 * len(seconds)) - 1] if seconds else None
 
 
 def _median(values: Any) -> float | None:

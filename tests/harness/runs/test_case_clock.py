@@ -56,6 +56,17 @@ def test_a_case_is_timed_from_the_end_of_the_last(told: Told) -> None:
     assert told.clock.late(told.at(70.1), 1) == "case b did not end within 30 s"
 
 
+def test_phases_are_believed_within_the_life_of_the_container(told: Told) -> None:
+    """All together cannot have been computed and waited for longer; each case's own are all taken or none."""
+    told.clock.start(told.at(1))
+    first = {"read_s": 2.0, "compute_s": 6.0, "write_s": 1.0, "wait_s": 3.0}
+    assert told.clock.phases(told.at(10), {**first, "seconds": 99.0}) == first
+    assert told.clock.phases(told.at(12), {"compute_s": 4.0}) == {}
+    assert told.clock.phases(told.at(12), {"compute_s": 2.5, "wait_s": None}) == {"compute_s": 2.5}
+    assert told.clock.phases(told.at(20), {"compute_s": 1.0, "read_s": 20.5}) == {}
+    assert told.clock.phases(told.at(20), {}) == {}
+
+
 def test_after_the_last_case_there_is_half_a_minute(told: Told) -> None:
     """A container whose cases all have an outcome is to end."""
     told.clock.start(told.at(1))

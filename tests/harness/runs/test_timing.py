@@ -34,6 +34,17 @@ def test_the_middle_and_the_slow_end_are_those_of_delivered_cases() -> None:
     assert "by_hardware" not in made
 
 
+def test_what_the_model_tells_of_its_seconds_is_shown_where_it_does_so_of_all_cases() -> None:
+    """Medians, and the slow end of computing; one case without a word and there is none of the run."""
+    told = [{"read_s": 1.0, "compute_s": float(n), "write_s": 0.5, "wait_s": 0.1} for n in range(1, 21)]
+    cases = [_case(n, 30.0, evidence={"phases": phases}) for n, phases in enumerate(told)]
+    made = figures(cases, {"0": _shard(600.0)}, _placed(cases), image_bytes=None)
+    assert (made["told_compute_s"], made["told_compute_p95_s"], made["told_wait_s"]) == (10.5, 19.0, 0.1)
+    cases += [_case(20, 30.0)]
+    made = figures(cases, {"0": _shard(600.0)}, _placed(cases), image_bytes=None)
+    assert {made[name] for name in ("told_compute_s", "told_compute_p95_s", "told_read_s")} == {None}
+
+
 def test_what_is_not_known_is_none() -> None:
     """No case, no container: nothing is shown as 0 that was not measured."""
     made = figures([], {}, {}, image_bytes=None)
