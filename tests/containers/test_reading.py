@@ -13,7 +13,7 @@ import pytest
 from groundbench_sdk import reading
 from groundbench_sdk.errors import Rejected
 from groundbench_sdk.grids import reorient_to
-from groundbench_sdk.reading import Layout, in_file_order, read_volume
+from groundbench_sdk.reading import Layout, in_file_order, read_stored, read_volume
 
 SHAPE = (7, 5, 19)  # more slices than are decoded at a time, and not a multiple
 AFFINE = np.array([[0, 0, -3.0, 1], [2.0, 0, 0, 2], [0, 1.5, 0, 3], [0, 0, 0, 1]])
@@ -75,6 +75,18 @@ def test_what_cannot_be_what_was_asked_for_is_refused(tmp_path: Path) -> None:
     for order in "CK":
         with pytest.raises(EOFError, match="too early"):
             read_volume(path, SHAPE, Layout("<i2", None, order))
+
+
+@pytest.mark.parametrize("scaling", [None, (2.0, 1.0)], ids=["as stored", "scaled"])
+def test_labels_are_read_as_they_are_stored(tmp_path: Path, scaling: tuple[float, float] | None) -> None:
+    """Any type and either order of bytes, of which nothing is changed; what a header scales is scaled by nibabel."""
+    for kind, ending in itertools.product(("u1", "<u2", ">u2", "<f4"), (".nii", ".nii.gz")):
+        path = tmp_path / f"seg{ending}"
+        _store(path, kind, scaling, axes=4)
+        wanted = np.asanyarray(nib.load(path).dataobj)
+        found = read_stored(path)
+        assert found.dtype == wanted.dtype
+        np.testing.assert_array_equal(found, wanted)
 
 
 def test_a_mask_is_turned_once_and_only_if_it_lies_otherwise() -> None:

@@ -6,7 +6,8 @@ is so for a few steps by the same ``bench run``, twice, which must give the same
 looked whether the answer depends on how a CT is stored and on the text, whether a text that is too long is announced
 (``probe.py``), and whether training changed what it should and nothing else (``trained.py``). With ``--gpu`` the first
 of these is asked on that GPU, and there each variant then predicts, and trains for a few steps, at its declared size
-(``full_size.py``). With ``--published`` only one thing is tried: files made up in the published layout are loaded at
+(``full_size.py``). With ``--stages`` only the seconds of its cases are counted, stage by stage, there or on a CPU
+(``stages.py``). With ``--published`` only one thing is tried: files made up in the published layout are loaded at
 the declared size (``published.py``). A model whose upstream sources are not in the home is skipped with the command
 that brings them. Prints a table; with ``--record`` keeps what was seen in ``docs/verified.json``, from which
 ``docs/models.md`` is made.
@@ -272,18 +273,35 @@ def _again(row: Row, home: Path, data: Path) -> None:
 
 def _full_size(row: Row, tag: str, data: Path, gpu: str) -> None:
     """Run ``full_size.py`` on the largest CT, with as many slices as a scan of 1 mm has."""
+    asked = _largest(row, data) | {"params": row.variant.params, "steps": STEPS if row.variant.fine_tuned else 0}
+    row.full = _inside(row, tag, "full_size.py", asked, _mount(data), gpu)
+    if "failed" in row.full["predict"]:
+        raise Failed(row.full["predict"]["failed"])
+
+
+def _stages(row: Row, tag: str, data: Path, gpu: str | None) -> None:
+    """Run ``full_size.py --stages``, on a GPU at the declared size, else reduced; print a line a case."""
+    asked = _largest(row, data) | ({"params": row.variant.params} if gpu is not None else {"repeat": 1})
+    for line in _lines_inside(row, tag, "full_size.py", asked, _mount(data), gpu, "--stages"):
+        case = {"model": row.model.name, "variant": row.variant.name, **json.loads(line)}
+        sys.stdout.write(json.dumps(case) + "\n")
+        if case["reason"]:
+            raise Failed(case["reason"])
+
+
+def _mount(data: Path) -> dict[str, dict[str, str]]:
+    return {str(data.resolve()): {"bind": "/data", "mode": "ro"}}
+
+
+def _largest(row: Row, data: Path) -> dict[str, Any]:
     ct = max((data / "ct").iterdir(), key=lambda path: path.stat().st_size).name
-    asked = {
-        "params": row.variant.params,
+    return {
         "prompt": row.variant.prompt.value,
         "ct": f"/data/ct/{ct}",
         "seg": f"/data/seg/{ct}",
         "repeat": REPEAT,
-        "steps": STEPS if row.variant.fine_tuned else 0,
+        "memory_mb": row.model.resources.memory_mb,
     }
-    row.full = _inside(row, tag, "full_size.py", asked, {str(data.resolve()): {"bind": "/data", "mode": "ro"}}, gpu)
-    if "failed" in row.full["predict"]:
-        raise Failed(row.full["predict"]["failed"])
 
 
 def _inside(
@@ -295,6 +313,19 @@ def _inside(
     gpu: str | None,
 ) -> dict[str, Any]:
     """Run one of the scripts beside this one in an image, sealed, with a GPU or none; return what it printed."""
+    found: dict[str, Any] = json.loads(_lines_inside(row, tag, name, asked, mounts, gpu)[-1])
+    return found
+
+
+def _lines_inside(
+    row: Row,
+    tag: str,
+    name: str,
+    asked: Mapping[str, Any],
+    mounts: Mapping[str, dict[str, str]],
+    gpu: str | None,
+    *flags: str,
+) -> list[str]:
     import docker
     import docker.errors
     from docker.types import DeviceRequest
@@ -314,13 +345,13 @@ def _inside(
         "devices": devices,
         **asked,
     }
-    script = Path(__file__).with_name(name)
+    scripts = {str(Path(__file__).with_name(part)): f"/{part}" for part in (name, *(["stages.py"] if flags else []))}
     try:
         said = client.containers.run(
             tag,
-            [f"/{name}", json.dumps(described)],
+            [f"/{name}", json.dumps(described), *flags],
             entrypoint="python",
-            volumes={str(script): {"bind": f"/{name}", "mode": "ro"}, **mounts},
+            volumes={**{script: {"bind": place, "mode": "ro"} for script, place in scripts.items()}, **mounts},
             environment={"OMP_NUM_THREADS": "1", "HOME": "/tmp"},  # noqa: S108 - the container's
             network_mode="none",
             read_only=True,
@@ -335,8 +366,8 @@ def _inside(
         raise Failed(_last((error.stderr or b"").decode("utf-8", "replace"))) from error
     finally:
         client.close()
-    found: dict[str, Any] = json.loads(said.splitlines()[-1])
-    return found
+    lines: list[str] = [line for line in said.decode().splitlines() if line.startswith("{")]
+    return lines
 
 
 def _last(text: str) -> str:
@@ -448,6 +479,7 @@ def main() -> int:
     parser.add_argument("--data", type=Path, default=default / "realct", help="a data set with real CTs")
     parser.add_argument("--device", choices=["cuda", "cpu"], default="cuda", help="which build of torch")
     parser.add_argument("--gpu", metavar="ID", help="also at full size, on this GPU (index or UUID)")
+    parser.add_argument("--stages", action="store_true", help="only where the seconds go, a JSON line a case")
     parser.add_argument("--published", action="store_true", help="only load made-up published files, at full size")
     parser.add_argument("--keep", type=Path, help="with --published: leave the files in KEEP/<model>/<variant>")
     parser.add_argument("--every-variant", action="store_true", help="not only the first of each kind")
@@ -471,6 +503,8 @@ def main() -> int:
         sys.stderr.write(f"{model.name} ...\n")
         variants = model.variants if options.every_variant else _kinds(model)
         check = partial(_try, home=options.home, data=data, gpu=options.gpu)
+        if options.stages:
+            check = partial(_stages, data=data, gpu=options.gpu)
         if options.published:
             check = partial(_published, home=options.home, keep=options.keep)
         rows += _smoke(model, variants, options.home, options.device, check)

@@ -74,7 +74,7 @@ def read_volume(path: Path, shape: Sequence[int], layout: Layout) -> np.ndarray:
     with closing(_open(path)) as stream:
         _fill(stream, memoryview(bytearray(image.dataobj.offset)))
         if convert is None and stored.flags.f_contiguous:
-            _fill(stream, memoryview(stored.reshape(-1, order="F")).cast("B"))
+            _fill(stream, _bytes_of(stored))
             return asked
         held = memoryview(bytearray(_SLICES * shape[0] * shape[1] * raw.itemsize))
         for first in range(0, shape[2], _SLICES):
@@ -84,6 +84,18 @@ def read_volume(path: Path, shape: Sequence[int], layout: Layout) -> np.ndarray:
             slices = np.frombuffer(piece, raw).reshape((shape[0], shape[1], count), order="F")
             stored[:, :, first : first + count] = slices if convert is None else convert(slices)
     return asked
+
+
+def read_stored(path: Path) -> np.ndarray:
+    """Read a NIfTI file of any number of axes as its voxels are stored, in the file's order; scaled if it says so."""
+    image: Any = nib.load(str(path))
+    if image.dataobj.slope != 1 or image.dataobj.inter != 0:
+        return np.asanyarray(image.dataobj)
+    stored = np.empty(image.shape, image.get_data_dtype(), order="F")
+    with closing(_open(path)) as stream:
+        _fill(stream, memoryview(bytearray(image.dataobj.offset)))
+        _fill(stream, _bytes_of(stored))
+    return stored
 
 
 def in_file_order(volume: np.ndarray) -> np.ndarray:
@@ -128,6 +140,11 @@ def _conversion(image: Any, dtype: np.dtype[Any]) -> Callable[[np.ndarray], np.n
         return np.asarray(found)
 
     return convert
+
+
+def _bytes_of(memory: np.ndarray) -> memoryview:
+    """Return the bytes of an array in the file's order, to be written to."""
+    return memoryview(memory.reshape(-1, order="F").view(np.uint8))
 
 
 def _open(path: Path) -> Any:

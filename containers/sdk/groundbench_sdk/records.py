@@ -11,7 +11,7 @@ import nibabel as nib
 import numpy as np
 
 from groundbench_sdk.errors import Rejected
-from groundbench_sdk.reading import Layout, read_volume
+from groundbench_sdk.reading import Layout, read_stored, read_volume
 
 __all__ = [
     "CONTRACT_VERSION",
@@ -201,8 +201,7 @@ class TrainingCase(Case):
             When the file cannot be read, or has another shape.
         """
         with _reading(f"case {self.id}: its masks"):
-            image: Any = nib.load(str(self._seg))
-            labels = np.asanyarray(image.dataobj)
+            labels = read_stored(self._seg)
         if labels.shape != (len(self.findings), *self.shape):
             raise Rejected(f"case {self.id}: labels {labels.shape} for {len(self.findings)} findings on {self.shape}")
         if labels.dtype.kind not in "iu":
