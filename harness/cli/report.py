@@ -53,10 +53,23 @@ def print_documents(documents: Sequence[dict[str, Any]]) -> None:
     timed = [document for document in documents if document["timing"]]
     if timed:
         print_table(
-            ["model", "engine", "image", "a case", "cases/h", "memory", "start", "load", "median", "p95", "says"],
+            [
+                "model",
+                "engine",
+                "image",
+                "a case",
+                "cases/h",
+                "memory",
+                "start",
+                "load",
+                "median",
+                "p95",
+                "computing",
+                "says",
+            ],
             [row for document in timed for row in _costs(document)],
             title="cost, without scoring: measured from outside; from start on by the model's events and word",
-            right=range(2, 11),
+            right=range(2, 12),
         )
     for line in _data_warnings(documents):
         click.secho(line, fg="yellow")
@@ -124,6 +137,7 @@ def _cost(document: dict[str, Any], name: str, timing: dict[str, Any]) -> list[s
         seconds(timing.get("model_load_s")),
         seconds(timing.get("case_median_s")),
         seconds(timing.get("case_p95_s")),
+        seconds(timing.get("told_compute_s")),
         size(timing.get("peak_device_bytes") or timing.get("peak_host_bytes")),
     ]
 

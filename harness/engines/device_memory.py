@@ -21,8 +21,14 @@ class _Memory(ctypes.Structure):
     _fields_ = (("total", ctypes.c_ulonglong), ("free", ctypes.c_ulonglong), ("used", ctypes.c_ulonglong))
 
 
+class _Utilization(ctypes.Structure):
+    """``nvmlUtilization_t``: per cent of the driver's last sample in which a kernel ran, and in which memory moved."""
+
+    _fields_ = (("gpu", ctypes.c_uint), ("memory", ctypes.c_uint))
+
+
 class DeviceMemory:
-    """The peak use of the memory of some GPUs, from now on.
+    """The peak use of the memory of some GPUs, and the share of the time in which they compute, from now on.
 
     Parameters
     ----------
@@ -30,6 +36,8 @@ class DeviceMemory:
         Their UUIDs, ``GPU-…`` or ``MIG-…``.
     used
         Returns the bytes of a GPU that are in use; None where the driver does not tell.
+    busy
+        Returns the share of the last moment in which a GPU computed; None where the driver does not tell.
 
     Attributes
     ----------
@@ -37,8 +45,14 @@ class DeviceMemory:
         The largest use so far of any one of them, beyond what was in use at the beginning; None where unknown.
     """
 
-    def __init__(self, gpu_ids: Sequence[str], used: Callable[[str], int | None] | None = None) -> None:
-        self._used = used or used_bytes
+    def __init__(
+        self,
+        gpu_ids: Sequence[str],
+        used: Callable[[str], int | None] | None = None,
+        busy: Callable[[str], float | None] | None = None,
+    ) -> None:
+        self._used, self._busy = used or used_bytes, busy or busy_share
+        self._seen: list[float] = []
         self._before = {gpu: self._used(gpu) for gpu in gpu_ids}
         self.peak_bytes: int | None = None
 
@@ -48,6 +62,27 @@ class DeviceMemory:
             now = self._used(gpu)
             if before is not None and now is not None:
                 self.peak_bytes = max(self.peak_bytes or 0, now - before)
+            if (share := self._busy(gpu)) is not None:
+                self._seen.append(share)
+
+    @property
+    def busy_share(self) -> float | None:
+        """The mean share of the time in which the GPUs computed, from 0 to 1; None where unknown."""
+        return sum(self._seen) / len(self._seen) if self._seen else None
+
+
+def busy_share(gpu: str) -> float | None:
+    """Return the share of the driver's last sample in which a GPU computed, from 0 to 1; None where NVML does not tell.
+
+    Parameters
+    ----------
+    gpu
+        Its UUID. Of a part of a GPU (MIG) the driver does not tell.
+    """
+    library, handle, rates = _nvml(), ctypes.c_void_p(), _Utilization()
+    if library is None or library.nvmlDeviceGetHandleByUUID(gpu.encode(), ctypes.byref(handle)):
+        return None
+    return None if library.nvmlDeviceGetUtilizationRates(handle, ctypes.byref(rates)) else rates.gpu / 100
 
 
 def used_bytes(gpu: str) -> int | None:

@@ -361,6 +361,7 @@ class _Attempt:
                 peak_bytes=peak_bytes,
                 wall_s=round(self._clock.lived_s, 3),
                 device_bytes=self._devices.peak_bytes,
+                gpu_busy=self._devices.busy_share,
             )
         )
 

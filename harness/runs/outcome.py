@@ -100,6 +100,7 @@ class ContainerFigures:
     wall_s: float | None = None  #: from the request to its end; of one that is still running, so far
     container: int = 1  #: its number within the shard
     device_bytes: int | None = None  #: peak memory of one of its GPUs, as the driver counts it
+    gpu_busy: float | None = None  #: share of its life in which its GPUs computed, as the driver counts it
 
 
 @dataclass(frozen=True)

@@ -92,6 +92,7 @@ def _costs(
         "case_wall_s": predict_s / len(timed) if predict_s > 0 and timed else None,
         "cases_per_hour": 3600 * len(timed) / predict_s if predict_s > 0 and timed else None,
         "predict_s": predict_s,
+        "gpu_busy_share": _busy(containers),
         # by our clock too, but divided as the model's events say
         "container_start_s": _median(c.start_s for c in containers if c.start_s is not None),
         "model_load_s": _median(c.load_s for c in containers if c.load_s is not None),
@@ -108,6 +109,14 @@ def _told(cases: Sequence[CaseRow]) -> dict[str, list[float]]:
     """Return the seconds that containers told of all these cases, by phase; empty where one did not."""
     said = [case.evidence.get("phases", {}) for case in cases]
     return {name: [phases[name] for phases in said] if all(name in one for one in said) else [] for name in PHASES}
+
+
+def _busy(containers: Sequence[ContainerFigures]) -> float | None:
+    """Return the share of the containers' lives in which their GPUs computed; None unless it is known of all."""
+    known = [(each.gpu_busy, each.wall_s) for each in containers if each.gpu_busy is not None and each.wall_s]
+    if len(known) < len(containers) or not known:
+        return None
+    return sum(busy * wall for busy, wall in known) / sum(wall for _, wall in known)
 
 
 def _most(values: Iterable[int | None]) -> int | None:

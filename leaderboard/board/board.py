@@ -139,8 +139,13 @@ class Cost:
         container, and of a GPU as the driver counts it.
     median_s, p95_s
         Seconds a case as the model's events divide the time: median and 95th percentile.
+    compute_s, compute_p95_s, wait_s
+        The model's own word of the seconds of a case in which it computed, median and 95th percentile, and in which it
+        waited for CTs and masks; None where it does not tell.
     host_bytes, device_bytes
         The model's own word of the peak memory of its process and of a GPU.
+    gpu_busy
+        Share of the time in which the GPU computed, as the driver counts it; from 0 to 1.
     """
 
     wall_s: float | None = None
@@ -148,6 +153,10 @@ class Cost:
     gpu_bytes: int | None = None
     median_s: float | None = None
     p95_s: float | None = None
+    compute_s: float | None = None
+    compute_p95_s: float | None = None
+    wait_s: float | None = None
+    gpu_busy: float | None = None
     host_bytes: int | None = None
     device_bytes: int | None = None
 
@@ -433,6 +442,10 @@ def _cost(timing: Mapping[str, Any]) -> Cost:
         gpu_bytes=timing.get("peak_gpu_bytes"),
         median_s=timing.get("case_median_s"),
         p95_s=timing.get("case_p95_s"),
+        compute_s=timing.get("told_compute_s"),
+        compute_p95_s=timing.get("told_compute_p95_s"),
+        wait_s=timing.get("told_wait_s"),
+        gpu_busy=timing.get("gpu_busy_share"),
         host_bytes=timing.get("peak_host_bytes"),
         device_bytes=timing.get("peak_device_bytes"),
     )

@@ -41,11 +41,17 @@ TIMES: Mapping[str, str] = {
     "predict_s": "all cases",
     "peak_container_bytes": "peak memory of the container",
     "peak_gpu_bytes": "peak memory of the GPU",
+    "gpu_busy_share": "the GPU computes, as the driver counts it",
     "container_start_s": "start of the container",
     "model_load_s": "load of the model, by its events",
     "first_case_s": "first case, by the model's events",
     "case_median_s": "a case by the model's events, median",
     "case_p95_s": "a case by the model's events, 95th percentile",
+    "told_compute_s": "computing a case, the model's word, median",
+    "told_compute_p95_s": "computing a case, the model's word, 95th percentile",
+    "told_wait_s": "waiting for a CT or for masks to be taken, the model's word, median",
+    "told_read_s": "reading a CT, the model's word, median",
+    "told_write_s": "writing the masks of a case, the model's word, median",
     "peak_host_bytes": "peak memory of the process, the model's word",
     "peak_device_bytes": "peak memory of the GPU, the model's word",
     "image_bytes": "size of the image",
@@ -94,6 +100,8 @@ def timing_of(timing: Mapping[str, Any]) -> dict[str, str]:
         name, value = TIMES.get(key, key.replace("_", " ")), timing[key]
         if key.endswith("_s") and value is not None:
             readable[name] = f"{readable_seconds(value)} s"
+        elif key.endswith("_share") and value is not None:
+            readable[name] = f"{value:.0%}"
         elif key.endswith("_bytes") and value is not None:
             readable[name] = readable_bytes(value)
         elif isinstance(value, int | float):

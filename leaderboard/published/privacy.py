@@ -50,7 +50,10 @@ _RECORD = frozenset(
 _PLAN = frozenset(
     {"contract", "plugin", "plugin_version", "variant", "params", "image", "weights", "limit", "seed", "scorer"}
 )
-_CASE_TIMES = ("case_median_s", "case_p95_s")
+_CASE_TIMES = (
+    *("case_median_s", "case_p95_s"),
+    *("told_read_s", "told_compute_s", "told_write_s", "told_wait_s", "told_compute_p95_s"),
+)
 
 #: What belongs to the machine that ran, and not to the result, whatever it holds.
 _OF_A_MACHINE = frozenset({"path", "predictions", "host", "hostname", "node", "user", "home", "cwd", "packages"})
