@@ -54,18 +54,8 @@ def print_documents(documents: Sequence[dict[str, Any]]) -> None:
     if timed:
         print_table(
             [
-                "model",
-                "engine",
-                "image",
-                "a case",
-                "cases/h",
-                "memory",
-                "start",
-                "load",
-                "median",
-                "p95",
-                "computing",
-                "says",
+                *("model", "engine", "image", "a case", "cases/h", "memory"),
+                *("start", "load", "median", "p95", "computes", "says"),
             ],
             [row for document in timed for row in _costs(document)],
             title="cost, without scoring: measured from outside; from start on by the model's events and word",

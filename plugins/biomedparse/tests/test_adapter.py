@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -46,6 +47,7 @@ def model(load_plugin: Any) -> Any:
     """Give an adapter that is loaded but for its network."""
     adapter = load_plugin(ROOT).BiomedParse()
     adapter.network, adapter.params, adapter.threshold = Bright(), PARAMS, 0.0
+    adapter.job = SimpleNamespace(verb="predict", threads=2)
     return adapter
 
 

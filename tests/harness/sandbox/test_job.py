@@ -52,6 +52,7 @@ def _line(given: JobCase, folder: Path) -> Any:
 def make(variant: Variant, **more: Any) -> Any:
     """Make a job for predicting with no GPU, or as `more` says."""
     plain = {"verb": "predict", "params": variant.params, "seed": 0, "gpus": 0, "cpus": 1.0, "weights": "none"}
+    plain["memory_mb"] = 4096
     return make_job(_plugin(variant), variant, **{**plain, **more})
 
 
@@ -118,7 +119,8 @@ def test_the_job_of_a_prediction(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     monkeypatch.setattr("harness.sandbox.job.usable_cores", lambda: 64)
     write_job(tmp_path / "job", make(Variant("zero-shot", params={"size": 8, "name": "ä"}), cpus=2.5), [])
     assert (tmp_path / "job" / "job.json").read_text(encoding="utf-8") == (
-        '{\n "checkpoint": false,\n "contract": 1,\n "devices": [\n  "cpu"\n ],\n "model": "m",\n "params": {\n'
+        '{\n "checkpoint": false,\n "contract": 1,\n "devices": [\n  "cpu"\n ],\n "memory_mb": 4096,\n'
+        ' "model": "m",\n "params": {\n'
         '  "name": "ä",\n  "size": 8\n },\n "seed": 0,\n "threads": 3,\n "variant": "zero-shot",\n'
         ' "verb": "predict",\n "weights": "none"\n}\n'
     )
@@ -130,7 +132,7 @@ def test_the_job_of_a_training() -> None:
     job = make(Variant("v", fine_tuned=True), verb="finetune", seed=7, gpus=2, weights="pinned")
     assert job.model_dump() == {
         "contract": 1, "verb": "finetune", "model": "m", "variant": "v", "seed": 7, "devices": ["cuda:0", "cuda:1"],
-        "threads": 1, "params": {}, "weights": "pinned", "checkpoint": False,
+        "threads": 1, "params": {}, "weights": "pinned", "checkpoint": False, "memory_mb": 4096,
     }  # fmt: skip
 
 

@@ -270,7 +270,21 @@ def test_a_claim_is_never_shown_for_a_measurement(bench, store: Store, pages) ->
         title="measured", plugin="measured", timing={**claims, "cases_per_hour": 360.0, "peak_container_bytes": 10**9}
     )
     text = pages(store)["cost.html"].text
-    assert "10.0 < 0.01, < 0.01 1.0 GB 0 MB — 0 MB" in text
+    assert "10.0 < 0.01, < 0.01 not reported 1.0 GB 0 MB — 0 MB" in text
+
+
+def test_what_a_model_tells_of_its_seconds_stands_beside_those_of_the_case(bench, store: Store, pages) -> None:
+    """On the cost page and on the run's own, with what the driver says of the GPU; named as the model's word."""
+    told = {"told_compute_s": 2.5, "told_compute_p95_s": 4.0, "told_wait_s": 0.25, "told_read_s": 1.0}
+    run = bench.add(timing={"case_wall_s": 3.0, "gpu_busy_share": 0.62, **told})
+    site = pages(store)
+    (row,) = (row for row in site["cost.html"].all("tr") if run.id in row.text)
+    (told_cell,) = (cell for cell in row.all("td") if cell.attributes.get("data-label", "").startswith("Computing"))
+    assert told_cell.text == "2.5 4.0; 0.25"
+    assert "busy 62%" in row.text
+    page = site[f"runs/{run.id}.html"].text
+    assert "computing a case, the model's word, median 2.5 s" in page
+    assert "the GPU computes, as the driver counts it 62%" in page
 
 
 def test_run_names_its_metrics_and_groups(bench, store: Store, pages) -> None:
