@@ -7,7 +7,8 @@ installed it decompresses, else Python's own ``gzip``; the voxels are the same.
 from __future__ import annotations
 
 import gzip
-from contextlib import closing
+import importlib
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, Callable, NamedTuple, Sequence
 
@@ -18,10 +19,10 @@ from nibabel.volumeutils import apply_read_scaling
 from groundbench_sdk.errors import Rejected
 from groundbench_sdk.grids import reorient_to
 
-try:
-    from zlib_ng import gzip_ng
-except ImportError:
-    gzip_ng = gzip
+#: What decompresses.
+gzip_ng: Any = gzip
+with suppress(ImportError):
+    gzip_ng = importlib.import_module("zlib_ng.gzip_ng")
 
 #: Slices that are decoded at a time. Turning the axes of more of them at once misses the processor's cache.
 _SLICES = 8
@@ -132,7 +133,7 @@ def _conversion(image: Any, dtype: np.dtype[Any]) -> Callable[[np.ndarray], np.n
     slope, inter = (value.astype(single) if np.can_cast(value, single) else value for value in (slope, inter))
 
     def convert(slices: np.ndarray) -> np.ndarray:
-        scaled = apply_read_scaling(slices, slope, inter)  # type: ignore[no-untyped-call]
+        scaled = apply_read_scaling(slices, slope, inter)
         found = scaled.astype(np.promote_types(scaled.dtype, single), copy=False).astype(single, copy=False)
         if np.issubdtype(dtype, np.integer):
             limits = np.iinfo(dtype)
@@ -144,7 +145,7 @@ def _conversion(image: Any, dtype: np.dtype[Any]) -> Callable[[np.ndarray], np.n
 
 def _bytes_of(memory: np.ndarray) -> memoryview:
     """Return the bytes of an array in the file's order, to be written to."""
-    return memoryview(memory.reshape(-1, order="F").view(np.uint8))
+    return memory.reshape(-1, order="F").view(np.uint8).data
 
 
 def _open(path: Path) -> Any:
