@@ -210,7 +210,7 @@ def test_missing_numbers_are_dashes(bench, store: Store, pages) -> None:
     site = pages(store)
     assert {cell.text for cell in site["index.html"].all("table")[0].all("td", "number")[:8]} == {"—"}
     [row] = site["cost.html"].all("tbody")[0].all("tr")
-    assert row.text.startswith("none model · zero-shot · 1.0.0 — — — — — — —")
+    assert row.text.startswith("none model · zero-shot · 1.0.0 — — not reported — — — — —")
     bench.add(title="scored", plugin="scored")
     site = pages(store)
     [row] = [row for row in site["categories.html"].all("tr") if "Honeycombing" in row.text]
@@ -243,7 +243,7 @@ def test_cost_and_provenance(bench, store: Store, pages) -> None:
     run = bench.add(title="SAT", plugin="sat", level=2.0)
     site = pages(store)
     assert site["cost.html"].all("tbody")[0].all("tr")[0].text == (
-        "SAT sat · zero-shot · 1.0.0 1.000 4.5 3.2, 12.5 2.5 GB 1.5 GB 950 MB 825 MB "
+        "SAT sat · zero-shot · 1.0.0 1.000 4.5 3.2, 12.5 not reported 2.5 GB 1.5 GB 950 MB 825 MB "
         "2 x NVIDIA H200 docker 0123456789ab run-01 2026-11-01"
     )
     text = site[f"runs/{run.id}.html"].text
