@@ -44,7 +44,8 @@ class Frames:
 
     def __init__(self, volume: np.ndarray, size: int, low: float, high: float, device: str = "cpu") -> None:
         self._volume, self._size, self._low, self._high = volume, size, low, high
-        self._device, self._levels = device, None
+        self._device = device
+        self._levels: Any = None
         self.width, self.height, _ = volume.shape
 
     def __len__(self) -> int:
