@@ -94,8 +94,10 @@ def _predict_all(adapter: type[Adapter] | str, root: Path, job: Job, events: Eve
     ended: list[threading.Event] = []
     try:
         for number, case in enumerate(cases):
+            held = time.perf_counter()
             if number > 1:
                 ended[number - 2].wait()  # masks are written at most one case behind
+            held = time.perf_counter() - held
             record = _Record(case)
             behind.do(partial(story.begin, record))
             # From the job and the case alone: which cases came before, in which container, must not matter.
@@ -108,6 +110,7 @@ def _predict_all(adapter: type[Adapter] | str, root: Path, job: Job, events: Eve
                 record.fail(error)
             record.read_s, record.wait_s = ahead.read_s, ahead.wait_s + behind.wait_s + record.handed_s
             record.compute_s = max(0.0, time.perf_counter() - begun - record.wait_s)
+            record.wait_s += held
             record.memory = _memory(job)
             ended.append(threading.Event())
             behind.do(partial(story.end, record, ended[-1]))
