@@ -232,3 +232,25 @@ def seg(ctx: click.Context, *, tasks: Path, masks: Path, dicom: Path, series: Pa
             click.echo(printable(f"{task.id}: failed: {reason}"), err=True)
     if failed:
         ctx.exit(DataError.exit_code)
+
+
+@annotate.command("guideline")
+@click.option("--out", required=True, type=_folder, help="Folder for guideline.html.")
+@click.option(
+    "--size", type=click.Choice(["small", "full"]), default="small", show_default=True, help="Of the CTs shown."
+)
+@click.option("--most-entities", type=click.IntRange(1), help="Entities to draw of each finding  [default: all]")
+def guideline(*, out: Path, size: Any, most_entities: int | None) -> None:
+    """Write the guideline for annotators: by category what to draw, how many entities, what to skip, with pictures.
+
+    The pictures are drawn from the phantom, which takes seconds, or some minutes with --size full.
+    """
+    from curation.annotation.guideline import write_guideline
+
+    path = write_guideline(
+        out,
+        size=size,
+        most_entities=most_entities,
+        progress=lambda n, of: click.echo(f"picture {n + 1}/{of}", err=True),
+    )
+    click.echo(f"{path}")
