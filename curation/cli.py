@@ -22,6 +22,10 @@ curate = LazyGroup(
         "review": ("curation.commands.review:review", "Draw a sample for reviewers, and evaluate their reviews."),
         "intake": ("curation.commands.intake:intake", "Make volumes in HU of DICOM series and CT-RATE files."),
         "sizes": ("curation.commands.sizes:sizes", "Measure findings after isotropic resampling, as the paper does."),
+        "statistics": (
+            "curation.commands.statistics:statistics",
+            "Age, sex, scanner and depth, as in the paper's 3.5.",
+        ),
         "qc": ("curation.commands.qc:qc", "Check masks against texts and anatomy."),
     },
 )

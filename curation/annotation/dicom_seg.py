@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
+from itertools import product
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,6 +30,11 @@ from harness.errors import DataError
 _MARK: Final = "groundbench.finding:"  # how a segment's tracking identifier names the digest of its finding
 _LABEL, _DESCRIPTION = 64, 1024  # characters that DICOM lets a label and a description have (PS3.5, LO and ST)
 _EVEN: Final = 0.1  # of the distance between slices by which one may lie elsewhere
+#: What a SEG repeats of its series: it may be empty (PS3.3, type 2), and is lacking where a series was anonymised.
+_REPEATED: Final = (
+    "PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyID", "StudyDate", "StudyTime",
+    "AccessionNumber", "ReferringPhysicianName",
+)  # fmt: skip
 _TO_RAS: Final = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
@@ -95,6 +101,9 @@ def write_seg(path: Path, outlines: Sequence[Outline], affine: npt.NDArray[np.fl
     """
     try:
         sources = [pydicom.dcmread(image) for image in images]
+        for source, name in product(sources, _REPEATED):
+            if name not in source:
+                setattr(source, name, "")
         grid: Any = (
             highdicom.Image.from_dataset(sources[0]).get_volume()
             if len(sources) == 1
@@ -107,22 +116,27 @@ def write_seg(path: Path, outlines: Sequence[Outline], affine: npt.NDArray[np.fl
         place(outline.mask.astype(np.uint8), affine, grid.spatial_shape, target, outline.name) for outline in outlines
     ]
     channels = {"SegmentNumber": list(range(1, len(layers) + 1))}
-    seg = Seg(
-        source_images=sources,
-        pixel_array=grid.with_array(np.stack(layers, axis=-1), channels=channels),
-        segmentation_type=SegmentationTypeValues.BINARY,
-        segment_descriptions=[_described(n, outline) for n, outline in enumerate(outlines, start=1)],
-        series_instance_uid=highdicom.UID(),
-        series_number=900,
-        sop_instance_uid=highdicom.UID(),
-        instance_number=1,
-        manufacturer="groundbench",
-        manufacturer_model_name="groundbench",
-        software_versions=version("groundbench"),
-        device_serial_number="0",
-        content_label="FINDINGS",
-        series_description="Findings of the report",
-    )
+    try:
+        seg = Seg(
+            source_images=sources,
+            pixel_array=grid.with_array(np.stack(layers, axis=-1), channels=channels),
+            segmentation_type=SegmentationTypeValues.BINARY,
+            segment_descriptions=[_described(n, outline) for n, outline in enumerate(outlines, start=1)],
+            series_instance_uid=highdicom.UID(),
+            series_number=900,
+            sop_instance_uid=highdicom.UID(),
+            instance_number=1,
+            manufacturer="groundbench",
+            manufacturer_model_name="groundbench",
+            software_versions=version("groundbench"),
+            device_serial_number="0",
+            content_label="FINDINGS",
+            series_description="Findings of the report",
+        )
+    except (ValueError, AttributeError) as error:
+        raise DataError(
+            f"the series of {path.name} does not bear a SEG: {error}", fix="give the original series"
+        ) from error
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.partial")
     seg.save_as(beside, enforce_file_format=True)

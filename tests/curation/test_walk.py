@@ -9,9 +9,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from curation.cli import curate
+from curation.volumes import read_array
 from harness.dataset import open_dataset
 
 pytestmark = pytest.mark.costly
@@ -21,8 +23,8 @@ TEXT = (ROOT / "docs/curation.md").read_text(encoding="utf-8")
 
 
 def test_the_walk(tmp_path: Path) -> None:
-    """Every command of "Ten minutes, offline" succeeds, in order, and the oracle scores 1 on what was made."""
-    section = TEXT.partition("## Ten minutes, offline")[2].partition("\n## ")[0]
+    """Both walks succeed, command by command: the oracle scores 1, and DICOM gives the very voxels of the phantom."""
+    section = TEXT.partition("## Ten minutes, offline")[2].partition("\n## The steps")[0]
     blocks = re.findall(r"```sh\n(.*?)```", section, re.DOTALL)
     assert len(blocks) >= 8
     tools = tmp_path / "bin"
@@ -44,6 +46,10 @@ def test_the_walk(tmp_path: Path) -> None:
     assert sum(len(case.findings) for case in dataset) >= summary["findings"] * 0.9
     oracle = next(line for line in done.stdout.splitlines() if line.startswith("oracle"))
     assert "1.000" in oracle
+    for case in open_dataset(tmp_path / "dataset2"):
+        assert case.age in {60, 61, 62}
+        assert np.array_equal(read_array(case.ct)[0], read_array(tmp_path / f"patients/ct/{case.id}.nii.gz")[0])
+        assert (tmp_path / f"seg/{case.id}.dcm").exists()
     report = json.loads((tmp_path / "qc/qc.json").read_text())
     assert report["counts"]["error"] == 0
 

@@ -35,6 +35,7 @@ def write_series(
     without: tuple[int, ...] = (),
     prefix: str = "",
     syntax: str = ExplicitVRLittleEndian,
+    without_tags: tuple[str, ...] = (),
     **about: Any,
 ) -> str:
     """Write one file a slice, in an order that names do not follow; return the identifier of the series."""
@@ -58,6 +59,8 @@ def write_series(
         }  # fmt: skip
         for name, value in (_ABOUT | of_slice | about).items():
             setattr(image, name, value)
+        for name in without_tags:
+            delattr(image, name)
         if syntax != ExplicitVRLittleEndian:
             image.compress(syntax)
         image.save_as(folder / f"{prefix}{(z * 5) % len(hounsfield):03d}", enforce_file_format=True)
