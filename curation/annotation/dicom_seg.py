@@ -111,6 +111,9 @@ def write_seg(path: Path, outlines: Sequence[Outline], affine: npt.NDArray[np.fl
         ).get_geometry()
     except (ValueError, RuntimeError, NotImplementedError, AttributeError, KeyError, OSError) as error:
         raise DataError(f"the series of {path.name} cannot be read: {error}", fix="give the original series") from error
+    for source in sources:
+        if not source.get("SliceThickness"):
+            source.SliceThickness = round(float(grid.spacing[0]), 6)
     target = _TO_RAS @ grid.affine
     layers = [
         place(outline.mask.astype(np.uint8), affine, grid.spatial_shape, target, outline.name) for outline in outlines

@@ -60,7 +60,7 @@ def test_from_dicom_to_dicom(tmp_path: Path, bench: Any) -> None:
 
 def test_labels_of_other_programs(tmp_path: Path, bench: Any) -> None:
     """In an anonymised series without our marks a label is known by its text, cut off at DICOM's 64 characters too."""
-    write_series(tmp_path / "dicom/case_1", without_tags=("PatientName", "StudyID", "PatientBirthDate"))
+    write_series(tmp_path / "dicom/case_1", without_tags=("PatientName", "StudyID", "SliceThickness"))
     bench("intake", tmp_path / "dicom", "--out", tmp_path / "ct", "--jobs", 1)
     findings = tuple(
         CategorizedFinding(text=text, codes=("L0",), abnormal=True, prior=False, category="2b") for text in TEXTS
