@@ -78,7 +78,7 @@ def intake(
         largest=largest,
     )
     files = {path.name.removesuffix(".nii.gz"): path for path in sorted(source.rglob("*.nii.gz"))}
-    known = {name for name, path in files.items() if hu or any(p.endswith("_fixed") for p in path.parts)}
+    known = {name for name, path in files.items() if hu or any(p.endswith("_fixed") for p in path.absolute().parts)}
     scans, faults = read_metadata(metadata) if metadata else ({}, {})
     found, refused = find_series(source, read_names(series) if series else None)
     if not files and not found and not refused:
@@ -102,7 +102,7 @@ def intake(
     )
     for name, reason in refused.items():
         taken.append(Taken(name, ok=False, reason=reason))
-        click.echo(printable(f"{name}: failed: {reason}; fix: choose with --series"), err=True)
+        click.echo(printable(f"{name}: failed: {reason}"), err=True)
     ready = {item.name for item in taken if item.ok}
     if kept := [item for item in found if item.name in ready]:
         add_cases(out, kept)

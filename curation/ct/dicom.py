@@ -7,9 +7,10 @@ C.7.6.2 (image plane) and C.8.2.1 (CT image).
 from __future__ import annotations
 
 import csv
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,6 +20,7 @@ import numpy.typing as npt
 import pydicom
 from pydicom.errors import InvalidDicomError
 
+from harness.dataset.patients import age_of
 from harness.errors import DataError, UsageError
 
 _TAGS: Final = [
@@ -30,6 +32,7 @@ _TAGS: Final = [
 _TO_RAS: Final = np.diag([-1.0, -1.0, 1.0, 1.0])
 _EVEN: Final = 0.05  # of the distance between slices by which one may lie elsewhere
 _TILT: Final = 0.5  # degrees between the stack and the normal of its slices
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,190}")  # as in the tasks for annotators
 _CT_CLASSES: Final = frozenset({"1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.2.1"})  # CT, enhanced CT
 
 
@@ -56,7 +59,12 @@ class Series:
             "age": "PatientAge", "sex": "PatientSex", "manufacturer": "Manufacturer", "model": "ManufacturerModelName",
             "kernel": "ConvolutionKernel", "kvp": "KVP", "slice_thickness": "SliceThickness",
         }  # fmt: skip
-        return {name: str(self.headers[0].get(tag) or "").strip() for name, tag in names.items()}
+        facts = {name: str(self.headers[0].get(tag) or "").strip() for name, tag in names.items()}
+        try:
+            age_of(facts["age"])
+        except ValueError:
+            facts["age"] = ""
+        return facts
 
 
 @dataclass(frozen=True)
@@ -84,30 +92,54 @@ def find_series(folder: Path, names: Mapping[str, str] | None = None) -> tuple[l
     tuple
         The series, and name -> why nothing is made of it.
     """
+    found, damaged = _headers(folder)
+    series = [
+        Series(uid, _named(folder, items[0][0]), tuple(p for p, _ in items), tuple(h for _, h in items))
+        for uid, items in found.items()
+    ]
+    refused: dict[str, str] = {}
+    if names is None:
+        several = Counter(item.name for item in series)
+        refused = {
+            name: "it has several series; choose with --series: "
+            + "; ".join(item.told for item in series if item.name == name)
+            for name, count in several.items()
+            if count > 1
+        }
+        refused |= {name: f"{path} is damaged" for path in damaged.values() if (name := _named(folder, path))}
+    else:
+        refused = {name: f"there is no CT series {uid}" for uid, name in names.items() if uid not in found}
+        series = [replace(item, name=names[item.uid]) for item in series if item.uid in names]
+        for item in series:
+            if broken := next((damaged[path.parent] for path in item.files if path.parent in damaged), None):
+                refused[item.name] = f"{broken} beside it is damaged"
+    for item in series:
+        if not _NAME.fullmatch(item.name):
+            refused[item.name] = "its name is not made of letters, digits, dots, hyphens and underscores: use --series"
+    return [item for item in series if item.name not in refused], refused
+
+
+def _headers(folder: Path) -> tuple[dict[str, list[tuple[Path, Any]]], dict[Path, Path]]:
+    """Return series -> its files with their headers, and folder -> a DICOM file in it that cannot be read."""
     found: dict[str, list[tuple[Path, Any]]] = {}
+    damaged: dict[Path, Path] = {}  # folder -> a file of it
     for path in sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith(".")):
         if path.name.endswith((".nii", ".nii.gz")) or path.name == "DICOMDIR":
             continue
         try:
             header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=_TAGS)
-        except (InvalidDicomError, OSError, ValueError, EOFError, AttributeError):
+        except InvalidDicomError:
+            continue  # not DICOM
+        except (OSError, ValueError, EOFError, AttributeError, KeyError, NotImplementedError):
+            damaged[path.parent] = path
             continue
-        if header.get("SOPClassUID") in _CT_CLASSES and not _is_localizer(header):
+        if header.get("SOPClassUID") not in _CT_CLASSES or _is_localizer(header):
+            continue
+        if header.get("SeriesInstanceUID") and header.get("SOPInstanceUID"):
             found.setdefault(str(header.SeriesInstanceUID), []).append((path, header))
-    series = [
-        Series(uid, _named(folder, items[0][0]), tuple(p for p, _ in items), tuple(h for _, h in items))
-        for uid, items in found.items()
-    ]
-    if names is not None:
-        missing = {name: f"there is no CT series {uid}" for uid, name in names.items() if uid not in found}
-        return [Series(s.uid, names[s.uid], s.files, s.headers) for s in series if s.uid in names], missing
-    several = Counter(item.name for item in series)
-    refused = {
-        name: "it has several series: " + "; ".join(item.told for item in series if item.name == name)
-        for name, count in several.items()
-        if count > 1
-    }
-    return [item for item in series if item.name not in refused], refused
+        else:
+            damaged[path.parent] = path
+    return found, damaged
 
 
 def _is_localizer(header: Any) -> bool:
@@ -160,7 +192,16 @@ def read_stack(series: Series) -> Stack:
         else:
             _check_stack(images)
             volume = highdicom.get_volume_from_series(images, dtype=np.float64, rtol=2 * _EVEN)
-    except (ValueError, RuntimeError, NotImplementedError, AttributeError, KeyError, OSError, EOFError) as error:
+    except (
+        ValueError,
+        TypeError,
+        RuntimeError,
+        NotImplementedError,
+        AttributeError,
+        KeyError,
+        OSError,
+        EOFError,
+    ) as error:
         raise DataError(
             f"it cannot be read as a volume: {error}", fix="export the series again, uncompressed"
         ) from error

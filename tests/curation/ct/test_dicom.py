@@ -98,3 +98,20 @@ def test_tables_of_series(tmp_path: Path) -> None:
         (tmp_path / "t.csv").write_text(text)
         with pytest.raises(DataError):
             read_names(tmp_path / "t.csv")
+
+
+def test_damaged_files_and_names(tmp_path: Path) -> None:
+    """A file that broke off takes its folder out, as it may be the last slice; a wrong name does too."""
+    write_series(tmp_path / "broken")
+    broken = tmp_path / "broken/000"
+    broken.write_bytes(broken.read_bytes()[:600])
+    write_series(tmp_path / "a name", PatientAge="200Y")
+    uid = write_series(tmp_path / "sound", PatientAge="200Y")
+    series, refused = find_series(tmp_path)
+    assert [item.name for item in series] == ["sound"]
+    assert set(refused) == {"broken", "a name"}
+    assert "damaged" in refused["broken"]
+    assert series[0].facts()["age"] == ""
+    series, refused = find_series(tmp_path, {uid: "chosen", "1.2.3": "lost"})
+    assert [item.name for item in series] == ["chosen"]
+    assert refused == {"lost": "there is no CT series 1.2.3"}

@@ -145,6 +145,22 @@ def test_the_command(tmp_path: Path, bench: Any) -> None:
     assert (tmp_path / "ct/v_1_a_1.nii.gz").read_bytes() == before
 
 
+def test_volumes_in_hu(tmp_path: Path, bench: Any) -> None:
+    """CT-RATE's ``*_fixed`` folders are taken as they are, others with --hu; what has no value below 0 is not in HU."""
+    hounsfield = RAW - 1024
+    fixed = save(tmp_path / "train_fixed/train_1/train_1_a/train_1_a_1.nii.gz", hounsfield)
+    assert bench("intake", tmp_path / "train_fixed", "--out", tmp_path / "a", "--axes", "keep").exit_code == 0
+    made: Any = nib.load(tmp_path / "a/train_1_a_1.nii.gz")
+    assert np.array_equal(np.asarray(made.dataobj), hounsfield)
+    save(tmp_path / "own/x.nii.gz", hounsfield)
+    assert isinstance(bench("intake", tmp_path / "own", "--out", tmp_path / "b").exception, UsageError)
+    assert bench("intake", tmp_path / "own", "--out", tmp_path / "b", "--hu").exit_code == 0
+    save(fixed)
+    result = bench("intake", tmp_path / "train_fixed", "--out", tmp_path / "c")
+    assert result.exit_code == 4
+    assert "not in HU" in result.output
+
+
 @pytest.mark.parametrize("options", [["--axes", "XYZ"], ["--assume", "LLS"], ["--window", "5,1"], ["--window", "a"]])
 def test_wrong_options(tmp_path: Path, bench: Any, options: list[str]) -> None:
     """Invalid directions and windows are refused."""
