@@ -37,11 +37,14 @@ cluster: $(VENV)/run.stamp ## Add what `bench run --cluster` and `bench worker` 
 demo: $(VENV)/run.stamp ## Phantom, baseline, scores, leaderboard page: the whole way (containers where an engine answers)
 	@$(BIN)/bench demo
 
+# Several processes share the tests, a module each; tests that wait for time to pass want no more than a few.
+SHARED = -n auto --maxprocesses 4 --dist loadgroup
+
 test: $(VENV)/dev.stamp ## Every test but the slow ones; container tests where an engine answers
-	$(BIN)/python -m pytest -m "not slow" $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -m "not slow" $(SHARED) $(PYTEST_ARGS)
 
 test-fast: $(VENV)/dev.stamp ## The tests that start no command, container or browser: under a minute
-	$(BIN)/python -m pytest -m "not costly and not docker and not slow" $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -m "not costly and not docker and not slow" $(SHARED) $(PYTEST_ARGS)
 
 test-slow: $(VENV)/dev.stamp ## The tests that take minutes
 	$(BIN)/python -m pytest -m slow $(PYTEST_ARGS)

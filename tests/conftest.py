@@ -6,6 +6,7 @@ Real data where it lies, a container engine where one answers; a test that needs
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import importlib.util
 import json
@@ -111,10 +112,21 @@ def _is_costly(item: pytest.Item) -> bool:
     return bool(fixtures or drawn or places)
 
 
+#: Fixtures that are made once a process and take long to make: all tests that use one belong to one process.
+_SHARED_FIXTURES = ("slurm", "podman", "apptainer", "tiny_image")
+
+
+def _group(item: pytest.Item) -> str:
+    """Return what a test runs in one process with, where several processes share the tests: its module, as a rule."""
+    fixtures = getattr(item, "fixturenames", ())
+    return next((name for name in _SHARED_FIXTURES if name in fixtures), str(item.path.relative_to(ROOT)))
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what `make test-fast` leaves out; skip what needs an engine where none answers, with the reason."""
     for item in items:
+        item.add_marker(pytest.mark.xdist_group(_group(item)))
         if _is_costly(item):
             item.add_marker("costly")
     needing = [item for item in items if "docker" in item.keywords]
@@ -218,16 +230,19 @@ def base_image() -> str:
     import docker
 
     client = docker.from_env(timeout=120)
-    try:
-        client.images.build(
-            path=str(ROOT / "plugins" / "known_answer"),
-            dockerfile=str(ROOT / "tests" / "e2e" / "plugins" / "base.Dockerfile"),
-            tag=BASE_TAG,
-            rm=True,
-            forcerm=True,
-        )
-    finally:
-        client.close()
+    # Two processes that build at once would make two images, and the tag would move below the first.
+    with (Path(tempfile.gettempdir()) / f"{BASE_TAG.replace(':', '-')}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            client.images.build(
+                path=str(ROOT / "plugins" / "known_answer"),
+                dockerfile=str(ROOT / "tests" / "e2e" / "plugins" / "base.Dockerfile"),
+                tag=BASE_TAG,
+                rm=True,
+                forcerm=True,
+            )
+        finally:
+            client.close()
     return BASE_TAG
 
 
