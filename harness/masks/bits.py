@@ -88,6 +88,11 @@ class Bits:
         """Return the entries where `keep` is true."""
         return Bits(self.shape, self.words[keep], self.labels[keep], self.bits[keep])
 
+    def within(self, first: int, last: int) -> Bits:
+        """Return the entries from `first` to before `last`, without copying them."""
+        here = slice(first, last)
+        return Bits(self.shape, self.words[here], self.labels[here], self.bits[here])
+
     def intersection(self, other: Bits) -> int:
         """Count the voxels that are foreground in both."""
         few, many = sorted((self.flat, other.flat), key=lambda mask: len(mask.words))
@@ -132,7 +137,7 @@ def row_words(shape: Shape) -> int:
 def positions(bits: NDArray[np.uint64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return (entry, bit number) of every set bit, in order."""
     little = bits.astype("<u8", copy=False)
-    found = np.flatnonzero(np.unpackbits(little.view(np.uint8), bitorder="little"))
+    found = np.flatnonzero(np.unpackbits(little.view(np.uint8), bitorder="little").view(np.bool_))  # fast for this type
     return found >> 6, found & 63
 
 

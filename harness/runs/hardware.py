@@ -72,7 +72,7 @@ def _with_gpus(hardware: Mapping[str, Any], other: Mapping[str, Any]) -> dict[st
 
 def describe_harness() -> dict[str, Any]:
     """Return the versions of groundbench and of the libraries its numbers depend on, and its git commit if any."""
-    names = ("groundbench", "numpy", "scipy", "nibabel", "zlib-ng")
+    names = ("groundbench", "numpy", "scipy", "nibabel", "zlib-ng", "connected-components-3d")
     record: dict[str, Any] = {"python": platform.python_version()}
     record.update({name: importlib.metadata.version(name) for name in names})
     commit = _git("rev-parse", "HEAD")

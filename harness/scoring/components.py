@@ -88,7 +88,7 @@ def components(mask: Bits, *, connectivity: Connectivity, min_voxels: int, max_c
         carried = part.last + part.before
     if not sizes:
         return mask
-    number = _numbers(np.concatenate(sizes), np.concatenate(places), same, min_voxels, max_components)
+    number = numbers(np.concatenate(sizes), np.concatenate(places), same, min_voxels, max_components)
     if held > MAX_ENTRIES:  # once more, now that most labels can be left out
         pieces.clear()
         for part in _labelled(mask, connectivity):
@@ -337,11 +337,11 @@ def _first_voxels(piece: Bits, before: int, n: int) -> Ints:
     return place
 
 
-def _numbers(
+def numbers(
     sizes: Ints, places: Ints, same: list[tuple[Ints, Ints]], min_voxels: int, max_components: int
 ) -> NDArray[np.int32]:
     """Unite provisional labels and choose the components to keep; return the number of each label, 0 if not kept."""
-    one, other = (np.concatenate(side) for side in zip(*same, strict=True))
+    one, other = (np.concatenate(side) for side in zip(*same, strict=True)) if same else (places[:0], places[:0])
     final = _joined(one, other, len(sizes))
     size = np.bincount(final, weights=sizes, minlength=len(sizes))
     place = places.copy()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Literal
 
 import numpy as np
@@ -15,11 +15,18 @@ from harness.scoring.components import components
 from harness.scoring.distances import Spacing, average_surface_distance
 from harness.scoring.profiles import InstanceRule
 from harness.scoring.regions import Regions
+from harness.scoring.slabs import is_dense, slabs
 
 Ints = NDArray[np.int64]
 
 #: Entries of a mask looked up in the other at a time, to bound the memory.
 _ENTRIES = 1 << 16
+
+#: Voxels of a box from which on a surface is made only where the distance is not sure to be too large without it.
+_LARGE_BOX = 1 << 20
+
+#: Rounding must not make a bound of what it bounds.
+_HAIR = 1e-9
 
 #: A candidate pair: what it is sorted by, lowest first, then entity and component.
 Pair = tuple[float, float, int, int]
@@ -48,20 +55,14 @@ def count_instances(
     InstanceCounts, tuple of InstanceRow
         The counts, and one row an instance, entities first, which sum to them.
     """
-    found = components(
-        prediction,
-        connectivity=rule.connectivity,
-        min_voxels=rule.min_voxels,
-        max_components=rule.max_components,
-    )
-    parts = Regions(found)
-    shared = _shared_voxels(entities, parts)
+    parts = _parts(prediction, rule)
+    shared = shared_voxels(entities, parts)
     pairs = match(_overlap_pairs(entities, parts, shared, rule.match_dice))
     near = None
     if spacing is not None and focal is not None:
         near = _by_distance(entities, parts, pairs, rule, spacing, focal=focal)
     counts = InstanceCounts(
-        kept_voxels=found.count,
+        kept_voxels=int(parts.sizes.sum()),
         kept_intersection=int(shared.sum()),
         overlap=_counted(len(pairs), entities, parts),
         matched_dice=math.fsum(-key for key, *_ in pairs),
@@ -131,21 +132,42 @@ def _counted(tp: int, entities: Regions, parts: Regions) -> Matches:
     return Matches(tp=tp, fp=len(parts) - tp, fn=len(entities) - tp)
 
 
-def _shared_voxels(entities: Regions, parts: Regions) -> Ints:
+def _parts(prediction: Bits, rule: InstanceRule) -> Regions:
+    """Return the components of a prediction that a rule keeps."""
+    limits = {"min_voxels": rule.min_voxels, "max_components": rule.max_components}
+    if is_dense(prediction):
+        return Regions(prediction, slabs(prediction, connectivity=rule.connectivity, **limits))
+    return Regions(components(prediction, connectivity=rule.connectivity, **limits))
+
+
+def shared_voxels(entities: Regions, parts: Regions) -> Ints:
     """Return (entities, components) voxels that are in both."""
-    mine, theirs = entities.mask, parts.mask
     table = np.zeros(len(entities) * len(parts), np.int64)
-    for begin in range(0, len(theirs.words), _ENTRIES):
-        here = slice(begin, begin + _ENTRIES)
-        words = theirs.words[here]
-        first = np.searchsorted(mine.words, words)
-        spans = np.searchsorted(mine.words, words, "right") - first
+    slice_words = parts.mask.row_words * parts.mask.shape[1]
+    (whole,) = entities.slabs
+    for slab in parts.slabs:
+        base = slab.first * slice_words
+        ends = np.searchsorted(whole.bits.words, [base, base + slab.bits.shape[2] * slice_words])
+        mine, theirs = whole.bits.within(*ends), slab.bits
+        for i, j in _meetings(mine.words - np.int32(base), theirs.words):
+            part = slab.number[theirs.labels[j] - 1]
+            count = np.bitwise_count(mine.bits[i] & theirs.bits[j])
+            count[part < 0] = 0
+            cell = (mine.labels[i] - np.intp(1)) * len(parts) + np.maximum(part, 0)
+            table += np.bincount(cell, weights=count, minlength=len(table)).astype(np.int64)
+    return table.reshape(len(entities), len(parts))
+
+
+def _meetings(one: NDArray[np.int32], other: NDArray[np.int32]) -> Iterator[tuple[Ints, Ints]]:
+    """Yield the places of equal words in two ascending lists, some at a time."""
+    few, many = (one, other) if len(one) < len(other) else (other, one)
+    for begin in range(0, len(few), _ENTRIES):
+        words = few[begin : begin + _ENTRIES]
+        first = np.searchsorted(many, words)
+        spans = np.searchsorted(many, words, "right") - first
         j = np.repeat(np.arange(len(spans)), spans)
         i = np.arange(len(j)) - np.repeat(np.cumsum(spans) - spans - first, spans)
-        count = np.bitwise_count(mine.bits[i] & theirs.bits[here][j])
-        cell = entities.number[i] * len(parts) + parts.number[here][j]
-        table += np.bincount(cell, weights=count, minlength=len(table)).astype(np.int64)
-    return table.reshape(len(entities), len(parts))
+        yield (j + begin, i) if few is one else (i, j + begin)
 
 
 def _overlap_pairs(entities: Regions, parts: Regions, shared: Ints, least: float) -> list[Pair]:
@@ -172,16 +194,41 @@ def _by_distance(
         candidates = _near(entities, parts, spacing, limit)
     step = np.array(spacing)
     pairs: list[Pair] = []
-    for i, j in candidates:
+    part, surface = -1, None
+    for i, j in sorted(candidates, key=lambda pair: pair[1]):  # so that one surface of a component is held at a time
         if focal:
             value = float(np.sqrt((((entities.centroids[i] - parts.centroids[j]) * step) ** 2).sum()))
+        elif _surely_far(entities, parts, (i, j), rule, spacing):
+            continue
         else:
-            value = average_surface_distance(
-                entities.surface(i), parts.surface(j), spacing, pooling=rule.assd, limit=limit
-            )
+            if surface is None or part != j:
+                part, surface = j, parts.surface(j, keep=False)
+            value = average_surface_distance(entities.surface(i), surface, spacing, pooling=rule.assd, limit=limit)
         if value <= limit:
             pairs.append((value, 0.0, i, j))
     return match(pairs)
+
+
+def _surely_far(entities: Regions, parts: Regions, pair: tuple[int, int], rule: InstanceRule, spacing: Spacing) -> bool:
+    """Return whether the surfaces of an entity and a large component are too far apart on average.
+
+    Wherever it has voxels, at a y or at a z, at least one and at most all of them are on its surface. So even without
+    its surface, the distances from there to the entity's box bound the average from below.
+    """
+    i, j = pair
+    limit = rule.distance_spacings * max(spacing)
+    low, high = parts.boxes[j]
+    if np.prod(high - low + 1) < _LARGE_BOX:
+        return False
+    own, most = (entities.sizes[i], limit) if rule.assd == "pooled" else (0, 2 * limit)
+    for axis, profiles in enumerate(parts.profiles, 1):
+        voxels = profiles[j]
+        at = np.flatnonzero(voxels)
+        first, last = entities.boxes[i][:, axis]
+        over = np.maximum(np.maximum(first - at, at - last), 0) * spacing[axis] - most
+        if (over * np.where(over > 0, 1, voxels[at])).sum() > most * own * (1 + _HAIR) + _HAIR:
+            return True
+    return False
 
 
 def _near(entities: Regions, parts: Regions, spacing: Spacing, limit: float) -> list[tuple[int, int]]:
