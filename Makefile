@@ -12,7 +12,7 @@ PIP := -m pip install -qq --disable-pip-version-check
 LOCKED := $(PIP) --require-hashes --no-build-isolation --only-binary :all: --no-binary reuse
 COMPILE = $(BIN)/uv pip compile --python-version 3.11 --generate-hashes --no-strip-extras --no-annotate --no-header --quiet
 
-.PHONY: help cluster demo test test-fast test-slow test-hostile test-faults test-peers check lint types docs-check docs lock lock-torch sbom audit bench-scoring bench-many bench-overhead bench-pools bench-feeding bench-demo bench-site models-smoke fidelity tiny-proof curation-classifier clean
+.PHONY: help cluster demo test test-fast test-slow test-hostile test-faults test-peers check lint types docs-check docs lock lock-torch sbom audit bench-all bench-quick bench-scoring bench-many bench-overhead bench-pools bench-feeding bench-demo bench-site models-smoke fidelity tiny-proof curation-classifier clean
 
 help: ## List the targets
 	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20
@@ -100,6 +100,12 @@ sbom: $(VENV)/dev.stamp ## List what harness, vendored scripts and images are ma
 
 audit: $(VENV)/dev.stamp ## Compare all locks with ADVISORIES=FILE, a snapshot of OSV's records; says where nobody could look
 	$(BIN)/python .ci/audit.py $(ADVISORIES)
+
+bench-all: $(VENV)/dev.stamp ## Every figure of docs/benchmarks.md as a ratio beside its limit, peers and the last one kept (BENCH_ARGS=--keep keeps them)
+	$(BIN)/python tests/bench/bench_all.py --peers "$(PEERS)" $(BENCH_ARGS)
+
+bench-quick: $(VENV)/dev.stamp ## The scorer beside its limit on small masks; fails on a ratio twice as bad
+	$(BIN)/python tests/bench/bench_all.py --quick
 
 bench-scoring: $(VENV)/dev.stamp ## Time the scorer beside well-known libraries, in one run
 	$(BIN)/python tests/bench/bench_scoring.py --peers "$(PEERS)"

@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
@@ -19,7 +21,8 @@ _NAME: Final = "digests.jsonl"
 #: Seconds in which the kernel's clock of files moves on at least once.
 _TICK: Final = 0.02
 
-_Key = tuple[str, int, int, int, int]
+#: What changes with a file's content.
+FileKey = tuple[str, int, int, int, int]
 
 
 class DigestCache:
@@ -51,7 +54,33 @@ class DigestCache:
         self._again = again
         self._last: dict[str, str] = {}
         self.changed: list[Path] = []
+        self._lock = threading.Lock()
         self._known = self._load()
+
+    def digests(self, paths: Iterable[Path], *, jobs: int) -> dict[Path, str]:
+        """Return the digest of every file, `jobs` of them read at a time; raises DataError as :meth:`digest`."""
+        files = list(dict.fromkeys(paths))
+        with ThreadPoolExecutor(max_workers=jobs) as pool:
+            try:
+                return dict(zip(files, pool.map(self.digest, files), strict=True))
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+
+    def note(self, path: Path, key: FileKey, digest: str) -> None:
+        """Keep the digest of a file that was read anyway, unless the file may have changed or may yet change unseen.
+
+        Parameters
+        ----------
+        path
+            The file.
+        key
+            Its :func:`file_key` before it was read.
+        digest
+            SHA-256 of all of it, in hexadecimal.
+        """
+        if is_settled(path.stat()) and file_key(path, path.stat()) == key:
+            self._remember(key, digest)
 
     def digest(self, path: Path) -> str:
         """Return the SHA-256 of the content of `path` in hexadecimal; raises DataError where it cannot be read."""
@@ -64,18 +93,19 @@ class DigestCache:
                 status = os.fstat(stream.fileno())
         except OSError as error:
             raise DataError(f"{path} cannot be read: {error.strerror or error}", fix="put the file back") from error
-        if self._progress:
-            self._progress(path, status.st_size)
-        if self._last.get(before[0], result) != result:
-            self.changed.append(path)
+        with self._lock:
+            if self._progress:
+                self._progress(path, status.st_size)
+            if self._last.get(before[0], result) != result:
+                self.changed.append(path)
         if is_settled(status) and path.exists() and file_key(path, path.stat()) == before:
             self._remember(before, result)
         return result
 
-    def _load(self) -> dict[_Key, str]:
+    def _load(self) -> dict[FileKey, str]:
         if self._path is None or not self._path.is_file():
             return {}
-        known: dict[_Key, str] = {}
+        known: dict[FileKey, str] = {}
         for line in self._path.read_bytes().splitlines():
             try:
                 path, size, mtime, changed, inode, digest = json.loads(line)
@@ -84,19 +114,20 @@ class DigestCache:
                 continue  # a line cut short by a killed process is ignored
         return known
 
-    def _remember(self, key: _Key, digest: str) -> None:
-        if self._known.get(key) == digest:
-            return
-        self._known[key] = digest
-        if self._path is None:
-            return
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        line = json.dumps([*key, digest]) + "\n"
-        with self._path.open("ab") as stream:
-            stream.write(line.encode())
+    def _remember(self, key: FileKey, digest: str) -> None:
+        with self._lock:
+            if self._known.get(key) == digest:
+                return
+            self._known[key] = digest
+            if self._path is None:
+                return
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            line = json.dumps([*key, digest]) + "\n"
+            with self._path.open("ab") as stream:
+                stream.write(line.encode())
 
 
-def file_key(path: Path, status: os.stat_result) -> _Key:
+def file_key(path: Path, status: os.stat_result) -> FileKey:
     """Return the attributes that change with a file's content, without reading it.
 
     Whoever may write a file can put its size and its time of modification back, but not the time at which the kernel

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import click
 from rich.console import Console
-from rich.progress import DownloadColumn, Progress, TransferSpeedColumn
+from rich.progress import DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn
 
 from harness.cli.settings import Settings, json_option, pass_settings, print_json
 from harness.cli.tables import print_table
 from harness.dataset import Dataset, find_dataset, open_dataset
 from harness.dataset.editions import EDITIONS, PAPER, PAPER_DEPTH, Fact, edition_of, facts, of_ct_rate
-from harness.dataset.fingerprint import fingerprint_of
+from harness.dataset.fingerprint import files_of, fingerprint_of
 from harness.dataset.summary import Range, Summary, summarise
 
 
@@ -63,9 +63,11 @@ def info(settings: Settings, path: str, split: str | None, *, no_fingerprint: bo
 
 def _fingerprint(dataset: Dataset, split: str | None) -> str:
     console = Console(stderr=True)
-    columns = (*Progress.get_default_columns()[:1], DownloadColumn(), TransferSpeedColumn())
+    columns = (*Progress.get_default_columns()[:2], DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
-        task = bar.add_task("hashing", total=None)
+        names = dataset.splits if split is None else [split]
+        files = {file for name in names for case in dataset.split(name) for file in files_of(case)}
+        task = bar.add_task("hashing", total=sum(file.stat().st_size for file in files if file.exists()))
 
         def advance(_: Path, n_bytes: int) -> None:
             bar.update(task, advance=n_bytes)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from harness.dataset.cases import Case, Dataset
 from harness.digests import DigestCache
+from harness.host.capacity import usable_cores
 
 
 def fingerprint_of(
@@ -17,6 +18,7 @@ def fingerprint_of(
     *,
     progress: Callable[[Path, int], None] | None = None,
     digests: DigestCache | None = None,
+    jobs: int | None = None,
 ) -> str:
     """Identify the content of the data set: texts, categories, declared numbers, voxels, and the masks' flip.
 
@@ -33,12 +35,14 @@ def fingerprint_of(
         Called with each file that had to be read, and its bytes.
     digests
         Digests of files; None: those that the data set's cache remembers.
+    jobs
+        Files read at a time; one a core by default.
 
     Returns
     -------
     str
         ``"sha256:"`` and 64 hexadecimal digits. The digests of the files are cached by path, size, times and
-        inode, so that a second call costs one ``stat`` per file.
+        inode, each as soon as it is known: a second call costs one ``stat`` per file, and one that was killed goes on.
 
     Raises
     ------
@@ -47,14 +51,20 @@ def fingerprint_of(
     DataError
         A file vanished or cannot be read.
     """
-    digests = digests or DigestCache(dataset.cache, progress)
-    if split is not None:
-        return _of_split(dataset.split(split), dataset.mask_flip, digests)
-    splits = {name: _of_split(dataset.split(name), dataset.mask_flip, digests) for name in dataset.splits}
-    return _sha256({"fingerprint": 1, "splits": splits})
+    names = list(dataset.splits) if split is None else [split]
+    splits = {name: dataset.split(name) for name in names}
+    files = [file for cases in splits.values() for case in cases for file in files_of(case)]
+    known = (digests or DigestCache(dataset.cache, progress)).digests(files, jobs=jobs or usable_cores())
+    found = {name: _of_split(cases, dataset.mask_flip, known) for name, cases in splits.items()}
+    return found[split] if split is not None else _sha256({"fingerprint": 1, "splits": found})
 
 
-def _of_split(cases: Iterable[Case], mask_flip: tuple[int, ...], digests: DigestCache) -> str:
+def files_of(case: Case) -> list[Path]:
+    """Return the volumes of a case that are there."""
+    return [path for path in (case.ct, case.truth) if path is not None]
+
+
+def _of_split(cases: Sequence[Case], mask_flip: tuple[int, ...], digests: Mapping[Path, str]) -> str:
     """Hash the content of a split, in an order that does not depend on the index's."""
     records = [
         {
@@ -62,8 +72,8 @@ def _of_split(cases: Iterable[Case], mask_flip: tuple[int, ...], digests: Digest
             "findings": [[f.text, f.category, f.entities, f.voxels] for f in case.findings],
             "shape": case.declared_shape,
             "spacing": case.declared_spacing,
-            "ct": case.ct and digests.digest(case.ct),
-            "seg": case.truth and digests.digest(case.truth),
+            "ct": case.ct and digests[case.ct],
+            "seg": case.truth and digests[case.truth],
         }
         for case in sorted(cases, key=lambda case: case.id)
     ]

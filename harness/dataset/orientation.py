@@ -20,7 +20,6 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
 
 from harness.dataset.cases import Case, RunnableCase
 from harness.dataset.measured import Measurements
@@ -174,6 +173,8 @@ def crude_lungs(ct: Path, header: Header) -> npt.NDArray[np.bool_] | None:
         if z % along_z == 0
     ]
     air = np.stack(thinned, axis=2)
+    from scipy import ndimage  # takes half a second, and most runs look up what was measured before
+
     pockets, count = ndimage.label(air)
     sizes = np.bincount(pockets.ravel(), minlength=count + 1)
     keep = sizes >= _SMALLEST * air.size

@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-import nibabel as nib
 import numpy as np
 
 from harness.dataset.cases import Case, Finding
@@ -99,6 +98,8 @@ def _seg_header(case: Case, seg: Header, ct: Header | None, where: str) -> Itera
         what = f"the labels are stored as {seg.dtype.name}{scale}; the organisers' evaluator casts them to uint8"
         yield DataProblem(Level.WARNING, "seg-dtype", where, what, fix)
     if seg.affine is not None and not _same_grid(seg.affine, ct):
+        import nibabel as nib  # imported when first needed, which is seldom
+
         axes = "".join(nib.orientations.aff2axcodes(np.array(seg.affine)))  # type: ignore[no-untyped-call]
         what = f"the mask's affine (axes {axes}) is neither that of a library without geometry nor that of its CT"
         fix = "write an identity or the CT's affine, once the array is known to have the CT's orientation"

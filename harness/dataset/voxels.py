@@ -6,7 +6,7 @@ axial slices follow one another. So is a 3-D CT (H, W, D). Unlike a model's mask
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,7 +54,11 @@ def read_header(path: Path) -> Header:
         return volume.header
 
 
-def stretches(path: Path, unit: int = 1) -> Iterator[npt.NDArray[Any]]:
+#: Called with the SHA-256 of a file that was read to its end.
+Seen = Callable[[str], None]
+
+
+def stretches(path: Path, unit: int = 1, *, seen: Seen | None = None) -> Iterator[npt.NDArray[Any]]:
     """Yield the stored values of a volume in file order, about 1 MiB at a time.
 
     Parameters
@@ -63,6 +67,8 @@ def stretches(path: Path, unit: int = 1) -> Iterator[npt.NDArray[Any]]:
         The file.
     unit
         Values that must stay together.
+    seen
+        Called with the file's digest, which costs nothing more, at the end.
 
     Yields
     ------
@@ -78,6 +84,8 @@ def stretches(path: Path, unit: int = 1) -> Iterator[npt.NDArray[Any]]:
         dtype = volume.header.dtype
         for block in volume.blocks(unit * dtype.itemsize):
             yield np.frombuffer(block, dtype)
+        if seen is not None:
+            seen(volume.sha256())
 
 
 def slices(path: Path, shape: tuple[int, ...]) -> Iterator[npt.NDArray[Any]]:
@@ -87,7 +95,7 @@ def slices(path: Path, shape: tuple[int, ...]) -> Iterator[npt.NDArray[Any]]:
         yield from values.reshape((-1, width, height)).transpose(0, 2, 1)
 
 
-def labelled(path: Path, findings: int) -> Iterator[Labelled]:
+def labelled(path: Path, findings: int, *, seen: Seen | None = None) -> Iterator[Labelled]:
     """Yield the voxels of a 4-D mask of so many channels that are not 0, stretch by stretch.
 
     Labels in a float or scaled file are converted to whole numbers; raises DataError where they are not whole
@@ -96,7 +104,7 @@ def labelled(path: Path, findings: int) -> Iterator[Labelled]:
     start = 0
     header = read_header(path)
     plain = header.dtype.kind in "iu" and not header.scaled
-    for stored in stretches(path, findings):
+    for stored in stretches(path, findings, seen=seen):
         values = stored if plain else _whole(path, stored, header)
         if values.any():
             positions = np.flatnonzero(values)

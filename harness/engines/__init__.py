@@ -33,20 +33,25 @@ def choose_engine(name: str, *, trusted: bool) -> Engine:
     UsageError
         When another engine answers in the place of the requested one.
     """
-    from harness.engines.apptainer import ApptainerEngine
-    from harness.engines.daemon import engine_trace
-    from harness.engines.docker import DockerEngine
-    from harness.engines.local import LocalEngine
-    from harness.engines.podman import PodmanEngine
+    match name:  # each loads what it needs, which for Docker's is much
+        case "docker":
+            from harness.engines.docker import DockerEngine
 
-    named: dict[str, type[Engine]] = {
-        "docker": DockerEngine,
-        "podman": PodmanEngine,
-        "apptainer": ApptainerEngine,
-        "local": LocalEngine,
-    }
-    if name in named:
-        return named[name]()
+            return DockerEngine()
+        case "podman":
+            from harness.engines.podman import PodmanEngine
+
+            return PodmanEngine()
+        case "apptainer":
+            from harness.engines.apptainer import ApptainerEngine
+
+            return ApptainerEngine()
+    from harness.engines.local import LocalEngine
+
+    if name == "local":
+        return LocalEngine()
+    from harness.engines.daemon import engine_trace
+
     if engine_trace():
         return answering_engine()
     if not trusted:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import email
 import hashlib
 import importlib.metadata
 import os
@@ -9,6 +10,7 @@ import platform
 import shutil
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -145,9 +147,14 @@ class LocalEngine:
         return {**about, "packages": dict(_packages())}
 
 
+@cache
 def _packages() -> list[tuple[str, str]]:
-    """Return name and version of each installed package."""
-    return [(found.name, found.version) for found in importlib.metadata.distributions()]
+    """Return name and version of each installed package, without parsing the descriptions below them."""
+    packages = []
+    for found in importlib.metadata.distributions():
+        head = email.message_from_string((found.read_text("METADATA") or "").partition("\n\n")[0])
+        packages.append((head["Name"] or found.name, head["Version"] or found.version))
+    return packages
 
 
 class LocalContainer(ProcessContainer):

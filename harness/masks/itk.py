@@ -10,7 +10,6 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-import nrrd
 import numpy as np
 
 from harness.masks.header import MAX_POSITION, Affine, Header
@@ -54,6 +53,8 @@ def parse_nrrd(lines: Iterable[str]) -> tuple[Header, bool]:
     Refused
         It holds what no mask can have, or what is not read: another encoding, data in another file.
     """
+    import nrrd  # imported when first needed, which is seldom
+
     try:
         fields = nrrd.read_header(iter(lines))
         shape = tuple(int(extent) for extent in fields["sizes"])

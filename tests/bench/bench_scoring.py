@@ -27,7 +27,8 @@ from bench import synthetic  # noqa: E402
 
 #: Cases on which everything is timed, and those that only show what our scorer does at its worst.
 COMPARED = ("mixed_f3",)
-OURS_ONLY = ("specks_f1", "float64_f1", "lung_f1", "ones_f1", "stripes_f1", "noise2_f1", "noise50_f1", "mixed_f8")
+WORST = ("specks_f1", "specks10k_f1", "labels300_f1", "float64_f1", "int64_f1", *(f"{k}_f1" for k in synthetic.WORST))
+OURS_ONLY = (*WORST, "mixed_f8")
 
 
 def limit(made: synthetic.Made) -> Callable[[], object]:

@@ -40,10 +40,11 @@ def lungs(shape: tuple[int, int, int]) -> np.ndarray:
 
 def balls(rng: np.random.Generator, shape: tuple[int, int, int], n: int, radii: tuple[float, float]) -> Volume:
     """Return `n` labelled balls inside the lungs; radii in mm."""
-    volume = np.zeros(shape, np.uint8)
+    most = 300 if n == 300 else 255  # more than a byte holds only where that is what is measured
+    volume = np.zeros(shape, np.uint16 if most > 255 else np.uint8)
     inside = np.flatnonzero(lungs(shape))
     for label, flat in enumerate(rng.choice(inside, n), 1):
-        draw_ball(volume, np.unravel_index(flat, shape), rng.uniform(*radii), (label - 1) % 255 + 1)
+        draw_ball(volume, np.unravel_index(flat, shape), rng.uniform(*radii), (label - 1) % most + 1)
     return volume
 
 
@@ -87,7 +88,7 @@ def imperfect(rng: np.random.Generator, truth: Volume) -> Volume:
     """Return what a model might predict: shifted, eroded, pieces dropped and invented."""
     from scipy import ndimage
 
-    keep = rng.random(256) > 0.15
+    keep = rng.random(max(256, int(truth.max()) + 1)) > 0.15
     keep[:2] = True
     guess = (truth > 0) & keep[truth]
     if np.count_nonzero(truth) > 500_000:  # thin walls: thinned, since a shift would miss them all
@@ -130,6 +131,10 @@ def _findings(*kinds: tuple[str, str]) -> Make:
                 truths.append(balls(rng, shape, 40, (2.5, 7)))
             elif kind == "specks":
                 truths.append(balls(rng, shape, 3000, (1.1, 1.6)))
+            elif kind == "specks10k":
+                truths.append(balls(rng, shape, 10_000, (1.1, 1.6)))
+            elif kind == "labels300":
+                truths.append(balls(rng, shape, 300, (2.5, 7)))
             elif kind == "blob":
                 truths.append(blob(rng, shape))
             else:
@@ -142,23 +147,30 @@ def _findings(*kinds: tuple[str, str]) -> Make:
 def _worst(kind: str) -> Make:
     def make(rng: np.random.Generator, shape: tuple[int, int, int]) -> tuple[list[Volume], list[Volume], list[str]]:
         truth = balls(rng, shape, 40, (2.5, 7))
+        z, y, x = np.ogrid[: shape[0], : shape[1], : shape[2]]
         if kind == "lung":
-            guess = lungs(shape).astype(np.uint8)
+            guess = lungs(shape)
         elif kind == "stripes":
-            guess = np.zeros(shape, np.uint8)
-            guess[:, :, ::2] = 1
-        elif kind == "noise":
-            guess = (rng.integers(0, 2, shape, np.uint8)).astype(np.uint8)
-        elif kind == "sparse_noise":
-            guess = (rng.integers(0, 50, shape, np.uint8) == 0).astype(np.uint8)
+            guess = np.broadcast_to(x % 2 == 0, shape)
+        elif kind == "checkerboard":
+            guess = (x + y + z) % 2 == 0
+        elif kind == "diagonal":
+            guess = (x + y + z) % 4 == 0
+        elif kind == "noise50":
+            guess = rng.integers(0, 2, shape, np.uint8)
+        elif kind == "noise2":
+            guess = rng.integers(0, 50, shape, np.uint8) == 0
+        elif kind.startswith("noise"):
+            guess = rng.random(shape, np.float32) < int(kind.removeprefix("noise")) / 100
         else:
             guess = np.ones(shape, np.uint8)
-        return [truth], [guess], ["1c"]
+        return [truth], [guess.astype(np.uint8)], ["1c"]
 
     return make
 
 
-FULL = (320, 512, 512)
+FULL, SMALL = (320, 512, 512), (160, 256, 256)
+WORST = ("lung", "ones", "stripes", "checkerboard", "diagonal", "noise2", "noise10", "noise20", "noise50")
 MIXED = (("nodules", "2d"), ("blob", "2b"), ("reticulation", "1d"))
 
 #: name -> (volume shape (D, W, H), maker, type of the prediction).
@@ -169,12 +181,15 @@ CASES: dict[str, tuple[tuple[int, int, int], Make, str]] = {
     "mixed_f2": (FULL, _findings(MIXED[0], MIXED[2]), "u1"),
     "mixed_f3": (FULL, _findings(*MIXED), "u1"),
     "mixed_f8": ((500, 512, 512), _findings(*MIXED, *MIXED, *MIXED[:2]), "u1"),
+    "specks10k_f1": (FULL, _findings(("specks10k", "2d")), "u1"),
+    "labels300_f1": (FULL, _findings(("labels300", "2d")), "u1"),
     "float64_f1": (FULL, _findings(MIXED[0]), "f8"),
-    "lung_f1": (FULL, _worst("lung"), "u1"),
-    "ones_f1": (FULL, _worst("ones"), "u1"),
-    "stripes_f1": (FULL, _worst("stripes"), "u1"),
-    "noise2_f1": (FULL, _worst("sparse_noise"), "u1"),
-    "noise50_f1": (FULL, _worst("noise"), "u1"),
+    "int64_f1": (FULL, _findings(MIXED[0]), "i8"),
+    **{f"{kind}_f1": (FULL, _worst(kind), "u1") for kind in WORST},
+    # An eighth of the size, for the slow scorers and for the quick form.
+    "small_f3": (SMALL, _findings(*MIXED), "u1"),
+    "small_specks_f1": (SMALL, _findings(("specks", "2d")), "u1"),
+    **{f"small_{kind}_f1": (SMALL, _worst(kind), "u1") for kind in WORST},
 }
 
 
@@ -184,14 +199,15 @@ def make(name: str, folder: Path) -> Made:
     truth, stack = folder / name / "truth.nii.gz", folder / name / "prediction.nii.gz"
     if not stack.exists():
         truths, guesses, _ = maker(np.random.default_rng(20261123), shape)
-        write(truth, truths)
+        write(truth, truths, "u2" if max(int(one.max()) for one in truths) > 255 else "u1")
         write(stack.with_name("part.nii.gz"), guesses, dtype).rename(stack)
-    kinds = {"1": ("2d",)} | {
+    kinds = {
         "blob_f1": ("2b",),
         "retic_f1": ("1d",),
         "mixed_f2": ("2d", "1d"),
         "mixed_f3": ("2d", "2b", "1d"),
+        "small_f3": ("2d", "2b", "1d"),
         "mixed_f8": ("2d", "2b", "1d") * 2 + ("2d", "2b"),
     }
-    default = ("1c",) if name in {"lung_f1", "ones_f1", "stripes_f1", "noise2_f1", "noise50_f1"} else ("2d",)
+    default = ("1c",) if name.removeprefix("small_").removesuffix("_f1") in WORST else ("2d",)
     return Made(name, truth, stack, (shape[2], shape[1], shape[0]), kinds.get(name, default))

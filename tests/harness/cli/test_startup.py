@@ -32,6 +32,22 @@ def test_nothing_heavy_is_imported(arguments: list[str]) -> None:
     assert ended.stdout
 
 
+#: What a run loads only where it needs it: for distances that are far, dense masks, a mask in NRRD, a container.
+SELDOM = ("scipy", "cc3d", "nibabel", "nrrd", "docker", "requests", "jinja2", "openai", "pyarrow", "PIL", "vl_convert")
+
+
+def test_a_run_imports_only_what_it_needs() -> None:
+    """A finished run is looked up, and one in no container is carried out, without these packages."""
+    code = (
+        "import sys, harness.cli.run, harness.runs.run, harness.runs.document, harness.cli.report\n"
+        "from harness.engines import choose_engine\n"
+        "choose_engine('local', trusted=True).describe()\n"
+        f"sys.exit(', '.join(sorted(set({SELDOM!r}) & set(sys.modules))) or 0)\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
 @pytest.mark.parametrize("arguments", [["--help"], ["list"]])
 def test_it_answers_in_no_time(arguments: list[str]) -> None:
     """`bench --help` and `bench list` need less than 0.4 s of processor time (the best of five, as others share it)."""

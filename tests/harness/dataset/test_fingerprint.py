@@ -14,6 +14,7 @@ import pytest
 
 from harness.dataset import open_dataset
 from harness.dataset.fingerprint import fingerprint_of
+from harness.dataset.validate import validate_dataset
 from harness.errors import DataError
 
 
@@ -153,3 +154,29 @@ def test_a_vanished_file_is_bad_data(sound: Any) -> None:
     (sound.root / "ct" / "train_3_b_2.nii.gz").unlink()
     with pytest.raises(DataError, match="train_3_b_2"):
         fingerprint_of(dataset, "test")
+
+
+def test_what_validation_read_is_not_read_again(sound: Any, tmp_path: Path) -> None:
+    """Digest, header and counts come of one pass, and the digests are those of the files."""
+    age(sound.root)
+    cache = tmp_path / "cache"
+    validate_dataset(sound.root, cache=cache, jobs=2)
+    read: list[Path] = []
+    dataset = open_dataset(sound.root, cache=cache)
+    found = fingerprint_of(dataset, progress=lambda path, _: read.append(path), jobs=2)
+    assert not read
+    assert found == fingerprint_of(open_dataset(sound.root))
+
+
+@pytest.mark.parametrize("jobs", [1, 3])
+def test_what_was_killed_goes_on(sound: Any, tmp_path: Path, jobs: int) -> None:
+    """Each file is remembered once it is read; a line that a kill cut short costs that file alone."""
+    age(sound.root)
+    wanted = fingerprint_of(open_dataset(sound.root, cache=tmp_path / "cache"), jobs=jobs)
+    (kept,) = (tmp_path / "cache").glob("*.jsonl")
+    lines = kept.read_bytes().splitlines(keepends=True)
+    kept.write_bytes(b"".join(lines[:3]) + lines[3][:20])
+    read: list[Path] = []
+    dataset = open_dataset(sound.root, cache=tmp_path / "cache")
+    assert fingerprint_of(dataset, progress=lambda path, _: read.append(path), jobs=jobs) == wanted
+    assert len(read) == len(lines) - 3

@@ -16,10 +16,8 @@ from harness.masks.bits import Bits, from_coordinates
 from harness.scoring.case import CaseTask, score_case
 from harness.scoring.components import components
 from harness.scoring.distances import average_surface_distance
-from harness.scoring.instances import shared_voxels
 from harness.scoring.overlap import dice
 from harness.scoring.regions import Regions
-from harness.scoring.slabs import slabs
 
 from .conftest import save
 from .oracle import assd, evaluate, parts_of
@@ -134,54 +132,6 @@ def test_components(
     for number, part in enumerate(parts_of(mask, connectivity, 2, 5), 1):
         expected[part] = number
     assert np.array_equal(labels, expected)
-
-
-def draw_dense(rng: np.random.Generator, shape: tuple[int, int, int], kind: str) -> np.ndarray:
-    """Return noise, or a pattern that repeats itself, with or without specks in it."""
-    if kind == "noise":
-        return rng.random(shape) < rng.choice([0.02, 0.1, 0.14, 0.3, 0.6, 1.0])
-    place = np.indices(shape)
-    step = rng.integers(1, 4, 3)
-    if kind == "stripes":
-        mask = (place * rng.integers(0, 2, 3).reshape(3, 1, 1, 1)).sum(0) % int(step[0] + 1) == 0
-    elif kind == "checkerboard":
-        mask = (place // step.reshape(3, 1, 1, 1)).sum(0) % 2 == 0
-    else:
-        mask = ((place + rng.integers(0, 3, 3).reshape(3, 1, 1, 1)) % (step + 1).reshape(3, 1, 1, 1) > 0).all(0)
-    return mask ^ (rng.random(shape) < rng.choice([0, 0, 0.002, 0.05]))
-
-
-@settings(max_examples=250, deadline=None, derandomize=True)
-@given(
-    seed=st.integers(0, 2**32),
-    shape=st.tuples(st.integers(1, 140), st.integers(1, 9), st.integers(1, 40)),
-    kind=st.sampled_from(["noise", "stripes", "checkerboard", "blocks"]),
-    connectivity=st.sampled_from([6, 18, 26]),
-    slices=st.sampled_from([(1, 3), (4, 12), (8, 8)]),
-    most=st.sampled_from([1, 5, 50]),
-)
-def test_slabs(
-    seed: int, shape: tuple[int, int, int], kind: str, connectivity: int, slices: tuple[int, int], most: int
-) -> None:
-    """Slabs hold the components that runs do: voxels, order, sizes, centres, boxes, shared voxels and surfaces."""
-    rng = np.random.default_rng(seed)
-    mask = grid_of(draw_dense(rng, shape, kind))
-    rule = {"connectivity": connectivity, "min_voxels": int(rng.integers(1, 11)), "max_components": most}
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("harness.scoring.slabs.SLICES", slices)
-        patch.setattr("harness.scoring.slabs._SAMPLED", 1 + seed % 7)
-        found = Regions(mask, slabs(mask, **rule))
-    expected = Regions(components(mask, **rule))
-    assert found.labels.tolist() == expected.labels.tolist()
-    assert found.sizes.tolist() == expected.sizes.tolist()
-    assert found.centroids.tolist() == expected.centroids.tolist()
-    assert found.boxes.tolist() == expected.boxes.tolist()
-    truth = Regions(grid_of(draw_boxes(rng, shape, 3)))
-    assert shared_voxels(truth, found).tolist() == shared_voxels(truth, expected).tolist()
-    for i in range(min(len(found), 4)):
-        one, other = found.surface(i), expected.surface(i)
-        assert np.array_equal(one.grid, other.grid)
-        assert one.origin.tolist() == other.origin.tolist()
 
 
 @settings(max_examples=300, deadline=None, derandomize=True)
