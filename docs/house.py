@@ -26,12 +26,12 @@ FLOORS = (
     ("dataset", "scoring", "images", "engines"),
     ("sandbox", "phantom"),
     ("runs",),
-    ("cluster", "authoring"),
+    ("cluster", "authoring", "submissions"),
     ("cli", "doctor", "__main__"),
 )
 
 #: The leaderboard's staircase from the bottom up: a step imports from the steps below it.
-STAIRCASE = ("published", "board", "pages", "gallery", "site", "commands", "grounded")
+STAIRCASE = ("published", "board", "pages", "gallery", "site", "repository", "commands", "grounded")
 
 Arrow = tuple[str, str]
 

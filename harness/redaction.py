@@ -2,13 +2,16 @@
 
 What is removed: values that this machine is known to keep secret, the user part of addresses, tokens with the form of
 a known service, and what stands beside a word such as ``password``. A secret of no known form cannot be recognised.
+What leaves the machine also loses its paths and the names of hosts.
 """
 
 from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping
 from functools import lru_cache
+from typing import Any
 from urllib.parse import urlsplit
 
 REMOVED = "[removed]"
@@ -28,6 +31,17 @@ _FORMS = re.compile(
     r"|-----BEGIN [A-Z ]*PRIVATE KEY-----.*"
 )
 
+#: What belongs to the machine that ran, and not to the result, whatever it holds.
+_OF_A_MACHINE = frozenset({"path", "predictions", "host", "hostname", "node", "user", "home", "cwd", "packages"})
+
+#: An absolute path (POSIX, a home folder, a drive, a share, a file address); ``/bench`` is the same in every container.
+_PLACE = re.compile(
+    r"file:/+[^\s'\")]*|(?<![\w.:/~\\])(?!/bench(?![\w.-]))(?:~?/[\w.+@~-][^\s'\")]*|[A-Za-z]:\\[^\s'\")]*|\\\\[^\s'\")]+)"
+)
+
+#: What stands in the place of a path.
+PATH_REMOVED = "(path removed)"
+
 #: A name that ends in a telling word, and its value: `DB_PASSWORD=…`, `"api_key": "…"`, `--token …`.
 _NAMED = re.compile(
     r"(?i)((?:passw(?:or)?d|secret(?:[_-]?(?:access[_-]?)?key)?|api[_-]?key|access[_-]?key)['\"]?\s*[=:]\s*['\"]?)"
@@ -42,6 +56,18 @@ def redacted(text: str) -> str:
         text = text.replace(secret, REMOVED)
     text = _FORMS.sub(REMOVED, text)
     return _NAMED.sub(lambda found: f"{found[1] or found[2]}{REMOVED}", text)
+
+
+def without_places(value: Any) -> Any:
+    """Return a record without what belongs to one machine: paths and secrets in any text, and the names of hosts."""
+    if isinstance(value, Mapping):
+        return {without_places(key): without_places(inner) for key, inner in value.items() if key not in _OF_A_MACHINE}
+    if isinstance(value, list | tuple):
+        return [without_places(inner) for inner in value]
+    if not isinstance(value, str):
+        return value
+    value = redacted(value)  # of a row that an earlier version stored
+    return PATH_REMOVED if _PLACE.match(value) else _PLACE.sub(PATH_REMOVED, value)  # a path alone may hold spaces
 
 
 @lru_cache(maxsize=1)

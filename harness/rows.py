@@ -19,7 +19,7 @@ class RunRow:
     id, plan_key, attempt
         Name of the run; digest of its plan; 1 for the first run of that plan, more for each ``--fresh``.
     kind
-        ``"measured"`` (run here) or ``"submitted"`` (masks made elsewhere).
+        ``"measured"`` (run here), ``"submitted"`` (masks made elsewhere) or ``"imported"`` (out of a text folder).
     plugin, title, plugin_version, variant, prompt, fine_tuned
         The model and its variant, as declared.
     profile

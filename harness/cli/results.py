@@ -24,7 +24,7 @@ from harness.rows import CaseRow, FindingRow, MaskVerdict
 
 results = LazyGroup(
     name="results",
-    help="List, show, compare, verify and remove results.",
+    help="List, show, compare, verify, import and remove results.",
     no_args_is_help=True,
     lazy={
         "list": ("harness.cli.results:list_results", "List every run, newest last."),
@@ -33,6 +33,7 @@ results = LazyGroup(
             "harness.cli.compare:compare",
             "Compare runs on the same findings: differences, tests, shared ranks.",
         ),
+        "import": ("harness.cli.results_import:import_rows", "Import rows that travelled as folders of text."),
         "remove": ("harness.cli.remove:remove", "Remove runs for good: rows, masks, logs."),
         "verify": ("harness.cli.verify:verify", "Recompute a stored row from its masks, digit by digit."),
     },

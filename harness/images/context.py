@@ -272,6 +272,13 @@ def code_digest(plugin: Plugin) -> str:
     return digest.hexdigest()
 
 
+def content_of(plugin: Plugin) -> dict[str, str]:
+    """Return what a plugin is made of, for its record: the digest of its code, and of its lock where it has one."""
+    lock = plugin.model.root / _LOCK
+    locked = {"lock": hashlib.sha256(lock.read_bytes()).hexdigest()} if lock.is_file() else {}
+    return {"plugin": code_digest(plugin), **locked}
+
+
 @contextmanager
 def _packed(workplace: Path, files: Iterable[tuple[str, Path | bytes]]) -> Iterator[IO[bytes]]:
     workplace.mkdir(parents=True, exist_ok=True)

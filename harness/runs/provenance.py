@@ -9,6 +9,7 @@ from typing import Any
 
 from harness.dataset.editions import edition_of
 from harness.images.build import Image
+from harness.images.context import content_of
 from harness.registry.declaration import Model
 from harness.rows import RunRow
 from harness.runs.checkpoint import Checkpoint
@@ -132,6 +133,7 @@ def provenance(plan: Plan, engine: Mapping[str, Any], hardware: Mapping[str, Any
         "exposure": {"of": request.variant.exposure.value, "origin": request.variant.exposure.origin},
         "sees": {"of": request.plugin.model.sees.value, "origin": request.plugin.model.sees.origin},
         "origin": request.plugin.origin,
+        "content": content_of(request.plugin),
         "model": _origin(request.plugin.model),
         "licences": _licences(plan),
         "weights": plan.weights.record,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 
 import click
@@ -23,6 +24,18 @@ site_argument = click.argument("site", type=click.Path(path_type=Path, file_okay
 
 @leaderboard.command()
 @click.option("--db", type=click.Path(path_type=Path), help="Results database; by default the one of the home.")
+@click.option(
+    "--submissions",
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    metavar="DIR",
+    help="Text folders, as `bench submit` writes them, in place of a database.",
+)
+@click.option(
+    "--signers",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    metavar="FILE",
+    help="With --submissions: keys of the organisers (as ssh-keygen's allowed_signers) who may raise a row's level.",
+)
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
@@ -69,6 +82,8 @@ site_argument = click.argument("site", type=click.Path(path_type=Path, file_okay
 def build(
     ctx: click.Context,
     db: Path | None,
+    submissions: Path | None,
+    signers: Path | None,
     out: Path,
     *,
     visibility: str,
@@ -83,7 +98,8 @@ def build(
 ) -> None:
     """Write the leaderboard as a folder of pages that needs no server.
 
-    The same database gives the same bytes.
+    The same database gives the same bytes, and so do the same text folders, in whatever order they came. Rows are held
+    against their records, and metrics against findings: a database that was edited by hand builds no site.
 
     Example: bench leaderboard build --out site/ --visibility public --public-split val
     """
@@ -96,17 +112,30 @@ def build(
     from leaderboard.published.privacy import PrivacyPolicy
     from leaderboard.published.statements import read_own_statements, read_statements
     from leaderboard.site.build import Options, build_site
+    from leaderboard.site.derived import derived_store
+    from leaderboard.site.proven import require_proven
 
     home = ctx.obj.home
+    if submissions is not None and db is not None:
+        raise UsageError("--db and --submissions are two sources", fix="give one of them")
+    if signers is not None and submissions is None:
+        raise UsageError("--signers is of text folders", fix="give --submissions, or leave it out")
     if cases == "public" and not datasets:
         raise UsageError("--cases public needs the data", fix="name the data sets with --dataset")
     if public_splits and visibility == "private":
         raise UsageError("--public-split needs --visibility public", fix="a private site shows every split")
     own = () if statements is None else read_own_statements(statements, [one.id for one in read_statements()])
     opened = [open_dataset(find_dataset(name, home), cache=home / "datasets") for name in datasets]
-    with Store(db or ctx.obj.database, readonly=True, home=home) as store:
+    log = partial(click.echo, err=True)
+    source = (
+        Store(db or ctx.obj.database, readonly=True, home=home)
+        if submissions is None
+        else derived_store(submissions, signers, log)
+    )
+    with source as store:
         rows = store.runs()
         require_sound_runs(rows, home)
+        require_proven(store, store.home / "runs", log)
         used = {run.split for run in rows}  # the volumes of no other split are read
         terms = {fingerprint_of(data, split): data.terms for data in opened for split in used & data.splits.keys()}
         policy = PrivacyPolicy(public=visibility == "public", open_splits=frozenset(public_splits), terms=terms)
@@ -116,7 +145,7 @@ def build(
             datasets=tuple(opened) if cases == "public" else (),
             runs=runs or home / "runs",
             statements=own,
-            log=lambda line: click.echo(line, err=True),
+            log=log,
             size_cuts=None if size_cuts is None else SizeCuts(*size_cuts, of="fixed"),
         )
         index = build_site(store, out, options)
@@ -245,3 +274,34 @@ def publish(
     if branch is not None:
         commit = ways.to_branch(files, repo, branch)
         click.echo(f"Branch {branch} of {repo} is at {commit}; publish it with: git -C {repo} push origin {branch}")
+
+
+@leaderboard.command("init-repo")
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
+@click.option(
+    "--install",
+    "address",
+    required=True,
+    metavar="git+https://HOST/OWNER/NAME@COMMIT",
+    help="Where its workflows install groundbench from: a commit of a git repository.",
+)
+@click.option("--owner", "owners", multiple=True, required=True, metavar="@NAME", help="Who merges. May be repeated.")
+@click.option("--title", default="Results", show_default=True, help="Name of the board.")
+@click.option(
+    "--public-split", "public_splits", multiple=True, metavar="SPLIT", help="Cases of this split may be shown publicly."
+)
+def init_repo(
+    folder: Path, *, address: str, owners: tuple[str, ...], title: str, public_splits: tuple[str, ...]
+) -> None:
+    """Write a repository of results: README, owners, template and three workflows. Nothing is overwritten.
+
+    A pull request adds text folders and nothing else. One workflow computes them again, without secrets and without
+    running anything of the pull request; one shows the report; one builds and hosts the board from main.
+    """
+    from leaderboard.repository.template import write_repository
+
+    for path in write_repository(folder, title=title, address=address, owners=owners, public_splits=public_splits):
+        click.echo(f"wrote {path}")
+    click.echo(f"next: add the organisers' keys to {folder / 'signers'}, then")
+    begin = "" if (folder / ".git").exists() else f"git -C {folder} init -b main && "
+    click.echo(f"      {begin}git -C {folder} add . && git -C {folder} commit -m 'Begin'")

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from harness.redaction import redacted
+from harness.redaction import redacted, without_places
 from harness.registry.discovery import discover
 from harness.rows import FindingRow, RunRow
 from harness.runs.document import groups_of
@@ -32,7 +32,6 @@ from leaderboard.published.privacy import (
     publishable_placements,
     terms_of_runs,
     without_few,
-    without_places,
     without_texts,
 )
 from leaderboard.published.standing import reasons_apart

@@ -15,7 +15,7 @@ from typing import Any
 from harness.categories import is_focal
 from harness.dataset.terms import Terms, strictest, terms_of
 from harness.errors import DataError
-from harness.redaction import redacted
+from harness.redaction import without_places
 from harness.rows import FindingRow, RunRow
 from harness.scoring.groups import GROUPINGS, SHARED
 from harness.scoring.placement import APART, NO_MASK
@@ -30,6 +30,7 @@ NOT_OK = "not ok"
 #: What a run's record may contain about a closed split: never a path, a case, or anything that a container wrote.
 _RECORD = frozenset(
     {
+        "content",
         "contract",
         "scorer",
         "seed",
@@ -54,17 +55,6 @@ _CASE_TIMES = (
     *("case_median_s", "case_p95_s"),
     *("told_read_s", "told_compute_s", "told_write_s", "told_wait_s", "told_compute_p95_s"),
 )
-
-#: What belongs to the machine that ran, and not to the result, whatever it holds.
-_OF_A_MACHINE = frozenset({"path", "predictions", "host", "hostname", "node", "user", "home", "cwd", "packages"})
-
-#: An absolute path (POSIX, a home folder, a drive, a share, a file address); ``/bench`` is the same in every container.
-_PLACE = re.compile(
-    r"file:/+[^\s'\")]*|(?<![\w.:/~\\])(?!/bench(?![\w.-]))(?:~?/[\w.+@~-][^\s'\")]*|[A-Za-z]:\\[^\s'\")]*|\\\\[^\s'\")]+)"
-)
-
-#: What stands in its place.
-REMOVED = "(path removed)"
 
 
 @dataclass(frozen=True)
@@ -169,18 +159,6 @@ def provenance(run: RunRow, policy: PrivacyPolicy) -> dict[str, dict[str, Any]]:
         if run.n_cases < ENOUGH:
             timing = {key: value for key, value in timing.items() if key not in _CASE_TIMES}
     return {"plan": without_places(plan), "record": without_places(record), "timing": timing}
-
-
-def without_places(value: Any) -> Any:
-    """Return a record without what belongs to one machine: paths and secrets in any text, and the names of hosts."""
-    if isinstance(value, Mapping):
-        return {without_places(key): without_places(inner) for key, inner in value.items() if key not in _OF_A_MACHINE}
-    if isinstance(value, list | tuple):
-        return [without_places(inner) for inner in value]
-    if not isinstance(value, str):
-        return value
-    value = redacted(value)  # of a row that an earlier version stored
-    return REMOVED if _PLACE.match(value) else _PLACE.sub(REMOVED, value)  # a path alone may hold spaces
 
 
 def publishable(groups: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:

@@ -129,18 +129,23 @@ def write_workflow(path: Path, address: str) -> Path:
     PrerequisiteError
         The file cannot be written.
     """
-    if not _PINNED.fullmatch(address):
-        raise UsageError(
-            f"the workflow cannot install groundbench from {address or 'an address that is not given'}",
-            fix="name a commit of a git repository of groundbench: --install git+https://HOST/OWNER/NAME@COMMIT, where "
-            "COMMIT is what `git rev-parse HEAD` prints in a clone (40 hexadecimal digits)",
-        )
+    require_pinned(address)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(asset("assets/workflow.yml").replace(b"ADDRESS", address.encode()))
     except OSError as error:
         raise PrerequisiteError(f"cannot write {path}: {error.strerror or error}", fix="choose another path") from error
     return path
+
+
+def require_pinned(address: str) -> None:
+    """Raise UsageError unless an address names a commit of a git repository, with all of its digits."""
+    if not _PINNED.fullmatch(address):
+        raise UsageError(
+            f"the workflow cannot install groundbench from {address or 'an address that is not given'}",
+            fix="name a commit of a git repository of groundbench: --install git+https://HOST/OWNER/NAME@COMMIT, where "
+            "COMMIT is what `git rev-parse HEAD` prints in a clone (40 hexadecimal digits)",
+        )
 
 
 def _git(repository: Path, *arguments: str, **environment: str) -> str:

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from harness.redaction import PATH_REMOVED, without_places
 from harness.rows import CaseRow
 from harness.scoring.placement import PLACEMENTS
 from harness.status import Status
@@ -19,12 +20,10 @@ from harness.store.database import Store
 from leaderboard.published.export import export
 from leaderboard.published.privacy import (
     ENOUGH,
-    REMOVED,
     PrivacyPolicy,
     publishable,
     publishable_coverage,
     publishable_placements,
-    without_places,
 )
 from leaderboard.site.build import Options, build_site
 
@@ -226,13 +225,13 @@ def test_no_picture_of_a_private_case(scene, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("/data/chest ct/dataset.json", REMOVED),
-        ("~/.bench/runs", REMOVED),
-        ("file:///data/x", REMOVED),
-        (r"C:\Users\me", REMOVED),
-        (r"\\\\server\share", REMOVED),
-        ("cannot read '/data/a.nii.gz' (/tmp/b)", f"cannot read '{REMOVED}' ({REMOVED})"),
-        ("log=/opt/x", f"log={REMOVED}"),
+        ("/data/chest ct/dataset.json", PATH_REMOVED),
+        ("~/.bench/runs", PATH_REMOVED),
+        ("file:///data/x", PATH_REMOVED),
+        (r"C:\Users\me", PATH_REMOVED),
+        (r"\\\\server\share", PATH_REMOVED),
+        ("cannot read '/data/a.nii.gz' (/tmp/b)", f"cannot read '{PATH_REMOVED}' ({PATH_REMOVED})"),
+        ("log=/opt/x", f"log={PATH_REMOVED}"),
         ("/bench/out/a.nii.gz is no mask", "/bench/out/a.nii.gz is no mask"),
         ("docker.io/library/python:3.11, 1/2 and/or https://example.org/a/b", None),
     ],

@@ -1,0 +1,286 @@
+"""The check of a pull request: its commits are data, read object by object; nothing of it is checked out or run.
+
+A pull request adds text folders below ``submissions/`` and changes nothing else. What it adds is looked at in this
+order: which paths, of which kind, how large; then each folder is verified, has to lie where its content belongs, and is
+held against the rows that are there. The organisers' keys, and everything else that decides, come from the base.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tempfile
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Final
+
+from harness.errors import BenchError, DataError, PrerequisiteError, UsageError
+from harness.status import Status
+from harness.submissions.submit import place_of
+from harness.submissions.tables import Tables, read_tables
+from harness.submissions.text_files import CARD, LIMITS, SUBMISSIONS, VERIFICATION, VERIFIED_BY, shown
+from harness.submissions.travelled import TextFolder
+from harness.submissions.verify import HeldAgainst, SubmissionCheck, verify_folder
+
+#: File of the base with the organisers' keys.
+SIGNERS: Final = "signers"
+
+#: Parts of a path: submissions, data set, split, model, variant, folder, file.
+_PARTS: Final = 7
+
+#: Most files and bytes of a pull request, most seconds of one call of git.
+_FILES, _BYTES, _SECONDS = 200, 20 * 2**20, 120
+
+_LINK, _EXECUTABLE, _MODULE, _PLAIN = "120000", "100755", "160000", "100644"
+
+#: Share of the masks with voxels that another row has as well, from which a row is a copy.
+_COPY: Final = 0.5
+
+
+@dataclass(frozen=True)
+class PullRequest:
+    """What was found of a pull request.
+
+    Attributes
+    ----------
+    checks
+        Of the request as a whole.
+    folders
+        Path -> its checks, and what was read of it; None where that cannot be.
+    """
+
+    checks: list[SubmissionCheck]
+    folders: Mapping[str, tuple[list[SubmissionCheck], TextFolder | None]]
+
+    @property
+    def failed(self) -> list[SubmissionCheck]:
+        """The checks that failed."""
+        every = [*self.checks, *(one for checks, _ in self.folders.values() for one in checks)]
+        return [one for one in every if one.outcome == "FAIL"]
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """One change: its kind (A, M, D, T), mode and object after it, and its path."""
+
+    kind: str
+    mode: str
+    blob: str
+    path: str
+
+
+def check_pull_request(repository: Path, base: str, head: str) -> PullRequest:
+    """Check what `head` adds to `base`.
+
+    Parameters
+    ----------
+    repository
+        A git repository that has both commits; its work tree and its index are not looked at.
+    base, head
+        Commits, as 40 hexadecimal digits.
+
+    Raises
+    ------
+    UsageError
+        They are no commits.
+    PrerequisiteError
+        Git is not there, or refuses.
+    """
+    for commit in (base, head):
+        if not (len(commit) in {40, 64} and set(commit) <= set("0123456789abcdef")):
+            raise UsageError(f"{shown(commit)} is not a commit", fix="give all of its digits, as git rev-parse prints")
+    git = _Git(repository)
+    first = git("merge-base", base, head).decode().strip()
+    entries = list(_changed(git, first, head))
+    checks = [_paths(git, base, entries), _sizes(git, entries)]
+    if any(one.outcome == "FAIL" for one in checks):
+        return PullRequest(checks, {})
+    with tempfile.TemporaryDirectory(prefix="groundbench-") as scratch:
+        signers = Path(scratch, SIGNERS)
+        signers.write_bytes(git.file(base, SIGNERS))
+        places = sorted({str(PurePosixPath(entry.path).parent) for entry in entries})
+        there = dict(git.tables(base))
+        folders = {}
+        for place in places:
+            own = [entry for entry in entries if str(PurePosixPath(entry.path).parent) == place]
+            target = Path(scratch, place)
+            git.extract(head, place, own, target)
+            found, folder = verify_folder(target, HeldAgainst(signers=signers))
+            if folder is not None:
+                found += [_placed(folder, place), _copied(folder, place, there)]
+            folders[place] = (found, folder)
+    return PullRequest(checks, folders)
+
+
+def _changed(git: _Git, first: str, head: str) -> Iterator[_Entry]:
+    fields = git("diff-tree", "-r", "-z", "--raw", "--no-renames", "--full-index", first, head).split(b"\0")
+    for about, path in zip(fields[::2], fields[1::2], strict=False):
+        _, mode, _, blob, kind = about.decode().lstrip(":").split(" ")
+        yield _Entry(kind, mode, blob, path.decode("utf-8", "replace"))
+
+
+def _paths(git: _Git, base: str, entries: Sequence[_Entry]) -> SubmissionCheck:
+    old = set(git("ls-tree", "-r", "-z", "--name-only", "--full-tree", base).decode("utf-8", "replace").split("\0"))
+    faults = [f"{shown(entry.path)}: {why}" for entry in entries if (why := _fault(entry, old))]
+    if not entries:
+        faults.append("it adds nothing")
+    if len(entries) > _FILES:
+        faults.insert(0, f"it adds {len(entries)} files, more than {_FILES}")
+    if not faults:
+        return SubmissionCheck("paths", "pass", f"{len(entries)} files are added below {SUBMISSIONS}/, nothing else")
+    more = f" and {len(faults) - 8} more" if len(faults) > 8 else ""
+    return SubmissionCheck(
+        "paths", "FAIL", "; ".join(faults[:8]) + more, "add what `bench submit` wrote, and change nothing else"
+    )
+
+
+def _fault(entry: _Entry, old: set[str]) -> str:
+    """Return why a change may not be made; empty where it may."""
+    path = PurePosixPath(entry.path)
+    if path.parts[0] != SUBMISSIONS or len(path.parts) == 1:
+        return f"it lies outside {SUBMISSIONS}/; what decides there is the organisers'"
+    if entry.kind != "A":
+        return "it changes or removes what is there: an old row stays as it is"
+    if entry.mode != _PLAIN:
+        kinds = {_LINK: "a link", _EXECUTABLE: "a program", _MODULE: "another repository"}
+        return f"it adds {kinds.get(entry.mode, 'something that is no file')}"
+    if len(path.parts) != _PARTS or path.name not in LIMITS:
+        return "a text folder has no such file"
+    if path.name not in {VERIFICATION, VERIFIED_BY} and any(one.startswith(f"{path.parent}/") for one in old):
+        return "it adds to an old row, which stays as it is"
+    return ""
+
+
+def _sizes(git: _Git, entries: Sequence[_Entry]) -> SubmissionCheck:
+    plain = [entry for entry in entries if entry.kind == "A" and entry.mode in {_PLAIN, _EXECUTABLE}][: _FILES + 1]
+    sizes = git.sizes([entry.blob for entry in plain])
+    faults = [
+        f"{shown(entry.path)}: {size:,} bytes, more than {most:,}"
+        for entry, size in zip(plain, sizes, strict=True)
+        if size > (most := LIMITS.get(PurePosixPath(entry.path).name, LIMITS[CARD]))
+    ]
+    if sum(sizes) > _BYTES:
+        faults.insert(0, f"{sum(sizes):,} bytes in all, more than {_BYTES:,}")
+    if faults:
+        return SubmissionCheck("sizes", "FAIL", "; ".join(faults[:8]), "masks lie elsewhere: `bench submit --masks-at`")
+    return SubmissionCheck("sizes", "pass", f"{sum(sizes):,} bytes")
+
+
+def _placed(folder: TextFolder, place: str) -> SubmissionCheck:
+    expected = str(place_of(folder.files, folder.record.run.row()))
+    if place == expected:
+        return SubmissionCheck("place", "pass", "it lies where its content belongs")
+    return SubmissionCheck("place", "FAIL", f"it lies at {shown(place)}", f"move it to {expected}")
+
+
+def _copied(folder: TextFolder, place: str, there: Mapping[str, tuple[Tables, str]]) -> SubmissionCheck:
+    """Hold masks against those of other people's rows: by digest, and by voxel counts, which packing keeps."""
+    own = {} if folder.tables is None else _marks(folder.tables)
+    worst = SubmissionCheck("copies", "pass", "no mask with a voxel is another row's")
+    most = 0
+    for other, (tables, who) in there.items():
+        if other == place or (who and who == folder.card.who):
+            continue
+        marks = _marks(tables)
+        same = sum(bool(mark & marks.get(name, frozenset())) for name, mark in own.items())
+        if same > most:
+            most = same
+            copied = same >= _COPY * len(own)
+            worst = SubmissionCheck(
+                "copies",
+                "FAIL" if copied else "note",
+                f"{same} of {len(own)} masks are those of {shown(other)} ({shown(who) or 'nobody stated'})",
+                "submit masks of your own; where both rows run the same model, the first one stands" if copied else "",
+            )
+    return worst
+
+
+def _marks(tables: Tables) -> dict[tuple[str, str], frozenset[object]]:
+    """Return what a mask with voxels is known by: the digest of its file, and its counts of voxels."""
+    return {
+        (row.case, row.finding): frozenset(
+            [
+                row.mask_sha256,
+                (row.truth_voxels, row.pred_voxels, row.intersection, str(row.details.instances)),
+            ]
+        )
+        for row in tables.findings
+        if row.status == Status.OK and row.pred_voxels
+    }
+
+
+class _Git:
+    """Git's objects, read without hooks, filters or anything that a repository configures."""
+
+    def __init__(self, repository: Path) -> None:
+        self._command = ["git", "-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false", "-C", str(repository)]
+        self._environment = {**os.environ, "GIT_NO_REPLACE_OBJECTS": "1", "GIT_OPTIONAL_LOCKS": "0"}
+
+    def __call__(self, *arguments: str, given: bytes = b"") -> bytes:
+        try:
+            done = subprocess.run(
+                [*self._command, *arguments],
+                input=given,
+                capture_output=True,
+                env=self._environment,
+                timeout=_SECONDS,
+                check=True,
+            )
+        except OSError as error:
+            raise PrerequisiteError("git is not installed", fix="install it") from error
+        except subprocess.SubprocessError as error:
+            said = shown(getattr(error, "stderr", b"").decode(errors="replace")) or shown(error)
+            raise PrerequisiteError(f"git refuses: {said}", fix="fetch both commits into the repository") from error
+        return done.stdout
+
+    def sizes(self, blobs: Sequence[str]) -> list[int]:
+        """Return the bytes of objects, of which none is read."""
+        answers = self("cat-file", "--batch-check=%(objectsize)", given="".join(f"{b}\n" for b in blobs).encode())
+        return [int(line) for line in answers.split()]
+
+    def file(self, commit: str, path: str) -> bytes:
+        """Return a file of a commit; empty where it has none."""
+        listed = self("ls-tree", "-z", "--full-tree", commit, "--", path)
+        return self("cat-file", "blob", f"{commit}:{path}") if listed.startswith(b"100") else b""
+
+    def listed(self, commit: str, below: str) -> list[tuple[str, str, int]]:
+        """Return path, object and bytes of the plain files below a folder of a commit."""
+        found = []
+        for line in self("ls-tree", "-r", "-z", "-l", "--full-tree", commit, "--", below).split(b"\0")[:-1]:
+            about, _, path = line.partition(b"\t")
+            mode, _, blob, size = about.decode().split()
+            if mode == _PLAIN:
+                found.append((path.decode("utf-8", "replace"), blob, int(size)))
+        return found
+
+    def extract(self, commit: str, place: str, own: Sequence[_Entry], target: Path) -> None:
+        """Write the files of a folder, those that a pull request adds and those that are there, as plain files."""
+        target.mkdir(parents=True)
+        blobs = {PurePosixPath(path).name: blob for path, blob, _ in self.listed(commit, f"{place}/")}
+        for name, blob in {**blobs, **{PurePosixPath(entry.path).name: entry.blob for entry in own}}.items():
+            if name in LIMITS:
+                (target / name).write_bytes(self("cat-file", "blob", blob))
+
+    def tables(self, commit: str) -> Iterator[tuple[str, tuple[Tables, str]]]:
+        """Yield path, tables and author of every open row of a commit; one that cannot be read is passed over."""
+        folders: dict[str, dict[str, str]] = {}
+        for path, blob, size in self.listed(commit, f"{SUBMISSIONS}/"):
+            name = PurePosixPath(path).name
+            if size <= LIMITS.get(name, 0):
+                folders.setdefault(str(PurePosixPath(path).parent), {})[name] = blob
+        for place, blobs in folders.items():
+            try:
+                files = {name: self("cat-file", "blob", blob) for name, blob in blobs.items() if name.endswith("csv")}
+                card = self("cat-file", "blob", blobs[CARD]).decode()
+                yield place, (read_tables(files), _who(card))
+            except (BenchError, KeyError, UnicodeDecodeError):
+                continue
+
+
+def _who(card: str) -> str:
+    try:
+        return str(tomllib.loads(card).get("who", ""))
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise DataError(f"a card of the base is not valid TOML: {shown(error)}") from error
