@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final, Literal, Self
 
+from harness.status import RowLevel
+
 Level = Literal["ok", "warning", "refused"]
 
 
@@ -66,6 +68,34 @@ class RunRow:
     plan: dict[str, Any] = field(default_factory=dict)
     record: dict[str, Any] = field(default_factory=dict)
     timing: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def card(self) -> dict[str, Any]:
+        """What its card states, as :class:`harness.registry.card.Card`: of a submission a part of its identity."""
+        for holder in (self.plan, self.record):
+            if isinstance(card := holder.get("card"), dict):
+                return card
+        return {}
+
+    @property
+    def who(self) -> str:
+        """Who answers for it, as its card says; empty for a run of this home, and where nobody is named."""
+        return str(self.card.get("who", ""))
+
+    @property
+    def made_by(self) -> tuple[str, str, str]:
+        """Whose row it is: rows of the same kind, name and person or group belong together, and no others."""
+        return self.kind, self.plugin, self.who
+
+    @property
+    def level(self) -> RowLevel:
+        """How much of it was made under our eyes; a record may say so of a run, never of masks made elsewhere."""
+        order = [*RowLevel]
+        usual = {"measured": RowLevel.MEASURED, "submitted": RowLevel.RESCORED}.get(self.kind, RowLevel.REPORTED)
+        masks_alone = self.kind == "submitted" or self.plan.get("kind") == "submitted"
+        highest = RowLevel.RESCORED if masks_alone else RowLevel.SEALED
+        said = next((level for level in order if level == self.record.get("level")), usual)
+        return min(said, highest, key=order.index)
 
 
 @dataclass(frozen=True)

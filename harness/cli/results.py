@@ -48,16 +48,24 @@ def list_results(settings: Settings, /, plugin_dirs: tuple[Path, ...], *, as_jso
     """List every run, newest last."""
     from harness.cli.tables import cell, print_table
     from harness.registry.discovery import discover
+    from harness.runs.claims import trained_here
     from harness.runs.lock import as_seen
     from harness.runs.standing import judged
 
     with settings.open_store(readonly=True) as store:
-        rows = judged([as_seen(run, store) for run in store.runs()], discover(plugin_dirs))
+        rows = judged([as_seen(run, store) for run in store.runs()], discover(plugin_dirs), trained_here(store))
         metrics = {row.id: store.metrics(row.id, row.profile) for row in rows}
         coverage = {row.id: store.coverage(row.id) for row in rows}
     if as_json:
         listed = [
-            {**asdict(row), "coverage": {"ok": 0, **coverage[row.id]}, "metrics": metrics[row.id]} for row in rows
+            {
+                **asdict(row),
+                "level": row.level,
+                "who": row.who,
+                "coverage": {"ok": 0, **coverage[row.id]},
+                "metrics": metrics[row.id],
+            }
+            for row in rows
         ]
         print_json({"schema": 1, "runs": listed})
         return
@@ -65,11 +73,12 @@ def list_results(settings: Settings, /, plugin_dirs: tuple[Path, ...], *, as_jso
         click.echo(f"no results yet in {settings.home}; `bench demo` or `bench run` makes the first one", err=True)
         return
     print_table(
-        ["run", "state", "data", "Dice", "ok", "ranked", "when"],
+        ["run", "state", "level", "data", "Dice", "ok", "ranked", "when"],
         [
             [
                 row.id,
                 row.state,
+                row.level,
                 f"{row.dataset}/{row.split}",
                 cell(metrics[row.id].get("dice", {}).get("all")),
                 f"{coverage[row.id].get('ok', 0)}/{row.n_findings}",
@@ -78,7 +87,7 @@ def list_results(settings: Settings, /, plugin_dirs: tuple[Path, ...], *, as_jso
             ]
             for row in rows
         ],
-        right=(3, 4),
+        right=(4, 5),
     )
 
 

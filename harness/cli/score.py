@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from harness.cli.card import card_options, stated_card
 from harness.cli.settings import Settings, cut_offs_option, json_option, pass_settings, print_json
 from harness.cli.several import NotEnded, gather, one_by_one, several_document, worst_of
 from harness.cli.streams import is_plain
@@ -19,6 +20,7 @@ from harness.errors import ModelError, UsageError
 
 if TYPE_CHECKING:
     from harness.dataset import Case, Dataset
+    from harness.registry.card import Card
     from harness.rows import FindingRow, RunRow
     from harness.scoring.profiles import Profile
     from harness.scoring.submission import Submission
@@ -40,6 +42,7 @@ AT_A_TIME = 32
     help="Metrics to show; those of every profile are stored.",
 )
 @click.option("--name", metavar="N", help="Name of the row; by default that of the folder or archive.")
+@card_options
 @click.option("--jobs", type=click.IntRange(1), help="Worker processes; as many as there are cores by default.")
 @click.option(
     "--rows",
@@ -69,6 +72,11 @@ def score(
     split: str,
     profile: str,
     name: str | None,
+    card: Path | None,
+    who: str | None,
+    prompt: str | None,
+    trained_on: tuple[str, ...],
+    licence: str | None,
     jobs: int | None,
     rows: Path | None,
     instances: Path | None,
@@ -80,7 +88,8 @@ def score(
     """Score masks made elsewhere: folders, or archives in the challenge's form, which are read in place.
 
     Each of PREDICTIONS contains one stack per case (<case>.nii.gz, the findings first) or one folder per case
-    (<case>/<finding>.nii.gz), and becomes a row of its own.
+    (<case>/<finding>.nii.gz), and becomes a row of its own. A card, or options, state what the masks were made with.
+    What is not stated is not known: a row without its prompt or its training has no rank.
 
     Several are scored together, so that the ground truth is read once. One that cannot be scored does not stop the
     others, and the worst exit code counts.
@@ -88,12 +97,14 @@ def score(
     from harness.dataset import find_dataset, open_dataset
     from harness.dataset.judge import require_sound
     from harness.runs.document import run_document
+    from harness.runs.likeness import likenesses
     from harness.runs.submitted import quirk_difference
     from harness.scoring.lesions import recall_by_size
     from harness.scoring.profiles import profile_on
     from harness.scoring.submission import open_submission
 
     named = _named(predictions, name)
+    stated = stated_card(card, who=who, prompt=prompt, trained_on=trained_on, licence=licence)
     _check_tables({"--rows": rows, "--instances": instances}, len(named))
     chosen = replace(profile_on(profile, split), organiser_quirks=organiser_quirks)
     if organiser_quirks and chosen.instances is None:
@@ -109,11 +120,14 @@ def score(
     documents, notes = [], []
     with settings.open_store() as store:
         work = partial(_scored_and_kept, store, data=data, cases=cases, profile=chosen, jobs=jobs, split=split)
-        for ended in work(opened, home=settings.home, data_warnings=warnings):
+        for ended in work(opened, home=settings.home, data_warnings=warnings, card=stated):
             if isinstance(ended, NotEnded):
                 failures.append(ended)
                 continue
             every = store.findings(ended.id)
+            alike = [row for row in store.runs() if (row.fingerprint, row.split) == (ended.fingerprint, split)]
+            said = likenesses(store, alike)[ended.id]
+            notes += [f"warning: {ended.plugin}: {text}" for text in filter(None, [*said.warnings, said.contradiction])]
             documents.append({**run_document(store, ended, profile), "recall_by_size": recall_by_size(every, cut_offs)})
             notes += [f"note: {ended.plugin}: {text}"] if (text := quirk_difference(every, chosen)) else []
             _write_tables(every, rows, instances)
@@ -202,6 +216,7 @@ def _scored_and_kept(
     data: Dataset,
     cases: tuple[Case, ...],
     profile: Profile,
+    card: Card,
     jobs: int | None,
     **options: Any,
 ) -> Iterator[RunRow | NotEnded]:
@@ -213,7 +228,7 @@ def _scored_and_kept(
         row_name, submission, found = one
         if isinstance(found, Exception):
             raise found
-        return keep_submission(store, submission, found, data, name=row_name, profile=profile, **options)
+        return keep_submission(store, submission, found, data, name=row_name, profile=profile, card=card, **options)
 
     with _progress(len(cases) * len(opened)) as tick:
         for first in range(0, len(opened), AT_A_TIME):

@@ -126,6 +126,19 @@ def find_checkpoint(home: Path, key: str) -> Checkpoint | None:
     return Checkpoint(key, folder, record["sha256"], record)
 
 
+def files_of_checkpoint(home: Path) -> list[str]:
+    """Return the SHA-256 of every file of a training's checkpoint, by its record; empty where none is finished.
+
+    Raises
+    ------
+    DataError
+        When the record is not valid.
+    """
+    if not (home / RECORD).is_file():
+        return []
+    return [file["sha256"] for file in _read_record(home / RECORD, f"remove {home} and train again")["files"].values()]
+
+
 class _File(BaseModel):
     bytes: int
     sha256: str

@@ -6,6 +6,7 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from harness.rows import CaseRow, FindingRow, RunRow
+from harness.runs.claims import claimed, exposure_of, trained_here
 from harness.runs.seeds import box_seeds
 from harness.scoring.placement import count_placements, placement, placement_shares
 from harness.scoring.profiles import PROFILES
@@ -32,6 +33,7 @@ def run_document(store: Store, run: RunRow, profile: str) -> dict[str, Any]:
     dict
         JSON values only; metrics in full precision, each ``{"value", "ci95", "n"}``.
     """
+    run = claimed(run, trained_here(store))
     seeds = box_seeds(store, run, profile)
     groups = groups_of(store, run, profile)
     return {
@@ -39,10 +41,14 @@ def run_document(store: Store, run: RunRow, profile: str) -> dict[str, Any]:
         "schema": SCHEMA,
         "run": run.id,
         "kind": run.kind,
+        "level": run.level,
         "plugin": run.plugin,
+        "who": run.who,
         "plugin_version": run.plugin_version,
         "variant": run.variant,
         "prompt": run.prompt,
+        "exposure": exposure_of(run.record),
+        "card": run.card,
         "profile": profile,
         "dataset": {
             "name": run.dataset,

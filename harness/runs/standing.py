@@ -12,10 +12,12 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from harness.registry.card import UNKNOWN
 from harness.registry.declaration import Variant
 from harness.registry.discovery import Plugin, Registry
 from harness.registry.pinned import Weights
 from harness.rows import CaseRow, RunRow
+from harness.runs.claims import claimed, exposure_of
 from harness.runs.params import decisive
 from harness.runs.run_weights import NOT_PINNED, not_pinned
 from harness.status import Status
@@ -32,9 +34,17 @@ _DECISIVE: Mapping[str, Collection[str]] = {
 }
 
 
-def judged(runs: Iterable[RunRow], registry: Registry) -> list[RunRow]:
-    """Return rows with today's judgement; those of a plugin that is not here keep the one that they have."""
-    return [judge(run, registry.plugins.get(run.plugin)) for run in runs]
+def judged(runs: Iterable[RunRow], registry: Registry, made: Mapping[str, str] | None = None) -> list[RunRow]:
+    """Return rows with today's judgement; those of a plugin that is not here keep the one that they have.
+
+    Parameters
+    ----------
+    runs, registry
+        The rows, and the plugins.
+    made
+        The files that trainings made here, as :func:`harness.runs.claims.trained_here`.
+    """
+    return [claimed(judge(run, registry.plugins.get(run.plugin)), made or {}) for run in runs]
 
 
 def judge(run: RunRow, plugin: Plugin | None) -> RunRow:
@@ -48,7 +58,8 @@ def judge(run: RunRow, plugin: Plugin | None) -> RunRow:
         The model as it is declared now; None where it is not here. Of another version of it nothing is declared.
     """
     plan = run.plan
-    if plugin is None or run.kind != "measured" or plan.get("plugin_version") != plugin.model.version:
+    foreign = run.kind != "measured" or not run.level.headline  # a name that is installed here says nothing of it
+    if plugin is None or foreign or plan.get("plugin_version") != plugin.model.version:
         return run
     variant = next((one for one in plugin.model.variants if one.name == run.variant), None)
     if variant is None or "params" not in plan:
@@ -62,7 +73,10 @@ def judge(run: RunRow, plugin: Plugin | None) -> RunRow:
         *facts[last:],
     ]
     unexplained = not run.rankable and not run.unrankable  # an older row, whose reason was not recorded
-    return replace(run, unrankable=reasons, rankable=not reasons and not unexplained)
+    record = run.record
+    if exposure_of(run.record) == UNKNOWN != variant.exposure.value:  # stated since, of the same weights
+        record = {**record, "exposure": {"of": variant.exposure.value, "origin": variant.exposure.origin}}
+    return replace(run, unrankable=reasons, rankable=not reasons and not unexplained, record=record)
 
 
 def redone(case: CaseRow, before: Mapping[str, Any], today: Mapping[str, Any]) -> bool:

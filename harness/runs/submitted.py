@@ -16,6 +16,8 @@ from harness.dataset.fingerprint import fingerprint_of
 from harness.dataset.judge import data_record
 from harness.dataset.problems import DataProblem
 from harness.dataset.shared import shared_words
+from harness.registry.card import UNKNOWN, Card
+from harness.registry.licences import commercial_use
 from harness.rows import CaseRow, FindingRow, RunRow
 from harness.runs.hardware import describe_hardware, describe_harness
 from harness.runs.record import write_record
@@ -128,9 +130,10 @@ def keep_submission(
     name: str,
     profile: Profile,
     home: Path,
+    card: Card | None = None,
     data_warnings: Sequence[DataProblem] = (),
 ) -> RunRow:
-    """Store a scored submission; the same masks under the same name on the same data are the same run.
+    """Store a scored submission; the same masks with the same name and card on the same data are the same run.
 
     Its record is written first, then the row with everything in it at once: killed at any moment, a row that is there
     is whole.
@@ -149,9 +152,12 @@ def keep_submission(
         The requested profile; its switches count.
     home
         Its ``runs/`` gets a folder with the row's record; the masks stay where they are.
+    card
+        What is stated of the masks; by default nothing.
     data_warnings
         Warnings about the data behind the numbers.
     """
+    card = card or Card()
     fingerprint = fingerprint_of(data, split)
     hashes = {f"{row.case}/{row.finding}": row.mask_sha256 for rows in found.values() for row in rows}
     every = [row for rows in found.values() for row in rows]
@@ -164,6 +170,7 @@ def keep_submission(
         "scorer": SCORER_VERSION,
         "organiser_quirks": profile.organiser_quirks,
         "masks": _digest(hashes),
+        **({"card": card.stated} if card.stated else {}),
         **({"shared_patients": shared} if (shared := shared_words(data.split(split), split)) else {}),
     }
     key = _digest(identity)
@@ -189,6 +196,7 @@ def keep_submission(
             "hardware": describe_hardware(()),
             "scorer": SCORER_VERSION,
             "seed": 0,
+            **_stated(card),
             "dataset": {
                 "name": data.name,
                 "edition": edition_of(data, split),
@@ -219,13 +227,24 @@ def columns_of(plan: Mapping[str, Any]) -> dict[str, Any]:
         "title": plan["name"],
         "plugin_version": "",
         "variant": "masks",
-        "prompt": "",
+        "prompt": plan.get("card", {}).get("prompt", ""),
         "fine_tuned": False,
         "engine": "",
         "image_id": "",
         "rankable": not reasons,
         "unrankable": reasons,
         "state": "done",
+    }
+
+
+def _stated(card: Card) -> dict[str, Any]:
+    """Return the part of a record that its card states, under the names that the record of a run has for it."""
+    by = f"stated by {card.who}" if card.who else "stated with the masks"
+    licences = {"code": card.licence, "sources": {}, "weights": {}, "commercial": commercial_use(card.licence)}
+    return {
+        "exposure": {"of": card.exposure, "origin": by if card.exposure != UNKNOWN else ""},
+        "model": {"homepage": card.homepage, "citation": card.paper},
+        **({"licences": licences} if card.licence else {}),
     }
 
 

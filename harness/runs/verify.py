@@ -188,21 +188,30 @@ def _trained_with(run: RunRow, data: Dataset, home: Path) -> Iterator[str]:
             yield f"training: {line}"
 
 
-def compare_identity(run: RunRow) -> Iterator[str]:
-    """Return the values of a row that do not follow from its plan, and a scorer of another version."""
-    kind = _kind(run)
-    expected = IMPORTED if FOLDER in run.plan else kind
+def plan_digest(plan: Mapping[str, Any]) -> str:
+    """Return the digest (SHA-256, hex) of the part of a plan that is the identity of its row."""
+    of_masks = plan.get("kind") == "submitted"
+    identity = {key: value for key, value in plan.items() if not (of_masks and key in _PLACES)}
+    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+
+
+def differing_from_plan(run: RunRow) -> Iterator[str]:
+    """Yield a line for every value of a row that does not follow from its plan, whose digest is its key."""
+    expected = IMPORTED if FOLDER in run.plan else _kind(run)
     if run.kind != expected:
         yield f"kind: {run.kind} in the row, {expected} by its plan"
-    plan = {key: value for key, value in run.plan.items() if kind == "measured" or key not in _PLACES}
-    key = hashlib.sha256(json.dumps(plan, sort_keys=True).encode()).hexdigest()
-    if key != run.plan_key:
+    if (key := plan_digest(run.plan)) != run.plan_key:
         yield f"plan: its digest is {key[:10]}…, the row's key is {run.plan_key[:10]}…"
-    if run.plan_key[:10] not in run.id:
-        yield f"id: {run.id} does not belong to the plan {run.plan_key[:10]}…"
     for column, value in _planned(run).items():
         if getattr(run, column) != value:
             yield f"{column}: {getattr(run, column)} in the row, {value} in the plan"
+
+
+def compare_identity(run: RunRow) -> Iterator[str]:
+    """Return the values of a row that do not follow from its plan, and a scorer of another version."""
+    yield from differing_from_plan(run)
+    if run.plan_key[:10] not in run.id:
+        yield f"id: {run.id} does not belong to the plan {run.plan_key[:10]}…"
     if run.record.get("scorer") != SCORER_VERSION:
         yield f"scorer: version {run.record.get('scorer')} made the row, this is version {SCORER_VERSION}"
 

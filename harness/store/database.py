@@ -11,7 +11,7 @@ import os
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Self
 
@@ -31,6 +31,18 @@ _FEWEST = 5
 
 #: The metrics of one run under one profile: metric -> group -> {"value", "ci95", "n"}.
 Metrics = Mapping[str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class MaskFacts:
+    """What is stored of a mask that was scored and is not empty."""
+
+    case: str
+    finding: str
+    voxels: int
+    intersection: int  #: voxels that it shares with the truth
+    dice: float
+    sha256: str | None  #: of its file
 
 
 class Store:
@@ -257,6 +269,16 @@ class Store:
                 [run_id, case, case],
             )
             return [_finding_from(row) for row in rows]
+
+    def masks(self, run_id: str) -> list[MaskFacts]:
+        """Return what is stored of the masks of a run, by case and finding; those without a voxel are left out."""
+        with self.explaining():
+            rows = self.db.execute(
+                'select "case", finding, pred_voxels, intersection, dice, mask_sha256 from findings '
+                "where run = ? and status = 'ok' and pred_voxels > 0 order by \"case\", finding",
+                [run_id],
+            )
+            return [MaskFacts(*row) for row in rows]
 
     # -- metrics ------------------------------------------------------------------------------------------------------
 

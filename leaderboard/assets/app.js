@@ -1,4 +1,4 @@
-/* Sorts and filters tables. Everything that is chosen stands in the address (#sort=table:-column&q=words&use=yes&sees=3-D&pair=table:row:row), so that it
+/* Sorts and filters tables. Everything that is chosen stands in the address (#sort=table:-column&q=words&level=measured&use=yes&sees=3-D&pair=table:row:row), so that it
    can be linked to and the back button undoes it. Without this script every page is complete. */
 (function () {
   "use strict";
@@ -6,7 +6,7 @@
   var each = function (list, act) { Array.prototype.forEach.call(list, act); };
   var tables = document.querySelectorAll("table.sortable");
   var field = document.getElementById("filter");
-  var choices = ["use", "sees"].map(function (key) { return document.getElementById(key); }).filter(Boolean);
+  var choices = ["level", "use", "sees"].map(function (key) { return document.getElementById(key); }).filter(Boolean);
   var choosers = document.querySelectorAll(".choose");
 
   function picked(box) {

@@ -210,7 +210,7 @@ def _of_intervals(statement: BoardStatement, value: Score, other: Score) -> str:
 
 
 def _facts(row: Row) -> Facts:
-    return Facts(row.title if row.kind != "submitted" else "", row.prompt, row.training, row.sees)
+    return Facts(row.title if row.kind == "reported" or row.level.headline else "", row.prompt, row.training, row.sees)
 
 
 def _lacking(statement: BoardStatement, facts: Iterable[Facts], kind: str) -> str:

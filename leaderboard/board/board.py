@@ -10,12 +10,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from harness.registry.declaration import Prompt
+from harness.runs.claims import exposure_of
 from harness.runs.seeds import BoxSeeds, collect, same_but_seed
 from harness.scoring.groups import names_of
-from harness.status import Status
+from harness.status import RowLevel, Status
 from leaderboard.published import facts
 from leaderboard.published.database import DataSetRow, Published, PublishedRun, Rank
-from leaderboard.published.standing import REPLACED
+from leaderboard.published.standing import REPLACED, Standing, standing_of
 
 #: The paper's profile, and that of the challenge.
 PAPER, CHALLENGE = "mlhc2025", "miccai2026"
@@ -67,6 +69,13 @@ CONTROLS = frozenset({"box", "ellipsoid"})
 
 #: Fewest findings (or cases) for which an interval is shown, or for which a closed split shows the number.
 FEWEST = 5
+
+#: Every ranking, in the order in which they are shown.
+STANDINGS: tuple[Standing, ...] = tuple(
+    (level, prompt)
+    for level in (None, RowLevel.RESCORED, RowLevel.REPORTED)
+    for prompt in (Prompt.TEXT, Prompt.BOX, "")
+)
 
 #: The size groups of Figure 3, and how they are called.
 SIZES: Mapping[str, str] = {
@@ -263,7 +272,17 @@ class Row:
     @property
     def control(self) -> bool:
         """Whether it reads no voxel of the CT."""
-        return self.run is not None and self.run.plugin in CONTROLS
+        return self.run is not None and self.level.headline and self.run.plugin in CONTROLS
+
+    @property
+    def level(self) -> RowLevel:
+        """How much of it was made under our eyes."""
+        return self.run.level if self.run else RowLevel.REPORTED
+
+    @property
+    def standing(self) -> Standing:
+        """The ranking that it belongs to."""
+        return standing_of(self.level, self.prompt)
 
     @property
     def boxed(self) -> bool:
@@ -278,7 +297,7 @@ class Row:
     @property
     def training(self) -> str:
         """Return what the row had seen before, of this data set, as :func:`leaderboard.published.facts.training`."""
-        of = facts.exposure(self.run.record) if self.run else self.exposure
+        of = exposure_of(self.run.record) if self.run else self.exposure
         return facts.training(of, fine_tuned=self.fine_tuned, known_answer=self.known_answer)
 
     def category(self, code: str) -> Score:
@@ -313,7 +332,7 @@ class DataSet:
     about
         Its names, content, split and size.
     ranked
-        Comparable rows: text-only ones, then box-prompted ones; in each group best average Dice first.
+        Comparable rows by their ranking, in the order of :data:`STANDINGS`; in each best average Dice first.
     apart
         Rows that may not be ranked, oldest first.
     """
@@ -348,7 +367,7 @@ def _with_seeds(rows: list[Row]) -> list[Row]:
     """Give every box-prompted row that was measured the seeds of the runs that are alike but for theirs."""
     alike: dict[str, list[Row]] = {}
     for row in rows:
-        if row.boxed and row.run and row.run.plan and row.run.state == "done":
+        if row.boxed and row.kind == "measured" and row.run and row.run.plan and row.run.state == "done":
             alike.setdefault(same_but_seed(row.run.plan), []).append(row)
     found = {
         row.run.id: collect((one.run.plan, one.scores["average"].value) for one in group if one.run)
@@ -367,10 +386,10 @@ def scores_from(metrics: Mapping[str, Mapping[str, Any]], profile: str = PAPER) 
 def rank(rows: Iterable[Row]) -> list[Row]:
     """Order rows by group and average Dice, best first; rows without one come last in it, equal ones by name."""
 
-    def key(row: Row) -> tuple[bool, bool, float, str, str, str]:
+    def key(row: Row) -> tuple[int, bool, float, str, str, str]:
         value = row.scores["average"].value
         return (
-            row.boxed,
+            STANDINGS.index(row.standing),
             value is None,
             -(value or 0.0),
             row.title,

@@ -105,7 +105,7 @@ def beside(reference: Reference, theirs: Row, board: Sequence[DataSet]) -> Row |
 
 
 def _stands_for(ours: Row, theirs: Row, reference: Reference, about: DataSetRow) -> bool:
-    if ours.kind != "measured" or ours.run is None or ours.replaced:
+    if not ours.level.headline or ours.run is None or ours.replaced:
         return False
     edition = ours.run.record.get("dataset", {}).get("edition", "")
     if reference.claim({**asdict(about), "name": "", "edition": edition}) or ours.run.n_cases != about.n_cases:

@@ -143,7 +143,7 @@ def build(
             policy=policy,
             figures=figures,
             datasets=tuple(opened) if cases == "public" else (),
-            runs=runs or home / "runs",
+            runs=(runs if submissions is None else None) or store.home / "runs",
             statements=own,
             log=log,
             size_cuts=None if size_cuts is None else SizeCuts(*size_cuts, of="fixed"),

@@ -7,16 +7,20 @@ forbids, by its content security policy, any script and style that is not a file
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from harness.categories import CATEGORIES
+from harness.status import RowLevel
 from leaderboard.board.answers import ANSWERS
-from leaderboard.board.board import Column, Row, Score
+from leaderboard.board.board import STANDINGS, Column, Row, Score
+from leaderboard.published.database import PublishedRun
+from leaderboard.published.standing import Standing
 from leaderboard.published.statements import METRICS, group_words
 
 #: Shown where there is no number.
@@ -27,6 +31,15 @@ LONGEST_TEXT, LONGEST_LINE = 160, 90
 
 #: Width of an interval's drawing and the margin at both its ends, in CSS pixels.
 WHISKER_WIDTH, WHISKER_MARGIN = 96, 4
+
+#: Level -> what a row of it is called, and what that means.
+LEVELS: Mapping[RowLevel, tuple[str, str]] = {
+    RowLevel.REPORTED: ("Reported", "a number from elsewhere; nothing of it was made here"),
+    RowLevel.RESCORED: ("Masks made elsewhere", "scored here; what made them was not seen here"),
+    RowLevel.MEASURED: ("Measured here", "the model ran in this harness, which scored its masks"),
+    RowLevel.REPRODUCED: ("Reproduced", "somebody's row, run again by the organiser with the same result"),
+    RowLevel.SEALED: ("Sealed", "run by the organiser on a closed split"),
+}
 
 _FILE_NAME = re.compile(r"[a-z0-9](?:[a-z0-9_.-]{0,78}[a-z0-9])?")
 
@@ -76,6 +89,8 @@ def make_environment() -> Environment:
         whisker_width=WHISKER_WIDTH,
         scale_of=scale_of,
         groups_of=groups_of,
+        levels=LEVELS,
+        standing_title=standing_title,
         model_address=model_address,
         run_address=run_address,
         case_address=case_address,
@@ -95,9 +110,15 @@ def file_name(name: str) -> str:
     return "x-" + hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
-def model_address(plugin: str) -> str:
-    """Return the path of a model's page."""
-    return f"models/{file_name(plugin)}.html"
+def model_address(run: PublishedRun) -> str:
+    """Return the path of the page of the model of a row: rows of the same kind, name and people share one, no others.
+
+    A row that was not made here never has the address of a plugin, whose name holds no dot.
+    """
+    if run.kind == "measured" and not run.who:
+        return f"models/{file_name(run.plugin)}.html"
+    digest = hashlib.sha256(json.dumps(run.made_by).encode()).hexdigest()[:16]
+    return f"models/made-elsewhere.{digest}.html"
 
 
 def run_address(run: str) -> str:
@@ -218,12 +239,19 @@ def floor_of(rows: Sequence[Row]) -> float | None:
 
 
 def groups_of(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
-    """Separate box-prompted rows from text-prompted ones; a group without rows is left out."""
-    groups = [
-        ("Text-only", [row for row in rows if not row.boxed]),
-        ("Box-prompted: boxes made from the ground truth", [row for row in rows if row.boxed]),
-    ]
-    return [(title, rows) for title, rows in groups if rows]
+    """Separate rows by the ranking that they belong to; one without rows is left out."""
+    groups = [(standing, [row for row in rows if row.standing == standing]) for standing in STANDINGS]
+    of_table = {row.kind for row in rows} == {"reported"}  # of one source, whose title says so
+    return [(standing_title((None, standing[1]) if of_table else standing), rows) for standing, rows in groups if rows]
+
+
+def standing_title(standing: Standing) -> str:
+    """Return the heading of a ranking."""
+    level, prompt = standing
+    title = {"text": "Text-only", "box": "Box-prompted: boxes made from the ground truth"}.get(
+        prompt, "Prompt not stated"
+    )
+    return title if level is None else f"{LEVELS[level][0]}. {title}{', as stated' if prompt else ''}"
 
 
 def codes_of(rows: Sequence[Row]) -> list[str]:

@@ -22,7 +22,7 @@ from leaderboard.pages.charts import DISTINCT, Drawing
 from leaderboard.pages.downloads import File
 from leaderboard.pages.page import brief, case_address, file_name, make_environment, model_address, run_address
 from leaderboard.pages.placements import MEANINGS, placements_of, title_of
-from leaderboard.pages.run_page import METRICS, at_a_glance, groups_in, metrics_of, origin_of, timing_of
+from leaderboard.pages.run_page import METRICS, at_a_glance, groups_in, metrics_of, origin_of, stated_by, timing_of
 from leaderboard.pages.vendor import Vendored
 from leaderboard.published.database import TABLES, Pair, Published
 from leaderboard.published.export import COMPARED
@@ -379,13 +379,14 @@ def _runs(site: Site, render: Render) -> Pages:
                 also=["runs/index.html"],
                 data=data,
                 row=row,
-                group=[other for other in data.ranked if other.boxed == row.boxed],
+                group=[other for other in data.ranked if other.standing == row.standing],
                 profiles=metrics_of(site.published, run.id),
                 metric_names=METRICS,
                 groups_in=groups_in,
                 placed=placements_of(site.published, run.id),
                 title_of=title_of,
                 glance=at_a_glance(row),
+                stated=stated_by(row),
                 against=others.get(run.id, []),
                 trained=trained,
                 measured=[step for step in trained if step.val_dice is not None] or trained[:100],
@@ -402,32 +403,28 @@ def _run_file(run: str) -> str:
 
 
 def _same_row(first: Row, second: Row) -> bool:
-    return (first.kind, first.variant, first.run and first.run.plugin) == (
-        second.kind,
-        second.variant,
-        second.run and second.run.plugin,
-    )
+    return (first.variant, first.run and first.run.made_by) == (second.variant, second.run and second.run.made_by)
 
 
 def _models(site: Site, render: Render) -> Pages:
-    plugins: dict[str, list[tuple[DataSet, list[Row]]]] = {}
+    models: dict[str, list[tuple[DataSet, list[Row]]]] = {}
     for data in site.board:
         for row in data.rows:
             assert row.run is not None  # noqa: S101 - rows of a data set are runs
-            groups = plugins.setdefault(row.run.plugin, [])
+            groups = models.setdefault(model_address(row.run), [])
             if not groups or groups[-1][0] is not data:
                 groups.append((data, []))
             groups[-1][1].append(row)
-    for plugin, groups in plugins.items():
+    for address, groups in models.items():
         rows_of = {row.run.id: row for _, rows in groups for row in rows if row.run}
         runs = [row.run for row in rows_of.values() if row.run]
         newest = max(runs, key=lambda run: (run.created, run.id))
         yield render(
-            model_address(plugin),
+            address,
             "model.html.j2",
             newest.title,
             also=["index.html"],
-            plugin=plugin,
+            run=newest,
             variants=sorted({run.variant for run in runs}),
             versions=sorted({run.plugin_version for run in runs}),
             total=len(runs),

@@ -133,6 +133,31 @@ def at_a_glance(row: Row) -> list[tuple[str, str]]:
     return [(name, value) for name, value in facts if value]
 
 
+#: What a card states, and how it is called.
+CARD: Mapping[str, str] = {
+    "who": "Stated by",
+    "contact": "Contact",
+    "authors": "Authors of the model",
+    "paper": "Paper",
+    "prompt": "Prompted with",
+    "prompts_made": "How the prompts were made",
+    "trained_on": "Trained on",
+    "conflicts": "Conflicts of interest",
+}
+
+
+def stated_by(row: Row) -> list[tuple[str, str]]:
+    """Return (name, value) of what the card of a row states, what it does not included; empty for a run made here."""
+    assert row.run is not None  # noqa: S101 - only runs have a page
+    card = _part(row.run.plan, "card") or _part(row.run.record, "card")
+    if row.level.headline and not card:
+        return []
+    said = {name: ", ".join(map(str, one)) if isinstance(one, list) else str(one) for name, one in card.items()}
+    if card.get("trained_on") == []:
+        said["trained_on"] = "none of the cases of this benchmark"
+    return [(title, said.get(name) or "not stated") for name, title in CARD.items()]
+
+
 def origin_of(record: Mapping[str, Any]) -> dict[str, Any]:
     """Return homepage and citation of the model behind a record, and where its code was taken from instead.
 

@@ -13,11 +13,13 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from harness.rows import Other
+from harness.runs.confirmed import NOT_CONFIRMED
 from harness.scoring.placement import OTHER_FINDING, PLACEMENTS, SAME_MASK, Placement
+from harness.status import RowLevel
 from leaderboard.published.statements import BoardStatement
 
 #: Version of the tables below; raised when a reader of an older one would be misled.
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 
 _TABLES = """
 create table about (name text primary key, value text not null);
@@ -26,11 +28,13 @@ create table data_sets (
   terms text not null, n_cases integer not null, n_findings integer not null, sizes text not null,
   open integer not null);
 create table runs (
-  id text primary key, data_set text not null, kind text not null, plugin text not null, title text not null,
+  id text primary key, data_set text not null, kind text not null, level text not null, who text not null,
+  plugin text not null, title text not null,
   plugin_version text not null, variant text not null, prompt text not null, fine_tuned integer not null,
   known_answer integer not null, engine text not null, image_id text not null, state text not null,
   created text not null, finished text, attempt integer not null, n_cases integer not null,
-  n_findings integer, apart text not null, plan text not null, record text not null, timing text not null);
+  n_findings integer, apart text not null, warnings text not null, plan text not null, record text not null,
+  timing text not null);
 create table coverage (run text, status text, n integer, primary key (run, status)) without rowid;
 create table placements (
   run text, placement text, n integer, "of" integer, primary key (run, placement)) without rowid;
@@ -115,13 +119,16 @@ class DataSetRow:
 class PublishedRun:
     """One run as the site knows it.
 
-    `apart` is the reason why it is not ranked, empty for a ranked run; `n_findings` is None where too few are
+    `apart` is the reason why it is not ranked, empty for a ranked run; `warnings` concern its masks;
+    `n_findings` is None where too few are
     behind it, or left out of it, to be shown.
     """
 
     id: str
     data_set: str
     kind: str
+    level: RowLevel
+    who: str
     plugin: str
     title: str
     plugin_version: str
@@ -138,9 +145,18 @@ class PublishedRun:
     n_cases: int
     n_findings: int | None
     apart: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
     plan: dict[str, Any] = field(default_factory=dict)
     record: dict[str, Any] = field(default_factory=dict)
     timing: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "level", RowLevel(self.level))  # a word in the database
+
+    @property
+    def made_by(self) -> tuple[str, str, str]:
+        """Whose row it is, as :attr:`harness.rows.RunRow.made_by`."""
+        return self.kind, self.plugin, self.who
 
 
 @dataclass(frozen=True)
@@ -251,7 +267,7 @@ class TrainingStep:
     val_dice: float | None
 
 
-_JSON = frozenset({"losses", "names", "terms", "sizes", "apart", "plan", "record", "timing", "chances"})
+_JSON = frozenset({"losses", "names", "terms", "sizes", "apart", "warnings", "plan", "record", "timing", "chances"})
 _BOOLEAN = frozenset({"fine_tuned", "known_answer", "open"})
 
 
@@ -299,6 +315,11 @@ class Published:
         """Return the runs on a data set, oldest first."""
         rows = self.db.execute("select * from runs where data_set = ? order by created, id", [data_set])
         return [PublishedRun(**_values(row, PublishedRun)) for row in rows]
+
+    def doubted(self) -> list[tuple[str, str]]:
+        """Return (run, reason) of every row whose numbers are not shown, since they are not confirmed."""
+        rows = self.db.execute("select id, apart from runs order by created, id").fetchall()
+        return [(run, why) for run, apart in rows for why in json.loads(apart) if why.startswith(NOT_CONFIRMED)]
 
     def coverage(self, run: str) -> dict[str, int | None]:
         """Count a run's findings by status; None where one to four may not be shown."""

@@ -5,12 +5,16 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from harness.redaction import redacted, without_places
 from harness.registry.discovery import discover
 from harness.rows import FindingRow, RunRow
+from harness.runs.claims import trained_here
+from harness.runs.confirmed import NOT_CONFIRMED, doubted, unconfirmed
 from harness.runs.document import groups_of
+from harness.runs.likeness import likenesses
 from harness.runs.lock import as_seen
 from harness.runs.standing import judged
 from harness.scoring.placement import count_placements, placement_columns, placement_shares
@@ -34,7 +38,7 @@ from leaderboard.published.privacy import (
     without_few,
     without_texts,
 )
-from leaderboard.published.standing import reasons_apart
+from leaderboard.published.standing import Standing, reasons_apart, standing_of
 from leaderboard.published.statements import BoardStatement, read_statements
 from leaderboard.published.tested import hold_against, runs_of
 
@@ -55,7 +59,12 @@ MOST_COMPARED = 150
 
 
 def export(
-    store: Store, policy: PrivacyPolicy, own: Sequence[BoardStatement] = (), *, size_cuts: SizeCuts | None = None
+    store: Store,
+    policy: PrivacyPolicy,
+    own: Sequence[BoardStatement] = (),
+    *,
+    size_cuts: SizeCuts | None = None,
+    runs: Path | None = None,
 ) -> Published:
     """Copy what `policy` allows, from one state of the database, compare the ranked runs, and test the statements.
 
@@ -69,6 +78,8 @@ def export(
         An organiser's statements, beside the paper's.
     size_cuts
         Where the findings of every split are divided by size; by default where the runs of the whole split did.
+    runs
+        The folder of the runs, whose records the database is held against; by default that of the database's home.
 
     Returns
     -------
@@ -82,13 +93,19 @@ def export(
     statements = read_statements()
     published.add("statements", _described(statements, own))
     with store.snapshot():
-        runs = judged([as_seen(run, store) for run in store.runs()], discover())
-        apart = reasons_apart(store, runs)
+        rows = [as_seen(run, store) for run in store.runs()]
+        doubts = {run.id: unconfirmed(store, run, runs or store.home / "runs") for run in rows}
+        rows = [doubted(run, doubts[run.id]) if doubts[run.id] else run for run in rows]
+        rows = judged(rows, discover(), trained_here(store))
         groups: dict[tuple[str, str], list[RunRow]] = {}
-        for run in runs:
+        for run in rows:
             groups.setdefault((run.fingerprint, run.split), []).append(run)
+        likeness = {run: said for group in groups.values() for run, said in likenesses(store, group).items()}
+        apart = reasons_apart(store, rows, {run: said.contradiction for run, said in likeness.items()})
         for group in groups.values():
-            _DataSet(store, published, group, apart, policy, [*statements, *own], size_cuts).fill()
+            confirmed = frozenset(run.id for run in group if not doubts[run.id])
+            warnings = {run.id: likeness[run.id].warnings for run in group if not doubts[run.id]}
+            _DataSet(store, published, group, confirmed, apart, warnings, policy, [*statements, *own], size_cuts).fill()
     return published
 
 
@@ -118,7 +135,9 @@ class _DataSet:
     store: Store
     published: Published
     runs: Sequence[RunRow]
+    confirmed: frozenset[str]  #: those whose numbers may be shown
     apart: Mapping[str, list[str]]
+    warnings: Mapping[str, Sequence[str]]
     policy: PrivacyPolicy
     statements: Sequence[BoardStatement]
     fixed: SizeCuts | None = None
@@ -129,7 +148,7 @@ class _DataSet:
         return self.policy.opens(self.runs[0].split)
 
     def fill(self) -> None:
-        whole = max(self.runs, key=lambda run: run.n_findings)
+        whole = max(self.runs, key=lambda run: (run.id in self.confirmed, run.n_findings))
         self.id = data_set_id(whole.fingerprint, whole.split)
         self.terms = terms_of_runs(self.runs, (case.case for case in self.store.cases(whole.id)), self.policy)
         if self.policy.public and self.opened and (lacking := self.terms.lacks("scores")):
@@ -151,7 +170,8 @@ class _DataSet:
         self.published.add("data_sets", [row])
         self.published.add("runs", [self._run(run, whole) for run in self.runs])
         numbers: dict[tuple[str, str], int] = {}
-        for run in sorted(self.runs, key=lambda run: (-run.n_findings, run.created, run.id)):
+        shown_runs = [run for run in self.runs if run.id in self.confirmed]
+        for run in sorted(shown_runs, key=lambda run: (-run.n_findings, run.created, run.id)):
             self._numbers(run, whole)
             self._training(run)
             if self.opened:
@@ -163,12 +183,14 @@ class _DataSet:
     def _run(self, run: RunRow, whole: RunRow) -> dict[str, Any]:
         row = {name: getattr(run, name) for name in self.published.columns("runs") if hasattr(run, name)}
         shown = self.opened or run.n_findings == whole.n_findings >= ENOUGH  # else see `_numbers`
+        shown = shown and run.id in self.confirmed
         return row | {
             "n_findings": run.n_findings if shown else None,
             "data_set": self.id,
             "title": run.title or run.plugin,
             "known_answer": any(reason.startswith("known answer") for reason in run.unrankable),
             "apart": self._told(self.apart[run.id]),
+            "warnings": list(self.warnings.get(run.id, ())),
             **provenance(run, self.policy),
         }
 
@@ -315,21 +337,27 @@ class _DataSet:
         self.published.add("cases", told)
 
     def _told(self, reason: Any) -> Any:
-        """Return a reason as it may be published: without paths and host names of the machine."""
-        return without_places(reason) if self.policy.public else reason
+        """Return a reason as it may be published: without paths, host names, and what an edited row holds."""
+        if not self.policy.public:
+            return reason
+        if isinstance(reason, list):
+            return [self._told(one) for one in reason]
+        return without_places(reason.partition(" (")[0] if reason.startswith(NOT_CONFIRMED) else reason)
 
     def _compare(self, profile: str) -> None:
         """Compare the best ranked runs pair by pair; where fewer than two are ranked, the complete ones instead."""
         ranked = [run for run in self.runs if not self.apart[run.id]]
-        family = ranked if len(ranked) > 1 else _complete(self.runs)
+        family = ranked if len(ranked) > 1 else _complete([run for run in self.runs if run.id in self.confirmed])
         means = {run.id: self.store.metrics(run.id, profile).get("dice", {}).get("all", {}) for run in family}
         scored = [run for run in family if means[run.id].get("value") is not None]
         best = sorted(scored, key=lambda run: (-means[run.id]["value"], run.id))[:MOST_COMPARED]
         if not best or not (self.opened or best[0].n_cases >= ENOUGH):
             return
         rows = {run.id: _sorted(self.store.findings(run.id)) for run in best}
-        groups = [[run.id for run in best if (run.prompt == "box") == boxed] for boxed in (False, True)]
-        pairs, ranks = compare_runs(rows, groups, profile)
+        groups: dict[Standing, list[str]] = {}
+        for run in best:
+            groups.setdefault(standing_of(run.level, run.prompt), []).append(run.id)
+        pairs, ranks = compare_runs(rows, [*groups.values()], profile)
         self.published.add("comparisons", [{"data_set": self.id, "profile": profile, **row} for row in pairs])
         if len(ranked) == 1:
             ranks = [{"run": ranked[0].id, "rank": 1, "chances": [1.0]}]
@@ -338,7 +366,8 @@ class _DataSet:
 
     def _test(self) -> None:
         """Hold every statement against the best ranked runs that were measured on the same findings."""
-        means = {run.id: self._dice(run).get("all", {}).get("value") for run in self.runs if not self.apart[run.id]}
+        ranked = [run for run in self.runs if not self.apart[run.id] and run.level.headline]
+        means = {run.id: self._dice(run).get("all", {}).get("value") for run in ranked}
         scored = [run for run in self.runs if means.get(run.id) is not None]
         best = sorted(scored, key=lambda run: (-means[run.id], run.id))[:COMPARED]
         if not best or not (self.opened or best[0].n_cases >= ENOUGH):
@@ -430,9 +459,9 @@ def compare_runs(
 
 def _complete(runs: Sequence[RunRow]) -> list[RunRow]:
     """Return the newest finished run of every model and variant on the whole split."""
-    whole = max(run.n_findings for run in runs)
+    whole = max((run.n_findings for run in runs), default=0)
     done = [run for run in runs if run.state == "done" and run.n_findings == whole]
-    return list({(run.kind, run.plugin, run.variant): run for run in done}.values())
+    return list({(run.made_by, run.variant): run for run in done}.values())
 
 
 def _comparable(rows: Mapping[str, Sequence[FindingRow]]) -> list[str]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from harness.registry.declaration import SEES
 from harness.rows import RunRow
+from harness.runs.claims import exposure_of
 
 
 def training(of: str, *, fine_tuned: bool, known_answer: bool = False) -> str:
@@ -31,11 +32,6 @@ def training(of: str, *, fine_tuned: bool, known_answer: bool = False) -> str:
     if fine_tuned:
         return "fine-tuned"
     return {"none": "zero-shot", "unknown": "training not stated"}.get(of, f"trained on {of.replace('+', ' and ')}")
-
-
-def exposure(record: Mapping[str, Any]) -> str:
-    """Return what the weights of a run had been trained on elsewhere; ``"unknown"`` where its record does not say."""
-    return str(record.get("exposure", {}).get("of", "unknown"))
 
 
 def sees(record: Mapping[str, Any]) -> str:
@@ -69,8 +65,8 @@ class Facts:
 def facts_of(run: RunRow) -> Facts:
     """Return the facts of a run."""
     return Facts(
-        model=run.title if run.kind == "measured" else "",
+        model=run.title if run.level.headline else "",
         prompt=run.prompt,
-        trained=training(exposure(run.record), fine_tuned=run.fine_tuned),
+        trained=training(exposure_of(run.record), fine_tuned=run.fine_tuned),
         sees=sees(run.record),
     )

@@ -34,7 +34,9 @@ _RECORD = frozenset(
         "contract",
         "scorer",
         "seed",
+        "card",
         "exposure",
+        "level",
         "sees",
         "limits",
         "model",
@@ -49,7 +51,7 @@ _RECORD = frozenset(
     }
 )
 _PLAN = frozenset(
-    {"contract", "plugin", "plugin_version", "variant", "params", "image", "weights", "limit", "seed", "scorer"}
+    {"card", "contract", "plugin", "plugin_version", "variant", "params", "image", "weights", "limit", "seed", "scorer"}
 )
 _CASE_TIMES = (
     *("case_median_s", "case_p95_s"),

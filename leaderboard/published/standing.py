@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from harness.registry.declaration import Prompt
 from harness.rows import RunRow
+from harness.status import RowLevel
 from harness.store.database import Store
+
+#: The ranking that a row belongs to: its level, None for the headline that several levels share; and its prompt,
+#: ``"text"``, ``"box"`` or empty where nobody has said.
+Standing = tuple[RowLevel | None, str]
 
 #: Begins the reason of a run that a newer one of the same model and variant on the same data took the place of.
 REPLACED = "replaced by the newer run"
 
 
-def reasons_apart(store: Store, runs: Sequence[RunRow]) -> dict[str, list[str]]:
+def standing_of(level: RowLevel, prompt: str) -> Standing:
+    """Return the ranking that a row of a level and a prompt belongs to; free and structured text share one."""
+    prompts = {Prompt.TEXT: "text", Prompt.STRUCTURED_TEXT: "text", Prompt.BOX: "box"}
+    return None if level.headline else level, prompts.get(prompt, "")  # type: ignore[call-overload] # its value
+
+
+def reasons_apart(
+    store: Store, runs: Sequence[RunRow], contradictions: Mapping[str, str] | None = None
+) -> dict[str, list[str]]:
     """Return, for every run, why it stands in no ranking; an empty list for one that does.
 
     Parameters
@@ -20,15 +34,19 @@ def reasons_apart(store: Store, runs: Sequence[RunRow]) -> dict[str, list[str]]:
         The results database.
     runs
         All of its runs, oldest first.
+    contradictions
+        Run -> what speaks against what is stated of it, as of :class:`harness.runs.likeness.Likeness`.
     """
-    replaced_by = _replacements(runs)
-    return {run.id: _reasons(store, run, replaced_by.get(run.id)) for run in runs}
+    replaced_by, against = _replacements(runs), contradictions or {}
+    return {
+        run.id: [*_reasons(store, run, replaced_by.get(run.id)), *filter(None, [against.get(run.id)])] for run in runs
+    }
 
 
 def _replacements(runs: Sequence[RunRow]) -> dict[str, str]:
-    """Map each finished, rankable run to the newest one of the same model, variant and data, where that is newer."""
+    """Map each finished, rankable run to the newest one of the same model, people, variant and data, if newer."""
     keys = {
-        run.id: (run.kind, run.plugin, run.variant, run.fingerprint, run.split)
+        run.id: (run.made_by, run.level, run.variant, run.fingerprint, run.split)
         for run in runs
         if run.rankable and run.state == "done"
     }

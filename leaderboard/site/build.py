@@ -35,11 +35,11 @@ class Options:
     datasets
         Data sets whose cases are shown with pictures, where `policy` opens them.
     runs
-        The folder of the runs, which hold the masks.
+        The folder of the runs, which hold records and masks; by default that of the database's home.
     statements
         The organiser's statements, beside the paper's.
     log
-        Called with a line for each case that is drawn.
+        Called with a line for each case that is drawn, and for each row that is not confirmed.
     size_cuts
         Where findings are divided by size; by default where the runs of a whole split did.
     """
@@ -47,7 +47,7 @@ class Options:
     policy: PrivacyPolicy = field(default_factory=PrivacyPolicy)
     figures: bool = False
     datasets: tuple[Dataset, ...] = ()
-    runs: Path = Path("runs")
+    runs: Path | None = None
     statements: tuple[BoardStatement, ...] = ()
     log: Callable[[str], None] = lambda _: None
     size_cuts: SizeCuts | None = None
@@ -75,12 +75,14 @@ def build_site(store: Store, out: Path, options: Options | None = None) -> Path:
         When `out` cannot be written.
     """
     options = options or Options()
-    published = export(store, options.policy, options.statements, size_cuts=options.size_cuts)
+    published = export(store, options.policy, options.statements, size_cuts=options.size_cuts, runs=options.runs)
+    for run, why in published.doubted():
+        options.log(f"warning: {run} is shown without rank and numbers: {why}")
     downloads = make_files(published, parquet=options.figures)
     site = Site(published, read_reported(), read_boards(), downloads, draw=options.figures)
     files: dict[str, bytes] = {}
     if options.datasets:
-        masks = Delivered(store, options.runs)
+        masks = Delivered(store, options.runs or store.home / "runs")
         gallery = make_gallery(
             published, site.board, options.datasets, masks, options.log, public=options.policy.public
         )

@@ -20,7 +20,10 @@ from harness.categories import CATEGORIES
 from harness.dataset import Dataset, open_dataset
 from harness.dataset.fingerprint import fingerprint_of
 from harness.rows import CaseRow, FindingDetails, FindingRow, InstanceCounts, InstanceRow, Matches, Others, RunRow
+from harness.runs.record import write_record
+from harness.runs.verify import plan_digest
 from harness.scoring.profiles import PROFILES
+from harness.scoring.sizes import SizeCuts
 from harness.scoring.summary import summarise
 from harness.status import Status
 from harness.store.database import Store
@@ -129,7 +132,17 @@ class FakeBench:
             n_cases=cases,
             n_findings=cases * per_case,
         )
+        if fields.get("record"):  # where nothing is said of its exposure, it is as in the template
+            fields["record"] = {"exposure": TEMPLATE.record["exposure"], **fields["record"]}
         run = replace(run, **fields)
+        plan: dict[str, Any] = {"kind": "submitted"}
+        if run.kind == "measured":
+            plan = {
+                name: getattr(run, name) for name in ("plugin", "plugin_version", "variant", "fingerprint", "split")
+            }
+            plan["image"] = run.image_id
+        plan |= run.plan or {"number": number}
+        run = replace(run, plan=plan, plan_key=plan_digest(plan))
         self.store.save_run(run)
         codes = [code for code in CATEGORIES if code not in absent]
         findings = []
@@ -172,8 +185,15 @@ class FakeBench:
             findings += rows
         if scored:
             for name, profile in PROFILES.items():
-                self.store.save_metrics(run.id, name, summarise(findings, profile))
+                self.store.save_metrics(run.id, name, summarise(findings, profile, cuts=SizeCuts.recorded(run.record)))
+        self.keep_record(run)
         return run
+
+    def keep_record(self, run: RunRow) -> None:
+        """Write the record of a run as it is stored now."""
+        folder = self.store.home / "runs" / run.id
+        folder.mkdir(parents=True, exist_ok=True)
+        write_record(folder, run, self.store.cases(run.id), self.store.findings(run.id))
 
 
 @pytest.fixture

@@ -216,7 +216,7 @@ def test_a_submission_on_a_split_by_scans_is_marked(data: Path, tmp_path: Path) 
     for name in ("perfect", "worse"):
         (tmp_path / name / first["name"]).unlink()
     run = scored(tmp_path / "home", tmp_path / "worse", "--dataset", data)
-    assert run["unrankable"] == ["1 of 4 test cases share a patient with train"]
+    assert run["unrankable"][0] == "1 of 4 test cases share a patient with train"
     assert run["rankable"] is False
     cells = run["metrics"]["dice"]["by_shared_patient"]
     assert (cells["yes"]["n"], cells["no"]["n"]) == (2, 6)
@@ -272,3 +272,27 @@ def test_instances_are_not_counted_on_partial_truth(data: Path, tmp_path: Path) 
     assert "0 differ" in bench(home, verify, run["run"], "--jobs", 1).output
     other = scored(home, tmp_path / "perfect", "--dataset", data, "--split", "train")["run"]
     assert isinstance(bench(home, compare, run["run"], other, "--profile", "miccai2026").exception, UsageError)
+
+
+def test_a_card_and_options_state_what_masks_were_made_with(data: Path, tmp_path: Path) -> None:
+    """What is stated is part of the row's identity and of its columns; what is not has no rank, and says so."""
+    home, card = tmp_path / "home", tmp_path / "card.toml"
+    card.write_text('who = "A lab"\nlicence = "MIT"\nprompt = "box"\ntrained_on = ["rexgroundingct/train"]\n')
+    on = (data.parent / "perfect", "--dataset", data)
+    silent = scored(home, *on)
+    assert [why.partition(":")[0] for why in silent["unrankable"]] == ["prompt not stated", "training not stated"]
+    assert (silent["level"], silent["prompt"], silent["exposure"], silent["who"]) == ("rescored", "", "unknown", "")
+    said = scored(home, *on, "--card", card)
+    assert (said["prompt"], said["exposure"], said["who"], said["unrankable"]) == ("box", "train", "A lab", [])
+    assert said["card"]["trained_on"] == ["rexgroundingct/train"]
+    options = ("--who", "A lab", "--prompt", "box", "--trained-on", "rexgroundingct/train", "--licence", "MIT")
+    assert scored(home, *on, *options)["run"] == said["run"], "the same statements are the same row"
+    assert scored(home, *on, "--prompt", "text", "--trained-on", "none")["exposure"] == "none"
+    assert scored(home, *on, "--trained-on", "a/test", "--prompt", "text")["unrankable"] == [
+        "trained on the split that it is scored on: test"
+    ]
+    assert bench(home, verify, said["run"]).exit_code == 0
+    for wrong, word in ((("--prompt", "boxes"), "box"), (("--card", card, "--prompt", "text"), "leave one of them")):
+        failed = bench(home, score, *on, *wrong)
+        assert isinstance(failed.exception, UsageError)
+        assert word in failed.exception.fix

@@ -176,7 +176,7 @@ def test_other_data_than_the_papers_are_called_so(bench, store: Store) -> None:
     """The paper's are known by their content, as everywhere, never by a name."""
     papers = {"dataset": {"edition": TABLE_4.edition}}
     bench.add(dataset="ReXGroundingCT", cases=200, per_case=1, record=papers)
-    bench.add(dataset="ReXGroundingCT", fingerprint="ff" * 32, cases=200, per_case=1, record={})
+    bench.add(dataset="ReXGroundingCT", fingerprint="ff" * 32, cases=200, per_case=1, record={"dataset": {}})
     board = read_board(export(store, PrivacyPolicy()))
     assert {data.ranked[0].run.id: other_data(TABLE_4, data) for data in board} == {
         "run-01": "",

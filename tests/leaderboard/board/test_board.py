@@ -133,7 +133,7 @@ def test_hardware_names_what_the_model_ran_on(bench, store: Store) -> None:
     bench.add(plugin="a")
     bench.add(plugin="b", record={"hardware": {"cpu": "EPYC", "cores": 2}})
     bench.add(plugin="c", record={})
-    hardware = {row.run.plugin: row.hardware for row in only(store).ranked if row.run}
+    hardware = {row.run.plugin: row.hardware for row in only(store).rows if row.run}
     assert hardware == {"a": ["2 x NVIDIA H200"], "b": ["EPYC, 2 cores"], "c": []}
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from harness.dataset.editions import EDITIONS
+from harness.status import RowLevel
 from leaderboard.board.board import DataSet, Row, Score, scores_from
 from leaderboard.board.reported import read_references, read_reported
 from leaderboard.board.verdicts import beside, judge, remarks, sentence, verdict
@@ -109,11 +110,12 @@ def test_each_reference_is_reproduced_on_its_own_data_alone() -> None:
     assert "with 381 findings" in references["voxtell"].claim({**val, "n_findings": 380})
 
 
-def _measured(edition: str, n_cases: int = 200, **row: Any) -> DataSet:
+def _measured(edition: str, level: RowLevel = RowLevel.MEASURED, n_cases: int = 200, **row: Any) -> DataSet:
     about = DataSetRow("d", ["rexgroundingct"], "sha256:0", "test", "", {}, 200, 530, {}, open=True)
     run = PublishedRun(
-        id="r", data_set="d", kind="measured", plugin="sat", title="SAT", plugin_version="1", variant="fine-tuned",
-        prompt="text", fine_tuned=True, known_answer=False, engine="docker", image_id="", state="done", created="2026",
+        id="r", data_set="d", kind="measured", level=level, who="", plugin="sat", title="SAT", plugin_version="1",
+        variant="fine-tuned", prompt="text", fine_tuned=True, known_answer=False,
+        engine="docker", image_id="", state="done", created="2026",
         finished="2026", attempt=1, n_cases=n_cases, n_findings=530, record={"dataset": {"edition": edition}},
     )  # fmt: skip
     scores = scores_from(_metrics(dict.fromkeys(KEYS, 0.15)))
@@ -132,4 +134,4 @@ def test_a_reported_row_stands_beside_the_measured_one_on_the_same_data() -> Non
     for board in ([_measured("challenge")], [_measured("")], [_measured("mlhc2025", n_cases=50)]):
         assert beside(TABLE_4, sat, board) is None
     assert beside(TABLE_4, plain, [_measured("mlhc2025")]) is None
-    assert beside(TABLE_4, sat, [_measured("mlhc2025", kind="submitted")]) is None
+    assert beside(TABLE_4, sat, [_measured("mlhc2025", RowLevel.RESCORED)]) is None

@@ -89,7 +89,7 @@ def test_hostile_texts_are_shown_as_text(bench, store: Store, pages) -> None:
     """Markup, quotes, template code, right-to-left marks and 10 kB in any name stay text, cut where too long."""
     bench.add(
         title=HOSTILE, plugin=HOSTILE, variant=HOSTILE, plugin_version=HOSTILE, dataset=HOSTILE, split=HOSTILE,
-        fingerprint=HOSTILE, engine=HOSTILE, image_id=HOSTILE, kind=HOSTILE, created=HOSTILE, prompt=HOSTILE,
+        fingerprint=HOSTILE, engine=HOSTILE, image_id=HOSTILE, created=HOSTILE, prompt=HOSTILE,
         record={"hardware": {"cpu": HOSTILE, "cores": HOSTILE}, HOSTILE: [HOSTILE]}, text=HOSTILE, case=HOSTILE,
     )  # fmt: skip
     bench.add(rankable=False, unrankable=[HOSTILE], failures={0: HOSTILE}, title=HOSTILE, text=HOSTILE)
@@ -116,7 +116,7 @@ def test_measured_and_reported_rows_never_share_a_table(full_pages) -> None:
     kinds = Counter(frozenset(found) for found in tables if found)
     assert kinds == {
         frozenset({"Measured here"}): 2,
-        frozenset({"Measured here", "Submitted masks"}): 1,
+        frozenset({"Masks made elsewhere", "Measured here"}): 1,
         frozenset({"Reported"}): 2,
     }
     paper = section(page, "Reported in the paper")
@@ -127,13 +127,13 @@ def test_measured_and_reported_rows_never_share_a_table(full_pages) -> None:
 
 def test_groups_and_zero_shot_rows_are_marked_in_words(full_pages) -> None:
     """Text-only rows are above box-prompted ones, each under its heading; zero-shot is a word, not a colour."""
-    table = section(full_pages["index.html"], "phantom-small").all("table")[0]
+    table, apart = section(full_pages["index.html"], "phantom-small").all("table")
     groups = {body.all("th")[0].text: [name.text for name in body.all("bdi", "name")] for body in table.all("tbody")}
     assert groups == {
-        "Text-only": ["Rules", "VoxTell", "A lab's masks", "SAT"],
+        "Text-only": ["Rules", "VoxTell", "SAT"],
         "Box-prompted: boxes made from the ground truth": ["MedSAM2"],
     }
-    rows = [row for row in table.all("tr") if row.all("bdi", "name")]
+    rows = [row for of in (apart, table) for row in of.all("tr") if row.all("bdi", "name")]
     tags = {row.all("bdi", "name")[0].text: [tag.text for tag in row.all("span", "tag")] for row in rows}
     assert tags["SAT"] == ["fine-tuned"]
     assert tags["VoxTell"] == ["zero-shot", "structured text"]
@@ -149,7 +149,7 @@ def test_cells_show_value_interval_and_n(bench, store: Store, pages) -> None:
     assert heads == [
         "Rank",
         "Model",
-        "Kind",
+        "Level",
         "Average ↑ n = 24",
         "Non-focal ↑ n = 12",
         "Focal ↑ n = 12",
@@ -206,7 +206,7 @@ def test_shared_ranks_are_called_so(bench, store: Store, pages) -> None:
 
 def test_missing_numbers_are_dashes(bench, store: Store, pages) -> None:
     """A category without findings, a run without metrics or figures: a dash, never 0.000."""
-    bench.add(title="none", scored=False, timing={}, record={}, image_id="", engine="")
+    bench.add(title="none", scored=False, timing={}, record={"dataset": {}}, image_id="", engine="")
     site = pages(store)
     assert {cell.text for cell in site["index.html"].all("table")[0].all("td", "number")[:8]} == {"—"}
     [row] = site["cost.html"].all("tbody")[0].all("tr")
@@ -235,6 +235,7 @@ def test_unranked_runs_give_their_reason(full_pages) -> None:
         "partial: only 2 cases",
         "random weights",
         "interrupted: 3 of 3 cases scored",
+        "training not stated: its card does not say whether it was trained on this data",
     ]
 
 
@@ -249,7 +250,7 @@ def test_cost_and_provenance(bench, store: Store, pages) -> None:
     text = site[f"runs/{run.id}.html"].text
     glance = site[f"runs/{run.id}.html"].all("dl", "glance")[0].text
     assert glance == (
-        "Average Dice 1.000 n 24 findings Rank 1 of 1 text-only Valid masks 24/24 "
+        "Average Dice 1.000 n 24 findings Rank 1 of 1: text-only Valid masks 24/24 "
         "Seconds a case 4.5 Peak GPU memory 950 MB"
     )
     assert run.image_id in text
@@ -468,6 +469,7 @@ def test_groups_are_shown_where_they_are_known(bench, store: Store, pages) -> No
     for place, case in enumerate(store.cases(run.id)):
         told = [replace(row, details=replace(row.details, prior=place == 0 or None)) for row in rows]
         store.save_case(run.id, case, [row for row in told if row.case == case.case])
+        bench.keep_record(run)
     cells = pages(store)["groups.html"].all("tbody")[0].all("tr")[:2]
     assert [(row.all("th")[0].text, row.all("td", "number")[0].text) for row in cells] == [
         ("Refers to an earlier examination: yes", "6"), ("Refers to an earlier examination: unknown", "18"),

@@ -56,6 +56,7 @@ def secret_store(bench, store: Store) -> Store:
             record={"origin": HIDDEN_REASON, "cases": [HIDDEN_CASE], "hardware": {"cpu": "EPYC", "cores": 2}},
         )
         store.save_case(run.id, CaseRow(f"{HIDDEN_CASE}-0", 0, "oom", reason=HIDDEN_REASON, scored=True))
+        bench.keep_record(run)
     bench.add(cases=2, text=HIDDEN_TEXT, case=HIDDEN_CASE, rankable=False, unrankable=["partial: 2 cases"])
     bench.add(split="val", text="an open sentence", case="open")
     return store
@@ -257,6 +258,7 @@ def test_no_public_site_tells_of_the_machine(bench, store: Store, tmp_path: Path
         unrankable=[f"made from {place}"],
     )
     store.save_case(run.id, CaseRow("case-0", 0, "oom", reason=f"no room at {place}", scored=True))
+    bench.keep_record(run)
     build_site(store, tmp_path / "private")
     build_site(store, tmp_path / "public", Options(policy=PUBLIC))
     secrets = [b"zzhome", b"zzsomebody", host.encode(), str(store.path.parent).encode()]
@@ -305,6 +307,7 @@ def test_groups_of_texts_and_people_need_five_cases_and_an_open_split(bench, sto
             stated = {"sex": sex, "age": age, "shares_patient": place < 1}
             told = [replace(row, details=replace(row.details, **stated)) for row in rows]
             store.save_case(run.id, known, told)
+            bench.keep_record(run)
     kinds = ("by_sex", "by_age", "by_words", "by_shared_patient")
 
     def shown(policy: PrivacyPolicy) -> dict[str, list[tuple[str, int]]]:

@@ -75,6 +75,7 @@ def test_scans_of_ct_rate_are_known_without_a_word(bench, store: Store, tmp_path
     """A row of an earlier version, whose record says nothing: the scans' names bring their terms and their authors."""
     run = bench.add(text=TEXT, record={})
     store.save_case(run.id, CaseRow("train_1741_b_2", 99, str(Status.OK), scored=True))
+    bench.keep_record(run)
     build_site(store, tmp_path / "site", Options(policy=OPEN))
     shown = _everything(tmp_path / "site")
     assert TEXT.encode() not in shown
@@ -117,6 +118,7 @@ def test_every_download_keeps_to_the_terms(bench, store: Store, texts: Answer, k
     run = bench.add(text=TEXT, kind=kind, record={"dataset": {"terms": {"scores": "yes", "texts": str(texts)}}})
     first, *_ = store.cases(run.id)
     store.save_case(run.id, replace(first, reason=quoted), store.findings(run.id, first.case))
+    bench.keep_record(run)
     files = make_files(export(store, OPEN), parquet=True)
     shown = _decoded(files)
     assert (TEXT in shown) == (texts is Answer.YES)
