@@ -408,10 +408,10 @@ def _propagated(adapter: Any, config: str, open_state: Any) -> int:
     volume[0, 0], volume[1, 0] = -2000, 2000
     params = {"config": config, "image_size": 128, "window_low": -1350, "window_high": 150}
     params |= {"prompt": "box", "within": "volume", "slices_each_way": 0}
-    adapter.load(Job("predict", "m", "v", 0, ["cpu"], 1, params, Path(), "random"))
+    adapter.load(Job("predict", "m", "v", 0, ["cpu"], 1, params, Path(), "random", memory_mb=4096))
     finding = SimpleNamespace(id="0", boxes=[box])
     affine = np.diag([-1.0, -1.0, 1.0, 1.0])
-    case = SimpleNamespace(affine=affine, shape=volume.shape, findings=[finding], volume=lambda: volume)
+    case = SimpleNamespace(affine=affine, shape=volume.shape, findings=[finding], volume=lambda **_: volume)
     ((_, ours),) = adapter.predict(case)
     predictor, theirs = adapter.predictor, np.zeros(volume.shape, bool)
     with torch.inference_mode():
