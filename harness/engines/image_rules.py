@@ -13,8 +13,8 @@ from typing import Any
 #: Folders that are the kernel's: neither a volume nor the working folder may lie there.
 _KERNEL = ("/proc", "/sys", "/dev")
 
-#: Folders of the system and of the wall, over which no volume may lie.
-_SYSTEM = (*_KERNEL, "/bench", "/bin", "/boot", "/etc", "/lib", "/lib64", "/run", "/sbin", "/usr")
+#: Folders of the system, over which no volume may lie; those of the wall are mounted over whatever an image declares.
+_SYSTEM = (*_KERNEL, "/bin", "/boot", "/etc", "/lib", "/lib64", "/run", "/sbin", "/usr")
 
 #: Variables of the GPU toolkit that an image may set; it acts on others outside the container.
 _NVIDIA = ("NVIDIA_VISIBLE_DEVICES", "NVIDIA_DRIVER_CAPABILITIES", "NVIDIA_REQUIRE_", "NVIDIA_DISABLE_REQUIRE")
