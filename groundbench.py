@@ -10,6 +10,10 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pytest
 
 _HERE = Path(__file__).resolve().parent
 _INSTALLED = _HERE / "groundbench_rooms"
@@ -29,6 +33,30 @@ def main() -> None:
     from harness.cli import main as bench
 
     bench()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option that checks a plugin as a part of its own tests."""
+    group = parser.getgroup("groundbench")
+    group.addoption(
+        "--groundbench",
+        action="append",
+        default=[],
+        metavar="FOLDER",
+        help="Also check the groundbench plugin in this folder, as `bench plugin check` does; may be repeated.",
+    )
+    group.addoption(
+        "--groundbench-engine", default="auto", metavar="ENGINE", help="What runs it: auto, docker, apptainer or local."
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Load what checks plugins, when a test run is asked for it."""
+    if config.getoption("--groundbench"):
+        import_ours_first()
+        from harness.authoring import as_tests
+
+        config.pluginmanager.register(as_tests, "groundbench-check")
 
 
 if __name__ == "__main__":

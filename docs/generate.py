@@ -13,6 +13,7 @@ from typing import Any
 
 import click
 from house import picture
+from reference import sdk_reference
 
 from harness.cli import cli
 from harness.registry.constraints import rules
@@ -380,6 +381,7 @@ GENERATED: dict[str, Callable[[], str]] = {
     "cli.md": _commands,
     "declaration.md": _declaration,
     "models.md": _models,
+    "plugin-reference.md": lambda: f"{_declaration()}\n## The adapter\n\n{sdk_reference()}",
 }
 
 

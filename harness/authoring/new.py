@@ -19,7 +19,7 @@ from harness.registry.discovery import OURS
 TEMPLATE = Path(__file__).parent / "template"
 
 #: An image's name as ``FROM`` takes it: no space, no line break, no variable.
-_IMAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:@-]{0,499}")
+IMAGE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:@-]{0,499}")
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class NewPlugin:
             raise UsageError("--trainable needs the SDK", fix="leave --lang none out, or write the training yourself")
         if self.torch and self.image:
             raise UsageError("--torch is a base image of ours, --from-image another one", fix="use one of the two")
-        if self.image and not _IMAGE.fullmatch(self.image):
+        if self.image and not IMAGE_NAME.fullmatch(self.image):
             raise UsageError(f"{self.image!r} is not the name of an image", fix="for example ubuntu:24.04")
 
     @property

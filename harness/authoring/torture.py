@@ -205,7 +205,7 @@ def _many(truth: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
 def write_torture(folder: Path, chosen: Sequence[Form], *, last_first: bool = False) -> list[str]:
     """Write a data set of these forms, and return the cases' names in the forms' order.
 
-    All are in its split ``test``; ``train`` and ``val`` hold the first one, two times and once, a little brighter.
+    All are in its split ``test``; ``train`` and ``val`` hold the first one, four times and once, a little brighter.
 
     Parameters
     ----------
@@ -224,7 +224,7 @@ def write_torture(folder: Path, chosen: Sequence[Form], *, last_first: bool = Fa
         number = len(chosen) - place if last_first else place + 1
         names.append(f"torture_{number}_a_1")
         splits["test"].append(_write(form, names[-1], folder))
-    for number, split in enumerate(("train", "train", "val"), 1):
+    for number, split in enumerate(("train", "train", "train", "train", "val"), 1):
         brighter = replace(chosen[0], ct=chosen[0].ct + np.int16(number))
         splits[split].append(_write(brighter, f"{split}_{number}_a_1", folder))
     (folder / "dataset.json").write_text(json.dumps(splits), encoding="utf-8")

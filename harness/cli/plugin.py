@@ -13,14 +13,13 @@ import click
 
 from harness.cli.settings import Settings, find_plugins, json_option, pass_settings, plugin_dir_option, print_json
 from harness.engines import ENGINES
-from harness.errors import ModelError, PrerequisiteError
+from harness.errors import ModelError
 from harness.registry.declaration import Model, Prompt, Variant
 from harness.registry.discovery import Plugin
 from harness.registry.licences import commercial_use
 
 if TYPE_CHECKING:
-    from harness.authoring.check import PluginCheck
-    from harness.registry.discovery import Registry
+    from harness.authoring.verdict import PluginCheck
 from harness.registry.origins import Stated
 
 #: Shown where a declaration does not state the origin of a value.
@@ -67,8 +66,10 @@ def new(
 
 
 @plugin.command()
-@click.argument("what", metavar="FOLDER|NAME")
+@click.argument("what", metavar="FOLDER|WHEEL|IMAGE|NAME")
 @click.option("--variant", help="Variant of the model; its first by default.")
+@click.option("--full", is_flag=True, help="Every variant, and its row of CTs of full size; takes minutes.")
+@click.option("--prompt", type=click.Choice(["text", "box"]), default="text", help="Of an image, which declares none.")
 @click.option(
     "--engine", type=click.Choice(["auto", *ENGINES]), default="auto", show_default=True, help="As for `bench run`."
 )
@@ -83,38 +84,51 @@ def check(
     *,
     variant: str | None,
     engine: str,
+    prompt: str,
+    full: bool,
     as_markdown: bool,
     plugin_dirs: tuple[Path, ...],
     as_json: bool,
 ) -> None:
     """Check a plugin before it meets real data: one line a check, and what to do about each fault.
 
-    The model is run over small CTs in every form that the contract allows, twice; nothing is kept. Weights are random.
-    Exits with 1 when a check fails.
+    The model is run over small CTs in every form that the contract allows, twice; a training is killed and taken up
+    again; a row is made beside models that no model should be below. Nothing is kept. Weights are random, but for those
+    beside the plugin. Exits with 1 when a check fails.
 
     Example: bench plugin check my-model
     """
-    from harness.authoring.check import Surroundings, check_plugin
+    from harness.authoring.check import check_plugin
+    from harness.authoring.target import plugin_at
+    from harness.authoring.verdict import Surroundings
     from harness.cli.run import interruptible
 
-    folders = (*plugin_dirs, Path(what)) if Path(what).is_dir() else plugin_dirs
-    found, chosen = _chosen(find_plugins(folders), Path(what).resolve(), what, variant)
-    checks: list[PluginCheck] = []
-    settings.home.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".check-", dir=settings.home) as work, interruptible(_log) as stop:
-        for one in check_plugin(found, chosen, Surroundings(Path(work), settings.home, engine, _log, stop)):
-            checks.append(one)
-            if not as_json and not as_markdown:
-                click.echo(
-                    f"{one.outcome:<4}  {one.name}: {one.found}" + (f"\n      fix: {one.fix}" if one.fix else "")
-                )
+    said: dict[str, list[PluginCheck]] = {}
+    home = settings.home.resolve()
+    home.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".check-", dir=home) as work, interruptible(_log) as stop:
+        found = plugin_at(what, plugin_dirs, Path(work), prompt=prompt, database=settings.database)
+        for chosen in found.model.variants if full else [found.variant(variant)]:
+            around = Surroundings(Path(work) / chosen.name, home, engine, _log, stop, full=full)
+            around.work.mkdir()
+            checks = said.setdefault(chosen.name, [])
+            if full and not as_json and not as_markdown:
+                click.echo(f"{found.name} {chosen.name}")
+            for one in check_plugin(found, chosen, around):
+                checks.append(one)
+                if not as_json and not as_markdown:
+                    fix = f"\n      fix: {one.fix}" if one.fix else ""
+                    click.echo(f"{one.outcome:<4}  {one.name}: {one.found}{fix}")
+            if not as_json:
+                click.echo(_markdown(found, chosen, checks) if as_markdown else _summary(checks))
     if as_json:
-        lines = [dataclasses.asdict(one) for one in checks]
-        print_json({"schema": 1, "plugin": found.name, "variant": chosen.name, "checks": lines})
-    else:
-        click.echo(_markdown(found, chosen, checks) if as_markdown else _summary(checks))
-    if any(one.outcome == "FAIL" for one in checks):
-        raise ModelError(f"{found.name} {chosen.name} does not pass", fix="see the lines that say FAIL")
+        documents = [
+            {"schema": 1, "plugin": found.name, "variant": name, "checks": [dataclasses.asdict(one) for one in checks]}
+            for name, checks in said.items()
+        ]
+        print_json({"schema": 1, "variants": documents} if full else documents[0])
+    if failing := [name for name, checks in said.items() if any(one.outcome == "FAIL" for one in checks)]:
+        raise ModelError(f"{found.name} {', '.join(failing)} does not pass", fix="see the lines that say FAIL")
 
 
 @plugin.command()
@@ -170,16 +184,6 @@ def show(name: str, plugin_dirs: tuple[Path, ...], as_json: bool) -> None:  # no
         ["limit", "predicting", *(["training"] if training else [])],
         [[key, _text(value), *([_text(training[key])] if training else [])] for key, value in limits],
     )
-
-
-def _chosen(registry: Registry, folder: Path, what: str, variant: str | None) -> tuple[Plugin, Variant]:
-    """Return the one model of a folder, or the model of a name."""
-    inside = [one for one in registry.plugins.values() if one.model.root.is_relative_to(folder)]
-    broken = [one for one in registry.broken if Path(one.origin).is_relative_to(folder)]
-    if broken and not inside:
-        raise PrerequisiteError(f"the plugin in {folder} is broken: {broken[0].reason}", fix="correct its declaration")
-    found = inside[0] if inside else registry.get(what)
-    return found, found.variant(variant)
 
 
 def _log(line: str) -> None:

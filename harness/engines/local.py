@@ -96,8 +96,9 @@ class LocalEngine:
     def _require_adapter(self, plugin: Plugin) -> None:
         if not plugin.model.adapter:
             raise ModelError(
-                f"plugin {plugin.name!r} runs in a container only",
-                fix="start a Docker daemon (containers/dev/engine.sh) and use --engine docker",
+                f"plugin {plugin.name!r} declares no adapter, which is what the local engine runs",
+                fix='declare adapter="MODULE:CLASS" where it is an adapter of the SDK; a program needs a container: '
+                "install Docker, and use --engine docker",
             )
 
     def start(self, spec: ContainerSpec) -> LocalContainer:

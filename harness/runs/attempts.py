@@ -272,7 +272,9 @@ class _Attempt:
             elif self.settled or self.current not in (None, event.case):
                 self._doubt(event.case)
             else:
-                self._outcome(event.case, Status.PLUGIN_ERROR, explained(event.reason), seconds=self._clock.case_s(now))
+                self._outcome(
+                    event.case, Status.PLUGIN_ERROR, self._explained(event.reason), seconds=self._clock.case_s(now)
+                )
             self._clock.end(now)
             self._shard.mark.move(next((name for name in self._batch if self._is_open(name)), None))
             self._emit_figures(None)
@@ -389,7 +391,10 @@ class _Attempt:
             return _Failure(
                 Status.OOM, f"the kernel ended it for its memory (limit {self._resources.memory_mb} MiB, declared)"
             )
-        return _Failure(Status.PLUGIN_ERROR, explained(death_text(ended.code, self._spec.folder / self._log)))
+        return _Failure(Status.PLUGIN_ERROR, self._explained(death_text(ended.code, self._spec.folder / self._log)))
+
+    def _explained(self, reason: str) -> str:
+        return explained(reason, isolated=self._place.engine.isolates)
 
     def _evidence(self, ended: Ended) -> PredictionEvidence:
         """Return the evidence at the moment of a container's death, to explain the failure."""

@@ -7,6 +7,7 @@ says so. The reason of its failure then names what surrounds it and what to decl
 from __future__ import annotations
 
 import re
+import sys
 
 #: Patterns of messages, in the order in which they decide, and what they mean.
 _MEANINGS: tuple[tuple[str, str], ...] = (
@@ -78,14 +79,18 @@ _MEANINGS: tuple[tuple[str, str], ...] = (
 )
 
 
-def explained(reason: str) -> str:
-    """Return a failure's reason, with what it means where it tells of the wall around a container.
+def explained(reason: str, *, isolated: bool = True) -> str:
+    """Return a failure's reason, with what it means where it tells of the wall around a container, or lack of one.
 
     Parameters
     ----------
     reason
         One line, from the program or about its end.
+    isolated
+        Whether it ran in a container, and not as a process of this machine.
     """
+    if not isolated and "ModuleNotFoundError: No module named" in reason:
+        return f"{reason} (the local engine runs the adapter in bench's own Python, {sys.executable}: install it there)"
     for pattern, meaning in _MEANINGS:
         if re.search(pattern, reason):
             return f"{reason} ({meaning})"

@@ -44,6 +44,13 @@ for finding in case.findings:
 )
 
 
+def test_a_forgotten_yield_is_named(bench: Bench) -> None:
+    """Nothing was returned: the reason says what a prediction is."""
+    bench.ask({"a": ["0"]})
+    bench.run_adapter(_adapter("case.volume()"))
+    assert "`yield finding.id, mask`" in (bench.out / "events.jsonl").read_text(encoding="utf-8")
+
+
 def test_good_adapter_delivers_masks_on_the_grid_of_the_ct(bench: Bench) -> None:
     """Every finding gets one uint8 mask with the CT's shape and affine, and nothing else is left behind."""
     bench.ask({"a": ["0", "1"], "b": ["0"]})

@@ -63,7 +63,7 @@ class Training:
         self,
         step: int,
         steps: int,
-        losses: Mapping[str, float],
+        losses: Mapping[str, float] | None = None,
         *,
         epoch: float | None = None,
         val_dice: float | None = None,
@@ -75,14 +75,16 @@ class Training:
         step, steps
             Optimiser steps done, and their total.
         losses
-            Mean of each part of the loss since the last event, by name; finite.
+            Mean of each part of the loss since the last event, by name; finite. None: nothing to report.
         epoch
             Passes over the training cases so far.
         val_dice
             Mean Dice over the findings of the validation cases, if it has just been measured.
         """
         if self.rank == 0:
-            self._events.emit("train", step=step, steps=steps, losses=dict(losses), epoch=epoch, val_dice=val_dice)
+            self._events.emit(
+                "train", step=step, steps=steps, losses=dict(losses or {}), epoch=epoch, val_dice=val_dice
+            )
 
     def warn(self, text: str, case: str = "") -> None:
         """Warn the reader of the training's record, for example of a text that was cut; once, however often it is said.

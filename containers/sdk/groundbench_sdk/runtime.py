@@ -13,7 +13,7 @@ import traceback
 from contextlib import closing
 from functools import partial
 from pathlib import Path
-from typing import Sequence, cast
+from typing import Any, Sequence, cast
 
 import nibabel as nib
 import numpy as np
@@ -218,7 +218,10 @@ def _predict(model: Adapter, record: _Record, folder: Path, behind: Behind) -> N
     folder.mkdir(exist_ok=True)
     case = record.case
     known = {finding.id for finding in case.findings}
-    for finding, mask in model.predict(case):
+    answers: Any = model.predict(case)
+    if answers is None:
+        raise Rejected("predict(case) returned nothing: `yield finding.id, mask` for each finding")
+    for finding, mask in answers:
         if finding not in known:
             raise Rejected(f"the adapter yielded {finding!r}, which is not a finding of case {case.id}")
         began = time.perf_counter()

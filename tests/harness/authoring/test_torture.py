@@ -46,4 +46,4 @@ def test_the_set_is_sound(tmp_path: Path) -> None:
     texts = [[case["findings"] for case in index["test"]] for index in (one, two)]
     assert texts[0] == texts[1]
     dataset = open_dataset(tmp_path / "one")
-    assert {name: len(cases) for name, cases in dataset.splits.items()} == {"train": 2, "val": 1, "test": len(chosen)}
+    assert {name: len(cases) for name, cases in dataset.splits.items()} == {"train": 4, "val": 1, "test": len(chosen)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import fields
 
 import pytest
@@ -41,6 +42,13 @@ def test_the_wall_explains_itself(said: str, named: str) -> None:
 @pytest.mark.parametrize("said", ["ValueError: bad shape", "FileNotFoundError: '/bench/weights/a.pt'", ""])
 def test_other_failures_keep_their_words(said: str) -> None:
     """What does not tell of the wall is not explained away."""
+    assert explained(said) == said
+
+
+def test_a_missing_module_says_whose_python_lacks_it() -> None:
+    """Without a container that is bench's own; in one it is the image's, which its lock fills."""
+    said = "ModuleNotFoundError: No module named 'skimage'"
+    assert sys.executable in explained(said, isolated=False)
     assert explained(said) == said
 
 

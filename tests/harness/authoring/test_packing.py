@@ -1,0 +1,50 @@
+"""The packaging examples of the reference hold what an image is built from; what a wheel lacks is named."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from harness.authoring.new import NewPlugin, write_plugin
+from harness.authoring.packing import check_packing
+from harness.registry.discovery import discover
+
+PAGE = Path(__file__).resolve().parents[3] / "docs" / "plugin-reference.md"
+EXAMPLES = re.findall(r"```toml\n(\[build-system\].*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+DEFAULTS = """
+[build-system]
+requires = ["setuptools>=77"]
+build-backend = "setuptools.build_meta"
+[project]
+name = "groundbench-my-model"
+version = "1.0.0"
+"""
+
+
+def _packed(project: str, folder: Path) -> tuple[str, str]:
+    new = NewPlugin("my-model", image="python:3.11-slim-bookworm")
+    (write_plugin(new, folder / "plugin") / "pyproject.toml").write_text(project, encoding="utf-8")
+    plugin = discover((folder / "plugin",)).get("my-model")
+    check = check_packing(plugin, folder / "wheels")
+    return check.outcome, check.found
+
+
+@pytest.mark.costly
+def test_the_example_with_hatchling_packs_everything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Built with what is installed here."""
+    monkeypatch.setenv("PIP_NO_BUILD_ISOLATION", "0")
+    (example,) = (block for block in EXAMPLES if "hatchling" in block)
+    assert _packed(example, tmp_path)[0] == "pass"
+
+
+@pytest.mark.network
+@pytest.mark.slow
+def test_the_example_with_setuptools_packs_everything_and_its_defaults_do_not(tmp_path: Path) -> None:
+    """Setuptools is not among our packages: pip brings it."""
+    (example,) = (block for block in EXAMPLES if "setuptools" in block)
+    assert _packed(example, tmp_path / "told")[0] == "pass"
+    outcome, found = _packed(DEFAULTS, tmp_path / "untold")
+    assert outcome == "FAIL"
+    assert "Dockerfile" in found
