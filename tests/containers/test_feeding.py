@@ -127,13 +127,19 @@ def test_room_is_lent_within_what_is_declared() -> None:
 
 
 def test_what_is_behind_is_done_in_order_and_what_fails_is_raised() -> None:
-    """The thread that computes learns of it when it next waits."""
+    """The thread that computes learns of it when it next waits; with nothing before it, it is done at once."""
     behind, seen = Behind(Room(ENOUGH)), []
     for number in range(100):
-        behind.do(lambda number=number: seen.append(number))
+        behind.do(lambda number=number: seen.append(number), size=number % 3)
     behind.settle()
     assert seen == list(range(100))
-    behind.do(lambda: seen.append(1 // 0))
+    behind.do(lambda: seen.append(100))
+    assert seen[-1] == 100
+    with pytest.raises(ZeroDivisionError):
+        behind.do(lambda: seen.append(1 // 0))
+    behind.close()
+    behind = Behind(Room(ENOUGH))
+    behind.do(lambda: seen.append(1 // 0), size=1)
     with pytest.raises(ZeroDivisionError):
         behind.settle()
     behind.close()

@@ -106,7 +106,7 @@ def test_same_job_gives_the_same_bytes(bench: Bench) -> None:
         ("yield '../../b', np.zeros(case.shape)", "the adapter yielded '../../b', which is not a finding of case bad"),
         ("raise ValueError('\\udcff' + 'x' * 10000)", "ValueError: ?xxx"),
         ("np.zeros(2**48)", "MemoryError: "),
-        ("pass", "TypeError: "),
+        ("pass", "predict(case) returned nothing: `yield finding.id, mask` for each finding"),
     ],
 )
 def test_failing_case_is_reported_and_the_next_goes_on(bench: Bench, body: str, reason: str) -> None:

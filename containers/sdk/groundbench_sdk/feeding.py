@@ -158,8 +158,16 @@ class Behind:
         self._thread.start()
 
     def do(self, what: Callable[[], None], size: int = 0) -> None:
-        """Do something behind what was given before, holding so many bytes until then; raises what failed."""
+        """Do something behind what was given before, holding so many bytes until then; raises what failed.
+
+        What holds nothing is done at once where nothing waits before it: a process that dies in the next moment has
+        then told which case it had begun.
+        """
         self._raise()
+        if not size and not self._queue.unfinished_tasks:
+            self._try(what)
+            self._raise()
+            return
         lent = self._room.take(size)
         self._queue.put((what, size if lent else 0))
         if not lent:
