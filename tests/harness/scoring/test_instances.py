@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from typing import Any
 
 import numpy as np
 import pytest
 
 from harness.masks.bits import Bits, from_coordinates
 from harness.rows import InstanceCounts, InstanceRow
+from harness.scoring import instances
 from harness.scoring.instances import count_instances, match, missed_rows
 from harness.scoring.profiles import InstanceRule
 from harness.scoring.regions import Regions
@@ -80,6 +82,38 @@ def test_a_finding_without_a_valid_mask_has_its_entities_missed() -> None:
     rows = missed_rows(Regions(from_array(truth)), None)
     assert [(row.label, row.voxels, row.status) for row in rows] == [(1, 1, "missed"), (7, 2, "missed")]
     assert all(row.mm3 is None for row in rows)
+
+
+@pytest.mark.parametrize("assd", ["pooled", "directed"])
+def test_the_bound_of_the_distance_leaves_out_no_pair(assd: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pair that the bound leaves out is beyond the limit: the matches are those without it, and it does leave out."""
+    rule, left_out = InstanceRule(assd=assd, min_voxels=1), 0
+    bound, spacing = instances._surely_far, (0.5, 1.5, 2.0)
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        truth, prediction = np.zeros((2, 36, 40, 18), np.uint8)
+        for label in range(1, 5):
+            x, y, z = (int(rng.integers(0, side - 4)) for side in truth.shape)
+            truth[x : x + int(rng.integers(1, 4)), y : y + int(rng.integers(1, 4)), z : z + 2] = label
+        for _ in range(3):  # long, thin, bent and thick ones, some just at the limit
+            x, y, z = (int(rng.integers(0, side - 2)) for side in truth.shape)
+            prediction[x : x + 2, y : y + int(rng.integers(2, 40)), z] = 1
+            prediction[x : x + int(rng.integers(1, 20)), y : y + 2, z : z + int(rng.integers(1, 18))] = 1
+        found = []
+        for box in (0, 1 << 60):
+            monkeypatch.setattr(instances, "_LARGE_BOX", box)
+            told: list[bool] = []
+
+            def noted(*given: Any, told: list[bool] = told) -> bool:
+                told.append(bound(*given))
+                return told[-1]
+
+            monkeypatch.setattr(instances, "_surely_far", noted)
+            regions = Regions(from_array(truth))
+            found.append(count_instances(regions, from_array(prediction), rule, spacing=spacing, focal=False))
+            left_out += sum(told)
+        assert found[0] == found[1]
+    assert left_out > 20
 
 
 def test_the_best_pairs_are_taken_one_to_one() -> None:
