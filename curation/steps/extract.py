@@ -18,6 +18,7 @@ from curation.text.assertion import (
     is_limitation,
     is_negated,
     is_normal,
+    is_told_elsewhere,
     mentions_prior,
 )
 from curation.text.clauses import asserted, phrases_of
@@ -53,13 +54,14 @@ def extract(report: RewrittenReport) -> ExtractedReport:
 
 
 def is_abnormal(text: str) -> bool:
-    """Return whether a phrase describes something abnormal: neither negated, nor normal, nor from the history.
+    """Return whether a phrase describes something abnormal: not negated, normal, from the history or told elsewhere.
 
     An organ that is missing is abnormal, though what is said of it is a negation.
     """
     if is_absent_organ(text):
         return True
-    return subject(mentions(text)) is not None and not (is_negated(text) or is_normal(text) or is_history(text))
+    aside = is_negated(text) or is_normal(text) or is_history(text) or is_told_elsewhere(text)
+    return subject(mentions(text)) is not None and not aside
 
 
 def _says_nothing_seen(sentence: str) -> bool:

@@ -128,6 +128,12 @@ _ADVICE = re.compile(
     r"clinical\s+and\s+lab\w*|please)\b",
     re.IGNORECASE,
 )
+#: What is told in a place of its own, and is only named here.
+_ELSEWHERE = re.compile(
+    r"\b(?:described|reported|discussed|mentioned|detailed|listed)\s+(?:separately|elsewhere)\b"
+    r"(?:\s+(?:in|at|of|on)\b.*)?\W*$",
+    re.IGNORECASE | re.DOTALL,
+)
 _LIMITED = re.compile(
     r"\b(?:suboptimal\w*|(?:cannot|could\s+not|can\s+not|not)\s+(?:be\s+)?(?:optimally\s+|"
     r"clearly\s+|fully\s+)?(?:be\s+)?(?:evaluated|assessed|examined)|"
@@ -168,6 +174,11 @@ def is_hedged(text: str) -> bool:
 def is_history(text: str) -> bool:
     """Return whether a text tells what the patient is known for or has undergone, instead of describing the image."""
     return bool(_HISTORY.match(text))
+
+
+def is_told_elsewhere(text: str) -> bool:
+    """Return whether a text only names what the report describes in another place."""
+    return bool(_ELSEWHERE.search(text))
 
 
 def is_absent_organ(text: str) -> bool:

@@ -10,6 +10,7 @@ from curation.text.assertion import (
     is_history,
     is_negated,
     is_normal,
+    is_told_elsewhere,
     mentions_prior,
     without_speculation,
 )
@@ -51,6 +52,9 @@ def test_normality_and_history() -> None:
     assert mentions_prior("Nodule which was 4 mm before")
     assert mentions_prior("newly developed consolidation")
     assert not mentions_prior("nodule in the right lung")
+    assert is_told_elsewhere("Apart from the honeycombing described separately")
+    assert is_told_elsewhere("Emphysema discussed elsewhere in the right lung")
+    assert not is_told_elsewhere("Nodule described above in the right upper lobe measures 8 mm")
 
 
 def test_speculation_goes_and_sizes_stay() -> None:
