@@ -24,11 +24,12 @@ from harness.rows import CaseRow, FindingRow, MaskVerdict
 
 results = LazyGroup(
     name="results",
-    help="List, show, compare, verify, import and remove results.",
+    help="List, show, compare, verify, import, archive and remove results.",
     no_args_is_help=True,
     lazy={
         "list": ("harness.cli.results:list_results", "List every run, newest last."),
         "show": ("harness.cli.results:show", "Show a run, or the scores of runs by category or size."),
+        "archive": ("harness.cli.archive:archive", "Leave runs out of lists and boards; it can be undone."),
         "compare": (
             "harness.cli.compare:compare",
             "Compare runs on the same findings: differences, tests, shared ranks.",
@@ -41,19 +42,23 @@ results = LazyGroup(
 
 
 @click.command("list")
+@click.option("--archived", "with_archived", is_flag=True, help="List archived runs as well.")
 @plugin_dir_option
 @json_option
 @pass_settings
-def list_results(settings: Settings, /, plugin_dirs: tuple[Path, ...], *, as_json: bool) -> None:
-    """List every run, newest last."""
-    from harness.cli.tables import cell, print_table
+def list_results(settings: Settings, /, plugin_dirs: tuple[Path, ...], *, with_archived: bool, as_json: bool) -> None:
+    """List every run that is not archived, newest last."""
+    from harness.cli.tables import cell, counted, print_table
     from harness.registry.discovery import discover
     from harness.runs.claims import trained_here
     from harness.runs.lock import as_seen
     from harness.runs.standing import judged
+    from harness.store.archive import archived
 
     with settings.open_store(readonly=True) as store:
-        rows = judged([as_seen(run, store) for run in store.runs()], discover(plugin_dirs), trained_here(store))
+        left_out = {} if with_archived else archived(store)
+        shown = [run for run in store.runs() if run.id not in left_out]
+        rows = judged([as_seen(run, store) for run in shown], discover(plugin_dirs), trained_here(store))
         metrics = {row.id: store.metrics(row.id, row.profile) for row in rows}
         coverage = {row.id: store.coverage(row.id) for row in rows}
     if as_json:
@@ -67,8 +72,10 @@ def list_results(settings: Settings, /, plugin_dirs: tuple[Path, ...], *, as_jso
             }
             for row in rows
         ]
-        print_json({"schema": 1, "runs": listed})
+        print_json({"schema": 1, "runs": listed, "archived": list(left_out)})
         return
+    if left_out:
+        click.echo(f"{counted(len(left_out), 'archived run')} not listed; --archived lists them", err=True)
     if not rows:
         click.echo(f"no results yet in {settings.home}; `bench demo` or `bench run` makes the first one", err=True)
         return

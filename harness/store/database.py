@@ -212,7 +212,7 @@ class Store:
         with self.explaining():
             self.db.execute("PRAGMA secure_delete = ON")
         with self.write() as db:
-            for table in ("metrics", "findings", "cases"):
+            for table in ("metrics", "findings", "cases", "archived"):
                 db.table(table).delete_where("run = ?", [run_id])
             db.table("runs").delete_where("id = ?", [run_id])
         with self.explaining():

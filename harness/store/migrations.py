@@ -152,3 +152,11 @@ def m004_words(db: Database) -> None:
     for table in ("cases", "findings"):
         db.execute(f'alter table {table} rename column case_id to "case"')
     db.execute('alter table findings rename column ordinal to "index"')
+
+
+@migrations()
+def m005_archived(db: Database) -> None:
+    """Create the list of runs that are not shown."""
+    db.table("archived").create(
+        {"run": str, "since": str}, pk="run", foreign_keys=[("run", "runs", "id")], not_null={"since"}
+    )

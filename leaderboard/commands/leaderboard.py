@@ -181,7 +181,7 @@ def serve(ctx: click.Context, site: Path | None, host: str, port: int) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.pass_context
 def check(ctx: click.Context, site: Path | None, *, repo: Path | None, as_json: bool) -> None:
-    """Check a site before it is published: links, addresses outside, weights, checksums, foreign files.
+    """Check a site before it is published: links, outside addresses, numbers, weights, checksums, foreign files.
 
     A site for the public is also searched for cases of closed splits, and for texts and pictures that the terms of
     their data set do not allow.

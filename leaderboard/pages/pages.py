@@ -364,7 +364,14 @@ def _neighbour(views: Sequence[tuple[DataSet, CaseView]], place: int, step: int)
 
 
 def _runs(site: Site, render: Render) -> Pages:
-    yield render("runs/index.html", "runs.html.j2", "Every run", most=LONGEST_LIST, run_file=_run_file)
+    yield render(
+        "runs/index.html",
+        "runs.html.j2",
+        "Every run",
+        most=LONGEST_LIST,
+        run_file=_run_file,
+        archived=int(site.published.about()["archived"]),
+    )
     for data in site.board:
         others = against(data, site.pairs[data.about.id])
         for row in data.rows:

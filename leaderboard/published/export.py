@@ -21,6 +21,7 @@ from harness.scoring.placement import count_placements, placement_columns, place
 from harness.scoring.profiles import PROFILES, Profile
 from harness.scoring.sizes import SizeCuts, cuts_of
 from harness.scoring.summary import summarise
+from harness.store.archive import archived
 from harness.store.database import Store, cells
 from harness.store.trainings import Trainings
 from leaderboard.published.database import SCHEMA_VERSION, Published
@@ -89,11 +90,13 @@ def export(
     published = Published()
     visibility = "public" if policy.public else "private"
     about = {"schema": str(SCHEMA_VERSION), "made by": "groundbench", "visibility": visibility}
-    published.add("about", [{"name": name, "value": value} for name, value in about.items()])
     statements = read_statements()
     published.add("statements", _described(statements, own))
     with store.snapshot():
-        rows = [as_seen(run, store) for run in store.runs()]
+        left_out = archived(store)
+        about["archived"] = str(len(left_out))
+        published.add("about", [{"name": name, "value": value} for name, value in about.items()])
+        rows = [as_seen(run, store) for run in store.runs() if run.id not in left_out]
         doubts = {run.id: unconfirmed(store, run, runs or store.home / "runs") for run in rows}
         rows = [doubted(run, doubts[run.id]) if doubts[run.id] else run for run in rows]
         rows = judged(rows, discover(), trained_here(store))

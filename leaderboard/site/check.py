@@ -14,6 +14,7 @@ from urllib.parse import unquote, urlsplit
 
 from harness.errors import DataError
 from leaderboard.site.folder import BUILD, MARKER
+from leaderboard.site.numbers import wrong_numbers
 from leaderboard.site.withheld import committed, withheld
 
 #: Most bytes of the front page, and of a page with everything it loads before the first click.
@@ -66,6 +67,7 @@ def check_site(site: Path) -> list[SiteProblem]:
     for name, page in pages.items():
         problems += _links_of(name, page, pages, found)
         problems += _weight(site, name, page)
+    problems += [SiteProblem(name, what) for name, what in wrong_numbers(site, found)]
     if is_public(site):
         problems += [SiteProblem(name, what) for name, what in withheld(site, found)]
     return problems + list(_sums(site))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.store.archive import archive, unarchive
 from harness.store.database import Store
 from leaderboard.board.board import Row, read_board
 from leaderboard.published.export import export
@@ -73,3 +74,15 @@ def test_a_row_without_its_record_is_not_confirmed(bench, store: Store, tmp_path
     public = export(store, PrivacyPolicy(public=True), runs=tmp_path / "elsewhere")
     assert public.doubted() == [("run-01", "not confirmed by its plan, its record and its findings")]
     assert _rows(store)["run-01"].level == "measured"
+
+
+def test_archived_runs_are_counted_and_not_shown(bench, store: Store, pages) -> None:
+    """Never silently: the page of the runs says how many are left out."""
+    bench.add(plugin="rules")
+    bench.add(plugin="failed-try", title="Failed")
+    archive(store, ["run-02"])
+    assert list(_rows(store)) == ["run-01"]
+    assert "1 archived run is not shown" in pages(store)["runs/index.html"].text
+    unarchive(store, ["run-02"])
+    assert list(_rows(store)) == ["run-01", "run-02"]
+    assert "archived" not in pages(store)["runs/index.html"].text

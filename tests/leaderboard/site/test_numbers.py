@@ -1,0 +1,42 @@
+"""A finished site whose numbers were changed is not in order, though its checksums may be."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from harness.store.database import Store
+from leaderboard.published.privacy import PrivacyPolicy
+from leaderboard.site.build import Options, build_site
+from leaderboard.site.numbers import wrong_numbers
+from leaderboard.site.withheld import DATABASE
+
+pytestmark = pytest.mark.costly
+
+
+def test_numbers_that_do_not_follow_from_the_site_are_named(bench, store: Store, tmp_path: Path) -> None:
+    """Of open and closed splits: means of single scores, pages, and rows that may have no rank."""
+    bench.add(plugin="rules")
+    bench.add(plugin="sat", split="val")
+    bench.add(plugin="masks", kind="submitted")
+    site = tmp_path / "site"
+    build_site(store, site, Options(PrivacyPolicy(public=True, open_splits=frozenset({"test"}))))
+    names = {path.relative_to(site).as_posix() for path in site.rglob("*") if path.is_file()}
+    assert list(wrong_numbers(site, names)) == []
+    with closing(sqlite3.connect(site / DATABASE)) as db:
+        db.execute(
+            "update metrics set value = value + 0.5 where metric = 'dice' and grp = 'all' and profile like 'm%5'"
+        )
+        db.execute("update runs set level = 'measured' where kind = 'submitted'")
+        db.execute("update runs set apart = '[\"partial\"]' where plugin = 'rules'")
+        db.commit()
+    found = "\n".join(" ".join(one) for one in wrong_numbers(site, names))
+    assert "of run-01, and its single scores have the mean" in found
+    assert "runs/run-02.html does not show the Dice of the database" in found, "of a closed split"
+    assert "ranks run-01, which may not be ranked" in found
+    assert "ranks run-03 among rows that were run here" in found
+    (site / DATABASE).write_bytes(b"no database")
+    assert "cannot be read" in next(wrong_numbers(site, names))[1]
