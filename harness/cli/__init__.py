@@ -11,7 +11,7 @@ import click
 
 from harness.cli import signals, streams
 from harness.cli.lazy import LazyGroup
-from harness.cli.settings import Settings
+from harness.cli.settings import DEFAULT_HOME, Settings
 from harness.errors import BenchError, Interrupted, PrerequisiteError
 
 _COMMANDS = {
@@ -22,7 +22,7 @@ _COMMANDS = {
     "check-masks": ("harness.cli.check_masks:check_masks", "Judge masks as they would be scored, without any truth."),
     "submit": ("harness.cli.submit:submit", "Write a finished row as a folder of text that can travel."),
     "submission": ("harness.cli.submission:submission", "Verify rows that travel as folders of text."),
-    "results": ("harness.cli.results:results", "List, show, compare, verify, import and remove results."),
+    "results": ("harness.cli.results:results", "List, show, compare, verify, import, archive and remove results."),
     "reproduce": ("leaderboard.commands.reproduce:reproduce", "Run the rows of the paper's table, and compare."),
     "leaderboard": ("leaderboard.commands.leaderboard:leaderboard", "Turn the results into a static site."),
     "ground": ("leaderboard.grounded.command:ground", "Show where each sentence of a report is in its CT, by a model."),
@@ -50,7 +50,7 @@ _COMMANDS = {
 @click.option(
     "--home",
     type=click.Path(path_type=Path, file_okay=False),
-    default=Path(".bench"),
+    default=DEFAULT_HOME,
     show_default=True,
     envvar="BENCH_HOME",
     show_envvar=True,
@@ -74,6 +74,7 @@ def cli(ctx: click.Context, home: Path, db: Path | None) -> None:
     """
     # No shell expands `--home=~/x`, nor a file of variables.
     ctx.obj = Settings(home.expanduser(), db and db.expanduser())
+    ctx.call_on_close(ctx.obj.keep_from_git)
 
 
 def main() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
@@ -16,6 +17,10 @@ import click
 if TYPE_CHECKING:
     from harness.registry.discovery import Registry
     from harness.store.database import Store
+
+
+#: The home where none is named.
+DEFAULT_HOME = Path(".bench")
 
 
 @dataclass(frozen=True)
@@ -37,6 +42,13 @@ class Settings:
     def database(self) -> Path:
         """The results database."""
         return self.db or self.home / "results.db"
+
+    def keep_from_git(self) -> None:
+        """Have git ignore the home, which holds scans and texts, where it has its usual name and so is ours alone."""
+        ignore = self.home / ".gitignore"
+        if self.home.name == DEFAULT_HOME.name and self.home.is_dir() and not ignore.exists():
+            with contextlib.suppress(OSError):  # a home that may only be read
+                ignore.write_text("*\n", encoding="utf-8")
 
     def open_store(self, *, readonly: bool = False) -> Store:
         """Open the results database; see :class:`harness.store.database.Store` for the errors.

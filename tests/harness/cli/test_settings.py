@@ -24,3 +24,18 @@ def test_reading_makes_no_database(tmp_path: Path) -> None:
     with pytest.raises(BenchError):
         Settings(tmp_path / "home").open_store(readonly=True)
     assert not (tmp_path / "home" / "results.db").exists()
+
+
+def test_git_ignores_a_home_of_the_usual_name(tmp_path: Path) -> None:
+    """Scans do not get into a plugin author's repository; a folder with another name may hold the user's own files."""
+    ours, theirs = tmp_path / ".bench", tmp_path / "project"
+    for home in (ours, theirs):
+        Settings(home).keep_from_git()
+        assert not home.exists()
+        home.mkdir()
+        Settings(home).keep_from_git()
+    assert (ours / ".gitignore").read_text() == "*\n"
+    assert list(theirs.iterdir()) == []
+    (ours / ".gitignore").write_text("mine\n")
+    Settings(ours).keep_from_git()
+    assert (ours / ".gitignore").read_text() == "mine\n"
