@@ -112,14 +112,16 @@ def _is_costly(item: pytest.Item) -> bool:
     return bool(fixtures or drawn or places)
 
 
-#: Fixtures that are made once a process and take long to make: all tests that use one belong to one process.
-_SHARED_FIXTURES = ("slurm", "podman", "apptainer", "tiny_image")
-
-
 def _group(item: pytest.Item) -> str:
-    """Return what a test runs in one process with, where several processes share the tests: its module, as a rule."""
-    fixtures = getattr(item, "fixturenames", ())
-    return next((name for name in _SHARED_FIXTURES if name in fixtures), str(item.path.relative_to(ROOT)))
+    """Return what a test runs in one process with, where several processes share the tests.
+
+    Whatever starts containers or jobs is one group: each run removes what dead ones left on this host, also what the
+    test of another process has just left there to look at.
+    """
+    on_this_host = {"docker", "slurm"}.intersection(item.keywords) or {"podman", "apptainer"}.intersection(
+        getattr(item, "fixturenames", ())
+    )
+    return "containers" if on_this_host else str(item.path.relative_to(ROOT))
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -102,7 +102,8 @@ def test_harness_reads_every_event_the_sdk_writes(
         events.emit("started", sdk="x")
         events.emit("progress", stage="loaded", seconds=seconds)
         events.emit("progress", stage="case", case=case)
-        events.emit("case_done", case=case, seconds=seconds, host_bytes=memory, device_bytes=memory)
+        phases = dict.fromkeys(("read_s", "compute_s", "write_s", "wait_s"), seconds)
+        events.emit("case_done", case=case, seconds=seconds, host_bytes=memory, device_bytes=memory, **phases)
         events.emit("case_failed", case=case, reason=reason)
         events.emit("finished")
         events.close()
@@ -118,6 +119,7 @@ def test_harness_reads_every_event_the_sdk_writes(
         "seconds": seconds,
         "host_bytes": memory,
         "device_bytes": memory,
+        **phases,
     }
 
 
