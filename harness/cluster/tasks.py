@@ -9,6 +9,7 @@ import asyncio
 import json
 import os
 import threading
+import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -61,6 +62,9 @@ class Here:
             return self._left
 
 
+#: Seconds for which a leaving worker holds what it refuses: meanwhile another one takes what is dealt next.
+_REFUSAL_S = 1.0
+
 _here: Here | None = None
 
 
@@ -93,6 +97,7 @@ def _carry_out(run: str, number: int, shard: str, scratch: str) -> ShardReport:
             "this Dask worker was not started by bench", fix="start `bench worker` in the place of `dask worker`"
         )
     if not here.take(run, number):
+        time.sleep(_REFUSAL_S)
         return ShardReport(run, number, "stopped", node(), "its worker is leaving")
     try:
         return _at(here, run, number, shard, scratch)
