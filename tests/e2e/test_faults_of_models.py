@@ -151,9 +151,10 @@ def test_a_warning_is_kept_with_its_case_and_shown(bench: Bench, make_dataset: C
     warnings = cases["toy_2_a_1"]["evidence"]["warnings"]
     assert len(warnings) == MAX_WARNINGS
     assert warnings[0] == "finding 0: \N{REPLACEMENT CHARACTER}[2Jthe text was cut at word 0"
-    shown = bench("results", "show", run["run"], "--case", "toy_2_a_1").stdout.splitlines()[-2 - MAX_WARNINGS :]
+    shown = bench("results", "show", run["run"], "--case", "toy_2_a_1").stdout.splitlines()[-3 - MAX_WARNINGS :]
     assert shown[0].startswith("  seen: done in")
-    assert shown[1] == f"  said: {warnings[0]}"
+    assert shown[1].startswith("  told: compute ")
+    assert shown[2] == f"  said: {warnings[0]}"
 
 
 @pytest.mark.docker
