@@ -37,8 +37,8 @@ cluster: $(VENV)/run.stamp ## Add what `bench run --cluster` and `bench worker` 
 demo: $(VENV)/run.stamp ## Phantom, baseline, scores, leaderboard page: the whole way (containers where an engine answers)
 	@$(BIN)/bench demo
 
-# Several processes share the tests, a module each; tests that wait for time to pass want no more than a few.
-SHARED = -n auto --maxprocesses 4 --dist loadgroup
+# Several processes share the tests, a module at a time (tests/conftest.py); more than a few would wait for one.
+SHARED = -n auto --maxprocesses 4 --dist loadscope
 
 test: $(VENV)/dev.stamp ## Every test but the slow ones; container tests where an engine answers
 	$(BIN)/python -m pytest -m "not slow" $(SHARED) $(PYTEST_ARGS)

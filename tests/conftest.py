@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import functools
 import hashlib
 import importlib.util
 import json
 import os
+import re
 import secrets
 import shutil
 import subprocess
@@ -112,23 +114,37 @@ def _is_costly(item: pytest.Item) -> bool:
     return bool(fixtures or drawn or places)
 
 
-def _group(item: pytest.Item) -> str:
-    """Return what a test runs in one process with, where several processes share the tests.
+#: In the text of a module: its tests start containers or jobs, or share what takes long to make.
+_STARTS_CONTAINERS = re.compile(r"mark\.(?:docker|slurm)\b|\b(?:podman|apptainer|slurm|base_image|tiny_image)\b")
+
+
+@functools.cache
+def _group(module: str) -> str:
+    """Return what a module's tests run in one process with, where several processes share the tests.
 
     Whatever starts containers or jobs is one group: each run removes what dead ones left on this host, also what the
     test of another process has just left there to look at.
     """
-    on_this_host = {"docker", "slurm"}.intersection(item.keywords) or {"podman", "apptainer"}.intersection(
-        getattr(item, "fixturenames", ())
-    )
-    return "containers" if on_this_host else str(item.path.relative_to(ROOT))
+    text = (ROOT / module).read_text(encoding="utf-8")
+    return "containers" if _STARTS_CONTAINERS.search(text) else module
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Share the tests group by group."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByGroup(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return _group(nodeid.split("::", maxsplit=1)[0])
+
+    return ByGroup(config, log)
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what `make test-fast` leaves out; skip what needs an engine where none answers, with the reason."""
     for item in items:
-        item.add_marker(pytest.mark.xdist_group(_group(item)))
         if _is_costly(item):
             item.add_marker("costly")
     needing = [item for item in items if "docker" in item.keywords]

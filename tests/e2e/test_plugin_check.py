@@ -10,16 +10,15 @@ import pytest
 from harness.authoring.new import NewPlugin, write_plugin
 from tests.conftest import Bench
 
-PASSED = ["declares", "answers", "reads", "orients", "repeats", "heeds its prompt"]
+PASSED = ["declares", "builds", "answers", "reads", "orients", "repeats", "heeds", "behaves", "row"]
 
 
 @pytest.mark.docker
-@pytest.mark.parametrize("name", ["rules", "ellipsoid"])
-def test_models_of_ours_pass(name: str, base_image: str, bench: Bench) -> None:
-    """One prompted with text, one with boxes; nothing is left in the home but the image's log."""
-    document = bench.json("plugin", "check", name, "--engine", "docker")
-    assert [check["name"] for check in document["checks"] if check["outcome"] == "pass"] == PASSED
-    assert [check["name"] for check in document["checks"] if check["outcome"] == "skip"] == ["packs"]
+def test_a_model_of_ours_passes(base_image: str, bench: Bench) -> None:
+    """Prompted with boxes; nothing is left in the home but the image's log. `rules` needs half a minute more."""
+    document = bench.json("plugin", "check", "ellipsoid", "--engine", "docker")
+    assert [check["name"].split()[0] for check in document["checks"] if check["outcome"] == "pass"] == PASSED
+    assert [check["name"] for check in document["checks"] if check["outcome"] == "skip"] == ["packs", "trains"]
     assert sorted(path.name for path in bench.home.iterdir() if path.name.startswith(".check")) == []
 
 
@@ -32,8 +31,8 @@ def test_a_program_without_the_sdk_passes(
     folder = write_plugin(NewPlugin("my-program", sdk=False), tmp_path / "my-program")
     bench.environment["PIP_NO_BUILD_ISOLATION"] = "0"
     table = bench("plugin", "check", folder, "--engine", "docker", "--markdown").stdout.splitlines()
-    assert table[0] == "my-program 0.1.0, zero-shot: 7 pass, 0 FAIL, 0 skip"
-    assert [row.split(" | ")[1] for row in table[4:]] == ["pass"] * 7
+    assert table[0] == "my-program 0.1.0, zero-shot: 10 pass, 0 FAIL, 1 skip"
+    assert sorted(row.split(" | ")[1] for row in table[4:]) == ["pass"] * 10 + ["skip"]
 
 
 def test_what_fails_ends_with_1(bench: Bench, tmp_path: Path) -> None:
