@@ -63,7 +63,8 @@ def join_namespaces():
 def trace_processes():
     """Only the container's own processes can be traced or signalled: others have no number in it."""
     own = {int(name) for name in os.listdir("/proc") if name.isdigit()}
-    for pid in set(range(1, 5000)) - own - {os.getpid()}:
+    threads = {int(name) for name in os.listdir("/proc/self/task")}  # kill() takes these numbers, too
+    for pid in set(range(1, 5000)) - own - threads:
         refused(library_call, "ptrace", 16, pid, None, None)
         last = refused(os.kill, pid, 0)
     return f"{len(own)} own processes; any other: {last}"
