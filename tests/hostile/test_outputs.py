@@ -140,7 +140,7 @@ def test_forged_events(name: str, forged: Any, record_property: Callable[[str, o
     assert row["status"] == status, row["reason"]
     assert words in row["reason"]
     assert row["reason"].isprintable()
-    # An event that ran into half a line is lost: the beginning of the case, or its end and time. Any other is our clock.
+    # An event that ran into half a line is lost: that the case began, or how it ended. Any other time is our clock.
     assert (name == "half-a-line" and row["seconds"] is None) or 0 < row["seconds"] < 30
     assert row["host_bytes"] is None or row["host_bytes"] <= 256 * 2**20
     assert row["device_bytes"] is None
