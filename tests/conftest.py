@@ -7,12 +7,10 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import functools
 import hashlib
 import importlib.util
 import json
 import os
-import re
 import secrets
 import shutil
 import subprocess
@@ -28,7 +26,7 @@ from typing import Any, NamedTuple
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests import slurm_node
+from tests import slurm_node, sorting
 
 ROOT = Path(__file__).resolve().parents[1]
 SEAL = ROOT / "tests" / "seal"
@@ -86,49 +84,6 @@ def _seal(test: str) -> dict[str, str]:
     return {seal.SEALED: test, "PYTHONPATH": os.pathsep.join(dict.fromkeys(path))}
 
 
-#: Fixtures of tests that start commands, a browser or containers, or read real scans.
-_COSTLY_FIXTURES = {
-    *("new_bench", "base_image", "podman", "apptainer", "slurm"),
-    *("tiny_image", "real_data", "small_disk"),
-}
-
-#: Folders and modules whose tests do, or serve, wait and write as much as such.
-_COSTLY_FOLDERS = {"e2e", "faults", "hostile", "smoke", "llm", "upstream", "cluster"}
-_COSTLY_MODULES = {
-    "test_daemon.py",
-    "test_discovery.py",
-    "test_follow.py",
-    "test_judge.py",
-    "test_lock.py",
-    "test_several.py",
-    "test_shard.py",
-    "test_submission.py",
-}
-
-
-def _is_costly(item: pytest.Item) -> bool:
-    """Return whether a test starts commands, a browser or containers, reads real scans, or draws examples."""
-    fixtures = _COSTLY_FIXTURES.intersection(getattr(item, "fixturenames", ()))
-    drawn = getattr(getattr(item, "obj", None), "is_hypothesis_test", False)
-    places = (_COSTLY_FOLDERS | _COSTLY_MODULES).intersection(item.path.relative_to(ROOT).parts)
-    return bool(fixtures or drawn or places)
-
-
-#: In the text of a module: its tests start containers or jobs, or share what takes long to make.
-_STARTS_CONTAINERS = re.compile(r"mark\.(?:docker|slurm)\b|\b(?:podman|apptainer|slurm|base_image|tiny_image)\b")
-
-
-@functools.cache
-def _group(module: str) -> str:
-    """Return what a module's tests run in one process with, where several processes share the tests.
-
-    Whatever starts containers or jobs is one group: each run removes what dead ones left on this host, also what the
-    test of another process has just left there to look at.
-    """
-    text = (ROOT / module).read_text(encoding="utf-8")
-    return "containers" if _STARTS_CONTAINERS.search(text) else module
-
-
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """Share the tests group by group."""
@@ -136,7 +91,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
     class ByGroup(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            return _group(nodeid.split("::", maxsplit=1)[0])
+            return sorting.group_of(nodeid.split("::", maxsplit=1)[0])
 
     return ByGroup(config, log)
 
@@ -145,8 +100,9 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what `make test-fast` leaves out; skip what needs an engine where none answers, with the reason."""
     for item in items:
-        if _is_costly(item):
+        if sorting.is_costly(item):
             item.add_marker("costly")
+    sorting.require_grouped(items)
     needing = [item for item in items if "docker" in item.keywords]
     problem = _engine_problem() if needing else ""
     if problem:

@@ -141,20 +141,12 @@ class Answers:
 
     def read_alike(self) -> PluginCheck:
         """Whether the same voxels have the same masks, however they are stored."""
-        if not self._steady:
-            return PluginCheck("reads", "skip", _DRAWN)
-        compared = list(self._compared("same", np.array_equal))
-        if not compared:
-            return PluginCheck("reads", "skip", _NOTHING)
-        other = [form.words for form, same in compared if not same]
-        if other:
-            return PluginCheck(
-                "reads",
-                "FAIL",
-                f"the masks are not those of 16-bit integers where the same voxels are stored as {', '.join(other)}",
-                "read voxels by a library that knows NIfTI, with scale and byte order; `case.volume()` does",
-            )
-        return PluginCheck("reads", "pass", "the same masks however the voxels are stored")
+        return self._alike(
+            PluginCheck("reads", "pass", "the same masks however the voxels are stored"),
+            ("same", np.array_equal),
+            "the masks are not those of 16-bit integers where the same voxels are stored as {}",
+            "read voxels by a library that knows NIfTI, with scale and byte order; `case.volume()` does",
+        )
 
     def turned_alike(self) -> PluginCheck:
         """Whether the masks turn with the array's axes."""
@@ -163,20 +155,25 @@ class Answers:
             both = int(plain.sum() + turned.sum())
             return both == 0 or 2 * int((plain & turned).sum()) / both >= _ALIKE
 
+        return self._alike(
+            PluginCheck("orients", "pass", "the same place in the body, whatever the array's axes"),
+            ("turned", alike),
+            "the masks lie elsewhere in the body where the array has {}",
+            "reorient by the affine before the model, and back after it; `groundbench_sdk.grids` does",
+        )
+
+    def _alike(
+        self, passed: PluginCheck, rule: tuple[str, Callable[[Any, Any], bool]], said: str, fix: str
+    ) -> PluginCheck:
+        """Return the outcome for the forms that hold what the plain CT holds, by a rule for their masks."""
         if not self._steady:
-            return PluginCheck("orients", "skip", _DRAWN)
-        compared = list(self._compared("turned", alike))
+            return PluginCheck(passed.name, "skip", _DRAWN)
+        compared = list(self._compared(*rule))
         if not compared:
-            return PluginCheck("orients", "skip", _NOTHING)
-        other = [form.words for form, same in compared if not same]
-        if other:
-            return PluginCheck(
-                "orients",
-                "FAIL",
-                f"the masks lie elsewhere in the body where the array has {', '.join(other)}",
-                "reorient by the affine before the model, and back after it; `groundbench_sdk.grids` does",
-            )
-        return PluginCheck("orients", "pass", "the same place in the body, whatever the array's axes")
+            return PluginCheck(passed.name, "skip", _NOTHING)
+        if other := [form.words for form, same in compared if not same]:
+            return PluginCheck(passed.name, "FAIL", said.format(", ".join(other)), fix)
+        return passed
 
     def _compared(self, held: str, same: Callable[[Any, Any], bool]) -> Iterator[tuple[Form, bool]]:
         plain = self.masks(0)

@@ -90,7 +90,9 @@ def check_pull_request(repository: Path, base: str, head: str) -> PullRequest:
     """
     for commit in (base, head):
         if not (len(commit) in {40, 64} and set(commit) <= set("0123456789abcdef")):
-            raise UsageError(f"{shown(commit)} is not a commit", fix="give all of its digits, as git rev-parse prints")
+            raise UsageError(
+                f"{shown(commit)} is not the whole id of a commit", fix="give what `git rev-parse NAME` prints"
+            )
     git = _Git(repository)
     first = git("merge-base", base, head).decode().strip()
     entries = list(_changed(git, first, head))

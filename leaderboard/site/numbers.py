@@ -12,7 +12,7 @@ from typing import Final
 from harness.status import RowLevel
 from leaderboard.board.board import PAPER
 from leaderboard.pages.page import run_address, three_decimals
-from leaderboard.site.withheld import DATABASE
+from leaderboard.site.withheld import DATABASE, reading
 
 #: Levels of which a row may have a rank.
 _RANKED: Final = tuple(level for level in RowLevel if level is not RowLevel.REPORTED)
@@ -35,11 +35,10 @@ def wrong_numbers(site: Path, names: set[str]) -> Iterator[tuple[str, str]]:
     names
         Its files, as relative paths.
     """
-    path = site / DATABASE
     if DATABASE not in names:
         return
     try:
-        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)) as db:
+        with closing(reading(site / DATABASE)) as db:
             yield from _of_database(db, site, names)
     except sqlite3.Error as error:
         yield DATABASE, f"cannot be read: {error}"

@@ -31,6 +31,11 @@ _SINGLE: Final = {
 }
 
 
+def reading(database: Path) -> sqlite3.Connection:
+    """Open the database of a finished site, which nobody writes any more; raises sqlite3.Error."""
+    return sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro&immutable=1", uri=True)
+
+
 def withheld(site: Path, names: set[str]) -> Iterator[tuple[str, str]]:
     """Yield (file, description) of what a public site holds and must not.
 
@@ -51,7 +56,7 @@ def withheld(site: Path, names: set[str]) -> Iterator[tuple[str, str]]:
 def _of_file(path: Path, names: set[str]) -> list[tuple[str, str]]:
     """Return what is wrong with a site's database; the name is empty where it is the database itself."""
     try:
-        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)) as db:
+        with closing(reading(path)) as db:
             return list(_of_database(db, names))
     except (sqlite3.Error, ValueError) as error:
         return [("", f"cannot be read: {error}")]

@@ -147,7 +147,7 @@ def test_a_warning_is_kept_with_its_case_and_shown(bench: Bench, make_dataset: C
     )  # fmt: skip
     cases = {case["case_id"]: case for case in bench.json("results", "show", run["run"])["cases"]}
     assert {case["status"] for case in cases.values()} == {"ok"}
-    assert "warnings" not in cases["toy_1_a_1"]["evidence"]
+    assert cases["toy_1_a_1"]["evidence"].keys() == {"phases"}
     warnings = cases["toy_2_a_1"]["evidence"]["warnings"]
     assert len(warnings) == MAX_WARNINGS
     assert warnings[0] == "finding 0: \N{REPLACEMENT CHARACTER}[2Jthe text was cut at word 0"

@@ -14,9 +14,10 @@ PASSED = ["declares", "builds", "answers", "reads", "orients", "repeats", "heeds
 
 
 @pytest.mark.docker
-def test_a_model_of_ours_passes(base_image: str, bench: Bench) -> None:
-    """Prompted with boxes; nothing is left in the home but the image's log. `rules` needs half a minute more."""
-    document = bench.json("plugin", "check", "ellipsoid", "--engine", "docker")
+@pytest.mark.parametrize("name", ["rules", "ellipsoid"])
+def test_models_of_ours_pass(name: str, base_image: str, bench: Bench) -> None:
+    """One prompted with text, one with boxes; nothing is left in the home but the image's log."""
+    document = bench.json("plugin", "check", name, "--engine", "docker")
     assert [check["name"].split()[0] for check in document["checks"] if check["outcome"] == "pass"] == PASSED
     assert [check["name"] for check in document["checks"] if check["outcome"] == "skip"] == ["packs", "trains"]
     assert sorted(path.name for path in bench.home.iterdir() if path.name.startswith(".check")) == []

@@ -94,7 +94,24 @@ def micronodules(brush: Brush) -> str:
 
 
 def twig(brush: Brush, spot: np.ndarray[tuple[int], np.dtype[np.float64]], hu: float, entity: int) -> bool:
-    """Paint a filled bronchiole that runs towards the pleura and forks twice, with a bud at each end, round a spot."""
+    """Paint a filled bronchiole that runs towards the pleura and forks twice, with a bud at each end.
+
+    Parameters
+    ----------
+    brush
+        What paints it.
+    spot
+        The middle of its stem, (x, y, z) in mm.
+    hu
+        Its attenuation.
+    entity
+        Its entity id.
+
+    Returns
+    -------
+    bool
+        Whether any voxel was painted.
+    """
     outward, _ = brush.outward(spot)
     painted = False
     ends = [(spot - 4.0 * outward, outward, 0)]
