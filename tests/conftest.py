@@ -71,7 +71,8 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
     Around the whole test, so that fixtures that several tests share are made under the seal of the first.
     """
     if any(item.get_closest_marker(name) for name in ("docker", "network", "gpu")):
-        return (yield)
+        with sorting.turn_at_the_engine(item):
+            return (yield)
     with pytest.MonkeyPatch.context() as patch:
         for name, value in _seal(item.nodeid).items():
             patch.setenv(name, value)
@@ -102,7 +103,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if sorting.is_costly(item):
             item.add_marker("costly")
-    sorting.require_grouped(items)
     needing = [item for item in items if "docker" in item.keywords]
     problem = _engine_problem() if needing else ""
     if problem:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import functools
+import os
 import re
-from collections.abc import Iterable
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-
-#: The group of all modules whose tests start containers or jobs.
-CONTAINERS = "containers"
 
 #: Fixtures of tests that start commands, a browser or containers, or read real scans.
 _COSTLY_FIXTURES = {
@@ -42,26 +43,37 @@ def is_costly(item: pytest.Item) -> bool:
     return bool(fixtures or drawn or places)
 
 
-#: In the text of a module: its tests start containers or jobs, or share what takes long to make.
-_STARTS_CONTAINERS = re.compile(
-    r"mark\.(?:docker|slurm)\b|\b(?:podman|apptainer|slurm|base_image|tiny_image)\b|\bengine: str\b"
-)
+#: In the text of a module: its tests share what takes long to start or to make, or what this machine can hold once.
+_SHARED = {
+    "services": re.compile(r"\b(?:podman|apptainer|slurm)\b"),
+    "tiny": re.compile(r"\btiny_(?:image|home)\b"),
+}
 
 
 @functools.cache
 def group_of(module: str) -> str:
-    """Return what a module's tests run in one process with, where several processes share the tests.
-
-    Whatever starts containers or jobs is one group: each run removes what dead ones left on this host, also what the
-    test of another process has just left there to look at.
-    """
+    """Return what a module's tests run in one process with, where several processes share the tests."""
     text = (ROOT / module).read_text(encoding="utf-8")
-    return CONTAINERS if _STARTS_CONTAINERS.search(text) else module
+    return next((group for group, pattern in _SHARED.items() if pattern.search(text)), module)
 
 
-def require_grouped(items: Iterable[pytest.Item]) -> None:
-    """Refuse a test that may start containers or jobs in a module whose text does not say so."""
-    for item in items:
-        module = str(item.path.relative_to(ROOT))
-        if {"docker", "slurm"}.intersection(item.keywords) and group_of(module) != CONTAINERS:
-            raise pytest.UsageError(f"{item.nodeid} starts containers: name its marker or fixture in {module}")
+@contextlib.contextmanager
+def turn_at_the_engine(item: pytest.Item) -> Iterator[None]:
+    """Keep a test that looks at what a killed run left apart from those of other processes that start containers.
+
+    Each run removes what dead ones left on this host. Whoever waits holds the gate, so that nobody overtakes.
+    """
+    session = os.environ.get("PYTEST_XDIST_TESTRUNUID")
+    if session is None or not {"docker", "slurm"}.intersection(item.keywords):
+        yield
+        return
+    kind = fcntl.LOCK_EX if item.get_closest_marker("alone") else fcntl.LOCK_SH
+    place = Path(tempfile.gettempdir()) / f"groundbench-{session}"
+    with place.with_suffix(".gate").open("w") as gate, place.with_suffix(".engine").open("w") as engine:
+        fcntl.flock(gate, fcntl.LOCK_EX)
+        fcntl.flock(engine, kind)
+        fcntl.flock(gate, fcntl.LOCK_UN)
+        try:
+            yield
+        finally:
+            fcntl.flock(engine, fcntl.LOCK_UN)  # a child of the test may have inherited the file

@@ -83,6 +83,7 @@ def test_doctor_without_a_daemon(alone: Bench) -> None:
 
 
 @pytest.mark.docker
+@pytest.mark.alone
 def test_clean_removes_a_stray_and_only_that(base_image: str, bench: Bench, make_dataset: Callable[..., Path]) -> None:
     """The container and the scratch folder of a killed run go; its results and masks stay."""
     command = (

@@ -39,6 +39,6 @@ def test_costs_are_shown_by_gpu(bench: Bench, make_dataset: Callable[..., Path],
     (page,) = [path for path in (tmp_path / "site").rglob("*.html") if run["run"] in path.as_posix()]
     text = page.read_text(encoding="utf-8")
     for kind in KINDS:
-        assert f"a case, median, {kind}" in text
+        assert f"a case by the model&#39;s events, median, {kind}" in text
         assert f"cases an hour, {kind}" in text
     assert f"1 x {KINDS[0]}; 1 x {KINDS[1]}" in text

@@ -53,9 +53,9 @@ KINDS = [
 SHORT = ["index.html", "compare.html", "statements.html", "cases/index.html", "runs/*.html"]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    """Return a browser without network, with a software WebGL."""
+    """Return a browser without network, with a software WebGL; its loop is over before other modules start theirs."""
     with sync_api.sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=CHROMIUM, args=["--no-sandbox", "--disable-quic", *QUIET, *SOFTWARE_GL]

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Coroutine
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -21,12 +18,6 @@ from harness.runs.report import ShardReport
 from harness.runs.spec import ShardSpec
 from harness.sandbox.contract import CasePrompt, Job
 from harness.sandbox.job import JobCase
-
-
-def finished(coroutine: Coroutine[Any, Any, str]) -> str:
-    """Return what a coroutine returns, in a thread: a browser of earlier tests leaves a running loop in this one."""
-    with ThreadPoolExecutor(1) as thread:
-        return thread.submit(asyncio.run, coroutine).result()
 
 
 @pytest.fixture
@@ -66,8 +57,8 @@ def test_a_worker_that_dask_started_itself(tmp_path: Path, monkeypatch: pytest.M
     report = _reported(task(_shard(tmp_path), tmp_path, "$TMPDIR"))
     assert (report.run, report.shard, report.state) == ("r", 3, "failed")
     assert "was not started by bench" in report.reason
-    assert finished(answer("{}")) == ""
-    assert finished(running()) == "null"
+    assert asyncio.run(answer("{}")) == ""
+    assert asyncio.run(running()) == "null"
 
 
 def test_a_worker_that_leaves_takes_nothing(here: Here) -> None:
@@ -108,10 +99,10 @@ def test_a_place_that_cannot_be_had_is_reported(here: Here) -> None:
     report = _reported(task(_shard(here.shared), here.shared, "/nowhere/at/all"))
     assert (report.state, "scratch" in report.reason) == ("failed", True)
     assert here.running is None
-    assert finished(running()) == "null"
+    assert asyncio.run(running()) == "null"
 
 
 def test_what_runs_is_told(here: Here) -> None:
     """A driver that comes later follows it."""
     here.running = ("r", 3)
-    assert json.loads(finished(running())) == ["r", 3]
+    assert json.loads(asyncio.run(running())) == ["r", 3]

@@ -31,6 +31,7 @@ from harness.registry.declaration import Model, Variant
 from harness.registry.discovery import Plugin
 from harness.registry.resources import Resources
 from harness.rows import RunRow
+from harness.runs import deal
 from harness.runs import shard as shards
 from harness.runs import work as works
 from harness.runs.outcome import read_figures
@@ -317,8 +318,9 @@ class Lab:
 
 
 @pytest.fixture
-def lab(tmp_path: Path, dataset_writer: Callable[..., Path]) -> Lab:
-    """Make a lab."""
+def lab(tmp_path: Path, dataset_writer: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> Lab:
+    """Make a lab whose containers see the cases' own names: what one does, and draws, goes by them."""
+    monkeypatch.setattr(deal, "draw_salt", str)
     return Lab(tmp_path, dataset_writer(tmp_path / "toy", CASES))
 
 
