@@ -9,6 +9,7 @@ import json
 from dataclasses import dataclass
 
 from leaderboard.pages.attribution import attribution, notice
+from leaderboard.pages.queries import as_file
 from leaderboard.published.database import TABLES, Published
 
 #: Tables that are written as CSV and Parquet too: those that a person works with.
@@ -50,6 +51,7 @@ def make_files(published: Published, *, parquet: bool) -> list[File]:
     files = [
         File("LICENCE.txt", "whose the texts are", notice(map(attribution, published.data_sets())).encode()),
         File("results.sqlite", "every table", published.seal()),
+        File("queries.sql", "questions to the SQLite file, as below", as_file()),
         File("results.json", "runs, metrics, comparisons and ranks", _json(published)),
     ]
     for table in _FLAT:

@@ -22,6 +22,7 @@ from leaderboard.pages.charts import DISTINCT, Drawing
 from leaderboard.pages.downloads import File
 from leaderboard.pages.page import brief, case_address, file_name, make_environment, model_address, run_address
 from leaderboard.pages.placements import MEANINGS, placements_of, title_of
+from leaderboard.pages.queries import QUERIES
 from leaderboard.pages.run_page import METRICS, at_a_glance, groups_in, metrics_of, origin_of, stated_by, timing_of
 from leaderboard.pages.vendor import Vendored
 from leaderboard.published.database import TABLES, Pair, Published
@@ -468,6 +469,7 @@ def _texts(site: Site, render: Render) -> Pages:
         "downloads.html.j2",
         "Downloads",
         files=site.files,
+        queries=QUERIES,
         tables=TABLES,
         columns_in={table: site.published.columns(table) for table in TABLES},
         closed=closed,

@@ -19,7 +19,7 @@ from harness.status import RowLevel
 from leaderboard.published.statements import BoardStatement
 
 #: Version of the tables below; raised when a reader of an older one would be misled.
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 
 _TABLES = """
 create table about (name text primary key, value text not null);
@@ -58,7 +58,9 @@ create table findings (
   number integer primary key, data_set text not null, "case" text not null, finding text not null, category text,
   text text not null, truth_voxels integer, size_ratio real, volume_ul real);
 create table scores (
-  run text, number integer, status text not null, dice real not null, pred_voxels integer, placement text not null,
+  run text, number integer, status text not null, dice real not null, pred_voxels integer, intersection integer,
+  kept_voxels integer, kept_intersection integer, truth_entities integer, tp integer, fp integer, fn integer,
+  distance_tp integer, distance_fp integer, distance_fn integer, placement text not null,
   other_truth text, other_truth_dice real, other_mask text, other_mask_dice real,
   primary key (run, number)) without rowid;
 create table instances (
@@ -88,7 +90,9 @@ TABLES: Mapping[str, str] = {
     "statement_tests": "one comparison that a statement rests on: a run and the second that it is compared with, which "
     "is empty for another group of findings or a number",
     "findings": "one finding of an open split: its text, category and size; its number is that of this file alone",
-    "scores": "one run on one finding, by its number; where its mask lies, and the other findings it is most like",
+    "scores": "one run on one finding, by its number: voxels of the mask and of its overlap with the truth, both again "
+    "of the components that are kept, single lesions found (tp), falsely marked (fp) and missed (fn), by Dice and by "
+    "distance; where its mask lies, and the other findings it is most like",
     "instances": "one entity of the truth, or one component of a mask, and what it was matched with",
     "cases": "how one case of a run on an open split ended",
     "training": "what the training of a fine-tuned variant reported at one step: losses, and Dice on the val split",

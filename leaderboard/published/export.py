@@ -310,6 +310,7 @@ class _DataSet:
                     "status": row.status,
                     "dice": row.dice,
                     "pred_voxels": row.pred_voxels,
+                    **_counted(row),
                     **placement_columns(row),
                 }
                 for row in findings
@@ -458,6 +459,19 @@ def compare_runs(
                 for name, place, row in zip(group, places, chances, strict=True)
             ]
     return pairs, ranks
+
+
+def _counted(row: FindingRow) -> dict[str, int | None]:
+    """Return what the metrics of both profiles are computed from; None for what was not counted."""
+    counts = row.details.instances
+    matches = {"": counts and counts.overlap, "distance_": counts and counts.distance}
+    return {
+        "intersection": row.intersection,
+        "kept_voxels": counts and counts.kept_voxels,
+        "kept_intersection": counts and counts.kept_intersection,
+        "truth_entities": row.details.truth_entities,
+        **{f"{by}{n}": found and getattr(found, n) for by, found in matches.items() for n in ("tp", "fp", "fn")},
+    }
 
 
 def _complete(runs: Sequence[RunRow]) -> list[RunRow]:
