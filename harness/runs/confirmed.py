@@ -7,20 +7,19 @@ are not read again: that is what ``bench results verify`` does.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from harness.rows import FindingRow, RunRow
 from harness.runs.record import compare_record
+from harness.runs.sums import differing_metrics, faults_of
 from harness.runs.verify import differing_from_plan
 from harness.scoring import SCORER_VERSION
 from harness.scoring.profiles import PROFILES
 from harness.scoring.sizes import SizeCuts
-from harness.scoring.summary import summarise
 from harness.status import RowLevel, Status
-from harness.store.database import Store, cells
+from harness.store.database import Store
 
 #: How the reason begins of a row that cannot be shown right.
 NOT_CONFIRMED = "not confirmed"
@@ -62,35 +61,24 @@ def doubted(run: RunRow, lines: Sequence[str]) -> RunRow:
 
 
 def _sums(findings: Sequence[FindingRow]) -> Iterator[str]:
-    """Name the findings whose Dice is not that of their counts of voxels."""
+    """Name the findings whose numbers contradict each other; what an earlier version has not counted says nothing."""
     for row in findings:
-        counts = (row.truth_voxels, row.pred_voxels, row.intersection)
-        dice = 0.0
-        if row.status == Status.OK:
-            if None in counts or not row.truth_voxels:
-                continue
-            truth, pred, shared = (int(count or 0) for count in counts)
-            dice = 2 * shared / (truth + pred)
-            if not 0 <= shared <= min(truth, pred):
-                yield f"{row.case}/{row.finding}: {shared} voxels in common of {truth} and {pred}"
-        if not math.isclose(row.dice, dice, abs_tol=1e-9):
-            yield f"{row.case}/{row.finding} dice: {row.dice} stored, {dice} by its counts of voxels"
+        counted = None not in (row.truth_voxels, row.pred_voxels, row.intersection)
+        if counted or row.status != Status.OK:
+            yield from (f"{row.case}/{row.finding}: {fault}" for fault in faults_of(row))
 
 
 def _metrics(store: Store, run: RunRow, findings: Sequence[FindingRow]) -> Iterator[str]:
-    """Name the metrics that do not follow from the findings."""
+    """Name the metrics that do not follow from the findings; one that an earlier version has not made says nothing."""
     cuts = SizeCuts.recorded(run.record)
-    for name, profile in PROFILES.items():
-        kept = dict(cells(store.metrics(run.id, name)))
+    for name in PROFILES:
+        kept = store.metrics(run.id, name)
         if not kept:
             continue
         if run.record.get("scorer", SCORER_VERSION) != SCORER_VERSION:
             yield f"version {run.record['scorer']} of the scorer made its metrics, this is {SCORER_VERSION}"
             return
-        quirks = bool(run.plan.get("organiser_quirks")) and name == run.profile
-        computed = dict(cells(summarise(findings, replace(profile, organiser_quirks=quirks), cuts=cuts)))
-        for path, cell in kept.items():
-            if cell != computed.get(path, cell):
-                yield f"{name} {path}: {cell['value']} stored, {computed[path]['value']} by its findings"
-            elif path not in computed:
-                yield f"{name} {path}: {cell['value']} stored, nothing by its findings"
+        for path, stored, computed in differing_metrics(run, name, findings, kept, cuts):
+            if stored is not None:
+                by = "nothing" if computed is None else computed["value"]
+                yield f"{name} {path}: {stored['value']} stored, {by} by its findings"

@@ -18,12 +18,12 @@ from harness.rows import OF_DATA_SET, FindingRow, RunRow
 from harness.runs.boxes import compare_boxes
 from harness.runs.record import compare_record
 from harness.runs.submitted import columns_of, score_submission
+from harness.runs.sums import metrics_of
 from harness.runs.training.finetune import SPLITS
 from harness.scoring import SCORER_VERSION
 from harness.scoring.profiles import PROFILES, profiles_on
 from harness.scoring.sizes import SizeCuts, cuts_on
 from harness.scoring.submission import Submission, open_submission
-from harness.scoring.summary import summarise
 from harness.status import Status
 from harness.store.database import Store, cells
 
@@ -127,11 +127,10 @@ def verify_run(
     cuts = SizeCuts.recorded(run.record)
     differences += _cuts(cuts, data, run.split, again)
     compared = 0
-    for name, profile in PROFILES.items():
+    for name in PROFILES:
         kept_metrics = dict(cells(store.metrics(run.id, name)))
-        used = replace(profile, organiser_quirks=quirks) if name == run.profile else profile
         due = bool(kept_metrics) or (run.state == "done" and name in {run.profile, *profiles_on(run.split)})
-        computed = dict(cells(summarise(again, used, cuts=cuts))) if due else {}
+        computed = metrics_of(run, name, again, cuts) if due else {}
         compared += len(computed)
         for path in [*computed, *(kept_metrics.keys() - computed.keys())]:
             if kept_metrics.get(path) != computed.get(path):

@@ -7,17 +7,14 @@ whose own numbers contradict each other. That the findings are those of the mask
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Iterator
-from dataclasses import replace
 
-from harness.rows import FindingDetails, FindingRow, InstanceCounts, InstanceRow, Matches, RunRow
-from harness.scoring.overlap import dice
+from harness.rows import RunRow
+from harness.runs.sums import differing_metrics, faults_of
 from harness.scoring.profiles import PROFILES, profiles_on
 from harness.scoring.sizes import SizeCuts, cuts_of
-from harness.scoring.summary import summarise
 from harness.status import Status
-from harness.store.database import Metrics, cells
+from harness.store.database import Metrics
 from harness.submissions.tables import Tables
 
 
@@ -34,46 +31,9 @@ def compare_findings(tables: Tables) -> Iterator[str]:
         name = f"{row.case}/{row.finding}"
         if row.text and hashlib.sha256(row.text.encode()).hexdigest() != tables.texts[row.case, row.finding]:
             yield f"{name}: its text does not have the digest beside it"
-        yield from (f"{name}: {fault}" for fault in _faults(row))
-
-
-def _faults(row: FindingRow) -> Iterator[str]:
-    counts = row.details.instances
-    if row.status != Status.OK:
-        if row.dice or counts is not None:
-            yield f"it is {row.status} and has a score"
-        return
-    if row.truth_voxels is None or row.pred_voxels is None or row.intersection is None or row.mask_sha256 is None:
-        yield "it is ok and lacks voxel counts or the digest of its mask"
-        return
-    if row.intersection > min(row.truth_voxels, row.pred_voxels):
-        yield "the intersection is larger than a mask"
-    if row.dice != dice(row.truth_voxels, row.pred_voxels, row.intersection):
-        yield f"Dice {row.dice} does not follow from its voxels"
-    if counts is not None:
-        if counts.kept_voxels > row.pred_voxels or counts.kept_intersection > min(row.intersection, counts.kept_voxels):
-            yield "components that were kept have more voxels than the mask"
-        yield from _faults_of_instances(counts, row.details)
-
-
-def _faults_of_instances(counts: InstanceCounts, details: FindingDetails) -> Iterator[str]:
-    if details.truth_entities is not None and counts.overlap.tp + counts.overlap.fn != details.truth_entities:
-        yield "entities found and missed are not those of the truth"
-    if details.rows is None:
-        return
-    for kind, matches in (("overlap", counts.overlap), ("distance", counts.distance)):
-        if matches is not None and matches != _counted(details.rows, kind):
-            yield f"matches by {kind} do not follow from its instances"
-    if counts.kept_voxels != sum(one.voxels for one in details.rows if one.side == "prediction"):
-        yield "the voxels of its instances are not those of the components that were kept"
-    if counts.matched_dice != math.fsum(one.dice or 0.0 for one in details.rows if one.side == "truth"):
-        yield "the Dice of its matched pairs does not follow from its instances"
-
-
-def _counted(rows: tuple[InstanceRow, ...], kind: str) -> Matches:
-    """Count instances that were found, falsely predicted, and missed, as their rows have it."""
-    states = [one.status if kind == "overlap" else one.distance_status for one in rows]
-    return Matches(tp=states.count("found"), fp=states.count("false"), fn=states.count("missed"))
+        if row.status == Status.OK and row.mask_sha256 is None:
+            yield f"{name}: it is ok and lacks the digest of its mask"
+        yield from (f"{name}: {fault}" for fault in faults_of(row))
 
 
 def compare_sums(run: RunRow, tables: Tables, metrics: dict[str, Metrics]) -> Iterator[str]:
@@ -99,9 +59,5 @@ def compare_sums(run: RunRow, tables: Tables, metrics: dict[str, Metrics]) -> It
     if due != metrics.keys():
         yield f"profiles: {', '.join(sorted(metrics))} in the record, {', '.join(sorted(due))} are due"
     for name in sorted(due & metrics.keys() & PROFILES.keys()):
-        quirks = bool(run.plan.get("organiser_quirks")) and name == run.profile
-        computed = dict(cells(summarise(tables.findings, replace(PROFILES[name], organiser_quirks=quirks), cuts=cuts)))
-        stated = dict(cells(metrics[name]))
-        for path in sorted(computed.keys() | stated.keys()):
-            if computed.get(path) != stated.get(path):
-                yield f"{name} {path}: {stated.get(path)} in the record, {computed.get(path)} by the tables"
+        for path, stated, computed in differing_metrics(run, name, tables.findings, metrics[name], cuts):
+            yield f"{name} {path}: {stated} in the record, {computed} by the tables"

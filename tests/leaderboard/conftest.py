@@ -156,7 +156,9 @@ class FakeBench:
                 size = 10 ** random.Random(place).uniform(-5, -1)
                 found = Matches(tp=int(shared > 200), fp=0, fn=int(shared <= 200))
                 instances = InstanceCounts(VOXELS, shared, found, 0.0, found) if status == Status.OK else None
-                entity = InstanceRow("truth", 1, VOXELS, 8.0 * VOXELS, "found" if found.tp else "missed")
+                said = "found" if found.tp else "missed"
+                entity = InstanceRow("truth", 1, VOXELS, 8.0 * VOXELS, said, distance_status=said)
+                component = replace(entity, side="prediction", status="true", distance_status="true")
                 counts = (VOXELS, VOXELS, shared) if status == Status.OK else (VOXELS, None, None)
                 row = FindingRow(
                     case=f"{case}-{number_of_case}",
@@ -174,7 +176,7 @@ class FakeBench:
                         truth_entities=1,
                         size_ratio=size,
                         instances=instances,
-                        rows=(entity,) if instances else None,
+                        rows=(entity, component) if instances else None,
                         others=others[place] if place < len(others) and instances else None,
                     ),
                 )
