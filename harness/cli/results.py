@@ -47,19 +47,25 @@ results = LazyGroup(
 @json_option
 @pass_settings
 def list_results(settings: Settings, /, plugin_dirs: tuple[Path, ...], *, with_archived: bool, as_json: bool) -> None:
-    """List every run that is not archived, newest last."""
+    """List every run that is not archived, newest last.
+
+    One that does not follow from its plan, its record and its findings is listed as reported, without numbers.
+    """
     from harness.cli.tables import cell, counted, print_table
     from harness.registry.discovery import discover
     from harness.runs.claims import trained_here
+    from harness.runs.confirmed import confirmed
     from harness.runs.lock import as_seen
     from harness.runs.standing import judged
     from harness.store.archive import archived
 
     with settings.open_store(readonly=True) as store:
         left_out = {} if with_archived else archived(store)
-        shown = [run for run in store.runs() if run.id not in left_out]
-        rows = judged([as_seen(run, store) for run in shown], discover(plugin_dirs), trained_here(store))
-        metrics = {row.id: store.metrics(row.id, row.profile) for row in rows}
+        shown = [as_seen(run, store) for run in store.runs() if run.id not in left_out]
+        found = [confirmed(store, run, settings.home / "runs") for run in shown]
+        doubts = [run.id for run, row in zip(shown, found, strict=True) if row is not run]
+        rows = judged(found, discover(plugin_dirs), trained_here(store))
+        metrics = {row.id: {} if row.id in doubts else store.metrics(row.id, row.profile) for row in rows}
         coverage = {row.id: store.coverage(row.id) for row in rows}
     if as_json:
         listed = [
@@ -74,6 +80,8 @@ def list_results(settings: Settings, /, plugin_dirs: tuple[Path, ...], *, with_a
         ]
         print_json({"schema": 1, "runs": listed, "archived": list(left_out)})
         return
+    for run in doubts:
+        click.echo(f"{run} does not follow from its record: `bench results verify {run}` says what differs", err=True)
     if left_out:
         click.echo(f"{counted(len(left_out), 'archived run')} not listed; --archived lists them", err=True)
     if not rows:
@@ -134,6 +142,7 @@ def show(
     """
     from harness.cli.report import print_documents, print_recall_by_size
     from harness.registry.discovery import discover
+    from harness.runs.confirmed import confirmed
     from harness.runs.document import case_document, finding_document, run_document
     from harness.runs.lock import as_seen
     from harness.runs.rows import check_format, write_instances
@@ -147,7 +156,8 @@ def show(
     if instances is not None:
         check_format(instances)
     with settings.open_store(readonly=True) as store:
-        (row,) = judged([as_seen(store.run(runs[0]), store)], discover(plugin_dirs))
+        run = as_seen(store.run(runs[0]), store)
+        (row,) = judged([confirmed(store, run, settings.home / "runs")], discover(plugin_dirs))
         document = run_document(store, row, profile or row.profile)
         cases = store.cases(row.id)
         if wanted is not None and wanted not in {case.case for case in cases}:

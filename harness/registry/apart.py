@@ -1,8 +1,9 @@
 """Strangers' declarations are read in a process of their own, so that nothing they do touches this one.
 
 A declaration is Python, and importing it may print, change the folder, the environment, signals or the locale, replace
-functions of the harness, end the interpreter or never end. A copy of this process does it and sends back the models:
-plain records of the registry's own classes, and nothing else is accepted.
+functions of the harness, write into a database, end the interpreter or never end. A copy of this process does it and
+sends back the models: plain records of the registry's own classes, and nothing else is accepted. It may write into no
+file, and ends where it does.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import contextlib
 import io
 import os
 import pickle
+import resource
 import select
 import signal
 import sys
@@ -39,7 +41,7 @@ def read_apart(read: Callable[[], Any]) -> Any:
     Parameters
     ----------
     read
-        Returns plain values and records of the registry. What it prints goes to standard error.
+        Returns plain values and records of the registry. What it prints is shown on standard error.
 
     Raises
     ------
@@ -48,15 +50,17 @@ def read_apart(read: Callable[[], Any]) -> Any:
     """
     for stream in (sys.stdout, sys.stderr):
         stream.flush()  # else the copy would print it, too
-    reading, writing = os.pipe()
+    (reading, writing), (printed, printing) = os.pipe(), os.pipe()
     child = os.fork()
     if child == 0:
-        _answer(read, writing)
+        _answer(read, writing, printing)
     os.close(writing)
+    os.close(printing)
     try:
-        answer = _receive(reading)
+        answer = _receive(reading, printed)
     finally:
         os.close(reading)
+        os.close(printed)
         for kill in (os.killpg, os.kill):  # with the programs that it started, if it came so far
             with contextlib.suppress(ProcessLookupError):
                 kill(child, signal.SIGKILL)
@@ -65,6 +69,8 @@ def read_apart(read: Callable[[], Any]) -> Any:
         code = os.waitstatus_to_exitcode(status)
         if code == -signal.SIGKILL:
             raise Unanswered(f"importing it did not end within {LIMIT_S:.0f} s")
+        if code == -signal.SIGXFSZ:
+            raise Unanswered("it writes into a file where it only has to declare models, as one does that forges rows")
         how = f"by signal {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
         raise Unanswered(f"importing it ended its process {how}")
     try:
@@ -73,14 +79,18 @@ def read_apart(read: Callable[[], Any]) -> Any:
         raise Unanswered(f"its declaration cannot be read: {error}") from error
 
 
-def _answer(read: Callable[[], Any], writing: int) -> None:
+def _answer(read: Callable[[], Any], writing: int, printing: int) -> None:
     """Send what `read` returns, and end this process, whatever happens."""
     with contextlib.suppress(BaseException):
         os.setsid()
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGXFSZ):
             signal.signal(number, signal.SIG_DFL)
-        os.dup2(2, 1)  # also what its libraries and programs print must not mix with our output
-        sys.stdout = sys.stderr
+        for descriptor in (1, 2):  # what its libraries and programs print must not mix with our output, and is no file
+            os.dup2(printing, descriptor)
+        sys.stdout = sys.stderr = os.fdopen(2, "w", buffering=1, encoding="utf-8", errors="replace", closefd=False)
+        sys.dont_write_bytecode = True
+        for limit in (resource.RLIMIT_FSIZE, resource.RLIMIT_CORE):
+            resource.setrlimit(limit, (0, 0))
         try:
             answer = pickle.dumps(read())
         finally:
@@ -92,16 +102,23 @@ def _answer(read: Callable[[], Any], writing: int) -> None:
     os._exit(1)
 
 
-def _receive(reading: int) -> bytes | None:
-    """Return the whole answer; None where none came in time. Processes that were started there may hold the pipe."""
+def _receive(reading: int, printed: int) -> bytes | None:
+    """Return the whole answer; None where none came in time. Programs that were started there may hold the pipes."""
     deadline = time.monotonic() + LIMIT_S
-    answer = b""
+    answer, pipes = b"", [printed, reading]
     while len(answer) < 8 or len(answer) < 8 + int.from_bytes(answer[:8], "big"):
-        ready, _, _ = select.select([reading], [], [], max(0.0, deadline - time.monotonic()))
-        piece = os.read(reading, 65536) if ready else b""
-        if not piece or len(answer) > _MAX_BYTES:
+        ready, _, _ = select.select(pipes, [], [], max(0.0, deadline - time.monotonic()))
+        piece = os.read(ready[0], 65536) if ready else b""
+        if ready == [] or (ready[0] == reading and not piece) or time.monotonic() > deadline:
             return None
-        answer += piece
+        if ready[0] == reading:
+            answer += piece
+        elif piece:
+            sys.stderr.write(piece.decode("utf-8", "replace"))
+        else:
+            pipes.remove(printed)
+        if len(answer) > _MAX_BYTES:
+            return None
     return answer[8:]
 
 

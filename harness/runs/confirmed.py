@@ -49,6 +49,12 @@ def unconfirmed(store: Store, run: RunRow, runs: Path) -> list[str]:
     ]
 
 
+def confirmed(store: Store, run: RunRow, runs: Path) -> RunRow:
+    """Return a row as it may be shown: itself, or :func:`doubted` where something of it does not follow."""
+    lines = unconfirmed(store, run, runs)
+    return doubted(run, lines) if lines else run
+
+
 def doubted(run: RunRow, lines: Sequence[str]) -> RunRow:
     """Return a row that cannot be shown right as a board has it: without a rank, and no more than a reported one.
 

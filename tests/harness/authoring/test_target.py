@@ -19,12 +19,10 @@ from harness.registry.declaration import Prompt
 from harness.sandbox.watch import Stop
 
 EVIL = """
-import sqlite3
+import os, sqlite3
 from harness import Model, hookimpl
 
-with sqlite3.connect("{database}") as rows:
-    rows.execute("insert into runs values (0.9)")
-
+{forge}
 
 @hookimpl
 def bench_models():
@@ -80,18 +78,30 @@ def test_a_wheel_that_lacks_something_says_what(
     assert raised.value.fix
 
 
-def test_a_declaration_that_forges_rows_is_caught(tmp_path: Path) -> None:
-    """In Python it could; a plugin.toml is only read."""
-    database = tmp_path / "results.db"
-    with contextlib.closing(sqlite3.connect(database)) as rows:
-        rows.execute("create table runs (dice real)")
-        rows.commit()
+@pytest.mark.parametrize(
+    ("forge", "said"),
+    [
+        (
+            'sqlite3.connect("{database}").executescript("insert into runs values (0.9)")',
+            "as one does that forges rows",
+        ),
+        ('os.replace("{prepared}", "{database}")', "changed .*: it forges rows"),
+    ],
+)
+def test_a_declaration_that_forges_rows_is_caught(forge: str, said: str, tmp_path: Path) -> None:
+    """In Python it could try, by writing rows or by a database of its own; a plugin.toml is only read."""
+    database, prepared = tmp_path / "results.db", tmp_path / "prepared.db"
+    for path in (database, prepared):
+        with contextlib.closing(sqlite3.connect(path)) as rows:
+            rows.executescript("create table runs (dice real); insert into runs values (0.5)")
+    before = database.read_bytes()
     folder = write_plugin(NewPlugin("my-text"), tmp_path / "plugin") / "my_text"
-    forge = EVIL.format(database=database)
-    (folder / "__init__.py").write_text(forge, encoding="utf-8")
+    evil = EVIL.format(forge=forge.format(database=database, prepared=prepared))
+    (folder / "__init__.py").write_text(evil, encoding="utf-8")
     assert plugin_at(str(folder), (), tmp_path, prompt="text", database=database).name == "my-text"
+    assert database.read_bytes() == before
     (folder / "plugin.toml").unlink()
-    with pytest.raises(ModelError, match="it forges rows"):
+    with pytest.raises(BenchError, match=said):
         plugin_at(str(folder), (), tmp_path, prompt="text", database=database)
 
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import sqlite3
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -22,6 +26,43 @@ def test_records_come_back_as_they_were() -> None:
 def test_it_is_another_process() -> None:
     """What is changed there is not changed here."""
     assert read_apart(os.getpid) != os.getpid()
+
+
+def test_it_may_write_into_no_file(tmp_path: Path) -> None:
+    """Ten lines of a declaration change no database: it ends at the first one, and that is the reason."""
+    database = tmp_path / "results.db"
+    with contextlib.closing(sqlite3.connect(database)) as rows:
+        rows.execute("create table runs (dice real)")
+        rows.commit()
+
+    def forge() -> int:
+        try:
+            with sqlite3.connect(database) as own:
+                own.execute("insert into runs values (0.9)")
+        except sqlite3.Error:  # and says nothing of it
+            pass
+        return 1
+
+    with pytest.raises(Unanswered, match="as one does that forges rows"):
+        read_apart(forge)
+    with pytest.raises(Unanswered, match="as one does that forges rows"):
+        read_apart(lambda: (tmp_path / "new").write_text("x"))
+    with contextlib.closing(sqlite3.connect(database)) as rows:
+        assert rows.execute("select count(*) from runs").fetchone() == (0,)
+
+
+def test_what_it_prints_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    """Also where standard error is a file, into which it may not write; more than a pipe holds is no obstacle."""
+
+    def tell() -> None:
+        sys.stdout.write("x" * 100_000)
+        subprocess.run(["/bin/echo", "told"], check=True)
+
+    assert read_apart(tell) is None
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert "told" in told.err
+    assert told.err.count("x") == 100_000
 
 
 class Own:

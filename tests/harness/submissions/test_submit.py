@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.cli.results import list_results, show
 from harness.cli.results_import import import_rows
 from harness.cli.submission import verify as verify_folder_command
 from harness.cli.submit import submit
@@ -36,13 +37,18 @@ def test_nothing_of_the_machine_leaves(honest: Path, made: Made) -> None:
 
 
 def test_a_row_that_is_not_proven_stays(made: Made, tmp_path: Path) -> None:
-    """A database with +0.5 submits nothing."""
+    """A database with +0.5 submits nothing, and is listed without its numbers and its level."""
     home = _copy(made, tmp_path)
     with Store(home / "results.db") as store, store.write() as db:
         db.execute("update metrics set value = value + 0.5 where metric = 'dice'")
     result = call(home, submit, made.run, "--to", tmp_path / "to", "--jobs", 1, code=4)
     assert "is not what its masks give" in str(result.exception)
     assert not (tmp_path / "to").exists()
+    (honest,), (forged,) = (json.loads(call(one, list_results, "--json").stdout)["runs"] for one in (made.home, home))
+    assert (honest["level"], "dice" in honest["metrics"]) == ("measured", True)
+    assert (forged["level"], forged["rankable"], forged["metrics"]) == ("reported", False, {})
+    assert "does not follow from its record" in call(home, list_results).stderr
+    assert "not confirmed by its plan" in call(home, show, made.run).stdout
 
 
 def test_nothing_is_overwritten_and_a_dry_run_writes_nothing(honest: Path, made: Made) -> None:
