@@ -32,6 +32,8 @@ class LazyGroup(click.Group):
         module, _, attribute = self.lazy[cmd_name][0].partition(":")
         command = getattr(importlib.import_module(module), attribute)
         assert isinstance(command, click.Command)  # noqa: S101 - a wrong table is our own bug
+        if ctx.auto_envvar_prefix:
+            name_variables(command, f"{ctx.auto_envvar_prefix}_{_as_variable(cmd_name)}")
         return command
 
     def resolve_command(
@@ -54,3 +56,22 @@ class LazyGroup(click.Group):
         if rows:
             with formatter.section("Commands"):
                 formatter.write_dl(rows)
+
+
+def name_variables(command: click.Command, prefix: str) -> None:
+    """Name the environment variable of every option after its flag: ``--plugin`` is ``<prefix>_PLUGIN``.
+
+    click would name it after the parameter of the function, which nobody who calls the command can know. A variable
+    that several commands share, as ``BENCH_PLUGIN_DIR``, holds where the command's own is not set.
+    """
+    for option in command.params:
+        if isinstance(option, click.Option):
+            own = f"{prefix}_{_as_variable(max(option.opts, key=len).lstrip('-'))}"
+            shared = [option.envvar] if isinstance(option.envvar, str) else list(option.envvar or ())
+            option.envvar = list(dict.fromkeys([own, *shared]))
+    for name, inner in command.commands.items() if isinstance(command, click.Group) else ():
+        name_variables(inner, f"{prefix}_{_as_variable(name)}")
+
+
+def _as_variable(name: str) -> str:
+    return name.upper().replace("-", "_")
