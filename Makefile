@@ -12,7 +12,7 @@ PIP := -m pip install -qq --disable-pip-version-check
 LOCKED := $(PIP) --require-hashes --no-build-isolation --only-binary :all: --no-binary reuse
 COMPILE = $(BIN)/uv pip compile --python-version 3.11 --generate-hashes --no-strip-extras --no-annotate --no-header --quiet
 
-.PHONY: help cluster demo test test-fast test-slow test-hostile test-faults test-peers check lint types docs-check docs lock lock-torch sbom audit bench-all bench-quick bench-scoring bench-many bench-overhead bench-pools bench-feeding bench-demo bench-site models-smoke fidelity tiny-proof curation-classifier clean
+.PHONY: help cluster demo test test-fast test-slow test-hostile test-faults test-peers check lint types docs-check docs docs-site lock lock-torch sbom audit bench-all bench-quick bench-scoring bench-many bench-overhead bench-pools bench-feeding bench-demo bench-site models-smoke fidelity tiny-proof curation-classifier clean
 
 help: ## List the targets
 	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20
@@ -77,6 +77,15 @@ lint: $(VENV)/dev.stamp
 types: $(VENV)/dev.stamp
 	$(BIN)/mypy
 
+$(VENV)/docs.stamp: requirements-docs.lock $(VENV)/dev.stamp
+	@echo "installing Sphinx into $(VENV)"
+	@$(BIN)/python $(LOCKED) -r requirements-docs.lock
+	@touch $@
+
+docs-site: $(VENV)/docs.stamp ## The documentation as a site that opens from disk; any warning stops it
+	@$(BIN)/python -m sphinx -q -W --keep-going -n -c docs -d docs/_site/.doctrees -b html . docs/_site
+	@echo "the documentation is at docs/_site/docs/index.html"
+
 docs: $(VENV)/dev.stamp ## Write the generated parts of the documentation
 	$(BIN)/python docs/generate.py
 
@@ -88,6 +97,7 @@ lock: $(VENV)/dev.stamp ## Renew the locks of the run-time, of the SDK, of clust
 	$(COMPILE) --upgrade --universal pyproject.toml --extra cluster -o requirements-cluster.lock
 	$(COMPILE) --upgrade --universal pyproject.toml --extra cluster --group build --group dev -o requirements-dev.lock
 	$(COMPILE) --upgrade --universal --group pyproject.toml:build -c requirements-dev.lock -o requirements-build.lock
+	$(COMPILE) --upgrade --universal --group pyproject.toml:docs -c requirements-dev.lock -o requirements-docs.lock
 	$(COMPILE) --universal -c requirements.lock containers/base/sdk.in -o containers/base/sdk.lock
 	$(COMPILE) --upgrade --python-platform x86_64-manylinux_2_36 --group pyproject.toml:peers -c requirements-dev.lock -c containers/base/torch.lock -o requirements-peers.lock
 

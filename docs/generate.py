@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from files import contexts, meanings, statuses, table, tables, variables
 from house import picture
 from reference import sdk_reference
 
@@ -41,21 +42,10 @@ def _commands() -> str:
     """Return the help page of every command."""
     blocks = []
     with click.Context(cli, info_name="bench", terminal_width=80, **cli.context_settings) as root:
-        for context in _contexts(root):
+        for context in contexts(root):
             page = context.command.get_help(context)
             blocks.append(f"## `{context.command_path}`\n\n```text\n{page}\n```\n")
     return "\n".join(blocks)
-
-
-def _contexts(context: click.Context) -> Iterator[click.Context]:
-    yield context
-    command = context.command
-    if isinstance(command, click.Group):
-        for name in command.list_commands(context):
-            inner = command.get_command(context, name)
-            if inner is not None:
-                with click.Context(inner, info_name=name, parent=context, **inner.context_settings) as child:
-                    yield from _contexts(child)
 
 
 def _models() -> str:
@@ -96,19 +86,19 @@ def _models() -> str:
     return "\n".join(
         [
             "## Declared\n",
-            _table(head, declared),
+            table(head, declared),
             _asked(models),
             "## Verified\n",
-            _table(_CHECKED, checks),
+            table(_CHECKED, checks),
             "## Made-up published files\n",
-            _table(_LOADED, loaded),
+            table(_LOADED, loaded),
             "## At full size, on a GPU\n",
-            _table(_FULL, full),
+            table(_FULL, full),
             "## Beside upstream's functions\n",
-            _table(_COMPARED, _compared(models)),
+            table(_COMPARED, _compared(models)),
             "## Point by point\n",
             _POINTS,
-            *(f"### `{model.name}`\n\n{_table(_POINT, list(_points(model)))}" for model in models),
+            *(f"### `{model.name}`\n\n{table(_POINT, list(_points(model)))}" for model in models),
         ]
     )
 
@@ -201,11 +191,6 @@ def _point(name: str, stated: list[tuple[Variant, str, str]], variants: int) -> 
 
 def _shown(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value)
-
-
-def _table(head: list[str], rows: list[list[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "".join(f"| {' | '.join(cell or ' ' for cell in line)} |\n" for line in lines)
 
 
 def _variant(variant: Variant) -> str:
@@ -326,7 +311,7 @@ def _declaration() -> str:
     """Return the reference of a declaration: every field, what it must be, its default and its meaning."""
     blocks = []
     for kind in (Model, Variant, Resources, Source, Weights):
-        meaning = _meanings(kind)
+        meaning = meanings(kind, "Parameters")
         fields = {field.name: field for field in dataclasses.fields(kind)}
         rows = [
             [f"`{name}`", rule.says, _default(fields[name]), meaning[name]]
@@ -334,32 +319,17 @@ def _declaration() -> str:
             if name in meaning
         ]
         summary = inspect.getdoc(kind) or ""
-        blocks.append(f"## `{kind.__name__}`\n\n{summary.splitlines()[0]}\n\n{_table(_FIELD, rows)}")
+        blocks.append(f"## `{kind.__name__}`\n\n{summary.splitlines()[0]}\n\n{table(_FIELD, rows)}")
     shared = Variant("shared").trained()
     rows = [
         [f"`{name}`", f"`{json.dumps(value)}`", f"`{json.dumps(shared.reduced.get(name, value))}`"]
         for name, value in shared.params.items()
     ]
     head = ["parameter", "value", "under `--weights random`"]
-    return "\n".join([*blocks, f"## What `Variant.trained` adds\n\n{_table(head, rows)}"])
+    return "\n".join([*blocks, f"## What `Variant.trained` adds\n\n{table(head, rows)}"])
 
 
 _FIELD = ["field", "must be", "default", "meaning"]
-
-
-def _meanings(kind: type) -> dict[str, str]:
-    """Read the meaning of each field from the class's docstring, which has NumPy's form."""
-    text = (inspect.getdoc(kind) or "").partition("Parameters\n----------\n")[2]
-    found: dict[str, str] = {}
-    names: list[str] = []
-    for line in text.splitlines():
-        if line and not line.startswith(" "):
-            names = line.split(", ")
-            found |= dict.fromkeys(names, "")
-        elif line.strip():
-            found |= {name: f"{found[name]} {line.strip()}".strip() for name in names}
-    roles = re.compile(r":class:`~?(?:[\w.]+\.)?(\w+)`")
-    return {name: roles.sub(r"`\1`", said).replace("``", "`").replace("|", "\\|") for name, said in found.items()}
 
 
 def _default(field: dataclasses.Field[Any]) -> str:
@@ -381,6 +351,9 @@ GENERATED: dict[str, Callable[[], str]] = {
     "cli.md": _commands,
     "declaration.md": _declaration,
     "models.md": _models,
+    "variables.md": variables,
+    "statuses.md": statuses,
+    "results.md": tables,
     "plugin-reference.md": lambda: f"{_declaration()}\n## The adapter\n\n{sdk_reference()}",
 }
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from harness.store.database import Store
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted(
@@ -37,6 +41,42 @@ def test_links_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", text):
         if not target.startswith(("http:", "https:", "mailto:")):
             assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_every_page_is_reached_from_the_index() -> None:
+    """By links alone, as a reader goes: from the index, or from a page that the index names."""
+    reached: set[Path] = set()
+    waiting = [ROOT / "docs" / "index.md"]
+    while waiting:
+        page = waiting.pop()
+        if page not in reached:
+            reached.add(page)
+            links = re.findall(r"\]\(([^)#\s:]+\.md)[^)]*\)", page.read_text(encoding="utf-8"))
+            waiting += [(page.parent / link).resolve() for link in links]
+    assert not set(PAGES) - reached
+
+
+def test_the_queries_are_of_todays_tables(tmp_path: Path) -> None:
+    """Each of the ten can be run on a database as this version makes it."""
+    text = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
+    queries = re.findall(r"^-- \d+\. .*?\n(.*?;)$", text, flags=re.MULTILINE | re.DOTALL)
+    assert len(queries) == 10
+    Store(tmp_path / "results.db").close()
+    with contextlib.closing(sqlite3.connect(tmp_path / "results.db")) as db:
+        for query in queries:
+            assert db.execute(query).fetchall() == []
+
+
+def test_the_messages_of_troubleshooting_exist() -> None:
+    """Each beginning in the table is one of a message in the code."""
+    text = (ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
+    beginnings = re.findall(r"^\| `([^`]+)` \|", text, flags=re.MULTILINE)
+    assert len(beginnings) > 15
+    rooms = ("harness", "curation", "leaderboard")
+    code = "".join(path.read_text(encoding="utf-8") for room in rooms for path in (ROOT / room).rglob("*.py"))
+    assert [said for said in beginnings if not re.search(rf'f?"[^"\n]{{0,40}}{re.escape(said)}', code)] == [
+        "no plugin is named"
+    ]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

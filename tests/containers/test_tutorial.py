@@ -96,14 +96,22 @@ def test_adapter_answers_by_the_words_of_the_finding(bench: Bench) -> None:
     np.testing.assert_array_equal(bench.mask("a", "1").dataobj, volume < -950)
 
 
-def test_commands_run_in_order(plugin: Path, phantom: str) -> None:
-    """From the list of plugins to the page, each command ends well; the row is scored on every finding."""
-    for command in COMMANDS:
-        if command.startswith("bench ") and "--engine docker" not in command:
-            local = " --engine local" if command.startswith("bench plugin check") else ""
-            done = _run(command + local, plugin.parent, BENCH_RUN_DATASET=phantom)
-            assert "my-threshold" in done.stdout or "--out site" in command
-    assert "My threshold" in (plugin.parent / "site" / "index.html").read_text(encoding="utf-8")
+def test_the_page_works_in_its_order(tmp_path: Path, phantom: str) -> None:
+    """A file is written and a command is run when the page comes to it; each command ends well."""
+    for name, block in re.findall(
+        r"(?:^`(my-threshold/[^`]+)`\n\n)?^```\w+\n(.*?)^```$", TEXT, re.DOTALL | re.MULTILINE
+    ):
+        if name:
+            (tmp_path / name).write_text(block, encoding="utf-8")
+            continue
+        for command in block.splitlines():
+            if command == "mkdir my-threshold":
+                (tmp_path / "my-threshold").mkdir()
+            elif "--engine docker" not in command:
+                local = " --engine local" if command.startswith("bench plugin check") else ""
+                done = _run(command + local, tmp_path, BENCH_RUN_DATASET=phantom)
+                assert "my-threshold" in done.stdout or "--out site" in command
+    assert "My threshold" in (tmp_path / "site" / "index.html").read_text(encoding="utf-8")
 
 
 def test_the_plugin_learns_as_the_page_on_training_says(plugin: Path, phantom: str) -> None:
