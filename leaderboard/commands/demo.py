@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import sys
 from pathlib import Path
 
 import click
@@ -48,3 +51,5 @@ def demo(settings: Settings, /, engine: str, out: Path | None, *, as_json: bool)
         return
     print_documents(documents)
     click.echo(f"\nthe leaderboard is at {page.resolve().as_uri()}")
+    called = "bench" if shutil.which("bench") else os.path.relpath(sys.argv[0])
+    click.echo(f"next: `{called} list` shows the models, `{called} results list` what you have just made; docs/index.md")

@@ -326,7 +326,7 @@ def will_be_overwritten(case, path):
 
 @trick
 def overwrites_the_one_before(case, path):
-    time.sleep(1.5)
+    time.sleep(3)
     will_be_overwritten.path.write_bytes(mask_bytes(case, fill=1))
     path.write_bytes(mask_bytes(case))
 
@@ -340,7 +340,7 @@ def will_be_replaced(case, path):
 
 @trick
 def replaces_the_one_before(case, path):
-    time.sleep(1.5)
+    time.sleep(3)
     other = path.with_name("other")
     other.write_bytes(mask_bytes(case, fill=1))
     other.replace(will_be_replaced.path)
@@ -358,7 +358,7 @@ def will_be_changed_through_a_handle(case, path):
 
 @trick
 def changes_the_one_before_through_a_handle(case, path):
-    time.sleep(1.5)
+    time.sleep(3)
     file = will_be_changed_through_a_handle.file
     file.truncate(0)
     file.write(mask_bytes(case, fill=1))
@@ -375,6 +375,6 @@ def will_be_taken_away(case, path):
 
 @trick
 def takes_the_one_before_away(case, path):
-    time.sleep(1.5)
+    time.sleep(3)
     will_be_taken_away.path.unlink()
     path.write_bytes(mask_bytes(case))
