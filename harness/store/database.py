@@ -17,7 +17,7 @@ from typing import Any, Self
 
 from sqlite_utils import Database
 
-from harness.errors import BenchError, DataError, PrerequisiteError, UnknownName
+from harness.errors import BenchError, DataError, PrerequisiteError, UnknownName, UsageError
 from harness.host.file_systems import shared_file_system
 from harness.rows import CaseRow, FindingDetails, FindingRow, MaskVerdict, RunRow
 from harness.store.migrations import migrations
@@ -229,7 +229,10 @@ class Store:
         if len(rows) == 1:
             return _run_from(rows[0])
         if rows:
-            raise UnknownName("run", run_id, (row["id"] for row in rows), fix="give more letters of its id")
+            names = [row["id"] for row in rows]
+            raise UsageError(
+                f"{run_id!r} is the beginning of {len(names)} runs: {', '.join(names)}", fix="give more letters of one"
+            )
         raise UnknownName("run", run_id, names, fix="see `bench results list`")
 
     def runs(self) -> list[RunRow]:

@@ -192,9 +192,8 @@ def test_run_by_the_beginning_of_its_id(store: Store) -> None:
         store.save_run(_run(id=name, plan_key=name))
     assert store.run("oracle-1a").id == "oracle-1a"
     assert store.run("oracle-1").id == "oracle-1"  # exact, though others begin so
-    with pytest.raises(UsageError, match="no run is named 'oracle-'") as raised:
+    with pytest.raises(UsageError, match="beginning of 3 runs: oracle-1a, oracle-1b, oracle-1"):
         store.run("oracle-")
-    assert "oracle-1a" in raised.value.fix
     for wrong in ("", "%", "nothing"):
         with pytest.raises(UsageError):
             store.run(wrong)
