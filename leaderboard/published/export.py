@@ -464,14 +464,12 @@ def compare_runs(
 def _counted(row: FindingRow) -> dict[str, int | None]:
     """Return what the metrics of both profiles are computed from; None for what was not counted."""
     counts = row.details.instances
-    matches = {"": counts and counts.overlap, "distance_": counts and counts.distance}
-    return {
-        "intersection": row.intersection,
-        "kept_voxels": counts and counts.kept_voxels,
-        "kept_intersection": counts and counts.kept_intersection,
-        "truth_entities": row.details.truth_entities,
-        **{f"{by}{n}": found and getattr(found, n) for by, found in matches.items() for n in ("tp", "fp", "fn")},
-    }
+    columns: dict[str, int | None] = {"intersection": row.intersection, "truth_entities": row.details.truth_entities}
+    for name in ("kept_voxels", "kept_intersection"):
+        columns[name] = None if counts is None else getattr(counts, name)
+    for prefix, matches in (("", counts and counts.overlap), ("distance_", counts and counts.distance)):
+        columns |= {f"{prefix}{name}": matches and getattr(matches, name) for name in ("tp", "fp", "fn")}
+    return columns
 
 
 def _complete(runs: Sequence[RunRow]) -> list[RunRow]:

@@ -37,7 +37,8 @@ def _ratio(tp: int, other: int, fn: int) -> float:
 
 def _again(rows: list[sqlite3.Row]) -> dict[str, float]:
     """Compute the challenge's numbers of one run from the columns of its findings alone."""
-    dice, by_case = [], {}
+    dice: list[float] = []
+    by_case: dict[str, list[float]] = {}
     counts = {"instance": [0, 0, 0], "distance": [0, 0, 0]}
     for row in rows:
         ok = row["status"] == "ok"
