@@ -1,13 +1,16 @@
-/* Sorts and filters tables. Everything that is chosen stands in the address (#sort=table:-column&q=words&level=measured&use=yes&sees=3-D&pair=table:row:row), so that it
-   can be linked to and the back button undoes it. Without this script every page is complete. */
+/* Sorts and filters tables, and chooses their columns. Everything that is chosen stands in the address
+   (#sort=table:-column&q=words&prompt=text,box&cols=average,hit5&pair=table:row:row), so that it can be linked to and the
+   back button undoes it. Without this script every page is complete. */
 (function () {
   "use strict";
 
   var each = function (list, act) { Array.prototype.forEach.call(list, act); };
   var tables = document.querySelectorAll("table.sortable");
   var field = document.getElementById("filter");
-  var choices = ["level", "use", "sees"].map(function (key) { return document.getElementById(key); }).filter(Boolean);
+  var chips = document.querySelectorAll(".chips");
+  var clear = document.querySelector(".filter .clear");
   var choosers = document.querySelectorAll(".choose");
+  var chooser = document.querySelector(".columns-of");
 
   function picked(box) {
     return Array.prototype.map.call(box.querySelectorAll("select"), function (select) { return select.value; });
@@ -43,24 +46,72 @@
     });
   }
 
-  function filter(words) {
-    var shown = 0, all = 0;
+  /* What a row is found by: its name where it has one, else every cell but numbers. */
+  function words_of(row) {
+    if (!row.words) {
+      var text = row.dataset.name || Array.prototype.filter.call(row.cells, function (cell) {
+        return !cell.classList.contains("number");
+      }).map(function (cell) { return cell.textContent; }).join(" ");
+      row.words = " " + text.toLowerCase().replace(/[^\p{L}\p{N}.]+/gu, " ") + " ";
+    }
+    return row.words;
+  }
+
+  /* Every word that is searched for begins a word of the row, unless the row holds all of them as they stand. */
+  function named(row, q) {
+    var text = words_of(row), asked = q.toLowerCase().replace(/[^\p{L}\p{N}.]+/gu, " ").trim();
+    return text.indexOf(asked) >= 0 && asked.indexOf(" ") >= 0 || asked.split(" ").every(function (word) {
+      return text.indexOf(" " + word) >= 0;
+    });
+  }
+
+  function pressed(box) {
+    return Array.prototype.filter.call(box.querySelectorAll("button"), function (chip) {
+      return chip.getAttribute("aria-pressed") === "true";
+    }).map(function (chip) { return chip.value; });
+  }
+
+  function filter(q) {
+    var shown = 0, all = 0, more = [];
+    var asked = Array.prototype.map.call(chips, function (box) { return { key: box.dataset.key, values: pressed(box) }; })
+      .filter(function (choice) { return choice.values.length; });
     each(document.querySelectorAll("table.filtered"), function (table) {
       var box = document.querySelector(".choose[data-table='" + table.id + "']"), picks = box ? picked(box) : [];
+      if (table.dataset.more) more.push(table.dataset.more);
       each(table.tBodies, function (body) {
+        var left = 0, heading = null;
         each(body.rows, function (row) {
-          if (row.cells.length === 1) return;
-          row.text = row.text || row.textContent.toLowerCase();
-          var allowed = choices.every(function (choice) { return !choice.value || row.dataset[choice.id] === choice.value; });
-          var hit = allowed && fits(row, picks) && words.every(function (word) { return row.text.indexOf(word) >= 0; });
+          if (row.cells.length === 1) { heading = row; return; }
+          var allowed = asked.every(function (choice) { return choice.values.indexOf(row.dataset[choice.key]) >= 0; });
+          var hit = allowed && fits(row, picks) && (!q || named(row, q));
           row.hidden = !hit;
           all += 1;
-          shown += hit;
+          left += hit;
         });
+        if (heading) heading.hidden = !left;
+        shown += left;
       });
     });
     each(choosers, explain);
-    if (field) document.querySelector("output").textContent = words.length || choices.some(function (choice) { return choice.value; }) ? shown + " of " + all + " rows" : "";
+    var chosen = q || asked.length;
+    if (clear) clear.hidden = !chosen;
+    if (field) document.querySelector(".filter output").textContent = chosen
+      ? shown + " of " + all + " rows" + (more.length ? "; " + more.join("; ") : "") : "";
+  }
+
+  /* Columns that are not chosen are hidden; those that are no score at first until they are asked for. */
+  function choose_columns(asked) {
+    var table = document.getElementById(chooser.dataset.table), wanted = asked === undefined ? null : asked.split(",");
+    each(table.tHead.rows[0].cells, function (head, place) {
+      var fixed = head.dataset.key === "model" || head.dataset.key === "rank";
+      var on = fixed || (wanted ? wanted.indexOf(head.dataset.key) >= 0 : !head.classList.contains("extra"));
+      if (head.box) head.box.checked = on;
+      if (head.hidden === !on) return;
+      head.hidden = !on;
+      each(table.tBodies, function (body) {
+        each(body.rows, function (row) { if (row.cells.length > 1) row.cells[place].hidden = !on; });
+      });
+    });
   }
 
   /* Says why no row is left where two were picked: the page of a run has those pairs that are not in the table. */
@@ -103,20 +154,23 @@
         if (select.selectedIndex < 0) select.value = "";
       });
     });
-    choices.forEach(function (choice) {
-      choice.value = now[choice.id] || "";
-      if (choice.selectedIndex < 0) choice.value = "";
+    each(chips, function (box) {
+      var values = (now[box.dataset.key] || "").split(",");
+      each(box.querySelectorAll("button"), function (chip) {
+        chip.setAttribute("aria-pressed", values.indexOf(chip.value) >= 0 ? "true" : "false");
+      });
     });
+    if (chooser) choose_columns(now.cols);
     var q = now.q || "";
     if (field && field.value.trim() !== q) field.value = q;
-    if (field) filter(q.toLowerCase().split(/\s+/).filter(Boolean));
+    if (field) filter(q);
   }
 
   function go(changes, replace) {
     var now = state();
     Object.keys(changes).forEach(function (key) { now[key] = changes[key]; });
     var parts = Object.keys(now).filter(function (key) { return now[key]; }).map(function (key) {
-      return key + "=" + (key === "sort" ? now[key] : encodeURIComponent(now[key]));
+      return key + "=" + (key === "sort" || key === "cols" ? now[key] : encodeURIComponent(now[key]));
     });
     var address = "#" + parts.join("&");
     if (replace) location.replace(address); else location.hash = address;
@@ -158,15 +212,40 @@
 
   if (field) {
     field.closest(".filter").hidden = false;
+    field.closest(".filter").addEventListener("submit", function (event) { event.preventDefault(); });
     field.addEventListener("input", function () { go({ q: field.value.trim() }, true); });
   }
-  choices.forEach(function (choice) {
-    choice.addEventListener("change", function () {
-      var change = {};
-      change[choice.id] = choice.value;
+  each(chips, function (box) {
+    box.addEventListener("click", function (event) {
+      var chip = event.target.closest("button"), change = {};
+      if (!chip) return;
+      chip.setAttribute("aria-pressed", chip.getAttribute("aria-pressed") === "true" ? "false" : "true");
+      change[box.dataset.key] = pressed(box).join(",");
       go(change);
     });
   });
+  if (clear) clear.addEventListener("click", function () {
+    var change = { q: "" };
+    each(chips, function (box) { change[box.dataset.key] = ""; });
+    go(change);
+    field.focus();
+  });
+  if (chooser) {
+    each(document.getElementById(chooser.dataset.table).tHead.rows[0].cells, function (head) {
+      if (head.dataset.key === "model" || head.dataset.key === "rank") return;
+      var label = document.createElement("label");
+      head.box = document.createElement("input");
+      head.box.type = "checkbox";
+      head.box.value = head.dataset.key;
+      label.appendChild(head.box);
+      label.appendChild(document.createTextNode(" " + (head.title || head.textContent.replace(/[↑↓]/g, "").trim())));
+      chooser.querySelector("fieldset").appendChild(label);
+    });
+    chooser.addEventListener("change", function () {
+      var on = Array.prototype.filter.call(chooser.querySelectorAll("input"), function (box) { return box.checked; });
+      go({ cols: on.map(function (box) { return box.value; }).join(",") || "none" });
+    });
+  }
   window.addEventListener("hashchange", apply);
   apply();
 })();

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from harness.scoring.comparison import SIGNIFICANT
-from leaderboard.board.board import COLUMNS, PAPER, DataSet, Row, Score
+from leaderboard.board.board import DataSet, Row, Score
+from leaderboard.board.columns import COLUMNS, PAPER
 from leaderboard.board.reported import Reported, row_name
 from leaderboard.published.database import Published, StatementTest
 from leaderboard.published.facts import Facts

@@ -15,54 +15,10 @@ from harness.runs.claims import exposure_of
 from harness.runs.seeds import BoxSeeds, collect, same_but_seed
 from harness.scoring.groups import names_of
 from harness.status import RowLevel, Status
+from leaderboard.board.columns import COLUMNS, MORE, PAPER
 from leaderboard.published import facts
 from leaderboard.published.database import DataSetRow, Published, PublishedRun, Rank
 from leaderboard.published.standing import REPLACED, Standing, standing_of
-
-#: The paper's profile, and that of the challenge.
-PAPER, CHALLENGE = "mlhc2025", "miccai2026"
-
-
-@dataclass(frozen=True)
-class Column:
-    """One column of a score table: its name, the metric and group it shows, and what that is."""
-
-    key: str
-    title: str
-    metric: str
-    group: str
-    meaning: str
-
-
-#: The columns of the score table under each profile; ``average`` is what rows are ordered by.
-COLUMNS: Mapping[str, tuple[Column, ...]] = {
-    PAPER: (
-        Column("average", "Average", "dice", "all", "mean Dice over all findings"),
-        Column("non_focal", "Non-focal", "dice", "non_focal", "mean Dice over findings of categories 1a to 1f"),
-        Column("focal", "Focal", "dice", "focal", "mean Dice over findings of categories 2a to 2h"),
-        Column("hit5", "HIT5", "hit5", "all", "share of findings with a Dice above 0.05"),
-        Column("hit10", "HIT10", "hit10", "all", "share of findings with a Dice above 0.10"),
-    ),
-    CHALLENGE: (
-        Column("average", "Dice", "dice", "all", "mean Dice over all findings, of the components that are kept"),
-        Column("per_case", "Dice per case", "dice", "per_case", "mean over cases of the mean Dice within each"),
-        Column("hit", "Hit rate", "hit", "all", "share of findings with a Dice of at least 0.1"),
-        Column(
-            "instance_f1",
-            "Instance F1",
-            "instance_f1",
-            "all",
-            "F1 (balance of what is missed and what is false) of single lesions, found by a Dice of 0.2",
-        ),
-        Column(
-            "distance_f1",
-            "Distance F1",
-            "distance_f1",
-            "all",
-            "the same of single lesions, found by their distance to the reference",
-        ),
-    ),
-}
 
 #: The models that read no voxel of a CT (plugins/controls): the floor of those that are prompted with boxes.
 CONTROLS = frozenset({"box", "ellipsoid"})
@@ -76,13 +32,6 @@ STANDINGS: tuple[Standing, ...] = tuple(
     for level in (None, RowLevel.RESCORED, RowLevel.REPORTED)
     for prompt in (Prompt.TEXT, Prompt.BOX, "")
 )
-
-#: The size groups of Figure 3, and how they are called.
-SIZES: Mapping[str, str] = {
-    "small": "Small",
-    "medium": "Medium",
-    "large": "Large",
-}
 
 
 @dataclass(frozen=True)
@@ -231,8 +180,8 @@ class Row:
         How it is prompted; whether it was trained on this data set's training split; whether it is no
         model at all but reads the ground truth.
     scores, by_category, by_size, by_group
-        By :attr:`Column.key`; by category code; by the keys of :data:`SIZES`; by groups such as ``by_prior/yes`` of
-        :mod:`harness.scoring.groups`.
+        By key of the column; by category code; by the keys of :data:`~leaderboard.board.columns.SIZES`; by groups such
+        as ``by_prior/yes`` of :mod:`harness.scoring.groups`.
     rank
         Rank within its group, shared with rows that do not differ significantly; None where there is no rank.
     run, coverage, cost
@@ -342,6 +291,11 @@ class DataSet:
     apart: tuple[Row, ...]
 
     @property
+    def title(self) -> str:
+        """Its names and the split."""
+        return f"{', '.join(self.about.names)}, {self.about.split}"
+
+    @property
     def rows(self) -> tuple[Row, ...]:
         """Every row, ranked ones first."""
         return self.ranked + self.apart
@@ -378,9 +332,12 @@ def _with_seeds(rows: list[Row]) -> list[Row]:
     return [replace(row, seeds=found.get(row.run.id)) if row.run else row for row in rows]
 
 
-def scores_from(metrics: Mapping[str, Mapping[str, Any]], profile: str = PAPER) -> dict[str, Score]:
-    """Pick the board's columns out of one profile's metrics; a missing one gives an empty :class:`Score`."""
-    return {column.key: score_from(metrics.get(column.metric, {}).get(column.group)) for column in COLUMNS[profile]}
+def scores_from(
+    metrics: Mapping[str, Mapping[str, Any]], profile: str = PAPER, *, more: bool = False
+) -> dict[str, Score]:
+    """Pick the board's columns, or with `more` all of them, out of one profile's metrics; a missing one is empty."""
+    columns = (*COLUMNS[profile], *(MORE[profile] if more else ()))
+    return {column.key: score_from(metrics.get(column.metric, {}).get(column.group)) for column in columns}
 
 
 def rank(rows: Iterable[Row]) -> list[Row]:
@@ -420,7 +377,7 @@ def _row(published: Published, run: PublishedRun, profile: str, place: Rank | No
         variant=run.variant,
         prompt=run.prompt,
         fine_tuned=run.fine_tuned,
-        scores=scores_from(metrics, profile),
+        scores=scores_from(metrics, profile, more=True),
         by_category=_below("by_category", dice),
         by_size=_below("by_size", dice),
         by_group={group: score_from(dice[group]) for group in names_of(dice)},

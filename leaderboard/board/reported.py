@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import Any
 
-from leaderboard.board.board import PAPER, Row, rank, scores_from
+from leaderboard.board.board import Row, rank, scores_from
+from leaderboard.board.columns import PAPER
 
 #: Id of Table 4 of the paper among the references.
 TABLE_4 = "paper"

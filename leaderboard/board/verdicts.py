@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from leaderboard.board.board import COLUMNS, DataSet, Row, Score, scores_from
+from leaderboard.board.board import DataSet, Row, Score, scores_from
+from leaderboard.board.columns import COLUMNS
 from leaderboard.board.reported import Reference
 from leaderboard.published.database import DataSetRow
 
@@ -27,7 +28,7 @@ class Cell:
     Attributes
     ----------
     key, title
-        The column, as in :data:`~leaderboard.board.board.COLUMNS`.
+        The column, as in :data:`~leaderboard.board.columns.COLUMNS`.
     theirs, ours
         The two numbers.
     verdict

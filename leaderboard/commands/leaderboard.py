@@ -76,6 +76,12 @@ site_argument = click.argument("site", type=click.Path(path_type=Path, file_okay
     metavar="FILE",
     help="Statements of your own (TOML), tested on the rows beside the paper's.",
 )
+@click.option(
+    "--board",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="What you say on the board (TOML): title, text, contact, rules, logo, order of the data sets.",
+)
 @click.option("--figures/--no-figures", default=True, help="Draw figures and write Parquet files.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.pass_context
@@ -93,6 +99,7 @@ def build(
     runs: Path | None,
     size_cuts: tuple[float, float] | None,
     statements: Path | None,
+    board: Path | None,
     figures: bool,
     as_json: bool,
 ) -> None:
@@ -109,6 +116,7 @@ def build(
     from harness.runs.judged import require_sound_runs
     from harness.scoring.sizes import SizeCuts
     from harness.store.database import Store
+    from leaderboard.board.organiser import Organiser, read_organiser
     from leaderboard.published.privacy import PrivacyPolicy
     from leaderboard.published.statements import read_own_statements, read_statements
     from leaderboard.site.build import Options, build_site
@@ -124,6 +132,7 @@ def build(
     if public_splits and visibility == "private":
         raise UsageError("--public-split needs --visibility public", fix="a private site shows every split")
     own = () if statements is None else read_own_statements(statements, [one.id for one in read_statements()])
+    organiser, logo = (Organiser(), {}) if board is None else read_organiser(board)
     opened = [open_dataset(find_dataset(name, home), cache=home / "datasets") for name in datasets]
     log = partial(click.echo, err=True)
     source = (
@@ -145,6 +154,8 @@ def build(
             statements=own,
             log=log,
             size_cuts=None if size_cuts is None else SizeCuts(*size_cuts, of="fixed"),
+            organiser=organiser,
+            logo=logo,
         )
         index = build_site(store, out, options)
     if as_json:

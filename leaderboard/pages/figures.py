@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 
 from harness.scoring.groups import names_of
 from harness.scoring.sizes import Bin, SizeCuts, volume_bins
-from leaderboard.board.board import SIZES, DataSet, Row, Score
+from leaderboard.board.board import DataSet, Row, Score
+from leaderboard.board.columns import SIZES
 from leaderboard.pages import charts
 from leaderboard.pages.page import category_name, codes_of, label
 from leaderboard.published.database import Pair, PublishedFinding, TrainingStep
@@ -38,6 +39,19 @@ def by_group(
         return None
     names = [name for _, name in groups if any(value["group"] == name for value in values)]
     return charts.draw(charts.intervals(values, names, models, axis="mean Dice"), title)
+
+
+def best(data: DataSet, most: int) -> charts.Drawing | None:
+    """Draw the average Dice of the best rows of the first ranking with its interval; None without any score."""
+    rows = [row for row in data.shown if row.standing == data.shown[0].standing][:most]
+    names = names_of_rows(rows)
+    values = [
+        {"group": names[row.run.id], "model": "", "value": score.value, "low": score.low, "high": score.high}
+        for row in rows
+        if row.run and (score := row.scores["average"]).value is not None
+    ]
+    make = charts.intervals(values, list(names.values()), [""], axis="average Dice")
+    return charts.draw(make, "Average Dice of the best rows; the table below has the data") if values else None
 
 
 def categories(data: DataSet) -> charts.Drawing | None:

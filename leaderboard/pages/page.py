@@ -18,7 +18,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from harness.categories import CATEGORIES
 from harness.status import RowLevel
 from leaderboard.board.answers import ANSWERS
-from leaderboard.board.board import STANDINGS, Column, Row, Score
+from leaderboard.board.board import STANDINGS, Row, Score
+from leaderboard.board.columns import Column
 from leaderboard.published.database import PublishedRun
 from leaderboard.published.standing import Standing
 from leaderboard.published.statements import METRICS, group_words
@@ -89,6 +90,8 @@ def make_environment() -> Environment:
         whisker_width=WHISKER_WIDTH,
         scale_of=scale_of,
         groups_of=groups_of,
+        groups_in_full=groups_in_full,
+        name_of_row=name_of_row,
         levels=LEVELS,
         standing_title=standing_title,
         model_address=model_address,
@@ -124,6 +127,11 @@ def model_address(run: PublishedRun) -> str:
 def run_address(run: str) -> str:
     """Return the path of a run's page."""
     return f"runs/{file_name(run)}.html"
+
+
+def table_address(data_set: str, profile: str) -> str:
+    """Return the path of the full table of a data set under a profile."""
+    return f"tables/{data_set}-{profile}.html"
 
 
 def case_address(data_set: str, case: str) -> str:
@@ -243,6 +251,18 @@ def groups_of(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
     groups = [(standing, [row for row in rows if row.standing == standing]) for standing in STANDINGS]
     of_table = {row.kind for row in rows} == {"reported"}  # of one source, whose title says so
     return [(standing_title((None, standing[1]) if of_table else standing), rows) for standing, rows in groups if rows]
+
+
+def groups_in_full(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
+    """Separate ranked rows by their ranking, and put those that are not ranked after them."""
+    apart = [row for row in rows if row.reasons]
+    return groups_of([row for row in rows if not row.reasons]) + ([("Not ranked", apart)] if apart else [])
+
+
+def name_of_row(row: Row) -> str:
+    """Return the words that a row is found by."""
+    run = row.run
+    return " ".join(dict.fromkeys(filter(None, [row.title, run and run.plugin, row.variant, run and run.who])))
 
 
 def standing_title(standing: Standing) -> str:

@@ -2,36 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property, partial
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
-from harness.registry.declaration import SEES
 from harness.scoring.placement import APART, PLACEMENTS
 from harness.scoring.profiles import PROFILES
 from leaderboard.board.answers import BoardAnswer, in_table, name_of, on_board, other_data
-from leaderboard.board.board import CHALLENGE, COLUMNS, PAPER, SIZES, DataSet, Row, rank, read_board
-from leaderboard.board.comparisons import against, conclusion, in_order
-from leaderboard.board.reported import Reference, Reported
-from leaderboard.board.verdicts import beside, cells
+from leaderboard.board.board import DataSet, Row, rank
+from leaderboard.board.columns import COLUMNS, PAPER, SIZES
+from leaderboard.board.comparisons import against, conclusion
 from leaderboard.pages import figures
-from leaderboard.pages.attribution import CHANGES, Attribution, attribution
+from leaderboard.pages.attribution import CHANGES, attribution
 from leaderboard.pages.cases import CaseView, FindingView, case_views, disputed
 from leaderboard.pages.charts import DISTINCT, Drawing
-from leaderboard.pages.downloads import File
 from leaderboard.pages.page import brief, case_address, file_name, make_environment, model_address, run_address
 from leaderboard.pages.placements import MEANINGS, placements_of, title_of
 from leaderboard.pages.queries import QUERIES
 from leaderboard.pages.run_page import METRICS, at_a_glance, groups_in, metrics_of, origin_of, stated_by, timing_of
-from leaderboard.pages.vendor import Vendored
-from leaderboard.published.database import TABLES, Pair, Published
+from leaderboard.pages.scores import scores
+from leaderboard.pages.site import Pages, Render, Site
+from leaderboard.published.database import TABLES, Pair
 from leaderboard.published.export import COMPARED
 from leaderboard.published.statements import BoardStatement
 
 #: The pages that every page links to.
 NAVIGATION = (
     ("index.html", "Scores"),
+    ("reported.html", "Reported"),
     ("categories.html", "Categories"),
     ("sizes.html", "Sizes"),
     ("groups.html", "Groups"),
@@ -50,64 +48,8 @@ NAVIGATION = (
 #: Comparisons that are shown of one answer.
 COMPARISONS = 30
 
-#: Rows of the front page, ranked and not, over all data sets; columns of a wide table; rows of long lists.
-ROWS, ROWS_APART, COLUMNS_SHOWN, ROWS_COST, LONGEST_LIST = 25, 12, 10, 100, 1500
-
-Pages = Iterator[tuple[str, str]]
-
-
-@dataclass(frozen=True)
-class Site:
-    """The input of the pages.
-
-    Attributes
-    ----------
-    published
-        The site's database.
-    reported
-        The paper's own rows.
-    boards
-        Copies of published boards.
-    files
-        The files of the downloads page.
-    draw
-        Whether figures are drawn.
-    pictures
-        (data set, case, finding) -> input of the viewer template; empty without pictures.
-    strips
-        (data set, case) -> address of the strip of all its findings, from the folder of the case pages.
-    vendored
-        Software of others that the site holds.
-    """
-
-    published: Published
-    reported: Reported
-    boards: Sequence[Reference] = ()
-    files: Sequence[File] = ()
-    draw: bool = False
-    pictures: Mapping[tuple[str, str, str], Any] = field(default_factory=dict)
-    strips: Mapping[tuple[str, str], str] = field(default_factory=dict)
-    vendored: Sequence[Vendored] = ()
-
-    @cached_property
-    def board(self) -> list[DataSet]:
-        """The data sets with the paper's metrics."""
-        return read_board(self.published)
-
-    @cached_property
-    def newest(self) -> str:
-        """When the newest run was begun."""
-        return max((e.run.created for data in self.board for e in data.rows if e.run), default="")
-
-    @cached_property
-    def pairs(self) -> dict[str, list[Pair]]:
-        """The compared pairs of every data set, the best rows' first, the better of a pair as its first."""
-        return {data.about.id: in_order(data, self.published.pairs(data.about.id, PAPER)) for data in self.board}
-
-    @property
-    def attributions(self) -> list[Attribution]:
-        """Whose the data of every data set are."""
-        return [attribution(data.about) for data in self.board]
+#: Columns of a wide table; rows of long lists.
+COLUMNS_SHOWN, ROWS_COST, LONGEST_LIST = 10, 100, 1500
 
 
 def render_pages(site: Site) -> Pages:
@@ -123,55 +65,15 @@ def render_pages(site: Site) -> Pages:
             "navigation": NAVIGATION,
             "newest": site.newest,
             "board": site.board,
+            "organiser": site.organiser,
+            "logo": site.logo,
             **values,
         }
         return path, environment.get_template(template).render(page)
 
-    tables = (_scores, _groups, _distributions, _compare, _statements, _placements, _cost)
+    tables = (scores, _groups, _distributions, _compare, _statements, _placements, _cost)
     for pages in (*tables, _cases, _runs, _models, _texts):
         yield from pages(site, render)
-
-
-Render = Callable[..., tuple[str, str]]
-
-
-def _scores(site: Site, render: Render) -> Pages:
-    for path, profile in (("index.html", PAPER), ("challenge.html", CHALLENGE)):
-        board = site.board if profile == PAPER else read_board(site.published, profile)
-        yield render(
-            path,
-            "scores.html.j2",
-            "Scores",
-            also=["index.html"],
-            board=board,
-            profile=profile,
-            columns=COLUMNS[profile],
-            reported=site.reported,
-            sees=SEES,
-            boards=[board for board in site.boards if board.profile == profile],
-            beside=lambda table, board=board: partial(_beside, table, board),
-            first_rows=lambda rows: rows[: _share(ROWS, site.board, 5)],
-            first_apart=lambda rows: _current_first(rows)[: _share(ROWS_APART, site.board, 3)],
-        )
-
-
-def _beside(reference: Reference, board: Sequence[DataSet], theirs: Row) -> dict[str, Any] | None:
-    """Return the run that stands for a reported row, and its numbers that may be shown, by column."""
-    ours = beside(reference, theirs, board)
-    if ours is None or ours.run is None:
-        return None
-    judged = cells(reference, theirs, ours.scores)
-    return {"run": ours.run.id, "cells": {cell.key: cell for cell in judged if cell.ours.value is not None}}
-
-
-def _share(most: int, board: Sequence[DataSet], least: int) -> int:
-    """Return how many rows of each data set a page shows, so that many data sets do not make it heavy."""
-    return max(least, most // max(1, len(board)))
-
-
-def _current_first(rows: Sequence[Row]) -> list[Row]:
-    """Order rows that stand apart: those that no newer run replaced, then the others, newest first."""
-    return [*(row for row in rows if not row.replaced), *(e for e in reversed(rows) if e.replaced)]
 
 
 def _drawings(site: Site, draw: Callable[[DataSet], Drawing | None]) -> dict[str, Drawing | None]:
@@ -459,6 +361,7 @@ def _texts(site: Site, render: Render) -> Pages:
         "methods.html.j2",
         "Methods",
         profiles=list(PROFILES.values()),
+        columns=[],
         columns_of=COLUMNS,
         compared=COMPARED,
         closed=closed,

@@ -7,7 +7,8 @@ from typing import Any
 
 from harness.scoring.groups import names_of
 from harness.scoring.profiles import PROFILES
-from leaderboard.board.board import SIZES, Row, Score, score_from
+from leaderboard.board.board import Row, Score, score_from
+from leaderboard.board.columns import SIZES
 from leaderboard.pages.page import category_name, readable_bytes, readable_seconds, short_digest
 from leaderboard.published.database import Published
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Sequence
@@ -16,6 +17,7 @@ from leaderboard.site.publish import require_pinned
 FILES: Final = {
     "README.md": "README.md",
     "signers": "signers",
+    "board.toml": "board.toml",
     ".github/CODEOWNERS": "CODEOWNERS",
     ".github/pull_request_template.md": "pull_request_template.md",
     ".github/comment.py": "comment.py.txt",
@@ -72,7 +74,8 @@ def write_repository(
             text = text.replace("ADDRESS", address).replace("OWNERS", " ".join(owners)).replace(_OPTION, splits)
             path = folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text.replace("# TITLE", f"# {title}", 1), encoding="utf-8")
+            text = text.replace("# TITLE", f"# {title}", 1).replace('"TITLE"', json.dumps(title, ensure_ascii=False))
+            path.write_text(text, encoding="utf-8")
             written.append(path)
         (folder / "submissions").mkdir(exist_ok=True)
         (folder / "submissions" / ".gitkeep").touch()

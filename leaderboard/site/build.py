@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from harness.dataset import Dataset
 from harness.scoring.sizes import SizeCuts
 from harness.store.database import Store
+from leaderboard.board.organiser import Organiser
 from leaderboard.board.reported import read_boards, read_reported
 from leaderboard.gallery.delivered import Delivered
 from leaderboard.gallery.gallery import make_gallery
 from leaderboard.pages.downloads import checksums, make_files
-from leaderboard.pages.pages import Site, render_pages
+from leaderboard.pages.pages import render_pages
+from leaderboard.pages.site import Site
 from leaderboard.pages.vendor import NIIVUE, asset
 from leaderboard.published.export import export
 from leaderboard.published.privacy import PrivacyPolicy
@@ -42,6 +44,8 @@ class Options:
         Called with a line for each case that is drawn, and for each row that is not confirmed.
     size_cuts
         Where findings are divided by size; by default where the runs of a whole split did.
+    organiser, logo
+        What the organiser states of the board; the logo as a file of the site.
     """
 
     policy: PrivacyPolicy = field(default_factory=PrivacyPolicy)
@@ -51,6 +55,8 @@ class Options:
     statements: tuple[BoardStatement, ...] = ()
     log: Callable[[str], None] = lambda _: None
     size_cuts: SizeCuts | None = None
+    organiser: Organiser = field(default_factory=Organiser)
+    logo: Mapping[str, bytes] = field(default_factory=dict)
 
 
 def build_site(store: Store, out: Path, options: Options | None = None) -> Path:
@@ -78,9 +84,19 @@ def build_site(store: Store, out: Path, options: Options | None = None) -> Path:
     published = export(store, options.policy, options.statements, size_cuts=options.size_cuts, runs=options.runs)
     for run, why in published.doubted():
         options.log(f"warning: {run} is shown without rank and numbers: {why}")
+    for name in options.organiser.unknown(published.data_sets()):
+        options.log(f"note: the board has no run on {name}, which its order names")
     downloads = make_files(published, parquet=options.figures)
-    site = Site(published, read_reported(), read_boards(), downloads, draw=options.figures)
-    files: dict[str, bytes] = {}
+    site = Site(
+        published,
+        read_reported(),
+        read_boards(),
+        downloads,
+        draw=options.figures,
+        organiser=options.organiser,
+        logo=next(iter(options.logo), ""),
+    )
+    files = dict(options.logo)
     if options.datasets:
         masks = Delivered(store, options.runs or store.home / "runs")
         gallery = make_gallery(

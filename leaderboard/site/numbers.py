@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from harness.status import RowLevel
-from leaderboard.board.board import PAPER
+from leaderboard.board.columns import PAPER
 from leaderboard.pages.page import run_address, three_decimals
 from leaderboard.site.withheld import DATABASE, reading
 

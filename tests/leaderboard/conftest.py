@@ -28,7 +28,8 @@ from harness.scoring.summary import summarise
 from harness.status import Status
 from harness.store.database import Store
 from leaderboard.board.reported import read_boards, read_reported
-from leaderboard.pages.pages import Site, render_pages
+from leaderboard.pages.pages import render_pages
+from leaderboard.pages.site import Site
 from leaderboard.published.export import export
 from leaderboard.published.privacy import PrivacyPolicy
 

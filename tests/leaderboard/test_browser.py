@@ -43,7 +43,8 @@ SOFTWARE_GL = ["--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
 
 #: One page of every template.
 KINDS = [
-    "index.html", "challenge.html", "categories.html", "sizes.html", "groups.html", "distributions.html",
+    "index.html", "tables/*-mlhc2025.html", "tables/*-miccai2026.html", "reported.html",
+    "categories.html", "sizes.html", "groups.html", "distributions.html",
     "compare.html", "statements.html", "placements.html", "cost.html", "cases/index.html", "cases/*-case-0.html",
     "runs/index.html", "runs/run-01.html", "models/shifted.html", "methods.html",
     "submit.html", "downloads.html", "licences.html", "404.html",
@@ -193,7 +194,8 @@ def test_without_javascript(site: Path, open_page: Any) -> None:
     """Tables, figures, pictures and links are there without any script; controls that need one are not."""
     base = site.as_uri()
     page = open_page(f"{base}/index.html", java_script_enabled=False)
-    assert page.locator("table tbody tr").count() > 10
+    page.get_by_role("link", name="Every row").first.click()
+    assert page.locator("table tbody tr").count() > 3
     assert not page.locator("#filter").is_visible()
     page.get_by_role("link", name="Categories").click()
     assert page.locator("figure svg").first.is_visible()
@@ -204,12 +206,17 @@ def test_without_javascript(site: Path, open_page: Any) -> None:
 
 
 def column(page: Any, key: str) -> list[str]:
-    """Return the first words of a column of the ranking, top to bottom, group by group, without hidden rows."""
-    script = """key => { const table = document.querySelector('table[id^=ranking]');
+    """Return the first words of a column of the full table, top to bottom, group by group, without hidden rows."""
+    script = """key => { const table = document.querySelector('table[id^=rows]');
       const at = [...table.tHead.rows[0].cells].findIndex(cell => cell.dataset.key === key);
       return [...table.querySelectorAll('tbody tr')].filter(row => row.cells.length > 1 && !row.hidden)
         .map(row => row.cells[at].innerText.split('\\n')[0]); }"""
     return [str(text) for text in page.evaluate(script, key)]
+
+
+def whole(site: Path) -> str:
+    """Return the address of the page with every row, under the metrics of the paper."""
+    return f"{site.as_uri()}/{only(site, 'tables/*-mlhc2025.html')}"
 
 
 def in_time(page: Any, look: Callable[[], Any], wanted: Any) -> Any:
@@ -222,68 +229,84 @@ def in_time(page: Any, look: Callable[[], Any], wanted: Any) -> Any:
 
 def test_sort_filter_link_and_back(site: Path, open_page: Any) -> None:
     """Sorting and filtering are in the address: it can be opened elsewhere, and the back button undoes them."""
-    page = open_page(f"{site.as_uri()}/index.html")
+    page = open_page(whole(site))
     at_first = column(page, "model")
-    assert at_first == ["Shifted", "Weak", "Boxes"]
-    head = page.locator("table[id^=ranking] th[data-key=model] button")
+    assert at_first[:3] == ["Shifted", "Weak", "Boxes"]
+    head = page.locator("table[id^=rows] th[data-key=model] button")
     head.click()
     head.click()
-    assert column(page, "model") == ["Weak", "Shifted", "Boxes"]  # descending inside each group
+    assert column(page, "model")[:3] == ["Weak", "Shifted", "Boxes"]  # descending inside each group
     assert page.locator("th[aria-sort=descending]").count() == 1
     link = page.url
     page.go_back()
     page.go_back()
     assert in_time(page, lambda: column(page, "model"), at_first) == at_first
     assert page.locator("th[aria-sort]").count() == 0
-    page.fill("#filter", "fine-tuned")
+    page.fill("#filter", "weak")
     assert column(page, "model") == ["Weak"]
-    assert page.locator("output").inner_text() == "5 of 14 rows"  # four are of the paper
-    assert "q=fine-tuned" in page.url
-    elsewhere = open_page(link)
-    assert column(elsewhere, "model") == ["Weak", "Shifted", "Boxes"]
-    filtered = open_page(f"{site.as_uri()}/index.html#q=box%20boxes")
+    assert page.locator(".filter output").inner_text() == f"1 of {len(at_first)} rows"
+    assert "q=weak" in page.url
+    page.get_by_role("button", name="Show all rows").click()
+    assert column(page, "model") == at_first
+    assert column(open_page(link), "model")[:3] == ["Weak", "Shifted", "Boxes"]
+    filtered = open_page(f"{whole(site)}#q=box%20boxes")
     assert column(filtered, "model") == ["Boxes"]
     assert filtered.locator("#filter").input_value() == "box boxes"
 
 
-def test_rows_by_commercial_use(bench: Any, store: Store, tmp_path: Path, open_page: Any) -> None:
-    """A choice among the three answers, in the address too; rows whose licences nobody recorded are not known."""
-    licences = {"code": "MIT", "sources": {}, "weights": {}}
-    bench.add(plugin="free", title="Free", record={"licences": {**licences, "commercial": "yes"}})
-    bench.add(plugin="bound", title="Bound", record={"licences": {**licences, "commercial": "no"}})
-    bench.add(plugin="earlier", title="Earlier")
-    build_site(store, tmp_path / "site")
-    page = open_page(f"{(tmp_path / 'site').as_uri()}/index.html")
-    assert set(column(page, "model")) == {"Free", "Bound", "Earlier"}
-    for answer, title in (("yes", "Free"), ("no", "Bound"), ("unknown", "Earlier")):
-        page.select_option("#use", answer)
-        assert column(page, "model") == [title]
-        assert f"use={answer}" in page.url
-    elsewhere = open_page(f"{(tmp_path / 'site').as_uri()}/index.html#q=free&use=yes")
-    assert column(elsewhere, "model") == ["Free"]
-    assert elsewhere.locator("#use").input_value() == "yes"
-    elsewhere.select_option("#use", "")
-    assert "use=" not in elsewhere.url
-    assert set(column(open_page(f"{(tmp_path / 'site').as_uri()}/index.html#use=x"), "model")) == {
-        "Free", "Bound", "Earlier"
-    }  # fmt: skip
-
-
-def test_rows_by_what_a_model_sees(bench: Any, store: Store, tmp_path: Path, open_page: Any) -> None:
-    """The choice goes together with that of commercial use, and is in the address."""
-    for title, what, use in (("Whole", "3-D", "yes"), ("Bound", "3-D", "no"), ("Flat", "2-D", "yes")):
+def test_rows_are_chosen_by_chips_and_names(bench: Any, store: Store, tmp_path: Path, open_page: Any) -> None:
+    """Chips of one property add up, those of several exclude; numbers match nothing; every choice is in the address."""
+    for number, (use, sees) in enumerate((("yes", "3-D"), ("no", "3-D"), ("unknown", "2-D"), ("yes", "2-D")), 1):
         licences = {"code": "MIT", "sources": {}, "weights": {}, "commercial": use}
-        bench.add(plugin=title.lower(), title=title, record={"licences": licences, "sees": {"of": what}})
+        bench.add(
+            plugin=f"m{number}", title=f"Model {number}", prompt="box" if number == 4 else "text", level=0.3,
+            record={"licences": licences, "sees": {"of": sees}}, created=f"202{number}-01-01T10:00:00+00:00",
+        )  # fmt: skip
+    bench.add(plugin="m1", title="Model 1", created="2026-02-01T10:00:00+00:00")
     build_site(store, tmp_path / "site")
-    page = open_page(f"{(tmp_path / 'site').as_uri()}/index.html")
-    page.select_option("#sees", "3-D")
-    assert sorted(column(page, "model")) == ["Bound", "Whole"]
-    page.select_option("#use", "yes")
-    assert column(page, "model") == ["Whole"]
+    page = open_page(whole(tmp_path / "site"))
+    every = {"Model 1", "Model 2", "Model 3", "Model 4"}
+    assert set(column(page, "model")) == every
+    titles = [legend.inner_text() for legend in page.locator(".chips legend").all()]
+    assert titles == ["Prompt", "Licence", "Sees", "Year"]
+    page.get_by_role("button", name="2-D").click()
+    assert set(column(page, "model")) == {"Model 3", "Model 4"}
+    assert page.locator("tr.group:visible").count() == 2
+    page.get_by_role("button", name="not known 2").click()
+    assert column(page, "model") == ["Model 3"]
+    said = page.locator(".filter output").inner_text()
+    assert said == "1 of 4 rows; 1 earlier run, which a newer one replaced, is under Runs"
+    page.get_by_role("button", name="commercial use allowed").click()
+    assert set(column(page, "model")) == {"Model 3", "Model 4"}
+    assert "sees=2-D&use=yes%2Cunknown" in page.url
     elsewhere = open_page(page.url)
-    assert column(elsewhere, "model") == ["Whole"]
-    elsewhere.select_option("#sees", "unknown")
+    assert set(column(elsewhere, "model")) == {"Model 3", "Model 4"}
+    elsewhere.fill("#filter", "model 3")
+    assert column(elsewhere, "model") == ["Model 3"]
+    elsewhere.fill("#filter", "0.3")
     assert column(elsewhere, "model") == []
+    elsewhere.get_by_role("button", name="Show all rows").click()
+    assert set(column(elsewhere, "model")) == every
+    assert page.faults == elsewhere.faults == []
+
+
+def test_columns_are_chosen(bench: Any, store: Store, tmp_path: Path, open_page: Any) -> None:
+    """At first the scores; a category is one click away, is in the address, and sorts."""
+    for title, level in (("a", 0.5), ("b", 0.4)):
+        bench.add(title=title, plugin=title, level_of={"2d": 0.9 - level}, level=level)
+    build_site(store, tmp_path / "site")
+    page = open_page(whole(tmp_path / "site"))
+    heads = "() => [...document.querySelectorAll('thead th')].filter(h => !h.hidden).map(h => h.dataset.key)"
+    at_first = page.evaluate(heads)
+    assert [key for key in at_first if key.startswith(("category", "size"))] == []
+    page.locator("summary", has_text="Columns").click()
+    page.get_by_role("checkbox", name="2d").check()
+    assert "category-2d" in page.evaluate(heads)
+    page.get_by_role("checkbox", name="share of findings with a Dice above 0.05").uncheck()
+    page.locator("th[data-key=category-2d] button").click()
+    elsewhere = open_page(page.url)
+    assert "hit5" not in elsewhere.evaluate(heads)
+    assert column(elsewhere, "model") == ["b", "a"]
     assert page.faults == elsewhere.faults == []
 
 
@@ -336,8 +359,8 @@ def test_findings_are_put_in_order(site: Path, open_page: Any) -> None:
 
 def test_sort_works_from_the_keyboard(site: Path, open_page: Any) -> None:
     """A heading is a button: focus and Enter sort."""
-    page = open_page(f"{site.as_uri()}/index.html")
-    page.locator("table[id^=ranking] th[data-key=average] button").focus()
+    page = open_page(whole(site))
+    page.locator("table[id^=rows] th[data-key=average] button").focus()
     page.keyboard.press("Enter")
     values = [float(text) for text in column(page, "average")[:2]]
     assert values == sorted(values, reverse=True)

@@ -12,9 +12,10 @@ import pytest
 from harness.categories import CATEGORIES
 from harness.status import Status
 from harness.store.database import Store
-from leaderboard.board.board import SIZES, Score, read_board
+from leaderboard.board.board import Score, read_board
+from leaderboard.board.columns import SIZES
 from leaderboard.board.comparisons import conclusion, turned
-from leaderboard.board.reported import read_reported
+from leaderboard.board.reported import read_boards, read_reported
 from leaderboard.pages.page import (
     common_n,
     file_name,
@@ -40,6 +41,12 @@ pytestmark = pytest.mark.costly
 def section(page, title: str):
     found, *_ = [node for node in page.all("section") if node.all("h2")[0].text.startswith(title)]
     return found
+
+
+def whole(site, names: str = "", profile: str = "mlhc2025"):
+    """Return the page with every row of the first data set, or of that of these names, under a profile."""
+    pages = [page for path, page in site.items() if path.startswith("tables/") and path.endswith(f"-{profile}.html")]
+    return next(page for page in pages if names in page.all("h1")[0].text)
 
 
 def test_markup_is_well_formed_and_accessible(full_pages) -> None:
@@ -111,15 +118,13 @@ def kinds_of(table) -> set[str]:
 
 def test_measured_and_reported_rows_never_share_a_table(full_pages) -> None:
     """Every row says its kind in words, and the paper's rows have their own table and section."""
-    page = full_pages["index.html"]
-    tables = [kinds_of(table) for table in page.all("table")]
+    tables = [kinds_of(table) for path, page in full_pages.items() if path == "reported.html" or "tables/" in path
+              for table in page.all("table")]  # fmt: skip
     kinds = Counter(frozenset(found) for found in tables if found)
-    assert kinds == {
-        frozenset({"Measured here"}): 2,
-        frozenset({"Masks made elsewhere", "Measured here"}): 1,
-        frozenset({"Reported"}): 2,
-    }
-    paper = section(page, "Reported in the paper")
+    here = frozenset({"Measured here"})
+    assert kinds == {here: 2, here | {"Masks made elsewhere"}: 2, frozenset({"Reported"}): 1 + len(read_boards())}
+    assert not [cell for table in full_pages["index.html"].all("table") for cell in kinds_of(table) - here]
+    paper = section(full_pages["reported.html"], "Reported in the paper")
     assert "The authors scored these rows themselves, on the test split of their paper." in paper.text
     assert "is inferred" in paper.text
     assert len(paper.all("td", "kind")) == 10
@@ -127,13 +132,14 @@ def test_measured_and_reported_rows_never_share_a_table(full_pages) -> None:
 
 def test_groups_and_zero_shot_rows_are_marked_in_words(full_pages) -> None:
     """Text-only rows are above box-prompted ones, each under its heading; zero-shot is a word, not a colour."""
-    table, apart = section(full_pages["index.html"], "phantom-small").all("table")
+    [table] = whole(full_pages, "phantom-small").all("table")
     groups = {body.all("th")[0].text: [name.text for name in body.all("bdi", "name")] for body in table.all("tbody")}
     assert groups == {
         "Text-only": ["Rules", "VoxTell", "SAT"],
         "Box-prompted: boxes made from the ground truth": ["MedSAM2"],
+        "Not ranked": ["A lab's masks", "Oracle", "Rules", "SAT", "BiomedParse"],
     }
-    rows = [row for of in (apart, table) for row in of.all("tr") if row.all("bdi", "name")]
+    rows = [row for row in reversed(table.all("tr")) if row.all("bdi", "name")]
     tags = {row.all("bdi", "name")[0].text: [tag.text for tag in row.all("span", "tag")] for row in rows}
     assert tags["SAT"] == ["fine-tuned"]
     assert tags["VoxTell"] == ["zero-shot", "structured text"]
@@ -187,12 +193,12 @@ def test_what_a_model_sees_stands_with_its_name(bench, store: Store, pages) -> N
     bench.add(plugin="a", record={"sees": {"of": "3-D", "origin": "paper, section 5.1"}})
     bench.add(plugin="b")
     site = pages(store)
-    rows = [row for row in site["index.html"].all("table")[0].all("tr") if row.all("bdi", "name")]
+    rows = [row for row in whole(site).all("table")[0].all("tr") if row.all("bdi", "name")]
     assert [[said.text for said in row.all("span", "sees")] for row in rows] == [["sees 3-D"], []]
     assert [row.attributes["data-sees"] for row in rows] == ["3-D", "unknown"]
     assert "Sees of a CT at once 3-D ( paper, section 5.1 )" in site["runs/run-01.html"].text
     assert "Sees of a CT" not in site["runs/run-02.html"].text
-    reported = section(site["index.html"], "Reported in the paper").all("span", "sees")
+    reported = section(site["reported.html"], "Reported in the paper").all("span", "sees")
     assert [said.text for said in reported].count("sees 3-D") == 5
 
 
@@ -227,15 +233,15 @@ def test_group_without_findings_is_a_dash(bench, store: Store, pages) -> None:
 
 
 def test_unranked_runs_give_their_reason(full_pages) -> None:
-    """Known answers, partial runs and the like have their own table, each with its reason."""
-    tables = section(full_pages["index.html"], "phantom-small").all("table")
-    assert not tables[0].all("td", "reason")
-    assert [cell.text for cell in tables[1].all("td", "reason")] == [
+    """Known answers, partial runs and the like stand below the rankings, each with its reason."""
+    *ranked, apart = whole(full_pages, "phantom-small").all("tbody")
+    assert not [cell.text for body in ranked for cell in body.all("td", "reason") if cell.text]
+    assert [cell.text for cell in apart.all("td", "reason")] == [
+        "training not stated: its card does not say whether it was trained on this data",
         "known answer: it reads the truth",
         "partial: only 2 cases",
         "random weights",
         "interrupted: 3 of 3 cases scored",
-        "training not stated: its card does not say whether it was trained on this data",
     ]
 
 
@@ -487,23 +493,27 @@ def test_distributions_count_findings(bench, store: Store, pages) -> None:
 
 @pytest.mark.costly
 def test_light_pages_show_the_first_rows(bench, store: Store, pages) -> None:
-    """With many rows the front page shows the best ones and links to the list of all of them."""
+    """With many rows the front page shows the best ones, which nobody can sort, and links to all of them."""
     for number in range(40):
         bench.add(plugin=f"model-{number}", cases=1, created="2026-11-01T10:00:00+00:00")
     site = pages(store)
-    assert len(site["index.html"].all("table")[0].all("td", "average")) == 25
-    assert "All 40 ranked rows" in site["index.html"].text
+    assert len(site["index.html"].all("table")[0].all("td", "average")) == 10
+    assert "The best 10 of 40 ranked rows" in site["index.html"].text
+    assert "sortable" not in site["index.html"].all("table")[0].attributes["class"]
+    assert len(whole(site).all("td", "average")) == 40
     assert len(site["runs/index.html"].all("tbody")[0].all("tr")) == 40
 
 
 def test_empty_database_says_what_to_do(store: Store, pages) -> None:
-    """Without any run the page names the next command, and still carries the paper's rows."""
+    """Without any run the page names the next command, and others still carry the paper's rows."""
     site = pages(store)
     page = site["index.html"]
     empty = section(page, "Nothing has been measured yet")
     assert "bench demo" in empty.text
     assert "bench run --plugin rules --dataset PATH --split test" in empty.text
-    assert [table.attributes["id"] for table in page.all("table")] == ["table-4", "table-voxtell"]
+    assert [table.attributes["id"] for table in site["reported.html"].all("table")] == [
+        "table-4", *(f"table-{board.id}" for board in read_boards())
+    ]  # fmt: skip
     for path in ("compare.html", "categories.html", "cases/index.html", "runs/index.html"):
         assert "Nothing has been measured yet." in site[path].text
 
@@ -511,9 +521,9 @@ def test_empty_database_says_what_to_do(store: Store, pages) -> None:
 def test_only_unrankable_runs(bench, store: Store, pages) -> None:
     """A data set without a ranking says so and still shows what was run."""
     bench.add(rankable=False, unrankable=["random weights"])
-    text = pages(store)["index.html"].all("main")[0].text
-    assert "No run on this data set may be ranked yet." in text
-    assert "random weights" in text
+    site = pages(store)
+    assert "No run on this data set may be ranked yet" in site["index.html"].all("main")[0].text
+    assert "random weights" in whole(site).text
 
 
 def test_texts_of_numbers() -> None:
@@ -559,8 +569,7 @@ def test_the_best_control_is_a_line_beside_the_box_prompted_rows_alone(bench, pa
     bench.add(level=0.4, plugin="medsam2", title="MedSAM2", prompt="box")
     bench.add(level=0.3, plugin="ellipsoid", title="Control: ellipsoid", prompt="box")
     bench.add(level=0.1, plugin="box", title="Control: box", prompt="box")
-    table = pages(store)["index.html"].all("table")[0]
-    text, boxed = table.all("tbody")
+    text, boxed = whole(pages(store)).all("tbody")
     assert not text.all("line", "floor")
     lines = boxed.all("line", "floor")
     ellipsoid = next(row for row in boxed.all("tr")[1:] if "ellipsoid" in row.text)
@@ -580,15 +589,15 @@ def test_a_box_row_says_how_far_it_moves_over_three_seeds_of_its_boxes(bench, pa
 
 
 def test_published_boards_stand_below_with_source_and_date(pages, store: Store) -> None:
-    """On the page of their metrics; none is shown as zero-shot, and none has a rank."""
-    site = pages(store)
-    board = section(site["challenge.html"], "Reported elsewhere: Challenge, public half of the test")
+    """On a page of their own; none is shown as zero-shot, and none has a rank."""
+    page = pages(store)["reported.html"]
+    board = section(page, "Reported elsewhere: Challenge, public half of the test")
     assert "0.365" in board.all("tbody")[0].all("tr")[1].text
     assert "2026-09-09" in board.text
     assert "commit 9043e579" in board.text
     assert not board.all("span", "zero-shot")
-    assert "0.225" in section(site["index.html"], "Reported elsewhere: VoxTell 1.1 on the validation").text
-    assert not [node for node in site["index.html"].all("h2") if "public half" in node.text]
+    assert "0.225" in section(page, "Reported elsewhere: VoxTell 1.1 on the validation").text
+    assert not page.all("td", "rank")
 
 
 def test_file_names_are_safe_and_distinct() -> None:
@@ -614,7 +623,7 @@ def test_licences_of_code_and_weights_stand_with_the_row(bench, store: Store, pa
     free = bench.add(plugin="free", record={"licences": {**LICENCES, "weights": {}, "commercial": "yes"}})
     bench.add(plugin="earlier", record={"model": {"licence": "MIT"}})
     made = pages(store, policy)
-    used = {row.attributes["data-use"] for row in made["index.html"].all("tr") if "data-use" in row.attributes}
+    used = {row.attributes["data-use"] for row in whole(made).all("tr") if "data-use" in row.attributes}
     assert used == {"unknown", "yes"}
     assert "not known Apache-2.0, MIT, CC-BY-SA-4.0" in made["index.html"].text
     assert "allowed Apache-2.0, MIT" in made["index.html"].text
@@ -631,7 +640,7 @@ def test_the_papers_numbers_link_to_those_that_were_measured_on_its_data(bench, 
     about = {"plugin": "sat", "title": "SAT", "variant": "fine-tuned", "prompt": "text", "fine_tuned": True}
     run = bench.add(level=0.15, cases=200, per_case=1, record=record, **about)
     bench.add(level=0.3, cases=20, per_case=1, record=record, fingerprint="cd" * 32, **about)
-    table = section(pages(store)["index.html"], "Reported in the paper")
+    table = section(pages(store)["reported.html"], "Reported in the paper")
     links = [link for link in table.all("a", "sub") if link.attributes.get("href", "").startswith("runs/")]
     assert {link.attributes["href"] for link in links} == {f"runs/{run.id}.html"}
     said = [link.text for link in links]

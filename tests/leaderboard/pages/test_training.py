@@ -9,7 +9,8 @@ import pytest
 from harness.store.database import Store
 from harness.store.trainings import TrainingPoint, TrainingRow, Trainings
 from leaderboard.board.reported import read_reported
-from leaderboard.pages.pages import Site, render_pages
+from leaderboard.pages.pages import render_pages
+from leaderboard.pages.site import Site
 from leaderboard.published.export import CURVE, export
 from leaderboard.published.privacy import PrivacyPolicy
 

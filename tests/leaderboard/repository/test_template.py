@@ -271,6 +271,7 @@ def test_the_workflows_may_do_what_they_need_and_no_more(board: Board) -> None:
     writes = {name: re.findall(r"([a-z-]+): write", text) for name, text in workflows.items()}
     assert writes == {"check.yml": [], "comment.yml": ["pull-requests"], "publish.yml": ["pages", "id-token"]}
     assert "head.ref" not in workflows["comment.yml"]
+    assert "--board board.toml" in workflows["publish.yml"]
     assert "--public-split test\n" in workflows["publish.yml"]
     assert "* @me/team" in (board.checkout / ".github" / "CODEOWNERS").read_text()
 
