@@ -45,7 +45,7 @@ class Organiser(BaseModel):
 
     title: Line = "groundbench leaderboard"
     who: Line = ""
-    text: str = Field("", max_length=10_000)
+    text: Annotated[str, Field(max_length=10_000)] = ""
     rules: tuple[str, ...] = ()
     contact: Line = ""
     logo: str = ""

@@ -261,8 +261,8 @@ def groups_in_full(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
 
 def name_of_row(row: Row) -> str:
     """Return the words that a row is found by."""
-    run = row.run
-    return " ".join(dict.fromkeys(filter(None, [row.title, run and run.plugin, row.variant, run and run.who])))
+    of_run = (row.run.plugin, row.run.who) if row.run else ()
+    return " ".join(dict.fromkeys(filter(None, [row.title, row.variant, *of_run])))
 
 
 def standing_title(standing: Standing) -> str:

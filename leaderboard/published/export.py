@@ -467,7 +467,8 @@ def _counted(row: FindingRow) -> dict[str, int | None]:
     columns: dict[str, int | None] = {"intersection": row.intersection, "truth_entities": row.details.truth_entities}
     for name in ("kept_voxels", "kept_intersection"):
         columns[name] = None if counts is None else getattr(counts, name)
-    for prefix, matches in (("", counts and counts.overlap), ("distance_", counts and counts.distance)):
+    for prefix, kind in (("", "overlap"), ("distance_", "distance")):
+        matches = None if counts is None else getattr(counts, kind)
         columns |= {f"{prefix}{name}": matches and getattr(matches, name) for name in ("tp", "fp", "fn")}
     return columns
 
