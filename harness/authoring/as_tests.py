@@ -31,7 +31,8 @@ class CheckOfVariant(pytest.Item):
         """Run them all."""
         engine = self.config.getoption("--groundbench-engine")
         with tempfile.TemporaryDirectory(prefix="groundbench-") as work:
-            around = Surroundings(Path(work), Path(".bench").resolve(), engine, print, Stop())
+            around = Surroundings(Path(work, "check"), Path(".bench").resolve(), engine, print, Stop())
+            around.work.mkdir()
             checks = list(check_plugin(self._plugin, self._variant, around))
         self.add_report_section("call", "groundbench", "\n".join(map(_line, checks)))
         failed = [check for check in checks if check.outcome == "FAIL"]

@@ -16,8 +16,8 @@ from harness.store.database import Store
 #: A model that reads no image, and one that knows a few words.
 FLOORS = ("ellipsoid", "rules")
 
-#: Cases of the phantom: of five, four are predicted and one is trained on; of two, both are predicted.
-_CASES = {True: 5, False: 2}
+#: Cases of the phantom: both are predicted; for a training, of five, four are predicted and one is trained on.
+_CASES, _WITH_TRAINING = 2, 5
 
 _PROFILE = "mlhc2025"
 
@@ -28,10 +28,12 @@ def check_row(plugin: Plugin, variant: Variant, around: Surroundings) -> PluginC
         return PluginCheck("row", "skip", "its weights are random here; `bench run` makes the row with those declared")
     if variant.fine_tuned and not around.full:
         return PluginCheck("row", "skip", "it would be trained again on a phantom: --full does so, and `bench run`")
-    folder = around.work / f"phantom-{variant.name}"
-    dataset = open_dataset(
-        make_dataset(folder, cases=_CASES[around.full], size="full" if around.full else "small", seed=0)
-    )
+    folder = around.work.parent / "phantom"  # drawn once for all variants
+    if not folder.exists():
+        trained = any(one.fine_tuned for one in plugin.model.variants)
+        cases = _WITH_TRAINING if around.full and trained else _CASES
+        make_dataset(folder, cases=cases, size="full" if around.full else "small", seed=0)
+    dataset = open_dataset(folder)
     dice, findings = _dice(plugin, variant, dataset, around, around.engine)
     beside = ["empty 0"]
     shipped = discover()

@@ -28,7 +28,7 @@ from harness.submissions.verify import HeldAgainst, SubmissionCheck, verify_fold
 SIGNERS: Final = "signers"
 
 #: Parts of a path: submissions, data set, split, model, variant, folder, file.
-_PARTS: Final = 7
+PARTS: Final = 7
 
 #: Most files and bytes of a pull request, most seconds of one call of git.
 _FILES, _BYTES, _SECONDS = 200, 20 * 2**20, 120
@@ -148,7 +148,7 @@ def _fault(entry: _Entry, old: set[str]) -> str:
     if entry.mode != _PLAIN:
         kinds = {_LINK: "a link", _EXECUTABLE: "a program", _MODULE: "another repository"}
         return f"it adds {kinds.get(entry.mode, 'something that is no file')}"
-    if len(path.parts) != _PARTS or path.name not in LIMITS:
+    if len(path.parts) != PARTS or path.name not in LIMITS:
         return "a text folder has no such file"
     if path.name not in {VERIFICATION, VERIFIED_BY} and any(one.startswith(f"{path.parent}/") for one in old):
         return "it adds to an old row, which stays as it is"
