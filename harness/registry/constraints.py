@@ -66,7 +66,7 @@ class EachParameter(Rule):
             return f" must be a dict, not {shown(value)}"
         for name, one in value.items():
             if not isinstance(name, str) or not self.holds(one):
-                return f": parameter {name!r} must be text, a finite number, a boolean or None, not {shown(one)}"
+                return f": parameter {shown(name)} must be text, a finite number, a boolean or None, not {shown(one)}"
         return ""
 
 
@@ -157,7 +157,9 @@ def every(kind: type, says: str, *, least: int = 0) -> Rule:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if isinstance(value, int):
+        return not isinstance(value, bool) and abs(value) < 2**63
+    return isinstance(value, float) and math.isfinite(value)
 
 
 def _is_line(value: object) -> bool:
@@ -174,6 +176,10 @@ NAME = matching(
     r"[a-z0-9]+(?:-[a-z0-9]+)*", "lower-case letters, digits and single hyphens, at most 64 characters", longest=64
 )
 LINE = Rule("one line of text, at most 300 characters", _is_line)
+TEXT_OR_NONE = Rule(
+    "one line of text, at most 1,000 characters, or empty",
+    lambda value: isinstance(value, str) and value.isprintable() and len(value) <= 1000,
+)
 NOTE = Rule(f"{LINE.says}, or empty", lambda value: value == "" or LINE.holds(value))
 FILE_NAME = matching(_FILE, "a plain file name")
 PATH_OR_NONE = matching(

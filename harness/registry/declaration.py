@@ -19,6 +19,7 @@ from harness.registry.constraints import (
     LINE,
     NAME,
     PARAMETERS,
+    TEXT_OR_NONE,
     Rule,
     check,
     every,
@@ -26,6 +27,7 @@ from harness.registry.constraints import (
     matching,
     one_of,
     require,
+    shown,
 )
 from harness.registry.licences import commercial_use
 from harness.registry.origins import KINDS, Param, Params, Stated, ours
@@ -55,7 +57,8 @@ _ADAPTER = matching(r"(?:[A-Za-z_][\w.]*:[A-Za-z_]\w*)?", "'module:Class', or em
 _ORIGINS = Rule(
     f"a dict of texts that begin with {', '.join(map(repr, KINDS))}",
     lambda value: (
-        isinstance(value, dict) and all(isinstance(one, str) and one.startswith(KINDS) for one in value.values())
+        isinstance(value, dict)
+        and all(TEXT_OR_NONE.holds(one) and str(one).startswith(KINDS) for one in value.values())
     ),
 )
 
@@ -70,13 +73,19 @@ SEES = ("2-D", "slices with memory", "3-D", "nothing", "unknown")
 _EXPOSURE = Rule(
     f"one of {', '.join(map(repr, EXPOSURES))} with its origin, e.g. theirs('none', 'their paper, section 3')",
     lambda stated: (
-        isinstance(stated, Stated) and stated.value in EXPOSURES and (stated.value == "unknown" or bool(stated.origin))
+        isinstance(stated, Stated)
+        and stated.value in EXPOSURES
+        and TEXT_OR_NONE.holds(stated.origin)
+        and (stated.value == "unknown" or bool(stated.origin))
     ),
 )
 _SEES = Rule(
     f"one of {', '.join(map(repr, SEES))} with its origin, e.g. theirs('3-D', 'their paper, section 3')",
     lambda stated: (
-        isinstance(stated, Stated) and stated.value in SEES and (stated.value == "unknown" or bool(stated.origin))
+        isinstance(stated, Stated)
+        and stated.value in SEES
+        and TEXT_OR_NONE.holds(stated.origin)
+        and (stated.value == "unknown" or bool(stated.origin))
     ),
 )
 
@@ -131,21 +140,22 @@ class Variant:
     boxes: Annotated[BoxRule, instance(BoxRule, "one of the BoxRule values")] = BoxRule.WIDENED
     fine_tuned: Annotated[bool, FLAG] = False
     exposure: Annotated[Stated, _EXPOSURE] = NOT_STATED
-    summary: Annotated[str, instance(str, "one line of text")] = ""
+    summary: Annotated[str, TEXT_OR_NONE] = ""
     weights: Annotated[tuple[str, ...], every(str, "a tuple of names")] = ALL
     reduced: Annotated[dict[str, Param], PARAMETERS] = field(default_factory=dict)
     origins: Annotated[dict[str, str], _ORIGINS] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if isinstance(self.params, Params):
+        where = f"variant {shown(self.name)}: "
+        if isinstance(self.params, Params) and isinstance(self.origins, dict):
             object.__setattr__(self, "origins", self.params.origins | self.origins)
-        check(self, f"variant {self.name!r}: ")
+        check(self, where)
         # Plain copies: a checked value cannot change afterwards.
         for name in ("params", "reduced", "origins"):
             object.__setattr__(self, name, dict(getattr(self, name)))
         for name in ("reduced", "origins"):
             unknown = [one for one in getattr(self, name) if one not in self.params]
-            require(not unknown, f"variant {self.name!r}: {name} names {unknown}, which params does not have")
+            require(not unknown, f"{where}{name} names {shown(unknown)}, which params does not have")
 
     def trained(
         self,
@@ -257,16 +267,16 @@ class Model:
     adapter: Annotated[str, _ADAPTER] = ""
     dockerfile: Annotated[str, FILE_NAME] = "Dockerfile"
     base: Annotated[str, one_of("slim", "torch", says="'slim' or 'torch'")] = "slim"
-    licence: Annotated[str, instance(str, "text")] = ""
+    licence: Annotated[str, TEXT_OR_NONE] = ""
     homepage: Annotated[str, ADDRESS_OR_NONE] = ""
-    citation: Annotated[str, instance(str, "text")] = ""
+    citation: Annotated[str, TEXT_OR_NONE] = ""
     sources: Annotated[tuple[Source, ...], every(Source, "a tuple of Source objects")] = ()
     weights: Annotated[tuple[Weights, ...], every(Weights, "a tuple of Weights objects")] = ()
     training: Annotated[Resources | None, instance(Resources | None, "a Resources object or None")] = None
     reads_truth: Annotated[bool, FLAG] = False
 
     def __post_init__(self) -> None:
-        where = f"model {self.name!r}: "
+        where = f"model {shown(self.name)}: "
         check(self, where)
         for what, items in (("variants", self.variants), ("sources", self.sources), ("weights", self.weights)):
             names = [item.name for item in items]
@@ -284,7 +294,9 @@ class Model:
             object.__setattr__(self, "homepage", self.homepage or source.git)
         for variant in variants:
             unknown = sorted(set(variant.weights) - set(files))
-            require(not unknown, f"{where}variant {variant.name!r} names weights that are not declared: {unknown}")
+            require(
+                not unknown, f"{where}variant {variant.name!r} names weights that are not declared: {shown(unknown)}"
+            )
 
     def licences(self, weights: Iterable[Weights]) -> dict[str, Any]:
         """Return the licences of the code and of some weights, and whether all of them allow commercial use.

@@ -242,8 +242,8 @@ def _read_data(name: str, origin: str, folder: Path | None) -> Registry | None:
         model = read_plugin_toml(folder)
         model.check_files()
         found.plugins[model.name] = Plugin(model, origin)
-    except DeclarationError as error:
-        found.broken.append(BrokenPlugin(name, origin, str(error)))
+    except Exception as error:  # noqa: BLE001 - whatever a stranger's file holds, the others are not affected
+        found.broken.append(BrokenPlugin(name, origin, _reason(error)))
     return found
 
 

@@ -28,6 +28,7 @@ from harness.registry.constraints import (
     instance,
     one_of,
     require,
+    shown,
 )
 from harness.registry.licences import commercial_use
 from harness.status import Answer
@@ -68,7 +69,7 @@ class Source:
     mirrors: Annotated[tuple[str, ...], MIRRORS] = ()
 
     def __post_init__(self) -> None:
-        check(self, f"source {self.name!r}: ")
+        check(self, f"source {shown(self.name)}: ")
 
     @property
     def places(self) -> tuple[tuple[str, str], ...]:
@@ -178,7 +179,7 @@ class Weights:
     note: Annotated[str, NOTE] = ""
 
     def __post_init__(self) -> None:
-        where = f"weights {self.name!r}: "
+        where = f"weights {shown(self.name)}: "
         object.__setattr__(self, "file", self.file or self.name)
         check(self, where)
         require(not (self.repo and self.url), f"{where}repo and url are two places; declare one")

@@ -175,6 +175,9 @@ def _trained(table: dict[str, Any], where: str, earlier: Mapping[str, Variant]) 
         known = ", ".join(earlier) or "there is none"
         raise DeclarationError(f"{where}trained must be the name of a variant above it ({known}), not {shown(of)}")
     _refuse_unknown(table, {"name", "params", "reduced", "summary"}, where)
+    for name in ("params", "reduced"):
+        one = table.get(name, {})
+        require(isinstance(one, dict), f"{where}{name} must be a table, not {shown(one)}", field=f"{where}{name}")
     fields = {name: table[name] for name in ("name", "reduced", "summary") if name in table}
     return earlier[of].trained(_params(table.get("params", {}), f"{where}params"), **fields)
 

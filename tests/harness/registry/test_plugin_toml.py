@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
+import tomllib
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
 from harness import BoxRule, Model, Params, Prompt, Resources, Source, Variant, Weights, ours, paper
+from harness.registry import plugin_toml
 from harness.registry.constraints import DeclarationError
 from harness.registry.declaration import NOT_STATED
 from harness.registry.discovery import discover
@@ -172,10 +176,21 @@ def test_what_is_not_said_is_as_in_python(tmp_path: Path) -> None:
         (LEAST + '[[variants]]\nname = "a"\nparams = { b = nan }\n', "parameter 'b' must be text, a finite number"),
         (LEAST + '[[variants]]\nname = "a"\nparams = 3\n', "params must be a dict, not 3"),
         (LEAST + '[[variants]]\nname = "a"\ntrained = "b"\n', "trained must be the name of a variant above it"),
+        (LEAST + '[[variants]]\nname = "a"\norigins = 3\nparams = { b = 1 }\n', "origins must be a dict of texts"),
+        (LEAST + '[[variants]]\nname = "a"\n[[variants]]\ntrained = "a"\nparams = ""\n', "params must be a table"),
+        (LEAST + '[[variants]]\nname = "a"\n[[variants]]\ntrained = "a"\nreduced = 0\n', "reduced must be a table"),
+        (LEAST + f'[[variants]]\nname = "a"\nparams = {{ b = {"9" * 400} }}\n', "parameter 'b' must be text, a finite"),
+        (LEAST + f"[resources]\ncpus = {'9' * 400}\n", "resources.cpus must be a number from"),
+        (LEAST + 'sees = { value = "3-D", origin = [1] }\n', "sees must be one of"),
+        (LEAST + '[[variants]]\nname = "a"\nexposure = { value = "none", origin = 1 }\n', "exposure must be one of"),
+        (LEAST + 'licence = "MIT\\u0000"\n', "licence must be one line of text"),
+        (LEAST + f'citation = "{"x" * 2000}"\n', "citation must be one line of text, at most 1,000"),
         (LEAST + '[[weights]]\nrepo = "a/b"\n', "weights 1: name is missing"),
         (LEAST + '[[weights]]\nfile = "a.pt"\n', "needs sha256 and size"),
         (LEAST + '[[sources]]\nname = "a"\n', "sources 1: git is missing"),
         ('name = "one"\n', "title is missing"),
+        (LEAST.replace("one", "x" * 9000, 1), "name must be lower-case letters"),
+        (LEAST.replace("one", "\u043ene", 1), "name must be lower-case letters"),
         (LEAST + "name = 'two'\n", "plugin.toml is not valid TOML"),
         (LEAST + f"x = {'[' * 5000}\n", "plugin.toml is nested too deeply"),
         (LEAST + f"x = {'9' * 5000}\n", "plugin.toml is not valid TOML"),
@@ -183,8 +198,66 @@ def test_what_is_not_said_is_as_in_python(tmp_path: Path) -> None:
     ],
 )
 def test_faults_are_named(tmp_path: Path, text: str, said: str) -> None:
-    """Each with its place in the file; a misspelt key is never ignored."""
-    assert said in _fault(tmp_path, text)
+    """Each with its place in the file, in a line or two; a misspelt key is never ignored."""
+    fault = _fault(tmp_path, text)
+    assert said in fault
+    assert len(fault) < 600
+
+
+#: Values of every type that TOML has, and neighbours of what is allowed.
+VALUES = (
+    "true",
+    "-1",
+    "9" * 400,
+    "1e308",
+    "nan",
+    '""',
+    '"\\u0000"',
+    '"\\u202e"',
+    "[]",
+    "[[]]",
+    "[{}]",
+    "{}",
+    "07:32:00",
+)
+
+
+def _changed(value: object, new: str) -> Iterator[str]:
+    """Yield a document, or a part of it, with one of its values replaced, and with a key too much in one table."""
+    if isinstance(value, dict):
+        written = {key: _written(one) for key, one in value.items()}
+        yield _table({**written, "naem": new})
+        for key, one in value.items():
+            yield _table({**written, key: new})
+            yield from (_table({**written, key: other}) for other in _changed(one, new))
+    elif isinstance(value, list):
+        for place, one in enumerate(value):
+            for other in (new, *_changed(one, new)):
+                yield f"[{', '.join([*map(_written, value[:place]), other, *map(_written, value[place + 1 :])])}]"
+
+
+def _written(value: object) -> str:
+    if isinstance(value, dict):
+        return _table({key: _written(one) for key, one in value.items()})
+    return f"[{', '.join(map(_written, value))}]" if isinstance(value, list) else json.dumps(value)
+
+
+def _table(values: Mapping[str, str]) -> str:
+    return "{" + ", ".join(f"{key} = {one}" for key, one in values.items()) + "}"
+
+
+@pytest.mark.parametrize("new", VALUES)
+def test_any_value_at_any_place_is_taken_or_refused(new: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing ends in an error of Python, and no fault is a long or a commanding text."""
+    documents = list(_changed(tomllib.loads(WHOLE), new))
+    assert len(documents) > 80
+    for document in documents:
+        monkeypatch.setattr(plugin_toml, "_tables", lambda _, of=document: tomllib.loads(f"of = {of}")["of"])
+        try:
+            read_plugin_toml(tmp_path)
+        except DeclarationError as fault:
+            assert len(str(fault)) < 1000, document  # noqa: PT017
+            assert str(fault).isprintable(), document  # noqa: PT017
 
 
 def test_not_text(tmp_path: Path) -> None:
