@@ -62,7 +62,7 @@ def queue(
     """
     from harness.cli.run import interruptible
     from harness.dataset import find_dataset
-    from harness.submissions.queue import Organiser, waiting, work_off
+    from harness.submissions.queue import QueueKeeper, waiting, work_off
     from harness.submissions.rerun import JITTERED, Rerun
 
     def log(line: str) -> None:
@@ -83,7 +83,7 @@ def queue(
             return Rerun(plugin, index, settings.home, engine, jitter=True, tolerance=JITTERED, log=log, stop=stop)
 
         for one in found:
-            failed += work_off(one, Organiser(repo, label, by, key), rerun, log)
+            failed += work_off(one, QueueKeeper(repo, label, by, key), rerun, log)
     click.echo(f"next: git -C {repo} push")
     if failed:
         raise DataError(f"{failed[0].name}: {failed[0].found}", fix=failed[0].fix)

@@ -30,7 +30,7 @@ _SHOWN: Final = "number,mergedAt,files"
 
 
 @dataclass(frozen=True)
-class Waiting:
+class WaitingRows:
     """A pull request that waits: its number, and the text folders that it added and nobody has verified yet."""
 
     number: int
@@ -38,7 +38,7 @@ class Waiting:
 
 
 @dataclass(frozen=True)
-class Organiser:
+class QueueKeeper:
     """Who works the queue off.
 
     Attributes
@@ -57,7 +57,7 @@ class Organiser:
     key: Path
 
 
-def waiting(repository: Path, label: str) -> list[Waiting]:
+def waiting(repository: Path, label: str) -> list[WaitingRows]:
     """Return the merged pull requests with a label whose rows are not verified yet, the oldest first.
 
     Raises
@@ -68,7 +68,7 @@ def waiting(repository: Path, label: str) -> list[Waiting]:
     asked = ["gh", "pr", "list", "--state", "merged", "--label", label, "--limit", str(_MOST), "--json", _SHOWN]
     found: list[dict[str, Any]] = json.loads(_call(asked, repository))
     found.sort(key=lambda one: (str(one["mergedAt"]), int(one["number"])))
-    queue = [Waiting(int(one["number"]), tuple(_folders(repository, one["files"]))) for one in found]
+    queue = [WaitingRows(int(one["number"]), tuple(_folders(repository, one["files"]))) for one in found]
     return [one for one in queue if one.folders]
 
 
@@ -84,7 +84,7 @@ def _folders(repository: Path, files: Sequence[dict[str, Any]]) -> Iterator[Path
 
 
 def work_off(
-    one: Waiting, organiser: Organiser, rerun: Callable[[TextFolder], Rerun], log: Callable[[str], None]
+    one: WaitingRows, organiser: QueueKeeper, rerun: Callable[[TextFolder], Rerun], log: Callable[[str], None]
 ) -> list[SubmissionCheck]:
     """Run the rows of a pull request again, and say there what came of them.
 
@@ -125,7 +125,7 @@ def work_off(
 
 
 def _answer(
-    place: Path, organiser: Organiser, rerun: Callable[[TextFolder], Rerun]
+    place: Path, organiser: QueueKeeper, rerun: Callable[[TextFolder], Rerun]
 ) -> tuple[list[SubmissionCheck], TextFolder | None]:
     """Verify a row and run it again; where all of it holds, commit a signed word."""
     checks, folder = verify_folder(place, HeldAgainst(signers=organiser.repository / SIGNERS))
@@ -145,7 +145,7 @@ def _failed(checks: Sequence[SubmissionCheck]) -> list[SubmissionCheck]:
     return [one for one in checks if one.outcome == "FAIL"]
 
 
-def _commit(organiser: Organiser, folder: TextFolder, level: RowLevel) -> None:
+def _commit(organiser: QueueKeeper, folder: TextFolder, level: RowLevel) -> None:
     """Commit an organiser's word, and nothing else that may lie about, signed by their key."""
     names = [str(folder.place / name) for name in (VERIFICATION, VERIFIED_BY)]
     run = folder.record.run
