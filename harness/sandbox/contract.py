@@ -8,9 +8,17 @@ ignored on both sides, so that either may grow within one version.
 from __future__ import annotations
 
 import json
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
 from pydantic.json_schema import GenerateJsonSchema
 
 from harness.redaction import redacted
@@ -30,6 +38,12 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,199}$")]
 #: Allowed names of the parts of a loss.
 LossName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_.-]{0,39}$")]
 
+
+#: Where a box of an entity begins and ends, in voxels: ``[x0, y0, z0, x1, y1, z1]``, ends excluded.
+Corners = Annotated[list[int], Field(min_length=6, max_length=6)]
+
+#: Axes of a CT array, to be reversed.
+Axes = Annotated[list[Annotated[int, Field(ge=0, le=2)]], Field(max_length=3)]
 
 #: A time that a container states.
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -72,7 +86,7 @@ class FindingPrompt(_Record):
     id: Name  #: names the mask: ``out/<case>/<id>.nii.gz``
     text: str  #: the finding's free text
     category: str | None = None  #: code, for structured-text variants only
-    boxes: list[list[int]] | None = None  #: for box variants: per entity ``[x0, y0, z0, x1, y1, z1]``, ends excluded
+    boxes: list[Corners] | None = None  #: for box variants: one an entity
 
 
 class CasePrompt(_Record):
@@ -90,11 +104,11 @@ class CasePrompt(_Record):
     #: Finetune only: path below ``/bench`` of the (F, H, W, D) labels, one channel a finding in the order of
     #: `findings`; 0 outside, entities from 1.
     seg: str | None = None
-    seg_flip: list[int] | None = None  #: finetune only: axes of the CT along which `seg` must be reversed to lie on it
+    seg_flip: Axes | None = None  #: finetune only: axes of the CT along which `seg` must be reversed to lie on it
     #: Test-only grant, absent for models that compete: path below ``/bench`` of the (F, H, W, D) labels, one channel a
     #: finding in the order of `findings`.
     truth: str | None = None
-    truth_flip: list[int] | None = None  #: test-only grant: axes of the CT along which `truth` must be reversed
+    truth_flip: Axes | None = None  #: test-only grant: axes of the CT along which `truth` must be reversed
 
 
 class Started(_Record):
@@ -109,10 +123,23 @@ class Started(_Record):
 class Progress(_Record):
     """The model is ready (``loaded``), or a case begins (``case``)."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "if": {"properties": {"stage": {"const": "case"}}},
+            "then": {"required": ["case"], "properties": {"case": {"type": "string"}}},
+        }
+    )
+
     event: Literal["progress"]
     stage: Literal["loaded", "case"]
     case: Annotated[str, Field(max_length=300)] | None = None  #: which case begins
     seconds: Seconds | None = None  #: time that loading took
+
+    @model_validator(mode="after")
+    def _names_its_case(self) -> Self:
+        if self.stage == "case" and self.case is None:
+            raise ValueError("it does not say which case begins")
+        return self
 
 
 class CaseDone(_Record):
@@ -151,7 +178,10 @@ class Train(_Record):
     event: Literal["train"]
     step: Annotated[int, Field(ge=0, lt=2**53)]  #: steps done
     steps: Annotated[int, Field(ge=1, lt=2**53)]  #: steps to be done in all
-    losses: Annotated[dict[LossName, Annotated[float, Field(allow_inf_nan=False)]], Field(max_length=16)] = {}  #: means
+    losses: Annotated[  #: means, by name
+        dict[LossName, Annotated[float, Field(allow_inf_nan=False)]],
+        Field(max_length=16, json_schema_extra={"additionalProperties": False}),
+    ] = {}
     epoch: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None  #: passes over the training cases so far
     val_dice: Annotated[float, Field(ge=0, le=1)] | None = None  #: mean Dice over the findings of the val cases
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from typing import Any, cast
 
+import jsonschema
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -145,3 +147,24 @@ def test_schemas_let_either_side_grow() -> None:
     job = contract.schemas()["job"]
     assert isinstance(job, dict)
     assert sorted(job["required"]) == sorted(contract.Job.model_fields)
+
+
+CASE = {"id": "a", "ct": "ct/a.nii.gz", "shape": [1, 1, 1], "spacing": [1, 1, 1]}
+
+
+@pytest.mark.parametrize(
+    ("name", "record"),
+    [
+        ("progress", {"event": "progress", "stage": "case"}),
+        ("progress", {"event": "progress", "stage": "case", "case": None}),
+        ("train", {"event": "train", "step": 1, "steps": 2, "losses": {"a b": 1.0}}),
+        ("case", {**CASE, "findings": [{"id": "0", "text": "x", "boxes": [[1, 2, 3]]}]}),
+        ("case", {**CASE, "findings": [], "seg_flip": [3]}),
+    ],
+)
+def test_schemas_refuse_what_the_page_forbids(name: str, record: dict[str, Any]) -> None:
+    """What the harness would not take, a program that goes by the schema does not write."""
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(record, cast("dict[str, Any]", contract.schemas()[name]))
+    if name != "case":
+        assert parse_event(json.dumps(record).encode()) is None
