@@ -89,11 +89,12 @@ class RunRow:
 
     @property
     def level(self) -> RowLevel:
-        """How much of it was made under our eyes; a record may say so of a run, never of masks made elsewhere."""
+        """How much of it was made under our eyes; only of a row that travelled may a record say more than its kind."""
         order = [*RowLevel]
         usual = {"measured": RowLevel.MEASURED, "submitted": RowLevel.RESCORED}.get(self.kind, RowLevel.REPORTED)
         masks_alone = self.kind == "submitted" or self.plan.get("kind") == "submitted"
-        highest = RowLevel.RESCORED if masks_alone else RowLevel.SEALED
+        own = RowLevel.MEASURED if self.kind == "measured" else RowLevel.SEALED
+        highest = RowLevel.RESCORED if masks_alone else own
         said = next((level for level in order if level == self.record.get("level")), usual)
         return min(said, highest, key=order.index)
 

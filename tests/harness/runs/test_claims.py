@@ -88,7 +88,7 @@ def test_a_checkpoint_of_this_home_declared_as_weights_is_no_zero_shot(tmp_path:
         ({"kind": "imported", "record": {"level": "reproduced"}}, "reproduced"),
         ({"kind": "imported", "plan": {"kind": "submitted"}, "record": {"level": "sealed"}}, "rescored"),
         ({"plan": {"kind": "submitted"}}, "rescored"),
-        ({"record": {"level": "sealed"}}, "sealed"),
+        ({"record": {"level": "sealed"}}, "measured"),
         ({"record": {"level": "reported"}}, "reported"),
         ({"record": {"level": "best"}}, "measured"),
         ({"kind": "submitted", "record": {"level": "sealed"}}, "rescored"),

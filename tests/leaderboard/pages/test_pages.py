@@ -188,6 +188,23 @@ def test_submitted_rows_claim_nothing(bench, store: Store, pages) -> None:
     assert [tag.text for tag in table.all("span", "tag")] == ["training not stated", "prompt not stated"]
 
 
+def test_masks_under_a_plugins_name_are_not_on_its_page(bench, store: Store, pages) -> None:
+    """Who submits masks under the name of a plugin that is installed gets a page apart, and everybody another."""
+    bench.add(plugin="rules")
+    for who in ("A lab", "B lab", "B lab"):
+        card = {"who": who, "prompt": "text", "trained_on": []}
+        bench.add(plugin="rules", kind="submitted", plan={"kind": "submitted", "card": card, "number": bench.added})
+    site = pages(store)
+    links = {
+        name: " ".join(link.attributes.get("href", "") for link in page.all("a"))
+        for name, page in site.items()
+        if name.startswith("models/")
+    }
+    runs = {name: sorted(set(re.findall(r"run-0\d", found))) for name, found in links.items()}
+    assert runs.pop("models/rules.html") == ["run-01"]
+    assert sorted(runs.values()) == [["run-02"], ["run-03", "run-04"]]
+
+
 def test_what_a_model_sees_stands_with_its_name(bench, store: Store, pages) -> None:
     """As its run recorded it, on its own page with the origin; nothing where nobody has said."""
     bench.add(plugin="a", record={"sees": {"of": "3-D", "origin": "paper, section 5.1"}})
