@@ -52,7 +52,8 @@ def check_plugin(plugin: Plugin, variant: Variant, around: Surroundings) -> Iter
     try:
         first.run()
     except ModelError as error:
-        yield PluginCheck("trains" if variant.fine_tuned else "runs", "FAIL", error.message, error.fix)
+        fix = f"`bench run --plugin {plugin.name} --variant {variant.name}` keeps its log; nothing of a check is kept"
+        yield PluginCheck("trains" if variant.fine_tuned else "runs", "FAIL", error.message, fix)
         return
     yield check_training(first, killed) if variant.fine_tuned else PluginCheck("trains", "skip", "it is not trained")
     yield first.answered()
