@@ -17,6 +17,7 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from harness.errors import BenchError, DataError, PrerequisiteError, UsageError
+from harness.rows import FindingRow
 from harness.status import Status
 from harness.submissions.submit import place_of
 from harness.submissions.tables import Tables, read_tables
@@ -29,6 +30,9 @@ SIGNERS: Final = "signers"
 
 #: Parts of a path: submissions, data set, split, model, variant, folder, file.
 PARTS: Final = 7
+
+#: Parts of a path that name a split of a data set; faults that are told, the others are counted.
+_DATA, _TOLD = 3, 4
 
 #: Most files and bytes of a pull request, most seconds of one call of git.
 _FILES, _BYTES, _SECONDS = 200, 20 * 2**20, 120
@@ -111,7 +115,7 @@ def check_pull_request(repository: Path, base: str, head: str) -> PullRequest:
             git.extract(head, place, own, target)
             found, folder = verify_folder(target, HeldAgainst(signers=signers))
             if folder is not None:
-                found += [_placed(folder, place), _copied(folder, place, there)]
+                found += [_placed(folder, place), _same_data(folder, place, there), _copied(folder, place, there)]
             folders[place] = (found, folder)
     return PullRequest(checks, folders)
 
@@ -175,6 +179,43 @@ def _placed(folder: TextFolder, place: str) -> SubmissionCheck:
     if place == expected:
         return SubmissionCheck("place", "pass", "it lies where its content belongs")
     return SubmissionCheck("place", "FAIL", f"it lies at {shown(place)}", f"move it to {expected}")
+
+
+def _same_data(folder: TextFolder, place: str, there: Mapping[str, tuple[Tables, str]]) -> SubmissionCheck:
+    """Hold findings and truths against those of the other rows of the split: the easy half of it is not the split."""
+    data = PurePosixPath(place).parts[:_DATA]
+    known: dict[tuple[str, str], tuple[FindingRow, str, str]] = {}
+    for other, (tables, _) in there.items():
+        if other != place and PurePosixPath(other).parts[:_DATA] == data:
+            known = {key: (*facts, other) for key, facts in _findings(tables).items()} | known
+    if not known or folder.tables is None:
+        return SubmissionCheck("data", "skip", "no other row of this split is there")
+    own, part = _findings(folder.tables), folder.record.run.plan.get("limit") is not None
+    faults = [f"{'/'.join(key)} is missing, {known[key][2]} has it" for key in known if key not in own and not part]
+    faults += [
+        f"{'/'.join(key)}: its text, category or truth is not that of {known[key][2]}"
+        for key, (row, text) in own.items()
+        if key in known and not (text == known[key][1] and _alike(row, known[key][0]))
+    ]
+    if faults:
+        more = f"; and {len(faults) - _TOLD} more" if len(faults) > _TOLD else ""
+        fix = "run the whole split, as its data set has it; where the other row is wrong, tell the owners"
+        return SubmissionCheck("data", "FAIL", shown("; ".join(faults[:_TOLD]), 500) + more, fix)
+    if new := len(own.keys() - known.keys()):
+        fix = "see whether the data set has them"
+        return SubmissionCheck("data", "note", f"{new} of its findings are in no other row of this split", fix)
+    return SubmissionCheck("data", "pass", f"its {len(own)} findings and their truths are those of other rows")
+
+
+def _findings(tables: Tables) -> dict[tuple[str, str], tuple[FindingRow, str]]:
+    """Return the findings of a row, each with the digest of its text."""
+    return {(row.case, row.finding): (row, tables.texts[row.case, row.finding]) for row in tables.findings}
+
+
+def _alike(one: FindingRow, other: FindingRow) -> bool:
+    """Return whether two rows may be of one finding; a truth that one of them has not counted says nothing."""
+    truths = {one.truth_voxels, other.truth_voxels} - {None}
+    return one.category == other.category and len(truths) < 2
 
 
 def _copied(folder: TextFolder, place: str, there: Mapping[str, tuple[Tables, str]]) -> SubmissionCheck:

@@ -94,20 +94,8 @@ def test_models_of_strangers_pass(name: str, base_image: str, bench: Bench, tmp_
     if name == "c_below":
         _compiled(folder)
     else:
-        lock = [
-            "uv",
-            "pip",
-            "compile",
-            "-q",
-            "--generate-hashes",
-            "--python-version",
-            "3.11",
-            "-o",
-            "requirements.lock",
-        ]
-        subprocess.run(
-            [sys.executable, "-m", *lock, "requirements.in", "-o", "requirements.lock"], cwd=folder, check=True
-        )
+        lock = "uv pip compile -q --generate-hashes --python-version 3.11 -o requirements.lock requirements.in"
+        subprocess.run([sys.executable, "-m", *lock.split()], cwd=folder, check=True)
     document = bench.json("plugin", "check", folder, "--engine", "docker")
     assert {check["name"]: check["outcome"] for check in document["checks"] if check["outcome"] != "pass"} == {
         "packs": "skip", **({"row": "skip"} if name == "forest" else {"trains": "skip"}),

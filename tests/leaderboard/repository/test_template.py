@@ -9,17 +9,18 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
 
 import pytest
 from click.testing import CliRunner
 
 from harness.cli.settings import Settings
 from harness.cli.submit import submit
-from harness.submissions.pull_request import PullRequest, check_pull_request
+from harness.submissions.pull_request import PullRequest, _Git, _same_data, check_pull_request
 from harness.submissions.report import markdown_of_request
 from harness.submissions.text_files import MANIFEST, manifest_of
+from harness.submissions.verify import read_folder
 from leaderboard.commands.leaderboard import build, init_repo
 from tests.harness.submissions.conftest import Made, call, measure, write_data
 
@@ -118,6 +119,7 @@ def test_an_honest_pull_request_passes(board: Board) -> None:
     report = markdown_of_request(found)
     assert "Every check passed" in report
     assert "| place | pass |" in report
+    assert "| data | pass |" in report
     assert "| copies | pass |" in report
 
 
@@ -232,6 +234,28 @@ def test_a_row_edited_with_its_numbers_a_copy_and_a_wrong_place_are_named(board:
     (copies,) = (one for one in found.failed if one.name == "copies")
     assert "11 of 11 masks are those of" in copies.found
     assert "Example Lab" in copies.found
+
+
+def test_the_easy_half_and_another_truth_are_no_rows_of_the_split(board: Board) -> None:
+    """What every row of a split has alike, its findings and their truths, is held against the rows that are there."""
+    there = dict(_Git(board.bare).tables(board.base))
+    (old,) = there
+    honest = read_folder(board.row)
+    assert honest.tables is not None
+    place = "/".join([*PurePosixPath(old).parts[:3], "other"])
+    assert _same_data(honest, place, there).outcome == "pass"
+    assert _same_data(honest, "submissions/other-0/test/x", there).outcome == "skip"
+    findings = honest.tables.findings
+    for changed, outcome, says in (
+        (findings[:4], "FAIL", "case_2_a_1/0 is missing"),
+        ([replace(findings[0], truth_voxels=7), *findings[1:]], "FAIL", "case_0_a_1/0: its text, category or truth"),
+        ([replace(findings[0], category="2h"), *findings[1:]], "FAIL", "case_0_a_1/0: its text, category or truth"),
+        ([*findings, replace(findings[0], finding="9")], "note", "1 of its findings are in no other row"),
+    ):
+        texts = honest.tables.texts | {("case_0_a_1", "9"): "ab" * 32}
+        folder = replace(honest, tables=replace(honest.tables, findings=tuple(changed), texts=texts))
+        found = _same_data(folder, place, there)
+        assert (found.outcome, says in found.found) == (outcome, True), found
 
 
 def test_the_script_of_the_check_runs_against_the_repository(board: Board, tmp_path: Path) -> None:
