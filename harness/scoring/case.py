@@ -146,8 +146,18 @@ class CaseScore:
 
 
 @dataclass(frozen=True)
-class _Prediction:
-    """One prediction as read: a grid, or the problems that prevented it."""
+class ReadMask:
+    """One mask as it is read for scoring.
+
+    Attributes
+    ----------
+    status, verdict
+        ``ok``, ``invalid_output`` or ``missing_output``; its problems.
+    sha256
+        Digest (hex) of its file, where that could be read to its end.
+    bits
+        Its voxels on the grid of the ground truth; None unless ok.
+    """
 
     status: Status
     verdict: MaskVerdict = field(default=MaskVerdict())
@@ -228,7 +238,7 @@ def _of_one(
     return scores
 
 
-def _score(task: CaseTask, finding: Finding, entities: Regions, prediction: _Prediction) -> FindingScore:
+def _score(task: CaseTask, finding: Finding, entities: Regions, prediction: ReadMask) -> FindingScore:
     truth = entities.mask
     h, w, d = truth.shape
     verdict = prediction.verdict
@@ -296,18 +306,18 @@ def _truth_limit(task: CaseTask) -> int:
     return file_limit(h * w * d * 256)
 
 
-def _read_one(task: CaseTask, finding: Finding) -> _Prediction:
+def _read_one(task: CaseTask, finding: Finding) -> ReadMask:
     mask = task.masks.get(finding.id)
     if mask is None:
-        return _Prediction(Status.MISSING_OUTPUT)
+        return ReadMask(Status.MISSING_OUTPUT)
     return _read(task, mask, None, wanted=(0,))[0]
 
 
-def _read_stack(task: CaseTask, source: Source, channels: int, findings: Sequence[Finding]) -> list[_Prediction]:
+def _read_stack(task: CaseTask, source: Source, channels: int, findings: Sequence[Finding]) -> list[ReadMask]:
     return _read(task, source, channels, [finding.index for finding in findings])
 
 
-def _read(task: CaseTask, source: Source, channels: int | None, wanted: Sequence[int]) -> list[_Prediction]:
+def _read(task: CaseTask, source: Source, channels: int | None, wanted: Sequence[int]) -> list[ReadMask]:
     """Read the wanted channels of one file; whatever is wrong with it is wrong with all of them.
 
     The grid of a file of one finding follows from its content, not from its place: a 3-D mask lies on the CT, a
@@ -341,14 +351,14 @@ def _read(task: CaseTask, source: Source, channels: int | None, wanted: Sequence
                     verdict = verdict.plus([error.problem])
             sha256 = volume.sha256()
     except FileNotFoundError:
-        return [_Prediction(Status.MISSING_OUTPUT)] * len(wanted)
+        return [ReadMask(Status.MISSING_OUTPUT)] * len(wanted)
     except Refused as error:
         verdict, grids = MaskVerdict((error.problem,)), []
     if verdict.level == "refused":
-        return [_Prediction(Status.INVALID_OUTPUT, verdict, sha256)] * len(wanted)
+        return [ReadMask(Status.INVALID_OUTPUT, verdict, sha256)] * len(wanted)
     if on_ct and task.mask_flip:
         grids = [bits.flipped(task.mask_flip) for bits in grids]
-    return [_Prediction(Status.OK, verdict, sha256, bits) for bits in grids]
+    return [ReadMask(Status.OK, verdict, sha256, bits) for bits in grids]
 
 
 _STACK_OF_ONE = warning(
@@ -396,15 +406,29 @@ def check_case(task: CaseTask) -> list[CheckedMask]:
         CheckedMask(
             task.case, finding.id, found.status, found.verdict, None if found.bits is None else found.bits.count
         )
-        for finding, found in zip(task.findings, _predictions(task, task.findings), strict=True)
+        for finding, found in zip(task.findings, read_masks(task), strict=True)
     ]
 
 
-def _predictions(task: CaseTask, findings: Sequence[Finding]) -> list[_Prediction]:
+def read_masks(task: CaseTask, *, channels: int | None = None) -> list[ReadMask]:
+    """Read the mask of every finding of a task as :func:`score_case` does, in its order.
+
+    Parameters
+    ----------
+    task
+        The case; its ground truth is not read.
+    channels
+        Findings of the ground truth, so of a stack; by default those of the task.
+    """
+    return _predictions(task, task.findings, channels or len(task.findings))
+
+
+def _predictions(task: CaseTask, findings: Sequence[Finding], channels: int) -> list[ReadMask]:
     if task.stack is None:
         return [_read_one(task, finding) for finding in findings]
     try:
-        return _read_stack(task, task.stack, len(task.findings), findings)
+        return _read_stack(task, task.stack, channels, findings)
     except TooDense:
         half = len(findings) // 2
-        return [*_predictions(task, findings[:half]), *_predictions(task, findings[half:])]
+        parts = findings[:half], findings[half:]
+        return [mask for part in parts for mask in _predictions(task, part, channels)]

@@ -83,8 +83,8 @@ def figure(
         warning = _may_be_shown(data, public=visibility == "public")
         scan = read_scan(case)
         by_channel = scan.truth(data.mask_flip)
-        truth = {finding.id: by_channel[finding.index] for finding in case.findings}
-        masks = Delivered(store, settings.home / "runs")
+        truth = {finding.id: by_channel[finding.index].points for finding in case.findings}
+        masks = Delivered(store, settings.home / "runs", data)
         rows = [_marks(store, run, title, scan, masks) for run, title in zip(runs, _titles(runs), strict=True)]
     if not any(map(len, truth.values())):
         raise DataError(f"no finding of {case.id} has a voxel", fix="choose another case", path=case.truth)
@@ -161,8 +161,9 @@ def _marks(store: Store, run: RunRow, title: str, scan: Scan, masks: Delivered) 
     from leaderboard.gallery.strip import Marks
 
     rows = store.findings(run.id, scan.case.id)
+    delivered = masks.masks(run.id, scan)
     found: dict[str, Points | None] = {}
     for row in rows:
-        mask = masks.find(run.id, row.case, row.finding)
-        found[row.finding] = scan.prediction(mask) if mask and row.status == Status.OK else None
+        mask = delivered.get(row.finding)
+        found[row.finding] = None if isinstance(mask, str) or row.status != Status.OK else mask
     return Marks(title, {row.finding: (row.status, row.dice) for row in rows}, found)

@@ -1,26 +1,29 @@
-"""The mask files of runs, and their digests when they were scored."""
+"""The masks of runs as they were scored: single files, stacks and archives, of runs made here and of submissions."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+from harness.dataset import Dataset
+from harness.dataset.voxels import read_header
+from harness.errors import BenchError
+from harness.scoring.case import read_masks
+from harness.scoring.submission import Submission, open_submission
+from harness.status import Status
 from harness.store.database import Store
+from leaderboard.gallery.scans import Points, Scan
 
-
-@dataclass(frozen=True)
-class Mask:
-    """One mask file: its path, the folder that must contain it, and the SHA-256 (hex) of what was scored."""
-
-    path: Path
-    root: Path
-    sha256: str
+#: Why a mask is not drawn.
+NOT_SCORED = "its mask was not scored"
+GONE = "its mask is not where it was when it was scored"
+CHANGED = "its mask is not the one that was scored: the file has changed"
+UNREADABLE = "its file cannot be read as a mask any more"
 
 
 class Delivered:
-    """The masks of every run of a database: those of runs made here, and folders that were submitted.
+    """The masks of every run of a database: those of runs made here, and folders and archives that were submitted.
 
     Parameters
     ----------
@@ -28,23 +31,52 @@ class Delivered:
         The results database.
     runs
         The folder of the runs made here.
+    data
+        The data set that they were made on.
     """
 
-    def __init__(self, store: Store, runs: Path) -> None:
-        self._runs = runs
+    def __init__(self, store: Store, runs: Path, data: Dataset) -> None:
+        self._data = data
+        self._quirks = {run.id for run in store.runs() if run.plan.get("organiser_quirks")}
         self._submitted = {
             run.id: Path(run.plan["predictions"])
             for run in store.runs()
             if run.kind == "submitted" and isinstance(run.plan.get("predictions"), str)
         }
         self._digests = lru_cache(maxsize=16)(lambda run: _digests(store, run))
+        self._files = lru_cache(maxsize=64)(
+            lambda run, split: _open(self._submitted.get(run, runs / run / "masks"), data, split)
+        )
 
-    def find(self, run: str, case: str, finding: str) -> Mask | None:
-        """Return the mask of a finding; None where it is not there as a file of its own, or was not scored."""
-        root = self._submitted.get(run, self._runs / run / "masks")
-        path = root / case / f"{finding}.nii.gz"
-        digest = self._digests(run).get((case, finding))
-        return Mask(path, root, digest) if digest and path.is_file() else None
+    def masks(self, run: str, scan: Scan) -> dict[str, Points | str]:
+        """Return, by finding, the voxels (n, 3) of the mask that was scored, on the axes of the scan; or why not."""
+        case = scan.case
+        files = self._files(run, case.split)
+        if files is None:
+            return {finding.id: GONE for finding in case.findings}
+        task = files.task(case, self._data.mask_flip, organiser_quirks=run in self._quirks, blind=True)
+        channels = read_header(case.truth).shape[0] if case.truth is not None else None
+        found: dict[str, Points | str] = {}
+        for finding, mask in zip(case.findings, read_masks(task, channels=channels), strict=True):
+            scored = self._digests(run).get((case.id, finding.id))
+            if scored is None:
+                found[finding.id] = NOT_SCORED
+            elif mask.status == Status.MISSING_OUTPUT:
+                found[finding.id] = GONE
+            elif mask.sha256 != scored:
+                found[finding.id] = CHANGED if mask.sha256 else UNREADABLE
+            elif mask.bits is None:
+                found[finding.id] = UNREADABLE
+            else:
+                found[finding.id] = scan.points(mask.bits, self._data.mask_flip)
+        return found
+
+
+def _open(path: Path, data: Dataset, split: str) -> Submission | None:
+    try:
+        return open_submission(path, data.split(split))
+    except (BenchError, OSError):
+        return None
 
 
 def _digests(store: Store, run: str) -> Mapping[tuple[str, str], str]:

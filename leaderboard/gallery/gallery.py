@@ -18,11 +18,12 @@ from leaderboard.published.export import data_set_id
 from leaderboard.published.privacy import not_allowed
 
 if TYPE_CHECKING:
+    from leaderboard.gallery.parts import Layer
     from leaderboard.gallery.pictures import Picture
-    from leaderboard.gallery.scans import Points, Scan
+    from leaderboard.gallery.scans import Marked, Scan
 
-#: Models whose masks are shown for a finding.
-MODELS = 8
+#: Rows whose masks are shown, the best of each ranking first.
+MODELS = 12
 
 #: Models beside the reference in the strip of a case.
 STRIP = 4
@@ -33,10 +34,23 @@ Key = tuple[str, str, str]
 
 @dataclass(frozen=True)
 class Gallery:
-    """The pictures, the address of each case's strip by (data set, case), and their files by path in the site."""
+    """The pictures of a site.
+
+    Attributes
+    ----------
+    pictures
+        By data set, case and finding.
+    strips
+        The address of each case's strip by (data set, case).
+    undrawn
+        Why there is no picture of a data set, of a case or of a finding; by its id, or the first two or all of its key.
+    files
+        Their files by path in the site.
+    """
 
     pictures: Mapping[Key, Picture]
     strips: Mapping[tuple[str, str], str]
+    undrawn: Mapping[tuple[str, ...], str]
     files: Mapping[str, bytes]
 
 
@@ -44,7 +58,7 @@ def make_gallery(
     published: Published,
     board: Sequence[DataSet],
     datasets: Sequence[Dataset],
-    masks: Delivered,
+    masks_of: Callable[[Dataset], Delivered],
     log: Callable[[str], None],
     *,
     public: bool = False,
@@ -59,8 +73,8 @@ def make_gallery(
         Its data sets.
     datasets
         The data sets on disk; those of the board are known by their content.
-    masks
-        The masks of the runs.
+    masks_of
+        Returns the masks of the runs on a data set.
     log
         Called with a line for every data set and case.
     public
@@ -73,6 +87,7 @@ def make_gallery(
     """
     pictures: dict[Key, Picture] = {}
     strips: dict[tuple[str, str], str] = {}
+    undrawn: dict[tuple[str, ...], str] = {}
     files: dict[str, bytes] = {}
     at_hand = {
         data_set_id(fingerprint_of(dataset, split), split): (dataset, split)
@@ -87,6 +102,7 @@ def make_gallery(
         if not findings:
             continue
         if data.about.id not in at_hand:
+            undrawn[data.about.id,] = "the data were not at hand when this page was built"
             log(
                 f"no pictures of {', '.join(data.about.names)}/{data.about.split}: its data are not at hand (--dataset)"
             )
@@ -94,34 +110,41 @@ def make_gallery(
         dataset, split = at_hand[data.about.id]
         if public and (lacking := dataset.terms.lacks("images", "masks")):
             raise not_allowed(f"the pictures of {dataset.name}/{split}", lacking)
-        rows = [row for row in data.shown if not row.known_answer] or list(data.shown)
-        work = _Work(data, dataset, rows[:MODELS], masks, {e.run.id: published.scores(e.run.id) for e in rows if e.run})
+        rows = [row for row in data.rows if not row.known_answer] or list(data.rows)
+        scores = {row.run.id: published.scores(row.run.id) for row in rows if row.run}
+        work = _Work(data, dataset, rows, masks_of(dataset), scores)
         for case in dataset.split(split):
-            if case.id in findings and case.ct is not None:
-                log(f"drawing {case.id}")
-                drawn = work.draw(case, findings[case.id])
-                pictures |= drawn.pictures
-                files |= {f"cases/{path}": content for path, content in drawn.files.items()}
-                if drawn.strip:
-                    strips[data.about.id, case.id] = drawn.strip
-    return Gallery(pictures, strips, files)
+            if case.id not in findings:
+                continue
+            if case.truth is None:
+                undrawn[data.about.id, case.id] = "the data set at hand has no reference masks of it"
+                continue
+            log(f"drawing {case.id}" + ("" if case.ct else ": its masks alone, there is no CT at hand"))
+            drawn = work.draw(case, findings[case.id])
+            pictures |= drawn.pictures
+            undrawn |= drawn.undrawn
+            files |= {f"cases/{path}": content for path, content in drawn.files.items()}
+            if drawn.strip:
+                strips[data.about.id, case.id] = drawn.strip
+    return Gallery(pictures, strips, undrawn, files)
 
 
 @dataclass
 class DrawnCase:
     """The pictures of one case: its findings, the path of its strip (empty without one), and files by their path.
 
-    Paths are those from the folder of the case pages.
+    Paths are those from the folder of the case pages; `undrawn` says why a finding has no picture.
     """
 
     pictures: dict[Key, Picture] = field(default_factory=dict)
     strip: str = ""
+    undrawn: dict[tuple[str, ...], str] = field(default_factory=dict)
     files: dict[str, bytes] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class _Work:
-    """One data set and the rows whose masks are shown on it."""
+    """One data set and its rows; the masks of the first of them are drawn."""
 
     data: DataSet
     dataset: Dataset
@@ -130,46 +153,89 @@ class _Work:
     scores: Mapping[str, Mapping[int, PublishedScore]]
 
     def draw(self, case: Case, findings: Sequence[PublishedFinding]) -> DrawnCase:
-        """Draw every finding of a case that has a reference, and a strip where there are several of them."""
-        from leaderboard.gallery.pictures import Layer, draw_finding
+        """Draw every finding of a case of which there is a mask, and a strip where there are several of them."""
+        from leaderboard.gallery.choice import choose_slices
+        from leaderboard.gallery.pictures import draw_finding, draw_slices
         from leaderboard.gallery.scans import read_scan
         from leaderboard.gallery.volumes import volume_script
 
         scan = read_scan(case)
         truth = scan.truth(self.dataset.mask_flip)
         channels = {named.id: named.index for named in case.findings}
+        references = {finding.finding: truth.get(channels.get(finding.finding, -1)) for finding in findings}
+        marks, reasons = self._read(scan, findings)
         drawn = DrawnCase()
-        seen: dict[str, Points] = {}
-        marks = [Marks(label(row), {}, {}) for row in self.rows]
+        layers: dict[str, list[Layer]] = {}
         for finding in findings:
-            reference = truth.get(channels.get(finding.finding, -1))
-            if reference is None or not len(reference):
-                continue
-            seen[finding.finding] = reference
-            self._read(scan, case, finding, marks)
-            of_rows = [
-                Layer(row.title, points, row.scores[finding.finding][1])
-                for row in marks
-                if (points := row.masks[finding.finding]) is not None
-            ]
-            layers = [Layer("Reference", reference), *of_rows]
-            name = f"img/{self.data.about.id}-{file_name(case.id)}-{file_name(finding.finding)}"
-            found = draw_finding(scan, layers, name)
-            volume = f"{name}-volume.js"
-            drawn.files |= found.files | {volume: volume_script(scan, layers, volume)}
-            drawn.pictures[self.data.about.id, case.id, finding.finding] = replace(found.picture, volume=volume)
+            found = self._layers(scan, finding.finding, references[finding.finding], marks)
+            if found:
+                layers[finding.finding] = found
+            else:
+                drawn.undrawn[self.data.about.id, case.id, finding.finding] = (
+                    "the reference marks nothing, and no mask at hand does"
+                )
+        depths = choose_slices(list(layers.values()), scan.shape[2])
+        base = f"img/{self.data.about.id}-{file_name(case.id)}"
+        drawn.files |= draw_slices(scan, depths, f"{base}-ct") if layers else {}
+        for id_, of in layers.items():
+            name = f"{base}-{file_name(id_)}"
+            one = draw_finding(scan, of, depths, ct=f"{base}-ct", name=name, undrawn=reasons[id_])
+            drawn.files |= one.files
+            picture = one.picture
+            if scan.stored is not None:
+                volume = f"{name}-volume.js"
+                drawn.files[volume] = volume_script(scan, of, volume)
+                picture = replace(picture, volume=volume, volume_bytes=len(drawn.files[volume]))
+            drawn.pictures[self.data.about.id, case.id, id_] = picture
+        seen = {finding: mask.points for finding, mask in references.items() if mask is not None and len(mask.points)}
         if len(seen) > 1:
-            drawn.strip = f"img/{self.data.about.id}-{file_name(case.id)}-strip.svg"
+            drawn.strip = f"{base}-strip.svg"
             texts = {finding.finding: finding.text for finding in findings if finding.finding in seen}
-            drawn.files[drawn.strip] = strip_of(scan, texts, seen, marks[:STRIP]).encode()
+            drawn.files[drawn.strip] = strip_of(scan, texts, seen, [row for _, row in marks[:STRIP]]).encode()
         return drawn
 
-    def _read(self, scan: Scan, case: Case, finding: PublishedFinding, marks: Sequence[Marks]) -> None:
-        """Add to the marks of every row what it made of a finding."""
-        for row, made in zip(self.rows, marks, strict=True):
+    def _layers(
+        self, scan: Scan, finding: str, reference: Marked | None, marks: Sequence[tuple[str, Marks]]
+    ) -> list[Layer]:
+        """Return the reference and the masks of a finding, a mask that is not empty first; nothing without one."""
+        from leaderboard.gallery.parts import model_layer, reference_layer
+
+        truth = reference if reference is not None and len(reference.points) else None
+        layers = [] if truth is None else [reference_layer(truth, scan)]
+        models = [
+            model_layer(run, row.title, points, scan, reference=truth, dice=row.scores[finding][1])
+            for run, row in marks
+            if (points := row.masks[finding]) is not None
+        ]
+        if truth is None:
+            models.sort(key=lambda layer: not len(layer.points))
+        layers += models
+        return layers if layers and len(layers[0].points) else []
+
+    def _read(
+        self, scan: Scan, findings: Sequence[PublishedFinding]
+    ) -> tuple[list[tuple[str, Marks]], dict[str, list[tuple[str, str]]]]:
+        """Read what the first rows made of a case; return it by run, and by finding what of all rows is not drawn."""
+        marks = []
+        reasons: dict[str, list[tuple[str, str]]] = {finding.finding: [] for finding in findings}
+        for place, row in enumerate(self.rows):
             assert row.run is not None  # noqa: S101 - rows of a data set are runs
-            score = self.scores[row.run.id].get(finding.number)
-            status, dice = (NOT_SCORED, 0.0) if score is None else (score.status, score.dice)
-            mask = self.masks.find(row.run.id, case.id, finding.finding) if status == Status.OK else None
-            made.scores[finding.finding] = status, dice
-            made.masks[finding.finding] = scan.prediction(mask) if mask else None
+            title = label(row)
+            if place >= MODELS:
+                for undrawn in reasons.values():
+                    undrawn.append((title, f"the masks of {MODELS} rows are drawn, and it is further down"))
+                continue
+            made = Marks(title, {}, {})
+            delivered = self.masks.masks(row.run.id, scan)
+            for finding in findings:
+                score = self.scores[row.run.id].get(finding.number)
+                status, dice = (NOT_SCORED, 0.0) if score is None else (score.status, score.dice)
+                mask = delivered.get(finding.finding, NOT_SCORED) if status == Status.OK else status.replace("_", " ")
+                made.scores[finding.finding] = status, dice
+                made.masks[finding.finding] = None
+                if isinstance(mask, str):
+                    reasons[finding.finding].append((title, mask))
+                else:
+                    made.masks[finding.finding] = mask
+            marks.append((row.run.id, made))
+        return marks, reasons

@@ -1,8 +1,7 @@
-"""Slices of a finding with the reference and each model's mask, drawn when the site is built.
+"""The pictures of a finding, drawn when the site is built: still images, and what the viewer reads.
 
-A finding gets one still image a row, at the slice that shows most of it, and for browsing two sheets of slices (lung
-and soft-tissue window) with one transparent sheet of the same layout for every mask. A sheet needs no server, no WebGL
-and no reading of pixels, so it works wherever a page does.
+A still shows the slice that has most of the finding; it needs no script. Reference and model differ in form, not only
+in colour: the outline of a reference is dashed, the inside of a model's mask hatched.
 """
 
 from __future__ import annotations
@@ -16,33 +15,34 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness import LUNG
+from harness.cli.tables import counted
+from leaderboard.gallery.packed import LEVELS, masks_script, slice_script
+from leaderboard.gallery.parts import Layer, Part, Parts
 from leaderboard.gallery.scans import Points, Scan
 
-#: Slices of a sheet, how many stand in a row of it, and the longer side of a slice in pixels.
-SLICES, PER_ROW, PIXELS = 12, 4, 320
-
 #: Name -> (lowest, highest) HU shown.
-WINDOWS: Mapping[str, tuple[float, float]] = {"Lung": LUNG.limits, "Soft tissue": (-160.0, 240.0)}
+WINDOWS: Mapping[str, tuple[float, float]] = {
+    "Lung": LUNG.limits,
+    "Soft tissue": (-160.0, 240.0),
+    "Pleura": (-500.0, 300.0),
+    "Bone": (-500.0, 1300.0),
+}
 
 #: Colours (RGB) of the reference's outline and of a model's mask; distinguished by shape as well.
 REFERENCE, MODEL = (86, 180, 233), (230, 159, 0)
 
-_FILL = 90  # of 255: opacity of the inside of a model's mask
-_BEYOND = 2  # slices above and below a finding that are shown too
-_STILL_MARGIN = 40.0  # mm around the finding in a still image
+#: Longer side in pixels of a slice that a still is cut from, and of the still.
+PIXELS, STILL = 512, 240
+
+#: Stills of models that a page shows; the viewer shows the masks of all.
+STILLS = 8
+
+_FILL, _HATCH = 50, 150  # of 255: opacity of the inside of a model's mask, and of the lines on it
+_MARGIN = 40.0  # mm around the finding in a still image
 _COVERED = 0.35  # share of a pixel that a mask must fill to be drawn there
 
 Image = Any  # PIL.Image.Image: Pillow is imported where it draws
 Bools = NDArray[np.bool_]
-
-
-@dataclass(frozen=True)
-class Layer:
-    """One mask: whose it is, and its Dice (None for the reference)."""
-
-    name: str
-    points: Points
-    dice: float | None = None
 
 
 @dataclass(frozen=True)
@@ -52,16 +52,23 @@ class Picture:
     Attributes
     ----------
     panels
-        ``{"image", "title", "dice", "width", "height"}``: the stills.
+        ``{"image", "title", "dice", "width", "height", "model", "facts"}``: the stills; what each mask is, in words.
     sheet
-        What ``viewer.js`` reads: the layout of the sheets, their addresses, the layers.
-    volume
-        Address of the file for the volume viewer; empty without one.
+        What the viewer reads first: the grid, the slices, where the masks are and whose they are.
+    facts
+        What should be known of what is shown and what is not, in sentences.
+    undrawn
+        (row, why its mask is not drawn).
+    volume, volume_bytes
+        Address and size of the file for the volume viewer; empty without one.
     """
 
     panels: list[dict[str, Any]]
     sheet: dict[str, Any]
+    facts: Sequence[str] = ()
+    undrawn: Sequence[tuple[str, str]] = ()
     volume: str = ""
+    volume_bytes: int = 0
 
 
 @dataclass
@@ -72,70 +79,168 @@ class Drawn:
     files: dict[str, bytes] = field(default_factory=dict)
 
 
-def draw_finding(scan: Scan, layers: Sequence[Layer], name: str, *, reference: bool = True) -> Drawn:
-    """Draw the slices of one finding.
+def draw_slices(scan: Scan, depths: Sequence[int], name: str) -> dict[str, bytes]:
+    """Return the scripts of the slices of a CT by path; none without a CT. `name` is the beginning of the paths."""
+    if scan.stored is None:
+        return {}
+    return {path: slice_script(scan, z, path) for z in depths for path in [f"{name}-{z}.js"]}
+
+
+def draw_finding(
+    scan: Scan,
+    layers: Sequence[Layer],
+    depths: Sequence[int],
+    *,
+    ct: str,
+    name: str,
+    undrawn: Sequence[tuple[str, str]] = (),
+) -> Drawn:
+    """Draw one finding.
 
     Parameters
     ----------
     scan
-        The CT.
+        The grid, and the CT if any.
     layers
-        The reference, which is not empty, then the models.
+        The masks, the reference first where there is one; the first is not empty.
+    depths
+        The slices that are shown, from the head downwards.
+    ct
+        Beginning of the paths of :func:`draw_slices`.
     name
-        Beginning of the files' paths.
-    reference
-        Whether there is a reference; else the layers are models only, and the first is not empty.
+        Beginning of the other files' paths.
+    undrawn
+        (row, why its mask is not drawn).
     """
-    depths = choose_slices(layers[0].points, scan.shape[2])
-    areas = [int((layers[0].points[:, 2] == z).sum()) for z in depths]
-    key = int(np.argmax(areas))
-    sheets = _Sheets(scan, depths)
-    files: dict[str, bytes] = {}
-    images = {}
-    for window, limits in WINDOWS.items():
-        images[window] = path = f"{name}-{window.split()[0].lower()}.webp"
-        files[path] = _webp(sheets.ct(*limits))
-    described = [] if reference else [{"name": "", "image": ""}]  # the first is that of the reference
-    for number, layer in enumerate(layers):
-        path = f"{name}-mask-{number}.png"
-        files[path] = _png(sheets.mask(layer.points, reference=reference and number == 0))
-        described.append({"name": layer.name, "image": path})
+    masks = f"{name}-masks.js"
+    described = [_described(layer, depths) for layer in layers]
+    script, held = masks_script(
+        [layer.mask for layer in layers], depths, scan.shape[0], masks, {"layers": described, "listed": _KEYS}
+    )
+    left_out = [(layer.name, "its mask is too large for this page") for layer in layers[held:]]
+    files = {masks: script}
+    first = layers[0]
+    key = max(depths, key=lambda z: int((first.points[:, 2] == z).sum()))
+    crop = _around(first.points, scan)
+    stills = _Stills(scan, key, crop)
     panels = []
-    crop = _around(layers[0].points, scan)
-    for number, layer in enumerate(layers):
-        under = [layers[0]] if reference else []
-        image = sheets.still(depths[key], under, [layer] if number or not reference else [], crop)
+    for number, layer in enumerate(layers[: STILLS + 1]):
+        under = [first] if not first.id else []
+        image = stills.draw(under, [layer] if layer.id else [])
         path = f"{name}-still-{number}.webp"
         files[path] = _webp(image)
         panels.append(
-            {"image": path, "title": layer.name, "dice": layer.dice, "width": image.width, "height": image.height}
+            {
+                "image": path,
+                "title": layer.name,
+                "dice": layer.dice,
+                "width": image.width,
+                "height": image.height,
+                "model": bool(layer.id),
+                "facts": _words(layer, scan, key, crop),
+            }
         )
     sheet = {
-        "columns": PER_ROW,
-        "width": sheets.size[0],
-        "height": sheets.size[1],
-        "key": key,
-        "slices": [round(scan.height(z), 1) for z in depths],
-        "images": images,
-        "layers": described,
+        "grid": list(scan.shape),
+        "spacing": [round(mm, 4) for mm in scan.spacing],
+        "affine": [[round(float(value), 4) for value in row] for row in scan.affine[:3]],
+        "sided": scan.sided,
+        "measured": scan.measured,
+        "key": depths.index(key),
+        "depths": list(depths),
+        "ct": ct if scan.stored is not None else "",
+        "masks": masks,
+        "levels": [list(pair) for pair in LEVELS],
+        "windows": [[window, *limits] for window, limits in WINDOWS.items()],
+        "layers": [{"id": layer.id, "name": layer.name, "dice": layer.dice} for layer in layers[:held]],
     }
-    return Drawn(Picture(panels, sheet), files)
+    return Drawn(Picture(panels, sheet, _facts(scan, layers, depths), [*undrawn, *left_out]), files)
 
 
-def choose_slices(points: Points, depth: int) -> list[int]:
-    """Choose up to :data:`SLICES` axial slices of a finding and a little beyond it, from the head downwards.
+# -- what is said of masks --------------------------------------------------------------------------------------------
 
-    They are spread evenly over the slices that show it or lie beside one that does, so that what lies between the
-    parts of a scattered finding is left out; the one that shows most of it is always among them.
-    """
-    areas = np.bincount(points[:, 2], minlength=depth)
-    beside = np.flatnonzero(areas)[:, None] + np.arange(-_BEYOND, _BEYOND + 1)
-    near = np.unique(beside[(beside >= 0) & (beside < depth)])
-    even = near[np.rint(np.linspace(0, len(near) - 1, min(SLICES, len(near)))).astype(int)]
-    key = int(areas.argmax())
-    if areas[even].max() < areas[key]:
-        even[np.abs(even - key).argmin()] = key
-    return [int(z) for z in even[::-1]]
+#: What the numbers of a part are, in their order.
+_KEYS = ["voxels", "long", "short", "height", "x", "y", "z"]
+
+
+def _described(layer: Layer, depths: Sequence[int]) -> dict[str, Any]:
+    return {
+        "voxels": len(layer.points),
+        "shown": int(np.isin(layer.points[:, 2], depths).sum()),
+        **{
+            name: parts and _listed(parts, depths)
+            for name, parts in (("parts", layer.entities), ("false", layer.false), ("missed", layer.missed))
+        },
+    }
+
+
+def _listed(parts: Parts, depths: Sequence[int]) -> dict[str, Any]:
+    return {
+        "number": parts.number,
+        "voxels": parts.voxels,
+        "listed": [
+            [part.voxels, *(round(mm, 1) for mm in part.size), *(part.at(depths) or (-1, -1, -1))]
+            for part in parts.listed
+        ],
+    }
+
+
+def _words(layer: Layer, scan: Scan, key: int, crop: tuple[int, int, int, int]) -> list[str]:
+    """Say what a mask is, and how much of it a still leaves out."""
+    n = len(layer.points)
+    if not n:
+        return ["marks nothing"]
+    largest = layer.entities.listed[0]
+    words = [f"{counted(layer.entities.number, 'part')}, the largest {size_of_part(largest, scan)}"]
+    if layer.false is not None and layer.missed is not None:
+        truth = n - layer.false.voxels + layer.missed.voxels
+        words.append(f"{percent(layer.false.voxels, n)} of it false, {percent(layer.missed.voxels, truth)} missed")
+    left, top, right, bottom = crop
+    x, y, z = layer.points.T
+    seen = (z == key) & (x >= left) & (x < right) & (y >= top) & (y < bottom)
+    words.append(f"{percent(int(seen.sum()), n)} of it in this picture")
+    return words
+
+
+def _facts(scan: Scan, layers: Sequence[Layer], depths: Sequence[int]) -> list[str]:
+    """Say what is not shown."""
+    lines = []
+    if scan.stored is None:
+        lines.append("There is no CT at hand, so the masks stand alone.")
+    if not scan.sided:
+        lines.append("Without a CT nobody knows which side of the patient is where, so there is no R and no L.")
+    if not scan.measured:
+        lines.append("The size of a voxel is not known, so nothing is said in mm.")
+    depth = scan.shape[2]
+    if len(depths) == depth:
+        return [*lines, f"All {depth} slices of the scan are shown."]
+    lines.append(f"{len(depths)} of the scan's {depth} slices are shown.")
+    for layer in layers:
+        outside = int((~np.isin(layer.points[:, 2], depths)).sum())
+        if outside:
+            share = percent(outside, len(layer.points))
+            lines.append(f"{layer.name}: {share} ({outside:,} voxels) lies on slices that are not shown.")
+    return lines
+
+
+def size_of_part(part: Part, scan: Scan) -> str:
+    """Write the size of a part: in mm where that is known, else in voxels."""
+    if not scan.measured:
+        return f"of {counted(part.voxels, 'voxel')}"
+    sides = " x ".join(f"{mm:.0f}" if mm >= 10 else f"{mm:.1f}" for mm in part.size)
+    ml = part.voxels * float(np.prod(scan.spacing)) / 1000
+    return f"{sides} mm, {ml:.{2 if ml < 1 else 1 if ml < 100 else 0}f} ml"
+
+
+def percent(part: int, whole: int) -> str:
+    """Write a share, so that some is never none and never all."""
+    share = 100 * part / whole if whole else 0.0
+    if 0 < share < 1:
+        return "less than 1 %"
+    return f"{min(share, 99.0 if part < whole else 100.0):.0f} %"
+
+
+# -- stills -----------------------------------------------------------------------------------------------------------
 
 
 def size_of(scan: Scan, longer: int) -> tuple[int, int]:
@@ -146,70 +251,65 @@ def size_of(scan: Scan, longer: int) -> tuple[int, int]:
 
 
 def grey_slice(scan: Scan, z: int, limits: tuple[float, float], size: tuple[int, int]) -> Image:
-    """Return an axial slice in grey: the lowest HU of `limits` and below is black, the highest and above white."""
+    """Return an axial slice in grey: the lowest HU of `limits` and below is black, the highest and above white.
+
+    Without a CT all of it is black.
+    """
     from PIL import Image as pil  # noqa: N813 - the module's own name is that of its class
 
+    if scan.stored is None:
+        return pil.new("L", size)
     low, high = limits
     hu = scan.hu(scan.voxels[:, :, z])
     grey = np.clip((hu - low) / (high - low) * 255 + 0.5, 0, 255).astype(np.uint8)
     return pil.fromarray(np.ascontiguousarray(grey.T)).resize(size, pil.Resampling.BILINEAR)
 
 
-class _Sheets:
-    """Draws slices of one scan at one scale, side by side."""
+class _Stills:
+    """Draws one slice of a scan, cut around a finding, with masks."""
 
-    def __init__(self, scan: Scan, depths: Sequence[int]) -> None:
-        self.scan, self.depths = scan, depths
-        self.size = size_of(scan, PIXELS)
-
-    def ct(self, low: float, high: float) -> Image:
-        """Return the slices in one window of HU."""
-        return self._sheet("L", [grey_slice(self.scan, z, (low, high), self.size) for z in self.depths])
-
-    def mask(self, points: Points, *, reference: bool) -> Image:
-        """Return the same layout, transparent but for one mask."""
-        return self._sheet("RGBA", [self._overlay(points, z, reference=reference) for z in self.depths])
-
-    def still(
-        self, z: int, references: Sequence[Layer], models: Sequence[Layer], crop: tuple[int, int, int, int]
-    ) -> Image:
-        """Return one slice with masks drawn in, cut around the finding."""
-        image = grey_slice(self.scan, z, WINDOWS["Lung"], self.size).convert("RGBA")
-        for layers, reference in ((references, True), (models, False)):
-            for layer in layers:
-                image.alpha_composite(self._overlay(layer.points, z, reference=reference))
-        x, y = (size / n for size, n in zip(self.size, self.scan.shape[:2], strict=True))
+    def __init__(self, scan: Scan, z: int, crop: tuple[int, int, int, int]) -> None:
         left, top, right, bottom = crop
-        cut = image.crop((int(left * x), int(top * y), max(1, int(right * x)), max(1, int(bottom * y))))
-        factor = 200 / max(cut.size)
-        return cut.resize((max(1, round(cut.width * factor)), max(1, round(cut.height * factor)))).convert("RGB")
-
-    def _sheet(self, mode: str, images: Sequence[Image]) -> Image:
-        from PIL import Image as pil  # noqa: N813 - the module's own name is that of its class
-
-        width, height = self.size
-        rows = -(-len(images) // PER_ROW)
-        sheet = pil.new(mode, (width * min(PER_ROW, len(images)), height * rows))
-        for place, image in enumerate(images):
-            row, column = divmod(place, PER_ROW)
-            sheet.paste(image, (column * width, row * height))
-        return sheet
-
-    def _overlay(self, points: Points, z: int, *, reference: bool) -> Image:
-        from PIL import Image as pil  # noqa: N813 - the module's own name is that of its class
-
-        inside = np.zeros(self.scan.shape[:2], bool)
-        here = points[points[:, 2] == z]
-        inside[here[:, 0], here[:, 1]] = True
-        grown = pil.fromarray(np.ascontiguousarray(inside.T).astype(np.float32)).resize(
-            self.size, pil.Resampling.BOX if inside.shape[0] > self.size[0] else pil.Resampling.BILINEAR
+        full = size_of(scan, PIXELS)
+        x, y = (size / n for size, n in zip(full, scan.shape[:2], strict=True))
+        cut = grey_slice(scan, z, WINDOWS["Lung"], full).crop(
+            (int(left * x), int(top * y), max(1, int(right * x)), max(1, int(bottom * y)))
         )
+        factor = STILL / max(cut.size)
+        self.size = max(1, round(cut.width * factor)), max(1, round(cut.height * factor))
+        self.ground = cut.resize(self.size).convert("RGBA")
+        self.shape, self.crop, self.z = scan.shape, crop, z
+
+    def draw(self, references: Sequence[Layer], models: Sequence[Layer]) -> Image:
+        """Return the slice with these masks, models below."""
+        image = self.ground.copy()
+        for layers, reference in ((models, False), (references, True)):
+            for layer in layers:
+                image.alpha_composite(self._overlay(layer.points, reference=reference))
+        return image.convert("RGB")
+
+    def _overlay(self, points: Points, *, reference: bool) -> Image:
+        from PIL import Image as pil  # noqa: N813 - the module's own name is that of its class
+
+        left, top, right, bottom = self.crop
+        inside = np.zeros(self.shape[:2], bool)
+        here = points[points[:, 2] == self.z]
+        inside[here[:, 0], here[:, 1]] = True
+        cut = np.ascontiguousarray(inside[left:right, top:bottom].T).astype(np.float32)
+        shrinks = cut.shape[1] > self.size[0]
+        grown = pil.fromarray(cut).resize(self.size, pil.Resampling.BOX if shrinks else pil.Resampling.BILINEAR)
         drawn = np.asarray(grown) > _COVERED
-        edge = drawn & ~_eroded(drawn)
+        inner = _eroded(_eroded(drawn))
+        edge = drawn & ~inner
+        y, x = np.indices(drawn.shape)
         pixels = np.zeros((*drawn.shape, 4), np.uint8)
-        pixels[drawn] = (*(REFERENCE if reference else MODEL), 0 if reference else _FILL)
-        pixels[edge, 3] = 255
-        pixels[pixels[..., 3] == 0] = 0
+        if reference:
+            pixels[edge] = (0, 0, 0, 255)
+            pixels[edge & ((x + y) % 12 < 7)] = (*REFERENCE, 255)
+        else:
+            pixels[drawn] = (*MODEL, _FILL)
+            pixels[drawn & ((x + y) % 8 < 2), 3] = _HATCH
+            pixels[edge, 3] = 255
         return pil.fromarray(pixels)
 
 
@@ -227,7 +327,7 @@ def _around(points: Points, scan: Scan) -> tuple[int, int, int, int]:
     """Return left, top, right, bottom (voxels) of a window around a finding."""
     box = []
     for axis in (0, 1):
-        margin = _STILL_MARGIN / scan.spacing[axis]
+        margin = _MARGIN / scan.spacing[axis]
         low, high = points[:, axis].min() - margin, points[:, axis].max() + 1 + margin
         box.append((max(0, int(low)), min(scan.shape[axis], int(high))))
     (left, right), (top, bottom) = box
@@ -236,11 +336,5 @@ def _around(points: Points, scan: Scan) -> tuple[int, int, int, int]:
 
 def _webp(image: Image) -> bytes:
     stream = io.BytesIO()
-    image.save(stream, "WEBP", quality=72, method=4)
-    return stream.getvalue()
-
-
-def _png(image: Image) -> bytes:
-    stream = io.BytesIO()
-    image.quantize(8).save(stream, "PNG", optimize=True)
+    image.save(stream, "WEBP", quality=80, method=4)
     return stream.getvalue()

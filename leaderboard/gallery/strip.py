@@ -158,12 +158,14 @@ def _note(row: Marks, finding: str) -> str:
 
 def _rule(scan: Scan, z: int, *, named: bool) -> str:
     """Say which slice is shown, and why this one; `named`: whether a person chose it."""
+    where = f"Axial slice {z} of {scan.shape[2]}, counted from 0"
+    dice = "Dice is that of the whole finding, not of this slice."
     why = "that was asked for" if named else "that shows most findings of the reference, and of such the most voxels"
+    if not scan.sided:
+        return f"{where}: the one {why}. There is no CT at hand, so the sides are not known. {dice}"
     low, high = (f"{limit:,.0f}".replace("-", "\N{MINUS SIGN}") for limit in WINDOWS["Lung"])
-    return (
-        f"Axial slice {z} of {scan.shape[2]}, counted from 0 at the feet: the one {why}. Lung window, {low} to {high} "
-        "HU; the patient's right is on the left. Dice is that of the whole finding, not of this slice."
-    )
+    sides = "the patient's right is on the left"
+    return f"{where} at the feet: the one {why}. Lung window, {low} to {high} HU; {sides}. {dice}"
 
 
 def choose_slice(truths: Sequence[Points]) -> int:
@@ -307,7 +309,7 @@ def _picture(scan: Scan, z: int, column: StripColumn, left: int, top: int) -> It
         yield leader.format(ring=ring)
         yield f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{_NUMBER}" fill="#000" fill-opacity="0.75" {ring}/>'
         yield f'<text x="{x:.1f}" y="{y + 3.6:.1f}" font-size="10" fill="#fff" text-anchor="middle">{place + 1}</text>'
-    for x, side in ((6, "R"), (width - 13, "L")):
+    for x, side in ((6, "R"), (width - 13, "L")) if scan.sided else ():
         halo = 'stroke="#000" stroke-width="2.5" paint-order="stroke"'  # readable on bright tissue as well
         yield f'<text x="{x}" y="{height // 2}" font-size="11" fill="#fff" {halo}>{side}</text>'
     yield "</g>"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,14 +20,16 @@ from harness.runs.predict import Prediction, predict, require_promptable
 from harness.runs.preflight import require_files
 from harness.runs.training.finetune import TrainingWatcher
 from harness.sandbox.watch import Stop
-from leaderboard.gallery.pictures import Layer, draw_finding
+from leaderboard.gallery.choice import choose_slices
+from leaderboard.gallery.parts import Layer, model_layer
+from leaderboard.gallery.pictures import draw_finding, draw_slices
 from leaderboard.gallery.scans import read_scan
 from leaderboard.grounded.folder import WORK, Folder, open_folder
 from leaderboard.grounded.inputs import CASE, SPLIT, curate, data_set_of, require_ct, require_oriented
 from leaderboard.grounded.masks import measure, read_voxels, write_mask
 from leaderboard.grounded.result import Result, Shown, document, page
 from leaderboard.pages.report_page import render_report
-from leaderboard.pages.vendor import asset
+from leaderboard.pages.vendor import VIEWER, asset
 
 #: Names of the results below the folder.
 PAGE: Final = "index.html"
@@ -127,13 +129,12 @@ def make(
         data = data_set_of(asked.ct, traced.findings, root=folder.work, cache=cache)
         prediction = _run(asked, data, watcher, stop)
         with stop.nothing_in_flight():
-            for one, made in _shown(asked, folder, prediction):
-                shown.append(one)
-                files |= made
+            shown, drawn = _shown(asked, folder, prediction)
+            files |= drawn
         model, notes = _model(prediction), [f"How it was run: {why}" for why in prediction.ready.plan.unrankable]
     result = Result(traced, text.others, shown, **facts, model=model, notes=notes)
     told = document(result)
-    files |= {name: asset(name) for name in ("assets/site.css", "assets/app.js", "assets/viewer.js")}
+    files |= {name: asset(name) for name in ("assets/site.css", "assets/app.js", *VIEWER)}
     files[FINDINGS] = json.dumps(told, indent=1, ensure_ascii=False).encode() + b"\n"
     files[PAGE] = render_report(page(result)).encode("utf-8", "replace")
     folder.write(files)
@@ -164,27 +165,34 @@ def _run(asked: Asked, data: Dataset, watcher: TrainingWatcher, stop: Stop) -> P
     return predict(request, home=asked.home, folder=asked.run_folder, watcher=watcher, stop=stop)
 
 
-def _shown(asked: Asked, folder: Folder, prediction: Prediction) -> Iterator[tuple[Shown, dict[str, bytes]]]:
-    """Yield each finding with the files that are shown of it: its mask in the CT's grid, and its pictures."""
+def _shown(asked: Asked, folder: Folder, prediction: Prediction) -> tuple[list[Shown], dict[str, bytes]]:
+    """Return the findings, and the files that are shown of them: their masks in the CT's grid, and pictures."""
     [predicted] = prediction.cases
     scan = read_scan(predicted.case)
+    shown: list[Shown] = []
+    files: dict[str, bytes] = {}
+    layers: dict[int, Layer] = {}
     for delivered in predicted.masks:
-        if delivered.path is None:
-            yield Shown(delivered), {}
-            continue
-        voxels = read_voxels(delivered.path, scan, root=asked.run_folder)
-        own = folder.work / "mask.nii.gz"
-        sha256 = write_mask(own, voxels, scan)
-        file = f"masks/{delivered.finding.id}.nii.gz"
-        files = {file: own.read_bytes()}
-        own.unlink()
-        if not len(voxels):
-            yield Shown(delivered, file, sha256), files
-            continue
-        points = scan.turned(*voxels.T)
-        layer = Layer(asked.plugin.model.title, points)
-        drawn = draw_finding(scan, [layer], f"img/{delivered.finding.id}", reference=False)
-        yield Shown(delivered, file, sha256, measure(voxels, points, scan), drawn.picture), files | drawn.files
+        one = Shown(delivered)
+        if delivered.path is not None:
+            voxels = read_voxels(delivered.path, scan, root=asked.run_folder)
+            own = folder.work / "mask.nii.gz"
+            file = f"masks/{delivered.finding.id}.nii.gz"
+            one = Shown(delivered, file, write_mask(own, voxels, scan))
+            files[file] = own.read_bytes()
+            own.unlink()
+            if len(voxels):
+                points = scan.turned(*voxels.T)
+                one = replace(one, measured=measure(voxels, points, scan))
+                layers[len(shown)] = model_layer("model", asked.plugin.model.title, points, scan)
+        shown.append(one)
+    depths = choose_slices([[layer] for layer in layers.values()], scan.shape[2])
+    files |= draw_slices(scan, depths, "img/ct") if layers else {}
+    for place, layer in layers.items():
+        drawn = draw_finding(scan, [layer], depths, ct="img/ct", name=f"img/{shown[place].mask.finding.id}")
+        shown[place] = replace(shown[place], picture=drawn.picture)
+        files |= drawn.files
+    return shown, files
 
 
 def _model(prediction: Prediction) -> dict[str, Any]:

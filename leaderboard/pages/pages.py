@@ -22,6 +22,7 @@ from leaderboard.pages.queries import QUERIES
 from leaderboard.pages.run_page import METRICS, at_a_glance, groups_in, metrics_of, origin_of, stated_by, timing_of
 from leaderboard.pages.scores import scores
 from leaderboard.pages.site import Pages, Render, Site
+from leaderboard.pages.vendor import VIEWER_SCRIPTS, VOLUME_SCRIPT
 from leaderboard.published.database import TABLES, Pair
 from leaderboard.published.export import COMPARED
 from leaderboard.published.statements import BoardStatement
@@ -248,12 +249,23 @@ def _cases(site: Site, render: Render) -> Pages:
             case.id,
             also=["cases/index.html"],
             data=data,
-            findings=[{"about": f.finding, "rows": f.rows, "more": f.more, "picture": picture} for f, picture in shown],
+            findings=[
+                {
+                    "about": f.finding,
+                    "rows": f.rows,
+                    "more": f.more,
+                    "picture": picture,
+                    "undrawn": site.undrawn.get((data.about.id, case.id, f.finding.finding), ""),
+                }
+                for f, picture in shown
+            ],
+            undrawn=site.undrawn.get((data.about.id, case.id), "") or site.undrawn.get((data.about.id,), ""),
             before=before,
             after=after,
             pictures=pictured,
             strip=site.strips.get((data.about.id, case.id), ""),
-            viewer3d=any(picture and picture.volume for _, picture in shown),
+            viewer_scripts=VIEWER_SCRIPTS,
+            volume_script=VOLUME_SCRIPT if any(picture and picture.volume for _, picture in shown) else "",
             attribution=attribution(data.about),
         )
 

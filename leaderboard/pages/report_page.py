@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from leaderboard.pages.page import make_environment
+from leaderboard.pages.vendor import VIEWER_SCRIPTS
 
 
 @dataclass(frozen=True)
@@ -90,10 +91,8 @@ class ReportPage:
 
 
 def render_report(page: ReportPage) -> str:
-    """Return the page as HTML; it needs ``assets/site.css``, ``assets/app.js`` and ``assets/viewer.js`` beside it."""
+    """Return the page as HTML; it needs the style, the script and the viewer of the site below ``assets`` beside it."""
     pictures = any(finding.picture for _, said in page.sections for one in said for finding in one.findings)
-    return (
-        make_environment()
-        .get_template("report.html.j2")
-        .render(root="", title=f"A report in its CT, by {page.model}", page=page, pictures=pictures)
-    )
+    title = f"A report in its CT, by {page.model}"
+    template = make_environment().get_template("report.html.j2")
+    return template.render(root="", title=title, page=page, pictures=pictures, viewer_scripts=VIEWER_SCRIPTS)

@@ -42,6 +42,8 @@ class Site:
         (data set, case, finding) -> input of the viewer template; empty without pictures.
     strips
         (data set, case) -> address of the strip of all its findings, from the folder of the case pages.
+    undrawn
+        Why there is no picture: by data set, by data set and case, or by data set, case and finding.
     vendored
         Software of others that the site holds.
     organiser, logo
@@ -55,6 +57,7 @@ class Site:
     draw: bool = False
     pictures: Mapping[tuple[str, str, str], Any] = field(default_factory=dict)
     strips: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    undrawn: Mapping[tuple[str, ...], str] = field(default_factory=dict)
     vendored: Sequence[Vendored] = ()
     organiser: Organiser = field(default_factory=Organiser)
     logo: str = ""

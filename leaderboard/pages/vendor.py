@@ -1,4 +1,4 @@
-"""Software by others that the site may hold, each with its licence beside it."""
+"""The files of the site that are the same on every board: its own, and software by others with its licence."""
 
 from __future__ import annotations
 
@@ -28,6 +28,18 @@ NIIVUE = Vendored(
     script="assets/vendor/niivue/niivue.umd.js",
     notice="assets/vendor/niivue/LICENSE.txt",
 )
+
+#: The scripts of the viewer, in the order in which they are loaded.
+VIEWER_SCRIPTS = tuple(
+    f"assets/viewer/{name}.js"
+    for name in ("data", "paths", "paint", "address", "parts", "pointer", "controls", "viewer")
+)
+
+#: The files of the viewer but for those of the volume viewer.
+VIEWER = ("assets/viewer.css", *VIEWER_SCRIPTS)
+
+#: Loads the volume viewer when it is asked for.
+VOLUME_SCRIPT = "assets/viewer/volume.js"
 
 
 def asset(path: str) -> bytes:

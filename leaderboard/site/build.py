@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from harness.dataset import Dataset
@@ -17,7 +18,7 @@ from leaderboard.gallery.gallery import make_gallery
 from leaderboard.pages.downloads import checksums, make_files
 from leaderboard.pages.pages import render_pages
 from leaderboard.pages.site import Site
-from leaderboard.pages.vendor import NIIVUE, asset
+from leaderboard.pages.vendor import NIIVUE, VIEWER, VOLUME_SCRIPT, asset
 from leaderboard.published.export import export
 from leaderboard.published.privacy import PrivacyPolicy
 from leaderboard.published.statements import BoardStatement
@@ -98,7 +99,7 @@ def build_site(store: Store, out: Path, options: Options | None = None) -> Path:
     )
     files = dict(options.logo)
     if options.datasets:
-        masks = Delivered(store, options.runs or store.home / "runs")
+        masks = partial(Delivered, store, options.runs or store.home / "runs")
         gallery = make_gallery(
             published, site.board, options.datasets, masks, options.log, public=options.policy.public
         )
@@ -106,11 +107,12 @@ def build_site(store: Store, out: Path, options: Options | None = None) -> Path:
             site,
             pictures=gallery.pictures,
             strips=gallery.strips,
+            undrawn=gallery.undrawn,
             vendored=(NIIVUE,) if gallery.pictures else (),
         )
         files |= gallery.files
         if gallery.pictures:
-            names = ("assets/viewer.js", "assets/viewer3d.js", NIIVUE.script, NIIVUE.notice)
+            names = (*VIEWER, VOLUME_SCRIPT, NIIVUE.script, NIIVUE.notice)
             files |= {name: asset(name) for name in names}
     files |= {path: html.encode("utf-8", "replace") for path, html in render_pages(site)}
     files |= {f"downloads/{file.name}": file.data for file in downloads}

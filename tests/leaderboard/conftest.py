@@ -32,6 +32,9 @@ from leaderboard.pages.pages import render_pages
 from leaderboard.pages.site import Site
 from leaderboard.published.export import export
 from leaderboard.published.privacy import PrivacyPolicy
+from tests.leaderboard.browsing import browser, open_page, served, site
+
+__all__ = ["browser", "open_page", "served", "site"]
 
 #: What the owner of the data set allows: everything.
 TERMS = dict.fromkeys(("scores", "texts", "images", "masks"), "yes")

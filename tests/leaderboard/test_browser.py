@@ -2,45 +2,25 @@
 
 from __future__ import annotations
 
-import http.server
-import io
 import os
-import shutil
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
 
-import numpy as np
 import pytest
-from PIL import Image
 
 from harness.store.database import Store
-from leaderboard.gallery.pictures import MODEL, REFERENCE
 from leaderboard.published.privacy import PrivacyPolicy
 from leaderboard.site.build import Options, build_site
+from tests.leaderboard.browsing import MARKS, only
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-
-CHROMIUM = os.environ.get("BENCH_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
-pytestmark = [
-    pytest.mark.costly,
-    pytest.mark.skipif(
-        not CHROMIUM and not os.environ.get("BENCH_REQUIRE_BROWSER"),  # with it, a browser that is missing is a failure
-        reason="chromium is not installed; install it or set BENCH_CHROMIUM",
-    ),
-]
+pytestmark = MARKS
 
 ROOT = Path(__file__).parents[2]
 AXE = (Path(__file__).parent / "vendor" / "axe.min.js").read_text(encoding="utf-8")
-QUIET = ["--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
-SOFTWARE_GL = ["--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
-
 #: One page of every template.
 KINDS = [
     "index.html", "tables/*-mlhc2025.html", "tables/*-miccai2026.html", "reported.html",
@@ -54,76 +34,12 @@ KINDS = [
 SHORT = ["index.html", "compare.html", "statements.html", "cases/index.html", "runs/*.html"]
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    """Return a browser without network, with a software WebGL; its loop is over before other modules start theirs."""
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-quic", *QUIET, *SOFTWARE_GL]
-        )
-        yield browser
-        browser.close()
-
-
-@pytest.fixture(scope="session")
-def site(scene: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the folder of a site with figures and pictures, inside the folder that is served."""
-    out = tmp_path_factory.mktemp("www") / "some" / "board"
-    build_site(scene.store, out, Options(figures=True, datasets=(scene.dataset,), runs=scene.runs))
-    return out
-
-
 def test_figures_and_pictures_are_the_same_again(site: Path, scene: Any, tmp_path: Path) -> None:
     """Drawn once more, every file of the site is the same to the byte."""
     build_site(scene.store, tmp_path / "again", Options(figures=True, datasets=(scene.dataset,), runs=scene.runs))
     for path in (path for path in site.rglob("*") if path.is_file()):
         assert path.read_bytes() == (tmp_path / "again" / path.relative_to(site)).read_bytes(), path
     assert len(list(site.rglob("*"))) == len(list((tmp_path / "again").rglob("*")))
-
-
-class _Silent(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, *_: object) -> None:
-        """Log nothing."""
-
-
-@pytest.fixture(scope="session")
-def served(site: Path) -> Iterator[str]:
-    """Return the address of the site under a sub-path of a server."""
-    root = site.parent.parent
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(_Silent, directory=str(root))) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_address[1]}/some/board/"
-        server.shutdown()
-        thread.join()
-
-
-@pytest.fixture
-def open_page(browser: Any) -> Iterator[Callable[..., Any]]:
-    """Return a function that opens a page with given options of its context; complaints collect in ``page.faults``."""
-    contexts = []
-
-    def open_(address: str, **options: Any) -> Any:
-        context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **options})
-        contexts.append(context)
-        page = context.new_page()
-        page.faults = []
-        page.requested = []
-        page.on("console", lambda m: page.faults.append(m.text) if m.type == "error" else None)
-        page.on("pageerror", lambda error: page.faults.append(str(error)))
-        page.on("request", lambda request: page.requested.append(request.url))
-        page.goto(address)
-        return page
-
-    yield open_
-    for context in contexts:
-        context.close()
-
-
-def only(site: Path, pattern: str) -> str:
-    """Return the path of the page that a pattern names, seen from the site."""
-    [found] = sorted(site.glob(pattern))[:1]
-    return found.relative_to(site).as_posix()
 
 
 @pytest.mark.parametrize("scheme", ["file", "http"])
@@ -364,124 +280,6 @@ def test_sort_works_from_the_keyboard(site: Path, open_page: Any) -> None:
     page.keyboard.press("Enter")
     values = [float(text) for text in column(page, "average")[:2]]
     assert values == sorted(values, reverse=True)
-
-
-def centres(page: Any, colour: tuple[int, int, int]) -> tuple[float, float]:
-    """Return the centre of a colour on the canvas as shares of its width and height, from a picture of the screen."""
-    picture = page.locator("canvas.slices").first.screenshot()
-    pixels = np.asarray(Image.open(io.BytesIO(picture)).convert("RGB")).astype(int)
-    y, x = np.nonzero(np.abs(pixels - colour).sum(axis=-1) < 40)
-    assert len(x) > 10, "the colour is not on the screen"
-    middle = (x.min() + x.max() + 1) / 2, (y.min() + y.max() + 1) / 2
-    return middle[0] / pixels.shape[1], middle[1] / pixels.shape[0]
-
-
-@pytest.mark.parametrize("case", ["case-0", "case-1"])
-def test_viewer_shows_the_lesion_where_it_is(site: Path, open_page: Any, case: str) -> None:
-    """The pixels of reference and model on the screen lie where the lesion is in the patient."""
-    page = open_page(f"{site.as_uri()}/{only(site, f'cases/*-{case}.html')}")
-    page.wait_for_selector(".viewer[data-drawn]")
-    viewer = page.locator(".viewer").first
-    viewer.get_by_role("combobox", name="Model").select_option(label="none")
-    assert centres(page, REFERENCE) == pytest.approx((33.5 / 48, 14.5 / 40), abs=0.02)
-    viewer.get_by_role("combobox", name="Model").select_option(index=1)
-    viewer.get_by_label("Reference").uncheck()
-    assert centres(page, MODEL) == pytest.approx((35.5 / 48, 14.5 / 40), abs=0.02)
-    assert page.locator(".mark.left").first.inner_text() == "R"
-    assert page.locator(".mark.right").first.inner_text() == "L"
-    assert page.faults == []
-
-
-def test_viewer_keys_windows_and_drag(site: Path, open_page: Any) -> None:
-    """Arrow keys and a drag go through the slices; the window changes what is grey; the second viewer waits."""
-    page = open_page(f"{site.as_uri()}/{only(site, 'cases/*-case-0.html')}")
-    page.wait_for_selector(".viewer[data-drawn]")
-    viewer = page.locator(".viewer").first
-    before = int(viewer.get_attribute("data-drawn").split()[0])
-    viewer.get_by_role("slider").focus()
-    page.keyboard.press("ArrowRight")
-    assert int(viewer.get_attribute("data-drawn").split()[0]) == before + 1
-    canvas = viewer.locator("canvas.slices")
-    canvas.hover(position={"x": 200, "y": 150})
-    page.mouse.down()
-    canvas.hover(position={"x": 160, "y": 150})
-    page.mouse.up()
-    assert int(viewer.get_attribute("data-drawn").split()[0]) == before - 1
-    viewer.get_by_role("combobox", name="Window").select_option(label="Soft tissue")
-    page.wait_for_selector(".viewer[data-drawn$='Soft tissue']")
-    assert page.locator("canvas").count() == 1
-    page.get_by_role("button", name="Browse").click()
-    assert page.locator("canvas").count() == 2
-
-
-def test_viewer_follows_a_finger(site: Path, open_page: Any) -> None:
-    """On a phone a finger sideways goes through the slices; up and down it still scrolls the page."""
-    page = open_page(
-        f"{site.as_uri()}/{only(site, 'cases/*-case-0.html')}",
-        viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True,
-    )  # fmt: skip
-    page.wait_for_selector(".viewer[data-drawn]")
-    viewer = page.locator(".viewer").first
-    page.locator("canvas.slices").first.scroll_into_view_if_needed()
-    place = page.locator("canvas.slices").first.bounding_box()
-    x, y = place["x"] + place["width"] / 2, place["y"] + place["height"] / 2
-    touch = page.context.new_cdp_session(page)
-
-    def stroke(dx: float, dy: float) -> None:
-        for kind, share in (("touchStart", 0.0), *(("touchMove", n / 10) for n in range(1, 11)), ("touchEnd", 1.0)):
-            points = [] if kind == "touchEnd" else [{"x": x + dx * share, "y": y + dy * share}]
-            touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
-
-    before = int(viewer.get_attribute("data-drawn").split()[0])
-    stroke(-60, 0)
-    assert int(viewer.get_attribute("data-drawn").split()[0]) < before
-    scrolled = page.evaluate("scrollY")
-    stroke(0, -200)
-    page.wait_for_function("before => scrollY > before + 50", arg=scrolled, polling=200)
-    assert page.faults == []
-
-
-def hues(picture: bytes) -> np.ndarray:
-    """Return how far from grey every pixel is."""
-    pixels = np.asarray(Image.open(io.BytesIO(picture)).convert("RGB")).astype(int)
-    spread: np.ndarray = pixels.max(axis=-1) - pixels.min(axis=-1)
-    return spread
-
-
-@pytest.mark.timeout(180)
-def test_volume_viewer_opens_from_a_file(site: Path, open_page: Any) -> None:
-    """On demand, and only then, the volume viewer is loaded; it draws the scan and those masks that are chosen."""
-    page = open_page(f"{site.as_uri()}/{only(site, 'cases/*-case-0.html')}")
-    page.wait_for_selector(".viewer[data-drawn]")
-    assert not [url for url in page.requested if "niivue" in url or "volume" in unquote(url)]
-    page.get_by_role("button", name="Open the volume viewer").first.click()
-    page.wait_for_selector(".viewer[data-volume-shown]", timeout=120_000, state="attached")
-    page.wait_for_timeout(1000)
-    picture = page.locator(".volume canvas").screenshot(timeout=120_000)
-    grey = np.asarray(Image.open(io.BytesIO(picture)).convert("L"))
-    assert grey.std() > 10
-    coloured = (hues(picture) > 60).sum()
-    page.locator(".viewer").first.get_by_role("combobox", name="Model").select_option(label="none")
-    page.locator(".viewer").first.get_by_label("Reference").uncheck()
-    page.wait_for_timeout(1000)
-    without = (hues(page.locator(".volume canvas").screenshot(timeout=120_000)) > 60).sum()
-    assert coloured - without > 50
-    assert page.faults == []
-    assert all(url.startswith((site.as_uri(), "data:", "blob:")) for url in page.requested)
-
-
-def test_without_webgl_the_slices_stay(site: Path, open_page: Any) -> None:
-    """Without WebGL 2 the page says so and the slices stay."""
-    page = open_page("about:blank")
-    page.add_init_script("HTMLCanvasElement.prototype.getContext = (get => function (kind, ...rest) {"
-                         "return kind === 'webgl2' ? null : get.call(this, kind, ...rest); })"
-                         "(HTMLCanvasElement.prototype.getContext);")  # fmt: skip
-    page.goto(f"{site.as_uri()}/{only(site, 'cases/*-case-0.html')}")
-    page.wait_for_selector(".viewer[data-drawn]")
-    page.get_by_role("button", name="Open the volume viewer").first.click()
-    assert "no WebGL 2" in page.locator(".viewer [role=status]").first.inner_text()
-    assert centres(page, REFERENCE)
-    assert not [url for url in page.requested if "niivue" in url]
 
 
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'\u202e" + "y" * 10_000

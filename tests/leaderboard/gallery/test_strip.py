@@ -31,7 +31,7 @@ def scan(make_dataset, tmp_path_factory: pytest.TempPathFactory):
 
 
 def _truth(scan) -> dict[str, np.ndarray]:
-    return {str(channel): points for channel, points in scan.truth(()).items()}
+    return {str(channel): mask.points for channel, mask in scan.truth(()).items()}
 
 
 def _points(*counts: tuple[int, int]) -> np.ndarray:

@@ -112,7 +112,7 @@ def test_the_lead_counts(result: Result) -> None:
     assert none.lead.startswith("1 sentence, and no finding")
     assert ("Model", "not run") in page(none).facts
     assert document(none)["model"] is None
-    assert "viewer.js" not in render_report(page(none))
+    assert "viewer" not in render_report(page(none))
 
 
 @pytest.mark.parametrize(
