@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from leaderboard.board.board import DataSet, Row
 from leaderboard.pages.page import file_name
@@ -95,6 +96,21 @@ def _finding(finding: PublishedFinding, rows: Sequence[tuple[Row, PublishedScore
         best=dice[0],
         worst=dice[-1],
     )
+
+
+def described(
+    case: CaseView,
+    data_set: str,
+    pictures: Mapping[tuple[str, str, str], Any],
+    undrawn: Mapping[tuple[str, ...], str],
+) -> list[dict[str, Any]]:
+    """Return the input of a case's page for each of its findings: with its picture, or why there is none."""
+    found = []
+    for view in case.findings:
+        key = data_set, case.id, view.finding.finding
+        shown = {"picture": pictures.get(key), "undrawn": undrawn.get(key, "")}
+        found.append({"about": view.finding, "rows": view.rows, "more": view.more, **shown})
+    return found
 
 
 def disputed(cases: Sequence[CaseView]) -> list[FindingView]:

@@ -14,7 +14,7 @@ from leaderboard.board.columns import COLUMNS, PAPER, SIZES
 from leaderboard.board.comparisons import against, conclusion
 from leaderboard.pages import figures
 from leaderboard.pages.attribution import CHANGES, attribution
-from leaderboard.pages.cases import CaseView, FindingView, case_views, disputed
+from leaderboard.pages.cases import CaseView, FindingView, case_views, described, disputed
 from leaderboard.pages.charts import DISTINCT, Drawing
 from leaderboard.pages.page import brief, case_address, file_name, make_environment, model_address, run_address
 from leaderboard.pages.placements import MEANINGS, placements_of, title_of
@@ -241,31 +241,21 @@ def _cases(site: Site, render: Render) -> Pages:
     )
     for place, (data, case) in enumerate(views):
         before, after = (_neighbour(views, place, step) for step in (-1, 1))
-        shown = [(f, site.pictures.get((data.about.id, case.id, f.finding.finding))) for f in case.findings]
-        pictured = any(picture for _, picture in shown)
+        shown = described(case, data.about.id, site.pictures, site.undrawn)
         yield render(
             case_address(data.about.id, case.id),
             "case.html.j2",
             case.id,
             also=["cases/index.html"],
             data=data,
-            findings=[
-                {
-                    "about": f.finding,
-                    "rows": f.rows,
-                    "more": f.more,
-                    "picture": picture,
-                    "undrawn": site.undrawn.get((data.about.id, case.id, f.finding.finding), ""),
-                }
-                for f, picture in shown
-            ],
+            findings=findings,
             undrawn=site.undrawn.get((data.about.id, case.id), "") or site.undrawn.get((data.about.id,), ""),
             before=before,
             after=after,
-            pictures=pictured,
+            pictures=any(finding["picture"] for finding in shown),
             strip=site.strips.get((data.about.id, case.id), ""),
             viewer_scripts=VIEWER_SCRIPTS,
-            volume_script=VOLUME_SCRIPT if any(picture and picture.volume for _, picture in shown) else "",
+            volume_script=VOLUME_SCRIPT if any(one["picture"] and one["picture"].volume for one in shown) else "",
             attribution=attribution(data.about),
         )
 
