@@ -248,7 +248,7 @@ def _cases(site: Site, render: Render) -> Pages:
             case.id,
             also=["cases/index.html"],
             data=data,
-            findings=findings,
+            findings=shown,
             undrawn=site.undrawn.get((data.about.id, case.id), "") or site.undrawn.get((data.about.id,), ""),
             before=before,
             after=after,
