@@ -28,6 +28,7 @@ from harness.dataset.patients import Person, patient_by_name, read_patients
 from harness.dataset.problems import refuse
 from harness.dataset.voxels import read_header
 from harness.errors import DataError, UsageError
+from harness.foreign import read_json_file
 
 
 @dataclass(frozen=True)
@@ -163,7 +164,7 @@ def _table(path: Path | None) -> dict[str, Person]:
 def _states(masks: Path) -> dict[tuple[str, str], str]:
     """Return what the import said of each finding, by case and finding; nothing where it left no report."""
     try:
-        rows = json.loads((masks / IMPORT).read_text(encoding="utf-8"))["findings"]
+        rows = read_json_file(masks / IMPORT)["findings"]
         return {(row["case"], row["finding"]): f"{row['state']}: {row['reason']}" for row in rows}
     except (OSError, ValueError, KeyError, TypeError):
         return {}

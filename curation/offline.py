@@ -11,6 +11,7 @@ from typing import Any, Final
 from curation.records import Record
 from curation.steps.step import Step
 from curation.work import Outcome, Work, key_of
+from harness.errors import BenchError
 
 _BATCH: Final = 50  # items between two commits: what a killed run loses at most, a second of work
 
@@ -48,9 +49,7 @@ class Rules:
             key = key_of(step=step.name, record=record.model_dump(mode="json"), rules=rules_version())
             outcome = work.find(key) or (fresh[key][1] if key in fresh else None)
             if outcome is None:
-                result = step.offline(record)
-                problems = step.check(record, result)
-                outcome = Outcome(None, "; ".join(problems)) if problems else Outcome(result.model_dump(mode="json"))
+                outcome = _outcome(step, record)
                 fresh[key] = (item, outcome)
                 if len(fresh) >= _BATCH:
                     work.keep_many(step.name, fresh)
@@ -58,3 +57,15 @@ class Rules:
             tick(1)
             yield outcome
         work.keep_many(step.name, fresh)
+
+
+def _outcome(step: Step[Any, Any], record: Record) -> Outcome:
+    """Do one item. Whatever it raises is that item's: the others go on."""
+    try:
+        result = step.offline(record)
+        problems = step.check(record, result)
+        return Outcome(None, "; ".join(problems)) if problems else Outcome(result.model_dump(mode="json"))
+    except BenchError as error:
+        return Outcome(None, error.message)
+    except Exception as error:  # noqa: BLE001 - the last line of defence
+        return Outcome(None, f"the rules fail on it: {type(error).__name__}: {' '.join(str(error).split())[:300]}")

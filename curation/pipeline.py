@@ -118,7 +118,13 @@ def run_step(
         if outcome.record is None:
             aside.append(SetAside(item, step.name, outcome.reason))
         else:
-            result = step.result.model_validate(outcome.record)
+            try:
+                result = step.result.model_validate(outcome.record)
+            except ValidationError as error:  # of a file of earlier outcomes that somebody changed
+                aside.append(
+                    SetAside(item, step.name, f"its earlier outcome is no {step.result.__name__}: {error}"[:500])
+                )
+                continue
             done.append(result.model_copy(update={"report_sha256": getattr(record, "report_sha256", None)}))
     return done, aside
 

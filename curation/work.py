@@ -17,7 +17,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
-from harness.errors import DataError
+from harness.errors import DataError, PrerequisiteError
+from harness.foreign import open_database, parse_json
 
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS results (
@@ -106,9 +107,10 @@ class Work:
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._lock = threading.Lock()
+        self._path = path
         try:
             _close_to_others(path)
-            self._db = sqlite3.connect(path, timeout=60, check_same_thread=False, isolation_level=None)
+            self._db = open_database(path, timeout=60, shared=True, autocommit=True)
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=NORMAL")
             self._db.executescript(_SCHEMA)
@@ -125,8 +127,24 @@ class Work:
             self._db.close()
 
     def _do(self, sql: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-        with self._lock:
-            return self._db.execute(sql, values).fetchall()
+        try:
+            with self._lock:
+                return self._db.execute(sql, values).fetchall()
+        except sqlite3.DatabaseError as error:
+            if isinstance(error, sqlite3.OperationalError) and any(word in str(error) for word in ("lock", "full")):
+                raise PrerequisiteError(
+                    f"{self._path} cannot be used: {error}", fix="wait for the other process, or free some space"
+                ) from error
+            raise self._odd(error) from error
+
+    def _json(self, cell: str) -> Any:
+        try:
+            return parse_json(cell)
+        except ValueError as error:
+            raise self._odd(error) from error
+
+    def _odd(self, error: Exception) -> DataError:
+        return DataError(f"{self._path} is not a work file of curation: {error}", fix="name another file")
 
     def find(self, key: str) -> Outcome | None:
         """Return the outcome that is known for `key`, or None."""
@@ -134,7 +152,7 @@ class Work:
         if not rows:
             return None
         record, reason = rows[0]
-        return Outcome(None if record is None else json.loads(record), reason or "")
+        return Outcome(None if record is None else self._json(record), reason or "")
 
     def keep(self, key: str, step: str, item: str, outcome: Outcome) -> None:
         """Remember an outcome."""
@@ -171,7 +189,7 @@ class Work:
             "SELECT raw, violations, prompt_tokens, completion_tokens, cost FROM answers WHERE key = ? ORDER BY id",
             (key,),
         )
-        return [Answer(raw, json.loads(violations), *numbers) for raw, violations, *numbers in rows]
+        return [Answer(raw, self._json(violations), *numbers) for raw, violations, *numbers in rows]
 
     def spent(self) -> Spent:
         """Return what all answers together cost, those of earlier runs included."""
@@ -186,7 +204,7 @@ class Work:
     def open_batches(self, step: str) -> Iterator[tuple[str, list[str]]]:
         """Return the batches of a step that were submitted and not yet fetched."""
         for id_, keys in self._do("SELECT id, keys FROM batches WHERE step = ? AND done = 0 ORDER BY rowid", (step,)):
-            yield id_, json.loads(keys)
+            yield id_, self._json(keys)
 
     def close_batch(self, id_: str) -> None:
         """Remember that a batch was fetched."""

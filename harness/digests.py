@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from harness.errors import DataError
+from harness.foreign import parse_json
 
 #: A file changed this recently (seconds) may change again within the clock's resolution: its digest is not kept.
 SETTLED: Final = 2.0
@@ -108,7 +109,7 @@ class DigestCache:
         known: dict[FileKey, str] = {}
         for line in self._path.read_bytes().splitlines():
             try:
-                path, size, mtime, changed, inode, digest = json.loads(line)
+                path, size, mtime, changed, inode, digest = parse_json(line)
                 known[path, size, mtime, changed, inode] = self._last[path] = digest
             except (ValueError, TypeError):
                 continue  # a line cut short by a killed process is ignored

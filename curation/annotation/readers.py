@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
@@ -18,6 +17,7 @@ from curation.annotation.nrrd import Segmentation, read_segmentation
 from curation.annotation.tasks import ANSWERS, CT, FINDINGS, Task, segment_name
 from curation.volumes import read_array
 from harness.errors import DataError
+from harness.foreign import read_json_file
 from harness.masks.formats import SUFFIXES, stem_of, suffix_of
 from harness.masks.header import Header
 
@@ -215,7 +215,7 @@ def _on_ct(path: Path, ct: Header) -> Labels:
 def _series(folder: Path, scan: str) -> list[Mapping[str, Any]]:
     path = folder / _REDBRICK
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = read_json_file(path)
         tasks = document if isinstance(document, list) else [document]
         return [series for task in tasks if task["name"] == scan for series in task["series"]]
     except (OSError, ValueError, KeyError, TypeError) as error:

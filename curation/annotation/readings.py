@@ -23,6 +23,7 @@ from curation.reports import decode, delimiter_of
 from curation.review.report import cohens_kappa
 from curation.volumes import read_array
 from harness.errors import DataError, UsageError
+from harness.foreign import read_json_file
 
 ADJUDICATION: Final = "adjudication.csv"
 _COLUMNS: Final = (
@@ -67,7 +68,7 @@ class Pair:
 def read_import(folder: Path) -> dict[tuple[str, str], Imported]:
     """Return case and finding -> its row, of a folder of ``bench curate annotate import``; raises UsageError."""
     try:
-        rows = json.loads((folder / REPORT).read_text(encoding="utf-8"))["findings"]
+        rows = read_json_file(folder / REPORT)["findings"]
         return {(row["case"], row["finding"]): Imported(**row | {"objects": tuple(row["objects"])}) for row in rows}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UsageError(

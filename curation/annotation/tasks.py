@@ -26,6 +26,7 @@ from curation.pipeline import write_text
 from curation.records import CategorizedFinding, CategoryCode, OfReport, Record, SelectedReport, SentenceCode, Words
 from harness.dataset.voxels import read_header
 from harness.errors import DataError, UsageError
+from harness.foreign import read_json_file
 
 TASKS: Final = "tasks.json"
 CT: Final = "ct.nii.gz"
@@ -320,7 +321,7 @@ def read_tasks(folder: Path) -> Tasks:
     """Read the exported tasks; raises UsageError or DataError where there is none."""
     path = folder / TASKS
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = read_json_file(path)
         if isinstance(document, dict) and document.get("version") != _VERSION:
             raise DataError(
                 f"{path} was written by another version of this program, and does not tie drawings to their texts",

@@ -9,6 +9,7 @@ from typing import Final
 
 from curation.classifier.spelling import spelled
 from curation.classifier.synonyms import in_our_words
+from curation.text.bounded import bounded
 from curation.text.lexicon import mentions, subject
 
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
@@ -30,6 +31,7 @@ def words(text: str) -> list[str]:
     return [stem(word) for word in _WORD.findall(_NUMBER.sub("0", text.lower().replace("-", " ")))]
 
 
+@bounded
 @lru_cache(maxsize=8192)  # training and cross-validation ask about the same phrases many times
 def features(text: str) -> frozenset[str]:
     """Return the binary features of one finding.

@@ -14,6 +14,7 @@ from typing import Final
 from curation.classifier.features import features
 from curation.schema import CODES
 from harness.errors import DataError
+from harness.foreign import parse_json
 
 FILE: Final = "classifier.json"
 
@@ -64,7 +65,7 @@ class Classifier:
 def parse(text: str) -> Classifier:
     """Read what :meth:`Classifier.dump` wrote; raises DataError where it is nothing of the kind."""
     try:
-        document = json.loads(text)
+        document = parse_json(text)
         classifier = Classifier(document["bias"], document["weights"])
     except (ValueError, KeyError, TypeError) as error:
         raise DataError("the weights of the categories cannot be read", fix="run `make curation-classifier`") from error

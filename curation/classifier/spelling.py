@@ -15,6 +15,7 @@ _HYPHEN = re.compile(r"[\u2010-\u2015\u2212]")
 _WORD = re.compile(r"[A-Za-z]+")
 _ONE_SLIP: Final = 6  # letters from which on a word may differ in one letter from the known one
 _TWO_SLIPS: Final = 9  # … and in two
+_LONGEST_WORD: Final = 40  # letters beyond which no word of a report is known
 _MOST_OF: Final = 0.7  # share of a word's letters that a concept must cover for the word to be known
 _MOST: Final = 2  # more slips than this are not counted
 
@@ -57,8 +58,10 @@ def _vocabulary() -> frozenset[str]:
 @lru_cache(maxsize=16384)
 def _known(word: str) -> str:
     lower = word.lower()
+    if not _ONE_SLIP <= len(word) <= _LONGEST_WORD:
+        return word
     near = [known for known in _vocabulary() if known[0] == lower[0]]
-    if len(word) < _ONE_SLIP or any(lower.startswith(known) or known.startswith(lower) for known in near):
+    if any(lower.startswith(known) or known.startswith(lower) for known in near):
         return word
     if _in_lexicon(lower):
         return word
@@ -77,17 +80,23 @@ def _in_lexicon(word: str) -> bool:
 def slips(first: str, second: str) -> int:
     """Return how many letters must be added, dropped, replaced or exchanged with their neighbour to get `second`.
 
-    Of words whose lengths differ by more than two, it only reports that there are more than two.
+    Of words of more than 40 letters, or whose lengths differ by more than two, it only reports: more than two.
     """
     if abs(len(first) - len(second)) > _MOST:
         return _MOST + 1
+    far = _MOST + 1
+    if len(first) > _LONGEST_WORD:
+        return 0 if first == second else far
     before: list[int] = []
     row = list(range(len(second) + 1))
     for i, a in enumerate(first, start=1):
-        earlier, before, row = before, row, [i]
-        for j, b in enumerate(second, start=1):
+        # Only what is at most two places from the diagonal can be two slips.
+        begin, end = max(1, i - _MOST), min(len(second), i + _MOST)
+        earlier, before, row = before, row, [far] * (len(second) + 1)
+        row[0] = i
+        for j, b in enumerate(second[begin - 1 : end], start=begin):
             cost = min(before[j] + 1, row[j - 1] + 1, before[j - 1] + (a != b))
             if i > 1 and j > 1 and a == second[j - 2] and first[i - 2] == b:
                 cost = min(cost, earlier[j - 2] + 1)
-            row.append(cost)
-    return row[-1]
+            row[j] = cost
+    return min(far, row[-1])

@@ -9,6 +9,8 @@ from functools import cache
 from importlib import resources
 from typing import Final
 
+from curation.text.bounded import bounded
+
 #: A word of ours may be part of another expression: "gall bladder removed" is read as "gallbladder removed" first.
 _PASSES: Final = (("beginnings", ""), ("words", r"(?![A-Za-z])"), ("words", r"(?![A-Za-z])"))
 
@@ -21,6 +23,7 @@ def _table(name: str, end: str) -> tuple[re.Pattern[str], Sequence[str]]:
     return re.compile(rf"(?<![A-Za-z])(?:{groups}){end}", re.IGNORECASE), tuple(table)
 
 
+@bounded
 def in_our_words(text: str) -> str:
     """Return `text` with every expression of ``synonyms.toml`` replaced by the words that our phrases use."""
     for name, end in _PASSES:

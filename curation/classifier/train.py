@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import permutations, repeat
@@ -27,6 +26,7 @@ from curation.classifier.spelling import phrases
 from curation.schema import CODES, is_lung
 from curation.text.lexicon import concepts
 from harness.errors import DataError, PrerequisiteError
+from harness.foreign import read_json_file
 
 _JOINTS: Final = ("with", "and", "accompanied by")
 _JOINED: Final = 4  # joined phrases for every ordered pair of codes of lung and pleura
@@ -59,7 +59,7 @@ def read_prompts(path: Path) -> list[Example]:
         The file is missing or of another form.
     """
     try:
-        cases = json.loads(path.read_text(encoding="utf-8"))["cases"]
+        cases = read_json_file(path)["cases"]
         return [
             Example(text, case["categories"][key], case["name"])
             for case in cases

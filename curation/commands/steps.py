@@ -13,6 +13,7 @@ from curation.commands.options import Progress, llm_options, say_where
 from harness.cli.settings import Settings, json_option, pass_settings
 from harness.cli.tables import printable
 from harness.errors import DataError, UsageError
+from harness.foreign import read_json_file
 
 if TYPE_CHECKING:
     from curation.records import Phrase
@@ -170,7 +171,7 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _read_findings(source: Path) -> dict[str, str]:
     try:
-        document = json.loads(source.read_text(encoding="utf-8-sig"), object_pairs_hook=_once)
+        document = read_json_file(source, pairs=_once)
     except FileNotFoundError as error:
         raise UsageError(f"{source} does not exist", fix='give {"P1": "text", …} as JSON') from error
     except (OSError, ValueError) as error:

@@ -16,6 +16,7 @@ from curation.records import Record
 from curation.steps.step import Step
 from curation.work import Answer, Outcome, Work, key_of
 from harness.errors import PrerequisiteError
+from harness.foreign import parse_json
 
 _DISCOUNT: Final = 0.5  # of the direct price
 _ENDED: Final = frozenset({"completed", "expired", "cancelled", "failed"})
@@ -147,7 +148,7 @@ class BatchLanguageModel(LanguageModel):
         refused: dict[str, str] = {}
         for line in lines:
             try:
-                row = json.loads(line)
+                row = parse_json(line)
                 key = row["custom_id"]
             except (ValueError, KeyError, TypeError):
                 continue  # an item without a readable answer is asked about in the next batch

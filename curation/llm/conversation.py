@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -13,6 +12,8 @@ from curation.llm.prompts import PromptSet
 from curation.records import Record
 from curation.steps.step import Question, Step, WrongAnswer
 from curation.work import Answer, Outcome, key_of
+from harness.errors import DataError
+from harness.foreign import parse_json
 
 _SHOWN: Final = 12  # violations named in one message: more of them do not help the model
 
@@ -71,7 +72,10 @@ class Conversation:
             return None, [f"the key {error} is missing"]
         except (TypeError, ValueError, AttributeError) as error:
             return None, [f"the answer has another form than the schema: {error}"]
-        problems = self.step.check(self.record, result)
+        try:
+            problems = self.step.check(self.record, result)
+        except DataError as error:  # of a sentence that no rule reads
+            problems = [error.message]
         return (None if problems else result), problems
 
     def outcome(self, answers: list[Answer], most: int) -> Outcome | None:
@@ -91,11 +95,11 @@ class Conversation:
 def _parse(raw: str, *, cut: bool) -> tuple[Mapping[str, Any] | None, str]:
     """Return the JSON object of an answer, or None and why there is none; a fence or a greeting is no content."""
     try:
-        document = json.loads(raw)
+        document = parse_json(raw)
     except ValueError as error:
         inner = raw[raw.find("{") : raw.rfind("}") + 1]
         try:
-            document = json.loads(inner)
+            document = parse_json(inner)
         except ValueError:
             return None, f"the answer is not a JSON document ({'it was cut off' if cut else error})"
     return (document, "") if isinstance(document, Mapping) else (None, "the answer is not a JSON object")

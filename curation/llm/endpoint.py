@@ -256,7 +256,7 @@ def _duration(text: str) -> float:
     """Read ``1m2.5s`` or ``20ms``; a second where it is neither."""
     import re
 
-    parts = re.findall(r"([\d.]+)(ms|h|m|s)", text)
+    parts = re.findall(r"([\d.]+)(ms|h|m|s)", text[:40])
     return sum(float(n) * {"ms": 0.001, "s": 1, "m": 60, "h": 3600}[unit] for n, unit in parts) if parts else 1.0
 
 

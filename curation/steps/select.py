@@ -104,7 +104,9 @@ def choose_scans(reports: Iterable[SelectedReport], limit: int | None = None) ->
 
 def natural(name: str) -> tuple[tuple[int, str], ...]:
     """Return a key that sorts ``train_2_a`` before ``train_10_a``."""
-    return tuple((int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name))
+    return tuple(
+        (len(part.lstrip("0")), part.lstrip("0")) if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)
+    )
 
 
 STEP: Final = Step("select", CategorizedReport, SelectedReport, select, check)

@@ -6,16 +6,16 @@ from typing import Final
 
 from curation.records import Report, SplitReport
 from curation.steps.step import Step
+from curation.text.bounded import require_short
 from curation.text.sentences import is_lossless, split_sentences
 
 
 def split(report: Report) -> SplitReport:
-    """Cut both sections into sentences."""
-    return SplitReport(
-        id=report.id,
-        findings=tuple(split_sentences(report.findings)),
-        impressions=tuple(split_sentences(report.impressions)),
-    )
+    """Cut both sections into sentences; raises TextTooLong where one is too long to be one."""
+    findings, impressions = split_sentences(report.findings), split_sentences(report.impressions)
+    for sentence in (*findings, *impressions):
+        require_short(sentence)
+    return SplitReport(id=report.id, findings=tuple(findings), impressions=tuple(impressions))
 
 
 def check(report: Report, result: SplitReport) -> list[str]:

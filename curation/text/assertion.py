@@ -10,6 +10,7 @@ import re
 from functools import lru_cache
 from typing import Final
 
+from curation.text.bounded import bounded
 from curation.text.lexicon import mentions, subject
 from curation.text.places import places
 
@@ -201,6 +202,7 @@ def digits(text: str) -> list[str]:
     return re.findall(r"\d+", re.sub(r"covid\W{0,2}19", "", text, flags=re.IGNORECASE))
 
 
+@bounded
 def without_speculation(text: str) -> str:
     """Return a phrase without what it supposes or recommends.
 
@@ -220,6 +222,7 @@ def without_speculation(text: str) -> str:
     return next((cut for cut in (cut.strip(" ,;(") for cut in cuts) if keeps(cut, text)), text)
 
 
+@bounded
 def keeps(cut: str, text: str) -> bool:
     """Return whether a shortened phrase keeps the numbers and places of the whole one, and what it is about."""
     if len(cut.split()) < 2 or digits(cut) != digits(text) or places(text) - places(cut):

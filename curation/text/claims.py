@@ -14,6 +14,7 @@ from typing import Final
 
 from curation.text import measurements, places
 from curation.text.assertion import is_absent_organ, is_history, is_negated, is_normal
+from curation.text.bounded import bounded
 from curation.text.clauses import phrases_of
 from curation.text.lexicon import mentions, subject
 
@@ -136,6 +137,7 @@ _OPEN_TOO = re.compile(
 _CHUNK = re.compile(r"\s*[,;:]\s*|\.\s+|\s+(?:and|while|whereas|with|but)\s+", re.IGNORECASE)
 
 
+@bounded
 @lru_cache(maxsize=16384)
 def stated(text: str) -> str:
     """Return the part of a text that says that something abnormal is there."""
@@ -148,6 +150,7 @@ def _is_there(phrase: str) -> bool:
     return subject(mentions(phrase)) is not None and not (is_negated(phrase) or is_normal(phrase) or is_history(phrase))
 
 
+@bounded
 @lru_cache(maxsize=16384)
 def findings(text: str, *, weak: bool = False) -> frozenset[str]:
     """Return the findings that a text says are there, wordings of one thing under one name.
@@ -165,6 +168,7 @@ def findings(text: str, *, weak: bool = False) -> frozenset[str]:
     return frozenset(_GROUP.get(name, name) for name in names)
 
 
+@bounded
 def lost_findings(source: str, target: str) -> list[str]:
     """Return the findings that `source` says are there, and `target` does not name as there."""
     # A word that only qualifies another finding may go with it ("traction", "calcified"): the subjects must stay.
@@ -183,12 +187,14 @@ def _all_findings(text: str) -> frozenset[str]:
     return findings(there, weak=True) if there else frozenset()
 
 
+@bounded
 def invented_findings(target: str, sources: Iterable[str]) -> list[str]:
     """Return the findings that `target` says are there, and none of `sources`, each a sentence, does."""
     allowed = frozenset[str]().union(*(_all_findings(source) for source in sources))
     return sorted(findings(target) - allowed)
 
 
+@bounded
 def denied_findings(target: str, source: str) -> list[str]:
     """Return what `target` is about, where `source` says that this is not there."""
     main = subject(mentions(target))
@@ -200,6 +206,7 @@ def denied_findings(target: str, source: str) -> list[str]:
     return [name] if name in gone and name not in _all_findings(source) else []
 
 
+@bounded
 def turned(source: str, target: str) -> list[str]:
     """Return what `source` says is there, and `target` says is not there."""
     there = (phrase for phrase in phrases_of(source) if _is_there(phrase))
@@ -238,6 +245,7 @@ def is_open(text: str, *, widely: bool = False) -> bool:
     return bool(_OPEN.search(text) or (widely and _OPEN_TOO.search(text)))
 
 
+@bounded
 def clashes(source: str, target: str) -> list[str]:
     """Return sizes and findings that two texts put on different sides, or in different lobes."""
     problems = []

@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import Final
 
 from curation.text.assertion import digits, is_negated, is_normal, keeps, without_speculation
+from curation.text.bounded import bounded, require_parts
 from curation.text.lexicon import mentions, subject
 from curation.text.wording import capitalised, without_preface
 
@@ -86,6 +87,7 @@ _LONGEST_DANGLING: Final = 30  # characters
 _HEAD_WORDS: Final = 6  # words within which a part must come to its finding to be one of its own
 
 
+@bounded
 def phrases_of(sentence: str) -> list[str]:
     """Return the distinct phrases of a sentence, without what only reports that something was seen.
 
@@ -102,6 +104,7 @@ def _phrases(sentence: str) -> tuple[str, ...]:
     return tuple(phrase for part in parts if (phrase := _noun_phrase(part)))
 
 
+@bounded
 def asserted(sentence: str) -> str:
     """Return what a sentence states: without the parts that it asks.
 
@@ -135,7 +138,9 @@ def _clauses(sentence: str) -> list[str]:
     if first := _EXCEPTED_FIRST.match(sentence):
         return [*_clauses(first[1]), *_clauses(first[2])]
     clauses, start = [], 0
-    for match in _CLAUSE.finditer(sentence):
+    marks = list(_CLAUSE.finditer(sentence))
+    require_parts(marks)
+    for match in marks:
         if sentence.count("(", start, match.start()) > sentence.count(")", start, match.start()):
             continue
         left, right = sentence[start : match.start()], sentence[match.end() :]
@@ -179,7 +184,9 @@ def _names_finding(text: str) -> bool:
 def _distinct(clause: str) -> list[str]:
     """Cut at conjunctions that join two findings; where only the last one says where, all are there."""
     parts, start = [], 0
-    for match in _PART.finditer(clause):
+    marks = list(_PART.finditer(clause))
+    require_parts(marks)
+    for match in marks:
         left, right = clause[start : match.start()], clause[match.end() :]
         if _OPENS_LIST.search(left):
             break  # "emphysema, no mass, nodule": what follows a denial in its clause is denied with it

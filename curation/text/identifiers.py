@@ -28,7 +28,7 @@ _SIGNS: Final = {
         r"\+\d{1,3}[ -]?\(?\d{2,4}\)?[ -]?\d{3}[ -]?\d{2,4}",
         re.IGNORECASE,
     ),
-    "an e-mail address": re.compile(r"\b[\w.+-]+@[\w-]+\.[A-Za-z]{2,}\b"),
+    "an e-mail address": re.compile(r"\b[\w.+-]{1,64}@[\w-]{1,63}\.[A-Za-z]{2,}\b"),
     "an identity number": re.compile(r"(?<![\d.])\d{11}(?![\d.])|\b\d{3}-\d{2}-\d{4}\b"),
 }
 

@@ -11,6 +11,8 @@ from importlib import resources
 from types import MappingProxyType
 from typing import Any
 
+from curation.text.bounded import require_numbers
+
 #: Hyphens and blanks that look like the usual ones, each for one character, so that places in a text stay.
 _LOOKALIKES = str.maketrans(dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2212", "-") | {"\u00a0": " ", "\u202f": " "})
 _BEGIN = re.compile(r"(?<![A-Za-z])[A-Za-z0-9]")
@@ -87,6 +89,7 @@ def _beginnings(word: str) -> frozenset[str]:
 @lru_cache(maxsize=65536)  # the steps ask about the same phrase several times
 def mentions(text: str) -> tuple[Mention, ...]:
     """Return the first mention of every concept in `text`, by position, then in the order of the file."""
+    require_numbers(text)
     found = []
     text = text.translate(_LOOKALIKES)
     index = _by_beginning()

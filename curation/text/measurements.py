@@ -13,13 +13,15 @@ from decimal import ROUND_HALF_UP, Decimal
 from functools import lru_cache
 from typing import Final
 
+from curation.text.bounded import require_numbers
+
 _NUMBER: Final = r"\d+(?:\.\d+|,\d+(?=\s*(?:x|X|\*|\u00d7|mm\b|cm\b)))?"
 _JOIN: Final = r"\s*(?:x|X|\*|\u00d7)\s*|\s*[-\u2013]\s*|\s+to\s+"
 _UNIT: Final = r"mm|cm|millimet(?:er|re)s?|centimet(?:er|re)s?"
 _SIZE = re.compile(
     rf"(?<![\w.])({_NUMBER}(?:(?:\s*(?:mm|cm))?(?:{_JOIN}){_NUMBER}){{0,4}})\s*-?({_UNIT})(?![A-Za-z])", re.IGNORECASE
 )
-_BARE = re.compile(rf"[A-Za-z]*-?{_NUMBER}[A-Za-z]*")
+_BARE = re.compile(rf"[A-Za-z]{{0,40}}-?{_NUMBER}[A-Za-z]*")
 _PART = re.compile(r"(\d+(?:[.,]\d+)?)(\s*(?:mm|cm)\b)?")
 _WORDS: Final = {
     word: str(number)
@@ -57,6 +59,7 @@ def _decimal(text: str) -> Decimal:
 
 def sizes(text: str) -> list[Size]:
     """Return every size with a unit, in order of its place."""
+    require_numbers(text)
     found = []
     for match in _SIZE.finditer(text):
         unit = "cm" if match[2].lower().startswith("c") else "mm"
@@ -71,6 +74,7 @@ def sizes(text: str) -> list[Size]:
 
 def round_sizes(text: str) -> str:
     """Return `text` with every size rounded by the rule; what is already as short stays as it is written."""
+    require_numbers(text)
     return _SIZE.sub(_round_size, text)
 
 

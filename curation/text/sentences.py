@@ -43,8 +43,9 @@ _ABBREVIATIONS: Final = frozenset(
         "cm",
     ]
 )
-_END = re.compile(r"[.!?](?=[\s)\]\"']|$)|[.!?](?=[A-Z][a-z])|\n+|\s*[·•]\s*|(?<=[a-z)]) {2,}(?=[A-Z])")
+_END = re.compile(r"[.!?](?=[\s)\]\"']|$)|[.!?](?=[A-Z][a-z])|\n+|[·•]|(?<=[a-z)]) {2,}(?=[A-Z])")
 _LAST_WORD = re.compile(r"([\w.]+)[.!?]$")
+_LONGEST_WORD: Final = 60  # characters
 _PARENTHESIS: Final = 300  # characters within which an open parenthesis is believed to be closed
 
 
@@ -95,7 +96,7 @@ def _ends(text: str, start: int, match: re.Match[str]) -> bool:
     small = bool(after) and after[0].islower()
     if mark != ".":
         return mark != "?" or not small  # "metastasis? in both lungs" goes on
-    last = _LAST_WORD.search(before + mark)
+    last = _LAST_WORD.search(before[-_LONGEST_WORD:] + mark)
     word = last.group(1).rstrip(".").lower() if last else ""
     if small and word in _ABBREVIATIONS:
         return False

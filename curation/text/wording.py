@@ -6,6 +6,8 @@ import re
 from functools import lru_cache
 from typing import Final
 
+from curation.text.bounded import bounded
+
 _NATURAL: Final = r"(?P<verb>is|are|was|were) (?:normal|natural)"
 _SCAR: Final = r"(?:pleuro-?parenchymal |fibrotic |parenchymal )*"
 #: What is replaced, in this order; every pattern ends at the end of a word. Our own list, made from the translated
@@ -103,6 +105,7 @@ _IRRELEVANT = re.compile(
 )
 
 
+@bounded
 @lru_cache(maxsize=16384)  # every check compares with the same impressions
 def american(sentence: str) -> str:
     """Return a sentence in the terms that US radiologists use, with a capital at its beginning."""

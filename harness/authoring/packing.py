@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import zipfile
 from pathlib import Path
 
 from harness.authoring.new import TAKEN
 from harness.authoring.verdict import PluginCheck
+from harness.foreign import open_zip
 from harness.images.context import plugin_files
 from harness.registry.discovery import Plugin
 
@@ -27,7 +27,7 @@ def check_packing(plugin: Plugin, folder: Path) -> PluginCheck:
     if done.returncode or not wheels:
         last = (done.stderr.strip().splitlines() or ["it made no wheel"])[-1]
         return PluginCheck("packs", "FAIL", f"pip cannot build it: {last}", f"see `pip wheel {project}`")
-    with zipfile.ZipFile(wheels[0]) as packed:
+    with open_zip(wheels[0]) as packed:
         names = set(packed.namelist())
     package = next((name.rpartition("/")[0] for name in sorted(names) if name.endswith(f"{root.name}/__init__.py")), "")
     needed = [name for name, _ in plugin_files(plugin) if not name.startswith("sdk/")]

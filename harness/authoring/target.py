@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-import zipfile
 from configparser import ConfigParser, Error
 from dataclasses import replace
 from pathlib import Path
 
 from harness.authoring.new import IMAGE_NAME
 from harness.errors import ModelError, PrerequisiteError, UsageError
+from harness.foreign import content_of, open_zip
 from harness.registry.discovery import ENTRY_POINTS, Plugin, Registry, discover
 
 #: How the origin of a plugin begins that is an image and nothing else.
@@ -89,18 +89,21 @@ def _only(registry: Registry, folder: Path, what: str) -> Plugin:
 def _unpacked(wheel: Path, folder: Path) -> Plugin:
     """Return the plugin that a wheel's entry point names, unpacked."""
     try:
-        with zipfile.ZipFile(wheel) as archive:
+        with open_zip(wheel) as archive:
             if sum(member.file_size for member in archive.infolist()) > _LARGEST:
                 raise ModelError(
                     f"{wheel} holds more than {_LARGEST >> 20} MiB", fix="weights do not belong in a wheel"
                 )
             names = archive.namelist()
             entries = next((name for name in names if name.endswith(".dist-info/entry_points.txt")), "")
-            text = archive.read(entries).decode() if entries else ""
+            text = ""
+            if entries:
+                with archive.open(entries) as file:
+                    text = content_of(file, most=_LARGEST).decode()
             archive.extractall(folder)
         parser = ConfigParser(delimiters=("=",), strict=False)
         parser.read_string(text)
-    except (OSError, zipfile.BadZipFile, UnicodeError, Error) as error:
+    except (OSError, ValueError, Error) as error:
         raise UsageError(f"{wheel} is not a wheel: {error}", fix="build it again with `pip wheel`") from error
     modules = dict(parser[ENTRY_POINTS]) if parser.has_section(ENTRY_POINTS) else {}
     if not modules:

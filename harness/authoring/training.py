@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import signal
 import subprocess
@@ -15,6 +14,7 @@ from pathlib import Path
 from harness.authoring.answers import Answers
 from harness.authoring.verdict import PluginCheck, Surroundings
 from harness.errors import Interrupted
+from harness.foreign import parse_json
 
 #: Steps after which a training is killed.
 STEPS = 3
@@ -67,7 +67,7 @@ def _steps(around: Surroundings) -> Iterator[int]:
             with contextlib.suppress(OSError):
                 for line in Path(folder, "events.jsonl").read_bytes().split(b"\n")[:-1]:
                     with contextlib.suppress(ValueError):
-                        event = json.loads(line)
+                        event = parse_json(line)
                         if event.get("event") == "train":
                             yield int(event.get("step", 0))
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import math
 import secrets
 import threading
@@ -26,6 +25,7 @@ from harness.cluster.session import Session
 from harness.cluster.tasks import answer, carry_out, running, task
 from harness.cluster.worker import GPU, SLOT
 from harness.errors import BenchError, PrerequisiteError
+from harness.foreign import parse_json
 from harness.runs.pools import Elsewhere, Seen, ShardId, Wake
 from harness.runs.report import ShardReport
 from harness.runs.spec import ShardSpec
@@ -177,7 +177,7 @@ class DaskPool:
         if addresses:
             for text in self._session.ask(running, workers=addresses, seconds=30).values():
                 with contextlib.suppress(ValueError, TypeError):  # an answer that is not ours
-                    run, number = json.loads(text)
+                    run, number = parse_json(text)
                     found.add(ShardId(str(run), int(number)))
         return frozenset(found)
 

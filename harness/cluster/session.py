@@ -6,7 +6,6 @@ import asyncio
 import concurrent.futures
 import contextlib
 import importlib.util
-import json
 import logging
 import socket
 import ssl
@@ -19,6 +18,7 @@ from urllib.parse import urlsplit
 from harness.cluster.config import DaskCluster, check_address
 from harness.cluster.tls import AUTHORITY, MEMBER, ensure_certificates, require_certificates
 from harness.errors import Interrupted, PrerequisiteError, UsageError
+from harness.foreign import read_json_file
 
 if TYPE_CHECKING:
     from distributed import Client, Security
@@ -53,7 +53,7 @@ def find_scheduler(cluster: DaskCluster) -> str:
     if path is None:
         return cluster.address
     try:
-        address = str(json.loads(path.read_text(encoding="utf-8"))["address"])
+        address = str(read_json_file(path)["address"])
         check_address(address, insecure=cluster.insecure)
     except FileNotFoundError as error:
         raise PrerequisiteError(

@@ -16,6 +16,7 @@ from pathlib import Path
 from harness.cluster.config import scratch_folder
 from harness.cluster.host import examine
 from harness.errors import PrerequisiteError
+from harness.foreign import parse_json
 from harness.runs.outcome import FIGURES, cases_with_outcome
 from harness.runs.place import node, take_place
 from harness.runs.report import ShardReport
@@ -83,7 +84,7 @@ def carry_out(text: str) -> str:
     """Run a shard, as :func:`task` made it; return its report as JSON."""
     run, number = "", -1
     try:
-        asked = json.loads(text)
+        asked = parse_json(text)
         run, number = str(asked["run"]), int(asked["number"])
         return _carry_out(run, number, str(asked["shard"]), str(asked["scratch"])).to_json()
     except BaseException as error:  # noqa: BLE001 - an exception may not travel; the record does

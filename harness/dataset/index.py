@@ -7,7 +7,6 @@ fault of the file is collected, so that a user sees all of them at once.
 
 from __future__ import annotations
 
-import json
 import re
 import unicodedata
 from collections.abc import Mapping
@@ -28,6 +27,7 @@ from pydantic import (
 
 from harness.dataset.patients import age_of, sex_of
 from harness.dataset.problems import DataProblem, Level
+from harness.foreign import read_json_file
 
 #: An index of all 25,692 scans of CT-RATE would take a tenth of this.
 MAX_INDEX_BYTES: Final = 256 * 1024 * 1024
@@ -126,24 +126,16 @@ def load_json(path: Path) -> tuple[Any, list[DataProblem]]:
                 result[key] = value
         return result
 
-    def no_constant(name: str) -> None:
-        raise ValueError(f"{name} is not a JSON number")
-
     def fault(code: str, what: str, fix: str) -> DataProblem:
         return DataProblem(Level.ERROR, code, path.name, what, fix)
 
     try:
-        if path.stat().st_size > MAX_INDEX_BYTES:
-            what = f"the file is larger than {MAX_INDEX_BYTES // 2**20} MiB"
-            return None, [fault("json", what, "give the index of the data set, not the data")]
-        document = json.loads(
-            path.read_bytes().decode("utf-8-sig"), object_pairs_hook=unique, parse_constant=no_constant
-        )
+        document = read_json_file(path, most=MAX_INDEX_BYTES, pairs=unique)
     except OSError as error:
         what = f"the file cannot be read: {error.strerror or error}"
         return None, [fault("unreadable", what, "check the path and its permissions")]
-    except (ValueError, RecursionError) as error:
-        what = f"this is not JSON: {str(error)[:200] or 'nested too deeply'}"
+    except ValueError as error:
+        what = f"this is not JSON that can be read: {str(error)[:200]}"
         return None, [fault("json", what, "download the file again, or fix it")]
     fix = "keep one of the two; which one counts is not defined"
     return document, [

@@ -14,6 +14,7 @@ import numpy as np
 from harness.dataset.hounsfield import BIN, Histogram, Intensities
 from harness.dataset.voxels import Seen, labelled, read_header, stretches
 from harness.digests import DigestCache, file_key, is_settled
+from harness.foreign import parse_json
 
 _NAME: Final = "measured.jsonl"
 _VERSION: Final = f"1/{BIN}"  # change it with the counts
@@ -89,7 +90,7 @@ class Measurements:
         known = {}
         for line in self._path.read_bytes().splitlines():
             try:
-                key, value = json.loads(line)
+                key, value = parse_json(line)
                 known[str(key)] = value
             except (ValueError, TypeError):
                 continue  # cut short by a killed process

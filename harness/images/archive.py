@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import hashlib
-import json
 import os
 import re
 import tarfile
@@ -23,6 +22,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from harness.errors import DataError, PrerequisiteError
+from harness.foreign import content_of, open_tar, parse_json
 from harness.images.identity import CONTEXT_LABEL, PLUGIN_LABEL, TORCH_LABEL
 
 #: Bytes of an archive's list of contents, and of the configuration of its image; either has a few thousand.
@@ -213,12 +213,12 @@ def one_on_this_host(record: ImageRecord, log: Callable[[str], None]) -> Iterato
 def _inspect(path: Path, image_id: str) -> ImageRecord:
     """Return the record of the one image in an archive, read from the archive itself."""
     try:
-        with tarfile.open(path, mode="r:") as tar:
-            listed = json.loads(_text(tar, "manifest.json"))
+        with open_tar(path) as tar:
+            listed = parse_json(_text(tar, "manifest.json"))
             if len(listed) != 1:
                 raise DataError(f"{path} holds {len(listed)} images, not one", fix="export each by itself", path=path)
             raw = _text(tar, str(listed[0]["Config"]))
-        config = json.loads(raw)
+        config = parse_json(raw)
         about: dict[str, Any] = config.get("config") or {}
         labels = about.get("Labels") or {}
         return ImageRecord.model_validate(
@@ -239,7 +239,7 @@ def _inspect(path: Path, image_id: str) -> ImageRecord:
                 "environment": about.get("Env") or (),
             }
         )
-    except (tarfile.TarError, OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise DataError(
             f"{path.name} is not the archive of an image that groundbench built: {_first(error)}",
             fix="write it with `bench images export`",
@@ -252,7 +252,7 @@ def _text(tar: tarfile.TarFile, name: str) -> bytes:
     file = tar.extractfile(member) if member.isreg() and member.size <= _MAX_TEXT else None
     if file is None:
         raise ValueError(f"{name} is not a file of at most {_MAX_TEXT // 2**20} MiB")
-    return file.read()
+    return content_of(file, most=_MAX_TEXT)
 
 
 def _first(error: BaseException) -> str:

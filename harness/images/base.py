@@ -10,9 +10,9 @@ from __future__ import annotations
 import contextlib
 import io
 import re
-import tarfile
 from typing import TYPE_CHECKING
 
+from harness.foreign import content_of, open_tar
 from harness.images.identity import LABEL, get
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def _system(client: DockerClient, image: str) -> str:
     import requests
 
     # An empty archive and a link that leads out of it are lookups that fail.
-    unknown = (docker.errors.DockerException, requests.exceptions.RequestException, tarfile.TarError, LookupError)
+    unknown = (docker.errors.DockerException, requests.exceptions.RequestException, ValueError, LookupError)
     with contextlib.suppress(*unknown):
         container = client.api.create_container(image, command=["true"])["Id"]
         try:
@@ -90,9 +90,9 @@ def _system(client: DockerClient, image: str) -> str:
                 if packed.tell() > _MOST:
                     return ""
             packed.seek(0)
-            with tarfile.open(fileobj=packed) as archive:
+            with open_tar(packed) as archive:
                 file = archive.extractfile(archive.getmembers()[0])
-                text = "" if file is None else file.read().decode("utf-8", "replace")
+                text = "" if file is None else content_of(file, most=_MOST).decode("utf-8", "replace")
         finally:
             client.api.remove_container(container, force=True, v=True)
         stated = re.search(r'^PRETTY_NAME=(["\']?)([^"\'\n]{1,200})\1$', text, re.MULTILINE)

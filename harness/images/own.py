@@ -10,6 +10,8 @@ import json
 from pathlib import Path
 from typing import Final
 
+from harness.foreign import parse_json
+
 _NAME: Final = "own.jsonl"
 
 
@@ -50,7 +52,7 @@ class OwnImages:
         found = set()
         for line in lines:
             try:
-                tag, image, made = json.loads(line)
+                tag, image, made = parse_json(line)
                 found.add((str(tag), str(image), bool(made)))
             except (ValueError, TypeError):
                 continue

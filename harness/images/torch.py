@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.errors import DataError, PrerequisiteError, UsageError
+from harness.foreign import read_json_file
 
 if TYPE_CHECKING:
     from harness.registry.discovery import Plugin
@@ -173,7 +174,7 @@ def chosen(plugin: Plugin, home: Path, *, gpus: bool) -> TorchBuild:
     if gpus or not path.is_file():
         return cuda_build()
     try:
-        folder = home / "wheels" / str(json.loads(path.read_text(encoding="utf-8"))["wheels"])
+        folder = home / "wheels" / str(read_json_file(path)["wheels"])
         if (folder / LOCK).is_file():
             return TorchBuild("cpu", folder)
     except (ValueError, KeyError, TypeError):

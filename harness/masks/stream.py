@@ -22,6 +22,7 @@ from typing import IO, Any
 
 from zlib_ng import gzip_ng, zlib_ng
 
+from harness.foreign import member_of
 from harness.masks.header import GZIP_MAGIC, Header, layout_of, parse_header
 from harness.masks.itk import MAX_TEXT, META_MAGICS, NRRD_MAGIC, parse_meta, parse_nrrd
 from harness.masks.verdict import Refused, refused
@@ -50,6 +51,7 @@ class ZipMember:
 
     archive: Path
     name: str
+    size: int = 0  #: bytes, as the archive lists it; 0: not known
 
     def __str__(self) -> str:
         return f"{self.archive}:{self.name}"
@@ -347,24 +349,23 @@ def _open(source: Source, limit: int, root: Path | None) -> Iterator[IO[bytes]]:
 
 @contextmanager
 def _open_member(member: ZipMember, limit: int) -> Iterator[IO[bytes]]:
-    with zipfile.ZipFile(member.archive) as archive:
-        try:
-            info = archive.getinfo(member.name)
-            if stat.S_ISLNK(info.external_attr >> 16):
-                raise _link()
-            _check_size(info.file_size, limit)
-            stream = archive.open(info)
-        except KeyError as error:
-            raise FileNotFoundError(str(member)) from error
-        except (zipfile.BadZipFile, RuntimeError) as error:  # damaged; encrypted, or compressed in an unusual way
-            raise refused(
-                "archive",
-                f"the archive's entry cannot be read: {error}",
-                cause="a damaged or encrypted zip archive, or an unusual compression",
-                fix="make the archive again with plain deflate or stored entries",
-            ) from error
-        with stream:
-            yield stream
+    try:
+        archive, info = member_of(member.archive, member.name)
+        if stat.S_ISLNK(info.external_attr >> 16):
+            raise _link()
+        _check_size(info.file_size, limit)
+        stream = archive.open(info)
+    except KeyError as error:
+        raise FileNotFoundError(str(member)) from error
+    except (ValueError, zipfile.BadZipFile, RuntimeError) as error:  # damaged; encrypted, or compressed in an odd way
+        raise refused(
+            "archive",
+            f"the archive's entry cannot be read: {error}",
+            cause="a damaged or encrypted zip archive, or an unusual compression",
+            fix="make the archive again with plain deflate or stored entries",
+        ) from error
+    with stream:
+        yield stream
 
 
 def _open_nofollow(path: Path, root: Path | None) -> int:

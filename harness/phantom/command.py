@@ -9,6 +9,8 @@ from typing import Any
 
 import click
 
+from harness.foreign import read_json_file
+
 #: The names of :data:`harness.phantom.grid.SIZES`, which cannot be imported here without numpy.
 _SIZES = ("small", "full")
 
@@ -40,7 +42,7 @@ def phantom(*, out: Path, cases: int, size: Any, seed: int, force: bool, as_json
         click.echo(f"{number + 1}/{total} {name} ({time.monotonic() - started:.0f} s)", err=True)
 
     make_dataset(out, cases=cases, size=size, seed=seed, force=force, progress=progress)
-    index = json.loads((out / "dataset.json").read_text(encoding="utf-8"))
+    index = read_json_file(out / "dataset.json")
     splits = {name: len(index[name]) for name in ("train", "val", "test")}
     entries = [entry for name in splits for entry in index[name]]
     categories = sorted({code for entry in entries for code in entry["categories"].values()})

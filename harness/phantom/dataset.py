@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import json
 import shutil
 import uuid
 from collections.abc import Callable, Iterator
@@ -12,6 +11,7 @@ from pathlib import Path
 
 from harness.dataset.layout import NOTES
 from harness.errors import PrerequisiteError, UnknownName, UsageError
+from harness.foreign import read_json_file
 from harness.phantom.case import make_case
 from harness.phantom.grid import SIZES, Size
 from harness.phantom.nifti import write_case, write_json
@@ -120,7 +120,7 @@ def _check_free(out: Path, *, force: bool) -> None:
 def _is_phantom(folder: Path) -> bool:
     """Return whether a folder was made here and contains nothing else."""
     try:
-        recipe = json.loads((folder / RECIPE).read_text(encoding="utf-8"))
+        recipe = read_json_file(folder / RECIPE)
     except (OSError, ValueError):
         return False
     known = {"ct", "seg", "anatomy", "dataset.json", NOTES, RECIPE}

@@ -67,7 +67,7 @@ def against_sharing(derived_from: Iterable[tuple[str, str]]) -> list[tuple[Answe
 
 
 def _parts(licence: str) -> list[str]:
-    return [re.sub(r"[\s_]+", "-", part.strip()).upper() for part in re.split(r"\s+AND\s+", licence)]
+    return [re.sub(r"[\s_]+", "-", part.strip()).upper() for part in re.split(r"\sAND\s", licence)]
 
 
 def _commercial(part: str) -> Answer:

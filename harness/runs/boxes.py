@@ -11,6 +11,7 @@ from typing import Any
 
 from harness.dataset import Case
 from harness.dataset.boxes import BOX_RULES, Box, simulate_boxes
+from harness.foreign import parse_json
 from harness.registry.declaration import Prompt, Variant
 from harness.registry.protocol import BoxRule
 
@@ -81,7 +82,7 @@ def keep_boxes(
         partial = path.with_name(f".partial-{path.name}")
         partial.write_bytes(content)
         partial.replace(path)
-    by_case = {line["case"]: line["boxes"] for line in map(json.loads, content.splitlines())}
+    by_case = {line["case"]: line["boxes"] for line in map(parse_json, content.splitlines())}
     prompts = {
         "rule": BOX_RULES[variant.boxes],
         "file": BOXES_FILE,

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from harness.engines.owners import boot_id
 from harness.errors import PrerequisiteError
+from harness.foreign import read_json_file
 from harness.rows import RunRow
 from harness.runs.place import node
 from harness.store.database import Store
@@ -114,7 +115,7 @@ def _beating(path: Path) -> Iterator[None]:
 
 def _read(path: Path) -> dict[str, object]:
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = read_json_file(path)
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 
 from harness.errors import UnknownName, UsageError
+from harness.foreign import parse_json
 from harness.registry.declaration import Variant
 from harness.registry.discovery import Plugin
 from harness.registry.origins import Param
@@ -49,11 +49,9 @@ def _typed(name: str, text: str, declared: Param) -> Param:
     if isinstance(declared, str):
         return text
     try:
-        value = json.loads(text)
+        value = parse_json(text)
     except ValueError:
-        value = text
-    if isinstance(value, float) and not math.isfinite(value):
-        value = text  # JSON does not allow NaN and infinity, although Python reads them
+        value = text  # also NaN and infinity, which JSON does not allow
     fits = {
         bool: isinstance(value, bool),
         int: isinstance(value, int) and not isinstance(value, bool),

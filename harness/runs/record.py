@@ -9,6 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from harness.foreign import parse_json, read_json_file
 from harness.rows import CaseRow, FindingRow, RunRow
 from harness.runs.document import case_document
 
@@ -56,7 +57,7 @@ def compare_record(
     """
     path = folder / _NAME
     try:
-        kept = json.loads(path.read_text(encoding="utf-8"))
+        kept = read_json_file(path)
     except FileNotFoundError:
         yield f"record: {path} is missing, so nothing confirms what the row states"
         return
@@ -64,7 +65,7 @@ def compare_record(
         yield f"record: {path} cannot be read ({error})"
         return
     # Through JSON as well, so that a tuple or a rounded float does not count as a difference.
-    now = json.loads(json.dumps(_document(run, cases, findings)))
+    now = parse_json(json.dumps(_document(run, cases, findings)))
     before, after = dict(_leaves(kept)), dict(_leaves(now))
     for name in sorted(before.keys() | after.keys()):
         if before.get(name) != after.get(name):

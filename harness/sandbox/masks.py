@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.foreign import read_json_file
 from harness.sandbox.safe_copy import Bound, RefusedFile, copy_file
 
 #: Compressed bytes of one mask; the largest real volume, incompressible, as bits.
@@ -127,4 +128,4 @@ def drop(masks: Path, name: str) -> None:
 def read_refused(masks: Path, case: str) -> dict[str, str]:
     """Return finding -> reason why its file was refused, as recorded by `collect_case`, for findings with a file."""
     path = masks / case / _REFUSED
-    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else {}
+    return dict(read_json_file(path)) if path.is_file() else {}

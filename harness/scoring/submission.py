@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import difflib
 import os
-import zipfile
 from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -16,6 +15,7 @@ from typing import TypeVar
 
 from harness.dataset import Case
 from harness.errors import DataError, UsageError
+from harness.foreign import open_zip
 from harness.masks import Source, ZipMember
 from harness.masks.formats import SUFFIXES, conversion, stem_of, suffix_of, unpacking
 from harness.scoring.case import CaseTask
@@ -65,7 +65,7 @@ class Submission:
             findings=case.findings,
             masks={f.id: self.masks[case.id, f.id] for f in case.findings if (case.id, f.id) in self.masks},
             stack=self.stacks.get(case.id),
-            root=None if zipfile.is_zipfile(self.path) else self.path,
+            root=self.path if self.path.is_dir() else None,
             mask_flip=mask_flip,
             organiser_quirks=organiser_quirks,
         )
@@ -207,12 +207,12 @@ def _files_in_folder(path: Path, known: Mapping[str, Collection[str]]) -> Iterat
 
 def _files_in_archive(path: Path) -> Iterator[tuple[PurePosixPath, Source]]:
     try:
-        with zipfile.ZipFile(path) as archive:
+        with open_zip(path) as archive:
             for info in sorted(archive.infolist(), key=lambda info: info.filename):
                 if not info.is_dir():
                     name = info.filename.replace("\\", "/")  # as some tools of Windows write it
-                    yield PurePosixPath(name), ZipMember(path, info.filename)
-    except zipfile.BadZipFile as error:
+                    yield PurePosixPath(name), ZipMember(path, info.filename, info.file_size)
+    except ValueError as error:
         command = unpacking(path.name)
         raise DataError(
             f"{path} is neither a folder nor a zip archive: {error}",
@@ -238,8 +238,7 @@ def _behind(name: str, link: Path, known: Mapping[str, Collection[str]]) -> Iter
 
 def _size(source: Source) -> int:
     if isinstance(source, ZipMember):
-        with zipfile.ZipFile(source.archive) as archive:
-            return archive.getinfo(source.name).file_size
+        return source.size
     try:
         return source.lstat().st_size
     except OSError:

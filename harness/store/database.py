@@ -11,15 +11,17 @@ import os
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
 from sqlite_utils import Database
 
 from harness.errors import BenchError, DataError, PrerequisiteError, UnknownName, UsageError
+from harness.foreign import open_database
 from harness.host.file_systems import shared_file_system
 from harness.rows import CaseRow, FindingDetails, FindingRow, MaskVerdict, RunRow
+from harness.store.cells import OddCell, cell_json, columns_of, made_of
 from harness.store.migrations import migrations
 
 #: Seconds to wait for another process's write before giving up.
@@ -140,11 +142,17 @@ class Store:
 
     @contextmanager
     def explaining(self) -> Iterator[None]:
-        """Convert SQLite's errors inside into those of this project."""
+        """Convert SQLite's errors, and cells that hold what is never written there, into errors of this project."""
         try:
             yield
         except sqlite3.Error as error:
             raise _explained(error, self.path) from error
+        except OddCell as error:
+            raise DataError(
+                f"{self.path} holds a row that groundbench never wrote: {error}",
+                fix="remove that row, or use another --home",
+                path=self.path,
+            ) from error
 
     @contextmanager
     def write(self) -> Iterator[Database]:
@@ -179,7 +187,7 @@ class Store:
             for case in without:
                 for table in ("cases", "findings"):
                     db.table(table).delete_where('run = ? and "case" = ?', [run.id, case])
-            db.table("runs").upsert(to_columns(run), pk="id")
+            db.table("runs").upsert(tocolumns_of(run), pk="id")
 
     def save_whole(
         self,
@@ -201,7 +209,7 @@ class Store:
         with self.write() as db:
             for table in ("cases", "findings", "metrics"):
                 db.table(table).delete_where("run = ?", [run.id])
-            db.table("runs").upsert(to_columns(run), pk="id")
+            db.table("runs").upsert(tocolumns_of(run), pk="id")
             for case, findings in cases:
                 _put_case(db, run.id, case, findings)
             for profile, found in metrics.items():
@@ -226,8 +234,8 @@ class Store:
                 self.db.query("select * from runs where substr(id, 1, ?) = ?", [len(run_id), run_id]) if run_id else []
             )
             names = [row["id"] for row in self.db.query("select id from runs order by created, id")]
-        if len(rows) == 1:
-            return _run_from(rows[0])
+            if len(rows) == 1:
+                return _run_from(rows[0])
         if rows:
             names = [row["id"] for row in rows]
             raise UsageError(
@@ -331,8 +339,8 @@ def _interval(row: Mapping[str, Any]) -> list[float] | None:
 
 
 def _put_case(db: Database, run_id: str, case: CaseRow, findings: Sequence[FindingRow]) -> None:
-    db.table("cases").upsert({"run": run_id, **to_columns(case)}, pk=("run", "case"))
-    rows = ({"run": run_id, **to_columns(finding)} for finding in findings)
+    db.table("cases").upsert({"run": run_id, **tocolumns_of(case)}, pk=("run", "case"))
+    rows = ({"run": run_id, **tocolumns_of(finding)} for finding in findings)
     db.table("findings").upsert_all(rows, pk=("run", "case", "finding"))
 
 
@@ -356,18 +364,15 @@ def _put_metrics(db: Database, run_id: str, profile: str, metrics: Metrics) -> N
 
 
 def _connect(path: Path, mode: str) -> sqlite3.Connection:
-    address = f"{path.absolute().as_uri()}?mode={mode}"
-    connection = sqlite3.connect(address, uri=True, timeout=BUSY_TIMEOUT_S)
+    readonly = mode == "ro"
     try:
-        connection.execute("select count(*) from sqlite_master").fetchone()
+        return open_database(path, readonly=readonly, timeout=BUSY_TIMEOUT_S)
     except sqlite3.Error as error:
-        connection.close()
         # Reading a WAL database creates a file beside it. Where the folder is read-only and no writer has left such a
         # file, the database cannot change, and SQLite can open it as immutable.
-        if mode != "ro" or "readonly" not in str(error) or path.with_name(f"{path.name}-wal").exists():
+        if not readonly or "readonly" not in str(error) or path.with_name(f"{path.name}-wal").exists():
             raise
-        return sqlite3.connect(f"{address}&immutable=1", uri=True)
-    return connection
+        return open_database(path, readonly=True, immutable=True, timeout=BUSY_TIMEOUT_S)
 
 
 def cells(groups: Mapping[str, Any], within: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -379,7 +384,7 @@ def cells(groups: Mapping[str, Any], within: str = "") -> Iterator[tuple[str, Ma
             yield from cells(value, f"{within}{name}/")
 
 
-def to_columns(row: RunRow | CaseRow | FindingRow) -> dict[str, Any]:
+def tocolumns_of(row: RunRow | CaseRow | FindingRow) -> dict[str, Any]:
     """Turn a row into database values: booleans to 0/1, lists and dicts to JSON."""
     values = asdict(row)
     if isinstance(row, FindingRow):
@@ -393,25 +398,26 @@ def to_columns(row: RunRow | CaseRow | FindingRow) -> dict[str, Any]:
 
 
 def _run_from(row: Mapping[str, Any]) -> RunRow:
-    values = {f.name: row[f.name] for f in fields(RunRow)}
-    for name in ("unrankable", "plan", "record", "timing"):
-        values[name] = json.loads(values[name])
-    for name in ("fine_tuned", "rankable"):
-        values[name] = bool(values[name])
-    return RunRow(**values)
+    values = columns_of(row, RunRow)
+    values |= {name: cell_json(row, name) for name in ("unrankable", "plan", "record", "timing")}
+    values |= {name: bool(values[name]) for name in ("fine_tuned", "rankable")}
+    return made_of(RunRow, values)
 
 
 def _case_from(row: Mapping[str, Any]) -> CaseRow:
-    values = {f.name: row[f.name] for f in fields(CaseRow)}
-    return CaseRow(**{**values, "scored": bool(values["scored"]), "evidence": json.loads(values["evidence"])})
+    values = columns_of(row, CaseRow)
+    return made_of(CaseRow, {**values, "scored": bool(values["scored"]), "evidence": cell_json(row, "evidence")})
 
 
 def _finding_from(row: Mapping[str, Any]) -> FindingRow:
-    values = {f.name: row[f.name] for f in fields(FindingRow)}
-    verdict, details = json.loads(row["verdict"]), json.loads(row["details"])
-    values["verdict"] = MaskVerdict.from_json(verdict) if verdict else None
-    values["details"] = FindingDetails.from_json(details)
-    return FindingRow(**values)
+    values = columns_of(row, FindingRow)
+    verdict, details = cell_json(row, "verdict"), cell_json(row, "details")
+    try:
+        values["verdict"] = MaskVerdict.from_json(verdict) if verdict else None
+        values["details"] = FindingDetails.from_json(details)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise OddCell(f"verdict or details: {error!r}") from error
+    return made_of(FindingRow, values)
 
 
 def _explained(error: Exception, path: Path) -> BenchError:
@@ -432,7 +438,9 @@ def _explained(error: Exception, path: Path) -> BenchError:
         return PrerequisiteError(
             f"the disk of {path} is full", fix="free some space and run the same command again", lacking="disk"
         )
-    if "not a database" in text or "malformed" in text or "no such" in text:
+    if any(
+        word in text for word in ("not a database", "malformed", "no such", "not only tables", "interrupted", "UTF")
+    ):
         return DataError(
             f"{path} is not a results database of groundbench: {text}",
             fix="move it away or use another --home",

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
+from harness.store.cells import cell_json
 from harness.store.database import Store
 
 
@@ -74,10 +75,10 @@ class Trainings:
         """Return one training by its key, or None."""
         with self._store.explaining():
             rows = list(self._store.db.query("select * from trainings where key = ?", [key]))
-        if not rows:
-            return None
-        values = {f.name: rows[0][f.name] for f in fields(TrainingRow)}
-        return TrainingRow(**values | {name: json.loads(values[name]) for name in ("plan", "record")})
+            if not rows:
+                return None
+            values = {f.name: rows[0][f.name] for f in fields(TrainingRow)}
+            return TrainingRow(**values | {name: cell_json(rows[0], name) for name in ("plan", "record")})
 
     def add(self, key: str, points: Sequence[TrainingPoint]) -> None:
         """Add reports of a training. Earlier reports of later steps, from before an interruption, are dropped."""
@@ -93,4 +94,4 @@ class Trainings:
         names = [f.name for f in fields(TrainingPoint)]
         with self._store.explaining():
             rows = list(self._store.db.query("select * from training where key = ? order by step", [key]))
-        return [TrainingPoint(**{n: row[n] for n in names} | {"losses": json.loads(row["losses"])}) for row in rows]
+            return [TrainingPoint(**{n: row[n] for n in names} | {"losses": cell_json(row, "losses")}) for row in rows]

@@ -7,7 +7,6 @@ what came of it and loses its label.
 
 from __future__ import annotations
 
-import json
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 from harness.errors import DataError, PrerequisiteError, UnknownName
+from harness.foreign import parse_json
 from harness.status import RowLevel
 from harness.submissions.pull_request import PARTS, SIGNERS
 from harness.submissions.report import markdown_of
@@ -66,7 +66,7 @@ def waiting(repository: Path, label: str) -> list[WaitingRows]:
         The host's command ``gh`` is not there, or refuses.
     """
     asked = ["gh", "pr", "list", "--state", "merged", "--label", label, "--limit", str(_MOST), "--json", _SHOWN]
-    found: list[dict[str, Any]] = json.loads(_call(asked, repository))
+    found: list[dict[str, Any]] = parse_json(_call(asked, repository))
     found.sort(key=lambda one: (str(one["mergedAt"]), int(one["number"])))
     queue = [WaitingRows(int(one["number"]), tuple(_folders(repository, one["files"]))) for one in found]
     return [one for one in queue if one.folders]

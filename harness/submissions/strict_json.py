@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import math
 from typing import Any, Final
 
 from harness.errors import DataError
+from harness.foreign import parse_json
 from harness.submissions.text_files import plain, shown
 
 #: Objects inside objects; characters of a text; entries of one object or list.
@@ -30,12 +30,8 @@ def read_json(content: bytes, name: str) -> Any:
         `write_json` gives the same document.
     """
     try:
-        document = json.loads(
-            content.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_number, parse_float=_finite
-        )
-        _check(document, 0)
-    except RecursionError:
-        raise _refused(name, "is nested too deeply") from None
+        document = parse_json(content, levels=_DEEPEST, pairs=_unique)
+        _check(document)
     except ValueError as error:  # of UTF-8, of JSON, of numbers with thousands of digits, and of the rules above
         raise _refused(name, f"is not valid: {shown(error)}") from error
     if write_json(document) != content:
@@ -59,25 +55,11 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _no_number(text: str) -> float:
-    raise ValueError(f"{text} is not a number")
-
-
-def _finite(text: str) -> float:
-    if not math.isfinite(number := float(text)):
-        raise ValueError(f"{text[:20]} is not a finite number")
-    return number
-
-
-def _check(value: Any, depth: int) -> None:
-    if depth > _DEEPEST:
-        raise ValueError(f"more than {_DEEPEST} levels")
+def _check(value: Any) -> None:
     if isinstance(value, str) and (len(value) > _LONGEST or not plain(value)):
         raise ValueError(f"the text {shown(value, 40)!r} is too long or has control characters")
     if isinstance(value, dict | list):
         if len(value) > _MOST:
             raise ValueError(f"more than {_MOST} entries in one place")
-        for key in value if isinstance(value, dict) else ():
-            _check(key, depth)
-        for inner in value.values() if isinstance(value, dict) else value:
-            _check(inner, depth + 1)
+        for inner in (*value, *value.values()) if isinstance(value, dict) else value:
+            _check(inner)

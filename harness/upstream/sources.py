@@ -6,26 +6,19 @@ It is written under another name and renamed once its hash is correct, so an exi
 
 from __future__ import annotations
 
-import gzip
-import lzma
 import os
 import shutil
 import stat
-import tarfile
 import tempfile
-import zipfile
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from harness.errors import DataError, PrerequisiteError
+from harness.foreign import content_of, is_zip, open_tar, open_zip
 from harness.registry.pinned import Source
 from harness.upstream.repositories import Clones, files_of, git, has_commit, program
 from harness.upstream.trees import FILE, LINK, MAX_TREE_BYTES, MAX_TREE_FILES, PROGRAM, TreeFile, tree_hash, write_tree
-
-#: Raised by Python for archives that are damaged, truncated, encrypted or of another kind.
-_BROKEN = (EOFError, tarfile.TarError, gzip.BadGzipFile, zlib.error, lzma.LZMAError, zipfile.BadZipFile, RuntimeError)
 
 
 class SourceStore:
@@ -232,16 +225,16 @@ def _paths(candidates: Sequence[Source], place: Path) -> list[str]:
 
 def _from_archive(path: Path) -> Iterator[TreeFile]:
     try:
-        if zipfile.is_zipfile(path):
+        if is_zip(path):
             yield from _from_zip(path)
         else:
             yield from _from_tar(path)
-    except _BROKEN as error:
+    except ValueError as error:
         raise DataError(f"it cannot be read as an archive: {' '.join(str(error).split())}") from error
 
 
 def _from_tar(path: Path) -> Iterator[TreeFile]:
-    with tarfile.open(path) as tar:
+    with open_tar(path, total=2 * MAX_TREE_BYTES) as tar:
         for number, member in enumerate(tar):
             _bound(number, member.size)
             name = member.name.removeprefix("./")
@@ -250,20 +243,21 @@ def _from_tar(path: Path) -> Iterator[TreeFile]:
             if member.issym():
                 yield TreeFile(name, LINK, os.fsencode(member.linkname))
             elif member.isreg() and (file := tar.extractfile(member)) is not None:
-                yield TreeFile(name, PROGRAM if member.mode & 0o100 else FILE, file.read())
+                yield TreeFile(name, PROGRAM if member.mode & 0o100 else FILE, content_of(file, most=MAX_TREE_BYTES))
             else:
                 raise DataError(f"{name!r} is not a file, a folder or a link")
 
 
 def _from_zip(path: Path) -> Iterator[TreeFile]:
-    with zipfile.ZipFile(path) as archive:
+    with open_zip(path, contents=64 * 2**20) as archive:
         for number, member in enumerate(archive.infolist()):
             _bound(number, member.file_size)
             if member.is_dir():
                 continue
             mode = member.external_attr >> 16
             kind = LINK if stat.S_ISLNK(mode) else PROGRAM if mode & 0o100 else FILE
-            yield TreeFile(member.filename, kind, archive.read(member))
+            with archive.open(member) as file:
+                yield TreeFile(member.filename, kind, content_of(file, most=MAX_TREE_BYTES))
 
 
 def _bound(number: int, size: int) -> None:

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from harness.digests import DigestCache
 from harness.errors import DataError, PrerequisiteError, UsageError
+from harness.foreign import read_json_file
 from harness.registry.pinned import Weights
 from harness.upstream.contents import refuse_impostor
 
@@ -72,7 +73,7 @@ class WeightsStore:
         if weights.pinned or not path.is_file():
             return None
         try:
-            record = json.loads(path.read_text(encoding="utf-8"))
+            record = read_json_file(path)
             return Received(
                 str(record["sha256"]), int(record["size"]), str(record["revision"]), str(record.get("hub", ""))
             )

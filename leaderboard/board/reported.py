@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
 from typing import Any
 
+from harness.foreign import parse_json
 from leaderboard.board.board import Row, rank, scores_from
 from leaderboard.board.columns import PAPER
 
@@ -163,4 +163,4 @@ def _row(title: str, row: Mapping[str, Any], profile: str, **fields: Any) -> Row
 
 
 def _read(name: str) -> Any:
-    return json.loads(resources.files("leaderboard").joinpath(name).read_text(encoding="utf-8"))
+    return parse_json(resources.files("leaderboard").joinpath(name).read_text(encoding="utf-8"))

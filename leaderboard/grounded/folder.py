@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import UsageError
+from harness.foreign import read_json_file
 
 #: Says what the folder was made for, and lists the files that were written into it.
 MARKER = ".groundbench-ground"
@@ -110,7 +111,7 @@ def open_folder(path: Path, made_for: Mapping[str, str]) -> Folder:
 
 def _read(marker: Path) -> dict[str, Any]:
     try:
-        document = json.loads(marker.read_text(encoding="utf-8"))
+        document = read_json_file(marker)
         files = [name for name in document["files"] if ".." not in Path(name).parts and not Path(name).is_absolute()]
         return {"made_for": dict(document["made_for"]), "files": files}
     except (ValueError, KeyError, TypeError) as error:

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from harness.foreign import open_database, parse_json
 from harness.rows import Other
 from harness.runs.confirmed import NOT_CONFIRMED
 from harness.scoring.placement import OTHER_FINDING, PLACEMENTS, SAME_MASK, Placement
@@ -279,7 +280,7 @@ class Published:
     """The database of a site, in memory."""
 
     def __init__(self) -> None:
-        self.db = sqlite3.connect(":memory:")
+        self.db = open_database(None)
         self.db.row_factory = sqlite3.Row
         self.db.executescript(_TABLES)
 
@@ -323,7 +324,7 @@ class Published:
     def doubted(self) -> list[tuple[str, str]]:
         """Return (run, reason) of every row whose numbers are not shown, since they are not confirmed."""
         rows = self.db.execute("select id, apart from runs order by created, id").fetchall()
-        return [(run, why) for run, apart in rows for why in json.loads(apart) if why.startswith(NOT_CONFIRMED)]
+        return [(run, why) for run, apart in rows for why in parse_json(apart) if why.startswith(NOT_CONFIRMED)]
 
     def coverage(self, run: str) -> dict[str, int | None]:
         """Count a run's findings by status; None where one to four may not be shown."""
@@ -399,7 +400,7 @@ def _to_column(value: Any) -> Any:
 def _values(row: sqlite3.Row, kind: type[Any]) -> dict[str, Any]:
     values = {column.name: row[column.name] for column in fields(kind)}
     for name in values.keys() & _JSON:
-        values[name] = json.loads(values[name])
+        values[name] = parse_json(values[name])
     for name in values.keys() & _BOOLEAN:
         values[name] = bool(values[name])
     return values

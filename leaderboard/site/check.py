@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import posixpath
 import re
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from harness.errors import DataError
+from harness.foreign import parse_json
 from leaderboard.site.folder import BUILD, MARKER
 from leaderboard.site.numbers import wrong_numbers
 from leaderboard.site.withheld import committed, withheld
@@ -88,7 +88,7 @@ def check_repository(repository: Path, site: Path) -> list[SiteProblem]:
 def is_public(site: Path) -> bool:
     """Return whether a site was built for the public."""
     try:
-        return bool(json.loads((site / BUILD).read_bytes())["visibility"] == "public")
+        return bool(parse_json((site / BUILD).read_bytes())["visibility"] == "public")
     except (OSError, ValueError, KeyError, TypeError):
         return False
 

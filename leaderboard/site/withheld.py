@@ -6,7 +6,6 @@ that is closed it holds nothing of a single case, and of an open one only what t
 
 from __future__ import annotations
 
-import json
 import sqlite3
 import subprocess
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from typing import Final
 
 from harness.dataset.terms import Terms
 from harness.errors import PrerequisiteError
+from harness.foreign import open_database, parse_json
 from leaderboard.published.privacy import HIDDEN_TEXT
 
 #: The database of a site, below it; and how every SQLite file begins.
@@ -33,7 +33,7 @@ _SINGLE: Final = {
 
 def reading(database: Path) -> sqlite3.Connection:
     """Open the database of a finished site, which nobody writes any more; raises sqlite3.Error."""
-    return sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro&immutable=1", uri=True)
+    return open_database(database, readonly=True, immutable=True)
 
 
 def withheld(site: Path, names: set[str]) -> Iterator[tuple[str, str]]:
@@ -58,13 +58,13 @@ def _of_file(path: Path, names: set[str]) -> list[tuple[str, str]]:
     try:
         with closing(reading(path)) as db:
             return list(_of_database(db, names))
-    except (sqlite3.Error, ValueError) as error:
+    except (sqlite3.Error, ValueError, TypeError) as error:  # cells of another type than ours included
         return [("", f"cannot be read: {error}")]
 
 
 def _of_database(db: sqlite3.Connection, names: set[str]) -> Iterator[tuple[str, str]]:
     for key, split, opened, said in db.execute("select id, split, open, terms from data_sets order by id").fetchall():
-        terms = Terms.model_validate(json.loads(said))
+        terms = Terms.model_validate(parse_json(said))
         pages = sorted(name for name in names if name.startswith((f"cases/{key}-", f"cases/img/{key}-")))
         if not opened:
             for table, counted in _SINGLE.items():
@@ -115,8 +115,8 @@ def _is_database(path: Path) -> bool:
 def _is_published(path: Path) -> bool:
     """Return whether a database is that of a public site, with nothing in it that must not be published."""
     try:
-        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)) as db:
+        with closing(reading(path)) as db:
             seen = db.execute("select value from about where name = 'visibility'").fetchall()
             return seen == [("public",)] and not list(_of_database(db, set()))
-    except (sqlite3.Error, ValueError):
+    except (sqlite3.Error, ValueError, TypeError):
         return False

@@ -16,6 +16,7 @@ from typing import Any
 
 from harness.dataset.cases import Case
 from harness.errors import DataError
+from harness.foreign import read_json_file
 from harness.runs.checkpoint import RECORD, Checkpoint, find_checkpoint
 from harness.runs.params import decisive
 from harness.runs.plan import RunRequest
@@ -94,7 +95,7 @@ def _but_for_data(identity: dict[str, Any]) -> dict[str, Any]:
 
 def _read(folder: Path) -> dict[str, Any]:
     try:
-        record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+        record = read_json_file(folder / RECORD)
     except (OSError, ValueError):
         return {}
     return record if isinstance(record, dict) else {}

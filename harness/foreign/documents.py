@@ -1,0 +1,110 @@
+"""JSON within bounds: bytes, levels, and digits of a number."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+#: Most bytes or characters of a document, unless its reader knows better.
+MOST_BYTES: Final = 256 * 2**20
+
+#: Objects inside objects: nothing that we read or write has more than a dozen.
+MOST_LEVELS: Final = 64
+
+#: Digits of a number: a 64-bit integer has 19, a float in full 17 and its exponent.
+MOST_DIGITS: Final = 32
+
+Pairs = list[tuple[str, Any]]
+
+
+def parse_json(
+    content: bytes | str,
+    *,
+    most: int = MOST_BYTES,
+    levels: int = MOST_LEVELS,
+    finite: bool = True,
+    pairs: Callable[[Pairs], Any] | None = None,
+) -> Any:
+    """Return the document of a JSON text.
+
+    Parameters
+    ----------
+    content
+        The text, or its bytes in UTF-8, with or without a byte order mark.
+    most, levels
+        Most bytes (or characters), and most levels.
+    finite
+        Whether NaN and infinities are refused: JSON has none, but Python writes them.
+    pairs
+        Makes an object of its keys and values, e.g. to refuse a key that is there twice; the last one counts without.
+
+    Raises
+    ------
+    ValueError
+        It is not JSON or not UTF-8, is too large or nested too deeply, has a number with too many digits, or one that
+        is none or not finite.
+    """
+    if not isinstance(content, bytes | str):
+        raise ValueError("it is not text")  # noqa: TRY004 - of a database's cell; every fault is a ValueError
+    if len(content) > most:
+        raise ValueError(f"it has more than {most:,} bytes")
+    text = content.decode("utf-8-sig") if isinstance(content, bytes) else content
+    try:
+        document = json.loads(
+            text,
+            object_pairs_hook=pairs,
+            parse_int=_whole,
+            parse_float=_finite if finite else float,
+            parse_constant=_no_number if finite else float,
+        )
+    except RecursionError:
+        raise ValueError(f"it is nested more than {levels} levels deep") from None
+    layer, depth = [one for one in [document] if isinstance(one, dict | list)], 0
+    while layer:
+        depth += 1
+        if depth > levels:
+            raise ValueError(f"it is nested more than {levels} levels deep")
+        inner = (part for one in layer for part in (one.values() if isinstance(one, dict) else one))
+        layer = [one for one in inner if isinstance(one, dict | list)]
+    return document
+
+
+def read_json_file(path: Path, *, most: int = MOST_BYTES, pairs: Callable[[Pairs], Any] | None = None) -> Any:
+    """Return the document in a file; only a regular file is read, never a pipe or a device.
+
+    Raises
+    ------
+    OSError
+        The file cannot be read.
+    ValueError
+        As :func:`parse_json`, or it is not a regular file.
+    """
+    # A pipe would block for ever without O_NONBLOCK; it has no effect on a regular file.
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise ValueError("it is not a regular file")
+        content = file.read(most + 1)
+    return parse_json(content, most=most, pairs=pairs)
+
+
+def _whole(text: str) -> int:
+    if len(text) > MOST_DIGITS:
+        raise ValueError(f"a number has {len(text):,} digits; at most {MOST_DIGITS} are read")
+    return int(text)
+
+
+def _finite(text: str) -> float:
+    if len(text) > 2 * MOST_DIGITS:
+        raise ValueError(f"a number has {len(text):,} characters; at most {2 * MOST_DIGITS} are read")
+    if not math.isfinite(number := float(text)):
+        raise ValueError(f"{text[:20]} is not a finite number")
+    return number
+
+
+def _no_number(text: str) -> float:
+    raise ValueError(f"{text} is not a number")
