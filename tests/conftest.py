@@ -51,7 +51,7 @@ settings.register_profile("any-machine", deadline=None, suppress_health_check=[H
 settings.load_profile("any-machine")
 
 
-def _engine_problem() -> str:
+def engine_problem() -> str:
     """Say why no container can run here; empty when one can."""
     try:
         import docker
@@ -104,7 +104,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if sorting.is_costly(item):
             item.add_marker("costly")
     needing = [item for item in items if "docker" in item.keywords]
-    problem = _engine_problem() if needing else ""
+    problem = engine_problem() if needing else ""
     if problem:
         for item in needing:
             item.add_marker(pytest.mark.skip(reason=problem))

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.runs.hardware import describe_hardware
-from tests.conftest import Bench, write_dataset
+from tests.conftest import Bench, engine_problem, write_dataset
 from tests.e2e.lab import Lab, content
 from tests.slurm_node import SlurmNode, problem
 
@@ -100,7 +100,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=3.0, help="work on a case in the long round")
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "benchmarks" / "pools.md", help="the page")
     options = parser.parse_args()
-    if lacking := problem():
+    if lacking := problem() or engine_problem():
         sys.exit(lacking)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # whoever is stopped stops what it has started
     run: list[object] = ["run", "--plugin", "steady", "--plugin-dir", PLUGIN_DIR]

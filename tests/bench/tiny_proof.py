@@ -63,7 +63,9 @@ class Proof:
 
     def bench(self, *arguments: str) -> str:
         """Run a command, its progress shown, and return what it prints."""
-        done = subprocess.run(self.command(*arguments), cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
+        done = subprocess.run(self.command(*arguments), cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False)
+        if done.returncode:
+            sys.exit(done.returncode)  # the command has said why
         return done.stdout
 
     def run_command(self, variant: str, dataset: Path) -> list[str]:
