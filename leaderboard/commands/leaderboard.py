@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import click
 
 from harness.cli.settings import print_json, size_cuts_option
+from harness.errors import UnknownName, UsageError
 from leaderboard.commands.figure import figure
 
 
@@ -112,7 +114,6 @@ def build(
     """
     from harness.dataset import find_dataset, open_dataset
     from harness.dataset.fingerprint import fingerprint_of
-    from harness.errors import UsageError
     from harness.runs.judged import require_sound_runs
     from harness.scoring.sizes import SizeCuts
     from harness.store.database import Store
@@ -144,6 +145,7 @@ def build(
         rows = store.runs()
         require_sound_runs(rows, home)
         used = {run.split for run in rows}  # the volumes of no other split are read
+        _require_known(public_splits, used.union(*(data.splits for data in opened)), log if submissions else None)
         terms = {fingerprint_of(data, split): data.terms for data in opened for split in used & data.splits.keys()}
         policy = PrivacyPolicy(public=visibility == "public", open_splits=frozenset(public_splits), terms=terms)
         options = Options(
@@ -162,6 +164,15 @@ def build(
         click.echo(json.dumps({"schema": 1, "index": str(index), "visibility": visibility}))
     else:
         click.echo(f"The leaderboard is at {index}")
+
+
+def _require_known(public: tuple[str, ...], known: set[str], log: Callable[[str], None] | None) -> None:
+    """Refuse a public split that no row has: misspelt, it would stay closed. A repository may be ahead of its rows."""
+    for split in public:
+        if known and split not in known:
+            if log is None:
+                raise UnknownName("split", split, known)
+            log(f"warning: no row is of the split {split!r}, which is to be public")
 
 
 @leaderboard.command()
@@ -266,7 +277,6 @@ def publish(
 
     Example: bench leaderboard publish site/ --branch gh-pages --repo ../board
     """
-    from harness.errors import UsageError
     from leaderboard.site import publish as ways
 
     if not any((folder, archive, branch, workflow)):
