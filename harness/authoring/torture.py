@@ -105,7 +105,8 @@ def forms(*, boxed: bool) -> Iterator[Form]:
         [np.where(drawn.finding[part] == n + 1, drawn.entity[part], 0).astype(np.uint8) for n in numbers]
     )
     truth = _corners(np.zeros_like(drawn_truth)) if boxed else drawn_truth
-    plain = Form("16-bit integers", ct, truth, drawn.grid.affine, tuple(drawn.texts[n] for n in numbers))
+    affine = drawn.grid.affine.astype(np.float32).astype(np.float64)  # as NIfTI-1 keeps it, too
+    plain = Form("16-bit integers", ct, truth, affine, tuple(drawn.texts[n] for n in numbers))
     yield plain
 
     def stored(words: str, suffix: str = ".nii.gz", **how: Any) -> Form:

@@ -27,6 +27,8 @@ def test_the_forms_hold_the_same_voxels(boxed: bool, tmp_path: Path) -> None:
         image: Any = nib.load(tmp_path / "set" / "ct" / f"{name}{form.suffix}")
         np.testing.assert_array_equal(np.asarray(image.dataobj), form.ct)
         np.testing.assert_allclose(image.affine, form.affine, atol=1e-3)
+        if form.held == "same":
+            np.testing.assert_array_equal(image.affine, plain.affine)
         if form.held != "alone":
             np.testing.assert_array_equal(form.back(form.ct), plain.ct)
             place = np.linalg.inv(form.affine) @ corner
