@@ -102,9 +102,10 @@ def test_ours_are_declared_as_a_strangers_has_to_be() -> None:
 
 
 @pytest.mark.costly
-def test_a_light_one_of_ours_passes_the_whole(tmp_path: Path, no_row: None) -> None:
-    """The ellipsoid reads no voxel, and so reads every form alike."""
-    plugin = discover().get("ellipsoid")
+@pytest.mark.parametrize("name", ["box", "ellipsoid"])
+def test_a_light_one_of_ours_passes_the_whole(name: str, tmp_path: Path, no_row: None) -> None:
+    """They read no voxel, and so read every form alike; in its container `rules` is tried end to end."""
+    plugin = discover().get(name)
     around = Surroundings(tmp_path / "work", tmp_path, "local", lambda _: None, Stop())
     found = list(check_plugin(plugin, plugin.variant(None), around))
     assert {check.name for check in found if check.outcome != "pass"} == {"packs", "builds", "trains", "row"}
