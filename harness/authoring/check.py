@@ -70,7 +70,10 @@ def check_plugin(plugin: Plugin, variant: Variant, around: Surroundings) -> Iter
 def check_statically(plugin: Plugin, variant: Variant, around: Surroundings) -> Iterator[PluginCheck]:
     """Yield the checks for which nothing of the model is run."""
     yield _declares(plugin, variant)
-    yield check_packing(plugin, around.work / "wheel")
+    try:
+        yield check_packing(plugin, around.work / "wheel")
+    except ModelError as error:
+        yield PluginCheck("packs", "FAIL", error.message, error.fix)
 
 
 def _builds(plugin: Plugin, around: Surroundings, engine: Engine) -> PluginCheck:

@@ -14,8 +14,15 @@ from harness.registry.discovery import Plugin
 
 
 def check_packing(plugin: Plugin, folder: Path) -> PluginCheck:
-    """Build the wheel of a plugin that has a ``pyproject.toml``, and look for everything that its image needs in it."""
+    """Build the wheel of a plugin that has a ``pyproject.toml``, and look for everything that its image needs in it.
+
+    Raises
+    ------
+    ModelError
+        Its folder holds a link or a special file, or too much.
+    """
     root = plugin.model.root
+    needed = [name for name, _ in plugin_files(plugin) if not name.startswith("sdk/")]
     project = next((path for path in (root, root.parent) if (path / "pyproject.toml").is_file()), None)
     if project is None or plugin.shipped:
         return PluginCheck("packs", "skip", "there is no pyproject.toml beside it")
@@ -30,7 +37,6 @@ def check_packing(plugin: Plugin, folder: Path) -> PluginCheck:
     with open_zip(wheels[0]) as packed:
         names = set(packed.namelist())
     package = next((name.rpartition("/")[0] for name in sorted(names) if name.endswith(f"{root.name}/__init__.py")), "")
-    needed = [name for name, _ in plugin_files(plugin) if not name.startswith("sdk/")]
     lacking = [name for name in needed if f"{package}/{name}".lstrip("/") not in names]
     if lacking:
         return PluginCheck(

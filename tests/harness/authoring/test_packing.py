@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
 import pytest
 
+from harness.authoring.check import check_statically
 from harness.authoring.new import NewPlugin, write_plugin
 from harness.authoring.packing import check_packing
+from harness.authoring.verdict import Surroundings
 from harness.registry.discovery import discover
+from harness.sandbox.watch import Stop
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "plugin-reference.md"
 EXAMPLES = re.findall(r"```toml\n(\[build-system\].*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
@@ -48,3 +52,19 @@ def test_the_example_with_setuptools_packs_everything_and_its_defaults_do_not(tm
     outcome, found = _packed(DEFAULTS, tmp_path / "untold")
     assert outcome == "FAIL"
     assert "Dockerfile" in found
+
+
+@pytest.mark.parametrize("kind", ["link", "pipe"])
+def test_what_is_no_file_fails(kind: str, tmp_path: Path) -> None:
+    """An adapter that is a link would be another one elsewhere; nothing is built of it."""
+    adapter = write_plugin(NewPlugin("my-model"), tmp_path / "plugin") / "my_model" / "adapter.py"
+    adapter.rename(tmp_path / "adapter.py")
+    if kind == "link":
+        adapter.symlink_to(tmp_path / "adapter.py")
+    else:
+        os.mkfifo(adapter)
+    plugin = discover((tmp_path / "plugin",)).get("my-model")
+    around = Surroundings(tmp_path, tmp_path, "local", lambda _: None, Stop())
+    _, check = check_statically(plugin, plugin.variant(None), around)
+    assert (check.outcome, "adapter.py is a link or a special file" in check.found) == ("FAIL", True)
+    assert check.fix
