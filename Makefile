@@ -12,7 +12,7 @@ PIP := -m pip install -qq --disable-pip-version-check
 LOCKED := $(PIP) --require-hashes --no-build-isolation --only-binary :all: --no-binary reuse
 COMPILE = $(BIN)/uv pip compile --python-version 3.11 --generate-hashes --no-strip-extras --no-annotate --no-header --quiet
 
-.PHONY: help cluster demo test test-fast test-slow test-hostile test-faults test-peers check lint types docs-check docs docs-site lock lock-torch sbom audit bench-all bench-quick bench-scoring bench-many bench-overhead bench-pools bench-feeding bench-demo bench-site models-smoke fidelity tiny-proof curation-classifier clean
+.PHONY: help cluster demo test test-fast test-slow test-hostile test-faults fuzz test-peers check lint types docs-check docs docs-site lock lock-torch sbom audit bench-all bench-quick bench-scoring bench-many bench-overhead bench-pools bench-feeding bench-demo bench-site models-smoke fidelity tiny-proof curation-classifier clean
 
 help: ## List the targets
 	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20
@@ -54,6 +54,13 @@ test-hostile: $(VENV)/dev.stamp ## Hostile plugins: a table of attacks and their
 
 test-faults: $(VENV)/dev.stamp ## Kills, full disks, lost engines: a table of faults and their outcomes
 	$(BIN)/python -m pytest tests/faults $(PYTEST_ARGS)
+
+FUZZ_TARGETS ?= headers events text index record zip tar database segmentation names
+FUZZ_SECONDS ?= 300
+
+fuzz: $(VENV)/dev.stamp ## Hand readers of strangers' files what a fuzzer finds (FUZZ_TARGETS, FUZZ_SECONDS each)
+	@$(BIN)/python $(LOCKED) -r requirements-fuzz.lock
+	$(BIN)/python tests/fuzz/run.py $(FUZZ_TARGETS) --seconds $(FUZZ_SECONDS)
 
 $(PEERS_VENV)/stamp: requirements-dev.lock requirements-build.lock requirements-peers.lock pyproject.toml
 	@echo "installing MONAI, surface-distance and torch into $(PEERS_VENV)"
@@ -98,6 +105,7 @@ lock: $(VENV)/dev.stamp ## Renew the locks of the run-time, of the SDK, of clust
 	$(COMPILE) --upgrade --universal pyproject.toml --extra cluster --group build --group dev -o requirements-dev.lock
 	$(COMPILE) --upgrade --universal --group pyproject.toml:build -c requirements-dev.lock -o requirements-build.lock
 	$(COMPILE) --upgrade --universal --group pyproject.toml:docs -c requirements-dev.lock -o requirements-docs.lock
+	$(COMPILE) --upgrade --python-platform x86_64-manylinux_2_36 --group pyproject.toml:fuzz -c requirements-dev.lock -o requirements-fuzz.lock
 	$(COMPILE) --universal -c requirements.lock containers/base/sdk.in -o containers/base/sdk.lock
 	$(COMPILE) --upgrade --python-platform x86_64-manylinux_2_36 --group pyproject.toml:peers -c requirements-dev.lock -c containers/base/torch.lock -o requirements-peers.lock
 

@@ -29,6 +29,9 @@ MOST_CONTENTS: Final = 8 * _MIB
 #: Bytes that a tar's reader may ask for at once where no file's content is meant: names and extended headers.
 MOST_HEADER: Final = _MIB
 
+#: Bytes that no file has.
+_FAR: Final = 2**62
+
 #: What the standard library raises for archives that are damaged, truncated, encrypted or of another kind.
 _BROKEN: Final = (
     EOFError, tarfile.TarError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, gzip.BadGzipFile, NotImplementedError,
@@ -75,6 +78,8 @@ class BoundedFile(io.RawIOBase):
 
     def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
         """Go to a place; what is skipped is unpacked as well, and counts."""
+        if whence == os.SEEK_SET and not 0 <= offset < _FAR:
+            raise ValueError("it points out of the file")
         if self._left is not None and whence == os.SEEK_SET:
             self._spend(max(0, offset - self._file.tell()))
         return self._file.seek(offset, whence)
@@ -94,6 +99,10 @@ def _as_value_error() -> Iterator[None]:
         yield
     except _BROKEN as error:
         raise ValueError(" ".join(str(error).split()) or type(error).__name__) from error
+    except OSError as error:
+        if error.errno is None:  # of bzip2, for a damaged stream
+            raise ValueError(str(error)) from error
+        raise
 
 
 @contextmanager

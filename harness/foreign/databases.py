@@ -100,7 +100,10 @@ class _GuardedConnection(sqlite3.Connection):
     def execute(self, *arguments: Any) -> sqlite3.Cursor:
         """Carry out a statement, whose work is counted from 0."""
         self._looks = 0
-        return super().execute(*arguments)
+        try:
+            return super().execute(*arguments)
+        except UnicodeDecodeError as error:  # of a column's name
+            raise sqlite3.DatabaseError(f"it is malformed: a name is not UTF-8 ({error.reason})") from error
 
     def executemany(self, *arguments: Any) -> sqlite3.Cursor:
         """Carry out a statement for each of many rows."""

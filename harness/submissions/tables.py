@@ -140,7 +140,11 @@ def read_table(name: str, content: bytes) -> list[dict[str, Any]]:
     """
     columns = _COLUMNS[name]
     rows: list[dict[str, Any]] = []
-    reader = csv.reader(io.StringIO(content.decode("utf-8"), newline=""), strict=True)
+    try:
+        text = content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise _refused(name, f"is not UTF-8 text (byte {error.start})") from error
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
         if next(reader, None) != list(columns):
             raise _refused(name, f"has other columns than {', '.join(columns)}")
