@@ -134,7 +134,11 @@ class Answers:
         """Whether every finding of every form has a valid mask."""
         if not self.failed:
             return PluginCheck("answers", "pass", f"every finding of {len(self._forms)} CTs, in every form")
-        said = [f"{words}: {ended}" for words, ended in self.failed.items()]
+        forms: dict[str, list[str]] = {}
+        for words, ended in self.failed.items():
+            forms.setdefault(ended, []).append(words)
+        every = len(self._forms)
+        said = [f"{'every form' if len(one) == every else ', '.join(one)}: {ended}" for ended, one in forms.items()]
         return PluginCheck(
             "answers", "FAIL", "; ".join(said), "answer each, with an empty mask where there is nothing to find"
         )

@@ -92,7 +92,9 @@ def _declares(plugin: Plugin, variant: Variant) -> PluginCheck:
     """Hold what is declared against what a reader of the board wants to know; the rest was checked when it was read."""
     model = plugin.model
     if plugin.origin.startswith(IMAGE):
-        return PluginCheck("declares", "skip", f"{plugin.origin}, which declares nothing; `bench plugin new` does")
+        return PluginCheck(
+            "declares", "skip", f"{plugin.origin}, which declares nothing, also no params; `bench plugin new` does"
+        )
     unsaid = [what for what, said in (
         ("licence", model.licence not in ("", "not stated")),
         ("exposure", variant.exposure.value != "unknown"),

@@ -26,6 +26,7 @@ from harness.images.identity import (
     PLUGIN_LABEL,
     REDISTRIBUTION_LABEL,
     TORCH_LABEL,
+    beneath_of,
     get,
     id_of,
     is_genuine,
@@ -176,7 +177,8 @@ def _ensure(
     tag, own, labels = tag_on(client, context, beneath), OwnImages(home / "images"), _labels(context)
     identity = {name: labels[name] for name in (CONTEXT_LABEL, PLUGIN_LABEL) if name in labels}
     found = get(client, tag)
-    if found is not None and not is_genuine(client, found, tag, labels=identity, base=beneath, own=own):
+    known = beneath_of(context, beneath)
+    if found is not None and not is_genuine(client, found, tag, labels=identity, base=known, own=own):
         log(f"{tag} is another image than the one that was built here ({found.id}): it is built again")
         found = None
     if found is None:

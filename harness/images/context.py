@@ -57,6 +57,9 @@ _IN_CONTEXT = "sdk/groundbench_sdk/"
 #: Folders of the context that the harness fills.
 _OURS = ("sdk", "sources", "torch")
 
+#: A stage of a Dockerfile: its image, and its name.
+_STAGE = re.compile(r"^[ \t]*FROM\s+(?:--\S+\s+)*(\S+)(?:\s+AS\s+(\S+))?[ \t]*$", re.MULTILINE | re.IGNORECASE)
+
 #: A Dockerfile that continues one of our base images.
 _CONTINUES = re.compile(r"^\s*FROM\s+\$\{?(TORCH|SLIM)_IMAGE\b", re.MULTILINE)
 
@@ -91,6 +94,7 @@ class BaseContext:
         return f"{self.kind.upper()}_IMAGE"
 
     begins_with_base = True
+    stands_on = ""
 
     @property
     def uses_torch(self) -> bool:
@@ -159,6 +163,13 @@ class BuildContext:
         return bool(stages) and all(
             re.fullmatch(r"\$(BASE_IMAGE|\{BASE_IMAGE\})( +AS +\S+)?", stage, re.IGNORECASE) for stage in stages
         )
+
+    @property
+    def stands_on(self) -> str:
+        """Name of the image that the Dockerfile's last stage begins with; empty where a variable or a stage says it."""
+        stages = _STAGE.findall(self._text)
+        image = stages[-1][0] if stages else ""
+        return "" if "$" in image or image.lower() in {name.lower() for _, name in stages[:-1]} else image
 
     @property
     def uses_torch(self) -> bool:

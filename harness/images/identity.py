@@ -53,14 +53,17 @@ def recognise(
     """
     labels = {CONTEXT_LABEL: context.digest(), PLUGIN_LABEL: context.name}
     imported = imported_tag(context.name, context.digest())
-    for tag, beneath in ((imported, ""), (tag_of(client, context, base), base)):
+    known = beneath_of(context, base)
+    for tag, beneath in ((imported, ""), (tag_of(client, context, base), known)):
         found = get(client, tag)
         if found is not None and is_genuine(client, found, tag, labels=labels, base=beneath, own=own):
             return found
+    if known == context.stands_on and id_of(client, known):
+        return None  # the tag tells which image of that name it stands on; the layers of one made anew may be the same
     fit = [
         image
         for image in carrying(client, labels)
-        if all(is_genuine(client, image, tag, labels=labels, base=base, own=own) for tag in image.tags or [""])
+        if all(is_genuine(client, image, tag, labels=labels, base=known, own=own) for tag in image.tags or [""])
     ]
     made = {image for _, image in own.made()} if own is not None else set()
 
@@ -69,6 +72,12 @@ def recognise(
         return str(image.id) in made, -len(layers_of(image)), str(image.attrs.get("Created", ""))
 
     return max(fit, key=rank, default=None)
+
+
+def beneath_of(context: BuildContext | BaseContext, base: str) -> str:
+    """Return the image whose layers that of a context begins with: `base`, or the one that its Dockerfile names."""
+    continues = isinstance(context, BuildContext) and context.base is not None
+    return base if context.begins_with_base or continues else context.stands_on
 
 
 def is_genuine(
@@ -136,7 +145,10 @@ def tag_of(client: DockerClient, context: BuildContext, base: str) -> str:
 
 def tag_on(client: DockerClient, context: BuildContext | BaseContext, beneath: str) -> str:
     """Return the tag of the image that `context` makes on the image `beneath`: a digest of both contents."""
-    digest = hashlib.sha256(f"{context.digest()} {beneath} {id_of(client, beneath)}".encode()).hexdigest()
+    content = f"{context.digest()} {beneath} {id_of(client, beneath)}"
+    if context.stands_on:
+        content += f" {id_of(client, context.stands_on)}"
+    digest = hashlib.sha256(content.encode()).hexdigest()
     return f"groundbench/{context.name}:{digest[:16]}"
 
 

@@ -128,3 +128,39 @@ def test_the_newest_is_taken(context: BuildContext) -> None:
     images.add("a", ["old base", "ours"], created="2025", **_labels(context))
     new = images.add("b", ["base", "ours"], created="2026", **_labels(context))
     assert _found(images, context) is new
+
+
+@pytest.mark.parametrize(
+    ("dockerfile", "stands_on"),
+    [
+        ("FROM ubuntu:24.04\nRUN x\n", "ubuntu:24.04"),
+        ("FROM --platform=linux/amd64 scratch\n", "scratch"),
+        ("FROM gcc AS Build\nFROM other@sha256:ab as x\n", "other@sha256:ab"),
+        ("FROM gcc AS Build\nFROM build\n", ""),
+        ("ARG BASE_IMAGE\nFROM ${BASE_IMAGE}\n", ""),
+        ("ARG SLIM_IMAGE\nFROM $SLIM_IMAGE\n", ""),
+    ],
+)
+def test_a_dockerfile_names_the_image_that_it_stands_on(dockerfile: str, stands_on: str, tmp_path: Path) -> None:
+    """That of its last stage, unless a variable or an earlier stage does."""
+    assert _own(dockerfile, tmp_path).stands_on == stands_on
+
+
+def _own(dockerfile: str, folder: Path) -> BuildContext:
+    (folder / "Dockerfile").write_text(dockerfile, encoding="utf-8")
+    (folder / "plugin.toml").write_text('name = "own"\ntitle = "O"\nsummary = "S"\nversion = "1"\n', encoding="utf-8")
+    return context_of(discover((folder,)).get("own"), folder / "home", gpus=False)
+
+
+def test_what_stands_on_an_image_of_its_own_is_known(tmp_path: Path) -> None:
+    """It is not built again each time for not standing on ours; where its image was made anew, it is."""
+    context, images = _own("FROM mine:1\nCOPY x y\n", tmp_path), Images()
+    client = cast("Any", SimpleNamespace(images=images))
+    images.add(BASE, ["base"])
+    images.add("mine:1", ["theirs"])
+    built = images.add(tag_of(client, context, BASE), ["theirs", "more"], **_labels(context))
+    assert _found(images, context) is built
+    images.add("mine:1", ["theirs"]).id = "another entry point"
+    assert _found(images, context) is None
+    del images.known["mine:1"]  # it came without it
+    assert _found(images, context) is built
