@@ -97,6 +97,7 @@ def make_environment() -> Environment:
         model_address=model_address,
         run_address=run_address,
         case_address=case_address,
+        table_address=table_address,
         category_name=category_name,
         label=label,
     )

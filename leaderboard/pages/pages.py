@@ -16,13 +16,15 @@ from leaderboard.pages import figures
 from leaderboard.pages.attribution import CHANGES, attribution
 from leaderboard.pages.cases import CaseView, FindingView, case_views, described, disputed
 from leaderboard.pages.charts import DISTINCT, Drawing
-from leaderboard.pages.page import brief, case_address, file_name, make_environment, model_address, run_address
+from leaderboard.pages.page import brief, case_address, file_name, label, make_environment, model_address, run_address
+from leaderboard.pages.pairs import pages_of_pairs, pair_address, pairs
 from leaderboard.pages.placements import MEANINGS, placements_of, title_of
 from leaderboard.pages.queries import QUERIES
 from leaderboard.pages.run_page import METRICS, at_a_glance, groups_in, metrics_of, origin_of, stated_by, timing_of
 from leaderboard.pages.scores import scores
 from leaderboard.pages.site import Pages, Render, Site
 from leaderboard.pages.vendor import VIEWER_SCRIPTS, VOLUME_SCRIPT
+from leaderboard.pages.why import addresses, extremes, failure_of, lesions_of
 from leaderboard.published.database import TABLES, Pair
 from leaderboard.published.export import COMPARED
 from leaderboard.published.statements import BoardStatement
@@ -72,7 +74,7 @@ def render_pages(site: Site) -> Pages:
         }
         return path, environment.get_template(template).render(page)
 
-    tables = (scores, _groups, _distributions, _compare, _statements, _placements, _cost)
+    tables = (scores, _groups, _distributions, _compare, pairs, _statements, _placements, _cost)
     for pages in (*tables, _cases, _runs, _models, _texts):
         yield from pages(site, render)
 
@@ -94,6 +96,7 @@ def _groups(site: Site, render: Render) -> Pages:
         drawings=_drawings(site, figures.categories),
         names_of=figures.category_groups,
         pick=Row.category,
+        column_of="category-",
         note_of=lambda _: "",
         **shown,
     )
@@ -107,6 +110,7 @@ def _groups(site: Site, render: Render) -> Pages:
         drawings=_drawings(site, figures.sizes),
         names_of=lambda _: list(SIZES.items()),
         pick=figures.size_score,
+        column_of="size-",
         note_of=figures.size_note,
         **shown,
     )
@@ -121,6 +125,7 @@ def _groups(site: Site, render: Render) -> Pages:
         drawings=_drawings(site, figures.groups),
         names_of=figures.group_names,
         pick=figures.group_score,
+        column_of="",
         note_of=lambda _: "",
         **shown,
     )
@@ -158,6 +163,8 @@ def _compare(site: Site, render: Render) -> Pages:
         members={key: _members(pairs) for key, pairs in compared.items()},
         choices={key: [(file_name(run), rows[key][run]) for run in _members(site.pairs[key])] for key in compared},
         file_name=file_name,
+        pair_address=pair_address,
+        pair_pages={(pair.first, pair.second) for found in pages_of_pairs(site).values() for pair in found},
         row_of=rows,
         ranks_of={data.about.id: site.published.ranks(data.about.id, PAPER) for data in site.board},
         drawings=_drawings(site, lambda data: figures.differences(data, compared[data.about.id])),
@@ -279,6 +286,9 @@ def _runs(site: Site, render: Render) -> Pages:
     )
     for data in site.board:
         others = against(data, site.pairs[data.about.id])
+        findings = {finding.number: finding for finding in site.published.findings(data.about.id)}
+        places = addresses([*findings.values()])
+        own_page = _pages_by_run(pages_of_pairs(site)[data.about.id])
         for row in data.rows:
             assert row.run is not None  # noqa: S101 - rows of a data set are runs
             run = row.run
@@ -287,7 +297,7 @@ def _runs(site: Site, render: Render) -> Pages:
             yield render(
                 run_address(run.id),
                 "run.html.j2",
-                f"Run {brief(run.id, 80)}",
+                f"{label(row)}: run {brief(run.id, 40)}",
                 also=["runs/index.html"],
                 data=data,
                 row=row,
@@ -300,6 +310,10 @@ def _runs(site: Site, render: Render) -> Pages:
                 glance=at_a_glance(row),
                 stated=stated_by(row),
                 against=others.get(run.id, []),
+                pair_page=own_page.get(run.id, {}),
+                extremes=extremes(site.published, row, findings, places),
+                lesions=lesions_of(site.published, run.id),
+                failure_of=failure_of,
                 trained=trained,
                 measured=[step for step in trained if step.val_dice is not None] or trained[:100],
                 curve=figures.training(trained) if site.draw else None,
@@ -308,6 +322,15 @@ def _runs(site: Site, render: Render) -> Pages:
                 timing_of=timing_of,
                 history=[e for e in reversed(data.rows) if _same_row(e, row)],
             )
+
+
+def _pages_by_run(pages: Sequence[Pair]) -> dict[str, dict[str, str]]:
+    """Return run -> other run -> path of the page that compares them."""
+    found: dict[str, dict[str, str]] = {}
+    for pair in pages:
+        for one, other in ((pair.first, pair.second), (pair.second, pair.first)):
+            found.setdefault(one, {})[other] = pair_address(pair.first, pair.second)
+    return found
 
 
 def _run_file(run: str) -> str:

@@ -91,7 +91,6 @@ def scores(site: Site, render: Render) -> Pages:
         chart=figures.best(first, FIRST_ROWS) if first and site.draw else None,
         rows_of={data.about.id: top(data, FIRST_ROWS if data is first else ROWS) for data in site.board[:DATA_SETS]},
         profiles=PROFILE_NAMES,
-        table_address=table_address,
     )
     for profile, board in boards.items():
         for data in board:
@@ -111,7 +110,6 @@ def scores(site: Site, render: Render) -> Pages:
                 facets=facets(rows),
                 facts_of=facts_of,
                 replaced=len(data.apart) - len(current(data.apart)),
-                table_address=table_address,
             )
     yield render(
         "reported.html",

@@ -227,7 +227,7 @@ class PublishedFinding:
 
 @dataclass(frozen=True)
 class PublishedScore:
-    """One run on one finding: how it ended, its Dice, and where its mask lies.
+    """One run on one finding: how it ended, its Dice, its counts of voxels and lesions, and where its mask lies.
 
     `other_truth` is the other finding of the case whose truth the mask fits best, `other_mask` the one whose mask is
     most like it, each with the Dice; None where there is none, or it is not known.
@@ -235,6 +235,11 @@ class PublishedScore:
 
     status: str
     dice: float
+    pred_voxels: int | None
+    intersection: int | None
+    tp: int | None
+    fp: int | None
+    fn: int | None
     placement: str
     other_truth: str | None
     other_truth_dice: float | None
