@@ -8,6 +8,7 @@
   var tables = document.querySelectorAll("table.sortable");
   var field = document.getElementById("filter");
   var chips = document.querySelectorAll(".chips");
+  var since = document.getElementById("since");
   var clear = document.querySelector(".filter .clear");
   var choosers = document.querySelectorAll(".choose");
   var chooser = document.querySelector(".columns-of");
@@ -83,6 +84,7 @@
         each(body.rows, function (row) {
           if (row.cells.length === 1) { heading = row; return; }
           var allowed = asked.every(function (choice) { return choice.values.indexOf(row.dataset[choice.key]) >= 0; });
+          if (since && since.value && row.dataset.date < since.value) allowed = false;
           var hit = allowed && fits(row, picks) && (!q || named(row, q));
           row.hidden = !hit;
           all += 1;
@@ -93,7 +95,7 @@
       });
     });
     each(choosers, explain);
-    var chosen = q || asked.length;
+    var chosen = q || asked.length || since && since.value;
     if (clear) clear.hidden = !chosen;
     if (field) document.querySelector(".filter output").textContent = chosen
       ? shown + " of " + all + " rows" + (more.length ? "; " + more.join("; ") : "") : "";
@@ -161,6 +163,7 @@
       });
     });
     if (chooser) choose_columns(now.cols);
+    if (since) since.value = now.since || "";
     var q = now.q || "";
     if (field && field.value.trim() !== q) field.value = q;
     if (field) filter(q);
@@ -224,8 +227,9 @@
       go(change);
     });
   });
+  if (since) since.addEventListener("change", function () { go({ since: since.value }); });
   if (clear) clear.addEventListener("click", function () {
-    var change = { q: "" };
+    var change = { q: "", since: "" };
     each(chips, function (box) { change[box.dataset.key] = ""; });
     go(change);
     field.focus();
@@ -248,4 +252,8 @@
   }
   window.addEventListener("hashchange", apply);
   apply();
+  /* On a wide screen the filters are open; elsewhere they are where something is chosen by one. */
+  each(document.querySelectorAll(".facets"), function (box) {
+    box.open = window.innerWidth > 700 || box.querySelector("[aria-pressed='true']") !== null;
+  });
 })();

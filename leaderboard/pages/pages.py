@@ -14,9 +14,22 @@ from leaderboard.board.columns import COLUMNS, PAPER, SIZES
 from leaderboard.board.comparisons import against, conclusion
 from leaderboard.pages import figures
 from leaderboard.pages.attribution import CHANGES, attribution
+from leaderboard.pages.cards import BOARD, card_address, has_card
 from leaderboard.pages.cases import CaseView, FindingView, case_views, described, disputed
+from leaderboard.pages.changes import changes
 from leaderboard.pages.charts import DISTINCT, Drawing
-from leaderboard.pages.page import brief, case_address, file_name, label, make_environment, model_address, run_address
+from leaderboard.pages.cite import of_board, of_row
+from leaderboard.pages.lost import SCRIPT, STYLE, digest
+from leaderboard.pages.page import (
+    LEVELS,
+    brief,
+    case_address,
+    file_name,
+    label,
+    make_environment,
+    model_address,
+    run_address,
+)
 from leaderboard.pages.pairs import pages_of_pairs, pair_address, pairs
 from leaderboard.pages.placements import MEANINGS, placements_of, title_of
 from leaderboard.pages.queries import QUERIES
@@ -29,24 +42,32 @@ from leaderboard.published.database import TABLES, Pair
 from leaderboard.published.export import COMPARED
 from leaderboard.published.statements import BoardStatement
 
-#: The pages that every page links to.
+#: The pages that every page links to: those that most readers want, and the others.
 NAVIGATION = (
-    ("index.html", "Scores"),
-    ("reported.html", "Reported"),
-    ("categories.html", "Categories"),
-    ("sizes.html", "Sizes"),
-    ("groups.html", "Groups"),
-    ("distributions.html", "Distributions"),
-    ("compare.html", "Compare"),
-    ("statements.html", "Statements"),
-    ("placements.html", "Mix-ups"),
-    ("cost.html", "Cost"),
-    ("cases/index.html", "Cases"),
-    ("runs/index.html", "Runs"),
-    ("methods.html", "Methods"),
-    ("submit.html", "Submit"),
-    ("downloads.html", "Downloads"),
+    (
+        ("index.html", "Scores"),
+        ("compare.html", "Compare"),
+        ("categories.html", "Categories"),
+        ("cases/index.html", "Cases"),
+        ("changes.html", "What changed"),
+        ("methods.html", "Methods"),
+        ("submit.html", "Submit"),
+        ("downloads.html", "Downloads"),
+    ),
+    (
+        ("reported.html", "Reported"),
+        ("sizes.html", "Sizes"),
+        ("groups.html", "Groups"),
+        ("distributions.html", "Distributions"),
+        ("statements.html", "Statements"),
+        ("placements.html", "Mix-ups"),
+        ("cost.html", "Cost"),
+        ("runs/index.html", "Runs"),
+    ),
 )
+
+#: What a page is about where it does not say so itself.
+DESCRIPTION = "How well models find, in a 3D chest CT, what a radiology report says in free text."
 
 #: Comparisons that are shown of one answer.
 COMPARISONS = 30
@@ -69,13 +90,15 @@ def render_pages(site: Site) -> Pages:
             "newest": site.newest,
             "board": site.board,
             "organiser": site.organiser,
+            "description": DESCRIPTION,
+            "card": BOARD if site.draw else "",
             "logo": site.logo,
             **values,
         }
         return path, environment.get_template(template).render(page)
 
     tables = (scores, _groups, _distributions, _compare, pairs, _statements, _placements, _cost)
-    for pages in (*tables, _cases, _runs, _models, _texts):
+    for pages in (*tables, _cases, _runs, changes, _models, _texts):
         yield from pages(site, render)
 
 
@@ -90,6 +113,7 @@ def _groups(site: Site, render: Render) -> Pages:
         "categories.html",
         "groups.html.j2",
         "Dice by category",
+        description="Which findings are hard: mean Dice by category.",
         lead="Which findings are hard: mean Dice by the category of the finding.",
         caption=f"Mean Dice and its 95 % interval by category. {best}",
         table_caption="Mean Dice by category with its 95 % confidence interval; n is the number of findings.",
@@ -145,6 +169,7 @@ def _distributions(site: Site, render: Render) -> Pages:
         "distributions.html",
         "distributions.html.j2",
         "What the data hold",
+        description="Findings of each split by category and size.",
         counts_by_category=counts,
         size_bins=bins,
         uncounted={key: len(found) - counted[key] for key, found in findings.items()},
@@ -159,6 +184,7 @@ def _compare(site: Site, render: Render) -> Pages:
         "compare.html",
         "compare.html.j2",
         "Compare rows",
+        description="Any two rows on the same findings: how far apart they are, how surely, and where.",
         compared=compared,
         members={key: _members(pairs) for key, pairs in compared.items()},
         choices={key: [(file_name(run), rows[key][run]) for run in _members(site.pairs[key])] for key in compared},
@@ -182,6 +208,7 @@ def _statements(site: Site, render: Render) -> Pages:
         "statements.html",
         "statements.html.j2",
         "Statements",
+        description="What the paper and the organisers say, held against the rows.",
         kinds=[
             ("of-the-paper", "Of the paper", places, kinds[False]),
             ("of-the-organisers", "Of the organisers of this board", places[1:], kinds[True]),
@@ -234,6 +261,7 @@ def _cases(site: Site, render: Render) -> Pages:
         "cases/index.html",
         "cases.html.j2",
         "Cases",
+        description="Single findings and how well each row marks them.",
         findings=findings,
         n_rows=n_rows,
         most=LONGEST_LIST,
@@ -254,6 +282,7 @@ def _cases(site: Site, render: Render) -> Pages:
             "case.html.j2",
             case.id,
             also=["cases/index.html"],
+            description=f"{len(case.findings)} findings of a chest CT, and how well each row marks them.",
             data=data,
             findings=shown,
             undrawn=site.undrawn.get((data.about.id, case.id), "") or site.undrawn.get((data.about.id,), ""),
@@ -280,6 +309,7 @@ def _runs(site: Site, render: Render) -> Pages:
         "runs/index.html",
         "runs.html.j2",
         "Every run",
+        description="Every run of this board, with its standing.",
         most=LONGEST_LIST,
         run_file=_run_file,
         archived=int(site.published.about()["archived"]),
@@ -299,6 +329,9 @@ def _runs(site: Site, render: Render) -> Pages:
                 "run.html.j2",
                 f"{label(row)}: run {brief(run.id, 40)}",
                 also=["runs/index.html"],
+                description=_described(data, row),
+                card=card_address(run.id) if site.draw and has_card(row) else "",
+                citation=of_row(site, data, row),
                 data=data,
                 row=row,
                 group=[other for other in data.ranked if other.standing == row.standing],
@@ -331,6 +364,13 @@ def _pages_by_run(pages: Sequence[Pair]) -> dict[str, dict[str, str]]:
         for one, other in ((pair.first, pair.second), (pair.second, pair.first)):
             found.setdefault(one, {})[other] = pair_address(pair.first, pair.second)
     return found
+
+
+def _described(data: DataSet, row: Row) -> str:
+    """Say in a line what the page of a run shows."""
+    score = row.scores["average"].value
+    dice = "no score" if score is None else f"average Dice {score:.3f}"
+    return f"{label(row)} on {brief(data.title, 80)}: {dice}, {LEVELS[row.level][0].lower()}."
 
 
 def _run_file(run: str) -> str:
@@ -385,18 +425,21 @@ def _texts(site: Site, render: Render) -> Pages:
         "methods.html",
         "methods.html.j2",
         "Methods",
+        description="How the numbers are computed, and where their limits are.",
         profiles=list(PROFILES.values()),
         columns=[],
         columns_of=COLUMNS,
         compared=COMPARED,
         closed=closed,
     )
-    yield render("submit.html", "submit.html.j2", "Submit a model")
+    yield render("submit.html", "submit.html.j2", "Submit a model", description="How to get a row on this board.")
     yield render(
         "downloads.html",
         "downloads.html.j2",
         "Downloads",
+        description="Every number of this board as SQLite, CSV, JSON and Parquet, and how to cite it.",
         files=site.files,
+        citation=of_board(site),
         queries=QUERIES,
         tables=TABLES,
         columns_in={table: site.published.columns(table) for table in TABLES},
@@ -412,4 +455,4 @@ def _texts(site: Site, render: Render) -> Pages:
         pictures=bool(site.pictures),
         vendored=site.vendored,
     )
-    yield render("404.html", "404.html.j2", "Page not found")
+    yield render("404.html", "404.html.j2", "Page not found", style=STYLE, script=SCRIPT, digest_of=digest)

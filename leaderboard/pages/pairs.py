@@ -123,6 +123,7 @@ def pairs(site: Site, render: Render) -> Pages:
                 "pair.html.j2",
                 f"{label(both[0])} beside {label(both[1])}",
                 also=["compare.html"],
+                description=f"{conclusion(pair)}: mean Dice {pair.difference:+.3f} on the findings of {pair.n} cases.",
                 data=data,
                 pair=pair,
                 first=both[0],

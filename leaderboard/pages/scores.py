@@ -14,7 +14,7 @@ from leaderboard.board.columns import COLUMNS, MORE, PAPER, Column
 from leaderboard.board.reported import Reference
 from leaderboard.board.verdicts import beside, cells
 from leaderboard.pages import figures
-from leaderboard.pages.page import LEVELS, NOTHING, table_address
+from leaderboard.pages.page import LEVELS, NOTHING, brief, table_address
 from leaderboard.pages.site import Pages, Render, Site
 
 #: Rows of the front page: of the first data set, and of each of the others; data sets that it shows rows of.
@@ -100,6 +100,7 @@ def scores(site: Site, render: Render) -> Pages:
                 table_address(data.about.id, profile),
                 "table.html.j2",
                 f"{data.title}: every row",
+                description=f"Every row of {brief(data.title, 80)} with every metric, to sort and filter.",
                 also=["index.html"],
                 data=data,
                 rows=rows,

@@ -15,6 +15,9 @@ from leaderboard.board.organiser import Organiser
 from leaderboard.board.reported import read_boards, read_reported
 from leaderboard.gallery.delivered import Delivered
 from leaderboard.gallery.gallery import make_gallery
+from leaderboard.pages.cards import cards
+from leaderboard.pages.changes import feed
+from leaderboard.pages.cite import of_board
 from leaderboard.pages.downloads import checksums, make_files
 from leaderboard.pages.pages import render_pages
 from leaderboard.pages.site import Site
@@ -23,6 +26,9 @@ from leaderboard.published.export import export
 from leaderboard.published.privacy import PrivacyPolicy
 from leaderboard.published.statements import BoardStatement
 from leaderboard.site.folder import BUILD, replace_folder
+
+#: Files that every page loads.
+ASSETS = ("assets/site.css", "assets/app.js", "assets/theme.js", "assets/favicon.svg")
 
 
 @dataclass(frozen=True)
@@ -116,7 +122,12 @@ def build_site(store: Store, out: Path, options: Options | None = None) -> Path:
             files |= {name: asset(name) for name in names}
     files |= {path: html.encode("utf-8", "replace") for path, html in render_pages(site)}
     files |= {f"downloads/{file.name}": file.data for file in downloads}
-    files |= {name: asset(name) for name in ("assets/site.css", "assets/app.js")}
+    files |= {name: asset(name) for name in ASSETS}
+    files["changes.xml"] = feed(site)
+    citation = of_board(site)
+    files |= {"downloads/board.bib": citation.bibtex.encode(), "downloads/CITATION.cff": citation.cff.encode()}
+    if options.figures:
+        files |= dict(cards(site))
     files["downloads/SHA256SUMS"] = checksums(downloads)
     files[".nojekyll"] = b""  # a hosted repository would otherwise leave files out
     files[BUILD] = _describe(published.about())

@@ -22,6 +22,20 @@ class _Quiet(SimpleHTTPRequestHandler):
     def log_message(self, *_: object) -> None:
         """Log nothing."""
 
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
+        """Answer with the site's own page where something does not exist."""
+        page = Path(self.directory) / "404.html"
+        if code != HTTPStatus.NOT_FOUND or not page.is_file() or page.is_symlink():
+            super().send_error(code, message, explain)
+            return
+        content = page.read_bytes()
+        self.send_response(code)
+        self.send_header("Content-Type", "text/html; charset=utf-8")
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(content)
+
     def send_head(self) -> io.BytesIO | BinaryIO | None:
         """Answer a request, unless a page of elsewhere made a browser ask under a name of its own."""
         assert isinstance(self.server, ThreadingHTTPServer)  # noqa: S101 - made below

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import threading
+import urllib.error
 import urllib.request
 from pathlib import Path
 
@@ -23,6 +24,10 @@ def test_serve_gives_the_files_and_refuses_what_is_none(site: Path, tmp_path: Pa
         port = server.server_address[1]
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/index.html", timeout=10) as answer:
             assert answer.read() == (site / "index.html").read_bytes()
+        with pytest.raises(urllib.error.HTTPError) as lost:
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/runs/gone.html", timeout=10)
+        with lost.value as answer:
+            assert (answer.code, answer.read()) == (404, (site / "404.html").read_bytes())
         with pytest.raises(PrerequisiteError, match="cannot listen"):
             make_server(site, "127.0.0.1", port)
         server.shutdown()
