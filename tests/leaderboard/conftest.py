@@ -216,6 +216,12 @@ def bench(store: Store) -> FakeBench:
 
 
 @pytest.fixture(scope="session")
+def maker() -> Callable[[Store], FakeBench]:
+    """Return what makes a maker of runs of a database, for boards that many tests share."""
+    return FakeBench
+
+
+@pytest.fixture(scope="session")
 def full_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     """Return a database with every kind of row, in its own folder; it is not to be written to."""
     with Store(tmp_path_factory.mktemp("home") / "results.db") as opened:
