@@ -299,6 +299,7 @@ class Published:
     def seal(self) -> bytes:
         """Finish filling, and return the file's content: the same rows give the same bytes."""
         self.db.commit()
+        self.db.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 1)  # it is rewritten through a second one
         self.db.execute("vacuum")
         return self.db.serialize()
 
