@@ -36,6 +36,7 @@ results = LazyGroup(
         ),
         "import": ("harness.cli.results_import:import_rows", "Import rows that travelled as folders of text."),
         "remove": ("harness.cli.remove:remove", "Remove runs for good: rows, masks, logs."),
+        "sign": ("harness.cli.sign:sign", "Sign the record of a run with an SSH key."),
         "verify": ("harness.cli.verify:verify", "Recompute a stored row from its masks, digit by digit."),
     },
 )

@@ -24,6 +24,7 @@ submission = LazyGroup(
     lazy={
         "verify": ("harness.cli.submission:verify", "Verify a text folder: form, sums, masks, signatures."),
         "review": ("harness.cli.submission:review", "Check what a pull request adds to a results repository."),
+        "log": ("harness.cli.submission_log:log", "Log the rows of a results repository, so that none changes unseen."),
         "queue": ("harness.cli.submission_queue:queue", "Run rows again that wait by label, and raise their level."),
     },
 )

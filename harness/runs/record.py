@@ -14,7 +14,10 @@ from harness.rows import CaseRow, FindingRow, RunRow
 from harness.runs.document import case_document
 
 SCHEMA = 1
-_NAME = "record.json"
+RECORD_NAME = "record.json"
+
+#: Its signature, where somebody signed it.
+SIGNED = "record.json.sig"
 
 #: Fields of a finding in the record: those that its mask does not determine, and the results expected from its mask.
 _FINDING = ("status", "reason", "category", "text", "dice", "mask_sha256")
@@ -30,12 +33,12 @@ def write_record(folder: Path, run: RunRow, cases: Sequence[CaseRow], findings: 
     run, cases, findings
         Its rows in the database.
     """
-    partial = folder / f".{_NAME}"
+    partial = folder / f".{RECORD_NAME}"
     with partial.open("w", encoding="utf-8") as file:
         json.dump(_document(run, cases, findings), file, indent=1, sort_keys=True, ensure_ascii=False)
         file.flush()
         os.fsync(file.fileno())
-    partial.replace(folder / _NAME)
+    partial.replace(folder / RECORD_NAME)
 
 
 def compare_record(
@@ -55,7 +58,7 @@ def compare_record(
     str
         One line per value: its place, the record's value and the database's value.
     """
-    path = folder / _NAME
+    path = folder / RECORD_NAME
     try:
         kept = read_json_file(path)
     except FileNotFoundError:
@@ -69,7 +72,7 @@ def compare_record(
     before, after = dict(_leaves(kept)), dict(_leaves(now))
     for name in sorted(before.keys() | after.keys()):
         if before.get(name) != after.get(name):
-            yield f"record {name}: {_said(before, name)} in {_NAME}, {_said(after, name)} in the database"
+            yield f"record {name}: {_said(before, name)} in {RECORD_NAME}, {_said(after, name)} in the database"
 
 
 def _document(run: RunRow, cases: Sequence[CaseRow], findings: Sequence[FindingRow]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from harness.errors import DataError, PrerequisiteError, UsageError
 from harness.submissions.text_files import shown
 
 #: What a signature is for: an author's of a folder is none of an organiser on its verification.
-OF_ROW, OF_VERIFICATION = "groundbench-row", "groundbench-verification"
+OF_ROW, OF_VERIFICATION, OF_RECORD = "groundbench-row", "groundbench-verification", "groundbench-record"
 
 _SECONDS: Final = 30
 _GOOD = re.compile(r"Good \"[^\"]*\" signature .*?(?:with|key) .*?(SHA256:[A-Za-z0-9+/]{43})")
