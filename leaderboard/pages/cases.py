@@ -105,11 +105,21 @@ def described(
     undrawn: Mapping[tuple[str, ...], str],
 ) -> list[dict[str, Any]]:
     """Return the input of a case's page for each of its findings: with its picture, or why there is none."""
-    found = []
+    found: list[dict[str, Any]] = []
     for view in case.findings:
         key = data_set, case.id, view.finding.finding
-        shown = {"picture": pictures.get(key), "undrawn": undrawn.get(key, "")}
-        found.append({"about": view.finding, "rows": view.rows, "more": view.more, **shown})
+        picture = pictures.get(key)
+        found.append(
+            {
+                "about": view.finding,
+                "rows": view.rows,
+                "more": view.more,
+                "picture": picture,
+                "undrawn": undrawn.get(key, ""),
+                "view": 1 + sum(one["picture"] is not None for one in found),  # as the page's script counts viewers
+                "drawn": [layer["id"] for layer in picture.sheet["layers"]] if picture else [],
+            }
+        )
     return found
 
 

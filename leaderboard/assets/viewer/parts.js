@@ -70,11 +70,17 @@
     return box;
   };
 
+  /* Some is never none and never all. */
+  function percent(part, whole) {
+    const share = 100 * part / whole;
+    return share > 0 && share < 1 ? "less than 1 %" : Math.round(Math.min(share, part < whole ? 99 : 100)) + " %";
+  }
+
   function summary(view, kind, found) {
     const voxels = found.voxels + (found.voxels === 1 ? " voxel" : " voxels");
     const share = (kind.key === "false" || kind.key === "missed") && view.layers[view.state.a].about.voxels;
     const of = kind.key === "missed" ? view.layers[0].about.voxels : share;
-    return kind.list + ": " + found.number + (found.number === 1 ? " part, " : " parts, ") + voxels + (of ? " (" + Math.round(100 * found.voxels / of) + " %)" : "");
+    return kind.list + ": " + found.number + (found.number === 1 ? " part, " : " parts, ") + voxels + (of ? " (" + percent(found.voxels, of) + ")" : "");
   }
 
   /* Fills the lists for the model that is chosen. */

@@ -107,18 +107,31 @@
     return view;
   }
 
-  const boxes = Array.from(document.querySelectorAll(".viewer"));
-  const wanted = Math.max(1, boxes.findIndex((box, place) => String(place + 1) === viewer.asked().view) + 1);
+  const boxes = Array.from(document.querySelectorAll(".viewer")), sheets = boxes.map((box) => JSON.parse(box.dataset.sheet));
+  const views = [];
+
+  /* Opens a viewer, or goes to it where it is open; numbers are from 1. */
+  function visit(number) {
+    views[number] = views[number] || open(boxes[number - 1], sheets[number - 1], number);
+    return views[number];
+  }
+
+  const asked = () => boxes.findIndex((box, place) => String(place + 1) === viewer.asked().view) + 1;
+
   boxes.forEach((box, place) => {
-    const sheet = JSON.parse(box.dataset.sheet);
     box.hidden = false;
-    if (place + 1 === wanted) {
-      open(box, sheet, place + 1);
-      if (viewer.asked().view) box.scrollIntoView();
-      return;
-    }
-    const button = element("button", { type: "button" }, "Browse " + sheet.depths.length + " slices");
-    button.addEventListener("click", () => open(box, sheet, place + 1).canvas.focus());
+    const button = element("button", { type: "button" }, "Browse " + sheets[place].depths.length + " slices");
+    button.addEventListener("click", () => visit(place + 1).canvas.focus());
     box.appendChild(button);
+  });
+  if (boxes.length) visit(asked() || 1);
+  if (asked()) boxes[asked() - 1].scrollIntoView();
+  document.querySelectorAll("a.show").forEach((link) => { link.hidden = false; });
+  window.addEventListener("hashchange", () => {
+    const number = asked();
+    if (!number) return;
+    const view = visit(number);
+    if (view.layers.length) view.set(viewer.fromAddress(view), true);
+    view.box.scrollIntoView();
   });
 })();

@@ -19,13 +19,28 @@
     return found;
   }
 
+  /* Returns the voxels of a mask that lie beside one outside it: its outline in every plane. */
+  function shell(whole, [width, height, depth]) {
+    const found = whole.slice(), across = width * height;
+    for (let at = 0; at < whole.length; at++) {
+      if (!whole[at]) continue;
+      const x = at % width, y = Math.floor(at / width) % height, z = Math.floor(at / across);
+      const inside = x && x < width - 1 && y && y < height - 1 && z && z < depth - 1;
+      const beside = [1, -1, width, -width, across, -across];
+      if (inside && beside.every((step) => whole[at + step])) found[at] = 0;
+    }
+    return found;
+  }
+
   /* Shows what the slices show: masks, window, opacity, and the place at which they are. */
   function follow(shown, view) {
-    const gl = shown.gl, state = view.state, wanted = chosen(view);
+    const gl = shown.gl, state = view.state, wanted = chosen(view), lines = state.outline && !state.fill;
     return Promise.all(Array.from(wanted.keys(), (number) => {
       if (shown.masks[number]) return null;
       shown.masks[number] = image(shown.volumes[number + 1]).then((mask) => {
         mask.opacity = 0;
+        mask.whole = mask.img.slice();
+        mask.shell = shell(mask.whole, mask.hdr.dims.slice(1, 4));
         mask.cal_min = 0.5;
         mask.cal_max = 1;
         gl.addVolume(mask);
@@ -35,7 +50,8 @@
     })).then(() => Promise.all(Object.keys(shown.masks).map((number) => shown.masks[number].then((mask) => {
       const colour = wanted.get(Number(number)), place = gl.volumes.indexOf(mask);
       if (colour !== undefined) mask.colormap = "mask" + colour;
-      mask.opacity = colour === undefined ? 0 : state.opacity;
+      mask.opacity = colour === undefined ? 0 : lines ? 1 : state.opacity;
+      mask.img.set(lines ? mask.shell : mask.whole);
       gl.setOpacity(place, mask.opacity);
     })))).then(() => {
       gl.volumes[0].cal_min = state.low;
@@ -55,7 +71,7 @@
       .then(() => viewer.load(box.dataset.volume))
       .then((content) => {
         const gl = new window.niivue.Niivue({
-          isRadiologicalConvention: true, backColor: [0, 0, 0, 1], show3Dcrosshair: true, isNearestInterpolation: true
+          isRadiologicalConvention: true, backColor: [0, 0, 0, 1], show3Dcrosshair: true, isNearestInterpolation: true, crosshairWidth: 0.5
         });
         COLOURS.forEach((rgb, number) => gl.addColormap("mask" + number, {
           R: [0, rgb[0]], G: [0, rgb[1]], B: [0, rgb[2]], A: [0, 255], I: [0, 255]
