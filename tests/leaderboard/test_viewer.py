@@ -287,6 +287,20 @@ def test_wheel_keys_zoom_and_ruler(site: Path, open_page: Any) -> None:
     assert page.faults == []
 
 
+def test_a_row_leads_to_its_mask(two: Path, open_page: Any) -> None:
+    """In the table of a finding every row whose mask is drawn has a link, also for a viewer that was not open."""
+    page = open_page(f"{two.as_uri()}/{only(two, 'cases/*-case-0.html')}")
+    drawn(page)
+    row = page.locator("#finding-2 tbody tr", has_text="Split")
+    row.get_by_role("link", name="show").click()
+    viewer = page.locator("#finding-2 .viewer[data-drawn]")
+    viewer.wait_for()
+    page.wait_for_timeout(200)
+    chosen = viewer.get_by_role("combobox", name="Model", exact=True).locator("option:checked").inner_text()
+    assert chosen.startswith("Split")
+    assert page.faults == []
+
+
 @pytest.mark.parametrize("width", [390, 1280])
 def test_targets_are_large_enough_for_a_finger(site: Path, open_page: Any, width: int) -> None:
     """Every control that is in sight is 44 px high and wide at least."""
@@ -401,12 +415,23 @@ def test_volume_viewer_opens_from_a_file(site: Path, open_page: Any) -> None:
     picture = page.locator(".volume canvas").screenshot(timeout=120_000)
     grey = np.asarray(Image.open(io.BytesIO(picture)).convert("L"))
     assert grey.std() > 10
+    viewer = page.locator(".viewer").first
+    assert viewer.get_attribute("data-volume-at").split()[2] == "90.0"  # the slice that was seen
+    assert page.locator(".volume").bounding_box()["width"] > 1000
     coloured = (hues(picture) > 60).sum()
     choose(page.locator(".viewer").first, "Model", label="none")
     page.locator(".viewer").first.get_by_label("Reference").uncheck()
     page.wait_for_timeout(1000)
     without = (hues(page.locator(".volume canvas").screenshot(timeout=120_000)) > 60).sum()
     assert coloured - without > 50
+    lung = np.asarray(Image.open(io.BytesIO(picture)).convert("L")).mean()
+    choose(viewer, "Window", label="Soft tissue")
+    viewer.get_by_role("slider", name="Slice", exact=True).focus()
+    page.keyboard.press("ArrowRight")
+    page.wait_for_timeout(1000)
+    soft = np.asarray(Image.open(io.BytesIO(page.locator(".volume canvas").screenshot(timeout=120_000))).convert("L"))
+    assert abs(soft.mean() - lung) > 5
+    assert viewer.get_attribute("data-volume-at").split()[2] == "85.0"
     assert page.faults == []
     assert all(url.startswith((site.as_uri(), "data:", "blob:")) for url in page.requested)
 
