@@ -27,7 +27,11 @@ if TYPE_CHECKING:
 @click.option("--dataset", metavar="PATH|NAME", required=True, help="The data set of the rows, with its truth.")
 @plugin_dir_option
 @click.option(
-    "--engine", type=click.Choice(["auto", *ENGINES]), default="auto", show_default=True, help="As for `bench run`."
+    "--engine",
+    type=click.Choice(["auto", *(name for name in ENGINES if name != "local")]),
+    default="auto",
+    show_default=True,
+    help="As for `bench run`; only an isolated run raises a level.",
 )
 @click.option("--raise-as", "by", metavar="NAME", required=True, help="Your name in the board's keys.")
 @click.option(

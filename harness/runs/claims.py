@@ -18,6 +18,9 @@ from harness.store.trainings import Trainings
 #: How the reasons begin why a row has no rank of which this is not stated.
 PROMPT_NOT_STATED, TRAINING_NOT_STATED = "prompt not stated", "training not stated"
 
+#: How the reason begins of a row whose engine did not isolate its model.
+NOT_ISOLATED = "not isolated"
+
 #: How the reason begins of a row that was trained or selected on the split that it is scored on.
 SEEN = "trained on the split that it is scored on"
 

@@ -19,6 +19,7 @@ from harness.registry.declaration import Prompt, Variant
 from harness.registry.discovery import Plugin
 from harness.registry.origins import Param
 from harness.runs.checkpoint import Checkpoint
+from harness.runs.claims import NOT_ISOLATED
 from harness.runs.params import changed, decisive
 from harness.runs.run_weights import PINNED, RANDOM, Loaded
 from harness.sandbox.contract import CONTRACT_VERSION
@@ -188,7 +189,7 @@ class Plan:
         reasons += self.weights.unrankable
         reasons += changed(self.request.variant, self.request.params)
         if not self.isolates:
-            reasons.append(f"not isolated: the {self.engine} engine does not isolate models")
+            reasons.append(f"{NOT_ISOLATED}: the {self.engine} engine does not isolate models")
         return reasons + self.less_than_sealed
 
     @property

@@ -17,7 +17,7 @@ from harness.registry.declaration import Variant
 from harness.registry.discovery import Plugin, Registry
 from harness.registry.pinned import Weights
 from harness.rows import CaseRow, RunRow
-from harness.runs.claims import claimed, exposure_of
+from harness.runs.claims import NOT_ISOLATED, claimed, exposure_of
 from harness.runs.params import decisive
 from harness.runs.run_weights import NOT_PINNED, not_pinned
 from harness.status import Status
@@ -65,7 +65,7 @@ def judge(run: RunRow, plugin: Plugin | None) -> RunRow:
     if variant is None or "params" not in plan:
         return run
     facts = [reason for reason in run.unrankable if not reason.startswith(_DECLARED)]
-    last = next((number for number, reason in enumerate(facts) if reason.startswith("not isolated")), len(facts))
+    last = next((number for number, reason in enumerate(facts) if reason.startswith(NOT_ISOLATED)), len(facts))
     reasons = [
         *facts[:last],
         *_weights(plan, plugin, run.record.get("weights") or []),

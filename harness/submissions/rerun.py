@@ -17,6 +17,7 @@ from harness.errors import DataError, UsageError
 from harness.images.context import content_of
 from harness.registry.discovery import Plugin
 from harness.rows import CaseRow, FindingRow, RunRow
+from harness.runs.claims import NOT_ISOLATED
 from harness.runs.hardware import describe_harness
 from harness.runs.plan import RunRequest
 from harness.runs.run import execute
@@ -107,7 +108,7 @@ def run_again(folder: TextFolder, how: Rerun) -> tuple[SubmissionCheck, float]:
         )
     how.home.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".rerun-", dir=how.home) as work:
-        names, rows = _rows(folder, how, data, Path(work))
+        names, rows, isolated = _rows(folder, how, data, Path(work))
     before = _dice(folder)
     mean = math.fsum(row.dice for row in rows) / max(1, len(rows))
     if before is None:  # of a closed split the mean is all that is stated
@@ -125,6 +126,9 @@ def run_again(folder: TextFolder, how: Rerun) -> tuple[SubmissionCheck, float]:
     said = f"{how.how} on {how.engine}: the mean Dice differs by {difference:.4f}, of at most {how.tolerance:g}{told}"
     if difference > how.tolerance:
         return _failed(said, "it is not reproduced: compare the masks, or ask its authors"), difference
+    if not isolated:
+        why = f"{said}; it was not isolated, so that no level follows"
+        return SubmissionCheck("run again", "note", why, "run it with --engine docker or apptainer"), difference
     return SubmissionCheck("run again", "pass", said), difference
 
 
@@ -132,8 +136,10 @@ def _failed(found: str, fix: str) -> SubmissionCheck:
     return SubmissionCheck("run again", "FAIL", found, fix)
 
 
-def _rows(folder: TextFolder, how: Rerun, data: Dataset, work: Path) -> tuple[Mapping[str, str], list[FindingRow]]:
-    """Run it in a home of its own; returns the cases' names there -> here, and the findings."""
+def _rows(
+    folder: TextFolder, how: Rerun, data: Dataset, work: Path
+) -> tuple[Mapping[str, str], list[FindingRow], bool]:
+    """Run it in a home of its own; return the cases' names there -> here, the findings, whether it was isolated."""
     stated = folder.record.run
     variant = how.plugin.variant(stated.variant)
     for name in _SHARED:
@@ -161,7 +167,12 @@ def _rows(folder: TextFolder, how: Rerun, data: Dataset, work: Path) -> tuple[Ma
         row = execute(request, home=work, store=store, watcher=how, stop=how.stop)
         rows = store.findings(row.id)
     known = _dice(folder)
-    return names, [row for row in rows if known is None or (names[row.case], row.finding) in known]
+    findings = [finding for finding in rows if known is None or (names[finding.case], finding.finding) in known]
+    return names, findings, _isolated(row)
+
+
+def _isolated(row: RunRow) -> bool:
+    return not any(reason.startswith(NOT_ISOLATED) for reason in row.unrankable)
 
 
 def _dice(folder: TextFolder) -> dict[tuple[str, str], FindingRow] | None:
@@ -204,7 +215,10 @@ def write_verification(
     elif "rescored" in passed:
         level = RowLevel.RESCORED
     else:
-        raise UsageError("neither masks nor image were looked at", fix="give --masks and --dataset, or --rerun")
+        raise UsageError(
+            "neither were masks scored nor was the image run again, isolated",
+            fix="give --masks and --dataset, or --rerun with --engine docker",
+        )
     if VERIFICATION in folder.files:
         raise UsageError(f"{folder.place} has a {VERIFICATION}", fix="remove it first, if it is to be replaced")
     harness = describe_harness()

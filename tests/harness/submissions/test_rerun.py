@@ -13,6 +13,7 @@ from harness.cli.results_import import import_rows
 from harness.cli.run import run
 from harness.cli.submission import verify
 from harness.cli.submit import submit
+from harness.submissions import rerun
 
 from .conftest import Made, call
 
@@ -51,7 +52,7 @@ def test_masks_that_were_scored_again_raise_a_level(folder: Path, made: Made, ke
     """Without masks nothing is raised; with them the word is signed, and counts by a listed key."""
     word = ("--raise-as", "ada", "--key", keys / "key")
     refused = call(made.home, verify, folder, *word, code=2)
-    assert "neither masks nor image" in str(refused.exception)
+    assert "neither were masks scored" in str(refused.exception)
     call(made.home, verify, folder, "--masks", made.masks, "--dataset", made.data, "--jobs", 1, *word)
     lines = call(made.home, verify, folder, "--signers", keys / "signers").stdout
     assert "pass  level: rescored, signed by an organiser" in lines
@@ -72,7 +73,7 @@ def test_masks_that_were_scored_again_raise_a_level(folder: Path, made: Made, ke
 def test_a_row_is_run_again(
     make_dataset: Callable[..., Path], keys: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As it was, every mask is the same; jittered, the mean Dice holds; another plugin is refused."""
+    """As it was, every mask is the same; jittered, the mean Dice holds; another plugin, or no isolation, is refused."""
     data = make_dataset(3, shape=(26, 24, 24))
     plugin = tmp_path / "blocks"
     plugin.mkdir()
@@ -84,8 +85,11 @@ def test_a_row_is_run_again(
     arguments = (row, "--to", tmp_path / "to", "--public-split", "test", "--jobs", 1, "--json")
     folder = Path(json.loads(call(tmp_path / "home", submit, *arguments).stdout)["folder"])
     same = call(tmp_path / "other", verify, folder, "--rerun", "as-it-was", *options).stdout
-    assert "6 of 6 masks are the same" in same
+    assert "6 of 6 masks are the same; it was not isolated, so that no level follows" in same
     word = ("--raise-as", "ada", "--key", keys / "key")
+    refused = call(tmp_path / "other", verify, folder, "--rerun", "as-it-was", *options, *word, code=2)
+    assert "nor was the image run again, isolated" in str(refused.exception)
+    monkeypatch.setattr(rerun, "_isolated", lambda _: True)  # as in a container
     jittered = call(tmp_path / "other", verify, folder, "--rerun", "jittered", *options, *word)
     assert "pass  run again" in jittered.stdout
     said = json.loads((folder / "verification.json").read_text())
