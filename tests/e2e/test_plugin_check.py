@@ -88,8 +88,8 @@ def test_a_program_in_c_reads_every_form(tmp_path: Path) -> None:
 @pytest.mark.network
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["c_below", "chan_vese", "forest"])
-def test_models_of_strangers_pass(name: str, base_image: str, bench: Bench, tmp_path: Path) -> None:
-    """A program in C, scikit-image in a box, and a forest that is trained, each in its container."""
+def test_models_of_strangers_pass(name: str, bench: Bench, tmp_path: Path) -> None:
+    """A program in C, scikit-image in a box, and a forest that is trained, each in its container, on the real base."""
     folder = Path(shutil.copytree(PLUGINS / name, tmp_path / name))
     if name == "c_below":
         _compiled(folder)
