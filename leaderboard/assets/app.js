@@ -58,11 +58,11 @@
     return row.words;
   }
 
-  /* Every word that is searched for begins a word of the row, unless the row holds all of them as they stand. */
+  /* Every word that is searched for begins a word of the row; one with marks in it, as "case-1", stands as it is. */
   function named(row, q) {
-    var text = words_of(row), asked = q.toLowerCase().replace(/[^\p{L}\p{N}.]+/gu, " ").trim();
-    return text.indexOf(asked) >= 0 && asked.indexOf(" ") >= 0 || asked.split(" ").every(function (word) {
-      return text.indexOf(" " + word) >= 0;
+    var text = words_of(row);
+    return q.toLowerCase().split(/\s+/).every(function (word) {
+      return text.indexOf(" " + word.replace(/[^\p{L}\p{N}.]+/gu, " ").trim()) >= 0;
     });
   }
 
