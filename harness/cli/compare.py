@@ -21,15 +21,17 @@ from harness.cli.settings import Settings, json_option, pass_settings, print_jso
 def compare(
     settings: Settings, /, runs: tuple[str, ...], *, profile: str | None, by_finding: bool, seed: int, as_json: bool
 ) -> None:
-    """Compare runs on the same findings: paired differences, corrected p-values, shared ranks.
+    """Compare runs on the same findings: differences, what can be told apart, and the ranks that this leaves.
 
-    The difference is that of the first run minus the second, with a 95 % bootstrap interval (none of fewer than
-    five cases); p is that of a sign-flip permutation test, corrected for the number of pairs (Holm).
+    The difference is that of the first run minus the second. All pairs of a metric share one error rate of 5 %, by
+    flipping the signs of whole cases: their 95 % intervals hold together, and an interval without 0 is a verdict. Fewer
+    than six cases give neither interval nor rank.
     """
     from harness.cli.groups import require_same_data
     from harness.cli.tables import print_table
-    from harness.scoring.comparison import compare_runs
+    from harness.scoring.comparison import compare_runs, rank_words, verdict
     from harness.scoring.profiles import profile_on
+    from harness.scoring.simultaneous import too_few
 
     with settings.open_store(readonly=True) as store:
         rows = {row.id: row for row in map(store.run, runs)}
@@ -39,13 +41,11 @@ def compare(
     used = profile_on(profile or first.profile, first.split)
     result = compare_runs(findings, used, by_case=not by_finding, seed=seed)
     if as_json:
-        # In this document a run keeps the name that it had when schema 1 was fixed.
-        ranks = [{"entrant" if name == "run" else name: value for name, value in r.items()} for r in result["ranks"]]
-        document = {"schema": 1, "profile": used.name, "seed": seed, **result, "ranks": ranks}
-        print_json(document)
+        print_json({"schema": 2, "profile": used.name, "seed": seed, **result})
         return
+    units = "findings" if by_finding else "cases"
     print_table(
-        ["metric", "first", "second", "difference", "p", "p (Holm)", "n"],
+        ["metric", "first", "second", "difference", "p", "verdict", "n"],
         [
             [
                 pair["metric"],
@@ -53,29 +53,31 @@ def compare(
                 pair["second"],
                 _difference(pair),
                 f"{pair['p']:.4f}",
-                f"{pair['p_holm']:.4f}",
+                verdict(pair["difference"], pair["p"], pair["n"]),
                 pair["n"],
             ]
             for pair in result["pairs"]
         ],
-        title=f"{first.dataset}, split {first.split} ({used.name}, n = {'findings' if by_finding else 'cases'})",
-        right=(3, 4, 5, 6),
+        title=f"{first.dataset}, split {first.split} ({used.name}, n = {units}; one error rate a metric)",
+        right=(3, 4, 6),
     )
     print_table(
         ["metric", "rank", "run", "value", "chance of rank 1"],
         [
             [
                 rank["metric"],
-                rank["rank"],
+                rank_words(rank["rank"], rank["of"]),
                 rank["run"],
                 f"{rank['value']:.3f}",
                 "—" if rank["rank_probability"] is None else f"{rank['rank_probability'][0]:.2f}",
             ]
-            for rank in sorted(result["ranks"], key=lambda rank: (rank["metric"], rank["rank"], -rank["value"]))
+            for rank in sorted(result["ranks"], key=lambda rank: (rank["metric"], rank["rank"] or [], -rank["value"]))
         ],
-        title="ranks; runs that do not differ significantly share one",
+        title="ranks: the best and the worst that the comparisons leave open",
         right=(1, 3, 4),
     )
+    if reason := too_few(result["pairs"][0]["n"]):
+        click.echo(f"no rank: {reason}")
 
 
 def _difference(pair: dict[str, Any]) -> str:

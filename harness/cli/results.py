@@ -32,7 +32,7 @@ results = LazyGroup(
         "archive": ("harness.cli.archive:archive", "Leave runs out of lists and boards; it can be undone."),
         "compare": (
             "harness.cli.compare:compare",
-            "Compare runs on the same findings: differences, tests, shared ranks.",
+            "Compare runs on the same findings: what can be told apart, and ranks.",
         ),
         "import": ("harness.cli.results_import:import_rows", "Import rows that travelled as folders of text."),
         "remove": ("harness.cli.remove:remove", "Remove runs for good: rows, masks, logs."),

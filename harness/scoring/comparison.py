@@ -1,24 +1,76 @@
-"""Runs on the same findings: paired tests, shared ranks, and the certainty of the ranks."""
+"""Runs on the same findings: what can be told apart, the ranks that this leaves open, and how certain they are."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import combinations
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from harness.errors import UsageError
 from harness.scoring.profiles import Profile
-from harness.scoring.statistics import FEWEST, RESAMPLES, compare, holm, rank_probabilities, shared_ranks
+from harness.scoring.simultaneous import ERROR_RATE, Difference, compare_rows, rank_ranges, too_few
+from harness.scoring.statistics import RESAMPLES, rank_probabilities
 from harness.scoring.summary import finding_values
 
 if TYPE_CHECKING:
     from harness.rows import FindingRow
 
-#: Two runs differ when their corrected p-value is below this.
-SIGNIFICANT = 0.05
+
+@dataclass(frozen=True)
+class Ranking:
+    """Rows on the same findings by one metric, all compared as one family.
+
+    Attributes
+    ----------
+    names
+        The rows.
+    pairs
+        Every two of them, with their difference.
+    ranks
+        The best and the worst rank that the comparisons leave to each row; None where there are too few cases.
+    chances
+        How often each row takes each rank when the cases are drawn again; None as for `ranks`.
+    """
+
+    names: tuple[str, ...]
+    pairs: tuple[tuple[str, str, Difference], ...]
+    ranks: Mapping[str, tuple[int, int] | None]
+    chances: Mapping[str, list[float] | None]
+
+
+def rank_rows(
+    scores: Mapping[str, Sequence[float]],
+    clusters: Sequence[str] | None,
+    *,
+    seed: int = 0,
+    resamples: int = RESAMPLES,
+) -> Ranking:
+    """Compare every two rows and rank them.
+
+    Parameters
+    ----------
+    scores
+        Row -> its value on every finding, in the same order.
+    clusters
+        The case of every finding; None: each is a case of its own.
+    seed, resamples
+        Of the tosses of the test, and of the bootstrap of the chances.
+    """
+    names = tuple(scores)
+    table: NDArray[np.float64] = np.array([scores[name] for name in names], np.float64).T
+    found = compare_rows(table, clusters=clusters, seed=seed)
+    nothing = dict.fromkeys(names)
+    pairs = tuple((*two, one) for two, one in zip(combinations(names, 2), found, strict=True))
+    if too_few(len(table) if clusters is None else len(set(clusters))):
+        return Ranking(names, pairs, nothing, nothing)
+    ranges = rank_ranges(len(names), found)
+    chances = rank_probabilities(table, clusters=clusters, seed=seed, resamples=resamples).tolist()
+    return Ranking(names, pairs, dict(zip(names, ranges, strict=True)), dict(zip(names, chances, strict=True)))
 
 
 def compare_runs(
@@ -45,9 +97,10 @@ def compare_runs(
     Returns
     -------
     dict
-        ``"pairs"``: for each metric and pair ``{"metric", "first", "second", "difference", "ci95", "p", "p_holm",
-        "n"}``, Holm-corrected over the pairs of one metric; ``"ranks"``: for each metric and run ``{"metric",
-        "run", "value", "rank", "rank_probability"}``, where runs that do not differ significantly share a rank.
+        ``"pairs"``: for each metric and pair ``{"metric", "first", "second", "difference", "ci95", "p", "n"}``, with
+        one error rate for all pairs of a metric; ``"ranks"``: for each metric and run ``{"metric", "run", "value",
+        "rank", "of", "rank_probability"}``, where ``"rank"`` is the best and the worst that the pairs leave open, None
+        with too few cases.
 
     Raises
     ------
@@ -71,54 +124,49 @@ def compare_runs(
     ranks: list[dict[str, Any]] = []
     for metric in values[names[0]]:
         scores = {name: values[name][metric] for name in names}
-        found = _pairs(metric, scores, clusters if by_case else None, seed, resamples)
-        pairs += found
-        chances = rank_probabilities(
-            np.array(list(scores.values())).T,
-            clusters=clusters if by_case else None,
-            seed=seed,
-            resamples=resamples,
-        )
-        enough = found[0]["n"] >= FEWEST  # of fewer cases, every resample is much the same
-        ranks += _ranks(metric, scores, found, chances.tolist() if enough else [None] * len(names))
-    return {"pairs": pairs, "ranks": ranks}
-
-
-def _pairs(
-    metric: str, scores: Mapping[str, list[float]], clusters: list[str] | None, seed: int, resamples: int
-) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = []
-    for first, second in combinations(scores, 2):
-        result = compare(scores[first], scores[second], clusters=clusters, seed=seed, resamples=resamples)
-        rows.append(
+        found = rank_rows(scores, clusters if by_case else None, seed=seed, resamples=resamples)
+        pairs += [
             {
                 "metric": metric,
                 "first": first,
                 "second": second,
-                "difference": result.difference,
-                "ci95": result.ci95 and list(result.ci95),
-                "p": result.p_value,
-                "n": result.n,
+                "difference": one.value,
+                "ci95": one.ci95 and list(one.ci95),
+                "p": one.p,
+                "n": one.n,
             }
-        )
-    for row, corrected in zip(rows, holm([row["p"] for row in rows]), strict=True):
-        row["p_holm"] = corrected
-    return rows
+            for first, second, one in found.pairs
+        ]
+        ranks += [
+            {
+                "metric": metric,
+                "run": name,
+                "value": fmean(scores[name]),
+                "rank": None if (range_ := found.ranks[name]) is None else list(range_),
+                "of": len(names),
+                "rank_probability": found.chances[name],
+            }
+            for name in names
+        ]
+    return {"pairs": pairs, "ranks": ranks}
 
 
-def _ranks(
-    metric: str,
-    scores: Mapping[str, list[float]],
-    pairs: Sequence[Mapping[str, Any]],
-    chances: Sequence[list[float] | None],
-) -> list[dict[str, Any]]:
-    names = list(scores)
-    differ = np.zeros((len(names), len(names)), bool)
-    for pair in pairs:
-        i, j = names.index(pair["first"]), names.index(pair["second"])
-        differ[i, j] = differ[j, i] = pair["p_holm"] < SIGNIFICANT
-    means = [fmean(values) for values in scores.values()]
-    return [
-        {"metric": metric, "run": name, "value": mean, "rank": rank, "rank_probability": chance}
-        for name, mean, rank, chance in zip(names, means, shared_ranks(means, differ), chances, strict=True)
-    ]
+def verdict(difference: float, p: float, n_cases: int) -> str:
+    """Return in words whether two rows can be told apart.
+
+    Parameters
+    ----------
+    difference, p, n_cases
+        Of a :class:`~harness.scoring.simultaneous.Difference`.
+    """
+    if p < ERROR_RATE:
+        return "first is better" if difference > 0 else "second is better"
+    return "too few cases to tell" if too_few(n_cases) else "cannot be told apart"
+
+
+def rank_words(ranks: Sequence[int] | None, of: int) -> str:
+    """Return the ranks that are left open to a row in words: ``"2\N{EN DASH}5 of 12"``; a dash without any."""
+    if ranks is None:
+        return "\N{EM DASH}"
+    best, worst = ranks
+    return f"{best} of {of}" if best == worst else f"{best}\N{EN DASH}{worst} of {of}"

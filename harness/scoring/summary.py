@@ -17,7 +17,7 @@ from harness.scoring.groups import members
 from harness.scoring.overlap import dice
 from harness.scoring.profiles import Profile
 from harness.scoring.sizes import SizeCuts, cuts_of
-from harness.scoring.statistics import RESAMPLES, interval, random_numbers, resampled_sums, supported, wilson
+from harness.scoring.statistics import RESAMPLES, interval, numbered, random_numbers, resampled_sums, share_interval
 from harness.status import Status
 
 Floats = NDArray[np.float64]
@@ -34,15 +34,15 @@ class _Family:
     parts
         (findings, k) the summands.
     values
-        (m, k) sums over so many findings -> (m, metrics).
+        (m, k) sums over (m, 1) findings -> (m, metrics).
     shares
-        (k,) sums over so many findings -> for each metric what it is a share of, or None where it is a mean.
+        For each metric what it is a share of, or None where it is a mean.
     """
 
     names: tuple[str, ...]
     parts: Floats
-    values: Callable[[Floats, int], Floats]
-    shares: Callable[[Sequence[float], int], list[_Share | None]]
+    values: Callable[[Floats, Floats], Floats]
+    shares: tuple[_Share | None, ...]
 
 
 @dataclass(frozen=True)
@@ -52,26 +52,23 @@ class _Share:
     Attributes
     ----------
     hits, of
-        The two counts.
-    single
-        Whether each unit that is resampled is one of these; otherwise they come in groups, and Wilson's interval is
-        only taken where resampling gives none.
+        The columns of the summands that are added up for the two; `of` is empty for the findings themselves.
     """
 
-    hits: float
-    of: float
-    single: bool
+    hits: tuple[int, ...]
+    of: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
 class _Measured:
-    """Metrics of one group of findings: in the first row their values, then those of every resample."""
+    """Metrics of one group of findings, each with its interval."""
 
     path: tuple[str, ...]
     n: int
+    cases: int
     names: tuple[str, ...]
-    values: Floats
-    shares: tuple[_Share | None, ...]
+    values: tuple[float | None, ...]
+    intervals: tuple[list[float] | None, ...]
 
 
 def summarise(
@@ -96,23 +93,23 @@ def summarise(
     cuts
         Where size groups are divided; by default at the percentiles of `rows`.
     seed, resamples
-        Of the bootstrap. Each group is resampled on its own, so that no resample of a small group is empty: over
-        findings, ``per_case`` over cases.
+        Of the bootstrap over cases. Each group is resampled on its own, so that no resample of a small group is empty.
 
     Returns
     -------
     dict
-        metric -> group -> ``{"value", "ci95", "n"}``, the interval None where there are too few findings: see
+        metric -> group -> ``{"value", "ci95", "n", "cases"}``, the interval None where there are too few cases: see
         ``docs/scoring.md``. Groups: ``all``, ``focal``, ``non_focal``, ``per_case`` (the
         mean over cases of the mean within each), ``by_category`` and ``by_size`` with a mapping each. A group of no
         findings has the value None.
     """
     rows = _counted(rows, profile)
     families = _families(rows, profile)
-    random = random_numbers(len(rows), resamples=resamples, seed=seed, stream="summary")
-    measured = [_measure(path, families, members, random) for path, members in members_of(rows, cuts).items()]
-    per_case = _per_case(families[0], rows)
-    measured.append(_measure(("per_case",), [per_case], np.arange(len(per_case.parts)), random))
+    cases, n_cases = numbered([row.case for row in rows], len(rows))
+    random = random_numbers(n_cases, resamples=resamples, seed=seed, stream="summary")
+    measured = [_measure(path, families, members, cases, random) for path, members in members_of(rows, cuts).items()]
+    per_case, each = _per_case(families[0], cases, n_cases), np.arange(n_cases)
+    measured.append(_measure(("per_case",), [per_case], each, each, random))
     return _document(measured)
 
 
@@ -126,12 +123,13 @@ def summarise_groups(
     Returns
     -------
     dict
-        metric -> key of a grouping -> label -> ``{"value", "ci95", "n"}``, as :func:`summarise`.
+        metric -> key of a grouping -> label -> ``{"value", "ci95", "n", "cases"}``, as :func:`summarise`.
     """
     rows = _counted(rows, profile)
     families = _families(rows, profile)
-    random = random_numbers(len(rows), resamples=resamples, seed=seed, stream="summary")
-    return _document([_measure(path, families, np.array(of), random) for path, of in members(rows).items()])
+    cases, n_cases = numbered([row.case for row in rows], len(rows))
+    random = random_numbers(n_cases, resamples=resamples, seed=seed, stream="summary")
+    return _document([_measure(path, families, np.array(of), cases, random) for path, of in members(rows).items()])
 
 
 def _counted(rows: Sequence[FindingRow], profile: Profile) -> list[FindingRow]:
@@ -146,26 +144,13 @@ def _counted(rows: Sequence[FindingRow], profile: Profile) -> list[FindingRow]:
 def _document(measured: Sequence[_Measured]) -> dict[str, dict[str, Any]]:
     """Nest metric, group, and the cell of value and interval."""
     document: dict[str, dict[str, Any]] = {}
-    intervals = iter(interval(np.concatenate([group.values[1:] for group in measured], axis=1)))
     for group in measured:
-        for name, value, share in zip(group.names, group.values[0].tolist(), group.shares, strict=True):
+        for name, value, ci95 in zip(group.names, group.values, group.intervals, strict=True):
             place = document.setdefault(name, {})
             for step in group.path[:-1]:
                 place = place.setdefault(step, {})
-            place[group.path[-1]] = {
-                "value": value if group.n else None,
-                "ci95": _interval(next(intervals), share, group.n),
-                "n": group.n,
-            }
+            place[group.path[-1]] = {"value": value, "ci95": ci95, "n": group.n, "cases": group.cases}
     return document
-
-
-def _interval(resampled: list[float] | None, share: _Share | None, n: int) -> list[float] | None:
-    """Choose the interval of a metric: no interval of width 0 is one."""
-    of_share = wilson(share.hits, share.of) if share is not None and share.of else None
-    if share is not None and share.single:
-        return of_share
-    return supported(resampled, n) or of_share
 
 
 def finding_values(rows: Sequence[FindingRow], profile: Profile) -> dict[str, list[float]]:
@@ -192,11 +177,7 @@ def _families(rows: Sequence[FindingRow], profile: Profile) -> list[_Family]:
 
 def _means(names: tuple[str, ...], values: Floats, hits: Collection[str] = ()) -> _Family:
     """Return metrics that are means, of which those called `hits` are shares of findings."""
-
-    def shares(sums: Sequence[float], n: int) -> list[_Share | None]:
-        pairs = zip(names, sums, strict=True)
-        return [_Share(total, n, single=True) if name in hits else None for name, total in pairs]
-
+    shares = tuple(_Share((column,)) if name in hits else None for column, name in enumerate(names))
     return _Family(names, values, lambda sums, n: sums / n, shares)
 
 
@@ -240,7 +221,7 @@ def _pooled(prefix: str, counts: Sequence[tuple[int, int, int]], profile: Profil
     is 1 in either case.
     """
 
-    def values(sums: Floats, _: int) -> Floats:
+    def values(sums: Floats, _: Floats) -> Floats:
         tp, fp, fn = np.ascontiguousarray(sums.T)
         empty = (fn == 0).astype(np.float64)
         ratios = np.stack([np.ones_like(empty) if profile.organiser_quirks else empty, empty, empty])
@@ -248,11 +229,8 @@ def _pooled(prefix: str, counts: Sequence[tuple[int, int, int]], profile: Profil
         np.divide([tp, tp, 2 * tp], bottoms, out=ratios, where=bottoms != 0)
         return ratios.T
 
-    def shares(sums: Sequence[float], _: int) -> list[_Share | None]:
-        tp, fp, fn = sums
-        return [_Share(tp, tp + fp, single=False), _Share(tp, tp + fn, single=False), None]
-
     names = (f"{prefix}_precision", f"{prefix}_recall", f"{prefix}_f1")
+    shares = (_Share((0,), (0, 1)), _Share((0,), (0, 2)), None)
     return _Family(names, np.array(counts, np.float64).reshape(-1, 3), values, shares)
 
 
@@ -284,27 +262,62 @@ def members_of(rows: Sequence[FindingRow], cuts: SizeCuts | None = None) -> dict
 
 
 def _measure(
-    path: tuple[str, ...], families: Sequence[_Family], members: NDArray[np.intp], random: NDArray[np.uint32]
+    path: tuple[str, ...],
+    families: Sequence[_Family],
+    members: NDArray[np.intp],
+    cases: NDArray[np.intp],
+    random: NDArray[np.uint32],
 ) -> _Measured:
-    """Compute every metric on one group, and on each of its resamples."""
+    """Compute every metric on one group, and its interval over resamples of the group's cases.
+
+    Parameters
+    ----------
+    path, families, members
+        The group, its metrics, and the places of its findings.
+    cases
+        (findings,) the case of every finding of the split, as a number.
+    random
+        Of the bootstrap.
+    """
     n = len(members)
     names = tuple(name for family in families for name in family.names)
     if n == 0:
-        return _Measured(path, n, names, np.full((1 + len(random), len(names)), np.nan), (None,) * len(names))
+        return _Measured(path, 0, 0, names, (None,) * len(names), (None,) * len(names))
+    present, case = np.unique(cases[members], return_inverse=True)
     parts = np.concatenate([family.parts[members] for family in families], axis=1)
-    whole = [[math.fsum(column) for column in parts.T.tolist()]]
-    sums = np.concatenate([whole, resampled_sums(parts, random)])
+    sums = np.zeros((len(present), parts.shape[1]))
+    np.add.at(sums, case, parts)
+    sizes = np.bincount(case).astype(np.float64)[:, np.newaxis]
+    whole = np.array([[math.fsum(column) for column in parts.T.tolist()]])
+    drawn = resampled_sums(np.concatenate([sums, sizes], axis=1), random)
+    counts = drawn[:, -1:]
     bounds = np.cumsum([family.parts.shape[1] for family in families])[:-1]
-    divided = list(zip(families, np.split(sums, bounds, axis=1), strict=True))
-    values = np.concatenate([family.values(part, n) for family, part in divided], axis=1)
-    shares = [share for family, part in divided for share in family.shares(part[0].tolist(), n)]
-    return _Measured(path, n, names, values, tuple(shares))
+    of_families = (np.split(columns, bounds, axis=1) for columns in (whole, drawn[:, :-1], sums))
+    values: list[float] = []
+    resampled: list[Floats] = []
+    shares: list[tuple[_Share | None, Floats]] = []
+    for family, of_data, of_draws, of_cases in zip(families, *of_families, strict=True):
+        values += family.values(of_data, np.full((1, 1), float(n)))[0].tolist()
+        resampled.append(family.values(of_draws, counts))
+        shares += [(share, of_cases) for share in family.shares]
+    ends = interval(np.concatenate(resampled, axis=1), len(present))
+    intervals = [
+        found if share is None else _of_share(share, of_cases, sizes, found)
+        for (share, of_cases), found in zip(shares, ends, strict=True)
+    ]
+    return _Measured(path, n, len(present), names, tuple(values), tuple(intervals))
 
 
-def _per_case(means: _Family, rows: Sequence[FindingRow]) -> _Family:
+def _of_share(share: _Share, sums: Floats, sizes: Floats, resampled: list[float] | None) -> list[float] | None:
+    """Return the interval of a share of findings, or that of a share of instances where resampling gives none."""
+    if share.of and resampled is not None:
+        return resampled
+    of = sums[:, share.of].sum(axis=1) if share.of else sizes[:, 0]
+    return share_interval(sums[:, share.hits].sum(axis=1), of)
+
+
+def _per_case(means: _Family, cases: NDArray[np.intp], n_cases: int) -> _Family:
     """Average within each case; the cases then take the place of the findings."""
-    cases = {case: i for i, case in enumerate(dict.fromkeys(row.case for row in rows))}
-    of = np.array([cases[row.case] for row in rows], np.intp)
-    sizes = np.bincount(of, minlength=len(cases))
-    sums = [np.bincount(of, weights=column, minlength=len(cases)) for column in means.parts.T]
+    sizes = np.bincount(cases, minlength=n_cases)
+    sums = [np.bincount(cases, weights=column, minlength=n_cases) for column in means.parts.T]
     return _means(means.names, np.stack([total / sizes for total in sums], axis=1))

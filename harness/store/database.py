@@ -28,10 +28,7 @@ from harness.store.migrations import migrations
 BUSY_TIMEOUT_S = 30.0
 
 
-#: Fewest findings of which a mean has an interval.
-_FEWEST = 5
-
-#: The metrics of one run under one profile: metric -> group -> {"value", "ci95", "n"}.
+#: The metrics of one run under one profile: metric -> group -> {"value", "ci95", "n", "cases"}.
 Metrics = Mapping[str, Mapping[str, Any]]
 
 
@@ -301,8 +298,8 @@ class Store:
     def metrics(self, run_id: str, profile: str) -> dict[str, dict[str, Any]]:
         """Return the metrics of a run under one profile; empty when there are none.
 
-        Earlier scorers saved intervals of width 0, and intervals of means of fewer than five findings. Neither is a
-        95 % interval, and neither is returned.
+        Scorers before version 4 took findings for independent, and saved no number of cases. What they saved is no
+        95 % interval, and is not returned.
         """
         found: dict[str, dict[str, Any]] = {}
         with self.explaining():
@@ -313,6 +310,7 @@ class Store:
                     "value": row["value"],
                     "ci95": _interval(row),
                     "n": row["n"],
+                    "cases": row["cases"],
                 }
                 groups = found.setdefault(row["metric"], {})
                 parent, _, child = row["grp"].partition("/")
@@ -333,9 +331,8 @@ class Store:
 
 def _interval(row: Mapping[str, Any]) -> list[float] | None:
     low, high = row["low"], row["high"]
-    of_few = row["metric"].startswith("dice") and (row["n"] or 0) < _FEWEST
     numbers = all(isinstance(bound, int | float) for bound in (low, high))  # a database may have been edited by hand
-    return [low, high] if numbers and not of_few and low < high else None
+    return [low, high] if numbers and row["cases"] is not None and low < high else None
 
 
 def _put_case(db: Database, run_id: str, case: CaseRow, findings: Sequence[FindingRow]) -> None:
@@ -355,6 +352,7 @@ def _put_metrics(db: Database, run_id: str, profile: str, metrics: Metrics) -> N
             "low": cell["ci95"][0] if cell["ci95"] else None,
             "high": cell["ci95"][1] if cell["ci95"] else None,
             "n": cell["n"],
+            "cases": cell["cases"],
         }
         for metric, groups in metrics.items()
         for group, cell in cells(groups)

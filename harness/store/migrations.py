@@ -160,3 +160,9 @@ def m005_archived(db: Database) -> None:
     db.table("archived").create(
         {"run": str, "since": str}, pk="run", foreign_keys=[("run", "runs", "id")], not_null={"since"}
     )
+
+
+@migrations()
+def m006_cases(db: Database) -> None:
+    """Add how many cases a metric is of; earlier scorers did not say, and took findings for independent."""
+    db.table("metrics").add_column("cases", int)

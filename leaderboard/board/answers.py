@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from harness.scoring.comparison import SIGNIFICANT
+from harness.scoring.simultaneous import ERROR_RATE
 from leaderboard.board.board import DataSet, Row, Score
 from leaderboard.board.columns import COLUMNS, PAPER
 from leaderboard.board.reported import Reported, row_name
@@ -113,7 +113,7 @@ def _on_data_set(statement: BoardStatement, data: DataSet, tests: Sequence[State
             value=Score(test.value, n=test.n),
             other=Score(test.other, n=test.n_other),
             difference=Score(test.difference, test.low, test.high, test.n),
-            p=test.p_holm,
+            p=test.p,
             said=_of_test(statement, test),
         )
         for test in tests
@@ -126,9 +126,9 @@ def _on_data_set(statement: BoardStatement, data: DataSet, tests: Sequence[State
 
 
 def _of_test(statement: BoardStatement, test: StatementTest) -> str:
-    if test.p_holm is None and test.value == test.other == 0.0:
+    if test.p is None and test.value == test.other == 0.0:
         return SILENT
-    if test.p_holm is None or test.difference is None or test.p_holm >= SIGNIFICANT:
+    if test.p is None or test.difference is None or test.p >= ERROR_RATE:
         return NOT_APART
     return AS_STATED if _in_direction(statement, test.difference) else OTHERWISE
 

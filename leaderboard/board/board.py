@@ -6,7 +6,7 @@ from the text-only ones, and a run that may not be ranked is kept with its reaso
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -14,6 +14,7 @@ from harness.registry.declaration import Prompt
 from harness.runs.claims import exposure_of
 from harness.runs.seeds import BoxSeeds, collect, same_but_seed
 from harness.scoring.groups import names_of
+from harness.scoring.simultaneous import too_few
 from harness.status import RowLevel, Status
 from leaderboard.board.columns import COLUMNS, MORE, PAPER
 from leaderboard.published import facts
@@ -22,6 +23,9 @@ from leaderboard.published.standing import REPLACED, Standing, standing_of
 
 #: The models that read no voxel of a CT (plugins/controls): the floor of those that are prompted with boxes.
 CONTROLS = frozenset({"box", "ellipsoid"})
+
+#: The known answers (plugins/known_answer) that deliver the reference, and those that use nothing of it.
+CEILING, FLOOR = frozenset({"oracle"}), frozenset({"empty", "full"})
 
 #: Fewest findings (or cases) for which an interval is shown, or for which a closed split shows the number.
 FEWEST = 5
@@ -44,14 +48,25 @@ class Score:
         Between 0 and 1.
     low, high
         Ends of the 95 % confidence interval.
-    n
-        Findings behind the number; None where the source does not state it.
+    n, cases
+        Findings behind the number, and the cases that they are in; None where the source does not state it.
     """
 
     value: float | None = None
     low: float | None = None
     high: float | None = None
     n: int | None = None
+    cases: int | None = None
+
+    @property
+    def basis(self) -> str:
+        """Say how many findings of how many cases are behind the number; empty where it is not known."""
+        if self.n is None:
+            return ""
+        if not self.cases:
+            return str(self.n)
+        cases = "1 case" if self.cases == 1 else f"{self.cases} cases"
+        return cases if self.n == self.cases else f"{self.n} in {cases}"
 
 
 @dataclass(frozen=True)
@@ -183,7 +198,7 @@ class Row:
         By key of the column; by category code; by the keys of :data:`~leaderboard.board.columns.SIZES`; by groups such
         as ``by_prior/yes`` of :mod:`harness.scoring.groups`.
     rank
-        Rank within its group, shared with rows that do not differ significantly; None where there is no rank.
+        The ranks within its group that its comparisons leave open; None where there is no rank.
     run, coverage, cost
         Provenance; None for reported rows. No coverage either where it may not be shown.
     reasons
@@ -296,6 +311,29 @@ class DataSet:
         return f"{', '.join(self.about.names)}, {self.about.split}"
 
     @property
+    def ceiling(self) -> float | None:
+        """The average of the reference itself; None where it was not scored on the whole split."""
+        return self._known(CEILING)
+
+    @property
+    def floor(self) -> float | None:
+        """The best average of masks that nothing was read for: none at all, or the whole volume."""
+        return self._known(FLOOR)
+
+    def _known(self, plugins: Collection[str]) -> float | None:
+        averages = [
+            row.scores["average"].value
+            for row in self.apart
+            if row.known_answer and row.run and row.run.plugin in plugins and row.run.n_cases == self.about.n_cases
+        ]
+        return max((value for value in averages if value is not None), default=None)
+
+    @property
+    def too_few(self) -> str:
+        """Say why no row has a rank, where there are too few cases to tell rows apart; else empty."""
+        return too_few(self.about.n_cases)
+
+    @property
     def rows(self) -> tuple[Row, ...]:
         """Every row, ranked ones first."""
         return self.ranked + self.apart
@@ -362,10 +400,9 @@ def score_from(cell: Mapping[str, Any] | None) -> Score:
     if cell is None:
         return Score()
     if cell["n"] == 0 or cell["value"] is None:
-        return Score(n=cell["n"])
-    # Resampling a few findings gives a narrow interval, which would look like certainty.
-    low, high = cell["ci95"] if cell["ci95"] and (cell["n"] is None or cell["n"] >= FEWEST) else (None, None)
-    return Score(cell["value"], low, high, cell["n"])
+        return Score(n=cell["n"], cases=cell.get("cases"))
+    low, high = cell["ci95"] or (None, None)
+    return Score(cell["value"], low, high, cell["n"], cell.get("cases"))
 
 
 def _row(published: Published, run: PublishedRun, profile: str, place: Rank | None) -> Row:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from harness.scoring.comparison import SIGNIFICANT
+from harness.scoring.comparison import verdict
+from harness.scoring.simultaneous import ERROR_RATE
 from leaderboard.board.board import DataSet, Row
 from leaderboard.published.database import Pair
 
@@ -25,17 +26,15 @@ class Against:
 
 
 def better(pair: Pair) -> str:
-    """Return ``"first"`` or ``"second"``; "" where they do not differ significantly or were not tested."""
-    if pair.p_holm is None or pair.p_holm >= SIGNIFICANT:
+    """Return ``"first"`` or ``"second"``; "" where they cannot be told apart."""
+    if pair.p >= ERROR_RATE:
         return ""
     return "first" if pair.difference > 0 else "second"
 
 
 def conclusion(pair: Pair) -> str:
     """Return the result of comparing two rows in words."""
-    if pair.p_holm is None:
-        return "not tested: beyond the best rows"
-    return {"first": "first is better", "second": "second is better"}.get(better(pair), "no significant difference")
+    return verdict(pair.difference, pair.p, pair.n)
 
 
 def in_order(data: DataSet, pairs: Sequence[Pair]) -> list[Pair]:

@@ -168,7 +168,8 @@ def differences(data: DataSet, pairs: Sequence[Pair]) -> charts.Drawing | None:
     if len(members) < 2:
         return None
     best = min(members, key=lambda run: (-means[run], run))
-    others = sorted((run for run in members if run != best), key=lambda run: (-means[run], run))
+    beside = {run for pair in pairs if best in (pair.first, pair.second) for run in (pair.first, pair.second)}
+    others = sorted(beside - {best}, key=lambda run: (-means[run], run))
     names = names_of_rows([rows[run] for run in others])
     values = []
     for pair in pairs:

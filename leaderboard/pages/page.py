@@ -83,7 +83,7 @@ def make_environment() -> Environment:
     environment.globals.update(
         nothing=NOTHING,
         counts_of=counts_of,
-        common_n=group_n,
+        common_basis=group_basis,
         whisker=whisker,
         place=place,
         floor_of=floor_of,
@@ -207,20 +207,20 @@ def short_digest(value: str) -> str:
 # -- tables -----------------------------------------------------------------------------------------------------------
 
 
-def common_n(scores: Sequence[Score]) -> int | None:
-    """Return the n that all numbers of a column share, or None where they differ or are unknown."""
-    known = {score.n for score in scores if score.n is not None}
+def common_basis(scores: Sequence[Score]) -> str | None:
+    """Return the findings and cases that all numbers of a column share, or None where they differ or are unknown."""
+    known = {score.basis for score in scores if score.n is not None}
     return known.pop() if len(known) == 1 else None
 
 
-def counts_of(rows: Sequence[Row], columns: Sequence[Column]) -> dict[str, int | None]:
-    """Return each column's common n, by :attr:`Column.key`."""
-    return {column.key: common_n([row.scores[column.key] for row in rows]) for column in columns}
+def counts_of(rows: Sequence[Row], columns: Sequence[Column]) -> dict[str, str | None]:
+    """Return what is behind all numbers of each column, by :attr:`Column.key`."""
+    return {column.key: common_basis([row.scores[column.key] for row in rows]) for column in columns}
 
 
-def group_n(rows: Sequence[Row], group: str, pick: Callable[[Row, str], Score]) -> int | None:
-    """Return the n that all rows share on one group of findings, or None."""
-    return common_n([pick(row, group) for row in rows])
+def group_basis(rows: Sequence[Row], group: str, pick: Callable[[Row, str], Score]) -> str | None:
+    """Return the findings and cases that all rows share in one group, or None."""
+    return common_basis([pick(row, group) for row in rows])
 
 
 def scale_of(rows: Sequence[Row]) -> float:

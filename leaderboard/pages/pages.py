@@ -8,6 +8,7 @@ from typing import Any
 
 from harness.scoring.placement import APART, PLACEMENTS
 from harness.scoring.profiles import PROFILES
+from harness.scoring.simultaneous import FEWEST_CASES, TOSSES
 from leaderboard.board.answers import BoardAnswer, in_table, name_of, on_board, other_data
 from leaderboard.board.board import DataSet, Row, rank
 from leaderboard.board.columns import COLUMNS, PAPER, SIZES
@@ -40,6 +41,7 @@ from leaderboard.pages.vendor import VIEWER_SCRIPTS, VOLUME_SCRIPT
 from leaderboard.pages.why import addresses, extremes, failure_of, lesions_of
 from leaderboard.published.database import TABLES, Pair
 from leaderboard.published.export import COMPARED
+from leaderboard.published.standing import Standing
 from leaderboard.published.statements import BoardStatement
 
 #: The pages that every page links to: those that most readers want, and the others.
@@ -71,6 +73,9 @@ DESCRIPTION = "How well models find, in a 3D chest CT, what a radiology report s
 
 #: Comparisons that are shown of one answer.
 COMPARISONS = 30
+
+#: Rows of each ranking whose pairs the Compare page lists, best first.
+PAIRED = 24
 
 #: Columns of a wide table; rows of long lists.
 COLUMNS_SHOWN, ROWS_COST, LONGEST_LIST = 10, 100, 1500
@@ -178,7 +183,7 @@ def _distributions(site: Site, render: Render) -> Pages:
 
 
 def _compare(site: Site, render: Render) -> Pages:
-    compared = {key: [pair for pair in pairs if pair.p_holm is not None] for key, pairs in site.pairs.items()}
+    compared = {data.about.id: _best_pairs(data, site.pairs[data.about.id]) for data in site.board}
     rows = {data.about.id: {e.run.id: e for e in data.rows if e.run} for data in site.board}
     yield render(
         "compare.html",
@@ -218,6 +223,16 @@ def _statements(site: Site, render: Render) -> Pages:
         most=COMPARISONS,
         compared=COMPARED,
     )
+
+
+def _best_pairs(data: DataSet, pairs: Sequence[Pair]) -> list[Pair]:
+    """Return the pairs of the best :data:`PAIRED` rows of each ranking."""
+    standings = {row.run.id: row.standing for row in data.rows if row.run}
+    members: dict[Standing, list[str]] = {}
+    for run in _members(pairs):
+        members.setdefault(standings[run], []).append(run)
+    best = {run for runs in members.values() for run in runs[:PAIRED]}
+    return [pair for pair in pairs if {pair.first, pair.second} <= best]
 
 
 def _members(pairs: Sequence[Pair]) -> list[str]:
@@ -334,7 +349,6 @@ def _runs(site: Site, render: Render) -> Pages:
                 citation=of_row(site, data, row),
                 data=data,
                 row=row,
-                group=[other for other in data.ranked if other.standing == row.standing],
                 profiles=metrics_of(site.published, run.id),
                 metric_names=METRICS,
                 groups_in=groups_in,
@@ -429,7 +443,8 @@ def _texts(site: Site, render: Render) -> Pages:
         profiles=list(PROFILES.values()),
         columns=[],
         columns_of=COLUMNS,
-        compared=COMPARED,
+        tosses=TOSSES,
+        fewest=FEWEST_CASES,
         closed=closed,
     )
     yield render("submit.html", "submit.html.j2", "Submit a model", description="How to get a row on this board.")

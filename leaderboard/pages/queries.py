@@ -27,13 +27,13 @@ order by data_sets.id, value desc;""",
         """select findings."case", findings.finding, category, dice, status, placement, text
 from scores join findings using (number)
 where run = (select run from ranks join metrics using (run, profile)
-  where profile = 'mlhc2025' and metric = 'dice' and grp = 'all' order by rank, value desc, run limit 1)
+  where profile = 'mlhc2025' and metric = 'dice' and grp = 'all' order by best, worst, value desc, run limit 1)
 order by dice, number limit 10;""",
     ),
     Query(
         "On how many findings is the first of two rows better than the second, for every compared pair?",
         """select first, second, sum(a.dice > b.dice) as first_better, sum(a.dice < b.dice) as second_better,
-  sum(a.dice = b.dice) as equal, p_holm
+  sum(a.dice = b.dice) as equal, p
 from comparisons join scores as a on a.run = first join scores as b on b.run = second and b.number = a.number
 where profile = 'mlhc2025' group by comparisons.data_set, first, second order by 1, 2;""",
     ),

@@ -76,15 +76,15 @@ def metrics_of(published: Published, run: str) -> dict[str, Metrics]:
     }
 
 
-def groups_in(metrics: Metrics) -> list[tuple[str, str, int | None]]:
-    """Return (key, name, n) of every group: the whole and its halves, categories, sizes, and those of texts."""
+def groups_in(metrics: Metrics) -> list[tuple[str, str, str]]:
+    """Return (key, name, findings and cases) of every group: whole, halves, categories, sizes, and those of texts."""
     found = {group for cells in metrics.values() for group in cells}
     sizes, others = [f"by_size/{size}" for size in SIZES], names_of(found)
     keys = [key for key in GROUPS if key in found]
     keys += sorted(found - {*GROUPS, *sizes, *others})
     keys += [key for key in (*sizes, *others) if key in found]
     names = {key: others.get(key) or _group_name(key) for key in keys}
-    return [(key, names[key], next(cells[key].n for cells in metrics.values() if key in cells)) for key in keys]
+    return [(key, names[key], next(cells[key].basis for cells in metrics.values() if key in cells)) for key in keys]
 
 
 def _group_name(key: str) -> str:

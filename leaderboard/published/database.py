@@ -15,6 +15,7 @@ from typing import Any
 from harness.foreign import open_database, parse_json
 from harness.rows import Other
 from harness.runs.confirmed import NOT_CONFIRMED
+from harness.scoring.comparison import rank_words
 from harness.scoring.placement import OTHER_FINDING, PLACEMENTS, SAME_MASK, Placement
 from harness.status import RowLevel
 from leaderboard.published.statements import BoardStatement
@@ -41,19 +42,20 @@ create table placements (
   run text, placement text, n integer, "of" integer, primary key (run, placement)) without rowid;
 create table metrics (
   run text, profile text, metric text, grp text, value real, low real, high real, n integer not null,
-  primary key (run, profile, metric, grp)) without rowid;
+  cases integer, primary key (run, profile, metric, grp)) without rowid;
 create table comparisons (
   data_set text, profile text, first text, second text, difference real, low real, high real, p real,
-  p_holm real, n integer not null, primary key (data_set, profile, first, second)) without rowid;
+  n integer not null, primary key (data_set, profile, first, second)) without rowid;
 create table ranks (
-  data_set text, profile text, run text, rank integer not null, chances text not null,
+  data_set text, profile text, run text, best integer not null, worst integer not null,
+  "of" integer not null, chances text not null,
   primary key (data_set, profile, run)) without rowid;
 create table statements (
   id text primary key, number integer not null, own integer not null, says text not null, meaning text not null,
   definition text not null);
 create table statement_tests (
   data_set text, statement text, first text, second text, value real, other real, difference real, low real, high real,
-  p real, p_holm real, n integer, n_other integer,
+  p real, n integer, n_other integer,
   primary key (data_set, statement, first, second)) without rowid;
 create table findings (
   number integer primary key, data_set text not null, "case" text not null, finding text not null, category text,
@@ -84,9 +86,12 @@ TABLES: Mapping[str, str] = {
     "coverage": "findings of a run, by how they ended; no number stands for one to four of a closed split",
     "placements": "findings of a run by where their masks lie, of so many where it is known; of a closed split no "
     "number stands for one to four",
-    "metrics": "one metric of a run under a profile, for one group of findings, with its 95 % interval",
-    "comparisons": "two runs on the same findings: mean difference of Dice, interval, p, and p by Holm among the best",
-    "ranks": "rank of a run, shared where rows do not differ significantly, and the probability of every rank",
+    "metrics": "one metric of a run under a profile, for one group of findings, with its 95 % interval and of how "
+    "many cases it is",
+    "comparisons": "two runs of one ranking on the same findings: mean difference of Dice, interval and p, which share "
+    "one error rate with all others of the ranking",
+    "ranks": "best and worst rank that the comparisons leave to a run, and how often it takes each when the cases "
+    "are drawn again",
     "statements": "one sentence on models and findings that is tested; `own` for those of the organiser",
     "statement_tests": "one comparison that a statement rests on: a run and the second that it is compared with, which "
     "is empty for another group of findings or a number",
@@ -166,10 +171,7 @@ class PublishedRun:
 
 @dataclass(frozen=True)
 class Pair:
-    """Two runs on the same findings: mean difference (first minus second), its interval, p-values, and cases.
-
-    The p-value by Holm is None where the pair does not count in the correction.
-    """
+    """Two runs of one ranking: mean difference (first minus second), interval and p of the whole ranking, and cases."""
 
     first: str
     second: str
@@ -177,16 +179,22 @@ class Pair:
     low: float | None
     high: float | None
     p: float
-    p_holm: float | None
     n: int
 
 
 @dataclass(frozen=True)
 class Rank:
-    """A run's rank, 1 for the best, and its probability of every rank; empty where there are too few cases."""
+    """The best and the worst rank of so many that comparisons leave to a run, and its chance of every rank."""
 
-    rank: int
+    best: int
+    worst: int
+    of: int
     chances: list[float]
+
+    @property
+    def words(self) -> str:
+        """Return it in words, as :func:`harness.scoring.comparison.rank_words`."""
+        return rank_words((self.best, self.worst), self.of)
 
 
 @dataclass(frozen=True)
@@ -205,7 +213,6 @@ class StatementTest:
     low: float | None
     high: float | None
     p: float | None
-    p_holm: float | None
     n: int | None
     n_other: int | None
 
@@ -346,14 +353,13 @@ class Published:
         return {name: found[name] for name in PLACEMENTS if name in found}
 
     def metrics(self, run: str, profile: str) -> dict[str, dict[str, dict[str, Any]]]:
-        """Return metric -> group -> ``{"value", "ci95", "n"}``; a category's group is named ``by_category/1a``."""
+        """Return metric -> group -> ``{"value", "ci95", "n", "cases"}``; a category's is named ``by_category/1a``."""
         found: dict[str, dict[str, dict[str, Any]]] = {}
-        query = (
-            "select metric, grp, value, low, high, n from metrics where run = ? and profile = ? order by metric, grp"
-        )
-        for metric, group, value, low, high, n in self.db.execute(query, [run, profile]):
+        columns = "metric, grp, value, low, high, n, cases"
+        query = f"select {columns} from metrics where run = ? and profile = ? order by metric, grp"  # noqa: S608 - ours
+        for metric, group, value, low, high, n, cases in self.db.execute(query, [run, profile]):
             ci95 = None if low is None else [low, high]
-            found.setdefault(metric, {})[group] = {"value": value, "ci95": ci95, "n": n}
+            found.setdefault(metric, {})[group] = {"value": value, "ci95": ci95, "n": n, "cases": cases}
         return found
 
     def pairs(self, data_set: str, profile: str) -> list[Pair]:
@@ -363,7 +369,7 @@ class Published:
 
     def ranks(self, data_set: str, profile: str) -> dict[str, Rank]:
         """Return the ranks of a data set, by run."""
-        query = "select * from ranks where data_set = ? and profile = ? order by rank, run"
+        query = "select * from ranks where data_set = ? and profile = ? order by best, worst, run"
         return {row["run"]: Rank(**_values(row, Rank)) for row in self.db.execute(query, [data_set, profile])}
 
     def statements(self) -> list[tuple[BoardStatement, bool]]:

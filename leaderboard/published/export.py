@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -48,14 +48,13 @@ Rows = list[dict[str, Any]]
 #: The profile whose metrics statements are about.
 PAPER = "mlhc2025"
 
-#: Runs of a data set that are ranked among each other, best first. With more pairs, Holm's correction would ask for
-#: p-values below the smallest that the permutation test can give.
+#: Runs of a data set that statements are held against, best first.
 COMPARED = 24
 
 #: Points of a training without a val Dice that are kept.
 CURVE = 300
 
-#: Runs of a data set that are compared at all, pair by pair, best first.
+#: Runs of a ranking that are compared and ranked, best first.
 MOST_COMPARED = 150
 
 
@@ -237,6 +236,7 @@ class _DataSet:
                         "grp": group,
                         "value": cell["value"],
                         "n": cell["n"],
+                        "cases": cell["cases"],
                         "low": cell["ci95"][0] if cell["ci95"] else None,
                         "high": cell["ci95"][1] if cell["ci95"] else None,
                     }
@@ -349,24 +349,28 @@ class _DataSet:
         return without_places(reason.partition(" (")[0] if reason.startswith(NOT_CONFIRMED) else reason)
 
     def _compare(self, profile: str) -> None:
-        """Compare the best ranked runs pair by pair; where fewer than two are ranked, the complete ones instead."""
+        """Compare and rank the runs of each ranking; where fewer than two have a rank, compare the complete ones."""
         ranked = [run for run in self.runs if not self.apart[run.id]]
-        family = ranked if len(ranked) > 1 else _complete([run for run in self.runs if run.id in self.confirmed])
-        means = {run.id: self.store.metrics(run.id, profile).get("dice", {}).get("all", {}) for run in family}
-        scored = [run for run in family if means[run.id].get("value") is not None]
-        best = sorted(scored, key=lambda run: (-means[run.id]["value"], run.id))[:MOST_COMPARED]
-        if not best or not (self.opened or best[0].n_cases >= ENOUGH):
-            return
-        rows = {run.id: _sorted(self.store.findings(run.id)) for run in best}
-        groups: dict[Standing, list[str]] = {}
-        for run in best:
-            groups.setdefault(standing_of(run.level, run.prompt), []).append(run.id)
-        pairs, ranks = compare_runs(rows, [*groups.values()], profile)
-        self.published.add("comparisons", [{"data_set": self.id, "profile": profile, **row} for row in pairs])
-        if len(ranked) == 1:
-            ranks = [{"run": ranked[0].id, "rank": 1, "chances": [1.0]}]
-        if ranked:
-            self.published.add("ranks", [{"data_set": self.id, "profile": profile, **row} for row in ranks])
+        place = {"data_set": self.id, "profile": profile}
+        for rows in self._rankings(ranked, profile):
+            pairs, ranks = compare_runs(rows, profile)
+            self.published.add("ranks", [{**place, **row} for row in ranks])
+            self.published.add("comparisons", [{**place, **row} for row in pairs])
+        if len(ranked) < 2:
+            complete = _complete([run for run in self.runs if run.id in self.confirmed])
+            for rows in self._rankings(complete, profile):
+                self.published.add("comparisons", [{**place, **row} for row in compare_runs(rows, profile)[0]])
+
+    def _rankings(self, runs: Sequence[RunRow], profile: str) -> Iterator[dict[str, list[FindingRow]]]:
+        """Yield run -> its findings for each ranking among some runs, best first; none that may not be shown."""
+        means = {run.id: self.store.metrics(run.id, profile).get("dice", {}).get("all", {}) for run in runs}
+        scored = [run for run in runs if means[run.id].get("value") is not None]
+        groups: dict[Standing, list[RunRow]] = {}
+        for run in sorted(scored, key=lambda run: (-means[run.id]["value"], run.id)):
+            groups.setdefault(standing_of(run.level, run.prompt), []).append(run)
+        for members in groups.values():
+            if self.opened or members[0].n_cases >= ENOUGH:
+                yield {run.id: _sorted(self.store.findings(run.id)) for run in members[:MOST_COMPARED]}
 
     def _test(self) -> None:
         """Hold every statement against the best ranked runs that were measured on the same findings."""
@@ -399,65 +403,45 @@ class _DataSet:
         return publishable(dict(cells(self._dice(run))))
 
 
-def compare_runs(
-    rows: Mapping[str, Sequence[FindingRow]], groups: Sequence[Sequence[str]], profile: str
-) -> tuple[Rows, Rows]:
-    """Compare runs on the same findings, cases as clusters; returns the rows of ``comparisons`` and ``ranks``.
-
-    The best :data:`COMPARED` are a family: every pair of it counts in Holm's correction, whatever its groups, and its
-    members are ranked within their group. Pairs beyond it have a p-value that is not corrected.
+def compare_runs(rows: Mapping[str, Sequence[FindingRow]], profile: str) -> tuple[Rows, Rows]:
+    """Compare the runs of one ranking on the same findings; returns the rows of ``comparisons`` and ``ranks``.
 
     Parameters
     ----------
     rows
         Run -> its findings, sorted; best run first. Runs of other findings than the best one's are left out.
-    groups
-        The runs that are ranked among each other.
     profile
         Whose Dice is compared.
     """
-    import numpy as np
-
-    from harness.scoring.comparison import SIGNIFICANT
-    from harness.scoring.statistics import FEWEST, compare_all, holm, rank_probabilities, shared_ranks
+    from harness.scoring.comparison import rank_rows
     from harness.scoring.summary import finding_values
 
     names = _comparable(rows)
     clusters = [row.case for row in rows[names[0]]]
-    dice = {name: finding_values(rows[name], PROFILES[profile])["dice"] for name in names}
-    table = np.array([dice[name] for name in names], np.float64).T
-    a, b = np.triu_indices(len(names), 1)
+    found = rank_rows({name: finding_values(rows[name], PROFILES[profile])["dice"] for name in names}, clusters)
     pairs: Rows = [
         {
-            "first": names[i],
-            "second": names[j],
-            "difference": result.difference,
-            "p": result.p_value,
-            "p_holm": None,
-            "low": result.ci95[0] if result.ci95 else None,
-            "high": result.ci95[1] if result.ci95 else None,
-            "n": result.n,
+            "first": first,
+            "second": second,
+            "difference": one.value,
+            "p": one.p,
+            "low": one.ci95[0] if one.ci95 else None,
+            "high": one.ci95[1] if one.ci95 else None,
+            "n": one.n,
         }
-        for i, j, result in zip(a, b, compare_all(table[:, a] - table[:, b], clusters=clusters), strict=True)
+        for first, second, one in found.pairs
     ]
-    family = names[:COMPARED]
-    inside = [pair for pair in pairs if pair["second"] in family]
-    for pair, corrected in zip(inside, holm([pair["p"] for pair in inside]), strict=True):
-        pair["p_holm"] = corrected
-    differ = {frozenset((pair["first"], pair["second"])) for pair in inside if pair["p_holm"] < SIGNIFICANT}
-    ranks: Rows = []
-    for group in ([name for name in members if name in family] for members in groups):
-        if group:
-            table = np.array([dice[name] for name in group]).T
-            told_apart = np.array([[frozenset((a, b)) in differ for b in group] for a in group])
-            places = shared_ranks(table.mean(axis=0).tolist(), told_apart)
-            chances = np.round(rank_probabilities(table, clusters=clusters), 4).tolist()
-            if len(set(clusters)) < FEWEST:  # every resample of so few cases is much the same
-                chances = [[] for _ in group]
-            ranks += [
-                {"run": name, "rank": place, "chances": row}
-                for name, place, row in zip(group, places, chances, strict=True)
-            ]
+    ranks: Rows = [
+        {
+            "run": name,
+            "best": left[0],
+            "worst": left[1],
+            "of": len(names),
+            "chances": [round(chance, 4) for chance in found.chances[name] or ()],
+        }
+        for name in names
+        if (left := found.ranks[name]) is not None
+    ]
     return pairs, ranks
 
 

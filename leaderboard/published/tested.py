@@ -29,7 +29,7 @@ def hold_against(
     cuts: SizeCuts | None = None,
     shown: Mapping[str, Collection[str]] | None = None,
 ) -> list[Test]:
-    """Test every statement on the rows that it chooses; Holm's correction is over the tests of one statement.
+    """Test every statement on the rows that it chooses; all tests of one statement share one error rate.
 
     Parameters
     ----------
@@ -50,18 +50,12 @@ def hold_against(
         One for each comparison. ``second`` is empty where a row is compared with a group or a number; ``p`` is None
         where a number may not be shown, a group is empty, or a row found nothing in either of two groups.
     """
-    from harness.scoring.statistics import holm
-
     found: list[Test] = []
     for statement in statements:
-        tests = [
+        found += [
             {"statement": statement.id, "first": first, "second": second, **numbers}
             for first, second, numbers in _tests(statement, rows, facts, cuts, shown)
         ]
-        tested = [test for test in tests if test["p"] is not None]
-        for test, corrected in zip(tested, holm([test["p"] for test in tested]), strict=True):
-            test["p_holm"] = corrected
-        found += tests
     return found
 
 
@@ -103,7 +97,7 @@ def _tests(
 
 
 #: Of a comparison that may not be shown, or of which one side has no finding.
-_NOTHING: Test = dict.fromkeys(("value", "other", "difference", "low", "high", "p", "p_holm", "n", "n_other"))
+_NOTHING: Test = dict.fromkeys(("value", "other", "difference", "low", "high", "p", "n", "n_other"))
 
 
 def _pairs(statement: BoardStatement, facts: Mapping[str, Facts]) -> Iterator[tuple[str, str]]:
@@ -130,7 +124,8 @@ def _compared(
     """Return the numbers of every comparison; without a p-value where a group is too small for one."""
     import numpy as np
 
-    from harness.scoring.statistics import FEWEST, compare_all, compare_groups
+    from harness.scoring.simultaneous import compare_differences, compare_groups
+    from harness.scoring.statistics import FEWEST
 
     group, than = _groups(statement, findings, cuts)
     clusters = [row.case for row in findings]
@@ -148,14 +143,14 @@ def _compared(
         results = compare_groups(ours, group, than, clusters=clusters)
     else:  # what is tested is the difference beyond the margin
         cases = [case for case, inside in zip(clusters, group, strict=True) if inside]
-        results = compare_all(ours[group] - theirs[group] - statement.margin, clusters=cases)
+        results = compare_differences(ours[group] - theirs[group] - statement.margin, clusters=cases)
     tests = []
     for result, a, b in zip(results, ours[group].T, theirs[of_theirs].T, strict=True):
         ends = (None, None) if result.ci95 is None else tuple(end + statement.margin for end in result.ci95)
         # A row that found nothing in two groups says nothing of them.
         silent = statement.than_group is not None and not a.any() and not b.any()
         numbers = {"value": float(a.mean()), "other": float(b.mean()), "low": ends[0], "high": ends[1]}
-        found = {"difference": result.difference + statement.margin, "p": None if silent else result.p_value}
+        found = {"difference": result.value + statement.margin, "p": None if silent else result.p}
         tests.append(_NOTHING | counts | numbers | found)
     return tests
 

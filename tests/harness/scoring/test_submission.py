@@ -235,7 +235,11 @@ def test_runs_are_compared_on_the_same_findings(data: Path, tmp_path: Path) -> N
     report = json.loads(bench(home, compare, a, b, "--json").stdout)
     (pair,) = [pair for pair in report["pairs"] if pair["metric"] == "dice"]
     assert pair["difference"] > 0
-    assert pair["n"] == 5
+    assert (pair["n"], pair["ci95"]) == (5, None)
+    assert [rank["rank"] for rank in report["ranks"]] == [None] * len(report["ranks"])
+    shown = bench(home, compare, a, b).output
+    assert "too few cases to tell" in shown
+    assert "no rank: 6 or more cases are needed to tell rows apart; there are 5" in shown
     assert isinstance(bench(home, compare, a, a).exception, UsageError)
 
 

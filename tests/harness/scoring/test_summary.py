@@ -13,11 +13,13 @@ import pytest
 from harness.errors import UsageError
 from harness.rows import FindingDetails, FindingRow, InstanceCounts, Matches
 from harness.scoring.profiles import PROFILES, profile_named
-from harness.scoring.statistics import random_numbers
+from harness.scoring.statistics import interval, random_numbers, share_interval
 from harness.scoring.summary import summarise
 from harness.status import Status
 
 MLHC = PROFILES["mlhc2025"]
+
+NOTHING = {"value": None, "ci95": None, "n": 0, "cases": 0}
 
 
 def row(case: str, finding: str, hit: int, *, category: str | None = "2d", size: float = 0.1, **more) -> FindingRow:
@@ -77,13 +79,26 @@ def test_thresholds_are_strict_in_the_paper_and_inclusive_in_the_challenge() -> 
 
 
 def test_intervals_are_those_of_a_loop() -> None:
-    """The vectorised bootstrap equals drawing and averaging one resample after the other."""
-    data = rows(40)
-    values = np.array([r.dice for r in sorted(data, key=lambda r: (r.case, r.finding))])
-    drawn = random_numbers(40, resamples=200, seed=5, stream="summary").astype(int) * 40 >> 32
-    means = [fmean(values[i] for i in resample) for resample in drawn]
-    cell = summarise(data, MLHC, seed=5, resamples=200)["dice"]["all"]
-    assert cell["ci95"] == pytest.approx(np.percentile(means, [2.5, 97.5]).tolist(), abs=1e-12)
+    """The vectorised bootstrap equals drawing whole cases and averaging their findings, one after the other."""
+    data = rows(43)
+    for group, chosen in (("all", data), ("focal", [r for r in data if r.category[0] == "2"])):
+        cases = sorted({r.case for r in chosen})
+        values = [[r.dice for r in chosen if r.case == case] for case in cases]
+        n = len(cases)
+        drawn = random_numbers(11, resamples=200, seed=5, stream="summary")[:, :n].astype(int) * n >> 32
+        means = [fmean(value for i in resample for value in values[i]) for resample in drawn]
+        cell = summarise(data, MLHC, seed=5, resamples=200)["dice"][group]
+        assert cell["ci95"] == pytest.approx(interval(np.array(means)[:, np.newaxis], n)[0], abs=1e-12)
+        assert (cell["n"], cell["cases"]) == (len(chosen), n)
+
+
+def test_shares_are_of_cases() -> None:
+    """Hit rates have the interval of a share over cases, and so has a recall that resampling says nothing of."""
+    data = [row(f"c{i // 2}", str(i % 2), 100 * (i % 3 > 0)) for i in range(24)]
+    hits = [sum(r.dice > 0.05 for r in data if r.case == f"c{i}") for i in range(12)]
+    assert summarise(data, MLHC)["hit5"]["all"]["ci95"] == share_interval(np.array(hits, float), np.full(12, 2.0))
+    found = summarise([counted(f"c{i // 2}", str(i % 2), (2, 0, 0)) for i in range(24)], MICCAI)
+    assert found["instance_recall"]["all"]["ci95"] == share_interval(np.full(12, 4.0), np.full(12, 4.0))
 
 
 def test_the_order_of_rows_does_not_matter() -> None:
@@ -109,15 +124,15 @@ def test_size_groups_are_percentiles_of_the_findings() -> None:
 
 def test_a_group_of_none_has_no_value() -> None:
     """No findings: no value, no interval, n = 0."""
-    assert summarise([row("c", "0", 50)], MLHC)["dice"]["non_focal"] == {"value": None, "ci95": None, "n": 0}
-    assert summarise([], MLHC)["dice"]["all"] == {"value": None, "ci95": None, "n": 0}
+    assert summarise([row("c", "0", 50)], MLHC)["dice"]["non_focal"] == NOTHING
+    assert summarise([], MLHC)["dice"]["all"] == NOTHING
 
 
-def test_one_finding_has_a_mean_without_an_interval() -> None:
-    """There is nothing to resample in one finding; a share of one has Wilson's interval, which is wide."""
-    found = summarise([row("c", "0", 50)], MLHC)
-    assert found["dice"]["all"] == {"value": 0.5, "ci95": None, "n": 1}
-    assert found["hit5"]["all"]["ci95"] == pytest.approx([0.2065493143772, 1.0])
+def test_one_case_has_means_and_shares_without_an_interval() -> None:
+    """However many findings it holds, one case says nothing of others."""
+    found = summarise([row("c", str(i), 10 * i) for i in range(9)], MLHC)
+    assert found["dice"]["all"] == {"value": 0.4, "ci95": None, "n": 9, "cases": 1}
+    assert found["hit5"]["all"]["ci95"] is None
 
 
 @pytest.mark.parametrize("n", [1, 2, 4, 5, 30])
@@ -134,8 +149,8 @@ def test_no_interval_has_width_0(n: int, common: int) -> None:
                 assert all(one["ci95"] is None or one["ci95"][0] < one["ci95"][1] for one in cells)
 
 
-def test_fewer_than_five_findings_give_a_mean_no_interval() -> None:
-    """Four different findings cannot tell of others; five can."""
+def test_fewer_than_five_cases_give_a_mean_no_interval() -> None:
+    """Four different cases cannot tell of others; five can."""
     rows = [row(f"c{i}", "0", 20 * i) for i in range(5)]
     assert summarise(rows[:4], MLHC)["dice"]["all"]["ci95"] is None
     assert summarise(rows, MLHC)["dice"]["all"]["ci95"] is not None

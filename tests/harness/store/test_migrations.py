@@ -30,9 +30,9 @@ def old(tmp_path: Path) -> Path:
     return path
 
 
-def _values(path: Path, table: str) -> list[tuple[Any, ...]]:
+def _values(path: Path, table: str, columns: str = "*") -> list[tuple[Any, ...]]:
     database = sqlite3.connect(path)
-    rows = database.execute(f"select * from {table} order by rowid").fetchall()  # noqa: S608 - names are our own
+    rows = database.execute(f"select {columns} from {table} order by rowid").fetchall()  # noqa: S608 - our own names
     database.close()
     return rows
 
@@ -46,10 +46,13 @@ def _names(path: Path, table: str) -> list[str]:
 
 def test_columns_get_the_words_of_the_glossary(old: Path) -> None:
     """``case_id`` becomes ``case``, a finding's ``ordinal`` becomes ``index``; no value changes."""
-    before = {table: _values(old, table) for table in ("runs", "cases", "findings", "metrics")}
+    before = {table: _values(old, table) for table in ("runs", "cases", "findings")}
+    metrics = _values(old, "metrics")
     assert "case_id" in _names(old, "cases")
     Store(old).close()
     assert before == {table: _values(old, table) for table in before}
+    assert _values(old, "metrics", ", ".join(_names(old, "metrics")[:-1])) == metrics
+    assert set(_values(old, "metrics", "cases")) == {(None,)}  # of how many cases they are was not stored
     assert _names(old, "cases")[:3] == ["run", "case", "ordinal"]
     assert _names(old, "findings")[:4] == ["run", "case", "finding", "index"]
 

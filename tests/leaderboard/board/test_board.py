@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from harness.scoring.comparison import compare_runs
+from harness.scoring.profiles import PROFILES
 from harness.scoring.sizes import SizeCuts, cuts_of
 from harness.status import Status
 from harness.store.database import Store
@@ -138,42 +140,58 @@ def test_hardware_names_what_the_model_ran_on(bench, store: Store) -> None:
     assert hardware == {"a": ["2 x NVIDIA H200"], "b": ["EPYC, 2 cores"], "c": []}
 
 
-def test_rows_that_cannot_be_told_apart_share_a_rank(bench, store: Store) -> None:
-    """Two rows of one level are both first, a clearly worse one is third; box-prompted rows are apart."""
+def test_a_rank_is_the_range_that_the_pairs_leave_open(bench, store: Store) -> None:
+    """Two rows of one level may be first or second, a clearly worse one is third; box-prompted rows are apart."""
     for title, level, prompt in [("c", 0.1, "text"), ("a", 0.5, "text"), ("b", 0.5, "text"), ("d", 0.9, "box")]:
         bench.add(title=title, plugin=title, level=level, prompt=prompt, cases=8)
-    ranks = {row.title: row.rank.rank for row in only(store).ranked if row.rank}
-    assert ranks == {"a": 1, "b": 1, "c": 3, "d": 1}
+    ranks = {row.title: row.rank.words for row in only(store).ranked if row.rank}
+    first = "1\N{EN DASH}2 of 3"
+    assert ranks == {"a": first, "b": first, "c": "3 of 3", "d": "1 of 1"}
+    published = export(store, PrivacyPolicy())
+    [data] = published.data_sets()
+    runs = [{pair.first, pair.second} for pair in published.pairs(data.id, "mlhc2025")]
+    assert sorted(map(sorted, runs)) == [["run-01", "run-02"], ["run-01", "run-03"], ["run-02", "run-03"]]
 
 
-def test_rows_beyond_the_best_are_compared_but_not_ranked(bench, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every pair has a difference and a p-value; the correction and the ranks are those of the best rows alone."""
-    for number, level in enumerate((0.6, 0.4, 0.3, 0.1)):
-        bench.add(plugin=str(number), title=str(number), level=level, cases=8)
-    whole = export(store, PrivacyPolicy())
-    monkeypatch.setattr("leaderboard.published.export.COMPARED", 3)
-    part = export(store, PrivacyPolicy())
-    [data] = whole.data_sets()
-    pairs = {(pair.first, pair.second): pair for pair in part.pairs(data.id, "mlhc2025")}
-    assert len(pairs) == 6
-    for pair in whole.pairs(data.id, "mlhc2025"):
-        found = pairs[pair.first, pair.second]
-        assert (found.difference, found.low, found.p) == (pair.difference, pair.low, pair.p)
-    assert {key for key, pair in pairs.items() if pair.p_holm is None} == {
-        ("run-01", "run-04"), ("run-02", "run-04"), ("run-03", "run-04"),
-    }  # fmt: skip
-    assert all(pair.p_holm <= 3 * pair.p for pair in pairs.values() if pair.p_holm is not None)
-    assert set(part.ranks(data.id, "mlhc2025")) == {"run-01", "run-02", "run-03"}
-
-
-def test_a_single_row_is_first(bench, store: Store) -> None:
-    """Without anybody to compare with, a ranked row is first, and a known answer beside it has no rank."""
-    bench.add(title="model", plugin="model")
-    bench.add(title="oracle", plugin="oracle", level=2.0, rankable=False, unrankable=["known answer: it reads"])
+def test_few_cases_give_no_rank(bench, store: Store) -> None:
+    """On five cases nothing can be told apart, whatever is scored on them; the sentence says how many are needed."""
+    for title, level in (("a", 0.9), ("b", 0.1)):
+        bench.add(title=title, plugin=title, level=level, cases=5, per_case=20)
     data = only(store)
-    assert [row.rank.rank for row in data.ranked if row.rank] == [1]
-    assert [row.rank for row in data.apart] == [None]
-    assert [row.training for row in data.rows] == ["zero-shot", "known answer"]
+    assert [(row.title, row.rank) for row in data.ranked] == [("a", None), ("b", None)]
+    assert data.too_few == "6 or more cases are needed to tell rows apart; there are 5"
+
+
+def test_every_row_of_a_ranking_is_compared(bench, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Up to a bound beyond which rows have no rank, each is compared with each, as `bench results compare` does."""
+    for number, level in enumerate((0.6, 0.4, 0.39, 0.1)):
+        bench.add(plugin=str(number), title=str(number), level=level, cases=8)
+    published = export(store, PrivacyPolicy())
+    [data] = published.data_sets()
+    runs = {run.id: store.findings(run.id) for run in store.runs()}
+    alike = compare_runs(runs, PROFILES["mlhc2025"])
+    told = [(pair["first"], pair["second"], pair["p"]) for pair in alike["pairs"] if pair["metric"] == "dice"]
+    pairs = published.pairs(data.id, "mlhc2025")
+    assert [(pair.first, pair.second, pair.p) for pair in pairs] == told
+    ranks = published.ranks(data.id, "mlhc2025")
+    found = {rank["run"]: rank["rank"] for rank in alike["ranks"] if rank["metric"] == "dice"}
+    assert {run: [rank.best, rank.worst] for run, rank in ranks.items()} == found
+    monkeypatch.setattr("leaderboard.published.export.MOST_COMPARED", 3)
+    assert set(export(store, PrivacyPolicy()).ranks(data.id, "mlhc2025")) == {"run-01", "run-02", "run-03"}
+
+
+def test_known_answers_are_lines_and_have_no_rank(bench, store: Store) -> None:
+    """A row alone is 1 of 1; the reference's own score is a ceiling, the best of what reads nothing a floor."""
+    bench.add(title="model", plugin="model", cases=6)
+    known: dict[str, Any] = {"rankable": False, "unrankable": ["known answer: it reads the ground truth"], "cases": 6}
+    for plugin, level in (("oracle", 0.9), ("empty", 0.0), ("full", 0.1), ("shifted", 0.5)):
+        bench.add(title=plugin, plugin=plugin, level=level, **known)
+    data = only(store)
+    assert [row.rank.words for row in data.ranked if row.rank] == ["1 of 1"]
+    assert [row.rank for row in data.apart] == [None] * 4
+    assert [row.training for row in data.rows] == ["zero-shot", *["known answer"] * 4]
+    averages = {row.title: row.scores["average"].value for row in data.apart}
+    assert (data.ceiling, data.floor) == (averages["oracle"], averages["full"])
 
 
 @pytest.mark.parametrize(

@@ -8,25 +8,25 @@ from leaderboard.board.comparisons import better, conclusion, turned
 from leaderboard.published.database import Pair
 
 
-def _pair(difference: float, p_holm: float | None) -> Pair:
-    return Pair("a", "b", difference, difference - 0.1, difference + 0.2, p=0.01, p_holm=p_holm, n=9)
+def _pair(difference: float, p: float, n: int = 9) -> Pair:
+    return Pair("a", "b", difference, difference - 0.1, difference + 0.2, p=p, n=n)
 
 
 @pytest.mark.parametrize(
-    ("difference", "p_holm", "which", "words"),
+    ("difference", "p", "n", "which", "words"),
     [
-        (0.3, 0.01, "first", "first is better"),
-        (-0.3, 0.01, "second", "second is better"),
-        (0.3, 0.2, "", "no significant difference"),
-        (0.3, None, "", "not tested: beyond the best rows"),
+        (0.3, 0.01, 9, "first", "first is better"),
+        (-0.3, 0.01, 9, "second", "second is better"),
+        (0.3, 0.05, 9, "", "cannot be told apart"),
+        (0.3, 0.125, 4, "", "too few cases to tell"),
     ],
 )
-def test_only_a_significant_difference_has_a_winner(
-    difference: float, p_holm: float | None, which: str, words: str
+def test_only_rows_that_are_told_apart_have_a_winner(
+    difference: float, p: float, n: int, which: str, words: str
 ) -> None:
-    """What was not tested is not called a tie, and a difference that may be chance has no winner."""
-    assert better(_pair(difference, p_holm)) == which
-    assert conclusion(_pair(difference, p_holm)) == words
+    """A difference that may be chance has no winner, and too few cases are not called a tie."""
+    assert better(_pair(difference, p, n)) == which
+    assert conclusion(_pair(difference, p, n)) == words
 
 
 def test_seen_from_the_other_end_everything_changes_sign() -> None:

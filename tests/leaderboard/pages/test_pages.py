@@ -17,7 +17,7 @@ from leaderboard.board.columns import SIZES
 from leaderboard.board.comparisons import conclusion, turned
 from leaderboard.board.reported import read_boards, read_reported
 from leaderboard.pages.page import (
-    common_n,
+    common_basis,
     file_name,
     probability,
     readable_bytes,
@@ -159,11 +159,11 @@ def test_cells_show_value_interval_and_n(bench, store: Store, pages) -> None:
         "Rank",
         "Model",
         "Level",
-        "Average ↑ n = 24",
-        "Non-focal ↑ n = 12",
-        "Focal ↑ n = 12",
-        "HIT5 ↑ n = 24",
-        "HIT10 ↑ n = 24",
+        "Average ↑ n = 24 in 4 cases",
+        "Non-focal ↑ n = 12 in 3 cases",
+        "Focal ↑ n = 12 in 3 cases",
+        "HIT5 ↑ n = 24 in 4 cases",
+        "HIT10 ↑ n = 24 in 4 cases",
         "Seconds a case ↓",
         "Peak memory ↓",
         "Valid masks",
@@ -171,11 +171,14 @@ def test_cells_show_value_interval_and_n(bench, store: Store, pages) -> None:
     ]
     shown = [cell.text for cell in table.all("td", "number")]
     # Means of equal values have no interval; shares have Wilson's, whose lower end for 24 of 24 is 24 / (24 + 1.96²).
-    assert shown == ["1", *["1.000"] * 3, *["1.000 [0.862\N{EN DASH}1.000]"] * 2, "4.5", "950 MB GPU", "24/24"]
+    assert shown == ["\N{EM DASH}", *["1.000"] * 5, "4.5", "950 MB GPU", "24/24"]
     bench.add(plugin="other", cases=2, dataset=run.dataset)
     table = pages(store)["index.html"].all("table")[0]
     assert "Average ↑" in [head.text for head in table.all("thead")[0].all("th")]
-    assert [cell.all("span", "n")[0].text for cell in table.all("td", "average")] == ["n = 24", "n = 12"]
+    assert [cell.all("span", "n")[0].text for cell in table.all("td", "average")] == [
+        "n = 24 in 4 cases",
+        "n = 12 in 2 cases",
+    ]
 
 
 def test_failures_stand_beside_the_score(bench, store: Store, pages) -> None:
@@ -222,12 +225,43 @@ def test_what_a_model_sees_stands_with_its_name(bench, store: Store, pages) -> N
     assert [said.text for said in reported].count("sees 3-D") == 5
 
 
-def test_shared_ranks_are_called_so(bench, store: Store, pages) -> None:
-    """Two rows of one level share the first rank and say so; the third, alone, does not."""
+def test_ranks_are_ranges_or_not_there(bench, store: Store, pages) -> None:
+    """Two rows of one level are first or second, the third is third; of four cases none has a rank, and why is said."""
     for title, level in (("c", 0.1), ("a", 0.5), ("b", 0.5)):
         bench.add(title=title, plugin=title, level=level, cases=8)
-    table = pages(store)["index.html"].all("table")[0]
-    assert [cell.text for cell in table.all("td", "rank")] == ["1 shared", "1 shared", "3"]
+        bench.add(title=title, plugin=title, level=level, cases=4, dataset="few", fingerprint="cd" * 32)
+    site = pages(store)
+    ranked, small = ([cell.text for cell in whole(site, name).all("td", "rank")] for name in ("phantom-small", "few"))
+    assert ranked == ["1\N{EN DASH}2 of 3", "1\N{EN DASH}2 of 3", "3 of 3"]
+    assert small == ["\N{EM DASH}"] * 3
+    reason = "6 or more cases are needed to tell rows apart; there are 4"
+    assert site["index.html"].text.count(f"No ranks: {reason}.") == 1
+    assert f"No ranks: {reason}." in whole(site, "few").text
+    assert f"No verdict, interval or rank: {reason}." in site["compare.html"].text
+    assert f"Rank none: {reason}" in site["runs/run-02.html"].text
+    assert {row.all("td")[-1].text for row in site["compare.html"].all("table", "filtered")[1].all("tr")[1:]} == {
+        "too few cases to tell"
+    }
+
+
+@pytest.mark.parametrize("gain", [0.0, 0.01, 0.02, 0.03, 0.2])
+def test_no_interval_without_0_stands_beside_cannot_be_told(bench, store: Store, pages, gain: float) -> None:
+    """On every page with differences, the interval leaves out 0 exactly where the verdict names the better row."""
+    for number in range(6):
+        bench.add(title=f"m{number}", plugin=f"m{number}", level=0.3 + gain * number, cases=9)
+    site, seen = pages(store), 0
+    tables = [site["compare.html"].all("table", "filtered")[0]]
+    tables += [
+        table for path, page in site.items() for table in page.all("table") if table.attributes.get("id") == "pairs"
+    ]
+    assert len(tables) == 7
+    for row in (row for table in tables for row in table.all("tbody")[0].all("tr")):
+        (interval,) = row.all("span", "ci")
+        low, high = (float(end.replace("\N{MINUS SIGN}", "-")) for end in interval.text.strip("[]").split(" to "))
+        outside = low > 0 or high < 0
+        assert ("better" in row.all("td")[-1].text) == outside or 0 in (low, high)
+        seen += 1
+    assert seen == 45
 
 
 def test_missing_numbers_are_dashes(bench, store: Store, pages) -> None:
@@ -276,7 +310,8 @@ def test_cost_and_provenance(bench, store: Store, pages) -> None:
     text = site[f"runs/{run.id}.html"].text
     glance = site[f"runs/{run.id}.html"].all("dl", "glance")[0].text
     assert glance == (
-        "Average Dice 1.000 n 24 findings Rank 1 of 1: text-only Valid masks 24/24 "
+        "Average Dice 1.000 n 24 findings of 4 cases "
+        "Rank none: 6 or more cases are needed to tell rows apart; there are 4 Valid masks 24/24 "
         "Seconds a case 4.5 Peak GPU memory 950 MB"
     )
     assert run.image_id in text
@@ -456,7 +491,7 @@ def test_compare_says_what_is_different(bench, store: Store, pages) -> None:
     rows = pages(store)["compare.html"].all("table")[0].all("tbody")[0].all("tr")
     verdicts = {(row.all("th")[0].text[0], row.all("td")[0].text[0]): row.all("td")[-1].text for row in rows}
     assert [row.all("td")[1].text[0] for row in rows] == ["+", "+", "+"]  # the better row is first
-    assert sorted(verdicts.values()) == ["first is better", "first is better", "no significant difference"]
+    assert sorted(verdicts.values()) == ["cannot be told apart", "first is better", "first is better"]
     assert {pair for pair, verdict in verdicts.items() if verdict == "first is better"} == {("a", "c"), ("b", "c")}
 
 
@@ -476,12 +511,11 @@ def test_run_stands_beside_every_other(bench, store: Store, pages) -> None:
 
 def test_pair_seen_from_its_other_end() -> None:
     """Turned round, a pair has the opposite difference and interval, and the verdict names the other row."""
-    pair = Pair("a", "b", 0.1, 0.02, 0.3, 0.001, 0.003, 9)
-    assert turned(pair) == Pair("b", "a", -0.1, -0.3, -0.02, 0.001, 0.003, 9)
+    pair = Pair("a", "b", 0.1, 0.02, 0.3, 0.003, 9)
+    assert turned(pair) == Pair("b", "a", -0.1, -0.3, -0.02, 0.003, 9)
     assert turned(turned(pair)) == pair
     assert (conclusion(pair), conclusion(turned(pair))) == ("first is better", "second is better")
-    assert conclusion(replace(pair, p_holm=0.05)) == "no significant difference"
-    assert conclusion(replace(pair, p_holm=None)) == "not tested: beyond the best rows"
+    assert conclusion(replace(pair, p=0.05)) == "cannot be told apart"
 
 
 def test_groups_are_shown_where_they_are_known(bench, store: Store, pages) -> None:
@@ -498,7 +532,8 @@ def test_groups_are_shown_where_they_are_known(bench, store: Store, pages) -> No
         bench.keep_record(run)
     cells = pages(store)["groups.html"].all("tbody")[0].all("tr")[:2]
     assert [(row.all("th")[0].text, row.all("td", "number")[0].text) for row in cells] == [
-        ("Refers to an earlier examination: yes", "6"), ("Refers to an earlier examination: unknown", "18"),
+        ("Refers to an earlier examination: yes", "6 in 1 case"),
+        ("Refers to an earlier examination: unknown", "18 in 3 cases"),
     ]  # fmt: skip
 
 
@@ -559,10 +594,18 @@ def test_texts_of_numbers() -> None:
     assert digests == ["0123456789ab", "001122334455", "abc", "—"]
 
 
-@pytest.mark.parametrize(("ns", "common"), [([3, 3, None], 3), ([3, 4], None), ([None], None), ([0, 0], 0), ([], None)])
-def test_n_of_a_column(ns: list[int | None], common: int | None) -> None:
+@pytest.mark.parametrize(
+    ("ns", "common"), [([3, 3, None], "3"), ([3, 4], None), ([None], None), ([0, 0], "0"), ([], None)]
+)
+def test_n_of_a_column(ns: list[int | None], common: str | None) -> None:
     """A column's head shows n only when every row that has one has the same."""
-    assert common_n([Score(n=n) for n in ns]) == common
+    assert common_basis([Score(n=n) for n in ns]) == common
+    assert [Score(n=9, cases=cases).basis for cases in (3, 1, 9, None)] == [
+        "9 in 3 cases",
+        "9 in 1 case",
+        "9 cases",
+        "9",
+    ]
 
 
 def test_whisker_lies_on_its_axis() -> None:
@@ -585,10 +628,10 @@ def test_scale_holds_every_interval(bench, store: Store) -> None:
 
 def test_the_best_control_is_a_line_beside_the_box_prompted_rows_alone(bench, pages, store: Store) -> None:
     """It lies at the control's average on every row of its group; rows asked by text have none."""
-    bench.add(level=0.2, plugin="rules", title="Rules")
-    bench.add(level=0.4, plugin="medsam2", title="MedSAM2", prompt="box")
-    bench.add(level=0.3, plugin="ellipsoid", title="Control: ellipsoid", prompt="box")
-    bench.add(level=0.1, plugin="box", title="Control: box", prompt="box")
+    bench.add(level=0.2, plugin="rules", title="Rules", cases=6)
+    bench.add(level=0.4, plugin="medsam2", title="MedSAM2", prompt="box", cases=6)
+    bench.add(level=0.3, plugin="ellipsoid", title="Control: ellipsoid", prompt="box", cases=6)
+    bench.add(level=0.1, plugin="box", title="Control: box", prompt="box", cases=6)
     text, boxed = whole(pages(store)).all("tbody")
     assert not text.all("line", "floor")
     lines = boxed.all("line", "floor")

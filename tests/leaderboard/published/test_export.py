@@ -44,13 +44,13 @@ def _forged(row: Row) -> str:
 @pytest.mark.parametrize("edit", EDITS)
 def test_a_database_edited_by_hand_shows_no_measured_row(bench, store: Store, edit: str) -> None:
     """It is shown without rank and numbers, with what differs; the rows beside it stay."""
-    bench.add(plugin="rules")
-    bench.add(plugin="friend", title="Friend")
+    bench.add(plugin="rules", cases=6, per_case=4)
+    bench.add(plugin="friend", title="Friend", cases=6, per_case=4)
     assert _rows(store)["run-02"].level == "measured"
     store.db.execute(edit)
     rows = _rows(store)
     assert EDITS[edit] in _forged(rows["run-02"])
-    assert (rows["run-01"].level, rows["run-01"].rank.rank) == ("measured", 1)
+    assert (rows["run-01"].level, rows["run-01"].rank.words) == ("measured", "1 of 1")
 
 
 def test_a_record_edited_with_its_database_does_not_add_up(bench, store: Store) -> None:

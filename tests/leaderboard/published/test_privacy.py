@@ -97,7 +97,7 @@ def test_ranks_and_comparisons_of_a_private_split_stay(secret_store: Store) -> N
     [closed] = [row for row in published.data_sets() if not row.open]
     assert published.findings(closed.id) == []
     assert published.pairs(closed.id, "mlhc2025")[0].n == 12
-    assert sorted(place.rank for place in published.ranks(closed.id, "mlhc2025").values()) == [1, 2]
+    assert sorted(place.best for place in published.ranks(closed.id, "mlhc2025").values()) == [1, 2]
     run = published.runs(closed.id)[0]
     assert published.coverage(run.id) == {"not ok": None}
     assert published.metrics(run.id, "mlhc2025")["dice"]["all"]["n"] == 72

@@ -25,14 +25,14 @@ def _board(store: Store):
 
 def test_levels_and_prompts_are_ranked_apart(bench, store: Store) -> None:
     """Masks of a box run, sold as text, lead their own ranking at most, and never stand among what was run here."""
-    bench.add(plugin="rules", level=0.3)
-    bench.add(plugin="medsam2", prompt="box", level=0.6)
-    bench.add(plugin="boxy", level=0.6, **_masks("A lab"))
-    bench.add(plugin="boxes", level=0.7, **_masks("A lab", prompt="box"))
-    bench.add(plugin="secret", level=0.9, **_masks("B lab", prompt=""))
-    bench.add(plugin="mute", level=0.8, **_masks("C lab", trained_on="unknown"))
+    bench.add(cases=6, plugin="rules", level=0.3)
+    bench.add(cases=6, plugin="medsam2", prompt="box", level=0.6)
+    bench.add(cases=6, plugin="boxy", level=0.6, **_masks("A lab"))
+    bench.add(cases=6, plugin="boxes", level=0.7, **_masks("A lab", prompt="box"))
+    bench.add(cases=6, plugin="secret", level=0.9, **_masks("B lab", prompt=""))
+    bench.add(cases=6, plugin="mute", level=0.8, **_masks("C lab", trained_on="unknown"))
     data = _board(store)
-    groups = {title: [(row.run.plugin, row.rank.rank) for row in rows] for title, rows in groups_of(data.ranked)}
+    groups = {title: [(row.run.plugin, row.rank.best) for row in rows] for title, rows in groups_of(data.ranked)}
     assert groups == {
         "Text-only": [("rules", 1)],
         "Box-prompted: boxes made from the ground truth": [("medsam2", 1)],
