@@ -11,13 +11,13 @@ from curation.records import ExtractedReport, Phrase, RewrittenReport
 from curation.steps.step import Question, Step, WrongAnswer, closed
 from curation.text import claims, measurements, places
 from curation.text.assertion import (
+    calls_normal,
     is_absent_organ,
     is_advice,
     is_hedged,
-    is_history,
     is_limitation,
     is_negated,
-    is_normal,
+    is_seen,
     is_told_elsewhere,
     mentions_prior,
 )
@@ -54,14 +54,8 @@ def extract(report: RewrittenReport) -> ExtractedReport:
 
 
 def is_abnormal(text: str) -> bool:
-    """Return whether a phrase describes something abnormal: not negated, normal, from the history or told elsewhere.
-
-    An organ that is missing is abnormal, though what is said of it is a negation.
-    """
-    if is_absent_organ(text):
-        return True
-    aside = is_negated(text) or is_normal(text) or is_history(text) or is_told_elsewhere(text)
-    return subject(mentions(text)) is not None and not aside
+    """Return whether a phrase describes something abnormal that is seen, and is not described elsewhere."""
+    return is_seen(text) and not is_told_elsewhere(text)
 
 
 def _says_nothing_seen(sentence: str) -> bool:
@@ -164,9 +158,10 @@ def check(report: RewrittenReport, result: ExtractedReport) -> list[str]:
     for abnormal and earlier examinations. Recommendations and questions may go: rules 3 to 5 of Figure S4.
     """
     sentences = report.sentences()
-    compared = any(mentions_prior(sentence) for sentence in sentences.values())
+    compared = any(mentions_prior(sentence) or claims.compares(sentence) for sentence in sentences.values())
     problems = []
     cited: dict[str, list[Phrase]] = {}
+    said: set[str] = set()
     for number, phrase in enumerate(result.phrases, start=1):
         unknown = [code for code in phrase.codes if code not in sentences]
         if unknown or not phrase.codes:
@@ -175,6 +170,9 @@ def check(report: RewrittenReport, result: ExtractedReport) -> list[str]:
         for code in phrase.codes:
             cited.setdefault(code, []).append(phrase)
         own = [sentences[code] for code in phrase.codes]
+        if phrase.abnormal and phrase.text.lower() in said:
+            problems.append(f"S{number} says the same as another phrase: {phrase.text!r}")
+        said.add(phrase.text.lower())
         problems += [f"S{number}: {what} ({', '.join(phrase.codes)})" for what in _phrase_faults(phrase, own)]
         if phrase.prior and not compared and not mentions_prior(phrase.text):
             problems.append(f"S{number}: nothing in the report refers to an earlier examination")
@@ -195,14 +193,19 @@ def _phrase_faults(phrase: Phrase, own: list[str]) -> list[str]:
         problems.append(f"its sizes are not rounded: {text!r}")
     if phrase.abnormal and is_negated(text) and not is_absent_organ(text):
         problems.append("it is flagged abnormal, and says that something is not there")
+    elif phrase.abnormal and calls_normal(text) and subject(mentions(text)) is None:
+        problems.append("it is flagged abnormal, and calls something normal")
     elif phrase.abnormal:
         extra = claims.invented_findings(text, own) or claims.denied_findings(text, source)
         problems += [f"that there is {name.replace('_', ' ')} is not in its sentences" for name in extra]
-        if claims.shared_words(text, own) < _LEAST_SHARED:
+        named = claims.findings(text, weak=True) & claims.findings(source, weak=True)
+        if not named and claims.shared_words(text, own) < _LEAST_SHARED:
             problems.append("its words are not those of its sentences")
+        if claims.is_bolder(source, text):
+            problems.append("its sentences leave open what it states")
     elif claims.findings(text) and not is_hedged(text) and any(claims.findings(sentence) for sentence in own):
         problems.append("it is flagged normal, and names an abnormal finding")
-    compared = all(len(phrases_of(s)) == 1 and mentions_prior(without_preface(s)) for s in own)
+    compared = all(len(phrases_of(s)) == 1 and claims.compares_time(without_preface(s)) for s in own)
     if not phrase.prior and phrase.abnormal and compared and len(claims.findings(source)) <= 1:
         problems.append("its sentences refer to an earlier examination, and its flag does not")
     return problems
@@ -226,6 +229,7 @@ def _sentence_faults(code: str, whole: str, phrases: list[Phrase]) -> list[str]:
     problems += [f": that there is {name.replace('_', ' ')} is lost" for name in lost]
     if not abnormal:
         return problems
+    problems += [f": {fault}" for fault in claims.dropped(there, here)]
     problems += [f": {place!r} is lost" for place in places.lost(there, here)]
     problems += [f": {fault}" for fault in claims.details(there, here) if "lost" in fault]
     return problems

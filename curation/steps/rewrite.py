@@ -14,7 +14,7 @@ from curation.text import claims, measurements, places
 from curation.text.assertion import is_advice
 from curation.text.lexicon import mentions, subject
 from curation.text.regions import region_of
-from curation.text.wording import american, is_irrelevant
+from curation.text.wording import american, is_irrelevant, without_preface
 
 _WORD = re.compile(r"[a-z]{4,}")
 _ALIKE: Final = 0.2  # share of a sentence's words that another one must have to be taken for its rewriting
@@ -104,13 +104,18 @@ def _line_faults(text: str, own: Sequence[str], impressions: Sequence[str]) -> l
 def _sentence_faults(sentence: str, text: str) -> list[str]:
     """Return what a sentence says, and the lines that cite it do not."""
     problems = [f"the number {n} is lost" for n in measurements.lost(sentence, text)]
-    problems += [f"{place!r} is lost" for place in places.lost(sentence, text)]
+    problems += [f"{place!r} is lost" for place in places.lost(without_preface(sentence), text)]
     problems += [f"that there is {_named(name)} is lost" for name in claims.lost_findings(american(sentence), text)]
     problems += [
         f"it says that there is {_named(name)}, and a line denies it" for name in claims.turned(sentence, text)
     ]
     problems += [fault for fault in claims.details(sentence, text) if "lost" in fault]
-    if claims.is_open(sentence) and not claims.is_open(text, widely=True):
+    problems += [f"the {organ} is lost" for organ in claims.lost_organs(claims.stated(sentence), text)]
+    problems += claims.dropped(american(sentence), text)
+    if claims.compares_less(sentence, text):
+        problems.append("what has changed or not since an earlier examination is lost")
+    bolder = claims.is_bolder(sentence, text)
+    if bolder or (claims.is_open(sentence) and not claims.is_open(text, widely=True)):
         problems.append("it leaves its finding open, and its rewriting does not")
     return problems
 

@@ -21,7 +21,7 @@ _NEGATION = re.compile(
         selected|encountered|visuali[sz]ed|shown|followed|available|appreciated)|
       (?:was|were|is|are|has|have)\s+not\b|cannot|could\s+not|can\s+not|without(?!\s+(?:contrast|iv\b))|
       absent|absence\s+of|negative\s+for|free\s+of|neither|nor|none|never|n[o']t\s+given|(?:has|have)\s+(?:been\s+)?(?:resolved|disappeared|regressed\s+completely)|
-      resolved|unremarkable|ruled\s+out|non-?visuali[sz]ed
+      (?:total|complete)\w*\s+(?:regress|resol|disappear)\w*|resolved|unremarkable|ruled\s+out|non-?visuali[sz]ed
     )\b""",
     re.IGNORECASE | re.VERBOSE,
 )
@@ -34,7 +34,8 @@ _FORWARD = re.compile(
 )
 #: Negation that says nothing of the finding itself: "not measured", "nodules that cannot be characterised".
 _PSEUDO = re.compile(
-    r"\b(?:not\s+only|not?\s+(?:significant\s+)?(?:change[sd]?|differences?|increases?|"
+    r"\b(?:(?:whose|(?:some|most|one)\s+of\s+which)\s[^,;]{0,80}?\b(?:cannot|could\s+not|can\s+not|not)\b[^,;]{0,40}?"
+    r"(?=\s(?:is|are|was|were)\s+(?:observed|seen|detected|noted|present)|[,;.]|$)|not\s+only|not?\s+(?:significant\s+)?(?:change[sd]?|differences?|increases?|"
     r"decreases?)\b|not\s+(?:specific|typical|changed|differ\w*)|"
     r"(?:cannot|could\s+not|can\s+not|not)\s+(?:be\s+)?(?:\w+\s+)?(?:characteri[sz]ed|"
     r"excluded|(?:distinguished|separated)\s+from|differentiated|ruled\s+out)|"
@@ -45,13 +46,28 @@ _PSEUDO = re.compile(
     re.IGNORECASE,
 )
 _NORMAL = re.compile(
-    r"\b(?:normal(?!\s+(?:limits?\s+)?(?:is|are)\s+exceed)|natural|preserved|patent|unremarkable|open|symmetric(?:al)?|"
-    r"within\s+(?:normal|physiologic\w*)\s+limits|physiologic(?:al)?|regular|clear|intact|maintained|midline|"
-    r"age-appropriate|ordinary|homogen\w+)\b",
+    r"\b(?:normal(?!\s+(?:limits?\s+)?(?:is|are)\s+exceed)|natural|preserved|patent|unremarkable|open|"
+    r"within\s+(?:normal|physiologic\w*)\s+limits|physiologic(?:al)?|intact|maintained|"
+    r"age-appropriate|ordinary)\b",
     re.IGNORECASE,
 )
+#: Words that call an organ normal, and describe a finding: "symmetrical lungs", "symmetrical consolidations".
+_NORMAL_ORGAN = re.compile(r"\b(?:symmetric(?:al)?|regular|clear|midline|homogen\w+)\b", re.IGNORECASE)
+#: Findings by name whose words also name what is there in everybody.
+_OF_ORGANS: Final = frozenset(
+    {
+        "density_increase",
+        "thickening",
+        "muscle",
+        "fat",
+        "subcutaneous_fat",
+        "bronchial_wall",
+        "hollow_wall",
+        "dilatation",
+    }
+)
 _ABNORMAL_ANYWAY = re.compile(
-    (r"\b(?:larger|wider|above|more|greater|higher|beyond|exceed\w*|below)\s+(?:than\s+)?(?:the\s+)?normal"),
+    r"\b(?:than|above|beyond|exceed\w*|below)\s+(?:the\s+)?normal",
     re.IGNORECASE,
 )
 #: Smaller lymph nodes, and the like: seen, and no abnormality.
@@ -63,10 +79,11 @@ _VARIANT = re.compile(
 )
 _PRIOR = re.compile(
     r"""\b(?:stable|stabili[sz]ed|stability|unchanged|no(?:t)?\s+(?:\w+\s+)?(?:change|difference)\w*|new(?:ly)?|progress\w*|regress\w*|
-      previous(?:ly)?|prior|earlier|old\s+(?:examination|ct|study|review)|compar(?:ed|ison|ative|ing)|interval|since\s+(?:the|last)|
+      (?:previous(?:ly)?|prior)(?!\s+(?:\w+\s+)?(?:granulom|infect|surg|operat|tubercul|tb\b|pneumon|fractur|radio|treat|
+        bypass|resect|trauma|history|inflam|intervention|disease))|earlier|old\s+(?:examination|ct|study|review)|compar(?:ed|ison|ative|ing)|interval|since\s+(?:the|last)|
       current\s+(?:examination|study|review|ct)|follow-?up|(?:de|in)creas(?:ed|ing|e)\s+in\s+(?:the\s+)?(?:size|number|amount|extent)|
-      (?:has|have)\s+(?:been\s+)?(?:de|in)creased|resol(?:ved|ution|ving)|persist\w*|remain(?:s|ed)?|[mc]m\s+before|still|again|known|
-      (?:de|in)creased\s+(?:in\s+)?(?:number|size)|appeared|emerged|residual|worsen\w*|improv\w*|became|disappear\w*)\b""",
+      (?:has|have)\s+(?:been\s+)?(?:de|in)creased|resol(?:ved|ution|ving)|persist\w*|remain(?:s|ed)?|[mc]m\s+before|still|again|redemonstrat\w*|known|
+      (?:de|in)creased\s+(?:in\s+)?(?:number|size)|appeared|emerged|residual(?!\s+thym)|worsen\w*|improv\w*|became|disappear\w*)\b""",
     re.IGNORECASE | re.VERBOSE,
 )
 _SPECULATION: Final = (
@@ -85,6 +102,11 @@ _SPECULATION_TAIL = re.compile(
         rf"initially\s+|first\s+)?(?P<trigger>{_SPECULATION}).*$"
     ),
     re.IGNORECASE | re.DOTALL,
+)
+#: "…, possibly metastases, some with a halo": what follows the second comma is stated again.
+_SUPPOSED_ASIDE = re.compile(
+    r",\s*(?:possibl[ey]|probabl[ey]|likely|presumabl[ey]|which\s+may\s+(?:be|represent))\b[^,;]*,\s*(?=some|most|with|all|the\b)",
+    re.IGNORECASE,
 )
 #: Words that leave open whether a finding is there, or what it is.
 _HEDGED = re.compile(
@@ -129,6 +151,32 @@ _ADVICE = re.compile(
     r"clinical\s+and\s+lab\w*|please)\b",
     re.IGNORECASE,
 )
+#: What is recommended, from the word of advice on.
+_ADVISED = re.compile(
+    r"\b(?:follow-?up\s+(?:\w+\s+){0,4})?(?:recommend\w*|advis(?:ed|able)|(?:is|are|would\s+be)\s+appropriate\b|"
+    r"should\s+be\s+(?:evaluated|considered|correlated|followed|investigated|examined)).*$",
+    re.IGNORECASE | re.DOTALL,
+)
+#: A disease that is considered, not seen.
+_CONSIDERED = re.compile(
+    r"\b(?:(?:can|could|may|might|should)\s+be\s+considered|(?:is|are|was|were)\s+(?:also\s+)?(?:included|considered|among))\s+"
+    r"(?:\w+\s+)?in\s+(?:the\s+|its\s+)?(?:differential|etiology)",
+    re.IGNORECASE,
+)
+_EARLIER: Final = (
+    r"(?:in|on|at)\s+(?:the\s+|his\s+|her\s+)?(?:previous|prior|old|former|earlier)\s+(?:\w+\s+)?"
+    r"(?:examination|review|study|ct|scan|image)s?"
+)
+#: What was there in an earlier examination, with no word of whether it still is.
+_FORMERLY = re.compile(
+    rf"^(?:{_EARLIER}\b[^,;()]*\b(?:was|were|had)\b|"
+    rf"[^,;()]*\b(?:was|were)\s+(?:observed|seen|detected|noted|present)\b[^,;()]*\b{_EARLIER}\W*$)",
+    re.IGNORECASE,
+)
+_STILL = re.compile(
+    r"\b(?:also|still|again|too|stable|unchanged|same|similar|decreas|increas|regress|progress|current|differ|chang)",
+    re.IGNORECASE,
+)
 #: What is told in a place of its own, and is only named here.
 _ELSEWHERE = re.compile(
     r"\b(?:described|reported|discussed|mentioned|detailed|listed)\s+(?:separately|elsewhere)\b"
@@ -159,12 +207,22 @@ def is_negated(text: str) -> bool:
 @lru_cache(maxsize=16384)
 def is_normal(text: str) -> bool:
     """Return whether a clause calls something normal, or a normal variant."""
-    return bool((_NORMAL.search(text) and not _ABNORMAL_ANYWAY.search(text)) or _VARIANT.search(text))
+    if _VARIANT.search(text) or calls_normal(text):
+        return True
+    if _NORMAL.search(text) or not _NORMAL_ORGAN.search(text):
+        return False
+    about = subject(mentions(text))
+    return about is None or about.concept.name in _OF_ORGANS
+
+
+def calls_normal(text: str) -> bool:
+    """Return whether a clause has a word that always calls something normal."""
+    return bool(_NORMAL.search(text)) and not _ABNORMAL_ANYWAY.search(text)
 
 
 def mentions_prior(text: str) -> bool:
-    """Return whether a text uses terms that only make sense beside an earlier examination."""
-    return bool(_PRIOR.search(text))
+    """Return whether a text uses terms that only make sense beside an earlier examination; what it advises is none."""
+    return bool(_PRIOR.search(_ADVISED.sub("", text)))
 
 
 def is_hedged(text: str) -> bool:
@@ -175,6 +233,20 @@ def is_hedged(text: str) -> bool:
 def is_history(text: str) -> bool:
     """Return whether a text tells what the patient is known for or has undergone, instead of describing the image."""
     return bool(_HISTORY.match(text))
+
+
+def is_former(text: str) -> bool:
+    """Return whether a text says what an earlier examination showed, and nothing of this one."""
+    return bool(_FORMERLY.match(text)) and not _STILL.search(text)
+
+
+def is_only_thought_of(text: str) -> bool:
+    """Return whether a text names its finding as a reason for advice, or in a list of diagnoses, and not as seen."""
+    if considered := _CONSIDERED.search(text):
+        stated = text[: max(text.rfind(mark, 0, considered.start()) for mark in ",;") + 1] + text[considered.end() :]
+        return subject(mentions(stated)) is None
+    advice = _ADVISED.search(text)
+    return advice is not None and subject(mentions(text[: advice.start()])) is None
 
 
 def is_told_elsewhere(text: str) -> bool:
@@ -197,6 +269,19 @@ def is_limitation(text: str) -> bool:
     return bool(_LIMITED.search(text))
 
 
+def is_seen(text: str) -> bool:
+    """Return whether a phrase says that something abnormal is seen.
+
+    It is not negated, normal, from the history or an earlier examination alone, nor only a reason for advice. An organ
+    that is missing is abnormal, though what is said of it is a negation.
+    """
+    if is_absent_organ(text):
+        return True
+    if subject(mentions(text)) is None or is_negated(text) or is_normal(text):
+        return False
+    return not (is_history(text) or is_former(text) or is_only_thought_of(text))
+
+
 def digits(text: str) -> list[str]:
     """Return the numbers of a text as written, but for the one in the name of COVID-19."""
     return re.findall(r"\d+", re.sub(r"covid\W{0,2}19", "", text, flags=re.IGNORECASE))
@@ -210,6 +295,9 @@ def without_speculation(text: str) -> str:
     place. What would lose a number, a side or a lobe stays, and so does a supposition that alone says what is seen
     ("density evaluated in favor of atelectasis").
     """
+    beside = _SUPPOSED_ASIDE.sub(", ", text)
+    if keeps(beside, text):
+        text = beside
     advised = _ADVICE_TAIL.sub("", text)
     if keeps(advised, text):
         text = advised

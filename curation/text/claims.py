@@ -12,11 +12,11 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Final
 
-from curation.text import measurements, places
-from curation.text.assertion import is_absent_organ, is_history, is_negated, is_normal
+from curation.text import contrasts, measurements, places
+from curation.text.assertion import calls_normal, is_former, is_negated, is_normal, is_seen
 from curation.text.bounded import bounded
 from curation.text.clauses import phrases_of
-from curation.text.lexicon import mentions, subject
+from curation.text.lexicon import concepts, mentions, subject
 
 #: Concepts that good wordings exchange for each other, named by their first.
 _SAME: Final = (
@@ -32,7 +32,7 @@ _SAME: Final = (
     ("pleural_thickening", "bronchial_wall", "hollow_wall", "thickening", "skin_thickening"),
     ("hiatal", "hernia", "wall_hernia"),
     ("pleural_effusion", "pericardial_effusion", "free_fluid"),
-    ("septal", "crazy_paving"),
+    ("septal", "crazy_paving", "stranding"),
     ("fat", "subcutaneous_fat", "steatosis"),
     ("organ_diffuse", "atrophy"),
     ("displaced", "distortion"),
@@ -44,19 +44,29 @@ _WEAK: Final = frozenset({"variant", "muscle", "edema", "lymph_node"})
 _SEVERITY: Final = {
     "slight": re.compile(r"\b(?:minimal|mild|slight|minor|trace|subtle|faint)(?:ly)?\b", re.IGNORECASE),
     "moderate": re.compile(r"\bmoderate(?:ly)?\b", re.IGNORECASE),
-    "severe": re.compile(r"\b(?:severe|marked|massive|advanced|pronounced|extensive)(?:ly)?\b", re.IGNORECASE),
+    "severe": re.compile(
+        r"(?<!more )(?<!most )\b(?:severe|marked|massive|advanced|pronounced|extensive)(?:ly)?\b", re.IGNORECASE
+    ),
 }
+#: Findings by other names than their own.
+_ALSO: Final = {
+    "consolidation": re.compile(r"\bpneumonia", re.IGNORECASE),
+    "nodule": re.compile(r"\bgranulom", re.IGNORECASE),
+    "stone": re.compile(r"\bcalci\w* (?:\w+ ){0,2}nodul|\bnodul\w* (?:\w+ ){0,2}calci", re.IGNORECASE),
+}
+_LITTLE = re.compile(r"\b(?:small|tiny|thin|little|low-grade|early|faint|borderline)\b", re.IGNORECASE)
+_MUCH = re.compile(r"\b(?:significant|prominent|considerabl|intens|widespread|large|dense)", re.IGNORECASE)
 _SEGMENTS: Final = {
     "anterior": re.compile(r"\b(?:anterior(?! descending)|antero)", re.IGNORECASE),
     "posterior": re.compile(r"(?:\b|apico|apico-)(?:posterior|postero)", re.IGNORECASE),
     "apical": re.compile(r"\b(?:bi)?ap(?:i(?:cal|co|x|ces)|ex)", re.IGNORECASE),
-    "superior": re.compile(r"\bsuperior(?!\s+vena)", re.IGNORECASE),
-    "inferior": re.compile(r"\binferior(?!\s+vena)", re.IGNORECASE),
+    "superior": re.compile(r"\bsuperior(?!ly|\s+vena)", re.IGNORECASE),
+    "inferior": re.compile(r"\binferior(?!ly|\s+vena)", re.IGNORECASE),
     "medial": re.compile(r"\bmedi(?:al|o)", re.IGNORECASE),
     "lateral": re.compile(r"(?<!bi)\blater(?:al|o)", re.IGNORECASE),
-    "basal": re.compile(r"bas(?:al|ilar|es\b)", re.IGNORECASE),
-    "upper": re.compile(r"\bupper\b(?!\s+(?:abdom|end))", re.IGNORECASE),
-    "lower": re.compile(r"\blower\b(?!\s+(?:abdom|end|border))", re.IGNORECASE),
+    "basal": re.compile(r"(?<!pleural )(?<!pleural-)bas(?:al|ilar|es?\b)", re.IGNORECASE),
+    "upper": re.compile(r"\bupper\b(?!\s+(?:abdom|end|part|organ|section|pole))", re.IGNORECASE),
+    "lower": re.compile(r"\blower\b(?!\s+(?:abdom|end|border|pole|neck|part|(?:thoracic )?o?esophag))", re.IGNORECASE),
 }
 #: Words that describe a finding: one that is not among those of its source, in any of these spellings, is invented.
 _ATTRIBUTES: Final = {
@@ -67,7 +77,7 @@ _ATTRIBUTES: Final = {
     "subsolid": re.compile(r"\b(?:semi|part|sub)(?:ly)?[- ]?solid|ground", re.IGNORECASE),
     "loculated": re.compile(r"locul|encyst|encapsul|septat|ankyst", re.IGNORECASE),
     "peripheral": re.compile(r"periph|subpleural|cortical", re.IGNORECASE),
-    "central": re.compile(r"central|hilar|hilum|hilus|caudal|midline", re.IGNORECASE),
+    "central": re.compile(r"cent(?:ral|er|re)|hilar|hilum|hilus|caudal|midline", re.IGNORECASE),
     "new": re.compile(
         r"\bnew|emerg|appear|develop|de novo|recent|(?:not|no)\b.*\b(?:previous|prior|old|former|earlier)|occur",
         re.IGNORECASE,
@@ -91,26 +101,48 @@ _SAID: Final = {
     "stable": r"stable|unchanged",
 }
 _SAYS: Final = {name: re.compile(rf"\b(?:{words})", re.IGNORECASE) for name, words in _SAID.items()}
+#: Attributes that make another finding of a finding of the same name.
+_SHAPES: Final = frozenset({"spiculated", "cavitary", "necrotic", "subsolid", "loculated"})
 #: Growing and shrinking, as of a comparison with an earlier examination: not "increased density".
 _GROWS = re.compile(
     r"\bincreas\w* (?:in )?(?:the |its |their )?(?:size|number|amount|extent|dimension|diameter|volume)|"
     r"\b(?:has|have) (?:been )?(?:increased|grown|progressed|enlarged)|"
-    r"\b(?:progress|worsen|enlarging|grow)|\blarger than",
+    r"\b(?:progress|worsen|enlarging|grow)|\blarger than(?! (?:the )?normal)",
     re.IGNORECASE,
 )
 _SHRINKS = re.compile(
     r"\b(?:decreas|reduc|diminish)\w* (?:in )?(?:the |its |their )?"
     r"(?:size|number|amount|extent|dimension|diameter|volume)|"
-    r"\b(?:has|have) (?:been )?(?:decreased|regressed|shrunk|resolved|diminished)|\b(?:regress|improv|smaller than)",
+    r"\b(?:has|have) (?:been )?(?:decreased|regressed|shrunk|resolved|diminished)|"
+    r"\b(?:regress|improv|smaller than(?! (?:the )?normal))",
+    re.IGNORECASE,
+)
+#: A place that a finding spares.
+_EXCEPTED = re.compile(
+    r"\b(?:except(?:ing)?(?:\s+for)?|other\s+than|apart\s+from|sparing|spares?|with\s+the\s+exception\s+of)\s+([^,;.]+)",
+    re.IGNORECASE,
+)
+#: What is calcified in any case.
+_CALCIUM = re.compile(r"\b(?:athero|plaque|stone|calcul|granulom|sequel)", re.IGNORECASE)
+_COURSE = re.compile(r"\b(?:has|have) (?:been )?(?:in|de)creased|\b(?:progress|regress|worsen)", re.IGNORECASE)
+_BESIDE = re.compile(
+    r"\b(?:compared|(?:also|still|already)\b.*\b(?:previous|prior|old)|previously|again)\b", re.IGNORECASE
+)
+_CA = re.compile(r"\b(?:ca|cancer|carcinoma|malignan\w*|tumou?r\w*)\b", re.IGNORECASE)
+#: A word for a disease, by its ending or as it is.
+_DISEASE = re.compile(
+    r"\b(?:\w{3,}(?:omas?|omata|itis|osis|oses|iasis|pathy|pathies)|infarct\w*|embol\w*|sarcoid\w*|tubercul\w*|carcino\w*|"
+    r"cancers?|metasta\w*|malignan\w*|fung\w+|abscess\w*|h(?:a)?emorrhag\w*|fistula\w*|edema)\b",
     re.IGNORECASE,
 )
 _COMPARES = re.compile(
-    r"increas|decreas|reduc|diminish|progress|regress|worsen|improv|grow|chang|differ|larger|smaller|enlarg|expan|more|less",
+    r"increas|decreas|reduc|diminish|progress|regress|worsen|improv|grow|chang|differ|larger|smaller|enlarg|expan|more|less|loss|"
+    r"dilat|ectas|wide|aneurysm|megal",
     re.IGNORECASE,
 )
 #: Organs outside the lung that good wordings do not exchange.
 _ORGANS: Final = frozenset({"liver", "gallbladder", "kidney", "spleen", "adrenal", "pancreas", "thyroid", "esophagus"})
-_AXES = re.compile(r"\b(?:antero-?posterior|postero-?anterior)\w*|\bmediast\w+", re.IGNORECASE)
+_AXES = re.compile(r"\b(?:antero-?posterior|anterior[- ]posterior|postero-?anterior)\w*|\bmediast\w+", re.IGNORECASE)
 _EXACT: Final = {
     word: str(n)
     for n, word in enumerate(
@@ -123,6 +155,9 @@ _COUNTED = re.compile(
     r"(?:nodul|mass|lesion|cyst|opacit|foc|lymph|stone|calcul|bulla|band|node|metasta|fractur|density|densit|area)",
     re.IGNORECASE,
 )
+_THINGS: Final = r"nodule|mass|lesion|cyst|node|stone|fracture|bulla|consolidation"
+_ONE = re.compile(rf"\b(?:an?|one|the)\s+(?:[\w.]+[ -]){{0,6}}?(?:{_THINGS})\b", re.IGNORECASE)
+_MORE = re.compile(rf"\b(?:{_THINGS})(?:e?s|e)\b|\b(?:calculi|both|bilateral|each)\b", re.IGNORECASE)
 _OPEN = re.compile(
     r"\?|\b(?:(?:cannot|could\s+not|can\s+not|not)\s+(?:be\s+)?(?:\w+\s+)?(?:excluded|ruled\s+out)|"
     r"(?:may|might|could)\s+(?:be|represent)|possib(?:le|ly|ility)|probabl[ey]|suspicious|suspected|suspicion|"
@@ -130,9 +165,13 @@ _OPEN = re.compile(
     re.IGNORECASE,
 )
 _OPEN_TOO = re.compile(
-    r"\b(?:likely|suggest\w*|in\s+favou?r|concerning|consider\w*|consistent|compatible|potential|differential|"
+    r"\b(?:likely|may|might|could|suggest\w*|favou?r\w*|presum\w*|attribut\w*|concerning|consider\w*|consistent|compatible|potential|differential|"
     r"interpreted|evaluated|thought|questioned|raises?|indeterminate|exclude\w*)\b",
     re.IGNORECASE,
+)
+_GRAVE = re.compile(r"\b(?:metasta|malign|carcino|cancer|embol|lymphoma)", re.IGNORECASE)
+_TENTATIVE = re.compile(
+    rf"{_OPEN.pattern}|\b(?:likely|suggest\w*|in\s+favou?r|favou?red|concerning|may)\b", re.IGNORECASE
 )
 _CHUNK = re.compile(r"\s*[,;:]\s*|\.\s+|\s+(?:and|while|whereas|with|but)\s+", re.IGNORECASE)
 
@@ -141,13 +180,7 @@ _CHUNK = re.compile(r"\s*[,;:]\s*|\.\s+|\s+(?:and|while|whereas|with|but)\s+", r
 @lru_cache(maxsize=16384)
 def stated(text: str) -> str:
     """Return the part of a text that says that something abnormal is there."""
-    return "; ".join(phrase for phrase in phrases_of(text) if not phrase.endswith("?") and _is_there(phrase))
-
-
-def _is_there(phrase: str) -> bool:
-    if is_absent_organ(phrase):
-        return True
-    return subject(mentions(phrase)) is not None and not (is_negated(phrase) or is_normal(phrase) or is_history(phrase))
+    return "; ".join(phrase for phrase in phrases_of(text) if not phrase.endswith("?") and is_seen(phrase))
 
 
 @bounded
@@ -165,7 +198,7 @@ def findings(text: str, *, weak: bool = False) -> frozenset[str]:
     there = text if weak else stated(text)
     found = [m.concept for m in mentions(there) if m.concept.finding]
     names = {c.name for c in found if weak or (not c.generic and c.name not in _WEAK)}
-    return frozenset(_GROUP.get(name, name) for name in names)
+    return frozenset(_grouped(name) for name in names)
 
 
 @bounded
@@ -173,25 +206,59 @@ def lost_findings(source: str, target: str) -> list[str]:
     """Return the findings that `source` says are there, and `target` does not name as there."""
     # A word that only qualifies another finding may go with it ("traction", "calcified"): the subjects must stay.
     subjects = {
-        _GROUP.get(main.concept.name, main.concept.name)
+        _grouped(main.concept.name)
         for phrase in phrases_of(source)
-        if _is_there(phrase) and not phrase.endswith("?") and (main := subject(mentions(phrase))) is not None
+        if is_seen(phrase) and not phrase.endswith("?") and (main := subject(mentions(phrase))) is not None
         if not main.concept.generic and main.concept.name not in _WEAK
+        if not _OPEN.search(phrase, 0, main.start)
     }
-    return sorted(subjects - _all_findings(target))
+    return sorted(subjects - _all_findings(target) - _supposed(target))
 
 
 @lru_cache(maxsize=16384)
 def _all_findings(text: str) -> frozenset[str]:
     there = stated(text)
-    return findings(there, weak=True) if there else frozenset()
+    named = findings(there, weak=True) if there else frozenset[str]()
+    return named if is_negated(text) else named | _also(text)
+
+
+def _also(text: str) -> frozenset[str]:
+    """Return the findings for which the words of a text are other names: pneumonia, granulomas, calcified nodules."""
+    return frozenset(name for name, words in _ALSO.items() if words.search(text))
+
+
+def _supposed(text: str) -> frozenset[str]:
+    """Return all findings that a text names and does not deny, what it only supposes among them."""
+    denied = _kinds(" . ".join(filter(is_negated, phrases_of(text))))
+    return _kinds(text) - denied
 
 
 @bounded
 def invented_findings(target: str, sources: Iterable[str]) -> list[str]:
-    """Return the findings that `target` says are there, and none of `sources`, each a sentence, does."""
-    allowed = frozenset[str]().union(*(_all_findings(source) for source in sources))
-    return sorted(findings(target) - allowed)
+    """Return the findings that `target` says are there, and none of `sources`, each a sentence, does.
+
+    Words that name several findings ("hyperinflation") are invented where none of these is there.
+    """
+    allowed = frozenset[str]().union(*(_all_findings(source) | _former_findings(source) for source in sources))
+    text = stated(target)
+    found = [mention for mention in mentions(text) if mention.concept.finding and not mention.concept.generic]
+    new = [m for m in found if _grouped(m.concept.name) not in allowed and m.concept.name not in _WEAK]
+    return sorted({_grouped(m.concept.name) for m in new if not _names_at(text, m.start) & allowed})
+
+
+def _names_at(text: str, start: int) -> set[str]:
+    """Return all findings that the words at a place can name."""
+    return {_grouped(c.name) for c in concepts().values() if c.finding and c.pattern.match(text, start)}
+
+
+def _grouped(name: str) -> str:
+    return _GROUP.get(name, name)
+
+
+@lru_cache(maxsize=16384)
+def _former_findings(text: str) -> frozenset[str]:
+    former = "; ".join(filter(is_former, phrases_of(text)))
+    return findings(former, weak=True) if former else frozenset()
 
 
 @bounded
@@ -200,16 +267,19 @@ def denied_findings(target: str, source: str) -> list[str]:
     main = subject(mentions(target))
     if main is None or is_negated(target):
         return []
-    name = _GROUP.get(main.concept.name, main.concept.name)
+    name = _grouped(main.concept.name)
     denied = " . ".join(phrase for phrase in phrases_of(source) if is_negated(phrase))
-    gone = {_GROUP.get(m.concept.name, m.concept.name) for m in mentions(denied) if m.concept.finding}
+    exact = {m.concept.name for m in mentions(denied)} - {m.concept.name for m in mentions(stated(source))}
+    if not main.concept.generic and main.concept.name in exact:
+        return [name]
+    gone = {_grouped(m.concept.name) for m in mentions(denied) if m.concept.finding}
     return [name] if name in gone and name not in _all_findings(source) else []
 
 
 @bounded
 def turned(source: str, target: str) -> list[str]:
     """Return what `source` says is there, and `target` says is not there."""
-    there = (phrase for phrase in phrases_of(source) if _is_there(phrase))
+    there = (phrase for phrase in phrases_of(source) if is_seen(phrase))
     return sorted({name for phrase in there for name in denied_findings(phrase, target)})
 
 
@@ -237,7 +307,8 @@ def facts(text: str) -> frozenset[str]:
     """Return every detail of a text that a joined wording must keep: places, segments, severity, numbers, counts."""
     counted = {f"count {n}" for n in counts(text) if n != "many"}
     placed = places.places(text) | places.implied(text)
-    return placed | segments(text) | severity(text) | measurements.numbers(text) | counted
+    shaped = {name for name in _SHAPES if _SAYS[name].search(text)}
+    return placed | segments(text) | severity(text) | measurements.numbers(text) | counted | shaped
 
 
 def is_open(text: str, *, widely: bool = False) -> bool:
@@ -249,27 +320,46 @@ def is_open(text: str, *, widely: bool = False) -> bool:
 def clashes(source: str, target: str) -> list[str]:
     """Return sizes and findings that two texts put on different sides, or in different lobes."""
     problems = []
-    for of in (places.sides, places.lobes):
+    for of in (places.sides, places.lobes, segments, severity, _named, _specific):
         here, there = _placed(source, of), _placed(target, of)
         for thing in sorted(here.keys() & there.keys()):
             if here[thing] and there[thing] and not here[thing] & there[thing]:
-                where = [" and ".join(sorted(names)) for names in (here[thing], there[thing])]
+                where = [" and ".join(sorted(names)).replace("_", " ") for names in (here[thing], there[thing])]
                 problems.append(f"{thing.replace('_', ' ')} is {where[0]} in the source, and {where[1]} here")
+    for match in _EXCEPTED.finditer(source):
+        spared = places.places(match[1]) - places.places(source[: match.start()] + source[match.end() :])
+        if spared and spared <= places.places(target) and not _EXCEPTED.search(target) and not is_negated(source):
+            problems.append(f"its source excepts {' '.join(sorted(spared))}")
     return problems
+
+
+def _kinds(text: str) -> frozenset[str]:
+    """Return the findings that a text names, wordings of one thing under one name."""
+    return frozenset(_grouped(m.concept.name) for m in mentions(text) if m.concept.finding)
+
+
+def _specific(text: str) -> frozenset[str]:
+    found = {_grouped(m.concept.name) for m in mentions(text) if m.concept.finding and not m.concept.generic}
+    return _also(text) | found
 
 
 def _placed(text: str, of: object) -> dict[str, frozenset[str]]:
     """Return where the parts of a text put their sizes and findings; a part with two sizes says it of neither."""
     found: dict[str, frozenset[str]] = {}
+    last = frozenset[str]()  # findings of the part before: those of one without any, "and in the left lower lobe"
     for chunk in _CHUNK.split(text):
         where: frozenset[str] = of(chunk)  # type: ignore[operator]
+        names = _kinds(chunk)
+        last = names or last
         if not where:
             continue
         lengths = {n for n in measurements.numbers(chunk) if n.endswith(" mm")}
-        names = {_GROUP.get(m.concept.name, m.concept.name) for m in mentions(chunk) if m.concept.finding}
+        things = set() if of in (_specific, _named, severity) else set(names or last)
+        if of is severity:
+            things |= {f"what is {side}" for side in places.sides(chunk)}
         if of is places.sides:
-            names |= {f"{lobe} lobe" for lobe in places.lobes(chunk)}
-        for thing in (lengths if len(measurements.sizes(chunk)) == 1 else set()) | names:
+            things |= {f"{lobe} lobe" for lobe in places.lobes(chunk)}
+        for thing in (lengths if len(measurements.sizes(chunk)) == 1 else set()) | things:
             found[thing] = found.get(thing, frozenset()) | where
     return found
 
@@ -278,26 +368,79 @@ def details(source: str, target: str) -> list[str]:
     """Return the severities, segments and counts in which a text differs from its source, in words."""
     problems = []
     for what, of in (("severity", severity), ("segment", segments)):
-        problems += [f"the {what} {name!r} is lost" for name in sorted(of(source) - of(target))]
-        problems += [f"the {what} {name!r} is not in its source" for name in sorted(of(target) - of(source))]
+        lost, new = of(source) - of(target) - places.implied(target), of(target) - of(source) - places.implied(source)
+        new = new - {"severe"} if _MUCH.search(source) else new
+        lost = lost - {"slight"} if _LITTLE.search(target) else lost
+        problems += [f"the {what} {name!r} is lost" for name in sorted(lost)]
+        problems += [f"the {what} {name!r} is not in its source" for name in sorted(new)]
     exact = {n for n in counts(source) if n != "many"}
     here = counts(target)
     numbers = measurements.numbers(target)
     problems += [f"the count {n} is lost" for n in sorted(exact - here) if n not in numbers and n != "1"]
     extra = {n for n in here - counts(source) if n not in measurements.numbers(source)}
-    if counts(source) or extra - {"many"}:
+    if counts(source) or extra - {"many"} or (_ONE.search(source) and not _MORE.search(source)):
         problems += [f"the count {n!r} is not in its source" for n in sorted(extra)]
     return problems
 
 
 def descriptions(source: str, target: str) -> list[str]:
-    """Return what a text adds to its source, in words: attributes, changes, and organs that it does not name."""
+    """Return what a text adds to its source, or puts in place of it: attributes, changes, organs, contrasts."""
     added = [name for name, says in _SAYS.items() if says.search(target) and not _ATTRIBUTES[name].search(source)]
     problems = [f"{name!r} is not in its source" for name in added]
     for says, other in ((_GROWS, _SHRINKS), (_SHRINKS, _GROWS)):
         if says.search(target) and not says.search(source) and (other.search(source) or not _COMPARES.search(source)):
             problems.append("the change since an earlier examination is not in its source")
-    return problems + [f"the {organ} is not in its source" for organ in sorted(_named(target) - _named(source))]
+    if any(map(calls_normal, phrases_of(target))) and not any(
+        is_normal(p) or is_negated(p) for p in phrases_of(source)
+    ):
+        problems.append("it calls normal what its source does not")
+    problems += [f"{disease!r} is not in its source" for disease in new_diseases(source, target)]
+    problems += [f"the {organ} is not in its source" for organ in sorted(_named(target) - _named(source))]
+    return problems + contrasts.exchanged(source, target) + contrasts.turned_signs(source, target)
+
+
+def dropped(source: str, target: str) -> list[str]:
+    """Return attributes that `source` gives its findings, and `target` leaves out, in words."""
+    names = (*sorted(_SHAPES), *(() if _CALCIUM.search(source) else ("calcified",)))
+    return [f"{n!r} is lost" for n in names if _SAYS[n].search(source) and not _ATTRIBUTES[n].search(target)]
+
+
+def compares(text: str) -> bool:
+    """Return whether a text has any word of a change, or of none."""
+    return bool(_COMPARES.search(text))
+
+
+def compares_less(source: str, target: str) -> bool:
+    """Return whether `source` says that something is new, unchanged, grown or shrunk, and `target` nothing like it."""
+    if compares(target) or any(_ATTRIBUTES[name].search(target) for name in ("new", "stable")):
+        return False
+    return any(says.search(source) for says in (_SAYS["new"], _SAYS["stable"], _COURSE))
+
+
+def is_bolder(source: str, target: str) -> bool:
+    """Return whether `target` states a malignancy or an embolism that `source` only supposes."""
+    return bool(_GRAVE.search(target)) and bool(_TENTATIVE.search(source)) and not _TENTATIVE.search(target)
+
+
+def compares_time(text: str) -> bool:
+    """Return whether a text says what has changed, or has not, since an earlier examination."""
+    return any(says.search(text) for says in (_SAYS["new"], _SAYS["stable"], _GROWS, _SHRINKS, _COURSE, _BESIDE))
+
+
+def lost_organs(source: str, target: str) -> list[str]:
+    """Return the organs of the abdomen and neck that `source` names, and `target` does not."""
+    return sorted(_named(source) - _named(target) - {"esophagus"})
+
+
+def new_diseases(source: str, target: str) -> list[str]:
+    """Return diseases that `target` names, and `source` by no word of the same stem or finding of the same name."""
+    known, allowed = _stems(_CA.sub("cancer carcinoma malignant", source)), _kinds(source)
+    found = []
+    for match in _DISEASE.finditer(target):
+        word = match.group().lower()
+        if not _stems(word) & known and not _names_at(target, match.start()) & allowed:
+            found.append(word)
+    return found
 
 
 def _named(text: str) -> frozenset[str]:

@@ -7,7 +7,15 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Final
 
-from curation.text.assertion import digits, is_negated, is_normal, keeps, without_speculation
+from curation.text.assertion import (
+    digits,
+    is_former,
+    is_negated,
+    is_normal,
+    is_only_thought_of,
+    keeps,
+    without_speculation,
+)
 from curation.text.bounded import bounded, require_parts
 from curation.text.lexicon import mentions, subject
 from curation.text.wording import capitalised, without_preface
@@ -33,11 +41,26 @@ _OPENS_LIST = re.compile(
 )
 _ITS = re.compile(r"^(?:its|their)\b", re.IGNORECASE)
 _DEPENDENT = re.compile(
-    r"^(?:which|that|the (?:largest|bigg|long|small|short|other)|largest|some|one|most|more|"
+    r"^(?:which|that|possibl[ey]|probabl[ey]|likely|presumabl[ey]|"
+    r"the (?:largest|bigg|long|small|short|other)|largest|some|one|most|more|"
     r"especially|whose|it|they|these|those|with|as|when|if|(?:around|within|in|on|at|to|of|from) which|"
     r"(?:is|are|was|were|has|have|can|cannot|could|may|did|does)\b|measuring|reaching|extending|showing|accompan|"
     r"causing|includ|contain|obliterat|observed|seen|approximately|up to|(?:\w+ )?air[- ]?bronchogram|\d)",
     re.IGNORECASE,
+)
+#: What only says of whom or when: "in the case, which was learned to have myeloma", "when evaluated together with …".
+_SETTING = re.compile(
+    r"^(?:in\s+(?:the|a|this)\s+(?:case|patient)\b|when\b|if\b)[^,;]*,?\s*(?:(?:which|who)\b[^,;]*)?$", re.IGNORECASE
+)
+_LEADING = re.compile(r"^(?:in|within|at|on|along|around)\b", re.IGNORECASE)
+_THERE_IS_NO = re.compile(r"^there\s+(?:is|was|are|were)\s+no\b", re.IGNORECASE)
+#: The verb that closes a denied list.
+_DENIED = re.compile(
+    r"\b(?:is|are|was|were)\s+not\s+(?:\w+\s+)?(?:observed|seen|detected|noted|present|found|identified)\b",
+    re.IGNORECASE,
+)
+_AMOUNT = re.compile(
+    r"^(?:(?:an?\s+)?few|several|multiple|numerous|minimal|mild|millimetric|sub-?centimeter)\b", re.IGNORECASE
 )
 _SIZE_FIRST = re.compile(r"^[\d.,x\u00d7 -]+(?:mm|cm)[- ]")
 _PART = re.compile(
@@ -80,6 +103,7 @@ _ASKED = re.compile(
 #: What may be left at the end of a phrase whose verb or supposition has gone.
 _DANGLING = re.compile(
     r"(?:[\s,;:]\s?\b(?:and|but|which|that|although|because|if any|as far as)(?: (?:it|this|these|they|there|the))?|"
+    r", (?:is|are|was|were)|"
     r"[,;:](?: (?:as )?(?:it|this|these|they|there|as|the))?|; (?:the )?(?:appearances?|findings?))$",
     re.IGNORECASE,
 )
@@ -153,20 +177,38 @@ def _clauses(sentence: str) -> list[str]:
 
 def _parts(left: str, mark: str, right: str) -> bool:
     """Return whether a mark stands between two statements, or two findings of which one may be denied."""
-    if not left.strip():
+    if not left.strip() or (_SETTING.match(left) and _names_finding(left)):
         return False
     if _EXCEPT.search(mark):
         return is_negated(left) and _names_finding(right)
     if _TURN.search(mark) and is_negated(left):
         return True
-    if ";" in mark and _has_finding(left):
-        own = _SIZE_FIRST.sub("", _ARTICLE.sub("", right))
-        if _OPENS_LIST.match(own) or _begins(own, _names_finding):
-            return True
+    if _ends_denial(left, right) or (";" in mark and _has_finding(left) and _begins_anew(right)):
+        return True
     if _ITS.match(right):  # "the trachea is deviated, its lumen is open"
         return bool(_VERB.search(left)) and (is_normal(right) or is_negated(right))
     listed = mark.strip()[:1] not in {";", "."}
     return not _DEPENDENT.match(right) and _is_statement(left, begun=listed) and _is_statement(right)
+
+
+def _begins_anew(text: str) -> bool:
+    own = _SIZE_FIRST.sub("", _ARTICLE.sub("", text))
+    return bool(_OPENS_LIST.match(own)) or _begins(own, _names_finding)
+
+
+def _ends_denial(left: str, right: str) -> bool:
+    """Return whether a denial is closed by its verb or place, and what follows says that a finding of its own is seen.
+
+    "There was no infiltrate in both lungs, and a few nodules in the right lung"; but "no infiltrate, nodule or mass".
+    """
+    if _DENIED.search(left) is None and not (_THERE_IS_NO.match(left) and _PLACE.search(left)):
+        return False
+    if not is_negated(left):
+        return False
+    own = re.split(r",|;|\.\s", right, maxsplit=1)[0]
+    if is_negated(right) or " or " in own or not _begins(right, _has_finding):
+        return False
+    return bool(_AMOUNT.match(right) or _PLACE.search(f" {own}"))
 
 
 def _is_statement(text: str, *, begun: bool = False) -> bool:
@@ -190,6 +232,8 @@ def _distinct(clause: str) -> list[str]:
         left, right = clause[start : match.start()], clause[match.end() :]
         if _OPENS_LIST.search(left):
             break  # "emphysema, no mass, nodule": what follows a denial in its clause is denied with it
+        if _LEADING.match(left) and _THERE.match(right):
+            continue  # "within the fat pad, there are nodules": a place, and what is in it
         denied = bool(_OPENS_LIST.match(right)) and not right.lower().startswith("without")
         if _has_finding(left) and (denied or _begins(right, _has_finding)) and "(" not in left.replace("()", ""):
             parts.append(left)
@@ -225,6 +269,8 @@ def _noun_phrase(part: str) -> str:
         comma = _PLACE_COMMA.match(text)
         if comma and not _has_finding(comma[1]) and _has_finding(comma[2]) and _SEEN_GROUP.search(comma[2]):
             text = f"{comma[2].rstrip(' .')} {_lower(comma[1])}"
+    if is_former(text) or is_only_thought_of(text):
+        return capitalised(text)
     text = _THERE.sub("", text)
     if not is_negated(text):
         text = _SEEN_GROUP.sub("", text)

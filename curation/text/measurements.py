@@ -21,6 +21,11 @@ _UNIT: Final = r"mm|cm|millimet(?:er|re)s?|centimet(?:er|re)s?"
 _SIZE = re.compile(
     rf"(?<![\w.])({_NUMBER}(?:(?:\s*(?:mm|cm))?(?:{_JOIN}){_NUMBER}){{0,4}})\s*-?({_UNIT})(?![A-Za-z])", re.IGNORECASE
 )
+_COVID = re.compile(r"\bcovid\W{0,2}(?:19)?\b", re.IGNORECASE)
+#: "4 and 3 mm": a unit that two sizes share.
+_SHARED_UNIT = re.compile(
+    rf"(?<![\w.])(?<!segment )(?<!segments )({_NUMBER})(?=\s*(?:,|and|or)\s+{_NUMBER}\s*-?(mm|cm)\b)", re.IGNORECASE
+)
 _BARE = re.compile(rf"[A-Za-z]{{0,40}}-?{_NUMBER}[A-Za-z]*")
 _PART = re.compile(r"(\d+(?:[.,]\d+)?)(\s*(?:mm|cm)\b)?")
 _WORDS: Final = {
@@ -102,6 +107,9 @@ def numbers(text: str) -> frozenset[str]:
 
     ``9x5x6 mm`` and ``9 x 5 x 6 mm`` give the same, and so do ``43 mm`` and ``4.3 cm``.
     """
+    text = _COVID.sub("", text)
+    while (whole := _SHARED_UNIT.sub(r"\1 \2", text)) != text:
+        text = whole
     lengths = {_length(value) for size in sizes(text) for value in size.millimetres}
     rest = _SIZE.sub(" ", text)
     bare = {_bare(match.group()) for match in _BARE.finditer(rest)}
@@ -113,8 +121,7 @@ def _length(value: Decimal) -> str:
 
 
 def _bare(token: str) -> str:
-    token = token.lower().lstrip("-").replace(",", ".")
-    return re.sub(r"^covid-?", "", token)
+    return token.lower().lstrip("-").replace(",", ".")
 
 
 def lost(source: str, target: str, *, rounded: bool = False) -> list[str]:

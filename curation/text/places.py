@@ -7,13 +7,17 @@ from functools import lru_cache
 from typing import Final
 
 _SIDES: Final = {
-    "right": re.compile(r"\bright(?:-sided)?\b", re.IGNORECASE),
-    "left": re.compile(r"\bleft(?:-sided)?\b", re.IGNORECASE),
+    "right": re.compile(r"\bright(?:-sided|ward)?\b|\bdextro", re.IGNORECASE),
+    "left": re.compile(r"\bleft(?:-sided|ward)?\b|\blevo", re.IGNORECASE),
 }
-_BOTH = re.compile(r"\b(?:bilateral(?:ly)?|both|either|biapical|bibasilar|bibasal)\b", re.IGNORECASE)
+_BOTH = re.compile(
+    r"\b(?:bilateral(?:ly)?|both(?!\s+(?:larger|smaller|wider|greater|of\s+which|the|are|were|measur\w*|stable|unchanged|new))|"
+    r"either|biapical|bibasilar|bibasal)\b",
+    re.IGNORECASE,
+)
 _LOBES: Final = {
     lobe: re.compile(
-        rf"\b{lobe}(?:(?:\s*[,/]\s*|\s+)(?:and|or|as|well|upper|middle|lower|lung|left|right|&)){{0,4}}\s*[,/]?\s*lob(?:e|es|ar)\b",
+        rf"\b{lobe}(?:(?:\s*[,/]\s*|\s+)(?:and|or|as|well|upper|middle|lower|lung|left|right|&)){{0,4}}\s*[,/]?\s*lob(?:e|es|ar|ectom\w*)\b",
         re.IGNORECASE,
     )
     for lobe in ("upper", "middle", "lower")

@@ -25,6 +25,7 @@ _TERMS: Final = tuple(
             r"\g<plural>scarring changes",
         ),
         (rf"(?P<single>{_SCAR})seque?la[el]? {_SCAR}(?:change|density|finding|lesion|area)", r"\g<single>scarring"),
+        (r"seque?la[el]?(?= (?:calcif|granulom|nodul|lymph))", "old"),
         (r"seque?la[el]?", "scarring"),
         (r"millimetric", "subcentimeter"),
         (
@@ -89,6 +90,8 @@ _NO_LIST: Final = r"(?:(?!\b(?:and|as well as|or|is|are|was|were|which|that)\b)[
 _DISAGREES = re.compile(
     rf"(?P<begin>^|[,;] )(?P<subject>{_NO_HEAD}\bscarring\b(?! changes){_NO_LIST})\b(?P<verb>are|were)\b", re.IGNORECASE
 )
+#: A character of a preface that names no place of its own, and no earlier examination.
+_NOWHERE: Final = r"(?:(?!\b(?:left|right|lobes?|lingula|segments?|previous|prior|old|earlier|compar\w*)\b)[^;:,.()])"
 _PREFACE = re.compile(
     r"^(?:in addition|also|additionally|apart from (?:these|this)|on the other hand|however|"
     r"besides|again|in the current (?:examination|study)|"
@@ -97,7 +100,8 @@ _PREFACE = re.compile(
     r"when (?:examined|evaluated|viewed) in the lung (?:parenchyma )?window|when the lung "
     r"(?:parenchyma )?window is (?:examined|evaluated)|"
     r"in (?:the )?(?:evaluation|examination) (?:made )?(?:of|in) (?:the )?(?:both "
-    r")?lung(?:s)?(?: parenchyma)?(?: window)?)\s*[;:,]\s*",
+    r")?lung(?:s)?(?: parenchyma)?(?: window)?|"
+    rf"(?:when|in|on)\b{_NOWHERE}{{0,80}}?\b(?:evaluat|examin|view|assess|section)\w*{_NOWHERE}{{0,60}}(?=\s*[;:]))\s*[;:,]\s*",
     re.IGNORECASE,
 )
 _IRRELEVANT = re.compile(

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import tomllib
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from curation.records import ExtractedReport, Phrase, Report, RewrittenReport
 from curation.steps import extract, rewrite, split
+from curation.text.assertion import mentions_prior
 
 
 def test_figure_s5_to_the_letter(s5: dict[str, Any]) -> None:
@@ -125,6 +128,82 @@ def _faults(sentences: dict[str, str], *phrases: tuple[str, str, bool, bool]) ->
 def test_clinical_errors_are_caught(sentence: str, phrase: str, abnormal: bool) -> None:
     """Flags, polarity, inventions, lost findings, lobes, severity, counts and segments, by the cited sentence."""
     assert _faults({"L0": sentence}, (phrase, "L0", abnormal, False))
+
+
+def test_tampered_extractions_are_caught() -> None:
+    """Of extractions that change one thing of their sentences, in ways no rule was written for first, all are named."""
+    table = tomllib.loads(Path(__file__).with_name("tampered.toml").read_text(encoding="utf-8"))
+    assert len(table["extract"]) >= 50
+    passed = []
+    for what, sentences, phrases in table["extract"]:
+        first = len(phrases) - len(sentences) + 1  # the other sentences have their own phrase, at the end
+        codes = ["L0"] * first + [f"L{n}" for n in range(1, len(sentences))]
+        found = [(text, code, abnormal, prior) for (text, abnormal, prior), code in zip(phrases, codes, strict=True)]
+        if not _faults({f"L{n}": text for n, text in enumerate(sentences)}, *found):
+            passed.append(what)
+    assert passed == []
+
+
+def test_the_words_of_a_radiologist_pass() -> None:
+    """A phrase in the words of a US radiologist is not refused beside a sentence in those of a translated report."""
+    table = tomllib.loads(Path(__file__).with_name("good_wordings.toml").read_text(encoding="utf-8"))
+    refused = {}
+    for _, sentence, text in table["rewrite"]:
+        if faults := _faults({"L0": sentence}, (text.rstrip("."), "L0", True, mentions_prior(sentence))):
+            refused[text] = faults
+    assert refused == {}
+
+
+@pytest.mark.parametrize(
+    ("sentence", "phrases"),
+    [
+        ("Clear ground-glass densities in both lungs.", ["Clear ground-glass densities in both lungs"]),
+        ("A homogeneous consolidation in the left lower lobe.", ["Homogeneous consolidation in the left lower lobe"]),
+        ("Densities whose pattern cannot be distinguished are observed in the lingula.", None),
+        (
+            "Pulmonary nodules in both lungs, some of which are not distinguishable, and no difference is seen.",
+            None,
+        ),
+        (
+            "Infiltration is not detected in both lungs, emphysematous changes in the upper lobes, and a few nodules.",
+            ["Emphysematous changes in the upper lobes", "Few nodules"],
+        ),
+        (
+            "There was no finding of pneumonia in both lungs, and a few nodules in the right lung.",
+            ["Few nodules in the right lung"],
+        ),
+        ("There is a decrease in the volume of the right lung.", ["Decrease in the volume of the right lung"]),
+        ("Similar appearances are observed in the right lower lobe.", ["Similar appearances in the right lower lobe"]),
+        ("The trachea and midline structures are also deviated to the right.", None),
+        ("Within the fat pad, there are several nodular lesions.", ["Several nodular lesions within the fat pad"]),
+    ],
+)
+def test_what_is_seen_is_found(sentence: str, phrases: list[str] | None) -> None:
+    """A word of normality that describes a finding, a clause about borders and a denial before it hide no finding."""
+    report = rewrite.rewrite(split.split(Report(id="x", findings=sentence, impressions="")))
+    found = [phrase.text for phrase in extract.extract(report).phrases if phrase.abnormal]
+    assert found == phrases if phrases else len(found) == 1
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "It is recommended to evaluate the case in terms of pulmonary embolism.",
+        "Contrast-enhanced examination is recommended for a possible mass.",
+        "Pulmonary edema can be considered in the differential diagnosis.",
+        "Pneumonic infiltration is considered in the etiology of the findings.",
+        "Total regression of the consolidation in the left lower lobe.",
+        "A 10x8 mm consolidation was observed at this level in the previous examination.",
+        "Other infections may cause a similar appearance.",
+        "No emphysema in the upper lobes, consolidation or nodule in the lower lobes was detected.",
+        "There is no mass in the right lung, effusion in the pleural space or pneumothorax.",
+        "Both lungs are symmetrical, and mediastinal fat planes are clear.",
+    ],
+)
+def test_what_is_only_thought_of_or_was_there_is_no_finding(sentence: str) -> None:
+    """A reason for advice, a diagnosis under consideration, and what an earlier examination showed are not seen."""
+    report = rewrite.rewrite(split.split(Report(id="x", findings=sentence, impressions="")))
+    assert [phrase.text for phrase in extract.extract(report).phrases if phrase.abnormal] == []
 
 
 def test_sides_and_sizes_stay_with_their_finding() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import tomllib
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -124,6 +126,21 @@ def test_clinical_changes_are_caught(source: str, text: str) -> None:
 def test_good_rewordings_pass(source: str, text: str, letter: str) -> None:
     """Other words for the same statement are no fault."""
     assert _faults(source, text, letter) == []
+
+
+def test_tampered_rewritings_are_caught() -> None:
+    """Of rewritings that change one thing of their source, in ways no rule was written for first, all are named."""
+    table = tomllib.loads(Path(__file__).with_name("tampered.toml").read_text(encoding="utf-8"))
+    assert len(table["rewrite"]) >= 90
+    assert [what for what, source, letter, text in table["rewrite"] if not _faults(source, text, letter)] == []
+
+
+def test_the_words_of_a_radiologist_pass() -> None:
+    """Sentences of translated reports in the words of a US radiologist are not refused."""
+    table = tomllib.loads(Path(__file__).with_name("good_wordings.toml").read_text(encoding="utf-8"))
+    assert len(table["rewrite"]) >= 120
+    refused = {text: faults for letter, source, text in table["rewrite"] if (faults := _faults(source, text, letter))}
+    assert refused == {}
 
 
 def test_an_impression_lends_no_side_to_another_finding() -> None:

@@ -51,3 +51,11 @@ def test_the_same_size_in_other_words() -> None:
     assert not measurements.lost("2 nodules of 3mm", "two nodules, 3 millimeters")
     assert measurements.lost("nodule of 5 mm at T9", "nodule of 6 mm") == ["5 mm", "t9"]
     assert measurements.invented("nodule of 6 mm", ["nodule of 5 mm"]) == ["6 mm"]
+
+
+def test_a_unit_that_two_sizes_share() -> None:
+    """The first number of "4 and 3 mm" is a length, and that of "segment 4 and 3 mm" is not; COVID-19 has no number."""
+    assert measurements.numbers("nodules of 4 and 3 mm") == {"4 mm", "3 mm"}
+    assert measurements.numbers("4, 6 and 9 mm") == {"4 mm", "6 mm", "9 mm"}
+    assert measurements.numbers("in segment 4 and 3 mm large") == {"4", "3 mm"}
+    assert measurements.numbers("Covid-19 pneumonia") == measurements.numbers("COVID pneumonia") == frozenset()

@@ -63,3 +63,13 @@ def test_no_replacement_makes_a_word_that_reports_do_not_have(real_reports: list
     known = {word for text in texts for word in re.findall(r"[a-z]+", text.lower())}
     after = {word for text in texts for word in re.findall(r"[a-z]+", american(text).lower())}
     assert after - known <= {"subcentimeter", "scarring", "patent", "calibers"}
+
+
+def test_what_an_old_calcification_is_called() -> None:
+    """What is calcified and called "sequela" is old, and no scar; a preface that names no place goes."""
+    assert american("Sequela calcifications in the liver.") == "Old calcifications in the liver."
+    assert american("Sequelae in the apex.") == "Scarring in the apex."
+    whole = "When both lung parenchyma windows are evaluated; emphysema in both lungs."
+    assert without_preface(whole) == "Emphysema in both lungs."
+    placed = "In the evaluation of the left upper lobe; nodules."
+    assert without_preface(placed) == placed
