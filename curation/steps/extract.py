@@ -193,7 +193,7 @@ def _phrase_faults(phrase: Phrase, own: list[str]) -> list[str]:
         problems.append(f"its sizes are not rounded: {text!r}")
     if phrase.abnormal and is_negated(text) and not is_absent_organ(text):
         problems.append("it is flagged abnormal, and says that something is not there")
-    elif phrase.abnormal and calls_normal(text) and subject(mentions(text)) is None:
+    elif phrase.abnormal and calls_normal(text) and not is_seen(text) and subject(mentions(text)) is None:
         problems.append("it is flagged abnormal, and calls something normal")
     elif phrase.abnormal:
         extra = claims.invented_findings(text, own) or claims.denied_findings(text, source)
@@ -201,7 +201,7 @@ def _phrase_faults(phrase: Phrase, own: list[str]) -> list[str]:
         named = claims.findings(text, weak=True) & claims.findings(source, weak=True)
         if not named and claims.shared_words(text, own) < _LEAST_SHARED:
             problems.append("its words are not those of its sentences")
-        if claims.is_bolder(source, text):
+        if claims.is_bolder(own, text):
             problems.append("its sentences leave open what it states")
     elif claims.findings(text) and not is_hedged(text) and any(claims.findings(sentence) for sentence in own):
         problems.append("it is flagged normal, and names an abnormal finding")

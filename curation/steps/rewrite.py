@@ -14,7 +14,7 @@ from curation.text import claims, measurements, places
 from curation.text.assertion import is_advice
 from curation.text.lexicon import mentions, subject
 from curation.text.regions import region_of
-from curation.text.wording import american, is_irrelevant, without_preface
+from curation.text.wording import american, capitalised, is_irrelevant, without_preface
 
 _WORD = re.compile(r"[a-z]{4,}")
 _ALIKE: Final = 0.2  # share of a sentence's words that another one must have to be taken for its rewriting
@@ -84,6 +84,8 @@ def check(report: SplitReport, result: RewrittenReport) -> list[str]:
 
 def _line_faults(text: str, own: Sequence[str], impressions: Sequence[str]) -> list[str]:
     """Return what a rewritten line says, and its own sentences and the impressions about its findings do not."""
+    if [text] == [capitalised(sentence) for sentence in own]:
+        return []
     source = " ".join(own)
     about = claims.findings(source, weak=True)
     known = [*own, *(other for other in impressions if claims.findings(other, weak=True) & about)]
@@ -103,6 +105,8 @@ def _line_faults(text: str, own: Sequence[str], impressions: Sequence[str]) -> l
 
 def _sentence_faults(sentence: str, text: str) -> list[str]:
     """Return what a sentence says, and the lines that cite it do not."""
+    if text == capitalised(sentence):
+        return []
     problems = [f"the number {n} is lost" for n in measurements.lost(sentence, text)]
     problems += [f"{place!r} is lost" for place in places.lost(without_preface(sentence), text)]
     problems += [f"that there is {_named(name)} is lost" for name in claims.lost_findings(american(sentence), text)]
@@ -114,7 +118,7 @@ def _sentence_faults(sentence: str, text: str) -> list[str]:
     problems += claims.dropped(american(sentence), text)
     if claims.compares_less(sentence, text):
         problems.append("what has changed or not since an earlier examination is lost")
-    bolder = claims.is_bolder(sentence, text)
+    bolder = claims.is_bolder([sentence], text)
     if bolder or (claims.is_open(sentence) and not claims.is_open(text, widely=True)):
         problems.append("it leaves its finding open, and its rewriting does not")
     return problems

@@ -8,7 +8,7 @@ one nearly always, and two texts without a difference may still differ in what n
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import Final
 
@@ -107,14 +107,14 @@ _SHAPES: Final = frozenset({"spiculated", "cavitary", "necrotic", "subsolid", "l
 _GROWS = re.compile(
     r"\bincreas\w* (?:in )?(?:the |its |their )?(?:size|number|amount|extent|dimension|diameter|volume)|"
     r"\b(?:has|have) (?:been )?(?:increased|grown|progressed|enlarged)|"
-    r"\b(?:progress|worsen|enlarging|grow)|\blarger than(?! (?:the )?normal)",
+    r"\b(?:progress|worsen|enlarging|grow)|\blarger than(?! (?:the )?normal| \d)",
     re.IGNORECASE,
 )
 _SHRINKS = re.compile(
     r"\b(?:decreas|reduc|diminish)\w* (?:in )?(?:the |its |their )?"
     r"(?:size|number|amount|extent|dimension|diameter|volume)|"
     r"\b(?:has|have) (?:been )?(?:decreased|regressed|shrunk|resolved|diminished)|"
-    r"\b(?:regress|improv|smaller than(?! (?:the )?normal))",
+    r"\b(?:regress|improv|smaller than(?! (?:the )?normal| \d))",
     re.IGNORECASE,
 )
 #: A place that a finding spares.
@@ -307,7 +307,7 @@ def facts(text: str) -> frozenset[str]:
     """Return every detail of a text that a joined wording must keep: places, segments, severity, numbers, counts."""
     counted = {f"count {n}" for n in counts(text) if n != "many"}
     placed = places.places(text) | places.implied(text)
-    shaped = {name for name in _SHAPES if _SAYS[name].search(text)}
+    shaped = {name for name in (*_SHAPES, "calcified") if _SAYS[name].search(text)}
     return placed | segments(text) | severity(text) | measurements.numbers(text) | counted | shaped
 
 
@@ -321,7 +321,7 @@ def clashes(source: str, target: str) -> list[str]:
     """Return sizes and findings that two texts put on different sides, or in different lobes."""
     problems = []
     for of in (places.sides, places.lobes, segments, severity, _named, _specific):
-        here, there = _placed(source, of), _placed(target, of)
+        here, there = _placed(source, of, widely=True), _placed(target, of)
         for thing in sorted(here.keys() & there.keys()):
             if here[thing] and there[thing] and not here[thing] & there[thing]:
                 where = [" and ".join(sorted(names)).replace("_", " ") for names in (here[thing], there[thing])]
@@ -340,25 +340,36 @@ def _kinds(text: str) -> frozenset[str]:
 
 def _specific(text: str) -> frozenset[str]:
     found = {_grouped(m.concept.name) for m in mentions(text) if m.concept.finding and not m.concept.generic}
-    return _also(text) | found
+    return (_also(text) | found) - _WEAK - {"fat"}
 
 
-def _placed(text: str, of: object) -> dict[str, frozenset[str]]:
-    """Return where the parts of a text put their sizes and findings; a part with two sizes says it of neither."""
+def _placed(text: str, of: Callable[[str], frozenset[str]], *, widely: bool = False) -> dict[str, frozenset[str]]:
+    """Return where the parts of a text put their sizes and findings; a part with two sizes says it of neither.
+
+    `widely`: a place that stands first, or last in a list, is that of all findings beside it.
+    """
     found: dict[str, frozenset[str]] = {}
     last = frozenset[str]()  # findings of the part before: those of one without any, "and in the left lower lobe"
+    waiting = frozenset[str]()  # findings of a list that has not come to its place
+    leading = frozenset[str]()  # "in the lingula, …"
     for chunk in _CHUNK.split(text):
-        where: frozenset[str] = of(chunk)  # type: ignore[operator]
-        names = _kinds(chunk)
+        where, names = of(chunk), _kinds(chunk)
+        if widely and not names and not last:
+            leading |= where
+        where = where or (leading if names else where)
+        things = set[str]() if of in (_specific, _named) else set(names or last)
+        waiting = waiting | names if widely and not where else waiting
         last = names or last
         if not where:
             continue
-        lengths = {n for n in measurements.numbers(chunk) if n.endswith(" mm")}
-        things = set() if of in (_specific, _named, severity) else set(names or last)
         if of is severity:
-            things |= {f"what is {side}" for side in places.sides(chunk)}
+            things = {f"{name} {side}" for name in things for side in places.sides(chunk)}
+        elif waiting and of not in (_specific, _named):
+            things, waiting = things | waiting, frozenset()
+            last = frozenset(things)
         if of is places.sides:
             things |= {f"{lobe} lobe" for lobe in places.lobes(chunk)}
+        lengths = {n for n in measurements.numbers(chunk) if n.endswith(" mm")}
         for thing in (lengths if len(measurements.sizes(chunk)) == 1 else set()) | things:
             found[thing] = found.get(thing, frozenset()) | where
     return found
@@ -390,9 +401,7 @@ def descriptions(source: str, target: str) -> list[str]:
     for says, other in ((_GROWS, _SHRINKS), (_SHRINKS, _GROWS)):
         if says.search(target) and not says.search(source) and (other.search(source) or not _COMPARES.search(source)):
             problems.append("the change since an earlier examination is not in its source")
-    if any(map(calls_normal, phrases_of(target))) and not any(
-        is_normal(p) or is_negated(p) for p in phrases_of(source)
-    ):
+    if any(map(calls_normal, phrases_of(target))) and not (is_normal(source) or is_negated(source)):
         problems.append("it calls normal what its source does not")
     problems += [f"{disease!r} is not in its source" for disease in new_diseases(source, target)]
     problems += [f"the {organ} is not in its source" for organ in sorted(_named(target) - _named(source))]
@@ -417,14 +426,17 @@ def compares_less(source: str, target: str) -> bool:
     return any(says.search(source) for says in (_SAYS["new"], _SAYS["stable"], _COURSE))
 
 
-def is_bolder(source: str, target: str) -> bool:
-    """Return whether `target` states a malignancy or an embolism that `source` only supposes."""
-    return bool(_GRAVE.search(target)) and bool(_TENTATIVE.search(source)) and not _TENTATIVE.search(target)
+def is_bolder(sources: Iterable[str], target: str) -> bool:
+    """Return whether `target` states a malignancy or an embolism that each of `sources` that names one supposes."""
+    if not _GRAVE.search(target) or _TENTATIVE.search(target):
+        return False
+    named = [source for source in sources if _GRAVE.search(source)]
+    return bool(named) and all(_TENTATIVE.search(source) for source in named)
 
 
 def compares_time(text: str) -> bool:
     """Return whether a text says what has changed, or has not, since an earlier examination."""
-    return any(says.search(text) for says in (_SAYS["new"], _SAYS["stable"], _GROWS, _SHRINKS, _COURSE, _BESIDE))
+    return any(says.search(text) for says in (_SAYS["new"], _SAYS["stable"], _COURSE, _BESIDE))
 
 
 def lost_organs(source: str, target: str) -> list[str]:
