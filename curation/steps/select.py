@@ -40,7 +40,8 @@ _PLACED = re.compile(
 )
 #: Phrases that begin so speak of something that another sentence names, or of what should be done.
 _NO_OBJECT = re.compile(
-    r"^(?:it|they|this|these|similar (?:\w+ )?(?:appearance|finding|change|area|involvement|view)s?|"
+    r"^(?:(?:in the (?:current|previous|prior) \w+, )?(?:it|they)|this|these|"
+    r"similar (?:\w+ )?(?:appearance|finding|change|area|involvement|view)s?|"
     r"(?:in|around|within) which|in whom|although|if|when|because|first of all|follow-?up|"
     r"control|evaluation|apart from|around (?:the|this)|no significant|causing|obliterating|including|containing|"
     r"contains|"

@@ -35,7 +35,7 @@ _FORWARD = re.compile(
 #: Negation that says nothing of the finding itself: "not measured", "nodules that cannot be characterised".
 _PSEUDO = re.compile(
     r"\b(?:(?:whose|(?:some|most|one)\s+of\s+which)\s[^,;]{0,80}?\b(?:cannot|could\s+not|can\s+not|not)\b[^,;]{0,160}?"
-    r"(?=\s(?:is|are|was|were)\s+(?:observed|seen|detected|noted|present)|[,;.]|$)|not\s+only|not?\s+(?:significant\s+)?(?:change[sd]?|differences?|increases?|"
+    r"(?=\s(?:is|are|was|were)\s+(?:observed|seen|detected|noted|present)|[,;.]|$)|not\s+only|no\s+aeration|not?\s+(?:significant\s+)?(?:change[sd]?|differences?|increases?|"
     r"decreases?)\b|not\s+(?:specific|typical|changed|differ\w*)|"
     r"(?:cannot|could\s+not|can\s+not|not)\s+(?:be\s+)?(?:\w+\s+)?(?:characteri[sz]ed|"
     r"excluded|(?:distinguished|separated)\s+from|differentiated|ruled\s+out)|"
@@ -169,7 +169,7 @@ _EARLIER: Final = (
 )
 #: What was there in an earlier examination, with no word of whether it still is.
 _FORMERLY = re.compile(
-    rf"^(?:{_EARLIER}\b[^,;()]*\b(?:was|were|had)\b|"
+    rf"^(?:{_EARLIER}\b,?[^,;()]*\b(?:was|were|had)\b|"
     rf"[^,;()]*\b(?:was|were)\s+(?:observed|seen|detected|noted|present)\b[^,;()]*\b{_EARLIER}\W*$)",
     re.IGNORECASE,
 )

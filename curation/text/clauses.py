@@ -232,7 +232,7 @@ def _distinct(clause: str) -> list[str]:
         left, right = clause[start : match.start()], clause[match.end() :]
         if _OPENS_LIST.search(left):
             break  # "emphysema, no mass, nodule": what follows a denial in its clause is denied with it
-        if _LEADING.match(left) and _THERE.match(right):
+        if (_LEADING.match(left) and _THERE.match(right)) or _SETTING.match(left):
             continue  # "within the fat pad, there are nodules": a place, and what is in it
         denied = bool(_OPENS_LIST.match(right)) and not right.lower().startswith("without")
         if _has_finding(left) and (denied or _begins(right, _has_finding)) and "(" not in left.replace("()", ""):
