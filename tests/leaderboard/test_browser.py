@@ -317,7 +317,7 @@ def test_pictures_for_the_documentation(tmp_path: Path, open_page: Any) -> None:
     run = only(tmp_path / "site", "runs/rules*.html")
     for name, path, width, height, look in (
         ("board-index", "index.html", 1200, 1000, {}),
-        ("board-case", case, 1200, 1250, {}),
+        ("board-case", f"{case}#view=1&show=errors", 1200, 1100, {}),
         ("board-compare", "compare.html", 1200, 1180, {}),
         ("board-dark", table, 1200, 900, {"color_scheme": "dark"}),
         ("board-tablet", table, 820, 1100, {}),

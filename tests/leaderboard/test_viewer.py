@@ -296,8 +296,14 @@ def test_a_row_leads_to_its_mask(two: Path, open_page: Any) -> None:
     viewer = page.locator("#finding-2 .viewer[data-drawn]")
     viewer.wait_for()
     page.wait_for_timeout(200)
-    chosen = viewer.get_by_role("combobox", name="Model", exact=True).locator("option:checked").inner_text()
-    assert chosen.startswith("Split")
+    chosen = viewer.get_by_role("combobox", name="Model", exact=True).locator("option:checked")
+    assert chosen.inner_text().startswith("Split")
+    row.get_by_role("link").first.click()  # the page of the run, whose findings lead here as well
+    page.locator("table.judged a").first.click()
+    page.wait_for_selector(".viewer[data-drawn]")
+    page.wait_for_timeout(300)
+    chosen = page.get_by_role("combobox", name="Model", exact=True).locator("option:checked")
+    assert chosen.first.inner_text().startswith("Split")
     assert page.faults == []
 
 

@@ -5,10 +5,10 @@
   const viewer = window.groundbenchViewer;
   const SHOWS = ["models", "errors", "differ", "parts"];
 
-  /* Returns what the address says, by name. */
+  /* Returns what the address says, by name; ?a=RUN before a place of the page also names a model. */
   viewer.asked = () => {
     const found = {};
-    location.hash.slice(1).split("&").forEach((part) => {
+    (location.search.slice(1) + "&" + location.hash.slice(1)).split("&").forEach((part) => {
       const cut = part.indexOf("=");
       if (cut > 0) try { found[part.slice(0, cut)] = decodeURIComponent(part.slice(cut + 1)); } catch (error) { return; }
     });
@@ -53,7 +53,7 @@
     late = setTimeout(() => {
       const state = view.state, layer = (place) => place >= 0 ? view.sheet.layers[place].id : "none";
       const parts = {
-        view: view.number, z: view.sheet.depths[state.slice], a: layer(state.a), b: state.b >= 0 ? layer(state.b) : "",
+        view: view.number, z: view.sheet.depths[state.slice], a: layer(state.a), b: state.b >= 0 || viewer.asked().b ? layer(state.b) : "",
         hu: Math.round(state.low) + ":" + Math.round(state.high), show: state.show === "models" ? "" : state.show,
         draw: state.fill && state.outline ? "both" : state.fill ? "fill" : "outline", ref: state.reference ? "" : "0",
         opacity: Math.round(state.opacity * 100), zoom: state.zoom > 1 ? state.zoom.toFixed(2) : "",

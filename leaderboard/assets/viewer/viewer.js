@@ -102,7 +102,7 @@
       view.layers = layers;
       viewer.listen(view);
       new ResizeObserver(() => draw(view)).observe(view.canvas);
-      view.set(viewer.asked().view === String(number) ? viewer.fromAddress(view) : {}, true);
+      view.set(asked() === number ? viewer.fromAddress(view) : {}, true);
     }).catch((error) => view.say("The masks are not shown: " + error.message + ". The pictures above show them."));
     return view;
   }
@@ -116,7 +116,11 @@
     return views[number];
   }
 
-  const asked = () => boxes.findIndex((box, place) => String(place + 1) === viewer.asked().view) + 1;
+  /* Returns the number of the viewer that the address names, or of the finding that it leads to; 0 for none. */
+  function asked() {
+    const target = location.hash.length > 1 && document.getElementById(location.hash.slice(1));
+    return boxes.findIndex((box, place) => String(place + 1) === viewer.asked().view || target && target.contains(box)) + 1;
+  }
 
   boxes.forEach((box, place) => {
     box.hidden = false;
@@ -125,13 +129,13 @@
     box.appendChild(button);
   });
   if (boxes.length) visit(asked() || 1);
-  if (asked()) boxes[asked() - 1].scrollIntoView();
+  if (viewer.asked().view && asked()) boxes[asked() - 1].scrollIntoView();
   document.querySelectorAll("a.show").forEach((link) => { link.hidden = false; });
   window.addEventListener("hashchange", () => {
     const number = asked();
     if (!number) return;
     const view = visit(number);
     if (view.layers.length) view.set(viewer.fromAddress(view), true);
-    view.box.scrollIntoView();
+    if (viewer.asked().view) view.box.scrollIntoView();
   });
 })();
