@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, replace
-from typing import Annotated, Any, Final, Literal, TypeVar
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, fields, replace
+from typing import Annotated, Any, Final, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
 
+from harness.dataset.terms import Terms
 from harness.errors import DataError
 from harness.rows import RunRow
+from harness.scoring.sizes import SizeCuts
 from harness.status import RowLevel
+from harness.store.trainings import TrainingPoint, TrainingRow
 from harness.submissions.strict_json import read_json, write_json
 from harness.submissions.text_files import shown
 
@@ -28,6 +40,56 @@ Instant = Annotated[str, Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.+-]{8
 
 #: Levels that an organiser can raise a row to.
 Raised = Literal[RowLevel.RESCORED, RowLevel.REPRODUCED, RowLevel.SEALED]
+
+
+def _metrics(profiles: dict[str, dict[str, dict[str, Any]]]) -> dict[str, dict[str, dict[str, Any]]]:
+    """Require that every metric is a number with its interval and n, or groups of such."""
+    for metrics in profiles.values():
+        for groups in metrics.values():
+            for name, group in groups.items():
+                cells = [group] if not isinstance(group, dict) or "value" in group else list(group.values())
+                if not all(map(_is_cell, cells)):
+                    raise ValueError(f"{shown(name)} holds something else than a value, its interval and n")
+    return profiles
+
+
+def _is_cell(cell: Any) -> bool:
+    if not isinstance(cell, dict) or cell.keys() != {"value", "ci95", "n"}:
+        return False
+    interval = cell["ci95"]
+    ends = [] if interval is None else interval if isinstance(interval, list) and len(interval) == 2 else ["none"]
+    numbers = [*ends, *([] if cell["value"] is None else [cell["value"]]), cell["n"]]
+    return isinstance(cell["n"], int) and all(type(one) in {int, float} for one in numbers)
+
+
+def _record(record: dict[str, Any]) -> dict[str, Any]:
+    """Require what every reader of a record relies on: the kind of its entries, the terms of its data set, its cuts."""
+    for name, kind in _KINDS.items():
+        if name in record and not isinstance(record[name], kind):
+            raise ValueError(f"{name} is not {'a list' if kind is list else 'a table'}")
+    if not all(isinstance(one, dict) for one in record.get("weights", [])):
+        raise ValueError("weights is not a list of tables")
+    Terms.model_validate(record.get("dataset", {}).get("terms", {}))
+    try:
+        cuts = SizeCuts.recorded(record)
+    except TypeError as error:
+        raise ValueError(f"sizes: {error}") from error
+    if cuts is not None and not all(type(one) in {int, float} for one in (cuts.small, cuts.medium, cuts.n)):
+        raise ValueError("sizes is not made of numbers")
+    return record
+
+
+#: Entries of a record -> what they are, in JSON.
+_KINDS: Final[Mapping[str, type]] = {
+    **dict.fromkeys(
+        (
+            *("content", "data", "dataset", "engine", "exposure", "hardware", "harness", "image", "licences", "limits"),
+            *("model", "origins", "sees", "sizes", "prompts", "training", "card"),
+        ),
+        dict,
+    ),
+    **dict.fromkeys(("weights", "data_warnings"), list),
+}
 
 
 class SubmittedRun(BaseModel):
@@ -59,8 +121,8 @@ class SubmittedRun(BaseModel):
     n_cases: Count
     n_findings: Count
     plan: dict[str, Any]
-    record: dict[str, Any]
-    timing: dict[str, Any]
+    record: Annotated[dict[str, Any], AfterValidator(_record)]
+    timing: dict[str, float | int | None]
 
     def row(self) -> RunRow:
         """Return it as a row of the database."""
@@ -121,7 +183,7 @@ class SubmittedRecord(BaseModel):
     texts: Literal["published", "withheld"]
     run: SubmittedRun
     content: ContentDigests
-    metrics: dict[Name, dict[Name, dict[str, Any]]]
+    metrics: Annotated[dict[Name, dict[Name, dict[str, Any]]], AfterValidator(_metrics)]
 
 
 class MaskArchive(BaseModel):
@@ -142,6 +204,18 @@ class SubmittedMasks(BaseModel):
     schema_: Literal[1] = Field(default=1, alias="schema")
     lie: MaskArchive
     digests: dict[Annotated[str, Field(max_length=500)], Sha256]
+
+
+def _made_of(kind: type[TrainingRow | TrainingPoint]) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """Return the rule that a table has the fields of a record, each of its type, and no other."""
+
+    def check(table: dict[str, Any]) -> dict[str, Any]:
+        if more := table.keys() - {field.name for field in fields(kind)}:
+            raise ValueError(f"{shown(min(more))} is not a field of it")
+        TypeAdapter(kind).validate_json(json.dumps(table), strict=True)
+        return table
+
+    return check
 
 
 class SubmittedTraining(BaseModel):
@@ -167,8 +241,14 @@ class SubmittedTraining(BaseModel):
     sha256: Sha256
     files: dict[Line, dict[Literal["bytes", "sha256"], int | str]]
     record: dict[str, Any]
-    row: dict[str, Any]
-    points: Annotated[list[dict[str, Any]], Field(max_length=5000)]
+    row: Annotated[dict[str, Any], AfterValidator(_made_of(TrainingRow))]
+    points: Annotated[list[Annotated[dict[str, Any], AfterValidator(_made_of(TrainingPoint))]], Field(max_length=5000)]
+
+    @model_validator(mode="after")
+    def _its_own(self) -> Self:
+        if (self.row["key"], self.row.get("sha256")) != (self.key, self.sha256):
+            raise ValueError("its row is that of another training")
+        return self
 
 
 class Verification(BaseModel):

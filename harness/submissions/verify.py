@@ -144,7 +144,11 @@ def verify_folder(place: Path, against: HeldAgainst) -> tuple[list[SubmissionChe
         folder = read_folder(place)
     except BenchError as error:
         return [SubmissionCheck("reads", "FAIL", shown(error.message, 400), shown(error.fix, 300))], None
-    checks = check_text(folder)
+    try:
+        checks = check_text(folder)
+    except (TypeError, ValueError, AttributeError, LookupError, ArithmeticError) as error:
+        why = f"a value of its record is of another kind than its place: {shown(error, 200)}"
+        return [SubmissionCheck("reads", "FAIL", why, "make the folder again with `bench submit`")], None
     checks += [_verification(folder, against.signers), _rescored(folder, against)]
     return checks, folder
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +18,8 @@ from harness.runs.checkpoint import find_checkpoint, write_record
 from harness.runs.record import write_record as write_run_record
 from harness.store.database import Store
 from harness.store.trainings import TrainingPoint, TrainingRow, Trainings
+from harness.submissions.strict_json import write_json
+from harness.submissions.text_files import MANIFEST, manifest_of
 
 from .conftest import Made, call, measure, write_data
 
@@ -93,3 +97,26 @@ def test_another_checkpoint_is_refused(change: str, trained: tuple[Made, Path, P
     call(tmp_path / "home", import_rows, trained[1], "--checkpoint", files, code=4)
     assert list((tmp_path / "home" / "checkpoints").iterdir()) == []
     assert not (tmp_path / "home" / "results.db").exists()
+
+
+@pytest.mark.parametrize(
+    ("pattern", "by", "says"),
+    [
+        (r'(?s)("row": \{.*?"key": )"[0-9a-f]{4}', r'\g<1>"0000', "its row is that of another training"),
+        (r'"state": "done"', '"state": {}', "row"),
+        (r'"variant": "tuned"', '"variant": "tuned",\n  "walls": 1', "walls is not a field"),
+        (r'"loss": 0.5', '"loss": "0.5"', "points"),
+    ],
+)
+def test_a_training_of_another_kind_is_refused(
+    pattern: str, by: str, says: str, trained: tuple[Made, Path, Path], tmp_path: Path
+) -> None:
+    """None takes the place of a training of this home, and none ends in an error of Python."""
+    folder = Path(shutil.copytree(trained[1], tmp_path / "folder"))
+    text = (folder / "training.json").read_text()
+    changed = re.sub(pattern, by, text, count=1)
+    assert changed != text
+    (folder / "training.json").write_bytes(write_json(json.loads(changed)))
+    (folder / MANIFEST).write_bytes(manifest_of({path.name: path.read_bytes() for path in folder.iterdir()}))
+    refused = call(tmp_path / "home", import_rows, folder, code=4)
+    assert says in str(refused.exception)

@@ -93,6 +93,39 @@ def test_a_forgery_is_named(what: str, tamper: Tamper) -> None:
     assert says in found[check].found, found
 
 
+#: Values of another kind at places of a record: where, what, and what is said.
+OTHERS: dict[str, tuple[tuple[str, ...], object, str]] = {
+    "a group": (("metrics", "mlhc2025", "dice", "all"), None, "something else than a value"),
+    "a cell": (("metrics", "mlhc2025", "dice", "all", "value"), "1", "something else than a value"),
+    "an interval": (("metrics", "mlhc2025", "dice", "all", "ci95"), [0.0], "something else than a value"),
+    "groups in groups": (("metrics", "mlhc2025", "dice", "by_size"), {"a": {"b": {}}}, "something else than a value"),
+    "content": (("run", "record", "content"), 3, "content is not a table"),
+    "a digest": (("run", "record", "content", "plugin"), 3, "of another kind"),
+    "data set": (("run", "record", "dataset"), [], "dataset is not a table"),
+    "terms": (("run", "record", "dataset", "terms"), {"scores": "maybe"}, "yes"),
+    "cuts": (("run", "record", "sizes", "small"), None, "sizes is not made of numbers"),
+    "no cuts": (("run", "record", "sizes"), {"x": {}}, "SizeCuts"),
+    "weights": (("run", "record", "weights"), [3], "weights is not a list of tables"),
+    "seconds": (("run", "timing", "case_median_s"), "fast", "timing"),
+}
+
+
+@pytest.mark.parametrize("what", OTHERS)
+def test_a_value_of_another_kind_is_a_failed_check(what: str, tamper: Tamper) -> None:
+    """Whatever a stranger's record holds, no reader ends in an error of Python, and no board does."""
+    (*place, last), value, says = OTHERS[what]
+
+    def edit(text: str) -> str:
+        document = json.loads(text)
+        inside = document
+        for name in place:
+            inside = inside[name]
+        inside[last] = value
+        return write_json(document).decode()
+
+    assert says in failed(tamper(RECORD, edit))["reads"].found
+
+
 def _forged(folder: Path) -> None:
     """Raise a Dice with all that follows from it: voxels and metrics; only the masks know better."""
     read = read_folder(folder)
