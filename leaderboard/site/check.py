@@ -42,6 +42,8 @@ class _Links(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         values = {name: value or "" for name, value in attrs}
+        if values.get("rel") in {"canonical", "alternate"}:
+            tag = "a"  # such a link is read by programs, and nothing is loaded from it
         if "id" in values:
             self.ids.add(values["id"])
         for name in ("src", "href"):

@@ -13,6 +13,7 @@ from leaderboard.board.organiser import Organiser, read_organiser
 from leaderboard.published.export import export
 from leaderboard.published.privacy import PrivacyPolicy
 from leaderboard.site.build import Options, build_site
+from leaderboard.site.check import check_site
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(40)
 
@@ -31,7 +32,8 @@ def test_its_words_are_on_the_pages(bench: Any, store: Store, tmp_path: Path) ->
     path = write(
         tmp_path,
         'title = "The <b>Board</b>"\ntext = "First.\\n\\nSecond."\ncontact = "board@example.org"\n'
-        'rules = ["One row a team."]\nlogo = "logo.png"\norder = ["a/test", "c/test"]\n',
+        'rules = ["One row a team."]\nlogo = "logo.png"\norder = ["a/test", "c/test"]\n'
+        'address = "https://example.org/b"\n',
     )
     organiser, logo = read_organiser(path)
     told: list[str] = []
@@ -45,6 +47,8 @@ def test_its_words_are_on_the_pages(bench: Any, store: Store, tmp_path: Path) ->
     assert "One row a team." in (tmp_path / "site" / "submit.html").read_text()
     assert front.index("<bdi>a</bdi>") < front.index("<bdi>b</bdi>")  # the second has more findings
     assert [line for line in told if "c/test" in line]
+    assert '<link rel="canonical" href="https://example.org/b/index.html">' in front
+    assert check_site(tmp_path / "site") == []
     assert export(store, PrivacyPolicy()).data_sets()[0].names == ["b"]
 
 

@@ -109,8 +109,9 @@ def test_hostile_texts_are_shown_as_text(bench, store: Store, pages) -> None:
     shown = HOSTILE[:159] + "…"
     assert page.all("h2")[0].text == f"{shown} , {shown}"
     assert page.all("bdi", "name")[0].text == shown
-    assert shown in [node.text for node in page.all("td", "reason")]
-    assert page.all("span", "failed")[0].text == f"{shown}: 1"
+    table = next(page for path, page in site.items() if path.startswith("tables/") and page.all("span", "failed"))
+    assert shown in [node.text for node in table.all("td", "reason")]
+    assert table.all("span", "failed")[0].text == f"{shown}: 1"
     [case] = [page for path, page in site.items() if path.startswith("cases/") and page.all("blockquote")][:1]
     assert case.all("blockquote")[0].text == HOSTILE
 
