@@ -12,7 +12,7 @@ PIP := -m pip install -qq --disable-pip-version-check
 LOCKED := $(PIP) --require-hashes --no-build-isolation --only-binary :all: --no-binary reuse
 COMPILE = $(BIN)/uv pip compile --python-version 3.11 --generate-hashes --no-strip-extras --no-annotate --no-header --quiet
 
-.PHONY: help cluster demo test test-fast test-slow test-hostile test-faults fuzz test-peers check lint types docs-check docs docs-site lock lock-torch sbom audit bench-all bench-quick bench-scoring bench-many bench-overhead bench-pools bench-feeding bench-demo bench-site models-smoke fidelity tiny-proof curation-classifier clean
+.PHONY: help cluster demo test test-fast test-slow test-hostile test-faults fuzz test-peers check lint types docs-check docs docs-site lock lock-torch sbom audit bench-all bench-quick bench-scoring bench-many bench-overhead bench-pools bench-feeding bench-demo bench-site bench-statistics models-smoke fidelity tiny-proof curation-classifier clean
 
 help: ## List the targets
 	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20
@@ -145,6 +145,9 @@ bench-demo: $(VENV)/dev.stamp ## Time the demo beside that of the commit before 
 
 bench-site: $(VENV)/dev.stamp ## Build and open the board of 1,000 runs
 	$(BIN)/python tests/bench/bench_site.py --out docs/benchmarks/site.md
+
+bench-statistics: $(VENV)/dev.stamp ## Simulated boards: false claims, power and coverage, the table of docs/scoring.md
+	$(BIN)/python tests/bench/bench_statistics.py $(BENCH_ARGS)
 
 models-smoke: $(VENV)/dev.stamp ## Each model whose sources are here: image, container, random weights, two real CTs; a table
 	$(BIN)/python tests/smoke/smoke_models.py $(SMOKE_ARGS)

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
 from harness.dataset import Dataset
@@ -120,7 +121,6 @@ def build_site(store: Store, out: Path, options: Options | None = None) -> Path:
         if gallery.pictures:
             names = (*VIEWER, VOLUME_SCRIPT, NIIVUE.script, NIIVUE.notice)
             files |= {name: asset(name) for name in names}
-    files |= {path: html.encode("utf-8", "replace") for path, html in render_pages(site)}
     files |= {f"downloads/{file.name}": file.data for file in downloads}
     files |= {name: asset(name) for name in ASSETS}
     files["changes.xml"] = feed(site)
@@ -131,7 +131,8 @@ def build_site(store: Store, out: Path, options: Options | None = None) -> Path:
     files["downloads/SHA256SUMS"] = checksums(downloads)
     files[".nojekyll"] = b""  # a hosted repository would otherwise leave files out
     files[BUILD] = _describe(published.about())
-    replace_folder(out, files)
+    pages = ((path, html.encode("utf-8", "replace")) for path, html in render_pages(site))
+    replace_folder(out, chain(files.items(), pages))
     return out / "index.html"
 
 

@@ -20,6 +20,9 @@ from leaderboard.site.withheld import committed, withheld
 #: Most bytes of the front page, of a page with everything it loads before the first click, and of a full table.
 INDEX_BYTES, PAGE_BYTES, TABLE_BYTES = 120_000, 1_000_000, 10_000_000
 
+#: Most bytes that usual hosts of pages take: of one file, and of a whole site.
+FILE_BYTES, SITE_BYTES = 100_000_000, 1_000_000_000
+
 #: Attributes that load something by themselves; an address in another ``href`` is only followed by a reader.
 _LOADING = {("img", "src"), ("script", "src"), ("link", "href"), ("iframe", "src"), ("source", "src"), ("video", "src")}
 
@@ -69,6 +72,7 @@ def check_site(site: Path) -> list[SiteProblem]:
     for name, page in pages.items():
         problems += _links_of(name, page, pages, found)
         problems += _weight(site, name, page)
+    problems += _too_large(site, found)
     problems += [SiteProblem(name, what) for name, what in wrong_numbers(site, found)]
     if is_public(site):
         problems += [SiteProblem(name, what) for name, what in withheld(site, found)]
@@ -128,6 +132,16 @@ def _weight(site: Path, name: str, page: _Links) -> Iterator[SiteProblem]:
     most = TABLE_BYTES if name.startswith("tables/") else PAGE_BYTES
     if weight > most:
         yield SiteProblem(name, f"loads {weight:,} bytes, more than {most:,}")
+
+
+def _too_large(site: Path, names: set[str]) -> Iterator[SiteProblem]:
+    """Name what a host of pages would not take."""
+    sizes = {name: (site / name).stat().st_size for name in sorted(names)}
+    for name, size in sizes.items():
+        if size > FILE_BYTES:
+            yield SiteProblem(name, f"weighs {size:,} bytes; usual hosts take {FILE_BYTES:,} a file")
+    if (whole := sum(sizes.values())) > SITE_BYTES:
+        yield SiteProblem(".", f"weighs {whole:,} bytes; usual hosts take {SITE_BYTES:,} a site")
 
 
 def _sums(site: Path) -> Iterator[SiteProblem]:

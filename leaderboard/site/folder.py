@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,18 +17,19 @@ MARKER = ".groundbench-site"
 BUILD = "build.json"
 
 
-def replace_folder(out: Path, files: Mapping[str, bytes]) -> None:
+def replace_folder(out: Path, files: Mapping[str, bytes] | Iterable[tuple[str, bytes]]) -> None:
     """Make `out` a folder that holds exactly `files` and the marker.
 
     The files are written into a hidden folder beside `out` and renamed into place when all are there: what stands at
-    `out` is the old site or the new one, never half of one.
+    `out` is the old site or the new one, never half of one. A file that is the same as before is taken over and not
+    written again: its time stays, so that whoever copies the site copies what changed.
 
     Parameters
     ----------
     out
         Absent, empty, or a folder that this function made and that was not changed since.
     files
-        Relative path with forward slashes -> content.
+        Relative path with forward slashes -> content; or pairs of these, so that not all of them are held at a time.
 
     Raises
     ------
@@ -44,11 +45,11 @@ def replace_folder(out: Path, files: Mapping[str, bytes]) -> None:
         with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as beside:
             new, old = Path(beside, "new"), Path(beside, "old")
             new.mkdir()
-            listing = "".join(f"{name}\n" for name in sorted(files)).encode()
-            for name, content in {**files, MARKER: listing}.items():
-                path = new / name
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_bytes(content)
+            names = []
+            for name, content in files.items() if isinstance(files, Mapping) else files:
+                names.append(name)
+                _put(new / name, content, target / name)
+            _put(new / MARKER, "".join(f"{name}\n" for name in sorted(names)).encode(), target / MARKER)
             if target.exists():
                 target.rename(old)
             try:
@@ -57,6 +58,18 @@ def replace_folder(out: Path, files: Mapping[str, bytes]) -> None:
                 if old.exists():
                     old.rename(target)
                 raise
+
+
+def _put(path: Path, content: bytes, before: Path) -> None:
+    """Write a file, or take over the one from before where it is the same."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        if before.stat().st_size == len(content) and before.read_bytes() == content:
+            path.hardlink_to(before)
+            return
+    except OSError:  # it is not there, or the file system has no links
+        path.unlink(missing_ok=True)
+    path.write_bytes(content)
 
 
 def _refuse_foreign(target: Path) -> None:

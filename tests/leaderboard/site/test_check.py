@@ -41,6 +41,18 @@ def test_every_fault_is_found(site: Path, name: str, content: str, what: str) ->
     assert any(problem["where"] == name for problem in json.loads(result.stdout)["problems"])
 
 
+def test_what_a_host_does_not_take_is_named(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file above what hosts take for one, and a site above what they take for all."""
+    sizes = {path.relative_to(site).as_posix(): path.stat().st_size for path in site.rglob("*") if path.is_file()}
+    largest = max(sizes, key=lambda name: sizes[name])
+    monkeypatch.setattr("leaderboard.site.check.FILE_BYTES", sizes[largest] - 1)
+    monkeypatch.setattr("leaderboard.site.check.SITE_BYTES", sizes[largest] + 1)
+    found = [(problem.where, problem.what) for problem in check_site(site)]
+    assert [where for where, _ in found] == [largest, "."]
+    assert "usual hosts take" in found[0][1]
+    assert "a site" in found[1][1]
+
+
 def test_missing_file_and_missing_site(site: Path, tmp_path: Path) -> None:
     """A missing file is a fault; a folder that is not a site is refused."""
     (site / "404.html").unlink()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -57,3 +58,18 @@ def test_site_is_readable_by_others(tmp_path: Path) -> None:
     replace_folder(tmp_path / "site", {"index.html": b""})
     (tmp_path / "plain").mkdir()
     assert (tmp_path / "site").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+def test_what_is_the_same_is_not_written_again(tmp_path: Path) -> None:
+    """A file keeps its time where its content stays; one of the same length that differs is written."""
+    out = tmp_path / "site"
+    replace_folder(out, {"a/same.html": b"same", "other.html": b"old", "gone.html": b""})
+    for path in out.rglob("*.html"):
+        os.utime(path, (1, 1))
+    replace_folder(out, iter([("a/same.html", b"same"), ("other.html", b"new"), ("more.html", b"")]))
+    times = {path.name: path.stat().st_mtime == 1 for path in out.rglob("*.html")}
+    assert times == {"same.html": True, "other.html": False, "more.html": False}
+    assert (out / "other.html").read_bytes() == b"new"
+    assert (out / "a" / "same.html").stat().st_nlink == 1
+    assert replace_folder(out, {}) is None
+    assert [path.name for path in out.iterdir()] == [".groundbench-site"]
