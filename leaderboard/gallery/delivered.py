@@ -16,7 +16,7 @@ from harness.store.database import Store
 from leaderboard.gallery.scans import Points, Scan
 
 #: Why a mask is not drawn.
-NOT_SCORED = "its mask was not scored"
+NOT_RECORDED = "it is not recorded which mask was scored"
 GONE = "its mask is not where it was when it was scored"
 CHANGED = "its mask is not the one that was scored: the file has changed"
 UNREADABLE = "its file cannot be read as a mask any more"
@@ -53,14 +53,15 @@ class Delivered:
         case = scan.case
         files = self._files(run, case.split)
         if files is None:
-            return {finding.id: GONE for finding in case.findings}
+            recorded = self._digests(run)
+            return {f.id: GONE if (case.id, f.id) in recorded else NOT_RECORDED for f in case.findings}
         task = files.task(case, self._data.mask_flip, organiser_quirks=run in self._quirks, blind=True)
         channels = read_header(case.truth).shape[0] if case.truth is not None else None
         found: dict[str, Points | str] = {}
         for finding, mask in zip(case.findings, read_masks(task, channels=channels), strict=True):
             scored = self._digests(run).get((case.id, finding.id))
             if scored is None:
-                found[finding.id] = NOT_SCORED
+                found[finding.id] = NOT_RECORDED
             elif mask.status == Status.MISSING_OUTPUT:
                 found[finding.id] = GONE
             elif mask.sha256 != scored:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from harness.store.database import Store
-from leaderboard.gallery.delivered import CHANGED, GONE, NOT_SCORED, UNREADABLE, Delivered
+from leaderboard.gallery.delivered import CHANGED, GONE, NOT_RECORDED, UNREADABLE, Delivered
 from leaderboard.gallery.scans import Scan, read_scan
 from tests.leaderboard.conftest import lesion, stored
 from tests.leaderboard.gallery.conftest import GRID
@@ -48,8 +48,8 @@ def test_why_a_mask_is_not_drawn(bench, store: Store, make_dataset, tmp_path: Pa
         return Delivered(store, tmp_path / "runs", dataset).masks(run.id, scan)
 
     assert len(found()["0"]) == 3 * 4 * 2
-    assert found()["1"] == NOT_SCORED
-    assert Delivered(store, tmp_path / "runs", dataset).masks("run-99", scan) == {"0": GONE, "1": GONE}
+    assert found()["1"] == NOT_RECORDED
+    assert Delivered(store, tmp_path / "runs", dataset).masks("run-99", scan) == dict.fromkeys("01", NOT_RECORDED)
     mask[0, 0, 0] = 1
     nib.save(nib.Nifti1Image(mask, scan.affine), path)
     assert found()["0"] == CHANGED

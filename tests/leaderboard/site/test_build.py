@@ -120,3 +120,20 @@ def test_a_case_of_several_findings_begins_with_a_strip(scene, tmp_path: Path) -
         svg = (cases / "img" / strip).read_text()
         assert svg.count('href="#ct"') == 4
         assert "Shifted zero-shot" in svg
+
+
+def test_what_is_not_drawn_says_why(scene, make_dataset, tmp_path: Path) -> None:
+    """A row whose masks are not at hand, rows beyond the first, a data set that is not there: each has its reason."""
+    masks = scene.root / "runs" / "run-01" / "masks" / "case-1"
+    away = masks.rename(tmp_path / "away")
+    try:
+        build_site(scene.store, tmp_path / "site", Options(datasets=(scene.dataset,), runs=scene.runs))
+    finally:
+        away.rename(masks)
+    [first], [second] = ([*(tmp_path / "site" / "cases").glob(f"*-case-{case}.html")] for case in (0, 1))
+    assert "Weak fine-tuned</bdi>: it is not recorded which mask was scored" in first.read_text("utf-8")
+    assert "Shifted" not in first.read_text("utf-8").partition("Not drawn")[2].partition("</details>")[0]
+    assert "Shifted zero-shot</bdi>: its mask is not where it was when it was scored" in second.read_text("utf-8")
+    other = make_dataset(tmp_path / "other", ["LPS"])
+    build_site(scene.store, tmp_path / "site", Options(datasets=(other,), runs=scene.runs))
+    assert "the data were not at hand when this page was built" in first.read_text("utf-8")
