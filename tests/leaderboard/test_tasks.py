@@ -235,6 +235,7 @@ def test_theme_is_chosen_and_kept(reader: Reader) -> None:
     dark = reader.page.evaluate(ground)
     assert dark != light
     reader.link("Methods")
+    reader.page.wait_for_url("**/methods.html")  # and until it is loaded
     assert reader.page.evaluate(ground) == dark
     reader.page.emulate_media(media="print")
     assert not reader.page.locator("nav").first.is_visible()
