@@ -54,12 +54,14 @@ def _metrics(profiles: dict[str, dict[str, dict[str, Any]]]) -> dict[str, dict[s
 
 
 def _is_cell(cell: Any) -> bool:
-    if not isinstance(cell, dict) or cell.keys() != {"value", "ci95", "n"}:
+    """Return whether something is a number of a profile: value and interval may be None, what is counted is whole."""
+    if not isinstance(cell, dict) or not {"value", "ci95", "n"} <= cell.keys():
         return False
     interval = cell["ci95"]
     ends = [] if interval is None else interval if isinstance(interval, list) and len(interval) == 2 else ["none"]
-    numbers = [*ends, *([] if cell["value"] is None else [cell["value"]]), cell["n"]]
-    return isinstance(cell["n"], int) and all(type(one) in {int, float} for one in numbers)
+    numbers = [*ends, *([] if cell["value"] is None else [cell["value"]])]
+    counts = [value for name, value in cell.items() if name not in {"value", "ci95"}]
+    return all(type(one) in {int, float} for one in numbers) and all(type(one) is int for one in counts)
 
 
 def _record(record: dict[str, Any]) -> dict[str, Any]:

@@ -54,9 +54,9 @@ def _many(text: str) -> str:
 #: A change of a file by somebody who makes the manifest anew, the check that fails, and what it says.
 FORGERIES: dict[str, tuple[str, Callable[[str], str], str, str]] = {
     "a metric": (
-        RECORD, _sub(r'("all": \{\s*"ci95": \[[^]]*\],\s*"n": 12,\s*"value": )0\.\d', r"\g<1>0.9"), "sums", "dice/all",
+        RECORD, _sub(r'("all": \{\s*"cases": 6,\s*"ci95": \[[^]]*\],\s*"n": 12,\s*"value": )0\.\d', r"\g<1>0.9"), "sums", "dice/all",
     ),
-    "an interval": (RECORD, _sub(r'("all": \{\s*"ci95": \[\s*)0\.\d', r"\g<1>0.0"), "sums", "dice/all"),
+    "an interval": (RECORD, _sub(r'("all": \{\s*"cases": 6,\s*"ci95": \[\s*)0\.\d', r"\g<1>0.0"), "sums", "dice/all"),
     "a Dice": (FINDINGS, _sub(r",ok,,0\.\d", ",ok,,0.9"), "findings", "does not follow from its voxels"),
     "a failure with a score": (FINDINGS, _sub(r"(,missing_output,[^,]*),0\.0", r"\g<1>,1.0"), "findings", "a score"),
     "a text": (FINDINGS, _sub("Consolidation", "Atelectasis"), "findings", "does not have the digest"),
