@@ -184,7 +184,7 @@ class Store:
             for case in without:
                 for table in ("cases", "findings"):
                     db.table(table).delete_where('run = ? and "case" = ?', [run.id, case])
-            db.table("runs").upsert(tocolumns_of(run), pk="id")
+            db.table("runs").upsert(to_columns(run), pk="id")
 
     def save_whole(
         self,
@@ -206,7 +206,7 @@ class Store:
         with self.write() as db:
             for table in ("cases", "findings", "metrics"):
                 db.table(table).delete_where("run = ?", [run.id])
-            db.table("runs").upsert(tocolumns_of(run), pk="id")
+            db.table("runs").upsert(to_columns(run), pk="id")
             for case, findings in cases:
                 _put_case(db, run.id, case, findings)
             for profile, found in metrics.items():
@@ -336,8 +336,8 @@ def _interval(row: Mapping[str, Any]) -> list[float] | None:
 
 
 def _put_case(db: Database, run_id: str, case: CaseRow, findings: Sequence[FindingRow]) -> None:
-    db.table("cases").upsert({"run": run_id, **tocolumns_of(case)}, pk=("run", "case"))
-    rows = ({"run": run_id, **tocolumns_of(finding)} for finding in findings)
+    db.table("cases").upsert({"run": run_id, **to_columns(case)}, pk=("run", "case"))
+    rows = ({"run": run_id, **to_columns(finding)} for finding in findings)
     db.table("findings").upsert_all(rows, pk=("run", "case", "finding"))
 
 
@@ -382,7 +382,7 @@ def cells(groups: Mapping[str, Any], within: str = "") -> Iterator[tuple[str, Ma
             yield from cells(value, f"{within}{name}/")
 
 
-def tocolumns_of(row: RunRow | CaseRow | FindingRow) -> dict[str, Any]:
+def to_columns(row: RunRow | CaseRow | FindingRow) -> dict[str, Any]:
     """Turn a row into database values: booleans to 0/1, lists and dicts to JSON."""
     values = asdict(row)
     if isinstance(row, FindingRow):

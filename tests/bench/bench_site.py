@@ -20,6 +20,8 @@ from pathlib import Path
 from harness.categories import CATEGORIES
 from harness.rows import CaseRow, FindingDetails, FindingRow, InstanceCounts, MaskVerdict, Matches, RunRow
 from harness.runs.hardware import describe_hardware
+from harness.runs.record import write_record
+from harness.runs.verify import plan_digest
 from harness.scoring.profiles import PROFILES
 from harness.scoring.summary import summarise
 from harness.store.database import Store, to_columns
@@ -55,6 +57,8 @@ TEMPLATE = RunRow(
     n_cases=CASES,
     plan={"seed": 0, "image": "sha256:" + "0123456789abcdef" * 4, "params": {}},
     record={
+        "exposure": {"of": "none", "origin": "paper, Table 4"},
+        "dataset": {"terms": dict.fromkeys(("scores", "texts", "images", "masks"), "yes")},
         "hardware": {"cpu": "AMD EPYC 9654", "cores": 16, "gpus": [{"name": "NVIDIA H200"}]},
         "limits": {"memory_mb": 65536, "cpus": 8.0, "gpus": 1},
         "harness": {"groundbench": "0.1.0", "commit": "0" * 40},
@@ -118,6 +122,9 @@ def fill(path: Path, runs: int) -> int:
                         "peak_device_bytes": round(draw.uniform(2e9, 6e10)),
                     },
                 )
+                named = ("plugin", "plugin_version", "variant", "fingerprint", "split")
+                plan = {**run.plan, **{name: getattr(run, name) for name in named}, "image": run.image_id, "n": attempt}
+                run = replace(run, plan=plan, plan_key=plan_digest(plan))
                 store.save_run(run)
                 cases = (CaseRow(f"test_{case}_a_1", case, "ok", scored=True, seconds=2.0) for case in range(CASES))
                 with store.db.conn:
@@ -125,6 +132,9 @@ def fill(path: Path, runs: int) -> int:
                     store.db.table("findings").insert_all({"run": run.id, **to_columns(row)} for row in rows)
                 for name, document in metrics.items():
                     store.save_metrics(run.id, name, document)
+                folder = store.home / "runs" / run.id
+                folder.mkdir(parents=True)
+                write_record(folder, run, store.cases(run.id), store.findings(run.id))
     return len(rows)
 
 
