@@ -5,12 +5,13 @@ from __future__ import annotations
 import enum
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from harness.engines.allocation import allocate
 from harness.engines.nvidia import Gpu, ask_driver, driver_cuda
@@ -191,6 +192,8 @@ def _engine(client: DockerClient, home: Path) -> Iterator[Check]:
         else f"system calls are not filtered ({', '.join(options) or 'no option'})",
         "" if filtered else "a daemon with its default seccomp profile protects the kernel from strangers' images",
     )
+    yield from _holes(client.version())
+    yield _walls(client.version(), info)
     base = base_image()
     present = bool(client.images.list(name=base))
     yield Check(
@@ -210,6 +213,52 @@ def _engine(client: DockerClient, home: Path) -> Iterator[Check]:
         f"{len(strays)} containers of runs that died" if strays else "no containers of runs that died",
         "the next run removes them; so does `bench clean`" if strays else "",
     )
+
+
+def _holes(version: Mapping[str, Any]) -> Iterator[Check]:
+    """Yield the versions of what holds containers, with the flaws that are known of them."""
+    from harness.engines.known_holes import holes_of, version_of
+
+    parts = {str(one.get("Name")): str(one.get("Version")) for one in version.get("Components") or ()}
+    said = {
+        "docker": parts.get("Engine", ""),
+        "runc": parts.get("runc", ""),
+        "nvidia-container-toolkit": _said_by("nvidia-ctk", "--version"),
+        "git": _said_by("git", "--version"),
+    }
+    for name, text in said.items():
+        found = version_of(text)
+        if not text or found is None:
+            continue  # not installed, or not of this engine
+        number = ".".join(map(str, found))
+        if holes := holes_of(name, found):
+            told = "; ".join(f"{hole.name}: {hole.what}" for hole in holes)
+            fix = f"update {name}, unless your distribution has mended its own version"
+            yield Check("engine", name, CheckVerdict.WARNING, f"{number} is known for {told}", fix)
+        else:
+            yield Check("engine", name, CheckVerdict.OK, f"{number}, without a flaw known here")
+
+
+def _said_by(program: str, option: str) -> str:
+    try:
+        done = subprocess.run([program, option], capture_output=True, text=True, timeout=10, check=False)
+    except (OSError, subprocess.SubprocessError, UnicodeDecodeError):
+        return ""
+    return done.stdout[:1000] if done.returncode == 0 else ""
+
+
+def _walls(version: Mapping[str, Any], info: Mapping[str, Any]) -> Check:
+    """Return what stands between a container and this host; each run records the same."""
+    options = [str(one).removeprefix("name=").partition(",")[0] for one in info.get("SecurityOptions") or ()]
+    lsm = [one for one in ("apparmor", "selinux") if one in options]
+    found = (
+        f"seccomp {'on' if 'seccomp' in options else 'off'}, "
+        f"{' and '.join(lsm) if lsm else 'neither AppArmor nor SELinux'}, "
+        f"user namespaces {'on' if {'userns', 'rootless'} & set(options) else 'off'}, "
+        f"cgroup v{info.get('CgroupVersion', '1')}, kernel {version.get('KernelVersion', 'unknown')}, "
+        f"runtime {info.get('DefaultRuntime', 'unknown')} of {', '.join(sorted(info.get('Runtimes') or ())) or 'one'}"
+    )
+    return Check("engine", "walls", CheckVerdict.OK, found)
 
 
 def _apptainer() -> Iterator[Check]:

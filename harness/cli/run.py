@@ -72,6 +72,12 @@ PHANTOM_SEED = 0
     "and local only where neither is installed and the model comes with groundbench.",
 )
 @click.option(
+    "--runtime",
+    default="",
+    metavar="NAME",
+    help="Runtime of the daemon for the containers, such as runsc (gVisor) or kata; recorded. Not with --cluster.",
+)
+@click.option(
     "--cluster",
     metavar="NAME",
     help="Run on the hosts of this cluster, as clusters.toml in the home describes it; --gpus then counts theirs.",
@@ -184,6 +190,7 @@ def run_each(
     gpus: int = 0,
     gpu_ids: str = "",
     engine: str = "auto",
+    runtime: str = "",
     cluster: str | None = None,
     detach: bool = False,
     limit: int | None = None,
@@ -217,6 +224,7 @@ def run_each(
     from harness.runs.preflight import require_files
     from harness.runs.run_weights import load_weights
 
+    engine = f"{engine}:{runtime}" if runtime else engine
     if not names:
         raise UsageError("--plugin is empty", fix="see `bench list`")
     registry = find_plugins(plugin_dirs)

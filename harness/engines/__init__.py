@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING
 
-from harness.errors import PrerequisiteError
+from harness.errors import PrerequisiteError, UsageError
 
 if TYPE_CHECKING:
     from harness.engines.base import Engine
@@ -21,7 +21,7 @@ def choose_engine(name: str, *, trusted: bool) -> Engine:
     Parameters
     ----------
     name
-        One of `ENGINES`, or ``auto``.
+        One of `ENGINES`, or ``auto``; after a colon a runtime of its daemon, as in ``docker:runsc``.
     trusted
         Whether the model's code comes with groundbench: only such code runs without isolation unless ``local`` is
         requested by name.
@@ -31,17 +31,20 @@ def choose_engine(name: str, *, trusted: bool) -> Engine:
     PrerequisiteError
         When the engine does not answer or is not installed; or none is, and the code is a stranger's.
     UsageError
-        When another engine answers in the place of the requested one.
+        When another engine answers in the place of the requested one, or it has no such runtime.
     """
+    name, _, runtime = name.partition(":")
+    if runtime and name in {"apptainer", "local"}:
+        raise UsageError(f"the engine {name} has no runtimes", fix="leave --runtime out, or use --engine docker")
     match name:  # each loads what it needs, which for Docker's is much
         case "docker":
             from harness.engines.docker import DockerEngine
 
-            return DockerEngine()
+            return DockerEngine(runtime=runtime)
         case "podman":
             from harness.engines.podman import PodmanEngine
 
-            return PodmanEngine()
+            return PodmanEngine(runtime=runtime)
         case "apptainer":
             from harness.engines.apptainer import ApptainerEngine
 
@@ -53,7 +56,9 @@ def choose_engine(name: str, *, trusted: bool) -> Engine:
     from harness.engines.daemon import engine_trace
 
     if engine_trace():
-        return answering_engine()
+        return answering_engine(runtime)
+    if runtime:
+        raise PrerequisiteError("no container engine is installed here, so it has no runtimes", fix="install Docker")
     if not trusted:
         raise PrerequisiteError(
             "no container engine is installed here, and this plugin does not come with groundbench: its code would run "
@@ -65,7 +70,7 @@ def choose_engine(name: str, *, trusted: bool) -> Engine:
     return LocalEngine()
 
 
-def answering_engine() -> SealedEngine:
+def answering_engine(runtime: str = "") -> SealedEngine:
     """Return the engine whose daemon answers where the environment names one: Docker, or Podman in its place.
 
     Raises
@@ -81,4 +86,4 @@ def answering_engine() -> SealedEngine:
     address = daemon_address()
     with contextlib.closing(connect(address)) as client:
         podman = is_podman(client.version())
-    return PodmanEngine(address) if podman else DockerEngine(address)
+    return PodmanEngine(address, runtime=runtime) if podman else DockerEngine(address, runtime=runtime)

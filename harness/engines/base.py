@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from harness.engines.uid_lease import leased_uid
 from harness.errors import DataError
 
 if TYPE_CHECKING:
@@ -19,9 +20,6 @@ if TYPE_CHECKING:
 
 #: Bytes of a container's output that are kept; the rest is dropped, except the last lines.
 MAX_LOG_BYTES = 8 * 1024 * 1024
-
-#: The user inside a container when the harness itself runs as root: any user except root.
-CONTAINER_UID = 10001
 
 #: The name of the user inside a container, for programs that ask for one.
 USER_NAME = "groundbench"
@@ -242,8 +240,11 @@ class Engine(Protocol):
 
 
 def container_user() -> tuple[int, int]:
-    """Return user and group of every container: those of the harness, but never root."""
-    return (CONTAINER_UID, CONTAINER_UID) if os.getuid() == 0 else (os.getuid(), os.getgid())
+    """Return user and group of this process's containers: leased ones where it is root, else those of the harness."""
+    if os.getuid() != 0:
+        return os.getuid(), os.getgid()
+    uid = leased_uid()
+    return uid, uid
 
 
 def require_readable(paths: Iterable[Path], uid: int, gid: int) -> None:

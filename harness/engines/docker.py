@@ -30,8 +30,8 @@ class DockerEngine(SealedEngine):
     name = "docker"
     title = "the Docker daemon"
 
-    def __init__(self, address: Address | None = None) -> None:
-        super().__init__(address)
+    def __init__(self, address: Address | None = None, *, runtime: str = "") -> None:
+        super().__init__(address, runtime=runtime)
         if is_podman(self.version):
             self.client.close()
             raise UsageError(

@@ -44,8 +44,8 @@ class PodmanEngine(SealedEngine):
     title = "Podman"
     tells_oom = False
 
-    def __init__(self, address: Address | None = None) -> None:
-        super().__init__(address or podman_address())
+    def __init__(self, address: Address | None = None, *, runtime: str = "") -> None:
+        super().__init__(address or podman_address(), runtime=runtime)
         if not is_podman(self.version):
             self.client.close()
             raise UsageError(

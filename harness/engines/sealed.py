@@ -23,7 +23,7 @@ from harness.engines.daemon import UNREACHABLE, Address, connect, said
 from harness.engines.image_rules import blanked, broken_rule, volumes_of
 from harness.engines.strays import Stray, find_strays, remove_strays
 from harness.engines.watched import GRACE_S, WatchedContainer
-from harness.errors import ModelError, PrerequisiteError
+from harness.errors import ModelError, PrerequisiteError, UnknownName
 from harness.host.capacity import usable_cores
 from harness.images import build as images
 from harness.images.archive import ImageRecord, written
@@ -63,6 +63,8 @@ class SealedEngine:
         What it is called in a command and a record, and in a sentence.
     client, version
         A connected client, and the daemon's report of itself.
+    runtime
+        The runtime of its containers, such as ``runsc`` (gVisor) or ``kata``; empty for the daemon's own.
 
     Raises
     ------
@@ -76,10 +78,13 @@ class SealedEngine:
     limits_memory = True
     tells_oom: ClassVar[bool] = True
 
-    def __init__(self, address: Address | None = None) -> None:
+    def __init__(self, address: Address | None = None, *, runtime: str = "") -> None:
         self._address = address
         self.client = connect(address)
         self.version: dict[str, Any] = self.client.version()
+        self.runtime = runtime
+        if runtime and runtime not in (known := self._info().get("Runtimes") or {}):
+            raise UnknownName("runtime", runtime, known, fix=f"{self.title} has {', '.join(sorted(known)) or 'none'}")
 
     def own_options(self, spec: ContainerSpec) -> dict[str, Any]:
         """Return options of a container that are this engine's own, GPUs among them; raises where it cannot do it."""
@@ -289,6 +294,7 @@ class SealedEngine:
             cap_drop=["ALL"],
             user=f"{uid}:{gid}",
             init=True,
+            runtime=self.runtime or None,
             mem_limit=memory,
             memswap_limit=memory,
             pids_limit=resources.pids,
@@ -354,12 +360,18 @@ class SealedEngine:
         return ""
 
     def describe(self) -> dict[str, Any]:
-        """Return the daemon's name, version and kernel."""
+        """Return the daemon's name, version and kernel, and what stands between its containers and the host."""
+        info = self._info()
+        parts = {str(one.get("Name")): str(one.get("Version")) for one in self.version.get("Components") or ()}
         return {
             "engine": self.name,
             "version": self.version.get("Version"),
             "kernel": self.version.get("KernelVersion"),
             "isolates": self.isolates,
+            "runtime": self.runtime or info.get("DefaultRuntime"),
+            "runtime_version": parts.get("runc"),
+            "security": sorted(str(one) for one in info.get("SecurityOptions") or ()),
+            "cgroup": str(info.get("CgroupVersion", "1")),
         }
 
 

@@ -21,8 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.dataset import open_dataset
-from harness.engines.base import CONTAINER_UID
 from harness.engines.docker import DockerEngine
+from harness.engines.uid_lease import FIRST
 from harness.phantom.dataset import make_dataset
 from harness.registry.discovery import Plugin, discover
 from harness.runs.hardware import describe_hardware
@@ -71,7 +71,7 @@ def _pair(work: Path, data: Path, image: str, variant: str) -> Pair:
     out = job / "out"
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir()
-    os.chown(out, CONTAINER_UID, CONTAINER_UID)
+    os.chown(out, FIRST, FIRST)
     bare, _ = _timed(
         ["docker", "run", "--rm", "--network", "none", "-v", f"{job}:/bench", "-v", f"{data}/ct:/bench/ct:ro", image]
     )

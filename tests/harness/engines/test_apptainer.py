@@ -106,6 +106,7 @@ def test_limits_are_those_that_can_be_set(spec: ContainerSpec) -> None:
 def test_nobody_is_root(uid: int, expected: list[str], spec: ContainerSpec, monkeypatch: pytest.MonkeyPatch) -> None:
     """Root gives another user to the container and drops every capability; others have none to begin with."""
     monkeypatch.setattr("os.getuid", lambda: uid)
+    monkeypatch.setattr("harness.engines.base.leased_uid", lambda: 10001)
     given = _given(spec)
     assert _values(given, "--security") == expected
     assert _values(given, "--drop-caps") == (["all"] if uid == 0 else [])
