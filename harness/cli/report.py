@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from harness.cli.tables import cell, counted, print_table, printable, seconds, size
+from harness.cli.tables import cell, counted, one_line, print_table, printable, seconds, size
 
 _COLUMNS = {
     "mlhc2025": [
@@ -31,6 +31,7 @@ def print_documents(documents: Sequence[dict[str, Any]]) -> None:
     """Print the scores of runs as one table, their costs as another, and the reasons why some are not ranked."""
     if not documents:
         return
+    documents = one_line(documents)
     first = documents[0]
     data, profile = first["dataset"], first["profile"]
     columns = _COLUMNS[profile]

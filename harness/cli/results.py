@@ -142,6 +142,7 @@ def show(
     paper's Figures 2 and 3).
     """
     from harness.cli.report import print_documents, print_recall_by_size
+    from harness.cli.tables import one_line, printable
     from harness.registry.discovery import discover
     from harness.runs.confirmed import confirmed
     from harness.runs.document import case_document, finding_document, run_document
@@ -178,15 +179,16 @@ def show(
         print_json(document)
         return
     if wanted is None:
+        document = one_line(document)
         print_documents([document])
         print_recall_by_size(document)
-        _print_provenance(row.record, document)
+        _print_provenance(one_line(row.record), document)
     if wanted is None:
         _print_findings([row for row in findings if row.status != "ok"])
     else:
         _print_findings(findings, placed=True)
     for line in _case_lines(shown, findings if wanted is not None else [], settings.home / "runs" / row.id):
-        click.echo(line)
+        click.echo(printable(line))
 
 
 def _check_options(runs: Sequence[str], by: str | None, size_cuts: tuple[float, float] | None, *, of_one: bool) -> None:

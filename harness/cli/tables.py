@@ -94,6 +94,15 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
+def one_line(value: Any) -> Any:
+    """Return a document whose every text is one printable line: a name of a database may hold line breaks."""
+    if isinstance(value, dict):
+        return {one_line(key): one_line(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [one_line(inner) for inner in value]
+    return printable(" ".join(value.split())) if isinstance(value, str) else value
+
+
 def cell(metric: dict[str, Any] | None) -> str:
     """Format one metric with its interval, to three decimals; a dash where it was not measured."""
     if metric is None or metric["value"] is None:

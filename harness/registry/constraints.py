@@ -15,6 +15,8 @@ import typing
 from collections.abc import Callable
 from typing import Any
 
+from harness.registry.look_alikes import look_alike
+
 #: Longest value that a message repeats, characters.
 _SHOWN = 120
 
@@ -176,6 +178,10 @@ NAME = matching(
     r"[a-z0-9]+(?:-[a-z0-9]+)*", "lower-case letters, digits and single hyphens, at most 64 characters", longest=64
 )
 LINE = Rule("one line of text, at most 300 characters", _is_line)
+TITLE = Rule(
+    f"{LINE.says}, without letters of another script that look like Latin ones",
+    lambda value: isinstance(value, str) and _is_line(value) and not look_alike(value),
+)
 TEXT_OR_NONE = Rule(
     "one line of text, at most 1,000 characters, or empty",
     lambda value: isinstance(value, str) and value.isprintable() and len(value) <= 1000,

@@ -20,6 +20,7 @@ from harness.registry.constraints import (
     NAME,
     PARAMETERS,
     TEXT_OR_NONE,
+    TITLE,
     Rule,
     check,
     every,
@@ -255,7 +256,7 @@ class Model:
     """
 
     name: Annotated[str, NAME]
-    title: Annotated[str, LINE]
+    title: Annotated[str, TITLE]
     summary: Annotated[str, LINE]
     version: Annotated[str, LINE]
     root: Annotated[Path, instance(Path, "a pathlib.Path")] = Path()

@@ -61,7 +61,8 @@ def doubted(run: RunRow, lines: Sequence[str]) -> RunRow:
     The reason names the first `lines` in brackets, which may quote what the data set keeps closed.
     """
     more = f"; and {len(lines) - _NAMED} more" if len(lines) > _NAMED else ""
-    why = f"{NOT_CONFIRMED} by its plan, its record and its findings ({'; '.join(lines[:_NAMED])}{more})"
+    told = "".join(one if one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in "; ".join(lines[:_NAMED]))
+    why = f"{NOT_CONFIRMED} by its plan, its record and its findings ({told}{more})"
     record = {**run.record, "level": RowLevel.REPORTED}
     return replace(run, rankable=False, unrankable=[*run.unrankable, why], record=record)
 

@@ -109,7 +109,7 @@ def verify_run(
         differences += compare_boxes(
             place, split, mask_flip=data.mask_flip, seed=seed, recorded=prompts, travelled=travelled
         )
-    differences += [] if travelled else _trained_with(run, data, home)
+    differences += [] if travelled else [*_trained_with(run, data, home), *changed_weights(run, home)]
     again = []
     for row in (row for rows in found.values() for row in rows):
         kept = stored.get((row.case, row.finding))
@@ -185,6 +185,19 @@ def _trained_with(run: RunRow, data: Dataset, home: Path) -> Iterator[str]:
         place, seed = home / "checkpoints" / training["key"], run.plan["seed"]
         for line in compare_boxes(place, cases, mask_flip=data.mask_flip, seed=seed, recorded=training["prompts"]):
             yield f"training: {line}"
+
+
+def changed_weights(run: RunRow, home: Path) -> Iterator[str]:
+    """Name the weights of a run that lie in its home and are not what they were; each is read, whatever is known of it.
+
+    A file that is no longer there, or that lay elsewhere, is not named: the row does not follow from it.
+    """
+    weights = run.plan.get("weights")
+    files = weights.get("files", {}) if isinstance(weights, dict) else {}
+    for name, digest in sorted(files.items()):
+        path = home / "weights" / str(digest)
+        if path.is_file() and (found := DigestCache(None).digest(path)) != digest:
+            yield f"weights {name}: {path} has the SHA-256 {found[:12]}…, the run used {str(digest)[:12]}…"
 
 
 def plan_digest(plan: Mapping[str, Any]) -> str:

@@ -19,6 +19,7 @@ from pydantic import (
 
 from harness.dataset.terms import Terms
 from harness.errors import DataError
+from harness.registry.look_alikes import look_alike
 from harness.rows import RunRow
 from harness.scoring.sizes import SizeCuts
 from harness.status import RowLevel
@@ -94,6 +95,12 @@ _KINDS: Final[Mapping[str, type]] = {
 }
 
 
+def _plain_title(title: str) -> str:
+    if word := look_alike(title):
+        raise ValueError(f"the word {word!r} is written in letters that look like others")
+    return title
+
+
 class SubmittedRun(BaseModel):
     """The row of a run as it leaves its home: the columns of :class:`harness.rows.RunRow`, without paths and hosts."""
 
@@ -104,7 +111,7 @@ class SubmittedRun(BaseModel):
     attempt: Annotated[int, Field(ge=1, lt=10**6)]
     kind: Literal["measured", "submitted"]
     plugin: Name
-    title: Line
+    title: Annotated[Line, AfterValidator(_plain_title)]
     plugin_version: Line
     variant: Name
     prompt: Line

@@ -11,13 +11,18 @@ import re
 import signal
 import subprocess
 import sys
+import tarfile
 import threading
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from harness.cli.streams import PatientStream, colours, is_plain, shown
+from harness.rows import CaseRow, FindingRow, RunRow
+from harness.store.database import Store
 
 pytestmark = pytest.mark.costly
 
@@ -237,17 +242,12 @@ for line in json.loads(sys.argv[1]):
 """
 
 
-def test_no_command_lets_a_name_command_the_terminal(
-    tmp_path: Path, record_property: Callable[[str, object], None]
-) -> None:
-    """Every command, one process, one pseudo-terminal: what it received commands nothing but colours and moves."""
-    record_property("attack", "terminal-of-every-command")
-    name = "x" + "".join(text for text in CANARIES.values() if "\x00" not in text) + "\nerror: forged"
-    lines = [[part.replace("NAME", name) for part in line.split()] for line in _SAYING]
+def _said_on_a_terminal(lines: list[list[str]], folder: Path) -> str:
+    """Run commands in one process on one pseudo-terminal; check what it received, and return it."""
     ours, theirs = pty.openpty()
-    environment = {**os.environ, "BENCH_HOME": str(tmp_path / "home"), "TERM": "xterm", "PYTHONUTF8": "1"}
+    environment = {**os.environ, "BENCH_HOME": str(folder / "home"), "TERM": "xterm", "PYTHONUTF8": "1"}
     process = subprocess.Popen(
-        [sys.executable, "-c", _SAY, json.dumps(lines)], stdout=theirs, stderr=theirs, env=environment, cwd=tmp_path
+        [sys.executable, "-c", _SAY, json.dumps(lines)], stdout=theirs, stderr=theirs, env=environment, cwd=folder
     )
     os.close(theirs)
     received = b""
@@ -256,11 +256,69 @@ def test_no_command_lets_a_name_command_the_terminal(
             received += chunk
     os.close(ours)
     assert process.wait() == 0
-    text = re.sub(r"\x1b\[[0-9;]*m", "", received.decode()).replace("\r\n", "\n")
+    text = re.sub(r"\x1b\[(?:[0-9;]*m|[0-9]*[ABGJK]|\?25[hl])", "", received.decode())
+    text = text.replace("\r\n", "\n").replace("\r", "")  # our own bars move
     assert text.count("\nsaid ") + text.startswith("said ") == len(lines), text[-2000:]
-    assert text.replace("\n", "").replace("\t", "").isprintable(), [c for c in text if not c.isprintable()]
+    assert text.replace("\n", "").replace("\t", "").isprintable(), {c for c in text if not c.isprintable()} - {
+        "\n",
+        "\t",
+    }
     assert "Traceback" not in text
     assert "\nerror: forged" not in text
+    return text
+
+
+#: Commands that say what a file holds: rows of a database, entries of an archive, cases and texts of an index.
+_TELLING = [
+    "results list", "results show r", "results show r --json", "check-masks masks.zip --dataset data --split test",
+    "score masks.zip --dataset data --split test", "data validate data", "data info data",
+    "leaderboard build --out site",
+    "curate run reports.csv --out curated", "submission verify folder", "sources add archive.tar",
+    "results compare r r",
+]  # fmt: skip
+
+
+def test_no_file_lets_its_content_command_the_terminal(
+    tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
+    """Names and texts out of a database, archives, an index, a table and a folder are shown as text as well."""
+    record_property("attack", "terminal-by-the-content-of-files")
+    evil = "x" + "".join(text for text in CANARIES.values() if "\x00" not in text) + "\nerror: forged"
+    texts = ("title", "plugin", "variant", "plugin_version", "dataset", "fingerprint", "engine", "image_id", "plan_key")
+    run: dict[str, Any] = dict.fromkeys(texts, evil)
+    run |= {"id": "r", "attempt": 1, "kind": "measured", "prompt": "text", "fine_tuned": False, "profile": "mlhc2025"}
+    run |= {"split": "test", "rankable": True, "unrankable": [evil], "state": "done", "created": "2026"}
+    with Store(tmp_path / "home" / "results.db") as store:
+        store.save_run(RunRow(**run))
+        store.save_case("r", CaseRow(evil, 0, "ok", evil), [FindingRow(evil, "0", 0, evil, evil, "ok", evil)])
+    with zipfile.ZipFile(tmp_path / "masks.zip", "w") as archive:
+        archive.writestr(f"{evil}/0.nii.gz", b"mask")
+        archive.writestr(evil, b"text")
+    with tarfile.open(tmp_path / "archive.tar", "w") as tar:
+        tar.addfile(tarfile.TarInfo(evil))
+    (tmp_path / "data").mkdir()
+    index = {
+        "test": [{"name": "a.nii.gz", "findings": {"0": evil, evil: evil}}, {"name": evil}],
+        evil: [],
+        "licence": evil,
+    }
+    (tmp_path / "data" / "dataset.json").write_text(json.dumps(index), encoding="utf-8")
+    (tmp_path / "reports.csv").write_text(f'id,findings,impressions\n"{evil}",{"9" * 30} mm,\nb,c\n', encoding="utf-8")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "x\x1b]0;title\x07").write_text("", encoding="utf-8")
+    text = _said_on_a_terminal([line.split() for line in _TELLING], tmp_path)
+    assert "\N{REPLACEMENT CHARACTER}" in text or "\\x1b" in text, "nothing of the files was told at all"
+    record_property("outcome", f"{len(_TELLING)} commands, nothing but printable text")
+
+
+def test_no_command_lets_a_name_command_the_terminal(
+    tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
+    """Every command, one process, one pseudo-terminal: what it received commands nothing but colours and moves."""
+    record_property("attack", "terminal-of-every-command")
+    name = "x" + "".join(text for text in CANARIES.values() if "\x00" not in text) + "\nerror: forged"
+    lines = [[part.replace("NAME", name) for part in line.split()] for line in _SAYING]
+    _said_on_a_terminal(lines, tmp_path)
     record_property("outcome", f"{len(lines)} commands, nothing but printable text")
 
 
