@@ -119,7 +119,7 @@ def _machine() -> Iterator[Check]:
 
 def _home(home: Path, database: Path) -> Iterator[Check]:
     try:
-        home.mkdir(parents=True, exist_ok=True)
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=home):
             pass
     except OSError as error:

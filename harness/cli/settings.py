@@ -43,6 +43,11 @@ class Settings:
         """The results database."""
         return self.db or self.home / "results.db"
 
+    def make_for_us_alone(self) -> None:
+        """Make the home where it does not exist, such that no other user of this machine can look into it."""
+        with contextlib.suppress(OSError):  # it is there, or whoever writes into it says why it cannot be made
+            self.home.mkdir(mode=0o700, parents=True)
+
     def keep_from_git(self) -> None:
         """Have git ignore the home, which holds scans and texts, where it has its usual name and so is ours alone."""
         ignore = self.home / ".gitignore"
@@ -58,6 +63,8 @@ class Settings:
         from harness.host.file_systems import shared_file_system
         from harness.store.database import Store
 
+        if not readonly:
+            self.make_for_us_alone()
         writable = os.access(self.database, os.W_OK) and os.access(self.database.parent, os.W_OK)
         if readonly and writable and not shared_file_system(self.database):
             Store(self.database).close()

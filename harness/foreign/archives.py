@@ -121,6 +121,8 @@ def open_zip(path: Path, *, contents: int = MOST_CONTENTS) -> Iterator[zipfile.Z
         _as_value_error(),
         zipfile.ZipFile(BoundedFile(file, once=max(contents, _MIB))) as archive,
     ):
+        if not all(info.filename for info in archive.infolist()):
+            raise ValueError("it lists an entry without a name")
         yield archive
 
 

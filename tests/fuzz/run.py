@@ -55,7 +55,8 @@ def main() -> int:
         print(f"{name}: {executions} executions, {'a finding' if done.returncode else 'no finding'}", flush=True)
         if done.returncode:
             found += 1
-            print("\n".join((done.stdout + done.stderr).splitlines()[-40:]), flush=True)
+            lines = [line for line in (done.stdout + done.stderr).splitlines() if "Instrumenting" not in line]
+            print("\n".join(lines[-60:]), flush=True)
     return min(found, 1)
 
 

@@ -190,6 +190,10 @@ def _write_zip(path: Path, name: str) -> None:
         path.write_bytes(b"PK" + bytes(range(256)) * 40)
     elif name == "no-mask-of-the-split":
         path.write_bytes(_zip("../../etc/passwd", "/etc/passwd", "a/\x1b[2J.nii.gz"))
+    elif name == "entry-without-a-name":
+        whole = _zip("a")
+        place = whole.index(b"PK\x01\x02")  # its name becomes its comment
+        path.write_bytes(whole[: place + 28] + bytes(4) + b"\x01" + whole[place + 33 :])
     else:
         path.write_bytes(b"")
 
@@ -198,7 +202,7 @@ def _write_zip(path: Path, name: str) -> None:
     "name",
     [
         "200,000-junk-entries", "contents-of-3-gib", "contents-claimed-beyond-the-file", "cut-short", "noise",
-        "no-mask-of-the-split", "empty",
+        "no-mask-of-the-split", "entry-without-a-name", "empty",
     ],
 )  # fmt: skip
 def test_zips_of_masks(name: str, tmp_path: Path, record_property: Recorder) -> None:

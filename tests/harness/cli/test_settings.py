@@ -26,6 +26,16 @@ def test_reading_makes_no_database(tmp_path: Path) -> None:
     assert not (tmp_path / "home" / "results.db").exists()
 
 
+def test_a_home_is_closed_to_other_users(tmp_path: Path) -> None:
+    """Truths and scans lie there: a home that is made has no right for others; one that was there keeps its own."""
+    fresh, older = tmp_path / "a" / "fresh", tmp_path / "older"
+    older.mkdir(mode=0o755)
+    for home in (fresh, older):
+        Settings(home).open_store().close()
+    assert fresh.stat().st_mode & 0o777 == 0o700
+    assert older.stat().st_mode & 0o777 == 0o755
+
+
 def test_git_ignores_a_home_of_the_usual_name(tmp_path: Path) -> None:
     """Scans do not get into a plugin author's repository; a folder with another name may hold the user's own files."""
     ours, theirs = tmp_path / ".bench", tmp_path / "project"
