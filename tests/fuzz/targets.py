@@ -164,7 +164,7 @@ def _database() -> bytes:
             store.save_run(RunRow(**run))
             finding = FindingRow("c", "0", 0, "1a", "a nodule", "ok", dice=0.5)
             store.save_case("r", CaseRow("c", 0, "ok"), [finding])
-            store.save_metrics("r", "mlhc2025", {"dice": {"all": {"value": 0.5, "ci95": None, "n": 1}}})
+            store.save_metrics("r", "mlhc2025", {"dice": {"all": {"value": 0.5, "ci95": None, "n": 1, "cases": 1}}})
         return path.read_bytes()
 
 
