@@ -92,7 +92,16 @@ def read_segmentation(path: Path) -> Segmentation:
             values = np.frombuffer(_voxels(file, fields["encoding"].lower(), sizes, dtype), dtype)
             layers = values.reshape(sizes if len(sizes) == 4 else [1, *sizes], order="F")
             return Segmentation(layers, affine, _segments(fields, len(layers)))
-        except (nrrd.NRRDError, KeyError, ValueError, TypeError, OverflowError, EOFError, OSError, zlib.error) as error:
+        except (
+            nrrd.NRRDError,
+            LookupError,
+            ValueError,
+            TypeError,
+            OverflowError,
+            EOFError,
+            OSError,
+            zlib.error,
+        ) as error:
             raise DataError(f"{path} is not a segmentation that can be read: {error!r}", fix=fix) from error
 
 

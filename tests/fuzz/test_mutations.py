@@ -62,3 +62,12 @@ def test_five_thousand(name: str, tmp_path: Path, record_property: Callable[[str
     record_property("outcome", f"{accepted} accepted, at most {longest:.2f} s, {gained / 2**20:.0f} MiB more")
     assert longest < SECONDS
     assert gained < MEMORY
+
+
+def test_an_empty_vector_of_a_segmentation(tmp_path: Path) -> None:
+    """A field of the header without its value, as the fuzzer found it: refused, not an error of the parser."""
+    target = TARGETS["segmentation"]
+    (seed,) = target.seeds()
+    begin = seed.index(b"space origin: ")
+    broken = seed[:begin] + b"space origin:  " + seed[seed.index(b"\n", begin) :]
+    assert not target(broken, tmp_path)
