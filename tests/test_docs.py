@@ -12,6 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from harness.phantom.dataset import VERSION as PHANTOM_VERSION
+from harness.sandbox.contract import CONTRACT_VERSION
+from harness.scoring import SCORER_VERSION
 from harness.store.database import Store
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -152,3 +155,11 @@ def _files() -> Iterator[Path]:
     yield from (path for path in ROOT.iterdir() if path.is_file())
     for room in ("harness", "plugins", "containers", "curation", "leaderboard", "docs", ".ci", ".github"):
         yield from (path for path in (ROOT / room).rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+
+
+def test_the_versions_are_todays() -> None:
+    """The table of versions says what the code says, and what the newest version of each changed."""
+    text = (ROOT / "docs" / "versions.md").read_text(encoding="utf-8")
+    for part, version in (("scorer", SCORER_VERSION), ("contract", CONTRACT_VERSION), ("phantom", PHANTOM_VERSION)):
+        assert re.search(rf"^\| {part} \| {version} \| (?!20)", text, flags=re.MULTILINE), part
+        assert re.search(rf"^\| {part} \| {version} \| 20", text, flags=re.MULTILINE), part

@@ -85,7 +85,7 @@ def groups_document(documents: Sequence[dict[str, Any]], by: str) -> dict[str, A
     dict
         ``{"schema", "by", "profile", "metric", "dataset", "sizes", "runs"}``: by size, ``"sizes"`` are its cuts. A run
         is ``{"run", "plugin", "variant", "unrankable", "groups"}``, and one of its groups ``{"group", "name", "value",
-        "ci95", "n"}``. Every run has every group that one of them has.
+        "ci95", "n", "cases"}``. Every run has every group that one of them has.
 
     Raises
     ------
@@ -110,7 +110,7 @@ def groups_document(documents: Sequence[dict[str, Any]], by: str) -> dict[str, A
             )
     keys = dict.fromkeys(key for groups in found.values() for key in groups)
     ordered = sorted(keys) if by == "category" else list(keys)
-    nothing = {"value": None, "ci95": None, "n": 0}
+    nothing = {"value": None, "ci95": None, "n": 0, "cases": 0}
     return {
         "schema": 1,
         "by": by,
@@ -137,7 +137,8 @@ def print_groups(document: dict[str, Any]) -> None:
     one = len(runs) == 1
     of_one = f" of {runs[0]['run']}" if one else ""
     click.echo(f"Dice by {document['by']}{of_one}")
-    click.echo(f"{printable(data['name'])}, split {data['split']} ({document['profile']}; 95 % intervals)")
+    shown = f"({document['profile']}; 95 % intervals from five cases on)"
+    click.echo(f"{printable(data['name'])}, split {data['split']} {shown}")
     head = document["by"] if one else f"{document['by']}, run"
     print_table([head, "Dice", "n"], list(_lines(runs)), right=(1, 2))
     if "sizes" in document:

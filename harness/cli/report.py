@@ -47,7 +47,7 @@ def print_documents(documents: Sequence[dict[str, Any]]) -> None:
         ],
         title=f"{data['name']}, split {data['split']}: {counted(first['n_cases'], 'case')}, "
         f"{counted(first['n_findings'], 'finding')} "
-        f"({profile}; 95 % intervals)",
+        f"({profile}; 95 % intervals from five cases on)",
         right=range(1, len(columns) + 2),
     )
     _print_placements(documents)

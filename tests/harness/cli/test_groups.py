@@ -27,11 +27,11 @@ FIELDS: dict[str, Any] = {
 }  # fmt: skip
 
 
-def _rows(step: float, number: int = len(CATEGORIES)) -> list[FindingRow]:
-    """Return findings whose Dice are 0, `step`, 2 `step`, ...; the larger, the better."""
+def _rows(step: float, number: int = len(CATEGORIES), case: str = "c") -> list[FindingRow]:
+    """Return findings whose Dice are 0, `step`, 2 `step`, ...; the larger, the better; `case` may have their number."""
     return [
         FindingRow(
-            case="c", finding=str(i), index=i, category=code, text="", status="ok", dice=i * step,
+            case=case.format(i), finding=str(i), index=i, category=code, text="", status="ok", dice=i * step,
             truth_voxels=1000, pred_voxels=1000, intersection=round(1000 * i * step),
             details=FindingDetails(truth_entities=1, size_ratio=0.001 * (i + 1)),
         )
@@ -49,7 +49,7 @@ def _document(run: str, rows: list[FindingRow], **others: Any) -> dict[str, Any]
 
 def test_every_run_has_every_group() -> None:
     """In the order of the categories; a run without findings of one has n = 0 and no value."""
-    whole, part = _rows(0.1), _rows(0.05, 2)
+    whole, part = _rows(0.1, case="c{}"), _rows(0.05, 2, case="c{}")
     document = groups_document([_document("a", whole), _document("b", part)], "category")
     first, second = (run["groups"] for run in document["runs"])
     assert [(group["group"], group["n"]) for group in first] == [("1a", 1), ("2b", 1), ("2e", 6)]
@@ -115,7 +115,8 @@ def test_the_command_shows_what_is_stored(bench: Bench) -> None:
     shown = bench.json("results", "show", "a", "b", "--by", "size")
     assert [run["run"] for run in shown["runs"]] == ["a-1", "b-1"]
     cells = {
-        group["group"]: {name: group[name] for name in ("value", "ci95", "n")} for group in shown["runs"][0]["groups"]
+        group["group"]: {name: group[name] for name in ("value", "ci95", "n", "cases")}
+        for group in shown["runs"][0]["groups"]
     }
     assert cells == stored
     fixed = bench.json("results", "show", "a", "--by", "size", "--size-cuts", "0.15,0.45")
