@@ -61,8 +61,7 @@ def queue(
     signed word in a signed commit, which is not pushed. The pull request gets the report and loses the label; a row
     whose plugin is not in a --plugin-dir goes on waiting.
 
-    Example: bench submission queue --repo ../results --dataset rexgroundingct --plugin-dir ../plugins
-    --raise-as ada --key ~/.ssh/id_ed25519
+    Example: bench submission queue --dataset rexgroundingct --plugin-dir ../plugins --raise-as ada --key ada.key
     """
     from harness.cli.run import interruptible
     from harness.dataset import find_dataset

@@ -58,7 +58,7 @@
     return row.words;
   }
 
-  /* Every word that is searched for begins a word of the row; one with marks in it, as "case-1", stands as it is. */
+  /* Every word that is searched for begins a word of the row; one with marks in it, as "a-1", stands as it is. */
   function named(row, q) {
     var text = words_of(row);
     return q.toLowerCase().split(/\s+/).every(function (word) {
