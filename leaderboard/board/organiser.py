@@ -39,6 +39,8 @@ class Organiser(BaseModel):
         Data sets as ``NAME/SPLIT``, in the order of the board; those that are not named come after them.
     address
         Where the board is hosted, an ``https://`` address of a folder: feed, citations and cards then name it.
+    docs
+        Where the documentation's site is hosted, such an address; pages that name the documentation then link to it.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -51,6 +53,7 @@ class Organiser(BaseModel):
     logo: str = ""
     order: tuple[Line, ...] = ()
     address: Line = ""
+    docs: Line = ""
 
     @field_validator("title", "who", "contact")
     @classmethod
@@ -59,7 +62,7 @@ class Organiser(BaseModel):
             raise ValueError("is not one line of text")
         return value.strip()
 
-    @field_validator("address")
+    @field_validator("address", "docs")
     @classmethod
     def _folder(cls, value: str) -> str:
         if value and not re.fullmatch(r"https://[A-Za-z0-9.-]+(:\d+)?(/[A-Za-z0-9._~%-]+)*/?", value):

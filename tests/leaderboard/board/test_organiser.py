@@ -58,6 +58,7 @@ def test_its_words_are_on_the_pages(bench: Any, store: Store, tmp_path: Path) ->
         ("title = 3", "title"),
         ('tilte = "x"', "tilte"),
         ('address = "http://example.org"', "https"),
+        ('docs = "javascript:alert(1)"', "https"),
         ('title = "a\\nb"', "one line"),
         ("title =", "TOML"),
         ('logo = "no.png"', "logo"),
