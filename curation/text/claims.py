@@ -419,6 +419,7 @@ def compares(text: str) -> bool:
     return bool(_COMPARES.search(text))
 
 
+@bounded
 def compares_less(source: str, target: str) -> bool:
     """Return whether `source` says that something is new, unchanged, grown or shrunk, and `target` nothing like it."""
     if compares(target) or any(_ATTRIBUTES[name].search(target) for name in ("new", "stable")):

@@ -177,7 +177,7 @@ def test_an_unknown_split_names_the_nearest(sound: Any) -> None:
         ({"shape": [16, 14, 0]}, "shape"),
         ({"shape": [16, 14, True]}, "shape"),
         ({"shape": [16, 14, 10.5]}, "shape"),
-        ({"shape": [16, 14, 10**400]}, "shape"),
+        ({"shape": [16, 14, 10**30]}, "shape"),
         ({"pixels": {"0": -1}}, "pixels"),
         ({"pixels": {"0": "9"}}, "pixels"),
         ({"categories": {"0": "2d\n"}}, "categories"),
@@ -206,7 +206,7 @@ def test_a_wrong_entry_is_refused_by_field(sound: Any, change: dict[str, Any], m
         ('{"train": [], "test": []}', "does not contain any cases"),
         ('{"test": {}}', "dict, not a list"),
         ('{"te/st": []}', "not a valid name of a split"),
-        ('{"test": [NaN]}', "NaN is not a JSON number"),
+        ('{"test": [NaN]}', "NaN is not a number"),
         ('{"test": [1, "a", null]}', "3 problems"),
         ('{"test": [' + "1" * 5000 + "]}", "not JSON"),
         ("[" * 100_000, "not JSON"),
@@ -247,7 +247,7 @@ def test_an_index_beyond_its_bound_is_not_read(tmp_path: Path) -> None:
     """A volume given by mistake is refused by size, before a byte is read."""
     with (tmp_path / "dataset.json").open("wb") as stream:
         stream.truncate(MAX_INDEX_BYTES + 1)
-    with pytest.raises(DataError, match="larger than 256 MiB"):
+    with pytest.raises(DataError, match="more than 268,435,456 bytes"):
         open_dataset(tmp_path)
 
 
