@@ -299,7 +299,7 @@ class Store:
         """Return the metrics of a run under one profile; empty when there are none.
 
         Scorers before version 4 took findings for independent, and saved no number of cases. What they saved is no
-        95 % interval, and is not returned.
+        95 % interval, and is not returned. No scorer saves half an interval: a cell with one has no value either.
         """
         found: dict[str, dict[str, Any]] = {}
         with self.explaining():
@@ -307,7 +307,7 @@ class Store:
                 "select * from metrics where run = ? and profile = ? order by rowid", [run_id, profile]
             ):
                 cell = {
-                    "value": row["value"],
+                    "value": row["value"] if (row["low"] is None) == (row["high"] is None) else None,
                     "ci95": _interval(row),
                     "n": row["n"],
                     "cases": row["cases"],
