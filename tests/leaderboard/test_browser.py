@@ -230,7 +230,7 @@ def test_any_two_rows_are_picked(
     bench: Any, store: Store, tmp_path: Path, open_page: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two rows are picked by name, which is in the address; a pair beyond the best leads to a run's own page."""
-    monkeypatch.setattr("leaderboard.published.export.COMPARED", 3)
+    monkeypatch.setattr("leaderboard.pages.pages.PAIRED", 3)
     for name, level in (("a", 0.8), ("b", 0.6), ("c", 0.4), ("d", 0.1)):
         bench.add(plugin=name, title=name, level=level, variant="v", cases=8)
     build_site(store, tmp_path / "site")
