@@ -40,9 +40,9 @@ def test_an_empty_home_has_the_papers_table(tmp_path: Path) -> None:
     assert first["comparisons"][0] == {
         "first": {"name": "MedSAM2, box", "run": None},
         "second": None,
-        "value": {"value": 0.261, "n": None, "ci95": [0.237, 0.284]},
-        "other": {"value": 0.239, "n": None, "ci95": [0.201, 0.28]},
-        "difference": {"value": pytest.approx(0.022), "n": None, "ci95": None},
+        "value": {"value": 0.261, "n": None, "cases": None, "ci95": [0.237, 0.284]},
+        "other": {"value": 0.239, "n": None, "cases": None, "ci95": [0.201, 0.28]},
+        "difference": {"value": pytest.approx(0.022), "n": None, "cases": None, "ci95": None},
         "p_corrected": None,
         "says": "not told apart",
     }
