@@ -30,7 +30,7 @@ def _run(run_id: str, **values: Any) -> RunRow:
 def _keep(store: Store, run: RunRow, text: str) -> Path:
     """Store a run with one finding and a folder; returns the folder."""
     finding = FindingRow("case-1", "finding_0", 0, "1a", text, "ok")
-    whole = {"dice": {"all": {"value": 0.5, "ci95": None, "n": 1}}}
+    whole = {"dice": {"all": {"value": 0.5, "ci95": None, "n": 1, "cases": 1}}}
     store.save_whole(run, [(CaseRow("case-1", 0, "ok", scored=True), [finding])], {"mlhc2025": whole})
     folder = store.home / "runs" / run.id
     (folder / "masks").mkdir(parents=True)

@@ -19,9 +19,11 @@ pytestmark = pytest.mark.costly
 
 def test_numbers_that_do_not_follow_from_the_site_are_named(bench, store: Store, tmp_path: Path) -> None:
     """Of open and closed splits: means of single scores, pages, and rows that may have no rank."""
-    bench.add(plugin="rules")
+    bench.add(plugin="rules", cases=8)
     bench.add(plugin="sat", split="val")
-    bench.add(plugin="masks", kind="submitted")
+    bench.add(plugin="masks", kind="submitted", cases=8)
+    bench.add(plugin="tiny", cases=8, level=0.3)
+    bench.add(plugin="other", kind="submitted", cases=8, level=0.3)
     site = tmp_path / "site"
     build_site(store, site, Options(PrivacyPolicy(public=True, open_splits=frozenset({"test"}))))
     names = {path.relative_to(site).as_posix() for path in site.rglob("*") if path.is_file()}
