@@ -6,6 +6,7 @@ import contextlib
 import importlib
 import inspect
 import pkgutil
+import re
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -33,7 +34,20 @@ from harness.submissions.text_files import plain, shown
 from leaderboard.pages.page import brief, file_name
 from leaderboard.published.privacy import hidden_text
 
-SECONDS = 0.1
+
+def _slowness() -> float:
+    """Return how much longer this machine searches a text than one of 2025 does: 1 for one as fast."""
+    text = "word in the left upper lobe, " * 20_000
+    taken = []
+    for _ in range(3):
+        began = time.thread_time()
+        re.findall(r"\b(?:no|not|left|right)\b|\w+(?=,)", text)
+        taken.append(time.thread_time() - began)
+    return max(1.0, min(taken) / 0.03)
+
+
+#: What a text may take, on a machine of today; on a slower one as much more as it is slower.
+SECONDS = 0.1 * _slowness()
 LONG = 20_000
 
 #: What is repeated to fill a text.
@@ -145,7 +159,7 @@ def test_a_report_is_set_aside_alone(name: str, tmp_path: Any, record_property: 
             records = [module.STEP.result.model_validate(one) for one in kept]
     assert [record.id for record in records if record.id != "r1"] == ["r0", "r2"]
     assert len(reasons) <= 1
-    assert time.thread_time() - began < 1
+    assert time.thread_time() - began < 10 * SECONDS
     record_property("outcome", f"set aside: {reasons[0]}"[:100] if reasons else "goes on")
     if "29 digits" in name or "characters" in name:
         assert reasons
@@ -181,7 +195,7 @@ def test_files_of_odd_reports_are_read_in_time(tmp_path: Any, record_property: C
     seconds = time.thread_time() - began
     assert len(read.reports) == 10_000
     assert len(lines) >= 10_000
-    assert seconds < 3
+    assert seconds < 30 * SECONDS
     record_property("attack", "reports: 20,000 rows, each id twice")
     record_property("outcome", f"{seconds:.2f} s")
 
