@@ -19,6 +19,9 @@ class ChanVese(Adapter):
             mask = np.zeros(case.shape, dtype=bool)
             for x0, y0, z0, x1, y1, z1 in finding.boxes:
                 inside = ct[x0:x1, y0:y1, z0:z1]
+                if min(inside.shape) < 2:  # there is no gradient along an axis of one voxel
+                    mask[x0:x1, y0:y1, z0:z1] = True
+                    continue
                 side = morphological_chan_vese(inside, self.steps, "checkerboard").astype(bool)
                 middle = tuple(length // 2 for length in side.shape)
                 mask[x0:x1, y0:y1, z0:z1] |= side == side[middle]
