@@ -39,7 +39,7 @@ def test_doctor_says_what_to_do(alone: Bench) -> None:
 
 
 @pytest.mark.docker
-def test_doctor_looks_at_the_engine(bench: Bench) -> None:
+def test_doctor_looks_at_the_engine(base_image: str, bench: Bench) -> None:
     """The daemon, its limits, its filter, the base image, a container that is tried out and strays are each a line."""
     checks = {check["name"]: check for check in bench.json("doctor")["checks"] if check["group"] == "engine"}
     known = {"docker", "runc", "git", "nvidia-container-toolkit"}  # versions, of which not each host has all
