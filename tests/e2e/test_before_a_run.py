@@ -38,7 +38,9 @@ def test_whose_file_it_is_decides(tmp_path: Path, mode: int, owner: tuple[int, i
 
 
 @pytest.mark.docker
-def test_unreadable_ct_is_the_fault_of_the_data(bench: Bench, make_dataset: Callable[..., Path]) -> None:
+def test_unreadable_ct_is_the_fault_of_the_data(
+    base_image: str, bench: Bench, make_dataset: Callable[..., Path]
+) -> None:
     """A CT that the containers' user cannot read ends the run before anything is built: exit 4, with what to do."""
     if os.getuid() != 0:
         pytest.skip("only a harness of root runs its containers as somebody else")
