@@ -60,13 +60,14 @@ def _models() -> str:
             str(model.sees.value),
             ", ".join(dict.fromkeys([model.licence, *(source.licence for source in model.sources)])),
             "<br>".join(_weights(weights) for weights in model.weights) or "none",
-            f"{model.resources.memory_mb / 1024:g} GiB",
+            f"{model.resources.memory_gb:g}",
             _gpu_memory(model),
             "<br>".join(_paper_rows(model)) or "none",
         ]
         for model in models
     ]
-    head = ["model", "variants (prompt)", "sees", "code licence", "weights", "memory", "GPU memory", "row of the paper"]
+    head = ["model", "variants (prompt)", "sees", "code licence", "weights"]
+    head += ["`memory_gb`", "`gpu_gb`", "row of the paper"]
     checks = [
         cells
         for model in models
@@ -198,9 +199,9 @@ def _variant(variant: Variant) -> str:
 
 
 def _gpu_memory(model: Model) -> str:
-    asked = [f"{model.resources.gpu_memory_mb / 1000:g} GB" if model.resources.gpu_memory_mb else "no GPU"]
+    asked = [f"{model.resources.gpu_gb:g}" if model.resources.gpu_memory_mb else "no GPU"]
     if model.training is not None and model.training.gpu_memory_mb:
-        asked.append(f"training {model.training.gpu_memory_mb / 1000:g} GB")
+        asked.append(f"training {model.training.gpu_gb:g}")
     return "<br>".join(asked)
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from harness.engines.allocation import allocate
 from harness.engines.nvidia import Gpu, ask_driver, driver_cuda
 from harness.errors import BenchError, PrerequisiteError
+from harness.host.sizes import gpu_size
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -327,12 +328,12 @@ def _gpu(gpu: Gpu) -> Check:
         return Check("GPU", "memory", CheckVerdict.FAILED, found, fix)
     if gpu.memory_mb is None:
         return Check("GPU", "memory", CheckVerdict.OK, f"{gpu}: not known, nvidia-smi says {gpu.said or 'nothing'}")
-    free = "free memory unknown" if gpu.free_mb is None else f"{gpu.free_mb:,} free"
+    free = "free memory unknown" if gpu.free_mb is None else f"{gpu_size(gpu.free_mb)} free"
     return Check(
         "GPU",
         "memory",
         CheckVerdict.WARNING if gpu.occupied else CheckVerdict.OK,
-        f"{gpu}: {gpu.memory_mb:,} MiB, {free}",
+        f"{gpu}: {gpu_size(gpu.memory_mb)}, {free}",
         "other programs use it; `nvidia-smi` lists them" if gpu.occupied else "",
     )
 

@@ -32,7 +32,7 @@ class BenchError(Exception):
 
 
 class ModelError(BenchError):
-    """A model failed: its image, its adapter or its masks; exit code 1."""
+    """A model failed: its image, its adapter, or every mask (with ``--strict``: any mask); exit code 1."""
 
     exit_code: ClassVar[int] = 1
 

@@ -38,6 +38,15 @@ ALLOWED = {
 #: Columns that are words of SQL and are meant to be.
 WORDS = {"case", "index"}
 
+#: Where MiB and its like are named, and how often: the fields that count so, and where that is explained.
+BINARY = {
+    "CHANGELOG.md": 1,  # tells of the change
+    "docs/contract.md": 1,  # memory_mb
+    "docs/declaration.md": 2,  # memory_gb, gpu_gb
+    "docs/plugin-reference.md": 3,  # memory_gb, gpu_gb, memory_mb
+    "docs/words.md": 2,  # the units
+}
+
 PATTERN = re.compile(rf"(?<![\w-])(?:{'|'.join(FORBIDDEN)})(?![\w-])")
 
 
@@ -62,6 +71,32 @@ def test_nothing_is_called_by_a_word_that_was_given_up() -> None:
     }
     assert found - set(ALLOWED) == set()
     assert set(ALLOWED) - found == set(), "an exception that nothing needs any more"
+
+
+def test_sizes_have_one_unit() -> None:
+    """Messages, pages and boards say GB, and MiB only of a field that counts so; no GB is made of 1,024 MB."""
+    binary = re.compile(r"\b[KMGT]iB\b")
+    mixed = re.compile(r"(2\*\*[1234]0|1024|(>>|<<) ?[1234]0)[^\"\n]*\} ?[kMGT]B\b")
+    said = {str(path.relative_to(ROOT)): path.read_text(encoding="utf-8") for path in _texts()}
+    pages = {name: text for name, text in said.items() if not name.endswith(".py")}
+    found = {name: sum(1 for line in text.splitlines() if binary.search(line)) for name, text in pages.items()}
+    assert {name: number for name, number in found.items() if number} == BINARY
+    code = {name: text for name, text in said.items() if name.endswith(".py")}
+    assert [(name, line) for name, text in code.items() for line in _spoken(text) if binary.search(line)] == []
+    assert [(name, match[0]) for name, text in code.items() for match in mixed.finditer(text)] == []
+    assert binary.search("limit 256 MiB")
+    assert mixed.search('f"{free / 2**30:.1f} GB"')
+    assert _spoken('"""Of MiB."""\nx = f"{a} MiB"\n') == [" MiB"]
+
+
+def _spoken(code: str) -> list[str]:
+    """Return the texts of a module that are no docstrings."""
+    tree = ast.parse(code)
+    owners = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    documented = [node.body[0] for node in ast.walk(tree) if isinstance(node, owners) and node.body]
+    docstrings = {id(first.value) for first in documented if isinstance(first, ast.Expr)}
+    texts = (node for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str))
+    return [str(node.value) for node in texts if id(node) not in docstrings]
 
 
 @pytest.mark.parametrize(

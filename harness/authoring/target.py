@@ -11,6 +11,7 @@ from pathlib import Path
 from harness.authoring.new import IMAGE_NAME
 from harness.errors import ModelError, PrerequisiteError, UsageError
 from harness.foreign import content_of, open_zip
+from harness.host.sizes import size
 from harness.registry.discovery import ENTRY_POINTS, Plugin, Registry, discover
 
 #: How the origin of a plugin begins that is an image and nothing else.
@@ -91,9 +92,7 @@ def _unpacked(wheel: Path, folder: Path) -> Plugin:
     try:
         with open_zip(wheel) as archive:
             if sum(member.file_size for member in archive.infolist()) > _LARGEST:
-                raise ModelError(
-                    f"{wheel} holds more than {_LARGEST >> 20} MiB", fix="weights do not belong in a wheel"
-                )
+                raise ModelError(f"{wheel} holds more than {size(_LARGEST)}", fix="weights do not belong in a wheel")
             names = archive.namelist()
             entries = next((name for name in names if name.endswith(".dist-info/entry_points.txt")), "")
             text = ""

@@ -10,6 +10,7 @@ import click
 
 from harness.cli.settings import Settings, find_plugins, json_option, pass_settings, plugin_dir_option, print_json
 from harness.errors import PrerequisiteError
+from harness.host.sizes import gpu_size
 from harness.registry.declaration import Model
 from harness.registry.discovery import Plugin, Registry
 
@@ -57,7 +58,7 @@ def _lacks(model: Model, home: Path) -> list[str]:
         require_gpus(model.resources.gpus, memory_mb=model.resources.gpu_memory_mb)
     except PrerequisiteError:
         each = model.resources.gpu_memory_mb
-        words.append("a GPU" + (f" of {each / 1000:g} GB" if each else ""))
+        words.append("a GPU" + (f" of {gpu_size(each)}" if each else ""))
     return words
 
 

@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.cli.streams import colours
+from harness.host import sizes
 
 #: Cells that a column of running text may be folded to, so that the others stay whole.
 _NARROWEST = 20
@@ -121,10 +122,10 @@ def seconds(value: float | None) -> str:
 
 
 def size(value: float | None) -> str:
-    """Format bytes as MB or GB; a dash where they are not known."""
+    """Format bytes as kB, MB or GB; a dash where they are not known."""
     if value is None:
         return "—"
-    return f"{value / 1e6:.0f} MB" if value < 1e9 else f"{value / 1e9:.1f} GB"
+    return sizes.size(value)
 
 
 def counted(n: int, noun: str) -> str:

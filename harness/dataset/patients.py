@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from harness.dataset.problems import DataProblem, Level
+from harness.host.sizes import size
 
 #: A table beside the index, with the columns ``case`` and ``patient``, ``age`` or ``sex``.
 PATIENTS: Final = "patients.csv"
@@ -95,7 +96,7 @@ def read_patients(path: Path) -> tuple[dict[str, Person], list[DataProblem]]:
 
     try:
         if path.stat().st_size > _MAX_BYTES:
-            return {}, [fault(f"the file is larger than {_MAX_BYTES // 2**20} MiB")]
+            return {}, [fault(f"the file is larger than {size(_MAX_BYTES)}")]
         reader = csv.DictReader(path.read_text(encoding="utf-8-sig").splitlines())
         columns, rows = set(reader.fieldnames or ()), list(reader)
     except (OSError, ValueError, csv.Error) as error:

@@ -1,6 +1,6 @@
 """Combine the two gated downloads of ReXGroundingCT: links to the masks, the texts and CT-RATE's volumes.
 
-Masks and texts come from one gated repository, the CTs from another (about 370 GiB for the 3,492 volumes of the
+Masks and texts come from one gated repository, the CTs from another (about 400 GB for the 3,492 volumes of the
 challenge), so nothing is copied.
 """
 
@@ -38,7 +38,7 @@ of each are accepted once, in a browser, with a Hugging Face account.
    ReXGroundingCT/ then holds dataset.json, MICCAI_challenge_dataset.json, MLHC_dataset_version.json (the paper's 1,914
    scans) and segmentations/.
 
-3. The CT volumes of these findings (370 GiB for all 3,492 of the challenge; one split at a time is fine)
+3. The CT volumes of these findings (400 GB for all 3,492 of the challenge; one split at a time is fine)
      bench data fetch rexgroundingct --rexgroundingct ReXGroundingCT/MICCAI_challenge_dataset.json --list --split val \\
        | xargs -n 50 hf download ibrahimhamamci/CT-RATE --repo-type dataset --local-dir CT-RATE
    CT-RATE/ then holds dataset/train_fixed/train_1741/train_1741_b/train_1741_b_2.nii.gz and so on. Only the volumes

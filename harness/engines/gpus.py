@@ -14,6 +14,7 @@ from pathlib import Path
 from harness.engines.allocation import Allocation, allocate, select
 from harness.engines.nvidia import Gpu, ask_driver
 from harness.errors import PrerequisiteError
+from harness.host.sizes import gpu_size
 
 _LEASES = Path(tempfile.gettempdir()) / "groundbench-gpus"
 
@@ -67,7 +68,7 @@ def enough(allocation: Allocation, wanted: int, ids: Sequence[str] = (), *, memo
     unfit = {gpu.id: reason for gpu in found if (reason := _unfit(gpu, memory_mb))}
     fit = [gpu for gpu in found if gpu.id not in unfit]
     if len(fit) < wanted:
-        each = f", with at least {memory_mb:,} MiB as the model needs" if memory_mb else ""
+        each = f", with at least {gpu_size(memory_mb)} as the model needs" if memory_mb else ""
         raise _lack(
             wanted,
             f"{len(fit)} of {len(found)} can be used: {'; '.join(unfit.values())}",
@@ -93,9 +94,9 @@ def _unfit(gpu: Gpu, memory_mb: int) -> str:
     if gpu.memory_mb is None or not memory_mb:
         return ""
     if gpu.memory_mb < memory_mb:
-        return f"{gpu} has {gpu.memory_mb:,} MiB"
+        return f"{gpu} has {gpu_size(gpu.memory_mb)}"
     if gpu.occupied and gpu.free_mb is not None and gpu.free_mb < memory_mb:
-        return f"{gpu} has {gpu.free_mb:,} of {gpu.memory_mb:,} MiB free, other programs use the rest"
+        return f"{gpu} has {gpu_size(gpu.free_mb)} of {gpu_size(gpu.memory_mb)} free, other programs use the rest"
     return ""
 
 

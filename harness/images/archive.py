@@ -23,6 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from harness.errors import DataError, PrerequisiteError
 from harness.foreign import content_of, open_tar, parse_json
+from harness.host.sizes import size
 from harness.images.identity import CONTEXT_LABEL, PLUGIN_LABEL, TORCH_LABEL
 
 #: Bytes of an archive's list of contents, and of the configuration of its image; either has a few thousand.
@@ -251,7 +252,7 @@ def _text(tar: tarfile.TarFile, name: str) -> bytes:
     member = tar.getmember(name)
     file = tar.extractfile(member) if member.isreg() and member.size <= _MAX_TEXT else None
     if file is None:
-        raise ValueError(f"{name} is not a file of at most {_MAX_TEXT // 2**20} MiB")
+        raise ValueError(f"{name} is not a file of at most {size(_MAX_TEXT)}")
     return content_of(file, most=_MAX_TEXT)
 
 

@@ -28,6 +28,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING
 
 from harness.errors import ModelError
+from harness.host.sizes import size
 from harness.images.torch import LOCK, TorchBuild
 from harness.registry.plugin_toml import FILE
 from harness.upstream.sources import SourceStore
@@ -264,7 +265,7 @@ def plugin_files(plugin: Plugin) -> Iterator[tuple[str, Path]]:
             total += path.stat().st_size
             if total > MAX_PLUGIN_BYTES:
                 raise ModelError(
-                    f"plugin {plugin.name!r}: its folder contains more than {MAX_PLUGIN_BYTES // 2**20} MiB",
+                    f"plugin {plugin.name!r}: its folder contains more than {size(MAX_PLUGIN_BYTES)}",
                     fix="move data out of it; weights beside the plugin are left out where they are declared",
                 )
             yield name, path

@@ -16,6 +16,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from harness.errors import BenchError, DataError, UnknownName
+from harness.host.sizes import size
 from harness.registry.declaration import Prompt
 
 #: Name of the file in a folder that holds one.
@@ -141,7 +142,7 @@ def read_card(path: Path) -> Card:
     except OSError as error:
         raise DataError(f"the card {path} cannot be read: {error.strerror}", fix="check its path", path=path) from error
     if len(content) > _LONGEST:
-        raise DataError(f"the card {path} has more than {_LONGEST // 1024} KiB", fix="shorten it", path=path)
+        raise DataError(f"the card {path} has more than {size(_LONGEST)}", fix="shorten it", path=path)
     try:
         table = tomllib.loads(content.decode("utf-8"))
     except (ValueError, RecursionError) as error:

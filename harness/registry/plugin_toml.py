@@ -27,6 +27,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from harness.host.sizes import size
 from harness.registry.constraints import DeclarationError, require, shown
 from harness.registry.declaration import Model, Prompt, Variant
 from harness.registry.origins import Params, Stated
@@ -65,7 +66,7 @@ def _tables(path: Path) -> dict[str, Any]:
     try:
         status = path.lstat()
         require(stat.S_ISREG(status.st_mode), f"{FILE} is a link or a special file; it must be a file")
-        require(status.st_size <= _LONGEST, f"{FILE} has more than {_LONGEST // 1024} KiB")
+        require(status.st_size <= _LONGEST, f"{FILE} has more than {size(_LONGEST)}")
         with path.open("rb") as file:
             content = file.read(_LONGEST)
     except OSError as error:

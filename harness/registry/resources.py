@@ -51,20 +51,21 @@ class Resources:
     Parameters
     ----------
     memory_gb
-        Memory of the container, temporary files and shared memory included, in GiB (1,024 MiB).
+        Memory of the container, temporary files and shared memory included, in units of 1,024 MiB
+        as engines count; so are the three other sizes.
     cpus
         CPU cores.
     pids
         Processes and threads.
     shm_gb
-        Size of ``/dev/shm`` in GiB (data loaders need it).
+        Size of ``/dev/shm`` (data loaders need it).
     tmp_gb
-        Size of ``/tmp`` in GiB.
+        Size of ``/tmp``.
     gpus
         GPUs that one container needs; 0 for a model that runs on the CPU. A container that trains may get more: its
         memory, shared memory, cores and pids then grow in proportion.
     out_gb
-        Size limit of the container's output folder, in GiB.
+        Size limit of the container's output folder.
     start_minutes
         From the container's ``started`` event until its model is loaded (imports and weights).
     case_minutes

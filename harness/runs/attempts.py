@@ -388,9 +388,8 @@ class _Attempt:
         if ended.code is None:
             return _Failure(Status.INFRA_ERROR, ended.error)
         if ended.oom:
-            return _Failure(
-                Status.OOM, f"the kernel ended it for its memory (limit {self._resources.memory_mb} MiB, declared)"
-            )
+            limit = self._resources.memory_gb
+            return _Failure(Status.OOM, f"the kernel ended it for its memory (limit: memory_gb = {limit:g}, declared)")
         return _Failure(Status.PLUGIN_ERROR, self._explained(death_text(ended.code, self._spec.folder / self._log)))
 
     def _explained(self, reason: str) -> str:

@@ -17,6 +17,7 @@ from harness.engines.nvidia import FIRST_DRIVERS, Gpu, driver_cuda
 from harness.engines.owners import own_labels
 from harness.errors import PrerequisiteError
 from harness.host.capacity import usable_cores, usable_memory
+from harness.host.sizes import gpu_size
 from harness.images.build import Image
 from harness.images.context import BuildContext
 from harness.images.torch import cuda_build, cuda_of_torch
@@ -96,7 +97,7 @@ def check_room(
     wanted = containers * resources.memory_mb * 2**20
     if wanted > total:
         raise PrerequisiteError(
-            f"{containers} container{'s' if containers > 1 else ''} of {resources.memory_mb} MiB "
+            f"{containers} container{'s' if containers > 1 else ''} of memory_gb = {resources.memory_gb:g} "
             f"need {wanted / 1e9:.1f} GB of memory, this machine has {total / 1e9:.1f} GB",
             fix="use a larger machine, or fewer GPUs at once",
             lacking="memory",
@@ -275,11 +276,11 @@ def check_gpus(
         )
     for gpu in gpus:
         if gpu.occupied:
-            log(f"warning: other programs use {gpu}: {gpu.free_mb:,} of {gpu.memory_mb:,} MiB are free")
+            log(f"warning: other programs use {gpu}: {gpu_size(gpu.free_mb)} of {gpu_size(gpu.memory_mb)} are free")
         if needed_mb and gpu.memory_mb is None:
             log(
-                f"warning: the model needs {needed_mb:,} MiB of memory, which cannot be checked for {gpu}: nvidia-smi "
-                f"says {gpu.said or 'nothing'}"
+                f"warning: the model needs {gpu_size(needed_mb)} of memory, which cannot be checked for {gpu}: "
+                f"nvidia-smi says {gpu.said or 'nothing'}"
             )
 
 

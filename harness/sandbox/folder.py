@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from harness.errors import PrerequisiteError
+from harness.host.sizes import declared_size
 
 #: Files and folders that a container may leave; a run needs one for each finding.
 MAX_ENTRIES = 100_000
@@ -44,7 +45,7 @@ def broken_bound(out: Path, limit_mb: int) -> str:
                     entries += 1
                     size += status.st_blocks * 512
                     if size > limit_mb * 2**20:
-                        return f"wrote more than {limit_mb} MiB into out/ (the declared limit)"
+                        return f"wrote more than out_gb = {declared_size(limit_mb):g} into out/ (the declared limit)"
                     if entries > MAX_ENTRIES:
                         return f"made more than {MAX_ENTRIES:,} files and folders in out/"
                     if stat.S_ISDIR(status.st_mode):
@@ -65,7 +66,7 @@ def lack_of_disk(folder: Path) -> str:
     free = found.f_bavail * found.f_frsize
     keep = min(KEEP_FREE_BYTES, found.f_blocks * found.f_frsize // 50)
     if free < keep:
-        return f"the disk is full: {free / 2**20:.1f} MiB left, {keep / 2**20:.1f} MiB must stay free"
+        return f"the disk is full: {free / 1e6:.1f} MB left, {keep / 1e6:.1f} MB must stay free"
     # A file system that does not count its files (Btrfs) reports 0 of 0.
     if found.f_favail < min(KEEP_FREE_FILES, found.f_files // 50):
         return f"the disk is full: room for {found.f_favail:,} more files of {found.f_files:,}"

@@ -16,6 +16,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.host.sizes import size
+
 #: Folders inside folders of a checkpoint.
 MAX_DEPTH = 8
 
@@ -131,7 +133,7 @@ def copy_folder(
         if len(files) == max_files:
             raise RefusedCheckpoint(f"contains more than {max_files:,} files")
         if status.st_size > left:
-            raise RefusedCheckpoint(f"contains more than {limit / 2**20:,.0f} MiB")
+            raise RefusedCheckpoint(f"contains more than {size(limit)}")
         (target / path).parent.mkdir(parents=True, exist_ok=True)
         copied = _copy(handle, target / path, left)
         if copied is None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from harness.errors import DataError
+from harness.host.sizes import size
 from harness.submissions.text_files import sha256, shown
 from harness.submissions.travelled import TextFolder
 
@@ -69,7 +70,7 @@ def read_log(repository: Path) -> list[LoggedRecord]:
         raise DataError(f"{path} cannot be read: {error.strerror}", fix="put the file itself there") from error
     fix = "take it from the history of the repository: nothing in it is ever changed, lines are added at its end"
     if len(content) > _LARGEST or not content.endswith(b"\n"):
-        raise DataError(f"{path} is cut short, or larger than {_LARGEST >> 20} MiB", fix=fix)
+        raise DataError(f"{path} is cut short, or larger than {size(_LARGEST)}", fix=fix)
     found: list[LoggedRecord] = []
     before = _FIRST
     for number, line in enumerate(content.decode("utf-8", "replace").split("\n")[:-1], 1):

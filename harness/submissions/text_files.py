@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Final
 
 from harness.errors import DataError, PrerequisiteError, UsageError
+from harness.host.sizes import size
 
 RECORD, FINDINGS, INSTANCES, CASES = "record.json", "findings.csv", "instances.csv", "cases.csv"
 MASKS, CARD, TRAINING = "masks.json", "card.toml", "training.json"
@@ -103,9 +104,7 @@ def _read(path: Path, limit: int) -> bytes:
         why = "is a link" if error.errno == errno.ELOOP else f"cannot be read: {error.strerror}"
         raise DataError(f"{path} {why}", fix="put the file itself there", path=path) from error
     if len(content) > limit:
-        raise DataError(
-            f"{path} has more than {limit // _KIB:,} KiB", fix="it was not made by `bench submit`", path=path
-        )
+        raise DataError(f"{path} has more than {size(limit)}", fix="it was not made by `bench submit`", path=path)
     if why := _not_plain(content):
         raise DataError(f"{path} {why}", fix="it was not made by `bench submit`; make it again", path=path)
     return content

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from harness.errors import DataError, PrerequisiteError
+from harness.host.sizes import size
 from harness.upstream.trees import MAX_TREE_BYTES, TreeFile
 
 #: Git does not prompt at the terminal, fetches nothing implicitly, and ignores repositories above the path.
@@ -180,8 +181,8 @@ def files_of(repository: Path, commit: str, path: str) -> Iterator[TreeFile]:
             header = reader.stdout.readline().split()
             if len(header) != 3:
                 raise DataError(f"the repository lacks the content of {name}", fix="clone it whole")
-            size = int(header[2])
-            if size > MAX_TREE_BYTES:
-                raise DataError(f"{name} has more than {MAX_TREE_BYTES // 2**20} MiB")
-            content = reader.stdout.read(size + 1)[:-1]
+            length = int(header[2])
+            if length > MAX_TREE_BYTES:
+                raise DataError(f"{name} has more than {size(MAX_TREE_BYTES)}")
+            content = reader.stdout.read(length + 1)[:-1]
             yield TreeFile(name, int(mode, 8), content)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import DataError
+from harness.host.sizes import size
 
 FILE, PROGRAM, LINK = 0o100644, 0o100755, 0o120000
 
@@ -44,7 +45,7 @@ def write_tree(files: Iterable[TreeFile], folder: Path) -> None:
     for number, file in enumerate(files):
         total += len(file.content)
         if total > MAX_TREE_BYTES or number >= MAX_TREE_FILES:
-            raise DataError(f"more than {MAX_TREE_BYTES // 2**20} MiB or {MAX_TREE_FILES:,} files")
+            raise DataError(f"more than {size(MAX_TREE_BYTES)} or {MAX_TREE_FILES:,} files")
         parts = file.name.split("/")
         if any(part in {"", ".", ".."} or part.lower() == ".git" or "\0" in part for part in parts):
             raise DataError(f"{file.name!r} is not a valid path inside a source tree")

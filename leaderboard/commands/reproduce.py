@@ -328,11 +328,12 @@ def _needs(needs: dict[str, Any] | None) -> list[str]:
     if needs is None:
         return []
     from harness.cli.tables import counted, size
+    from harness.host.sizes import gpu_size
 
     room = f", about {size(needs['build_bytes'])} of free disk to build it" if needs["build_bytes"] else ""
     weights = [size(needs["weights_bytes"])] if needs["weights_bytes"] else []
     weights += [f"size unknown: {', '.join(needs['unknown_sizes'])}"] if needs["unknown_sizes"] else []
-    memory = f" with {needs['gpu_memory_mb']:,} MiB" if needs["gpu_memory_mb"] else ""
+    memory = f" with {gpu_size(needs['gpu_memory_mb'])}" if needs["gpu_memory_mb"] else ""
     lines = [
         f"image: size unknown until it is built{room}",
         f"weights: {'; '.join(weights) or 'none'}",

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from harness.categories import CATEGORIES
+from harness.host.sizes import size
 from harness.status import RowLevel
 from leaderboard.board.answers import ANSWERS
 from leaderboard.board.board import STANDINGS, Row, Score
@@ -183,10 +184,10 @@ def readable_seconds(value: float | None) -> str:
 
 
 def readable_bytes(value: int | None) -> str:
-    """Write a number of bytes in MB or GB."""
+    """Write a number of bytes in kB, MB or GB."""
     if value is None:
         return NOTHING
-    return f"{value / 1e6:.0f} MB" if value < 1e9 else f"{value / 1e9:.1f} GB"
+    return size(value)
 
 
 def readable_volume(value: float) -> str:

@@ -92,8 +92,8 @@ def test_numbers_are_those_of_the_code() -> None:
     assert contract.CONTRACT_VERSION == 1
     for bound in (
         f"{contract.MAX_EVENT_BYTES:,} bytes",
-        f"After {contract.MAX_EVENTS_BYTES // 2**20} MiB",
-        f"no larger than {masks.MAX_MASK_BYTES // 2**20} MiB",
+        f"After {contract.MAX_EVENTS_BYTES:,} bytes",
+        f"no larger than {masks.MAX_MASK_BYTES:,} bytes",
         f"has {case_clock.END_TIMEOUT_S:.0f} s to exit",
         f"exit within {training.SAVE_S:.0f} s",
         f"up to {checkpoint.MAX_FILES:,} regular files",

@@ -83,7 +83,7 @@ def test_memory_bomb_is_named(base_image: str, bench: Bench, make_dataset: Calla
     )  # fmt: skip
     states = {case["case_id"]: case for case in bench.json("results", "show", run["run"])["cases"]}
     assert states["toy_2_a_1"]["status"] == "oom"
-    assert "256 MiB" in states["toy_2_a_1"]["reason"]
+    assert "memory_gb = 0.25" in states["toy_2_a_1"]["reason"]
     assert states["toy_1_a_1"]["status"] == states["toy_3_a_1"]["status"] == "ok"
 
 

@@ -126,7 +126,7 @@ def test_container_killed_goes_on(engine: str, bench: Bench, dataset: Path) -> N
         ("raises", "error", "RuntimeError: the optimiser is lost"),
         ("stalls", "stalled_loader", "no sample came within 300 s"),
         ("silent", "timeout", "no train event came within 10 s"),
-        ("fills-out", "plugin_error", "wrote more than 64 MiB into out/"),
+        ("fills-out", "plugin_error", "wrote more than out_gb = 0.0625 into out/"),
         ("no-checkpoint", "invalid_checkpoint", "is missing: the container did not write out/checkpoint/"),
         ("empty-checkpoint", "invalid_checkpoint", "out/checkpoint is empty"),
         ("link", "invalid_checkpoint", "contains 'passwd', which is not a regular file"),
@@ -151,7 +151,7 @@ def test_failure_has_a_name(variant: str, state: str, reason: str, bench: Bench,
 def test_memory_has_a_name(base_image: str, bench: Bench, dataset: Path) -> None:
     """A container that outgrows its memory ends as oom."""
     failed = bench(*_command(dataset, "memory", "docker"), code=1)
-    assert "failed (oom): the kernel ended it for its memory (limit 256 MiB, declared)" in failed.stderr
+    assert "failed (oom): the kernel ended it for its memory (limit: memory_gb = 0.25, declared)" in failed.stderr
 
 
 def test_forged_events_are_dropped(bench: Bench, dataset: Path) -> None:

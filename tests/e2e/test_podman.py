@@ -82,7 +82,7 @@ def test_limits_hold_on_podman(there: Bench, make_dataset: Callable[..., Path], 
     patient = Path(shutil.copytree(MISBEHAVING, tmp_path / "misbehaving"))
     text = (patient / "__init__.py").read_text()
     (patient / "__init__.py").write_text(text.replace("case_minutes=2 / 60", "case_minutes=0.5"))
-    for fault, status, words in (("memory", "oom", "256 MiB"), ("segfault", "plugin_error", "SIGSEGV")):
+    for fault, status, words in (("memory", "oom", "memory_gb = 0.25"), ("segfault", "plugin_error", "SIGSEGV")):
         there(
             "run", "--plugin", "misbehaving", "--variant", fault, "--plugin-dir", patient,
             "--dataset", make_dataset(3, fault), "--engine", "podman",

@@ -118,7 +118,7 @@ def test_what_a_row_lacks_comes_with_what_brings_it(tmp_path: Path) -> None:
     small, large = Gpu("a", "small", 24_000), Gpu("b", "large", 80_000)
     absent = Allocation(problem="nvidia-smi is not on PATH")
     assert _row(registry, tmp_path, 1, absent, name).lacking[1] == "1 GPU requested: nvidia-smi is not on PATH"
-    assert "66,000 MiB" in _row(registry, tmp_path, 1, Allocation((small,), (small,)), name).lacking[1]
+    assert "66 GB" in _row(registry, tmp_path, 1, Allocation((small,), (small,)), name).lacking[1]
     assert len(_row(registry, tmp_path, 1, Allocation((large,), (large,)), name).lacking) == 1
 
 

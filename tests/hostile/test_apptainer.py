@@ -39,8 +39,8 @@ NOT_STOOD_IN_FOR = {"network-interfaces", "meet-the-host-in-shared-memory", "rea
 #: Attack -> status of the case that attacks, and words of the reason.
 ATTACKS = {
     "fork-bomb": ("plugin_error", "exit code 1"),
-    "memory-bomb": ("oom", "256 MiB"),
-    "fill-out": ("plugin_error", "more than 64 MiB"),
+    "memory-bomb": ("oom", "memory_gb = 0.25"),
+    "fill-out": ("plugin_error", "more than out_gb = 0.0625"),
     "hang-in-case": ("timeout", "within 5 s"),
     "stop-itself": ("timeout", "within 5 s"),
 }

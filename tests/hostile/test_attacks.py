@@ -21,9 +21,9 @@ Record = Callable[[str, object], None]
 #: quiet machine needs a third).
 ATTACKS = {
     "fork-bomb": ("plugin_error", "exit code 1", 120),
-    "memory-bomb": ("oom", "256 MiB", 120),
-    "memory-bomb-without-a-name": ("oom", "256 MiB", 120),
-    "fill-out": ("plugin_error", "more than 64 MiB", 120),
+    "memory-bomb": ("oom", "memory_gb = 0.25", 120),
+    "memory-bomb-without-a-name": ("oom", "memory_gb = 0.25", 120),
+    "fill-out": ("plugin_error", "more than out_gb = 0.0625", 120),
     "fill-out-deep": ("plugin_error", "cannot be read", 120),
     "flood-stdout": ("timeout", "within 5 s", 180),
     "hang-in-case": ("timeout", "within 5 s", 120),

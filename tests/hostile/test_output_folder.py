@@ -102,7 +102,7 @@ def test_bounds_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert broken_bound(tmp_path, 1) == ""
     (tmp_path / "inner").mkdir()
     (tmp_path / "inner" / "file").write_bytes(b"x" * (2**20 + 1))
-    assert "more than 1 MiB" in broken_bound(tmp_path, 1)
+    assert "more than out_gb = 0.00097" in broken_bound(tmp_path, 1)
     assert broken_bound(tmp_path, 2) == ""
     for number in range(7):
         (tmp_path / f"{number}").touch()
@@ -127,7 +127,7 @@ def test_lack_of_disk_gives_the_numbers(tmp_path: Path, monkeypatch: pytest.Monk
         f_bavail, f_frsize, f_blocks = 10, 4096, 2**20
 
     monkeypatch.setattr(os, "statvfs", lambda _: Full)
-    assert lack_of_disk(tmp_path) == "the disk is full: 0.0 MiB left, 81.9 MiB must stay free"
+    assert lack_of_disk(tmp_path) == "the disk is full: 0.0 MB left, 85.9 MB must stay free"
     with pytest.raises(PrerequisiteError, match="the disk is full"):
         require_disk(tmp_path)
 

@@ -282,8 +282,8 @@ class _Attempt:
     def _judge_exit(self, ended: Exit) -> tuple[TrainingState, str]:
         """Decide why a container ended without a request."""
         if ended.oom:
-            limit = self._spec.resources.memory_mb
-            return TrainingState.OOM, f"the kernel ended it for its memory (limit {limit} MiB, declared)"
+            limit = self._spec.resources.memory_gb
+            return TrainingState.OOM, f"the kernel ended it for its memory (limit: memory_gb = {limit:g}, declared)"
         if self._failed is not None:
             return TrainingState(self._failed.kind), explained(self._failed.reason)
         if ended.code == 0:

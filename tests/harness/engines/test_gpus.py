@@ -63,8 +63,8 @@ def test_memory_that_others_use_is_not_there(driver: Callable[[str], Path]) -> N
     with pytest.raises(PrerequisiteError) as raised:
         require_gpus(1, memory_mb=30_000)
     assert raised.value.message == (
-        "1 GPU requested, with at least 30,000 MiB as the model needs: 0 of 2 can be used: GPU 0 (H100, GPU-a) has "
-        "3,000 of 81,559 MiB free, other programs use the rest; GPU 1 (RTX 4090, GPU-b) has 24,564 MiB"
+        "1 GPU requested, with at least 30 GB as the model needs: 0 of 2 can be used: GPU 0 (H100, GPU-a) has "
+        "3 GB of 81.6 GB free, other programs use the rest; GPU 1 (RTX 4090, GPU-b) has 24.6 GB"
     )
 
 

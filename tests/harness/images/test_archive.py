@@ -86,7 +86,7 @@ def test_an_archive_that_is_there_is_known(tmp_path: Path) -> None:
         (_saved(_config(labels={CONTEXT_LABEL: None})), "context"),
         (_saved(_config(rootfs={})), "diff_ids"),
         (_saved([]), "not the archive of an image"),
-        (_saved(_config(created="x" * (9 * 2**20))), "at most 8 MiB"),
+        (_saved(_config(created="x" * (9 * 2**20))), "at most 8 MB"),
     ],
     ids=["empty", "noise", "two", "none", "name", "unlabelled", "no-layers", "a-list", "huge"],
 )

@@ -69,7 +69,7 @@ def test_training_has_three_values(tmp_path: Path, text: str, exposure: str, sta
         ('authors = "A"', DataError, "authors"),
         (f"authors = {['a'] * 101}", DataError, "authors"),
         ("who = ", DataError, "not valid TOML"),
-        ("#" * 70_000, DataError, "64 KiB"),
+        ("#" * 70_000, DataError, "66 kB"),
     ],
 )
 def test_what_is_wrong_is_named(tmp_path: Path, text: str, kind: type[BenchError], said: str) -> None:

@@ -194,7 +194,7 @@ def test_what_is_not_said_is_as_in_python(tmp_path: Path) -> None:
         (LEAST + "name = 'two'\n", "plugin.toml is not valid TOML"),
         (LEAST + f"x = {'[' * 5000}\n", "plugin.toml is nested too deeply"),
         (LEAST + f"x = {'9' * 5000}\n", "plugin.toml is not valid TOML"),
-        ("#" * (256 * 1024 + 1), "plugin.toml has more than 256 KiB"),
+        ("#" * (256 * 1024 + 1), "plugin.toml has more than 262 kB"),
     ],
 )
 def test_faults_are_named(tmp_path: Path, text: str, said: str) -> None:

@@ -40,9 +40,9 @@ def test_what_is_not_known_of_a_gpu_is_told() -> None:
     unknown = Gpu("GPU-3", "NVIDIA GB10", None, None, "1", "[N/A]")
     check_gpus([LARGE, replace(LARGE, free_mb=50_000), unknown], 24_000, 1, said.append)
     assert said == [
-        "warning: other programs use GPU 0 (NVIDIA H100, GPU-2): 50,000 of 81,559 MiB are free",
+        "warning: other programs use GPU 0 (NVIDIA H100, GPU-2): 50 GB of 81.6 GB are free",
         (
-            "warning: the model needs 24,000 MiB of memory, which cannot be checked for GPU 1 (NVIDIA GB10, GPU-3): "
+            "warning: the model needs 24 GB of memory, which cannot be checked for GPU 1 (NVIDIA GB10, GPU-3): "
             "nvidia-smi says [N/A]"
         ),
     ]
@@ -123,9 +123,6 @@ def test_a_run_is_refused(bench: Bench, make_dataset: Callable[..., Path], tmp_p
     )
     command = ("run", "--plugin-dir", folder, "--plugin", "big", "--dataset", make_dataset(1), "--gpus", 1)
     ended = bench(*command, "--engine", "local", code=3)
-    assert (
-        "with at least 40,000 MiB as the model needs: 0 of 1 can be used: GPU 0 (Tiny, GPU-0000) has 2,048 MiB"
-        in ended.stderr
-    )
+    assert "with at least 40 GB as the model needs: 0 of 1 can be used: GPU 0 (Tiny, GPU-0000) has 2 GB" in ended.stderr
     reduced = bench(*command, "--engine", "local", "--weights", "random", code=1)  # it has no adapter
     assert "0 of 2 findings ok" in reduced.stderr

@@ -23,7 +23,7 @@ def test_files_of_all_folders_count_together(tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
         (tmp_path / name / "file").write_bytes(os.urandom(600 * 1024))
     assert broken_bound(tmp_path, 2) == ""
-    assert broken_bound(tmp_path, 1) == "wrote more than 1 MiB into out/ (the declared limit)"
+    assert broken_bound(tmp_path, 1) == "wrote more than out_gb = 0.000976562 into out/ (the declared limit)"
 
 
 def test_folders_count_as_entries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -35,7 +35,7 @@ def test_folders_count_as_entries(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_large_disk_keeps_a_fixed_room_free(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A fiftieth of a small disk, 256 MiB of any other."""
+    """A fiftieth of a small disk, 268 MB of any other."""
 
     class Disk:
         f_frsize, f_blocks, f_favail, f_files = 2**20, 10**6, 10**6, 10**6
@@ -46,7 +46,7 @@ def test_a_large_disk_keeps_a_fixed_room_free(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(os, "statvfs", lambda _: Disk(256))
     assert lack_of_disk(tmp_path) == ""
     monkeypatch.setattr(os, "statvfs", lambda _: Disk(255))
-    assert lack_of_disk(tmp_path) == "the disk is full: 255.0 MiB left, 256.0 MiB must stay free"
+    assert lack_of_disk(tmp_path) == "the disk is full: 267.4 MB left, 268.4 MB must stay free"
 
 
 def test_a_root_that_is_a_link_is_not_removed(tmp_path: Path) -> None:

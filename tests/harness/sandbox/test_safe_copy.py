@@ -165,7 +165,7 @@ def test_bounds_of_a_folder(tmp_path: Path) -> None:
     for number in range(3):
         (tmp_path / "checkpoint" / str(number)).write_bytes(bytes(2**19))
     for out, limit, files, reason in (
-        ("one", 2**20, 3, "contains more than 1 MiB"),
+        ("one", 2**20, 3, "contains more than 1 MB"),
         ("two", 2**21, 2, "contains more than 2 files"),
     ):
         (tmp_path / out).mkdir()

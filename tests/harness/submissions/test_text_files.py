@@ -45,7 +45,7 @@ def _many(folder: Path) -> None:
 HOSTILE: dict[str, tuple[Callable[[Path], object], str]] = {
     "a link": (_link, "card.toml is a link"),
     "a pipe": (_pipe, "card.toml is not a regular file"),
-    "a terabyte": (_sparse, "more than 3,072 KiB"),
+    "a terabyte": (_sparse, "more than 3 MB"),
     "a script": (lambda f: (f / "setup.py").write_text("import os"), "holds setup.py, which is not part"),
     "a folder": (lambda f: (f / "more").mkdir(), "holds more, which is not part"),
     "a name that turns": (lambda f: (f / "a\u202egpj.exe").touch(), "holds a\ufffdgpj.exe, which is not part"),

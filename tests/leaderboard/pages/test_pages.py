@@ -334,7 +334,7 @@ def test_a_claim_is_never_shown_for_a_measurement(bench, store: Store, pages) ->
         title="measured", plugin="measured", timing={**claims, "cases_per_hour": 360.0, "peak_container_bytes": 10**9}
     )
     text = pages(store)["cost.html"].text
-    assert "10.0 < 0.01, < 0.01 not reported 1.0 GB 0 MB — 0 MB" in text
+    assert "10.0 < 0.01, < 0.01 not reported 1.0 GB 0 kB — 0 kB" in text
 
 
 def test_what_a_model_tells_of_its_seconds_stands_beside_those_of_the_case(bench, store: Store, pages) -> None:
@@ -588,7 +588,7 @@ def test_texts_of_numbers() -> None:
     assert [three_decimals(v) for v in (0.0, 0.12345, 1.0, None)] == ["0.000", "0.123", "1.000", "—"]
     seconds = [readable_seconds(v) for v in (0.001, 0.25, 3.25, 99.9, 1234.5, None)]
     assert seconds == ["< 0.01", "0.25", "3.2", "99.9", "1234", "—"]
-    assert [readable_bytes(v) for v in (0, 25_000_000, 1_500_000_000, None)] == ["0 MB", "25 MB", "1.5 GB", "—"]
+    assert [readable_bytes(v) for v in (0, 25_000_000, 1_500_000_000, None)] == ["0 kB", "25 MB", "1.5 GB", "—"]
     assert [signed(0.5), signed(-0.25)] == ["+0.500", "\N{MINUS SIGN}0.250"]
     assert [probability(0.0001), probability(0.0123)] == ["< 0.001", "0.012"]
     assert [readable_size(2500), readable_size(2_500_000)] == ["2.5 kB", "2 MB"]
