@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import stat
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +19,9 @@ MOST_LEVELS: Final = 64
 
 #: Digits of a number: a 64-bit integer has 19, a float in full 17 and its exponent.
 MOST_DIGITS: Final = 32
+
+#: What may be a number that is too long or not finite; a text without it is read by the faster readers of numbers.
+_LONG_NUMBER: Final = re.compile(rf"[0-9]{{{MOST_DIGITS + 1}}}|[0-9.][eE][+-]?[0-9]{{3}}")
 
 Pairs = list[tuple[str, Any]]
 
@@ -54,16 +58,19 @@ def parse_json(
     if len(content) > most:
         raise ValueError(f"it has more than {most:,} bytes")
     text = content.decode("utf-8-sig") if isinstance(content, bytes) else content
+    odd = _LONG_NUMBER.search(text) is not None
     try:
         document = json.loads(
             text,
             object_pairs_hook=pairs,
-            parse_int=_whole,
-            parse_float=_finite if finite else float,
-            parse_constant=_no_number if finite else float,
+            parse_int=_whole if odd else None,
+            parse_float=_finite if odd and finite else None,
+            parse_constant=_no_number if finite else None,
         )
     except RecursionError:
         raise ValueError(f"it is nested more than {levels} levels deep") from None
+    if text.count("{") + text.count("[") <= levels:
+        return document
     layer, depth = [one for one in [document] if isinstance(one, dict | list)], 0
     while layer:
         depth += 1

@@ -8,7 +8,7 @@ from typing import Any
 from harness.rows import CaseRow, FindingRow, RunRow
 from harness.runs.claims import claimed, exposure_of, trained_here
 from harness.runs.seeds import box_seeds
-from harness.scoring.placement import count_placements, placement, placement_shares
+from harness.scoring.placement import placement, placement_shares
 from harness.scoring.profiles import PROFILES
 from harness.scoring.summary import summarise_groups
 from harness.store.database import Store
@@ -65,7 +65,7 @@ def run_document(store: Store, run: RunRow, profile: str) -> dict[str, Any]:
         "n_cases": run.n_cases,
         "n_findings": run.n_findings,
         "coverage": {"ok": 0, **store.coverage(run.id)},
-        "placements": placement_shares(count_placements(store.findings(run.id))),
+        "placements": placement_shares(store.findings(run.id)),
         "metrics": {
             metric: {**cells, **groups.get(metric, {})} for metric, cells in store.metrics(run.id, profile).items()
         },

@@ -5,11 +5,15 @@ from __future__ import annotations
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from harness.rows import RunRow
 from harness.runs.lock import only_one
 from harness.sandbox.folder import remove_tree
 from harness.store.database import Store
+
+#: Folder of the home with what the build of a board keeps for the next one; it holds texts and scores of runs.
+CACHE: Final = "cache"
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,8 @@ def removal_of(store: Store, run: RunRow) -> Removal:
 def remove_run(store: Store, run: RunRow) -> None:
     """Remove a run: first its folder, then its rows, so that a removal that was killed is completed by the next one.
 
+    What the build of a board kept of it goes as well.
+
     Raises
     ------
     PrerequisiteError
@@ -68,3 +74,4 @@ def remove_run(store: Store, run: RunRow) -> None:
             folder.rename(leaving)
         remove_tree(leaving)
         store.remove_run(run.id)
+        remove_tree(store.home / CACHE)

@@ -7,8 +7,10 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import Any, Final
 
+import numpy as np
+
 from harness.rows import FindingRow
-from harness.scoring.statistics import wilson
+from harness.scoring.statistics import numbered, share_interval
 
 #: Cut-offs in millimetres that chest radiology uses: below 3, 3 to 6, 6 to 10, 10 to 20, and from 20 on.
 CUT_OFFS: Final = (3.0, 6.0, 10.0, 20.0)
@@ -32,26 +34,31 @@ def recall_by_size(rows: Iterable[FindingRow], cut_offs: Sequence[float] = CUT_O
     Returns
     -------
     list of dict
-        ``{"from_mm", "to_mm", "found", "n", "value", "ci95"}`` for each size, the smallest first: recall with Wilson's
-        interval, both None where there is no entity. The first begins at 0, the last has no end (None).
+        ``{"from_mm", "to_mm", "found", "n", "cases", "value", "ci95"}`` for each size, the smallest first: recall, None
+        where there is no entity, and its interval (:func:`harness.scoring.statistics.share_interval`), also None where
+        they are of too few cases. The first begins at 0, the last has no end (None).
     """
     sizes = [
-        (diameter(instance.mm3), instance.status == "found")
+        (diameter(instance.mm3), instance.status == "found", row.case)
         for row in rows
         for instance in row.details.rows or ()
         if instance.side == "truth" and instance.mm3 is not None
     ]
     groups = []
     for low, high in pairwise([0.0, *cut_offs, math.inf]):
-        hits = [found for size, found in sizes if low <= size < high]
+        inside = [(found, case) for size, found, case in sizes if low <= size < high]
+        hits = np.array([found for found, _ in inside], np.float64)
+        case, cases = numbered([name for _, name in inside], len(inside))
+        of = np.bincount(case, minlength=cases).astype(np.float64)
         groups.append(
             {
                 "from_mm": low,
                 "to_mm": None if high == math.inf else high,
-                "found": sum(hits),
-                "n": len(hits),
-                "value": sum(hits) / len(hits) if hits else None,
-                "ci95": wilson(sum(hits), len(hits)) if hits else None,
+                "found": int(hits.sum()),
+                "n": len(inside),
+                "cases": cases,
+                "value": int(hits.sum()) / len(inside) if inside else None,
+                "ci95": share_interval(np.bincount(case, hits, cases).astype(np.float64), of),
             }
         )
     return groups

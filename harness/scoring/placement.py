@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final
 
+import numpy as np
+
 from harness.rows import FindingRow, Other, Others
 from harness.scoring.others import SHARED
 from harness.scoring.profiles import PROFILES
-from harness.scoring.statistics import wilson
+from harness.scoring.statistics import share_interval
 from harness.status import Status
 
 #: When a mask is on a finding: the paper's HIT at 5 % (section 5.1).
@@ -106,30 +108,33 @@ def placement_columns(row: FindingRow) -> dict[str, Any]:
     return columns
 
 
-def count_placements(rows: Iterable[FindingRow]) -> dict[str, int]:
-    """Count the findings of every placement, in the order of :data:`PLACEMENTS`."""
-    counts = Counter(placement(row).name for row in rows)
-    return {name: counts[name] for name in PLACEMENTS}
-
-
-def placement_shares(counts: Mapping[str, int]) -> dict[str, dict[str, Any]]:
+def placement_shares(rows: Iterable[FindingRow]) -> dict[str, dict[str, Any]]:
     """Return the share of every placement among the findings where it is known.
 
     Parameters
     ----------
-    counts
-        What :func:`count_placements` returned.
+    rows
+        The findings.
 
     Returns
     -------
     dict
-        Placement -> ``{"count", "n", "value", "ci95"}``: findings, of so many, their share, and Wilson's interval.
-        Share and interval are None without any finding, and n, share and interval of :data:`APART`.
+        Placement -> ``{"count", "n", "cases", "value", "ci95"}``: findings, of so many of so many cases, their share,
+        and its interval (:func:`harness.scoring.statistics.share_interval`). Share and interval are None without any
+        finding, the interval also of too few cases; and all but the count of :data:`APART`.
     """
-    n = sum(count for name, count in counts.items() if name not in APART)
+    by_case: dict[str, Counter[str]] = {}
+    for row in rows:
+        by_case.setdefault(row.case, Counter())[placement(row).name] += 1
+    known = [counts for counts in by_case.values() if any(name not in APART for name in counts)]
+    of = np.array([sum(n for name, n in counts.items() if name not in APART) for counts in known], np.float64)
     shares: dict[str, dict[str, Any]] = {}
-    for name, count in counts.items():
-        of = None if name in APART else n
-        value, ci95 = (count / of, wilson(count, of)) if of else (None, None)
-        shares[name] = {"count": count, "n": of, "value": value, "ci95": ci95}
+    for name in PLACEMENTS:
+        count = sum(counts[name] for counts in by_case.values())
+        shares[name] = {"count": count, "n": None, "cases": None, "value": None, "ci95": None}
+        if name not in APART:
+            shares[name] |= {"n": int(of.sum()), "cases": len(known)}
+        if name not in APART and known:
+            ci95 = share_interval(np.array([counts[name] for counts in known], np.float64), of)
+            shares[name] |= {"value": count / int(of.sum()), "ci95": ci95}
     return shares

@@ -115,6 +115,7 @@ def build(
     from harness.dataset import find_dataset, open_dataset
     from harness.dataset.fingerprint import fingerprint_of
     from harness.runs.judged import require_sound_runs
+    from harness.runs.removal import CACHE
     from harness.scoring.sizes import SizeCuts
     from harness.store.database import Store
     from leaderboard.board.organiser import Organiser, read_organiser
@@ -158,6 +159,7 @@ def build(
             size_cuts=None if size_cuts is None else SizeCuts(*size_cuts, of="fixed"),
             organiser=organiser,
             logo=logo,
+            kept=home / CACHE / "board.db" if home.is_dir() else None,
         )
         index = build_site(store, out, options)
     if as_json:

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from harness.scoring.placement import PLACEMENTS
-from harness.scoring.statistics import wilson
 from leaderboard.board.board import Score, score_from
 from leaderboard.published.database import Published
 
@@ -33,11 +32,10 @@ class PlacedCount:
 
 def placements_of(published: Published, run: str) -> dict[str, PlacedCount]:
     """Return placement -> its findings, of one run; empty where none of the numbers may be shown."""
-    return {name: PlacedCount(n, _share(n, of)) for name, (n, of) in published.placements(run).items()}
-
-
-def _share(n: int | None, of: int | None) -> Score:
-    return Score() if n is None or not of else score_from({"value": n / of, "ci95": wilson(n, of), "n": of})
+    return {
+        name: PlacedCount(cell["count"], Score() if cell["value"] is None else score_from(cell))
+        for name, cell in published.placements(run).items()
+    }
 
 
 def title_of(name: str) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -21,7 +21,7 @@ from harness.status import RowLevel
 from leaderboard.published.statements import BoardStatement
 
 #: Version of the tables below; raised when a reader of an older one would be misled.
-SCHEMA_VERSION = 6
+SCHEMA_VERSION = 7
 
 _TABLES = """
 create table about (name text primary key, value text not null);
@@ -39,7 +39,8 @@ create table runs (
   timing text not null);
 create table coverage (run text, status text, n integer, primary key (run, status)) without rowid;
 create table placements (
-  run text, placement text, n integer, "of" integer, primary key (run, placement)) without rowid;
+  run text, placement text, n integer, "of" integer, low real, high real, cases integer,
+  primary key (run, placement)) without rowid;
 create table metrics (
   run text, profile text, metric text, grp text, value real, low real, high real, n integer not null,
   cases integer, primary key (run, profile, metric, grp)) without rowid;
@@ -84,8 +85,8 @@ TABLES: Mapping[str, str] = {
     "data_sets": "one split of one data set, known by its content",
     "runs": "one run: one variant of one model on one split",
     "coverage": "findings of a run, by how they ended; no number stands for one to four of a closed split",
-    "placements": "findings of a run by where their masks lie, of so many where it is known; of a closed split no "
-    "number stands for one to four",
+    "placements": "findings of a run by where their masks lie, of so many where it is known, with the 95 % interval of "
+    "the share; of a closed split no number stands for one to four",
     "metrics": "one metric of a run under a profile, for one group of findings, with its 95 % interval and of how "
     "many cases it is",
     "comparisons": "two runs of one ranking on the same findings: mean difference of Dice, interval and p, which share "
@@ -299,8 +300,12 @@ class Published:
     def add(self, table: str, rows: Sequence[Mapping[str, Any]] | Iterator[Mapping[str, Any]]) -> None:
         """Insert rows, each with a value for every column; lists and dicts are stored as JSON."""
         columns = self.columns(table)
-        places = ", ".join("?" * len(columns))
-        values = ([_to_column(row[name]) for name in columns] for row in rows)
+        self.insert(table, ([row[name] for name in columns] for row in rows))
+
+    def insert(self, table: str, rows: Iterable[Sequence[Any]]) -> None:
+        """Insert rows, each with a value for every column, in their order."""
+        places = ", ".join("?" * len(self.columns(table)))
+        values = ([_to_column(value) for value in row] for row in rows)
         self.db.executemany(f"insert into {table} values ({places})", values)  # noqa: S608 - names are our own
 
     def seal(self) -> bytes:
@@ -343,13 +348,20 @@ class Published:
         """Count a run's findings by status; None where one to four may not be shown."""
         return dict(self.db.execute("select status, n from coverage where run = ? order by status", [run]).fetchall())
 
-    def placements(self, run: str) -> dict[str, tuple[int | None, int | None]]:
-        """Return placement -> (findings, of so many) of a run, in the order of :data:`PLACEMENTS`.
+    def placements(self, run: str) -> dict[str, dict[str, Any]]:
+        """Return placement -> ``{"count", "n", "cases", "value", "ci95"}`` of a run, in the order of `PLACEMENTS`.
 
-        The number is None where it may not be shown; empty where none of them may be.
+        The count is None where it may not be shown; empty where none of them may be.
         """
-        rows = self.db.execute('select placement, n, "of" from placements where run = ?', [run])
-        found = {name: (n, of) for name, n, of in rows}
+        columns = 'placement, n, "of", low, high, cases'
+        found = {}
+        for name, count, of, low, high, cases in self.db.execute(
+            f"select {columns} from placements where run = ?",  # noqa: S608 - ours
+            [run],
+        ):
+            value = None if count is None or not of else count / of
+            ci95 = None if low is None else [low, high]
+            found[name] = {"count": count, "n": of, "cases": cases, "value": value, "ci95": ci95}
         return {name: found[name] for name in PLACEMENTS if name in found}
 
     def metrics(self, run: str, profile: str) -> dict[str, dict[str, dict[str, Any]]]:

@@ -24,6 +24,7 @@ from leaderboard.pages.pages import render_pages
 from leaderboard.pages.site import Site
 from leaderboard.pages.vendor import NIIVUE, VIEWER, VOLUME_SCRIPT, asset
 from leaderboard.published.export import export
+from leaderboard.published.kept import KeptResults
 from leaderboard.published.privacy import PrivacyPolicy
 from leaderboard.published.statements import BoardStatement
 from leaderboard.site.folder import BUILD, replace_folder
@@ -54,6 +55,8 @@ class Options:
         Where findings are divided by size; by default where the runs of a whole split did.
     organiser, logo
         What the organiser states of the board; the logo as a file of the site.
+    kept
+        The file that keeps what builds computed, so that the next one computes what is new; None: nothing is kept.
     """
 
     policy: PrivacyPolicy = field(default_factory=PrivacyPolicy)
@@ -65,6 +68,7 @@ class Options:
     size_cuts: SizeCuts | None = None
     organiser: Organiser = field(default_factory=Organiser)
     logo: Mapping[str, bytes] = field(default_factory=dict)
+    kept: Path | None = None
 
 
 def build_site(store: Store, out: Path, options: Options | None = None) -> Path:
@@ -89,7 +93,14 @@ def build_site(store: Store, out: Path, options: Options | None = None) -> Path:
         When `out` cannot be written.
     """
     options = options or Options()
-    published = export(store, options.policy, options.statements, size_cuts=options.size_cuts, runs=options.runs)
+    with KeptResults(options.kept) as kept:
+        return _build(store, out, options, kept)
+
+
+def _build(store: Store, out: Path, options: Options, kept: KeptResults) -> Path:
+    published = export(
+        store, options.policy, options.statements, size_cuts=options.size_cuts, runs=options.runs, kept=kept
+    )
     for run, why in published.doubted():
         options.log(f"warning: {run} is shown without rank and numbers: {why}")
     for name in options.organiser.unknown(published.data_sets()):

@@ -7,18 +7,24 @@ from typing import Any
 import pytest
 
 from harness.cli.report import print_documents
-from harness.scoring.placement import PLACEMENTS, placement_shares
+from harness.scoring.placement import APART, PLACEMENTS
 
 COST = {"container_start_s": 1.0, "model_load_s": 2.0, "first_case_s": 3.0, "case_p95_s": 9.0, "predict_s": 60.0}
 
 
 def _document(timing: dict[str, Any], **placements: int) -> dict[str, Any]:
     return {
-        "placements": placement_shares(dict.fromkeys(PLACEMENTS, 0) | placements),
+        "placements": _shares(dict.fromkeys(PLACEMENTS, 0) | placements),
         "profile": "mlhc2025", "plugin": "m", "variant": "v", "engine": "docker", "metrics": {}, "unrankable": [],
         "dataset": {"name": "d", "split": "test"}, "n_cases": 4, "n_findings": 8, "coverage": {"ok": 8},
         "data_warnings": [], "timing": timing,
     }  # fmt: skip
+
+
+def _shares(counts: dict[str, int]) -> dict[str, Any]:
+    n = sum(count for name, count in counts.items() if name not in APART)
+    of = {name: None if name in APART else n for name in counts}
+    return {name: {"count": count, "n": of[name], "value": n and count / n} for name, count in counts.items()}
 
 
 def _costs(capsys: pytest.CaptureFixture[str]) -> list[list[str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel as nib
@@ -15,7 +16,8 @@ from harness.rows import FindingDetails, FindingRow, Other, Others
 from harness.runs.rows import rows_of
 from harness.runs.submitted import score_submission
 from harness.scoring.case import CaseTask, score_case
-from harness.scoring.placement import PLACEMENTS, Placement, count_placements, placement, placement_shares
+from harness.scoring.placement import PLACEMENTS, Placement, placement, placement_shares
+from harness.scoring.statistics import wilson
 from harness.scoring.submission import Submission
 from plugins.rules.grounding import segment
 
@@ -159,12 +161,21 @@ def test_what_is_not_known_is_not_guessed() -> None:
 def test_shares_are_of_what_is_known() -> None:
     """Counts of all, shares of those that say something about the model."""
     rows = [row(50, Others()), row(50, Others()), row(0, Others(), pred=0), row(0, None, truth=0), row(5, None)]
-    counts = count_placements(rows)
-    assert list(counts) == list(PLACEMENTS)
-    assert sum(counts.values()) == len(rows)
-    shares = placement_shares(counts)
+    shares = placement_shares(rows)
+    assert list(shares) == list(PLACEMENTS)
+    assert sum(share["count"] for share in shares.values()) == len(rows)
     assert (shares["found"]["count"], shares["found"]["n"], shares["found"]["value"]) == (2, 3, 2 / 3)
     assert sum(share["value"] for share in shares.values() if share["n"]) == pytest.approx(1)
-    assert shares["not_known"] == {"count": 1, "n": None, "value": None, "ci95": None}
-    nothing = placement_shares(count_placements([]))
+    assert shares["not_known"] == {"count": 1, "n": None, "cases": None, "value": None, "ci95": None}
+    nothing = placement_shares([])
     assert {share["value"] for share in nothing.values()} == {None}
+
+
+def test_shares_have_the_intervals_of_cases() -> None:
+    """Known answers: none of fewer than five cases; findings found case by case tell no more than cases."""
+    alike = [replace(row(50 if case < 3 else 0, Others()), case=f"c{case}") for case in range(6) for _ in range(10)]
+    found = placement_shares(alike)["found"]
+    assert (found["n"], found["cases"], found["value"]) == (60, 6, 0.5)
+    worth = 5  # (6 - 1) cases: p(1-p) over 6/5 of the variance between cases, which is p(1-p)/6
+    assert found["ci95"] == pytest.approx(wilson(0.5 * worth, worth))
+    assert placement_shares([one for one in alike if one.case < "c4"])["found"]["ci95"] is None

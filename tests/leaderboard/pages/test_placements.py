@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from harness.rows import Other, Others
+from harness.scoring.placement import placement_shares
 from harness.status import Status
 from harness.store.database import Store
 from leaderboard.pages.downloads import make_files
@@ -53,14 +54,21 @@ def test_shares_have_a_page_and_no_rank(bench, store: Store, pages) -> None:
         "No valid mask", "Not known findings",
     ]  # fmt: skip
     cells = [cell.text for cell in table.all("tbody")[0].all("td")]
-    assert cells[0] == "0.400 [0.118\N{EN DASH}0.769] 2 of 5"
+    assert cells[0] == "0.400 2 of 5"  # one case has no interval
     assert [cell.split()[0] for cell in cells] == ["0.400", "0.200", "0.200", "0.000", "0.000", "0.200", "1"]
     [of_run] = [table for table in site["runs/run-01.html"].all("table") if "where their masks lie" in table.text]
-    assert _rows(of_run)[:2] == [
-        "Found 2 0.400 [0.118\N{EN DASH}0.769]",
-        "Taken for another finding 1 0.200 [0.036\N{EN DASH}0.624]",
-    ]
+    assert _rows(of_run)[:2] == ["Found 2 0.400", "Taken for another finding 1 0.200"]
     assert _rows(of_run)[-1] == "Not known 1 —"
+
+
+def test_a_share_has_the_interval_of_its_cases(bench, store: Store) -> None:
+    """As the harness has it, through the database of the site; of a closed split as well."""
+    run = bench.add(cases=6, others=[Others(Other("3", 0.876)), Others(), Others()] * 12)
+    expected = placement_shares(store.findings(run.id))["other_finding"]
+    for policy in (PrivacyPolicy(), PrivacyPolicy(public=True)):
+        share = placements_of(export(store, policy), run.id)["other_finding"].share
+        assert [share.low, share.high] == expected["ci95"]
+        assert (share.n, share.cases) == (36, 6)
 
 
 def test_a_row_of_which_nothing_is_known_has_dashes(bench, store: Store, pages) -> None:

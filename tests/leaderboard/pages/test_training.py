@@ -11,7 +11,8 @@ from harness.store.trainings import TrainingPoint, TrainingRow, Trainings
 from leaderboard.board.reported import read_reported
 from leaderboard.pages.pages import render_pages
 from leaderboard.pages.site import Site
-from leaderboard.published.export import CURVE, export
+from leaderboard.published.contribution import CURVE
+from leaderboard.published.export import export
 from leaderboard.published.privacy import PrivacyPolicy
 
 if TYPE_CHECKING:

@@ -1,0 +1,209 @@
+"""What earlier builds computed, kept by the digest of what it was computed from: a build only computes what is new.
+
+A result is found by what it depends on: the words of its kind, its inputs, and the version of everything that may
+change it (:func:`version`: our own code and the libraries that draw and count). Names, paths and times of files are no
+part of that. So a result that is found is the one that would be computed, and a board built without the file that
+keeps them has the same bytes.
+
+The file may be deleted at any time. One that is damaged, or in use, is done without; an entry whose digest is not that
+of its content is computed again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import marshal
+import platform
+import sqlite3
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from functools import cache
+from importlib.metadata import PackageNotFoundError
+from importlib.metadata import version as installed
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import Any, Final, Self
+
+from harness.foreign import open_database, parse_json
+
+#: Builds after which a result that none of them used is dropped.
+BUILDS: Final = 4
+
+#: Most bytes of one result.
+MOST_BYTES: Final = 64 * 2**20
+
+#: Our packages, and the libraries that numbers and pictures come from.
+_PACKAGES: Final = ("harness", "leaderboard")
+_LIBRARIES: Final = ("numpy", "scipy", "pillow", "jinja2", "vl-convert-python", "scikit-image", "nibabel", "pyarrow")
+
+_TABLES: Final = """
+create table if not exists results (key blob primary key, digest blob not null, content blob not null);
+create table if not exists used (key blob primary key, build integer not null) without rowid;
+"""
+
+
+class KeptResults:
+    """Results of functions without side effects, in a SQLite file; or none, where `path` is None.
+
+    Use it as a context: what was computed is written when the context ends well.
+
+    Parameters
+    ----------
+    path
+        The file; its folder is made. Where it cannot be read or written, everything is computed.
+    """
+
+    def __init__(self, path: Path | None = None) -> None:
+        self._path = path
+        self._db = None if path is None else _opened(path)
+        self._used: set[bytes] = set()
+        self.found = self.computed = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        if self._db is None:
+            return
+        with contextlib.suppress(sqlite3.Error), contextlib.closing(self._db) as db:
+            if kind is None:
+                self._drop(db)
+                db.commit()
+        self._db = None
+
+    def content(self, what: str, inputs: Iterable[object], compute: Callable[[], bytes]) -> bytes:
+        """Return the result of `compute`, or what it returned for the same inputs before.
+
+        Parameters
+        ----------
+        what
+            The kind of the result; results of one kind are computed by one function.
+        inputs
+            Everything that the result depends on but the code: bytes, texts, numbers, and tuples of these.
+        compute
+            Computes it.
+        """
+        if self._db is None:
+            return compute()
+        key = digest_of((version(), what, *inputs))
+        content = self._find(key)
+        if content is None:
+            self.computed += 1
+            content = compute()
+            self._keep(key, content)
+        else:
+            self.found += 1
+        self._used.add(key)
+        return content
+
+    def value(self, what: str, inputs: Iterable[object], compute: Callable[[], Any]) -> Any:
+        """Return a result that JSON can hold, as :meth:`content`; tuples in it become lists."""
+        content = self.content(what, inputs, lambda: json.dumps(compute(), ensure_ascii=True).encode())
+        return parse_json(content, finite=False)
+
+    def _find(self, key: bytes) -> bytes | None:
+        if self._db is None:
+            return None
+        try:
+            row = self._db.execute("select digest, content from results where key = ?", [key]).fetchone()
+        except sqlite3.Error:
+            self._without()
+            return None
+        if row is None or not all(isinstance(cell, bytes) for cell in row):
+            return None
+        packed: bytes = row[1]
+        if hashlib.sha256(key + packed).digest() != row[0]:
+            return None
+        unpacker = zlib.decompressobj()
+        try:
+            content = unpacker.decompress(packed, MOST_BYTES)
+        except zlib.error:
+            return None
+        return content if unpacker.eof else None
+
+    def _keep(self, key: bytes, content: bytes) -> None:
+        if self._db is None or len(content) >= MOST_BYTES:
+            return
+        packed = zlib.compress(content, 1)
+        row = [key, hashlib.sha256(key + packed).digest(), packed]
+        try:
+            self._db.execute("insert or replace into results values (?, ?, ?)", row)
+        except sqlite3.Error:  # a full disk, or a damaged page
+            self._without()
+
+    def _drop(self, db: sqlite3.Connection) -> None:
+        """Count this build, and drop what the last builds have not used."""
+        (last,) = db.execute("select coalesce(max(build), 0) from used").fetchone()
+        db.executemany("insert or replace into used values (?, ?)", [(key, last + 1) for key in self._used])
+        db.execute("delete from used where build <= ?", [last + 1 - BUILDS])
+        db.execute("delete from results where key not in (select key from used)")
+
+    def _without(self) -> None:
+        """Go on without the file, which is damaged, or too large for its disk."""
+        if self._db is not None and self._path is not None:
+            with contextlib.suppress(sqlite3.Error):
+                self._db.close()
+            _remove(self._path)
+        self._db = None
+
+
+def digest_of(inputs: Any) -> bytes:
+    """Return the digest of bytes, texts, numbers, None, and tuples or lists of these; unlike inputs differ in it."""
+    return hashlib.sha256(marshal.dumps(inputs, 2)).digest()  # version 2 writes equal objects alike, shared or not
+
+
+@cache
+def version() -> bytes:
+    """Return the digest of everything but its inputs that may change a result: our code, Python, and the libraries."""
+    ours = hashlib.sha256()
+    for package in _PACKAGES:
+        for path, content in _sources(files(package), package):
+            ours.update(f"{path}\n{len(content)}\n".encode() + content)
+    return digest_of((ours.digest(), platform.python_version(), platform.machine(), *map(_installed, _LIBRARIES)))
+
+
+def _sources(folder: Traversable, name: str) -> Iterator[tuple[str, bytes]]:
+    for entry in sorted(folder.iterdir(), key=lambda one: one.name):
+        if entry.is_dir():
+            yield from _sources(entry, f"{name}/{entry.name}")
+        elif not entry.name.endswith(".pyc"):
+            yield f"{name}/{entry.name}", entry.read_bytes()
+
+
+def _installed(library: str) -> str:
+    try:
+        return installed(library)
+    except PackageNotFoundError:
+        return ""
+
+
+def _opened(path: Path) -> sqlite3.Connection | None:
+    """Open the file for this build alone, a new one in place of one that is no such file; None where that fails."""
+    for attempt in range(2):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            db = open_database(path, timeout=1.0)
+            try:
+                db.executescript(_TABLES)
+                db.execute("begin immediate")
+                db.execute("select key, digest, content from results limit 1").fetchone()
+                db.execute("select key, build from used limit 1").fetchone()
+            except BaseException:
+                db.close()
+                raise
+            else:
+                return db
+        except (sqlite3.Error, OSError) as error:
+            if attempt or "locked" in str(error):  # by another build
+                return None
+            _remove(path)
+    return None
+
+
+def _remove(path: Path) -> None:
+    with contextlib.suppress(OSError):
+        for name in (path, path.with_name(f"{path.name}-journal")):
+            name.unlink(missing_ok=True)
