@@ -1,6 +1,6 @@
 """What one run contributes to the database of a site: its rows, from its stored findings, as far as they may be shown.
 
-All of it follows from what is stored of that run, and from a few facts of its data set (:class:`Surroundings`). So it
+All of it follows from what is stored of that run, and from a few facts of its data set (:class:`RunContext`). So it
 is computed once and kept (:mod:`leaderboard.published.kept`), however many runs come after.
 """
 
@@ -44,7 +44,7 @@ CURVE: Final = 300
 
 
 @dataclass(frozen=True)
-class Surroundings:
+class RunContext:
     """What the contribution of a run depends on, beside the run itself.
 
     Attributes
@@ -137,7 +137,7 @@ class StoredRun:
         )
         return found
 
-    def tables(self, around: Surroundings) -> dict[str, Any]:
+    def tables(self, around: RunContext) -> dict[str, Any]:
         """Return what the run contributes: ``"tables"``, and ``"which"``, a digest of the findings of an open split.
 
         Rows of ``scores`` and ``instances`` begin with the place of their finding in :meth:`described`.
@@ -147,7 +147,7 @@ class StoredRun:
         found: dict[str, Any] = self.kept.value("tables", inputs, lambda: _Contribution(self, around).document())
         return found
 
-    def described(self, around: Surroundings) -> list[list[Any]]:
+    def described(self, around: RunContext) -> list[list[Any]]:
         """Return the findings of an open split, in its order, as the columns of ``findings`` from ``case`` on."""
         found: list[list[Any]] = self.kept.value(
             "findings", (self.digest, around.hidden), lambda: [_described(row, around) for row in self.findings]
@@ -186,7 +186,7 @@ def told(reason: Any, *, public: bool) -> Any:
     return without_places(reason.partition(" (")[0] if reason.startswith(NOT_CONFIRMED) else reason)
 
 
-def _described(row: FindingRow, around: Surroundings) -> list[Any]:
+def _described(row: FindingRow, around: RunContext) -> list[Any]:
     text = hidden_text(row.text) if around.hidden else row.text
     size = row.details.size_ratio, row.details.volume_ul
     return [row.case, row.finding, row.category, text, row.truth_voxels, *size]
@@ -197,7 +197,7 @@ class _Contribution:
     """The rows of one run, as they are computed."""
 
     stored: StoredRun
-    around: Surroundings
+    around: RunContext
 
     @property
     def run(self) -> RunRow:

@@ -19,7 +19,7 @@ from harness.scoring.profiles import PROFILES
 from harness.scoring.sizes import SizeCuts
 from harness.store.archive import archived
 from harness.store.database import Store
-from leaderboard.published.contribution import NUMBERED, StoredRun, Surroundings, told
+from leaderboard.published.contribution import NUMBERED, RunContext, StoredRun, told
 from leaderboard.published.database import SCHEMA_VERSION, Published
 from leaderboard.published.facts import Facts, facts_of
 from leaderboard.published.kept import KeptResults
@@ -163,7 +163,7 @@ class _DataSet:
         }
         self.published.add("data_sets", [row])
         self.published.add("runs", [self._run(run, whole) for run in self.runs])
-        self.around = Surroundings(
+        self.around = RunContext(
             public=self.policy.public,
             opened=self.opened,
             hidden=self.policy.public and bool(self.terms.lacks("texts")),
@@ -183,7 +183,7 @@ class _DataSet:
 
     def _run(self, run: RunRow, whole: RunRow) -> dict[str, Any]:
         row = {name: getattr(run, name) for name in self.published.columns("runs") if hasattr(run, name)}
-        shown = self.opened or run.n_findings == whole.n_findings >= ENOUGH  # else see `Surroundings.whole`
+        shown = self.opened or run.n_findings == whole.n_findings >= ENOUGH  # else see `RunContext.whole`
         shown = shown and run.id in self.confirmed
         return row | {
             "n_findings": run.n_findings if shown else None,
