@@ -84,6 +84,11 @@ def _models() -> str:
         for model in models
         for name, ran in verified.get(model.name, {}).get("published_cpu", {}).items()
     ]
+    of_check = [
+        _of_check(model, name, ran)
+        for model in models
+        for name, ran in verified.get(model.name, {}).get("checked_cpu", {}).items()
+    ]
     return "\n".join(
         [
             "## Declared\n",
@@ -91,6 +96,8 @@ def _models() -> str:
             _asked(models),
             "## Verified\n",
             table(_CHECKED, checks),
+            "## Checked as a stranger's is\n",
+            table(_OF_CHECK, of_check),
             "## Made-up published files\n",
             table(_LOADED, loaded),
             "## At full size, on a GPU\n",
@@ -265,6 +272,22 @@ def _verified(model: Model, record: dict[str, dict[str, Any]]) -> Iterator[list[
             f"{ran['trained']}, {ran['train_s']:.0f} s" if ran.get("trained") else "",
             _when(model, real.get(name, {})),
         ]
+
+
+_OF_CHECK = ["model", "variant", "checked", "passed", "skipped, and why", "took"]
+
+
+def _of_check(model: Model, name: str, ran: dict[str, Any]) -> list[str]:
+    """Return the cells of a variant on which ``bench plugin check`` was run."""
+    skipped = "<br>".join(f"{line}: {why}" for line, why in ran["skipped"].items())
+    return [
+        f"`{model.name}`",
+        f"`{name}`",
+        _when(model, ran),
+        ", ".join(ran["passed"]),
+        skipped,
+        f"{ran['seconds']:.0f} s",
+    ]
 
 
 _LOADED = ["model", "variant", "loaded", "files", "parameters", "both processes", "tokens of two texts"]

@@ -42,6 +42,8 @@ def check_row(plugin: Plugin, variant: Variant, around: Surroundings) -> PluginC
         value, _ = _dice(floor, floor.variant(None), dataset, around, "local")
         beside.append(f"{floor.name} ({floor.variant(None).prompt}) {value:.3f}")
     said = f"Dice {dice:.3f} over {findings} findings of a phantom; beside it {', '.join(beside)}"
+    if dice == 0 and not variant.weights and any(one.fine_tuned for one in plugin.model.variants):
+        return PluginCheck("row", "skip", f"{said}; it has no weights and is not trained, as another variant is")
     if dice == 0:
         return PluginCheck("row", "FAIL", said, "it finds nothing; look at its masks: `bench run`, then `results show`")
     return PluginCheck("row", "pass", said)

@@ -75,7 +75,7 @@ def read_apart(read: Callable[[], Any]) -> Any:
         raise Unanswered(f"importing it ended its process {how}")
     try:
         return _Records(io.BytesIO(answer)).load()
-    except Exception as error:
+    except Exception as error:  # whatever the records of a stranger make of themselves here
         raise Unanswered(f"its declaration cannot be read: {error}") from error
 
 

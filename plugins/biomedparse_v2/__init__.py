@@ -41,7 +41,11 @@ RECIPE = Params(
 )
 
 ZERO_SHOT = Variant(
-    "zero-shot", PUBLISHED, reduced=SMALL, summary="Out of the box, at slices where the model says that the finding is."
+    "zero-shot",
+    PUBLISHED,
+    reduced=SMALL,
+    exposure=ours("unknown", "no file that we could read lists the CTs that it was trained on"),
+    summary="Out of the box, at slices where the model says that the finding is.",
 )
 FINE_TUNED = ZERO_SHOT.trained(
     RECIPE, reduced={"batch": 2, "cache_mb": 256}, summary="All of it trained, on slices with truth and some without."

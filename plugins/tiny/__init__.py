@@ -48,6 +48,7 @@ def bench_models() -> Model:
                 "fine-tuned",
                 NET | RECIPE,
                 fine_tuned=True,
+                exposure=ours("none", "it begins from nothing"),
                 summary="Trained on the train split, chosen by the val split.",
             ),
         ),

@@ -8,9 +8,10 @@ looked whether the answer depends on how a CT is stored and on the text, whether
 of these is asked on that GPU, and there each variant then predicts, and trains for a few steps, at its declared size
 (``full_size.py``). With ``--stages`` only the seconds of its cases are counted, stage by stage, there or on a CPU
 (``stages.py``). With ``--published`` only one thing is tried: files made up in the published layout are loaded at
-the declared size (``published.py``). A model whose upstream sources are not in the home is skipped with the command
-that brings them. Prints a table; with ``--record`` keeps what was seen in ``docs/verified.json``, from which
-``docs/models.md`` is made.
+the declared size (``published.py``). The first variant that is asked by text, and the first that gets boxes, also pass
+all of ``bench plugin check``; with ``--check`` only that is tried. A model whose upstream sources are not in the home
+is skipped with the command that brings them. Prints a table; with ``--record`` keeps what was seen in
+``docs/verified.json``, from which ``docs/models.md`` is made.
 """
 
 from __future__ import annotations
@@ -63,6 +64,7 @@ class Row:
     trained_s: float | None = None
     full: dict[str, Any] | None = None  #: what ``full_size.py`` printed
     published: dict[str, Any] | None = None  #: parameters, bytes, seconds and tokens of made-up published files
+    checked: dict[str, Any] | None = None  #: lines of ``bench plugin check`` that passed, and why others were skipped
     masks: list[str] = field(default_factory=list)  #: SHA-256 (hex) of every mask's file
 
 
@@ -70,10 +72,11 @@ class Failed(Exception):  # noqa: N818 - an outcome
     """A model does not do what it must; the message says what."""
 
 
-def _bench(home: Path, *arguments: object) -> dict[str, Any]:
+def _bench(home: Path, *arguments: object, fails: bool = False) -> dict[str, Any]:
+    """Return the document of a command, one of a model that failed too where `fails` is set."""
     command = [sys.executable, "-m", "harness", "--home", str(home), *map(str, arguments), "--json"]
     ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    if ended.returncode:
+    if ended.returncode and not (fails and ended.stdout):
         raise Failed(_last(ended.stderr))
     found: dict[str, Any] = json.loads(ended.stdout)
     return found
@@ -103,6 +106,11 @@ def _kinds(model: Model) -> list[Variant]:
         followed = [variant.params.get(name) for name in ("prompt", "within")] if variant.prompt is Prompt.BOX else []
         kinds.setdefault((variant.fine_tuned, variant.prompt, variant.weights, *followed), variant)
     return list(kinds.values())
+
+
+def _to_check(model: Model) -> list[Variant]:
+    """Return the first variant of each prompt: what a check sees does not depend on weights or recipe."""
+    return list({variant.prompt: variant for variant in reversed(model.variants)}.values())
 
 
 def _smoke(
@@ -148,8 +156,24 @@ def _try(row: Row, tag: str, home: Path, data: Path, gpu: str | None) -> None:
     if row.variant.fine_tuned:
         _trained(row, tag, home)
         _again(row, home, data)
+    if row.variant in _to_check(row.model):
+        _checked(row, tag, home)
     if gpu is not None:
         _full_size(row, tag, data, gpu)
+
+
+def _checked(row: Row, _: str, home: Path) -> None:
+    """Run ``bench plugin check`` on the variant: no line of it may fail."""
+    began = time.monotonic()
+    asked = ("plugin", "check", row.model.name, "--variant", row.variant.name, "--engine", "docker")
+    lines = _bench(home, *asked, fails=True)["checks"]
+    if failed := [f"{line['name']}: {line['found']}" for line in lines if line["outcome"] == "FAIL"]:
+        raise Failed("; ".join(failed))
+    row.checked = {
+        "passed": [line["name"] for line in lines if line["outcome"] == "pass"],
+        "skipped": {line["name"]: line["found"] for line in lines if line["outcome"] == "skip"},
+        "seconds": time.monotonic() - began,
+    }
 
 
 def _published(row: Row, tag: str, home: Path, keep: Path | None = None) -> None:
@@ -399,6 +423,7 @@ def _cells(row: Row) -> list[str]:
         row.texts,
         number(row.trained_s, ".0f"),
         row.trained,
+        f"{len(row.checked['passed'])} pass, {len(row.checked['skipped'])} skip" if row.checked else "",
         number(predicted.get("case_s"), ".0f"),
         number(predicted.get("gpu_bytes"), ".1f", 1e9),
         number(trained.get("step_s"), ".2f"),
@@ -422,6 +447,7 @@ def _table(rows: list[Row]) -> str:
         "texts",
         "train s",
         "trained",
+        "check",
         "full s/case",
         "full GB",
         "full s/step",
@@ -465,6 +491,8 @@ def _keep(rows: list[Row], device: str) -> None:
             }
         if row.full is not None:
             kinds.setdefault("full_size_gpu", {})[row.variant.name] = {**seen, "where": "image", **row.full}
+        if row.checked is not None:
+            kinds.setdefault("checked_cpu", {})[row.variant.name] = {**seen, **row.checked}
         if row.published is not None:
             kinds.setdefault("published_cpu", {})[row.variant.name] = {**seen, **row.published}
     RECORD.write_text(json.dumps(record, indent=1, sort_keys=True) + "\n", encoding="utf-8")
@@ -480,6 +508,7 @@ def main() -> int:
     parser.add_argument("--device", choices=["cuda", "cpu"], default="cuda", help="which build of torch")
     parser.add_argument("--gpu", metavar="ID", help="also at full size, on this GPU (index or UUID)")
     parser.add_argument("--stages", action="store_true", help="only where the seconds go, a JSON line a case")
+    parser.add_argument("--check", action="store_true", help="only `bench plugin check`, once a prompt")
     parser.add_argument("--published", action="store_true", help="only load made-up published files, at full size")
     parser.add_argument("--keep", type=Path, help="with --published: leave the files in KEEP/<model>/<variant>")
     parser.add_argument("--every-variant", action="store_true", help="not only the first of each kind")
@@ -502,7 +531,11 @@ def main() -> int:
     for model in chosen:
         sys.stderr.write(f"{model.name} ...\n")
         variants = model.variants if options.every_variant else _kinds(model)
+        if options.check:
+            variants = _to_check(model)
         check = partial(_try, home=options.home, data=data, gpu=options.gpu)
+        if options.check:
+            check = partial(_checked, home=options.home)
         if options.stages:
             check = partial(_stages, data=data, gpu=options.gpu)
         if options.published:

@@ -249,6 +249,35 @@ def test_published_files_that_were_loaded_are_kept_and_shown(
     assert cells[3:] == ["2.0 GB", "1,234,567", "3 s", "4, 5"]
 
 
+def _line(name: str, outcome: str, found: str) -> dict[str, str]:
+    return {"name": name, "outcome": outcome, "found": found, "fix": ""}
+
+
+def test_a_check_is_run_for_each_prompt_kept_and_shown(
+    smoke: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Of the first variant that is asked by text and the first that gets boxes; a line that fails fails the model."""
+    record = tmp_path / "verified.json"
+    record.write_text("{}")
+    monkeypatch.setattr(smoke, "RECORD", record)
+    model = discover().get("segvol").model
+    assert sorted(variant.name for variant in smoke._to_check(model)) == ["box", "text"]
+    lines = [_line("reads", "pass", "alike"), _line("row", "skip", "its weights are random here")]
+    asked = MagicMock(return_value={"checks": lines})
+    monkeypatch.setattr(smoke, "_bench", asked)
+    row = smoke.Row(model, model.variants[0])
+    smoke._checked(row, "tag", tmp_path)
+    assert asked.call_args.args[1:4] == ("plugin", "check", "segvol")
+    smoke._keep([row], "cuda")
+    assert "1 pass, 1 skip" in smoke._table([row])
+    generate = _load(monkeypatch, smoke.ROOT / "docs" / "generate.py", "docs_generate_for_checks")
+    cells = generate._of_check(model, "text", json.loads(record.read_text())["segvol"]["checked_cpu"]["text"])
+    assert cells[3:] == ["reads", "row: its weights are random here", "0 s"]
+    lines.append(_line("repeats", "FAIL", "other masks"))
+    with pytest.raises(smoke.Failed, match="repeats: other masks"):
+        smoke._checked(smoke.Row(model, model.variants[0]), "tag", tmp_path)
+
+
 def _full() -> dict[str, object]:
     predicted = {"case_s": 8.6, "gpu_bytes": 20_600_000_000, "shape": [512, 512, 240], "voxels": [1, 2, 3]}
     trained = {"step_s": 0.514, "gpu_bytes": 44_900_000_000, "losses": {"dice": 1.0}, "checkpoint_bytes": 3_600_000_000}
