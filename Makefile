@@ -55,7 +55,7 @@ test-hostile: $(VENV)/dev.stamp ## Hostile plugins: a table of attacks and their
 test-faults: $(VENV)/dev.stamp ## Kills, full disks, lost engines: a table of faults and their outcomes
 	$(BIN)/python -m pytest tests/faults $(PYTEST_ARGS)
 
-FUZZ_TARGETS ?= headers events text index record zip tar database segmentation names
+FUZZ_TARGETS ?= headers events text reports index record table zip tar database segmentation plugin card names
 FUZZ_SECONDS ?= 300
 
 fuzz: $(VENV)/dev.stamp ## Hand readers of strangers' files what a fuzzer finds (FUZZ_TARGETS, FUZZ_SECONDS each)

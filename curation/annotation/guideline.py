@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import html
 import re
-import tomllib
 from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
@@ -16,6 +15,7 @@ from curation.pipeline import write_text
 from curation.qc.picture import data_uri, views
 from harness.categories import CATEGORIES
 from harness.errors import UsageError
+from harness.foreign import parse_toml
 from harness.phantom.case import make_case
 from harness.phantom.grid import Size
 
@@ -32,7 +32,7 @@ _STYLE: Final = (
 
 def rules() -> dict[str, Any]:
     """Return the guideline as data: ``general`` rules, and by category ``draw``, ``entities`` and ``skip``."""
-    return tomllib.loads(resources.files(__package__).joinpath("guideline.toml").read_text(encoding="utf-8"))
+    return parse_toml(resources.files(__package__).joinpath("guideline.toml").read_text(encoding="utf-8"))
 
 
 def pictures(size: Size, progress: Callable[[int, int], None] = lambda *_: None) -> dict[str, tuple[str, str]]:

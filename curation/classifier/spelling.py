@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-import tomllib
 import unicodedata
 from functools import cache, lru_cache
 from importlib import resources
 from typing import Final
 
 from curation.text.lexicon import concepts
+from harness.foreign import parse_toml
 
 _HYPHEN = re.compile(r"[\u2010-\u2015\u2212]")
 _WORD = re.compile(r"[A-Za-z]+")
@@ -41,7 +41,7 @@ def _plain(text: str) -> str:
 @cache
 def phrases() -> dict[str, list[str]]:
     """Return our own phrases of every code, as ``seeds.toml`` has them."""
-    return tomllib.loads(resources.files(__package__).joinpath("seeds.toml").read_text(encoding="utf-8"))
+    return parse_toml(resources.files(__package__).joinpath("seeds.toml").read_text(encoding="utf-8"))
 
 
 @cache

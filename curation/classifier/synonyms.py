@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Sequence
 from functools import cache
 from importlib import resources
 from typing import Final
 
 from curation.text.bounded import bounded
+from harness.foreign import parse_toml
 
 #: A word of ours may be part of another expression: "gall bladder removed" is read as "gallbladder removed" first.
 _PASSES: Final = (("beginnings", ""), ("words", r"(?![A-Za-z])"), ("words", r"(?![A-Za-z])"))
@@ -18,7 +18,7 @@ _PASSES: Final = (("beginnings", ""), ("words", r"(?![A-Za-z])"), ("words", r"(?
 @cache
 def _table(name: str, end: str) -> tuple[re.Pattern[str], Sequence[str]]:
     """Return one expression for all of a table of ``synonyms.toml``, and what each of its groups is replaced by."""
-    table = tomllib.loads(resources.files(__package__).joinpath("synonyms.toml").read_text(encoding="utf-8"))[name]
+    table = parse_toml(resources.files(__package__).joinpath("synonyms.toml").read_text(encoding="utf-8"))[name]
     groups = "|".join(f"({'|'.join(others)})" for others in table.values())
     return re.compile(rf"(?<![A-Za-z])(?:{groups}){end}", re.IGNORECASE), tuple(table)
 

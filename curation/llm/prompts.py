@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import tomllib
 from dataclasses import dataclass
 from importlib import resources
 from importlib.resources.abc import Traversable
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from harness.errors import DataError, UsageError
+from harness.foreign import parse_toml
 
 MANIFEST: Final = "prompts.toml"
 NAMES: Final = ("rewrite", "extract", "categorize")
@@ -73,8 +73,8 @@ def _answers(root: Traversable) -> str:
     if not manifest.is_file():
         return "paper_form"
     try:
-        answers = tomllib.loads(manifest.read_text(encoding="utf-8"))["answers"]
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, KeyError) as error:
+        answers = parse_toml(manifest.read_text(encoding="utf-8"))["answers"]
+    except (OSError, ValueError, KeyError) as error:
         raise DataError(f"{root}/{MANIFEST} cannot be read", fix='write: answers = "traced" or "paper_form"') from error
     if answers not in {"traced", "paper_form"}:
         raise DataError(f"{root}/{MANIFEST}: answers = {answers!r}", fix='use "traced" or "paper_form"')

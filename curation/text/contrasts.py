@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Mapping
 from functools import cache, lru_cache
 from importlib import resources
@@ -11,6 +10,7 @@ from types import MappingProxyType
 from typing import Final
 
 from curation.text.lexicon import mentions
+from harness.foreign import parse_toml
 
 #: What is denied of a finding: "without air bronchograms", "no cavity".
 _WITHOUT = re.compile(r"\b(?:without|no|free of|not containing|lacking)\s+([^,;.]{1,60})", re.IGNORECASE)
@@ -25,7 +25,7 @@ _END = re.compile(r"\b(?:and|but|with|in|on|at|is|are|was|were|which|that)\b", r
 @cache
 def choices() -> Mapping[str, Mapping[str, re.Pattern[str]]]:
     """Return every choice by name, each a table of alternatives."""
-    table = tomllib.loads(resources.files(__package__).joinpath("contrasts.toml").read_text(encoding="utf-8"))
+    table = parse_toml(resources.files(__package__).joinpath("contrasts.toml").read_text(encoding="utf-8"))
     return MappingProxyType(
         {
             name: MappingProxyType({word: re.compile(words, re.IGNORECASE) for word, words in alternatives.items()})

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
@@ -12,6 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 from curation.text.bounded import require_numbers
+from harness.foreign import parse_toml
 
 #: Hyphens and blanks that look like the usual ones, each for one character, so that places in a text stay.
 _LOOKALIKES = str.maketrans(dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2212", "-") | {"\u00a0": " ", "\u202f": " "})
@@ -43,7 +43,7 @@ class Mention:
 
 @cache
 def _entries() -> dict[str, dict[str, Any]]:
-    return tomllib.loads(resources.files(__package__).joinpath("lexicon.toml").read_text(encoding="utf-8"))
+    return parse_toml(resources.files(__package__).joinpath("lexicon.toml").read_text(encoding="utf-8"))
 
 
 @cache

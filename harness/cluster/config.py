@@ -16,7 +16,6 @@ import ipaddress
 import os
 import re
 import tempfile
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -25,6 +24,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from harness.errors import DataError, PrerequisiteError, UnknownName, UsageError
+from harness.foreign import parse_toml
 
 #: Name of the file in the home.
 FILE = "clusters.toml"
@@ -129,12 +129,12 @@ def clusters_file(home: Path) -> Path:
 def read_clusters(path: Path) -> dict[str, Cluster]:
     """Read every cluster of a file; see :func:`find_cluster` for the errors."""
     try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+        tables = parse_toml(path.read_bytes())
     except FileNotFoundError as error:
         raise PrerequisiteError(
             f"there is no {path}, which describes the clusters", fix=f"write it; docs/cluster.md shows how:\n{_EXAMPLE}"
         ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:
         raise DataError(f"{path} is not valid TOML: {error}", fix="correct it", path=path) from error
     return {name: _cluster(name, table, path) for name, table in tables.items()}
 

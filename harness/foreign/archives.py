@@ -29,6 +29,14 @@ MOST_CONTENTS: Final = 8 * _MIB
 #: Bytes that a tar's reader may ask for at once where no file's content is meant: names and extended headers.
 MOST_HEADER: Final = _MIB
 
+#: Bytes of memory that an xz stream may ask for: what it says, most of it the dictionary. `xz -9` needs 65 MiB.
+MOST_XZ_MEMORY: Final = 128 * _MIB
+
+_XZ: Final = b"\xfd7zXZ\x00"
+
+#: Bytes that are read of a packed file at once.
+_PIECE: Final = 64 * 1024
+
 #: Bytes that no file has.
 _FAR: Final = 2**62
 
@@ -93,6 +101,62 @@ class BoundedFile(io.RawIOBase):
         super().close()
 
 
+class _XzFile:
+    """An xz file, unpacked as it is read, within :data:`MOST_XZ_MEMORY`: ``lzma.LZMAFile`` takes no limit."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self.closed = False
+        self._restart()
+
+    def _restart(self) -> None:
+        self._file.seek(0)
+        self._decoder, self._at, self._ended = lzma.LZMADecompressor(memlimit=MOST_XZ_MEMORY), 0, False
+
+    def read(self, size: int) -> bytes:
+        """Return the next bytes, fewer than `size` only at the end."""
+        pieces, left = [], size
+        while left and not self._ended:
+            if self._decoder.eof:
+                self._ended = not self._next_stream()
+                continue
+            packed = self._file.read(_PIECE) if self._decoder.needs_input else b""
+            if self._decoder.needs_input and not packed:
+                raise EOFError("it ends in the middle of an xz stream")
+            pieces.append(self._decoder.decompress(packed, left))
+            left -= len(pieces[-1])
+        self._at += size - left
+        return b"".join(pieces)
+
+    def _next_stream(self) -> bool:
+        """Begin the stream that follows one; what is none after the first is passed over, as LZMAFile does."""
+        self._file.seek(-len(self._decoder.unused_data), os.SEEK_CUR)
+        self._decoder = lzma.LZMADecompressor(memlimit=MOST_XZ_MEMORY)
+        begin = self._file.read(len(_XZ))
+        self._file.seek(-len(begin), os.SEEK_CUR)
+        return begin == _XZ
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Go to a place by unpacking what lies before it."""
+        if whence == os.SEEK_END:
+            raise io.UnsupportedOperation("the end of an xz file is not known")
+        target = offset + (self._at if whence == os.SEEK_CUR else 0)
+        if target < self._at:
+            self._restart()
+        while self._at < target and self.read(min(_PIECE, target - self._at)):
+            pass
+        return self._at
+
+    def close(self) -> None:
+        self.closed = True
+
+
 @contextmanager
 def _as_value_error() -> Iterator[None]:
     try:
@@ -121,9 +185,16 @@ def open_zip(path: Path, *, contents: int = MOST_CONTENTS) -> Iterator[zipfile.Z
         _as_value_error(),
         zipfile.ZipFile(BoundedFile(file, once=max(contents, _MIB))) as archive,
     ):
-        if not all(info.filename for info in archive.infolist()):
-            raise ValueError("it lists an entry without a name")
+        _check_contents(archive)
         yield archive
+
+
+def _check_contents(archive: zipfile.ZipFile) -> None:
+    for info in archive.infolist():
+        if not info.filename:
+            raise ValueError("it lists an entry without a name")
+        if info.compress_type == zipfile.ZIP_LZMA:  # it names its own memory, up to 4 GiB
+            raise ValueError("it is packed with LZMA; pack it with deflate, as zip programs do by themselves")
 
 
 def member_of(path: Path, name: str) -> tuple[zipfile.ZipFile, zipfile.ZipInfo]:
@@ -151,6 +222,7 @@ def _kept_open(
     del size, changed, process  # of the key
     with _as_value_error():
         archive = zipfile.ZipFile(BoundedFile(path.open("rb"), once=MOST_CONTENTS))
+        _check_contents(archive)
     return archive, {info.filename: info for info in archive.infolist()}
 
 
@@ -181,8 +253,8 @@ def open_tar(source: Path | IO[bytes], *, total: int | None = None) -> Iterator[
             stream = gzip.GzipFile(fileobj=file)
         elif begin.startswith(b"BZh"):
             stream = bz2.BZ2File(file)
-        elif begin.startswith(b"\xfd7zXZ\x00"):
-            stream = lzma.LZMAFile(file)  # noqa: SIM115 - of the file that is closed
+        elif begin == _XZ:
+            stream = _XzFile(file)
         with tarfile.open(fileobj=BoundedFile(stream, once=MOST_HEADER, total=total), mode="r:") as tar:
             yield tar
 

@@ -1,4 +1,4 @@
-"""JSON within bounds: bytes, levels, and digits of a number."""
+"""JSON and TOML within bounds: bytes, levels, and digits of a number."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import math
 import os
 import re
 import stat
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
@@ -22,6 +23,19 @@ MOST_DIGITS: Final = 32
 
 #: What may be a number that is too long or not finite; a text without it is read by the faster readers of numbers.
 _LONG_NUMBER: Final = re.compile(rf"[0-9]{{{MOST_DIGITS + 1}}}|[0-9.][eE][+-]?[0-9]{{3}}")
+
+#: Most bytes of a TOML text: people write them by hand.
+MOST_TOML_BYTES: Final = 2**19
+
+#: Most parts of a dotted key. The parser's time and memory go with the square of them: without a bound, 256 KiB of
+#: dots cost minutes, and more memory than a machine has.
+MOST_PARTS: Final = 8
+
+#: A key, or the name of a table, of more parts: where a line or an inline table begins, or behind a comma of one.
+_LONG_KEY: Final = re.compile(
+    r"""(?:^[ \t]*+\[{0,2}+|[{,])(?:[ \t]*+(?:[A-Za-z0-9_-]++|"(?:[^"\\\n]|\\.)*+"|'[^'\n]*+')[ \t]*+\.){8}""",
+    re.MULTILINE,
+)
 
 Pairs = list[tuple[str, Any]]
 
@@ -115,3 +129,33 @@ def _finite(text: str) -> float:
 
 def _no_number(text: str) -> float:
     raise ValueError(f"{text} is not a number")
+
+
+def parse_toml(content: bytes | str) -> dict[str, Any]:
+    """Return the tables of a TOML text.
+
+    Raises
+    ------
+    ValueError
+        It is not TOML or not UTF-8, has more than 512 KiB, is nested too deeply, or has a number of more than 64
+        bits. It may have NaN and infinities, as TOML does.
+    """
+    if len(content) > MOST_TOML_BYTES:
+        raise ValueError(f"it has more than {MOST_TOML_BYTES:,} bytes")
+    text = content.decode("utf-8") if isinstance(content, bytes) else content
+    if _LONG_KEY.search(text):
+        raise ValueError(f"a key has more than {MOST_PARTS} parts")
+    try:
+        tables = tomllib.loads(text)
+    except RecursionError:
+        raise ValueError(f"it is nested more than {MOST_LEVELS} levels deep") from None
+    layer: list[Any] = [tables]
+    for _ in range(MOST_LEVELS):
+        layer = [part for one in layer for part in (one.values() if isinstance(one, dict) else one)]
+        for one in layer:
+            if isinstance(one, int) and one.bit_length() > 64:
+                raise ValueError("a number has more than 64 bits")
+        layer = [one for one in layer if isinstance(one, dict | list)]
+        if not layer:
+            return tables
+    raise ValueError(f"it is nested more than {MOST_LEVELS} levels deep")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import stat
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
@@ -16,6 +15,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from harness.errors import BenchError, DataError, UnknownName
+from harness.foreign import parse_toml
 from harness.host.sizes import size
 from harness.registry.declaration import Prompt
 
@@ -144,8 +144,8 @@ def read_card(path: Path) -> Card:
     if len(content) > _LONGEST:
         raise DataError(f"the card {path} has more than {size(_LONGEST)}", fix="shorten it", path=path)
     try:
-        table = tomllib.loads(content.decode("utf-8"))
-    except (ValueError, RecursionError) as error:
+        table = parse_toml(content)
+    except ValueError as error:
         raise DataError(f"the card {path} is not valid TOML: {error}", fix="correct it", path=path) from error
     return card_of(table, f"the card {path}", path=path)
 

@@ -10,10 +10,11 @@ from __future__ import annotations
 import ast
 import difflib
 import re
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
+
+from harness.foreign import parse_toml
 
 
 @dataclass(frozen=True)
@@ -111,8 +112,8 @@ def pinned_toml(text: str, pins: Mapping[FileKey, Pin]) -> tuple[str, set[FileKe
         if not re.match(r"\s*\[\[\s*weights\s*\]\]", part):
             continue
         try:
-            (table,) = tomllib.loads(part)["weights"]
-        except tomllib.TOMLDecodeError:  # a bracket inside a text
+            (table,) = parse_toml(part)["weights"]
+        except ValueError:  # a bracket inside a text
             continue
         key = (str(table.get("repo", "")), str(table.get("file") or table.get("name", "")))
         if key not in pins:

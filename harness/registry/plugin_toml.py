@@ -21,12 +21,12 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import stat
-import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from harness.foreign import parse_toml
 from harness.host.sizes import size
 from harness.registry.constraints import DeclarationError, require, shown
 from harness.registry.declaration import Model, Prompt, Variant
@@ -72,10 +72,8 @@ def _tables(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise DeclarationError(f"{FILE} cannot be read: {error.strerror}") from error
     try:
-        return tomllib.loads(content.decode("utf-8"))
-    except RecursionError as error:
-        raise DeclarationError(f"{FILE} is nested too deeply") from error
-    except ValueError as error:  # of TOML, of UTF-8, and of numbers with thousands of digits
+        return parse_toml(content)
+    except ValueError as error:
         raise DeclarationError(f"{FILE} is not valid TOML: {error}") from error
 
 

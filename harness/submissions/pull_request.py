@@ -10,13 +10,13 @@ from __future__ import annotations
 import os
 import subprocess
 import tempfile
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Final
 
 from harness.errors import BenchError, DataError, PrerequisiteError, UsageError
+from harness.foreign import parse_toml
 from harness.rows import FindingRow
 from harness.status import Status
 from harness.submissions.submit import place_of
@@ -324,6 +324,6 @@ class _Git:
 
 def _who(card: str) -> str:
     try:
-        return str(tomllib.loads(card).get("who", ""))
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        return str(parse_toml(card).get("who", ""))
+    except ValueError as error:
         raise DataError(f"a card of the base is not valid TOML: {shown(error)}") from error

@@ -7,13 +7,13 @@ held against their digests, and scored again, where masks and data set are at ha
 from __future__ import annotations
 
 import tempfile
-import tomllib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from harness.errors import BenchError, DataError
+from harness.foreign import parse_toml
 from harness.registry.card import UNKNOWN, Card, card_of
 from harness.runs.verify import compare_identity, verify_run
 from harness.status import RowLevel, Status
@@ -130,8 +130,8 @@ def parse_folder(files: dict[str, bytes], place: Path) -> TextFolder:
 
 def _card(content: bytes) -> Card:
     try:
-        card = card_of(tomllib.loads(content.decode("utf-8")), CARD)
-    except (ValueError, RecursionError) as error:
+        card = card_of(parse_toml(content), CARD)
+    except ValueError as error:
         raise DataError(f"{CARD} is not valid TOML: {shown(error)}", fix="make the folder again") from error
     if card.toml.encode() != content:
         raise DataError(f"{CARD} is not in the form in which `bench submit` writes it", fix="make the folder again")

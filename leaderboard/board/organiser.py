@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Final
@@ -11,6 +10,7 @@ from typing import Annotated, Final
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from harness.errors import DataError
+from harness.foreign import parse_toml
 from leaderboard.published.database import DataSetRow
 
 #: First bytes of the pictures that a logo may be, and the ending of the file that it becomes.
@@ -107,15 +107,15 @@ def read_organiser(path: Path) -> tuple[Organiser, dict[str, bytes]]:
             content = stream.read(FILE_BYTES + 1)
         if len(content) > FILE_BYTES:
             raise DataError(f"{path} is larger than {FILE_BYTES:,} bytes", fix="shorten its text")
-        organiser = Organiser.model_validate(tomllib.loads(content.decode()))
+        organiser = Organiser.model_validate(parse_toml(content))
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror}", fix="name a readable file with --board") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} is not a TOML file: {error}", fix="docs/leaderboard.md has an example") from error
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
         raise DataError(f"{path}: {where}: {first['msg']}", fix="docs/leaderboard.md lists the keys") from error
+    except ValueError as error:
+        raise DataError(f"{path} is not a TOML file: {error}", fix="docs/leaderboard.md has an example") from error
     return organiser, _logo(path, organiser) if organiser.logo else {}
 
 

@@ -6,7 +6,6 @@ exist is refused with the nearest known one: a misspelt condition that is ignore
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
@@ -16,6 +15,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from harness.categories import CATEGORIES
 from harness.errors import DataError, UnknownName
+from harness.foreign import parse_toml
 from leaderboard.published.facts import Facts
 
 #: Groups of findings that a statement may name, beside the codes of categories, as the summary of a run calls them.
@@ -207,8 +207,8 @@ def read_own_statements(path: Path, taken: Iterable[str]) -> tuple[BoardStatemen
 def parse_statements(text: str, where: str, taken: Iterable[str] = ()) -> tuple[BoardStatement, ...]:
     """Read statements from TOML; `where` names the text in messages. See :func:`read_own_statements`."""
     try:
-        content = tomllib.loads(text)
-    except (ValueError, RecursionError) as error:  # also of a number or a nesting that is too long for Python
+        content = parse_toml(text)
+    except ValueError as error:
         raise DataError(f"{where} is not valid TOML: {error}", fix="correct it") from error
     _known(content, ["statement"], where)
     tables = content.get("statement")

@@ -31,6 +31,9 @@ from harness.dataset.index import read_index
 from harness.errors import BenchError
 from harness.masks import open_volume
 from harness.masks.verdict import Refused
+from harness.registry.card import read_card
+from harness.registry.constraints import DeclarationError
+from harness.registry.plugin_toml import read_plugin_toml
 from harness.rows import CaseRow, FindingRow, RunRow
 from harness.sandbox.contract import parse_event
 from harness.scoring.submission import open_submission
@@ -150,6 +153,15 @@ def _show(content: bytes, folder: Path) -> None:
         assert "\x9d" not in shown(text, terminal=terminal)
 
 
+def _read_plugin(content: bytes, folder: Path) -> None:
+    _put(content, folder, "plugin.toml")
+    read_plugin_toml(folder)
+
+
+def _read_card(content: bytes, folder: Path) -> None:
+    read_card(_put(content, folder, "card.toml"))
+
+
 @cache
 def _database() -> bytes:
     run: dict[str, Any] = dict.fromkeys(
@@ -201,6 +213,28 @@ _INDEX = {
 }
 _CSV = 'id,findings,impressions\na,There is a nodule of 5 mm.,None\nb,"No pleural effusion, or mass.",\n'
 
+_PLUGIN = """
+name = "whole"
+title = "Whole"
+summary = "Says much."
+version = "1.2"
+adapter = "adapter:Whole"
+sees = { value = "slices with memory", origin = "upstream, predict.py:3" }
+
+[resources]
+memory_gb = 2
+cpus = 1.5
+
+[[variants]]
+name = "zero-shot"
+exposure = { value = "train", origin = "upstream, issue 1" }
+summary = "Out of the box."
+params = { size = { value = 64, origin = "paper, section 3" }, soft = false }
+reduced = { size = 8 }
+origins = { soft = "ours: because" }
+"""
+_CARD = 'who = "A. Person"\nauthors = ["A. Person"]\nlicence = "MIT"\nprompt = "text"\n'
+
 TARGETS: dict[str, Target] = {
     "headers": Target(_read_header, _headers, (Refused, FileNotFoundError)),
     "events": Target(
@@ -223,5 +257,7 @@ TARGETS: dict[str, Target] = {
     "tar": Target(_read_tar, _tars),
     "database": Target(_read_database, lambda: [_database()]),
     "names": Target(_show, lambda: ["a\x1b]0;title\x07b\x9d\u202e".encode()], ()),
+    "plugin": Target(_read_plugin, lambda: [_PLUGIN.encode()], (DeclarationError,)),
+    "card": Target(_read_card, lambda: [_CARD.encode()]),
     "segmentation": Target(_read_segmentation, _segmentations),
 }

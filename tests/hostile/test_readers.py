@@ -25,9 +25,12 @@ from curation.reports import read_reports
 from curation.work import Work
 from harness.dataset.index import read_index
 from harness.errors import BenchError
-from harness.foreign import open_tar, open_zip, parse_json, read_json_file
+from harness.foreign import open_tar, open_zip, parse_json, parse_toml, read_json_file
 from harness.foreign.archives import MOST_CONTENTS
 from harness.images.archive import _inspect
+from harness.registry.card import read_card
+from harness.registry.constraints import DeclarationError
+from harness.registry.plugin_toml import read_plugin_toml
 from harness.rows import RunRow
 from harness.scoring.submission import open_submission
 from harness.store.database import Store
@@ -103,6 +106,38 @@ def test_places_that_are_no_files(name: str, tmp_path: Path, record_property: Re
     with pytest.raises((OSError, ValueError)) as caught:
         read_json_file(path)
     record_property("outcome", str(caught.value)[:100])
+
+
+# -- TOML ---
+
+#: Of at most 256 KiB: what a plugin.toml may have.
+DECLARATIONS: dict[str, str] = {
+    "key-of-130,000-parts": "a." * 130_000 + "a = 1",
+    "table-of-130,000-parts": "[" + "a." * 130_000 + "a]",
+    "array-of-tables-of-130,000-parts": "[[" + " a ." * 60_000 + "a]]",
+    "quoted-parts": '"a".' * 65_000 + "a = 1",
+    "parts-in-an-inline-table": "a = {" + "b." * 130_000 + "c = 1}",
+    "blanks-before-nothing": " \t" * 130_000 + "=",
+    "quote-without-an-end": '"' + r"\a" * 130_000,
+    "nested-lists": "a = " + "[" * 900 + "]" * 900,
+    "number-of-260,000-hex-digits": "a = 0x" + "F" * 260_000,
+    "number-of-65-bits": "a = [{ b = 36893488147419103232 }]",
+    "10,000-tables-in-one": "".join(f"[{'a.' * 7}b{n}]\n" for n in range(10_000)) + "a",
+}
+
+
+@pytest.mark.parametrize("name", DECLARATIONS)
+def test_declarations(name: str, tmp_path: Path, record_property: Recorder) -> None:
+    """TOML of no sane writer is refused by the reader, and by those of plugins and of cards, in bounded time."""
+    text = DECLARATIONS[name]
+    _refused(record_property, f"toml: {name}", lambda: parse_toml(text))
+    (tmp_path / "plugin.toml").write_text(text)
+    began = time.process_time()
+    with pytest.raises(DeclarationError):
+        read_plugin_toml(tmp_path)
+    with pytest.raises(BenchError):
+        read_card(tmp_path / "plugin.toml")
+    assert time.process_time() - began < SECONDS
 
 
 # -- archives ---
@@ -196,6 +231,27 @@ def _write_zip(path: Path, name: str) -> None:
         path.write_bytes(whole[: place + 28] + bytes(4) + b"\x01" + whole[place + 33 :])
     else:
         path.write_bytes(b"")
+
+
+def _xz_that_claims(size: int) -> bytes:
+    """Return an xz file of a tar whose dictionary has so many bytes."""
+    own = [{"id": lzma.FILTER_LZMA2, "dict_size": size, "preset": 0}]
+    return lzma.compress(_tar(claims=9), filters=own)
+
+
+@pytest.mark.parametrize("name", ["of-a-tar", "in-a-zip"])
+def test_lzma_that_asks_for_memory(name: str, tmp_path: Path, record_property: Recorder) -> None:
+    """LZMA names the memory that unpacks it: beyond what `xz -9` needs it is refused, and in zips altogether."""
+    path = tmp_path / "a"
+    path.write_bytes(_xz_that_claims(2**28) if name == "of-a-tar" else _zip("a", method=zipfile.ZIP_LZMA))
+
+    def read() -> None:
+        if name == "of-a-tar":
+            list(_from_archive(path))
+        open_submission(path, ())
+
+    words = "Memory usage limit" if name == "of-a-tar" else "LZMA"
+    _refused(record_property, f"lzma: {name}", read, words=words)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import lzma
 import sqlite3
 import tarfile
 import zipfile
@@ -19,6 +20,7 @@ from harness.foreign import (
     open_tar,
     open_zip,
     parse_json,
+    parse_toml,
     read_json_file,
     unzipped,
 )
@@ -32,6 +34,41 @@ def test_json_comes_as_it_was(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text(text, encoding="utf-8-sig")
     assert parse_json(text) == parse_json(text.encode()) == parse_json(b"\xef\xbb\xbf" + text.encode()) == document
     assert read_json_file(tmp_path / "a.json") == document
+
+
+def test_toml_comes_as_it_was() -> None:
+    """Text and bytes give the same tables; dotted keys, dots in texts and 64 bits are no fault."""
+    text = 'a.b."c.d" = 9_223_372_036_854_775_807\nt = """\n' + "1.2." * 20 + '\n"""\n[x.y]\nz = [0.5, "ü"]\n'
+    tables = {"a": {"b": {"c.d": 2**63 - 1}}, "t": "1.2." * 20 + "\n", "x": {"y": {"z": [0.5, "ü"]}}}
+    with pytest.raises(ValueError, match="a key has more than 8 parts"):
+        parse_toml(text)
+    text = text.replace("1.2." * 20, "of 1.2." * 20)
+    tables["t"] = "of 1.2." * 20 + "\n"
+    assert parse_toml(text) == parse_toml(text.encode()) == tables
+    with pytest.raises(ValueError, match="utf-8"):
+        parse_toml(b"a = '\xff'")
+    with pytest.raises(ValueError, match="524,288"):
+        parse_toml("#" * 600_000)
+
+
+def test_an_xz_archive_is_read_as_the_library_does(tmp_path: Path) -> None:
+    """In any order; of several streams, with what is none behind them; cut short, it is an error."""
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as tar:
+        for number in range(9):
+            info = tarfile.TarInfo(str(number))
+            info.size = 50_001
+            tar.addfile(info, io.BytesIO(bytes([number]) * info.size))
+    raw, path = packed.getvalue(), tmp_path / "a.tar.xz"
+    whole = lzma.compress(raw, preset=9)
+    for content in (whole, whole + b"more", lzma.compress(raw[:99_999]) + lzma.compress(raw[99_999:]) + bytes(4)):
+        path.write_bytes(content)
+        with open_tar(path, total=2**24) as tar:
+            for info in reversed(tar.getmembers()):
+                assert tar.extractfile(info).read() == bytes([int(info.name)]) * 50_001  # type: ignore[union-attr]
+    path.write_bytes(whole[:100])
+    with pytest.raises(ValueError, match="ends in the middle"), open_tar(path) as tar:
+        tar.getmembers()
 
 
 def test_json_is_bounded_where_its_reader_says() -> None:

@@ -192,7 +192,7 @@ def test_what_is_not_said_is_as_in_python(tmp_path: Path) -> None:
         (LEAST.replace("one", "x" * 9000, 1), "name must be lower-case letters"),
         (LEAST.replace("one", "\u043ene", 1), "name must be lower-case letters"),
         (LEAST + "name = 'two'\n", "plugin.toml is not valid TOML"),
-        (LEAST + f"x = {'[' * 5000}\n", "plugin.toml is nested too deeply"),
+        (LEAST + f"x = {'[' * 5000}\n", "it is nested more than 64 levels deep"),
         (LEAST + f"x = {'9' * 5000}\n", "plugin.toml is not valid TOML"),
         ("#" * (256 * 1024 + 1), "plugin.toml has more than 262 kB"),
     ],
