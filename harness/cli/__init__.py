@@ -75,6 +75,8 @@ def cli(ctx: click.Context, home: Path, db: Path | None) -> None:
     # No shell expands `--home=~/x`, nor a file of variables.
     ctx.obj = Settings(home.expanduser(), db and db.expanduser())
     ctx.call_on_close(ctx.obj.keep_from_git)
+    # Whatever a command writes, and whichever part of it writes first: the home was made here, for its owner alone.
+    ctx.call_on_close(ctx.obj.make_for_us_alone())  # is called before the other
 
 
 def main() -> None:

@@ -7,6 +7,7 @@ import json
 import math
 import os
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -43,10 +44,24 @@ class Settings:
         """The results database."""
         return self.db or self.home / "results.db"
 
-    def make_for_us_alone(self) -> None:
-        """Make the home where it does not exist, such that no other user of this machine can look into it."""
+    def make_for_us_alone(self) -> Callable[[], None]:
+        """Make the home where it does not exist, such that no other user of this machine can look into it.
+
+        Returns
+        -------
+        callable
+            Removes again what was made, where nothing was written into it.
+        """
+        made = [folder for folder in (self.home, *self.home.parents) if not os.path.lexists(folder)]
         with contextlib.suppress(OSError):  # it is there, or whoever writes into it says why it cannot be made
             self.home.mkdir(mode=0o700, parents=True)
+
+        def remove_unused() -> None:
+            with contextlib.suppress(OSError):  # it is used
+                for folder in made:
+                    folder.rmdir()
+
+        return remove_unused
 
     def keep_from_git(self) -> None:
         """Have git ignore the home, which holds scans and texts, where it has its usual name and so is ours alone."""
@@ -63,8 +78,6 @@ class Settings:
         from harness.host.file_systems import shared_file_system
         from harness.store.database import Store
 
-        if not readonly:
-            self.make_for_us_alone()
         writable = os.access(self.database, os.W_OK) and os.access(self.database.parent, os.W_OK)
         if readonly and writable and not shared_file_system(self.database):
             Store(self.database).close()

@@ -83,7 +83,7 @@ class Store:
             )
         try:
             if not readonly:
-                path.parent.mkdir(parents=True, exist_ok=True)
+                path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)  # often the home
         except OSError as error:
             raise _explained(error, path) from error
         with self.explaining():
