@@ -19,6 +19,6 @@ data = LazyGroup(
             "harness.cli.data_scorable:scorable",
             "Put the cases of a split that have a truth into a split of their own.",
         ),
-        "fetch": ("harness.cli.data_fetch:fetch", "Show how to get a gated data set, and link it once downloaded."),
+        "fetch": ("harness.cli.data_fetch:fetch", "Make the samples, or link a gated data set once downloaded."),
     },
 )
