@@ -30,6 +30,9 @@ CASES = (4, 8, 50, 200)
 #: Rows of a board -> boards of each number of cases.
 BOARDS = {5: 400, 25: 200, 100: 50}
 
+#: Boards of equal rows, by cases and rows: what only counts false claims costs little.
+EQUAL_BOARDS = {(8, 5): 6000, (8, 25): 2000, (20, 5): 3000, (50, 5): 3000, (50, 25): 4000, (200, 25): 600}
+
 #: By how much the first row is better.
 GAINS = (0.0, 0.02, 0.05, 0.1)
 
@@ -129,6 +132,16 @@ def unlike(cases: int, boards: int) -> str:
     return f"{told / boards:.3f}"
 
 
+def false_claims(cases: int, rows: int, boards: int) -> float:
+    """Return the share of boards of equal rows on which any two are told apart."""
+    draw = np.random.default_rng(78 * cases + rows)
+    told = 0
+    for _ in range(boards):
+        scores, clusters = board(draw, cases, rows)
+        told += any(one.apart for one in compare_rows(scores, clusters=clusters))
+    return told / boards
+
+
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -142,6 +155,10 @@ def main() -> None:
         for rows, boards in BOARDS.items():
             cells = simulate(cases, rows, max(2, round(boards * arguments.share)), float(many.mean()))
             print(f"| {' | '.join(cells)} |", flush=True)  # noqa: T201
+    for (cases, rows), whole in EQUAL_BOARDS.items():
+        boards = max(2, round(whole * arguments.share))
+        rate = false_claims(cases, rows, boards)
+        print(f"\n{rows} equal rows on {cases} cases, {boards} boards: false claims {rate:.3f}", flush=True)  # noqa: T201
     rates = ", ".join(f"{cases}: {unlike(cases, round(1000 * arguments.share))}" for cases in (8, 20, 50, 200))
     print(f"\nOne mean, unlike spread, told apart at cases {rates}")  # noqa: T201
 
