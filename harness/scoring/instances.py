@@ -144,17 +144,20 @@ def shared_voxels(entities: Regions, parts: Regions) -> Ints:
     """Return (entities, components) voxels that are in both."""
     table = np.zeros(len(entities) * len(parts), np.int64)
     slice_words = parts.mask.row_words * parts.mask.shape[1]
-    (whole,) = entities.slabs
+    (whole,) = (piece for slab in entities.slabs for piece in slab.content.pieces())
     for slab in parts.slabs:
         base = slab.first * slice_words
-        ends = np.searchsorted(whole.bits.words, [base, base + slab.bits.shape[2] * slice_words])
-        mine, theirs = whole.bits.within(*ends), slab.bits
-        for i, j in _meetings(mine.words - np.int32(base), theirs.words):
-            part = slab.number[theirs.labels[j] - 1]
-            count = np.bitwise_count(mine.bits[i] & theirs.bits[j])
-            count[part < 0] = 0
-            cell = (mine.labels[i] - np.intp(1)) * len(parts) + np.maximum(part, 0)
-            table += np.bincount(cell, weights=count, minlength=len(table)).astype(np.int64)
+        ends = np.searchsorted(whole.words, [base, base + slab.content.shape[2] * slice_words])
+        mine = whole.within(*ends)
+        if not len(mine.words):
+            continue
+        for theirs in slab.content.pieces():
+            for i, j in _meetings(mine.words - np.int32(base), theirs.words):
+                part = slab.number[theirs.labels[j] - 1]
+                count = np.bitwise_count(mine.bits[i] & theirs.bits[j])
+                count[part < 0] = 0
+                cell = (mine.labels[i] - np.intp(1)) * len(parts) + np.maximum(part, 0)
+                table += np.bincount(cell, weights=count, minlength=len(table)).astype(np.int64)
     return table.reshape(len(entities), len(parts))
 
 

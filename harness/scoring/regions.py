@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.masks.bits import WORD, Bits, positions
+from harness.scoring.streaks import Streaks
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -22,6 +23,88 @@ _WEIGHED = tuple(np.uint64(sum(1 << i for i in range(WORD) if i >> k & 1)) for k
 _ENTRIES = 1 << 16
 
 
+class Entries:
+    """Labelled voxels of some slices, word by word.
+
+    Parameters
+    ----------
+    bits
+        Labels from 1.
+    """
+
+    def __init__(self, bits: Bits) -> None:
+        self.bits = bits
+        self.shape = bits.shape
+
+    @cached_property
+    def labels(self) -> Ints:
+        """The labels that occur, ascending, from 0."""
+        return np.flatnonzero(np.bincount(self.bits.labels)) - 1
+
+    def sizes(self, n: int) -> Ints:
+        """Return the voxels of each of `n` labels."""
+        return self._sum(n, lambda part: [part.voxels])[:, 0]
+
+    def moments(self, n: int) -> Ints:
+        """Return (n, 4) voxels of each label, and the sums of x, of y and of z over them."""
+        return self._sum(n, _Part.first_moments)
+
+    def boxes(self, n: int) -> Ints:
+        """Return (n, 2, 3) lowest and highest x, y, z of each label."""
+        boxes = np.empty((n, 2, 3), np.int64)
+        boxes[:, 0], boxes[:, 1] = np.iinfo(np.int64).max, -1
+        for part in self._parts():
+            for axis, (low, high) in enumerate(part.extents()):
+                np.minimum.at(boxes[:, 0, axis], part.number, low)
+                np.maximum.at(boxes[:, 1, axis], part.number, high)
+        return boxes
+
+    def profiles(self) -> tuple[Ints, Ints, Ints]:
+        """Return the labels, from 0, and (labels, W) and (labels, slices) how many voxels each has where."""
+        labels = self.labels
+        _, w, d = self.bits.shape
+        at_y, at_z = np.zeros(len(labels) * w, np.int64), np.zeros(len(labels) * d, np.int64)
+        for part in self._parts():
+            number = np.searchsorted(labels, part.number)
+            at_y += np.bincount(number * w + part.y, weights=part.voxels, minlength=len(at_y)).astype(np.int64)
+            at_z += np.bincount(number * d + part.z, weights=part.voxels, minlength=len(at_z)).astype(np.int64)
+        return labels, at_y.reshape(-1, w), at_z.reshape(-1, d)
+
+    def of(self, label: int) -> tuple[NDArray[np.int32], NDArray[np.uint64]]:
+        """Return the words, ascending, and the bits of one label, from 0."""
+        order, bounds = self._order
+        mine = order[bounds[label] : bounds[label + 1]]
+        return self.bits.words[mine], self.bits.bits[mine]
+
+    def pieces(self) -> Iterator[Bits]:
+        """Yield the voxels of all labels together."""
+        yield self.bits
+
+    @cached_property
+    def _order(self) -> tuple[Ints, Ints]:
+        """The entries sorted by label, and where each label begins."""
+        labels = self.bits.labels
+        order = np.argsort(labels, kind="stable")
+        return order, np.searchsorted(labels[order], np.arange(1, labels.max(initial=0) + 2))
+
+    def _parts(self) -> Iterator[_Part]:
+        """Yield the entries, some at a time."""
+        bits = self.bits
+        for first in range(0, len(bits.words), _ENTRIES):
+            here = slice(first, first + _ENTRIES)
+            yield _Part(bits, bits.words[here], bits.bits[here], bits.labels[here].astype(np.intp) - 1)
+
+    def _sum(self, n: int, values: Callable[[_Part], list[Ints]]) -> Ints:
+        """Add up what each entry has, label by label."""
+        total: Ints | None = None
+        for part in self._parts():
+            # Doubles hold every sum here exactly: it stays below 2**53 for any volume of up to 2**40 voxels.
+            sums = [np.bincount(part.number, weights=column, minlength=n) for column in values(part)]
+            column = np.stack(sums, axis=1).astype(np.int64)
+            total = column if total is None else total + column
+        return np.zeros((n, 4), np.int64) if total is None else total
+
+
 @dataclass(frozen=True)
 class Slab:
     """Some slices of a mask and the instances in them.
@@ -30,14 +113,14 @@ class Slab:
     ----------
     first
         The first slice.
-    bits
+    content
         Labels from 1, in a volume of these slices; several slabs may share it.
     number
         The instance of label 1, 2, ..., from 0; -1 for what belongs to none.
     """
 
     first: int
-    bits: Bits
+    content: Entries | Streaks
     number: NDArray[np.int32]
 
 
@@ -57,15 +140,13 @@ class Regions:
         if slabs is None:
             self.labels = np.unique(mask.labels)  #: their labels, ascending
             ranks = np.searchsorted(self.labels, mask.labels).astype(np.int32) + np.int32(1)
-            slabs = [
-                Slab(0, Bits(mask.shape, mask.words, ranks, mask.bits), np.arange(len(self.labels), dtype=np.int32))
-            ]
+            entries = Entries(Bits(mask.shape, mask.words, ranks, mask.bits))
+            slabs = [Slab(0, entries, np.arange(len(self.labels), dtype=np.int32))]
         else:
             n = max((int(slab.number.max(initial=-1)) for slab in slabs), default=-1) + 1
             self.labels = np.arange(1, n + 1, dtype=np.int32)
         self.slabs = slabs
         self._surfaces: dict[int, Surface] = {}
-        self._orders: dict[int, tuple[Ints, Ints]] = {}
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -73,12 +154,18 @@ class Regions:
     @cached_property
     def sizes(self) -> Ints:
         """Voxels of every instance."""
-        return self._sum(lambda part: [part.voxels])[:, 0]
+        sizes = np.zeros(len(self), np.int64)
+        for number, _, theirs in self._each(lambda slab: slab.content.sizes(len(slab.number))):
+            np.add.at(sizes, number, theirs)
+        return sizes
 
     @cached_property
     def centroids(self) -> Floats:
         """(n, 3) mean voxel index along x, y, z."""
-        sums = self._sum(_Part.first_moments)
+        sums = np.zeros((len(self), 4), np.int64)
+        for number, slab, theirs in self._each(lambda slab: slab.content.moments(len(slab.number))):
+            np.add.at(sums, number, theirs)
+            np.add.at(sums[:, 3], number, slab.first * theirs[:, 0])
         return sums[:, 1:] / sums[:, :1]
 
     @cached_property
@@ -86,14 +173,10 @@ class Regions:
         """(n, 2, 3) lowest and highest voxel index along x, y, z."""
         boxes = np.empty((len(self), 2, 3), np.int64)
         boxes[:, 0], boxes[:, 1] = np.iinfo(np.int64).max, -1
-        known: dict[int, Ints] = {}
-        for slab in self.slabs:
-            if id(slab.bits) not in known:
-                known[id(slab.bits)] = _boxes(slab)
-            mine = np.flatnonzero(slab.number >= 0)
-            theirs = known[id(slab.bits)][mine] + np.array([0, 0, slab.first])
-            np.minimum.at(boxes[:, 0], slab.number[mine], theirs[:, 0])
-            np.maximum.at(boxes[:, 1], slab.number[mine], theirs[:, 1])
+        for number, slab, theirs in self._each(lambda slab: slab.content.boxes(len(slab.number))):
+            moved = theirs + np.array([0, 0, slab.first])
+            np.minimum.at(boxes[:, 0], number, moved[:, 0])
+            np.maximum.at(boxes[:, 1], number, moved[:, 1])
         return boxes
 
     @cached_property
@@ -103,9 +186,9 @@ class Regions:
         along_y, along_z = np.zeros((len(self), w), np.int64), np.zeros((len(self), d), np.int64)
         known: dict[int, tuple[Ints, Ints, Ints]] = {}
         for slab in self.slabs:
-            if id(slab.bits) not in known:
-                known[id(slab.bits)] = _profiles(slab)
-            labels, at_y, at_z = known[id(slab.bits)]
+            if id(slab.content) not in known:
+                known[id(slab.content)] = slab.content.profiles()
+            labels, at_y, at_z = known[id(slab.content)]
             number = slab.number[labels]
             mine = np.flatnonzero(number >= 0)
             np.add.at(along_y, number[mine], at_y[mine])
@@ -125,83 +208,22 @@ class Regions:
         """Yield words and bits of one instance; the words of each pair are distinct."""
         slice_words = self.mask.row_words * self.mask.shape[1]
         for slab in self.slabs:
-            if (
-                len(slab.number) == 1 and slab.number[0] == i and not slab.first
-            ):  # a mask of one instance may be large: without a copy
-                yield slab.bits.words, slab.bits.bits
+            content = slab.content
+            if len(slab.number) == 1 and slab.number[0] == i and not slab.first and isinstance(content, Entries):
+                yield content.bits.words, content.bits.bits  # a mask of one instance may be large: without a copy
                 continue
             for label in np.flatnonzero(slab.number == i).tolist():
-                order, bounds = self._order(slab)
-                mine = order[bounds[label] : bounds[label + 1]]
-                yield slab.bits.words[mine] + np.int32(slab.first * slice_words), slab.bits.bits[mine]
+                words, bits = content.of(label)
+                yield words + np.int32(slab.first * slice_words), bits
 
-    def _order(self, slab: Slab) -> tuple[Ints, Ints]:
-        """Return the entries of a slab sorted by label, and where each begins."""
-        found = self._orders.get(id(slab.bits))
-        if found is None:
-            order = np.argsort(slab.bits.labels, kind="stable")
-            bounds = np.searchsorted(slab.bits.labels[order], np.arange(1, len(slab.number) + 2))
-            found = self._orders[id(slab.bits)] = order, bounds
-        return found
-
-    def _sum(self, values: Callable[[_Part], list[Ints]]) -> Ints:
-        """Add up what each entry has, instance by instance; of four columns, voxels, x, y and z, the last is moved."""
-        totals: Ints | None = None
+    def _each(self, values: Callable[[Slab], Ints]) -> Iterator[tuple[NDArray[np.int32], Slab, Ints]]:
+        """Yield for every slab its instances, itself, and their values, which are computed once for each content."""
         known: dict[int, Ints] = {}
         for slab in self.slabs:
-            if id(slab.bits) not in known:
-                known[id(slab.bits)] = _sums(slab, values)
+            if id(slab.content) not in known:
+                known[id(slab.content)] = values(slab)
             mine = np.flatnonzero(slab.number >= 0)
-            theirs = known[id(slab.bits)][mine]
-            if theirs.shape[1] > 1:
-                theirs[:, 3] += slab.first * theirs[:, 0]
-            if totals is None:
-                totals = np.zeros((len(self), theirs.shape[1]), np.int64)
-            np.add.at(totals, slab.number[mine], theirs)
-        return np.zeros((0, 4), np.int64) if totals is None else totals
-
-
-def _parts(slab: Slab) -> Iterator[_Part]:
-    """Yield the entries of a slab, some at a time."""
-    bits = slab.bits
-    for first in range(0, len(bits.words), _ENTRIES):
-        here = slice(first, first + _ENTRIES)
-        yield _Part(bits, bits.words[here], bits.bits[here], bits.labels[here].astype(np.intp) - 1)
-
-
-def _sums(slab: Slab, values: Callable[[_Part], list[Ints]]) -> Ints:
-    """Add up what each entry of a slab has, label by label."""
-    total: Ints | None = None
-    n = len(slab.number)
-    for part in _parts(slab):
-        # Doubles hold every sum here exactly: it stays below 2**53 for any volume of up to 2**40 voxels.
-        sums = [np.bincount(part.number, weights=column, minlength=n) for column in values(part)]
-        column = np.stack(sums, axis=1).astype(np.int64)
-        total = column if total is None else total + column
-    return np.zeros((n, 4), np.int64) if total is None else total
-
-
-def _profiles(slab: Slab) -> tuple[Ints, Ints, Ints]:
-    """Return the labels of a slab, from 0, and (labels, W) and (labels, slices) how many voxels each has where."""
-    labels = np.unique(slab.bits.labels).astype(np.int64) - 1
-    _, w, d = slab.bits.shape
-    at_y, at_z = np.zeros(len(labels) * w, np.int64), np.zeros(len(labels) * d, np.int64)
-    for part in _parts(slab):
-        number = np.searchsorted(labels, part.number)
-        at_y += np.bincount(number * w + part.y, weights=part.voxels, minlength=len(at_y)).astype(np.int64)
-        at_z += np.bincount(number * d + part.z, weights=part.voxels, minlength=len(at_z)).astype(np.int64)
-    return labels, at_y.reshape(-1, w), at_z.reshape(-1, d)
-
-
-def _boxes(slab: Slab) -> Ints:
-    """Return (labels, 2, 3) lowest and highest x, y, z of each label of a slab."""
-    boxes = np.empty((len(slab.number), 2, 3), np.int64)
-    boxes[:, 0], boxes[:, 1] = np.iinfo(np.int64).max, -1
-    for part in _parts(slab):
-        for axis, (low, high) in enumerate(part.extents()):
-            np.minimum.at(boxes[:, 0, axis], part.number, low)
-            np.maximum.at(boxes[:, 1, axis], part.number, high)
-    return boxes
+            yield slab.number[mine], slab, known[id(slab.content)][mine]
 
 
 class _Part:

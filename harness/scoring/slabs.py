@@ -10,17 +10,22 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from harness.masks.bits import WORD, Bits, Shape, in_order, positions
 from harness.scoring.components import Connectivity, numbers
-from harness.scoring.regions import Slab
+from harness.scoring.regions import Entries, Slab
+from harness.scoring.streaks import Ends, Streaks
 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 Words = NDArray[np.uint64]
+Axis = Literal[0, 1, 2]
+
+AXES: tuple[Axis, ...] = (0, 1, 2)
 
 #: Runs, or words, from which on a mask is labelled here: specks cost less as runs, and solid bodies have few.
 MIN_RUNS, MIN_WORDS = 1_600_000, 500_000
@@ -31,8 +36,11 @@ SLICES = (4, 12)
 #: Entries of components that may yet be dropped: where there are more, slabs are labelled twice.
 MAX_ENTRIES = 1 << 23
 
-#: A component with this share of a slab's foreground is taken out whole, before the runs of the others are listed.
-_LARGE = 0.2
+#: A component that is likely to have so many runs in a slab is taken out whole, before the others' runs are listed.
+_LARGE = 1 << 16
+
+#: Runs along x are listed unless those along y or z are so many times fewer: only along x are they in pairs.
+_FEWER = 2
 
 #: Every so many words of a mask are counted, and voxels of a slab are looked at for large components.
 _SAMPLED = 97
@@ -61,7 +69,7 @@ def slabs(mask: Bits, *, connectivity: Connectivity, min_voxels: int, max_compon
     for part in _labelled(grid, connectivity, min_voxels, max_components):
         held[part.kind] = part.runs
         before = spans[-1].stop if spans else 0
-        if part.met is not None and _is_identity(part.met, len(sizes[-1]), len(part.sizes)):  # they are the same
+        if part.goes_on:
             sizes[-1] = sizes[-1] + part.sizes
             places[-1] = np.minimum(places[-1], part.places + part.first)
             spans.append(spans[-1])
@@ -74,7 +82,8 @@ def slabs(mask: Bits, *, connectivity: Connectivity, min_voxels: int, max_compon
     number = numbers(np.concatenate(sizes), np.concatenate(places), same, min_voxels, max_components)
     every = np.arange(number.max(initial=0), dtype=np.int32)
     found = []
-    for kind, runs in held.items():
+    for kind in list(held):
+        runs = held.pop(kind)
         mine = [(i, number[spans[i]]) for i, other in enumerate(grid.kinds) if other == kind]
         names = np.append(np.int32(0), mine[0][1])
         if len(mine) > 1:  # what it is called differs from slab to slab
@@ -82,13 +91,13 @@ def slabs(mask: Bits, *, connectivity: Connectivity, min_voxels: int, max_compon
             names[1:][~np.any([one > 0 for _, one in mine], axis=0)] = 0
         if not names.any():
             continue
-        bits = runs.bits(grid[mine[0][0]][1:], grid.shape, names)
-        here = np.zeros(1 + int(names.max()), bool)  # others only touch the slab from before it
-        here[bits.labels] = True
-        for i, one in mine:
-            number_of = one[: len(here) - 1] - 1 if len(mine) > 1 else every[: len(here) - 1]
-            found.append(Slab(i * grid.slices, bits, np.where(here[1:], number_of, -1)))
-    return sorted((slab for slab in found if len(slab.bits.words)), key=lambda slab: slab.first)
+        for content in runs.contents(names):
+            here = np.zeros(1 + int(names.max()), bool)  # others only touch the slab from before it
+            here[content.labels + 1] = True
+            for i, one in mine:
+                number_of = one[: len(here) - 1] - 1 if len(mine) > 1 else every[: len(here) - 1]
+                found.append(Slab(i * grid.slices, content, np.where(here[1:], number_of, -1)))
+    return sorted(found, key=lambda slab: slab.first)
 
 
 class _Grid:
@@ -133,6 +142,8 @@ class _Labelled:
         Of each: voxels, and the first in C order of (H, W, D) if the slab began at 0.
     met
         Which components of the slab before, and of this, are one; numbered from 0. None for the first.
+    goes_on
+        Whether every component of the slab before goes on as the one of the same number in this.
     """
 
     first: int
@@ -141,6 +152,7 @@ class _Labelled:
     sizes: Ints
     places: Ints
     met: tuple[Ints, Ints] | None
+    goes_on: bool
 
 
 def _labelled(grid: _Grid, connectivity: Connectivity, min_voxels: int, max_components: int) -> Iterator[_Labelled]:
@@ -148,7 +160,7 @@ def _labelled(grid: _Grid, connectivity: Connectivity, min_voxels: int, max_comp
     largest = np.empty(0, np.int64)  # of the components that cannot grow
     left = Counter(grid.kinds)
     known: dict[int, _Kind] = {}
-    met: dict[tuple[int, int], tuple[Ints, Ints]] = {}
+    met: dict[tuple[int, int], tuple[tuple[Ints, Ints], bool]] = {}
     before: tuple[int, _Kind] | None = None
     for i, number in enumerate(grid.kinds):
         kind = known.get(number)
@@ -159,12 +171,15 @@ def _labelled(grid: _Grid, connectivity: Connectivity, min_voxels: int, max_comp
         left[number] -= 1
         if left[number]:
             known[number] = kind
-        pairs = None
+        pairs, goes_on = None, False
         if before is not None:
-            pairs = met.get((before[0], number))
-            if pairs is None:
-                pairs = met[before[0], number] = _met(before[1].last, kind.before, len(kind.sizes))
-        yield _Labelled(i * grid.slices, number, kind.runs, kind.sizes, kind.places, pairs)
+            if (before[0], number) not in met:
+                pairs = _met(before[1].last, kind.before, len(kind.sizes))
+                met[before[0], number] = pairs, _is_identity(pairs, len(before[1].sizes), len(kind.sizes))
+            pairs, goes_on = met[before[0], number]
+            if not (left[before[0]] and left[number]):
+                del met[before[0], number]
+        yield _Labelled(i * grid.slices, number, kind.runs, kind.sizes, kind.places, pairs, goes_on)
         before = number, kind
 
 
@@ -187,37 +202,42 @@ class _Kind:
         little = words.astype("<u8", copy=False).view(np.uint8)
         voxels = np.unpackbits(little.reshape(-1), bitorder="little").reshape(*words.shape[:2], -1)
         found, n = cc3d.connected_components(voxels.T, connectivity=connectivity, return_N=True, binary_image=True)
+        del voxels
         labels = found.T
+        own = labels[1:].reshape(-1)
         may_grow = np.zeros(int(n) + 1, bool)
         may_grow[labels[0]] = may_grow[labels[-1]] = True
-        words, labels_of = words[1:].reshape(-1), labels[1:].reshape(-1)
-        large = _large(labels_of)
-        rest = words.copy()
+        rest = words[1:].copy()
+        large = _large(own, rest)
         for _, mine in large:
             rest &= ~mine
-        word, begin, end = _runs_of(rest)
-        run = labels_of[word * WORD + begin]
-        size = np.bincount(run, weights=end - begin + 1, minlength=int(n) + 1).astype(np.int64)
+        axis, begin = _fewest(rest)
+        at, end = _at(begin), _at(_turned(rest, axis, -1))
+        first = Ends(at, own[at])
+        last = Ends(end, first.labels if axis == 0 else own[end])
+        sizes = _lengths(axis, first, last, shape, int(n) + 1)
         for label, mine in large:
-            size[label] += np.bitwise_count(mine).sum(dtype=np.int64)
-        kept = may_grow | (size >= min_voxels)
+            sizes[label] += np.bitwise_count(mine).sum(dtype=np.int64)
+        kept = may_grow | (sizes >= min_voxels)
         kept[0] = False
         compact = np.cumsum(kept, dtype=np.int32)
         compact[~kept] = 0
-        self.sizes: Ints = size[kept]
+        self.sizes: Ints = sizes[kept]
         self.closed: Bools = ~may_grow[kept]
-        run = compact[run]
-        self.runs = _Runs(
-            run.astype(np.uint16 if len(self.sizes) < 1 << 16 else np.uint32),
-            [(int(compact[label]), mine) for label, mine in large],
-        )
-        chosen = np.flatnonzero(run)
+        first, last = _named(first, compact), _named(last, compact)
         self.places = np.full(len(self.sizes), np.iinfo(np.int64).max >> 1)
-        place = _place(word[chosen], begin[chosen], shape)
-        np.minimum.at(self.places, run[chosen] - np.intp(1), place)
-        for label, mine in self.runs.large:
-            word, begin, _ = _runs_of(mine)
-            self.places[label - 1] = min(self.places[label - 1], int(_place(word, begin, shape).min()))
+        np.minimum.at(self.places, first.labels - np.intp(1), _place(first.at, shape))
+        for label, mine in large:
+            if kept[label]:
+                self.places[compact[label] - 1] = min(self.places[compact[label] - 1], _first_place(mine, shape))
+        small = np.uint16 if len(self.sizes) < 1 << 16 else np.uint32
+        self.runs = _Runs(
+            (shape[0], shape[1], len(rest)),
+            axis,
+            Ends(first.at.astype(np.int32), first.labels.astype(small)),
+            Ends(last.at.astype(np.int32), last.labels.astype(small)),
+            [(int(compact[label]), *_sparse(mine)) for label, mine in large if kept[label]],
+        )
         self.before, self.last = compact[labels[0]].reshape(-1), compact[labels[-1]].reshape(-1)
 
 
@@ -227,65 +247,124 @@ class _Runs:
 
     Attributes
     ----------
-    labels
-        Of every run that is in no large component, in their order; 0 for what was dropped.
+    shape
+        Voxels (H, W, slices).
+    axis
+        Which way the runs go.
+    first, last
+        Of the runs that are in no large component; those along x are in order, and cut at words.
     large
-        Large components, each with its words.
+        Large components, each with its words and their bits.
     """
 
-    labels: NDArray[np.unsignedinteger]
-    large: list[tuple[int, Words]]
+    shape: Shape
+    axis: Axis
+    first: Ends
+    last: Ends
+    large: list[tuple[int, NDArray[np.int32], Words]]
 
-    def bits(self, words: Words, shape: Shape, names: NDArray[np.int32]) -> Bits:
-        """Return the components by their names, but for those named 0, given the words of the slab."""
-        rest = words.reshape(-1).copy()
-        at: list[Ints] = [np.empty(0, np.int64)]
-        label: list[NDArray[np.int32]] = [np.empty(0, np.int32)]
-        bits: list[Words] = [np.empty(0, np.uint64)]
-        for one, mine in self.large:
-            rest &= ~mine
-            if names[one]:
-                at.append(np.flatnonzero(mine))
-                label.append(np.full(len(at[-1]), names[one], np.int32))
-                bits.append(mine[at[-1]])
-        named = names[self.labels]
-        chosen = np.flatnonzero(named)
-        if len(chosen):
-            word, begin, end = (column[chosen] for column in _runs_of(rest))
-            at.append(word)
-            label.append(named[chosen])
-            bits.append((~np.uint64(0) >> (_TOP - (end - begin).astype(np.uint64))) << begin.astype(np.uint64))
-        words_of, labels, voxels = np.concatenate(at).astype(np.int32), np.concatenate(label), np.concatenate(bits)
-        if self.large:
-            order = np.argsort(words_of, kind="stable")
-            words_of, labels, voxels = words_of[order], labels[order], voxels[order]
-        return in_order((shape[0], shape[1], len(words)), words_of, labels, voxels)
+    def contents(self, names: NDArray[np.int32]) -> list[Entries | Streaks]:
+        """Return the components by their names, but for those named 0."""
+        pieces = [(at, np.broadcast_to(names[one], len(at)), bits) for one, at, bits in self.large if names[one]]
+        found: list[Entries | Streaks] = []
+        first, last = _named(self.first, names), _named(self.last, names)
+        if self.axis == 0:
+            begin = (first.at % WORD).astype(np.uint64)
+            bits = (~np.uint64(0) >> (_TOP - (last.at - first.at).astype(np.uint64))) << begin
+            pieces.append((first.at // WORD, first.labels, bits))
+        elif len(first.at):
+            found.append(Streaks(self.shape, self.axis, first, last))
+        if any(len(at) for at, *_ in pieces):
+            at, labels, bits = (np.concatenate(column) for column in zip(*pieces, strict=True))
+            if len(pieces) > 1:
+                order = np.argsort(at, kind="stable")
+                at, labels, bits = at[order], labels[order], bits[order]
+            found.append(Entries(in_order(self.shape, at, labels, bits)))
+        return found
 
 
-def _large(labels: NDArray[np.unsignedinteger]) -> list[tuple[int, Words]]:
-    """Return the labels that fill a large share of the voxels, each with its words."""
+def _named(ends: Ends, names: NDArray[np.int32]) -> Ends:
+    named = names[ends.labels]
+    chosen = np.flatnonzero(named)
+    return Ends(ends.at[chosen], named[chosen])
+
+
+def _large(labels: NDArray[np.unsignedinteger], words: Words) -> list[tuple[int, Words]]:
+    """Return the labels that are likely to have many runs, each with its voxels."""
+    runs = int(np.bitwise_count(_fewest(words)[1]).sum(dtype=np.int64))
+    if runs < _LARGE:
+        return []
     sample = labels[::_SAMPLED]
     seen = np.bincount(sample[sample > 0], minlength=1)
-    found = np.flatnonzero(seen > max(_LARGE * seen.sum(), WORD)).tolist()
+    found = np.flatnonzero(seen * runs > max(_LARGE * seen.sum(), WORD * runs)).tolist()
+    packed = [np.packbits(labels == one, bitorder="little").view("<u8") for one in found]
     return [
-        (one, np.packbits(labels == one, bitorder="little").view("<u8").astype(np.uint64, copy=False)) for one in found
+        (one, mine.astype(np.uint64, copy=False).reshape(words.shape)) for one, mine in zip(found, packed, strict=True)
     ]
 
 
-def _runs_of(words: Words) -> tuple[Ints, Ints, Ints]:
-    """Return word, first and last bit of every run."""
-    used = np.flatnonzero(words)
-    bits = words[used]
-    entry, begin = positions(bits & ~(bits << _ONE))
-    end = positions(bits & ~(bits >> _ONE))[1]
-    return used[entry], begin, end
+def _fewest(words: Words) -> tuple[Axis, Words]:
+    """Return along which axis there are the fewest runs, and the first voxel of each."""
+    starts = [_turned(words, axis, 1) for axis in AXES]
+    counts = [int(np.bitwise_count(one).sum(dtype=np.int64)) for one in starts]
+    axis = AXES[int(np.argmin(counts))]
+    if _FEWER * counts[axis] > counts[0]:
+        axis = 0
+    return axis, starts[axis]
 
 
-def _place(word: Ints, bit: Ints, shape: Shape) -> Ints:
-    """Return where a voxel of a slab is in C order of (H, W, D) if the slab begins at 0."""
-    row, column = np.divmod(word, -(-shape[0] // WORD))
+def _turned(words: Words, axis: Axis, step: Literal[1, -1]) -> Words:
+    """Return the first voxel of every run, or with step -1 the last; runs along x are cut at words."""
+    if axis == 0:
+        return words & ~(words << _ONE if step > 0 else words >> _ONE)
+    found = words.copy()
+    within, beside = (slice(1, None), slice(None, -1))[::step]
+    if axis == 1:
+        found[:, within] &= ~words[:, beside]
+    else:
+        found[within] &= ~words[beside]
+    return found
+
+
+def _at(words: Words) -> Ints:
+    """Return the places of all voxels, in order."""
+    flat = words.reshape(-1)
+    used = np.flatnonzero(flat)
+    entry, bit = positions(flat[used])
+    return (used << 6)[entry] + bit
+
+
+def _lengths(axis: Axis, first: Ends, last: Ends, shape: Shape, n: int) -> Ints:
+    """Return the voxels of each of `n` labels: over its runs, where one ends less where it begins."""
+    if axis == 0:
+        return np.bincount(first.labels, last.at - first.at + 1, n).astype(np.int64)
+    row = -(-shape[0] // WORD) * WORD
+    begin, end = first.at // row, last.at // row
+    begin, end = (begin % shape[1], end % shape[1]) if axis == 1 else (begin // shape[1], end // shape[1])
+    more, less = np.bincount(last.labels, end + 1, n), np.bincount(first.labels, begin, n)
+    return (more - less).astype(np.int64)
+
+
+def _place(at: Ints, shape: Shape) -> Ints:
+    """Return where voxels of a slab are in C order of (H, W, D) if the slab begins at 0."""
+    row, x = np.divmod(at, -(-shape[0] // WORD) * WORD)
     z, y = np.divmod(row, shape[1])
-    return ((column * WORD + bit) * shape[1] + y) * shape[2] + z
+    return (x * shape[1] + y) * shape[2] + z
+
+
+def _first_place(words: Words, shape: Shape) -> int:
+    """Return where the first voxel in C order of (H, W, D) is there if the slab begins at 0."""
+    rows = np.bitwise_or.reduce(words, axis=(0, 1))
+    column = int(np.flatnonzero(rows)[0])
+    bit = rows[column] & (~rows[column] + _ONE)
+    z, y = np.nonzero(words[:, :, column] & bit)
+    return ((column * WORD + int(np.bitwise_count(bit - _ONE))) * shape[1] * shape[2]) + int((y * shape[2] + z).min())
+
+
+def _sparse(words: Words) -> tuple[NDArray[np.int32], Words]:
+    """Return the words that hold anything, and their bits."""
+    at = np.flatnonzero(words)
+    return at.astype(np.int32), words.reshape(-1)[at]
 
 
 def _is_identity(met: tuple[Ints, Ints], n: int, m: int) -> bool:

@@ -152,6 +152,15 @@ def _worst(kind: str) -> Make:
             guess = lungs(shape)
         elif kind == "stripes":
             guess = np.broadcast_to(x % 2 == 0, shape)
+        elif kind == "specked":  # so that no two slabs are equal
+            guess = (x % 2 == 0) ^ (rng.integers(0, 10_000, shape, np.uint16) == 0)
+        elif kind == "columns":
+            guess = np.broadcast_to((x % 2 == 0) & (y % 2 == 0), shape)
+        elif kind.startswith("blocks"):
+            size = int(kind.removeprefix("blocks"))
+            guess = rng.integers(0, 2, [-(-n // size) for n in shape], np.uint8)
+            for axis, n in enumerate(shape):
+                guess = guess.repeat(size, axis).take(range(n), axis)
         elif kind == "checkerboard":
             guess = (x + y + z) % 2 == 0
         elif kind == "diagonal":
@@ -170,7 +179,8 @@ def _worst(kind: str) -> Make:
 
 
 FULL, SMALL = (320, 512, 512), (160, 256, 256)
-WORST = ("lung", "ones", "stripes", "checkerboard", "diagonal", "noise2", "noise10", "noise20", "noise50")
+PATTERNS = ("lung", "ones", "stripes", "specked", "columns", "checkerboard", "diagonal", "blocks3", "blocks8")
+WORST = (*PATTERNS, *(f"noise{percent}" for percent in (2, 10, 14, 20, 35, 50, 80)))
 MIXED = (("nodules", "2d"), ("blob", "2b"), ("reticulation", "1d"))
 
 #: name -> (volume shape (D, W, H), maker, type of the prediction).

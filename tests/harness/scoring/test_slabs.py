@@ -47,7 +47,7 @@ def draw_dense(rng: np.random.Generator, shape: tuple[int, int, int], kind: str)
     return mask ^ (rng.random(shape) < rng.choice([0, 0, 0.002, 0.05]))
 
 
-@settings(max_examples=250, deadline=None, derandomize=True)
+@settings(max_examples=400, deadline=None, derandomize=True)
 @given(
     seed=st.integers(0, 2**32),
     shape=st.tuples(st.integers(1, 140), st.integers(1, 9), st.integers(1, 40)),
@@ -55,9 +55,19 @@ def draw_dense(rng: np.random.Generator, shape: tuple[int, int, int], kind: str)
     connectivity=st.sampled_from([6, 18, 26]),
     slices=st.sampled_from([(1, 3), (4, 12), (8, 8)]),
     most=st.sampled_from([1, 5, 50]),
+    large=st.sampled_from([1, 64, 1 << 16]),
+    fewer=st.sampled_from([0.1, 1, 2]),
 )
 def test_slabs(
-    seed: int, shape: tuple[int, int, int], kind: str, connectivity: int, slices: tuple[int, int], most: int
+    *,
+    seed: int,
+    shape: tuple[int, int, int],
+    kind: str,
+    connectivity: int,
+    slices: tuple[int, int],
+    most: int,
+    large: int,
+    fewer: float,
 ) -> None:
     """Slabs hold the components that runs do: voxels, order, sizes, centres, boxes, shared voxels and surfaces."""
     rng = np.random.default_rng(seed)
@@ -66,6 +76,8 @@ def test_slabs(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("harness.scoring.slabs.SLICES", slices)
         patch.setattr("harness.scoring.slabs._SAMPLED", 1 + seed % 7)
+        patch.setattr("harness.scoring.slabs._LARGE", large)
+        patch.setattr("harness.scoring.slabs._FEWER", fewer)
         found = Regions(mask, slabs(mask, **rule))
     expected = Regions(components(mask, **rule))
     assert found.labels.tolist() == expected.labels.tolist()
@@ -74,6 +86,7 @@ def test_slabs(
     assert found.boxes.tolist() == expected.boxes.tolist()
     truth = Regions(grid_of(draw_boxes(rng, shape, 3)))
     assert shared_voxels(truth, found).tolist() == shared_voxels(truth, expected).tolist()
+    assert all(map(np.array_equal, found.profiles, expected.profiles))
     for i in range(min(len(found), 4)):
         one, other = found.surface(i), expected.surface(i)
         assert np.array_equal(one.grid, other.grid)
