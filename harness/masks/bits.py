@@ -82,7 +82,7 @@ class Bits:
         if again.any():
             first = np.flatnonzero(np.append(True, ~again))
             words, bits = words[first], np.bitwise_or.reduceat(bits, first)
-        return Bits(self.shape, words, np.broadcast_to(np.int32(1), len(words)), bits)
+        return Bits(self.shape, words, _ones(len(words)), bits)
 
     def select(self, keep: NDArray[np.bool_]) -> Bits:
         """Return the entries where `keep` is true."""
@@ -146,10 +146,12 @@ def in_order(shape: Shape, words: Words, labels: NDArray[np.int32], bits: NDArra
     again = words[1:] == words[:-1]
     if not again.any():
         return Bits(shape, words, labels, bits)
-    shared = np.flatnonzero(np.append(again, False) | np.append(False, again))  # most words hold one label
-    key = (words[shared].astype(np.int64) << 32) | labels[shared]
-    if (key[1:] < key[:-1]).any():
-        order = shared[np.argsort(key)]
+    if (amiss := again & (labels[1:] < labels[:-1])).any():  # of most words no two labels have to change places
+        word = np.cumsum(np.append(True, ~again)) - 1
+        mixed = np.zeros(word[-1] + 1, bool)
+        mixed[word[1:][amiss]] = True
+        shared = np.flatnonzero(mixed[word])
+        order = shared[np.argsort((words[shared].astype(np.int64) << 32) | labels[shared])]
         labels, bits = labels.copy(), bits.copy()
         labels[shared], bits[shared] = labels[order], bits[order]
     first = np.flatnonzero(np.append(True, ~(again & (labels[1:] == labels[:-1]))))
@@ -166,8 +168,21 @@ def stacked(shape: Shape, pieces: list[Bits]) -> Bits:
         [piece.bits for piece in pieces],
     ]
     pieces.clear()
-    words, labels, bits = (np.concatenate(columns.pop(0)) for _ in range(3))
-    return Bits(shape, words, labels, bits)
+    words = np.concatenate(columns.pop(0))
+    labels = _concatenated(columns.pop(0))
+    return Bits(shape, words, labels, np.concatenate(columns.pop(0)))
+
+
+def _ones(n: int) -> NDArray[np.int32]:
+    """Return the label 1 `n` times, without memory for it."""
+    return np.broadcast_to(np.int32(1), n)
+
+
+def _concatenated(labels: list[NDArray[np.int32]]) -> NDArray[np.int32]:
+    """Put labels one behind the other; those of plain foreground stay without memory."""
+    if all(not len(part) or (part.strides == (0,) and part[0] == 1) for part in labels):
+        return _ones(sum(map(len, labels)))
+    return np.concatenate(labels)
 
 
 def from_coordinates(
@@ -262,7 +277,8 @@ def _nonzero_groups(volume: Volume, shape: Shape, channels: int) -> Iterator[tup
             if not len(hit):
                 first_row += len(rows)
                 continue
-            groups = rows.reshape(-1, WORD * channels)[hit]
+            groups = rows.reshape(-1, WORD * channels)
+            groups = groups if len(hit) == len(groups) else groups[hit]
             words = first_row * per_row + hit
         else:
             if header.scaled:
@@ -312,7 +328,7 @@ class _Channel:
         if len(used) < len(words):
             words, mine = words[used], mine[:, used]
             values = None if values is None else values[used]
-        pieces = [(words, np.ones(len(words), np.int32), mine)] if values is None else _peeled(words, mine, values)
+        pieces = [(words, _ones(len(words)), mine)] if values is None else _peeled(words, mine, values)
         if len(pieces) > 1:
             words, labels, mine = (np.concatenate(parts, axis=-1) for parts in zip(*pieces, strict=True))
             order = np.lexsort((labels, words))
@@ -324,15 +340,17 @@ class _Channel:
             self._draw_together()
 
     def _draw_together(self) -> None:
-        words, labels, flags = (np.concatenate(parts, axis=-1) for parts in zip(*self._waiting, strict=True))
+        parts = list(zip(*self._waiting, strict=True))
+        self._waiting.clear()
+        flags: NDArray[np.uint64] = np.concatenate(parts[2], axis=-1)
         for distance, moves in self._moves:
             moved = flags & moves
             flags ^= moved
             moved >>= distance
             flags |= moved
         flags <<= self._offsets
-        self._done.append(Bits(self._shape, words, labels, np.bitwise_or.reduce(flags, axis=0)))
-        self._waiting.clear()
+        bits = np.bitwise_or.reduce(flags, axis=0)
+        self._done.append(Bits(self._shape, np.concatenate(parts[0]), _concatenated(list(parts[1])), bits))
         self._n = 0
 
     def grid(self) -> Bits:

@@ -14,7 +14,7 @@ from harness.rows import InstanceCounts, InstanceRow, Matches
 from harness.scoring.components import components
 from harness.scoring.distances import Spacing, average_surface_distance
 from harness.scoring.profiles import InstanceRule
-from harness.scoring.regions import Regions
+from harness.scoring.regions import Regions, Slab
 from harness.scoring.slabs import is_dense, slabs
 
 Ints = NDArray[np.int64]
@@ -145,19 +145,22 @@ def shared_voxels(entities: Regions, parts: Regions) -> Ints:
     table = np.zeros(len(entities) * len(parts), np.int64)
     slice_words = parts.mask.row_words * parts.mask.shape[1]
     (whole,) = (piece for slab in entities.slabs for piece in slab.content.pieces())
+    shared: dict[int, list[tuple[Slab, Bits]]] = {}  # slabs of one content, each with its entries of the entities
     for slab in parts.slabs:
         base = slab.first * slice_words
         ends = np.searchsorted(whole.words, [base, base + slab.content.shape[2] * slice_words])
         mine = whole.within(*ends)
-        if not len(mine.words):
-            continue
-        for theirs in slab.content.pieces():
-            for i, j in _meetings(mine.words - np.int32(base), theirs.words):
-                part = slab.number[theirs.labels[j] - 1]
-                count = np.bitwise_count(mine.bits[i] & theirs.bits[j])
-                count[part < 0] = 0
-                cell = (mine.labels[i] - np.intp(1)) * len(parts) + np.maximum(part, 0)
-                table += np.bincount(cell, weights=count, minlength=len(table)).astype(np.int64)
+        if len(mine.words):
+            shared.setdefault(id(slab.content), []).append((slab, mine))
+    for together in shared.values():
+        for theirs in together[0][0].content.pieces():
+            for slab, mine in together:
+                for i, j in _meetings(mine.words - np.int32(slab.first * slice_words), theirs.words):
+                    part = slab.number[theirs.labels[j] - 1]
+                    count = np.bitwise_count(mine.bits[i] & theirs.bits[j])
+                    count[part < 0] = 0
+                    cell = (mine.labels[i] - np.intp(1)) * len(parts) + np.maximum(part, 0)
+                    table += np.bincount(cell, weights=count, minlength=len(table)).astype(np.int64)
     return table.reshape(len(entities), len(parts))
 
 

@@ -42,6 +42,9 @@ _LARGE = 1 << 16
 #: Runs along x are listed unless those along y or z are so many times fewer: only along x are they in pairs.
 _FEWER = 2
 
+#: Pairs of labels of two slabs that are marked in a table, which costs less than sorting them.
+_TABLE = 1 << 22
+
 #: Every so many words of a mask are counted, and voxels of a slab are looked at for large components.
 _SAMPLED = 97
 
@@ -206,7 +209,8 @@ class _Kind:
         labels = found.T
         own = labels[1:].reshape(-1)
         may_grow = np.zeros(int(n) + 1, bool)
-        may_grow[labels[0]] = may_grow[labels[-1]] = True
+        for edge in (labels[0], labels[-1]):
+            may_grow[edge[_differ(edge)]] = True
         rest = words[1:].copy()
         large = _large(own, rest)
         for _, mine in large:
@@ -224,21 +228,24 @@ class _Kind:
         compact[~kept] = 0
         self.sizes: Ints = sizes[kept]
         self.closed: Bools = ~may_grow[kept]
-        first, last = _named(first, compact), _named(last, compact)
+        small: type[np.unsignedinteger] = np.uint16 if len(self.sizes) < 1 << 16 else np.uint32
+        spans = (end - at).astype(np.uint8) if axis == 0 else None  # less than a word
+        first, spans = _named(first, compact, spans)
+        ended = _as(small, _named(last, compact)[0]) if axis else None
         self.places = np.full(len(self.sizes), np.iinfo(np.int64).max >> 1)
         np.minimum.at(self.places, first.labels - np.intp(1), _place(first.at, shape))
         for label, mine in large:
             if kept[label]:
                 self.places[compact[label] - 1] = min(self.places[compact[label] - 1], _first_place(mine, shape))
-        small = np.uint16 if len(self.sizes) < 1 << 16 else np.uint32
         self.runs = _Runs(
             (shape[0], shape[1], len(rest)),
             axis,
-            Ends(first.at.astype(np.int32), first.labels.astype(small)),
-            Ends(last.at.astype(np.int32), last.labels.astype(small)),
+            _as(small, first),
+            ended,
+            spans,
             [(int(compact[label]), *_sparse(mine)) for label, mine in large if kept[label]],
         )
-        self.before, self.last = compact[labels[0]].reshape(-1), compact[labels[-1]].reshape(-1)
+        self.before, self.last = compact[labels[0]], compact[labels[-1]]
 
 
 @dataclass(frozen=True)
@@ -252,7 +259,9 @@ class _Runs:
     axis
         Which way the runs go.
     first, last
-        Of the runs that are in no large component; those along x are in order, and cut at words.
+        Of the runs that are in no large component; the last of those along x is not kept, but
+    spans
+        how far each of those reaches. They are cut at words, and in order.
     large
         Large components, each with its words and their bits.
     """
@@ -260,33 +269,40 @@ class _Runs:
     shape: Shape
     axis: Axis
     first: Ends
-    last: Ends
+    last: Ends | None
+    spans: NDArray[np.uint8] | None
     large: list[tuple[int, NDArray[np.int32], Words]]
 
     def contents(self, names: NDArray[np.int32]) -> list[Entries | Streaks]:
         """Return the components by their names, but for those named 0."""
-        pieces = [(at, np.broadcast_to(names[one], len(at)), bits) for one, at, bits in self.large if names[one]]
         found: list[Entries | Streaks] = []
-        first, last = _named(self.first, names), _named(self.last, names)
-        if self.axis == 0:
-            begin = (first.at % WORD).astype(np.uint64)
-            bits = (~np.uint64(0) >> (_TOP - (last.at - first.at).astype(np.uint64))) << begin
-            pieces.append((first.at // WORD, first.labels, bits))
-        elif len(first.at):
-            found.append(Streaks(self.shape, self.axis, first, last))
-        if any(len(at) for at, *_ in pieces):
-            at, labels, bits = (np.concatenate(column) for column in zip(*pieces, strict=True))
-            if len(pieces) > 1:
-                order = np.argsort(at, kind="stable")
-                at, labels, bits = at[order], labels[order], bits[order]
-            found.append(Entries(in_order(self.shape, at, labels, bits)))
+        for one, at, bits in self.large:
+            if names[one]:
+                found.append(Entries(Bits(self.shape, at, np.broadcast_to(names[one], len(at)), bits)))
+        first, spans = _named(self.first, names, self.spans)
+        if not len(first.at):
+            return found
+        if self.axis and self.last:
+            found.append(Streaks(self.shape, self.axis, first, _named(self.last, names)[0]))
+        elif spans is not None:
+            bits = (~np.uint64(0) >> (_TOP - spans)) << (first.at % WORD).astype(np.uint64)
+            words, labels = (first.at // WORD).astype(np.int32), first.labels.astype(np.int32)
+            found.append(Entries(in_order(self.shape, words, labels, bits)))
         return found
 
 
-def _named(ends: Ends, names: NDArray[np.int32]) -> Ends:
+def _named(
+    ends: Ends, names: NDArray[np.int32], spans: NDArray[np.uint8] | None = None
+) -> tuple[Ends, NDArray[np.uint8] | None]:
+    """Name the runs, without those that are named 0."""
     named = names[ends.labels]
     chosen = np.flatnonzero(named)
-    return Ends(ends.at[chosen], named[chosen])
+    return Ends(ends.at[chosen], named[chosen]), None if spans is None else spans[chosen]
+
+
+def _as(kind: type[np.unsignedinteger], ends: Ends) -> Ends:
+    """Return the same in few bytes."""
+    return Ends(ends.at.astype(np.int32), ends.labels.astype(kind))
 
 
 def _large(labels: NDArray[np.unsignedinteger], words: Words) -> list[tuple[int, Words]]:
@@ -374,7 +390,20 @@ def _is_identity(met: tuple[Ints, Ints], n: int, m: int) -> bool:
 
 def _met(one: NDArray[np.int32], other: NDArray[np.int32], n: int) -> tuple[Ints, Ints]:
     """Return the pairs of labels, from 0, of the same voxels; there are `n` on the other side."""
-    at = np.flatnonzero(other)
+    at = _differ(one) | _differ(other)
+    at &= other > 0
     pairs = (one[at] - np.int64(1)) * n + (other[at] - 1)
-    pairs = np.unique(pairs[np.append(True, pairs[1:] != pairs[:-1])] if len(pairs) else pairs)
+    if (span := n * int(one.max(initial=0))) < _TABLE:
+        table = np.zeros(span, bool)
+        table[pairs] = True
+        pairs = np.flatnonzero(table)
+    else:
+        pairs = np.unique(pairs)
     return pairs // max(n, 1), pairs % max(n, 1)
+
+
+def _differ(labels: NDArray[np.integer]) -> Bools:
+    """Return which voxels of a slice have another label than the one before them along y."""
+    found = np.ones(labels.shape, bool)
+    np.not_equal(labels[1:], labels[:-1], out=found[1:])
+    return found

@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import nibabel as nib
 import numpy as np
 from zlib_ng import gzip_ng
 
@@ -106,6 +105,8 @@ def imperfect(rng: np.random.Generator, truth: Volume) -> Volume:
 
 def write(path: Path, volumes: Sequence[Volume], dtype: str = "u1", level: int = 6) -> Path:
     """Write findings as one (F, H, W, D) file, slice by slice."""
+    import nibabel as nib  # as above
+
     d, w, h = volumes[0].shape
     header = nib.Nifti1Header()
     header.set_data_dtype(np.dtype(dtype))
@@ -144,36 +145,37 @@ def _findings(*kinds: tuple[str, str]) -> Make:
     return make
 
 
+#: Masks that repeat themselves, from the indices z, y, x of their voxels.
+REPEATING: dict[str, Callable[[Sequence[np.ndarray]], np.ndarray]] = {
+    "stripes": lambda at: at[2] % 2 == 0,
+    "columns": lambda at: (at[2] % 2 == 0) & (at[1] % 2 == 0),
+    "checkerboard": lambda at: sum(at) % 2 == 0,
+    "diagonal": lambda at: sum(at) % 4 == 0,
+    "ones": lambda at: at[2] >= 0,
+}
+
+
+def pattern(rng: np.random.Generator, shape: tuple[int, int, int], kind: str) -> np.ndarray:
+    """Return one of the masks that cost the most."""
+    if kind in REPEATING:
+        return np.broadcast_to(REPEATING[kind](np.ogrid[: shape[0], : shape[1], : shape[2]]), shape)
+    if kind == "lung":
+        return lungs(shape)
+    if kind == "specked":  # stripes, no two slices of which are the same
+        return pattern(rng, shape, "stripes") ^ (rng.integers(0, 10_000, shape, np.uint16) == 0)
+    if kind.startswith("blocks"):
+        size = int(kind.removeprefix("blocks"))
+        coarse = rng.integers(0, 2, [-(-n // size) for n in shape], np.uint8)
+        return coarse.repeat(size, 0).repeat(size, 1).repeat(size, 2)[: shape[0], : shape[1], : shape[2]]
+    if kind in {"noise2", "noise50"}:
+        return rng.integers(0, 100 // int(kind.removeprefix("noise")), shape, np.uint8) == 0
+    return rng.random(shape, np.float32) < int(kind.removeprefix("noise")) / 100
+
+
 def _worst(kind: str) -> Make:
     def make(rng: np.random.Generator, shape: tuple[int, int, int]) -> tuple[list[Volume], list[Volume], list[str]]:
         truth = balls(rng, shape, 40, (2.5, 7))
-        z, y, x = np.ogrid[: shape[0], : shape[1], : shape[2]]
-        if kind == "lung":
-            guess = lungs(shape)
-        elif kind == "stripes":
-            guess = np.broadcast_to(x % 2 == 0, shape)
-        elif kind == "specked":  # so that no two slabs are equal
-            guess = (x % 2 == 0) ^ (rng.integers(0, 10_000, shape, np.uint16) == 0)
-        elif kind == "columns":
-            guess = np.broadcast_to((x % 2 == 0) & (y % 2 == 0), shape)
-        elif kind.startswith("blocks"):
-            size = int(kind.removeprefix("blocks"))
-            guess = rng.integers(0, 2, [-(-n // size) for n in shape], np.uint8)
-            for axis, n in enumerate(shape):
-                guess = guess.repeat(size, axis).take(range(n), axis)
-        elif kind == "checkerboard":
-            guess = (x + y + z) % 2 == 0
-        elif kind == "diagonal":
-            guess = (x + y + z) % 4 == 0
-        elif kind == "noise50":
-            guess = rng.integers(0, 2, shape, np.uint8)
-        elif kind == "noise2":
-            guess = rng.integers(0, 50, shape, np.uint8) == 0
-        elif kind.startswith("noise"):
-            guess = rng.random(shape, np.float32) < int(kind.removeprefix("noise")) / 100
-        else:
-            guess = np.ones(shape, np.uint8)
-        return [truth], [guess.astype(np.uint8)], ["1c"]
+        return [truth], [pattern(rng, shape, kind).astype(np.uint8)], ["1c"]
 
     return make
 
