@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from leaderboard.board.board import DataSet, Row
 from leaderboard.pages.page import brief, file_name
 from leaderboard.pages.site import Site
+from leaderboard.published.kept import in_use
 
 if TYPE_CHECKING:
     from PIL.ImageFont import FreeTypeFont, ImageFont
@@ -68,6 +69,11 @@ def draw(board: str, title: str, big: str, small: str, share: tuple[float, float
     share
         Low end, value and high end, from 0 to 1.
     """
+    inputs = board, title, big, small, share
+    return in_use().content("card", inputs, lambda: _draw(*inputs))
+
+
+def _draw(board: str, title: str, big: str, small: str, share: tuple[float, float, float] | None) -> bytes:
     from PIL import Image, ImageDraw
 
     image = Image.new("L", SIZE, 255)

@@ -6,12 +6,15 @@ Every figure is drawn twice, for a wide and for a narrow screen; the page shows 
 
 from __future__ import annotations
 
+import json
 import math
 import re
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from leaderboard.published.kept import in_use
 
 #: Rows that a figure distinguishes: as many as there are colours for colour-blind readers.
 DISTINCT = 7
@@ -262,6 +265,10 @@ def _spec(values: Values, width: int, **parts: Any) -> Spec:
 
 
 def _render(spec: Mapping[str, Any], title: str) -> str:
+    return in_use().content("figure", (json.dumps(spec), title), lambda: _drawn(spec, title).encode()).decode()
+
+
+def _drawn(spec: Mapping[str, Any], title: str) -> str:
     import vl_convert
 
     drawn = vl_convert.vegalite_to_svg(dict(spec), vl_version="6.1")

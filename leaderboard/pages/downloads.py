@@ -1,85 +1,118 @@
-"""The same tables as files for programs: SQLite, JSON, CSV and Parquet, with their checksums."""
+"""The same tables as files for programs: SQLite, JSON, CSV and Parquet, with their checksums.
+
+Tables are written row by row, since those of single scores are large.
+"""
 
 from __future__ import annotations
 
 import csv
 import hashlib
-import io
 import json
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice
+from pathlib import Path
+from typing import Any, Final
 
 from leaderboard.pages.attribution import attribution, notice
 from leaderboard.pages.queries import as_file
 from leaderboard.published.database import TABLES, Published
 
 #: Tables that are written as CSV and Parquet too: those that a person works with.
-_FLAT = ("data_sets", "runs", "metrics", "placements", "findings", "scores", "instances", "comparisons")
+_FLAT: Final = ("data_sets", "runs", "metrics", "placements", "findings", "scores", "instances", "comparisons")
 
 #: JSON is for reading the board, not for every single score.
-_DOCUMENT = tuple(name for name in TABLES if name not in {"findings", "scores", "instances", "cases"})
+_DOCUMENT: Final = tuple(name for name in TABLES if name not in {"findings", "scores", "instances", "cases"})
+
+#: Rows that are held at a time where a format wants many at once.
+_AT_A_TIME: Final = 1 << 16
 
 
 @dataclass(frozen=True)
 class File:
-    """One file of the downloads page."""
+    """One file of the downloads page, and where it lies while the site is built."""
 
     name: str
     content: str
-    data: bytes
+    path: Path
+
+    @property
+    def data(self) -> bytes:
+        """Its bytes."""
+        return self.path.read_bytes()
 
     @property
     def size(self) -> int:
         """Bytes."""
-        return len(self.data)
+        return self.path.stat().st_size
 
-    @property
+    @cached_property
     def sha256(self) -> str:
         """Digest of the content."""
-        return hashlib.sha256(self.data).hexdigest()
+        with self.path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def make_files(published: Published, *, parquet: bool) -> list[File]:
+def make_files(published: Published, folder: Path, *, parquet: bool) -> list[File]:
     """Write the tables in every format; the same database gives the same bytes.
 
     Parameters
     ----------
     published
         The site's database.
+    folder
+        Where they are written; it exists.
     parquet
         Whether to write Parquet as well.
     """
+
+    def file(name: str, content: str) -> File:
+        return File(name, content, folder / name)
+
     files = [
-        File("LICENCE.txt", "whose the texts are", notice(map(attribution, published.data_sets())).encode()),
-        File("results.sqlite", "every table", published.seal()),
-        File("queries.sql", "questions to the SQLite file, as below", as_file()),
-        File("results.json", "runs, metrics, comparisons and ranks", _json(published)),
+        file("LICENCE.txt", "whose the texts are"),
+        file("results.sqlite", "every table"),
+        file("queries.sql", "questions to the SQLite file, as below"),
+        file("results.json", "runs, metrics, comparisons and ranks"),
     ]
+    licence, database, queries, document = (one.path for one in files)
+    licence.write_text(notice(map(attribution, published.data_sets())), encoding="utf-8")
+    published.save(database)
+    queries.write_bytes(as_file())
+    _write_json(published, document)
     for table in _FLAT:
-        files.append(File(f"{table}.csv", TABLES[table], _csv(published, table)))
+        files.append(file(f"{table}.csv", TABLES[table]))
+        _write_csv(published.columns(table), published.rows(table), files[-1].path)
         if parquet:
-            files.append(File(f"{table}.parquet", TABLES[table], _parquet(published, table)))
+            files.append(file(f"{table}.parquet", TABLES[table]))
+            _write_parquet(published, table, files[-1].path)
     return files
 
 
-def checksums(files: list[File]) -> bytes:
+def checksums(files: Iterable[File]) -> bytes:
     """Return the content of ``SHA256SUMS``."""
     return "".join(f"{file.sha256}  {file.name}\n" for file in files).encode()
 
 
-def _json(published: Published) -> bytes:
-    document: dict[str, object] = {}
-    for table in _DOCUMENT:
-        columns = published.columns(table)
-        document[table] = [dict(zip(columns, row, strict=True)) for row in published.rows(table)]
-    return json.dumps(document, ensure_ascii=False, indent=1).encode() + b"\n"
+def _write_json(published: Published, path: Path) -> None:
+    """Write a document of tables, a row in each line."""
+    with path.open("w", encoding="utf-8", errors="replace", newline="\n") as stream:
+        for number, table in enumerate(_DOCUMENT):
+            columns = published.columns(table)
+            stream.write(f"{',' if number else '{'}\n{json.dumps(table)}: [")
+            for place, row in enumerate(published.rows(table)):
+                line = json.dumps(dict(zip(columns, row, strict=True)), ensure_ascii=False)
+                stream.write(f"{',' if place else ''}\n{line}")
+            stream.write("\n]")
+        stream.write("\n}\n")
 
 
-def _csv(published: Published, table: str) -> bytes:
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(published.columns(table))
-    writer.writerows([_harmless(value) for value in row] for row in published.rows(table))
-    return stream.getvalue().encode("utf-8", "replace")
+def _write_csv(columns: Sequence[str], rows: Iterable[Sequence[Any]], path: Path) -> None:
+    with path.open("w", encoding="utf-8", errors="replace", newline="") as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(columns)
+        writer.writerows([_harmless(value) for value in row] for row in rows)
 
 
 def _harmless(value: object) -> object:
@@ -87,14 +120,18 @@ def _harmless(value: object) -> object:
     return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
 
 
-def _parquet(published: Published, table: str) -> bytes:
+def _write_parquet(published: Published, table: str, path: Path) -> None:
     import pyarrow as pa  # type: ignore[import-untyped]
     from pyarrow import parquet
 
     kinds = {"text": pa.string(), "integer": pa.int64(), "real": pa.float64()}
     info = published.db.execute(f"pragma table_info({table})").fetchall()
     schema = pa.schema([(column["name"], kinds[column["type"].lower()]) for column in info])
-    columns = list(zip(*published.rows(table), strict=True)) or [()] * len(schema)
-    stream = io.BytesIO()
-    parquet.write_table(pa.table(list(map(list, columns)), schema=schema), stream, compression="zstd")
-    return stream.getvalue()
+    with parquet.ParquetWriter(path, schema, compression="zstd") as writer:
+        for rows in _batches(published.rows(table)):
+            writer.write_table(pa.table(list(map(list, zip(*rows, strict=True))), schema=schema))
+
+
+def _batches(rows: Iterator[tuple[Any, ...]]) -> Iterator[list[tuple[Any, ...]]]:
+    while batch := list(islice(rows, _AT_A_TIME)):
+        yield batch

@@ -12,33 +12,29 @@ from harness.scoring.simultaneous import FEWEST_CASES, TOSSES
 from leaderboard.board.answers import BoardAnswer, in_table, name_of, on_board, other_data
 from leaderboard.board.board import DataSet, Row, rank
 from leaderboard.board.columns import COLUMNS, PAPER, SIZES
-from leaderboard.board.comparisons import against, conclusion
+from leaderboard.board.comparisons import conclusion
 from leaderboard.pages import figures
 from leaderboard.pages.attribution import CHANGES, attribution
-from leaderboard.pages.cards import BOARD, card_address, has_card
+from leaderboard.pages.cards import BOARD
 from leaderboard.pages.cases import CaseView, FindingView, case_views, described, disputed
 from leaderboard.pages.changes import changes
 from leaderboard.pages.charts import DISTINCT, Drawing
-from leaderboard.pages.cite import of_board, of_row
+from leaderboard.pages.cite import of_board
 from leaderboard.pages.lost import SCRIPT, STYLE, digest
 from leaderboard.pages.page import (
-    LEVELS,
     brief,
     case_address,
     file_name,
-    label,
     make_environment,
     model_address,
-    run_address,
 )
 from leaderboard.pages.pairs import pages_of_pairs, pair_address, pairs
 from leaderboard.pages.placements import MEANINGS, placements_of, title_of
 from leaderboard.pages.queries import QUERIES
-from leaderboard.pages.run_page import METRICS, at_a_glance, groups_in, metrics_of, origin_of, stated_by, timing_of
+from leaderboard.pages.run_page import LONGEST_LIST, origin_of, runs
 from leaderboard.pages.scores import scores
 from leaderboard.pages.site import Pages, Render, Site
 from leaderboard.pages.vendor import VIEWER_SCRIPTS, VOLUME_SCRIPT
-from leaderboard.pages.why import addresses, extremes, failure_of, lesions_of
 from leaderboard.published.database import TABLES, Pair
 from leaderboard.published.export import COMPARED
 from leaderboard.published.standing import Standing
@@ -78,7 +74,7 @@ COMPARISONS = 30
 PAIRED = 24
 
 #: Columns of a wide table; rows of long lists.
-COLUMNS_SHOWN, ROWS_COST, LONGEST_LIST = 10, 100, 1500
+COLUMNS_SHOWN, ROWS_COST = 10, 100
 
 
 def render_pages(site: Site) -> Pages:
@@ -103,7 +99,7 @@ def render_pages(site: Site) -> Pages:
         return path, environment.get_template(template).render(page)
 
     tables = (scores, _groups, _distributions, _compare, pairs, _statements, _placements, _cost)
-    for pages in (*tables, _cases, _runs, changes, _models, _texts):
+    for pages in (*tables, _cases, runs, changes, _models, _texts):
         yield from pages(site, render)
 
 
@@ -317,82 +313,6 @@ def _neighbour(views: Sequence[tuple[DataSet, CaseView]], place: int, step: int)
         return ""
     data, case = views[place + step]
     return case.id if data is views[place][0] else ""
-
-
-def _runs(site: Site, render: Render) -> Pages:
-    yield render(
-        "runs/index.html",
-        "runs.html.j2",
-        "Every run",
-        description="Every run of this board, with its standing.",
-        most=LONGEST_LIST,
-        run_file=_run_file,
-        archived=int(site.published.about()["archived"]),
-    )
-    for data in site.board:
-        others = against(data, site.pairs[data.about.id])
-        findings = {finding.number: finding for finding in site.published.findings(data.about.id)}
-        places = addresses([*findings.values()])
-        own_page = _pages_by_run(pages_of_pairs(site)[data.about.id])
-        for row in data.rows:
-            assert row.run is not None  # noqa: S101 - rows of a data set are runs
-            run = row.run
-            failed = [case for case in site.published.cases(run.id) if case.status != "ok"]
-            trained = site.published.training(run.id)
-            yield render(
-                run_address(run.id),
-                "run.html.j2",
-                f"{label(row)}: run {brief(run.id, 40)}",
-                also=["runs/index.html"],
-                description=_described(data, row),
-                card=card_address(run.id) if site.draw and has_card(row) else "",
-                citation=of_row(site, data, row),
-                data=data,
-                row=row,
-                profiles=metrics_of(site.published, run.id),
-                metric_names=METRICS,
-                groups_in=groups_in,
-                placed=placements_of(site.published, run.id),
-                title_of=title_of,
-                glance=at_a_glance(row),
-                stated=stated_by(row),
-                against=others.get(run.id, []),
-                pair_page=own_page.get(run.id, {}),
-                extremes=extremes(site.published, row, findings, places),
-                lesions=lesions_of(site.published, run.id),
-                failure_of=failure_of,
-                trained=trained,
-                measured=[step for step in trained if step.val_dice is not None] or trained[:100],
-                curve=figures.training(trained) if site.draw else None,
-                failed=failed[:100],
-                n_failed=len(failed),
-                timing_of=timing_of,
-                history=[e for e in reversed(data.rows) if _same_row(e, row)],
-            )
-
-
-def _pages_by_run(pages: Sequence[Pair]) -> dict[str, dict[str, str]]:
-    """Return run -> other run -> path of the page that compares them."""
-    found: dict[str, dict[str, str]] = {}
-    for pair in pages:
-        for one, other in ((pair.first, pair.second), (pair.second, pair.first)):
-            found.setdefault(one, {})[other] = pair_address(pair.first, pair.second)
-    return found
-
-
-def _described(data: DataSet, row: Row) -> str:
-    """Say in a line what the page of a run shows."""
-    score = row.scores["average"].value
-    dice = "no score" if score is None else f"average Dice {score:.3f}"
-    return f"{label(row)} on {brief(data.title, 80)}: {dice}, {LEVELS[row.level][0].lower()}."
-
-
-def _run_file(run: str) -> str:
-    return f"{file_name(run)}.html"
-
-
-def _same_row(first: Row, second: Row) -> bool:
-    return (first.variant, first.run and first.run.made_by) == (second.variant, second.run and second.run.made_by)
 
 
 def _models(site: Site, render: Render) -> Pages:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache, partial
 from typing import Final
 
 from leaderboard.board.board import DataSet, Row, Score
@@ -14,6 +15,7 @@ from leaderboard.pages.page import file_name, label
 from leaderboard.pages.site import Pages, Render, Site
 from leaderboard.pages.why import MOST, Judged, addresses, reason
 from leaderboard.published.database import Pair, PublishedFinding, PublishedScore
+from leaderboard.published.kept import digest_of
 
 #: Rows of a data set whose pairs have pages, best first.
 ROWS: Final = 24
@@ -109,26 +111,37 @@ def sides(
 def pairs(site: Site, render: Render) -> Pages:
     """Yield the page of every pair of the best rows."""
     for data in site.board:
-        rows = {row.run.id: row for row in data.rows if row.run}
-        findings = site.published.findings(data.about.id)
-        places = addresses(findings)
-        scores: dict[str, dict[int, PublishedScore]] = {}
-        for pair in pages_of_pairs(site)[data.about.id]:
-            for run in (pair.first, pair.second):
-                if run not in scores:
-                    scores[run] = site.published.scores(run) if findings else {}
-            both = rows[pair.first], rows[pair.second]
-            yield render(
-                pair_address(pair.first, pair.second),
-                "pair.html.j2",
-                f"{label(both[0])} beside {label(both[1])}",
-                also=["compare.html"],
-                description=f"{conclusion(pair)}: mean Dice {pair.difference:+.3f} on the findings of {pair.n} cases.",
-                data=data,
-                pair=pair,
-                first=both[0],
-                second=both[1],
-                verdict=conclusion(pair),
-                groups=groups(data, *both),
-                sides=sides(findings, places, both, (scores[pair.first], scores[pair.second])) if findings else None,
-            )
+        yield from _of_data_set(site, render, data)
+
+
+def _of_data_set(site: Site, render: Render, data: DataSet) -> Pages:
+    rows = {row.run.id: row for row in data.rows if row.run}
+    findings = site.published.findings(data.about.id)
+    places = addresses(findings)
+
+    @cache
+    def scores(run: str) -> dict[int, PublishedScore]:
+        return site.published.scores(run) if findings else {}
+
+    def make(pair: Pair) -> tuple[str, str]:
+        both = rows[pair.first], rows[pair.second]
+        each = scores(pair.first), scores(pair.second)
+        return render(
+            pair_address(pair.first, pair.second),
+            "pair.html.j2",
+            f"{label(both[0])} beside {label(both[1])}",
+            also=["compare.html"],
+            description=f"{conclusion(pair)}: mean Dice {pair.difference:+.3f} on the findings of {pair.n} cases.",
+            data=data,
+            pair=pair,
+            first=both[0],
+            second=both[1],
+            verdict=conclusion(pair),
+            groups=groups(data, *both),
+            sides=sides(findings, places, both, each) if findings else None,
+        )
+
+    seen = repr(data.about), digest_of(repr(findings)), [code for code, _ in figures.category_groups(data)]
+    for pair in pages_of_pairs(site)[data.about.id]:
+        inputs = *seen, repr(pair), [site.row_digests[run] for run in (pair.first, pair.second)]
+        yield pair_address(pair.first, pair.second), site.page(inputs, partial(make, pair))

@@ -2,15 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any, Final
 
 from harness.scoring.groups import names_of
 from harness.scoring.profiles import PROFILES
-from leaderboard.board.board import Row, Score, score_from
+from leaderboard.board.board import DataSet, Row, Score, score_from
 from leaderboard.board.columns import SIZES
-from leaderboard.pages.page import category_name, readable_bytes, readable_seconds, short_digest
-from leaderboard.published.database import Published
+from leaderboard.board.comparisons import Against, against
+from leaderboard.pages import figures
+from leaderboard.pages.cards import card_address, has_card
+from leaderboard.pages.cite import of_row
+from leaderboard.pages.page import (
+    LEVELS,
+    brief,
+    category_name,
+    file_name,
+    label,
+    readable_bytes,
+    readable_seconds,
+    run_address,
+    short_digest,
+)
+from leaderboard.pages.pairs import pages_of_pairs, pair_address
+from leaderboard.pages.placements import placements_of, title_of
+from leaderboard.pages.site import Pages, Render, Site
+from leaderboard.pages.why import addresses, extremes, failure_of, lesions_of
+from leaderboard.published.database import Pair, Published, PublishedFinding
+from leaderboard.published.kept import digest_of
+
+#: Rows of long lists.
+LONGEST_LIST: Final = 1500
 
 #: Metrics in the order of their columns, and how they are called.
 METRICS: Mapping[str, str] = {
@@ -207,3 +230,113 @@ def _weights(weights: Mapping[str, Any]) -> str:
     mode = weights.get("mode")
     files: Iterable[str] = _part(weights, "files")
     return "" if mode is None else ", ".join([str(mode), *files])
+
+
+def runs(site: Site, render: Render) -> Pages:
+    """Yield the list of runs, and the page of every run."""
+    yield render(
+        "runs/index.html",
+        "runs.html.j2",
+        "Every run",
+        description="Every run of this board, with its standing.",
+        most=LONGEST_LIST,
+        run_file=_run_file,
+        archived=int(site.published.about()["archived"]),
+    )
+    for data in site.board:
+        others = against(data, site.pairs[data.about.id])
+        findings = {finding.number: finding for finding in site.published.findings(data.about.id)}
+        places = addresses([*findings.values()])
+        own_page = _pages_by_run(pages_of_pairs(site)[data.about.id])
+        seen = repr(data.about), digest_of(repr(findings))
+        histories: dict[object, list[Row]] = {}
+        for row in reversed(data.rows):
+            histories.setdefault(_made_by(row), []).append(row)
+        for row in data.rows:
+            assert row.run is not None  # noqa: S101 - rows of a data set are runs
+            beside, history = others.get(row.run.id, []), histories[_made_by(row)]
+            paths = own_page.get(row.run.id, {})
+            inputs = (
+                *seen,
+                row.run.id,
+                [(repr(other.pair), site.row_digests[other.row.run.id]) for other in beside if other.row.run],
+                [site.row_digests[one.run.id] for one in history if one.run],
+                site.row_digests[row.run.id],
+                list(paths.items()),
+            )
+            make = partial(_run, site, render, data, row, beside=beside, paths=paths, history=history)
+            yield run_address(row.run.id), site.page(inputs, partial(make, findings=findings, places=places))
+
+
+def _run(
+    site: Site,
+    render: Render,
+    data: DataSet,
+    row: Row,
+    *,
+    findings: Mapping[int, PublishedFinding],
+    places: Mapping[int, str],
+    beside: Sequence[Against],
+    paths: Mapping[str, str],
+    history: Sequence[Row],
+) -> tuple[str, str]:
+    """Render the page of a run; what it shows is what :func:`runs` names as its inputs."""
+    assert row.run is not None  # noqa: S101 - rows of a data set are runs
+    run = row.run
+    failed = [case for case in site.published.cases(run.id) if case.status != "ok"]
+    trained = site.published.training(run.id)
+    return render(
+        run_address(run.id),
+        "run.html.j2",
+        f"{label(row)}: run {brief(run.id, 40)}",
+        also=["runs/index.html"],
+        description=_described(data, row),
+        card=card_address(run.id) if site.draw and has_card(row) else "",
+        citation=of_row(site, data, row),
+        data=data,
+        row=row,
+        profiles=metrics_of(site.published, run.id),
+        metric_names=METRICS,
+        groups_in=groups_in,
+        placed=placements_of(site.published, run.id),
+        title_of=title_of,
+        glance=at_a_glance(row),
+        stated=stated_by(row),
+        against=beside,
+        pair_page=paths,
+        extremes=extremes(site.published, row, findings, places),
+        lesions=lesions_of(site.published, run.id),
+        failure_of=failure_of,
+        trained=trained,
+        measured=[step for step in trained if step.val_dice is not None] or trained[:100],
+        curve=figures.training(trained) if site.draw else None,
+        failed=failed[:100],
+        n_failed=len(failed),
+        timing_of=timing_of,
+        history=history,
+    )
+
+
+def _pages_by_run(pages: Sequence[Pair]) -> dict[str, dict[str, str]]:
+    """Return run -> other run -> path of the page that compares them."""
+    found: dict[str, dict[str, str]] = {}
+    for pair in pages:
+        for one, other in ((pair.first, pair.second), (pair.second, pair.first)):
+            found.setdefault(one, {})[other] = pair_address(pair.first, pair.second)
+    return found
+
+
+def _described(data: DataSet, row: Row) -> str:
+    """Say in a line what the page of a run shows."""
+    score = row.scores["average"].value
+    dice = "no score" if score is None else f"average Dice {score:.3f}"
+    return f"{label(row)} on {brief(data.title, 80)}: {dice}, {LEVELS[row.level][0].lower()}."
+
+
+def _run_file(run: str) -> str:
+    return f"{file_name(run)}.html"
+
+
+def _made_by(row: Row) -> object:
+    """Return what the runs of one row share."""
+    return row.variant, row.run and row.run.made_by

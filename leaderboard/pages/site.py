@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -16,6 +16,7 @@ from leaderboard.pages.attribution import Attribution, attribution
 from leaderboard.pages.downloads import File
 from leaderboard.pages.vendor import Vendored
 from leaderboard.published.database import Pair, Published
+from leaderboard.published.kept import digest_of, in_use
 
 #: (path, HTML) of some pages, and the function that makes one.
 Pages = Iterator[tuple[str, str]]
@@ -81,6 +82,31 @@ class Site:
     def pairs(self) -> dict[str, list[Pair]]:
         """The compared pairs of every data set, the best rows' first, the better of a pair as its first."""
         return {data.about.id: in_order(data, self.published.pairs(data.about.id, PAPER)) for data in self.board}
+
+    @cached_property
+    def row_digests(self) -> dict[str, bytes]:
+        """Run -> the digest of its row and of everything else that the database has of this run alone."""
+        own = self.published.contributed
+        rows = (row for data in self.board for row in data.rows)
+        return {row.run.id: digest_of((repr(row), own.get(row.run.id))) for row in rows if row.run}
+
+    def page(self, inputs: Iterable[object], make: Callable[[], tuple[str, str]]) -> str:
+        """Return the HTML that `make` renders, or that of an earlier build with the same inputs.
+
+        Parameters
+        ----------
+        inputs
+            What the page shows, as for :meth:`leaderboard.published.kept.KeptResults.content`; what every page shows of
+            the site is added.
+        make
+            Renders the page; only its HTML is used.
+        """
+        every = repr(self.organiser), self.logo, self.draw
+        return (
+            in_use()
+            .content("page", (*every, *inputs), lambda: make()[1].encode("utf-8", "surrogatepass"))
+            .decode("utf-8", "surrogatepass")
+        )
 
     @property
     def attributions(self) -> list[Attribution]:

@@ -10,6 +10,7 @@ import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from pathlib import Path
 from typing import Any
 
 from harness.foreign import open_database, parse_json
@@ -285,16 +286,33 @@ class TrainingStep:
     val_dice: float | None
 
 
+#: Looks at a statement, of 100,000 steps each, after which it is ended: ours go through all of a large board.
+_LOOKS = 100_000
+
 _JSON = frozenset({"losses", "names", "terms", "sizes", "apart", "warnings", "plan", "record", "timing", "chances"})
 _BOOLEAN = frozenset({"fine_tuned", "known_answer", "open"})
 
 
 class Published:
-    """The database of a site, in memory."""
+    """The database of a site while it is filled and read.
 
-    def __init__(self) -> None:
-        self.db = open_database(None)
+    Parameters
+    ----------
+    path
+        A file for it that does not exist yet; None: in memory.
+
+    Attributes
+    ----------
+    contributed
+        Run -> the digest of everything in the tables that is of this run alone, but for the row itself.
+    """
+
+    def __init__(self, path: Path | None = None) -> None:
+        self.db = open_database(path, work=_LOOKS)
         self.db.row_factory = sqlite3.Row
+        self.db.execute("pragma journal_mode = off")  # nobody reads it before it is finished
+        self.db.execute("pragma synchronous = off")
+        self.contributed: dict[str, bytes] = {}
         self.db.executescript(_TABLES)
 
     def add(self, table: str, rows: Sequence[Mapping[str, Any]] | Iterator[Mapping[str, Any]]) -> None:
@@ -308,12 +326,12 @@ class Published:
         values = ([_to_column(value) for value in row] for row in rows)
         self.db.executemany(f"insert into {table} values ({places})", values)  # noqa: S608 - names are our own
 
-    def seal(self) -> bytes:
-        """Finish filling, and return the file's content: the same rows give the same bytes."""
+    def save(self, path: Path) -> None:
+        """Finish filling, and write it to a file: the same rows give the same bytes."""
         self.db.commit()
-        self.db.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 1)  # it is rewritten through a second one
-        self.db.execute("vacuum")
-        return self.db.serialize()
+        self.db.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 1)  # it is written through a second one
+        self.db.execute("vacuum into ?", [str(path)])
+        self.db.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)
 
     def columns(self, table: str) -> list[str]:
         """Name the columns of a table."""

@@ -22,7 +22,7 @@ from harness.store.database import Store
 from leaderboard.published.contribution import NUMBERED, RunContext, StoredRun, told
 from leaderboard.published.database import SCHEMA_VERSION, Published
 from leaderboard.published.facts import Facts, facts_of
-from leaderboard.published.kept import KeptResults
+from leaderboard.published.kept import KeptResults, digest_of
 from leaderboard.published.privacy import (
     ENOUGH,
     PrivacyPolicy,
@@ -54,6 +54,7 @@ def export(
     size_cuts: SizeCuts | None = None,
     runs: Path | None = None,
     kept: KeptResults | None = None,
+    at: Path | None = None,
 ) -> Published:
     """Copy what `policy` allows, from one state of the database, compare the ranked runs, and test the statements.
 
@@ -71,8 +72,10 @@ def export(
         The folder of the runs, whose records the database is held against; by default that of the database's home.
     kept
         What earlier builds computed; without it, everything is computed.
+    at
+        Where the database is made, a file that does not exist yet; by default in memory.
     """
-    published, folder, kept = Published(), runs or store.home / "runs", kept or KeptResults()
+    published, folder, kept = Published(at), runs or store.home / "runs", kept or KeptResults()
     visibility = "public" if policy.public else "private"
     about = {"schema": str(SCHEMA_VERSION), "made by": "groundbench", "visibility": visibility}
     statements = read_statements()
@@ -198,6 +201,7 @@ class _DataSet:
     def _contribute(self, stored: StoredRun) -> None:
         """Copy what a run contributes; the first run that has a finding describes it."""
         found = stored.tables(self.around)
+        self.published.contributed[stored.run.id] = digest_of(found)
         numbers = self._numbers(stored, found["which"])
         for table, rows in found["tables"].items():
             named = ([numbers[row[0]], *row[1:]] for row in rows) if table in NUMBERED else rows

@@ -19,6 +19,7 @@ import platform
 import sqlite3
 import zlib
 from collections.abc import Callable, Iterable, Iterator
+from contextvars import ContextVar
 from functools import cache
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as installed
@@ -48,7 +49,7 @@ create table if not exists used (key blob primary key, build integer not null) w
 class KeptResults:
     """Results of functions without side effects, in a SQLite file; or none, where `path` is None.
 
-    Use it as a context: what was computed is written when the context ends well.
+    Use it as a context: inside, :func:`in_use` returns it; what was computed is written when the context ends well.
 
     Parameters
     ----------
@@ -63,9 +64,11 @@ class KeptResults:
         self.found = self.computed = 0
 
     def __enter__(self) -> Self:
+        self._before = _IN_USE.set(self)
         return self
 
     def __exit__(self, kind: object, *_: object) -> None:
+        _IN_USE.reset(self._before)
         if self._db is None:
             return
         with contextlib.suppress(sqlite3.Error), contextlib.closing(self._db) as db:
@@ -148,6 +151,17 @@ class KeptResults:
                 self._db.close()
             _remove(self._path)
         self._db = None
+
+
+_IN_USE: Final[ContextVar[KeptResults]] = ContextVar("results that are kept")
+
+
+def in_use() -> KeptResults:
+    """Return the results of the build that calls; outside of one, none are kept."""
+    return _IN_USE.get(_NONE)
+
+
+_NONE: Final = KeptResults()
 
 
 def digest_of(inputs: Any) -> bytes:

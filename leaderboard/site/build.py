@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -27,7 +28,7 @@ from leaderboard.published.export import export
 from leaderboard.published.kept import KeptResults
 from leaderboard.published.privacy import PrivacyPolicy
 from leaderboard.published.statements import BoardStatement
-from leaderboard.site.folder import BUILD, replace_folder
+from leaderboard.site.folder import BUILD, Content, Written, explained, replace_folder
 
 #: Files that every page loads.
 ASSETS = ("assets/site.css", "assets/app.js", "assets/theme.js", "assets/favicon.svg")
@@ -93,19 +94,33 @@ def build_site(store: Store, out: Path, options: Options | None = None) -> Path:
         When `out` cannot be written.
     """
     options = options or Options()
-    with KeptResults(options.kept) as kept:
-        return _build(store, out, options, kept)
+    with (
+        explained(out),
+        tempfile.TemporaryDirectory(prefix="groundbench-") as scratch,
+        KeptResults(options.kept) as kept,
+    ):
+        written = _build(store, out, options, kept, Path(scratch))
+    gone = f", {written.gone:,} are gone" if written.gone else ""
+    options.log(f"{written.changed:,} of {written.files:,} files changed{gone}")
+    return out / "index.html"
 
 
-def _build(store: Store, out: Path, options: Options, kept: KeptResults) -> Path:
+def _build(store: Store, out: Path, options: Options, kept: KeptResults, scratch: Path) -> Written:
     published = export(
-        store, options.policy, options.statements, size_cuts=options.size_cuts, runs=options.runs, kept=kept
+        store,
+        options.policy,
+        options.statements,
+        size_cuts=options.size_cuts,
+        runs=options.runs,
+        kept=kept,
+        at=scratch / "published.sqlite",
     )
     for run, why in published.doubted():
         options.log(f"warning: {run} is shown without rank and numbers: {why}")
     for name in options.organiser.unknown(published.data_sets()):
         options.log(f"note: the board has no run on {name}, which its order names")
-    downloads = make_files(published, parquet=options.figures)
+    (scratch / "downloads").mkdir()
+    downloads = make_files(published, scratch / "downloads", parquet=options.figures)
     site = Site(
         published,
         read_reported(),
@@ -115,7 +130,7 @@ def _build(store: Store, out: Path, options: Options, kept: KeptResults) -> Path
         organiser=options.organiser,
         logo=next(iter(options.logo), ""),
     )
-    files = dict(options.logo)
+    files: dict[str, Content] = {**options.logo}
     if options.datasets:
         masks = partial(Delivered, store, options.runs or store.home / "runs")
         gallery = make_gallery(
@@ -132,7 +147,7 @@ def _build(store: Store, out: Path, options: Options, kept: KeptResults) -> Path
         if gallery.pictures:
             names = (*VIEWER, VOLUME_SCRIPT, NIIVUE.script, NIIVUE.notice)
             files |= {name: asset(name) for name in names}
-    files |= {f"downloads/{file.name}": file.data for file in downloads}
+    files |= {f"downloads/{file.name}": file.path for file in downloads}
     files |= {name: asset(name) for name in ASSETS}
     files["changes.xml"] = feed(site)
     citation = of_board(site)
@@ -143,8 +158,7 @@ def _build(store: Store, out: Path, options: Options, kept: KeptResults) -> Path
     files[".nojekyll"] = b""  # a hosted repository would otherwise leave files out
     files[BUILD] = _describe(published.about())
     pages = ((path, html.encode("utf-8", "replace")) for path, html in render_pages(site))
-    replace_folder(out, chain(files.items(), pages))
-    return out / "index.html"
+    return replace_folder(out, chain(files.items(), pages))
 
 
 def _describe(about: dict[str, str]) -> bytes:

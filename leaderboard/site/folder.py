@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import errno
+import filecmp
+import shutil
+import sqlite3
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import PrerequisiteError, UsageError
@@ -17,7 +21,20 @@ MARKER = ".groundbench-site"
 BUILD = "build.json"
 
 
-def replace_folder(out: Path, files: Mapping[str, bytes] | Iterable[tuple[str, bytes]]) -> None:
+#: A file's content, or where it lies.
+Content = bytes | Path
+
+
+@dataclass(frozen=True)
+class Written:
+    """What became of a folder: its files, how many of them are new or other than before, and how many are gone."""
+
+    files: int
+    changed: int
+    gone: int
+
+
+def replace_folder(out: Path, files: Mapping[str, Content] | Iterable[tuple[str, Content]]) -> Written:
     """Make `out` a folder that holds exactly `files` and the marker.
 
     The files are written into a hidden folder beside `out` and renamed into place when all are there: what stands at
@@ -29,7 +46,13 @@ def replace_folder(out: Path, files: Mapping[str, bytes] | Iterable[tuple[str, b
     out
         Absent, empty, or a folder that this function made and that was not changed since.
     files
-        Relative path with forward slashes -> content; or pairs of these, so that not all of them are held at a time.
+        Relative path with forward slashes -> content, or a file with it, which is copied; or pairs of these, so that
+        not all of them are held at a time.
+
+    Returns
+    -------
+    Written
+        How much of it changed.
 
     Raises
     ------
@@ -38,17 +61,17 @@ def replace_folder(out: Path, files: Mapping[str, bytes] | Iterable[tuple[str, b
     PrerequisiteError
         When the file system refuses (permissions, a full disk).
     """
-    with _explained(out):
+    with explained(out):
         target = out.resolve()
         _refuse_foreign(target)
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as beside:
             new, old = Path(beside, "new"), Path(beside, "old")
             new.mkdir()
-            names = []
+            names, before, changed = set(), _listed(target), 0
             for name, content in files.items() if isinstance(files, Mapping) else files:
-                names.append(name)
-                _put(new / name, content, target / name)
+                names.add(name)
+                changed += _put(new / name, content, target / name)
             _put(new / MARKER, "".join(f"{name}\n" for name in sorted(names)).encode(), target / MARKER)
             if target.exists():
                 target.rename(old)
@@ -58,18 +81,36 @@ def replace_folder(out: Path, files: Mapping[str, bytes] | Iterable[tuple[str, b
                 if old.exists():
                     old.rename(target)
                 raise
+    return Written(len(names), changed, len(before - names))
 
 
-def _put(path: Path, content: bytes, before: Path) -> None:
-    """Write a file, or take over the one from before where it is the same."""
+def _put(path: Path, content: Content, before: Path) -> bool:
+    """Write a file, or take over the one from before where it is the same; returns whether it is another."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    same = False
     try:
-        if before.stat().st_size == len(content) and before.read_bytes() == content:
+        if same := _is(before, content):
             path.hardlink_to(before)
-            return
+            return False
     except OSError:  # it is not there, or the file system has no links
         path.unlink(missing_ok=True)
-    path.write_bytes(content)
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    else:
+        shutil.copyfile(content, path)
+    return not same
+
+
+def _is(before: Path, content: Content) -> bool:
+    if isinstance(content, bytes):
+        return before.stat().st_size == len(content) and before.read_bytes() == content
+    return filecmp.cmp(before, content, shallow=False)
+
+
+def _listed(target: Path) -> set[str]:
+    """Return the files that the marker of a folder lists; none where there is none."""
+    marker = target / MARKER
+    return {*marker.read_text(encoding="utf-8", errors="replace").splitlines()} if marker.is_file() else set()
 
 
 def _refuse_foreign(target: Path) -> None:
@@ -86,7 +127,7 @@ def _refuse_foreign(target: Path) -> None:
             f"{target} was not made by `bench leaderboard build` and is left unchanged",
             fix="give --out a folder that is new or empty",
         )
-    ours = {MARKER, *marker.read_text(encoding="utf-8", errors="replace").splitlines()}
+    ours = {MARKER, *_listed(target)}
     found = (path.relative_to(target).as_posix() for path in target.rglob("*") if not path.is_dir())
     foreign = sorted(set(found) - ours)
     if foreign:
@@ -97,10 +138,15 @@ def _refuse_foreign(target: Path) -> None:
 
 
 @contextmanager
-def _explained(out: Path) -> Iterator[None]:
+def explained(out: Path) -> Iterator[None]:
     """Turn a refusal of the file system into an error that says what to do."""
     try:
         yield
+    except sqlite3.OperationalError as error:
+        if "full" not in str(error):
+            raise
+        fix = "free some space, in the folder for temporary files (TMPDIR) too, and run the same command again"
+        raise PrerequisiteError(f"cannot make the site {out}: {error}", fix=fix) from error
     except OSError as error:
         if error.errno in {errno.ENOSPC, errno.EDQUOT}:
             fix = "free some space and run the same command again; the previous files are unchanged"

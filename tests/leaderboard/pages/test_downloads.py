@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import sqlite3
+from pathlib import Path
 
 import pytest
 
@@ -21,9 +22,10 @@ pytestmark = pytest.mark.costly
 
 
 @pytest.fixture(scope="module")
-def files(full_store: Store) -> dict[str, bytes]:
+def files(full_store: Store, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     """Return name -> content of every download of the full database."""
-    return {file.name: file.data for file in make_files(export(full_store, PrivacyPolicy()), parquet=True)}
+    folder = tmp_path_factory.mktemp("downloads")
+    return {file.name: file.data for file in make_files(export(full_store, PrivacyPolicy()), folder, parquet=True)}
 
 
 def rows_of(files: dict[str, bytes], table: str) -> list[tuple[object, ...]]:
@@ -62,9 +64,9 @@ def test_instances_sum_to_the_counts_of_their_run(full_store: Store, files: dict
     assert f"{run.id},1,truth,1," in files["instances.csv"].decode()
 
 
-def test_checksums_are_those_of_the_files(full_store: Store) -> None:
+def test_checksums_are_those_of_the_files(full_store: Store, tmp_path: Path) -> None:
     """Every file is in SHA256SUMS with its digest."""
-    made = make_files(export(full_store, PrivacyPolicy()), parquet=False)
+    made = make_files(export(full_store, PrivacyPolicy()), tmp_path, parquet=False)
     lines = dict(reversed(line.split("  ")) for line in checksums(made).decode().splitlines())
     assert lines == {file.name: hashlib.sha256(file.data).hexdigest() for file in made}
 
@@ -88,8 +90,8 @@ def test_spreadsheets_take_no_text_for_a_formula() -> None:
     ]  # fmt: skip
 
 
-def test_empty_tables_are_written(store: Store) -> None:
+def test_empty_tables_are_written(store: Store, tmp_path: Path) -> None:
     """An empty database gives files with headings only."""
-    made = {file.name: file.data for file in make_files(export(store, PrivacyPolicy()), parquet=True)}
+    made = {file.name: file.data for file in make_files(export(store, PrivacyPolicy()), tmp_path, parquet=True)}
     assert made["runs.csv"].count(b"\n") == 1
     assert made["scores.parquet"]

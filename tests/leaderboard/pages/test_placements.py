@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -78,11 +79,11 @@ def test_a_row_of_which_nothing_is_known_has_dashes(bench, store: Store, pages) 
     assert cells == ["—"] * 6 + ["24"]
 
 
-def test_downloads_hold_them(bench, store: Store) -> None:
+def test_downloads_hold_them(bench, store: Store, tmp_path: Path) -> None:
     """The table of shares, and the columns of every score."""
     bench.add(**CASES)
-    files = {file.name: file.data.decode() for file in make_files(export(store, PrivacyPolicy()), parquet=False)
-             if file.name.endswith(".csv")}  # fmt: skip
+    made = make_files(export(store, PrivacyPolicy()), tmp_path, parquet=False)
+    files = {file.name: file.data.decode() for file in made if file.name.endswith(".csv")}
     counts = {row["placement"]: (row["n"], row["of"]) for row in csv.DictReader(io.StringIO(files["placements.csv"]))}
     assert counts["found"] == ("2", "5")
     assert counts["not_known"] == ("1", "")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import sqlite3
+from pathlib import Path
 from statistics import fmean
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from harness.rows import Others
@@ -18,7 +20,9 @@ from leaderboard.published.privacy import PrivacyPolicy
 
 def downloaded(store: Store) -> sqlite3.Connection:
     """Open the SQLite file of the downloads, as a reader would."""
-    files = {file.name: file.data for file in make_files(export(store, PrivacyPolicy()), parquet=False)}
+    with TemporaryDirectory() as folder:
+        made = make_files(export(store, PrivacyPolicy()), Path(folder), parquet=False)
+        files = {file.name: file.data for file in made}
     database = sqlite3.connect(":memory:")
     database.deserialize(files["results.sqlite"])
     database.row_factory = sqlite3.Row

@@ -115,10 +115,10 @@ def test_part_of_a_private_split_has_no_numbers(secret_store: Store) -> None:
     assert partial.n_findings is None
 
 
-def test_no_small_cell_is_published(secret_store: Store) -> None:
+def test_no_small_cell_is_published(secret_store: Store, tmp_path: Path) -> None:
     """Every published number of a private split summarises at least five findings or cases."""
-    database = sqlite3.connect(":memory:")
-    database.deserialize(export(secret_store, PrivacyPolicy(public=True)).seal())
+    export(secret_store, PrivacyPolicy(public=True)).save(tmp_path / "results.sqlite")
+    database = sqlite3.connect(tmp_path / "results.sqlite")
     assert database.execute("select min(n) from metrics where n > 0").fetchone()[0] >= ENOUGH
     assert database.execute("select min(n) from comparisons").fetchone()[0] >= ENOUGH
     assert database.execute("select count(*) from coverage").fetchone()[0] > 0

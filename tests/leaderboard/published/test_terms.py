@@ -112,21 +112,23 @@ def _decoded(files: list[File]) -> str:
 
 @pytest.mark.parametrize("kind", ["measured", "submitted"])
 @pytest.mark.parametrize("texts", list(Answer))
-def test_every_download_keeps_to_the_terms(bench, store: Store, texts: Answer, kind: str) -> None:
+def test_every_download_keeps_to_the_terms(bench, store: Store, texts: Answer, kind: str, tmp_path: Path) -> None:
     """In every format, of runs and of submissions, and where a model quotes a text as the reason of its failure."""
     quoted = f"ValueError: cannot read {TEXT.upper()!r}"
     run = bench.add(text=TEXT, kind=kind, record={"dataset": {"terms": {"scores": "yes", "texts": str(texts)}}})
     first, *_ = store.cases(run.id)
     store.save_case(run.id, replace(first, reason=quoted), store.findings(run.id, first.case))
     bench.keep_record(run)
-    files = make_files(export(store, OPEN), parquet=True)
+    files = make_files(export(store, OPEN), tmp_path, parquet=True)
     shown = _decoded(files)
+    licence = files[0].data.decode()
     assert (TEXT in shown) == (texts is Answer.YES)
     assert (TEXT.upper() in shown) == (texts is Answer.YES)
     assert (hidden_text(TEXT) in shown) == (texts is not Answer.YES)
     assert "A. Author" not in shown
-    assert "licence: not stated by the data set" in files[0].data.decode()
-    closed = _decoded(make_files(export(store, PrivacyPolicy(public=True)), parquet=True))
+    assert "licence: not stated by the data set" in licence
+    (tmp_path / "closed").mkdir()
+    closed = _decoded(make_files(export(store, PrivacyPolicy(public=True)), tmp_path / "closed", parquet=True))
     assert TEXT not in closed
     assert TEXT.upper() not in closed
     assert hidden_text(TEXT) not in closed

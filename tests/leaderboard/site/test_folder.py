@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from harness.errors import PrerequisiteError
-from leaderboard.site.folder import replace_folder
+from leaderboard.site.folder import Written, replace_folder
 
 
 def test_full_disk_leaves_the_old_site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -71,5 +71,8 @@ def test_what_is_the_same_is_not_written_again(tmp_path: Path) -> None:
     assert times == {"same.html": True, "other.html": False, "more.html": False}
     assert (out / "other.html").read_bytes() == b"new"
     assert (out / "a" / "same.html").stat().st_nlink == 1
-    assert replace_folder(out, {}) is None
+    (tmp_path / "moved").write_bytes(b"new")
+    assert replace_folder(out, {"a/same.html": b"sane", "other.html": tmp_path / "moved"}) == Written(2, 1, 1)
+    assert (out / "other.html").read_bytes() == b"new"
+    assert replace_folder(out, {}) == Written(0, 0, 2)
     assert [path.name for path in out.iterdir()] == [".groundbench-site"]
