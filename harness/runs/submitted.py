@@ -19,6 +19,7 @@ from harness.dataset.shared import shared_words
 from harness.registry.card import UNKNOWN, Card
 from harness.registry.licences import commercial_use
 from harness.rows import CaseRow, FindingRow, RunRow
+from harness.runs.from_boxes import made_from_boxes
 from harness.runs.hardware import describe_hardware, describe_harness
 from harness.runs.record import write_record
 from harness.runs.rows import rows_of
@@ -161,7 +162,7 @@ def keep_submission(
     fingerprint = fingerprint_of(data, split)
     hashes = {f"{row.case}/{row.finding}": row.mask_sha256 for rows in found.values() for row in rows}
     every = [row for rows in found.values() for row in rows]
-    cuts = cuts_on(data, split, every)
+    cuts, cases = cuts_on(data, split, every), data.split(split)
     identity = {
         "kind": "submitted",
         "name": name,
@@ -172,6 +173,7 @@ def keep_submission(
         "masks": _digest(hashes),
         **({"card": card.stated} if card.stated else {}),
         **({"shared_patients": shared} if (shared := shared_words(data.split(split), split)) else {}),
+        **({"from_boxes": shapes} if card.prompt != "box" and (shapes := made_from_boxes(cases, found)) else {}),
     }
     key = _digest(identity)
     earlier = store.latest(key)
@@ -207,14 +209,14 @@ def keep_submission(
             **data_record(data_warnings),
         },
     )
-    cases = [_case_row(case, ordinal, rows) for ordinal, (case, rows) in enumerate(found.items())]
+    ended = [_case_row(case, ordinal, rows) for ordinal, (case, rows) in enumerate(found.items())]
     metrics = {
         used.name: summarise(every, used, cuts=cuts) for used in {**profiles_on(split), profile.name: profile}.values()
     }
     folder = home / "runs" / run.id
     folder.mkdir(parents=True, exist_ok=True)
-    write_record(folder, run, cases, every)
-    store.save_whole(run, list(zip(cases, found.values(), strict=True)), metrics)
+    write_record(folder, run, ended, every)
+    store.save_whole(run, list(zip(ended, found.values(), strict=True)), metrics)
     return run
 
 
@@ -222,6 +224,7 @@ def columns_of(plan: Mapping[str, Any]) -> dict[str, Any]:
     """Return the columns of a submitted row that follow from its plan: they are not stated separately."""
     reasons = ["scored with the organisers' quirks"] if plan["organiser_quirks"] else []
     reasons += [plan["shared_patients"]] if "shared_patients" in plan else []
+    reasons += [plan["from_boxes"]] if "from_boxes" in plan else []
     return {
         "plugin": plan["name"],
         "title": plan["name"],

@@ -12,9 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from harness.dataset import open_dataset
+from harness.dataset.fingerprint import fingerprint_of
 from harness.errors import BenchError, DataError
 from harness.foreign import parse_toml
 from harness.registry.card import UNKNOWN, Card, card_of
+from harness.rows import FindingRow
+from harness.runs.from_boxes import made_from_boxes
 from harness.runs.verify import compare_identity, verify_run
 from harness.status import RowLevel, Status
 from harness.store.database import Store, cells
@@ -149,7 +153,7 @@ def verify_folder(place: Path, against: HeldAgainst) -> tuple[list[SubmissionChe
     except (TypeError, ValueError, AttributeError, LookupError, ArithmeticError) as error:
         why = f"a value of its record is of another kind than its place: {shown(error, 200)}"
         return [SubmissionCheck("reads", "FAIL", why, "make the folder again with `bench submit`")], None
-    checks += [_verification(folder, against.signers), _rescored(folder, against)]
+    checks += [_verification(folder, against.signers), _rescored(folder, against), *_asked(folder, against)]
     return checks, folder
 
 
@@ -253,7 +257,7 @@ def _plausible(folder: TextFolder) -> SubmissionCheck:
             f"a mean Dice of {best:.3f}, above {TOO_GOOD}: these may be the reference masks",
             "only a run by the organiser counts here: `bench submission verify FOLDER --rerun`",
         )
-    return SubmissionCheck("plausible", "pass", f"a mean Dice of {best:.3f}")
+    return SubmissionCheck("plausible", "pass", f"a mean Dice of {best:.3f}, the highest of its profiles")
 
 
 def _signature(folder: TextFolder) -> SubmissionCheck:
@@ -311,6 +315,30 @@ def _rescored(folder: TextFolder, against: HeldAgainst) -> SubmissionCheck:
         return SubmissionCheck("rescored", "FAIL", shown(error.message, 300), shown(error.fix, 300))
     scored = sum(row.status == Status.OK for row in folder.tables.findings)
     return _of_faults("rescored", differences, f"{scored} masks scored again, 0 differences")
+
+
+def _asked(folder: TextFolder, against: HeldAgainst) -> Iterator[SubmissionCheck]:
+    """Hold what the masks are against the truth's boxes, where it is at hand and no boxes are stated."""
+    if against.dataset is None or folder.tables is None or "box" in {folder.card.prompt, folder.record.run.prompt}:
+        return
+    try:
+        data = open_dataset(against.dataset, cache=against.home / "datasets" / ".digests")
+        found: dict[str, list[FindingRow]] = {}
+        for row in folder.tables.findings:
+            found.setdefault(row.case, []).append(row)
+        run = folder.record.run
+        if fingerprint_of(data, run.split) != run.fingerprint:
+            yield SubmissionCheck("prompt", "skip", "the data set is another one")
+            return
+        said = made_from_boxes(data.split(run.split), found)
+    except BenchError as error:
+        yield SubmissionCheck("prompt", "FAIL", shown(error.message, 300), shown(error.fix, 300))
+        return
+    if said:
+        fix = "state boxes as its prompt; a row that was not given them has other masks"
+        yield SubmissionCheck("prompt", "FAIL", said, fix)
+    else:
+        yield SubmissionCheck("prompt", "pass", "its masks are no boxes or ellipsoids of the truth's")
 
 
 def rescore(folder: TextFolder, against: HeldAgainst) -> list[str]:

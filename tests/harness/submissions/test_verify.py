@@ -33,7 +33,9 @@ def test_an_honest_folder_passes(honest: Path, made: Made) -> None:
     """Every line passes, or says why it is skipped; the command ends with 0 and prints all of it in three forms."""
     checks, _ = verify_folder(honest, HeldAgainst(made.masks, made.data / "dataset.json", jobs=1))
     assert {one.name: one.outcome for one in checks} == {
-        **dict.fromkeys(("reads", "row", "findings", "sums", "masks", "plausible", "card", "rescored"), "pass"),
+        **dict.fromkeys(
+            ("reads", "row", "findings", "sums", "masks", "plausible", "card", "rescored", "prompt"), "pass"
+        ),
         **dict.fromkeys(("signature", "level"), "skip"),
     }
     assert "0 differences" in next(one.found for one in checks if one.name == "rescored")
@@ -152,6 +154,20 @@ def test_a_record_edited_with_its_numbers_fails_at_the_masks(folder: Path, tampe
     assert "case_0_a_1/0" in found["rescored"].found
     refused = call(made.home, verify, folder, "--masks", made.masks, "--dataset", made.data, "--jobs", 1, code=4)
     assert "rescored: case_0_a_1/0" in str(refused.exception)
+
+
+def test_boxes_sold_as_text_fail_where_the_truth_is_at_hand(
+    honest: Path, made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the numbers of voxels in the folder, also without its masks; of another data set nothing is said."""
+    monkeypatch.setattr("harness.submissions.verify.made_from_boxes", lambda *_: "its masks follow from boxes")
+    found = failed(honest, HeldAgainst(dataset=made.data / "dataset.json"))
+    assert {name: one.found for name, one in found.items()} == {"prompt": "its masks follow from boxes"}
+    assert failed(honest) == {}
+    data = Path(shutil.copytree(made.data, tmp_path / "data"))
+    (data / "dataset.json").write_text((data / "dataset.json").read_text().replace("Two", "Three"))
+    said, _ = verify_folder(honest, HeldAgainst(dataset=data / "dataset.json"))
+    assert [one.outcome for one in said if one.name == "prompt"] == ["skip"]
 
 
 def test_masks_that_are_others_fail(honest: Path, made: Made, tmp_path: Path) -> None:
