@@ -74,7 +74,7 @@ def mean_holds(scores: Floats, clusters: Sequence[str], truth: float, *, by_case
     """Return whether the interval of the first row's mean holds the true one; None where there is no interval."""
     unit = np.array([int(name) for name in clusters]) if by_case else np.arange(len(scores))
     n = int(unit.max()) + 1
-    sums = np.column_stack([np.bincount(unit, scores[:, 0]), np.bincount(unit)])
+    sums = np.column_stack([np.bincount(unit, scores[:, 0]), np.bincount(unit)]).astype(np.float64)
     drawn = resampled_sums(sums, random_numbers(n, resamples=1000, seed=0, stream="bench"))
     means = drawn[:, :1] / drawn[:, 1:]
     ends = interval(means, n)[0] if by_case else np.percentile(means, (2.5, 97.5)).tolist()
