@@ -275,7 +275,7 @@ def check_gpus(
             lacking="gpu",
         )
     for gpu in gpus:
-        if gpu.occupied:
+        if gpu.occupied and gpu.free_mb is not None and gpu.memory_mb is not None:
             log(f"warning: other programs use {gpu}: {gpu_size(gpu.free_mb)} of {gpu_size(gpu.memory_mb)} are free")
         if needed_mb and gpu.memory_mb is None:
             log(
