@@ -98,8 +98,10 @@ def check_pull_request(repository: Path, base: str, head: str) -> PullRequest:
                 f"{shown(commit)} is not the whole id of a commit", fix="give what `git rev-parse NAME` prints"
             )
     git = _Git(repository)
-    first = git("merge-base", base, head).decode().strip()
-    entries = list(_changed(git, first, head))
+    begins = git.merge_bases(base, head)
+    if len(begins) != 1:
+        return PullRequest([_crossed(len(begins))], {})
+    entries = list(_changed(git, begins[0], head))
     checks = [_paths(git, base, entries), _sizes(git, entries)]
     if any(one.outcome == "FAIL" for one in checks):
         return PullRequest(checks, {})
@@ -118,6 +120,12 @@ def check_pull_request(repository: Path, base: str, head: str) -> PullRequest:
                 found += [_placed(folder, place), _same_data(folder, place, there), _copied(folder, place, there)]
             folders[place] = (found, folder)
     return PullRequest(checks, folders)
+
+
+def _crossed(begins: int) -> SubmissionCheck:
+    """Refuse a history from which a merge may remove what no comparison with one of its beginnings shows."""
+    how = f"crosses that of the board: it begins at {begins} commits" if begins else "has no commit of the board's"
+    return SubmissionCheck("paths", "FAIL", f"its history {how}", "add the folder in one commit on the newest main")
 
 
 def _changed(git: _Git, first: str, head: str) -> Iterator[_Entry]:
@@ -261,7 +269,8 @@ class _Git:
         self._command = ["git", "-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false", "-C", str(repository)]
         self._environment = {**os.environ, "GIT_NO_REPLACE_OBJECTS": "1", "GIT_OPTIONAL_LOCKS": "0"}
 
-    def __call__(self, *arguments: str, given: bytes = b"") -> bytes:
+    def __call__(self, *arguments: str, given: bytes = b"", fails: bool = False) -> bytes:
+        """Return what a command prints; one that `fails` may end with another code than 0, as an answer."""
         try:
             done = subprocess.run(
                 [*self._command, *arguments],
@@ -269,7 +278,7 @@ class _Git:
                 capture_output=True,
                 env=self._environment,
                 timeout=_SECONDS,
-                check=True,
+                check=not fails,
             )
         except OSError as error:
             raise PrerequisiteError("git is not installed", fix="install it") from error
@@ -277,6 +286,12 @@ class _Git:
             said = shown(getattr(error, "stderr", b"").decode(errors="replace")) or shown(error)
             raise PrerequisiteError(f"git refuses: {said}", fix="fetch both commits into the repository") from error
         return done.stdout
+
+    def merge_bases(self, base: str, head: str) -> list[str]:
+        """Return the commits at which two histories part; none where they share no commit, several where they cross."""
+        heads = [self("rev-parse", "--verify", "--end-of-options", f"{commit}^{{commit}}") for commit in (base, head)]
+        found = self("merge-base", "--all", *(one.decode().strip() for one in heads), fails=True)
+        return found.decode().split()
 
     def sizes(self, blobs: Sequence[str]) -> list[int]:
         """Return the bytes of objects, of which none is read."""

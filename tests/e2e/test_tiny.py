@@ -57,3 +57,19 @@ def test_learns_in_the_wall(
         masks = [np.asanyarray(nib.load(path).dataobj) for path in sorted(case.glob("*.nii.gz"))]
         apart += sum(not np.array_equal(a, b) for n, a in enumerate(masks) for b in masks[n + 1 :])
     assert apart > 0
+
+
+@pytest.mark.timeout(1200)
+def test_passes_the_check(tiny_image: str, new_bench: Callable[[Path], Bench], tiny_home: Path) -> None:
+    """Untrained it finds nothing, and what cannot be seen of empty masks is skipped, with the reason."""
+    bench = new_bench(tiny_home)
+    bench.environment.pop("BENCH_BASE_IMAGE", None)
+    process = bench.popen("plugin", "check", "tiny", "--engine", "docker", "--json")
+    out, err = process.communicate(timeout=1000)
+    assert process.returncode == 0, err
+    lines = {line["name"]: line for line in json.loads(out)["checks"]}
+    assert {name for name, line in lines.items() if line["outcome"] == "pass"} == {
+        *("declares", "builds", "answers", "behaves"),
+    }
+    assert lines["heeds its prompt"]["found"] == "every mask is empty"
+    assert lines["row"]["found"].endswith("; it has no weights and is not trained, as another variant is")

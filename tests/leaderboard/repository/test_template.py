@@ -207,6 +207,29 @@ def test_ten_megabytes_and_programs_are_refused(board: Board) -> None:
     assert "a program" in " ".join(one.found for one in board.pull(program, "program").failed)
 
 
+def test_a_history_that_crosses_the_boards_hides_nothing(board: Board) -> None:
+    """Two beginnings: held against the one that lacks a row, its removal would not be seen, and a merge would do it."""
+    tree = _git(board.checkout, "rev-parse", f"{board.base}^{{tree}}")
+
+    def commit(of: str, *parents: str) -> str:
+        return _git(board.checkout, "commit-tree", "-m", "c", *(text for one in parents for text in ("-p", one)), of)
+
+    _git(board.checkout, "checkout", "-q", "-B", "crossing", board.base)
+    _git(board.checkout, "rm", "-rq", "--cached", "submissions")
+    empty = _git(board.checkout, "write-tree")
+    _git(board.checkout, "reset", "-q", "--hard", board.base)
+    begun = commit(empty)
+    theirs, ours = commit(empty, begun), commit(tree, begun)
+    main, head = commit(tree, ours, theirs), commit(empty, theirs, ours)
+    _git(board.checkout, "push", "-q", "--force", "origin", f"{main}:refs/heads/m", f"{head}:refs/pull/c/head")
+    (found,) = check_pull_request(board.bare, main, head).failed
+    assert found.found == "its history crosses that of the board: it begins at 2 commits"
+    alone = commit(tree)
+    _git(board.checkout, "push", "-q", "origin", f"{alone}:refs/pull/d/head")
+    (found,) = check_pull_request(board.bare, main, alone).failed
+    assert found.found == "its history has no commit of the board's"
+
+
 def test_a_row_edited_with_its_numbers_a_copy_and_a_wrong_place_are_named(board: Board) -> None:
     """What the text alone can show, the check shows."""
 
