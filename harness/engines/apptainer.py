@@ -327,6 +327,10 @@ class ApptainerContainer(ProcessContainer):
         super().__init__(process, spec)
         self.watch_closely(self._sample)
 
+    def held_bytes(self, device: int) -> int:
+        """Return the bytes that its processes hold on a disk in files without a name, where they have a group."""
+        return self._memory.held_bytes(device)
+
     def remove(self) -> None:
         """End what is left of it, and remove its temporary files."""
         super().remove()

@@ -126,6 +126,9 @@ class Container(Protocol):
     def wait(self, seconds: float) -> Exit | None:
         """Wait up to `seconds` for its end; None while it runs."""
 
+    def held_bytes(self, device: int) -> int:
+        """Return the bytes that its processes hold on a disk in files without a name; 0 where that cannot be seen."""
+
     def ask(self) -> None:
         """Request its end (SIGTERM) and return at once."""
 

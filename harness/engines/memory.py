@@ -1,4 +1,4 @@
-"""What the kernel counts of a container's memory, read from its control group: the peak, and what it ended for it.
+"""What the kernel knows of a container's control group: its peak of memory, what it ended for it, what files it holds.
 
 The group is found through a process of the container, whichever driver of whichever engine has made it, and is gone
 with the container: what was read last is what is known.
@@ -9,9 +9,14 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 _PROC = Path("/proc")
+
+#: Where a container has its output folder: as the kernel names what is open in it, on the host as well.
+_OUT = "/bench/out/"
 _GROUPS = Path("/sys/fs/cgroup")
 
 
@@ -43,6 +48,40 @@ class MemoryGroup:
         with contextlib.suppress(OSError):
             if found := re.search(r"^oom_kill (\d+)$", self._events.read_text(encoding="ascii"), re.MULTILINE):
                 self.kills = max(self.kills, int(found[1]))
+
+    def held_bytes(self, device: int) -> int:
+        """Return the bytes of the files without a name that its processes hold open in ``out/``, each counted once.
+
+        Files that were removed while they were open are in no folder, but fill the disk until they are closed. What
+        was mounted to be read does not count, though somebody may have replaced it meanwhile.
+
+        Parameters
+        ----------
+        device
+            Number of the disk, as in ``os.stat(folder).st_dev``.
+        """
+        held: dict[int, int] = {}
+        for pid in self._processes():
+            for path in _open_files(pid):
+                with contextlib.suppress(OSError):  # closed meanwhile, or not ours to see
+                    if not str(path.readlink()).startswith(_OUT):
+                        continue
+                    status = path.stat()
+                    if status.st_dev == device and not status.st_nlink and stat.S_ISREG(status.st_mode):
+                        held[status.st_ino] = status.st_blocks * 512
+        return sum(held.values())
+
+    def _processes(self) -> list[int]:
+        with contextlib.suppress(OSError, ValueError):
+            return [int(line) for line in (self._peak.parent / "cgroup.procs").read_text(encoding="ascii").split()]
+        return []
+
+
+def _open_files(pid: int) -> Iterator[Path]:
+    """Yield what a process has open or mapped: links to files, whatever their names were."""
+    for kind in ("fd", "map_files"):
+        with contextlib.suppress(OSError):  # ended, or another user's
+            yield from (_PROC / str(pid) / kind).iterdir()
 
 
 def grouped_apart(pid: int) -> int:

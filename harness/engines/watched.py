@@ -68,6 +68,10 @@ class WatchedContainer:
             renew(self._root)
         return self._exit if self._ended.wait(seconds) else None
 
+    def held_bytes(self, device: int) -> int:
+        """Return the bytes that its processes hold on a disk in files without a name."""
+        return self._memory.held_bytes(device)
+
     def ask(self) -> None:
         """Send it SIGTERM; its init forwards the signal."""
         self._ours = True

@@ -6,11 +6,11 @@ import os
 import secrets
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from harness.errors import PrerequisiteError
-from harness.host.sizes import declared_size
+from harness.host.sizes import declared_size, size
 
 #: Files and folders that a container may leave; a run needs one for each finding.
 MAX_ENTRIES = 100_000
@@ -22,7 +22,7 @@ KEEP_FREE_BYTES = 256 * 1024 * 1024
 KEEP_FREE_FILES = 20_000
 
 
-def broken_bound(out: Path, limit_mb: int) -> str:
+def broken_bound(out: Path, limit_mb: int, held: int = 0) -> str:
     """Return in words the limit that a container's output exceeds; empty when it is within all of them.
 
     Parameters
@@ -31,8 +31,15 @@ def broken_bound(out: Path, limit_mb: int) -> str:
         The output folder; it may change while it is read.
     limit_mb
         Disk space that everything below it may take, MiB.
+    held
+        Bytes of what was written there and removed while it is still open.
     """
-    size = entries = 0
+    entries, written = 0, held
+    if held > limit_mb * 2**20:
+        return (
+            f"holds more than out_gb = {declared_size(limit_mb):g} (the declared limit) in files that it has opened on "
+            "the disk and removed"
+        )
     waiting = [os.fspath(out)]
     while waiting:
         try:
@@ -43,8 +50,8 @@ def broken_bound(out: Path, limit_mb: int) -> str:
                     except FileNotFoundError:
                         continue
                     entries += 1
-                    size += status.st_blocks * 512
-                    if size > limit_mb * 2**20:
+                    written += status.st_blocks * 512
+                    if written > limit_mb * 2**20:
                         return f"wrote more than out_gb = {declared_size(limit_mb):g} into out/ (the declared limit)"
                     if entries > MAX_ENTRIES:
                         return f"made more than {MAX_ENTRIES:,} files and folders in out/"
@@ -71,6 +78,41 @@ def lack_of_disk(folder: Path) -> str:
     if found.f_favail < min(KEEP_FREE_FILES, found.f_files // 50):
         return f"the disk is full: room for {found.f_favail:,} more files of {found.f_files:,}"
     return ""
+
+
+def told_apart(root: Path, held: int = 0) -> str:
+    """Say of a full disk who has filled it: this run, or another one that has its containers' folders beside it.
+
+    Parameters
+    ----------
+    root
+        The folder of a shard's containers: ``runs/RUN/shards/...``; elsewhere only its own weight is known.
+    held
+        Bytes that this run's container holds in files without a name.
+    """
+    shards = root.parent
+    own = _weight(shards if shards.name == "shards" else root) + held
+    others = (
+        {run.parent.name: _weight(run) for run in shards.parent.parent.glob("*/shards") if run != shards}
+        if shards.name == "shards"
+        else {}
+    )
+    most = max(others, key=others.__getitem__, default="")
+    if most and others[most] > own:
+        return f"this run found it full: run {most} has {size(others[most])} in out/, this one {size(own)}"
+    return f"this run has {size(own)} in out/, other runs {size(sum(others.values()))}"
+
+
+def _weight(folder: Path) -> int:
+    """Return the bytes of disk below a folder, of so many files at most; links are not followed."""
+    weight = entries = 0
+    for place, _, names in os.walk(folder):  # what cannot be read is passed over
+        for name in names:
+            with suppress(OSError):
+                weight += Path(place, name).lstat().st_blocks * 512
+            if (entries := entries + 1) > MAX_ENTRIES:
+                return weight
+    return weight
 
 
 def require_disk(folder: Path) -> None:

@@ -17,7 +17,7 @@ from typing import Protocol
 from harness.engines.base import Container, Exit
 from harness.sandbox.contract import Event
 from harness.sandbox.events import EventTail
-from harness.sandbox.folder import broken_bound, lack_of_disk
+from harness.sandbox.folder import broken_bound, lack_of_disk, told_apart
 from harness.status import Status
 
 
@@ -158,6 +158,7 @@ class _Watch:
     def __init__(self, container: Container, bounds: Bounds, policy: Policy, stop: Stop) -> None:
         self._container, self._bounds, self._policy, self._stop = container, bounds, policy, stop
         self.tail = EventTail(bounds.out / "events.jsonl")
+        self._device = bounds.out.stat().st_dev
         self.asked: float | None = None
 
     def follow(self) -> tuple[bool, Broken | None]:
@@ -192,9 +193,10 @@ class _Watch:
         return self.asked is not None and now - self.asked > grace_s
 
     def _weigh(self) -> Broken | None:
-        if broken := broken_bound(self._bounds.out, self._bounds.out_mb):
+        held = self._container.held_bytes(self._device)
+        if broken := broken_bound(self._bounds.out, self._bounds.out_mb, held):
             return Broken(Status.PLUGIN_ERROR, broken)
         # A full disk may have any cause: it never counts as the model's fault.
         if lacking := lack_of_disk(self._bounds.home):
-            return Broken(Status.INFRA_ERROR, lacking)
+            return Broken(Status.INFRA_ERROR, f"{lacking}; {told_apart(self._bounds.home, held)}")
         return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 
 from harness.errors import PrerequisiteError
 from harness.sandbox import folder as output
-from harness.sandbox.folder import broken_bound, lack_of_disk, remove_tree, require_disk
+from harness.sandbox.folder import broken_bound, lack_of_disk, remove_tree, require_disk, told_apart
 
 
 def _as_somebody(work: Callable[[], object], folder: Path) -> None:
@@ -130,6 +131,31 @@ def test_lack_of_disk_gives_the_numbers(tmp_path: Path, monkeypatch: pytest.Monk
     assert lack_of_disk(tmp_path) == "the disk is full: 0.0 MB left, 85.9 MB must stay free"
     with pytest.raises(PrerequisiteError, match="the disk is full"):
         require_disk(tmp_path)
+
+
+def test_who_fills_a_disk_is_told_from_who_finds_it_full(
+    small_disk: Path, tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
+    """By what each run has in its containers' folders; what a link there leads to is nobody's weight."""
+    record_property("attack", "disk: filled by one of two runs")
+    for run in ("filler", "finder"):
+        (small_disk / "runs" / run / "shards" / "owner" / "1" / "out").mkdir(parents=True)
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "large").write_bytes(bytes(2**22))
+    filler, finder = (small_disk / "runs" / run / "shards" / "owner" for run in ("filler", "finder"))
+    for name in ("link", "large"):
+        (finder / "1" / "out" / name).symlink_to(tmp_path / "elsewhere" / ("" if name == "link" else name))
+    (finder / "1" / "out" / "mask").write_bytes(bytes(2**20))
+    assert lack_of_disk(small_disk) == ""
+    with (filler / "1" / "out" / "filler").open("wb", buffering=0) as file, pytest.raises(OSError, match="No space"):
+        while True:
+            file.write(bytes(2**22))
+    assert lack_of_disk(finder).startswith("the disk is full: 0.")
+    found, filled = told_apart(finder), told_apart(filler)
+    record_property("outcome", f"{found}; the other: {filled}")
+    assert re.fullmatch(r"this run found it full: run filler has 2\d\d MB in out/, this one 1 MB", found)
+    assert re.fullmatch(r"this run has 2\d\d MB in out/, other runs 1 MB", filled)
+    assert told_apart(finder, held=2**30) == "this run has 1.1 GB in out/, other runs " + filled.split()[3] + " MB"
 
 
 @pytest.mark.parametrize(("left", "of", "lacking"), [(10, 10**6, "room for 10 more files of 1,000,000"), (0, 0, "")])

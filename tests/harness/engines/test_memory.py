@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import shutil
 from pathlib import Path
 
@@ -46,6 +48,30 @@ def test_peak_and_kills_are_read(group: tuple[Path, Path, str]) -> None:
     shutil.rmtree(peak.parent)
     found.sample()
     assert (found.peak_bytes, found.kills) == (5000, 2)
+
+
+def test_files_without_a_name_are_held(
+    group: tuple[Path, Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each once, however often it is open or mapped; those with a name, of another folder or disk do not count."""
+    (group[0].parent / "cgroup.procs").write_text(f"{os.getpid()}\n")
+    found, device = MemoryGroup(7), tmp_path.stat().st_dev
+    monkeypatch.setattr(memory, "_PROC", Path("/proc"))
+    monkeypatch.setattr(memory, "_OUT", f"{tmp_path}/out/")
+    for folder in ("out", "in"):
+        (tmp_path / folder).mkdir()
+    with contextlib.ExitStack() as opened:
+        files = [opened.enter_context((tmp_path / name).open("w+b")) for name in ("out/gone", "out/kept", "in/gone")]
+        for file in files:
+            file.write(bytes(2**20))
+            file.flush()
+        opened.enter_context((tmp_path / "out/gone").open())
+        assert found.held_bytes(device) == 0
+        for name in ("out/gone", "in/gone"):
+            (tmp_path / name).unlink()
+        assert found.held_bytes(device) == 2**20
+        assert found.held_bytes(device + 1) == 0
+    assert found.held_bytes(device) == 0
 
 
 @pytest.mark.parametrize("pid", [0, -1, 8])

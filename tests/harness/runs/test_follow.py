@@ -104,6 +104,9 @@ class Played:
     def ask(self) -> None:
         raise AssertionError("a container that predicts is not asked")
 
+    def held_bytes(self, device: int) -> int:
+        return 0
+
     def stop(self) -> Exit:
         return self.end or CLEAN
 

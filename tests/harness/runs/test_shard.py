@@ -49,6 +49,9 @@ class Played:
         self.after(case)
         return None
 
+    def held_bytes(self, device: int) -> int:
+        return 0
+
     def ask(self) -> None:
         raise AssertionError("a container that predicts is not asked")
 

@@ -43,6 +43,7 @@ class StandIn:
         self.clock, self.out, self.script, self.ends, self.obeys = clock, out, list(script), ends, obeys
         self.done: list[str] = []
         self.ticks = 0
+        self.held = 0
 
     def wait(self, seconds: float) -> Exit | None:
         self.clock.now += seconds
@@ -54,6 +55,10 @@ class StandIn:
             self.script.pop(0)()
             return None
         return CLEAN if self.ends else None
+
+    def held_bytes(self, device: int) -> int:
+        assert device == self.out.stat().st_dev
+        return self.held
 
     def ask(self) -> None:
         self.done.append("ask")
@@ -168,10 +173,22 @@ def test_too_much_output_is_the_models_fault(clock: Clock, out: Path) -> None:
     assert clock.now - began == 2.0
 
 
+def test_files_that_were_removed_while_they_are_open_count(clock: Clock, out: Path) -> None:
+    """Nobody fills a disk with what no folder shows."""
+    container = StandIn(clock, out, ends=False)
+    container.held = 2**20 + 1
+    broken = _watch(container, Policy()).broken
+    assert broken is not None
+    assert broken.status is Status.PLUGIN_ERROR
+    assert broken.reason.startswith("holds more than out_gb = 0.000976562 (the declared limit) in files that it has")
+
+
 def test_a_full_disk_is_not_the_models_fault(clock: Clock, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The disk of the home is looked at together with the output folder."""
     monkeypatch.setattr(watching, "lack_of_disk", lambda folder: "the disk is full" if folder == out.parent else "")
-    assert _watch(StandIn(clock, out, ends=False), Policy()).broken == Broken(Status.INFRA_ERROR, "the disk is full")
+    assert _watch(StandIn(clock, out, ends=False), Policy()).broken == Broken(
+        Status.INFRA_ERROR, "the disk is full; this run has 0 kB in out/, other runs 0 kB"
+    )
 
 
 def test_output_is_looked_at_before_the_disk(clock: Clock, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -78,6 +78,9 @@ class Played:
         threading.Event().wait(0 if self.end else seconds)
         return self.end
 
+    def held_bytes(self, device: int) -> int:
+        return 0
+
     def ask(self) -> None:
         if self.obeys:
             self.end = Exit(143)

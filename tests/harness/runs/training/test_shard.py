@@ -58,6 +58,9 @@ class Learns:
         self.after(self.step, self.out)
         return None
 
+    def held_bytes(self, device: int) -> int:
+        return 0
+
     def ask(self) -> None:
         self.asked = True
 
