@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from harness.cli.settings import json_option
+from harness.cli.streams import say
 from harness.cli.tables import counted
 
 _folder = click.Path(path_type=Path, file_okay=False)
@@ -106,14 +107,14 @@ def finalize(
         click.echo(f"{name}: left out: {reason}", err=True)
     lacking = sum(made.splits.values()) - made.reports
     if curated is not None and lacking:
-        click.secho(
+        say(
             f"warning: the report of {counted(lacking, 'case')} is not in {curated}, or the tasks are of an earlier "
             "version, which did not keep which it was",
             fg="yellow",
             err=True,
         )
     if made.unknown_patients:
-        click.secho(
+        say(
             f"warning: nothing says whose scans {made.unknown_patients} cases are; each was taken for another patient, "
             "so scans of one may be in two splits; fix: give a table with --patients",
             fg="yellow",

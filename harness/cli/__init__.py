@@ -147,10 +147,9 @@ def _one_voice(text: str) -> str:
 
 
 def _draw(error: BenchError) -> int:
-    colour = None if streams.colours(sys.stderr) else False
-    click.secho("error: ", fg="red", bold=True, nl=False, err=True, color=colour)
+    streams.say("error: ", fg="red", bold=True, nl=False, err=True)
     click.echo(_one_voice(error.message), err=True)
     if error.fix:
-        click.secho("  fix: ", fg="green", nl=False, err=True, color=colour)
+        streams.say("  fix: ", fg="green", nl=False, err=True)
         click.echo(_one_voice(error.fix), err=True)
     return error.exit_code

@@ -9,6 +9,7 @@ import click
 
 from harness.cli.lazy import LazyGroup
 from harness.cli.settings import Settings, find_plugins, json_option, pass_settings, plugin_dir_option, print_json
+from harness.cli.streams import say
 from harness.errors import PrerequisiteError
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ def _show(check: HostCheck) -> None:
     from harness.cli.tables import printable
 
     colour = {"ok": "green", "warning": "yellow", "failed": "red"}[check.verdict]
-    click.secho(f"{check.verdict:8}", fg=colour, nl=False)
+    say(f"{check.verdict:8}", fg=colour, nl=False)
     click.echo(f" {check.host}, {check.subject}: {printable(check.found)}")
     if check.fix:
         click.echo(f"         fix: {printable(check.fix)}")

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 import click
-from rich.console import Console
 from rich.progress import DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn
 
+from harness.cli.consoles import OwnConsole
 from harness.cli.settings import Settings, json_option, pass_settings, print_json
 from harness.cli.tables import print_table
 from harness.dataset import Dataset, find_dataset, open_dataset
@@ -62,9 +63,16 @@ def info(settings: Settings, path: str, split: str | None, *, no_fingerprint: bo
 
 
 def _fingerprint(dataset: Dataset, split: str | None) -> str:
-    console = Console(stderr=True)
+    console = OwnConsole(sys.stderr)
     columns = (*Progress.get_default_columns()[:2], DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
+    with Progress(
+        *columns,
+        console=console,
+        disable=not console.is_terminal,
+        transient=True,
+        redirect_stdout=False,
+        redirect_stderr=False,
+    ) as bar:
         names = dataset.splits if split is None else [split]
         files = {file for name in names for case in dataset.split(name) for file in files_of(case)}
         task = bar.add_task("hashing", total=sum(file.stat().st_size for file in files if file.exists()))

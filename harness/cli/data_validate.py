@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 
 import click
-from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
 
+from harness.cli.consoles import OwnConsole
 from harness.cli.settings import Settings, json_option, pass_settings, print_json
+from harness.cli.streams import styled
 from harness.cli.tables import counted, printable
 from harness.dataset.layout import find_dataset
 from harness.dataset.orientation import Orientation, name_of
@@ -61,9 +63,11 @@ def validate(
         *Progress.get_default_columns()[:2],
         MofNCompleteColumn(),
         TimeRemainingColumn(),
-        console=Console(stderr=True),
-        disable=as_json or not Console(stderr=True).is_terminal,
+        console=OwnConsole(sys.stderr),
+        disable=as_json or not OwnConsole(sys.stderr).is_terminal,
         transient=True,
+        redirect_stdout=False,
+        redirect_stderr=False,
     )
     with bar:
         task = bar.add_task("checking", total=None)
@@ -86,7 +90,7 @@ def validate(
 
 def _show(report: Report) -> None:
     for problem in report.problems:
-        level = click.style(problem.level, fg=_COLOURS[problem.level], bold=True)
+        level = styled(problem.level, fg=_COLOURS[problem.level], bold=True)
         click.echo(f"{level} {problem.code} {printable(f'{problem.where}: {problem.what}')}")
         click.echo(f"  fix: {printable(problem.fix)}")
     if report.orientation is not None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from harness.cli.settings import Settings, json_option, pass_settings, plugin_dir_option, print_json
+from harness.cli.streams import say
 from harness.doctor import Check
 from harness.errors import PrerequisiteError
 
@@ -54,7 +55,7 @@ def _show(check: Check) -> None:
     from harness.cli.tables import printable
 
     colour = {"ok": "green", "warning": "yellow", "failed": "red"}[check.verdict]
-    click.secho(f"{check.verdict:8}", fg=colour, nl=False)
+    say(f"{check.verdict:8}", fg=colour, nl=False)
     click.echo(f" {check.group}, {check.name}: {printable(check.found)}")
     if check.fix:
         click.echo(f"         fix: {printable(check.fix)}")

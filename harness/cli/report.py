@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from harness.cli.streams import say
 from harness.cli.tables import cell, counted, one_line, print_table, printable, seconds, size
 
 _COLUMNS = {
@@ -63,7 +64,7 @@ def print_documents(documents: Sequence[dict[str, Any]]) -> None:
             right=range(2, 12),
         )
     for line in _data_warnings(documents):
-        click.secho(line, fg="yellow")
+        say(line, fg="yellow")
     for document in documents:
         if "box_seeds" in document:
             click.echo(f"boxes: {_model(document)}: {document['box_seeds']['words']}")

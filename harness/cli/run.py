@@ -13,6 +13,7 @@ import click
 
 from harness.cli.settings import Settings, find_plugins, json_option, pass_settings, plugin_dir_option, print_json
 from harness.cli.several import NotEnded, gather, known_error, several_document, worst_of
+from harness.cli.streams import say
 from harness.engines import ENGINES
 from harness.errors import Interrupted, ModelError, PrerequisiteError, UsageError
 from harness.status import Status
@@ -377,5 +378,5 @@ def _judge(documents: list[dict[str, Any]], *, strict: bool) -> list[NotEnded]:
             kind = PrerequisiteError if set(missed) == {Status.INFRA_ERROR} else ModelError
             failures.append(NotEnded(document["plugin"], kind(line, fix=fix)))
         else:
-            click.secho(f"warning: {line}; {fix}", fg="yellow", err=True)
+            say(f"warning: {line}; {fix}", fg="yellow", err=True)
     return failures

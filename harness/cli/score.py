@@ -15,7 +15,7 @@ import click
 from harness.cli.card import card_options, stated_card
 from harness.cli.settings import Settings, cut_offs_option, json_option, pass_settings, print_json
 from harness.cli.several import NotEnded, gather, one_by_one, several_document, worst_of
-from harness.cli.streams import is_plain
+from harness.cli.streams import is_plain, say
 from harness.errors import ModelError, UsageError
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ def score(
     else:
         _show(documents)
     for note in notes:
-        click.secho(note, fg="yellow", err=True)
+        say(note, fg="yellow", err=True)
     failures += filter(None, [_judged(document, strict=strict) for document in documents])
     if failures:
         raise worst_of(failures, len(named))
@@ -199,7 +199,7 @@ def _named(predictions: Sequence[Path], name: str | None) -> dict[str, Path]:
 def _describe(submission: Submission, split: str) -> None:
     """Say what a submission holds beside masks."""
     if submission.strangers:
-        click.secho(
+        say(
             f"warning: {len(submission.strangers)} files of {submission.path} belong to no finding of split {split!r} "
             f"and were not read, among them {submission.strangers[0]}",
             fg="yellow",
@@ -258,7 +258,7 @@ def _judged(document: dict[str, Any], *, strict: bool) -> NotEnded | None:
     fix = f"`bench results show {document['run']}` gives the reason for each finding"
     if strict or not document["coverage"]["ok"]:
         return NotEnded(document["plugin"], ModelError(line, fix=fix))
-    click.secho(f"warning: {document['plugin']}: {line}; {fix}", fg="red", bold=True, err=True)
+    say(f"warning: {document['plugin']}: {line}; {fix}", fg="red", bold=True, err=True)
     return None
 
 

@@ -13,9 +13,12 @@ import errno
 import io
 import os
 import re
+import secrets
 import sys
 import unicodedata
 from typing import Any
+
+import click
 
 #: Errors of a descriptor that nobody reads any more: a closed pipe, a terminal that hung up, a closed descriptor.
 _NOBODY = {errno.EPIPE, errno.EIO, errno.ENXIO, errno.EBADF, errno.ECONNRESET}
@@ -45,36 +48,64 @@ def _plain(error: UnicodeError) -> tuple[str, int]:
 
 codecs.register_error("groundbench.plain", _plain)
 
-#: What our own progress bars and colours send to a terminal: attributes, cursor up or down, erase, hide, show.
-_OWN = r"\x1b\[(?:[0-9;]*m|[0-9]*[ABGJK]|\?25[hl])"
+#: Marks the sequences that we send ourselves on their way to a stream: no text from outside knows it, so a colour or a
+#: move of the cursor in a foreign name is never taken for one of ours. Of this process alone.
+_MARK = f"\x1b{secrets.token_hex(16)}"
 
-#: Those, or one character.
-_PARTS = re.compile(rf"{_OWN}|.", re.DOTALL)
+#: What our own progress bars and colours send to a terminal: attributes; cursor up or down, erase, hide, show.
+_COLOUR, _MOVE = r"\[[0-9;]*m", r"\[[0-9]*[ABGJK]|\[\?25[hl]|\r"
 
-#: The end of a line of CSV, or one character.
-_LINES = re.compile("\r\n|.", re.DOTALL)
+#: Such a sequence with our mark, the end of a line, or one character.
+_PARTS = re.compile(rf"{_MARK}({_COLOUR})|{_MARK}({_MOVE})|\r\n|.", re.DOTALL)
 
 
-def shown(text: str, *, terminal: bool) -> str:
+def shown(text: str, *, terminal: bool, coloured: bool = True) -> str:
     """Return a text without what commands a terminal or hides other text: the one door for all that is printed.
 
-    Names in archives, folders, reports and databases may hold anything: sequences that set a title or the clipboard,
-    marks that turn the direction of writing, characters without width. Each such character is replaced.
+    Names in archives, folders, reports and databases may hold anything: sequences that set a title, a colour or the
+    clipboard, that move the cursor, marks that turn the direction of writing, characters without width. Each such
+    character is replaced.
 
     Parameters
     ----------
     text
-        What is printed, our own colours included.
-    terminal
-        Whether it goes to a terminal, to which colours and moving bars may be sent; nothing else gets any.
+        What is printed; our own colours and moves have our mark (:func:`styled`, :class:`OwnConsole`).
+    terminal, coloured
+        Whether it goes to a terminal, to which moving bars may be sent, and colours; nothing else gets any.
     """
     if text.isprintable():
         return text
-    kept = "\n\t\r" if terminal else "\n\t"
-    return "".join(
-        part if len(part) > 1 or part in kept or _is_seen(part) else "\N{REPLACEMENT CHARACTER}"
-        for part in (_PARTS if terminal else _LINES).findall(text)
-    )
+
+    def part(found: re.Match[str]) -> str:
+        whole = found[0]
+        if whole.startswith(_MARK):
+            return (found[1] if coloured else "") or found[2] or "" if terminal else ""
+        kept = len(whole) > 1 or whole in "\n\t" or _is_seen(whole)
+        return whole if kept else "\N{REPLACEMENT CHARACTER}"
+
+    return _PARTS.sub(part, text)
+
+
+def styled(text: str, *, fg: str, bold: bool = False) -> str:
+    """Return a text in a colour; what it holds itself has none."""
+    if not isinstance(sys.stdout, PatientStream):
+        return text
+    return marked(click.style(without_commands(text), fg=fg, bold=bold or None))  # noqa: TID251 - the one place
+
+
+def say(text: str, *, fg: str, bold: bool = False, nl: bool = True, err: bool = False) -> None:
+    """Print a text in a colour, where the stream may get one."""
+    click.echo(styled(text, fg=fg, bold=bold), nl=nl, err=err)
+
+
+def marked(text: str) -> str:
+    """Mark every sequence of a text that is ours."""
+    return re.sub(rf"\x1b(?={_COLOUR}|{_MOVE})|(?=\r)", _MARK, text)
+
+
+def without_commands(text: str) -> str:
+    """Return a text whose sequences are none any more: their first character is replaced."""
+    return re.sub(r"[\x1b\r]", "\N{REPLACEMENT CHARACTER}", text)
 
 
 def _is_seen(character: str) -> bool:
@@ -91,7 +122,7 @@ class PatientStream(io.TextIOWrapper):
 
     def write(self, text: str, /) -> int:
         """Write text; return its length, whether or not somebody reads it."""
-        text = shown(text, terminal=self.isatty())
+        text = shown(text, terminal=self.isatty(), coloured=colours(self))
         try:
             return super().write(text)
         except OSError as error:

@@ -8,11 +8,10 @@ from typing import Any
 
 from rich import box
 from rich.cells import cell_len
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from harness.cli.streams import colours
+from harness.cli.consoles import OwnConsole
 from harness.host import sizes
 
 #: Cells that a column of running text may be folded to, so that the others stay whole.
@@ -44,11 +43,7 @@ def print_table(
     cells = [[printable(str(cell)) for cell in row] for row in rows]
     natural = [max(map(cell_len, column)) for column in zip(header, *cells, strict=True)]
     person = sys.stdout.isatty()
-    console = Console(
-        width=None if person else sum(natural) + 4 * len(natural) + len(title),
-        highlight=False,
-        color_system="auto" if colours(sys.stdout) else None,
-    )
+    console = OwnConsole(sys.stdout, width=None if person else sum(natural) + 4 * len(natural) + len(title))
     least = [min(width, _NARROWEST) if number in fold else width for number, width in enumerate(natural)]
     if person and sum(least) + 3 * len(least) + 1 > console.width:
         _print_stacked(console, header, cells, title)
@@ -80,7 +75,7 @@ def print_table(
     sys.stdout.write("\n".join(line for line in lines if line) + "\n")
 
 
-def _print_stacked(console: Console, header: Sequence[str], rows: Sequence[Sequence[str]], title: str) -> None:
+def _print_stacked(console: OwnConsole, header: Sequence[str], rows: Sequence[Sequence[str]], title: str) -> None:
     """Print each row as a line for its first cell and one for each other, however narrow the terminal is."""
     if title:
         console.print(Text(title, "bold"), soft_wrap=True)

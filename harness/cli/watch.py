@@ -10,7 +10,7 @@ from typing import Self
 
 import click
 
-from harness.cli.streams import colours, is_plain
+from harness.cli.streams import is_plain
 from harness.cli.tables import counted, printable, seconds
 from harness.rows import CaseRow, RunRow
 from harness.store.trainings import TrainingPoint
@@ -124,9 +124,11 @@ class Bar:
 
     def __init__(self) -> None:
         from rich import progress as bars
-        from rich.console import Console
 
-        self._console = Console(stderr=True, highlight=False, color_system="auto" if colours(sys.stderr) else None)
+        from harness.cli.consoles import OwnConsole, printed_by
+
+        self._console = OwnConsole(sys.stderr)
+        self._printed = printed_by(self.log)
         self._progress = _Progress()
         self._bar = bars.Progress(
             bars.TextColumn("{task.description}", markup=False),
@@ -135,16 +137,20 @@ class Bar:
             bars.TimeRemainingColumn(),
             console=self._console,
             transient=True,
+            redirect_stdout=False,
+            redirect_stderr=False,
         )
         self._task = self._bar.add_task("preparing", total=None)
 
     def __enter__(self) -> Self:
         self._bar.start()
+        self._printed.__enter__()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._printed.__exit__(kind, error, trace)
         self._bar.stop()
 
     def log(self, line: str) -> None:

@@ -19,8 +19,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.control import Control
+from rich.text import Text
 
-from harness.cli.streams import PatientStream, colours, is_plain, shown
+from harness.cli.consoles import OwnConsole
+from harness.cli.streams import PatientStream, colours, is_plain, say, shown
 from harness.rows import CaseRow, FindingRow, RunRow
 from harness.store.database import Store
 
@@ -177,6 +180,10 @@ def test_a_signals_handler_may_print_in_the_middle_of_a_write(tmp_path: Path) ->
 
 #: Sequences that a name may bring, each with what must not reach a terminal.
 CANARIES = {
+    "colour": "\x1b[35;5;7m",
+    "cursor-up-and-erase": "\x1b[7A\x1b[2K",
+    "hidden-cursor": "\x1b[?25l",
+    "carriage-return": "\rsaid forged",
     "title": "\x1b]0;owned\x07",
     "title-by-8-bits": "\x9d0;owned\x9c",
     "clipboard": "\x1b]52;c;b3duZWQ=\x07",
@@ -222,6 +229,33 @@ def test_no_control_sequence_reaches_a_terminal_or_a_pipe(
     record_property("outcome", "replaced")
 
 
+def test_colours_and_bars_are_ours_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A text in a colour, a table's and a bar's drawing reach a terminal; the same sequences inside of it do not."""
+    evil = "a\x1b[35;5;7mb\x1b[7Ac\rd"
+    ours, theirs = pty.openpty()
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    with PatientStream(io.BufferedWriter(io.FileIO(theirs, "w")), encoding="utf-8") as stream:
+        monkeypatch.setattr(sys, "stdout", stream)
+        say(evil, fg="red")
+        console = OwnConsole(stream, width=60)
+        console.print(Text(evil, "bold"))
+        console.print(evil, style="green", markup=False)
+        console.control(Control.move(0, -1))
+        monkeypatch.setenv("NO_COLOR", "1")
+        say("plain", fg="red")
+        monkeypatch.setattr(sys, "stdout", sys.__stdout__)
+    received = ""
+    with contextlib.suppress(OSError):  # the terminal has hung up
+        while chunk := os.read(ours, 4096):
+            received += chunk.decode()
+    os.close(ours)
+    clean = "a\ufffd[35;5;7mb\ufffd[7Ac\ufffdd"
+    drawn = clean.replace("c\ufffd", "c")  # rich leaves the carriage return out
+    red, bold, green = (f"\x1b[{code}m{text}\x1b[0m\r\n" for code, text in ((31, clean), (1, drawn), (32, drawn)))
+    assert received == f"{red}{bold}{green}\x1b[1Aplain\r\n"
+
+
 #: Commands that say a name or a path which they are given; NAME stands for one with every canary.
 _SAYING = [
     "data info NAME", "data validate NAME", "score NAME --dataset NAME --split test", "run --plugin NAME",
@@ -256,6 +290,8 @@ def _said_on_a_terminal(lines: list[list[str]], folder: Path) -> str:
             received += chunk
     os.close(ours)
     assert process.wait() == 0
+    forged = (b"\x1b[35;5;7m", b"\x1b[7A", b"\rsaid forged")  # as none of ours is
+    assert not [sequence for sequence in forged if sequence in received]
     text = re.sub(r"\x1b\[(?:[0-9;]*m|[0-9]*[ABGJK]|\?25[hl])", "", received.decode())
     text = text.replace("\r\n", "\n").replace("\r", "")  # our own bars move
     assert text.count("\nsaid ") + text.startswith("said ") == len(lines), text[-2000:]
