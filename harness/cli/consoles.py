@@ -60,6 +60,10 @@ class _Lines(io.TextIOBase):
             self._log(line)
         return len(text)
 
+    def end(self) -> None:
+        if self._begun:
+            self._log(self._begun)
+
 
 @contextlib.contextmanager
 def printed_by(log: Callable[[str], None]) -> Iterator[None]:
@@ -67,3 +71,4 @@ def printed_by(log: Callable[[str], None]) -> Iterator[None]:
     lines = _Lines(log)
     with contextlib.redirect_stdout(lines), contextlib.redirect_stderr(lines):
         yield
+    lines.end()

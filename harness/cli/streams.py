@@ -79,7 +79,9 @@ def shown(text: str, *, terminal: bool, coloured: bool = True) -> str:
     def part(found: re.Match[str]) -> str:
         whole = found[0]
         if whole.startswith(_MARK):
-            return (found[1] if coloured else "") or found[2] or "" if terminal else ""
+            ours = whole.removeprefix(_MARK)
+            allowed = terminal and (coloured or found[1] is None)
+            return (ours if ours == "\r" else f"\x1b{ours}") if allowed else ""
         kept = len(whole) > 1 or whole in "\n\t" or _is_seen(whole)
         return whole if kept else "\N{REPLACEMENT CHARACTER}"
 

@@ -19,11 +19,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rich.control import Control
-from rich.text import Text
 
-from harness.cli.consoles import OwnConsole
-from harness.cli.streams import PatientStream, colours, is_plain, say, shown
+from harness.cli.streams import PatientStream, colours, is_plain, shown
 from harness.rows import CaseRow, FindingRow, RunRow
 from harness.store.database import Store
 
@@ -227,33 +224,6 @@ def test_no_control_sequence_reaches_a_terminal_or_a_pipe(
         assert printed.endswith("b\n")
         assert printed.rstrip("\n").isprintable()
     record_property("outcome", "replaced")
-
-
-def test_colours_and_bars_are_ours_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A text in a colour, a table's and a bar's drawing reach a terminal; the same sequences inside of it do not."""
-    evil = "a\x1b[35;5;7mb\x1b[7Ac\rd"
-    ours, theirs = pty.openpty()
-    monkeypatch.setenv("TERM", "xterm")
-    monkeypatch.delenv("NO_COLOR", raising=False)
-    with PatientStream(io.BufferedWriter(io.FileIO(theirs, "w")), encoding="utf-8") as stream:
-        monkeypatch.setattr(sys, "stdout", stream)
-        say(evil, fg="red")
-        console = OwnConsole(stream, width=60)
-        console.print(Text(evil, "bold"))
-        console.print(evil, style="green", markup=False)
-        console.control(Control.move(0, -1))
-        monkeypatch.setenv("NO_COLOR", "1")
-        say("plain", fg="red")
-        monkeypatch.setattr(sys, "stdout", sys.__stdout__)
-    received = ""
-    with contextlib.suppress(OSError):  # the terminal has hung up
-        while chunk := os.read(ours, 4096):
-            received += chunk.decode()
-    os.close(ours)
-    clean = "a\ufffd[35;5;7mb\ufffd[7Ac\ufffdd"
-    drawn = clean.replace("c\ufffd", "c")  # rich leaves the carriage return out
-    red, bold, green = (f"\x1b[{code}m{text}\x1b[0m\r\n" for code, text in ((31, clean), (1, drawn), (32, drawn)))
-    assert received == f"{red}{bold}{green}\x1b[1Aplain\r\n"
 
 
 #: Commands that say a name or a path which they are given; NAME stands for one with every canary.
