@@ -20,7 +20,7 @@ from typing import Any
 
 import pytest
 
-from harness.cli.streams import PatientStream, colours, is_plain, shown
+from harness.cli.streams import PatientStream, colours, is_plain, marked, shown
 from harness.rows import CaseRow, FindingRow, RunRow
 from harness.store.database import Store
 
@@ -342,10 +342,12 @@ def test_nothing_is_printed_past_the_door() -> None:
 
 
 def test_own_colours_and_bars_reach_a_terminal_alone() -> None:
-    """They are plain attributes and moves; a pipe gets none."""
+    """They are plain attributes and moves, under our mark; a pipe gets none, a terminal without colours the moves."""
     own = "\x1b[31merror:\x1b[0m \x1b[2K\x1b[1A\x1b[?25l\r1/2\n"
-    assert shown(own, terminal=True) == own
-    assert "\x1b" not in shown(own, terminal=False)
+    assert shown(marked(own), terminal=True) == own
+    assert shown(marked(own), terminal=True, coloured=False) == "error: \x1b[2K\x1b[1A\x1b[?25l\r1/2\n"
+    assert shown(marked(own), terminal=False) == "error: 1/2\n"
+    assert "\x1b" not in shown(own, terminal=True)
     assert shown("a,b\r\nc\xa0d\n", terminal=False) == "a,b\r\nc\xa0d\n"
 
 
