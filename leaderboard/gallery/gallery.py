@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.dataset import Case, Dataset
@@ -11,10 +12,12 @@ from harness.dataset.fingerprint import fingerprint_of
 from harness.status import Status
 from leaderboard.board.board import DataSet, Row
 from leaderboard.gallery.delivered import Delivered
+from leaderboard.gallery.drawn import DrawnCase, Key, digest_of_file, digest_of_mask, packed, unpacked
 from leaderboard.gallery.strip import NOT_SCORED, Marks, strip_of
 from leaderboard.pages.page import file_name, label
 from leaderboard.published.database import Published, PublishedFinding, PublishedScore
 from leaderboard.published.export import data_set_id
+from leaderboard.published.kept import in_use
 from leaderboard.published.privacy import not_allowed
 
 if TYPE_CHECKING:
@@ -27,9 +30,6 @@ MODELS = 12
 
 #: Models beside the reference in the strip of a case.
 STRIP = 4
-
-#: (data set, case, finding).
-Key = tuple[str, str, str]
 
 
 @dataclass(frozen=True)
@@ -45,13 +45,13 @@ class Gallery:
     undrawn
         Why there is no picture of a data set, of a case or of a finding; by its id, or the first two or all of its key.
     files
-        Their files by path in the site.
+        Their files by path in the site, where they lie while the site is built.
     """
 
     pictures: Mapping[Key, Picture]
     strips: Mapping[tuple[str, str], str]
     undrawn: Mapping[tuple[str, ...], str]
-    files: Mapping[str, bytes]
+    files: Mapping[str, Path]
 
 
 def make_gallery(
@@ -61,6 +61,7 @@ def make_gallery(
     masks_of: Callable[[Dataset], Delivered],
     log: Callable[[str], None],
     *,
+    folder: Path,
     public: bool = False,
 ) -> Gallery:
     """Draw every finding of the open data sets that are at hand.
@@ -77,6 +78,8 @@ def make_gallery(
         Returns the masks of the runs on a data set.
     log
         Called with a line for every data set and case.
+    folder
+        Where the pictures are written, a case at a time.
     public
         Whether everybody will see them.
 
@@ -88,7 +91,7 @@ def make_gallery(
     pictures: dict[Key, Picture] = {}
     strips: dict[tuple[str, str], str] = {}
     undrawn: dict[tuple[str, ...], str] = {}
-    files: dict[str, bytes] = {}
+    files: dict[str, Path] = {}
     at_hand = {
         data_set_id(fingerprint_of(dataset, split), split): (dataset, split)
         for dataset in datasets
@@ -111,7 +114,7 @@ def make_gallery(
         if public and (lacking := dataset.terms.lacks("images", "masks")):
             raise not_allowed(f"the pictures of {dataset.name}/{split}", lacking)
         rows = [row for row in data.rows if not row.known_answer] or list(data.rows)
-        scores = {row.run.id: published.scores(row.run.id) for row in rows if row.run}
+        scores = {row.run.id: published.scores(row.run.id) for row in rows[:MODELS] if row.run}
         work = _Work(data, dataset, rows, masks_of(dataset), scores)
         for case in dataset.split(split):
             if case.id not in findings:
@@ -123,23 +126,18 @@ def make_gallery(
             drawn = work.draw(case, findings[case.id])
             pictures |= drawn.pictures
             undrawn |= drawn.undrawn
-            files |= {f"cases/{path}": content for path, content in drawn.files.items()}
+            files |= _written(drawn, folder, len(files))
             if drawn.strip:
                 strips[data.about.id, case.id] = drawn.strip
     return Gallery(pictures, strips, undrawn, files)
 
 
-@dataclass
-class DrawnCase:
-    """The pictures of one case: its findings, the path of its strip (empty without one), and files by their path.
-
-    Paths are those from the folder of the case pages; `undrawn` says why a finding has no picture.
-    """
-
-    pictures: dict[Key, Picture] = field(default_factory=dict)
-    strip: str = ""
-    undrawn: dict[tuple[str, ...], str] = field(default_factory=dict)
-    files: dict[str, bytes] = field(default_factory=dict)
+def _written(drawn: DrawnCase, folder: Path, number: int) -> dict[str, Path]:
+    """Write the files of a case, named by numbers from one on; return them by their path in the site."""
+    files = {f"cases/{path}": folder / str(place) for place, path in enumerate(drawn.files, number)}
+    for path, content in zip(files.values(), drawn.files.values(), strict=True):
+        path.write_bytes(content)
+    return files
 
 
 @dataclass(frozen=True)
@@ -153,17 +151,50 @@ class _Work:
     scores: Mapping[str, Mapping[int, PublishedScore]]
 
     def draw(self, case: Case, findings: Sequence[PublishedFinding]) -> DrawnCase:
-        """Draw every finding of a case of which there is a mask, and a strip where there are several of them."""
+        """Draw every finding of a case of which there is a mask, and a strip where there are several of them.
+
+        What an earlier build drew of the same CT and the same masks is taken over. The masks are read in any case: they
+        are drawn only where they are still those that were scored.
+        """
+        from leaderboard.gallery.scans import Scan
+
+        grid = Scan(case, None)
+        truth = grid.truth(self.dataset.mask_flip)
+        channels = {named.id: named.index for named in case.findings}
+        references = {finding.finding: truth.get(channels.get(finding.finding, -1)) for finding in findings}
+        marks, reasons = self._read(grid, findings)
+        about = case.shape, case.spacing, case.affine and [list(line) for line in case.affine]
+        inputs = (
+            self.data.about.id,
+            case.id,
+            repr(about),
+            case.ct and digest_of_file(case.ct),
+            [repr(finding) for finding in findings],
+            [(name, digest_of_mask(mask)) for name, mask in references.items()],
+            [
+                (run, row.title, repr(row.scores), [(name, digest_of_mask(mask)) for name, mask in row.masks.items()])
+                for run, row in marks
+            ],
+            repr(reasons),
+        )
+        return unpacked(
+            in_use().content("case", inputs, lambda: packed(self._drawn(case, findings, references, marks, reasons)))
+        )
+
+    def _drawn(
+        self,
+        case: Case,
+        findings: Sequence[PublishedFinding],
+        references: Mapping[str, Marked | None],
+        marks: Sequence[tuple[str, Marks]],
+        reasons: Mapping[str, Sequence[tuple[str, str]]],
+    ) -> DrawnCase:
         from leaderboard.gallery.choice import choose_slices
         from leaderboard.gallery.pictures import draw_finding, draw_slices
         from leaderboard.gallery.scans import read_scan
         from leaderboard.gallery.volumes import volume_script
 
         scan = read_scan(case)
-        truth = scan.truth(self.dataset.mask_flip)
-        channels = {named.id: named.index for named in case.findings}
-        references = {finding.finding: truth.get(channels.get(finding.finding, -1)) for finding in findings}
-        marks, reasons = self._read(scan, findings)
         drawn = DrawnCase()
         layers: dict[str, list[Layer]] = {}
         for finding in findings:

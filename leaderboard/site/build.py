@@ -133,8 +133,15 @@ def _build(store: Store, out: Path, options: Options, kept: KeptResults, scratch
     files: dict[str, Content] = {**options.logo}
     if options.datasets:
         masks = partial(Delivered, store, options.runs or store.home / "runs")
+        (scratch / "pictures").mkdir()
         gallery = make_gallery(
-            published, site.board, options.datasets, masks, options.log, public=options.policy.public
+            published,
+            site.board,
+            options.datasets,
+            masks,
+            options.log,
+            folder=scratch / "pictures",
+            public=options.policy.public,
         )
         site = replace(
             site,

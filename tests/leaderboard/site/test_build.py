@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,50 @@ def test_same_database_same_bytes(full_store: Store, tmp_path: Path) -> None:
     first = content(tmp_path / "a")
     build_site(full_store, tmp_path / "a")
     assert first == content(tmp_path / "b") == content(tmp_path / "a")
+
+
+def test_same_bytes_with_what_earlier_builds_kept(scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of an empty, a filled and a damaged file; a mask that has changed since is seen, and nothing is drawn twice."""
+    runs, kept, told = tmp_path / "runs", tmp_path / "board.db", []
+    shutil.copytree(scene.runs, runs)
+
+    def built(name: str, kept: Path | None = kept) -> dict[str, bytes]:
+        options = Options(figures=True, datasets=(scene.dataset,), runs=runs, kept=kept, log=told.append)
+        build_site(scene.store, tmp_path / name, options)
+        return content(tmp_path / name)
+
+    without = built("a", None)
+    assert built("b") == without
+    with monkeypatch.context() as nothing_drawn:
+        for name in ("draw_finding", "draw_slices"):
+            nothing_drawn.delattr(f"leaderboard.gallery.pictures.{name}")
+        assert built("b") == without
+    assert told[-1] == f"0 of {len(without) - 1} files changed"
+    (runs / "run-01" / "masks" / "case-0" / "0.nii.gz").unlink()
+    changed = built("a", None)
+    assert without != changed == built("b")
+    kept.write_bytes(kept.read_bytes()[:5000])
+    assert built("b") == changed
+
+
+def test_one_new_run_changes_what_it_must(bench, store: Store, tmp_path: Path) -> None:
+    """With what was kept the bytes are those of a whole build; pages that do not show the new run stay as they were."""
+    for plugin in ("rules", "rules", "friend"):
+        bench.add(plugin=plugin, title=plugin, cases=6)
+    told: list[str] = []
+    options = Options(kept=tmp_path / "board.db", log=told.append)
+    build_site(store, tmp_path / "site", options)
+    before = content(tmp_path / "site")
+    bench.add(plugin="new", title="New", cases=6)
+    build_site(store, tmp_path / "site", options)
+    build_site(store, tmp_path / "whole")
+    after = content(tmp_path / "site")
+    assert after == content(tmp_path / "whole")
+    changed = {name for name in after if after[name] != before.get(name)} - {MARKER}
+    assert told[-1] == f"{len(changed)} of {len(after) - 1} files changed"
+    assert {"index.html", "changes.html", "runs/run-02.html", "runs/run-04.html", "models/new.html"} <= changed
+    same = {"runs/run-01.html", "models/rules.html", "methods.html", "distributions.html", "licences.html"}
+    assert not same & changed, same & changed
 
 
 def test_index_is_light(full_store: Store, tmp_path: Path) -> None:
