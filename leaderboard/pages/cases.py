@@ -60,11 +60,11 @@ def case_views(published: Published, data: DataSet, rows: Sequence[Row]) -> list
     findings = published.findings(data.about.id)
     if not findings:
         return []
-    scores: dict[int, list[tuple[Row, PublishedScore]]] = {finding.number: [] for finding in findings}
+    scores = {finding.number: _Scores() for finding in findings}
     for row in rows:
         assert row.run is not None  # noqa: S101 - rows of a data set are runs
         for number, score in published.scores(row.run.id).items():
-            scores[number].append((row, score))
+            scores[number].add(row, score)
     by_case: dict[str, list[PublishedFinding]] = {}
     for finding in findings:
         by_case.setdefault(finding.case, []).append(finding)
@@ -80,21 +80,39 @@ def case_views(published: Published, data: DataSet, rows: Sequence[Row]) -> list
     ]
 
 
-def _finding(finding: PublishedFinding, rows: Sequence[tuple[Row, PublishedScore]], address: str) -> FindingView:
-    def key(one: tuple[Row, PublishedScore]) -> tuple[float, str, str, str]:
-        row, score = one
-        return -score.dice, row.title, row.variant, row.run.id if row.run else ""
+class _Scores:
+    """The rows of one finding: every Dice, and the best rows."""
 
-    ordered = sorted(rows, key=key)
-    dice = [score.dice for _, score in ordered] or [0.0]
+    def __init__(self) -> None:
+        self.dice: list[float] = []
+        self._best: list[tuple[Row, PublishedScore]] = []
+
+    def add(self, row: Row, score: PublishedScore) -> None:
+        self.dice.append(score.dice)
+        self._best.append((row, score))
+        if len(self._best) >= 2 * ROWS_OF_CASE:
+            self._best = self.best()
+
+    def best(self) -> list[tuple[Row, PublishedScore]]:
+        """Return the best :data:`ROWS_OF_CASE`, best first."""
+
+        def key(one: tuple[Row, PublishedScore]) -> tuple[float, str, str, str]:
+            row, score = one
+            return -score.dice, row.title, row.variant, row.run.id if row.run else ""
+
+        return sorted(self._best, key=key)[:ROWS_OF_CASE]
+
+
+def _finding(finding: PublishedFinding, scores: _Scores, address: str) -> FindingView:
+    dice = scores.dice or [0.0]
     return FindingView(
         finding=finding,
         address=address,
-        rows=tuple(ordered[:ROWS_OF_CASE]),
-        more=max(0, len(ordered) - ROWS_OF_CASE),
+        rows=tuple(scores.best()),
+        more=max(0, len(scores.dice) - ROWS_OF_CASE),
         mean=statistics.fmean(dice),
-        best=dice[0],
-        worst=dice[-1],
+        best=max(dice),
+        worst=min(dice),
     )
 
 

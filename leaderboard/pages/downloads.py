@@ -11,13 +11,15 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Final
 
 from leaderboard.pages.attribution import attribution, notice
+from leaderboard.pages.page import file_name
 from leaderboard.pages.queries import as_file
 from leaderboard.published.database import TABLES, Published
+from leaderboard.published.standing import REPLACED
 
 #: Tables that are written as CSV and Parquet too: those that a person works with.
 _FLAT: Final = ("data_sets", "runs", "metrics", "placements", "findings", "scores", "instances", "comparisons")
@@ -87,7 +89,30 @@ def make_files(published: Published, folder: Path, *, parquet: bool) -> list[Fil
         if parquet:
             files.append(file(f"{table}.parquet", TABLES[table]))
             _write_parquet(published, table, files[-1].path)
+    files += [file(name, f"single scores of {run}: a finding in each line") for run, name in _single(published, folder)]
     return files
+
+
+def scores_name(run: str) -> str:
+    """Return the name of the file of a run's single scores among the downloads."""
+    return f"scores/{file_name(run)}.csv"
+
+
+def _single(published: Published, folder: Path) -> Iterator[tuple[str, str]]:
+    """Write the single scores of every row of an open data set that stands; yield run and name of the file."""
+    (folder / "scores").mkdir()
+    columns = ("case", "finding", "category", *published.columns("scores")[2:])
+    picked = ", ".join(f'"{name}"' for name in columns)
+    query = f"select {picked} from scores join findings using (number) where run = ? order by number"  # noqa: S608
+    for data in published.data_sets():
+        for run in published.runs(data.id) if data.open else ():
+            if any(reason.startswith(REPLACED) for reason in run.apart):
+                continue
+            rows = published.db.execute(query, [run.id])
+            if (first := rows.fetchone()) is not None:
+                name = scores_name(run.id)
+                _write_csv(columns, (tuple(row) for row in chain([first], rows)), folder / name)
+                yield run.id, name
 
 
 def checksums(files: Iterable[File]) -> bytes:

@@ -73,8 +73,8 @@ COMPARISONS = 30
 #: Rows of each ranking whose pairs the Compare page lists, best first.
 PAIRED = 24
 
-#: Columns of a wide table; rows of long lists.
-COLUMNS_SHOWN, ROWS_COST = 10, 100
+#: Columns of a wide table.
+COLUMNS_SHOWN = 10
 
 
 def render_pages(site: Site) -> Pages:
@@ -245,7 +245,8 @@ def _placements(site: Site, render: Render) -> Pages:
         shared=[name for name in PLACEMENTS if name not in APART],
         meanings=MEANINGS,
         title_of=title_of,
-        most=ROWS_COST,
+        current=_current,
+        most=LONGEST_LIST,
     )
 
 
@@ -255,7 +256,20 @@ def _cost(site: Site, render: Render) -> Pages:
         for data in site.board:
             for what in ("seconds", "memory"):
                 drawings[f"{what}-{data.about.id}"] = figures.cost(data, what)
-    yield render("cost.html", "cost.html.j2", "Cost", drawings=drawings, most=ROWS_COST, distinct=DISTINCT)
+    yield render(
+        "cost.html",
+        "cost.html.j2",
+        "Cost",
+        drawings=drawings,
+        current=_current,
+        most=LONGEST_LIST,
+        distinct=DISTINCT,
+    )
+
+
+def _current(data: DataSet) -> list[Row]:
+    """Return the rows of a data set that no newer run replaced."""
+    return [row for row in data.rows if not row.replaced]
 
 
 def _cases(site: Site, render: Render) -> Pages:

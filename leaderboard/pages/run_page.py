@@ -14,6 +14,7 @@ from leaderboard.board.comparisons import Against, against
 from leaderboard.pages import figures
 from leaderboard.pages.cards import card_address, has_card
 from leaderboard.pages.cite import of_row
+from leaderboard.pages.downloads import scores_name
 from leaderboard.pages.page import (
     LEVELS,
     brief,
@@ -314,6 +315,7 @@ def _run(
         n_failed=len(failed),
         timing_of=timing_of,
         history=history,
+        single=scores_name(run.id) if scores_name(run.id) in site.file_names else "",
     )
 
 

@@ -74,6 +74,11 @@ class Site:
         return [found[name] for name in self.organiser.in_order(data.about for data in found.values())]
 
     @cached_property
+    def file_names(self) -> frozenset[str]:
+        """The names of the downloads."""
+        return frozenset(file.name for file in self.files)
+
+    @cached_property
     def newest(self) -> str:
         """When the newest run was begun."""
         return max((e.run.created for data in self.board for e in data.rows if e.run), default="")

@@ -50,6 +50,22 @@ def test_every_format_holds_the_same_rows(files: dict[str, bytes]) -> None:
     )
 
 
+def test_every_row_that_stands_has_its_single_scores(bench, store: Store, tmp_path: Path) -> None:
+    """As in the whole table, with the names of case and finding; none of a run that was replaced, or a closed split."""
+    for plugin in ("rules", "rules", "friend"):
+        bench.add(plugin=plugin, cases=2)
+    made = {file.name: file.data for file in make_files(export(store, PrivacyPolicy()), tmp_path, parquet=False)}
+    assert {name for name in made if "/" in name} == {"scores/run-02.csv", "scores/run-03.csv"}
+    rows = list(csv.DictReader(io.StringIO(made["scores/run-02.csv"].decode())))
+    findings = list(csv.DictReader(io.StringIO(made["findings.csv"].decode())))
+    scores = [row for row in csv.DictReader(io.StringIO(made["scores.csv"].decode())) if row["run"] == "run-02"]
+    named = {row["number"]: {name: row[name] for name in ("case", "finding", "category")} for row in findings}
+    assert rows == [named[row.pop("number")] | {name: row[name] for name in row if name != "run"} for row in scores]
+    (tmp_path / "closed").mkdir()
+    closed = make_files(export(store, PrivacyPolicy(public=True)), tmp_path / "closed", parquet=False)
+    assert not [file.name for file in closed if "/" in file.name]
+
+
 def test_instances_sum_to_the_counts_of_their_run(full_store: Store, files: dict[str, bytes]) -> None:
     """The table of instances has every entity that the instance metrics of a run count, found or missed."""
     run = full_store.runs()[0]

@@ -103,3 +103,18 @@ def test_of_a_closed_split_no_number_is_of_few(bench, store: Store, taken: int, 
     assert (placed["found"].n, placed["other_finding"].n) == shown
     assert placed["found"].share.value == (None if shown[0] is None else 66 / 72)
     assert published.scores("run-01") == {}
+
+
+def test_a_table_is_whole_or_cannot_be_sorted(bench, store: Store, pages, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of Mix-ups and of Cost: every row that stands; where there are too many, the page says so."""
+    for plugin in ("rules", "rules", "friend"):
+        bench.add(plugin=plugin, cases=1)
+    for most, rows, sortable in ((1500, 2, True), (1, 1, False)):
+        monkeypatch.setattr("leaderboard.pages.pages.LONGEST_LIST", most)
+        site = pages(store)
+        for name in ("placements.html", "cost.html"):
+            [table] = site[name].all("table")
+            assert len(table.all("tbody")[0].all("tr")) == rows
+            assert ("sortable" in table.attributes["class"].split()) == sortable
+            assert "Runs that a newer one replaced are left out: 1." in site[name].text
+            assert ("The first 1 of 2 rows" in site[name].text) == (not sortable)
