@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import errno
+import os
 import sys
 from pathlib import Path
 
@@ -84,6 +85,8 @@ def main() -> None:
     streams.make_patient()
     atexit.register(signals.ignore)  # registered first, and so called last
     signals.install()
+    # Whoever's plugins of pydantic are installed: none is ours, and to look for them is to read every package's metadata.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     code = _run()
     signals.exit_at_once(code)
     if (failure := streams.lost_output()) is not None and code == 0:

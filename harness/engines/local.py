@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import email
 import hashlib
 import importlib.metadata
 import os
@@ -150,11 +149,16 @@ class LocalEngine:
 
 @cache
 def _packages() -> list[tuple[str, str]]:
-    """Return name and version of each installed package, without parsing the descriptions below them."""
+    """Return name and version of each installed package; of its metadata no more is read than the first two of them."""
     packages = []
     for found in importlib.metadata.distributions():
-        head = email.message_from_string((found.read_text("METADATA") or "").partition("\n\n")[0])
-        packages.append((head["Name"] or found.name, head["Version"] or found.version))
+        said: dict[str, str] = {}
+        for line in (found.read_text("METADATA") or "").splitlines():
+            key, _, value = line.partition(":")
+            said.setdefault(key.lower(), value.strip())
+            if not line or {"name", "version"} <= said.keys():
+                break
+        packages.append((said.get("name") or found.name, said.get("version") or found.version))
     return packages
 
 

@@ -209,8 +209,12 @@ def discover(folders: tuple[Path, ...] = ()) -> Registry:
             read_it = _read_data(name, str(path), path) or _read_apart(name, str(path), partial(_import_folder, path))
             named.merge(read_it)
     registry = Registry()
+    known: dict[int, str] = {}  # to read the metadata of a package once, however many plugins it has
     for entry in sorted(importlib.metadata.entry_points(group=ENTRY_POINTS), key=lambda e: e.name):
-        origin = f"{entry.dist.name} {entry.dist.version}" if entry.dist else entry.value
+        origin = entry.value
+        if entry.dist:
+            origin = known.get(id(entry.dist)) or f"{entry.dist.name} {entry.dist.version}"
+            known[id(entry.dist)] = origin
         if _is_shipped(entry):
             found = _read(entry.name, origin, entry.load)
         else:

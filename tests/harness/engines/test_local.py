@@ -1,7 +1,8 @@
-"""The log of a local adapter is a convenience: where it cannot be written, the adapter runs on."""
+"""The log of a local adapter, without which it runs on, and the packages beside it."""
 
 from __future__ import annotations
 
+import importlib.metadata
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from harness.engines.local import LocalContainer
+from harness.engines.local import LocalContainer, LocalEngine
 
 #: More than a pipe holds: output that is not read would stop the process.
 _TALKS = "for _ in range(4000): print('x' * 100)"
@@ -41,3 +42,9 @@ def test_log_is_kept(tmp_path: Path) -> None:
     """Everything that was printed is in the file."""
     assert _run(tmp_path, tmp_path / "log").code == 0
     assert (tmp_path / "log").read_text() == ("x" * 100 + "\n") * 4000
+
+
+def test_packages_are_those_of_their_metadata() -> None:
+    """Name and version of every installed package are read as the standard library reads them."""
+    packages = LocalEngine().describe()["packages"]
+    assert packages == {found.metadata["Name"]: found.version for found in importlib.metadata.distributions()}
