@@ -85,7 +85,7 @@ def main() -> None:
     streams.make_patient()
     atexit.register(signals.ignore)  # registered first, and so called last
     signals.install()
-    # Whoever's plugins of pydantic are installed: none is ours, and to look for them is to read every package's metadata.
+    # No plugin of pydantic is ours, and to look for them is to read the metadata of every package.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     code = _run()
     signals.exit_at_once(code)
