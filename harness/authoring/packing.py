@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from harness.authoring.new import TAKEN
@@ -11,6 +12,7 @@ from harness.authoring.verdict import PluginCheck
 from harness.foreign import open_zip
 from harness.images.context import plugin_files
 from harness.registry.discovery import Plugin
+from harness.sandbox.folder import remove_tree
 
 
 def check_packing(plugin: Plugin, folder: Path) -> PluginCheck:
@@ -23,11 +25,17 @@ def check_packing(plugin: Plugin, folder: Path) -> PluginCheck:
     """
     root = plugin.model.root
     needed = [name for name, _ in plugin_files(plugin) if not name.startswith("sdk/")]
-    project = next((path for path in (root, root.parent) if (path / "pyproject.toml").is_file()), None)
+    places = (root, root.parent, *([root.parent.parent] if root.parent.name == "src" else []))
+    project = next((path for path in places if (path / "pyproject.toml").is_file()), None)
     if project is None or plugin.shipped:
         return PluginCheck("packs", "skip", "there is no pyproject.toml beside it")
     command = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", str(folder), str(project)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    before = set(_left_by_a_build(places))
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    finally:
+        for path in set(_left_by_a_build(places)) - before:
+            remove_tree(path)
     if "No module named pip" in done.stderr:
         return PluginCheck("packs", "skip", "pip is not installed beside groundbench")
     wheels = sorted(folder.glob("*.whl"))
@@ -48,3 +56,9 @@ def check_packing(plugin: Plugin, folder: Path) -> PluginCheck:
     if taken := sorted({name.split("/")[0] for name in names} & TAKEN):
         return PluginCheck("packs", "FAIL", f"the wheel holds {taken[0]}/, which is another one's name", "rename it")
     return PluginCheck("packs", "pass", f"{wheels[0].name} holds the {len(needed)} files that the image needs")
+
+
+def _left_by_a_build(places: Iterable[Path]) -> Iterator[Path]:
+    """Yield the folders that setuptools leaves beside what it builds."""
+    for place in places:
+        yield from (path for path in (place / "build", *place.glob("*.egg-info")) if path.is_dir())

@@ -99,6 +99,10 @@ class Prompt(enum.StrEnum):
     BOX = "box"  #: boxes simulated from the ground truth (paper, section 4.1)
 
 
+def _each_of(kind: type[enum.StrEnum]) -> str:
+    return ", ".join(repr(one.value) for one in kind)
+
+
 @dataclass(frozen=True)
 class Variant:
     """One way to use a model; one row of the leaderboard.
@@ -137,8 +141,8 @@ class Variant:
 
     name: Annotated[str, NAME]
     params: Annotated[dict[str, Param], PARAMETERS] = field(default_factory=dict)
-    prompt: Annotated[Prompt, instance(Prompt, "one of the Prompt values")] = Prompt.TEXT
-    boxes: Annotated[BoxRule, instance(BoxRule, "one of the BoxRule values")] = BoxRule.WIDENED
+    prompt: Annotated[Prompt, instance(Prompt, f"one of the Prompt values ({_each_of(Prompt)})")] = Prompt.TEXT
+    boxes: Annotated[BoxRule, instance(BoxRule, f"one of the BoxRule values ({_each_of(BoxRule)})")] = BoxRule.WIDENED
     fine_tuned: Annotated[bool, FLAG] = False
     exposure: Annotated[Stated, _EXPOSURE] = NOT_STATED
     summary: Annotated[str, TEXT_OR_NONE] = ""

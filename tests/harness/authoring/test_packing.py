@@ -43,6 +43,43 @@ def test_the_example_with_hatchling_packs_everything(tmp_path: Path, monkeypatch
     assert _packed(example, tmp_path)[0] == "pass"
 
 
+#: Builds as setuptools does, which is not among our packages: with folders beside the project.
+BACKEND = """
+import pathlib, zipfile
+
+def build_wheel(folder, config_settings=None, metadata_directory=None):
+    name = "my_model-1.0-py3-none-any.whl"
+    for made in ("build", "my_model.egg-info", "src/my_model.egg-info"):
+        pathlib.Path(made).mkdir(exist_ok=True)
+    with zipfile.ZipFile(pathlib.Path(folder) / name, "w") as wheel:
+        for path in pathlib.Path("src/my_model").rglob("*"):
+            wheel.write(path, path.relative_to("src"))
+        wheel.writestr("my_model-1.0.dist-info/METADATA", "Metadata-Version: 2.1\\nName: my_model\\nVersion: 1.0\\n")
+        wheel.writestr("my_model-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\\nTag: py3-none-any\\n")
+        wheel.writestr("my_model-1.0.dist-info/RECORD", "")
+    return name
+"""
+
+
+@pytest.mark.costly
+def test_a_package_below_src_is_packed_and_nothing_of_the_build_stays(tmp_path: Path) -> None:
+    """What was there before the check stays, also where a build would have made it."""
+    folder = write_plugin(NewPlugin("my-model"), tmp_path / "plugin")
+    (folder / "src").mkdir()
+    (folder / "my_model").rename(folder / "src" / "my_model")
+    (folder / "backend.py").write_text(BACKEND, encoding="utf-8")
+    build = '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n'
+    (folder / "pyproject.toml").write_text(f'{build}[project]\nname = "my-model"\nversion = "1.0"\n', encoding="utf-8")
+    (folder / "build").mkdir()
+    check = check_packing(discover((folder / "src" / "my_model",)).get("my-model"), tmp_path / "wheels")
+    assert (check.outcome, check.found) == (
+        "pass",
+        "my_model-1.0-py3-none-any.whl holds the 5 files that the image needs",
+    )
+    assert (folder / "build").is_dir()
+    assert list(folder.rglob("*.egg-info")) == []
+
+
 @pytest.mark.network
 @pytest.mark.slow
 def test_the_example_with_setuptools_packs_everything_and_its_defaults_do_not(tmp_path: Path) -> None:

@@ -163,7 +163,10 @@ def test_what_is_not_said_is_as_in_python(tmp_path: Path) -> None:
         (LEAST + "variants = [3]\n", "variants 1 must be a table, not 3"),
         (LEAST + "[[variants]]\nparams = { a = 1 }\n", "variants 1: name is missing"),
         (LEAST + '[[variants]]\nname = "a"\n[[variants]]\nnaem = "b"\n', "variants 2: naem is not a key"),
-        (LEAST + '[[variants]]\nname = "a"\nprompt = "txt"\n', "prompt must be one of the Prompt values, not 'txt'"),
+        (
+            LEAST + '[[variants]]\nname = "a"\nprompt = "txt"\n',
+            "prompt must be one of the Prompt values ('text', 'structured-text', 'box'), not 'txt'",
+        ),
         (LEAST + 'sees = "3-D"\n', "sees must be {"),
         (LEAST + 'sees = { value = "3D", origin = "ours" }\n', "sees must be one of '2-D', 'slices with memory'"),
         (LEAST + '[[variants]]\nname = "a"\nexposure = "none"\n', "variants 1: exposure must be {"),
