@@ -9,12 +9,15 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
+from harness import errors
 from harness.phantom.dataset import VERSION as PHANTOM_VERSION
 from harness.sandbox.contract import CONTRACT_VERSION
 from harness.scoring import SCORER_VERSION
+from harness.status import RowLevel, Status, TrainingState
 from harness.store.database import Store
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -80,6 +83,29 @@ def test_the_messages_of_troubleshooting_exist() -> None:
     assert [said for said in beginnings if not re.search(rf'f?"[^"\n]{{0,40}}{re.escape(said)}', code)] == [
         "no plugin is named"
     ]
+
+
+def test_every_failure_has_a_place_to_begin() -> None:
+    """Each exit code, and each thing that a prerequisite may lack, has a row for messages that have none."""
+    text = (ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (\d+) \| (.*?) \|", text, flags=re.MULTILINE)
+    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.BenchError)]
+    assert {int(code) for code, _ in rows} == {kind.exit_code for kind in kinds}
+    assert {name for _, cell in rows for name in re.findall(r"`(\w+)`", cell)} == set(get_args(errors.Lacking)) - {""}
+
+
+def test_exit_codes_are_listed_once() -> None:
+    """What each code means stands in one table, made from the code; other pages link to it."""
+    begins = re.compile(r"^\| (exit code|130 \| [A-Zi])", flags=re.MULTILINE)
+    tables = [page.name for page in PAGES if begins.search(page.read_text(encoding="utf-8"))]
+    assert tables == ["statuses.md"]
+
+
+def test_every_state_is_on_the_page() -> None:
+    """No status, level or state of a training is missing where they are listed."""
+    text = (ROOT / "docs" / "statuses.md").read_text(encoding="utf-8")
+    rows = set(re.findall(r"^\| `(\w+)` \|", text, flags=re.MULTILINE))
+    assert {str(word) for kind in (Status, TrainingState, RowLevel) for word in kind} == rows
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

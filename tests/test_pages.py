@@ -34,3 +34,8 @@ def test_the_blocks_of_a_page_run_in_order(page: Path, tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     assert "Traceback" not in done.stderr
+
+
+def test_the_pages_for_newcomers_have_such_blocks() -> None:
+    """The pages that somebody new pastes from cannot fall out of the test above."""
+    assert {"ten-minutes", "score-masks"} <= {page.stem for page in PAGES}

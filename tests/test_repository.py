@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -60,3 +63,23 @@ def test_what_is_not_released_has_a_version_of_its_own() -> None:
     version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
     unreleased = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8").split("## Unreleased")[1].split("\n## ")[0]
     assert version.endswith(".dev0") == bool(unreleased.strip())
+
+
+@pytest.mark.costly
+@pytest.mark.parametrize(
+    ("target", "code"), [("models-smoke", 3), ("fidelity", 3), ("audit", 0), ("curation-classifier PROMPTS=none", 4)]
+)
+def test_a_target_that_lacks_something_says_so(target: str, code: int, tmp_path: Path) -> None:
+    """Where data of others are not there, a target of make ends with a sentence and no traceback."""
+    name, *given = target.split()
+    text = (ROOT / "Makefile").read_text(encoding="utf-8")
+    (recipe,) = re.findall(rf"^{name}: .*\n\t(.*)$", text, flags=re.MULTILINE)
+    values = {"BIN": str(Path(sys.executable).parent), "PROMPTS": "", **dict(one.split("=") for one in given)}
+    command = re.sub(r"\$\((\w+)\)", lambda named: values.get(named[1], ""), recipe)
+    nowhere = {"GROUNDBENCH_REAL_DATA": str(tmp_path), "FIDELITY_UPSTREAM": str(tmp_path), "BENCH_HOME": str(tmp_path)}
+    done = subprocess.run(
+        ["bash", "-c", command], cwd=ROOT, env={**os.environ, **nowhere}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == code, done.stderr
+    assert done.stdout + done.stderr
+    assert "Traceback" not in done.stderr

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import permutations, repeat
@@ -196,7 +197,7 @@ def report(examples: Sequence[Example], folds: int) -> str:
     return "\n".join(lines)
 
 
-def main() -> None:
+def main() -> int:
     """Fit the weights on our own phrases; with labelled findings, print the cross-validated quality on them.
 
     Weights that labelled findings enter are written only to a file that is named: their licence may bind it.
@@ -206,12 +207,17 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help=f"the file of weights; without PROMPTS, by default the shipped {FILE}")
     parser.add_argument("--folds", type=int, default=10, help="0: do not cross-validate")
     options = parser.parse_args()
-    examples = read_prompts(options.prompts) if options.prompts else []
+    try:
+        examples = read_prompts(options.prompts) if options.prompts else []
+    except DataError as error:
+        sys.stderr.write(f"error: {error.message}\n  fix: {error.fix}\n")
+        return error.exit_code
     if examples and options.folds:
         print(report(examples, options.folds))  # noqa: T201 - a program's output
     if out := options.out or (None if options.prompts else Path(__file__).with_name(FILE)):
         out.write_text(train(examples).dump(), encoding="utf-8")
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -515,7 +515,7 @@ def main() -> int:
     parser.add_argument("--record", action="store_true", help="keep what was seen in docs/verified.json")
     options = parser.parse_args()
     if not options.data.is_dir():
-        sys.stderr.write(f"no real CTs at {options.data}; set GROUNDBENCH_REAL_DATA\n")
+        sys.stderr.write(f"no real CTs at {options.data}; GROUNDBENCH_REAL_DATA names them (docs/real-inputs.md)\n")
         return 3
     registry = discover()
     try:
