@@ -114,7 +114,11 @@ def main() -> int:
             "`make audit ADVISORIES=FILE` compares the locks with an export of OSV's records for PyPI."
         )
         return 0
-    records = list(advisories(path))
+    try:
+        records = list(advisories(path))
+    except (OSError, ValueError, zipfile.BadZipFile) as error:
+        print(f"not audited: {path} cannot be read: {error}", file=sys.stderr)
+        return 2
     if not records:
         print(f"not audited: {path} has no record of an advisory", file=sys.stderr)
         return 2

@@ -67,18 +67,33 @@ def test_what_is_not_released_has_a_version_of_its_own() -> None:
 
 @pytest.mark.costly
 @pytest.mark.parametrize(
-    ("target", "code"), [("models-smoke", 3), ("fidelity", 3), ("audit", 0), ("curation-classifier PROMPTS=none", 4)]
+    ("target", "code"),
+    [
+        ("models-smoke", 3),
+        ("fidelity", 3),
+        ("fidelity FIDELITY_PYTHON=/no/such/python", 3),
+        ("audit", 0),
+        ("audit ADVISORIES=none", 2),
+        ("curation-classifier PROMPTS=none", 4),
+        ("fuzz FUZZ_TARGETS=none", 2),
+    ],
 )
 def test_a_target_that_lacks_something_says_so(target: str, code: int, tmp_path: Path) -> None:
     """Where data of others are not there, a target of make ends with a sentence and no traceback."""
     name, *given = target.split()
     text = (ROOT / "Makefile").read_text(encoding="utf-8")
-    (recipe,) = re.findall(rf"^{name}: .*\n\t(.*)$", text, flags=re.MULTILINE)
-    values = {"BIN": str(Path(sys.executable).parent), "PROMPTS": "", **dict(one.split("=") for one in given)}
+    (recipe,) = re.findall(rf"^{name}: .*\n(?:\t.*\n)*\t(.*)\n\n", text, flags=re.MULTILINE)
+    values = {"BIN": str(Path(sys.executable).parent), "FUZZ_SECONDS": "1", **dict(one.split("=") for one in given)}
+    asked = {name: value for name, value in values.items() if name.startswith("FIDELITY")}
     command = re.sub(r"\$\((\w+)\)", lambda named: values.get(named[1], ""), recipe)
     nowhere = {"GROUNDBENCH_REAL_DATA": str(tmp_path), "FIDELITY_UPSTREAM": str(tmp_path), "BENCH_HOME": str(tmp_path)}
     done = subprocess.run(
-        ["bash", "-c", command], cwd=ROOT, env={**os.environ, **nowhere}, capture_output=True, text=True, check=False
+        ["bash", "-c", command],
+        cwd=ROOT,
+        env={**os.environ, **nowhere, **asked},
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == code, done.stderr
     assert done.stdout + done.stderr

@@ -78,6 +78,10 @@ def main() -> int:
     place = ROOT / ".fuzz"
     if asked.here:
         fuzz(asked.targets[0], asked.seconds, place)
+    from tests.fuzz.targets import TARGETS  # after the branch above, which imports it instrumented
+
+    if unknown := sorted(set(asked.targets) - set(TARGETS)):
+        parser.error(f"no target is named {', '.join(unknown)}; there are {', '.join(TARGETS)}")
     all_executions = all_findings = 0
     for name in asked.targets:
         executions, findings = _fuzzed(name, asked.seconds, place)
