@@ -27,6 +27,8 @@ ATTACKS = (
     "daemonise",
     "close-out",
     "hide-events",
+    "everything-at-once",
+    "neighbour",
 )
 
 

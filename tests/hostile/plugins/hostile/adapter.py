@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import events
+import neighbours
 import numpy as np
 import outputs
 import probe
@@ -27,6 +28,8 @@ ATTACK = json.loads((ROOT / "job.json").read_text())["params"]["attack"]
 #: First voxels -> number, as the tests draw their volumes.
 NUMBERS = {tuple(np.random.default_rng(n).normal(-800, 60, 3).astype(np.int16).tolist()): n for n in range(1, 100)}
 
+if ATTACK == "everything-at-once":
+    neighbours.begin()
 if ATTACK == "hang-at-import":
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     time.sleep(3600)
@@ -55,6 +58,10 @@ class Hostile(Adapter):
             taken = events.attack(case, number) or set()
         elif ATTACK == "probe-everything":
             probe.main(number - 1, of=len(probe.cases()))  # a part a case: each has a few seconds only
+        elif ATTACK == "everything-at-once":
+            time.sleep(4)
+        elif ATTACK == "neighbour":
+            neighbours.work()
         elif number == 2:
             globals()[ATTACK.replace("-", "_")](case)
         for finding in case.findings:
