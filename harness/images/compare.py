@@ -43,7 +43,7 @@ class ImageFile:
 
 
 @dataclass(frozen=True)
-class Difference:
+class ImageDifference:
     """What differs of one path (or setting) in two images, and why that is to be expected, where it is known."""
 
     path: str
@@ -52,15 +52,15 @@ class Difference:
 
 
 @dataclass(frozen=True)
-class Compared:
+class ComparedImages:
     """The outcome of a comparison: number of paths in either image, differences, paths that differ in time alone."""
 
     paths: int
-    differences: tuple[Difference, ...]
+    differences: tuple[ImageDifference, ...]
     times: int
 
 
-def compare_images(first: Path, second: Path) -> Compared:
+def compare_images(first: Path, second: Path) -> ComparedImages:
     """Compare two images in archives of ``docker save``, by what a container would see of them.
 
     Raises
@@ -69,15 +69,17 @@ def compare_images(first: Path, second: Path) -> Compared:
         When a file is not such an archive.
     """
     (one, one_settings), (two, two_settings) = _read(first), _read(second)
-    found = [Difference(name, what) for name, what in _of_settings(one_settings, two_settings)]
+    found = [ImageDifference(name, what) for name, what in _of_settings(one_settings, two_settings)]
     times = 0
     for path in sorted(one.keys() | two.keys()):
         what = _what(one.get(path), two.get(path))
         if what == "time":
             times += 1
         elif what:
-            found.append(Difference(path, what, next((why for form, why in _REASONS if re.search(form, path)), "")))
-    return Compared(len(one.keys() | two.keys()), tuple(found), times)
+            found.append(
+                ImageDifference(path, what, next((why for form, why in _REASONS if re.search(form, path)), ""))
+            )
+    return ComparedImages(len(one.keys() | two.keys()), tuple(found), times)
 
 
 def _what(one: ImageFile | None, two: ImageFile | None) -> str:

@@ -15,7 +15,7 @@ from click.testing import CliRunner
 
 from harness.cli import cli
 from harness.errors import DataError
-from harness.images.compare import Difference, compare_images
+from harness.images.compare import ImageDifference, compare_images
 
 #: Path -> content (a folder, a link to it, or bytes), and what of the header is not as usual.
 Tree = dict[str, tuple[Any, dict[str, Any]]]
@@ -92,10 +92,10 @@ def test_the_command_says_what_differs_and_why(tmp_path: Path) -> None:
         _image(tmp_path / f"{n}.tar", tree, Labels={"context": str(n)}, Cmd=["x"]) for n, tree in enumerate(trees)
     )
     assert compare_images(one, two).differences == (
-        Difference("label context", "setting of the image"),
-        Difference("etc/odd", "content"),
-        Difference(f"{packages}x-1.dist-info/RECORD", "content", "pip's record of what it installed"),
-        Difference(f"{packages}x.pyc", "content", "compiled Python, which holds the time of its source"),
+        ImageDifference("label context", "setting of the image"),
+        ImageDifference("etc/odd", "content"),
+        ImageDifference(f"{packages}x-1.dist-info/RECORD", "content", "pip's record of what it installed"),
+        ImageDifference(f"{packages}x.pyc", "content", "compiled Python, which holds the time of its source"),
     )
     home = ["--home", str(tmp_path / "home")]
     same = CliRunner().invoke(cli, [*home, "images", "compare", str(one), str(one)])
