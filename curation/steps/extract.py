@@ -18,6 +18,7 @@ from curation.text.assertion import (
     is_limitation,
     is_negated,
     is_seen,
+    is_technique,
     is_told_elsewhere,
     mentions_prior,
 )
@@ -60,6 +61,8 @@ def is_abnormal(text: str) -> bool:
 
 def _says_nothing_seen(sentence: str) -> bool:
     """Return whether a sentence is advice or about the examination, and so describes nothing in the image."""
+    if is_technique(sentence):
+        return True
     if measurements.sizes(sentence):
         return False
     return (is_advice(sentence) and subject(mentions(sentence)) is None) or (
@@ -96,7 +99,11 @@ def _repeats(impression: Phrase, finding: Phrase) -> bool:
     if here is None or there is None or not _alike(here.concept.name, there.concept.name):
         return False
     region = finding.codes[0][0]
-    if region_of(impression.text, before=region) != region and _organs(impression.text) - _organs(finding.text):
+    if region_of(impression.text, before=region) != region and (
+        _organs(impression.text) - _organs(finding.text) or region in _FAR
+    ):
+        return False
+    if _structures(impression.text) - _structures(finding.text) and _structures(finding.text):
         return False
     return not (
         places.clashes(impression.text, finding.text) or measurements.lost(impression.text, finding.text, rounded=True)
@@ -118,6 +125,21 @@ _SYNONYMS: Final = (
 
 def _alike(first: str, second: str) -> bool:
     return first == second or any({first, second} <= names for names in _SYNONYMS)
+
+
+#: Regions whose findings an impression about the lung does not repeat.
+_FAR: Final = frozenset({"B", "A", "N"})
+#: Parts of organs that two wordings of one finding share.
+_STRUCTURE = re.compile(
+    r"\b(?:coronar|(?:abdominal|thoracic|ascending|descending) aort|aortic arch|pulmonary (?:arter|trunk|con)|"
+    r"vena cava|mitral|tricuspid|aortic valve|pericard|pleura|fissur|vertebra|rib|stern|scapula|axill|breast)",
+    re.IGNORECASE,
+)
+
+
+def _structures(text: str) -> frozenset[str]:
+    """Return the parts of organs that a text names."""
+    return frozenset(match.group().lower() for match in _STRUCTURE.finditer(text))
 
 
 def _organs(text: str) -> set[str]:
@@ -214,7 +236,7 @@ def _phrase_faults(phrase: Phrase, own: list[str]) -> list[str]:
 def _sentence_faults(code: str, whole: str, phrases: list[Phrase]) -> list[str]:
     """Return what a sentence says is there, and the phrases that cite it do not say."""
     sentence = asserted(whole)
-    if is_advice(sentence) or sentence.rstrip(" .)").endswith("?"):
+    if is_advice(sentence) or is_technique(sentence) or sentence.rstrip(" .)").endswith("?"):
         return []
     if not phrases:
         return [f" is lost: {whole!r}"] if is_abnormal(sentence) else []

@@ -19,17 +19,25 @@ _NEGATION = re.compile(
       no(?!\s+(?:significant\s+|obvious\s+)?(?:change|difference|increase(?!d)|interval))|
       not\s+(?:\w+\s+){0,2}(?:observed|detected|seen|noted|present|found|identified|evident|monitored|distinguish\w*|
         selected|encountered|visuali[sz]ed|shown|followed|available|appreciated)|
-      (?:was|were|is|are|has|have)\s+not\b|cannot|could\s+not|can\s+not|without(?!\s+(?:contrast|iv\b))|
+      (?:was|were|is|are|has|have)\s+not\b|(?:does|do|did)\s+not\s+(?:\w+ly\s+)?(?:carry|contain|include|have|show|
+        reveal|demonstrate|display|suggest|indicate)\b|not\s+accompanied|cannot|could\s+not|can\s+not|without(?!\s+(?:contrast|iv\b))|
       absent|absence\s+of|negative\s+for|free\s+of|neither|nor|none|never|n[o']t\s+given|(?:has|have)\s+(?:been\s+)?(?:resolved|disappeared|regressed\s+completely)|
-      (?:total|complete)\w*\s+(?:regress|resol|disappear)\w*|resolved|unremarkable|ruled\s+out|non-?visuali[sz]ed
+      (?:total|complete|full|entire)\w*\s+(?:regress|resol|disappear|clear)\w*|resolved|vanished|unremarkable|ruled\s+out|unlikely|
+      (?:was|were|is|are|been)\s+excluded|non-?visuali[sz]ed
     )\b""",
     re.IGNORECASE | re.VERBOSE,
 )
 #: Negation that reaches forward only: what stands before it is there ("opacities without consolidation"). After a dash
 #: it is shared ("effusion - no thickening was detected").
 _FORWARD = re.compile(
-    r"(?<![-\u2013])(?<![-\u2013] )(?:without|no|free\s+of|negative\s+for|neither)\b"
+    r"(?<![-\u2013])(?<![-\u2013] )(?:without|no|free\s+of|negative\s+for|neither|not\s+accompanied|"
+    r"(?:does|do|did)\s+not)\b"
     r"(?!\s+(?:longer|observed|detected|seen|noted|present|found|identified|evident)\b)(?=\s+\w)",
+    re.IGNORECASE,
+)
+#: What a finding goes without, however general its name: "opacities without consolidation".
+_BESIDE = re.compile(
+    r"(?<!\bis )(?<!\bare )(?<!\bwas )(?<!\bwere )\b(?:without|not\s+accompanied|(?:does|do|did)\s+not\s+\w+)$",
     re.IGNORECASE,
 )
 #: Negation that says nothing of the finding itself: "not measured", "nodules that cannot be characterised".
@@ -39,6 +47,7 @@ _PSEUDO = re.compile(
     r"decreases?)\b|not\s+(?:specific|typical|changed|differ\w*)|"
     r"(?:cannot|could\s+not|can\s+not|not)\s+(?:be\s+)?(?:\w+\s+)?(?:characteri[sz]ed|"
     r"excluded|(?:distinguished|separated)\s+from|differentiated|ruled\s+out)|"
+    r"(?:does|do|did)\s+not\s+\w+\s+(?:[\w,]+\s+){0,6}?(?:chang|differ|increas|decreas|progress|regress|growth|enhanc)\w*|"
     r"without\s+(?:significant\s+)?(?:change|difference|interval|contrast|iv)|"
     r"not\s+present\s+(?:on|in)\s+(?:the\s+)?(?:prior|previous)|"
     r"not\s+(?:observed|detected|seen|present|available|visible)\s+(?:on|in)\s+(?:the\s+|"
@@ -53,6 +62,12 @@ _NORMAL = re.compile(
 )
 #: Words that call an organ normal, and describe a finding: "symmetrical lungs", "symmetrical consolidations".
 _NORMAL_ORGAN = re.compile(r"\b(?:symmetric(?:al)?|regular|clear|midline|homogen\w+)\b", re.IGNORECASE)
+#: A sentence about an outline alone, which is as it should be.
+_SMOOTH = re.compile(
+    r"^(?:the\s+|its\s+|their\s+)?(?:(?!whose\b|with\b)\w+\s+){0,3}(?:contours?|borders?|margins?|edges?|surfaces?)\s+"
+    r"(?:of\s+(?:the\s+)?(?:\w+\s+){1,3})?(?:is|are|was|were)\s+(?:\w+\s+)?(?:smooth|regular|sharp|clear|natural)\W*$",
+    re.IGNORECASE,
+)
 #: Findings by name whose words also name what is there in everybody.
 _OF_ORGANS: Final = frozenset(
     {
@@ -65,6 +80,13 @@ _OF_ORGANS: Final = frozenset(
         "hollow_wall",
         "dilatation",
     }
+)
+#: Parts of the body whose names alone say nothing, and what makes findings of them.
+_PARTS: Final = frozenset({"bronchial_wall", "hollow_wall", "muscle"})
+_CHANGED = re.compile(
+    r"thick|thin|calcif|irregular|(?:in|de)creas|prominen|promin|dilat|ectas|atroph|hypertroph|ed?ema|mass|nodul|densit|infiltrat|invad|"
+    r"involve|enlarg|narrow|loss|sarcopen|cuff|inflam|heterogen|asymmetr",
+    re.IGNORECASE,
 )
 _ABNORMAL_ANYWAY = re.compile(
     r"\b(?:than|above|beyond|exceed\w*|below)\s+(?:the\s+)?normal",
@@ -121,7 +143,19 @@ _HISTORY = re.compile(
     r"^(?:it\s+(?:was|is|has\s+been)\s+(?:learn(?:ed|t)|known|stated|reported)\s+that|"
     r"(?:the\s+)?(?:patient|case)\s+(?:underwent|has\s+undergone|(?:has|had)\s+(?:an?\s+)?(?:history|surgery|operation)|"
     r"(?:is|was)\s+(?:operated|diagnosed|known|(?:being\s+)?followed))\b|(?:known|past|previous|medical)?\s*history\s*(?:of|:)|"
-    r"anamnesis|known\s+(?:case|diagnosis)|diagnosed\s+with)",
+    r"anamnesis|known\s+(?:case|diagnosis)|diagnosed\s+with|"
+    r"(?:the\s+)?(?:\w+\s+){1,4}(?:in|on|at|under)\s+follow-?up\W*$)",
+    re.IGNORECASE,
+)
+#: Who the patient is: what it names is known of the patient, and not seen.
+_WHOSE = re.compile(
+    r"\b(?:in|of)\s+(?:the|a|this)\s+(?:case|patient)\s+(?:who|that|which|whose|with\s+(?:an?\s+)?(?:known|history|diagnosis)|operated|followed|"
+    r"diagnosed|known|treated)\b[^,;]*",
+    re.IGNORECASE,
+)
+#: How the images were made.
+_TECHNIQUE = re.compile(
+    r"\btechnique\s*:|\b(?:sections?|slices?|images?)\s+(?:was|were|have\s+been)\s+(?:taken|obtained|acquired|created)\b",
     re.IGNORECASE,
 )
 _ORGAN: Final = (
@@ -154,13 +188,31 @@ _ADVICE = re.compile(
 #: What is recommended, from the word of advice on.
 _ADVISED = re.compile(
     r"\b(?:follow-?up\s+(?:\w+\s+){0,4})?(?:recommend\w*|advis(?:ed|able)|(?:is|are|would\s+be)\s+appropriate\b|"
-    r"should\s+be\s+(?:evaluated|considered|correlated|followed|investigated|examined)).*$",
+    r"should\s+be\s+(?:evaluated|considered|correlated|followed|investigated|examined)|to\s+(?:exclude|rule\s+out)\b).*$",
     re.IGNORECASE | re.DOTALL,
 )
+#: What is asked for, before the word that asks: "exclusion of infection and follow-up are recommended".
+_ASKED_FOR = re.compile(
+    r"^(?:in\s+terms\s+of\s+[^,;]*,\s*)?(?:\w+\s+){0,3}(?:correlation|follow-?up|control|evaluation|examination|exclusion|verification|"
+    r"confirmation|characteri[sz]ation|differentiation|differential\s+diagnosis)\b",
+    re.IGNORECASE,
+)
+#: What is said for a case that may not be given.
+_IF = re.compile(r"\b(?:if|in\s+(?:the\s+)?(?:case|presence)\s+of\s+(?:\w+\s+)?suspicion)\b[^,;]*", re.IGNORECASE)
 #: A disease that is considered, not seen.
 _CONSIDERED = re.compile(
-    r"\b(?:(?:can|could|may|might|should)\s+be\s+considered|(?:is|are|was|were)\s+(?:also\s+)?(?:included|considered|among))\s+"
-    r"(?:\w+\s+)?in\s+(?:the\s+|its\s+)?(?:differential|etiology)",
+    r"^in\s+(?:the\s+|its\s+)?(?:differential(?:\s+diagnos[ei]s)?|etiology)\b.*$|"
+    r"\b(?:(?:can|could|may|might|should)\s+be\s+considered|(?:is|are|was|were)(?:\s+also)?(?:\s+(?:included|considered|among))?)\s+"
+    r"(?:\w+\s+)?in\s+(?:the\s+|its\s+)?(?:differential(?:\s+diagnos[ei]s)?(?:\s+of\b[^,;]*)?|etiology)|"
+    r"\bdifferential(?:\s+diagnos[ei]s)?\s+(?:also\s+)?(?:includes?|is|are|consists?)\b.*$|"
+    r"^.*\b(?:can|could|may|might)\s+(?:also\s+)?(?:cause|give|produce|have|create|lead\s+to)\s+(?:an?\s+|the\s+)?(?:similar|same|this|such)\b|"
+    r"^(?:similar|such|these|this)\b[^,;]*\b(?:can|could|may|might)\s+(?:also\s+)?be\s+(?:\w+\s+)?(?:observed|seen|encountered|found|detected)\s+(?:in|with)\s+"
+    r"(?:\w+[\s-]+){0,4}?(?:pneumonia|infection|disease|syndrome|\w+itis|\w+osis)s?\b.*$",
+    re.IGNORECASE,
+)
+#: A disease that this examination cannot exclude: its limits, not what is seen.
+_UNDECIDED = re.compile(
+    r"\b(?:cannot|could\s+not|can\s+not)\s+be\s+(?:\w+\s+)?(?:excluded|ruled\s+out|(?:differentiated|distinguished)(?!\s+(?:\w+\s+)?from)(?=.*\bexamination))\b",
     re.IGNORECASE,
 )
 _EARLIER: Final = (
@@ -169,7 +221,7 @@ _EARLIER: Final = (
 )
 #: What was there in an earlier examination, with no word of whether it still is.
 _FORMERLY = re.compile(
-    rf"^(?:{_EARLIER}\b,?[^,;()]*\b(?:was|were|had)\b|"
+    rf"^(?:{_EARLIER}\b(?:\s+of\s+the\s+(?:patient|case))?,?[^,;()]*\b(?:was|were|had|(?:is|are)\s+(?:observed|seen|detected|noted|present))\b|"
     rf"[^,;()]*\b(?:was|were)\s+(?:observed|seen|detected|noted|present)\b[^,;()]*\b{_EARLIER}\W*$)",
     re.IGNORECASE,
 )
@@ -200,14 +252,15 @@ def is_negated(text: str) -> bool:
     if not found:
         return False
     before = subject(mentions(text[: found[0].start()]))
-    specific = before is not None and not before.concept.generic
-    return not (specific and all(_FORWARD.match(text, match.start()) for match in found))
+    if before is None or (before.concept.generic and not _BESIDE.search(text, 0, found[0].end())):
+        return True
+    return not all(_FORWARD.match(text, match.start()) for match in found)
 
 
 @lru_cache(maxsize=16384)
 def is_normal(text: str) -> bool:
     """Return whether a clause calls something normal, or a normal variant."""
-    if _VARIANT.search(text) or calls_normal(text):
+    if _VARIANT.search(text) or _SMOOTH.match(text) or calls_normal(text):
         return True
     if _NORMAL.search(text) or not _NORMAL_ORGAN.search(text):
         return False
@@ -241,12 +294,29 @@ def is_former(text: str) -> bool:
 
 
 def is_only_thought_of(text: str) -> bool:
-    """Return whether a text names its finding as a reason for advice, or in a list of diagnoses, and not as seen."""
+    """Return whether a text names its finding as a reason for advice, or as a disease in question, and not as seen."""
+    undecided = _UNDECIDED.search(text)
+    if undecided and (_LIMITED.search(text) or not places(text)):
+        return subject(mentions(_before(text, undecided))) is None
+    if _IF.search(text) and subject(mentions(_ADVISED.sub("", _IF.sub("", text)))) is None:
+        return True
     if considered := _CONSIDERED.search(text):
-        stated = text[: max(text.rfind(mark, 0, considered.start()) for mark in ",;") + 1] + text[considered.end() :]
-        return subject(mentions(stated)) is None
+        return subject(mentions(_before(text, considered) + text[considered.end() :])) is None
     advice = _ADVISED.search(text)
-    return advice is not None and subject(mentions(text[: advice.start()])) is None
+    if advice is None:
+        return False
+    return bool(_ASKED_FOR.match(text)) or subject(mentions(text[: advice.start()])) is None
+
+
+def is_bare_part(text: str) -> bool:
+    """Return whether a text is about a part of the body, a wall or a muscle, of which it says nothing."""
+    named = {mention.concept.name for mention in mentions(text) if mention.concept.finding}
+    return bool(named) and named <= _PARTS and not _CHANGED.search(text)
+
+
+def _before(text: str, match: re.Match[str]) -> str:
+    """Return the statements of a text before the one in which a match begins."""
+    return text[: max(text.rfind(mark, 0, match.start()) for mark in ",;") + 1]
 
 
 def is_told_elsewhere(text: str) -> bool:
@@ -264,6 +334,11 @@ def is_advice(text: str) -> bool:
     return bool(_ADVICE.search(text))
 
 
+def is_technique(text: str) -> bool:
+    """Return whether a text says how the images were made."""
+    return bool(_TECHNIQUE.search(text))
+
+
 def is_limitation(text: str) -> bool:
     """Return whether a text speaks of the limits of the examination."""
     return bool(_LIMITED.search(text))
@@ -277,7 +352,8 @@ def is_seen(text: str) -> bool:
     """
     if is_absent_organ(text):
         return True
-    if subject(mentions(text)) is None or is_negated(text) or is_normal(text):
+    own = _WHOSE.sub("", text)
+    if subject(mentions(own)) is None or is_bare_part(own) or is_negated(text) or is_normal(text):
         return False
     return not (is_history(text) or is_former(text) or is_only_thought_of(text))
 
@@ -302,7 +378,7 @@ def without_speculation(text: str) -> str:
     if keeps(advised, text):
         text = advised
     match = _SPECULATION_TAIL.search(text) if _SUPPOSES.search(text) else None
-    if match is None:
+    if match is None or is_negated(text):
         return text
     place = _PLACE.search(text, match.end("trigger"))
     head = text[: match.start()]

@@ -9,6 +9,7 @@ from typing import Final
 
 from curation.text.assertion import (
     digits,
+    is_bare_part,
     is_former,
     is_negated,
     is_normal,
@@ -41,16 +42,22 @@ _OPENS_LIST = re.compile(
 )
 _ITS = re.compile(r"^(?:its|their)\b", re.IGNORECASE)
 _DEPENDENT = re.compile(
-    r"^(?:which|that|possibl[ey]|probabl[ey]|likely|presumabl[ey]|"
+    r"^(?:which|that|(?:the )?(?:\w+ ){1,3}of (?:which|whom)\b|possibl[ey]|probabl[ey]|likely|presumabl[ey]|"
     r"the (?:largest|bigg|long|small|short|other)|largest|some|one|most|more|"
     r"especially|whose|it|they|these|those|with|as|when|if|(?:around|within|in|on|at|to|of|from) which|"
     r"(?:is|are|was|were|has|have|can|cannot|could|may|did|does)\b|measuring|reaching|extending|showing|accompan|"
-    r"causing|includ|contain|obliterat|observed|seen|approximately|up to|(?:\w+ )?air[- ]?bronchogram|\d)",
+    r"causing|includ|contain|obliterat|observed|seen|approximately|up to|(?:adjacent|close|next|secondary|due) to\b|"
+    r"who\b|(?:\w+ )?air[- ]?bronchogram|\d)",
     re.IGNORECASE,
 )
 #: What only says of whom or when: "in the case, which was learned to have myeloma", "when evaluated together with …".
 _SETTING = re.compile(
-    r"^(?:in\s+(?:the|a|this)\s+(?:case|patient)\b|when\b|if\b)[^,;]*,?\s*(?:(?:which|who)\b[^,;]*)?$", re.IGNORECASE
+    r"^(?:in\s+(?:the|a|this)\s+(?:case|patient)\b|when\b|if\b|"
+    r"(?:in|at|around)\s+(?:the\s+)?(?:neighbou?rhood|vicinity|periphery|surroundings?)\s+of\b|"
+    r"(?:apart|aside)\s+from\b|(?:secondary|due|owing)\s+to\b|because\s+of\b|in\s+addition\s+to\b|(?:(?:just|immediately)\s+)?(?:medial|lateral|anterior|posterior|superior|"
+    r"inferior|adjacent|distal|proximal|caudal|cranial)\s+to\b)"
+    r"[^,;]*,?\s*(?:(?:which|who)\b[^,;]*)?$",
+    re.IGNORECASE,
 )
 _LEADING = re.compile(r"^(?:in|within|at|on|along|around)\b", re.IGNORECASE)
 _THERE_IS_NO = re.compile(r"^there\s+(?:is|was|are|were)\s+no\b", re.IGNORECASE)
@@ -79,7 +86,9 @@ _SEEN: Final = (
     r"visible|noticed|visualized|demonstrated|followed|evident|encountered)"
 )
 _SEEN_GROUP = re.compile(
-    rf"\s*\b(?:(?:is|are|was|were|has been|have been)\s+(?:also\s+|still\s+)?{_SEEN}|(?:is|are) there)\b", re.IGNORECASE
+    rf"\s*\b(?:(?:is|are|was|were|has been|have been)\s+(?:also\s+|still\s+)?{_SEEN}|(?:is|are) there)\b"
+    r"(?!\s+(?:in|on)\s+(?:the\s+|his\s+|her\s+)?(?:previous|prior|old|earlier)\b)",
+    re.IGNORECASE,
 )
 _THERE = re.compile(
     (
@@ -100,10 +109,38 @@ _ASKED = re.compile(
     r"\s+(?P<word>\w*(?:oma|itis|osis|asis|emia|ases|omas|pneumonia|infection|sequela\w*|tuberculosis|covid|tumou?r))\s*\?+",
     re.IGNORECASE,
 )
+#: Where a statement turns to one of its parts: "…, the largest of which", "in which", "whose".
+_RELATIVE = re.compile(r"\b(?:which|whose|whom|that)\b", re.IGNORECASE)
+#: A verb of seeing that a relative clause cannot lose: "in which air bronchograms are observed".
+_WITHIN_RELATIVE = re.compile(
+    r"\b(?:which|whose|where|who)\b(?!\s+(?:is|are|was|were)\s+(?:also\s+|still\s+)?\w+ed\b[^,;]*\S)"
+    r"(?:(?!\b(?:is|are|was|were|has|have|may|might|could|can|show|cause)\b)[^,;])*$",
+    re.IGNORECASE,
+)
+#: The end of a list of findings that says what was not among them.
+_NOTHING = re.compile(
+    r"^(?:an?\s+|any\s+)?(?:appearance|finding|sign|evidence)s?\s+(?:in\s+favou?r\s+of|of|for|compatible\s+with|consistent\s+with)\s[^,;]*"
+    r"\bnot\s+(?:observed|seen|detected|noted|found|identified)",
+    re.IGNORECASE,
+)
+#: A list of adjectives that has not come to its noun: "there are peripheral | and central areas".
+_UNFINISHED = re.compile(r"^there\s+(?:is|are|was|were)\s+(?:an?\s+)?(?:\w+ly\s+)?\w+$", re.IGNORECASE)
+#: What a supposition that has not come to its verb goes on with: "which may be compatible with plaques | and a stent".
+_SUPPOSING = re.compile(
+    r"\b(?:may|might|could)\s+(?:also\s+)?(?:be|represent|belong|correspond)\b(?!.*\b(?:is|are|was|were)\b)",
+    re.IGNORECASE,
+)
+_VERB_LAST = re.compile(r"\s(?:is|are|was|were)$", re.IGNORECASE)
+#: A place that goes on with a list of places.
+_PLACE_GOES_ON = re.compile(
+    r"^(?:in\s+|at\s+|of\s+)?(?:the\s+)?(?:(?:right|left|both|bilateral|anterior|posterior|medial|lateral|superior|inferior|apical|"
+    r"basal|upper|middle|lower)(?:\s+and)?\s+)+(?:lungs?|lobes?|segments?|hil\w+|regions?|areas?|zones?|parts?|levels?)\b|^(?:the\s+)?lingul",
+    re.IGNORECASE,
+)
 #: What may be left at the end of a phrase whose verb or supposition has gone.
 _DANGLING = re.compile(
     r"(?:[\s,;:]\s?\b(?:and|but|which|that|although|because|if any|as far as)(?: (?:it|this|these|they|there|the))?|"
-    r", (?:is|are|was|were)|"
+    r",? (?:is|are|was|were)| \((?:if any)?[^()]{0,12}|"
     r"[,;:](?: (?:as )?(?:it|this|these|they|there|as|the))?|; (?:the )?(?:appearances?|findings?))$",
     re.IGNORECASE,
 )
@@ -177,18 +214,38 @@ def _clauses(sentence: str) -> list[str]:
 
 def _parts(left: str, mark: str, right: str) -> bool:
     """Return whether a mark stands between two statements, or two findings of which one may be denied."""
-    if not left.strip() or (_SETTING.match(left) and _names_finding(left)):
+    if not left.strip() or _UNFINISHED.match(left) or (_SETTING.match(left) and _names_finding(left)):
         return False
     if _EXCEPT.search(mark):
         return is_negated(left) and _names_finding(right)
-    if _TURN.search(mark) and is_negated(left):
+    if (_TURN.search(mark) and is_negated(left)) or _ends_denial(left, right):
         return True
-    if _ends_denial(left, right) or (";" in mark and _has_finding(left) and _begins_anew(right)):
+    if _has_finding(left) and ((";" in mark and _begins_anew(right)) or _NOTHING.match(right)):
         return True
     if _ITS.match(right):  # "the trachea is deviated, its lumen is open"
         return bool(_VERB.search(left)) and (is_normal(right) or is_negated(right))
     listed = mark.strip()[:1] not in {";", "."}
-    return not _DEPENDENT.match(right) and _is_statement(left, begun=listed) and _is_statement(right)
+    apart = not _DEPENDENT.match(right) and not (listed and _goes_on(left, mark, right))
+    return apart and _is_statement(left, begun=listed) and _is_statement(right)
+
+
+def _goes_on(left: str, mark: str, right: str) -> bool:
+    """Return whether a text begins with further places of what stands before it, and its verb is of something else.
+
+    "… in the middle lobe | and the left lower lobe, in which …"; "… in the aorta | and the coronary arteries, and …".
+    """
+    if is_negated(left) or not (_PLACE.search(left) or _PLACE_GOES_ON.match(right)) or _begins(right, _names_finding):
+        return False
+    if (turn := _RELATIVE.search(right)) and not _VERB.search(right, 0, turn.start()):
+        return True
+    first, comma, rest = right.partition(",")
+    if not comma:
+        first, _, rest = right.partition(" and ")
+        if not _VERB.match(rest):
+            return False
+    if not rest or _VERB.search(first) or _names_finding(first):
+        return False
+    return "," not in mark or bool(_PLACE_GOES_ON.match(right))
 
 
 def _begins_anew(text: str) -> bool:
@@ -232,24 +289,45 @@ def _distinct(clause: str) -> list[str]:
         left, right = clause[start : match.start()], clause[match.end() :]
         if _OPENS_LIST.search(left):
             break  # "emphysema, no mass, nodule": what follows a denial in its clause is denied with it
-        if (_LEADING.match(left) and _THERE.match(right)) or _SETTING.match(left):
+        if (_LEADING.match(left) and _THERE.match(right)) or _SETTING.match(left) or _SUPPOSING.search(left):
             continue  # "within the fat pad, there are nodules": a place, and what is in it
         denied = bool(_OPENS_LIST.match(right)) and not right.lower().startswith("without")
         if _has_finding(left) and (denied or _begins(right, _has_finding)) and "(" not in left.replace("()", ""):
             parts.append(left)
             start = match.end()
     parts.append(clause[start:])
-    tail = _PLACE.search(parts[-1])
-    if len(parts) > 1 and tail and not is_negated(parts[-1]):
-        place = _SEEN_GROUP.sub("", parts[-1][tail.start() :])
-        if not re.search(r"\d", place):
-            parts[:-1] = [part if _PLACE.search(f" {part}") else f"{part}{place}" for part in parts[:-1]]
-    return parts
+    return _placed(parts)
+
+
+def _placed(parts: list[str]) -> list[str]:
+    """Give each part without a place that of the next one that has one; an organ of its own is its place."""
+    placed: list[str] = []
+    place = ""
+    for part in reversed(parts):
+        if tail := _PLACE.search(f" {part}"):
+            where = _SEEN_GROUP.sub(_unless_needed, f" {part}"[tail.start() :])
+            place = "" if is_negated(part) or re.search(r"\d", where) else where
+            placed.append(part)
+        else:
+            elsewhere = _organs(part) or (_organs(place) and _region(part) not in _organs(place))
+            placed.append(part if elsewhere or not place else f"{_VERB_LAST.sub('', part)}{place}")
+    return placed[::-1]
+
+
+def _organs(text: str) -> frozenset[str]:
+    """Return the regions of the organs outside the lung that a text names."""
+    found = (mention.concept for mention in mentions(text) if not mention.concept.finding)
+    return frozenset(concept.region for concept in found if concept.region not in {None, "L"})
+
+
+def _region(text: str) -> str | None:
+    main = subject(mentions(text))
+    return main.concept.region if main else None
 
 
 def _has_finding(text: str) -> bool:
     main = subject(mentions(text))
-    return main is not None and not main.concept.generic
+    return main is not None and not main.concept.generic and not is_bare_part(text)
 
 
 def _begins(text: str, has: Callable[[str], bool]) -> bool:
@@ -262,6 +340,8 @@ def _begins(text: str, has: Callable[[str], bool]) -> bool:
 
 def _noun_phrase(part: str) -> str:
     text = part.strip(" .;,")
+    if is_former(text) or is_only_thought_of(text):
+        return capitalised(text)
     place_first = _PLACE_FIRST.match(text)
     if place_first:
         text = f"{place_first[2].rstrip(' .')} {_lower(place_first[1])}"
@@ -269,15 +349,18 @@ def _noun_phrase(part: str) -> str:
         comma = _PLACE_COMMA.match(text)
         if comma and not _has_finding(comma[1]) and _has_finding(comma[2]) and _SEEN_GROUP.search(comma[2]):
             text = f"{comma[2].rstrip(' .')} {_lower(comma[1])}"
-    if is_former(text) or is_only_thought_of(text):
-        return capitalised(text)
     text = _THERE.sub("", text)
     if not is_negated(text):
-        text = _SEEN_GROUP.sub("", text)
+        text = _SEEN_GROUP.sub(_unless_needed, text)
     text = " ".join(without_speculation(_ARTICLE.sub("", text.strip(" .;,"))).split())
     while dangling := _DANGLING.search(text, max(0, len(text) - _LONGEST_DANGLING)):
         text = text[: dangling.start()].rstrip()
     return capitalised(_telling(text))
+
+
+def _unless_needed(seen: re.Match[str]) -> str:
+    """Return a verb of seeing where a relative clause would be left without one, else nothing."""
+    return seen.group() if _WITHIN_RELATIVE.search(seen.string, 0, seen.start()) else ""
 
 
 def _telling(text: str) -> str:

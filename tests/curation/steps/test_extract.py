@@ -93,6 +93,8 @@ def test_questions_and_hedges_are_flagged() -> None:
         ("A 6 mm nodule in the right upper lobe.", "Nodule in the left lung.", 2),
         ("A 6 mm nodule in the right upper lobe.", "Nodule in the liver.", 2),
         ("A 6 mm nodule in the right upper lobe.", "9 mm nodule in the right lung.", 2),
+        ("Plaques are seen in the abdominal aorta.", "Plaques in the coronary arteries.", 2),
+        ("A malignant lesion of the left fourth rib.", "Centrilobular nodules in both lungs.", 2),
     ],
 )
 def test_an_impression_joins_what_it_repeats(findings: str, impression: str, count: int) -> None:

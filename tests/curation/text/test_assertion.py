@@ -10,6 +10,7 @@ from curation.text.assertion import (
     is_history,
     is_negated,
     is_normal,
+    is_seen,
     is_told_elsewhere,
     mentions_prior,
     without_speculation,
@@ -80,3 +81,44 @@ def test_hedges_history_and_missing_organs() -> None:
     assert is_absent_organ("Right kidney was not observed (nephrectomy)")
     assert not is_absent_organ("Kidney stone was not observed")
     assert not is_absent_organ("The spleen was not observed within the field of view")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "In the previous examination, a mass is observed in the lingula",
+        "Similar nodules can be seen in viral pneumonia",
+        "Lymphoma can cause a similar appearance",
+        "Fibrosis is in the differential diagnosis of this opacity",
+        "In the differential diagnosis, pneumonia is found",
+        "Metastasis cannot be excluded",
+        "Embolism of the right lung could not be excluded without contrast",
+        "Exclusion of infection and follow-up of the mass are recommended",
+        "If embolism is suspected, angiography is recommended",
+        "CT angiography to exclude embolism",
+        "Lymphoma on follow-up",
+        "Stable in the case followed for a tumor",
+        "Because of streak artifacts, the examination is suboptimal",
+        "Borders of the prosthesis are smooth",
+        "Muscle planes of the right chest wall",
+    ],
+)
+def test_what_is_named_and_not_seen(text: str) -> None:
+    """Earlier findings, diseases in question, reasons for advice, who the patient is, and bare parts are not seen."""
+    assert not is_seen(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Mass cannot be excluded in the right hilum",
+        "Opacities in the lingula, which can be seen in viral pneumonia",
+        "Nodule in a patient with known lymphoma",
+        "Nodule whose borders are smooth",
+        "Thickened muscle planes of the right chest wall",
+        "Nodule, if stable, needs no further examination",
+    ],
+)
+def test_what_is_seen_beside_such_words(text: str) -> None:
+    """A finding with a place, or beside a disease, a condition or an outline, stays one."""
+    assert is_seen(text)

@@ -62,6 +62,13 @@ def test_one_phrase_one_finding() -> None:
         ("Emphysema is present, no bulla, cyst or nodule was seen.", ["Emphysema"]),
         ("The trachea is deviated to the right, its lumen is open.", ["Trachea is deviated to the right"]),
         ("Absence of the left breast; a 2 cm seroma.", ["Absence of the left breast", "2 cm seroma"]),
+        ("Emphysema in both lungs, a finding in favor of pneumonia not seen.", ["Emphysema in both lungs"]),
+        ("The calcified nodule does not carry a risk.", ["Calcified nodule does not carry a risk"]),
+        ("It does not carry a risk of metastasis.", []),
+        ("Opacities without consolidation in the lingula.", ["Opacities without consolidation in the lingula"]),
+        ("Near the scar, a density that may be compatible with a tumor was not seen.", []),
+        ("The consolidation of the left lower lobe has fully regressed.", []),
+        ("Embolism was excluded.", []),
     ],
 )
 def test_the_scope_of_a_denial(sentence: str, phrases: list[str]) -> None:
@@ -91,7 +98,7 @@ def test_what_is_stated_beside_a_question(sentence: str, stated: str) -> None:
     [
         (
             "Consolidation, around which ground-glass areas are observed, in the left lung.",
-            ["Consolidation, around which ground-glass areas, in the left lung"],
+            ["Consolidation, around which ground-glass areas are observed, in the left lung"],
         ),
         ("Consolidation in the lingula, air bronchograms.", ["Consolidation in the lingula, air bronchograms"]),
         (
@@ -112,4 +119,75 @@ def test_what_is_stated_beside_a_question(sentence: str, stated: str) -> None:
 )
 def test_no_part_of_a_statement_stands_alone(sentence: str, phrases: list[str]) -> None:
     """What speaks of its own beginning stays with it; what is left of a verb, and a preface, do not."""
+    assert phrases_of(sentence) == phrases
+
+
+@pytest.mark.parametrize(
+    ("sentence", "phrases"),
+    [
+        (
+            "Lymph nodes are observed in the mediastinum and both hila, the largest of which is 9 mm.",
+            ["Lymph nodes in the mediastinum and both hila, the largest of which is 9 mm"],
+        ),
+        (
+            "Consolidations are seen in the middle lobe and left lower lobe, in which air bronchograms are seen.",
+            ["Consolidations in the middle lobe and left lower lobe, in which air bronchograms are seen"],
+        ),
+        (
+            "Opacities are seen in the left lung, posterior and basal segments, and there are cysts in the lingula.",
+            ["Opacities in the left lung, posterior and basal segments", "Cysts in the lingula"],
+        ),
+        (
+            "Plaques were observed on the aortic arch and coronary artery walls, and a stent was observed in the LAD.",
+            ["Plaques on the aortic arch and coronary artery walls", "Stent in the LAD"],
+        ),
+        (
+            "A nodule is seen in the left lung and the trachea and main bronchi are open.",
+            ["Nodule in the left lung", "Trachea and main bronchi are open"],
+        ),
+        (
+            "There are peripheral and central opacities in the lingula.",
+            ["Peripheral and central opacities in the lingula"],
+        ),
+        (
+            "Nodules are seen in both lungs, most of which are calcified.",
+            ["Nodules in both lungs, most of which are calcified"],
+        ),
+    ],
+)
+def test_places_go_on_over_conjunctions(sentence: str, phrases: list[str]) -> None:
+    """A verb of a relative clause, or of what follows, does not make a statement of the places before it."""
+    assert phrases_of(sentence) == phrases
+
+
+@pytest.mark.parametrize(
+    ("sentence", "phrases"),
+    [
+        (
+            "Emphysema, septal thickening in the upper lobes and consolidation in the lower lobes.",
+            [
+                "Emphysema in the upper lobes",
+                "Septal thickening in the upper lobes",
+                "Consolidation in the lower lobes",
+            ],
+        ),
+        (
+            "Dilatation of the ascending aorta, bronchiectasis in the lower lobes.",
+            ["Dilatation of the ascending aorta", "Bronchiectasis in the lower lobes"],
+        ),
+        ("Pleural effusion, aneurysm in the aortic arch.", ["Pleural effusion", "Aneurysm in the aortic arch"]),
+        ("Adjacent to the mass, nodules in the lingula.", ["Adjacent to the mass, nodules in the lingula"]),
+        ("Apart from this nodule, cysts in the lingula.", ["Apart from this nodule, cysts in the lingula"]),
+        (
+            "A density that may represent a plaque and a stent in the LAD.",
+            ["Density that may represent a plaque and a stent in the LAD"],
+        ),
+        (
+            "A nodule is seen in the lingula and is also present in the previous examination.",
+            ["Nodule in the lingula and is also present in the previous examination"],
+        ),
+    ],
+)
+def test_a_place_belongs_to_its_own_finding(sentence: str, phrases: list[str]) -> None:
+    """A finding without a place gets that of the next one, unless either names an organ of its own."""
     assert phrases_of(sentence) == phrases
