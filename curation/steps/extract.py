@@ -225,12 +225,17 @@ def _phrase_faults(phrase: Phrase, own: list[str]) -> list[str]:
             problems.append("its words are not those of its sentences")
         if claims.is_bolder(own, text):
             problems.append("its sentences leave open what it states")
-    elif claims.findings(text) and not is_hedged(text) and any(claims.findings(sentence) for sentence in own):
+    elif _names_lesion(text) and not is_hedged(text) and any(map(_names_lesion, own)):
         problems.append("it is flagged normal, and names an abnormal finding")
     compared = all(len(phrases_of(s)) == 1 and claims.compares_time(without_preface(s)) for s in own)
     if not phrase.prior and phrase.abnormal and compared and len(claims.findings(source)) <= 1:
         problems.append("its sentences refer to an earlier examination, and its flag does not")
     return problems
+
+
+def _names_lesion(text: str) -> bool:
+    """Return whether a text says that a finding is there, be it a cyst or another lesion by a general name."""
+    return bool(claims.findings(text)) or (is_seen(text) and "nodule" in claims.findings(text, weak=True))
 
 
 def _sentence_faults(code: str, whole: str, phrases: list[Phrase]) -> list[str]:

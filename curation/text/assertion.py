@@ -43,7 +43,7 @@ _BESIDE = re.compile(
 #: Negation that says nothing of the finding itself: "not measured", "nodules that cannot be characterised".
 _PSEUDO = re.compile(
     r"\b(?:(?:whose|(?:some|most|one)\s+of\s+which)\s[^,;]{0,80}?\b(?:cannot|could\s+not|can\s+not|not)\b[^,;]{0,160}?"
-    r"(?=\s(?:is|are|was|were)\s+(?:observed|seen|detected|noted|present)|[,;.]|$)|not\s+only|no\s+aeration|not?\s+(?:significant\s+)?(?:change[sd]?|differences?|increases?|"
+    r"(?=\s(?:is|are|was|were)\s+(?:observed|seen|detected|noted|present)|[,;.]|$)|not\s+only|no\s+aeration|not?\s+(?:significant(?:ly)?\s+)?(?:change[sd]?|differences?|increases?|"
     r"decreases?)\b|not\s+(?:specific|typical|changed|differ\w*)|"
     r"(?:cannot|could\s+not|can\s+not|not)\s+(?:be\s+)?(?:\w+\s+)?(?:characteri[sz]ed|"
     r"excluded|(?:distinguished|separated)\s+from|differentiated|ruled\s+out)|"

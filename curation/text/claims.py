@@ -60,8 +60,8 @@ _SEGMENTS: Final = {
     "anterior": re.compile(r"\b(?:anterior(?! descending)|antero)", re.IGNORECASE),
     "posterior": re.compile(r"(?:\b|apico|apico-)(?:posterior|postero)", re.IGNORECASE),
     "apical": re.compile(r"\b(?:bi)?ap(?:i(?:cal|co|x|ces)|ex)", re.IGNORECASE),
-    "superior": re.compile(r"\bsuperior(?!ly|\s+vena)", re.IGNORECASE),
-    "inferior": re.compile(r"\binferior(?!ly|\s+vena)", re.IGNORECASE),
+    "superior": re.compile(r"(?:\b|lingulo-?)superior(?!ly|\s+vena|\s+(?:\w+\s+)?end-?\s?pla)", re.IGNORECASE),
+    "inferior": re.compile(r"(?:\b|lingulo-?)inferior(?!ly|\s+vena|\s+(?:\w+\s+)?end-?\s?pla)", re.IGNORECASE),
     "medial": re.compile(r"\bmedi(?:al|o)", re.IGNORECASE),
     "lateral": re.compile(r"(?<!bi)\blater(?:al|o)", re.IGNORECASE),
     "basal": re.compile(r"(?<!pleural )(?<!pleural-)bas(?:al|ilar|es?\b)", re.IGNORECASE),
@@ -96,7 +96,7 @@ _SAID: Final = {
     "subsolid": r"(?:semi|part|sub)[- ]?solid",
     "loculated": r"loculat",
     "peripheral": r"peripheral",
-    "central": r"central(?:ly)?\b",
+    "central": r"central(?:ly)?\b(?!\s+(?:\w+\s+)?(?:catheter|line))",
     "new": r"new(?:ly)?\b",
     "stable": r"stable|unchanged",
 }
@@ -113,7 +113,7 @@ _GROWS = re.compile(
 _SHRINKS = re.compile(
     r"\b(?:decreas|reduc|diminish)\w* (?:in )?(?:the |its |their )?"
     r"(?:size|number|amount|extent|dimension|diameter|volume)|"
-    r"\b(?:has|have) (?:been )?(?:decreased|regressed|shrunk|resolved|diminished)|"
+    r"\b(?:has|have) (?:been )?(?:decreased|regressed|shrunk|resolved|resorbed|disappeared|diminished)|"
     r"\b(?:regress|improv|smaller than(?! (?:the )?normal| \d))",
     re.IGNORECASE,
 )
@@ -124,6 +124,9 @@ _EXCEPTED = re.compile(
 )
 #: What is calcified in any case.
 _CALCIUM = re.compile(r"\b(?:athero|plaque|stone|calcul|granulom|sequel)", re.IGNORECASE)
+_CYST = re.compile(r"\bcysts?\b", re.IGNORECASE)
+#: What is gone, or nearly: one wording names it, another says that it is not there.
+_FADES = re.compile(r"\b(?:resorb|resol|disappear)", re.IGNORECASE)
 _COURSE = re.compile(r"\b(?:has|have) (?:been )?(?:in|de)creased|\b(?:progress|regress|worsen)", re.IGNORECASE)
 _BESIDE = re.compile(
     r"\b(?:compared|(?:also|still|already)\b.*\b(?:previous|prior|old)|previously|again)\b", re.IGNORECASE
@@ -136,13 +139,17 @@ _DISEASE = re.compile(
     re.IGNORECASE,
 )
 _COMPARES = re.compile(
-    r"increas|decreas|reduc|diminish|progress|regress|worsen|improv|grow|chang|differ|larger|smaller|enlarg|expan|more|less|loss|"
+    r"increas|decreas|reduc|diminish|resorb|resol|disappear|progress|regress|worsen|improv|grow|chang|differ|larger|smaller|enlarg|expan|more|less|loss|"
     r"dilat|ectas|wide|aneurysm|megal",
     re.IGNORECASE,
 )
 #: Organs outside the lung that good wordings do not exchange.
 _ORGANS: Final = frozenset({"liver", "gallbladder", "kidney", "spleen", "adrenal", "pancreas", "thyroid", "esophagus"})
-_AXES = re.compile(r"\b(?:antero-?posterior|anterior[- ]posterior|postero-?anterior)\w*|\bmediast\w+", re.IGNORECASE)
+_AXES = re.compile(
+    r"\bsuperior(?=[\w\s-]{0,40}\bvena\b)|"
+    r"\b(?:antero-?posterior|anterior[- ]posterior|postero-?anterior)\w*|\bmediast\w+",
+    re.IGNORECASE,
+)
 _EXACT: Final = {
     word: str(n)
     for n, word in enumerate(
@@ -152,7 +159,7 @@ _EXACT: Final = {
 _COUNTED = re.compile(
     rf"\b({'|'.join(_EXACT)}|single|solitary|multiple|numerous|many|several|(?:a )?few|innumerable)\s+"
     r"(?:\w+[ -]){0,4}?"
-    r"(?:nodul|mass|lesion|cyst|opacit|foc|lymph|stone|calcul|bulla|band|node|metasta|fractur|density|densit|area)",
+    r"(?:nodul|mass|lesion|cyst|opacit|foc|lymph|stone|calcul|bulla|band|node|metasta|fractur|density|densit|area|cavit|plaque|calcif|consolid)",
     re.IGNORECASE,
 )
 _THINGS: Final = r"nodule|mass|lesion|cyst|node|stone|fracture|bulla|consolidation"
@@ -210,7 +217,7 @@ def lost_findings(source: str, target: str) -> list[str]:
         for phrase in phrases_of(source)
         if is_seen(phrase) and not phrase.endswith("?") and (main := subject(mentions(phrase))) is not None
         if not main.concept.generic and main.concept.name not in _WEAK
-        if not _OPEN.search(phrase, 0, main.start)
+        if not _OPEN.search(phrase, 0, main.start) and not _FADES.search(phrase)
     }
     return sorted(subjects - _all_findings(target) - _supposed(target))
 
@@ -279,7 +286,7 @@ def denied_findings(target: str, source: str) -> list[str]:
 @bounded
 def turned(source: str, target: str) -> list[str]:
     """Return what `source` says is there, and `target` says is not there."""
-    there = (phrase for phrase in phrases_of(source) if is_seen(phrase))
+    there = (phrase for phrase in phrases_of(source) if is_seen(phrase) and not _FADES.search(phrase))
     return sorted({name for phrase in there for name in denied_findings(phrase, target)})
 
 
@@ -335,7 +342,8 @@ def clashes(source: str, target: str) -> list[str]:
 
 def _kinds(text: str) -> frozenset[str]:
     """Return the findings that a text names, wordings of one thing under one name."""
-    return frozenset(_grouped(m.concept.name) for m in mentions(text) if m.concept.finding)
+    named = {_grouped(m.concept.name) for m in mentions(text) if m.concept.finding}
+    return frozenset(named | {"cyst"} if _CYST.search(text) else named)
 
 
 def _specific(text: str) -> frozenset[str]:
@@ -375,12 +383,17 @@ def _placed(text: str, of: Callable[[str], frozenset[str]], *, widely: bool = Fa
     return found
 
 
+#: The lower lobes by another name: no segment of them.
+_BASES = re.compile(r"\b(?:bibas\w+|basilar|bases?)\b(?!\s+segment)", re.IGNORECASE)
+
+
 def details(source: str, target: str) -> list[str]:
     """Return the severities, segments and counts in which a text differs from its source, in words."""
     problems = []
     for what, of in (("severity", severity), ("segment", segments)):
         lost, new = of(source) - of(target) - places.implied(target), of(target) - of(source) - places.implied(source)
         new = new - {"severe"} if _MUCH.search(source) else new
+        new = new - {"basal"} if "lower" in places.lobes(source) and _BASES.search(target) else new
         lost = lost - {"slight"} if _LITTLE.search(target) else lost
         problems += [f"the {what} {name!r} is lost" for name in sorted(lost)]
         problems += [f"the {what} {name!r} is not in its source" for name in sorted(new)]

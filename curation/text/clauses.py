@@ -25,12 +25,12 @@ _VERB = re.compile(r"\b(?:is|are|was|were|has|have)\b", re.IGNORECASE)
 _EXCEPTION: Final = r"(?:other than|except(?:ing)?(?: for)?|apart from|aside from|besides|with the exception of)"
 _CONTRAST: Final = r"(?:however|but|yet|nevertheless|nonetheless|although|though|on the other hand|in contrast|instead)"
 _CLAUSE = re.compile(
-    rf"\s*[,;]?\s+{_EXCEPTION}\s+|\s*[,;.]?\s+{_CONTRAST}\s*,?\s+|\s*[,;.]\s*(?:and\s+)?only\s+|"
+    rf"\s*[,;]?\s+{_EXCEPTION}\s+|\s*,?\s+(?:with|leaving)\s+(?=(?:an?\s+)?(?:residual|remaining|persist))|\s*[,;.]?\s+{_CONTRAST}\s*,?\s+|\s*[,;.]\s*(?:and\s+)?only\s+|"
     r"\s*;\s*|\.\s+|,\s*(?:(?:and|while|whereas)\s+)?|\s+(?:and|while|whereas)\s+",
     re.IGNORECASE,
 )
 _EXCEPT = re.compile(rf"\b{_EXCEPTION}\b", re.IGNORECASE)
-_TURN = re.compile(rf"\b(?:{_CONTRAST}|only)\b", re.IGNORECASE)
+_TURN = re.compile(rf"\b(?:{_CONTRAST}|only|with|leaving)\b", re.IGNORECASE)
 #: "Apart from a nodule, no lesion was seen": what is excepted stands first.
 _EXCEPTED_FIRST = re.compile(
     rf"^{_EXCEPTION}\s+(?!this\b|these\b|that\b)(.+?),\s*((?:there\s+\w+\s+)?(?:no|neither|not)\b.*)$",
@@ -117,6 +117,7 @@ _WITHIN_RELATIVE = re.compile(
     r"(?:(?!\b(?:is|are|was|were|has|have|may|might|could|can|show|cause)\b)[^,;])*$",
     re.IGNORECASE,
 )
+_SENTENCE_END = re.compile(r"(?<=[a-z)]{2})\.\s+(?=[A-Z][a-z]|\d)")
 #: The end of a list of findings that says what was not among them.
 _NOTHING = re.compile(
     r"^(?:an?\s+|any\s+)?(?:appearance|finding|sign|evidence)s?\s+(?:in\s+favou?r\s+of|of|for|compatible\s+with|consistent\s+with)\s[^,;]*"
@@ -160,7 +161,8 @@ def phrases_of(sentence: str) -> list[str]:
 
 @lru_cache(maxsize=16384)
 def _phrases(sentence: str) -> tuple[str, ...]:
-    clauses = _clauses(without_preface(asserted(sentence).strip()))
+    whole = without_preface(asserted(sentence).strip())
+    clauses = [clause for statement in _SENTENCE_END.split(whole) for clause in _clauses(statement)]
     parts = (part for clause in clauses for part in ([clause] if is_negated(clause) else _distinct(clause)))
     return tuple(phrase for part in parts if (phrase := _noun_phrase(part)))
 

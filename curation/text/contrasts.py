@@ -61,7 +61,7 @@ def lacking(text: str) -> frozenset[str]:
     return frozenset(m.concept.name for part in parts for m in mentions(_END.split(part, maxsplit=1)[0]))
 
 
-_SIGNS: Final = frozenset({"air_bronchogram", "halo", "calcified", "calcification"})
+_SIGNS: Final = frozenset({"air_bronchogram", "halo", "cavity", "calcified", "calcification"})
 
 
 def turned_signs(source: str, target: str) -> list[str]:

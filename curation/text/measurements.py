@@ -58,6 +58,9 @@ class Size:
         return max(self.millimetres)
 
 
+_SUBCENTIMETER = re.compile(r"\bsub-?centi", re.IGNORECASE)
+
+
 def _decimal(text: str) -> Decimal:
     return Decimal(text.replace(",", "."))
 
@@ -134,7 +137,7 @@ def lost(source: str, target: str, *, rounded: bool = False) -> list[str]:
     rounded
         Whether `target` may have lengths rounded by the rule.
     """
-    there = set(numbers(target)) | _spelled(target)
+    there = set(numbers(target)) | _spelled(target) | _said_small(target)
     return sorted(number for number in numbers(source) if not _forms(number, rounded=rounded) & there)
 
 
@@ -142,10 +145,15 @@ def invented(target: str, sources: Iterable[str], *, rounded: bool = False) -> l
     """Return the numbers of `target` that none of `sources` has, sorted; the reverse of :func:`lost`."""
     allowed: set[str] = set()
     for source in sources:
-        allowed |= _spelled(source)
+        allowed |= _spelled(source) | _said_small(source)
         for number in numbers(source):
             allowed |= _forms(number, rounded=rounded)
     return sorted(numbers(target) - allowed)
+
+
+def _said_small(text: str) -> frozenset[str]:
+    """Return the length that "subcentimeter" names: what is "less than 1 cm" in other words."""
+    return frozenset({"10 mm"} if _SUBCENTIMETER.search(text) else set())
 
 
 @lru_cache(maxsize=16384)
@@ -156,7 +164,7 @@ def _spelled(text: str) -> frozenset[str]:
 
 @lru_cache(maxsize=16384)
 def _forms(number: str, *, rounded: bool) -> frozenset[str]:
-    forms = {number}
+    forms = {number, f"{number} mm"} if number.isdigit() else {number}  # "23 on the right and 22 mm on the left"
     if rounded and number.endswith(" mm"):
         value = Decimal(number[:-3])
         forms.add(_length(value.quantize(Decimal(1), ROUND_HALF_UP)))

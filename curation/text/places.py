@@ -22,7 +22,7 @@ _LOBES: Final = {
     )
     for lobe in ("upper", "middle", "lower")
 }
-_LINGULA = re.compile(r"\blingul(?:a|ar)\b", re.IGNORECASE)
+_LINGULA = re.compile(r"lingul(?:a|ar)\b|\blingulo", re.IGNORECASE)
 _WITHOUT_LOBE = re.compile(r"\bleft lung\s+(upper|lower)\b|\bright lung\s+(upper|middle|lower)\b", re.IGNORECASE)
 
 _SHORT = re.compile(r"\b(R)([UML])L\b|\b(L)([UL])L\b")

@@ -69,6 +69,8 @@ def test_one_phrase_one_finding() -> None:
         ("Near the scar, a density that may be compatible with a tumor was not seen.", []),
         ("The consolidation of the left lower lobe has fully regressed.", []),
         ("Embolism was excluded.", []),
+        ("The mass has resolved with residual scarring in the lingula.", ["Residual scarring in the lingula"]),
+        ("No active infiltrate. Scarring in the lingula.", ["Scarring in the lingula"]),
     ],
 )
 def test_the_scope_of_a_denial(sentence: str, phrases: list[str]) -> None:

@@ -25,6 +25,8 @@ def test_every_choice_is_one() -> None:
         ("A solid nodule.", "A nodule.", False),
         ("A solid nodule.", "A ground-glass nodule.", True),
         ("The mass has decreased.", "The mass has progressed.", True),
+        ("A nodule in the lingula.", "A cyst in the lingula.", True),
+        ("A nodular lesion compatible with a cyst.", "A cyst.", False),
     ],
 )
 def test_one_word_in_place_of_another(source: str, target: str, exchanged: bool) -> None:
@@ -38,4 +40,5 @@ def test_signs_turned() -> None:
     assert contrasts.turned_signs(here, gone) == ["it says that air bronchogram is not there"]
     assert contrasts.turned_signs(gone, here) == ["it says that air bronchogram is there"]
     assert contrasts.turned_signs(gone, gone) == []
+    assert contrasts.turned_signs("A cavity in the mass.", "A mass without cavitation.")
     assert contrasts.lacking("A nodule without significant change and with calcification.") == frozenset()
