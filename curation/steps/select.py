@@ -38,6 +38,17 @@ _ELSEWHERE = re.compile(
 _PLACED = re.compile(
     r"\b(?:segments?|api(?:x|ces|cal)|basal\w*|\w+basal|fissure|hil(?:um|us|ar)|carina)\b", re.IGNORECASE
 )
+#: Places outside the lung that the words of a finding name, and those of lung and pleura.
+_BEYOND = re.compile(
+    r"\b(?:chest wall|thoracic wall|subcutan\w*|under the skin|bladder|mediastin(?:um|al)(?! pleura)|prevascular|breast|"
+    r"axilla|peri-?ventricular)\b",
+    re.IGNORECASE,
+)
+_WITHIN = re.compile(
+    r"lung|lobe|lobar|pleur|bronch|lingul|parenchym|segment|fissur|basal|\bap(?:ex|ic)|hemithorax|pulmon|"
+    r"alveol|trache|emphysem",
+    re.IGNORECASE,
+)
 #: Phrases that begin so speak of something that another sentence names, or of what should be done.
 _NO_OBJECT = re.compile(
     r"^(?:(?:in the (?:current|previous|prior) \w+, )?(?:it|they)|this|these|"
@@ -72,6 +83,8 @@ def why_not(text: str, category: str) -> str:  # noqa: PLR0911 - one return a re
     """Return why a finding is not annotated; empty where it is."""
     if not is_lung(category):
         return f"outside the lung and the pleura ({category} {CODES[category]})"
+    if _BEYOND.search(text) and not _WITHIN.search(text):
+        return "outside the lung and the pleura, by its place"
     if _VARIANT.search(text):
         return "normal variant"
     if _DIFFUSE.search(text):

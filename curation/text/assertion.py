@@ -50,7 +50,7 @@ _PSEUDO = re.compile(
     r"(?:does|do|did)\s+not\s+\w+\s+(?:[\w,]+\s+){0,6}?(?:chang|differ|increas|decreas|progress|regress|growth|enhanc)\w*|"
     r"without\s+(?:significant\s+)?(?:change|difference|interval|contrast|iv)|"
     r"not\s+present\s+(?:on|in)\s+(?:the\s+)?(?:prior|previous)|"
-    r"not\s+(?:observed|detected|seen|present|available|visible)\s+(?:on|in)\s+(?:the\s+|"
+    r"not\s+(?:\w+ly\s+)?(?:observed|detected|seen|present|available|visible)\s+(?:on|in)\s+(?:the\s+|"
     r"his\s+|her\s+)?(?:prior|previous|old)\b)",
     re.IGNORECASE,
 )
@@ -206,6 +206,8 @@ _CONSIDERED = re.compile(
     r"(?:\w+\s+)?in\s+(?:the\s+|its\s+)?(?:differential(?:\s+diagnos[ei]s)?(?:\s+of\b[^,;]*)?|etiology)|"
     r"\bdifferential(?:\s+diagnos[ei]s)?\s+(?:also\s+)?(?:includes?|is|are|consists?)\b.*$|"
     r"^.*\b(?:can|could|may|might)\s+(?:also\s+)?(?:cause|give|produce|have|create|lead\s+to)\s+(?:an?\s+|the\s+)?(?:similar|same|this|such)\b|"
+    r"^(?:[\w-]+\s+){1,4}involvement\s+(?:can|could|may|might)\s+(?:also\s+)?(?:be|appear|present)\b.*$|"
+    r"\bcannot\s+be\s+\w+\s+(?:because|since|as)\s+it\s+(?:does\s+not|did\s+not|is\s+not)\b.*\b(?:area|image|section|field)\w*\b.*$|"
     r"^(?:similar|such|these|this)\b[^,;]*\b(?:can|could|may|might)\s+(?:also\s+)?be\s+(?:\w+\s+)?(?:observed|seen|encountered|found|detected)\s+(?:in|with)\s+"
     r"(?:\w+[\s-]+){0,4}?(?:pneumonia|infection|disease|syndrome|\w+itis|\w+osis)s?\b.*$",
     re.IGNORECASE,
@@ -221,6 +223,7 @@ _EARLIER: Final = (
 )
 #: What was there in an earlier examination, with no word of whether it still is.
 _FORMERLY = re.compile(
+    r"^when\s+(?:the\s+)?(?:previous|prior|old|earlier)\s+[^,;]*\b(?:is|are|was|were)\s+(?:examined|evaluated|reviewed)\b(?!.*\b(?:both|together)\b)|"
     rf"^(?:{_EARLIER}\b(?:\s+of\s+the\s+(?:patient|case))?,?[^,;()]*\b(?:was|were|had|(?:is|are)\s+(?:observed|seen|detected|noted|present))\b|"
     rf"[^,;()]*\b(?:was|were)\s+(?:observed|seen|detected|noted|present)\b[^,;()]*\b{_EARLIER}\W*$)",
     re.IGNORECASE,

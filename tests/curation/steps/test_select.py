@@ -30,6 +30,8 @@ from curation.steps import select
         ("Around the consolidation area in the right upper lobe", "2b", "no object of its own"),
         ("Traction bronchiectasis in the vicinity", "1b", "another sentence"),
         ("Right lung was not observed", "2b", "no longer present"),
+        ("Masses of the right chest wall", "2d", "by its place"),
+        ("Nodule beside the mediastinum in the left upper lobe", "2d", ""),
     ],
 )
 def test_what_can_be_annotated(text: str, category: str, reason: str) -> None:
