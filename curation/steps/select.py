@@ -40,8 +40,8 @@ _PLACED = re.compile(
 )
 #: Places outside the lung that the words of a finding name, and those of lung and pleura.
 _BEYOND = re.compile(
-    r"\b(?:chest wall|thoracic wall|subcutan\w*|under the skin|bladder|mediastin(?:um|al)(?! pleura)|prevascular|breast|"
-    r"axilla|peri-?ventricular)\b",
+    r"\b(?:chest wall|thoracic wall|subcutan\w*|under the skin|bladder|mediastin(?:um|al)(?! pleura)|prevascular|"
+    r"breast|axilla|peri-?ventricular)\b",
     re.IGNORECASE,
 )
 _WITHIN = re.compile(
