@@ -11,7 +11,7 @@ import os
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Final
 
@@ -115,7 +115,8 @@ def check_pull_request(repository: Path, base: str, head: str) -> PullRequest:
             own = [entry for entry in entries if str(PurePosixPath(entry.path).parent) == place]
             target = Path(scratch, place)
             git.extract(head, place, own, target)
-            found, folder = verify_folder(target, HeldAgainst(signers=signers))
+            said, folder = verify_folder(target, HeldAgainst(signers=signers))
+            found = [replace(one, found=one.found.replace(f"{scratch}/", "")) for one in said]
             if folder is not None:
                 found += [_placed(folder, place), _same_data(folder, place, there), _copied(folder, place, there)]
             folders[place] = (found, folder)

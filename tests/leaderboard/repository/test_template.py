@@ -163,6 +163,12 @@ def _nothing(checkout: Path) -> None:
     (checkout / "README.md").touch()
 
 
+def _part(checkout: Path) -> None:
+    folder = checkout / "submissions" / "a-00000000" / "test" / "m" / "v" / "2026-11-30-000000000000"
+    folder.mkdir(parents=True)
+    (folder / "card.toml").write_text("")
+
+
 def _forged_level(checkout: Path) -> None:
     folder = _old(checkout).parent
     word = {
@@ -180,6 +186,7 @@ HOSTILE: dict[str, tuple[Callable[[Path], object], str, str]] = {
     "added-to-old": (_add_to_old, "paths", "adds to an old row"),
     "workflow": (_workflow, "paths", "outside submissions/"),
     "key": (_key, "paths", "signers: it lies outside submissions/"),
+    "part": (_part, "reads", "submissions/a-00000000/test/m/v/2026-11-30-000000000000 lacks"),
     "level": (_forged_level, "level", "is of another folder"),
 }
 
@@ -189,6 +196,7 @@ def test_a_hostile_pull_request_is_named(what: str, board: Board) -> None:
     """A link, a script, a change of an old row, of a workflow or of the keys, a forged level: each says what it is."""
     change, check, says = HOSTILE[what]
     found = board.pull(change, what)
+    assert not [one for one in found.failed if "/groundbench-" in one.found]  # where the check reads it
     assert says in " ".join(one.found for one in found.failed if one.name == check), found.failed
 
 
