@@ -228,10 +228,9 @@ class _Kind:
         compact[~kept] = 0
         self.sizes: Ints = sizes[kept]
         self.closed: Bools = ~may_grow[kept]
-        small: type[np.unsignedinteger] = np.uint16 if len(self.sizes) < 1 << 16 else np.uint32
         spans = (end - at).astype(np.uint8) if axis == 0 else None  # less than a word
         first, spans = _named(first, compact, spans)
-        ended = _as(small, _named(last, compact)[0]) if axis else None
+        ended = _packed(_named(last, compact)[0], len(self.sizes)) if axis else None
         self.places = np.full(len(self.sizes), np.iinfo(np.int64).max >> 1)
         np.minimum.at(self.places, first.labels - np.intp(1), _place(first.at, shape))
         for label, mine in large:
@@ -240,7 +239,7 @@ class _Kind:
         self.runs = _Runs(
             (shape[0], shape[1], len(rest)),
             axis,
-            _as(small, first),
+            _packed(first, len(self.sizes)),
             ended,
             spans,
             [(int(compact[label]), *_sparse(mine)) for label, mine in large if kept[label]],
@@ -259,7 +258,7 @@ class _Runs:
     axis
         Which way the runs go.
     first, last
-        Of the runs that are in no large component; the last of those along x is not kept, but
+        Of the runs that are in no large component, packed; the last of those along x is not kept, but
     spans
         how far each of those reaches. They are cut at words, and in order.
     large
@@ -279,11 +278,12 @@ class _Runs:
         for one, at, bits in self.large:
             if names[one]:
                 found.append(Entries(Bits(self.shape, at, np.broadcast_to(names[one], len(at)), bits)))
-        first, spans = _named(self.first, names, self.spans)
+        first, spans = _named(_unpacked(self.first), names, self.spans)
         if not len(first.at):
             return found
         if self.axis and self.last:
-            found.append(Streaks(self.shape, self.axis, first, _named(self.last, names)[0]))
+            last, _ = _named(_unpacked(self.last), names)
+            found.append(Streaks(self.shape, self.axis, first, last))
         elif spans is not None:
             bits = (~np.uint64(0) >> (_TOP - spans)) << (first.at % WORD).astype(np.uint64)
             words, labels = (first.at // WORD).astype(np.int32), first.labels.astype(np.int32)
@@ -300,9 +300,16 @@ def _named(
     return Ends(ends.at[chosen], named[chosen]), None if spans is None else spans[chosen]
 
 
-def _as(kind: type[np.unsignedinteger], ends: Ends) -> Ends:
-    """Return the same in few bytes."""
-    return Ends(ends.at.astype(np.int32), ends.labels.astype(kind))
+def _packed(ends: Ends, n: int) -> Ends:
+    """Return ends of `n` labels in few bytes: how far each is from the one before."""
+    gaps = np.diff(ends.at, prepend=0)
+    narrow, few = (np.uint16 if most < 1 << 16 else np.uint32 for most in (int(gaps.max(initial=0)), n))
+    return Ends(gaps.astype(narrow), ends.labels.astype(few))
+
+
+def _unpacked(ends: Ends) -> Ends:
+    """Return what was packed."""
+    return Ends(np.cumsum(ends.at, dtype=np.int32), ends.labels)
 
 
 def _large(labels: NDArray[np.unsignedinteger], words: Words) -> list[tuple[int, Words]]:
@@ -361,7 +368,7 @@ def _lengths(axis: Axis, first: Ends, last: Ends, shape: Shape, n: int) -> Ints:
     return (more - less).astype(np.int64)
 
 
-def _place(at: Ints, shape: Shape) -> Ints:
+def _place(at: NDArray[np.integer], shape: Shape) -> Ints:
     """Return where voxels of a slab are in C order of (H, W, D) if the slab begins at 0."""
     row, x = np.divmod(at, -(-shape[0] // WORD) * WORD)
     z, y = np.divmod(row, shape[1])

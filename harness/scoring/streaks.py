@@ -32,7 +32,7 @@ class Ends:
         Of the runs, from 1.
     """
 
-    at: NDArray[np.signedinteger]
+    at: NDArray[np.integer]
     labels: NDArray[np.integer]
 
 
@@ -154,7 +154,7 @@ def _counted(ends: Ends, values: Ints, n: int) -> Ints:
     return np.bincount(ends.labels - 1, weights=values, minlength=n).astype(np.int64)
 
 
-def _places(at: NDArray[np.signedinteger], shape: Shape) -> list[Ints]:
+def _places(at: NDArray[np.integer], shape: Shape) -> list[Ints]:
     """Return x, y and z."""
     row, x = np.divmod(at.astype(np.int64), -(-shape[0] // WORD) * WORD)
     z, y = np.divmod(row, shape[1])
