@@ -21,6 +21,7 @@ from curation.qc.report import Checked
 from curation.reports import decode, delimiter_of
 from harness.dataset.problems import Level
 from harness.errors import DataError, UsageError
+from harness.spreadsheets import harmless
 
 SHEET: Final = "review.csv"
 _VERDICTS: Final = frozenset({"", "accept", "reject"})
@@ -94,8 +95,7 @@ def verdicts(rows: Iterable[Row]) -> dict[tuple[str, str, str], str]:
 def row_of(case: str, finding: str, mask: str, checked: Checked) -> Row:
     """Return the empty row of a finding."""
     problems = "; ".join(f"{p.level} {p.code}: {p.what}" for p in checked.problems)
-    text = f"'{checked.text}" if checked.text.startswith(("=", "+", "-", "@")) else checked.text  # no formula
-    return Row(case, finding, mask, checked.category or "", text, problems)
+    return Row(case, finding, mask, checked.category or "", harmless(checked.text), problems)
 
 
 def waiting(rows: Sequence[tuple[Row, Checked]], said: Mapping[tuple[str, str, str], str], gate: Gate) -> list[Row]:

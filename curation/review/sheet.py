@@ -15,6 +15,7 @@ from curation.pipeline import read_records, write_text
 from curation.records import CategorizedReport, ExtractedReport, Report, RewrittenReport
 from curation.schema import CODES, REGION_OF
 from harness.errors import UsageError
+from harness.spreadsheets import harmless
 
 #: Columns of the CSV file. What a reviewer fills in comes after ``sources``.
 COLUMNS: Final = (
@@ -71,17 +72,12 @@ def make_sheet(run: Path, out: Path, *, n: int, seed: int) -> int:
     stream = io.StringIO(newline="")
     writer = csv.DictWriter(stream, COLUMNS, restval="")
     writer.writeheader()
-    writer.writerows({name: _harmless(cell) for name, cell in row.items()} for row in rows)
+    writer.writerows({name: harmless(cell) for name, cell in row.items()} for row in rows)
     texts = {name: {"findings": reports[name].findings, "impressions": reports[name].impressions} for name in chosen}
     data = {"columns": COLUMNS, "rows": rows, "reports": texts, "categories": dict(CODES)}
     write_text(out / HTML, page(data))
     write_text(out / CSV, "\N{BYTE ORDER MARK}" + stream.getvalue())  # the mark lets spreadsheets recognise UTF-8
     return len(chosen)
-
-
-def _harmless(cell: str) -> str:
-    """Return a cell that no spreadsheet takes for a formula: an apostrophe before what would begin one."""
-    return f"'{cell}" if cell.startswith(("=", "+", "-", "@")) else cell
 
 
 def _rows(

@@ -14,6 +14,7 @@ from harness.errors import UsageError
 from harness.rows import FindingRow, InstanceRow
 from harness.scoring.case import CaseScore
 from harness.scoring.placement import placement_columns
+from harness.spreadsheets import harmless
 
 _FORMATS = (".csv", ".json", ".parquet")
 
@@ -79,7 +80,7 @@ def _write(path: Path, columns: Sequence[str], records: Sequence[dict[str, Any]]
         with part.open("w", encoding="utf-8", newline="") as stream:
             writer = csv.DictWriter(stream, fieldnames=list(columns))
             writer.writeheader()
-            writer.writerows(records)
+            writer.writerows({name: harmless(cell) for name, cell in record.items()} for record in records)
     else:
         import pyarrow as pa  # type: ignore[import-untyped]
         from pyarrow import parquet

@@ -15,6 +15,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Final
 
+from harness.spreadsheets import harmless
 from leaderboard.pages.attribution import attribution, notice
 from leaderboard.pages.page import file_name
 from leaderboard.pages.queries import as_file
@@ -137,12 +138,7 @@ def _write_csv(columns: Sequence[str], rows: Iterable[Sequence[Any]], path: Path
     with path.open("w", encoding="utf-8", errors="replace", newline="") as stream:
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(columns)
-        writer.writerows([_harmless(value) for value in row] for row in rows)
-
-
-def _harmless(value: object) -> object:
-    """Keep a spreadsheet from reading a text as a formula."""
-    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
+        writer.writerows([harmless(value) for value in row] for row in rows)
 
 
 def _write_parquet(published: Published, table: str, path: Path) -> None:

@@ -101,7 +101,7 @@ def _query(files: dict[str, bytes], query: str) -> list[tuple[str]]:
 
 def test_spreadsheets_take_no_text_for_a_formula() -> None:
     """A text that begins as a formula gets an apostrophe; numbers stay as they are."""
-    assert [downloads._harmless(value) for value in ("=1+1", "-x", "plain", -1.5, None)] == [
+    assert [downloads.harmless(value) for value in ("=1+1", "-x", "plain", -1.5, None)] == [
         "'=1+1", "'-x", "plain", -1.5, None,
     ]  # fmt: skip
 
