@@ -15,7 +15,6 @@ from typing import Any, Final
 import highdicom
 import numpy as np
 import numpy.typing as npt
-import pydicom
 from highdicom.seg import SegmentAlgorithmTypeValues, SegmentationTypeValues, SegmentDescription
 from highdicom.seg import Segmentation as Seg
 from pydicom.sr.codedict import codes
@@ -23,6 +22,7 @@ from pydicom.sr.codedict import codes
 from curation.annotation.grid import place
 from curation.annotation.nrrd import Segment, Segmentation
 from curation.annotation.tasks import CT, Task, segment_name
+from curation.dicom_file import read_dicom
 from curation.volumes import read_array
 from harness.dataset.voxels import read_header
 from harness.errors import DataError
@@ -56,7 +56,7 @@ def read_seg(path: Path) -> Segmentation:
         It is not a SEG of one volume, or its segments are probabilities.
     """
     try:
-        seg: Any = highdicom.seg.segread(path)
+        seg: Any = highdicom.seg.Segmentation.from_dataset(read_dicom(path), copy=False)
         numbers = list(seg.segment_numbers)
         volume = seg.get_volume(segment_numbers=numbers, rescale_fractional=False, skip_overlap_checks=True, rtol=_EVEN)
         values = np.moveaxis(volume.array, -1, 0)  # segments, slices, rows, columns
@@ -100,7 +100,7 @@ def write_seg(path: Path, outlines: Sequence[Outline], affine: npt.NDArray[np.fl
         The masks do not lie on the grid of the series, or it cannot be read.
     """
     try:
-        sources = [pydicom.dcmread(image) for image in images]
+        sources = [read_dicom(image) for image in images]
         for source, name in product(sources, _REPEATED):
             if name not in source:
                 setattr(source, name, "")

@@ -17,9 +17,9 @@ from typing import Any, Final
 import highdicom
 import numpy as np
 import numpy.typing as npt
-import pydicom
 from pydicom.errors import InvalidDicomError
 
+from curation.dicom_file import read_dicom
 from harness.dataset.patients import age_of
 from harness.errors import DataError, UsageError
 
@@ -127,7 +127,7 @@ def _headers(folder: Path) -> tuple[dict[str, list[tuple[Path, Any]]], dict[Path
         if path.name.endswith((".nii", ".nii.gz")) or path.name == "DICOMDIR":
             continue
         try:
-            header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=_TAGS)
+            header = read_dicom(path, stop_before_pixels=True, specific_tags=_TAGS)
         except InvalidDicomError:
             continue  # not DICOM
         except (OSError, ValueError, EOFError, AttributeError, KeyError, NotImplementedError):
@@ -184,7 +184,7 @@ def read_stack(series: Series) -> Stack:
     """
     files, note = _without_copies(series)
     try:
-        images = [pydicom.dcmread(path) for path in files]
+        images = [read_dicom(path) for path in files]
         if images[0].get("NumberOfFrames", 1) > 1:
             if len(images) > 1:
                 raise DataError(f"it has {len(images)} multi-frame images", fix="give each a folder of its own")
@@ -215,8 +215,8 @@ def _without_copies(series: Series) -> tuple[list[Path], str]:
         by_image.setdefault(str(header.SOPInstanceUID), []).append(path)
     copies = [paths for paths in by_image.values() if len(paths) > 1]
     for paths in copies:
-        first = pydicom.dcmread(paths[0])
-        if any(pydicom.dcmread(other) != first for other in paths[1:]):
+        first = read_dicom(paths[0])
+        if any(read_dicom(other) != first for other in paths[1:]):
             raise DataError(
                 f"{paths[0].name} and {paths[1].name} say they are the same image, and differ", fix="keep the right one"
             )
