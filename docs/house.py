@@ -21,7 +21,7 @@ PACKAGES = {
 
 #: The floors of the harness from the ground up: a room imports from its own floor, without a circle, and from below.
 FLOORS = (
-    ("errors", "status", "categories", "rows", "digests", "redaction", "spreadsheets", "host", "foreign"),
+    ("errors", "status", "categories", "rows", "digests", "redaction", "host", "foreign"),
     ("registry", "masks", "store", "upstream"),
     ("dataset", "scoring", "images", "engines"),
     ("sandbox", "phantom"),

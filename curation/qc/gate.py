@@ -21,7 +21,7 @@ from curation.qc.report import Checked
 from curation.reports import decode, delimiter_of
 from harness.dataset.problems import Level
 from harness.errors import DataError, UsageError
-from harness.spreadsheets import harmless
+from harness.host.spreadsheets import harmless
 
 SHEET: Final = "review.csv"
 _VERDICTS: Final = frozenset({"", "accept", "reject"})

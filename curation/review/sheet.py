@@ -15,7 +15,7 @@ from curation.pipeline import read_records, write_text
 from curation.records import CategorizedReport, ExtractedReport, Report, RewrittenReport
 from curation.schema import CODES, REGION_OF
 from harness.errors import UsageError
-from harness.spreadsheets import harmless
+from harness.host.spreadsheets import harmless
 
 #: Columns of the CSV file. What a reviewer fills in comes after ``sources``.
 COLUMNS: Final = (

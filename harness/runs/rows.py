@@ -11,10 +11,10 @@ from typing import Any
 
 from harness.dataset import Case
 from harness.errors import UsageError
+from harness.host.spreadsheets import harmless
 from harness.rows import FindingRow, InstanceRow
 from harness.scoring.case import CaseScore
 from harness.scoring.placement import placement_columns
-from harness.spreadsheets import harmless
 
 _FORMATS = (".csv", ".json", ".parquet")
 

@@ -15,7 +15,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Final
 
-from harness.spreadsheets import harmless
+from harness.host.spreadsheets import harmless
 from leaderboard.pages.attribution import attribution, notice
 from leaderboard.pages.page import file_name
 from leaderboard.pages.queries import as_file

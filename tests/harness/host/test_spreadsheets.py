@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from harness.host.spreadsheets import harmless
 from harness.rows import FindingRow
 from harness.runs.rows import write_rows
-from harness.spreadsheets import harmless
 
 FORMULAS = ['=HYPERLINK("http://example.org")', "+1+1", "-2+3", "@SUM(A1)", "\t=1", "\r=1", "\n=1"]
 
