@@ -7,7 +7,7 @@ neither has to be paired with the other; and a label's voxels lie between where 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
@@ -54,6 +54,7 @@ class Streaks:
     axis: Literal[1, 2]
     first: Ends
     last: Ends
+    _held: dict[int, tuple[Words, NDArray[np.uint64]]] = field(default_factory=dict, init=False, repr=False)
 
     @cached_property
     def labels(self) -> Ints:
@@ -104,7 +105,13 @@ class Streaks:
         return self.labels, found[0], found[1]
 
     def of(self, label: int) -> tuple[Words, NDArray[np.uint64]]:
-        """Return the words, ascending, and the bits of one label, from 0."""
+        """Return the words, ascending, and the bits of one label, from 0; the last is kept, as slices repeat."""
+        if label not in self._held:
+            self._held.clear()
+            self._held[label] = self._of(label)
+        return self._held[label]
+
+    def _of(self, label: int) -> tuple[Words, NDArray[np.uint64]]:
         h, w, _ = self.shape
         row_words = -(-h // WORD)
         first, last = (
