@@ -142,7 +142,7 @@ def parse_toml(content: bytes | str) -> dict[str, Any]:
     """
     if len(content) > MOST_TOML_BYTES:
         raise ValueError(f"it has more than {MOST_TOML_BYTES:,} bytes")
-    text = content.decode("utf-8") if isinstance(content, bytes) else content
+    text = content.decode("utf-8-sig") if isinstance(content, bytes) else content  # some editors begin with a mark
     if _LONG_KEY.search(text):
         raise ValueError(f"a key has more than {MOST_PARTS} parts")
     try:

@@ -37,14 +37,14 @@ def test_json_comes_as_it_was(tmp_path: Path) -> None:
 
 
 def test_toml_comes_as_it_was() -> None:
-    """Text and bytes give the same tables; dotted keys, dots in texts and 64 bits are no fault."""
+    """Text, bytes and a byte order mark give the same tables; dotted keys, dots in texts and 64 bits are no fault."""
     text = 'a.b."c.d" = 9_223_372_036_854_775_807\nt = """\n' + "1.2." * 20 + '\n"""\n[x.y]\nz = [0.5, "ü"]\n'
     tables = {"a": {"b": {"c.d": 2**63 - 1}}, "t": "1.2." * 20 + "\n", "x": {"y": {"z": [0.5, "ü"]}}}
     with pytest.raises(ValueError, match="a key has more than 8 parts"):
         parse_toml(text)
     text = text.replace("1.2." * 20, "of 1.2." * 20)
     tables["t"] = "of 1.2." * 20 + "\n"
-    assert parse_toml(text) == parse_toml(text.encode()) == tables
+    assert parse_toml(text) == parse_toml(text.encode()) == parse_toml(b"\xef\xbb\xbf" + text.encode()) == tables
     with pytest.raises(ValueError, match="utf-8"):
         parse_toml(b"a = '\xff'")
     with pytest.raises(ValueError, match="524,288"):
