@@ -6,6 +6,7 @@ is computed once and kept (:mod:`leaderboard.published.kept`), however many runs
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
@@ -186,6 +187,10 @@ def told(reason: Any, *, public: bool) -> Any:
     return without_places(reason.partition(" (")[0] if reason.startswith(NOT_CONFIRMED) else reason)
 
 
+def _losses(losses: Mapping[str, float]) -> str:
+    return json.dumps(losses, ensure_ascii=False, sort_keys=True)
+
+
 def _described(row: FindingRow, around: RunContext) -> list[Any]:
     text = hidden_text(row.text) if around.hidden else row.text
     size = row.details.size_ratio, row.details.volume_ul
@@ -276,7 +281,7 @@ class _Contribution:
         every = -(-len(points) // CURVE)
         measured = self.around.val_opened  # how many findings of it are behind a point was not recorded
         return [
-            [p.step, p.steps, p.losses, p.val_dice if measured else None]
+            [p.step, p.steps, _losses(p.losses), p.val_dice if measured else None]
             for number, p in enumerate(points)
             if p.val_dice is not None or number % every == 0 or p is points[-1]
         ]

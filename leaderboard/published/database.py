@@ -318,13 +318,12 @@ class Published:
     def add(self, table: str, rows: Sequence[Mapping[str, Any]] | Iterator[Mapping[str, Any]]) -> None:
         """Insert rows, each with a value for every column; lists and dicts are stored as JSON."""
         columns = self.columns(table)
-        self.insert(table, ([row[name] for name in columns] for row in rows))
+        self.insert(table, ([_to_column(row[name]) for name in columns] for row in rows))
 
     def insert(self, table: str, rows: Iterable[Sequence[Any]]) -> None:
-        """Insert rows, each with a value for every column, in their order."""
+        """Insert rows, each with a value for every column, in their order, as SQLite holds it."""
         places = ", ".join("?" * len(self.columns(table)))
-        values = ([_to_column(value) for value in row] for row in rows)
-        self.db.executemany(f"insert into {table} values ({places})", values)  # noqa: S608 - names are our own
+        self.db.executemany(f"insert into {table} values ({places})", rows)  # noqa: S608 - names are our own
 
     def save(self, path: Path) -> None:
         """Finish filling, and write it to a file: the same rows give the same bytes."""

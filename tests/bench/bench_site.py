@@ -6,6 +6,7 @@ Writes ``docs/benchmarks/site.md``. Run it as ``make bench-site``, or ``python t
 from __future__ import annotations
 
 import argparse
+import hashlib
 import os
 import random
 import shutil
@@ -91,7 +92,7 @@ def findings(draw: random.Random, level: float) -> list[FindingRow]:
                     truth_voxels=truth,
                     pred_voxels=truth,
                     intersection=shared,
-                    mask_sha256="ab" * 32,
+                    mask_sha256=hashlib.sha256(f"{level} {case} {index}".encode()).hexdigest(),
                     verdict=MaskVerdict(),
                     details=FindingDetails(1, ratio, instances),
                 )
@@ -221,6 +222,8 @@ def report(runs: int, n_findings: int, first: Built, again: Built, site: Path) -
     compare = site / "compare.html"
     yield f"| `compare.html` | {compare.stat().st_size / 1e3:.0f} kB |"
     yield f"| heaviest page | `{heaviest.relative_to(site)}`, {heaviest.stat().st_size / 1e3:.0f} kB |"
+    kept = site.with_name("kept.db").stat().st_size
+    yield f"| what is kept for the next build | {kept / 1e6:.0f} MB |"
     found = f"{problems[0].where} {problems[0].what}" if problems else "no problem"
     yield f"| `bench leaderboard check` | {found} |"
     hardware = describe_hardware([])
