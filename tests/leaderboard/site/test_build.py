@@ -79,6 +79,10 @@ def test_one_new_run_changes_what_it_must(bench, store: Store, tmp_path: Path) -
     assert {"index.html", "changes.html", "runs/run-02.html", "runs/run-04.html", "models/new.html"} <= changed
     same = {"runs/run-01.html", "models/rules.html", "methods.html", "distributions.html", "licences.html"}
     assert not same & changed, same & changed
+    bench.add(plugin="rules", title="rules", cases=6, level=0.4)  # the pages of its history name it
+    build_site(store, tmp_path / "site", options)
+    build_site(store, tmp_path / "whole")
+    assert content(tmp_path / "site") == content(tmp_path / "whole")
 
 
 def test_index_is_light(full_store: Store, tmp_path: Path) -> None:
