@@ -205,8 +205,8 @@ def test_a_clean_end_settles_what_is_open(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("end", "status", "reason"),
     [
-        (Exit(137, oom=True), Status.OOM, "the kernel ended it for its memory (limit "),
-        (Exit(0, oom=True), Status.OOM, "the kernel ended it for its memory (limit "),
+        (Exit(137, oom=True), Status.OOM, "the kernel ended it for its memory (limit: memory_gb = "),
+        (Exit(0, oom=True), Status.OOM, "the kernel ended it for its memory (limit: memory_gb = "),
         (Exit(None, error="the engine lost it"), Status.INFRA_ERROR, "the engine lost it"),
         (Exit(3), Status.PLUGIN_ERROR, "the container ended with exit code 3"),
     ],

@@ -147,7 +147,7 @@ def test_what_the_model_warns_of_is_kept_once(tmp_path: Path) -> None:
         ([], Exit(0), "done", ""),
         ([{"event": "train_failed", "kind": "nan_loss", "reason": "nan"}], Exit(1), "nan_loss", "nan"),
         ([{"event": "train_failed", "kind": "error", "reason": "x"}], Exit(0), "error", "x"),
-        ([], Exit(137, oom=True), "oom", "the kernel ended it for its memory (limit "),
+        ([], Exit(137, oom=True), "oom", "the kernel ended it for its memory (limit: memory_gb = "),
         ([], Exit(None, error="the engine lost it"), "infra_error", "the engine lost it"),
         ([], Exit(3), "plugin_error", "the container ended with exit code 3; its last line: loss went up"),
         ([], None, "timeout", "no train event came within 0.18 s"),
