@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Self, TypeVar
 
 from harness.dataset import Case
+from harness.errors import PrerequisiteError
 from harness.host.capacity import usable_cores
 from harness.rows import CaseRow, FindingRow
 from harness.runs.rows import rows_of
@@ -26,6 +27,10 @@ from harness.status import Status
 
 Work = TypeVar("Work")
 Result = TypeVar("Result")
+
+
+#: What submitting ends with where a worker, or the process that forks them, was killed.
+_ENDED = (BrokenProcessPool, EOFError, OSError)
 
 
 class Scorers:
@@ -53,10 +58,17 @@ class Scorers:
     def _submit(self, work: Callable[[Work], Result], on: Work) -> Future[Result]:
         try:
             return self._pool.submit(work, on)
-        except BrokenProcessPool:
-            # A killed worker breaks its whole pool; the caller submits the pending cases again.
+        except _ENDED:
+            # A killed worker breaks its whole pool; the caller submits the pending cases again. A signal to a whole
+            # group ends the process that forks them as well: then it is the connection to it that breaks.
             self._pool = self._new_pool()
+        try:
             return self._pool.submit(work, on)
+        except _ENDED as error:
+            raise PrerequisiteError(
+                "the processes that score cannot be started: something ends them",
+                fix="look for what sends signals to all processes of this command; the same command goes on",
+            ) from error
 
     def __enter__(self) -> Self:
         return self

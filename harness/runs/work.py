@@ -335,10 +335,10 @@ class Work:
 
     def _submit(self, outcome: CaseRow, submit: Submit) -> None:
         self.outcomes[outcome.case] = outcome
-        self.scoring += 1
         _, case = self.cases[outcome.case]
         flip, delivered = self.plan.request.dataset.mask_flip, outcome.status == Status.OK
         submit(case_task(case, self.folder / "masks", flip, delivered=delivered))
+        self.scoring += 1  # not before: what could not be submitted is never scored, and nobody waits for it
 
     def scored(self, case: str, future: Future[CaseScore], submit: Submit) -> CaseRow | None:
         """Store the scores of a case; None where it is submitted again instead."""

@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -523,6 +524,32 @@ def test_a_request_to_stop_reaches_the_hosts(lab: Lab) -> None:
     lab.run(_pool(lab, "shared"), "home")
     lab.run(_pool(lab, "calm"), "calm-home")
     assert len(lab.watcher.shown) == CASES
+    assert lab.rows("home") == lab.rows("calm-home")
+
+
+@pytest.mark.parametrize("for_good", [False, True], ids=["once", "for good"])
+def test_what_ends_all_scorers_never_hangs_the_command(
+    for_good: bool, lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A signal to the whole group: scored by new processes, or told and nothing lost."""
+    true_submit = ProcessPoolExecutor.submit
+    asked: list[object] = []
+
+    def submit(pool: ProcessPoolExecutor, *what: Any) -> Any:
+        asked.append(what)
+        if len(asked) == 3 or (for_good and len(asked) > 3):
+            raise EOFError("unexpected EOF")  # as Python has it when the process that forks workers is gone
+        return true_submit(pool, *what)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ProcessPoolExecutor, "submit", submit)
+        if for_good:
+            with pytest.raises(PrerequisiteError, match="something ends them"):
+                lab.run(_pool(lab, "shared"), "home")
+        else:
+            lab.run(_pool(lab, "shared"), "home")
+    lab.run(_pool(lab, "shared"), "home")
+    lab.run(_pool(lab, "calm"), "calm-home")
     assert lab.rows("home") == lab.rows("calm-home")
 
 
