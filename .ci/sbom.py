@@ -149,4 +149,8 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    try:
+        main(Path(sys.argv[1]))
+    except OSError as error:
+        print(f"error: {error.filename}: {error.strerror}\n  fix: make sbom SBOM=FOLDER", file=sys.stderr)
+        sys.exit(2)

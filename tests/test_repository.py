@@ -76,6 +76,7 @@ def test_what_is_not_released_has_a_version_of_its_own() -> None:
         ("audit ADVISORIES=none", 2),
         ("curation-classifier PROMPTS=none", 4),
         ("fuzz FUZZ_TARGETS=none", 2),
+        ("sbom SBOM=/dev/null/folder", 2),
     ],
 )
 def test_a_target_that_lacks_something_says_so(target: str, code: int, tmp_path: Path) -> None:
