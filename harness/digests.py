@@ -19,6 +19,9 @@ from harness.foreign import parse_json
 SETTLED: Final = 2.0
 _NAME: Final = "digests.jsonl"
 
+#: In place of the size of a file that was read too soon after a change: no file has it.
+_UNSETTLED: Final = -1
+
 #: Seconds in which the kernel's clock of files moves on at least once.
 _TICK: Final = 0.02
 
@@ -99,8 +102,9 @@ class DigestCache:
                 self._progress(path, status.st_size)
             if self._last.get(before[0], result) != result:
                 self.changed.append(path)
-        if is_settled(status) and path.exists() and file_key(path, path.stat()) == before:
-            self._remember(before, result)
+        settled = is_settled(status) and path.exists() and file_key(path, path.stat()) == before
+        # Of a file that may yet change unseen, only what it held is kept, to name it later if it has changed.
+        self._remember(before if settled else (before[0], _UNSETTLED, 0, 0, 0), result)
         return result
 
     def _load(self) -> dict[FileKey, str]:

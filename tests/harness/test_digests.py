@@ -77,6 +77,18 @@ def _written(path: Path, content: bytes) -> Path:
     return path
 
 
+def test_a_file_that_was_just_made_is_named_as_well_when_it_has_changed(tmp_path: Path) -> None:
+    """Its digest is not looked up, since it may change unseen; what it held is remembered all the same."""
+    path = tmp_path / "a"
+    path.write_bytes(b"one")
+    first = DigestCache(tmp_path / "cache").digest(path)
+    path.write_bytes(b"two")
+    later = DigestCache(tmp_path / "cache", again=True)
+    assert later.digest(path) != first
+    assert later.changed == [path]
+    assert DigestCache(tmp_path / "cache").digest(path) == later.digest(path)
+
+
 def test_a_file_that_is_gone_is_bad_data(tmp_path: Path) -> None:
     """The error names the file."""
     with pytest.raises(DataError, match="gone"):
