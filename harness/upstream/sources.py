@@ -129,13 +129,16 @@ class SourceStore:
         DataError
             When it contains none of them, or is damaged.
         """
-        wanted = ", ".join(f"{source.name} (commit {source.commit}, tree {source.tree})" for source in candidates)
         try:
             added = self._add_repository(candidates, path) if path.is_dir() else self._add_archive(candidates, path)
         except DataError as error:
             raise DataError(f"{path}: {error.message}", fix=error.fix or "get it again") from error
         if not added:
-            raise DataError(f"{path} does not contain any of the declared sources", fix=f"wanted: {wanted}")
+            commits = ", ".join(dict.fromkeys(source.commit[:12] for source in candidates))
+            raise DataError(
+                f"{path} does not contain any of the declared sources",
+                fix=f"wanted is one of the commits {commits}; `bench sources list` says of which repositories",
+            )
         for source in added:
             log(f"added {source.name} at {source.commit[:12]}: {self.folder(source)}")
         return added
