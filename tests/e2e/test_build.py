@@ -351,7 +351,11 @@ def test_ctrl_c_ends_a_build_at_once(
     client = docker.from_env()
     try:
         deadline = time.monotonic() + 30
-        while found := [c for c in client.containers.list(all=True) if "sleep 1234" in str(c.attrs["Config"]["Cmd"])]:
+        while found := [
+            c
+            for c in client.containers.list(all=True, ignore_removed=True)
+            if "sleep 1234" in str(c.attrs["Config"]["Cmd"])
+        ]:
             assert time.monotonic() < deadline, found
             time.sleep(0.5)
         client.images.remove("groundbench/built:unfinished")

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
-from urllib.parse import urljoin
+from urllib.parse import urljoin, urlsplit
 
 import pytest
 
@@ -88,8 +88,11 @@ class Reader:
         self.clicks += 1
 
     def link(self, name: str | re.Pattern[str]) -> None:
-        """Click a link by its name."""
+        """Click a link by its name, and wait until the page that it leads to is loaded and its scripts have run."""
+        link = self.page.get_by_role("link", name=name).first
+        path = link.evaluate("link => link.pathname")
         self.click(self.page.get_by_role("link", name=name))
+        self.page.wait_for_url(lambda url: urlsplit(url).path == path)
 
     def names(self, table: str) -> list[str]:
         """Return the names of the rows of a table that are not hidden."""
@@ -268,7 +271,7 @@ def test_on_a_host(browser: Any, board: Path) -> None:
         base = f"http://127.0.0.1:{server.server_address[1]}/some/board/"
         reader = Reader(browser, board)
         reader.page.goto(urljoin(base, "runs/deep/gone.html"))
-        reader.page.wait_for_function("document.getElementById('front').href.endsWith('/some/board/index.html')")
+        assert reader.page.evaluate("document.getElementById('front').href").endswith("/some/board/index.html")
         assert "sans-serif" in reader.page.evaluate("getComputedStyle(document.body).fontFamily")
         reader.link("the front page")
         assert reader.page.url == f"{base}index.html"
