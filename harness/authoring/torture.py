@@ -137,8 +137,9 @@ def forms(*, boxed: bool) -> Iterator[Form]:
         held="alone",
         steady=not boxed,
     )
-    tissue = np.random.default_rng(0).normal(40, 15, ct.shape).round().astype(ct.dtype)  # no CT is without noise
-    yield replace(plain, words="no lungs", ct=tissue, held="alone")
+    tissue = np.random.default_rng(0).normal(40, 15, ct.shape)  # no CT is without noise, and none without air around
+    tissue[: ct.shape[0] // 8] -= 1000
+    yield replace(plain, words="no lungs", ct=tissue.round().astype(ct.dtype), held="alone")
     yield replace(plain, words="boxes at the border", truth=_at_the_border(truth), held="alone", steady=not boxed)
     yield replace(plain, words="seventy entities", truth=_many(truth), held="alone", steady=not boxed)
     for words, texts in (("texts about different things", _APART), (_ODD_WORDS, _ODD)):
