@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import datetime as dt
 import json
+import math
 import os
 import platform
 import resource
@@ -20,8 +21,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -34,6 +36,9 @@ PAGE = ROOT / "docs" / "benchmarks" / "all.md"
 
 #: What a ratio may rise to, against the one kept: seen, and too much.
 SEEN, WORSE = 1.1, 2.0
+
+#: How often a quick ratio that looks worse is taken before it counts.
+TRIES = 8
 
 #: Small masks, in one process, with what is kept for them.
 QUICK = ("small_f3", *(f"small_{kind}_f1" for kind in ("ones", "stripes", "checkerboard", "noise20")))
@@ -132,17 +137,24 @@ def first_run(arguments: argparse.Namespace) -> Iterator[Row]:
         yield Row(f"{name}, first time", "sha256sum", statistics.median(ratios), len(ratios))
 
 
-def quick(arguments: argparse.Namespace) -> Iterator[Row]:
-    """Compare our scorer with the limit on small masks, in this process: the least of five of each."""
+def quick(arguments: argparse.Namespace, kept: Mapping[str, float]) -> Iterator[Row]:
+    """Compare our scorer with the limit on small masks, in this process: the least of five of each.
+
+    These take milliseconds, and a neighbour in the same core's cache doubles the CPU time of one and not of the other:
+    what looks twice as bad is taken again, up to `TRIES` times, and the least ratio counts.
+    """
     for case in QUICK:
         made = synthetic.make(case, arguments.work)
         ours, limit = bench_scoring.ours(made, instances=True), bench_scoring.limit(made)
         ours()  # what is loaded once is loaded
-        pairs = [(_least(ours), _least(limit)) for _ in range(5)]
-        yield Row(case, "limit", min(one for one, _ in pairs) / min(other for _, other in pairs), len(pairs))
+        ratios: list[float] = []
+        while not ratios or (len(ratios) < TRIES and min(ratios) > WORSE * kept.get(case, math.inf)):
+            pairs = [(_cpu_here(ours), _cpu_here(limit)) for _ in range(5)]
+            ratios.append(min(one for one, _ in pairs) / min(other for _, other in pairs))
+        yield Row(case, "limit", min(ratios), 5 * len(ratios))
 
 
-def _least(job: Callable[[], object]) -> float:
+def _cpu_here(job: Callable[[], object]) -> float:
     began = time.process_time()
     job()
     return time.process_time() - began
@@ -171,7 +183,7 @@ def main() -> None:
     arguments = parser.parse_args()
     kept: dict[str, dict[str, float]] = json.loads(KEPT.read_text()) if KEPT.exists() else {}
     form = "quick" if arguments.quick else "all"
-    takers = [quick] if arguments.quick else [scoring, starting, first_run]
+    takers = [partial(quick, kept=kept.get(form, {}))] if arguments.quick else [scoring, starting, first_run]
     rows = []
     for taker in takers:
         for row in taker(arguments):
@@ -184,7 +196,7 @@ def main() -> None:
         KEPT.write_text(json.dumps({**kept, form: ratios}, indent=1, sort_keys=True) + "\n")
         if not arguments.quick:
             PAGE.write_text("\n".join([_HEAD.format(where=_where()), *lines, ""]))
-    worse = [row.name for row in rows if row.ratio > WORSE * kept.get(form, {}).get(row.name, float("inf"))]
+    worse = [row.name for row in rows if row.ratio > WORSE * kept.get(form, {}).get(row.name, math.inf)]
     if arguments.quick and worse:
         sys.exit(f"twice as slow against the limit as before: {', '.join(worse)}")
 
