@@ -20,6 +20,7 @@ from docker.types import LogConfig, Mount, Ulimit
 
 from harness.engines.base import USER_NAME, ContainerSpec, Tried, container_user, require_readable
 from harness.engines.daemon import UNREACHABLE, Address, connect, said
+from harness.engines.disk_rate import write_limits
 from harness.engines.image_rules import blanked, broken_rule, volumes_of
 from harness.engines.strays import Stray, find_strays, remove_strays
 from harness.engines.watched import GRACE_S, WatchedContainer
@@ -184,8 +185,8 @@ class SealedEngine:
         """Create and start one sealed container.
 
         No network, read-only root, no capabilities, no new privileges, not root, and bounded memory, processors,
-        processes, files, shared memory, temporary space and logs; nothing of the host but the job, the named mounts
-        and ``out/``.
+        processes, files, shared memory, temporary space, logs and writes to the disk; nothing of the host but the job,
+        the named mounts and ``out/``.
 
         Raises
         ------
@@ -309,6 +310,7 @@ class SealedEngine:
             log_config=LogConfig(type="json-file", config={"max-size": "4m", "max-file": "2"}),
             environment=_environment(spec) | dict(blank),
             labels=dict(spec.labels),
+            **write_limits(spec.root / "out", str(self.version.get("KernelVersion"))),
             **self.own_options(spec),
             **options,
         )

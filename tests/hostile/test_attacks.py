@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from harness.engines.disk_rate import WRITE_BYTES_S, disk_of
 from tests.conftest import processes
 
 pytestmark = pytest.mark.docker
@@ -57,6 +58,18 @@ def test_inodes_without_number(attack: Callable[..., Any], record_property: Reco
     assert row["status"] in ("plugin_error", "oom", "timeout")
     assert outcome.cases["toy_1_a_1"]["status"] == outcome.cases["toy_3_a_1"]["status"] == "ok"
     assert not any("BREACH" in line for line in outcome.lines)
+
+
+def test_a_disk_written_over_and_over(attack: Callable[..., Any], record_property: Record, tmp_path: Path) -> None:
+    """The same bytes again are no more bytes to weigh, but come to the disk at a bounded rate; nobody loses a case."""
+    if disk_of(tmp_path) is None:
+        pytest.skip("the folders of this test lie on no disk that is known here")
+    record_property("attack", "rewrite-disk")
+    outcome = attack("rewrite-disk")
+    (rate,) = (float(line.split()[-1]) for line in outcome.said("RATE"))
+    record_property("outcome", f"{rate / 1e6:.0f} MB a second, of {WRITE_BYTES_S / 1e6:.0f} that it may write")
+    assert {row["status"] for row in outcome.cases.values()} == {"ok"}
+    assert rate < 1.25 * WRITE_BYTES_S
 
 
 @pytest.mark.parametrize("name", ["many-files", pytest.param("million-files", marks=pytest.mark.slow)])

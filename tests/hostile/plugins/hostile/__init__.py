@@ -16,6 +16,7 @@ ATTACKS = (
     "fill-out-deep",
     "fill-unlinked",
     "fill-volume",
+    "rewrite-disk",
     "many-files",
     "million-files",
     "flood-stdout",

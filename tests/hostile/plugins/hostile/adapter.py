@@ -126,6 +126,18 @@ def fill_out(_case):
     say("BREACH 40 GB")
 
 
+def rewrite_disk(_case):
+    """Write one small file over and over, each time down to the disk, for the time that a case has without an end."""
+    block = os.urandom(2**23)
+    written, began = 0, time.monotonic()
+    with open(OUT / "again", "wb") as file:
+        while (seconds := time.monotonic() - began) < 3:
+            os.pwrite(file.fileno(), block, 0)
+            os.fsync(file.fileno())
+            written += len(block)
+    print(f"RATE {written / seconds:.0f}", flush=True)
+
+
 def fill_out_deep(_case):
     """Fill the disk below folders that are nested deeper than a path can be long."""
     os.chdir(OUT)
