@@ -14,6 +14,7 @@ from typing import Any
 import click
 from files import contexts, meanings, statuses, table, tables, variables
 from house import picture
+from messages import messages
 from reference import sdk_reference
 
 from harness.cli import cli
@@ -373,6 +374,7 @@ GENERATED: dict[str, Callable[[], str]] = {
     "contract.md": _schemas,
     "cli.md": _commands,
     "declaration.md": _declaration,
+    "messages.md": messages,
     "models.md": _models,
     "variables.md": variables,
     "statuses.md": statuses,

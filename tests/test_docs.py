@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
+from click.testing import CliRunner
 
 from harness import errors
+from harness.cli import cli
 from harness.phantom.dataset import VERSION as PHANTOM_VERSION
 from harness.sandbox.contract import CONTRACT_VERSION
 from harness.scoring import SCORER_VERSION
@@ -83,6 +85,37 @@ def test_the_messages_of_troubleshooting_exist() -> None:
     assert [said for said in beginnings if not re.search(rf'f?"[^"\n]{{0,40}}{re.escape(said)}', code)] == [
         "no plugin is named"
     ]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["run", "--plugin", ""],
+        ["run", "--plugin", "nobody", "--dataset", "phantom"],
+        ["data", "info", "nowhere"],
+        ["run", "--plugin", "empty", "--gpu-ids", "0", "--cluster", "x"],
+        ["results", "show", "nothing"],
+        ["score", ".", "--dataset", "nowhere", "--name", "a"],
+        ["plugin", "new", "Capital"],
+        ["submission", "verify", "."],
+        ["leaderboard", "publish", "nowhere"],
+        ["curate", "classify", "nowhere"],
+    ],
+)
+def test_a_message_is_found_by_its_words(command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a failing command prints is on the page of messages, with its exit code."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("BENCH_HOME", str(tmp_path / "home"))
+    error = CliRunner().invoke(cli, command).exception
+    assert isinstance(error, errors.BenchError), error
+    page = (ROOT / "docs" / "messages.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (.*\w.*?) \| ([\d, ]+) \|", page, flags=re.MULTILINE)
+    fitting = [
+        codes.split(", ")
+        for row, codes in rows
+        if re.fullmatch(".*".join(map(re.escape, re.sub(r"\\(.)", r"\1", row).split("…"))), error.message)
+    ]
+    assert [str(error.exit_code)] in fitting, error.message
 
 
 def test_every_failure_has_a_place_to_begin() -> None:
