@@ -144,6 +144,7 @@ def show(
     from harness.cli.report import print_documents, print_recall_by_size
     from harness.cli.tables import one_line, printable
     from harness.registry.discovery import discover
+    from harness.runs.claims import trained_here
     from harness.runs.confirmed import confirmed
     from harness.runs.document import case_document, finding_document, run_document
     from harness.runs.lock import as_seen
@@ -159,7 +160,7 @@ def show(
         check_format(instances)
     with settings.open_store(readonly=True) as store:
         run = as_seen(store.run(runs[0]), store)
-        (row,) = judged([confirmed(store, run, settings.home / "runs")], discover(plugin_dirs))
+        (row,) = judged([confirmed(store, run, settings.home / "runs")], discover(plugin_dirs), trained_here(store))
         document = run_document(store, row, profile or row.profile)
         cases = store.cases(row.id)
         if wanted is not None and wanted not in {case.case for case in cases}:
@@ -293,6 +294,7 @@ def _print_provenance(record: dict[str, Any], document: dict[str, Any]) -> None:
     for file in record.get("weights", []):
         click.echo(f"weights   {file['name']} sha256:{file['sha256']}{_stated(file)}")
     click.echo(f"licences  {_licences(record.get('licences'))}")
+    click.echo(f"exposure  {_exposure(record)}")
     if share := record.get("training", {}).get("share"):
         because = f": {'; '.join(share['because'])}" if share["because"] else ""
         click.echo(f"share     its checkpoint may be shared: {share['answer']}{because}")
@@ -312,6 +314,16 @@ def _licences(said: dict[str, Any] | None) -> str:
     weights = dict.fromkeys(one["licence"] for one in said["weights"].values())
     of_weights = f"; weights {', '.join(weights)}" if weights else ""
     return f"code {', '.join(code) or 'not stated'}{of_weights}; commercial use: {said['commercial']}"
+
+
+def _exposure(record: dict[str, Any]) -> str:
+    """Say what its weights were trained on elsewhere, and who says so."""
+    from harness.registry.card import UNKNOWN
+    from harness.runs.claims import exposure_of
+
+    said = exposure_of(record)
+    origin = record["exposure"].get("origin") if said != UNKNOWN else ""
+    return f"{'not stated' if said == UNKNOWN else said}{f' ({origin})' if origin else ''}"
 
 
 def _stated(file: dict[str, str]) -> str:

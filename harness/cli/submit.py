@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -82,6 +83,7 @@ def submit(
     Example: bench submit rules-zero-shot-0123456789 --to ../results --card card.toml --public-split val
     """
     from harness.dataset.terms import Terms
+    from harness.runs.claims import claimed, trained_here
     from harness.runs.verify import verify_run
     from harness.submissions.submit import place_of, publication_of, text_files
     from harness.submissions.text_files import write_files
@@ -95,6 +97,7 @@ def submit(
                 f"{run.id} is not what its masks give ({len(report['differences'])} differences)",
                 fix=f"`bench results verify {run.id}` names them; only a row that it proves is submitted",
             )
+        run = replace(run, record=claimed(run, trained_here(store)).record)
         publication = publication_of(
             Terms.model_validate(run.record.get("dataset", {}).get("terms", {})),
             run.split,

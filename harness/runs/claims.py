@@ -72,7 +72,7 @@ def claimed(run: RunRow, made: Mapping[str, str]) -> RunRow:
     made
         As :func:`trained_here`: weights among them were trained on the training split, whatever is declared of them.
     """
-    loaded = _loaded(run.plan) if run.kind == "measured" else []
+    loaded = _loaded(run.plan)
     keys = sorted({made[digest] for digest in loaded if digest in made})
     if keys and not {"train"} & set(exposure_of(run.record).split("+")):
         said = {"of": "train", "origin": f"by digest: its weights are of the training {keys[0][:12]} of this home"}

@@ -18,6 +18,7 @@ from harness.errors import BenchError, DataError
 from harness.foreign import parse_toml
 from harness.registry.card import UNKNOWN, Card, card_of
 from harness.rows import FindingRow
+from harness.runs.claims import exposure_of
 from harness.runs.from_boxes import made_from_boxes
 from harness.runs.verify import compare_identity, verify_run
 from harness.status import RowLevel, Status
@@ -201,6 +202,10 @@ def _stated(folder: TextFolder) -> SubmissionCheck:
     faults = []
     if run.prompt and card.prompt not in {UNKNOWN, run.prompt}:
         faults.append(f"prompt: the card says {card.prompt}, the row was made with {run.prompt}")
+    said = exposure_of(run.record)
+    if said not in {UNKNOWN, "none"} and card.exposure == "none":
+        because = shown(str(run.record["exposure"].get("origin", "")), 200)
+        faults.append(f"trained_on: the card says none of ours, the record says {shown(said)} ({because})")
     if run.fine_tuned and card.trained_on != UNKNOWN and card.exposure == "none":
         faults.append("trained_on: the card says none of ours, the row was trained on the train split")
     if faults:

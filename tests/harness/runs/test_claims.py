@@ -74,6 +74,8 @@ def test_a_checkpoint_of_this_home_declared_as_weights_is_no_zero_shot(tmp_path:
     (shown,) = judged([row], Registry(), found)
     assert exposure_of(shown.record) == "train"
     assert shown.record["exposure"]["origin"] == "by digest: its weights are of the training abcdef012345 of this home"
+    (travelled,) = judged([replace(row, kind="imported")], Registry(), found)
+    assert exposure_of(travelled.record) == "train"
     (other,) = judged([replace(row, plan={"weights": {"files": {"w": base}}})], Registry(), found)
     assert exposure_of(other.record) == stated
 

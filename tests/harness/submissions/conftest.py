@@ -74,16 +74,17 @@ def write_data(folder: Path, terms: dict[str, str] | None = None) -> None:
     (folder / "data" / "groundbench.json").write_text(json.dumps({"licence": "CC0-1.0", "terms": stated}))
 
 
-def measure(folder: Path, name: str = "mine") -> Made:
-    """Score the masks of a data set, and keep them as a row that was measured here."""
+def measure(folder: Path, name: str = "mine", weights: dict[str, str] | None = None) -> Made:
+    """Score the masks of a data set, and keep them as a row measured here; its model loads `weights` (digests)."""
     home = folder / "home"
     arguments = (folder / "masks", "--dataset", folder / "data", "--name", name, "--jobs", 1, "--json")
     document = json.loads(call(home, score, *arguments).stdout)
     with Store(home / "results.db") as store:
         scored = store.run(document["run"])
         plan: dict[str, Any] = {
-            "contract": 1, "plugin": name, "plugin_version": "1", "variant": "zero-shot", "params": {}, "weights": {},
-            "image": "sha256:ab", "fingerprint": scored.fingerprint, "split": "test", "limit": None, "seed": 0,
+            "contract": 1, "plugin": name, "plugin_version": "1", "variant": "zero-shot", "params": {},
+            "weights": {"mode": "pinned", "files": weights} if weights else {}, "image": "sha256:ab",
+            "fingerprint": scored.fingerprint, "split": "test", "limit": None, "seed": 0,
             "scorer": scored.plan["scorer"],
         }  # fmt: skip
         key = hashlib.sha256(json.dumps(plan, sort_keys=True).encode()).hexdigest()

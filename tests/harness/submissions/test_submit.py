@@ -51,6 +51,28 @@ def test_a_row_that_is_not_proven_stays(made: Made, tmp_path: Path) -> None:
     assert "not confirmed by its plan" in call(home, show, made.run).stdout
 
 
+def test_weights_that_were_trained_here_leave_as_such(tmp_path: Path) -> None:
+    """A checkpoint of this home, loaded as weights, is known by its digest: no card calls its row zero-shot."""
+    write_data(tmp_path)
+    made = measure(tmp_path, weights={"w": "1" * 64})
+    key = "abcdef0123456789"
+    files = {"forest": {"bytes": 1, "sha256": "1" * 64}}
+    (made.home / "checkpoints" / key).mkdir(parents=True)
+    record = {"key": key, "sha256": "3" * 64, "files": files}
+    (made.home / "checkpoints" / key / "record.json").write_text(json.dumps(record))
+    card = tmp_path / "card.toml"
+    arguments = (made.run, "--to", tmp_path / "to", "--card", card, "--public-split", "test", "--jobs", 1, "--json")
+    card.write_text('who = "Example Lab"\nprompt = "text"\ntrained_on = []\n')
+    refused = str(call(made.home, submit, *arguments, code=4).exception)
+    assert "the card says none of ours, the record says train (by digest: its weights are of the training" in refused
+    assert "exposure  train (by digest" in call(made.home, show, made.run).stdout
+    card.write_text('who = "Example Lab"\nprompt = "text"\ntrained_on = ["data/train"]\n')
+    folder = json.loads(call(made.home, submit, *arguments).stdout)["folder"]
+    call(made.home, verify_folder_command, folder)
+    (imported,) = json.loads(call(tmp_path / "other", import_rows, folder, "--json").stdout)["rows"]
+    assert json.loads(call(tmp_path / "other", show, imported["run"], "--json").stdout)["exposure"] == "train"
+
+
 def test_nothing_is_overwritten_and_a_dry_run_writes_nothing(honest: Path, made: Made) -> None:
     """The same row again is the same folder, which is there; --dry-run says what would leave."""
     to = honest.parents[5]

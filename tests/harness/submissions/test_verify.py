@@ -83,6 +83,10 @@ FORGERIES: dict[str, tuple[str, Callable[[str], str], str, str]] = {
     "trained and silent": (
         RECORD, _sub('"fine_tuned": false', '"fine_tuned": true'), "card", "was trained on the train split",
     ),
+    "an exposure": (
+        RECORD, _sub(r'"of": "unknown",(\s*)"origin": ""', r'"of": "train",\1"origin": "by digest"'), "card",
+        "the card says none of ours, the record says train (by digest)",
+    ),
     "a card": ("card.toml", lambda t: t + 'rank = "1"\n', "reads", "rank"),
 }  # fmt: skip
 
