@@ -185,7 +185,7 @@ class Answers:
         if not compared:
             return PluginCheck(passed.name, "skip", _NOTHING if self._whole else _LACKING)
         if other := [form.words for form, same in compared if not same]:
-            return PluginCheck(passed.name, "FAIL", said.format(", ".join(other)), fix)
+            return PluginCheck(passed.name, "FAIL", said.format("; ".join(other)), fix)
         return passed
 
     def _compared(self, held: str, same: Callable[[Any, Any], bool]) -> Iterator[tuple[Form, bool]]:
@@ -216,7 +216,7 @@ class Answers:
             return PluginCheck(
                 "repeats",
                 "FAIL",
-                f"other masks under other names and in another order: {', '.join(other)}",
+                f"other masks under other names and in another order: {'; '.join(other)}",
                 "draw every random choice from job.seed and the voxels, and keep nothing of earlier cases",
             )
         return PluginCheck("repeats", "pass", "the same masks twice, under other names and in another order")

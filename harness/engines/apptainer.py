@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.engines.base import USER_NAME, ContainerSpec, Exit, Tried, container_user, require_readable
+from harness.engines.base import ContainerSpec, Exit, Tried, container_user, own_environment, require_readable
 from harness.engines.memory import MemoryGroup, grouped_apart
 from harness.engines.nvidia import ask_driver
 from harness.engines.process import ProcessContainer, start_process
@@ -234,15 +234,9 @@ def arguments(
         The kernel's controllers through which it can be limited: of ``memory``, ``cpu`` and ``pids``.
     """
     resources, root = spec.resources, spec.root
-    threads = str(max(1, round(resources.cpus)))
     gpus = ",".join(spec.gpu_ids)
     variables = {
-        "USER": USER_NAME,
-        "LOGNAME": USER_NAME,
-        "PYTHONDONTWRITEBYTECODE": "1",
-        "PYTHONUNBUFFERED": "1",
-        "OMP_NUM_THREADS": threads,
-        "OPENBLAS_NUM_THREADS": threads,
+        **own_environment(resources),
         "NVIDIA_VISIBLE_DEVICES": gpus or "void",
         **({"CUDA_VISIBLE_DEVICES": gpus} if gpus else {}),
     }

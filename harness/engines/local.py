@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.engines.base import USER_NAME, ContainerSpec, Tried, require_readable
+from harness.engines.base import ContainerSpec, Tried, own_environment, require_readable
 from harness.engines.process import ProcessContainer, start_process
 from harness.errors import ModelError, PrerequisiteError
 from harness.images.build import Image
@@ -109,20 +109,14 @@ class LocalEngine:
             link.symlink_to(mount.source)
         temporary = spec.root / "tmp"
         temporary.mkdir(exist_ok=True)
-        threads = str(max(1, round(spec.resources.cpus)))
         environment = {
+            **own_environment(spec.resources),
             "BENCH_ROOT": str(spec.root),
             "PATH": os.environ.get("PATH", os.defpath),
             "LANG": "C.UTF-8",
             "HOME": str(temporary),
-            "USER": USER_NAME,
-            "LOGNAME": USER_NAME,
             "TMPDIR": str(temporary),
             "PYTHONPATH": f"{SDK_PATH}{os.pathsep}{spec.plugin.model.root}",
-            "PYTHONDONTWRITEBYTECODE": "1",
-            "PYTHONUNBUFFERED": "1",
-            "OMP_NUM_THREADS": threads,
-            "OPENBLAS_NUM_THREADS": threads,
             "CUDA_VISIBLE_DEVICES": ",".join(spec.gpu_ids),
         }
         process = start_process(

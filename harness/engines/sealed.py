@@ -18,7 +18,7 @@ import requests
 from docker.models import containers as models
 from docker.types import LogConfig, Mount, Ulimit
 
-from harness.engines.base import USER_NAME, ContainerSpec, Tried, container_user, require_readable
+from harness.engines.base import ContainerSpec, Tried, container_user, own_environment, require_readable
 from harness.engines.daemon import UNREACHABLE, Address, connect, said
 from harness.engines.disk_rate import write_limits
 from harness.engines.image_rules import blanked, broken_rule, volumes_of
@@ -379,16 +379,9 @@ class SealedEngine:
 
 def _environment(spec: ContainerSpec) -> dict[str, str]:
     """Return what a container's environment holds in addition to its image's own; nothing in it is the host's."""
-    threads = str(max(1, round(spec.resources.cpus)))
     return {
+        **own_environment(spec.resources),
         "HOME": "/tmp",  # noqa: S108 - inside it
-        # The user has a number only; libraries that ask for a name look here first.
-        "USER": USER_NAME,
-        "LOGNAME": USER_NAME,
-        "PYTHONDONTWRITEBYTECODE": "1",
-        "PYTHONUNBUFFERED": "1",
-        "OMP_NUM_THREADS": threads,
-        "OPENBLAS_NUM_THREADS": threads,
         **({} if spec.gpu_ids else {"NVIDIA_VISIBLE_DEVICES": "void"}),
     }
 

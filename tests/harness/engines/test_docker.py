@@ -30,6 +30,7 @@ ENVIRONMENT = {
     "PYTHONUNBUFFERED": "1",
     "OMP_NUM_THREADS": "2",
     "OPENBLAS_NUM_THREADS": "2",
+    "OMP_WAIT_POLICY": "passive",
     "NVIDIA_VISIBLE_DEVICES": "void",
 }
 

@@ -207,6 +207,7 @@ def read_the_environment():
         "LANG",
         "OMP_NUM_THREADS",
         "OPENBLAS_NUM_THREADS",
+        "OMP_WAIT_POLICY",
         "NVIDIA_VISIBLE_DEVICES",
     }
     if names:
