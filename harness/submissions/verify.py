@@ -94,7 +94,7 @@ class HeldAgainst:
     dataset
         Index of the data set with the truth; None: it is not at hand.
     home
-        Whose cache of digests is used.
+        Whose cache of digests is used; None: none is.
     signers
         The organisers' keys, in the form of ``allowed_signers``.
     jobs
@@ -103,7 +103,7 @@ class HeldAgainst:
 
     masks: Path | None = None
     dataset: Path | None = None
-    home: Path = Path()
+    home: Path | None = None
     signers: Path | None = None
     jobs: int | None = None
 
@@ -327,7 +327,8 @@ def _asked(folder: TextFolder, against: HeldAgainst) -> Iterator[SubmissionCheck
     if against.dataset is None or folder.tables is None or "box" in {folder.card.prompt, folder.record.run.prompt}:
         return
     try:
-        data = open_dataset(against.dataset, cache=against.home / "datasets" / ".digests")
+        cache = against.home and against.home / "datasets" / ".digests"
+        data = open_dataset(against.dataset, cache=cache)
         found: dict[str, list[FindingRow]] = {}
         for row in folder.tables.findings:
             found.setdefault(row.case, []).append(row)

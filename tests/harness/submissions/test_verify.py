@@ -163,7 +163,12 @@ def test_a_record_edited_with_its_numbers_fails_at_the_masks(folder: Path, tampe
 def test_boxes_sold_as_text_fail_where_the_truth_is_at_hand(
     honest: Path, made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By the numbers of voxels in the folder, also without its masks; of another data set nothing is said."""
+    """By the numbers of voxels in the folder, also without its masks; of another data set nothing is said.
+
+    Where no home is given, no digest of the data set's files is remembered anywhere.
+    """
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
     monkeypatch.setattr("harness.submissions.verify.made_from_boxes", lambda *_: "its masks follow from boxes")
     found = failed(honest, HeldAgainst(dataset=made.data / "dataset.json"))
     assert {name: one.found for name, one in found.items()} == {"prompt": "its masks follow from boxes"}
@@ -172,6 +177,7 @@ def test_boxes_sold_as_text_fail_where_the_truth_is_at_hand(
     (data / "dataset.json").write_text((data / "dataset.json").read_text().replace("Two", "Three"))
     said, _ = verify_folder(honest, HeldAgainst(dataset=data / "dataset.json"))
     assert [one.outcome for one in said if one.name == "prompt"] == ["skip"]
+    assert not list(Path.cwd().iterdir())
 
 
 def test_masks_that_are_others_fail(honest: Path, made: Made, tmp_path: Path) -> None:
