@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import click
@@ -57,11 +57,17 @@ def print_documents(documents: Sequence[dict[str, Any]]) -> None:
         print_table(
             [
                 *("model", "engine", "image", "a case", "cases/h", "memory"),
-                *("start", "load", "median", "p95", "computes", "says"),
+                *("start", "load", "median", "p95", "says"),
             ],
-            [row for document in timed for row in _costs(document)],
+            [row for document in timed for row in _costs(document, _cost)],
             title="cost, without scoring: measured from outside; from start on by the model's events and word",
-            right=range(2, 12),
+            right=range(2, 11),
+        )
+        print_table(
+            ["model", "computes", "p95", "waits", "reads", "writes", "GPU busy", "GPU loading", "GPU a case"],
+            [row for document in timed for row in _costs(document, _phases)],
+            title="seconds of a case by the model's own word, medians; GPU busy as the driver counts it",
+            right=range(1, 9),
         )
     for line in _data_warnings(documents):
         say(line, fg="yellow")
@@ -107,13 +113,15 @@ def _model(document: dict[str, Any]) -> str:
     return f"{document['plugin']} {document['variant']}"
 
 
-def _costs(document: dict[str, Any]) -> list[list[str]]:
+def _costs(
+    document: dict[str, Any], row: Callable[[dict[str, Any], str, dict[str, Any]], list[str]]
+) -> list[list[str]]:
     """Return one row, or one for each kind of hardware where a run was carried out on unlike ones."""
     timing = document["timing"]
     apart = timing.get("by_hardware", {})
     if not apart:
-        return [_cost(document, _model(document), timing)]
-    return [_cost(document, f"{_model(document)} on {kind}", timing | costs) for kind, costs in apart.items()]
+        return [row(document, _model(document), timing)]
+    return [row(document, f"{_model(document)} on {kind}", timing | costs) for kind, costs in apart.items()]
 
 
 def _cost(document: dict[str, Any], name: str, timing: dict[str, Any]) -> list[str]:
@@ -129,8 +137,20 @@ def _cost(document: dict[str, Any], name: str, timing: dict[str, Any]) -> list[s
         seconds(timing.get("model_load_s")),
         seconds(timing.get("case_median_s")),
         seconds(timing.get("case_p95_s")),
-        seconds(timing.get("told_compute_s")),
         size(timing.get("peak_device_bytes") or timing.get("peak_host_bytes")),
+    ]
+
+
+def _phases(_: dict[str, Any], name: str, timing: dict[str, Any]) -> list[str]:
+    """Return what a model reports of the seconds of a case and of its GPU."""
+    told = [timing.get(f"told_{phase}") for phase in ("compute_s", "compute_p95_s", "wait_s", "read_s", "write_s")]
+    busy = timing.get("gpu_busy_share")
+    return [
+        name,
+        *(["not reported", *[seconds(None)] * 4] if told[0] is None else map(seconds, told)),
+        "—" if busy is None else f"{busy:.0%}",
+        size(timing.get("load_device_bytes")),
+        size(timing.get("peak_device_bytes")),
     ]
 
 

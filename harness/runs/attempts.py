@@ -158,6 +158,7 @@ class _Attempt:
         self._log = Path("logs") / f"{shard.name}-{number}.log"
         self._clock = CaseClock(self._resources)
         self._last_event: Event | None = None
+        self._load_device_bytes: int | None = None
         self._mute = False
         self._warnings: dict[str, list[str]] = {}
         self._name = f"groundbench-{shard.spec.run}-{shard.name}-{number}-{time.time_ns() % 10**9:09d}"
@@ -260,6 +261,7 @@ class _Attempt:
             self._clock.start(now)
             if event.stage == "loaded" and not self._clock.loaded:
                 self._clock.load(now)
+                self._load_device_bytes = event.device_bytes if self._place.gpus else None
             elif self._is_open(event.case):
                 self._clock.begin(event.case, now)
                 self._shard.mark.move(event.case)
@@ -364,6 +366,7 @@ class _Attempt:
                 wall_s=round(self._clock.lived_s, 3),
                 device_bytes=self._devices.peak_bytes,
                 gpu_busy=self._devices.busy_share,
+                load_device_bytes=self._load_device_bytes,
             )
         )
 

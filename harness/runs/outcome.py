@@ -101,6 +101,7 @@ class ContainerFigures:
     container: int = 1  #: its number within the shard
     device_bytes: int | None = None  #: peak memory of one of its GPUs, as the driver counts it
     gpu_busy: float | None = None  #: share of its life in which its GPUs computed, as the driver counts it
+    load_device_bytes: int | None = None  #: peak memory of its GPUs while its model was loaded, by the model's word
 
 
 @dataclass(frozen=True)

@@ -65,6 +65,7 @@ def figures(
         # the model's own word
         "peak_host_bytes": _most(c.host_bytes for c in cases),
         "peak_device_bytes": _most(c.device_bytes for c in cases),
+        "load_device_bytes": _most(c.load_device_bytes for _, c in containers),
         "containers": [{"place": name, **asdict(container)} for name, container in containers],
         **({"by_hardware": apart} if len(apart) > 1 else {}),
     }

@@ -47,6 +47,7 @@ Axes = Annotated[list[Annotated[int, Field(ge=0, le=2)]], Field(max_length=3)]
 
 #: A time that a container states.
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Bytes = Annotated[int, Field(ge=0, lt=2**63)]
 
 #: Content of ``/bench/weights``: nothing; the files that the model pins; nothing, and the model is initialised at
 #: random from the job's seed; files that the user gave.
@@ -134,6 +135,7 @@ class Progress(_Record):
     stage: Literal["loaded", "case"]
     case: Annotated[str, Field(max_length=300)] | None = None  #: which case begins
     seconds: Seconds | None = None  #: time that loading took
+    device_bytes: Bytes | None = None  #: peak memory of the GPU while loading
 
     @model_validator(mode="after")
     def _names_its_case(self) -> Self:
@@ -148,8 +150,8 @@ class CaseDone(_Record):
     event: Literal["case_done"]
     case: Annotated[str, Field(max_length=300)]
     seconds: Seconds | None = None  #: time that the case took
-    host_bytes: Annotated[int, Field(ge=0, lt=2**63)] | None = None  #: peak memory of the process so far
-    device_bytes: Annotated[int, Field(ge=0, lt=2**63)] | None = None  #: peak memory of the GPU so far
+    host_bytes: Bytes | None = None  #: peak memory of the process so far
+    device_bytes: Bytes | None = None  #: peak memory of the GPU during the case
     read_s: Seconds | None = None  #: time that reading its CT took, wherever it was done
     compute_s: Seconds | None = None  #: time in which the model computed
     write_s: Seconds | None = None  #: time that checking, compressing and writing its masks took, wherever it was done

@@ -112,11 +112,11 @@ class Cost:
         container, and of a GPU as the driver counts it.
     median_s, p95_s
         Seconds a case as the model's events divide the time: median and 95th percentile.
-    compute_s, compute_p95_s, wait_s
-        The model's own word of the seconds of a case in which it computed, median and 95th percentile, and in which it
-        waited for CTs and masks; None where it does not tell.
-    host_bytes, device_bytes
-        The model's own word of the peak memory of its process and of a GPU.
+    compute_s, compute_p95_s, wait_s, read_s, write_s
+        The model's own word of the seconds of a case in which it computed, median and 95th percentile, in which it
+        waited for CTs and masks, and which reading and writing these took; None where it does not tell.
+    host_bytes, device_bytes, load_device_bytes
+        The model's own word of the peak memory of its process, of a GPU during a case, and while loading.
     gpu_busy
         Share of the time in which the GPU computed, as the driver counts it; from 0 to 1.
     """
@@ -129,9 +129,12 @@ class Cost:
     compute_s: float | None = None
     compute_p95_s: float | None = None
     wait_s: float | None = None
+    read_s: float | None = None
+    write_s: float | None = None
     gpu_busy: float | None = None
     host_bytes: int | None = None
     device_bytes: int | None = None
+    load_device_bytes: int | None = None
 
     @property
     def peak_bytes(self) -> int | None:
@@ -458,7 +461,10 @@ def _cost(timing: Mapping[str, Any]) -> Cost:
         compute_s=timing.get("told_compute_s"),
         compute_p95_s=timing.get("told_compute_p95_s"),
         wait_s=timing.get("told_wait_s"),
+        read_s=timing.get("told_read_s"),
+        write_s=timing.get("told_write_s"),
         gpu_busy=timing.get("gpu_busy_share"),
         host_bytes=timing.get("peak_host_bytes"),
         device_bytes=timing.get("peak_device_bytes"),
+        load_device_bytes=timing.get("load_device_bytes"),
     )

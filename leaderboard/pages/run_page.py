@@ -78,7 +78,8 @@ TIMES: Mapping[str, str] = {
     "told_read_s": "reading a CT, the model's word, median",
     "told_write_s": "writing the masks of a case, the model's word, median",
     "peak_host_bytes": "peak memory of the process, the model's word",
-    "peak_device_bytes": "peak memory of the GPU, the model's word",
+    "peak_device_bytes": "peak memory of the GPU during a case, the model's word",
+    "load_device_bytes": "peak memory of the GPU while loading, the model's word",
     "image_bytes": "size of the image",
 }
 

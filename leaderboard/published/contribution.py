@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from harness.redaction import redacted, without_places
 from harness.rows import CaseRow, FindingRow, RunRow
+from harness.runs.case_clock import PHASES
 from harness.runs.confirmed import NOT_CONFIRMED, unconfirmed
 from harness.runs.likeness import MaskTraits, traits_of
 from harness.runs.record import RECORD_NAME
@@ -319,6 +320,7 @@ class _Contribution:
                 case.host_bytes,
                 case.device_bytes,
                 case.attempts,
+                *map(case.evidence.get("phases", {}).get, PHASES),
             ]
             for case in self.stored.store.cases(self.run.id)
         ]

@@ -74,7 +74,8 @@ create table instances (
   primary key (run, number, side, label)) without rowid;
 create table cases (
   run text, "case" text, status text not null, reason text not null, seconds real, host_bytes integer,
-  device_bytes integer, attempts integer not null, primary key (run, "case")) without rowid;
+  device_bytes integer, attempts integer not null, read_s real, compute_s real, write_s real, wait_s real,
+  primary key (run, "case")) without rowid;
 create table training (
   run text, step integer, steps integer not null, losses text not null, val_dice real,
   primary key (run, step)) without rowid;
@@ -102,7 +103,7 @@ TABLES: Mapping[str, str] = {
     "of the components that are kept, single lesions found (tp), falsely marked (fp) and missed (fn), by Dice and by "
     "distance; where its mask lies, and the other findings it is most like",
     "instances": "one entity of the truth, or one component of a mask, and what it was matched with",
-    "cases": "how one case of a run on an open split ended",
+    "cases": "how one case of a run on an open split ended; what its seconds were spent on by the model's own word",
     "training": "what the training of a fine-tuned variant reported at one step: losses, and Dice on the val split",
 }
 
@@ -274,6 +275,10 @@ class PublishedCase:
     host_bytes: int | None
     device_bytes: int | None
     attempts: int
+    read_s: float | None
+    compute_s: float | None
+    write_s: float | None
+    wait_s: float | None
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import nibabel as nib
@@ -160,3 +162,29 @@ def test_all_cases_are_seen_before_the_first(tmp_path: Path) -> None:
     _ask(tmp_path)
     main(Previewing, tmp_path)
     assert seen == [f"c{number}" for number in range(6)]
+
+
+def test_the_peak_of_a_gpu_is_that_of_loading_and_of_each_case(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Counted anew after each: a small case behind a large one is not shown as large."""
+    peaks = {"cuda:0": 5, "cuda:1": 3}
+
+    class Cuda:
+        is_initialized = staticmethod(lambda: True)
+        max_memory_allocated = staticmethod(peaks.__getitem__)
+        reset_peak_memory_stats = staticmethod(lambda name: peaks.__setitem__(name, 1))
+
+    class Uses(Adapter):
+        def predict(self, case: Case) -> Iterator[tuple[str, np.ndarray]]:
+            peaks["cuda:1"] = 9 if case.id == "c0" else 2
+            yield from ((finding.id, np.zeros(case.shape, bool)) for finding in case.findings)
+
+    monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=Cuda, manual_seed=lambda _: None))
+    _ask(tmp_path)
+    job = json.loads((tmp_path / "job.json").read_text(encoding="utf-8"))
+    (tmp_path / "job.json").write_text(json.dumps(job | {"devices": [*peaks]}), encoding="utf-8")
+    main(Uses, tmp_path)
+    _, events = _result(tmp_path)
+    told = [
+        event["device_bytes"] for event in events if event.get("stage") == "loaded" or event["event"] == "case_done"
+    ]
+    assert told == [5, 9, 2, 2, 2, 2, 2]

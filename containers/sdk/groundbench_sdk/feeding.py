@@ -38,7 +38,7 @@ class Room:
     def take(self, size: int) -> bool:
         """Lend so many bytes, if the model is not known to need them itself."""
         with self._lock:
-            own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - self._most
+            own = host_bytes() - self._most
             if max(0, own) + self._lent + size > self._allowed:
                 return False
             self._lent += size
@@ -49,6 +49,11 @@ class Room:
         """Take so many bytes back."""
         with self._lock:
             self._lent -= size
+
+
+def host_bytes() -> int:
+    """Return the most memory that this process ever took, bytes."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 class _Read(threading.Thread):

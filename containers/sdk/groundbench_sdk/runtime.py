@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import os
 import random
-import resource
 import sys
 import threading
 import time
@@ -20,7 +19,7 @@ import numpy as np
 
 from groundbench_sdk.adapter import Adapter
 from groundbench_sdk.events import Events
-from groundbench_sdk.feeding import Behind, ReadAhead, Room
+from groundbench_sdk.feeding import Behind, ReadAhead, Room, host_bytes
 from groundbench_sdk.finetuning import Training, log_failure, rank_and_world_size, start_together
 from groundbench_sdk.reading import in_file_order
 from groundbench_sdk.records import Case, Job, Rejected, read_cases, read_training_cases
@@ -88,7 +87,7 @@ def _predict_all(adapter: type[Adapter] | str, root: Path, job: Job, events: Eve
     began = time.monotonic()
     model, cases = _load(adapter, job), list(read_cases(root))
     model.preview(cases)
-    events.emit("progress", stage="loaded", seconds=time.monotonic() - began)
+    events.emit("progress", stage="loaded", seconds=time.monotonic() - began, device_bytes=_device_bytes(job))
     room = Room(job.memory_mb if job.params.get("ahead", True) else None)
     ahead, behind, story = ReadAhead(cases, room), Behind(room), _Story(events)
     ended: list[threading.Event] = []
@@ -111,7 +110,7 @@ def _predict_all(adapter: type[Adapter] | str, root: Path, job: Job, events: Eve
             record.read_s, record.wait_s = ahead.read_s, ahead.wait_s + behind.wait_s + record.handed_s
             record.compute_s = max(0.0, time.perf_counter() - begun - record.wait_s)
             record.wait_s += held
-            record.memory = _memory(job)
+            record.memory = {"host_bytes": host_bytes(), "device_bytes": _device_bytes(job)}
             ended.append(threading.Event())
             behind.do(partial(story.end, record, ended[-1]))
         behind.settle()
@@ -249,14 +248,15 @@ def _seed(seed: int) -> None:
         torch.manual_seed(seed)
 
 
-def _memory(job: Job) -> dict[str, int | None]:
-    """Return the peak memory of this process and, on a GPU, of torch's allocator, in bytes."""
-    host = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+def _device_bytes(job: Job) -> int | None:
+    """Return the peak memory of torch's allocator on any GPU since the last call, bytes; None without a GPU."""
     torch = sys.modules.get("torch")
-    device = None
-    if torch is not None and any(name.startswith("cuda") for name in job.devices):
-        device = max(int(torch.cuda.max_memory_allocated(name)) for name in job.devices)
-    return {"host_bytes": host, "device_bytes": device}
+    if torch is None or job.devices == ["cpu"] or not torch.cuda.is_initialized():
+        return None
+    most = max(int(torch.cuda.max_memory_allocated(name)) for name in job.devices)
+    for name in job.devices:
+        torch.cuda.reset_peak_memory_stats(name)
+    return most
 
 
 def _import(name: str) -> type[Adapter]:

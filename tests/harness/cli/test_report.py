@@ -28,7 +28,8 @@ def _shares(counts: dict[str, int]) -> dict[str, Any]:
 
 
 def _costs(capsys: pytest.CaptureFixture[str]) -> list[list[str]]:
-    lines = capsys.readouterr().out.partition("cost, without scoring")[2].splitlines()
+    table = capsys.readouterr().out.partition("cost, without scoring")[2].partition("by the model's own word")[0]
+    lines = table.splitlines()
     return [line.split() for line in lines if line.startswith("m v")]
 
 
@@ -37,6 +38,19 @@ def test_the_cost_of_a_run_is_a_line(capsys: pytest.CaptureFixture[str]) -> None
     print_documents([_document({**COST, "case_median_s": 5.0, "cases_per_hour": 240.0})])
     (line,) = _costs(capsys)
     assert "240" in line
+
+
+def test_what_a_model_reports_of_its_seconds_stands_apart(capsys: pytest.CaptureFixture[str]) -> None:
+    """Computing first, then waiting, reading and writing, and the GPU; a model without a word is shown as such."""
+    told = {"told_compute_s": 2.5, "told_compute_p95_s": 4.0, "told_wait_s": 0.25, "told_read_s": 1.5}
+    told |= {"told_write_s": 0.75, "gpu_busy_share": 0.62, "load_device_bytes": 3e9, "peak_device_bytes": 4e9}
+    print_documents([_document({**COST, **told}), _document(COST)])
+    lines = capsys.readouterr().out.partition("by the model's own word")[2].splitlines()
+    rows = [" ".join(line.split()) for line in lines if line.startswith("m v")]
+    assert rows == [
+        "m v 2.50 s 4.00 s 0.25 s 1.50 s 0.75 s 62% 3.0 GB 4.0 GB",
+        "m v not reported — — — — — — —",
+    ]
 
 
 def test_on_unlike_hardware_each_kind_has_its_line(capsys: pytest.CaptureFixture[str]) -> None:

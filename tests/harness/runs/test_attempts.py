@@ -11,6 +11,7 @@ from typing import Any, cast
 import pytest
 
 from harness.engines.base import ContainerSpec, Engine, Exit, Tried
+from harness.engines.nvidia import Gpu
 from harness.errors import PrerequisiteError
 from harness.images.build import Image
 from harness.registry.declaration import Model, Variant
@@ -124,7 +125,9 @@ def _dies_on_any(bad: str) -> Part:
     return part
 
 
-def _run(folder: Path, stage: Stage, names: str, stop: Stop | None = None) -> tuple[dict[str, CaseOutcome], list[Any]]:
+def _run(
+    folder: Path, stage: Stage, names: str, stop: Stop | None = None, gpus: tuple[Gpu, ...] = ()
+) -> tuple[dict[str, CaseOutcome], list[Any]]:
     plugin = Plugin(Model("m", "M", "A model.", "1", Path("/"), variants=(Variant("v"),)), "here")
     cases = tuple(
         JobCase(
@@ -147,9 +150,9 @@ def _run(folder: Path, stage: Stage, names: str, stop: Stop | None = None) -> tu
             containers[report.container] = report
 
     spec = ShardSpec("run", 0, "plan", folder, plugin, Image("i"), job, "stage", 0, cases)
-    place = Place(cast("Engine", stage), folder / "scratch")
+    place = Place(cast("Engine", stage), folder / "scratch", gpus)
     mark, root = Mark(folder, "0"), folder / "shards"
-    root.mkdir(exist_ok=True)
+    root.mkdir(exist_ok=True, parents=True)
     run_cases(spec, place, "0", root=root, emit=emit, mark=mark, stop=stop or Stop())
     assert len({outcome.case for outcome in outcomes}) == len(outcomes), "a case ended twice"
     assert list(root.iterdir()) == []
@@ -295,6 +298,23 @@ def test_what_an_event_claims_is_checked(tmp_path: Path) -> None:
     assert done.seconds is not None
     assert done.seconds < 60
     assert (done.host_bytes, done.device_bytes, done.seen()) == (None, None, {})
+
+
+def test_memory_of_a_gpu_is_told_of_loading_and_of_each_case(tmp_path: Path) -> None:
+    """Where a container has a GPU; without one a claim to have used it says nothing."""
+
+    def tells(container: Played) -> Exit:
+        container.says(event="progress", stage="loaded", device_bytes=5)
+        container.delivers("a")
+        container.says(event="case_done", case="a", device_bytes=7)
+        return CLEAN
+
+    found: list[tuple[int | None, int | None]] = []
+    one = (Gpu("GPU-0", "H200", 141_000),)
+    for name, gpus in (("none", ()), ("one", one)):
+        outcomes, costs = _run(tmp_path / name, Stage(tells), "a", gpus=gpus)
+        found.append((costs[-1].load_device_bytes, outcomes["a"].device_bytes))
+    assert found == [(None, None), (5, 7)]
 
 
 def test_warnings_are_kept_with_their_case(tmp_path: Path) -> None:

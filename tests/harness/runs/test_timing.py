@@ -63,9 +63,10 @@ def test_peaks_are_the_highest_of_all() -> None:
     """The memory of a run is that of its hungriest case and container."""
     cases = [_case(1, 1.0, host_bytes=5, device_bytes=None), _case(2, 1.0, host_bytes=3, device_bytes=9)]
     first = _shard(1.0, start_s=1.0, load_s=2.0)
-    second = _shard(1.0, start_s=3.0, load_s=4.0, first_case_s=0.5, peak_bytes=70)
+    second = _shard(1.0, start_s=3.0, load_s=4.0, first_case_s=0.5, peak_bytes=70, load_device_bytes=8)
     made = figures(cases, {"0": first, "1": second}, _placed(cases), image_bytes=1)
     assert [made[f"peak_{name}_bytes"] for name in ("host", "container", "device")] == [5, 70, 9]
+    assert made["load_device_bytes"] == 8
     assert (made["container_start_s"], made["model_load_s"], made["first_case_s"]) == (2.0, 3.0, 0.5)
 
 

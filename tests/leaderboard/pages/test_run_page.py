@@ -47,8 +47,8 @@ def test_cost_and_provenance(bench, store: Store, pages) -> None:
     run = bench.add(title="SAT", plugin="sat", level=2.0)
     site = pages(store)
     assert site["cost.html"].all("tbody")[0].all("tr")[0].text == (
-        "SAT sat · zero-shot · 1.0.0 1.000 4.5 3.2, 12.5 not reported 2.5 GB 1.5 GB 950 MB 825 MB "
-        "2 x NVIDIA H200 docker 0123456789ab run-01 2026-11-01"
+        "SAT sat · zero-shot · 1.0.0 1.000 4.5 800 an hour 3.2, 12.5 not reported not reported 2.5 GB 1.5 GB "
+        "950 MB 825 MB 2 x NVIDIA H200 docker 0123456789ab run-01 2026-11-01"
     )
     text = site[f"runs/{run.id}.html"].text
     glance = site[f"runs/{run.id}.html"].all("dl", "glance")[0].text
@@ -75,17 +75,19 @@ def test_a_claim_is_never_shown_for_a_measurement(bench, store: Store, pages) ->
         title="measured", plugin="measured", timing={**claims, "cases_per_hour": 360.0, "peak_container_bytes": 10**9}
     )
     text = pages(store)["cost.html"].text
-    assert "10.0 < 0.01, < 0.01 not reported 1.0 GB 0 kB — 0 kB" in text
+    assert "10.0 360 an hour < 0.01, < 0.01 not reported not reported 1.0 GB 0 kB — 0 kB" in text
 
 
 def test_what_a_model_tells_of_its_seconds_stands_beside_those_of_the_case(bench, store: Store, pages) -> None:
     """On the cost page and on the run's own, with what the driver says of the GPU; named as the model's word."""
     told = {"told_compute_s": 2.5, "told_compute_p95_s": 4.0, "told_wait_s": 0.25, "told_read_s": 1.0}
+    told |= {"told_write_s": 0.75, "peak_device_bytes": 4 * 10**9, "load_device_bytes": 3 * 10**9}
     run = bench.add(timing={"case_wall_s": 3.0, "gpu_busy_share": 0.62, **told})
     site = pages(store)
     (row,) = (row for row in site["cost.html"].all("tr") if run.id in row.text)
-    (told_cell,) = (cell for cell in row.all("td") if cell.attributes.get("data-label", "").startswith("Computing"))
-    assert told_cell.text == "2.5 4.0; 0.25"
+    cells = {cell.attributes.get("data-label", "").partition(" (")[0]: cell.text for cell in row.all("td")}
+    assert (cells["Computing"], cells["Reading"]) == ("2.5 4.0; 0.25", "1.0 0.75")
+    assert cells["Peak GPU memory"] == "— 4.0 GB, 3.0 GB busy 62%"
     assert "busy 62%" in row.text
     page = site[f"runs/{run.id}.html"].text
     assert "computing a case, the model's word, median 2.5 s" in page

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -86,3 +87,19 @@ def test_archived_runs_are_counted_and_not_shown(bench, store: Store, pages) -> 
     unarchive(store, ["run-02"])
     assert list(_rows(store)) == ["run-01", "run-02"]
     assert "archived" not in pages(store)["runs/index.html"].text
+
+
+def test_what_seconds_were_spent_on_is_published_with_each_case(bench, store: Store) -> None:
+    """As the model reports it; one that does not has none."""
+    run = bench.add(cases=2)
+    first, second = store.cases(run.id)
+    told = {"read_s": 1.0, "compute_s": 2.0, "write_s": 0.5, "wait_s": 0.25}
+    store.save_case(
+        run.id,
+        replace(first, evidence={"phases": told}),
+        [row for row in store.findings(run.id) if row.case == first.case],
+    )
+    bench.keep_record(run)
+    found = {case.case: case for case in export(store, PrivacyPolicy()).cases(run.id)}
+    assert {name: getattr(found[first.case], name) for name in told} == told
+    assert {getattr(found[second.case], name) for name in told} == {None}

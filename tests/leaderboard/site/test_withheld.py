@@ -49,7 +49,7 @@ def test_nothing_of_a_single_case_of_a_closed_split(bench, store: Store, tmp_pat
             "insert into scores (run, number, status, dice, placement) values (?, 1, 'ok', 0.5, 'found')",
             (run.id,),
         ),
-        "cases": ("insert into cases values (?, 'c', 'ok', '', 1, 1, 1, 1)", (run.id,)),
+        "cases": ("insert into cases values (?, 'c', 'ok', '', 1, 1, 1, 1, 1, 1, 1, 1)", (run.id,)),
         "instances": (
             "insert into instances (run, number, side, label, voxels, status) values (?, 1, 'a', 1, 1, 'x')",
             (run.id,),
