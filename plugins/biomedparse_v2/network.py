@@ -112,8 +112,8 @@ class Network(nn.Module):
         with torch.no_grad():
             found = self._decode(features, text)
             side = 4 * features.finest.shape[-1]
-            masks = F.interpolate(found["pred_gmasks"], size=(side, side), mode="bicubic", antialias=True)
-            probabilities, existence = masks[:, 0].sigmoid(), found["object_existence"][:, 0].sigmoid()
+            masks = F.interpolate(found["pred_gmasks"].float(), size=(side, side), mode="bicubic", antialias=True)
+            probabilities, existence = masks[:, 0].sigmoid(), found["object_existence"][:, 0].float().sigmoid()
         return np.asarray(probabilities.cpu().numpy()), np.asarray(existence.cpu().numpy())
 
     def forward(self, pictures: torch.Tensor, texts: list[str]) -> dict[str, torch.Tensor]:

@@ -20,6 +20,7 @@ PRO = Params(
     window_low=theirs(-500, "data/inference_dataset.py:70"),
     window_high=theirs(1000, "data/inference_dataset.py:70"),
     threshold=theirs(0.5, "evaluate/inference_engine.py:112"),
+    channels_last=ours(False, "as upstream; other kernels are not the same"),
 )
 SMALL = Params(backbone="UNET", side=64, depth=32, voxel=4.0)
 

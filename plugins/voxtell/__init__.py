@@ -24,6 +24,7 @@ PUBLISHED = Params(
     features=theirs(32, "voxtell/model/voxtell_model.py:40"),
     queries=theirs(2048, "voxtell/inference/predictor.py:158"),
     prompts_at_once=ours(4),
+    channels_last=ours(False, "as upstream; other kernels are not the same"),
 )
 SMALL = Params(patch=64, features=4, queries=64)
 

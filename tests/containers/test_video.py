@@ -23,7 +23,7 @@ from PIL import Image
 ROOT = Path(__file__).resolve().parents[2]
 MEAN, STD = 0.485, 0.229  # of the first channel
 PARAMS = {"config": "c", "checkpoint": "w.pt", "image_size": 256, "slices_each_way": 0}
-PARAMS |= {"prompt": "box", "within": "volume"}
+PARAMS |= {"prompt": "box", "within": "volume", "together": False}
 WINDOW = {"window_low": -1000, "window_high": 400}
 
 
@@ -73,6 +73,7 @@ class Predictor:
 
     def reset_state(self, state: dict[str, Any]) -> None:
         state["output_dict_per_obj"].clear()
+        self.given: dict[int, tuple[int, np.ndarray]] = {}
         if self.old:
             state["output_dict"]["non_cond_frame_outputs"].clear()
 
@@ -80,10 +81,10 @@ class Predictor:
         self, inference_state: Any, frame_idx: int, obj_id: int, box: np.ndarray
     ) -> tuple[int, list[int], Tensor]:
         assert box.dtype == np.float32
-        inference_state["output_dict_per_obj"][0] = {"non_cond_frame_outputs": {}, "cond_frame_outputs": {}}
-        self.box, self.key = box, frame_idx
+        inference_state["output_dict_per_obj"][obj_id] = {"non_cond_frame_outputs": {}, "cond_frame_outputs": {}}
+        self.given[obj_id] = frame_idx, box
         self.prompts.append((frame_idx, box.tolist()))
-        return frame_idx, [obj_id], self._logits(inference_state, frame_idx)
+        return frame_idx, [*self.given], self._logits(inference_state, frame_idx)
 
     def add_new_mask(self, inference_state: Any, frame_idx: int, obj_id: int, mask: Tensor) -> None:
         assert inference_state["output_dict_per_obj"]
@@ -96,19 +97,20 @@ class Predictor:
             return
         step = -1 if reverse else 1
         reach = len(self.frames) if max_frame_num_to_track is None else max_frame_num_to_track
-        kept = [state["output_dict_per_obj"][0], *([state["output_dict"]] if self.old else [])]
+        kept = [*state["output_dict_per_obj"].values(), *([state["output_dict"]] if self.old else [])]
+        keys = {key for key, _ in self.given.values()}
         for index in range(start_frame_idx, start_frame_idx + step * (reach + 1), step):
             if not 0 <= index < len(self.frames):
                 return
             for outputs in kept:
                 before = range(index - step, index - 16 * step, -step)
-                needed = {i for i in before if (i - self.key) * step > 0}
+                needed = {i for i in before if (i - start_frame_idx) * step > 0} - keys
                 assert needed <= set(outputs["non_cond_frame_outputs"])
-                if index != self.key:
+                if index not in keys:
                     outputs["non_cond_frame_outputs"][index] = object()
                 self.most_kept = max(self.most_kept, len(outputs["non_cond_frame_outputs"]))
             self.steps.append(index)
-            yield index, [1], self._logits(state, index)
+            yield index, [*self.given], self._logits(state, index)
 
     def _features(self, state: Any, index: int) -> Tensor:
         _, features = state["cached_features"].get(index, (None, None))
@@ -124,10 +126,11 @@ class Predictor:
         frame = np.asarray(self._features(state, index))
         assert frame.dtype == np.float32
         grey = Image.fromarray(frame[0] * STD + MEAN).resize((self.width, self.height), Image.Resampling.BOX)
-        logits = np.full((1, 1, self.height, self.width), -1.0, np.float32)
-        x0, y0, x1, y1 = (int(v) for v in self.box)
-        near = np.s_[0, 0, max(y0 - 2, 0) : y1 + 3, max(x0 - 2, 0) : x1 + 3]
-        logits[near] = np.asarray(grey)[near[2:]] - 0.5
+        logits = np.full((len(self.given), 1, self.height, self.width), -1.0, np.float32)
+        for number, (_, box) in enumerate(self.given.values()):
+            x0, y0, x1, y1 = (int(v) for v in box)
+            near = np.s_[number, 0, max(y0 - 2, 0) : y1 + 3, max(x0 - 2, 0) : x1 + 3]
+            logits[near] = np.asarray(grey)[near[2:]] - 0.5
         return logits.view(Tensor)
 
 
@@ -369,6 +372,24 @@ def test_within_the_box_no_other_slice_is_seen(
     x0, y0, _, x1, y1, _ = _boxes(labels)[0]
     _run(tmp_path, made, hu, np.eye(4), [[[x0, y0, 4, x1, y1, 8]]], within="box", slices_each_way=each_way)
     assert made.predictor.steps == steps
+
+
+@pytest.mark.parametrize("params", [{}, {"within": "box"}, {"slices_each_way": 1}], ids=["volume", "box", "one slice"])
+def test_entities_that_are_followed_together(make: Callable[..., Any], tmp_path: Path, params: dict[str, Any]) -> None:
+    """One pass each way for all of a finding; each is marked from its own key slice on, as far as it may be."""
+    hu, labels = _phantom((48, 40, 16))
+    hu[:, :, :14] = 300  # bright before and behind each body
+    apart, made, boxes = make(), make(), [_boxes(labels), [], _boxes(labels)[:1]]
+    masks = _run(tmp_path / "apart", apart, hu, np.eye(4), boxes, **params)
+    apart.predictor.steps.clear()
+    apart.predictor.prompts.clear()
+    again = _run(tmp_path / "together", made, hu, np.eye(4), boxes, together=True, **params)
+    for one, other in zip(masks, again, strict=True):
+        np.testing.assert_array_equal(one, other)
+    low, high = sorted((box[2] + box[5] - 1) // 2 for box in boxes[0])
+    assert [key for key, _ in made.predictor.prompts] == [low, high, low, high, low, low]
+    if not params:
+        assert made.predictor.steps == [*range(low, 16), *range(high, -1, -1), *range(low, 16), *range(low, -1, -1)]
 
 
 def test_a_mask_prompt_is_what_the_box_gave_on_the_key_slice(make: Callable[..., Any], tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Callable, Iterator, Sequence
 
 import numpy as np
@@ -21,13 +22,18 @@ if TYPE_CHECKING:
 #: Threads, at most, that draw the pictures of the next slices while these are computed, and resize what is found.
 _DRAWING = 4
 
+#: How a network computes when it predicts: as it is; with the GPU's rounded products of matrices (TF32); or in
+#: bfloat16, where torch's autocast does so. Other than as it is means other masks.
+PRECISIONS = ("float32", "tf32", "bf16")
+
 
 class SliceModel(TextModel):
     """An adapter for a network with ``encode_image(pictures)`` and ``encode_text(text)``.
 
     ``encode_image`` is given (B, C, side, side), uint8: one channel per neighbouring slice (:meth:`neighbours`).
     Parameters of the variant: ``image_size``, side of the picture in pixels, a multiple of 32; ``slices_at_once``, B;
-    in training ``negatives``, the fraction of slices without truth (0 if it is not declared); and those of
+    ``precision`` of prediction, one of :data:`PRECISIONS` (``"float32"`` if it is not declared); in training
+    ``negatives``, the fraction of slices without truth (0 if it is not declared); and those of
     :class:`~groundbench_sdk.text_models.TextModel`.
 
     Attributes
@@ -103,6 +109,9 @@ class SliceModel(TextModel):
         size = int(job.params["image_size"])
         if size < 32 or size % 32:
             raise Rejected(f"the parameter image_size must be a multiple of 32, not {size}")
+        precision = job.params.get("precision", PRECISIONS[0])
+        if precision not in PRECISIONS:
+            raise Rejected(f"the parameter precision is one of {', '.join(PRECISIONS)}, not {precision!r}")
         self.threshold = float(job.params["threshold"])
         super().load(job)
 
@@ -114,7 +123,8 @@ class SliceModel(TextModel):
         ct = case.volume(np.int16, axes=self.axes, order="K")
         square, depth, at_once = self._square(ct), ct.shape[2], int(self.params["slices_at_once"])
         batches = [range(first, min(first + at_once, depth)) for first in range(0, depth, at_once)]
-        with self.without_gradients(), ThreadPoolExecutor(max(1, min(_DRAWING, self.job.threads))) as pool:
+        threads = max(1, min(_DRAWING, self.job.threads))
+        with self.without_gradients(), self._precisely(), ThreadPoolExecutor(threads) as pool:
             texts = [self.network.encode_text(self.fit_text(case, finding)) for finding in case.findings]
             masks = [np.zeros(ct.shape, bool, order="F") for _ in texts]
             drawn: dict[int, Future[np.ndarray]] = {}
@@ -132,6 +142,26 @@ class SliceModel(TextModel):
                         mask[:, :, number] = (found > self.threshold).T
         for finding, mask in zip(case.findings, masks):
             yield finding.id, reorientation.restore(mask)
+
+    @contextmanager
+    def _precisely(self) -> Iterator[None]:
+        """Compute in the declared precision."""
+        precision = self.params.get("precision", PRECISIONS[0])
+        if precision == PRECISIONS[0]:
+            yield
+            return
+        import torch
+
+        if precision == "bf16":
+            with torch.autocast(self.device.partition(":")[0], torch.bfloat16):
+                yield
+            return
+        before = torch.get_float32_matmul_precision()
+        torch.set_float32_matmul_precision("high")
+        try:
+            yield
+        finally:
+            torch.set_float32_matmul_precision(before)
 
     def samples(
         self, train: Sequence[TrainingCase], training: Training

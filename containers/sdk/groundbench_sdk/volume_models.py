@@ -10,7 +10,7 @@ import numpy as np
 from groundbench_sdk import patches
 from groundbench_sdk.finetuning import Training
 from groundbench_sdk.grids import reorient_to
-from groundbench_sdk.records import Case, TrainingCase
+from groundbench_sdk.records import Case, Job, TrainingCase
 from groundbench_sdk.text_models import TextModel
 
 #: What a network is shown: the image, and the function that brings a mask of the CT, (X, Y, Z), bool, onto its grid,
@@ -153,7 +153,8 @@ class PatchModel(VolumeModel):
 
     A sample is ``(image (X, Y, Z) float32, texts, masks (N, X, Y, Z) uint8)`` of one patch. Parameter of the variant:
     ``foreground``, the fraction of patches that are placed on a voxel of the first finding; the others are placed
-    anywhere.
+    anywhere. ``channels_last`` (false if it is not declared) lays out the weights of 3-D convolutions with the channels
+    last, for which a GPU has other, often faster kernels; masks may differ.
 
     Attributes
     ----------
@@ -162,6 +163,16 @@ class PatchModel(VolumeModel):
     """
 
     patch: tuple[int, ...]
+
+    def load(self, job: Job) -> None:
+        """Load the network, laid out as declared."""
+        super().load(job)
+        if self.params.get("channels_last", False):
+            import torch
+
+            for module in self.network.modules():
+                if isinstance(module, (torch.nn.Conv3d, torch.nn.ConvTranspose3d)):
+                    module.to(memory_format=torch.channels_last_3d)
 
     def sample(self, image: np.ndarray, masks: np.ndarray, texts: list[Any], rng: np.random.Generator) -> Any:
         """Cut the patch of one sample; beyond the ends of the volume it is 0."""
