@@ -23,7 +23,7 @@ from curation.annotation.grid import place
 from curation.annotation.nrrd import Segment, Segmentation
 from curation.annotation.tasks import CT, Task, segment_name
 from curation.dicom_file import read_dicom
-from curation.volumes import read_array
+from curation.volumes import read_array, require_size
 from harness.dataset.voxels import read_header
 from harness.errors import DataError
 
@@ -58,6 +58,8 @@ def read_seg(path: Path) -> Segmentation:
     try:
         seg: Any = highdicom.seg.Segmentation.from_dataset(read_dicom(path), copy=False)
         numbers = list(seg.segment_numbers)
+        if (grid := seg.get_volume_geometry(rtol=_EVEN)) is not None:
+            require_size((len(numbers), *grid.spatial_shape), 1)
         volume = seg.get_volume(segment_numbers=numbers, rescale_fractional=False, skip_overlap_checks=True, rtol=_EVEN)
         values = np.moveaxis(volume.array, -1, 0)  # segments, slices, rows, columns
         if not np.isin(values, (0, int(seg.get("MaximumFractionalValue", 1)))).all():

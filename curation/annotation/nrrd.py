@@ -6,6 +6,7 @@ Source: the NRRD format definition (Teem) and Slicer's developer guide, "Segment
 from __future__ import annotations
 
 import gzip
+import math
 import os
 import re
 import zlib
@@ -18,6 +19,7 @@ import nrrd
 import numpy as np
 import numpy.typing as npt
 
+from curation.volumes import require_size
 from harness.errors import DataError
 
 _TYPES: Final = {
@@ -26,7 +28,6 @@ _TYPES: Final = {
     "int": "i4", "int32": "i4", "uint": "u4", "unsigned int": "u4", "uint32": "u4",
 }  # fmt: skip
 _HEADER_LIMIT: Final = 4 * 1024 * 1024  # bytes
-_VOXEL_LIMIT: Final = 2**32
 _MOST_INFLATED: Final = (
     1032  # bytes that DEFLATE can make of one (zlib's technical details, "Maximum Compression Factor")
 )
@@ -126,14 +127,15 @@ def _header(file: BinaryIO) -> dict[str, Any]:
 
 def _sizes(values: Iterable[Any]) -> list[int]:
     sizes = [int(n) for n in values]
-    if len(sizes) not in {3, 4} or np.prod(sizes, dtype=float) > _VOXEL_LIMIT or min(sizes) < 1:
+    if len(sizes) not in {3, 4} or min(sizes) < 1:
         raise ValueError(f"sizes {sizes}")
     return sizes
 
 
 def _voxels(file: BinaryIO, encoding: str, sizes: Sequence[int], dtype: np.dtype[Any]) -> bytes:
     """Read as many bytes as the header declares; one more shows that it is wrong."""
-    wanted = int(np.prod(sizes)) * dtype.itemsize
+    require_size(sizes, dtype.itemsize)
+    wanted = math.prod(sizes) * dtype.itemsize
     if encoding not in {"gzip", "gz", "raw"}:
         raise ValueError(f"encoding {encoding}")
     raw = encoding == "raw"

@@ -20,6 +20,7 @@ import numpy.typing as npt
 from pydicom.errors import InvalidDicomError
 
 from curation.dicom_file import read_dicom
+from curation.volumes import require_size
 from harness.dataset.patients import age_of
 from harness.errors import DataError, UsageError
 
@@ -185,6 +186,8 @@ def read_stack(series: Series) -> Stack:
     files, note = _without_copies(series)
     try:
         images = [read_dicom(path) for path in files]
+        frames = sum(int(image.get("NumberOfFrames") or 1) for image in images)
+        require_size((frames, *(max(int(image.get(name, 0)) for image in images) for name in ("Rows", "Columns"))), 8)
         if images[0].get("NumberOfFrames", 1) > 1:
             if len(images) > 1:
                 raise DataError(f"it has {len(images)} multi-frame images", fix="give each a folder of its own")

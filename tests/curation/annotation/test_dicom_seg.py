@@ -7,6 +7,7 @@ from typing import Any
 
 import highdicom
 import numpy as np
+import pydicom
 import pytest
 
 from curation.annotation.dicom_seg import Outline, read_seg, write_seg
@@ -84,3 +85,21 @@ def test_labels_of_other_programs(tmp_path: Path, bench: Any) -> None:
     (tmp_path / "seg/case_1.dcm").write_bytes(images[0].read_bytes())
     with pytest.raises(DataError, match="not a segmentation"):
         read_seg(tmp_path / "seg/case_1.dcm")
+
+
+def test_a_frame_that_lies_far_away(tmp_path: Path) -> None:
+    """A frame a kilometre from the others would make a volume of a million empty slices: it is refused as it is."""
+    write_series(tmp_path / "ct")
+    images = sorted((tmp_path / "ct").iterdir())
+    mask = np.zeros(SHAPE, bool)
+    mask[2:4, 2:4, 2:4] = True
+    series = highdicom.get_volume_from_series([pydicom.dcmread(path) for path in images], rtol=0.1)  # noqa: TID251
+    affine = np.diag([-1.0, -1.0, 1.0, 1.0]) @ series.affine
+    write_seg(tmp_path / "a.dcm", [Outline(str(n), "", mask) for n in range(8)], affine, images)
+    seg = pydicom.dcmread(tmp_path / "a.dcm")  # noqa: TID251
+    (plane,) = seg.PerFrameFunctionalGroupsSequence[-1].PlanePositionSequence
+    step = series.spacing[0] * np.array(series.unit_vectors()[0]) * 2**36
+    plane.ImagePositionPatient = [f"{value:.9g}" for value in np.array(plane.ImagePositionPatient, float) + step]
+    seg.save_as(tmp_path / "b.dcm")
+    with pytest.raises(DataError, match="more than any chest CT"):
+        read_seg(tmp_path / "b.dcm")
