@@ -303,7 +303,15 @@ def _print_provenance(record: dict[str, Any], document: dict[str, Any]) -> None:
         click.echo(f"boxes     {boxes['number']} in {boxes['file']}, sha256:{boxes['sha256']}")
     click.echo(f"harness   {harness.get('groundbench', '—')}, commit {harness.get('commit', '—')}")
     click.echo(f"scorer    {record.get('scorer', '—')}, seed {record.get('seed', '—')}")
-    click.echo(f"hardware  {hardware.get('cpu', '—')}, {hardware.get('cores', '—')} cores")
+    click.echo(f"hardware  {hardware.get('cpu', '—')}, {hardware.get('cores', '—')} cores{_gpus(hardware)}")
+
+
+def _gpus(hardware: dict[str, Any]) -> str:
+    """Name the GPUs that were used, and how many containers shared each; empty without any."""
+    names = [gpu["name"] for gpu in hardware.get("gpus", [])]
+    sharing = hardware.get("containers_per_gpu", 1)
+    shared = f", {sharing} containers on each" if sharing > 1 else ""
+    return "".join(f"; {names.count(name)} x {name}" for name in dict.fromkeys(names)) + shared
 
 
 def _licences(said: dict[str, Any] | None) -> str:

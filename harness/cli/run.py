@@ -65,6 +65,13 @@ PHANTOM_SEED = 0
     help="GPUs to use, by number, UUID or its beginning, as `nvidia-smi -L` lists them.",
 )
 @click.option(
+    "--per-gpu",
+    type=click.IntRange(1, 64),
+    default=1,
+    show_default=True,
+    help="Containers that share each GPU, where its memory holds the declared gpu_gb of all; recorded with the times.",
+)
+@click.option(
     "--engine",
     type=click.Choice(["auto", *ENGINES]),
     default="auto",
@@ -190,6 +197,7 @@ def run_each(
     profile: str = "mlhc2025",
     gpus: int = 0,
     gpu_ids: str = "",
+    per_gpu: int = 1,
     engine: str = "auto",
     runtime: str = "",
     cluster: str | None = None,
@@ -250,6 +258,8 @@ def run_each(
     ids = tuple(part.strip() for part in gpu_ids.split(",") if part.strip())
     if ids and gpus not in (0, len(ids)):
         raise UsageError(f"--gpus {gpus} and --gpu-ids with {len(ids)} ids do not agree", fix="give one of them")
+    if per_gpu > 1 and (cluster is not None or not (gpus or ids)):
+        raise UsageError("--per-gpu is for GPUs of this machine", fix="give --gpus N, and not --cluster")
     found, broken = gather(names, choose)
     # Before a data set is made for a run that is not possible.
     place = _place(settings, cluster, engine=engine, gpus=gpus, gpu_ids=ids, detach=detach)
@@ -269,6 +279,7 @@ def run_each(
                 engine=engine,
                 gpus=gpus,
                 gpu_ids=ids,
+                per_gpu=per_gpu,
                 limit=limit,
                 seed=seed,
                 fresh=fresh,

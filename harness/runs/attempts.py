@@ -193,7 +193,8 @@ class _Attempt:
         out = self._root / "out"
         bounds = Bounds(out, self._resources.out_mb, self._shard.root, tick_s=TICK_S, weigh_every_s=_WEIGH_EVERY_S)
         self._shard.mark.move(next(iter(self._batch)))
-        self._devices = DeviceMemory(self._place.gpu_ids)
+        # What several containers take of one GPU cannot be told apart from outside.
+        self._devices = DeviceMemory(self._place.gpu_ids if self._place.per_gpu == 1 else ())
         try:
             container = self._place.engine.start(asked)
             ended = watch(container, bounds, self, self._shard.stop)

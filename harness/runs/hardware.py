@@ -14,8 +14,16 @@ from harness.host.capacity import usable_cores, usable_memory
 from harness.runs.outcome import ShardFigures
 
 
-def describe_hardware(gpus: Sequence[Gpu]) -> dict[str, Any]:
-    """Return processor, usable cores and memory (bytes), system, and the GPUs used with the driver's version."""
+def describe_hardware(gpus: Sequence[Gpu], per_gpu: int = 1) -> dict[str, Any]:
+    """Return processor, usable cores and memory (bytes), system, and the GPUs used with the driver's version.
+
+    Parameters
+    ----------
+    gpus
+        The GPUs.
+    per_gpu
+        Containers that share each of them; ``containers_per_gpu`` where there are several.
+    """
     record: dict[str, Any] = {
         "cpu": _cpu_name(),
         "cores": usable_cores(),
@@ -26,6 +34,8 @@ def describe_hardware(gpus: Sequence[Gpu]) -> dict[str, Any]:
     if gpus:
         record["gpus"] = [{"id": gpu.id, "name": gpu.name, "memory_mb": gpu.memory_mb} for gpu in gpus]
         record["driver"] = _first_line("/proc/driver/nvidia/version")
+        if per_gpu > 1:
+            record["containers_per_gpu"] = per_gpu
     return record
 
 

@@ -43,6 +43,8 @@ class Place:
         A folder on a local disk, in which the shard makes one of its own.
     gpus
         The GPUs that are held for it; empty for none.
+    per_gpu
+        Containers that share each of them, itself included.
     cores, memory_bytes
         What this process may use: all of the host, or what a scheduler or a container grants.
     node
@@ -54,6 +56,7 @@ class Place:
     engine: Engine
     scratch: Path
     gpus: tuple[Gpu, ...] = ()
+    per_gpu: int = 1
     cores: int = 1
     memory_bytes: int = 0
     node: str = ""
@@ -65,12 +68,14 @@ class Place:
         return tuple(gpu.id for gpu in self.gpus)
 
 
-def offer(engine: Engine, scratch: Path, *, gpus: Sequence[Gpu] = (), deadline_s: float | None = None) -> Place:
+def offer(
+    engine: Engine, scratch: Path, *, gpus: Sequence[Gpu] = (), per_gpu: int = 1, deadline_s: float | None = None
+) -> Place:
     """Return what this host offers.
 
     Parameters
     ----------
-    engine, scratch, gpus
+    engine, scratch, gpus, per_gpu
         As in :class:`Place`; the GPUs are held by the caller.
     deadline_s
         Seconds from now; None for no limit.
@@ -79,6 +84,7 @@ def offer(engine: Engine, scratch: Path, *, gpus: Sequence[Gpu] = (), deadline_s
         engine=engine,
         scratch=scratch,
         gpus=tuple(gpus),
+        per_gpu=per_gpu,
         cores=usable_cores(),
         memory_bytes=usable_memory(),
         node=node(),

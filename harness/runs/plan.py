@@ -40,8 +40,8 @@ class RunRequest:
         Profile of the metrics to show.
     engine
         ``"auto"``, or an engine's name.
-    gpus, gpu_ids
-        Number of GPUs, or their ids.
+    gpus, gpu_ids, per_gpu
+        Number of GPUs, or their ids; containers that share each of them at once.
     limit
         Only the first cases of the split, in the order of their names; None for all.
     seed
@@ -62,6 +62,7 @@ class RunRequest:
     engine: str = "auto"
     gpus: int = 0
     gpu_ids: tuple[str, ...] = ()
+    per_gpu: int = 1
     limit: int | None = None
     seed: int = 0
     fresh: bool = False

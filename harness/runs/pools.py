@@ -156,16 +156,21 @@ class LocalPool:
         The GPUs that are held. Of shards that get none, one at a time computes on the CPU.
     stop
         The request to end, which shards look at themselves.
+    per_gpu
+        Shards that share each GPU at once; with several, each shard gets one GPU.
     """
 
     name = "this host"
     look_s = 1.0
     redeals = 0
 
-    def __init__(self, home: Path, engines: Mapping[str, Engine], gpus: Sequence[Gpu], stop: Stop) -> None:
+    def __init__(
+        self, home: Path, engines: Mapping[str, Engine], gpus: Sequence[Gpu], stop: Stop, per_gpu: int = 1
+    ) -> None:
         self.shared = home
         self._engines, self._stop = engines, stop
-        self._free = list(gpus)
+        self._per_gpu = per_gpu
+        self._free = list(gpus) * per_gpu
         self._slots = 1  #: places for shards without GPUs
         self._all = len(self._free)
         self._waiting: deque[tuple[ShardSpec, Wake]] = deque()
@@ -222,7 +227,13 @@ class LocalPool:
             thread.start()
 
     def _run(self, spec: ShardSpec, held: Sequence[Gpu], wake: Wake) -> None:
-        place = offer(self._engines[spec.engine], spec.folder / SCRATCH, gpus=held, deadline_s=spec.deadline_s)
+        place = offer(
+            self._engines[spec.engine],
+            spec.folder / SCRATCH,
+            gpus=held,
+            per_gpu=self._per_gpu,
+            deadline_s=spec.deadline_s,
+        )
         report = run_shard(spec, place, self._stop, lambda case: wake(spec.run, case))
         with self._lock:
             self._ended.append(report)

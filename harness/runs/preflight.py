@@ -225,7 +225,7 @@ def check_containers(
             scratch.rmdir()
 
 
-def gpu_memory_needed(model: Model, *, fine_tuned: bool = False) -> int:
+def gpu_memory_needed(model: Model, *, fine_tuned: bool = False, per_gpu: int = 1) -> int:
     """Return the memory that each GPU must have, MiB: what the model declares, for its training too if there is one.
 
     Parameters
@@ -233,10 +233,44 @@ def gpu_memory_needed(model: Model, *, fine_tuned: bool = False) -> int:
     model
         Its `resources` state its needs, its `training` those of fine-tuning.
     fine_tuned
-        Whether a training may come first.
+        Whether a training may come first; it has its GPUs alone.
+    per_gpu
+        Containers that share each GPU when they predict.
     """
     training = (model.training or model.resources) if fine_tuned else model.resources
-    return max(model.resources.gpu_memory_mb, training.gpu_memory_mb)
+    return max(per_gpu * model.resources.gpu_memory_mb, training.gpu_memory_mb)
+
+
+def check_sharing(gpus: Sequence[Gpu], per_gpu: int, each: int, needed_mb: int) -> None:
+    """Refuse several containers on one GPU where it is not known that its memory is enough for all.
+
+    Parameters
+    ----------
+    gpus
+        Those that were leased.
+    per_gpu
+        Containers that share each of them.
+    each
+        Number that a container gets.
+    needed_mb
+        Memory that a container needs, MiB; 0 where that is not declared.
+
+    Raises
+    ------
+    PrerequisiteError
+        What is not known, or that a container needs several GPUs.
+    """
+    if per_gpu == 1:
+        return
+    if each > 1:
+        why = f"a container of this model needs {each} GPUs"
+    elif not needed_mb:
+        why = "the model does not declare gpu_gb, the memory that a container needs"
+    elif unknown := [gpu for gpu in gpus if gpu.memory_mb is None]:
+        why = f"the memory of {unknown[0]} is not known: nvidia-smi says {unknown[0].said or 'nothing'}"
+    else:
+        return
+    raise PrerequisiteError(f"{per_gpu} containers on one GPU: {why}", fix="leave --per-gpu out", lacking="gpu")
 
 
 def check_gpus(

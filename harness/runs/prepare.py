@@ -22,6 +22,7 @@ from harness.runs.preflight import (
     check_cuda,
     check_gpus,
     check_room,
+    check_sharing,
     gpu_memory_needed,
 )
 from harness.runs.run_weights import load_weights
@@ -94,7 +95,9 @@ class RunData:
 
 def memory_needed(request: RunRequest) -> int:
     """Return the memory that each GPU must have, MiB; what is declared is the whole architecture's need."""
-    return 0 if request.reduced else gpu_memory_needed(request.plugin.model, fine_tuned=request.variant.fine_tuned)
+    if request.reduced:
+        return 0
+    return gpu_memory_needed(request.plugin.model, fine_tuned=request.variant.fine_tuned, per_gpu=request.per_gpu)
 
 
 def prepare_here(
@@ -158,6 +161,7 @@ def plan_here(
     """
     model, each = request.plugin.model, request.gpus_each
     check_gpus(gpus, memory_needed(request), each, watcher.log, fine_tuned=request.variant.fine_tuned)
+    check_sharing(gpus, request.per_gpu, each, model.resources.gpu_memory_mb)
     engine = choose_engine(request.engine, trusted=request.plugin.shipped)
     if gpus:
         engine.require_gpus()
@@ -167,7 +171,7 @@ def plan_here(
         watcher.log(f"removed {name}, left by a run that had died")
     # Before anything is built: a CT that a container cannot read would look like the model's failure.
     engine.require_readable(case.ct for case in cases)
-    check_room(home, cases, model.resources, max(1, len(gpus) // each), watcher.log)
+    check_room(home, cases, model.resources, max(1, request.per_gpu * len(gpus) // each), watcher.log)
     if gpus and engine.isolates:
         check_cuda(request.plugin, home)
     with stop.nothing_in_flight():  # an image may take many minutes to build
@@ -192,7 +196,7 @@ def ready_here(
             log=log,
         )
 
-    about, hardware = engine.describe(), describe_hardware(gpus)
+    about, hardware = engine.describe(), describe_hardware(gpus, plan.request.per_gpu)
     return Ready(plan, plan.request.gpus_each if gpus else 0, warnings, about, hardware, prove)
 
 

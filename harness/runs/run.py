@@ -98,7 +98,7 @@ def execute_all(
     Parameters
     ----------
     requests
-        The requests; those that name GPUs name the same ones.
+        The requests; those that name GPUs name the same ones, and the same number of containers on each.
     home, store, watcher, stop
         As in :func:`execute`.
     failed
@@ -123,7 +123,7 @@ def execute_all(
             engines[engine.name] = engine
             return ready
 
-        pool = LocalPool(home.resolve(), engines, held, stop)
+        pool = LocalPool(home.resolve(), engines, held, stop, most.per_gpu)
         return carry_out_all(requests, prepare, pool, home=home, store=store, watcher=watcher, stop=stop, failed=failed)
 
 

@@ -101,7 +101,7 @@ def _here(place: Place) -> ShardFigures:
     """Return where a shard runs."""
     engine = {name: value for name, value in place.engine.describe().items() if name != "packages"}
     engine["lacks"] = place.engine.lacks(place.gpu_ids)
-    return ShardFigures(place.node, describe_hardware(place.gpus), engine)
+    return ShardFigures(place.node, describe_hardware(place.gpus, place.per_gpu), engine)
 
 
 def _says_nothing(folder: Path, case: str) -> bool:

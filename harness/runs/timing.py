@@ -72,11 +72,13 @@ def figures(
 
 
 def kind_of(shard: ShardFigures) -> str:
-    """Return the hardware that the times of a shard depend on: its GPUs, or its processor."""
+    """Return the hardware that the times of a shard depend on: its GPUs and who shares them, or its processor."""
     gpus = [str(gpu["name"]) for gpu in shard.hardware.get("gpus", [])]
     if not gpus:
         return str(shard.hardware.get("cpu", "unknown"))
-    return gpus[0] if len(gpus) == 1 else f"{len(gpus)} x {' + '.join(sorted(set(gpus)))}"
+    kind = gpus[0] if len(gpus) == 1 else f"{len(gpus)} x {' + '.join(sorted(set(gpus)))}"
+    sharing = shard.hardware.get("containers_per_gpu", 1)
+    return kind if sharing == 1 else f"{kind}, shared by {sharing} containers"
 
 
 def _costs(

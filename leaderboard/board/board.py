@@ -286,7 +286,9 @@ class Row:
         recorded = self.run.record.get("hardware", {}) if self.run else {}
         gpus = [gpu["name"] for gpu in recorded.get("gpus", [])]
         if gpus:
-            return [f"{gpus.count(name)} x {name}" for name in dict.fromkeys(gpus)]
+            sharing = recorded.get("containers_per_gpu", 1)
+            shared = [] if sharing == 1 else [f"{sharing} containers on each"]
+            return [*(f"{gpus.count(name)} x {name}" for name in dict.fromkeys(gpus)), *shared]
         return [f"{recorded['cpu']}, {recorded['cores']} cores"] if "cpu" in recorded else []
 
 

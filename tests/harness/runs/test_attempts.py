@@ -126,7 +126,7 @@ def _dies_on_any(bad: str) -> Part:
 
 
 def _run(
-    folder: Path, stage: Stage, names: str, stop: Stop | None = None, gpus: tuple[Gpu, ...] = ()
+    folder: Path, stage: Stage, names: str, stop: Stop | None = None, gpus: tuple[Gpu, ...] = (), per_gpu: int = 1
 ) -> tuple[dict[str, CaseOutcome], list[Any]]:
     plugin = Plugin(Model("m", "M", "A model.", "1", Path("/"), variants=(Variant("v"),)), "here")
     cases = tuple(
@@ -150,7 +150,7 @@ def _run(
             containers[report.container] = report
 
     spec = ShardSpec("run", 0, "plan", folder, plugin, Image("i"), job, "stage", 0, cases)
-    place = Place(cast("Engine", stage), folder / "scratch", gpus)
+    place = Place(cast("Engine", stage), folder / "scratch", gpus, per_gpu)
     mark, root = Mark(folder, "0"), folder / "shards"
     root.mkdir(exist_ok=True, parents=True)
     run_cases(spec, place, "0", root=root, emit=emit, mark=mark, stop=stop or Stop())
@@ -315,6 +315,18 @@ def test_memory_of_a_gpu_is_told_of_loading_and_of_each_case(tmp_path: Path) -> 
         outcomes, costs = _run(tmp_path / name, Stage(tells), "a", gpus=gpus)
         found.append((costs[-1].load_device_bytes, outcomes["a"].device_bytes))
     assert found == [(None, None), (5, 7)]
+
+
+def test_what_a_container_takes_of_a_shared_gpu_is_unknown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The driver counts all of its containers together."""
+    used = iter(range(1000))
+    monkeypatch.setattr("harness.engines.device_memory.used_bytes", lambda _: next(used))
+    gpu, peaks = (Gpu("GPU-0", "H200", 141_000),), []
+    for per_gpu in (1, 2):
+        _, costs = _run(tmp_path / str(per_gpu), Stage(_does_all), "a", gpus=gpu, per_gpu=per_gpu)
+        peaks.append(costs[-1].device_bytes)
+    assert peaks[0] is not None
+    assert peaks[1] is None
 
 
 def test_warnings_are_kept_with_their_case(tmp_path: Path) -> None:

@@ -27,12 +27,14 @@ class Shards:
     def __init__(self) -> None:
         self.held: dict[int, Sequence[str]] = {}
         self.gates: dict[int, threading.Event] = {}
+        self.sharing: set[int] = set()
         self.begun = threading.Condition()
 
     def __call__(self, spec: ShardSpec, place: Place, stop: Stop, tell: object) -> ShardReport:
         gate = self.gates.setdefault(spec.number, threading.Event())
         with self.begun:
             self.held[spec.number] = place.gpu_ids
+            self.sharing.add(place.per_gpu)
             self.begun.notify_all()
         gate.wait(10)
         with self.begun:
@@ -97,6 +99,22 @@ def test_on_the_cpu_one_follows_the_other(tmp_path: Path, shards: Shards) -> Non
 def test_there_is_a_part_for_every_set_of_gpus(gpus: int, each: int, cases: int, parts: int, tmp_path: Path) -> None:
     """What is left of them for less than a container is not used."""
     assert LocalPool(tmp_path, {}, GPUS[:gpus], Stop()).parts(cases, each) == parts
+
+
+def test_several_shards_share_each_gpu_where_that_is_asked_for(tmp_path: Path, shards: Shards) -> None:
+    """Spread over all of them first; no more than so many at once on one, and each place knows of the others."""
+    pool = LocalPool(tmp_path, {"local": None}, GPUS[:2], Stop(), 2)  # type: ignore[dict-item]
+    assert [pool.parts(cases, 1) for cases in (9, 3)] == [4, 3]
+    pool.start(_specs(tmp_path, 1, 1, 1, 1, 1), lambda *_: None)
+    shards.await_held(0, 1, 2, 3)
+    assert [shards.held[number] for number in range(4)] == [("GPU-0",), ("GPU-1",)] * 2
+    assert shards.sharing == {2}
+    shards.let_go(2)
+    shards.await_held(0, 1, 3, 4)
+    assert shards.held[4] == ("GPU-0",)
+    for number in range(5):
+        shards.let_go(number)
+    pool.close()
 
 
 def test_what_has_not_begun_is_withdrawn(tmp_path: Path, shards: Shards) -> None:

@@ -15,7 +15,7 @@ from harness.errors import PrerequisiteError
 from harness.registry.declaration import Model, Variant
 from harness.registry.discovery import Plugin
 from harness.registry.resources import Resources
-from harness.runs.preflight import check_cuda, check_gpus, check_training_room, gpu_memory_needed
+from harness.runs.preflight import check_cuda, check_gpus, check_sharing, check_training_room, gpu_memory_needed
 
 if TYPE_CHECKING:
     from tests.conftest import Bench
@@ -32,6 +32,31 @@ def test_training_counts_where_it_may_have_to_happen(fine_tuned: bool, needed: i
     )  # fmt: skip
     assert gpu_memory_needed(model, fine_tuned=fine_tuned) == needed
     assert gpu_memory_needed(replace(model, training=None), fine_tuned=True) == 8_000
+
+
+def test_containers_that_share_a_gpu_need_the_memory_of_all() -> None:
+    """A training has its GPUs alone."""
+    model = Model(
+        "big", "Big", "Large.", "1", Path("/"), resources=Resources(gpu_gb=8), training=Resources(gpu_gb=40)
+    )  # fmt: skip
+    assert gpu_memory_needed(model, per_gpu=3) == 24_000
+    assert [gpu_memory_needed(model, fine_tuned=True, per_gpu=number) for number in (3, 6)] == [40_000, 48_000]
+
+
+@pytest.mark.parametrize(
+    ("each", "needed", "gpu", "said"),
+    [
+        (2, 8_000, LARGE, "a container of this model needs 2 GPUs"),
+        (1, 0, LARGE, "does not declare gpu_gb"),
+        (1, 8_000, replace(LARGE, memory_mb=None, said="[N/A]"), r"is not known: nvidia-smi says \[N/A\]"),
+    ],
+)
+def test_a_gpu_is_not_shared_where_it_is_not_known_that_all_fit(each: int, needed: int, gpu: Gpu, said: str) -> None:
+    """With one container on each nothing of this matters."""
+    check_sharing([gpu], 1, each, needed)
+    check_sharing([LARGE], 2, 1, 8_000)
+    with pytest.raises(PrerequisiteError, match=said):
+        check_sharing([LARGE, gpu], 2, each, needed)
 
 
 def test_what_is_not_known_of_a_gpu_is_told() -> None:

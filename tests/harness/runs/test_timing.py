@@ -15,10 +15,20 @@ def _case(number: int, seconds: float | None, status: str = "ok", **more: Any) -
     return CaseRow(case=f"c{number}", ordinal=number, status=status, seconds=seconds, **more)
 
 
-def _shard(*walls: float, gpu: str = "", **more: Any) -> ShardFigures:
+def _shard(*walls: float, gpu: str = "", sharing: int = 1, **more: Any) -> ShardFigures:
     plain = {"start_s": None, "load_s": None, "first_case_s": None, "peak_bytes": None, **more}
-    hardware = {"cpu": "a processor", **({"gpus": [{"name": gpu}]} if gpu else {})}
+    hardware: dict[str, Any] = {"cpu": "a processor", **({"gpus": [{"name": gpu}]} if gpu else {})}
+    hardware |= {"containers_per_gpu": sharing} if sharing > 1 else {}
     return ShardFigures("host", hardware, {}, tuple(ContainerFigures(shard=0, wall_s=wall, **plain) for wall in walls))
+
+
+def test_times_of_containers_that_share_a_gpu_stand_apart() -> None:
+    """They are not those of a container that has it alone."""
+    alone, shared = _shard(40.0, gpu="H200"), _shard(60.0, gpu="H200", sharing=2)
+    cases = [_case(n, 1.0) for n in range(2)]
+    made = figures(cases, {"0": alone, "1": shared}, {"c0": "0", "c1": "1"}, image_bytes=None)
+    assert list(made["by_hardware"]) == ["H200", "H200, shared by 2 containers"]
+    assert list(figures(cases, {"0": shared}, _placed(cases), image_bytes=None)) == list(made)[:-1]
 
 
 def _placed(cases: list[CaseRow], name: str = "0") -> dict[str, str]:
