@@ -46,6 +46,23 @@ _ONE = np.uint64(1)
 _TOP = np.uint64(WORD - 1)
 
 
+@dataclass(frozen=True)
+class Core:
+    """Voxels of one component that are held elsewhere.
+
+    Attributes
+    ----------
+    size, place
+        How many, and where the first is in C order of (H, W, D).
+    beside
+        (n,) uint64: of each entry of a mask, the voxels that touch the core.
+    """
+
+    size: int
+    place: int
+    beside: NDArray[np.uint64]
+
+
 def components(mask: Bits, *, connectivity: Connectivity, min_voxels: int, max_components: int) -> Bits:
     """Label the connected components of a mask that are large enough.
 
@@ -65,18 +82,45 @@ def components(mask: Bits, *, connectivity: Connectivity, min_voxels: int, max_c
     Bits
         Labels 1, 2, ... in the order of the components' first voxels in C order of (H, W, D).
     """
-    mask = mask.flat
+    return _components(mask.flat, None, connectivity, min_voxels, max_components)[0]
+
+
+def components_beside(
+    mask: Bits, core: Core, *, connectivity: Connectivity, min_voxels: int, max_components: int
+) -> tuple[Bits, int]:
+    """Label the components of a mask and a core as :func:`components` would; return also the core's label.
+
+    Parameters
+    ----------
+    mask
+        Foreground without the core, one entry a word.
+    core
+        What is held elsewhere; its label is 0 where its component is not kept.
+    connectivity, min_voxels, max_components
+        As in :func:`components`.
+    """
+    return _components(mask, core, connectivity, min_voxels, max_components)
+
+
+def _components(
+    mask: Bits, core: Core | None, connectivity: Connectivity, min_voxels: int, max_components: int
+) -> tuple[Bits, int]:
     pieces: list[Bits] = []
     sizes: list[Ints] = []
     places: list[Ints] = []
     same: list[tuple[Ints, Ints]] = []  # provisional labels of one component
+    with_core: list[Ints] = []
     carried = np.empty(0, np.int64)  # labels of the last slice, run by run
-    held = 0
+    held = n = 0
     for part in _labelled(mask, connectivity):
         theirs = part.labels[: len(carried)]
         size = np.bincount(part.mine, weights=np.bitwise_count(part.chunk.runs), minlength=part.found)
         may_grow = np.zeros(part.found, bool)
         may_grow[theirs] = may_grow[part.last] = True
+        if core is not None:
+            met = np.unique(part.mine[part.chunk.meets(core.beside[part.entries])])
+            may_grow[met] = True
+            with_core.append(met + part.before)
         piece = part.chunk.entries(part.mine, may_grow | (size >= min_voxels), part.before)
         sizes.append(size.astype(np.int64))
         places.append(_first_voxels(piece, part.before, part.found))
@@ -86,8 +130,13 @@ def components(mask: Bits, *, connectivity: Connectivity, min_voxels: int, max_c
         pairs = np.unique(carried * part.found + theirs)  # as many runs as a slice has, few pairs
         same.append((pairs // part.found, pairs % part.found + part.before))
         carried = part.last + part.before
+        n = part.before + part.found
+    if core is not None:
+        sizes.append(np.array([core.size]))
+        places.append(np.array([core.place]))
+        same += [(np.full_like(met, n), met) for met in with_core]
     if not sizes:
-        return mask
+        return mask, 0
     number = numbers(np.concatenate(sizes), np.concatenate(places), same, min_voxels, max_components)
     if held > MAX_ENTRIES:  # once more, now that most labels can be left out
         pieces.clear()
@@ -97,7 +146,7 @@ def components(mask: Bits, *, connectivity: Connectivity, min_voxels: int, max_c
     else:
         for i, piece in enumerate(pieces):  # one by one, so that no two copies of the whole mask are ever held
             pieces[i] = _relabelled(piece, number)
-    return stacked(mask.shape, pieces)
+    return stacked(mask.shape, pieces), int(number[n:].max(initial=0))
 
 
 @dataclass(frozen=True)
@@ -108,6 +157,8 @@ class _Labelled:
     ----------
     chunk
         The chunk.
+    entries
+        Which entries of the mask are its own.
     labels
         From 0: those of the slice before, which is the last of the chunk before, then its own.
     mine, last
@@ -119,6 +170,7 @@ class _Labelled:
     """
 
     chunk: _Chunk
+    entries: slice
     labels: Ints
     mine: Ints
     last: Ints
@@ -133,7 +185,7 @@ def _labelled(mask: Bits, connectivity: Connectivity) -> Iterator[_Labelled]:
         chunk = _Chunk(mask.words[before:stop], mask.bits[before:stop], mask.shape, first - before)
         labels, found = chunk.labels(connectivity)
         mine, end = labels[chunk.first[first - before] :], labels[chunk.first[last - before] :]
-        yield _Labelled(chunk, labels, mine, end, found, n)
+        yield _Labelled(chunk, slice(first, stop), labels, mine, end, found, n)
         n += found
 
 
@@ -216,6 +268,11 @@ class _Chunk:
         joined = _joined(one, other, int(root.sum()))
         final = joined == np.arange(len(joined))
         return (np.cumsum(final) - 1)[joined][number[parent]], int(final.sum())
+
+    def meets(self, bits: NDArray[np.uint64]) -> Bools:
+        """Return which runs have any of these voxels, given for each word to label."""
+        met: Bools = (self.runs & bits[self.entry - self._own]) != 0
+        return met
 
     def _edges(self, connectivity: Connectivity) -> Iterator[tuple[Ints, Ints]]:
         """Yield (runs, runs before them) that touch."""

@@ -66,8 +66,9 @@ class Entries:
         at_y, at_z = np.zeros(len(labels) * w, np.int64), np.zeros(len(labels) * d, np.int64)
         for part in self._parts():
             number = np.searchsorted(labels, part.number)
-            at_y += np.bincount(number * w + part.y, weights=part.voxels, minlength=len(at_y)).astype(np.int64)
-            at_z += np.bincount(number * d + part.z, weights=part.voxels, minlength=len(at_z)).astype(np.int64)
+            _, y, z = part.place
+            at_y += np.bincount(number * w + y, weights=part.voxels, minlength=len(at_y)).astype(np.int64)
+            at_z += np.bincount(number * d + z, weights=part.voxels, minlength=len(at_z)).astype(np.int64)
         return labels, at_y.reshape(-1, w), at_z.reshape(-1, d)
 
     def of(self, label: int) -> tuple[NDArray[np.int32], NDArray[np.uint64]]:
@@ -233,14 +234,24 @@ class _Part:
         self.number = number
         self.bits = bits
         self.voxels = np.bitwise_count(bits).astype(np.int64)
-        row, column = np.divmod(words.astype(np.int64), mask.row_words)
-        self.z, self.y = np.divmod(row, mask.shape[1])
-        self.x = column * WORD
+        self._mask = mask
+        self._words = words
+
+    @cached_property
+    def place(self) -> list[Ints]:
+        """The lowest x that a word can hold, and its y and z, of each entry."""
+        row_words, w = np.int32(self._mask.row_words), np.int32(self._mask.shape[1])
+        row = self._words // row_words
+        z = row // w
+        found = (self._words - row * row_words, row - z * w, z)
+        x, y, z = (one.astype(np.int64) for one in found)
+        return [x * WORD, y, z]
 
     def first_moments(self) -> list[Ints]:
         """Return the voxels of each entry, and the sums of x, of y and of z over them."""
         within = sum(np.bitwise_count(self.bits & mask).astype(np.int64) << k for k, mask in enumerate(_WEIGHED))
-        return [self.voxels, self.x * self.voxels + within, self.y * self.voxels, self.z * self.voxels]
+        x, y, z = self.place
+        return [self.voxels, x * self.voxels + within, y * self.voxels, z * self.voxels]
 
     def extents(self) -> list[tuple[Ints, Ints]]:
         """Return the lowest and the highest x, y and z of each entry."""
@@ -248,7 +259,8 @@ class _Part:
         fill = self.bits.copy()
         for k in range(6):
             fill |= fill >> np.uint64(1 << k)
-        return [(self.x + lowest, self.x + np.bitwise_count(fill) - 1), (self.y, self.y), (self.z, self.z)]
+        x, y, z = self.place
+        return [(x + lowest, x + np.bitwise_count(fill) - 1), (y, y), (z, z)]
 
 
 @dataclass(frozen=True)

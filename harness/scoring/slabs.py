@@ -15,8 +15,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.masks.bits import WORD, Bits, Shape, in_order, positions
-from harness.scoring.components import Connectivity, numbers
+from harness.masks.bits import WORD, Bits, Shape, in_order, positions, set_bits
+from harness.scoring.components import Connectivity, components_beside, numbers
+from harness.scoring.flood import Flooded, flooded
 from harness.scoring.regions import Entries, Slab
 from harness.scoring.streaks import Ends, Streaks
 
@@ -31,7 +32,7 @@ AXES: tuple[Axis, ...] = (0, 1, 2)
 MIN_RUNS, MIN_WORDS = 1_600_000, 500_000
 
 #: Slices of a slab where slabs repeat themselves, and where they do not.
-SLICES = (4, 12)
+SLICES = (4, 20)
 
 #: Entries of components that may yet be dropped: where there are more, slabs are labelled twice.
 MAX_ENTRIES = 1 << 23
@@ -41,6 +42,9 @@ _LARGE = 1 << 16
 
 #: Runs along x are listed unless those along y or z are so many times fewer: only along x are they in pairs.
 _FEWER = 2
+
+#: Runs along x are cut into voxels where they have fewer on average.
+_SHORT = 1.4
 
 #: Pairs of labels of two slabs that are marked in a table, which costs less than sorting them.
 _TABLE = 1 << 22
@@ -64,6 +68,15 @@ def is_dense(mask: Bits) -> bool:
 def slabs(mask: Bits, *, connectivity: Connectivity, min_voxels: int, max_components: int) -> list[Slab]:
     """Label the components that :func:`harness.scoring.components.components` would return, slab by slab."""
     grid = _Grid(mask.flat)
+    parts = None if grid.repeats else flooded(grid.words, grid.shape, connectivity)
+    if parts is not None and not is_dense(parts.rest):
+        return _whole(parts, connectivity, min_voxels, max_components)
+    del parts
+    return _slab_by_slab(grid, connectivity, min_voxels, max_components)
+
+
+def _slab_by_slab(grid: _Grid, connectivity: Connectivity, min_voxels: int, max_components: int) -> list[Slab]:
+    """Label slab by slab, and unite what goes on from one to the next."""
     held: dict[int, _Runs] = {}
     sizes: list[Ints] = []
     places: list[Ints] = []
@@ -103,6 +116,20 @@ def slabs(mask: Bits, *, connectivity: Connectivity, min_voxels: int, max_compon
     return sorted(found, key=lambda slab: slab.first)
 
 
+def _whole(parts: Flooded, connectivity: Connectivity, min_voxels: int, max_components: int) -> list[Slab]:
+    """Label what a flood has left; return it and what was flooded, which overlap in place."""
+    rest, number = components_beside(
+        parts.rest,
+        parts.described(),
+        connectivity=connectivity,
+        min_voxels=min_voxels,
+        max_components=max_components,
+    )
+    labels = np.arange(rest.labels.max(initial=0), dtype=np.int32)
+    found = [Slab(0, Entries(rest), labels)] if len(labels) else []
+    return found + ([Slab(0, Entries(parts.core), np.array([number - 1], np.int32))] if number else [])
+
+
 class _Grid:
     """The words of a mask, slab by slab; slabs that are equal, with the slice before them, are of one kind.
 
@@ -112,6 +139,8 @@ class _Grid:
         Of the volume, and slices in a slab.
     kinds
         The kind of every slab, numbered from 0.
+    repeats
+        Whether most slabs are equal to others.
     """
 
     def __init__(self, mask: Bits) -> None:
@@ -123,9 +152,15 @@ class _Grid:
         self.slices = SLICES[0]
         known: dict[bytes, int] = {}
         self.kinds = [known.setdefault(self[i].tobytes(), len(known)) for i in range(-(-d // self.slices))]
-        if 2 * len(known) > len(self.kinds):
+        self.repeats = 2 * len(known) <= len(self.kinds)
+        if not self.repeats:
             self.slices = SLICES[1]
             self.kinds = list(range(-(-d // self.slices)))
+
+    @property
+    def words(self) -> Words:
+        """All slices."""
+        return self._words[1:]
 
     def __getitem__(self, i: int) -> Words:
         return self._words[i * self.slices : (i + 1) * self.slices + 1]
@@ -177,7 +212,7 @@ def _labelled(grid: _Grid, connectivity: Connectivity, min_voxels: int, max_comp
         pairs, goes_on = None, False
         if before is not None:
             if (before[0], number) not in met:
-                pairs = _met(before[1].last, kind.before, len(kind.sizes))
+                pairs = _met(before[1].last, kind.before)
                 met[before[0], number] = pairs, _is_identity(pairs, len(before[1].sizes), len(kind.sizes))
             pairs, goes_on = met[before[0], number]
             if not (left[before[0]] and left[number]):
@@ -196,7 +231,7 @@ class _Kind:
     closed
         Which of them reach no other slab.
     before, last
-        The labels of every voxel of the slice before, and of the last.
+        The labels of the slice before, and of the last.
     """
 
     def __init__(self, words: Words, shape: Shape, connectivity: Connectivity, min_voxels: int) -> None:
@@ -208,17 +243,21 @@ class _Kind:
         del voxels
         labels = found.T
         own = labels[1:].reshape(-1)
+        self.before, self.last = _Edge(labels[0]), _Edge(labels[-1])
         may_grow = np.zeros(int(n) + 1, bool)
-        for edge in (labels[0], labels[-1]):
-            may_grow[edge[_differ(edge)]] = True
-        rest = words[1:].copy()
-        large = _large(own, rest)
-        for _, mine in large:
-            rest &= ~mine
+        for edge in (self.before, self.last):
+            may_grow[edge.at(edge.differ)] = True
+        rest = words[1:]
         axis, begin = _fewest(rest)
-        at, end = _at(begin), _at(_turned(rest, axis, -1))
-        first = Ends(at, own[at])
-        last = Ends(end, first.labels if axis == 0 else own[end])
+        large = _large(own, begin)
+        if large:
+            rest = rest & ~np.bitwise_or.reduce([mine for _, mine in large])
+            axis, begin = _fewest(rest)
+        at = _at(begin)
+        end = at if begin is rest else _at(_turned(rest, axis, -1))
+        narrow = np.int32 if own.size < 1 << 31 else np.int64
+        first = Ends(at.astype(narrow), own[at].astype(np.intp))  # what labels index and count is fast in this type
+        last = first if end is at else Ends(end.astype(narrow), first.labels if axis == 0 else own[end])
         sizes = _lengths(axis, first, last, shape, int(n) + 1)
         for label, mine in large:
             sizes[label] += np.bitwise_count(mine).sum(dtype=np.int64)
@@ -228,11 +267,12 @@ class _Kind:
         compact[~kept] = 0
         self.sizes: Ints = sizes[kept]
         self.closed: Bools = ~may_grow[kept]
-        spans = (end - at).astype(np.uint8) if axis == 0 else None  # less than a word
+        spans = None if axis or last is first else (last.at - first.at).astype(np.uint8)  # less than a word
         first, spans = _named(first, compact, spans)
         ended = _packed(_named(last, compact)[0], len(self.sizes)) if axis else None
         self.places = np.full(len(self.sizes), np.iinfo(np.int64).max >> 1)
-        np.minimum.at(self.places, first.labels - np.intp(1), _place(first.at, shape))
+        place = _place(first.at, shape).astype(np.int64)
+        np.minimum.at(self.places, first.labels - np.intp(1), place)  # `at` is fast only where no type is changed
         for label, mine in large:
             if kept[label]:
                 self.places[compact[label] - 1] = min(self.places[compact[label] - 1], _first_place(mine, shape))
@@ -244,7 +284,29 @@ class _Kind:
             spans,
             [(int(compact[label]), *_sparse(mine)) for label, mine in large if kept[label]],
         )
-        self.before, self.last = compact[labels[0]], compact[labels[-1]]
+        self.before.numbers = self.last.numbers = compact
+
+
+class _Edge:
+    """The labels of a slice that two slabs share.
+
+    Attributes
+    ----------
+    differ
+        Which voxels have another label than the one before them along y.
+    numbers
+        The component of every label, from 1; 0 for none.
+    """
+
+    def __init__(self, labels: NDArray[np.unsignedinteger]) -> None:
+        self._labels = labels.copy()  # not the whole slab's
+        self.differ: Bools = np.ones(labels.shape, bool)
+        np.not_equal(labels[1:], labels[:-1], out=self.differ[1:])
+        self.numbers = np.empty(0, np.int32)
+
+    def at(self, chosen: Bools) -> NDArray[np.unsignedinteger]:
+        """Return the labels of the chosen voxels that have one."""
+        return self._labels.reshape(-1)[np.flatnonzero(chosen & (self._labels > 0))]
 
 
 @dataclass(frozen=True)
@@ -260,7 +322,7 @@ class _Runs:
     first, last
         Of the runs that are in no large component, packed; the last of those along x is not kept, but
     spans
-        how far each of those reaches. They are cut at words, and in order.
+        how far each of those reaches, unless all are single voxels. They are cut at words, and in order.
     large
         Large components, each with its words and their bits.
     """
@@ -284,9 +346,10 @@ class _Runs:
         if self.axis and self.last:
             last, _ = _named(_unpacked(self.last), names)
             found.append(Streaks(self.shape, self.axis, first, last))
-        elif spans is not None:
-            bits = (~np.uint64(0) >> (_TOP - spans)) << (first.at % WORD).astype(np.uint64)
-            words, labels = (first.at // WORD).astype(np.int32), first.labels.astype(np.int32)
+        else:
+            x = (first.at & (WORD - 1)).astype(np.uint64)
+            bits = _ONE << x if spans is None else (~np.uint64(0) >> (_TOP - spans)) << x
+            words, labels = (first.at >> 6).astype(np.int32), first.labels.astype(np.int32)
             found.append(Entries(in_order(self.shape, words, labels, bits)))
         return found
 
@@ -296,7 +359,7 @@ def _named(
 ) -> tuple[Ends, NDArray[np.uint8] | None]:
     """Name the runs, without those that are named 0."""
     named = names[ends.labels]
-    chosen = np.flatnonzero(named)
+    chosen = np.flatnonzero(named > 0)
     return Ends(ends.at[chosen], named[chosen]), None if spans is None else spans[chosen]
 
 
@@ -312,9 +375,9 @@ def _unpacked(ends: Ends) -> Ends:
     return Ends(np.cumsum(ends.at, dtype=np.int32), ends.labels)
 
 
-def _large(labels: NDArray[np.unsignedinteger], words: Words) -> list[tuple[int, Words]]:
-    """Return the labels that are likely to have many runs, each with its voxels."""
-    runs = int(np.bitwise_count(_fewest(words)[1]).sum(dtype=np.int64))
+def _large(labels: NDArray[np.unsignedinteger], begin: Words) -> list[tuple[int, Words]]:
+    """Return the labels that are likely to have many of the runs that begin there, each with its voxels."""
+    runs = int(np.bitwise_count(begin).sum(dtype=np.int64))
     if runs < _LARGE:
         return []
     sample = labels[::_SAMPLED]
@@ -322,17 +385,22 @@ def _large(labels: NDArray[np.unsignedinteger], words: Words) -> list[tuple[int,
     found = np.flatnonzero(seen * runs > max(_LARGE * seen.sum(), WORD * runs)).tolist()
     packed = [np.packbits(labels == one, bitorder="little").view("<u8") for one in found]
     return [
-        (one, mine.astype(np.uint64, copy=False).reshape(words.shape)) for one, mine in zip(found, packed, strict=True)
+        (one, mine.astype(np.uint64, copy=False).reshape(begin.shape)) for one, mine in zip(found, packed, strict=True)
     ]
 
 
 def _fewest(words: Words) -> tuple[Axis, Words]:
-    """Return along which axis there are the fewest runs, and the first voxel of each."""
+    """Return along which axis there are the fewest runs, and the first voxel of each.
+
+    Where those along x have little more than one voxel, every voxel is one: its end need not be looked for.
+    """
     starts = [_turned(words, axis, 1) for axis in AXES]
     counts = [int(np.bitwise_count(one).sum(dtype=np.int64)) for one in starts]
     axis = AXES[int(np.argmin(counts))]
     if _FEWER * counts[axis] > counts[0]:
         axis = 0
+    if axis == 0 and _SHORT * counts[0] > int(np.bitwise_count(words).sum(dtype=np.int64)):
+        return 0, words
     return axis, starts[axis]
 
 
@@ -353,12 +421,16 @@ def _at(words: Words) -> Ints:
     """Return the places of all voxels, in order."""
     flat = words.reshape(-1)
     used = np.flatnonzero(flat)
+    if 2 * len(used) > len(flat):
+        return set_bits(flat)
     entry, bit = positions(flat[used])
     return (used << 6)[entry] + bit
 
 
 def _lengths(axis: Axis, first: Ends, last: Ends, shape: Shape, n: int) -> Ints:
     """Return the voxels of each of `n` labels: over its runs, where one ends less where it begins."""
+    if last is first:
+        return np.bincount(first.labels, minlength=n)
     if axis == 0:
         return np.bincount(first.labels, last.at - first.at + 1, n).astype(np.int64)
     row = -(-shape[0] // WORD) * WORD
@@ -368,11 +440,13 @@ def _lengths(axis: Axis, first: Ends, last: Ends, shape: Shape, n: int) -> Ints:
     return (more - less).astype(np.int64)
 
 
-def _place(at: NDArray[np.integer], shape: Shape) -> Ints:
+def _place(at: NDArray[np.integer], shape: Shape) -> NDArray[np.integer]:
     """Return where voxels of a slab are in C order of (H, W, D) if the slab begins at 0."""
-    row, x = np.divmod(at, -(-shape[0] // WORD) * WORD)
-    z, y = np.divmod(row, shape[1])
-    return (x * shape[1] + y) * shape[2] + z
+    width = -(-shape[0] // WORD) * WORD
+    row = at // width
+    z = row // shape[1]
+    place: NDArray[np.integer] = ((at - row * width) * shape[1] + row - z * shape[1]) * shape[2] + z
+    return place
 
 
 def _first_place(words: Words, shape: Shape) -> int:
@@ -395,22 +469,16 @@ def _is_identity(met: tuple[Ints, Ints], n: int, m: int) -> bool:
     return n == m == len(met[0]) and np.array_equal(*met) and len(met[0]) == len(np.unique(met[0]))
 
 
-def _met(one: NDArray[np.int32], other: NDArray[np.int32], n: int) -> tuple[Ints, Ints]:
-    """Return the pairs of labels, from 0, of the same voxels; there are `n` on the other side."""
-    at = _differ(one) | _differ(other)
-    at &= other > 0
-    pairs = (one[at] - np.int64(1)) * n + (other[at] - 1)
-    if (span := n * int(one.max(initial=0))) < _TABLE:
+def _met(one: _Edge, other: _Edge) -> tuple[Ints, Ints]:
+    """Return the pairs of components, from 0, of the same voxels."""
+    differ = one.differ | other.differ
+    n = len(other.numbers)
+    pairs = one.at(differ) * np.int64(n) + other.at(differ)
+    if (span := n * len(one.numbers)) < _TABLE:
         table = np.zeros(span, bool)
         table[pairs] = True
         pairs = np.flatnonzero(table)
     else:
         pairs = np.unique(pairs)
-    return pairs // max(n, 1), pairs % max(n, 1)
-
-
-def _differ(labels: NDArray[np.integer]) -> Bools:
-    """Return which voxels of a slice have another label than the one before them along y."""
-    found = np.ones(labels.shape, bool)
-    np.not_equal(labels[1:], labels[:-1], out=found[1:])
-    return found
+    first, second = np.divmod(pairs, n)
+    return one.numbers[first] - np.int64(1), other.numbers[second] - np.int64(1)

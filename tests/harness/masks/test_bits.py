@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from harness.masks.bits import from_coordinates
+from harness.masks.bits import from_coordinates, positions
 from tests.harness.conftest import bits_of
 
 
@@ -22,6 +22,15 @@ def test_the_coordinates_are_those_of_the_array(labels: np.ndarray) -> None:
     assert bits.count == (labels > 0).sum()
     found = sorted(zip(*(axis.tolist() for axis in bits.coordinates()), strict=True))
     assert found == sorted(map(tuple, np.argwhere(labels > 0).tolist()))
+
+
+@pytest.mark.parametrize("share", [0, 0.001, 0.019, 0.021, 0.05, 0.099, 0.101, 0.5, 1])
+def test_the_positions_of_set_bits(share: float) -> None:
+    """However few bits are set, each is found once, in order."""
+    flags = np.random.default_rng(3).random((300, 64)) < share
+    words = np.packbits(flags, axis=1, bitorder="little").view("<u8").reshape(-1).astype(np.uint64)
+    entry, bit = positions(words)
+    assert np.array_equal(np.stack([entry, bit], axis=1), np.argwhere(flags))
 
 
 def test_the_intersection_is_counted(labels: np.ndarray) -> None:

@@ -57,6 +57,7 @@ def draw_dense(rng: np.random.Generator, shape: tuple[int, int, int], kind: str)
     most=st.sampled_from([1, 5, 50]),
     large=st.sampled_from([1, 64, 1 << 16]),
     fewer=st.sampled_from([0.1, 1, 2]),
+    share=st.sampled_from([0, 0.25, 2]),
 )
 def test_slabs(
     *,
@@ -68,8 +69,12 @@ def test_slabs(
     most: int,
     large: int,
     fewer: float,
+    share: float,
 ) -> None:
-    """Slabs hold the components that runs do: voxels, order, sizes, centres, boxes, shared voxels and surfaces."""
+    """Slabs hold the components that runs do: voxels, order, sizes, centres, boxes, shared voxels and surfaces.
+
+    So does a flood of whatever is the largest in some slices (share 0), of what has much there, and none (2).
+    """
     rng = np.random.default_rng(seed)
     mask = grid_of(draw_dense(rng, shape, kind))
     rule = {"connectivity": connectivity, "min_voxels": int(rng.integers(1, 11)), "max_components": most}
@@ -78,6 +83,10 @@ def test_slabs(
         patch.setattr("harness.scoring.slabs._SAMPLED", 1 + seed % 7)
         patch.setattr("harness.scoring.slabs._LARGE", large)
         patch.setattr("harness.scoring.slabs._FEWER", fewer)
+        patch.setattr("harness.scoring.flood.SLICES", 2 + seed % 4)
+        patch.setattr("harness.scoring.flood._SAMPLED", 1 + seed % 7)
+        patch.setattr("harness.scoring.flood._STEPS", seed % 3)
+        patch.setattr("harness.scoring.flood._SHARE", share)
         found = Regions(mask, slabs(mask, **rule))
     expected = Regions(components(mask, **rule))
     assert found.labels.tolist() == expected.labels.tolist()
