@@ -126,11 +126,42 @@ def interval(draws: Floats, n: int) -> list[list[float] | None]:
 
 @lru_cache(maxsize=1024)
 def _tails(n: int) -> tuple[float, float]:
-    """Return the percentiles, rounded so that they are the same with any build of SciPy."""
-    from scipy.special import stdtrit
-
-    below = round(100 * NormalDist().cdf(-math.sqrt(n / (n - 1)) * float(stdtrit(n - 1, 0.975))), 6)
+    """Return the percentiles, rounded so that they are the same with any build of the mathematical library."""
+    below = round(100 * NormalDist().cdf(-math.sqrt(n / (n - 1)) * student_t(n - 1)), 6)
     return below, 100 - below
+
+
+def student_t(freedom: int) -> float:
+    """Return the 97.5 % quantile of Student's t.
+
+    Newton's method from the normal quantile, which is below, on the share between -t and t (Abramowitz and Stegun 1964,
+    26.7.3 and 26.7.4); that share is concave, so that no step goes too far. SciPy has it too, and takes longer to load
+    than most runs take to look up what they have.
+
+    Parameters
+    ----------
+    freedom
+        Degrees of freedom, at least 1.
+    """
+    density = math.exp(math.lgamma((freedom + 1) / 2) - math.lgamma(freedom / 2)) / math.sqrt(freedom * math.pi)
+    t, step = NormalDist().inv_cdf(0.975), 1.0
+    while step > 1e-13 * t:
+        step = (0.95 - _within(t, freedom)) / (2 * density * (1 + t * t / freedom) ** (-(freedom + 1) / 2))
+        t += step
+    return t
+
+
+def _within(t: float, freedom: int) -> float:
+    """Return the share of Student's t between -t and t."""
+    angle = math.atan(t / math.sqrt(freedom))
+    square = math.cos(angle) ** 2
+    odd = freedom % 2
+    terms, term = [], math.sin(angle) * (math.cos(angle) if odd else 1.0)
+    for k in range(1 + odd, freedom, 2):
+        terms.append(term)
+        term *= square * k / (k + 1)
+    total = math.fsum(terms)
+    return (angle + total) * 2 / math.pi if odd else total
 
 
 def wilson(hits: float, n: float) -> list[float]:

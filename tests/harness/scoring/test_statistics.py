@@ -7,6 +7,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+from scipy import special
 
 from harness.scoring.statistics import (
     exact,
@@ -15,6 +16,7 @@ from harness.scoring.statistics import (
     rank_probabilities,
     resampled_sums,
     share_interval,
+    student_t,
     wilson,
 )
 
@@ -79,6 +81,13 @@ def test_interval_is_taken_further_out_of_few_units() -> None:
         low, high = np.percentile(draws[:, 0], [below, 100 - below])
         assert interval(draws, n) == [pytest.approx([low, high], abs=1e-5), None, None]
     assert interval(draws, 4) == [None, None, None]
+
+
+def test_quantiles_of_student_are_those_of_scipy() -> None:
+    """For odd and even degrees of freedom, few and many, to far below what a percentile is rounded to."""
+    freedom = np.array([*range(1, 200), 999, 1000, 9_999, 20_000])
+    found = [student_t(int(n)) for n in freedom]
+    assert np.allclose(found, special.stdtrit(freedom, 0.975), rtol=1e-11, atol=0)
 
 
 @pytest.mark.parametrize("alike", [False, True])
