@@ -11,6 +11,7 @@ import json
 import sys
 import tracemalloc
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -141,7 +142,11 @@ def make(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Cal
     asked: dict[str, Any] = {"seeds": [], "threads": []}
     torch = ModuleType("torch")
     torch.__dict__.update(
-        from_numpy=lambda array: array, manual_seed=asked["seeds"].append, set_num_threads=asked["threads"].append
+        from_numpy=lambda array: array,
+        manual_seed=asked["seeds"].append,
+        set_num_threads=asked["threads"].append,
+        autocast=lambda *_, **__: nullcontext(),
+        bfloat16="bfloat16",
     )
     package, of_build, of_video = (
         ModuleType("sam2"),

@@ -96,11 +96,16 @@ def size_overrides(image_size: int) -> list[str]:
     ]
 
 
-def computing(device: str) -> AbstractContextManager[Any]:
-    """Return the context of all computation: bfloat16 on a GPU, as upstream, and full precision on a CPU."""
+def computing(device: str, *, together: bool = False) -> AbstractContextManager[Any]:
+    """Return the context of all computation: bfloat16 on a GPU, as upstream, and full precision on a CPU.
+
+    Where entities are followed together, some are met before their key slice, of which upstream then has nothing but
+    memories in bfloat16: these do not go with full precision.
+    """
     import torch
 
-    return nullcontext() if device == "cpu" else torch.autocast("cuda", dtype=torch.bfloat16)
+    full = device == "cpu" and not together
+    return nullcontext() if full else torch.autocast(device.partition(":")[0], dtype=torch.bfloat16)
 
 
 class Remembering(Dict[str, Any]):
@@ -198,7 +203,7 @@ class VideoAdapter(Adapter):
             mask = np.zeros(volume.shape, bool, order="F")  # slice by slice, as they come and as they are written
             boxes = [reorientation.box(box, case.shape) for box in finding.boxes or []]
             for followed in [boxes] if params["together"] and boxes else [[box] for box in boxes]:
-                with computing(self.device):
+                with computing(self.device, together=params["together"]):
                     state = state or Remembering(self.open(frames), self._room())
                     for index, found in self._propagate(state, followed):
                         mask[:, :, index] |= found.T

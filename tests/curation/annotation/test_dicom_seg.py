@@ -93,10 +93,10 @@ def test_a_frame_that_lies_far_away(tmp_path: Path) -> None:
     images = sorted((tmp_path / "ct").iterdir())
     mask = np.zeros(SHAPE, bool)
     mask[2:4, 2:4, 2:4] = True
-    series = highdicom.get_volume_from_series([pydicom.dcmread(path) for path in images], rtol=0.1)  # noqa: TID251
+    series = highdicom.get_volume_from_series([pydicom.dcmread(path) for path in images], rtol=0.1)
     affine = np.diag([-1.0, -1.0, 1.0, 1.0]) @ series.affine
     write_seg(tmp_path / "a.dcm", [Outline(str(n), "", mask) for n in range(8)], affine, images)
-    seg = pydicom.dcmread(tmp_path / "a.dcm")  # noqa: TID251
+    seg = pydicom.dcmread(tmp_path / "a.dcm")
     (plane,) = seg.PerFrameFunctionalGroupsSequence[-1].PlanePositionSequence
     step = series.spacing[0] * np.array(series.unit_vectors()[0]) * 2**36
     plane.ImagePositionPatient = [f"{value:.9g}" for value in np.array(plane.ImagePositionPatient, float) + step]
