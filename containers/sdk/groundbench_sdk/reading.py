@@ -24,8 +24,12 @@ gzip_ng: Any = gzip
 with suppress(ImportError):
     gzip_ng = importlib.import_module("zlib_ng.gzip_ng")
 
-#: Slices that are decoded at a time. Turning the axes of more of them at once misses the processor's cache.
+#: Slices that are decoded at a time: few, which stay in the processor's cache.
 _SLICES = 8
+
+#: Bytes that a processor moves to and from memory at once. Where the voxels of slices lie next to one another there, as
+#: many slices are decoded as fill them: fewer would move each several times.
+_LINE = 64
 
 #: Bytes that are decompressed at a time.
 _PIECE = 2**20
@@ -77,13 +81,14 @@ def read_volume(path: Path, shape: Sequence[int], layout: Layout) -> np.ndarray:
         if convert is None and stored.flags.f_contiguous:
             _fill(stream, _bytes_of(stored))
             return asked
-        held = memoryview(bytearray(_SLICES * shape[0] * shape[1] * raw.itemsize))
-        for first in range(0, shape[2], _SLICES):
-            count = min(_SLICES, shape[2] - first)
+        at_once = _SLICES if _fastest(stored) == 0 else max(_SLICES, _LINE // stored.itemsize)
+        held = memoryview(bytearray(at_once * shape[0] * shape[1] * raw.itemsize))
+        for first in range(0, shape[2], at_once):
+            count = min(at_once, shape[2] - first)
             piece = held[: count * shape[0] * shape[1] * raw.itemsize]
             _fill(stream, piece)
             slices = np.frombuffer(piece, raw).reshape((shape[0], shape[1], count), order="F")
-            stored[:, :, first : first + count] = slices if convert is None else convert(slices)
+            _copy(slices if convert is None else convert(slices), stored[:, :, first : first + count])
     return asked
 
 
@@ -104,9 +109,29 @@ def in_file_order(volume: np.ndarray) -> np.ndarray:
     if volume.flags.f_contiguous:
         return volume
     turned = np.empty(volume.shape, volume.dtype, order="F")
-    for first in range(0, volume.shape[2], _SLICES):
-        turned[:, :, first : first + _SLICES] = volume[:, :, first : first + _SLICES]
+    _copy(volume, turned)
     return turned
+
+
+def _fastest(volume: np.ndarray) -> int:
+    """Return the axis along which neighbours lie closest in memory."""
+    return int(np.abs(volume.strides).argmin())
+
+
+def _copy(source: np.ndarray, target: np.ndarray) -> None:
+    """Copy a volume of three axes.
+
+    Where the axis that is fastest in memory is not the same in both, plane by plane along the third one: what is read
+    and written of a plane stays in the processor's cache, of which a whole volume misses every line.
+    """
+    fastest = {_fastest(source), _fastest(target)}
+    if len(fastest) == 1:
+        target[...] = source
+        return
+    (third,) = {0, 1, 2} - fastest
+    for plane in range(source.shape[third]):
+        at = (slice(None),) * third + (plane,)
+        target[at] = source[at]
 
 
 def _empty(shape: Sequence[int], layout: Layout, affine: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
