@@ -397,6 +397,23 @@ def test_entities_that_are_followed_together(make: Callable[..., Any], tmp_path:
         assert made.predictor.steps == [*range(low, 16), *range(high, -1, -1), *range(low, 16), *range(low, -1, -1)]
 
 
+def test_pictures_are_drawn_ahead_the_way_that_slices_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each once, and none where a slice is read out of order; a slice that is not there is told as before."""
+    from groundbench_sdk.video import Frames
+
+    drawn: list[int] = []
+    draw = Frames._draw
+    monkeypatch.setattr(Frames, "_draw", lambda frames, index: drawn.append(index) or draw(frames, index))
+    volume = np.random.default_rng(0).integers(-1000, 400, (24, 20, 16)).astype(np.int16)
+    frames, order = Frames(volume, 32, -1000, 400), [5, *range(6, 16), 4, *range(3, -1, -1), 9]
+    for index in order:
+        np.testing.assert_array_equal(frames.picture(index), Frames(volume, 32, -1000, 400)._draw(index))
+    plain = [*order]  # by the other frames, which the loop compares with
+    assert sorted(drawn) == sorted(order + plain)
+    with pytest.raises(IndexError):
+        frames.picture(16)
+
+
 def test_a_mask_prompt_is_what_the_box_gave_on_the_key_slice(make: Callable[..., Any], tmp_path: Path) -> None:
     """Before each direction the predictor's own mask of the key slice takes the place of the box."""
     hu, labels = _phantom((48, 40, 16))

@@ -7,6 +7,7 @@ the union over the entities, and memory that does not grow with the number of sl
 
 from __future__ import annotations
 
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Dict, Iterator
 
@@ -23,12 +24,17 @@ STD = np.array([0.229, 0.224, 0.225], np.float32)[:, None, None]
 #: Normalised value of each grey level, (3, 256), so that a GPU is sent one byte a pixel and rounds nothing itself.
 LEVELS = ((np.arange(256, dtype=np.uint8) / np.float32(255) - MEAN) / STD)[:, 0]
 
+#: Pictures of the next slices that are drawn in threads while one is computed, and these threads.
+_AHEAD, _DRAWING = 4, 2
+
 #: Share of the free memory of a GPU in which the features of slices are kept.
 _FEATURES = 0.5
 
 
 class Frames:
     """The axial slices of a CT as a video predictor takes them, each made when it is read.
+
+    Where one is read after its neighbour, the pictures of those that follow that way are drawn meanwhile.
 
     Parameters
     ----------
@@ -46,6 +52,9 @@ class Frames:
         self._volume, self._size, self._low, self._high = volume, size, low, high
         self._device = device
         self._levels: Any = None
+        self._drawing = ThreadPoolExecutor(_DRAWING)
+        self._drawn: dict[int, Future[np.ndarray]] = {}
+        self._last = -2  # no slice's neighbour
         self.width, self.height, _ = volume.shape
 
     def __len__(self) -> int:
@@ -65,6 +74,17 @@ class Frames:
 
     def picture(self, index: int) -> np.ndarray:
         """Return slice `index`, counted from the feet, (size, size), uint8: 0 to 255 through the window."""
+        step, self._last = index - self._last, index
+        wanted = range(index, index + step * (1 + _AHEAD), step) if abs(step) == 1 else (index,)
+        drawn = self._drawn
+        self._drawn = {
+            near: drawn.get(near) or self._drawing.submit(self._draw, near)
+            for near in wanted
+            if near == index or 0 <= near < len(self)
+        }
+        return self._drawn.pop(index).result()
+
+    def _draw(self, index: int) -> np.ndarray:
         grey = window(self._volume[:, :, index].T, self._low, self._high)  # rows to the back, columns to the left
         return resized(grey, self._size)
 
