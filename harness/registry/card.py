@@ -81,7 +81,7 @@ class Card(BaseModel):
         What a reader should know of: access to the reference masks, ties to the organisers; ``"none"``.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, defer_build=True)
 
     who: Annotated[Line, Field(max_length=100)] = ""
     contact: Line = ""

@@ -17,9 +17,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from harness.errors import DataError
+from harness.foreign.records import record
 from harness.sandbox.evidence import PredictionEvidence
 from harness.sandbox.masks import accept, drop
 from harness.status import Status
@@ -143,9 +144,6 @@ class ShardFigures:
     version: Literal[1] = 1
 
 
-_FOUND, _FIGURES = TypeAdapter(Found), TypeAdapter(ShardFigures)
-
-
 def put(folder: Path, found: Found) -> str:
     """Write the outcome of a case, and give its masks their name; of several the first one stays.
 
@@ -171,7 +169,7 @@ def put(folder: Path, found: Found) -> str:
     ours = place.with_name(f".{outcome.case}.{secrets.token_hex(4)}")
     place.parent.mkdir(exist_ok=True)
     try:
-        _write(ours, _FOUND.dump_json(found, indent=1))
+        _write(ours, record(Found).dump_json(found, indent=1))
         while True:
             if _link(ours, place):
                 if outcome.collected:
@@ -200,7 +198,7 @@ def _set_aside(place: Path) -> None:
     with contextlib.suppress(FileNotFoundError):
         place.rename(aside)
         try:
-            if _FOUND.validate_json(aside.read_bytes()).outcome.status is not Status.INFRA_ERROR:
+            if record(Found).validate_json(aside.read_bytes()).outcome.status is not Status.INFRA_ERROR:
                 _link(aside, place)
         finally:
             aside.unlink()
@@ -216,7 +214,7 @@ def read(folder: Path, case: str) -> Found | None:
     """
     path = folder / OUTCOMES / f"{case}.json"
     try:
-        found = _FOUND.validate_json(path.read_bytes())
+        found = record(Found).validate_json(path.read_bytes())
     except FileNotFoundError:
         return None
     except ValidationError as error:
@@ -239,7 +237,7 @@ def second_outcomes(folder: Path) -> Iterator[str]:
     for path in sorted((folder / OUTCOMES / _SECOND).glob("*")):
         first = read(folder, path.stem)
         try:
-            second = _FOUND.validate_json(path.read_bytes())
+            second = record(Found).validate_json(path.read_bytes())
         except (OSError, ValidationError):
             continue
         if first is not None and (difference := _difference(first.outcome, second.outcome)):
@@ -285,7 +283,7 @@ def begin_figures(folder: Path, shard: int, figures: ShardFigures) -> str:
     ours = path.with_name(f".{shard}.{secrets.token_hex(4)}")
     path.parent.mkdir(exist_ok=True)
     try:
-        _write(ours, _FIGURES.dump_json(figures, indent=1))
+        _write(ours, record(ShardFigures).dump_json(figures, indent=1))
         if _link(ours, path):
             return path.stem
         again = path.with_stem(f"{shard}-{ours.suffix[1:]}")
@@ -298,7 +296,7 @@ def begin_figures(folder: Path, shard: int, figures: ShardFigures) -> str:
 def write_figures(folder: Path, name: str, figures: ShardFigures) -> None:
     """Replace the figures of a shard; `name` is that of :func:`begin_figures`."""
     partial = folder / FIGURES / f".{name}"
-    partial.write_bytes(_FIGURES.dump_json(figures, indent=1))
+    partial.write_bytes(record(ShardFigures).dump_json(figures, indent=1))
     partial.replace(partial.with_name(f"{name}.json"))
 
 
@@ -313,7 +311,7 @@ def read_figures(folder: Path) -> dict[str, ShardFigures]:
     found = {}
     for path in sorted((folder / FIGURES).glob("*.json")):
         try:
-            found[path.stem] = _FIGURES.validate_json(path.read_bytes())
+            found[path.stem] = record(ShardFigures).validate_json(path.read_bytes())
         except ValidationError as error:
             raise _unreadable(path, error) from error
     return found

@@ -7,9 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from pydantic import TypeAdapter
-
 from harness import errors
+from harness.foreign.records import record
 
 #: How a shard ended: every case has an outcome; it was stopped or its time was up; it failed, which is told; or its
 #: host, its worker or its job is gone.
@@ -52,12 +51,12 @@ class ShardReport:
 
     def to_json(self) -> str:
         """Return the report as JSON."""
-        return _REPORT.dump_json(self).decode()
+        return record(ShardReport).dump_json(self).decode()
 
     @classmethod
     def from_json(cls, text: str) -> ShardReport:
         """Read what :meth:`to_json` returned; raises ValueError for anything else."""
-        return _REPORT.validate_json(text)
+        return record(ShardReport).validate_json(text)
 
     @classmethod
     def of(cls, run: str, shard: int, node: str, error: BaseException) -> ShardReport:
@@ -85,6 +84,3 @@ class ShardReport:
         if kind in _KINDS:
             return _KINDS[kind](self.reason, fix=self.fault["fix"])
         return ShardFault(f"{self.reason}{where}\n{self.fault.get('trace', '')}")
-
-
-_REPORT = TypeAdapter(ShardReport)

@@ -208,7 +208,7 @@ def _bare(**fields: Any) -> Plugin:
 
 
 class _Read(BaseModel):
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
 
 class _Plugin(_Read):

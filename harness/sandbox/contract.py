@@ -55,7 +55,8 @@ WeightsMode = Literal["none", "pinned", "random", "given"]
 
 
 class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True)
+    #: Validators are made when first needed: that costs more than a command that only looks something up has to spend.
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
 
 def _one_line(text: str) -> str:
@@ -204,7 +205,9 @@ class Finished(_Record):
 
 Event = Started | Progress | Warned | CaseDone | CaseFailed | Train | TrainFailed | Finished
 
-_EVENT: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="event")])
+_EVENT: TypeAdapter[Event] = TypeAdapter(
+    Annotated[Event, Field(discriminator="event")], config=ConfigDict(defer_build=True)
+)
 
 
 def parse_event(line: bytes) -> Event | None:

@@ -19,9 +19,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from harness.engines.base import container_user
+from harness.foreign.records import record
 from harness.runs.checkpoint import MAX_FILES, take_checkpoint
 from harness.runs.outcome import ShardFigures, begin_figures
 from harness.runs.place import Place, own_folder
@@ -65,9 +66,6 @@ class AttemptEnd:
     trained_s: float
     files: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     version: Literal[1] = 1
-
-
-_END, _POINT = TypeAdapter(AttemptEnd), TypeAdapter(TrainingPoint)
 
 
 def train_shard(spec: ShardSpec, place: Place, figures: ShardFigures, stop: Stop) -> ShardReport:
@@ -122,7 +120,7 @@ def read_ends(folder: Path, plan: str) -> list[AttemptEnd]:
     found = []
     for path in sorted((folder / ENDS).glob("*.json")):
         with contextlib.suppress(FileNotFoundError, ValidationError):
-            end = _END.validate_json(path.read_bytes())
+            end = record(AttemptEnd).validate_json(path.read_bytes())
             if end.plan == plan:
                 found.append(end)
     return found
@@ -151,7 +149,7 @@ class PointReader:
                         break  # the rest of it comes later
                     self._read[path.name] = self._read.get(path.name, 0) + len(line)
                     with contextlib.suppress(ValidationError):  # torn by a host that died
-                        yield _POINT.validate_json(line)
+                        yield record(TrainingPoint).validate_json(line)
 
 
 def furthest(folder: Path) -> int:
@@ -186,7 +184,7 @@ def _write_end(folder: Path, end: AttemptEnd) -> None:
     path = folder / ENDS / f"{end.name}.json"
     path.parent.mkdir(exist_ok=True)
     partial = path.with_name(f".{path.name}")
-    partial.write_bytes(_END.dump_json(end, indent=1))
+    partial.write_bytes(record(AttemptEnd).dump_json(end, indent=1))
     partial.replace(path)
 
 
@@ -212,7 +210,7 @@ class _Points:
 
     def write(self, points: Sequence[TrainingPoint]) -> None:
         """Write reports."""
-        self._file.write(b"".join(_POINT.dump_json(point) + b"\n" for point in points))
+        self._file.write(b"".join(record(TrainingPoint).dump_json(point) + b"\n" for point in points))
         self._file.flush()
 
 

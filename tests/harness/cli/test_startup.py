@@ -5,8 +5,13 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
+
+from tests.conftest import Bench
 
 pytestmark = pytest.mark.costly
 
@@ -35,17 +40,25 @@ def test_nothing_heavy_is_imported(arguments: list[str]) -> None:
 #: What a run loads only where it needs it: for distances that are far, dense masks, a mask in NRRD, a container.
 SELDOM = ("scipy", "cc3d", "nibabel", "nrrd", "docker", "requests", "jinja2", "openai", "pyarrow", "PIL", "vl_convert")
 
+#: What looking up a finished run does not need either.
+SCORING = "numpy.ma"
 
-def test_a_run_imports_only_what_it_needs() -> None:
-    """A finished run is looked up, and one in no container is carried out, without these packages."""
-    code = (
-        "import sys, harness.cli.run, harness.runs.run, harness.runs.document, harness.cli.report\n"
-        "from harness.engines import choose_engine\n"
-        "choose_engine('local', trusted=True).describe()\n"
-        f"sys.exit(', '.join(sorted(set({SELDOM!r}) & set(sys.modules))) or 0)\n"
+
+def test_a_run_imports_only_what_it_needs(bench: Bench, make_dataset: Callable[..., Path]) -> None:
+    """On data that were looked at before, a run is carried out, and looked up with its intervals, without these."""
+    command = ("run", "--plugin", "empty", "--dataset", make_dataset(6), "--engine", "local")
+    told = (
+        "import sys\nfrom harness.cli import main\n"
+        "try:\n    main()\n"
+        f"finally:\n    print('loaded:', sorted(set({(*SELDOM, SCORING)!r}) & set(sys.modules)), file=sys.stderr)\n"
     )
-    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert (ended.returncode, ended.stderr) == (0, "")
+    asked = replace(bench, program=("-c", told))
+    bench(*command)
+    fresh = asked(*command, "--fresh").stderr.replace(repr(SCORING), "")
+    assert "loaded: []" in fresh
+    again = asked(*command)
+    assert "already finished" in again.stderr
+    assert "loaded: []" in again.stderr
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["list"]])

@@ -12,6 +12,7 @@ from scipy import special
 from harness.scoring.statistics import (
     exact,
     interval,
+    percentiles,
     random_numbers,
     rank_probabilities,
     resampled_sums,
@@ -81,6 +82,17 @@ def test_interval_is_taken_further_out_of_few_units() -> None:
         low, high = np.percentile(draws[:, 0], [below, 100 - below])
         assert interval(draws, n) == [pytest.approx([low, high], abs=1e-5), None, None]
     assert interval(draws, 4) == [None, None, None]
+
+
+@pytest.mark.parametrize("n", [2, 7, 1000])
+def test_percentiles_are_those_of_numpy(n: int) -> None:
+    """In every digit, with ties, and with a draw that is not a number."""
+    draws = np.random.default_rng(n).random((n, 4))
+    draws[:, 1] = np.rint(3 * draws[:, 1]) / 3
+    draws[n // 2, 2] = np.nan
+    for below in (0, 0.095421, 2.401775, 31.25, 50):
+        shares = (below, 100 - below)
+        assert np.array_equal(percentiles(draws, shares), np.percentile(draws, shares, axis=0), equal_nan=True)
 
 
 def test_quantiles_of_student_are_those_of_scipy() -> None:
