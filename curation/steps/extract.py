@@ -9,14 +9,15 @@ from typing import Any, Final
 
 from curation.records import ExtractedReport, Phrase, RewrittenReport
 from curation.steps.step import Question, Step, WrongAnswer, closed
-from curation.text import claims, measurements, places
+from curation.text import claims, details, measurements, places
 from curation.text.assertion import (
-    calls_normal,
     is_absent_organ,
     is_advice,
     is_hedged,
     is_limitation,
+    is_nearly_gone,
     is_negated,
+    is_normal,
     is_seen,
     is_technique,
     is_told_elsewhere,
@@ -208,14 +209,14 @@ def _phrase_faults(phrase: Phrase, own: list[str]) -> list[str]:
     text, source = phrase.text, " ".join(own)
     problems = [f"the number {n} is not in its sentences" for n in measurements.invented(text, [source], rounded=True)]
     problems += [f"{place!r} is not in its sentences" for place in places.invented(text, source)]
-    problems += [fault for fault in claims.details(source, text) if "not in its source" in fault]
+    problems += [fault for fault in details.compare(source, text) if "not in its source" in fault]
     problems += claims.descriptions(source, text) if phrase.abnormal else []
     problems += claims.clashes(source, text)
     if measurements.round_sizes(text) != text:
         problems.append(f"its sizes are not rounded: {text!r}")
-    if phrase.abnormal and is_negated(text) and not is_absent_organ(text):
+    if phrase.abnormal and is_negated(text) and not (is_absent_organ(text) or is_nearly_gone(text)):
         problems.append("it is flagged abnormal, and says that something is not there")
-    elif phrase.abnormal and calls_normal(text) and not is_seen(text) and subject(mentions(text)) is None:
+    elif phrase.abnormal and is_normal(text) and not is_seen(text) and subject(mentions(text)) is None:
         problems.append("it is flagged abnormal, and calls something normal")
     elif phrase.abnormal:
         extra = claims.invented_findings(text, own) or claims.denied_findings(text, source)
@@ -258,7 +259,7 @@ def _sentence_faults(code: str, whole: str, phrases: list[Phrase]) -> list[str]:
         return problems
     problems += [f": {fault}" for fault in claims.dropped(there, here)]
     problems += [f": {place!r} is lost" for place in places.lost(there, here)]
-    problems += [f": {fault}" for fault in claims.details(there, here) if "lost" in fault]
+    problems += [f": {fault}" for fault in details.compare(there, here) if "lost" in fault]
     return problems
 
 

@@ -10,11 +10,11 @@ from typing import Any, Final
 from curation.records import NOT_GIVEN, Dropped, Line, RewrittenReport, SplitReport
 from curation.schema import REGIONS
 from curation.steps.step import Question, Step, WrongAnswer, closed
-from curation.text import claims, measurements, places
+from curation.text import claims, details, measurements, places
 from curation.text.assertion import is_advice
 from curation.text.lexicon import mentions, subject
 from curation.text.regions import region_of
-from curation.text.wording import american, capitalised, is_irrelevant, without_preface
+from curation.text.wording import american, capitalised, in_full, is_irrelevant, without_preface
 
 _WORD = re.compile(r"[a-z]{4,}")
 _ALIKE: Final = 0.2  # share of a sentence's words that another one must have to be taken for its rewriting
@@ -52,7 +52,8 @@ def check(report: SplitReport, result: RewrittenReport) -> list[str]:
     the lines that cite it. A sentence of the findings may be supplemented from an impression about the same finding
     (Figure S2).
     """
-    coded = report.coded()
+    coded = {code: in_full(sentence) for code, sentence in report.coded().items()}
+    impressions = [sentence for code, sentence in coded.items() if code[0] == "I"]
     lines = [(letter, line) for letter in REGIONS.values() for line in result.regions.get(letter, ())]
     lines += [("I", line) for line in result.impressions]
     cited: dict[str, list[str]] = {}
@@ -65,7 +66,7 @@ def check(report: SplitReport, result: RewrittenReport) -> list[str]:
         for code in line.sources:
             cited.setdefault(code, []).append(line.text)
         own = [coded[code] for code in line.sources]
-        problems += [f"{line.text!r}: {what}" for what in _line_faults(line.text, own, report.impressions)]
+        problems += [f"{line.text!r}: {what}" for what in _line_faults(line.text, own, impressions)]
         if letter != "I" and _is_misfiled(line.text, letter):
             problems.append(f"{line.text!r} does not belong to the region {letter}")
     dropped = {item.source for item in result.dropped}
@@ -95,7 +96,7 @@ def _line_faults(text: str, own: Sequence[str], impressions: Sequence[str]) -> l
     problems += [f"that there is {_named(name)} is not in its source" for name in extra]
     denied = [] if extra else claims.denied_findings(text, american(source))
     problems += [f"its source says that there is no {_named(name)}" for name in denied]
-    problems += [fault for fault in claims.details(" ".join(known), text) if "not in its source" in fault]
+    problems += [fault for fault in details.compare(" ".join(known), text) if "not in its source" in fault]
     problems += claims.descriptions(" ".join([*known, american(source)]), text)
     problems += claims.clashes(source, text)
     if claims.is_open(text) and not claims.is_open(source, widely=True):
@@ -113,7 +114,7 @@ def _sentence_faults(sentence: str, text: str) -> list[str]:
     problems += [
         f"it says that there is {_named(name)}, and a line denies it" for name in claims.turned(sentence, text)
     ]
-    problems += [fault for fault in claims.details(sentence, text) if "lost" in fault]
+    problems += [fault for fault in details.compare(sentence, text) if "lost" in fault]
     problems += [f"the {organ} is lost" for organ in claims.lost_organs(claims.stated(sentence), text)]
     problems += claims.dropped(american(sentence), text)
     if claims.compares_less(sentence, text):
@@ -129,9 +130,12 @@ def _named(concept: str) -> str:
 
 
 def _is_misfiled(text: str, letter: str) -> bool:
-    """Return whether a line of bones or abdomen is filed elsewhere, or the reverse, with no word of that region."""
+    """Return whether a line of bones or abdomen is filed elsewhere, or the reverse, with no word of that region.
+
+    Wires in the sternum may be of the chest wall, and a hiatal hernia of the abdomen: none is of the lung.
+    """
     region = region_of(text, before=letter)
-    if region == letter or not {region, letter} & {"A", "B"}:
+    if region == letter or not {region, letter} & {"A", "B"} or {region, letter} in ({"B", "C"}, {"A", "M"}):
         return False
     return all(mention.concept.region != letter for mention in mentions(text))
 

@@ -24,15 +24,15 @@ _VARIANT = re.compile(
 )
 _GONE = re.compile(r"\b(?:resected|lobectomy|pneumonectomy|operated|no longer|disappeared|resolved)\b", re.IGNORECASE)
 _DIAGNOSIS = re.compile(
-    r"\b(?:covid|pneumonia|tuberculosis|infection|disease|copd|bronchitis|bronchiolitis|edema|malignan|carcinoma|ca\b)",
+    r"\b(?:covid|pneumonia|tuberculosis|infection|disease|copd|bronchitis|bronchiolitis|edema|malignan|carcinoma|lymphoma|ca\b)",
     re.IGNORECASE,
 )
 #: A place that another sentence says.
 _ELSEWHERE = re.compile(
     r"\b(?:(?:this|these|that|those|same|described|mentioned|defined|aforementioned)\s+"
     r"(?:localization|location|level|area|region|segment|site|lesion|nodule|mass|finding|appearance|opacit\w+|densit\w+)s?"
-    r"|around (?:it|them)|adjacent to (?:it|them)|in (?:its|their|the) (?:neighbou?rhood|vicinity)(?! of)|"
-    r"described above)\b",
+    r"|(?:around|beyond|beside|distal to|next to|adjacent to) (?:it|them)|"
+    r"in (?:its|their|the) (?:neighbou?rhood|vicinity)(?! of)|described above)\b",
     re.IGNORECASE,
 )
 _PLACED = re.compile(
@@ -49,6 +49,7 @@ _WITHIN = re.compile(
     r"alveol|trache|emphysem",
     re.IGNORECASE,
 )
+_NOT_THERE = re.compile(r"\b(?:not|without)\b[^,;]*", re.IGNORECASE)  #: "a mediastinal mass, not invading the lung"
 #: Phrases that begin so speak of something that another sentence names, or of what should be done.
 _NO_OBJECT = re.compile(
     r"^(?:(?:in the (?:current|previous|prior) \w+, )?(?:it|they)|this|these|"
@@ -83,7 +84,7 @@ def why_not(text: str, category: str) -> str:  # noqa: PLR0911 - one return a re
     """Return why a finding is not annotated; empty where it is."""
     if not is_lung(category):
         return f"outside the lung and the pleura ({category} {CODES[category]})"
-    if _BEYOND.search(text) and not _WITHIN.search(text):
+    if _BEYOND.search(text) and not _WITHIN.search(_NOT_THERE.sub("", text)):
         return "outside the lung and the pleura, by its place"
     if _VARIANT.search(text):
         return "normal variant"

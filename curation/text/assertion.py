@@ -13,26 +13,28 @@ from typing import Final
 from curation.text.bounded import bounded
 from curation.text.lexicon import mentions, subject
 from curation.text.places import places
+from curation.text.vocabulary import GONE, SEEN, THE_EARLIER
 
 _NEGATION = re.compile(
-    r"""\b(?:
+    rf"""\b(?:
       no(?!\s+(?:significant\s+|obvious\s+)?(?:change|difference|increase(?!d)|interval))|
-      not\s+(?:\w+\s+){0,2}(?:observed|detected|seen|noted|present|found|identified|evident|monitored|distinguish\w*|
-        selected|encountered|visuali[sz]ed|shown|followed|available|appreciated)|
+      not\s+(?:\w+\s+){{0,2}}(?:{SEEN}|distinguish\w*|selected|shown|apparent|appreciated|revealed|determined|
+        (?:demonstr|discern|recogni[sz]|identifi|detect|percept|appreci)\w*[ai]ble)|
       (?:was|were|is|are|has|have)\s+not\b|(?:does|do|did)\s+not\s+(?:\w+ly\s+)?(?:carry|contain|include|have|show|
-        reveal|demonstrate|display|suggest|indicate)\b|not\s+accompanied|cannot|could\s+not|can\s+not|without(?!\s+(?:contrast|iv\b))|
-      absent|absence\s+of|negative\s+for|free\s+of|neither|nor|none|never|n[o']t\s+given|(?:has|have)\s+(?:been\s+)?(?:resolved|disappeared|regressed\s+completely)|
-      (?:total|complete|full|entire)\w*\s+(?:regress|resol|disappear|clear)\w*|resolved|vanished|unremarkable|ruled\s+out|unlikely|
-      (?:was|were|is|are|been)\s+excluded|non-?visuali[sz]ed
-    )\b""",
+        reveal|demonstrate|display|suggest|indicate|see|find|identify|appear|think|believe)\b|not\s+accompanied|cannot|could\s+not|
+      can\s+not|without(?!\s+(?:contrast|iv\b))|not\s+much\b|nothing\s+to\s+suggest|fails?\s+to\s+(?:show|demonstrate)|
+      absent|lacking|(?:absence|exclusion|disappearance)\s+of|resolution\s+of|negative(?=\s+for\b|\W*$)|free\s+(?:of|from)|
+      neither|nor|none|nil|never|n[o']t\s+given|excluded(?!\s+from)|
+      {GONE}|resolved|vanished|disappeared|unremarkable|ruled\s+out|unlikely|non-?visuali[sz]ed
+    )\b|\([-0]\)|:\s*(?:\[\s*\]|(?:n|0)\W*$)|^not\s+(?!only\b)""",
     re.IGNORECASE | re.VERBOSE,
 )
 #: Negation that reaches forward only: what stands before it is there ("opacities without consolidation"). After a dash
 #: it is shared ("effusion - no thickening was detected").
 _FORWARD = re.compile(
-    r"(?<![-\u2013])(?<![-\u2013] )(?:without|no|free\s+of|negative\s+for|neither|not\s+accompanied|"
-    r"(?:does|do|did)\s+not)\b"
-    r"(?!\s+(?:longer|observed|detected|seen|noted|present|found|identified|evident)\b)(?=\s+\w)",
+    r"(?<![-\u2013])(?<![-\u2013] )(?:without|no|free\s+(?:of|from)|negative\s+for|neither|not\s+accompanied|"
+    r"(?:does|do|did)\s+not|(?:absence|exclusion|disappearance|resolution)\s+of)\b"
+    rf"(?!\s+(?:longer|{SEEN})\b)(?=\s+\w)",
     re.IGNORECASE,
 )
 #: What a finding goes without, however general its name: "opacities without consolidation".
@@ -40,18 +42,23 @@ _BESIDE = re.compile(
     r"(?<!\bis )(?<!\bare )(?<!\bwas )(?<!\bwere )\b(?:without|not\s+accompanied|(?:does|do|did)\s+not\s+\w+)$",
     re.IGNORECASE,
 )
-#: Negation that says nothing of the finding itself: "not measured", "nodules that cannot be characterised".
+#: Negation that says nothing of the finding itself: "not measured", "nodules that cannot be characterised", "has not
+#: resolved", "in part resolved", "not seen in the previous examination".
 _PSEUDO = re.compile(
     r"\b(?:(?:whose|(?:some|most|one)\s+of\s+which)\s[^,;]{0,80}?\b(?:cannot|could\s+not|can\s+not|not)\b[^,;]{0,160}?"
-    r"(?=\s(?:is|are|was|were)\s+(?:observed|seen|detected|noted|present)|[,;.]|$)|not\s+only|no\s+aeration|not?\s+(?:significant(?:ly)?\s+)?(?:change[sd]?|differences?|increases?|"
-    r"decreases?)\b|not\s+(?:specific|typical|changed|differ\w*)|"
+    r"(?=\s(?:is|are|was|were)\s+(?:observed|seen|detected|noted|present)|[,;.]|$)|not\s+only|no\s+more\s+than|no\s+aeration|"
+    r"not?\s+(?:(?:significant(?:ly)?|obvious|interval|further)\s+){0,2}(?:change[sd]?|differences?|increases?|decreases?|resolution|"
+    r"clearing|regression|progression|improvement)\b|neither\s+(?:grown|changed|increased|decreased|progressed)(?:\s+nor\s+\w+(?:\s+in\s+\w+)?)?|"
+    r"(?:has|have|is|are)\s+not\s+(?:\w+\s+)?(?:resolv|cleared|regress|progress|improv|healed|grow)\w*|not\s+(?:in|de)creased\s+in\s+(?:size|number|extent)|"
+    r"not\s+(?:specific|typical|differ\w*)|"
     r"(?:cannot|could\s+not|can\s+not|not)\s+(?:be\s+)?(?:\w+\s+)?(?:characteri[sz]ed|"
-    r"excluded|(?:distinguished|separated)\s+from|differentiated|ruled\s+out)|"
+    r"excluded?|(?:distinguished|separated)\s+from|differentiated|ruled?\s+out|(?:distinguished|decided)\s+whether)|"
     r"(?:does|do|did)\s+not\s+\w+\s+(?:[\w,]+\s+){0,6}?(?:chang|differ|increas|decreas|progress|regress|growth|enhanc)\w*|"
-    r"without\s+(?:significant\s+)?(?:change|difference|interval|contrast|iv)|"
-    r"not\s+present\s+(?:on|in)\s+(?:the\s+)?(?:prior|previous)|"
-    r"not\s+(?:\w+ly\s+)?(?:observed|detected|seen|present|available|visible)\s+(?:on|in)\s+(?:the\s+|"
-    r"his\s+|her\s+)?(?:prior|previous|old)\b)",
+    r"without\s+(?:significant\s+)?(?:change|difference|interval|contrast|iv|(?:prior|previous|comparison)\s)|"
+    r"(?:in\s+part|part(?:ial)?ly|partial|mostly|largely|incomplete(?:ly)?)[\s-]+"
+    r"(?:complete(?:ly)?\s+)?(?:regress|resol|disappear|clear)\w*(?:\s+of)?|"
+    rf"not\s+(?:\w+ly\s+)?{SEEN}\s+(?:earlier\b|before\b|previously|(?:on|in)\s+{THE_EARLIER})|"
+    rf"not\s+previously\s+{SEEN}|{GONE}(?=[^;,]{{0,60}}\s+and\s+(?:now\s+)?(?:has|have|shows?)\s+(?!not\b)))",
     re.IGNORECASE,
 )
 _NORMAL = re.compile(
@@ -132,30 +139,36 @@ _SUPPOSED_ASIDE = re.compile(
 )
 #: Words that leave open whether a finding is there, or what it is.
 _HEDGED = re.compile(
-    r"\?|\b(?:(?:cannot|could\s+not|can\s+not|not)\s+(?:be\s+)?(?:\w+\s+)?(?:excluded|ruled\s+out)|"
-    r"(?:may|might|could)\s+(?:be|represent|indicate|suggest)|possib(?:le|ly|ility)|probabl[ey]|probability|likely|"
+    r"\?|\b(?:(?:cannot|could\s+not|can\s+not|not)\s+(?:be\s+)?(?:\w+\s+)?(?:excluded?|ruled?\s+out)|"
+    r"(?:may|might|could)\s+(?:be|represent|indicate|suggest)|questioned|possib(?:le|ly|ility)|probabl[ey]|probability|likely|"
     r"suspicious|suspected|suspicion|suspect|questionable|doubtful|equivocal|uncertain|suggest(?:s|ive|ing)?|"
     r"in\s+favou?r\s+of|concerning\s+for|reminiscent|impression\s+of|differential)\b",
     re.IGNORECASE,
 )
+_NEARLY = re.compile(r"\b(?:almost|near(?:ly)?)\b[\s-]+(?:complete(?:ly)?\s+)?(?:re|dis|clear)", re.IGNORECASE)
 #: What the patient is known for or has undergone, as a sentence's own statement: it is not about the images.
 _HISTORY = re.compile(
     r"^(?:it\s+(?:was|is|has\s+been)\s+(?:learn(?:ed|t)|known|stated|reported)\s+that|"
     r"(?:the\s+)?(?:patient|case)\s+(?:underwent|has\s+undergone|(?:has|had)\s+(?:an?\s+)?(?:history|surgery|operation)|"
-    r"(?:is|was)\s+(?:operated|diagnosed|known|(?:being\s+)?followed))\b|(?:known|past|previous|medical)?\s*history\s*(?:of|:)|"
-    r"anamnesis|known\s+(?:case|diagnosis)|diagnosed\s+with|"
+    r"(?:is|was)\s+(?:operated|diagnosed|known|(?:being\s+)?followed))\b|(?:known|past|previous|medical|clinical)?\s*(?:history|indication|information|question)\s*(?:of|:)|"
+    r"(?:reason|indication)\s+for\s+(?:the\s+)?(?:exam\w*|study)|comparison\s*:|"
+    r"anamnesis|known\s+(?:case|diagnosis)|diagnosed\s+with|k/c/o\b|"
+    r"(?:(?:the\s+)?patient\s+is\s+)?status\s+post\s+(?:\w+\s+){0,3}(?:treatment|therapy)\b|"
+    r"(?:the\s+)?patient\s+(?:was|has\s+been)\s+(?:treated|operated)|"
     r"(?:the\s+)?(?:\w+\s+){1,4}(?:in|on|at|under)\s+follow-?up\W*$)",
     re.IGNORECASE,
 )
-#: Who the patient is: what it names is known of the patient, and not seen.
+#: Who the patient is, or what was there before: what it names is known, and not seen.
 _WHOSE = re.compile(
     r"\b(?:in|of)\s+(?:the|a|this)\s+(?:case|patient)\s+(?:who|that|which|whose|with\s+(?:an?\s+)?(?:known|history|diagnosis)|operated|followed|"
-    r"diagnosed|known|treated)\b[^,;]*",
+    r"diagnosed|known|treated)\b[^,;]*|"
+    r"\bhistory\s+of\b[^,;]*|,\s*(?:previously|formerly|earlier)\s+(?:with|showing)\b[^,;]*|"
+    r"\b(?:rather\s+than|instead\s+of)\b[^,;]*",
     re.IGNORECASE,
 )
 #: How the images were made.
 _TECHNIQUE = re.compile(
-    r"\btechnique\s*:|\b(?:sections?|slices?|images?)\s+(?:was|were|have\s+been)\s+(?:taken|obtained|acquired|created)\b",
+    r"\btechnique\s*:|\bopacification\s+of\s+(?:the\s+)?(?:\w+\s+)?(?:arter|vessel|vascul)|\b(?:sections?|slices?|images?)\s+(?:was|were|have\s+been)\s+(?:taken|obtained|acquired|created)\b",
     re.IGNORECASE,
 )
 _ORGAN: Final = (
@@ -188,7 +201,8 @@ _ADVICE = re.compile(
 #: What is recommended, from the word of advice on.
 _ADVISED = re.compile(
     r"\b(?:follow-?up\s+(?:\w+\s+){0,4})?(?:recommend\w*|advis(?:ed|able)|(?:is|are|would\s+be)\s+appropriate\b|"
-    r"should\s+be\s+(?:evaluated|considered|correlated|followed|investigated|examined)|to\s+(?:exclude|rule\s+out)\b).*$",
+    r"should\s+be\s+(?:evaluated|considered|correlated|followed|investigated|examined)|to\s+(?:exclude|rule\s+out)\b).*$|"
+    r"^(?:repeat(?:ed)?|further)\s+(?:\w+\s+){0,2}?(?:ct|imaging|assessment|evaluation|examination|scan)\s+(?:in|to|of|by|with|for)\b.*$",
     re.IGNORECASE | re.DOTALL,
 )
 #: What is asked for, before the word that asks: "exclusion of infection and follow-up are recommended".
@@ -198,14 +212,20 @@ _ASKED_FOR = re.compile(
     re.IGNORECASE,
 )
 #: What is said for a case that may not be given.
-_IF = re.compile(r"\b(?:if|in\s+(?:the\s+)?(?:case|presence)\s+of\s+(?:\w+\s+)?suspicion)\b[^,;]*", re.IGNORECASE)
-#: A disease that is considered, not seen.
+_IF = re.compile(
+    r"\b(?:if|in\s+(?:the\s+)?(?:case|presence|event)\s+of\s+(?:\w+\s+)?(?:suspicion|suspected|concern))\b[^,;]*|"
+    r"^(?:were|should)\s+(?:an?|any|the)\b[^,;]*",
+    re.IGNORECASE,
+)
+#: A disease that is considered, or a finding that is looked for, not seen.
 _CONSIDERED = re.compile(
-    r"^in\s+(?:the\s+|its\s+)?(?:differential(?:\s+diagnos[ei]s)?|etiology)\b.*$|"
+    r"^(?:\w+\s+){0,3}(?:evaluation|assessment|detection|sensitivity|exclusion)\s+(?:for|of)\b.*\b(?:limited|reduced|impaired|hampered)\b.*$|"
+    r"^(?:in\s+(?:the\s+|its\s+)?(?:differential(?:\s+diagnos[ei]s)?|etiology)|differential\s+diagnos[ei]s|d/?d)\b.*$|"
     r"\b(?:(?:can|could|may|might|should)\s+be\s+considered|(?:is|are|was|were)(?:\s+also)?(?:\s+(?:included|considered|among))?)\s+"
     r"(?:\w+\s+)?in\s+(?:the\s+|its\s+)?(?:differential(?:\s+diagnos[ei]s)?(?:\s+of\b[^,;]*)?|etiology)|"
-    r"\bdifferential(?:\s+diagnos[ei]s)?\s+(?:also\s+)?(?:includes?|is|are|consists?)\b.*$|"
+    r"\bdifferential(?:\s+(?:diagnos[ei]s|considerations?))?\s+(?:also\s+)?(?:includes?|is|are|consists?)\b.*$|"
     r"^.*\b(?:can|could|may|might)\s+(?:also\s+)?(?:cause|give|produce|have|create|lead\s+to)\s+(?:an?\s+|the\s+)?(?:similar|same|this|such)\b|"
+    r"^(?:\w+\s+){1,3}(?:is|are)\s+favou?red\W*$|"
     r"^(?:[\w-]+\s+){1,4}involvement\s+(?:can|could|may|might)\s+(?:also\s+)?(?:be|appear|present)\b.*$|"
     r"\bcannot\s+be\s+\w+\s+(?:because|since|as)\s+it\s+(?:does\s+not|did\s+not|is\s+not)\b.*\b(?:area|image|section|field)\w*\b.*$|"
     r"^(?:similar|such|these|this)\b[^,;]*\b(?:can|could|may|might)\s+(?:also\s+)?be\s+(?:\w+\s+)?(?:observed|seen|encountered|found|detected)\s+(?:in|with)\s+"
@@ -217,15 +237,17 @@ _UNDECIDED = re.compile(
     r"\b(?:cannot|could\s+not|can\s+not)\s+be\s+(?:\w+\s+)?(?:excluded|ruled\s+out|(?:differentiated|distinguished)(?!\s+(?:\w+\s+)?from)(?=.*\bexamination))\b",
     re.IGNORECASE,
 )
-_EARLIER: Final = (
-    r"(?:in|on|at)\s+(?:the\s+|his\s+|her\s+)?(?:previous|prior|old|former|earlier)\s+(?:\w+\s+)?"
-    r"(?:examination|review|study|ct|scan|image)s?"
-)
-#: What was there in an earlier examination, with no word of whether it still is.
+_REASON = re.compile(r"\b(?:due\s+to|because\s+of|given|in\s+view\s+of)\b", re.IGNORECASE)
+_EARLIER: Final = rf"(?:in|on|at)\s+{THE_EARLIER}\s+(?:\w+\s+)?(?:examination|review|study|ct|scan|image)s?"
+#: What was there in an earlier examination, with no word of whether it still is, or was something else.
 _FORMERLY = re.compile(
     r"^when\s+(?:the\s+)?(?:previous|prior|old|earlier)\s+[^,;]*\b(?:is|are|was|were)\s+(?:examined|evaluated|reviewed)\b(?!.*\b(?:both|together)\b)|"
     rf"^(?:{_EARLIER}\b(?:\s+of\s+the\s+(?:patient|case))?,?[^,;()]*\b(?:was|were|had|(?:is|are)\s+(?:observed|seen|detected|noted|present))\b|"
-    rf"[^,;()]*\b(?:was|were)\s+(?:observed|seen|detected|noted|present)\b[^,;()]*\b{_EARLIER}\W*$)",
+    rf"[^,;()]*\b(?:was|were)\s+(?:observed|seen|detected|noted|present)\b[^,;()]*\b{_EARLIER}\W*$)|"
+    r"^(?:[\w ]{1,40}:\s*)?(?:the\s+)?(?:\d{4}|prior|previous|outside|earlier)\s+(?:\w+\s+)?"
+    r"(?:study|ct|report|exam\w*|scan)\s+(?:dated\s+[\d./-]+\s+)?(?:had\s+)?(?:show|mention|describ|report|demonstrat|reveal)\w*|"
+    r"^[^,;]*\b(?:(?:radiograph|film|x-?ray)\b[^,;]*\b(?:correspond|due\s+to)|turn(?:s|ed)?\s+out\s+to\s+be\s+(?:an?\s+)?(?:\w+\s+)?"
+    r"(?:vessel|artifact|fold|shadow))",
     re.IGNORECASE,
 )
 _STILL = re.compile(
@@ -286,6 +308,11 @@ def is_hedged(text: str) -> bool:
     return bool(_HEDGED.search(text))
 
 
+def is_nearly_gone(text: str) -> bool:
+    """Return whether a text says that nearly nothing is left of its finding: there for one reader, gone for another."""
+    return bool(_NEARLY.search(text))
+
+
 def is_history(text: str) -> bool:
     """Return whether a text tells what the patient is known for or has undergone, instead of describing the image."""
     return bool(_HISTORY.match(text))
@@ -300,7 +327,8 @@ def is_only_thought_of(text: str) -> bool:
     """Return whether a text names its finding as a reason for advice, or as a disease in question, and not as seen."""
     undecided = _UNDECIDED.search(text)
     if undecided and (_LIMITED.search(text) or not places(text)):
-        return subject(mentions(_before(text, undecided))) is None
+        reason = _REASON.search(text, undecided.end())
+        return subject(mentions(_before(text, undecided) + (text[reason.end() :] if reason else ""))) is None
     if _IF.search(text) and subject(mentions(_ADVISED.sub("", _IF.sub("", text)))) is None:
         return True
     if considered := _CONSIDERED.search(text):
@@ -384,6 +412,8 @@ def without_speculation(text: str) -> str:
     if match is None or is_negated(text):
         return text
     place = _PLACE.search(text, match.end("trigger"))
+    if not text[match.end("trigger") : place.start() if place else None].strip(" .)"):
+        return text  # "an effusion is suspected on the left": the finding itself is left open
     head = text[: match.start()]
     cuts = [head] + ([head + text[place.start() :]] if place else [])
     return next((cut for cut in (cut.strip(" ,;(") for cut in cuts) if keeps(cut, text)), text)

@@ -13,9 +13,10 @@ from functools import lru_cache
 from typing import Final
 
 from curation.text import contrasts, measurements, places
-from curation.text.assertion import calls_normal, is_former, is_negated, is_normal, is_seen
+from curation.text.assertion import calls_normal, is_former, is_negated, is_normal, is_seen, mentions_prior
 from curation.text.bounded import bounded
 from curation.text.clauses import phrases_of
+from curation.text.details import counts, segments, severity
 from curation.text.lexicon import concepts, mentions, subject
 
 #: Concepts that good wordings exchange for each other, named by their first.
@@ -41,32 +42,12 @@ _GROUP: Final = {name: names[0] for names in _SAME for name in names}
 #: Too general, or too often a word of something else, to be missed where they are gone.
 _WEAK: Final = frozenset({"variant", "muscle", "edema", "lymph_node"})
 
-_SEVERITY: Final = {
-    "slight": re.compile(r"\b(?:minimal|mild|slight|minor|trace|subtle|faint)(?:ly)?\b", re.IGNORECASE),
-    "moderate": re.compile(r"\bmoderate(?:ly)?\b", re.IGNORECASE),
-    "severe": re.compile(
-        r"(?<!more )(?<!most )\b(?:severe|marked|massive|advanced|pronounced|extensive)(?:ly)?\b", re.IGNORECASE
-    ),
-}
 #: Findings by other names than their own.
 _ALSO: Final = {
     "consolidation": re.compile(r"\bpneumonia", re.IGNORECASE),
     "nodule": re.compile(r"\bgranulom", re.IGNORECASE),
+    "scar": re.compile(r"\bchronic", re.IGNORECASE),
     "stone": re.compile(r"\bcalci\w* (?:\w+ ){0,2}nodul|\bnodul\w* (?:\w+ ){0,2}calci", re.IGNORECASE),
-}
-_LITTLE = re.compile(r"\b(?:small|tiny|thin|little|low-grade|early|faint|borderline)\b", re.IGNORECASE)
-_MUCH = re.compile(r"\b(?:significant|prominent|considerabl|intens|widespread|large|dense)", re.IGNORECASE)
-_SEGMENTS: Final = {
-    "anterior": re.compile(r"\b(?:anterior(?! descending)|antero)", re.IGNORECASE),
-    "posterior": re.compile(r"(?:\b|apico|apico-)(?:posterior|postero)", re.IGNORECASE),
-    "apical": re.compile(r"\b(?:bi)?ap(?:i(?:cal|co|x|ces)|ex)", re.IGNORECASE),
-    "superior": re.compile(r"(?:\b|lingulo-?)superior(?!ly|\s+vena|\s+(?:\w+\s+)?end-?\s?pla)", re.IGNORECASE),
-    "inferior": re.compile(r"(?:\b|lingulo-?)inferior(?!ly|\s+vena|\s+(?:\w+\s+)?end-?\s?pla)", re.IGNORECASE),
-    "medial": re.compile(r"\bmedi(?:al|o)", re.IGNORECASE),
-    "lateral": re.compile(r"(?<!bi)\blater(?:al|o)", re.IGNORECASE),
-    "basal": re.compile(r"(?<!pleural )(?<!pleural-)bas(?:al|ilar|es?\b)", re.IGNORECASE),
-    "upper": re.compile(r"\bupper\b(?!\s+(?:abdom|end|part|organ|section|pole))", re.IGNORECASE),
-    "lower": re.compile(r"\blower\b(?!\s+(?:abdom|end|border|pole|neck|part|(?:thoracic )?o?esophag))", re.IGNORECASE),
 }
 #: Words that describe a finding: one that is not among those of its source, in any of these spellings, is invented.
 _ATTRIBUTES: Final = {
@@ -107,7 +88,7 @@ _SHAPES: Final = frozenset({"spiculated", "cavitary", "necrotic", "subsolid", "l
 _GROWS = re.compile(
     r"\bincreas\w* (?:in )?(?:the |its |their )?(?:size|number|amount|extent|dimension|diameter|volume)|"
     r"\b(?:has|have) (?:been )?(?:increased|grown|progressed|enlarged)|"
-    r"\b(?:progress|worsen|enlarging|grow)|\blarger than(?! (?:the )?normal| \d)",
+    r"\b(?:progress|worsen|enlarging|enlarged (?:since|from|compared)|grow)|\blarger than(?! (?:the )?normal| \d)",
     re.IGNORECASE,
 )
 _SHRINKS = re.compile(
@@ -128,6 +109,7 @@ _CYST = re.compile(r"\bcysts?\b", re.IGNORECASE)
 #: What is gone, or nearly: one wording names it, another says that it is not there.
 _FADES = re.compile(r"\b(?:resorb|resol|disappear)", re.IGNORECASE)
 _COURSE = re.compile(r"\b(?:has|have) (?:been )?(?:in|de)creased|\b(?:progress|regress|worsen)", re.IGNORECASE)
+_THICKER = re.compile(r"\bthickness\w*\b[^,;.]{0,60}?\b(?:has|have) increased", re.IGNORECASE)  #: is thickened
 _BESIDE = re.compile(
     r"\b(?:compared|(?:also|still|already)\b.*\b(?:previous|prior|old)|previously|again)\b", re.IGNORECASE
 )
@@ -145,26 +127,6 @@ _COMPARES = re.compile(
 )
 #: Organs outside the lung that good wordings do not exchange.
 _ORGANS: Final = frozenset({"liver", "gallbladder", "kidney", "spleen", "adrenal", "pancreas", "thyroid", "esophagus"})
-_AXES = re.compile(
-    r"\bsuperior(?=[\w\s-]{0,40}\bvena\b)|"
-    r"\b(?:antero-?posterior|anterior[- ]posterior|postero-?anterior)\w*|\bmediast\w+",
-    re.IGNORECASE,
-)
-_EXACT: Final = {
-    word: str(n)
-    for n, word in enumerate(
-        ("two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"), start=2
-    )
-}
-_COUNTED = re.compile(
-    rf"\b({'|'.join(_EXACT)}|single|solitary|multiple|numerous|many|several|(?:a )?few|innumerable)\s+"
-    r"(?:\w+[ -]){0,4}?"
-    r"(?:nodul|mass|lesion|cyst|opacit|foc|lymph|stone|calcul|bulla|band|node|metasta|fractur|density|densit|area|cavit|plaque|calcif|consolid)",
-    re.IGNORECASE,
-)
-_THINGS: Final = r"nodule|mass|lesion|cyst|node|stone|fracture|bulla|consolidation"
-_ONE = re.compile(rf"\b(?:an?|one|the)\s+(?:[\w.]+[ -]){{0,6}}?(?:{_THINGS})\b", re.IGNORECASE)
-_MORE = re.compile(rf"\b(?:{_THINGS})(?:e?s|e)\b|\b(?:calculi|both|bilateral|each)\b", re.IGNORECASE)
 _OPEN = re.compile(
     r"\?|\b(?:(?:cannot|could\s+not|can\s+not|not)\s+(?:be\s+)?(?:\w+\s+)?(?:excluded|ruled\s+out)|"
     r"(?:may|might|could)\s+(?:be|represent)|possib(?:le|ly|ility)|probabl[ey]|suspicious|suspected|suspicion|"
@@ -180,7 +142,10 @@ _GRAVE = re.compile(r"\b(?:metasta|malign|carcino|cancer|embol|lymphoma)", re.IG
 _TENTATIVE = re.compile(
     rf"{_OPEN.pattern}|\b(?:likely|suggest\w*|in\s+favou?r|favou?red|concerning|may)\b", re.IGNORECASE
 )
-_CHUNK = re.compile(r"\s*[,;:]\s*|\.\s+|\s+(?:and|while|whereas|with|but)\s+", re.IGNORECASE)
+#: Where the parts of a text begin; "middle and lower lobes" are one place.
+_CHUNK = re.compile(
+    r"\s*[,;:]\s*|\.\s+|(?<!upper)(?<!middle)(?<!lower)\s+and\s+|\s+(?:while|whereas|with|but)\s+", re.IGNORECASE
+)
 
 
 @bounded
@@ -290,29 +255,9 @@ def turned(source: str, target: str) -> list[str]:
     return sorted({name for phrase in there for name in denied_findings(phrase, target)})
 
 
-@lru_cache(maxsize=16384)
-def severity(text: str) -> frozenset[str]:
-    """Return the degrees that a text names: ``slight``, ``moderate``, ``severe``."""
-    return frozenset(name for name, pattern in _SEVERITY.items() if pattern.search(text))
-
-
-@lru_cache(maxsize=16384)
-def segments(text: str) -> frozenset[str]:
-    """Return the directions by which places are named; ``posterobasal`` is ``posterior`` and ``basal``."""
-    text = _AXES.sub(" ", text)
-    return frozenset(name for name, pattern in _SEGMENTS.items() if pattern.search(text))
-
-
-@lru_cache(maxsize=16384)
-def counts(text: str) -> frozenset[str]:
-    """Return how many things a text counts: a number, ``1`` for a single one, ``many``."""
-    found = {match[1].lower() for match in _COUNTED.finditer(text)}
-    return frozenset(_EXACT.get(word) or ("1" if word in {"single", "solitary"} else "many") for word in found)
-
-
 def facts(text: str) -> frozenset[str]:
     """Return every detail of a text that a joined wording must keep: places, segments, severity, numbers, counts."""
-    counted = {f"count {n}" for n in counts(text) if n != "many"}
+    counted = {f"count {n}" for n in counts(text) if n not in {"many", "1"}}
     placed = places.places(text) | places.implied(text)
     shaped = {name for name in (*_SHAPES, "calcified") if _SAYS[name].search(text)}
     return placed | segments(text) | severity(text) | measurements.numbers(text) | counted | shaped
@@ -334,6 +279,8 @@ def clashes(source: str, target: str) -> list[str]:
                 where = [" and ".join(sorted(names)).replace("_", " ") for names in (here[thing], there[thing])]
                 problems.append(f"{thing.replace('_', ' ')} is {where[0]} in the source, and {where[1]} here")
     for match in _EXCEPTED.finditer(source):
+        if subject(mentions(match[1])) is not None:
+            continue  # a finding is excepted, not a place
         spared = places.places(match[1]) - places.places(source[: match.start()] + source[match.end() :])
         if spared and spared <= places.places(target) and not _EXCEPTED.search(target) and not is_negated(source):
             problems.append(f"its source excepts {' '.join(sorted(spared))}")
@@ -383,36 +330,18 @@ def _placed(text: str, of: Callable[[str], frozenset[str]], *, widely: bool = Fa
     return found
 
 
-#: The lower lobes by another name: no segment of them.
-_BASES = re.compile(r"\b(?:bibas\w+|basilar|bases?)\b(?!\s+segment)", re.IGNORECASE)
-
-
-def details(source: str, target: str) -> list[str]:
-    """Return the severities, segments and counts in which a text differs from its source, in words."""
-    problems = []
-    for what, of in (("severity", severity), ("segment", segments)):
-        lost, new = of(source) - of(target) - places.implied(target), of(target) - of(source) - places.implied(source)
-        new = new - {"severe"} if _MUCH.search(source) else new
-        new = new - {"basal"} if "lower" in places.lobes(source) and _BASES.search(target) else new
-        lost = lost - {"slight"} if _LITTLE.search(target) else lost
-        problems += [f"the {what} {name!r} is lost" for name in sorted(lost)]
-        problems += [f"the {what} {name!r} is not in its source" for name in sorted(new)]
-    exact = {n for n in counts(source) if n != "many"}
-    here = counts(target)
-    numbers = measurements.numbers(target)
-    problems += [f"the count {n} is lost" for n in sorted(exact - here) if n not in numbers and n != "1"]
-    extra = {n for n in here - counts(source) if n not in measurements.numbers(source)}
-    if counts(source) or extra - {"many"} or (_ONE.search(source) and not _MORE.search(source)):
-        problems += [f"the count {n!r} is not in its source" for n in sorted(extra)]
-    return problems
-
-
 def descriptions(source: str, target: str) -> list[str]:
     """Return what a text adds to its source, or puts in place of it: attributes, changes, organs, contrasts."""
     added = [name for name, says in _SAYS.items() if says.search(target) and not _ATTRIBUTES[name].search(source)]
     problems = [f"{name!r} is not in its source" for name in added]
     for says, other in ((_GROWS, _SHRINKS), (_SHRINKS, _GROWS)):
-        if says.search(target) and not says.search(source) and (other.search(source) or not _COMPARES.search(source)):
+        if says is _SHRINKS and _FADES.search(target) and is_negated(source) and mentions_prior(source):
+            continue  # "has resolved": was there, and is not seen any more
+        if (
+            says.search(target)
+            and not says.search(source)
+            and (other.search(source) or _SAYS["stable"].search(source) or not _COMPARES.search(source))
+        ):
             problems.append("the change since an earlier examination is not in its source")
     if any(map(calls_normal, phrases_of(target))) and not (is_normal(source) or is_negated(source)):
         problems.append("it calls normal what its source does not")
@@ -437,6 +366,7 @@ def compares_less(source: str, target: str) -> bool:
     """Return whether `source` says that something is new, unchanged, grown or shrunk, and `target` nothing like it."""
     if compares(target) or any(_ATTRIBUTES[name].search(target) for name in ("new", "stable")):
         return False
+    source = _THICKER.sub(" ", source)
     return any(says.search(source) for says in (_SAYS["new"], _SAYS["stable"], _COURSE))
 
 

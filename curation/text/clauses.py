@@ -19,26 +19,39 @@ from curation.text.assertion import (
 )
 from curation.text.bounded import bounded, require_parts
 from curation.text.lexicon import mentions, subject
+from curation.text.vocabulary import SEEN, THE_EARLIER
 from curation.text.wording import capitalised, without_preface
 
 _VERB = re.compile(r"\b(?:is|are|was|were|has|have)\b", re.IGNORECASE)
-_EXCEPTION: Final = r"(?:other than|except(?:ing)?(?: for)?|apart from|aside from|besides|with the exception of)"
+_EXCEPTION: Final = (
+    r"(?:other than|except(?:ing)?(?: for)?|save for|apart from|aside from|besides|with the exception of)"
+)
 _CONTRAST: Final = r"(?:however|but|yet|nevertheless|nonetheless|although|though|on the other hand|in contrast|instead)"
 _CLAUSE = re.compile(
-    rf"\s*[,;]?\s+{_EXCEPTION}\s+|\s*,?\s+(?:with|leaving)\s+(?=(?:an?\s+)?(?:residual|remaining|persist))|\s*[,;.]?\s+{_CONTRAST}\s*,?\s+|\s*[,;.]\s*(?:and\s+)?only\s+|"
-    r"\s*;\s*|\.\s+|,\s*(?:(?:and|while|whereas)\s+)?|\s+(?:and|while|whereas)\s+",
+    rf"\s*[,;]?\s+{_EXCEPTION}\s+|\s*,?\s+with\s+(?=(?:an?\s+)?(?:residual|remaining|persist))|\s*,?\s+leaving\s+|\s*[,;.]?\s+{_CONTRAST}\s*,?\s+|\s*[,;.]\s*(?:and\s+)?only\s+|"
+    r"\s*;\s*|\.\s+|,\s*(?:(?:and|while|whereas)\s+)?|\s+(?:and|while|whereas)\s+|"
+    r"\s+(?=(?-i:[A-Z])[\w -]{2,40}:?\s*\[)",
     re.IGNORECASE,
 )
 _EXCEPT = re.compile(rf"\b{_EXCEPTION}\b", re.IGNORECASE)
 _TURN = re.compile(rf"\b(?:{_CONTRAST}|only|with|leaving)\b", re.IGNORECASE)
 #: "Apart from a nodule, no lesion was seen": what is excepted stands first.
 _EXCEPTED_FIRST = re.compile(
-    rf"^{_EXCEPTION}\s+(?!this\b|these\b|that\b)(.+?),\s*((?:there\s+\w+\s+)?(?:no|neither|not)\b.*)$",
+    rf"^{_EXCEPTION}\s+(?!this\b|these\b|that\b)(.+?),\s*((?:there\s+\w+\s+)?(?:no|neither|not)\b.*|(?:the\s+)?[^,]*\b(?:normal|clear|unremarkable)\b[^,]*)$",
     re.IGNORECASE | re.DOTALL,
+)
+#: "No nodule other than the 4 mm one in the left lower lobe", "no bronchiectasis except in the middle lobe".
+_EXCEPTED_PLACE = re.compile(
+    rf"^(?:there\s+(?:is|are|was|were)\s+)?no\s+(?:(?:other|further|definite|significant|new)\s+)?((?:\w+\s){{0,4}}?\w+)\s+"
+    rf"{_EXCEPTION}\s+((?:in|at|on)\s.+|(?:the|an?|two|three|four|several)\s.+)$",
+    re.IGNORECASE | re.DOTALL,
+)
+_ONE_OF_THEM = re.compile(
+    r"^(?:the\s+|an?\s+)?(?P<which>(?:(?!in\b|of\b|at\b)\S+\s+){0,3}?)ones?\b(?!\s+(?:lobe|lung|of)\b)", re.IGNORECASE
 )
 #: Negation that opens a list: until the list has its verb, all of it is denied.
 _OPENS_LIST = re.compile(
-    r"\b(?:no|neither|without|free of|negative for)\b(?!\s+(?:longer|significant change))", re.IGNORECASE
+    r"\b(?:no|neither|without|free (?:of|from)|negative for)\b(?!\s+(?:longer|significant change))", re.IGNORECASE
 )
 _ITS = re.compile(r"^(?:its|their)\b", re.IGNORECASE)
 _DEPENDENT = re.compile(
@@ -54,7 +67,8 @@ _DEPENDENT = re.compile(
 _SETTING = re.compile(
     r"^(?:in\s+(?:the|a|this)\s+(?:case|patient)\b|when\b|if\b|"
     r"(?:in|at|around)\s+(?:the\s+)?(?:neighbou?rhood|vicinity|periphery|surroundings?)\s+of\b|"
-    r"(?:apart|aside)\s+from\b|(?:secondary|due|owing)\s+to\b|because\s+of\b|in\s+addition\s+to\b|(?:(?:just|immediately)\s+)?(?:medial|lateral|anterior|posterior|superior|"
+    r"(?:apart|aside)\s+from\b|(?:in|at|on)\s+(?:the\s+)?(?:site|place|location|position)\s+of\b|"
+    r"(?:instead|in\s+place)\s+of\b|(?:secondary|due|owing)\s+to\b|because\s+of\b|in\s+addition\s+to\b|(?:(?:just|immediately)\s+)?(?:medial|lateral|anterior|posterior|superior|"
     r"inferior|adjacent|distal|proximal|caudal|cranial)\s+to\b)"
     r"[^,;]*,?\s*(?:(?:which|who)\b[^,;]*)?$",
     re.IGNORECASE,
@@ -62,17 +76,18 @@ _SETTING = re.compile(
 _LEADING = re.compile(r"^(?:in|within|at|on|along|around)\b", re.IGNORECASE)
 _THERE_IS_NO = re.compile(r"^there\s+(?:is|was|are|were)\s+no\b", re.IGNORECASE)
 #: The verb that closes a denied list.
-_DENIED = re.compile(
-    r"\b(?:is|are|was|were)\s+not\s+(?:\w+\s+)?(?:observed|seen|detected|noted|present|found|identified)\b",
-    re.IGNORECASE,
-)
+_DENIED = re.compile(rf"\b(?:is|are|was|were)\s+not\s+(?:\w+\s+)?{SEEN}\b", re.IGNORECASE)
+#: What says of another side or place that nothing is there: "small effusion on the right, none on the left".
+_NONE_THERE = re.compile(r"^(?:(?:on\s+)?(?:the\s+)?(?:right|left)\s+)?(?:none|nil)\b", re.IGNORECASE)
 _AMOUNT = re.compile(
-    r"^(?:(?:an?\s+)?few|several|multiple|numerous|minimal|mild|millimetric|sub-?centimeter)\b", re.IGNORECASE
+    r"^(?:(?:an?\s+)?few|several|multiple|numerous|minimal|mild|tiny|trace|small|millimetric|sub-?centimeter)\b",
+    re.IGNORECASE,
 )
 _SIZE_FIRST = re.compile(r"^[\d.,x\u00d7 -]+(?:mm|cm)[- ]")
 _PART = re.compile(
     r"\s*,\s*(?:and\s+|as well as\s+)?|\s+(?:and|as well as|accompanied by|together with)\s+", re.IGNORECASE
 )
+_LISTED = re.compile(r"\s*[,;]\s*|\s+and\s+", re.IGNORECASE)
 _PLACE = re.compile(
     (
         r"\s(?:in|at|on|along|throughout|within|adjacent to|near)\s"
@@ -81,18 +96,14 @@ _PLACE = re.compile(
     ),
     re.IGNORECASE,
 )
-_SEEN: Final = (
-    r"(?:observed|seen|detected|present|noted|identified|found|available|monitored|watched|"
-    r"visible|noticed|visualized|demonstrated|followed|evident|encountered)"
-)
 _SEEN_GROUP = re.compile(
-    rf"\s*\b(?:(?:is|are|was|were|has been|have been)\s+(?:also\s+|still\s+)?{_SEEN}|(?:is|are) there)\b"
-    r"(?!\s+(?:in|on)\s+(?:the\s+|his\s+|her\s+)?(?:previous|prior|old|earlier)\b)",
+    rf"\s*\b(?:(?:is|are|was|were|has been|have been)\s+(?:also\s+|still\s+)?{SEEN}|(?:is|are) there)\b"
+    rf"(?!\s+(?:in|on)\s+{THE_EARLIER})",
     re.IGNORECASE,
 )
 _THERE = re.compile(
     (
-        r"^(?:there\s+(?:is|are|was|were)\s+(?:also\s+)?|(?:the\s+)?(?:patient|case)\s+(?:has|had)\s+|it\s+(?:is|was)\s+(?:(?:observed|seen|"
+        r"^(?:there\s+(?:is|are|was|were|(?:has|have)\s+been)\s+(?:also\s+)?(?:evidence\s+of\s+)?|evidence\s+of\s+|(?:the\s+)?(?:patient|case)\s+(?:has|had)\s+|it\s+(?:is|was)\s+(?:(?:observed|seen|"
         r"understood)\s+that|accompanied\s+by)\s+)"
     ),
     re.IGNORECASE,
@@ -200,6 +211,10 @@ def _clauses(sentence: str) -> list[str]:
     """Cut at semicolons and exceptions, and at conjunctions that join two statements, each with a verb of its own."""
     if first := _EXCEPTED_FIRST.match(sentence):
         return [*_clauses(first[1]), *_clauses(first[2])]
+    if excepted := _EXCEPTED_PLACE.match(sentence):
+        named, count = _ONE_OF_THEM.subn(lambda one: f"{one['which']}{excepted[1]}", excepted[2])
+    if excepted and (count or not _names_finding(excepted[2])):
+        return [named if count else f"{excepted[1]} {excepted[2]}"]
     clauses, start = [], 0
     marks = list(_CLAUSE.finditer(sentence))
     require_parts(marks)
@@ -219,16 +234,36 @@ def _parts(left: str, mark: str, right: str) -> bool:
     if not left.strip() or _UNFINISHED.match(left) or (_SETTING.match(left) and _names_finding(left)):
         return False
     if _EXCEPT.search(mark):
-        return is_negated(left) and _names_finding(right)
+        return (is_negated(left) or is_normal(left)) and _names_finding(right)
+    return _turns(left, mark, right) or _states_anew(left, mark, right)
+
+
+def _turns(left: str, mark: str, right: str) -> bool:
+    """Return whether a text turns from what is there to what is not, or the reverse, or to a finding of its own."""
+    if not mark.strip():
+        return True  # a heading with its box: "Nodules: [ ] Emphysema: [x]"
+    if mark.strip()[:1] == "," and _NONE_THERE.match(right) and _has_finding(left):
+        return True
     if (_TURN.search(mark) and is_negated(left)) or _ends_denial(left, right):
         return True
-    if _has_finding(left) and ((";" in mark and _begins_anew(right)) or _NOTHING.match(right)):
-        return True
+    return _has_finding(left) and ((";" in mark and _begins_anew(right)) or bool(_NOTHING.match(right)))
+
+
+def _states_anew(left: str, mark: str, right: str) -> bool:
+    """Return whether each of two texts is a statement, with a verb or a denial of its own."""
     if _ITS.match(right):  # "the trachea is deviated, its lumen is open"
         return bool(_VERB.search(left)) and (is_normal(right) or is_negated(right))
     listed = mark.strip()[:1] not in {";", "."}
+    if listed and _is_listing(left) and not _is_statement(_LISTED.split(right, maxsplit=1)[0]):
+        return False  # "no density, mass, or nodule, and the pleura is …": the list goes on
     apart = not _DEPENDENT.match(right) and not (listed and _goes_on(left, mark, right))
     return apart and _is_statement(left, begun=listed) and _is_statement(right)
+
+
+def _is_listing(text: str) -> bool:
+    """Return whether a text denies a list that has not come to its verb."""
+    opened = _OPENS_LIST.search(text)
+    return opened is not None and not _VERB.search(text, opened.end())
 
 
 def _goes_on(left: str, mark: str, right: str) -> bool:
@@ -260,14 +295,17 @@ def _ends_denial(left: str, right: str) -> bool:
 
     "There was no infiltrate in both lungs, and a few nodules in the right lung"; but "no infiltrate, nodule or mass".
     """
-    if _DENIED.search(left) is None and not (_THERE_IS_NO.match(left) and _PLACE.search(left)):
+    closed = _DENIED.search(left) or (_THERE_IS_NO.match(left) and _PLACE.search(left))
+    if not closed and not _AMOUNT.match(right):
         return False
     if not is_negated(left):
         return False
     own = re.split(r",|;|\.\s", right, maxsplit=1)[0]
-    if is_negated(right) or " or " in own or not _begins(right, _has_finding):
+    if place := _PLACE_COMMA.match(right):
+        own = own if _names_finding(place[1]) else place[2]
+    if is_negated(right) or " or " in own or not _begins(own, _has_finding):
         return False
-    return bool(_AMOUNT.match(right) or _PLACE.search(f" {own}"))
+    return bool(place or _AMOUNT.match(right) or _PLACE.search(f" {own}"))
 
 
 def _is_statement(text: str, *, begun: bool = False) -> bool:
@@ -289,7 +327,7 @@ def _distinct(clause: str) -> list[str]:
     require_parts(marks)
     for match in marks:
         left, right = clause[start : match.start()], clause[match.end() :]
-        if _OPENS_LIST.search(left):
+        if _OPENS_LIST.search(left) and not (_AMOUNT.match(right) and _begins(right, _has_finding)):
             break  # "emphysema, no mass, nodule": what follows a denial in its clause is denied with it
         if (_LEADING.match(left) and _THERE.match(right)) or _SETTING.match(left) or _SUPPOSING.search(left):
             continue  # "within the fat pad, there are nodules": a place, and what is in it

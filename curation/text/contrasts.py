@@ -19,7 +19,7 @@ _NOT_WITHOUT = re.compile(
     r"evidence of (?:chang|progress))",
     re.IGNORECASE,
 )
-_END = re.compile(r"\b(?:and|but|with|in|on|at|is|are|was|were|which|that)\b", re.IGNORECASE)
+_END = re.compile(r"\b(?:and|but|apart|except|other|besides|with|in|on|at|is|are|was|were|which|that)\b", re.IGNORECASE)
 
 
 @cache
@@ -68,6 +68,9 @@ def turned_signs(source: str, target: str) -> list[str]:
     """Return the signs that one of two texts says are there, and the other that they are not, in words."""
     problems = []
     for first, second, what in ((source, target, "is not there"), (target, source, "is there")):
-        turned = (lacking(second) - lacking(first)) & _SIGNS & {mention.concept.name for mention in mentions(first)}
+        kept = {
+            mention.concept.name for mention in mentions(_WITHOUT.sub(" ", second))
+        }  # "…; no calcification of the lung"
+        turned = (lacking(second) - lacking(first) - kept) & _SIGNS & {m.concept.name for m in mentions(first)}
         problems += [f"it says that {name.replace('_', ' ')} {what}" for name in sorted(turned)]
     return problems

@@ -17,6 +17,7 @@ from harness.foreign import parse_toml
 _LOOKALIKES = str.maketrans(dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2212", "-") | {"\u00a0": " ", "\u202f": " "})
 _BEGIN = re.compile(r"(?<![A-Za-z])[A-Za-z0-9]")
 _TWO = re.compile(r"[A-Za-z]{2}(?![?*{])")
+_BEHIND = re.compile(r"^(?:\(\?<![^()]*\))+")
 _GROUP = re.compile(r"\(\?:(?P<choice>(?:[^()]|\(\?:[^()]*\))*)\)(?P<optional>\??)")
 
 
@@ -76,7 +77,7 @@ def _by_beginning() -> Mapping[str, Sequence[Concept]]:
 
 def _beginnings(word: str) -> frozenset[str]:
     """Return the one or two letters with which the matches of an expression of the lexicon can begin, or a few more."""
-    word = word.removeprefix(r"\b")
+    word = _BEHIND.sub("", word.removeprefix(r"\b"))
     group = _GROUP.match(word)
     parts = (group["choice"] if group else word).split("|")
     if group and group["optional"]:

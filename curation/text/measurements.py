@@ -27,11 +27,17 @@ _SHARED_UNIT = re.compile(
     rf"(?<![\w.])(?<!segment )(?<!segments )({_NUMBER})(?=\s*(?:,|and|or)\s+{_NUMBER}\s*-?(mm|cm)\b)", re.IGNORECASE
 )
 _BARE = re.compile(rf"[A-Za-z]{{0,40}}-?{_NUMBER}[A-Za-z]*")
+_ORDINAL = re.compile(r"^(\d+)(?:st|nd|rd|th)$")
 _PART = re.compile(r"(\d+(?:[.,]\d+)?)(\s*(?:mm|cm)\b)?")
 _WORDS: Final = {
     word: str(number)
     for number, word in enumerate(
         ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
+    )
+} | {
+    word: str(number)
+    for number, word in enumerate(
+        ["first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth", "eleventh"], 1
     )
 }
 
@@ -124,7 +130,7 @@ def _length(value: Decimal) -> str:
 
 
 def _bare(token: str) -> str:
-    return token.lower().lstrip("-").replace(",", ".")
+    return _ORDINAL.sub(r"\1", token.lower().lstrip("-").replace(",", "."))
 
 
 def lost(source: str, target: str, *, rounded: bool = False) -> list[str]:

@@ -12,7 +12,7 @@ _SIDES: Final = {
 }
 _BOTH = re.compile(
     r"\b(?:bilateral(?:ly)?|both(?!\s+(?:larger|smaller|wider|greater|of\s+which|the|are|were|measur\w*|stable|unchanged|new))|"
-    r"either|biapical|bibasilar|bibasal)\b",
+    r"either|neither\s+(?:lung|side|hemithorax)|main(?:stem)?\s+bronchi|biapical|bibasilar|bibasal)\b",
     re.IGNORECASE,
 )
 _LOBES: Final = {

@@ -43,7 +43,9 @@ _ABBREVIATIONS: Final = frozenset(
         "cm",
     ]
 )
-_END = re.compile(r"[.!?](?=[\s)\]\"']|$)|[.!?](?=[A-Z][a-z])|\n+|[·•]|(?<=[a-z)]) {2,}(?=[A-Z])")
+_END = re.compile(
+    r"[.!?](?=[\s)\]\"']|$)|[.!?](?=[A-Z][a-z])|\n+|[·•]|(?<=[a-z)]) {2,}(?=[A-Z])|(?<=[,;]) (?=\(\d\d?\) )"
+)
 _LAST_WORD = re.compile(r"([\w.]+)[.!?]$")
 _LONGEST_WORD: Final = 60  # characters
 _PARENTHESIS: Final = 300  # characters within which an open parenthesis is believed to be closed
@@ -52,9 +54,10 @@ _PARENTHESIS: Final = 300  # characters within which an open parenthesis is beli
 def split_sentences(text: str) -> list[str]:
     """Return the sentences of `text`, stripped, in order; the empty list for a blank text.
 
-    A sentence ends at a full stop, question or exclamation mark, at a line break, at a bullet, or where two spaces
-    stand before a capital. It does not end inside parentheses, after an abbreviation, or at the full stop of an ordinal
-    (``7. and 8. ribs``). Bullets go; every other character is kept (:func:`is_lossless`).
+    A sentence ends at a full stop, question or exclamation mark, at a line break, at a bullet, before a number of a
+    list ("…, (2) …"), or where two spaces stand before a capital. It does not end inside parentheses, after an
+    abbreviation, or at the full stop of an ordinal (``7. and 8. ribs``). Bullets go; every other character is kept
+    (:func:`is_lossless`).
     """
     sentences: list[str] = []
     start = 0

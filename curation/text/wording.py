@@ -8,6 +8,21 @@ from typing import Final
 
 from curation.text.bounded import bounded
 
+#: What dictation and haste leave short, in full: expression and replacement.
+_SHORT: Final = tuple(
+    (re.compile(rf"\b{pattern}(?!\w)", re.IGNORECASE), replacement)
+    for pattern, replacement in (
+        (r"can['\u2019]t", "cannot"),
+        (r"(?P<verb>is|are|was|were|has|have|does|do|did|could)n['\u2019]t", r"\g<verb> not"),
+        (r"w/o", "without"),
+        (r"b/l", "bilateral"),
+        (r"e/o", "evidence of"),
+        (r"s/p", "status post"),
+        (r"r/o", "rule out"),
+        (r"atx", "atelectasis"),
+        (r"ptx", "pneumothorax"),
+    )
+)
 _NATURAL: Final = r"(?P<verb>is|are|was|were) (?:normal|natural)"
 _SCAR: Final = r"(?:pleuro-?parenchymal |fibrotic |parenchymal )*"
 #: What is replaced, in this order; every pattern ends at the end of a word. Our own list, made from the translated
@@ -92,7 +107,16 @@ _DISAGREES = re.compile(
 )
 #: A character of a preface that names no place of its own, and no earlier examination.
 _NOWHERE: Final = r"(?:(?!\b(?:left|right|lobes?|lingula|segments?|previous|prior|old|earlier|compar\w*)\b)[^;:,.()])"
+#: A heading that names where, and nothing to be seen: "Lungs and airways:"; a number of a list.
+_HEADING: Final = (
+    r"(?:(?:the|and|large|central|lung|lungs|pulmonary|parenchyma|parenchymal|airway|airways|pleura|pleurae|pleural|space|spaces|"
+    r"mediastinum|hila|heart|vessels|vascular|vasculature|great|pericardium|chest|wall|thorax|bones?|osseous|skeleton|soft|tissues?|upper|"
+    r"abdomen|neck|lower|lymph|nodes|finding|findings|impression|conclusion|other|right|left)[\s,/&]+)*"
+    r"(?:lungs?|parenchyma|airways?|pleurae?|spaces?|mediastinum|hila|heart|vessels|vasculature|pericardium|chest|wall|thorax|bones?|"
+    r"skeleton|tissues?|abdomen|neck|nodes|findings?|impression|conclusion|other)"
+)
 _PREFACE = re.compile(
+    rf"^(?:{_HEADING}\s*:|\(?\d\d?[.)]|[*#-])\s+(?=\S)|"
     r"^(?:in addition|also|additionally|apart from (?:these|this)|on the other hand|however|"
     r"besides|again|in the current (?:examination|study)|"
     r"as far as (?:can be|it can be|could be) (?:seen|observed|monitored|evaluated)(?: within "
@@ -113,10 +137,19 @@ _IRRELEVANT = re.compile(
 @lru_cache(maxsize=16384)  # every check compares with the same impressions
 def american(sentence: str) -> str:
     """Return a sentence in the terms that US radiologists use, with a capital at its beginning."""
+    sentence = in_full(sentence)
     for pattern, replacement in _TERMS:
         sentence = pattern.sub(replacement, sentence)
     sentence = _DISAGREES.sub(_agreeing, sentence)
     return capitalised(sentence)
+
+
+@lru_cache(maxsize=16384)
+def in_full(sentence: str) -> str:
+    """Return a sentence with its contractions and shortest abbreviations written out: "isn't", "b/l", "w/o"."""
+    for pattern, replacement in _SHORT:
+        sentence = pattern.sub(replacement, sentence)
+    return sentence
 
 
 def _agreeing(match: re.Match[str]) -> str:

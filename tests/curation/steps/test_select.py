@@ -31,6 +31,8 @@ from curation.steps import select
         ("Traction bronchiectasis in the vicinity", "1b", "another sentence"),
         ("Right lung was not observed", "2b", "no longer present"),
         ("Masses of the right chest wall", "2d", "by its place"),
+        ("Mass of the anterior mediastinum, not invading the lung", "2d", "by its place"),
+        ("New consolidation beyond it", "2b", "another sentence"),
         ("Nodule beside the mediastinum in the left upper lobe", "2d", ""),
     ],
 )

@@ -36,6 +36,19 @@ from curation.text.assertion import (
         ("Pleural effusion: no", True),
         ("Nodule that cannot be clearly distinguished from the vessel", False),
         ("Nodule without calcification is not seen", True),
+        ("Interval resolution of the consolidation", True),
+        ("No resolution of the consolidation", False),
+        ("Consolidation has not resolved", False),
+        ("Ground-glass opacities are not fully regressed", False),
+        ("Consolidation has cleared in part and has a ground-glass appearance", False),
+        ("Cavity in the left upper lobe has closed", True),
+        ("Pleural effusion (-), pericardial effusion (-)", True),
+        ("Honeycombing: N", True),
+        ("Emphysema: [ ]", True),
+        ("Pleural empyema can be excluded", True),
+        ("Nodules, no more than three", False),
+        ("A cluster of nodules has neither grown nor changed in density", False),
+        ("Not atelectasis", True),
     ],
 )
 def test_negation(text: str, negated: bool) -> None:
@@ -67,6 +80,8 @@ def test_speculation_goes_and_sizes_stay() -> None:
     assert without_speculation(only) == only
     likely = "Bronchiectasis, most likely traction type, in both lungs"
     assert without_speculation(likely) == "Bronchiectasis in both lungs"
+    alone = "Small effusion is suspected on the left"
+    assert without_speculation(alone) == alone
     kept = "Lesion suspicious for metastasis, 28x17 mm"
     assert without_speculation(kept) == kept
 
@@ -103,6 +118,15 @@ def test_hedges_history_and_missing_organs() -> None:
         "Because of streak artifacts, the examination is suboptimal",
         "Borders of the prosthesis are smooth",
         "Muscle planes of the right chest wall",
+        "Indication: rule out pulmonary embolism",
+        "Current smoker, history of emphysema",
+        "Left lung, previously with extensive atelectasis, is now well aerated",
+        "The 2019 study had shown pleural effusions",
+        "Nodules on the chest radiograph correspond to nipple shadows",
+        "Nodules of the other hospital turn out to be vessels",
+        "Evaluation for small nodules is limited by motion",
+        "Were a nodule to develop, follow-up would be indicated",
+        "Differential diagnosis atelectasis",
     ],
 )
 def test_what_is_named_and_not_seen(text: str) -> None:

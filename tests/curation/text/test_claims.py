@@ -43,19 +43,6 @@ def test_findings_with_their_polarity() -> None:
     assert claims.denied_findings("Lymph nodes", "No effusion. Lymph nodes are seen.") == []
 
 
-def test_details() -> None:
-    """Severity, segments and counts are compared; a digit and its word are the same."""
-    assert claims.details("Minimal effusion", "Severe effusion") == [
-        "the severity 'slight' is lost",
-        "the severity 'severe' is not in its source",
-    ]
-    assert claims.details("Nodule in the posterobasal segment", "Nodule in the posterior basal segment") == []
-    assert claims.details("Nodule in the anterior segment", "Nodule in the apical segment")
-    assert claims.details("Two nodules", "2 nodules") == []
-    assert claims.details("Two nodules", "Three nodules")
-    assert claims.details("Several nodules", "A few nodules") == []
-
-
 def test_open_findings() -> None:
     """A hedge in other words is a hedge."""
     assert claims.is_open("A mass cannot be excluded.")

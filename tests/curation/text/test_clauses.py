@@ -71,6 +71,17 @@ def test_one_phrase_one_finding() -> None:
         ("Embolism was excluded.", []),
         ("The mass has resolved with residual scarring in the lingula.", ["Residual scarring in the lingula"]),
         ("No active infiltrate. Scarring in the lingula.", ["Scarring in the lingula"]),
+        ("No abnormal density, mass, or nodule, and the pleura is without thickening.", []),
+        ("No nodule other than the 4 mm one in the lingula.", ["4 mm nodule in the lingula"]),
+        ("No bronchiectasis except in the lingula.", ["Bronchiectasis in the lingula"]),
+        ("No nodules apart from two calcified ones on the right.", ["Two calcified nodules on the right"]),
+        ("The lungs are normal aside from a granuloma in the lingula.", ["Granuloma in the lingula"]),
+        ("Apart from a bulla at the left apex, the lungs are clear.", ["Bulla at the left apex"]),
+        ("Small effusion on the right, none on the left.", ["Small effusion on the right"]),
+        ("No pneumothorax after biopsy, minimal effusion.", ["Minimal effusion"]),
+        ("Effusion is not seen on the right; on the left, scant effusion.", ["On the left, scant effusion"]),
+        ("The cavity has closed, leaving a scar in the lingula.", ["Scar in the lingula"]),
+        ("Ground-glass opacity: [ ] Consolidation: [x] left lower lobe.", ["Consolidation: [x] left lower lobe"]),
     ],
 )
 def test_the_scope_of_a_denial(sentence: str, phrases: list[str]) -> None:
