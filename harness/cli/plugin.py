@@ -43,7 +43,12 @@ def plugin() -> None:
     show_default=True,
     help="An adapter of the Python SDK, or a program that reads and writes the files of the contract itself.",
 )
-@click.option("--from-image", metavar="IMAGE", default="", help="The image to begin from, in place of a base image.")
+@click.option(
+    "--from-image",
+    metavar="IMAGE",
+    default="",
+    help="The image to begin from, in place of a base image: with Python 3.11 or newer, and pip.",
+)
 @click.option("--to", "folder", type=click.Path(path_type=Path), metavar="DIR", help="Its folder.  [default: NAME]")
 def new(
     name: str, folder: Path | None, *, prompt: str, trainable: bool, torch: bool, lang: str, from_image: str

@@ -73,3 +73,17 @@ def test_passes_the_check(tiny_image: str, new_bench: Callable[[Path], Bench], t
     }
     assert lines["heeds its prompt"]["found"] == "every mask is empty"
     assert lines["row"]["found"].endswith("; it has no weights and is not trained, as another variant is")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_fine_tuned_it_passes_the_check(tiny_image: str, new_bench: Callable[[Path], Bench], tiny_home: Path) -> None:
+    """Its training is killed and taken up again; trained, it finds something in every form, and nothing is skipped."""
+    bench = new_bench(tiny_home)
+    bench.environment.pop("BENCH_BASE_IMAGE", None)
+    process = bench.popen("plugin", "check", "tiny", "--variant", "fine-tuned", "--engine", "docker", "--json")
+    out, err = process.communicate(timeout=3500)
+    assert process.returncode == 0, err
+    lines = {line["name"]: line for line in json.loads(out)["checks"]}
+    assert {name for name, line in lines.items() if line["outcome"] == "skip"} == {"packs", "row"}
+    assert "taken up again" in lines["trains"]["found"]
