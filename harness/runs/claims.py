@@ -44,7 +44,7 @@ def trained_here(store: Store) -> dict[str, str]:
     trainings = Trainings(store)
     for folder in sorted((store.home / "checkpoints").glob("*/")):
         begun = trainings.find(folder.name)
-        given = set(_loaded(begun.plan)) if begun else set()
+        given = set(weights_loaded(begun.plan)) if begun else set()
         found |= {digest: folder.name for digest in _digests(folder) if digest not in given}
     return found
 
@@ -56,9 +56,9 @@ def _digests(folder: Path) -> list[str]:
         return []
 
 
-def _loaded(plan: Mapping[str, Any]) -> list[str]:
-    """Return the digests of the weights that a plan loads."""
-    weights = plan.get("weights")
+def weights_loaded(plan: object) -> list[str]:
+    """Return the digests of the weights that a plan loads; none of what is no plan."""
+    weights = plan.get("weights") if isinstance(plan, Mapping) else None
     return [*weights["files"].values()] if isinstance(weights, Mapping) and "files" in weights else []
 
 
@@ -72,7 +72,7 @@ def claimed(run: RunRow, made: Mapping[str, str]) -> RunRow:
     made
         As :func:`trained_here`: weights among them were trained on the training split, whatever is declared of them.
     """
-    loaded = _loaded(run.plan)
+    loaded = weights_loaded(run.plan)
     keys = sorted({made[digest] for digest in loaded if digest in made})
     if keys and not {"train"} & set(exposure_of(run.record).split("+")):
         said = {"of": "train", "origin": f"by digest: its weights are of the training {keys[0][:12]} of this home"}

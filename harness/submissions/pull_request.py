@@ -18,10 +18,12 @@ from typing import Final
 from harness.errors import BenchError, DataError, PrerequisiteError, UsageError
 from harness.foreign import parse_toml
 from harness.rows import FindingRow
+from harness.runs.claims import exposure_of, weights_loaded
 from harness.status import Status
+from harness.submissions.record import SubmittedTraining, parse_record
 from harness.submissions.submit import place_of
 from harness.submissions.tables import Tables, read_tables
-from harness.submissions.text_files import CARD, LIMITS, SUBMISSIONS, VERIFICATION, VERIFIED_BY, shown
+from harness.submissions.text_files import CARD, LIMITS, SUBMISSIONS, TRAINING, VERIFICATION, VERIFIED_BY, shown
 from harness.submissions.travelled import TextFolder
 from harness.submissions.verify import HeldAgainst, SubmissionCheck, verify_folder
 
@@ -110,6 +112,7 @@ def check_pull_request(repository: Path, base: str, head: str) -> PullRequest:
         signers.write_bytes(git.file(base, SIGNERS))
         places = sorted({str(PurePosixPath(entry.path).parent) for entry in entries})
         there = dict(git.tables(base))
+        trained = dict(git.trained(base)) | dict(git.trained(head))
         folders = {}
         for place in places:
             own = [entry for entry in entries if str(PurePosixPath(entry.path).parent) == place]
@@ -119,6 +122,7 @@ def check_pull_request(repository: Path, base: str, head: str) -> PullRequest:
             found = [replace(one, found=one.found.replace(f"{scratch}/", "")) for one in said]
             if folder is not None:
                 found += [_placed(folder, place), _same_data(folder, place, there), _copied(folder, place, there)]
+                found.append(_zero_shot(folder, trained))
             folders[place] = (found, folder)
     return PullRequest(checks, folders)
 
@@ -249,6 +253,25 @@ def _copied(folder: TextFolder, place: str, there: Mapping[str, tuple[Tables, st
     return worst
 
 
+def _zero_shot(folder: TextFolder, trained: Mapping[str, str]) -> SubmissionCheck:
+    """Hold the weights of a row against the checkpoints of others: what was trained on our split is no zero-shot."""
+    run, loaded = folder.record.run, folder.record.content.weights
+    if not loaded:
+        return SubmissionCheck("weights", "skip", "it loads none")
+    said = exposure_of(run.record)
+    own = [
+        f"{shown(name)} is of the training of {shown(trained[one])}" for name, one in loaded.items() if one in trained
+    ]
+    if own and not run.fine_tuned and "train" not in said.split("+"):
+        return SubmissionCheck(
+            "weights",
+            "FAIL",
+            f"{'; '.join(own[:_TOLD])}; the record says that they were trained on: {shown(said)}",
+            'state it: exposure = "train" in the declaration, and trained_on in the card; then run it again',
+        )
+    return SubmissionCheck("weights", "pass", f"{len(loaded)} files; of another row's training: {len(own)}")
+
+
 def _marks(tables: Tables) -> dict[tuple[str, str], frozenset[object]]:
     """Return what a mask with voxels is known by: the digest of its file, and its counts of voxels."""
     return {
@@ -336,6 +359,19 @@ class _Git:
                 yield place, (read_tables(files), _who(card))
             except (BenchError, KeyError, UnicodeDecodeError):
                 continue
+
+    def trained(self, commit: str) -> Iterator[tuple[str, str]]:
+        """Yield digest and path for the files of every checkpoint whose record a commit has, but what it began with."""
+        for path, blob, size in self.listed(commit, f"{SUBMISSIONS}/"):
+            place = PurePosixPath(path)
+            if place.name == TRAINING and size <= LIMITS[TRAINING]:
+                try:
+                    training = parse_record(SubmittedTraining, self("cat-file", "blob", blob), TRAINING)
+                except BenchError:  # of the base, and passed over; of this request, and named by its own checks
+                    continue
+                begun = weights_loaded(training.row.get("plan"))
+                for digest in {str(file.get("sha256")) for file in training.files.values()} - {*begun}:
+                    yield digest, str(place.parent)
 
 
 def _who(card: str) -> str:

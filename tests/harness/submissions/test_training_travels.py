@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 import shutil
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from harness.runs.checkpoint import find_checkpoint, write_record
 from harness.runs.record import write_record as write_run_record
 from harness.store.database import Store
 from harness.store.trainings import TrainingPoint, TrainingRow, Trainings
+from harness.submissions.pull_request import check_pull_request
 from harness.submissions.strict_json import write_json
 from harness.submissions.text_files import MANIFEST, manifest_of
 
@@ -120,3 +122,45 @@ def test_a_training_of_another_kind_is_refused(
     (folder / MANIFEST).write_bytes(manifest_of({path.name: path.read_bytes() for path in folder.iterdir()}))
     refused = call(tmp_path / "home", import_rows, folder, code=4)
     assert says in str(refused.exception)
+
+
+def _commit(repository: Path, message: str) -> str:
+    git = ["git", "-C", str(repository), "-c", "user.name=a", "-c", "user.email=a@example.org"]
+    subprocess.run([*git, "add", "-A"], check=True)
+    subprocess.run([*git, "-c", "commit.gpgsign=false", "commit", "-qm", message], check=True)
+    return subprocess.run([*git, "rev-parse", "HEAD"], check=True, capture_output=True, text=True).stdout.strip()
+
+
+@pytest.mark.parametrize(("weights", "outcome"), [(b"weights", "FAIL"), (b"base", "pass"), (b"", "skip")])
+def test_a_trained_checkpoint_is_no_zero_shot_of_somebody_else(
+    trained: tuple[Made, Path, Path], tmp_path: Path, weights: bytes, outcome: str
+) -> None:
+    """A row that loads a file of a checkpoint whose record the board has, and does not say so, is named by its digest.
+
+    One that the training itself began with tells nothing.
+    """
+    _, folder, _ = trained
+    repository = Path(shutil.copytree(folder.parents[5], tmp_path / "repository"))
+    place = folder.relative_to(folder.parents[5])
+    _began_with(repository / place, hashlib.sha256(b"base").hexdigest())
+    subprocess.run(["git", "init", "-q", repository], check=True)
+    base = _commit(repository, "Begin")
+    write_data(tmp_path)
+    digest = {"w.bin": hashlib.sha256(weights).hexdigest()} if weights else None
+    other = measure(tmp_path, "other", digest)
+    card = tmp_path / "card.toml"
+    card.write_text('who = "Other Lab"\nprompt = "text"\ntrained_on = []\n')
+    arguments = ("--to", repository, "--card", card, "--public-split", "test", "--jobs", 1, "--json")
+    call(other.home, submit, other.run, *arguments)
+    ((checks, _),) = check_pull_request(repository, base, _commit(repository, "Add")).folders.values()
+    (said,) = [one for one in checks if one.name == "weights"]
+    assert said.outcome == outcome
+    assert (f"w.bin is of the training of {place}" in said.found) is (outcome == "FAIL")
+
+
+def _began_with(folder: Path, digest: str) -> None:
+    """Let the training of a text folder begin with a file, and pass it on unchanged."""
+    document = json.loads((folder / "training.json").read_text())
+    document["row"]["plan"] = {"weights": {"files": {"base.bin": digest}}}
+    document["files"]["base.bin"] = {"bytes": 4, "sha256": digest}
+    (folder / "training.json").write_bytes(write_json(document))
