@@ -8,7 +8,6 @@ fault of the file is collected, so that a user sees all of them at once.
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -47,10 +46,14 @@ def _numbered(value: object) -> object:
     return {str(i): item for i, item in enumerate(value)} if isinstance(value, list) else value
 
 
+#: Unicode's category Cc without tabs and line ends.
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+
+
 def _readable(text: str) -> str:
     if not text.strip():
         raise ValueError("the text is blank")
-    if any(unicodedata.category(char) == "Cc" and char not in "\t\r\n" for char in text):
+    if _CONTROL.search(text):
         raise ValueError("the text contains control characters")
     return text
 

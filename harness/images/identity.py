@@ -51,8 +51,9 @@ def recognise(
     own
         The list of this home; None: nothing is known of earlier ids.
     """
-    labels = {CONTEXT_LABEL: context.digest(), PLUGIN_LABEL: context.name}
-    imported = imported_tag(context.name, context.digest())
+    digest = context.digest()
+    labels = {CONTEXT_LABEL: digest, PLUGIN_LABEL: context.name}
+    imported = imported_tag(context.name, digest)
     known = beneath_of(context, base)
     for tag, beneath in ((imported, ""), (tag_of(client, context, base), known)):
         found = get(client, tag)
