@@ -15,8 +15,8 @@ from scipy import ndimage
 
 from curation.annotation.answers import WORDS, answer_of, read_answers
 from curation.annotation.matching import Drawn, match
-from curation.annotation.readers import READERS, exported_numbers, stray_files
-from curation.annotation.tasks import CT, TASKS, Format, Task, TaskFinding, Tasks, segment_name
+from curation.annotation.readers import READERS, exported_numbers, files_beside, stray_files
+from curation.annotation.tasks import CT, LABELS, TASKS, Format, Task, TaskFinding, Tasks, segment_name
 from curation.pipeline import write_text
 from harness.dataset.nifti import write_volume
 from harness.dataset.voxels import read_header
@@ -128,7 +128,8 @@ def import_masks(
         _import_task(task, _Folders(folder, source, out), kind, result)
         progress(task.id)
     if kind != "redbrick":
-        known = {task.id for task in tasks.tasks} | {TASKS, "items.json"}
+        known = {task.id for task in tasks.tasks} | {TASKS, LABELS, "items.json"}
+        known |= {path.name for task in tasks.tasks for path in files_beside(source, task)}
         others = [p.name for p in sorted(source.iterdir()) if not {p.name, stem_of(p.name)} & known]
         result.unused += [
             Unused("", name, "it belongs to no scan of these tasks") for name in others if not name.startswith(".")
@@ -152,9 +153,7 @@ def _import_task(task: Task, folders: _Folders, kind: Format, result: Import) ->
     result.unused += [
         Unused(task.id, f"{item.name} ({item.where})", reason, voxels[item]) for item, reason in found.unmatched
     ]
-    result.unused += [
-        Unused(task.id, name, "it is not a volume that is read") for name in stray_files(folders.source, task)
-    ]
+    result.unused += [Unused(task.id, name, why) for name, why in stray_files(folders.source, task)]
     result.unused += [Unused(task.id, name, reason) for name, reason in others]
     for finding in task.findings:
         mine = found.of.get(finding.id, [])

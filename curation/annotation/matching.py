@@ -18,7 +18,7 @@ from curation.annotation.tasks import Task, TaskFinding
 
 Labels = npt.NDArray[np.uint8]
 
-_NAME = re.compile(r"\s*(\d{1,3})(?:-([0-9a-f]{8}))?\s*([:.]\s+|:)?(.*?)\s*", re.DOTALL | re.IGNORECASE)
+_NAME = re.compile(r"\s*(\d{1,3})(?:-([0-9a-f]{8}))?\s*([:.]\s+|:|_(?=[a-z]{2}))?(.*?)\s*", re.DOTALL | re.IGNORECASE)
 #: What stands after a number where a person or a program counts on: ``3 (2)``, ``3b``, ``3_2``, ``3 copy``.
 _FURTHER = re.compile(
     r"[-_ .#]*\(?\s*(?:[a-z]|\d{1,3}|(?:entity|part|lesion|nodule|copy|segment)[\s_]*\d{0,3})?\s*\)?", re.IGNORECASE
@@ -123,7 +123,7 @@ def _by_text(text: str, task: Task) -> list[TaskFinding]:
 
 
 def _plain(text: str) -> str:
-    return " ".join(text.replace("'", '"').casefold().split())
+    return " ".join(text.replace("'", '"').replace("_", " ").casefold().split())
 
 
 def _place(item: Drawn, task: Task, known: Mapping[str, TaskFinding | None], result: Matched) -> None:

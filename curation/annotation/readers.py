@@ -14,7 +14,7 @@ import numpy as np
 from curation.annotation.grid import place
 from curation.annotation.matching import Drawn, Labels
 from curation.annotation.nrrd import Segmentation, read_segmentation
-from curation.annotation.tasks import ANSWERS, CT, FINDINGS, Task, segment_name
+from curation.annotation.tasks import ANSWERS, CT, FINDINGS, LABELS, Task, segment_name
 from curation.volumes import read_array
 from harness.errors import DataError
 from harness.foreign import read_json_file
@@ -25,18 +25,29 @@ _REDBRICK: Final = "tasks.json"
 _SEG: Final = ".dcm"
 _VOLUMES: Final = (*SUFFIXES, _SEG)
 _SHORTENED: Final = 64  # characters of a DICOM segment's label, where programs cut off names
+#: What programs and people call a label map of a whole scan.
+_LABEL_MAP = re.compile(
+    r"(?:ct|scan|volume|my|new|final)?[\W_]*(?:seg(?:mentation|mentations|s)?|label(?:s|map|[\W_]map)?|masks?|"
+    r"annotations?|drawings?|untitled)(?:[\W_]*(?:ct|final|new|label|labelmap|seg))*",
+    re.IGNORECASE,
+)
+_ONE_MASK: Final = 2  # values of a mask: nothing, and the finding
+#: Volumes in two files, and their parts.
+_TWO_FILES: Final = frozenset({".hdr", ".img", ".mhd", ".nhdr", ".raw", ".zraw"})
+_IN_TWO: Final = "its header and its voxels are two files: save it as one (.nii.gz, .nrrd or .mha)"
 _LABEL_LINE = re.compile(r'\s*(\d+)\s+\d+\s+\d+\s+\d+\s+[\d.]+\s+[01]\s+[01]\s+"(.*)"\s*$')
 
 
 def read_folder(source: Path, task: Task, ct: Header) -> Iterator[Drawn]:
-    """Yield what lies in ``<scan>/``, or beside it as ``<scan>.seg.nrrd`` or ``<scan>.nii.gz``.
+    """Yield what lies in ``<scan>/``, or beside it under a name that is or begins with ``<scan>``.
 
     A ``.seg.nrrd`` or a DICOM SEG gives its segments; a label map named as the scan, the labels of the description file
-    (ITK-SNAP) beside it; every other volume is the mask of the finding that its name states.
+    (ITK-SNAP) beside it, and so does one with several labels whose name says that it is one ("Segmentation", "ct_seg");
+    every other volume is the mask of the finding that its name states, behind the scan's where that stands first.
     """
     folder = source / task.id
     files = sorted(path for path in folder.iterdir() if not path.name.startswith(".")) if folder.is_dir() else []
-    files += [path for suffix in _VOLUMES if (path := source / f"{task.id}{suffix}").is_file()]
+    files += files_beside(source, task)
     for path in files:
         if path.name in {CT, FINDINGS, ANSWERS} or suffix_of(path.name) not in _VOLUMES:
             continue
@@ -44,19 +55,45 @@ def read_folder(source: Path, task: Task, ct: Header) -> Iterator[Drawn]:
             yield from _segments(path, read_segmentation(path), ct)
         elif suffix_of(path.name) == _SEG:
             yield from _segments(path, _seg(path, task), ct)
-        elif stem_of(path.name) == task.id:
-            yield from _labels(path, _descriptions(path, task), ct)
         else:
-            yield Drawn(stem_of(path.name), path.name, lambda path=path: _on_ct(path, ct))  # type: ignore[misc]
+            name = _without_scan(stem_of(path.name), task)
+            if name == task.id or (_LABEL_MAP.fullmatch(name) and _has_labels(path)):
+                yield from _labels(path, _descriptions(path, source, task), ct)
+            else:
+                yield Drawn(name, path.name, lambda path=path: _on_ct(path, ct))  # type: ignore[misc]
 
 
-def stray_files(source: Path, task: Task) -> list[str]:
-    """Return the names of files in a scan's folder that are neither volumes nor part of an export."""
+def files_beside(source: Path, task: Task) -> list[Path]:
+    """Return the volumes of a scan that lie beside its folder: ``<scan>.nrrd``, ``<scan>_3-9f02c1ab.nii.gz``."""
+    volumes = (path for path in sorted(source.iterdir()) if path.is_file() and suffix_of(path.name) in _VOLUMES)
+    return [
+        path
+        for path in volumes
+        if re.match(rf"{re.escape(task.id)}(?![A-Za-z0-9])(?!_\d+(?!\d|-[0-9a-f]{{8}}))", path.name)
+    ]
+
+
+def _without_scan(name: str, task: Task) -> str:
+    """Return a file's name without the scan's, where something follows it."""
+    return name.removeprefix(task.id).lstrip("_- .") or name
+
+
+def _has_labels(path: Path) -> bool:
+    """Return whether a volume has a label above 1, so that it is no single mask; False where it cannot be read."""
+    try:
+        values, _ = read_array(path)
+    except DataError:
+        return False
+    return len(np.unique(values)) > _ONE_MASK
+
+
+def stray_files(source: Path, task: Task) -> list[tuple[str, str]]:
+    """Return the names of files in a scan's folder that are neither volumes nor part of an export, and why."""
     folder = source / task.id
     if not folder.is_dir():
         return []
     return sorted(
-        path.name
+        (path.name, _IN_TWO if path.suffix.lower() in _TWO_FILES else "it is not a volume that is read")
         for path in folder.iterdir()
         if not path.name.startswith(".")
         and path.name not in {CT, FINDINGS, ANSWERS}
@@ -155,11 +192,16 @@ def _labels(path: Path, names: Mapping[int, str], ct: Header) -> Iterator[Drawn]
         yield Drawn(stem_of(path.name), path.name, whole)
 
 
-def _descriptions(path: Path, task: Task) -> dict[int, str]:
-    """Return value -> name from the ITK-SNAP label descriptions beside a label map; empty without any."""
+def _descriptions(path: Path, source: Path, task: Task) -> dict[int, str]:
+    """Return value -> name from the ITK-SNAP label descriptions beside a label map; empty without any.
+
+    One that an annotator has saved counts before the exported one.
+    """
+    folder = source / task.id
     beside = [path.with_name(f"{stem_of(path.name)}{suffix}") for suffix in (".txt", ".label")]
-    beside += sorted(path.parent.glob("*.label")) if path.parent.name == task.id else []
-    beside += sorted(path.parent.glob("*.txt")) if path.parent.name == task.id else [path.with_name("labels.txt")]
+    beside += sorted(folder.glob("*.label"))
+    beside += sorted(folder.glob("*.txt"), key=lambda file: (file.name == LABELS, file.name))
+    beside += [source / LABELS]
     for file in beside:
         if file.name == FINDINGS or not file.is_file():
             continue

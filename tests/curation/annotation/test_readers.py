@@ -114,3 +114,43 @@ def test_masks_are_not_written_over_drawings(selected: Path, tmp_path: Path, ben
     for out in (tmp_path / "tasks", tmp_path / "tasks/masks"):
         result = bench("annotate", "import", tmp_path / "tasks", "--out", out)
         assert isinstance(result.exception, UsageError)
+
+
+def test_label_maps_of_other_names(selected: Path, tmp_path: Path, bench: Any) -> None:
+    """A label map is one by its name, in the folder or beside it; what an annotator named counts before the export."""
+    bench("annotate", "export", selected, "--cts", tmp_path / "cts", "--out", tmp_path / "tasks")
+    drawn = tmp_path / "drawn"
+    for scan in ("p_1_a_1", "p_1_b_1", "p_2_a_1", "p_3_a_1"):
+        (drawn / scan).mkdir(parents=True)
+        shutil.copy(tmp_path / f"tasks/{scan}/labels.txt", drawn / scan)
+    write_segmentation(drawn / "p_1_a_1/Segmentation.nrrd", _labels()[None], AFFINE, [])
+    save(drawn / "p_1_b_1_seg.nii.gz", _labels())
+    save(drawn / "p_2_a_1/ct_seg.nii.gz", np.where(_labels() > 0, 3 - _labels(), 0).astype(np.uint8))
+    exported = (tmp_path / "tasks/p_2_a_1/labels.txt").read_text(encoding="utf-8")
+    swapped = exported.replace("    1  ", "    x  ").replace("    2  ", "    1  ").replace("    x  ", "    2  ")
+    (drawn / "p_2_a_1/zz.txt").write_text(swapped, encoding="utf-8")
+    save(drawn / "p_3_a_1/nodules.nii.gz", _labels())  # two entities of whichever finding: not a label map by its name
+    save(drawn / "p_3_a_10_seg.nii.gz", _labels())
+    code, found = _import(bench, tmp_path, drawn)
+    assert code == 4
+    sizes = sorted(int((_labels() == value).sum()) for value in (1, 2))
+    for scan in ("p_1_a_1", "p_1_b_1", "p_2_a_1"):
+        assert sorted(size for case, size in found["ok"] if case == scan) == sizes
+        assert found["states"][scan, "0"] == found["states"][scan, "1"] == "ok"
+    assert found["states"]["p_3_a_1", "0"] == "refused"
+    assert ("", "p_3_a_10_seg.nii.gz") in found["unused"]
+
+
+def test_names_of_files_with_the_scan_or_the_text(selected: Path, tmp_path: Path, bench: Any) -> None:
+    """The scan's name may stand first, and blanks of a text may be underscores; volumes in two files are named."""
+    bench("annotate", "export", selected, "--cts", tmp_path / "cts", "--out", tmp_path / "tasks")
+    task = json.loads((tmp_path / "tasks/tasks.json").read_text())["tasks"][0]
+    first, second = task["findings"][:2]
+    drawn = tmp_path / "drawn"
+    save(drawn / f"p_1_a_1_{first['id']}.nii.gz", truth(0))
+    save(drawn / f"p_1_a_1/1_{second['text'].replace(' ', '_')}.nii.gz", truth(1))
+    (drawn / "p_1_a_1/mask.mhd").write_text("ObjectType = Image\n", encoding="utf-8")
+    _, found = _import(bench, tmp_path, drawn)
+    assert found["states"]["p_1_a_1", "0"] == found["states"]["p_1_a_1", "1"] == "ok"
+    report = json.loads((tmp_path / "masks/import.json").read_text())
+    assert any("two files" in row["reason"] for row in report["unused"] if row["name"] == "mask.mhd")
