@@ -35,6 +35,8 @@ _ONE_MASK: Final = 2  # values of a mask: nothing, and the finding
 #: Volumes in two files, and their parts.
 _TWO_FILES: Final = frozenset({".hdr", ".img", ".mhd", ".nhdr", ".raw", ".zraw"})
 _IN_TWO: Final = "its header and its voxels are two files: save it as one (.nii.gz, .nrrd or .mha)"
+#: The file of one instance or category of RedBrick, and its number.
+_OF_INSTANCE = re.compile(r"(?:instance|category|mask)[-_](\d{1,6})\D*$")
 _LABEL_LINE = re.compile(r'\s*(\d+)\s+\d+\s+\d+\s+\d+\s+[\d.]+\s+[01]\s+[01]\s+"(.*)"\s*$')
 
 
@@ -115,7 +117,7 @@ def read_redbrick(source: Path, task: Task, ct: Header) -> Iterator[Drawn]:
     """Yield the instances of RedBrick's export: ``tasks.json`` with a ``segmentMap`` a series, and its NIfTI files.
 
     An instance is named by its ``finding`` attribute or else by its category. A series has one label map, or one
-    binary file an instance.
+    binary file an instance, which the instance or its own name states.
     """
     for series in _series(source, task.id):
         try:
@@ -126,8 +128,9 @@ def read_redbrick(source: Path, task: Task, ct: Header) -> Iterator[Drawn]:
             raise DataError(
                 f"{task.id}: the export lacks {error}", fix="export with segmentations from RedBrick"
             ) from error
-        if series.get("binaryMask"):
-            yield from _instance_files(source, paths, names, ct)
+        own = {int(value): str(entry["mask"]) for value, entry in series["segmentMap"].items() if _states_file(entry)}
+        if series.get("binaryMask") or own or (len(paths) > 1 and all(map(_OF_INSTANCE.search, paths))):
+            yield from _instance_files(source, paths, names, own, ct)
         else:
             for path in paths:
                 yield from _labels(_inside(source, path), names, ct)
@@ -212,10 +215,17 @@ def _descriptions(path: Path, source: Path, task: Task) -> dict[int, str]:
     return {}
 
 
-def _instance_files(source: Path, paths: list[str], names: Mapping[int, str], ct: Header) -> Iterator[Drawn]:
+def _states_file(entry: Any) -> bool:
+    return isinstance(entry, Mapping) and isinstance(entry.get("mask"), str)
+
+
+def _instance_files(
+    source: Path, paths: list[str], names: Mapping[int, str], own: Mapping[int, str], ct: Header
+) -> Iterator[Drawn]:
     used = set()
+    numbered = {int(match[1]): path for path in paths if (match := _OF_INSTANCE.search(path))}
     for value, name in sorted(names.items()):
-        path = next((p for p in paths if re.search(rf"instance-{value}(?!\d)", p)), None)
+        path = own.get(value) or numbered.get(value)
         if path is None:
             yield Drawn(name, f"instance {value}", lambda value=value: _no_file(value))  # type: ignore[misc]
             continue
@@ -258,9 +268,14 @@ def _series(folder: Path, scan: str) -> list[Mapping[str, Any]]:
     path = folder / _REDBRICK
     try:
         document = read_json_file(path)
-        tasks = document if isinstance(document, list) else [document]
-        return [series for task in tasks if task["name"] == scan for series in task["series"]]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        listed = document.get("tasks", document) if isinstance(document, Mapping) else document
+        tasks = listed if isinstance(listed, list) else [listed]
+        return [series for task in tasks if scan in {task["name"], stem_of(task["name"])} for series in task["series"]]
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}", fix="give the folder of the export") from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} is not UTF-8, as JSON is", fix="give the export as RedBrick wrote it") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(f"{path} is not a RedBrick export: {error!r}", fix="give the folder of the export") from error
 
 
@@ -268,9 +283,13 @@ def _instance_name(entry: Any) -> str:
     """Return what an instance is called: its ``finding`` attribute, else the last part of its category."""
     if not isinstance(entry, Mapping):
         return str(entry)
-    for attribute in entry.get("attributes") or []:
-        if str(attribute.get("name", "")).lower() == "finding":
-            return str(attribute.get("value"))
+    attributes = entry.get("attributes") or []
+    if isinstance(attributes, Mapping):
+        attributes = [{"name": name, "value": value} for name, value in attributes.items()]
+    for attribute in attributes:
+        if str(attribute.get("name", "")).lower() in {"finding", "finding id"}:
+            value = attribute.get("value")
+            return str(value[0] if isinstance(value, list) and len(value) == 1 else value)
     category = entry.get("category")
     return str(category[-1] if isinstance(category, list) and category else category)
 

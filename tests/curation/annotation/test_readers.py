@@ -154,3 +154,38 @@ def test_names_of_files_with_the_scan_or_the_text(selected: Path, tmp_path: Path
     assert found["states"]["p_1_a_1", "0"] == found["states"]["p_1_a_1", "1"] == "ok"
     report = json.loads((tmp_path / "masks/import.json").read_text())
     assert any("two files" in row["reason"] for row in report["unused"] if row["name"] == "mask.mhd")
+
+
+def test_exports_of_redbrick_in_other_words(selected: Path, tmp_path: Path, bench: Any) -> None:
+    """Attributes as a table, values as lists, a file that the instance states, the file's name as the task's."""
+    bench(
+        "annotate", "export", selected, "--cts", tmp_path / "cts", "--out", tmp_path / "tasks", "--format", "redbrick"
+    )
+    scans = {task["id"]: task for task in json.loads((tmp_path / "tasks/tasks.json").read_text())["tasks"]}
+    drawn = tmp_path / "drawn"
+    one, two = (finding["id"] for finding in scans["p_1_a_1"]["findings"])
+    save(drawn / "seg/a.nii.gz", _labels())
+    first = {
+        "name": "p_1_a_1.nii.gz",
+        "series": [
+            {
+                "segmentMap": {
+                    "1": {"category": "Lesion", "attributes": {"Finding": [one]}},
+                    "2": {"category": "Lesion", "attributes": [{"name": "finding id", "value": two}]},
+                },
+                "segmentations": "seg/a.nii.gz",
+            }
+        ],
+    }
+    names = [finding["text"] for finding in scans["p_1_b_1"]["findings"]]
+    for n in (0, 1):
+        save(drawn / f"seg/b/mask_{n + 1}.nii.gz", truth(n))
+    maps = {str(n + 1): {"category": names[n], "mask": f"seg/b/mask_{n + 1}.nii.gz"} for n in (0, 1)}
+    second = {"name": "p_1_b_1", "series": [{"segmentMap": maps, "segmentations": []}]}
+    (drawn / "tasks.json").write_text(json.dumps({"tasks": [first, second]}), encoding="utf-8-sig")
+    _, found = _import(bench, tmp_path, drawn)
+    assert [case for case, _ in found["ok"]] == ["p_1_a_1", "p_1_a_1", "p_1_b_1", "p_1_b_1"]
+    (drawn / "tasks.json").write_bytes(json.dumps([first]).encode("utf-16"))
+    _import(bench, tmp_path, drawn)
+    report = json.loads((tmp_path / "masks/import.json").read_text())
+    assert "not UTF-8" in report["findings"][0]["reason"]
