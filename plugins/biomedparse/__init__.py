@@ -25,7 +25,7 @@ PUBLISHED = Params(
     stretch=theirs("slice", "inference_utils/processing_utils.py:47"),
     threshold=theirs(0.5, "inference_utils/inference.py:76"),
     slices_at_once=ours(4),
-    precision=ours("float32", "as upstream; tf32 and bf16 are faster and not the same"),
+    precision=ours("float32", "as upstream; tf32 and bf16 are not the same"),
 )
 SMALL = Params(network="small", image_size=64, slices_at_once=16)
 

@@ -25,7 +25,7 @@ PUBLISHED = Params(
     existence=theirs(0.5, "inference.py:34"),
     threshold=theirs(0.5, "src/evaluators/biomedparse_evaluator.py:32"),
     slices_at_once=theirs(4, "inference.py:103"),
-    precision=ours("float32", "as upstream; tf32 and bf16 are faster and not the same"),
+    precision=ours("float32", "as upstream; tf32 and bf16 are not the same"),
 )
 SMALL = Params(network="small", image_size=128, slices_at_once=16)
 

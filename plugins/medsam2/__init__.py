@@ -31,7 +31,7 @@ INPUT = LUNG.params | Params(
     prompt=theirs("box", "medsam2_infer_3D_CT.py:259"),
     within=theirs("volume", "medsam2_infer_3D_CT.py:268"),
     slices_each_way=ours(0, "no limit"),
-    together=ours(False, "one entity after another; all at once is faster and not the same"),
+    together=ours(False, "one entity after another; all at once is not the same"),
 )
 REDUCED = Params(image_size=128, slices_each_way=1)
 

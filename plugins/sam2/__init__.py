@@ -25,7 +25,7 @@ INPUT = LUNG.params | Params(
     prompt=ours("box", f"{LAB}:216 has a mask, a variant here"),
     within=ours("volume", f"the model finds where a finding ends; {LAB}:204 has the box, a variant here"),
     slices_each_way=ours(0, "no limit"),
-    together=ours(False, "one entity after another; all at once is faster and not the same"),
+    together=ours(False, "one entity after another; all at once is not the same"),
 )
 REDUCED = Params(image_size=128, slices_each_way=1)
 

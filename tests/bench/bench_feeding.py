@@ -3,8 +3,8 @@
 ``python tests/bench/bench_feeding.py [--cases N] [--samples N] [--out FILE]``
 
 The stand-in sleeps, as a process does whose GPU computes, and delivers three masks. Where other programs take the
-cores, reading takes longer on the wall than on a processor; sleeps are stretched by the same factor. Each time is
-taken twice in turn: with the SDK as it is, and as it was, with nibabel's reader, a turn to C order after it, and masks
+cores, this process waits for them, as Linux counts it, and sleeps are stretched by as much. Each time is taken
+twice in turn: with the SDK as it is, and as it was, with nibabel's reader, a turn to C order after it, and masks
 that are turned and compressed before the next one is begun. The masks must be the same bytes. The loaders are those of
 a slice model, in 4 and 8 processes beside steps that sleep as long as a GPU was measured to take.
 """
@@ -12,6 +12,7 @@ a slice model, in 4 and 8 processes beside steps that sleep as long as a GPU was
 from __future__ import annotations
 
 import argparse
+import contextlib
 import hashlib
 import json
 import os
@@ -43,6 +44,47 @@ STEPS = (0.35, 2.4)
 SIDE, SLICES, WORKERS = 512, 40, 2
 
 
+#: Seconds between two looks at how long this process has waited for a core.
+_TICK_S = 0.05
+
+
+class Stretched:
+    """Sleeps as many seconds as this process would have had, had it not waited for cores that others took.
+
+    Attributes
+    ----------
+    asked_s, slept_s
+        Seconds that it was asked to sleep, and slept.
+    """
+
+    asked_s = slept_s = 0.0
+
+    def sleep(self, seconds: float) -> None:
+        """Sleep; a moment counts by the share in which threads that could run did run."""
+        began, left, before = time.perf_counter(), seconds, self._counted()
+        while left > 0:
+            time.sleep(min(left, _TICK_S))
+            now = time.perf_counter()
+            took, (ran, waited), began = now - began, self._counted(), now
+            ran, waited, before = ran - before[0], waited - before[1], (ran, waited)
+            self.slept_s += took
+            left -= took * (ran / (ran + waited) if waited > 0 and ran >= 0 else 1.0)
+        self.asked_s += seconds
+
+    @staticmethod
+    def _counted() -> tuple[int, int]:
+        """Return the nanoseconds that the threads of this process ran, and waited for a core."""
+        ran = waited = 0
+        for file in Path("/proc/self/task").glob("*/schedstat"):
+            with contextlib.suppress(OSError):  # it has ended
+                first, second, _ = file.read_text(encoding="ascii").split()
+                ran, waited = ran + int(first), waited + int(second)
+        return ran, waited
+
+
+STRETCHED = Stretched()
+
+
 class Standing(Adapter):
     """Sleeps in the place of a GPU."""
 
@@ -54,7 +96,7 @@ class Standing(Adapter):
         """Yield a block a finding, from a mask in C order as most code makes it."""
         case.volume()
         for number, finding in enumerate(case.findings):
-            time.sleep(self.seconds / len(case.findings))
+            STRETCHED.sleep(self.seconds / len(case.findings))
             mask = np.zeros(case.shape, bool)
             mask[100 * number : 100 * number + 90, 200:260, 80:140] = True
             yield finding.id, mask
@@ -90,7 +132,7 @@ def run(ct: Path, seconds: float, cases: int, *, before: bool) -> dict[str, Any]
         job = {"contract": 1, "verb": "predict", "model": "m", "variant": "v", "seed": 0, "devices": ["cpu"]}
         job |= {"threads": 1, "memory_mb": 8192, "params": {"seconds": seconds, "ahead": not before}}
         (root / "job.json").write_text(json.dumps(job), encoding="utf-8")
-        began = _cpu()
+        began, STRETCHED.asked_s, STRETCHED.slept_s = _cpu(), 0.0, 0.0
         with _patched(before):
             main(Standing, root)
         cpu = _cpu() - began
@@ -103,8 +145,9 @@ def run(ct: Path, seconds: float, cases: int, *, before: bool) -> dict[str, Any]
         "later_s": statistics.median(event["seconds"] for event in done[1:]),
         "share": sum(event["compute_s"] for event in done) / took,
         "later_share": sum(event["compute_s"] for event in done[1:]) / sum(event["seconds"] for event in done[1:]),
-        "read_s": statistics.median(event["read_s"] for event in done),
+        "read_s": statistics.median(event["read_s"] for event in done[1:]),
         "cpu_s": cpu / cases,
+        "slower": STRETCHED.slept_s / STRETCHED.asked_s,
         "masks": masks,
     }
 
@@ -207,15 +250,7 @@ def training(folder: Path, ct: Path, ranks: int, step: float, samples: int) -> l
     ]
 
 
-def stretched(ct: Path) -> float:
-    """Return how many seconds a second of a processor takes beside what else runs now."""
-    began, used = time.perf_counter(), _cpu()
-    for read in (as_it_was, reading.read_volume):
-        read(ct, SHAPE, reading.Layout("<i2", None, "C"))
-    return max(1.0, (time.perf_counter() - began) / (_cpu() - used))
-
-
-def report(fed: dict[float, tuple[Any, ...]], trained: dict[Any, Any], cases: int) -> str:
+def report(fed: dict[float, tuple[dict[str, Any], ...]], trained: dict[Any, Any], cases: int) -> str:
     """Return the page."""
     cores, load = os.cpu_count(), os.getloadavg()[1]
     lines = [
@@ -224,21 +259,26 @@ def report(fed: dict[float, tuple[Any, ...]], trained: dict[Any, Any], cases: in
         "three masks each; with the SDK as it is (after) and what it did before: nibabel's reader, a turn to C order,",
         "masks that are turned and compressed before the model goes on. In turn in one run; the masks are the same",
         "bytes. *Share* is computing by the seconds of the cases, of all and from the second on: the first CT has",
-        "nothing to be read behind. *Slower*: how many seconds a second of a processor took beside other programs, by",
-        "which the sleeps were stretched and seconds of cases are divided. Where computing exceeds reading, 95 % are",
-        "the goal.\n",
+        "nothing to be read behind. *Slower*: how many times as long everything took as without the time in which this",
+        "process waited for cores that others had, by Linux's count; the sleeps were stretched by it, and seconds are",
+        "divided by it. Where computing exceeds reading, 95 % are the goal.\n",
         (
-            "| computing, s | slower | s a case before | after | ratio | share before | after | from case 2 on "
+            "| computing, s | slower before | after | s a case before | after | ratio | share before | after "
+            "| from case 2 on "
             "| reading, s before | after | CPU s a case before | after |"
         ),
-        "|---|---|---|---|---|---|---|---|---|---|---|---|",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
-    for seconds, (stretch, before, after) in fed.items():
+    for seconds, (before, after) in fed.items():
+        own = [
+            {name: one[name] / one["slower"] for name in ("case_s", "read_s")} | {"slower": one["slower"]}
+            for one in (before, after)
+        ]
         lines.append(
-            f"| {seconds:g} | {stretch:.1f} | {before['case_s'] / stretch:.2f} | {after['case_s'] / stretch:.2f} "
-            f"| {after['case_s'] / before['case_s']:.2f} | {before['share']:.0%} | {after['share']:.0%} "
-            f"| {after['later_share']:.0%} | {before['read_s'] / stretch:.2f} | {after['read_s'] / stretch:.2f} "
-            f"| {before['cpu_s']:.2f} | {after['cpu_s']:.2f} |"
+            f"| {seconds:g} | {own[0]['slower']:.1f} | {own[1]['slower']:.1f} "
+            f"| {own[0]['case_s']:.2f} | {own[1]['case_s']:.2f} | {own[1]['case_s'] / own[0]['case_s']:.2f} "
+            f"| {before['share']:.0%} | {after['share']:.0%} | {after['later_share']:.0%} "
+            f"| {own[0]['read_s']:.2f} | {own[1]['read_s']:.2f} | {before['cpu_s']:.2f} | {after['cpu_s']:.2f} |"
         )
     lines += [
         (
@@ -277,11 +317,10 @@ if __name__ == "__main__":
         given = make(Path(place))
         fed = {}
         for work in WORK:
-            stretch = stretched(given)
-            pair = tuple(run(given, work * stretch, options.cases, before=before) for before in (True, False))
+            pair = tuple(run(given, work, options.cases, before=before) for before in (True, False))
             if pair[0].pop("masks") != pair[1].pop("masks"):
                 sys.exit("the masks differ")
-            fed[work] = (stretch, *pair)
+            fed[work] = pair
             sys.stderr.write(f"{work:g} s: {json.dumps(pair)}\n")
         trained = {
             (ranks, step): training(Path(place), given, ranks, step, options.samples)

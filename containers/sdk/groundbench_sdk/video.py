@@ -174,7 +174,7 @@ class VideoAdapter(Adapter):
     followed: in the whole ``"volume"``, or in the slices of its ``"box"``; ``prompt``, what is propagated from the key
     slice: the ``"box"`` itself, or the ``"mask"`` that the model makes of it there; ``slices_each_way``, how far from
     its key slice an entity is followed at most, 0 for no limit; ``together``, whether the entities of a finding are
-    followed at once, which costs less and finds other masks than one after another, as the protocol has it.
+    followed at once, which finds other masks than one after another, as the protocol has it.
     """
 
     predictor: Any  #: what `build` returned
