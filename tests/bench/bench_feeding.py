@@ -46,39 +46,50 @@ SIDE, SLICES, WORKERS = 512, 40, 2
 
 #: Seconds between two looks at how long this process has waited for a core.
 _TICK_S = 0.05
+#: Nanoseconds in such a moment below which nothing but this looking has run.
+_ENOUGH_NS = 5_000_000
 
 
 class Stretched:
-    """Sleeps as many seconds as this process would have had, had it not waited for cores that others took.
+    """Sleeps longer where other programs take the cores, by as much as all else in this process takes longer."""
 
-    Attributes
-    ----------
-    asked_s, slept_s
-        Seconds that it was asked to sleep, and slept.
-    """
+    def __init__(self) -> None:
+        self._seen: dict[str, tuple[int, int]] = {}
+        self._ran = self._waited = 0
 
-    asked_s = slept_s = 0.0
+    def start(self) -> None:
+        """Count from now on."""
+        self._look()
+        self._ran = self._waited = 0
+
+    @property
+    def slower(self) -> float:
+        """How many times as long the threads of this process took as they ran."""
+        self._look()
+        return (self._ran + self._waited) / self._ran if self._ran else 1.0
 
     def sleep(self, seconds: float) -> None:
-        """Sleep; a moment counts by the share in which threads that could run did run."""
-        began, left, before = time.perf_counter(), seconds, self._counted()
-        while left > 0:
-            time.sleep(min(left, _TICK_S))
+        """Sleep; a moment counts by the share in which threads that could run did run, then or since the start."""
+        began = time.perf_counter()
+        slower = self.slower
+        while seconds > 0:
+            time.sleep(min(seconds, _TICK_S))
+            ran, waited = self._look()
             now = time.perf_counter()
-            took, (ran, waited), began = now - began, self._counted(), now
-            ran, waited, before = ran - before[0], waited - before[1], (ran, waited)
-            self.slept_s += took
-            left -= took * (ran / (ran + waited) if waited > 0 and ran >= 0 else 1.0)
-        self.asked_s += seconds
+            seconds -= (now - began) * (ran / (ran + waited) if ran + waited > _ENOUGH_NS else 1 / slower)
+            began = now
 
-    @staticmethod
-    def _counted() -> tuple[int, int]:
-        """Return the nanoseconds that the threads of this process ran, and waited for a core."""
-        ran = waited = 0
+    def _look(self) -> tuple[int, int]:
+        """Return for how many nanoseconds threads ran, and waited for a core, since the last look."""
+        ran, waited, seen = 0, 0, {}
         for file in Path("/proc/self/task").glob("*/schedstat"):
             with contextlib.suppress(OSError):  # it has ended
-                first, second, _ = file.read_text(encoding="ascii").split()
-                ran, waited = ran + int(first), waited + int(second)
+                now = [int(word) for word in file.read_text(encoding="ascii").split()]
+                before = self._seen.get(file.parent.name, (0, 0))
+                seen[file.parent.name] = now[0], now[1]
+                ran, waited = ran + now[0] - before[0], waited + now[1] - before[1]
+        self._seen = seen
+        self._ran, self._waited = self._ran + ran, self._waited + waited
         return ran, waited
 
 
@@ -132,7 +143,8 @@ def run(ct: Path, seconds: float, cases: int, *, before: bool) -> dict[str, Any]
         job = {"contract": 1, "verb": "predict", "model": "m", "variant": "v", "seed": 0, "devices": ["cpu"]}
         job |= {"threads": 1, "memory_mb": 8192, "params": {"seconds": seconds, "ahead": not before}}
         (root / "job.json").write_text(json.dumps(job), encoding="utf-8")
-        began, STRETCHED.asked_s, STRETCHED.slept_s = _cpu(), 0.0, 0.0
+        STRETCHED.start()
+        began = _cpu()
         with _patched(before):
             main(Standing, root)
         cpu = _cpu() - began
@@ -147,7 +159,7 @@ def run(ct: Path, seconds: float, cases: int, *, before: bool) -> dict[str, Any]
         "later_share": sum(event["compute_s"] for event in done[1:]) / sum(event["seconds"] for event in done[1:]),
         "read_s": statistics.median(event["read_s"] for event in done[1:]),
         "cpu_s": cpu / cases,
-        "slower": STRETCHED.slept_s / STRETCHED.asked_s,
+        "slower": STRETCHED.slower,
         "masks": masks,
     }
 

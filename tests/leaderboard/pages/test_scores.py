@@ -156,7 +156,7 @@ def test_missing_numbers_are_dashes(bench, store: Store, pages) -> None:
     site = pages(store)
     assert {cell.text for cell in site["index.html"].all("table")[0].all("td", "number")[:8]} == {"—"}
     [row] = site["cost.html"].all("tbody")[0].all("tr")
-    assert row.text.startswith("none model · zero-shot · 1.0.0 — — not reported — — — — —")
+    assert row.text.startswith("none model · zero-shot · 1.0.0 — — not reported not reported — — — — —")
     bench.add(title="scored", plugin="scored")
     site = pages(store)
     [row] = [row for row in site["categories.html"].all("tr") if "Honeycombing" in row.text]
