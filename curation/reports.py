@@ -35,6 +35,7 @@ _TAG = re.compile(
     re.IGNORECASE,
 )
 _BREAKING = re.compile(r"<(?:/p|br|/div|li|/tr|/h[1-6])\b[^<>]*>", re.IGNORECASE)
+_SEPARATOR_LINE = re.compile(r"\A\ufeff?\"?sep=.\"?\r?\n", re.IGNORECASE)  # a spreadsheet's own first line
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 
@@ -64,7 +65,7 @@ def read_reports(path: Path, *, columns: Mapping[str, str] | None = None, encodi
     Parameters
     ----------
     path
-        A comma, semicolon or tab separated file with a header.
+        A file with a header, its cells separated by commas, semicolons, tabs or bars.
     columns
         Which column is the ``id``, the ``findings``, the ``impressions``; unnamed ones are searched for among
         :data:`COLUMNS`.
@@ -76,12 +77,15 @@ def read_reports(path: Path, *, columns: Mapping[str, str] | None = None, encodi
     UsageError
         The file, a column or the encoding does not exist.
     DataError
-        The file is not CSV, its header lacks the columns, or it has no rows.
+        The file is not CSV, its header lacks the columns, or it has no rows that can be used.
     """
     text, used = decode(path, encoding)
+    if other := _not_csv(text):
+        raise DataError(f"{path} is {other}, not CSV", fix="export it as CSV in UTF-8, one report a row")
     if _is_wide(text):
         raise DataError(f"{path} is UTF-16 without a byte order mark", fix="give --encoding utf-16-le or utf-16-be")
     csv.field_size_limit(2**31 - 1)
+    text = _SEPARATOR_LINE.sub("", text, count=1)
     rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter_of(text))
     result = Reports(encoding=used)
     try:
@@ -94,12 +98,18 @@ def read_reports(path: Path, *, columns: Mapping[str, str] | None = None, encodi
         raise DataError(f"{path} is not a CSV file: {error}", fix="export it again as CSV in UTF-8") from error
     if not result.reports and not result.problems:
         raise DataError(f"{path} has a header but no reports", fix="give a file with one report a row")
+    if not result.reports:
+        first = result.problems[0]
+        raise DataError(
+            f"{path}: none of its {len(result.problems)} rows can be used; row {first.row}: {first.what}",
+            fix="correct the rows, or name the columns with --column",
+        )
     return result
 
 
 def delimiter_of(text: str) -> str:
-    """Return what separates the cells of a CSV file's header: a comma, a semicolon or a tab."""
-    return max(",;\t", key=text[:100_000].split("\n", 1)[0].count)
+    """Return what separates the cells of a CSV file's header: a comma, a semicolon, a tab or a bar."""
+    return max(",;\t|", key=text[:100_000].split("\n", 1)[0].count)
 
 
 def decode(path: Path, encoding: str | None = None) -> tuple[str, str]:
@@ -127,6 +137,14 @@ def decode(path: Path, encoding: str | None = None) -> tuple[str, str]:
     raise DataError(
         f"{path} is not written in {encoding or 'UTF-8 or Windows-1254'}", fix="name its encoding with --encoding"
     )
+
+
+def _not_csv(text: str) -> str:
+    """Return what a file is by its first characters where it is no table of texts; empty where it may be one."""
+    begin = text[:200].lstrip("\ufeff \r\n\t")
+    if begin.startswith("PK\x03\x04"):
+        return "a workbook or another zip archive"
+    return "JSON" if re.match(r"\[?\s*\{\s*\"", begin) else ""
 
 
 def _is_wide(text: str) -> bool:

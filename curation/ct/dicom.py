@@ -230,9 +230,13 @@ def _without_copies(series: Series) -> tuple[list[Path], str]:
 def _check_stack(images: list[Any]) -> None:
     """Raise DataError, in the words of a scanner's operator, where slices are no regular stack."""
     for tag in ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "RescaleSlope", "RescaleIntercept"):
-        without = sum(image.get(tag) is None for image in images)
+        without = [image for image in images if image.get(tag) is None]
         if without:
-            raise DataError(f"{without} of {len(images)} images do not state {tag}", fix="export the original series")
+            file = Path(str(without[0].filename)).name
+            raise DataError(
+                f"{len(without)} of {len(images)} images do not state {tag} (the first: {file})",
+                fix="export the original series; a file that was cut off may lack the rest",
+            )
     _check_alike(images)
     if len(images) < 2:
         raise DataError("it has a single slice", fix="give a whole series")

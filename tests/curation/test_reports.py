@@ -38,6 +38,13 @@ def test_gzip_and_other_separators(tmp_path: Path) -> None:
     assert (report.id, report.findings, report.impressions) == ("x_1_a", "A nodule, small.", "")
 
 
+def test_a_separator_that_a_spreadsheet_names(tmp_path: Path) -> None:
+    """The first line of some spreadsheets is no header; cells may be separated by bars."""
+    path = tmp_path / "r.csv"
+    path.write_bytes(b"sep=|\r\nid|findings|impressions\r\nx|A nodule.|\r\n")
+    assert [report.findings for report in read_reports(path).reports] == ["A nodule."]
+
+
 def test_rows_with_faults(tmp_path: Path) -> None:
     """Ids missing, twice or no file names, short rows, texts too long: set aside by row; all others go on."""
     path = write(
@@ -93,6 +100,9 @@ def test_a_report_of_ten_megabytes(tmp_path: Path) -> None:
         (b"id,id,findings,impressions\n1,2,3,4\n", DataError),
         (b"\x1f\x8bnot gzip", DataError),
         ("id,findings,impressions\n1,Nodule,\n".encode("utf-16-le"), DataError),
+        (b'[{"id": "1", "findings": "Nodule", "impressions": ""}]', DataError),
+        (b"PK\x03\x04 a workbook", DataError),
+        (b"id,findings,impressions\na/../b,Nodule,\n", DataError),
     ],
 )
 def test_files_that_are_no_reports(tmp_path: Path, content: bytes, error: type[BenchError]) -> None:
