@@ -8,7 +8,9 @@ hundred people taken for one. A name of another form says nothing.
 
 from __future__ import annotations
 
+import codecs
 import csv
+import io
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -25,8 +27,13 @@ PATIENTS: Final = "patients.csv"
 _MAX_BYTES: Final = 64 * 2**20
 _SUFFIX: Final = ".nii.gz"
 
-#: What is read -> names of its column: ours, and that of CT-RATE's metadata tables.
-_COLUMNS: Final = {"case": ("case", "VolumeName"), "age": ("age", "PatientAge"), "sex": ("sex", "PatientSex")}
+#: What is read -> names of its column, in small letters without blanks: ours, and that of CT-RATE's metadata tables.
+_COLUMNS: Final = {
+    "case": ("case", "volumename"),
+    "patient": ("patient", "patientid"),
+    "age": ("age", "patientage"),
+    "sex": ("sex", "patientsex"),
+}
 
 #: A number of years, or an age string of DICOM (PS3.5, value representation AS).
 _AGE = re.compile(r"(?P<number>[0-9]{1,3}(?:\.[0-9]+)?) ?(?P<unit>[YMWDymwd]?)")
@@ -80,14 +87,15 @@ def read_patients(path: Path) -> tuple[dict[str, Person], list[DataProblem]]:
     """Read a table of patients: CSV with the column ``case`` and one of ``patient``, ``age`` and ``sex`` or more.
 
     CT-RATE's metadata tables are read as they are (``VolumeName``, ``PatientAge``, ``PatientSex``); other columns are
-    ignored.
+    ignored. Cells may be separated by semicolons or tabs, and the file be UTF-16, as spreadsheets write them.
 
     Returns
     -------
     tuple
         Case (without ``.nii.gz``) -> what is stated of its patient, and the faults: unreadable, columns missing, an
-        empty field for the case or, where there is the column, for the patient, a text that is not an age, or a case
-        of which different things are stated.
+        empty field for the case or, where there is the column, for the patient, a text that is not an age, a case of
+        which different things are stated, or patients whose names differ in letter case or zeros at their beginning
+        only, as a spreadsheet may have left one of them.
     """
 
     def fault(what: str) -> DataProblem:
@@ -97,20 +105,18 @@ def read_patients(path: Path) -> tuple[dict[str, Person], list[DataProblem]]:
     try:
         if path.stat().st_size > _MAX_BYTES:
             return {}, [fault(f"the file is larger than {size(_MAX_BYTES)}")]
-        reader = csv.DictReader(path.read_text(encoding="utf-8-sig").splitlines())
-        columns, rows = set(reader.fieldnames or ()), list(reader)
+        columns, rows = _cells(path)
     except (OSError, ValueError, csv.Error) as error:
         return {}, [fault(f"the file cannot be read: {error}")]
-    if not columns & {"patient", *_COLUMNS["age"], *_COLUMNS["sex"]}:
+    if not columns & {name for what in ("patient", "age", "sex") for name in _COLUMNS[what]}:
         return {}, [fault("it has none of the columns `patient`, `age` and `sex`")]
     found: dict[str, Person] = {}
     problems = []
     for line, row in enumerate(rows, start=2):
-        case, age, sex = (
+        case, patient, age, sex = (
             next((row[name] or "" for name in names if name in columns), "").strip() for names in _COLUMNS.values()
         )
-        patient = (row.get("patient") or "").strip()
-        if not case or ("patient" in columns and not patient):
+        if not case or (columns & set(_COLUMNS["patient"]) and not patient):
             problems.append(fault(f"line {line} lacks its case or its patient"))
             continue
         try:
@@ -123,7 +129,26 @@ def read_patients(path: Path) -> tuple[dict[str, Person], list[DataProblem]]:
             problems.append(fault(f"line {line}: {case} is said to be of two patients"))
         elif before != person:
             problems.append(fault(f"line {line}: {case} stands there twice, with another age or sex"))
-    return found, problems
+    return found, problems + [fault(what) for what in _written_twice(found.values())]
+
+
+def _written_twice(people: Iterable[Person]) -> Iterator[str]:
+    """Yield which names of patients may be one name, of which a spreadsheet took zeros or a person changed letters."""
+    first: dict[str, str] = {}
+    for name in dict.fromkeys(person.patient for person in people if person.patient):
+        other = first.setdefault(name.casefold().lstrip("0"), name)
+        if other != name:
+            yield f"the patients {other!r} and {name!r} may be one: write each in one way"
+
+
+def _cells(path: Path) -> tuple[set[str], list[dict[str, str]]]:
+    """Return the columns of a table, in small letters without blanks, and its rows by them."""
+    raw = path.read_bytes()
+    text = raw.decode("utf-16" if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig")
+    separator = max(",;\t", key=text.partition("\n")[0].count)
+    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=separator)
+    reader.fieldnames = [re.sub(r"[\s_]", "", name).lower() for name in reader.fieldnames or ()]
+    return set(reader.fieldnames), list(reader)
 
 
 def merged(

@@ -10,7 +10,7 @@ import pytest
 
 from curation.finalize import _table
 from harness.dataset import open_dataset
-from harness.dataset.patients import age_of, patient_by_name
+from harness.dataset.patients import age_of, patient_by_name, read_patients
 from harness.dataset.summary import summarise
 from harness.dataset.validate import validate_dataset
 from harness.errors import DataError
@@ -132,6 +132,8 @@ def test_an_index_that_states_something_else_is_refused(maker: Any, field: dict[
         "case,patient\n,x\n",
         "case,age\na,old\n",
         "case,sex\na,F\na,M\n",
+        "case,patient\na,007\nb,7\n",
+        "case,patient\na,P1\nb,p1\n",
     ],
 )
 def test_a_faulty_table_is_refused(maker: Any, text: str) -> None:
@@ -143,3 +145,20 @@ def test_a_faulty_table_is_refused(maker: Any, text: str) -> None:
         open_dataset(maker.root)
     with pytest.raises(DataError):
         _table(maker.root / "patients.csv")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "case;patient\r\na;x\r\n".encode("utf-16"),
+        b"\xef\xbb\xbfVolumeName\tPatient ID\na.nii.gz\tx\n",
+        b'case,note,patient\na,"two\nlines",x\n',
+    ],
+)
+def test_tables_as_spreadsheets_write_them(tmp_path: Path, text: bytes) -> None:
+    """Semicolons, tabs, UTF-16, a byte order mark, other names of the columns and breaks within cells are read."""
+    path = tmp_path / "patients.csv"
+    path.write_bytes(text)
+    people, problems = read_patients(path)
+    assert problems == []
+    assert people["a"].patient == "x"
