@@ -13,6 +13,7 @@ import pytest
 
 from harness.store.database import Store
 from leaderboard.published.database import Published
+from leaderboard.published.run_file import RUN_TABLES
 
 ROOT = Path(__file__).resolve().parents[1]
 ROOMS = ("harness", "leaderboard", "curation", "plugins", "containers")
@@ -119,7 +120,8 @@ def test_columns_use_the_words(tmp_path: Path) -> None:
     with Store(tmp_path / "results.db") as store:
         tables = {name: {column.name for column in store.db[name].columns} for name in ("cases", "findings")}
     published = Published()
-    tables |= {f"published {name}": set(published.columns(name)) for name in ("findings", "scores", "cases")}
+    tables["published findings"] = set(published.columns("findings"))
+    tables |= {f"published {name}": set(table.names) for name, table in RUN_TABLES.items()}
     for table, columns in tables.items():
         assert not {name for name in columns if _found(name)}, table
     assert {"case", "finding", "index"} <= tables["findings"]

@@ -28,7 +28,7 @@ NOT_CONFIRMED = "not confirmed"
 _NAMED = 2
 
 
-def unconfirmed(store: Store, run: RunRow, runs: Path) -> list[str]:
+def unconfirmed(store: Store, run: RunRow, runs: Path, findings: Sequence[FindingRow] | None = None) -> list[str]:
     """Return what of a stored row cannot be shown right, a line a value; nothing of a row that has not ended.
 
     Parameters
@@ -37,10 +37,12 @@ def unconfirmed(store: Store, run: RunRow, runs: Path) -> list[str]:
         The database, and the row as it is stored.
     runs
         The folder of the runs, each with its record.
+    findings
+        What :meth:`~harness.store.database.Store.findings` returns of it, where that was read before.
     """
     if run.state != "done":
         return []
-    findings = store.findings(run.id)
+    findings = store.findings(run.id) if findings is None else findings
     return [
         *differing_from_plan(run),
         *compare_record(runs / run.id, run, store.cases(run.id), findings),

@@ -168,7 +168,10 @@ class Store:
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:
-        """Let all reads inside see one state of the database, whatever others write meanwhile."""
+        """Let all reads inside see one state of the database, whatever others write meanwhile; inside another, its."""
+        if self.db.conn.in_transaction:
+            yield
+            return
         with self.explaining():
             self.db.execute("BEGIN")
         try:

@@ -19,7 +19,7 @@ from harness.status import RowLevel, Status
 from leaderboard.board.columns import COLUMNS, MORE, PAPER
 from leaderboard.published import facts
 from leaderboard.published.database import DataSetRow, Published, PublishedRun, Rank
-from leaderboard.published.standing import REPLACED, Standing, standing_of
+from leaderboard.published.standing import Standing, standing_of, stands
 
 #: The models that read no voxel of a CT (plugins/controls): the floor of those that are prompted with boxes.
 CONTROLS = frozenset({"box", "ellipsoid"})
@@ -259,7 +259,7 @@ class Row:
     @property
     def replaced(self) -> bool:
         """Whether a newer run of the same model and variant took its place."""
-        return any(reason.startswith(REPLACED) for reason in self.reasons)
+        return not stands(self.reasons)
 
     @property
     def training(self) -> str:
@@ -349,12 +349,13 @@ class DataSet:
         return self.ranked or tuple(rank(row for row in self.apart if row.scores["average"].value is not None))
 
 
-def read_board(published: Published, profile: str = PAPER) -> list[DataSet]:
-    """Sort every run into data sets, the one with most findings first."""
+def read_board(published: Published, profile: str = PAPER, *, replaced: bool = True) -> list[DataSet]:
+    """Sort every run into data sets, the one with most findings first; with or without rows that were replaced."""
     board = []
     for about in published.data_sets():
         ranks = published.ranks(about.id, profile)
-        rows = _with_seeds([_row(published, run, profile, ranks.get(run.id)) for run in published.runs(about.id)])
+        runs = (run for run in published.runs(about.id) if replaced or stands(run.apart))
+        rows = _with_seeds([_row(published, run, profile, ranks.get(run.id)) for run in runs])
         ranked = tuple(rank(row for row in rows if not row.reasons))
         board.append(DataSet(about, ranked, tuple(row for row in rows if row.reasons)))
     return board

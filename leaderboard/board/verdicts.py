@@ -101,15 +101,22 @@ def beside(reference: Reference, theirs: Row, board: Sequence[DataSet]) -> Row |
     The same title, prompt and training, or the plugin and variant that the reported row names; of several, the one that
     the board orders first.
     """
-    rows = (row for data in board for row in data.rows if _stands_for(row, theirs, reference, data.about))
-    return next(rows, None)
+    rows = (
+        (row, data.about)
+        for data in board
+        for row in data.rows
+        if _stands_for(row, theirs) and row.run and row.run.n_cases == data.about.n_cases
+    )
+    return next((row for row, about in rows if _same_data(row, reference, about)), None)
 
 
-def _stands_for(ours: Row, theirs: Row, reference: Reference, about: DataSetRow) -> bool:
+def _same_data(ours: Row, reference: Reference, about: DataSetRow) -> bool:
+    edition = ours.run.record.get("dataset", {}).get("edition", "") if ours.run else ""
+    return not reference.claim({**asdict(about), "name": "", "edition": edition})
+
+
+def _stands_for(ours: Row, theirs: Row) -> bool:
     if not ours.level.headline or ours.run is None or ours.replaced:
-        return False
-    edition = ours.run.record.get("dataset", {}).get("edition", "")
-    if reference.claim({**asdict(about), "name": "", "edition": edition}) or ours.run.n_cases != about.n_cases:
         return False
     if theirs.stands_for[0] is not None:
         return (ours.run.plugin, ours.variant) == theirs.stands_for

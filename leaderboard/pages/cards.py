@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from leaderboard.board.board import DataSet, Row
 from leaderboard.pages.page import brief, file_name
 from leaderboard.pages.site import Site
-from leaderboard.published.kept import in_use
+from leaderboard.published.kept import Kept, in_use
 
 if TYPE_CHECKING:
     from PIL.ImageFont import FreeTypeFont, ImageFont
@@ -32,7 +32,7 @@ def has_card(row: Row) -> bool:
     return not row.replaced
 
 
-def cards(site: Site) -> Iterator[tuple[str, bytes]]:
+def cards(site: Site) -> Iterator[tuple[str, Kept]]:
     """Yield (path, PNG) of every card."""
     count = sum(len(data.ranked) for data in site.board)
     yield BOARD, draw(site.organiser.title, "How well models find what a report says", f"{count} ranked rows", "")
@@ -59,7 +59,7 @@ def _words(data: DataSet, row: Row) -> tuple[str, str, str]:
     )
 
 
-def draw(board: str, title: str, big: str, small: str, share: tuple[float, float, float] | None = None) -> bytes:
+def draw(board: str, title: str, big: str, small: str, share: tuple[float, float, float] | None = None) -> Kept:
     """Draw a card: the board's name, a title, one large line, small lines, and a score with its interval on a bar.
 
     Parameters
@@ -70,7 +70,7 @@ def draw(board: str, title: str, big: str, small: str, share: tuple[float, float
         Low end, value and high end, from 0 to 1.
     """
     inputs = board, title, big, small, share
-    return in_use().content("card", inputs, lambda: _draw(*inputs))
+    return in_use().result("card", inputs, lambda: _draw(*inputs))
 
 
 def _draw(board: str, title: str, big: str, small: str, share: tuple[float, float, float] | None) -> bytes:

@@ -26,7 +26,7 @@ class FindingView:
     address
         Its place, seen from the list of cases.
     rows
-        Each row with its score, best first; at most :data:`ROWS_OF_CASE`.
+        The best rows, best first; at most :data:`ROWS_OF_CASE`.
     more
         Rows left out.
     mean, best, worst
@@ -35,7 +35,7 @@ class FindingView:
 
     finding: PublishedFinding
     address: str
-    rows: tuple[tuple[Row, PublishedScore], ...]
+    rows: tuple[Row, ...]
     more: int
     mean: float
     best: float
@@ -63,8 +63,8 @@ def case_views(published: Published, data: DataSet, rows: Sequence[Row]) -> list
     scores = {finding.number: _Scores() for finding in findings}
     for row in rows:
         assert row.run is not None  # noqa: S101 - rows of a data set are runs
-        for number, score in published.scores(row.run.id).items():
-            scores[number].add(row, score)
+        for number, (dice,) in published.single(row.run.id, "scores", ["dice"]):
+            scores[number].add(row, dice)
     by_case: dict[str, list[PublishedFinding]] = {}
     for finding in findings:
         by_case.setdefault(finding.case, []).append(finding)
@@ -85,20 +85,22 @@ class _Scores:
 
     def __init__(self) -> None:
         self.dice: list[float] = []
-        self._best: list[tuple[Row, PublishedScore]] = []
+        self._best: list[tuple[Row, float]] = []
 
-    def add(self, row: Row, score: PublishedScore) -> None:
-        self.dice.append(score.dice)
-        self._best.append((row, score))
+    def add(self, row: Row, dice: float) -> None:
+        self.dice.append(dice)
+        self._best.append((row, dice))
         if len(self._best) >= 2 * ROWS_OF_CASE:
-            self._best = self.best()
+            self._best = self._sorted()
 
-    def best(self) -> list[tuple[Row, PublishedScore]]:
+    def best(self) -> tuple[Row, ...]:
         """Return the best :data:`ROWS_OF_CASE`, best first."""
+        return tuple(row for row, _ in self._sorted())
 
-        def key(one: tuple[Row, PublishedScore]) -> tuple[float, str, str, str]:
-            row, score = one
-            return -score.dice, row.title, row.variant, row.run.id if row.run else ""
+    def _sorted(self) -> list[tuple[Row, float]]:
+        def key(one: tuple[Row, float]) -> tuple[float, str, str, str]:
+            row, dice = one
+            return -dice, row.title, row.variant, row.run.id if row.run else ""
 
         return sorted(self._best, key=key)[:ROWS_OF_CASE]
 
@@ -108,7 +110,7 @@ def _finding(finding: PublishedFinding, scores: _Scores, address: str) -> Findin
     return FindingView(
         finding=finding,
         address=address,
-        rows=tuple(scores.best()),
+        rows=scores.best(),
         more=max(0, len(scores.dice) - ROWS_OF_CASE),
         mean=statistics.fmean(dice),
         best=max(dice),
@@ -122,7 +124,10 @@ def described(
     pictures: Mapping[tuple[str, str, str], Any],
     undrawn: Mapping[tuple[str, ...], str],
 ) -> list[dict[str, Any]]:
-    """Return the input of a case's page for each of its findings: with its picture, or why there is none."""
+    """Return the input of a case's page for each of its findings, with its picture, or why there is none.
+
+    The rows of a finding are without their scores, which :func:`scored` adds.
+    """
     found: list[dict[str, Any]] = []
     for view in case.findings:
         key = data_set, case.id, view.finding.finding
@@ -139,6 +144,18 @@ def described(
             }
         )
     return found
+
+
+def scored(published: Published, case: str, findings: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return what :func:`described` does of a case, each row with its score."""
+    found: dict[str, dict[int, PublishedScore]] = {}
+    for row in (row for finding in findings for row in finding["rows"] if row.run):
+        if row.run.id not in found:
+            found[row.run.id] = published.scores(row.run.id, case)
+    return [
+        {**finding, "rows": [(row, found[row.run.id][finding["about"].number]) for row in finding["rows"]]}
+        for finding in findings
+    ]
 
 
 def disputed(cases: Sequence[CaseView]) -> list[FindingView]:

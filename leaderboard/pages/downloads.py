@@ -7,26 +7,30 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import io
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from itertools import chain, islice
+from functools import cached_property, partial
+from itertools import islice
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TextIO
 
 from harness.host.spreadsheets import harmless
 from leaderboard.pages.attribution import attribution, notice
+from leaderboard.pages.joining import join_script
 from leaderboard.pages.page import file_name
 from leaderboard.pages.queries import as_file
 from leaderboard.published.database import TABLES, Published
-from leaderboard.published.standing import REPLACED
+from leaderboard.published.kept import Kept, digest_of, in_use
+from leaderboard.published.run_file import RUN_TABLES
+from leaderboard.published.standing import stands
 
 #: Tables that are written as CSV and Parquet too: those that a person works with.
-_FLAT: Final = ("data_sets", "runs", "metrics", "placements", "findings", "scores", "instances", "comparisons")
+_FLAT: Final = ("data_sets", "runs", "metrics", "placements", "findings", "comparisons")
 
-#: JSON is for reading the board, not for every single score.
-_DOCUMENT: Final = tuple(name for name in TABLES if name not in {"findings", "scores", "instances", "cases"})
+#: JSON is for reading the board, not for single findings.
+_DOCUMENT: Final = tuple(name for name in TABLES if name != "findings")
 
 #: Rows that are held at a time where a format wants many at once.
 _AT_A_TIME: Final = 1 << 16
@@ -34,26 +38,28 @@ _AT_A_TIME: Final = 1 << 16
 
 @dataclass(frozen=True)
 class File:
-    """One file of the downloads page, and where it lies while the site is built."""
+    """One file of the downloads: its name below them, what it holds, and where it lies while the site is built."""
 
     name: str
     content: str
-    path: Path
+    at: Path | Kept
 
     @property
     def data(self) -> bytes:
         """Its bytes."""
-        return self.path.read_bytes()
+        return self.at.read() if isinstance(self.at, Kept) else self.at.read_bytes()
 
     @property
     def size(self) -> int:
         """Bytes."""
-        return self.path.stat().st_size
+        return self.at.size if isinstance(self.at, Kept) else self.at.stat().st_size
 
     @cached_property
     def sha256(self) -> str:
         """Digest of the content."""
-        with self.path.open("rb") as stream:
+        if isinstance(self.at, Kept):
+            return self.at.sha256.hex()
+        with self.at.open("rb") as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
@@ -70,28 +76,28 @@ def make_files(published: Published, folder: Path, *, parquet: bool) -> list[Fil
         Whether to write Parquet as well.
     """
 
-    def file(name: str, content: str) -> File:
-        return File(name, content, folder / name)
+    def path(name: str, content: str) -> Path:
+        files.append(File(name, content, folder / name))
+        return folder / name
 
-    files = [
-        file("LICENCE.txt", "whose the texts are"),
-        file("results.sqlite", "every table"),
-        file("queries.sql", "questions to the SQLite file, as below"),
-        file("results.json", "runs, metrics, comparisons and ranks"),
-    ]
-    licence, database, queries, document = (one.path for one in files)
-    licence.write_text(notice(map(attribution, published.data_sets())), encoding="utf-8")
-    published.save(database)
-    queries.write_bytes(as_file())
-    _write_json(published, document)
+    files: list[File] = []
+    path("LICENCE.txt", "whose the texts are").write_text(
+        notice(map(attribution, published.data_sets())), encoding="utf-8"
+    )
+    published.save(path("results.sqlite", "every table"))
+    path("join.py", "adds the files of single runs to results.sqlite").write_bytes(join_script())
+    path("queries.sql", "questions to the SQLite file, as below").write_bytes(as_file())
+    _write_json(published, path("results.json", "runs, metrics, comparisons and ranks"))
     for table in _FLAT:
-        files.append(file(f"{table}.csv", TABLES[table]))
-        _write_csv(published.columns(table), published.rows(table), files[-1].path)
+        _write_csv(published.columns(table), published.rows(table), path(f"{table}.csv", TABLES[table]))
         if parquet:
-            files.append(file(f"{table}.parquet", TABLES[table]))
-            _write_parquet(published, table, files[-1].path)
-    files += [file(name, f"single scores of {run}: a finding in each line") for run, name in _single(published, folder)]
-    return files
+            _write_parquet(published, table, path(f"{table}.parquet", TABLES[table]))
+    return [*files, *_of_runs(published)]
+
+
+def run_file_name(run: str) -> str:
+    """Return the name of the file of a run among the downloads."""
+    return f"runs/{file_name(run)}.sqlite"
 
 
 def scores_name(run: str) -> str:
@@ -99,21 +105,30 @@ def scores_name(run: str) -> str:
     return f"scores/{file_name(run)}.csv"
 
 
-def _single(published: Published, folder: Path) -> Iterator[tuple[str, str]]:
-    """Write the single scores of every row of an open data set that stands; yield run and name of the file."""
-    (folder / "scores").mkdir()
-    columns = ("case", "finding", "category", *published.columns("scores")[2:])
-    picked = ", ".join(f'"{name}"' for name in columns)
-    query = f"select {picked} from scores join findings using (number) where run = ? order by number"  # noqa: S608
+def _of_runs(published: Published) -> Iterator[File]:
+    """Yield the file of every run, and the single scores of every row of an open data set that stands."""
     for data in published.data_sets():
-        for run in published.runs(data.id) if data.open else ():
-            if any(reason.startswith(REPLACED) for reason in run.apart):
+        findings = published.findings(data.id)
+        categories = {one.number: (one.case, one.finding, one.category) for one in findings}
+        digest = digest_of(list(categories.items()))
+        for run in published.runs(data.id):
+            if (own := published.contributed.get(run.id)) is None:
                 continue
-            rows = published.db.execute(query, [run.id])
-            if (first := rows.fetchone()) is not None:
-                name = scores_name(run.id)
-                _write_csv(columns, (tuple(row) for row in chain([first], rows)), folder / name)
-                yield run.id, name
+            yield File(run_file_name(run.id), f"everything of {run.id}", own.file)
+            if data.open and stands(run.apart):
+                made = in_use().result(
+                    "scores.csv", (own.file.sha256, digest), partial(_scores, published, run.id, categories)
+                )
+                yield File(scores_name(run.id), f"single scores of {run.id}: a finding in each line", made)
+
+
+def _scores(published: Published, run: str, categories: Mapping[int, Sequence[Any]]) -> bytes:
+    """Return the single scores of a run as CSV."""
+    table = RUN_TABLES["scores"]
+    rows = published.single(run, "scores")
+    with io.StringIO() as stream:
+        _csv(["case", "finding", "category", *table.columns], ((*categories[n], *row) for n, row in rows), stream)
+        return stream.getvalue().encode("utf-8", "replace")
 
 
 def checksums(files: Iterable[File]) -> bytes:
@@ -136,9 +151,13 @@ def _write_json(published: Published, path: Path) -> None:
 
 def _write_csv(columns: Sequence[str], rows: Iterable[Sequence[Any]], path: Path) -> None:
     with path.open("w", encoding="utf-8", errors="replace", newline="") as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(columns)
-        writer.writerows([harmless(value) for value in row] for row in rows)
+        _csv(columns, rows, stream)
+
+
+def _csv(columns: Sequence[str], rows: Iterable[Sequence[Any]], stream: TextIO) -> None:
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows([harmless(cell) if isinstance(cell, str) else cell for cell in row] for row in rows)
 
 
 def _write_parquet(published: Published, table: str, path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -16,7 +16,7 @@ from leaderboard.board.comparisons import conclusion
 from leaderboard.pages import figures
 from leaderboard.pages.attribution import CHANGES, attribution
 from leaderboard.pages.cards import BOARD
-from leaderboard.pages.cases import CaseView, FindingView, case_views, described, disputed
+from leaderboard.pages.cases import CaseView, FindingView, case_views, described, disputed, scored
 from leaderboard.pages.changes import changes
 from leaderboard.pages.charts import DISTINCT, Drawing
 from leaderboard.pages.cite import of_board
@@ -25,7 +25,6 @@ from leaderboard.pages.page import (
     brief,
     case_address,
     file_name,
-    make_environment,
     model_address,
 )
 from leaderboard.pages.pairs import pages_of_pairs, pair_address, pairs
@@ -37,6 +36,7 @@ from leaderboard.pages.site import Pages, Render, Site
 from leaderboard.pages.vendor import VIEWER_SCRIPTS, VOLUME_SCRIPT
 from leaderboard.published.database import TABLES, Pair
 from leaderboard.published.export import COMPARED
+from leaderboard.published.run_file import RUN_TABLES
 from leaderboard.published.standing import Standing
 from leaderboard.published.statements import BoardStatement
 
@@ -79,7 +79,6 @@ COLUMNS_SHOWN = 10
 
 def render_pages(site: Site) -> Pages:
     """Yield (path, HTML) of every page."""
-    environment = make_environment()
 
     def render(path: str, template: str, title: str, /, *, also: Sequence[str] = (), **values: Any) -> tuple[str, str]:
         page = {
@@ -96,7 +95,7 @@ def render_pages(site: Site) -> Pages:
             "logo": site.logo,
             **values,
         }
-        return path, environment.get_template(template).render(page)
+        return path, site.environment.get_template(template).render(page)
 
     tables = (scores, _groups, _distributions, _compare, pairs, _statements, _placements, _cost)
     for pages in (*tables, _cases, runs, changes, _models, _texts):
@@ -300,25 +299,43 @@ def _cases(site: Site, render: Render) -> Pages:
         },
     )
     for place, (data, case) in enumerate(views):
-        before, after = (_neighbour(views, place, step) for step in (-1, 1))
         shown = described(case, data.about.id, site.pictures, site.undrawn)
-        yield render(
-            case_address(data.about.id, case.id),
-            "case.html.j2",
-            case.id,
-            also=["cases/index.html"],
-            description=f"{len(case.findings)} findings of a chest CT, and how well each row marks them.",
-            data=data,
-            findings=shown,
-            undrawn=site.undrawn.get((data.about.id, case.id), "") or site.undrawn.get((data.about.id,), ""),
-            before=before,
-            after=after,
-            pictures=any(finding["picture"] for finding in shown),
-            strip=site.strips.get((data.about.id, case.id), ""),
-            viewer_scripts=VIEWER_SCRIPTS,
-            volume_script=VOLUME_SCRIPT if any(one["picture"] and one["picture"].volume for one in shown) else "",
-            attribution=attribution(data.about),
-        )
+        about = {
+            "undrawn": site.undrawn.get((data.about.id, case.id), "") or site.undrawn.get((data.about.id,), ""),
+            "before": _neighbour(views, place, -1),
+            "after": _neighbour(views, place, 1),
+            "strip": site.strips.get((data.about.id, case.id), ""),
+        }
+        best = [[site.own_digests[row.run.id] for row in finding["rows"]] for finding in shown]
+        inputs = case.id, repr(data.about), repr([{**finding, "rows": ()} for finding in shown]), best, repr(about)
+        make = partial(_case, site, render, data, case, shown=shown, about=about)
+        yield case_address(data.about.id, case.id), site.page(inputs, make)
+
+
+def _case(
+    site: Site,
+    render: Render,
+    data: DataSet,
+    case: CaseView,
+    *,
+    shown: Sequence[Mapping[str, Any]],
+    about: Mapping[str, str],
+) -> tuple[str, str]:
+    """Render the page of a case; what it shows is what :func:`_cases` names as its inputs."""
+    return render(
+        case_address(data.about.id, case.id),
+        "case.html.j2",
+        case.id,
+        also=["cases/index.html"],
+        description=f"{len(case.findings)} findings of a chest CT, and how well each row marks them.",
+        data=data,
+        findings=scored(site.published, case.id, shown),
+        pictures=any(finding["picture"] for finding in shown),
+        viewer_scripts=VIEWER_SCRIPTS,
+        volume_script=VOLUME_SCRIPT if any(one["picture"] and one["picture"].volume for one in shown) else "",
+        attribution=attribution(data.about),
+        **about,
+    )
 
 
 def _neighbour(views: Sequence[tuple[DataSet, CaseView]], place: int, step: int) -> str:
@@ -342,7 +359,11 @@ def _models(site: Site, render: Render) -> Pages:
         rows_of = {row.run.id: row for _, rows in groups for row in rows if row.run}
         runs = [row.run for row in rows_of.values() if row.run]
         newest = max(runs, key=lambda run: (run.created, run.id))
-        yield render(
+        inputs = [
+            (repr(data.about), [site.row_digests[row.run.id] for row in rows if row.run]) for data, rows in groups
+        ]
+        make = partial(
+            render,
             address,
             "model.html.j2",
             newest.title,
@@ -356,6 +377,7 @@ def _models(site: Site, render: Render) -> Pages:
             columns=COLUMNS[PAPER],
             by_data_set=[(data, _standing(rows)) for data, rows in groups],
         )
+        yield address, site.page((address, inputs), make)
 
 
 def _standing(rows: Sequence[Row]) -> list[Row]:
@@ -388,10 +410,12 @@ def _texts(site: Site, render: Render) -> Pages:
         "Downloads",
         description="Every number of this board as SQLite, CSV, JSON and Parquet, and how to cite it.",
         files=site.files,
+        n_files=sum("/" not in file.name for file in site.files),
         citation=of_board(site),
         queries=QUERIES,
         tables=TABLES,
         columns_in={table: site.published.columns(table) for table in TABLES},
+        run_tables=RUN_TABLES,
         closed=closed,
         attributions=site.attributions,
     )

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
-from typing import Final
+from typing import Any, Final
 
 from leaderboard.board.board import DataSet, Row, Score
 from leaderboard.board.columns import SIZES
 from leaderboard.board.comparisons import conclusion
 from leaderboard.pages import figures
-from leaderboard.pages.page import file_name, label
+from leaderboard.pages.page import file_name, label, signed
 from leaderboard.pages.site import Pages, Render, Site
 from leaderboard.pages.why import MOST, Judged, addresses, reason
 from leaderboard.published.database import Pair, PublishedFinding, PublishedScore
@@ -85,9 +85,8 @@ def sides(
 ) -> Sides:
     """Return where each of two rows is better, the largest differences first."""
     ours, theirs = scores
-    both = [
-        (ours[f.number].dice - theirs[f.number].dice, f) for f in findings if f.number in ours.keys() & theirs.keys()
-    ]
+    shared = ours.keys() & theirs.keys()
+    both = [(ours[f.number].dice - theirs[f.number].dice, f) for f in findings if f.number in shared]
 
     def worst_of(row: int, order: int) -> list[Judged]:
         chosen = sorted((order * difference, finding.number, finding) for difference, finding in both)
@@ -108,6 +107,12 @@ def sides(
     return Sides(better, worse, len(both) - better - worse, worst_of(1, -1), worst_of(0, 1))
 
 
+def _shown(pair: Pair) -> str:
+    """Return what a page shows of a comparison: three decimals."""
+    ends = [None if end is None else signed(end) for end in (pair.low, pair.high)]
+    return repr((pair.first, pair.second, signed(pair.difference), ends, conclusion(pair), pair.n))
+
+
 def pairs(site: Site, render: Render) -> Pages:
     """Yield the page of every pair of the best rows."""
     for data in site.board:
@@ -125,7 +130,19 @@ def _of_data_set(site: Site, render: Render, data: DataSet) -> Pages:
 
     def make(pair: Pair) -> tuple[str, str]:
         both = rows[pair.first], rows[pair.second]
-        each = scores(pair.first), scores(pair.second)
+
+        def values() -> dict[str, Any]:
+            each = scores(pair.first), scores(pair.second)
+            return {
+                "root": "../",
+                "data": data,
+                "first": both[0],
+                "second": both[1],
+                "groups": groups(data, *both),
+                "sides": sides(findings, places, both, each) if findings else None,
+            }
+
+        own = [site.own_digests[run] for run in (pair.first, pair.second)]
         return render(
             pair_address(pair.first, pair.second),
             "pair.html.j2",
@@ -137,11 +154,10 @@ def _of_data_set(site: Site, render: Render, data: DataSet) -> Pages:
             first=both[0],
             second=both[1],
             verdict=conclusion(pair),
-            groups=groups(data, *both),
-            sides=sides(findings, places, both, each) if findings else None,
+            details=site.fragment("pair_details.html.j2", (*seen, *own), values),
         )
 
     seen = repr(data.about), digest_of(repr(findings)), [code for code, _ in figures.category_groups(data)]
     for pair in pages_of_pairs(site)[data.about.id]:
-        inputs = *seen, repr(pair), [site.row_digests[run] for run in (pair.first, pair.second)]
+        inputs = *seen, _shown(pair), [site.row_digests[run] for run in (pair.first, pair.second)]
         yield pair_address(pair.first, pair.second), site.page(inputs, partial(make, pair))

@@ -13,7 +13,7 @@ class Query:
     sql: str
 
 
-#: What a reader asks most; each runs on any ``results.sqlite``.
+#: What a reader asks most; each runs on any ``whole.sqlite``, which ``join.py`` makes.
 QUERIES = (
     Query(
         "Which rows are best on one category (2d: nodules and masses)?",
@@ -62,5 +62,5 @@ from one group by run order by dice desc, run;""",
 
 
 def as_file() -> bytes:
-    """Return all of them as one file for ``sqlite3 results.sqlite < queries.sql``."""
+    """Return all of them as one file for ``sqlite3 whole.sqlite < queries.sql``."""
     return "\n".join(f"-- {query.question}\n{query.sql}\n" for query in QUERIES).encode()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cache, partial
 from typing import Any, Final
+
+from markupsafe import Markup
 
 from harness.scoring.groups import names_of
 from harness.scoring.profiles import PROFILES
@@ -14,7 +16,7 @@ from leaderboard.board.comparisons import Against, against
 from leaderboard.pages import figures
 from leaderboard.pages.cards import card_address, has_card
 from leaderboard.pages.cite import of_row
-from leaderboard.pages.downloads import scores_name
+from leaderboard.pages.downloads import run_file_name, scores_name
 from leaderboard.pages.page import (
     LEVELS,
     brief,
@@ -266,8 +268,10 @@ def runs(site: Site, render: Render) -> Pages:
                 site.row_digests[row.run.id],
                 list(paths.items()),
             )
+            own = partial(_own, site, data, row, findings, places)
             make = partial(_run, site, render, data, row, beside=beside, paths=paths, history=history)
-            yield run_address(row.run.id), site.page(inputs, partial(make, findings=findings, places=places))
+            parts = partial(_parts, site, (*seen, site.own_digests[row.run.id]), own)
+            yield run_address(row.run.id), site.page(inputs, partial(make, parts=parts))
 
 
 def _run(
@@ -276,17 +280,14 @@ def _run(
     data: DataSet,
     row: Row,
     *,
-    findings: Mapping[int, PublishedFinding],
-    places: Mapping[int, str],
+    parts: Callable[[], Mapping[str, Markup]],
     beside: Sequence[Against],
     paths: Mapping[str, str],
     history: Sequence[Row],
 ) -> tuple[str, str]:
     """Render the page of a run; what it shows is what :func:`runs` names as its inputs."""
     assert row.run is not None  # noqa: S101 - rows of a data set are runs
-    run = row.run
-    failed = [case for case in site.published.cases(run.id) if case.status != "ok"]
-    trained = site.published.training(run.id)
+    run, own = row.run, parts()
     return render(
         run_address(run.id),
         "run.html.j2",
@@ -294,30 +295,54 @@ def _run(
         also=["runs/index.html"],
         description=_described(data, row),
         card=card_address(run.id) if site.draw and has_card(row) else "",
-        citation=of_row(site, data, row),
         data=data,
         row=row,
-        profiles=metrics_of(site.published, run.id),
-        metric_names=METRICS,
-        groups_in=groups_in,
-        placed=placements_of(site.published, run.id),
-        title_of=title_of,
-        glance=at_a_glance(row),
         stated=stated_by(row),
         against=beside,
         pair_page=paths,
-        extremes=extremes(site.published, row, findings, places),
-        lesions=lesions_of(site.published, run.id),
-        failure_of=failure_of,
-        trained=trained,
-        measured=[step for step in trained if step.val_dice is not None] or trained[:100],
-        curve=figures.training(trained) if site.draw else None,
-        failed=failed[:100],
-        n_failed=len(failed),
-        timing_of=timing_of,
         history=history,
-        single=scores_name(run.id) if scores_name(run.id) in site.file_names else "",
+        findings='id="worst"' in own["details"],
+        **own,
     )
+
+
+def _parts(site: Site, inputs: Sequence[object], values: Callable[[], Mapping[str, Any]]) -> dict[str, Markup]:
+    """Return the parts of the page that are of the run alone: they stay when other runs come."""
+    made = cache(values)
+    return {name: site.fragment(f"run_{name}.html.j2", inputs, made) for name in ("scores", "details")}
+
+
+def _own(
+    site: Site, data: DataSet, row: Row, findings: Mapping[int, PublishedFinding], places: Mapping[int, str]
+) -> dict[str, Any]:
+    """Return what the page shows of the run alone."""
+    assert row.run is not None  # noqa: S101 - rows of a data set are runs
+    run = row.run
+    failed = [case for case in site.published.cases(run.id) if case.status != "ok"]
+    trained = site.published.training(run.id)
+    return {
+        "root": "../",
+        "data": data,
+        "row": row,
+        "citation": of_row(site, data, row),
+        "profiles": metrics_of(site.published, run.id),
+        "metric_names": METRICS,
+        "groups_in": groups_in,
+        "placed": placements_of(site.published, run.id),
+        "title_of": title_of,
+        "glance": at_a_glance(row),
+        "extremes": extremes(site.published, row, findings, places),
+        "lesions": lesions_of(site.published, run.id),
+        "failure_of": failure_of,
+        "trained": trained,
+        "measured": [step for step in trained if step.val_dice is not None] or trained[:100],
+        "curve": figures.training(trained) if site.draw else None,
+        "failed": failed[:100],
+        "n_failed": len(failed),
+        "timing_of": timing_of,
+        "single": scores_name(run.id) if scores_name(run.id) in site.file_names else "",
+        "own_file": run_file_name(run.id) if run_file_name(run.id) in site.file_names else "",
+    }
 
 
 def _pages_by_run(pages: Sequence[Pair]) -> dict[str, dict[str, str]]:

@@ -81,7 +81,8 @@ def columns_of(rows: Sequence[Row], profile: str) -> tuple[list[Column], list[Co
 
 def scores(site: Site, render: Render) -> Pages:
     """Yield the front page, the full tables, and the page of reported numbers."""
-    boards = {profile: site.board if profile == PAPER else site.under(profile) for profile in PROFILES}
+    boards = {name: site.board if name == PAPER else site.under(name, replaced=False) for name in PROFILES}
+    replaced = {data.about.id: sum(row.replaced for row in data.rows) for data in site.board}
     first = site.board[0] if site.board else None
     yield render(
         "index.html",
@@ -110,7 +111,7 @@ def scores(site: Site, render: Render) -> Pages:
                 extra={column.key for column in more},
                 facets=facets(rows),
                 facts_of=facts_of,
-                replaced=len(data.apart) - len(current(data.apart)),
+                replaced=replaced[data.about.id],
             )
     yield render(
         "reported.html",

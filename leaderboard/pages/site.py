@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from jinja2 import Environment
+from markupsafe import Markup
+
 from leaderboard.board.board import DataSet, read_board
 from leaderboard.board.columns import PAPER
 from leaderboard.board.comparisons import in_order
@@ -14,12 +17,13 @@ from leaderboard.board.organiser import Organiser
 from leaderboard.board.reported import Reference, Reported
 from leaderboard.pages.attribution import Attribution, attribution
 from leaderboard.pages.downloads import File
+from leaderboard.pages.page import make_environment
 from leaderboard.pages.vendor import Vendored
 from leaderboard.published.database import Pair, Published
-from leaderboard.published.kept import digest_of, in_use
+from leaderboard.published.kept import Kept, digest_of, in_use
 
-#: (path, HTML) of some pages, and the function that makes one.
-Pages = Iterator[tuple[str, str]]
+#: (path, HTML) of some pages, which may be kept, encoded; and the function that makes one.
+Pages = Iterator[tuple[str, str | Kept]]
 Render = Callable[..., tuple[str, str]]
 
 
@@ -68,9 +72,9 @@ class Site:
         """The data sets with the paper's metrics."""
         return self.under(PAPER)
 
-    def under(self, profile: str) -> list[DataSet]:
-        """Return the data sets with a profile's metrics, in the order of the board."""
-        found = {data.about.id: data for data in read_board(self.published, profile)}
+    def under(self, profile: str, *, replaced: bool = True) -> list[DataSet]:
+        """Return the data sets with a profile's metrics, in the order of the board; with or without replaced rows."""
+        found = {data.about.id: data for data in read_board(self.published, profile, replaced=replaced)}
         return [found[name] for name in self.organiser.in_order(data.about for data in found.values())]
 
     @cached_property
@@ -89,14 +93,25 @@ class Site:
         return {data.about.id: in_order(data, self.published.pairs(data.about.id, PAPER)) for data in self.board}
 
     @cached_property
-    def row_digests(self) -> dict[str, bytes]:
-        """Run -> the digest of its row and of everything else that the database has of this run alone."""
-        own = self.published.contributed
-        rows = (row for data in self.board for row in data.rows)
-        return {row.run.id: digest_of((repr(row), own.get(row.run.id))) for row in rows if row.run}
+    def environment(self) -> Environment:
+        """What templates are rendered with."""
+        return make_environment()
 
-    def page(self, inputs: Iterable[object], make: Callable[[], tuple[str, str]]) -> str:
-        """Return the HTML that `make` renders, or that of an earlier build with the same inputs.
+    @cached_property
+    def own_digests(self) -> dict[str, bytes]:
+        """Run -> the digest of everything that is of this run alone."""
+        own = {run: one.digest for run, one in self.published.contributed.items()}
+        runs = (row.run for data in self.board for row in data.rows if row.run)
+        return {run.id: digest_of((repr(run), own.get(run.id))) for run in runs}
+
+    @cached_property
+    def row_digests(self) -> dict[str, bytes]:
+        """Run -> the digest of its row: of what is of the run alone, of its rank, and of the seeds of those like it."""
+        rows = ((row, row.run.id) for data in self.board for row in data.rows if row.run)
+        return {run: digest_of((self.own_digests[run], repr(row.rank), repr(row.seeds))) for row, run in rows}
+
+    def page(self, inputs: Iterable[object], make: Callable[[], tuple[str, str]]) -> Kept:
+        """Return the HTML, encoded, that `make` renders, or that of an earlier build with the same inputs.
 
         Parameters
         ----------
@@ -107,11 +122,26 @@ class Site:
             Renders the page; only its HTML is used.
         """
         every = repr(self.organiser), self.logo, self.draw
-        return (
-            in_use()
-            .content("page", (*every, *inputs), lambda: make()[1].encode("utf-8", "surrogatepass"))
-            .decode("utf-8", "surrogatepass")
-        )
+        return in_use().result("page", (*every, *inputs), lambda: make()[1].encode("utf-8", "replace"))
+
+    def fragment(self, template: str, inputs: Iterable[object], values: Callable[[], Mapping[str, Any]]) -> Markup:
+        """Return a part of a page, rendered from a template of its own, or that of an earlier build.
+
+        Parameters
+        ----------
+        template
+            Its name.
+        inputs
+            What the part shows, as for :meth:`page`.
+        values
+            Returns what the template is rendered with.
+        """
+
+        def make() -> bytes:
+            return self.environment.get_template(template).render(values()).encode("utf-8", "replace")
+
+        every = template, repr(self.organiser), self.draw
+        return Markup(in_use().content("fragment", (*every, *inputs), make).decode())  # noqa: S704 - rendered, escaped
 
     @property
     def attributions(self) -> list[Attribution]:

@@ -128,13 +128,14 @@ def extremes(
 
 def lesions_of(published: Published, run: str) -> list[Lesions]:
     """Count single lesions of the reference and components of the masks by volume; empty where they are not known."""
-    query = "select side, mm3, status, count(*) from instances where run = ? and mm3 is not null group by 1, 2, 3"
     counts = [[0, 0, 0, 0] for _ in range(len(_EDGES) + 1)]
-    for side, mm3, status, n in published.db.execute(query, [run]):
+    for side, mm3, status in published.instances(run):
+        if mm3 is None:
+            continue
         group = counts[sum(mm3 >= edge for edge in _EDGES)]
         truth = side == "truth"
-        group[0 if truth else 2] += n
-        group[1 if truth else 3] += n * (status == ("found" if truth else "false"))
+        group[0 if truth else 2] += 1
+        group[1 if truth else 3] += status == ("found" if truth else "false")
     words = [f"below {_EDGES[0]} mm³", *(f"{a:,} to {b:,} mm³" for a, b in itertools.pairwise(_EDGES))]
     words.append(f"{_EDGES[-1]:,} mm³ and more")
     return [Lesions(size, *group) for size, group in zip(words, counts, strict=True) if any(group)]

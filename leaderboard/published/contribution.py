@@ -25,6 +25,7 @@ from harness.scoring.sizes import SizeCuts, cuts_of
 from harness.scoring.summary import finding_values, summarise, summarise_groups
 from harness.store.database import Store, cells
 from harness.store.trainings import Trainings
+from leaderboard.published.database import Contribution
 from leaderboard.published.kept import KeptResults, digest_of
 from leaderboard.published.privacy import (
     hidden_text,
@@ -34,12 +35,7 @@ from leaderboard.published.privacy import (
     without_few,
     without_texts,
 )
-
-#: Tables whose rows are of single findings.
-NUMBERED: Final = ("scores", "instances")
-
-#: A table's rows, each with a value for every column but the run, in their order.
-Tables = dict[str, list[list[Any]]]
+from leaderboard.published.run_file import SUMS, Tables, make_run_file, read_sums
 
 #: Points of a training without a val Dice that are kept.
 CURVE: Final = 300
@@ -72,6 +68,29 @@ class RunContext:
     fixed: bool
 
 
+@dataclass(frozen=True)
+class Known:
+    """What a build needs to know of every stored run, before it looks at any of them more closely.
+
+    Attributes
+    ----------
+    doubts
+        What of the row cannot be shown right, as :func:`harness.runs.confirmed.unconfirmed`.
+    keys, mean
+        What its masks are known by, as :class:`harness.runs.likeness.MaskTraits`.
+    means
+        Profile -> the mean Dice of all findings that is stored; None without one.
+    which
+        A digest of its findings, in the order of the split.
+    """
+
+    doubts: list[str]
+    keys: list[str]
+    mean: float
+    means: dict[str, float | None]
+    which: str
+
+
 class StoredRun:
     """One run as it is stored, with what was computed of it before.
 
@@ -100,26 +119,32 @@ class StoredRun:
         """Let go of what was read."""
         self.__dict__.pop("findings", None)
 
-    def doubts(self) -> list[str]:
-        """Return what of the row cannot be shown right, as :func:`harness.runs.confirmed.unconfirmed`."""
+    @cached_property
+    def known(self) -> Known:
+        """What is known of it at once."""
         inputs = self.digest, self.run.state, str(self.runs)
-        found: list[str] = self.kept.value("doubts", inputs, lambda: unconfirmed(self.store, self.run, self.runs))
-        return found
+        return Known(**self.kept.value("known", inputs, self._known))
+
+    def _known(self) -> dict[str, Any]:
+        traits = traits_of(self.store, self.run.id)
+        stored = {name: self.store.metrics(self.run.id, name) for name in PROFILES}
+        known = Known(
+            unconfirmed(self.store, self.run, self.runs, self.findings),
+            list(traits.keys),
+            traits.mean,
+            {name: found.get("dice", {}).get("all", {}).get("value") for name, found in stored.items()},
+            digest_of([(row.case, row.finding) for row in self.findings]).hex(),
+        )
+        self.forget()
+        return asdict(known)
 
     def traits(self) -> MaskTraits:
         """Return what the masks of the row are known by."""
-        found = self.kept.value("traits", [self.digest], lambda: asdict(traits_of(self.store, self.run.id)))
-        return MaskTraits(tuple(found["keys"]), found["mean"])
+        return MaskTraits(tuple(self.known.keys), self.known.mean)
 
     def mean(self, profile: str) -> float | None:
         """Return the mean Dice of all findings that is stored; None without one."""
-        found = self.kept.value("means", [self.digest], self._means)
-        value: float | None = found[profile]
-        return value
-
-    def _means(self) -> dict[str, float | None]:
-        stored = {name: self.store.metrics(self.run.id, name) for name in PROFILES}
-        return {name: found.get("dice", {}).get("all", {}).get("value") for name, found in stored.items()}
+        return self.known.means[profile]
 
     def dice(self, profile: str) -> tuple[str, list[float]]:
         """Return a digest of which findings were scored, and the Dice of each, sorted by case and finding."""
@@ -139,15 +164,17 @@ class StoredRun:
         )
         return found
 
-    def tables(self, around: RunContext) -> dict[str, Any]:
-        """Return what the run contributes: ``"tables"``, and ``"which"``, a digest of the findings of an open split.
-
-        Rows of ``scores`` and ``instances`` begin with the place of their finding in :meth:`described`.
-        """
+    def contribution(self, around: RunContext, about: Mapping[str, str]) -> Contribution:
+        """Return what the run contributes to a board; `about` describes its file."""
         # The row as it is shown may say more than what is stored: what it declares is judged by today's plugin.
         inputs = self.digest, repr(self.run), repr(around)
-        found: dict[str, Any] = self.kept.value("tables", inputs, lambda: _Contribution(self, around).document())
-        return found
+        made = _Contribution(self, around)
+        sums = self.kept.result("sums", inputs, lambda: json.dumps(made.sums()).encode())
+
+        def file() -> bytes:
+            return make_run_file(about, read_sums(sums) | made.singles())
+
+        return Contribution(sums, self.kept.result("file", (*inputs, list(about.items())), file))
 
     def described(self, around: RunContext) -> list[list[Any]]:
         """Return the findings of an open split, in its order, as the columns of ``findings`` from ``case`` on."""
@@ -213,16 +240,17 @@ class _Contribution:
     def findings(self) -> list[FindingRow]:
         return self.stored.findings
 
-    def document(self) -> dict[str, Any]:
-        tables: Tables = {"training": self._training()}
-        which = None
+    def sums(self) -> Tables:
         # The difference between the whole and a part would reveal the few that are left.
-        if self.around.opened or self.run.n_findings == self.around.whole:
-            tables |= {"coverage": self._coverage(), "placements": self._placements(), "metrics": self._metrics()}
+        if not self.around.opened and self.run.n_findings != self.around.whole:
+            return {key: [] for key in SUMS}
+        return {"coverage": self._coverage(), "placements": self._placements(), "metrics": self._metrics()}
+
+    def singles(self) -> Tables:
+        tables: Tables = {"training": self._training()}
         if self.around.opened:
-            which = digest_of([(row.case, row.finding) for row in self.findings]).hex()
             tables |= {"scores": self._scores(), "instances": self._instances(), "cases": self._cases()}
-        return {"which": which, "tables": tables}
+        return tables
 
     def _coverage(self) -> list[list[Any]]:
         counts = self.stored.store.coverage(self.run.id)
@@ -290,20 +318,21 @@ class _Contribution:
     def _scores(self) -> list[list[Any]]:
         return [
             [
-                place,
+                row.case,
+                row.finding,
                 row.status,
                 row.dice,
                 row.pred_voxels,
                 *_counted(row).values(),
                 *placement_columns(row).values(),
             ]
-            for place, row in enumerate(self.findings)
+            for row in self.findings
         ]
 
     def _instances(self) -> list[list[Any]]:
         return [
-            [place, *asdict(instance).values()]
-            for place, row in enumerate(self.findings)
+            [row.case, row.finding, *asdict(instance).values()]
+            for row in self.findings
             for instance in row.details.rows or ()
         ]
 

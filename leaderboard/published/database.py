@@ -10,6 +10,7 @@ import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,12 @@ from harness.runs.confirmed import NOT_CONFIRMED
 from harness.scoring.comparison import rank_words
 from harness.scoring.placement import OTHER_FINDING, PLACEMENTS, SAME_MASK, Placement
 from harness.status import RowLevel
+from leaderboard.published.kept import Kept
+from leaderboard.published.run_file import RUN_TABLES, SUMS, RunFile, Tables, read_sums, table_of_runs
 from leaderboard.published.statements import BoardStatement
 
 #: Version of the tables below; raised when a reader of an older one would be misled.
-SCHEMA_VERSION = 7
+SCHEMA_VERSION = 8
 
 _TABLES = """
 create table about (name text primary key, value text not null);
@@ -38,13 +41,6 @@ create table runs (
   created text not null, finished text, attempt integer not null, n_cases integer not null,
   n_findings integer, apart text not null, warnings text not null, plan text not null, record text not null,
   timing text not null);
-create table coverage (run text, status text, n integer, primary key (run, status)) without rowid;
-create table placements (
-  run text, placement text, n integer, "of" integer, low real, high real, cases integer,
-  primary key (run, placement)) without rowid;
-create table metrics (
-  run text, profile text, metric text, grp text, value real, low real, high real, n integer not null,
-  cases integer, primary key (run, profile, metric, grp)) without rowid;
 create table comparisons (
   data_set text, profile text, first text, second text, difference real, low real, high real, p real,
   n integer not null, primary key (data_set, profile, first, second)) without rowid;
@@ -62,35 +58,15 @@ create table statement_tests (
 create table findings (
   number integer primary key, data_set text not null, "case" text not null, finding text not null, category text,
   text text not null, truth_voxels integer, size_ratio real, volume_ul real);
-create table scores (
-  run text, number integer, status text not null, dice real not null, pred_voxels integer, intersection integer,
-  kept_voxels integer, kept_intersection integer, truth_entities integer, tp integer, fp integer, fn integer,
-  distance_tp integer, distance_fp integer, distance_fn integer, placement text not null,
-  other_truth text, other_truth_dice real, other_mask text, other_mask_dice real,
-  primary key (run, number)) without rowid;
-create table instances (
-  run text, number integer, side text, label integer, voxels integer not null, mm3 real, status text not null,
-  matched integer, dice real, distance_status text, distance_matched integer, distance_mm real,
-  primary key (run, number, side, label)) without rowid;
-create table cases (
-  run text, "case" text, status text not null, reason text not null, seconds real, host_bytes integer,
-  device_bytes integer, attempts integer not null, read_s real, compute_s real, write_s real, wait_s real,
-  primary key (run, "case")) without rowid;
-create table training (
-  run text, step integer, steps integer not null, losses text not null, val_dice real,
-  primary key (run, step)) without rowid;
 """
 
-#: Each table and what a row of it is; the downloads page shows them.
+#: Each table and what a row of it is; the downloads page shows them. What is of one run alone is in its own file
+#: (:mod:`leaderboard.published.run_file`), its sums in both where no newer run took its place.
 TABLES: Mapping[str, str] = {
     "about": "what this file is",
     "data_sets": "one split of one data set, known by its content",
     "runs": "one run: one variant of one model on one split",
-    "coverage": "findings of a run, by how they ended; no number stands for one to four of a closed split",
-    "placements": "findings of a run by where their masks lie, of so many where it is known, with the 95 % interval of "
-    "the share; of a closed split no number stands for one to four",
-    "metrics": "one metric of a run under a profile, for one group of findings, with its 95 % interval and of how "
-    "many cases it is",
+    **{name: f"{RUN_TABLES[name].what}; of the rows that stand" for name in SUMS},
     "comparisons": "two runs of one ranking on the same findings: mean difference of Dice, interval and p, which share "
     "one error rate with all others of the ranking",
     "ranks": "best and worst rank that the comparisons leave to a run, and how often it takes each when the cases "
@@ -99,12 +75,6 @@ TABLES: Mapping[str, str] = {
     "statement_tests": "one comparison that a statement rests on: a run and the second that it is compared with, which "
     "is empty for another group of findings or a number",
     "findings": "one finding of an open split: its text, category and size; its number is that of this file alone",
-    "scores": "one run on one finding, by its number: voxels of the mask and of its overlap with the truth, both again "
-    "of the components that are kept, single lesions found (tp), falsely marked (fp) and missed (fn), by Dice and by "
-    "distance; where its mask lies, and the other findings it is most like",
-    "instances": "one entity of the truth, or one component of a mask, and what it was matched with",
-    "cases": "how one case of a run on an open split ended; what its seconds were spent on by the model's own word",
-    "training": "what the training of a fine-tuned variant reported at one step: losses, and Dice on the val split",
 }
 
 
@@ -264,6 +234,9 @@ class PublishedScore:
         return Placement(self.placement, other).words
 
 
+_SCORE = tuple(column.name for column in fields(PublishedScore))
+
+
 @dataclass(frozen=True)
 class PublishedCase:
     """How one case of a run ended."""
@@ -291,6 +264,30 @@ class TrainingStep:
     val_dice: float | None
 
 
+@dataclass(frozen=True)
+class Contribution:
+    """What is of one run alone.
+
+    Attributes
+    ----------
+    sums
+        Table of :data:`~leaderboard.published.run_file.SUMS` -> its rows, as JSON.
+    file
+        Everything, as :func:`~leaderboard.published.run_file.make_run_file` has it.
+    """
+
+    sums: Kept
+    file: Kept
+
+    @property
+    def digest(self) -> bytes:
+        """The digest of all of it."""
+        return self.sums.sha256 + self.file.sha256
+
+
+#: Files of runs that are open at a time: pages of cases show some rows of each.
+_FILES = 256
+
 #: Looks at a statement, of 100,000 steps each, after which it is ended: ours go through all of a large board.
 _LOOKS = 100_000
 
@@ -309,7 +306,7 @@ class Published:
     Attributes
     ----------
     contributed
-        Run -> the digest of everything in the tables that is of this run alone, but for the row itself.
+        Run -> what is of this run alone, but for the row itself; nothing of a run whose numbers are not shown.
     """
 
     def __init__(self, path: Path | None = None) -> None:
@@ -317,8 +314,14 @@ class Published:
         self.db.row_factory = sqlite3.Row
         self.db.execute("pragma journal_mode = off")  # nobody reads it before it is finished
         self.db.execute("pragma synchronous = off")
-        self.contributed: dict[str, bytes] = {}
+        self.contributed: dict[str, Contribution] = {}
+        self._runs: dict[str, list[PublishedRun]] = {}
+        self._files: dict[str, RunFile] = {}  # the last ones that were read
+        self._numbers: tuple[str, Mapping[tuple[str, str], int]] = "", {}  # of the data set that was asked for last
+        self._sums: tuple[str, Tables] = "", {}  # of the run that was read last
         self.db.executescript(_TABLES)
+        for name in SUMS:
+            self.db.execute(table_of_runs(name))
 
     def add(self, table: str, rows: Sequence[Mapping[str, Any]] | Iterator[Mapping[str, Any]]) -> None:
         """Insert rows, each with a value for every column; lists and dicts are stored as JSON."""
@@ -357,9 +360,11 @@ class Published:
         return [DataSetRow(**_values(row, DataSetRow)) for row in rows]
 
     def runs(self, data_set: str) -> list[PublishedRun]:
-        """Return the runs on a data set, oldest first."""
-        rows = self.db.execute("select * from runs where data_set = ? order by created, id", [data_set])
-        return [PublishedRun(**_values(row, PublishedRun)) for row in rows]
+        """Return the runs on a data set, oldest first, once all are there."""
+        if data_set not in self._runs:
+            rows = self.db.execute("select * from runs where data_set = ? order by created, id", [data_set])
+            self._runs[data_set] = [PublishedRun(**_values(row, PublishedRun)) for row in rows]
+        return self._runs[data_set]
 
     def doubted(self) -> list[tuple[str, str]]:
         """Return (run, reason) of every row whose numbers are not shown, since they are not confirmed."""
@@ -368,19 +373,16 @@ class Published:
 
     def coverage(self, run: str) -> dict[str, int | None]:
         """Count a run's findings by status; None where one to four may not be shown."""
-        return dict(self.db.execute("select status, n from coverage where run = ? order by status", [run]).fetchall())
+        counts: dict[str, int | None] = dict(sorted(map(tuple, self.sums(run)["coverage"])))
+        return counts
 
     def placements(self, run: str) -> dict[str, dict[str, Any]]:
         """Return placement -> ``{"count", "n", "cases", "value", "ci95"}`` of a run, in the order of `PLACEMENTS`.
 
         The count is None where it may not be shown; empty where none of them may be.
         """
-        columns = 'placement, n, "of", low, high, cases'
         found = {}
-        for name, count, of, low, high, cases in self.db.execute(
-            f"select {columns} from placements where run = ?",  # noqa: S608 - ours
-            [run],
-        ):
+        for name, count, of, low, high, cases in self.sums(run)["placements"]:
             value = None if count is None or not of else count / of
             ci95 = None if low is None else [low, high]
             found[name] = {"count": count, "n": of, "cases": cases, "value": value, "ci95": ci95}
@@ -389,9 +391,8 @@ class Published:
     def metrics(self, run: str, profile: str) -> dict[str, dict[str, dict[str, Any]]]:
         """Return metric -> group -> ``{"value", "ci95", "n", "cases"}``; a category's is named ``by_category/1a``."""
         found: dict[str, dict[str, dict[str, Any]]] = {}
-        columns = "metric, grp, value, low, high, n, cases"
-        query = f"select {columns} from metrics where run = ? and profile = ? order by metric, grp"  # noqa: S608 - ours
-        for metric, group, value, low, high, n, cases in self.db.execute(query, [run, profile]):
+        rows = (row[1:] for row in self.sums(run)["metrics"] if row[0] == profile)
+        for metric, group, value, low, high, n, cases in sorted(rows, key=lambda row: row[:2]):
             ci95 = None if low is None else [low, high]
             found.setdefault(metric, {})[group] = {"value": value, "ci95": ci95, "n": n, "cases": cases}
         return found
@@ -421,20 +422,73 @@ class Published:
         rows = self.db.execute("select * from findings where data_set = ? order by number", [data_set])
         return [PublishedFinding(**_values(row, PublishedFinding)) for row in rows]
 
-    def scores(self, run: str) -> dict[int, PublishedScore]:
-        """Return number of a finding -> how a run on an open data set did on it."""
-        rows = self.db.execute("select * from scores where run = ? order by number", [run])
-        return {row["number"]: PublishedScore(**_values(row, PublishedScore)) for row in rows}
+    def numbers(self, data_set: str) -> Mapping[tuple[str, str], int]:
+        """Return case and finding -> the number that stands for it, of an open data set."""
+        rows = self.db.execute('select "case", finding, number from findings where data_set = ?', [data_set])
+        return {(case, finding): number for case, finding, number in rows}
+
+    def scores(self, run: str, case: str | None = None) -> dict[int, PublishedScore]:
+        """Return number of a finding (of one case, if given) -> how a run on an open data set did on it."""
+        return {number: PublishedScore(*row) for number, row in self.single(run, "scores", _SCORE, case)}
+
+    def single(
+        self, run: str, table: str, columns: Sequence[str] = (), case: str | None = None
+    ) -> list[tuple[int, tuple[Any, ...]]]:
+        """Return number of a finding, and some columns, of the rows of a table of single findings, by number.
+
+        Parameters
+        ----------
+        run
+            On an open data set; of others there are none.
+        table
+            Of :data:`~leaderboard.published.run_file.RUN_TABLES`.
+        columns
+            Beside the key; by default all.
+        case
+            The one that is asked for; by default all.
+        """
+        picked = ["case", "finding", *(columns or RUN_TABLES[table].columns)]
+        rows = [tuple(row) for row in self._rows(run, table, picked, case)]
+        if not rows:
+            return []
+        (data_set,) = self.db.execute("select data_set from runs where id = ?", [run]).fetchone()
+        if self._numbers[0] != data_set:
+            self._numbers = data_set, self.numbers(data_set)
+        numbers = self._numbers[1]
+        found = [(numbers[case, finding], tuple(others)) for case, finding, *others in rows]
+        return sorted(found, key=itemgetter(0))
+
+    def instances(self, run: str) -> list[tuple[str, float | None, str]]:
+        """Return the side of every entity and component of a run on an open data set, its volume in mm³, and status."""
+        return [tuple(row) for row in self._rows(run, "instances", ["side", "mm3", "status"])]
 
     def cases(self, run: str) -> list[PublishedCase]:
         """Return how the cases of a run on an open data set ended."""
-        rows = self.db.execute('select * from cases where run = ? order by "case"', [run])
-        return [PublishedCase(**_values(row, PublishedCase)) for row in rows]
+        return [PublishedCase(**_values(row, PublishedCase)) for row in self._rows(run, "cases")]
 
     def training(self, run: str) -> list[TrainingStep]:
         """Return how the checkpoint of a run was trained, in the order of steps; empty where nothing was trained."""
-        rows = self.db.execute("select * from training where run = ? order by step", [run])
-        return [TrainingStep(**_values(row, TrainingStep)) for row in rows]
+        return [TrainingStep(**_values(row, TrainingStep)) for row in self._rows(run, "training")]
+
+    def sums(self, run: str) -> Tables:
+        """Return table -> rows of the sums of a run; empty tables where its numbers are not shown."""
+        if run not in self.contributed:
+            return {key: [] for key in SUMS}
+        if self._sums[0] != run:
+            self._sums = run, read_sums(self.contributed[run].sums)
+        return self._sums[1]
+
+    def _rows(
+        self, run: str, table: str, columns: Sequence[str] = (), case: str | None = None
+    ) -> Iterable[sqlite3.Row]:
+        """Return rows of a run's file; none where its numbers are not shown."""
+        if run not in self.contributed:
+            return []
+        file = self._files.pop(run, None) or RunFile(self.contributed[run].file.read())
+        self._files[run] = file
+        if len(self._files) > _FILES:
+            self._files.pop(next(iter(self._files))).close()
+        return file.rows(table, columns, case)
 
 
 def _to_column(value: Any) -> Any:
@@ -444,7 +498,7 @@ def _to_column(value: Any) -> Any:
 
 
 def _values(row: sqlite3.Row, kind: type[Any]) -> dict[str, Any]:
-    values = {column.name: row[column.name] for column in fields(kind)}
+    values = {name: row[name] for name in kind.__dataclass_fields__}
     for name in values.keys() & _JSON:
         values[name] = parse_json(values[name])
     for name in values.keys() & _BOOLEAN:

@@ -19,10 +19,10 @@ from harness.scoring.profiles import PROFILES
 from harness.scoring.sizes import SizeCuts
 from harness.store.archive import archived
 from harness.store.database import Store
-from leaderboard.published.contribution import NUMBERED, RunContext, StoredRun, told
+from leaderboard.published.contribution import RunContext, StoredRun, told
 from leaderboard.published.database import SCHEMA_VERSION, Published
 from leaderboard.published.facts import Facts, facts_of
-from leaderboard.published.kept import KeptResults, digest_of
+from leaderboard.published.kept import KeptResults
 from leaderboard.published.privacy import (
     ENOUGH,
     PrivacyPolicy,
@@ -30,7 +30,7 @@ from leaderboard.published.privacy import (
     provenance,
     terms_of_runs,
 )
-from leaderboard.published.standing import Standing, reasons_apart, standing_of
+from leaderboard.published.standing import Standing, reasons_apart, standing_of, stands
 from leaderboard.published.statements import BoardStatement, read_statements
 from leaderboard.published.tested import hold_against, runs_of
 
@@ -86,7 +86,7 @@ def export(
         published.add("about", [{"name": name, "value": value} for name, value in about.items()])
         rows = [as_seen(run, store) for run in store.runs() if run.id not in left_out]
         stored = {run.id: StoredRun(store, folder, kept, run) for run in rows}
-        doubts = {run: one.doubts() for run, one in stored.items()}
+        doubts = {run: one.known.doubts for run, one in stored.items()}
         rows = [doubted(run, doubts[run.id]) if doubts[run.id] else run for run in rows]
         rows = judged(rows, discover(), trained_here(store))
         groups: dict[tuple[str, str], list[RunRow]] = {}
@@ -175,8 +175,7 @@ class _DataSet:
             cuts=self.cuts,
             fixed=self.fixed is not None,
         )
-        self.numbers: dict[tuple[str, str], int] = {}
-        self.numbered: dict[str, list[int]] = {}
+        self.numbered: set[str] = set()
         shown_runs = [run for run in self.runs if run.id in self.confirmed]
         for run in sorted(shown_runs, key=lambda run: (-run.n_findings, run.created, run.id)):
             self._contribute(self.stored[run.id])
@@ -199,27 +198,33 @@ class _DataSet:
         }
 
     def _contribute(self, stored: StoredRun) -> None:
-        """Copy what a run contributes; the first run that has a finding describes it."""
-        found = stored.tables(self.around)
-        self.published.contributed[stored.run.id] = digest_of(found)
-        numbers = self._numbers(stored, found["which"])
-        for table, rows in found["tables"].items():
-            named = ([numbers[row[0]], *row[1:]] for row in rows) if table in NUMBERED else rows
-            self.published.insert(table, ([stored.run.id, *row] for row in named))
+        """Take what a run contributes; its sums are copied where it stands, and the first that has a finding names it.
+
+        Its file is read where a page asks for it.
+        """
+        run = stored.run.id
+        about = {
+            "schema": str(SCHEMA_VERSION),
+            "run": run,
+            "data_set": self.id,
+            "visibility": "public" if self.policy.public else "private",
+            "open": str(int(self.opened)),
+        }
+        self.published.contributed[run] = stored.contribution(self.around, about)
+        if stands(self.apart[run]):
+            for table, rows in self.published.sums(run).items():
+                self.published.insert(table, ([run, *row] for row in rows))
+        if self.opened and stored.known.which not in self.numbered:
+            self._number(stored)
         stored.forget()
 
-    def _numbers(self, stored: StoredRun, which: str | None) -> list[int]:
-        """Return the number of each finding of a run on an open split; new ones are added."""
-        if which is None:
-            return []
-        if which not in self.numbered:
-            described = stored.described(self.around)
-            fresh = [row for row in described if (row[0], row[1]) not in self.numbers]
-            last = self.published.db.execute("select coalesce(max(number), 0) from findings").fetchone()[0]
-            self.published.insert("findings", ([n, self.id, *row] for n, row in enumerate(fresh, last + 1)))
-            self.numbers |= {(row[0], row[1]): n for n, row in enumerate(fresh, last + 1)}
-            self.numbered[which] = [self.numbers[row[0], row[1]] for row in described]
-        return self.numbered[which]
+    def _number(self, stored: StoredRun) -> None:
+        """Give a number to the findings that no run before had."""
+        numbers = self.published.numbers(self.id)
+        fresh = [row for row in stored.described(self.around) if (row[0], row[1]) not in numbers]
+        last = self.published.db.execute("select coalesce(max(number), 0) from findings").fetchone()[0]
+        self.published.insert("findings", ([n, self.id, *row] for n, row in enumerate(fresh, last + 1)))
+        self.numbered.add(stored.known.which)
 
     def _compare(self, profile: str) -> None:
         """Compare and rank the runs of each ranking; where fewer than two have a rank, compare the complete ones."""
@@ -289,8 +294,7 @@ class _DataSet:
 
     def _shown(self, run: RunRow) -> frozenset[str]:
         """Return the groups of the Dice of a run that a closed split shows."""
-        found = self.stored[run.id].tables(self.around)["tables"].get("metrics", [])
-        return frozenset(group for profile, metric, group, *_ in found if (profile, metric) == (PAPER, "dice"))
+        return frozenset(self.published.metrics(run.id, PAPER).get("dice", ()))
 
 
 def compare_runs(values: Mapping[str, Sequence[float]], clusters: Sequence[str]) -> tuple[Rows, Rows]:

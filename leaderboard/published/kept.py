@@ -20,6 +20,7 @@ import sqlite3
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextvars import ContextVar
+from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as installed
@@ -41,9 +42,27 @@ _PACKAGES: Final = ("harness", "leaderboard")
 _LIBRARIES: Final = ("numpy", "scipy", "pillow", "jinja2", "vl-convert-python", "scikit-image", "nibabel", "pyarrow")
 
 _TABLES: Final = """
-create table if not exists results (key blob primary key, digest blob not null, content blob not null);
+create table if not exists results (
+  key blob primary key, digest blob not null, sha256 blob not null, size integer not null, content blob not null);
 create table if not exists used (key blob primary key, build integer not null) without rowid;
 """
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A result that is known by its digest, and read only where somebody asks for its bytes.
+
+    Attributes
+    ----------
+    sha256, size
+        Of its bytes.
+    read
+        Returns them.
+    """
+
+    sha256: bytes
+    size: int
+    read: Callable[[], bytes] = field(compare=False)
 
 
 class KeptResults:
@@ -92,48 +111,79 @@ class KeptResults:
         if self._db is None:
             return compute()
         key = digest_of((version(), what, *inputs))
-        content = self._find(key)
+        content = self._content(key)
         if content is None:
-            self.computed += 1
-            content = compute()
-            self._keep(key, content)
-        else:
-            self.found += 1
+            return self._compute(key, compute)
+        self.found += 1
         self._used.add(key)
         return content
+
+    def result(self, what: str, inputs: Iterable[object], compute: Callable[[], bytes]) -> Kept:
+        """Return the same as :meth:`content` without its bytes, where they were computed before.
+
+        They are read when they are asked for; what is damaged by then is computed again. Without a file they are held.
+        """
+        key = digest_of((version(), what, *inputs))
+
+        def read() -> bytes:
+            content = self._content(key)
+            return compute() if content is None else content
+
+        known = self._digest(key)
+        if known is None:
+            content = self._compute(key, compute)
+            return Kept(hashlib.sha256(content).digest(), len(content), read if self._path else lambda: content)
+        self.found += 1
+        self._used.add(key)
+        return Kept(*known, read)
 
     def value(self, what: str, inputs: Iterable[object], compute: Callable[[], Any]) -> Any:
         """Return a result that JSON can hold, as :meth:`content`; tuples in it become lists."""
         content = self.content(what, inputs, lambda: json.dumps(compute(), ensure_ascii=True).encode())
         return parse_json(content, finite=False, levels=len(content))  # its digest is right: it is ours
 
-    def _find(self, key: bytes) -> bytes | None:
-        if self._db is None:
+    def _compute(self, key: bytes, compute: Callable[[], bytes]) -> bytes:
+        self.computed += 1
+        content = compute()
+        self._keep(key, content)
+        self._used.add(key)
+        return content
+
+    def _digest(self, key: bytes) -> tuple[bytes, int] | None:
+        """Return digest and size of the result of a key; None where there is none, or another's."""
+        row = self._row(key, "digest, sha256, size")
+        if row is None or _check(key, row[1], row[2]) != row[0]:
             return None
-        try:
-            row = self._db.execute("select digest, content from results where key = ?", [key]).fetchone()
-        except sqlite3.Error:
-            self._without()
-            return None
-        if row is None or not all(isinstance(cell, bytes) for cell in row):
-            return None
-        packed: bytes = row[1]
-        if hashlib.sha256(key + packed).digest() != row[0]:
+        return row[1], row[2]
+
+    def _content(self, key: bytes) -> bytes | None:
+        known, row = self._digest(key), self._row(key, "content")
+        if known is None or row is None or not isinstance(row[0], bytes):
             return None
         unpacker = zlib.decompressobj()
         try:
-            content = unpacker.decompress(packed, MOST_BYTES)
+            content = unpacker.decompress(row[0], MOST_BYTES)
         except zlib.error:
             return None
-        return content if unpacker.eof else None
+        return content if (hashlib.sha256(content).digest(), len(content)) == known else None
+
+    def _row(self, key: bytes, columns: str) -> tuple[Any, ...] | None:
+        if self._db is None:
+            return None
+        try:
+            found = self._db.execute(f"select {columns} from results where key = ?", [key]).fetchone()  # noqa: S608
+        except sqlite3.Error:
+            self._without()
+            return None
+        return found  # type: ignore[no-any-return] # of any types, if the file is damaged
 
     def _keep(self, key: bytes, content: bytes) -> None:
         if self._db is None or len(content) >= MOST_BYTES:
             return
-        packed = zlib.compress(content, 1)
-        row = [key, hashlib.sha256(key + packed).digest(), packed]
+        sha256 = hashlib.sha256(content).digest()
+        row = [key, _check(key, sha256, len(content)), sha256, len(content), zlib.compress(content, 1)]
         try:
-            self._db.execute("insert or replace into results values (?, ?, ?)", row)
+            self._db.execute("insert or replace into results values (?, ?, ?, ?, ?)", row)
         except sqlite3.Error:  # a full disk, or a damaged page
             self._without()
 
@@ -162,6 +212,11 @@ def in_use() -> KeptResults:
 
 
 _NONE: Final = KeptResults()
+
+
+def _check(key: bytes, sha256: object, size: object) -> bytes:
+    """Return what shows that a digest and a size are those of the result of a key."""
+    return digest_of((key, sha256, size)) if isinstance(sha256, bytes) and isinstance(size, int) else b""
 
 
 def digest_of(inputs: Any) -> bytes:
@@ -203,7 +258,7 @@ def _opened(path: Path) -> sqlite3.Connection | None:
             try:
                 db.executescript(_TABLES)
                 db.execute("begin immediate")
-                db.execute("select key, digest, content from results limit 1").fetchone()
+                db.execute("select key, digest, sha256, size, content from results limit 1").fetchone()
                 db.execute("select key, build from used limit 1").fetchone()
             except BaseException:
                 db.close()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from harness.registry.declaration import Prompt
 from harness.rows import RunRow
@@ -21,6 +21,11 @@ def standing_of(level: RowLevel, prompt: str) -> Standing:
     """Return the ranking that a row of a level and a prompt belongs to; free and structured text share one."""
     prompts = {Prompt.TEXT: "text", Prompt.STRUCTURED_TEXT: "text", Prompt.BOX: "box"}
     return None if level.headline else level, prompts.get(prompt, "")  # type: ignore[call-overload] # its value
+
+
+def stands(reasons: Iterable[str]) -> bool:
+    """Return whether no newer run took the place of one, by the reasons why it is not ranked."""
+    return not any(reason.startswith(REPLACED) for reason in reasons)
 
 
 def reasons_apart(

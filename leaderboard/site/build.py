@@ -15,8 +15,6 @@ from harness.scoring.sizes import SizeCuts
 from harness.store.database import Store
 from leaderboard.board.organiser import Organiser
 from leaderboard.board.reported import read_boards, read_reported
-from leaderboard.gallery.delivered import Delivered
-from leaderboard.gallery.gallery import make_gallery
 from leaderboard.pages.cards import cards
 from leaderboard.pages.changes import feed
 from leaderboard.pages.cite import of_board
@@ -25,7 +23,7 @@ from leaderboard.pages.pages import render_pages
 from leaderboard.pages.site import Site
 from leaderboard.pages.vendor import NIIVUE, VIEWER, VOLUME_SCRIPT, asset
 from leaderboard.published.export import export
-from leaderboard.published.kept import KeptResults
+from leaderboard.published.kept import Kept, KeptResults
 from leaderboard.published.privacy import PrivacyPolicy
 from leaderboard.published.statements import BoardStatement
 from leaderboard.site.folder import BUILD, Content, Written, explained, replace_folder
@@ -97,7 +95,8 @@ def build_site(store: Store, out: Path, options: Options | None = None) -> Path:
     with (
         explained(out),
         tempfile.TemporaryDirectory(prefix="groundbench-") as scratch,
-        KeptResults(options.kept) as kept,
+        KeptResults(options.kept or Path(scratch, "kept.db")) as kept,
+        store.snapshot(),  # what a run contributes is read where a page needs it
     ):
         written = _build(store, out, options, kept, Path(scratch))
     gone = f", {written.gone:,} are gone" if written.gone else ""
@@ -132,6 +131,9 @@ def _build(store: Store, out: Path, options: Options, kept: KeptResults, scratch
     )
     files: dict[str, Content] = {**options.logo}
     if options.datasets:
+        from leaderboard.gallery.delivered import Delivered  # what reads CTs is slow to load
+        from leaderboard.gallery.gallery import make_gallery
+
         masks = partial(Delivered, store, options.runs or store.home / "runs")
         (scratch / "pictures").mkdir()
         gallery = make_gallery(
@@ -154,7 +156,7 @@ def _build(store: Store, out: Path, options: Options, kept: KeptResults, scratch
         if gallery.pictures:
             names = (*VIEWER, VOLUME_SCRIPT, NIIVUE.script, NIIVUE.notice)
             files |= {name: asset(name) for name in names}
-    files |= {f"downloads/{file.name}": file.path for file in downloads}
+    files |= {f"downloads/{file.name}": file.at for file in downloads}
     files |= {name: asset(name) for name in ASSETS}
     files["changes.xml"] = feed(site)
     citation = of_board(site)
@@ -164,7 +166,9 @@ def _build(store: Store, out: Path, options: Options, kept: KeptResults, scratch
     files["downloads/SHA256SUMS"] = checksums(downloads)
     files[".nojekyll"] = b""  # a hosted repository would otherwise leave files out
     files[BUILD] = _describe(published.about())
-    pages = ((path, html.encode("utf-8", "replace")) for path, html in render_pages(site))
+    pages = (
+        (path, html if isinstance(html, Kept) else html.encode("utf-8", "replace")) for path, html in render_pages(site)
+    )
     return replace_folder(out, chain(files.items(), pages))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import filecmp
+import hashlib
 import shutil
 import sqlite3
 import tempfile
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import PrerequisiteError, UsageError
+from leaderboard.published.kept import Kept
 
 #: Lists the files that were written, one relative path a line; a folder without it was not made here.
 MARKER = ".groundbench-site"
@@ -21,8 +23,8 @@ MARKER = ".groundbench-site"
 BUILD = "build.json"
 
 
-#: A file's content, or where it lies.
-Content = bytes | Path
+#: A file's content, where it lies, or what is kept of it.
+Content = bytes | Path | Kept
 
 
 @dataclass(frozen=True)
@@ -46,8 +48,9 @@ def replace_folder(out: Path, files: Mapping[str, Content] | Iterable[tuple[str,
     out
         Absent, empty, or a folder that this function made and that was not changed since.
     files
-        Relative path with forward slashes -> content, or a file with it, which is copied; or pairs of these, so that
-        not all of them are held at a time.
+        Relative path with forward slashes -> content, or a file with it, which is copied, or what is kept, which is
+        read only where the file is not the same already; or pairs of these, so that not all of them are held at a
+        time.
 
     Returns
     -------
@@ -94,17 +97,20 @@ def _put(path: Path, content: Content, before: Path) -> bool:
             return False
     except OSError:  # it is not there, or the file system has no links
         path.unlink(missing_ok=True)
-    if isinstance(content, bytes):
-        path.write_bytes(content)
-    else:
+    if isinstance(content, Path):
         shutil.copyfile(content, path)
+    else:
+        path.write_bytes(content.read() if isinstance(content, Kept) else content)
     return not same
 
 
 def _is(before: Path, content: Content) -> bool:
-    if isinstance(content, bytes):
-        return before.stat().st_size == len(content) and before.read_bytes() == content
-    return filecmp.cmp(before, content, shallow=False)
+    if isinstance(content, Path):
+        return filecmp.cmp(before, content, shallow=False)
+    if before.stat().st_size != (content.size if isinstance(content, Kept) else len(content)):
+        return False
+    now = before.read_bytes()
+    return hashlib.sha256(now).digest() == content.sha256 if isinstance(content, Kept) else now == content
 
 
 def _listed(target: Path) -> set[str]:

@@ -1,14 +1,15 @@
 """What must not be published, looked for in what is about to be: in a public site, and in the repository that hosts it.
 
-The pages of a site are drawn from the database that it offers. So that database is read as a visitor would: of a split
-that is closed it holds nothing of a single case, and of an open one only what the terms of its data set allow.
+The pages of a site are drawn from the database that it offers and from the files of its runs. So these are read as a
+visitor would: of a split that is closed they hold nothing of a single case, and of an open one only what the terms of
+its data set allow.
 """
 
 from __future__ import annotations
 
 import sqlite3
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Final
@@ -17,18 +18,15 @@ from harness.dataset.terms import Terms
 from harness.errors import PrerequisiteError
 from harness.foreign import open_database, parse_json
 from leaderboard.published.privacy import HIDDEN_TEXT
+from leaderboard.published.run_file import RUN_TABLES
 
-#: The database of a site, below it; and how every SQLite file begins.
+#: The database of a site, below it; where the files of its runs are; and how every SQLite file begins.
 DATABASE: Final = "downloads/results.sqlite"
+RUNS: Final = "downloads/runs/"
 _SQLITE: Final = b"SQLite format 3\0"
 
-#: Tables with rows of single cases or findings, and how they lead to a data set.
-_SINGLE: Final = {
-    "findings": "select count(*) from findings where data_set = ?",
-    "scores": "select count(*) from scores where run in (select id from runs where data_set = ?)",
-    "instances": "select count(*) from instances where run in (select id from runs where data_set = ?)",
-    "cases": "select count(*) from cases where run in (select id from runs where data_set = ?)",
-}
+#: The tables of a run's file with rows of single cases or findings.
+_SINGLE: Final = ("scores", "instances", "cases")
 
 
 def reading(database: Path) -> sqlite3.Connection:
@@ -49,17 +47,39 @@ def withheld(site: Path, names: set[str]) -> Iterator[tuple[str, str]]:
     if DATABASE not in names:
         yield DATABASE, "is missing, so that nobody can tell what the site shows"
         return
-    for where, what in _of_file(site / DATABASE, names):
-        yield where or DATABASE, what
+    closed: dict[str, str] | None = None
+    try:
+        with closing(reading(site / DATABASE)) as db:
+            yield from ((where or DATABASE, what) for where, what in _of_database(db, names))
+            closed = dict(db.execute("select id, split from data_sets where not open").fetchall())
+    except (sqlite3.Error, ValueError, TypeError) as error:  # cells of another type than ours included
+        yield DATABASE, f"cannot be read: {error}"
+    for name in run_files(names) if closed is not None else ():
+        yield from ((name, what) for what in _of_run_file(site / name, closed or {}))
 
 
-def _of_file(path: Path, names: set[str]) -> list[tuple[str, str]]:
-    """Return what is wrong with a site's database; the name is empty where it is the database itself."""
+def run_files(names: set[str]) -> list[str]:
+    """Return the files of single runs among those of a site."""
+    return sorted(name for name in names if name.startswith(RUNS) and name.endswith(".sqlite"))
+
+
+def _of_run_file(path: Path, closed: Mapping[str, str]) -> list[str]:
+    """Return what is wrong with the file of a run of a public site; `closed`: closed data sets and their splits."""
     try:
         with closing(reading(path)) as db:
-            return list(_of_database(db, names))
-    except (sqlite3.Error, ValueError, TypeError) as error:  # cells of another type than ours included
-        return [("", f"cannot be read: {error}")]
+            about = dict(db.execute("select name, value from about").fetchall())
+            counts = {table: _count(db, table) for table in _SINGLE}
+    except (sqlite3.Error, ValueError, TypeError) as error:
+        return [f"cannot be read: {error}"]
+    found = [] if about.get("visibility") == "public" else ["was not made for the public"]
+    split = closed.get(about.get("data_set", ""), "" if about.get("open") == "1" else "that it is of")
+    shown = [f"holds single {table} of the closed split {split}: {n}" for table, n in counts.items() if n and split]
+    return found + shown
+
+
+def _count(db: sqlite3.Connection, table: str) -> int:
+    n: int = db.execute(f"select count(*) from {table}").fetchone()[0]  # noqa: S608 - our own names
+    return n
 
 
 def _of_database(db: sqlite3.Connection, names: set[str]) -> Iterator[tuple[str, str]]:
@@ -67,9 +87,8 @@ def _of_database(db: sqlite3.Connection, names: set[str]) -> Iterator[tuple[str,
         terms = Terms.model_validate(parse_json(said))
         pages = sorted(name for name in names if name.startswith((f"cases/{key}-", f"cases/img/{key}-")))
         if not opened:
-            for table, counted in _SINGLE.items():
-                if n := db.execute(counted, [key]).fetchone()[0]:
-                    yield "", f"holds single {table} of the closed split {split}: {n}"
+            if n := db.execute("select count(*) from findings where data_set = ?", [key]).fetchone()[0]:
+                yield "", f"holds single findings of the closed split {split}: {n}"
             yield from ((name, f"shows a case of the closed split {split}") for name in pages)
             continue
         if terms.lacks("scores"):
@@ -117,6 +136,8 @@ def _is_published(path: Path) -> bool:
     try:
         with closing(reading(path)) as db:
             seen = db.execute("select value from about where name = 'visibility'").fetchall()
-            return seen == [("public",)] and not list(_of_database(db, set()))
+            tables = {name for (name,) in db.execute("select name from sqlite_master where type = 'table'")}
+            whole = tables != {"about", *RUN_TABLES}
+            return seen == [("public",)] and not (list(_of_database(db, set())) if whole else _of_run_file(path, {}))
     except (sqlite3.Error, ValueError, TypeError):
         return False

@@ -5,6 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import random
+import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from html.parser import HTMLParser
@@ -315,7 +318,22 @@ def parse(html: str) -> Node:
 
 def render(store: Store, policy: PrivacyPolicy, *, draw: bool = False) -> dict[str, str]:
     """Return path -> HTML of every page."""
-    return dict(render_pages(Site(export(store, policy), read_reported(), read_boards(), draw=draw)))
+    site = Site(export(store, policy), read_reported(), read_boards(), draw=draw)
+    return {path: page if isinstance(page, str) else page.read().decode() for path, page in render_pages(site)}
+
+
+def joined(files: Mapping[str, bytes], folder: Path) -> sqlite3.Connection:
+    """Open the one database that ``join.py`` makes of some downloads, which are written to a folder, as a reader would.
+
+    The script is run by a Python that sees nothing of ours.
+    """
+    for name, content in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+    subprocess.run([sys.executable, "-I", str(folder / "join.py")], check=True, capture_output=True)
+    database = sqlite3.connect(folder / "whole.sqlite")
+    database.row_factory = sqlite3.Row
+    return database
 
 
 @pytest.fixture

@@ -28,14 +28,14 @@ def test_every_row_that_stands_has_one(bench: Any, store: Store) -> None:
     site = Site(export(store, PrivacyPolicy()), read_reported())
     made = dict(cards(site))
     assert sorted(made) == [BOARD, "cards/run-02.png", "cards/run-03.png"]
-    assert all(pixels(content).shape == SIZE[::-1] for content in made.values())
-    assert all(len(content) < 60_000 for content in made.values())
+    assert all(pixels(content.read()).shape == SIZE[::-1] for content in made.values())
+    assert all(content.size < 60_000 for content in made.values())
     assert made == dict(cards(site))
 
 
 def test_the_score_lies_where_it_is_on_the_bar() -> None:
     """The dot stands at the value's share of the bar, and its interval beside it."""
-    image = pixels(draw("b", "t", "", "", (0.5, 0.75, 0.8)))
+    image = pixels(draw("b", "t", "", "", (0.5, 0.75, 0.8)).read())
     dark = np.flatnonzero(image[530] < 100)
     width = SIZE[0] - 2 * MARGIN
     assert abs(dark.mean() - (MARGIN + 0.75 * width)) < 2

@@ -11,12 +11,15 @@ from pathlib import Path
 
 import pytest
 
+from harness.scoring.sizes import SizeCuts
 from harness.store.database import Store
 from leaderboard.pages import downloads
 from leaderboard.pages.downloads import checksums, make_files
 from leaderboard.published.database import TABLES
 from leaderboard.published.export import export
 from leaderboard.published.privacy import PrivacyPolicy
+from leaderboard.published.run_file import RUN_TABLES
+from tests.leaderboard.conftest import joined
 
 pytestmark = pytest.mark.costly
 
@@ -38,7 +41,7 @@ def test_every_format_holds_the_same_rows(files: dict[str, bytes]) -> None:
     """SQLite, CSV, JSON and Parquet agree, in full precision."""
     from pyarrow import parquet
 
-    for table in ("runs", "scores", "metrics"):
+    for table in ("runs", "findings", "metrics"):
         expected = sorted(map(repr, rows_of(files, table)))
         flat = parquet.read_table(io.BytesIO(files[f"{table}.parquet"])).to_pylist()
         assert sorted(repr(tuple(row.values())) for row in flat) == expected
@@ -51,19 +54,66 @@ def test_every_format_holds_the_same_rows(files: dict[str, bytes]) -> None:
 
 
 def test_every_row_that_stands_has_its_single_scores(bench, store: Store, tmp_path: Path) -> None:
-    """As in the whole table, with the names of case and finding; none of a run that was replaced, or a closed split."""
+    """As in its file, with the category; none of a run that was replaced, which has its file, or of a closed split."""
     for plugin in ("rules", "rules", "friend"):
         bench.add(plugin=plugin, cases=2)
     made = {file.name: file.data for file in make_files(export(store, PrivacyPolicy()), tmp_path, parquet=False)}
-    assert {name for name in made if "/" in name} == {"scores/run-02.csv", "scores/run-03.csv"}
+    assert {name for name in made if name.startswith("scores/")} == {"scores/run-02.csv", "scores/run-03.csv"}
+    assert {name for name in made if name.startswith("runs/")} == {f"runs/run-0{n}.sqlite" for n in (1, 2, 3)}
     rows = list(csv.DictReader(io.StringIO(made["scores/run-02.csv"].decode())))
     findings = list(csv.DictReader(io.StringIO(made["findings.csv"].decode())))
-    scores = [row for row in csv.DictReader(io.StringIO(made["scores.csv"].decode())) if row["run"] == "run-02"]
-    named = {row["number"]: {name: row[name] for name in ("case", "finding", "category")} for row in findings}
-    assert rows == [named[row.pop("number")] | {name: row[name] for name in row if name != "run"} for row in scores]
+    database = sqlite3.connect(":memory:")
+    database.deserialize(made["runs/run-02.sqlite"])
+    database.row_factory = sqlite3.Row
+    scores = {(row["case"], row["finding"]): row for row in database.execute("select * from scores")}
+    assert len(rows) == len(scores) == len(findings)
+    for row, finding in zip(rows, findings, strict=True):
+        score = scores[row["case"], row["finding"]]
+        assert row.pop("category") == finding["category"]
+        assert row == {name: "" if score[name] is None else str(score[name]) for name in score.keys()}  # noqa: SIM118
     (tmp_path / "closed").mkdir()
     closed = make_files(export(store, PrivacyPolicy(public=True)), tmp_path / "closed", parquet=False)
-    assert not [file.name for file in closed if "/" in file.name]
+    assert {file.name for file in closed if "/" in file.name} == {f"runs/run-0{n}.sqlite" for n in (1, 2, 3)}
+    for file in closed:
+        if "/" in file.name:
+            database.deserialize(file.data)
+            for table in ("scores", "instances", "cases"):
+                assert database.execute(f"select count(*) from {table}").fetchone()[0] == 0  # noqa: S608 - our names
+
+
+def test_a_new_run_leaves_the_files_of_the_others_as_they_are(bench, store: Store, tmp_path: Path) -> None:
+    """Also where it is the first with further findings, and where it takes the place of one."""
+    for plugin in ("rules", "friend"):
+        bench.add(plugin=plugin, cases=2)
+    made, cuts = [], SizeCuts(0.0001, 0.001, of="fixed")  # those of a whole split move with its findings
+    for number in range(2):
+        (folder := tmp_path / str(number)).mkdir()
+        files = make_files(export(store, PrivacyPolicy(), size_cuts=cuts), folder, parquet=False)
+        made.append({file.name: file.data for file in files if "/" in file.name})
+        bench.add(plugin="rules", cases=3)
+    before, after = made
+    assert after.keys() - before.keys() == {"runs/run-03.sqlite", "scores/run-03.csv"}
+    assert {name for name in before if after.get(name, before[name]) != before[name]} == set()
+
+
+def test_one_database_is_made_of_all_files(full_store: Store, files: dict[str, bytes], tmp_path: Path) -> None:
+    """By `join.py`: every table of every run, replaced ones too, and nothing twice."""
+    whole = joined(files, tmp_path)
+    for run in full_store.runs():
+        name = f"runs/{run.id}.sqlite"
+        if name not in files:
+            continue
+        one = sqlite3.connect(":memory:")
+        one.deserialize(files[name])
+        for table in RUN_TABLES:
+            count = f"select count(*) from {table}"  # noqa: S608 - our own names
+            (expected,), (found,) = one.execute(count).fetchone(), whole.execute(f"{count} where run = ?", [run.id])
+            assert expected == found[0], (run.id, table)
+    assert whole.execute("select count(*) from scores").fetchone()[0] > 0
+    assert (
+        whole.execute("select count(*) from scores join findings using (number)").fetchone()
+        == whole.execute("select count(*) from scores").fetchone()
+    )
 
 
 def test_instances_sum_to_the_counts_of_their_run(full_store: Store, files: dict[str, bytes]) -> None:
@@ -72,12 +122,11 @@ def test_instances_sum_to_the_counts_of_their_run(full_store: Store, files: dict
     counted = [row.details.instances for row in full_store.findings(run.id) if row.details.instances]
     wanted = sum(each.overlap.tp for each in counted), sum(each.overlap.fn for each in counted)
     database = sqlite3.connect(":memory:")
-    database.deserialize(files["results.sqlite"])
-    count = "select count(*) from instances where run = ? and side = 'truth' and status = ?"
-    found, missed = (database.execute(count, [run.id, status]).fetchone()[0] for status in ("found", "missed"))
+    database.deserialize(files[f"runs/{run.id}.sqlite"])
+    count = "select count(*) from instances where side = 'truth' and status = ?"
+    found, missed = (database.execute(count, [status]).fetchone()[0] for status in ("found", "missed"))
     assert (found, missed) == wanted
     assert found
-    assert f"{run.id},1,truth,1," in files["instances.csv"].decode()
 
 
 def test_checksums_are_those_of_the_files(full_store: Store, tmp_path: Path) -> None:
@@ -88,15 +137,13 @@ def test_checksums_are_those_of_the_files(full_store: Store, tmp_path: Path) -> 
 
 
 def test_every_table_is_described(files: dict[str, bytes]) -> None:
-    """The downloads page says what each table is, and no table is left out."""
-    names = {name for (name,) in _query(files, "select name from sqlite_master where type = 'table'")}
-    assert names == set(TABLES)
-
-
-def _query(files: dict[str, bytes], query: str) -> list[tuple[str]]:
-    database = sqlite3.connect(":memory:")
-    database.deserialize(files["results.sqlite"])
-    return database.execute(query).fetchall()
+    """The downloads page says what each table is, and no table is left out; nor of the files of single runs."""
+    own = next(name for name in files if name.startswith("runs/"))
+    for file, tables in (("results.sqlite", set(TABLES)), (own, {"about", *RUN_TABLES})):
+        database = sqlite3.connect(":memory:")
+        database.deserialize(files[file])
+        names = {name for (name,) in database.execute("select name from sqlite_master where type = 'table'")}
+        assert names == tables
 
 
 def test_spreadsheets_take_no_text_for_a_formula() -> None:
@@ -110,4 +157,4 @@ def test_empty_tables_are_written(store: Store, tmp_path: Path) -> None:
     """An empty database gives files with headings only."""
     made = {file.name: file.data for file in make_files(export(store, PrivacyPolicy()), tmp_path, parquet=True)}
     assert made["runs.csv"].count(b"\n") == 1
-    assert made["scores.parquet"]
+    assert made["metrics.parquet"]

@@ -13,7 +13,7 @@ from harness.rows import Other, Others
 from harness.scoring.placement import placement_shares
 from harness.status import Status
 from harness.store.database import Store
-from leaderboard.pages.downloads import make_files
+from leaderboard.pages.downloads import make_files, scores_name
 from leaderboard.pages.placements import placements_of
 from leaderboard.published.export import export
 from leaderboard.published.privacy import PrivacyPolicy
@@ -81,13 +81,13 @@ def test_a_row_of_which_nothing_is_known_has_dashes(bench, store: Store, pages) 
 
 def test_downloads_hold_them(bench, store: Store, tmp_path: Path) -> None:
     """The table of shares, and the columns of every score."""
-    bench.add(**CASES)
+    run = bench.add(**CASES)
     made = make_files(export(store, PrivacyPolicy()), tmp_path, parquet=False)
     files = {file.name: file.data.decode() for file in made if file.name.endswith(".csv")}
     counts = {row["placement"]: (row["n"], row["of"]) for row in csv.DictReader(io.StringIO(files["placements.csv"]))}
     assert counts["found"] == ("2", "5")
     assert counts["not_known"] == ("1", "")
-    scores = list(csv.DictReader(io.StringIO(files["scores.csv"])))
+    scores = list(csv.DictReader(io.StringIO(files[scores_name(run.id)])))
     assert [row["placement"] for row in scores[2:4]] == ["other_finding", "same_mask"]
     assert [scores[3][name] for name in ("other_truth", "other_truth_dice", "other_mask", "other_mask_dice")] == [
         "2", "0.5", "1", "0.95",

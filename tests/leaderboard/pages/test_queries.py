@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 from statistics import fmean
 from tempfile import TemporaryDirectory
@@ -16,19 +17,23 @@ from leaderboard.pages.downloads import make_files
 from leaderboard.pages.queries import QUERIES
 from leaderboard.published.export import export
 from leaderboard.published.privacy import PrivacyPolicy
+from tests.leaderboard.conftest import joined
+
+
+def _made(store: Store) -> dict[str, bytes]:
+    """Return name -> content of every download."""
+    with TemporaryDirectory() as folder:
+        made = make_files(export(store, PrivacyPolicy()), Path(folder), parquet=False)
+        return {file.name: file.data for file in made}
 
 
 def downloaded(store: Store) -> sqlite3.Connection:
-    """Open the SQLite file of the downloads, as a reader would."""
+    """Open the one database that the downloads make, as a reader would."""
+    files = _made(store)
     with TemporaryDirectory() as folder:
-        made = make_files(export(store, PrivacyPolicy()), Path(folder), parquet=False)
-        files = {file.name: file.data for file in made}
-    database = sqlite3.connect(":memory:")
-    database.deserialize(files["results.sqlite"])
-    database.row_factory = sqlite3.Row
-    for query in QUERIES:
-        assert query.sql in files["queries.sql"].decode()
-    return database
+        for query in QUERIES:
+            assert query.sql in files["queries.sql"].decode()
+        return joined(files, Path(folder))
 
 
 def _f1(tp: int, fp: int, fn: int) -> float:
@@ -88,6 +93,9 @@ def test_every_question_has_an_answer(bench: Any, store: Store) -> None:
     bench.add(level=0.3, cases=8, others=[Others(None, None)])
     bench.add(plugin="weak", title="Weak", level=0.1, cases=8)
     database = downloaded(store)
+    with closing(sqlite3.connect(":memory:")) as board:  # the first question needs nothing of single runs
+        board.deserialize(_made(store)["results.sqlite"])
+        assert len(board.execute(QUERIES[0].sql).fetchall()) == 2
     by_category, worst, pairs, failures, challenge = (database.execute(query.sql).fetchall() for query in QUERIES)
     assert [row["title"] for row in by_category] == ["Model", "Weak"]
     assert len(worst) == 10

@@ -34,7 +34,7 @@ def _train(store: Store, steps: int) -> None:
 
 def _page(store: Store, run: str, *, draw: bool) -> str:
     site = Site(published=export(store, PrivacyPolicy()), reported=read_reported(), draw=draw)
-    return next(html for path, html in render_pages(site) if run in path and path.startswith("runs/"))
+    return next(page.read().decode() for path, page in render_pages(site) if run in path and path.startswith("runs/"))
 
 
 def test_curve_and_table_stand_on_the_page(store: Store, bench: FakeBench) -> None:

@@ -5,15 +5,20 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from jinja2 import Environment
 
 from harness.cli.settings import Settings
 from harness.errors import PrerequisiteError, UsageError
 from harness.store.database import Store
 from leaderboard.commands.leaderboard import leaderboard
+from leaderboard.published import database
+from leaderboard.published.database import Published
 from leaderboard.site.build import Options, build_site
 from leaderboard.site.folder import MARKER
 
@@ -83,6 +88,60 @@ def test_one_new_run_changes_what_it_must(bench, store: Store, tmp_path: Path) -
     build_site(store, tmp_path / "site", options)
     build_site(store, tmp_path / "whole")
     assert content(tmp_path / "site") == content(tmp_path / "whole")
+
+
+def test_the_work_after_one_new_run_does_not_grow_with_the_others(
+    bench, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Findings are decoded, and the parts of pages rendered that are of one run alone, of the new run and its history.
+
+    However many others there are; and no more files of runs are open at a time than so many.
+    """
+    monkeypatch.setattr(database, "_FILES", 2)
+    options, work = Options(kept=tmp_path / "board.db"), []
+    for others in (2, 6):
+        for number in range(others):
+            bench.add(plugin=f"{others}-{number}", cases=2, level=0.1)
+        build_site(store, tmp_path / "site", options)
+        bench.add(plugin=f"new-{others}", cases=2, level=0.3)
+        decoded: list[str] = []
+        rendered: list[str] = []
+        held: list[int] = []
+        with monkeypatch.context() as counted:
+            counted.setattr(Store, "findings", _told(decoded, Store.findings))
+            counted.setattr(Environment, "get_template", _told(rendered, Environment.get_template))
+            counted.setattr(Published, "single", _held(held, Published.single))
+            build_site(store, tmp_path / "site", options)
+        assert held
+        assert max(held) <= 2
+        of_run = [name for name in rendered if name in {"run_scores.html.j2", "run_details.html.j2", "model.html.j2"}]
+        work.append((sorted(set(decoded)), sorted(of_run)))
+    runs = [run.id for run in store.runs()]
+    parts = ["model.html.j2", "run_details.html.j2", "run_scores.html.j2"]
+    assert work == [([runs[0], runs[2]], parts), ([runs[0], runs[-1]], parts)], (
+        "the first tells where sizes are divided"
+    )
+
+
+def _told(names: list[str], function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a method that keeps its first argument and does what it did."""
+
+    def told(self: Any, name: str, *more: Any, **named: Any) -> Any:
+        names.append(name)
+        return function(self, name, *more, **named)
+
+    return told
+
+
+def _held(counts: list[int], function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a method that keeps how many files of runs are open after it."""
+
+    def held(self: Published, *arguments: Any) -> Any:
+        found = function(self, *arguments)
+        counts.append(len(self._files))
+        return found
+
+    return held
 
 
 def test_index_is_light(full_store: Store, tmp_path: Path) -> None:

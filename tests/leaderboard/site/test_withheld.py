@@ -17,21 +17,21 @@ from leaderboard.site.build import Options, build_site
 from leaderboard.site.check import check_repository, check_site
 from leaderboard.site.folder import BUILD, MARKER
 from leaderboard.site.publish import to_branch
-from leaderboard.site.withheld import DATABASE
+from leaderboard.site.withheld import DATABASE, RUNS
 from tests.leaderboard.site.conftest import invoke
 
 pytestmark = pytest.mark.costly
 
 
-def _change(site: Path, *statements: tuple[str, tuple[object, ...]]) -> list[str]:
-    """Change the site's database, check the site, and put the database back; returns what is said of any content."""
-    before = (site / DATABASE).read_bytes()
-    with closing(sqlite3.connect(site / DATABASE)) as db:
+def _change(site: Path, *statements: tuple[str, tuple[object, ...]], file: str = DATABASE) -> list[str]:
+    """Change a database of the site, check the site, and put it back; returns what is said of any content."""
+    before = (site / file).read_bytes()
+    with closing(sqlite3.connect(site / file)) as db:
         for statement in statements:
             db.execute(*statement)
         db.commit()
     found = [problem.what for problem in check_site(site) if "SHA256SUMS" not in problem.what]
-    (site / DATABASE).write_bytes(before)
+    (site / file).write_bytes(before)
     return found
 
 
@@ -44,19 +44,22 @@ def test_nothing_of_a_single_case_of_a_closed_split(bench, store: Store, tmp_pat
     with closing(sqlite3.connect(site / DATABASE)) as db:
         ((key,),) = db.execute("select id from data_sets")
     rows = {
-        "findings": ("insert into findings values (1, ?, 'c', 'f', '1a', 'a nodule', 5, 0.1, 9.5)", (key,)),
-        "scores": (
-            "insert into scores (run, number, status, dice, placement) values (?, 1, 'ok', 0.5, 'found')",
-            (run.id,),
-        ),
-        "cases": ("insert into cases values (?, 'c', 'ok', '', 1, 1, 1, 1, 1, 1, 1, 1)", (run.id,)),
-        "instances": (
-            "insert into instances (run, number, side, label, voxels, status) values (?, 1, 'a', 1, 1, 'x')",
-            (run.id,),
-        ),
+        "scores": "insert into scores (\"case\", finding, status, dice, placement) values ('c', 'f', 'ok', 0, 'found')",
+        "cases": "insert into cases values ('c', 'ok', '', 1, 1, 1, 1, 1, 1, 1, 1)",
+        "instances": 'insert into instances ("case", finding, side, label, voxels, status) '
+        "values ('c', 'f', 'a', 1, 1, 'x')",
     }
+    file = f"{RUNS}{run.id}.sqlite"
     for table, statement in rows.items():
-        assert _change(site, statement) == [f"holds single {table} of the closed split test: 1"]
+        assert _change(site, (statement, ()), file=file) == [f"holds single {table} of the closed split test: 1"]
+    elsewhere = ("update about set value = 'x' where name = 'data_set'", ())
+    assert _change(site, elsewhere, (rows["cases"], ()), file=file) == [
+        "holds single cases of the closed split that it is of: 1"
+    ], "of a data set that the board does not have"
+    private = ("update about set value = 'private' where name = 'visibility'", ())
+    assert _change(site, private, file=file) == ["was not made for the public"]
+    finding = ("insert into findings values (1, ?, 'c', 'f', '1a', 'a nodule', 5, 0.1, 9.5)", (key,))
+    assert _change(site, finding) == ["holds single findings of the closed split test: 1"]
     page = f"cases/{key}-c.html"
     (site / page).write_text("")
     (site / MARKER).write_text((site / MARKER).read_text() + f"{page}\n")
