@@ -138,12 +138,13 @@ def checksums(files: Iterable[File]) -> bytes:
 
 def _write_json(published: Published, path: Path) -> None:
     """Write a document of tables, a row in each line."""
+    encode = json.JSONEncoder(ensure_ascii=False).encode  # a call of `dumps` makes one for each row
     with path.open("w", encoding="utf-8", errors="replace", newline="\n") as stream:
         for number, table in enumerate(_DOCUMENT):
             columns = published.columns(table)
             stream.write(f"{',' if number else '{'}\n{json.dumps(table)}: [")
             for place, row in enumerate(published.rows(table)):
-                line = json.dumps(dict(zip(columns, row, strict=True)), ensure_ascii=False)
+                line = encode(dict(zip(columns, row, strict=True)))
                 stream.write(f"{',' if place else ''}\n{line}")
             stream.write("\n]")
         stream.write("\n}\n")

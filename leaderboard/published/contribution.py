@@ -37,6 +37,9 @@ from leaderboard.published.privacy import (
 )
 from leaderboard.published.run_file import SUMS, Tables, make_run_file, read_sums
 
+#: Tables of the results database with rows of one run, and what a row is known by beside it: an index has that order.
+_KEYS: Final = {"cases": '"case"', "findings": '"case", finding', "metrics": "profile, metric, grp"}
+
 #: Points of a training without a val Dice that are kept.
 CURVE: Final = 300
 
@@ -191,13 +194,15 @@ class StoredRun:
 def stored_digest(store: Store, run: RunRow, runs: Path) -> bytes:
     """Return the digest of a run's rows in the database, of those of its training, and of its record."""
     training = run.record.get("training", {}).get("key")
-    asked = [("runs", "id", run.id), *((name, "run", run.id) for name in ("cases", "findings", "metrics"))]
-    asked += [("training", "key", training)] if isinstance(training, str) else []
+    asked = [("runs", "id", "id", run.id)]
+    asked += [(table, "run", key, run.id) for table, key in _KEYS.items()]
+    asked += [("training", "key", "step", training)] if isinstance(training, str) else []
     parts: list[object] = []
     with store.explaining():
-        for table, column, value in asked:
-            rows = store.db.execute(f"select * from {table} where {column} = ? order by rowid", [value])  # noqa: S608
-            parts += [table, [name for name, *_ in rows.description], [tuple(row) for row in rows]]
+        for table, column, key, value in asked:
+            query = f"select * from {table} where {column} = ? order by {key}"  # noqa: S608 - our own names
+            rows = store.db.execute(query, [value])
+            parts += [table, [name for name, *_ in rows.description], rows.fetchall()]
     record = runs / run.id / RECORD_NAME
     try:
         parts.append(record.read_bytes() if record.is_file() else record.exists())
