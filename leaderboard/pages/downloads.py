@@ -21,10 +21,11 @@ from leaderboard.pages.attribution import attribution, notice
 from leaderboard.pages.joining import join_script
 from leaderboard.pages.page import file_name
 from leaderboard.pages.queries import as_file
-from leaderboard.published.database import TABLES, Published
+from leaderboard.published.database import Published
 from leaderboard.published.kept import Kept, digest_of, in_use
 from leaderboard.published.run_file import RUN_TABLES
 from leaderboard.published.standing import stands
+from leaderboard.published.tables import TABLES
 
 #: Tables that are written as CSV and Parquet too: those that a person works with.
 _FLAT: Final = ("data_sets", "runs", "metrics", "placements", "findings", "comparisons")

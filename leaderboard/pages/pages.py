@@ -34,11 +34,12 @@ from leaderboard.pages.run_page import LONGEST_LIST, origin_of, runs
 from leaderboard.pages.scores import scores
 from leaderboard.pages.site import Pages, Render, Site
 from leaderboard.pages.vendor import VIEWER_SCRIPTS, VOLUME_SCRIPT
-from leaderboard.published.database import TABLES, Pair
+from leaderboard.published.database import Pair
 from leaderboard.published.export import COMPARED
 from leaderboard.published.run_file import RUN_TABLES
 from leaderboard.published.standing import Standing
 from leaderboard.published.statements import BoardStatement
+from leaderboard.published.tables import TABLES
 
 #: The pages that every page links to: those that most readers want, and the others.
 NAVIGATION = (

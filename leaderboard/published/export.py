@@ -20,7 +20,7 @@ from harness.scoring.sizes import SizeCuts
 from harness.store.archive import archived
 from harness.store.database import Store
 from leaderboard.published.contribution import RunContext, StoredRun, told
-from leaderboard.published.database import SCHEMA_VERSION, Published
+from leaderboard.published.database import Published
 from leaderboard.published.facts import Facts, facts_of
 from leaderboard.published.kept import KeptResults
 from leaderboard.published.privacy import (
@@ -32,6 +32,7 @@ from leaderboard.published.privacy import (
 )
 from leaderboard.published.standing import Standing, reasons_apart, standing_of, stands
 from leaderboard.published.statements import BoardStatement, read_statements
+from leaderboard.published.tables import SCHEMA_VERSION
 from leaderboard.published.tested import hold_against, runs_of
 
 Rows = list[dict[str, Any]]

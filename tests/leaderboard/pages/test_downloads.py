@@ -15,10 +15,10 @@ from harness.scoring.sizes import SizeCuts
 from harness.store.database import Store
 from leaderboard.pages import downloads
 from leaderboard.pages.downloads import checksums, make_files
-from leaderboard.published.database import TABLES
 from leaderboard.published.export import export
 from leaderboard.published.privacy import PrivacyPolicy
 from leaderboard.published.run_file import RUN_TABLES
+from leaderboard.published.tables import TABLES
 from tests.leaderboard.conftest import joined
 
 pytestmark = pytest.mark.costly
