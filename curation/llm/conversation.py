@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -15,6 +16,8 @@ from curation.work import Answer, Outcome, key_of
 from harness.errors import DataError
 from harness.foreign import parse_json
 
+_FENCED = re.compile(r"^(?:```|~~~)\w*[ \t]*\n(.*?)^(?:```|~~~)[ \t]*$", re.DOTALL | re.MULTILINE)
+_OPENING_LINE = re.compile(r"^\{", re.MULTILINE)
 _SHOWN: Final = 12  # violations named in one message: more of them do not help the model
 
 
@@ -93,16 +96,34 @@ class Conversation:
 
 
 def _parse(raw: str, *, cut: bool) -> tuple[Mapping[str, Any] | None, str]:
-    """Return the JSON object of an answer, or None and why there is none; a fence or a greeting is no content."""
-    try:
-        document = parse_json(raw)
-    except ValueError as error:
-        inner = raw[raw.find("{") : raw.rfind("}") + 1]
+    """Return the JSON object of an answer, or None and why there is none; what stands around it is no content."""
+    why = ""
+    for part in _readings(raw):
         try:
-            document = parse_json(inner)
-        except ValueError:
-            return None, f"the answer is not a JSON document ({'it was cut off' if cut else error})"
-    return (document, "") if isinstance(document, Mapping) else (None, "the answer is not a JSON object")
+            document = parse_json(part)
+        except ValueError as error:
+            why = why or str(error)
+            continue
+        return (document, "") if isinstance(document, Mapping) else (None, "the answer is not a JSON object")
+    return None, f"the answer is not a JSON document ({'it was cut off' if cut else why})"
+
+
+def _readings(raw: str) -> Iterator[str]:
+    """Yield what of an answer may be its document: all of it, its only fenced part, from its first brace to its last.
+
+    What a reasoning model has thought aloud before is left out. Of several documents none is chosen.
+    """
+    text = raw.rpartition("</think>")[2]
+    yield text
+    if text.lstrip().startswith("<think"):
+        return  # cut off while it thought: what stands there is no answer yet
+    fenced = _FENCED.findall(text)
+    if len(fenced) == 1:
+        yield fenced[0]
+    end = text.rfind("}") + 1
+    yield text[text.find("{") : end]
+    if line := _OPENING_LINE.search(text):
+        yield text[line.start() : end]
 
 
 def converse(

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from curation.llm.conversation import _parse
 from curation.pipeline import MEMORY
 from curation.work import Work
 from tests.curation.llm.conftest import ASKED, document
@@ -60,3 +61,27 @@ def test_a_refusal_sets_one_item_aside(run: Any, server: Any) -> None:
     server.fail(400, code="content_filter")
     server.say("", refusal="I cannot help")
     assert document(run())["set_aside"] == 2
+
+
+GIVEN = '{"phrases": [{"text": "a {b} ```"}]}'
+
+
+@pytest.mark.parametrize(
+    ("raw", "read"),
+    [
+        (f"```json\n{GIVEN}\n```", True),
+        (f"~~~\n{GIVEN}\n~~~ Let me know.", True),
+        (f"The keys {{x}} are:\n{GIVEN}", True),
+        (f'Example: {{"phrases": []}}. Now:\n```json\n{GIVEN}\n```', True),
+        (f'<think>Perhaps {{"phrases": []}}?</think>\n{GIVEN}', True),
+        ('<think>Perhaps {"phrases": []}? Then', False),
+        (f'{{"phrases": []}}\n{GIVEN}', False),
+        (f'```\n{GIVEN}\n```\nor\n```\n{{"phrases": []}}\n```', False),
+        (GIVEN[:20], False),
+    ],
+)
+def test_what_stands_around_an_answer(raw: str, read: bool) -> None:
+    """A fence, a greeting and thoughts are no content; of two documents none is chosen, and a thought is no answer."""
+    document, why = _parse(raw, cut=False)
+    assert (document == json.loads(GIVEN)) is read
+    assert bool(why) is not read
