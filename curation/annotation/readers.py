@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
@@ -25,6 +27,8 @@ _REDBRICK: Final = "tasks.json"
 _SEG: Final = ".dcm"
 _VOLUMES: Final = (*SUFFIXES, _SEG)
 _SHORTENED: Final = 64  # characters of a DICOM segment's label, where programs cut off names
+#: A line of 3D Slicer's colour table: value, name with underscores for blanks, colour.
+_COLOUR = re.compile(r"\s*(\d{1,3})\s+([^\s\"]+)\s+\d+\s+\d+\s+\d+\s+\d+\s*$")
 #: What programs and people call a label map of a whole scan.
 _LABEL_MAP = re.compile(
     r"(?:ct|scan|volume|my|new|final)?[\W_]*(?:seg(?:mentation|mentations|s)?|label(?:s|map|[\W_]map)?|masks?|"
@@ -100,7 +104,9 @@ def stray_files(source: Path, task: Task) -> list[tuple[str, str]]:
         if not path.name.startswith(".")
         and path.name not in {CT, FINDINGS, ANSWERS}
         and suffix_of(path.name) not in _VOLUMES
-        and not (path.is_file() and path.suffix in {".txt", ".label"})
+        and not (
+            path.is_file() and (path.suffix in {".txt", ".label", ".ctbl"} or path.name.endswith("ColorTable.csv"))
+        )
     )
 
 
@@ -196,27 +202,36 @@ def _labels(path: Path, names: Mapping[int, str], ct: Header) -> Iterator[Drawn]
 
 
 def _descriptions(path: Path, source: Path, task: Task) -> dict[int, str]:
-    """Return value -> name from the ITK-SNAP label descriptions beside a label map; empty without any.
+    """Return value -> name from the label descriptions or the colour table beside a label map; empty without any.
 
     One that an annotator has saved counts before the exported one.
     """
     folder = source / task.id
     beside = [path.with_name(f"{stem_of(path.name)}{suffix}") for suffix in (".txt", ".label")]
-    beside += sorted(folder.glob("*.label"))
+    beside += [file for pattern in ("*.label", "*.ctbl", "*ColorTable.csv") for file in sorted(folder.glob(pattern))]
     beside += sorted(folder.glob("*.txt"), key=lambda file: (file.name == LABELS, file.name))
     beside += [source / LABELS]
     for file in beside:
         if file.name == FINDINGS or not file.is_file():
             continue
-        lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
-        found = {int(match[1]): match[2] for line in lines if (match := _LABEL_LINE.match(line))}
-        if found:
+        if found := _label_names(file):
             return {value: name for value, name in found.items() if value}
     return {}
 
 
 def _states_file(entry: Any) -> bool:
     return isinstance(entry, Mapping) and isinstance(entry.get("mask"), str)
+
+
+def _label_names(path: Path) -> dict[int, str]:
+    """Return value -> name from ITK-SNAP's label descriptions or 3D Slicer's colour table; empty from others."""
+    text = path.read_text(encoding="utf-8-sig", errors="replace")
+    if path.suffix.lower() == ".csv":
+        rows = csv.DictReader(io.StringIO(text, newline=""))
+        named = [(row.get("LabelValue") or "", row.get("Name") or "") for row in rows]
+        return {int(value): name for value, name in named if re.fullmatch(r"\d{1,3}", value) and name}
+    lines = text.splitlines()
+    return {int(match[1]): match[2] for line in lines if (match := _LABEL_LINE.match(line) or _COLOUR.match(line))}
 
 
 def _instance_files(

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 from curation.annotation.nrrd import write_segmentation
 from harness.errors import UsageError
@@ -189,3 +190,24 @@ def test_exports_of_redbrick_in_other_words(selected: Path, tmp_path: Path, benc
     _import(bench, tmp_path, drawn)
     report = json.loads((tmp_path / "masks/import.json").read_text())
     assert "not UTF-8" in report["findings"][0]["reason"]
+
+
+@pytest.mark.parametrize("suffix", ["ctbl", "csv"])
+def test_label_maps_with_a_colour_table_of_slicer(selected: Path, tmp_path: Path, bench: Any, suffix: str) -> None:
+    """The names of segments in the table beside an exported label map are those of its labels."""
+    bench("annotate", "export", selected, "--cts", tmp_path / "cts", "--out", tmp_path / "tasks", "--format", "slicer")
+    task = next(t for t in json.loads((tmp_path / "tasks/tasks.json").read_text())["tasks"] if t["id"] == "p_1_a_1")
+    folder = tmp_path / "drawn/p_1_a_1"
+    folder.mkdir(parents=True)
+    write_segmentation(folder / "Segmentation-label.nrrd", _labels()[None], AFFINE, [])
+    names = [f"{finding['id'].partition('-')[0]}: {finding['text']}" for finding in task["findings"]]
+    if suffix == "ctbl":
+        lines = [f"{n} {name.replace(' ', '_')} 128 174 128 255" for n, name in enumerate(names, start=1)]
+        table = "\n".join(["# Color table file", "0 Background 0 0 0 0", *lines])
+    else:
+        lines = [f'{n},"{name}",0.5,0.7,0.5,1' for n, name in enumerate(names, start=1)]
+        table = "\n".join(["LabelValue,Name,Color_R,Color_G,Color_B,Color_A", *lines])
+    (folder / f"Segmentation-label_ColorTable.{suffix}").write_text(table + "\n", encoding="utf-8")
+    _, found = _import(bench, tmp_path, tmp_path / "drawn")
+    assert found["states"]["p_1_a_1", "0"] == found["states"]["p_1_a_1", "1"] == "ok"
+    assert found["unused"] == {}
