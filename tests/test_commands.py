@@ -49,6 +49,8 @@ def in_page(path: Path) -> Iterator[Printed]:
     for _, block in _FENCE.findall(text):
         yield from (Printed(where, line, whole=True) for line in _LINE.findall(block))
     prose = _FENCE.sub("", text)
+    if path.name == "messages.md":  # where it stands for what is filled in
+        prose = prose.replace("…", "VALUE")
     yield from (Printed(where, line, whole=False) for line in _QUOTED.findall(prose))
 
 
