@@ -84,7 +84,7 @@ def choose(viewer: Any, name: str, *, row: str = "", **option: Any) -> None:
 def lying(page: Any) -> tuple[int, float, float, float]:
     """Return what the address says: slice of the scan, zoom, and the voxel in the middle."""
     page.wait_for_timeout(400)
-    asked = parse_qs(urlsplit(page.url).fragment)
+    asked = parse_qs(urlsplit(page.evaluate("location.href")).fragment)
     x, y = asked.get("at", ["nan:nan"])[0].split(":")
     return int(asked["z"][0]), float(asked.get("zoom", ["1"])[0]), float(x), float(y)
 
@@ -224,7 +224,7 @@ def test_address_brings_back_what_was_seen(two: Path, open_page: Any) -> None:
     viewer.get_by_role("button", name="Largest missed").click()
     page.wait_for_timeout(400)
     seen = canvas(page)
-    other = open_page(page.url)
+    other = open_page(page.evaluate("location.href"))
     again = drawn(other)
     other.wait_for_timeout(300)
     for name in ("Model", "Second model", "Colours", "Drawn as"):
