@@ -149,6 +149,7 @@ class _Attempt:
         self.finished: set[str] = set()
         self._phases: dict[str, dict[str, float]] = {}
         self.doubtful: set[str] = set()  #: failed after others: whether by themselves, a container of their own shows
+        self._begun: set[str] = set()  #: whether it ended or was left out
         self._shard, self._spec, self._place = shard, shard.spec, shard.place
         self._names = InsideNames(batch, shard.spec.salt, shard.spec.job.seed)
         self._batch = dict.fromkeys(self._names.order)  # its cases, in the order in which it has them
@@ -265,6 +266,7 @@ class _Attempt:
                 self._load_device_bytes = event.device_bytes if self._place.gpus else None
             elif self._is_open(event.case):
                 self._clock.begin(event.case, now)
+                self._begun.add(event.case)
                 self._shard.mark.move(event.case)
         elif isinstance(event, Warned):
             self._heed(event)
@@ -272,7 +274,7 @@ class _Attempt:
             self._clock.start(now)
             if isinstance(event, CaseDone):
                 self._deliver(event, now)
-            elif self.settled or self.current not in (None, event.case):
+            elif self.settled or self._begun - {event.case}:
                 self._doubt(event.case)
             else:
                 self._outcome(

@@ -271,7 +271,7 @@ def test_on_a_host(browser: Any, board: Path) -> None:
         base = f"http://127.0.0.1:{server.server_address[1]}/some/board/"
         reader = Reader(browser, board)
         reader.page.goto(urljoin(base, "runs/deep/gone.html"))
-        reader.page.wait_for_function("document.getElementById('front').href.endsWith('/some/board/index.html')")
+        reader.page.wait_for_selector("#front[href$='/some/board/index.html']")
         assert "sans-serif" in reader.page.evaluate("getComputedStyle(document.body).fontFamily")
         reader.link("the front page")
         assert reader.page.url == f"{base}index.html"

@@ -205,6 +205,14 @@ def test_the_bound_of_masks_belongs_to_a_case() -> None:
     assert [sorted(files) for _, _, _, files in rows.values()] == [["0.nii.gz"]] * 6 + [["refused.json"]]
 
 
+def test_what_fails_after_a_case_that_was_left_out_is_tried_alone() -> None:
+    """A case that began and was never ended may have left something behind, as one that ended may."""
+    parts = {"left": ("is skipped", 0), "after": ("fails", 1)}
+    rows = [_rows(parts, [Dealing(shards, 2)], mute=False) for shards in ([list(parts)], [["left"], ["after"]])]
+    assert rows[0] == rows[1]
+    assert rows[0]["after"][0] == "ok"
+
+
 def test_six_that_kill_in_a_row_do_not_fail_the_seventh() -> None:
     """Nor do those of another shard."""
     parts = {**{f"c{n}": ("kills", 0) for n in range(6)}, "good": ("delivers", 10)}
