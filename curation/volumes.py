@@ -44,7 +44,9 @@ def read_array(path: Path) -> tuple[npt.NDArray[Any], Header]:
     try:
         require_size(header.shape, header.dtype.itemsize)
     except ValueError as error:
-        raise DataError(f"{path} cannot be a CT or its mask: {error}", fix="give the right file") from error
+        raise DataError(
+            f"{path} cannot be a CT or its mask: {error}", fix="give the CT or the mask itself, as NIfTI"
+        ) from error
     values = np.empty(int(np.prod(header.shape)), header.dtype.newbyteorder("="))
     start = 0
     for part in stretches(path):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from files import table
@@ -42,24 +42,34 @@ def messages() -> str:
 
 def _raised() -> Iterator[tuple[str, int, str]]:
     """Yield message, exit code and fix of every error that is made with words of its own."""
-    for room in _ROOMS:
-        for path in sorted((_ROOT / room).rglob("*.py")):
-            tree = ast.parse(path.read_text(encoding="utf-8"))
-            known = {
-                target.id: node.value
-                for node in tree.body
-                if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None
-                for target in (node.targets if isinstance(node, ast.Assign) else [node.target])
-                if isinstance(target, ast.Name)
-            }
-            for node in ast.walk(tree):
-                if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in _CODES:
-                    fix = next((word.value for word in node.keywords if word.arg == "fix"), None)
-                    message = _closed(_words(node.args[0], known)) if node.args else _OPEN
-                    if node.func.id == errors.UnknownName.__name__:
-                        message = f"no {message} is named {_OPEN}"
-                    if _first_words(message):
-                        yield message, _CODES[node.func.id], _closed(_words(fix, known)) if fix else ""
+    paths = [path for room in _ROOMS for path in sorted((_ROOT / room).rglob("*.py"))]
+    trees = [ast.parse(path.read_text(encoding="utf-8")) for path in paths]
+    codes = dict(_kinds(trees)) | _CODES
+    for tree in trees:
+        known = {
+            target.id: node.value
+            for node in tree.body
+            if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None
+            for target in (node.targets if isinstance(node, ast.Assign) else [node.target])
+            if isinstance(target, ast.Name)
+        }
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in codes:
+                fix = next((word.value for word in node.keywords if word.arg == "fix"), None)
+                message = _closed(_words(node.args[0], known)) if node.args else _OPEN
+                if node.func.id == errors.UnknownName.__name__:
+                    message = f"no {message} is named {_OPEN}"
+                if _first_words(message):
+                    yield message, codes[node.func.id], _closed(_words(fix, known)) if fix else ""
+
+
+def _kinds(trees: Iterable[ast.Module]) -> Iterator[tuple[str, int]]:
+    """Yield name and exit code of each kind of error that a room makes of one of the tree's."""
+    for node in (node for tree in trees for node in tree.body):
+        if isinstance(node, ast.ClassDef):
+            yield from (
+                (node.name, _CODES[base.id]) for base in node.bases if isinstance(base, ast.Name) and base.id in _CODES
+            )
 
 
 def _words(node: ast.expr, known: Mapping[str, ast.expr]) -> str:

@@ -149,7 +149,7 @@ class _Attempt:
         self.finished: set[str] = set()
         self._phases: dict[str, dict[str, float]] = {}
         self.doubtful: set[str] = set()  #: failed after others: whether by themselves, a container of their own shows
-        self._begun: set[str] = set()  #: whether it ended or was left out
+        self._begun: set[str] = set()  #: its cases that began, also those that never ended
         self._shard, self._spec, self._place = shard, shard.spec, shard.place
         self._names = InsideNames(batch, shard.spec.salt, shard.spec.job.seed)
         self._batch = dict.fromkeys(self._names.order)  # its cases, in the order in which it has them
