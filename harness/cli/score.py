@@ -127,7 +127,11 @@ def score(
             every = store.findings(ended.id)
             alike = [row for row in store.runs() if (row.fingerprint, row.split) == (ended.fingerprint, split)]
             said = likenesses(store, alike)[ended.id]
-            notes += [f"warning: {ended.plugin}: {text}" for text in filter(None, [*said.warnings, said.contradiction])]
+            notes += [
+                f"warning: {ended.plugin}: {text}"
+                for text in dict.fromkeys((*said.warnings, said.contradiction))
+                if text
+            ]
             documents.append({**run_document(store, ended, profile), "recall_by_size": recall_by_size(every, cut_offs)})
             notes += [f"note: {ended.plugin}: {text}"] if (text := quirk_difference(every, chosen)) else []
             _write_tables(every, rows, instances)

@@ -59,7 +59,8 @@ def made_from_boxes(cases: Iterable[Case], found: Mapping[str, Sequence[FindingR
     if odds < _ENOUGH:
         return ""
     shape, compared = max(open_.items(), key=lambda one: one[1])
-    return f"its masks follow from the truth's boxes: all {compared} that were compared fill the {shape} in their box"
+    filled = {"box": "their box", "ellipsoid": "the ellipsoid in their box"}[shape]
+    return f"its masks follow from the truth's boxes: all {compared} that were compared fill {filled}"
 
 
 def _sizes(box: Box, shape: tuple[int, int, int]) -> set[tuple[int, int, int]]:

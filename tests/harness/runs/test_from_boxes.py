@@ -68,7 +68,7 @@ def test_a_control_sold_as_text_is_named(shape: str, tmp_path: Path) -> None:
     """By any draw of its boxes, with no control beside it; as a model that gets boxes it is in order."""
     folder = _fill(tmp_path, SHAPES[shape], BoxRule.WIDENED, seed=7)
     stated = ("--who", "A lab", "--trained-on", "none")
-    told = f"fill the {shape} in their box"
+    told = {"box": "fill their box", "ellipsoid": "fill the ellipsoid in their box"}[shape]
     sold = _scored(folder, "--prompt", "text", *stated)
     assert [reason for reason in sold["unrankable"] if reason.endswith(told)]
     assert sold["rankable"] is False
