@@ -107,7 +107,12 @@ def _rows(
 
 
 def page(data: dict[str, Any]) -> str:
-    """Return the sheet as one HTML file; the texts can hold anything."""
+    """Return the sheet as one HTML file; the texts can hold anything.
+
+    A browser keeps the marks under the digest of `data`, so that those of another sheet, of the same reports too, are
+    never shown on this one.
+    """
     text = resources.files(__package__).joinpath("sheet.html").read_text(encoding="utf-8")
-    safe = json.dumps(data, ensure_ascii=False).replace("<", "\\u003c")
+    digest = hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
+    safe = json.dumps(data | {"digest": digest}, ensure_ascii=False).replace("<", "\\u003c")
     return text.replace("__DATA__", safe.replace("\u2028", "\\u2028").replace("\u2029", "\\u2029"))
