@@ -239,6 +239,11 @@ def test_theme_is_chosen_and_kept(reader: Reader) -> None:
     assert dark != light
     reader.link("Methods")
     reader.page.wait_for_url("**/methods.html")  # and until it is loaded
+    for _ in range(20):  # a browser writes down in its own time what a page lets it keep
+        if reader.page.evaluate(ground) == dark:
+            break
+        reader.page.wait_for_timeout(250)
+        reader.page.reload()
     assert reader.page.evaluate(ground) == dark
     reader.page.emulate_media(media="print")
     assert not reader.page.locator("nav").first.is_visible()
