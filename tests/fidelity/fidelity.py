@@ -46,7 +46,7 @@ class Experiment:
     Attributes
     ----------
     name
-        Its function in ``experiments.py``.
+        Its function in a module that ``experiments.py`` looks through.
     model
         The plugin that is compared.
     what

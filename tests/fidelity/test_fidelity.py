@@ -32,7 +32,12 @@ def fidelity(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 def test_every_experiment_is_a_function_of_a_model_at_its_pinned_commit(fidelity: ModuleType) -> None:
     """And reads the commit that the plugin's image is built from, or that its README names beside a package."""
-    functions = {node.name for node in ast.parse((HERE / "experiments.py").read_text()).body if hasattr(node, "name")}
+    functions = {
+        node.name
+        for path in HERE.glob("*_models.py")
+        for node in ast.parse(path.read_text(encoding="utf-8")).body
+        if isinstance(node, ast.FunctionDef)
+    }
     for experiment in fidelity.EXPERIMENTS:
         assert experiment.name in functions
         plugin = discover().get(experiment.model)

@@ -50,7 +50,7 @@ def test_a_model_without_its_source_is_skipped_with_the_command_that_brings_it(
     assert [row.variant.name for row in rows] == ["text", "text-fine-tuned", "box"]
     for row in rows:
         assert row.outcome.startswith("skipped: the source segvol-segment at 5768c9795794 has not been fetched; ")
-        assert row.outcome in smoke._table(rows)
+        assert row.outcome in smoke.table(rows)
 
 
 def test_each_way_to_follow_a_box_and_each_file_of_weights_is_tried(smoke: ModuleType) -> None:
@@ -182,18 +182,18 @@ def test_what_was_seen_is_kept_and_shown(smoke: ModuleType, monkeypatch: pytest.
     """A success is recorded; a failure, and what a person recorded of a GPU, leave the record as it was."""
     record = tmp_path / "verified.json"
     record.write_text(json.dumps({"medsam2": {"real_gpu": {"latest": {"date": "2026-01-01"}}}}))
-    monkeypatch.setattr(smoke, "RECORD", record)
+    monkeypatch.setattr(sys.modules["seen"], "RECORD", record)
     model = discover().get("medsam2").model
     good = smoke.Row(model, model.variants[0], "ok", 12.0, _document(), "1, 2, 3", "1.000 (5)")
     bad = smoke.Row(discover().get("sam2").model, discover().get("sam2").model.variants[0], "FAILED: why", 1.0)
-    smoke._keep([good, bad], "cuda")
+    smoke.keep([good, bad], "cuda")
     kept = json.loads(record.read_text())
     assert list(kept) == ["medsam2"]
     assert kept["medsam2"]["real_gpu"] == {"latest": {"date": "2026-01-01"}}
     ran = kept["medsam2"]["random_cpu"]["latest"]
     assert ran["image_bytes"] == 6_200_000_000
     assert ran["ok"] == ran["findings"] == 3
-    table = smoke._table([good, bad])
+    table = smoke.table([good, bad])
     assert "1.90" in table
     assert "3/3" in table
     assert "FAILED: why" in table
@@ -233,14 +233,14 @@ def test_published_files_that_were_loaded_are_kept_and_shown(
     """Beside what was seen with random weights, which stays."""
     record = tmp_path / "verified.json"
     record.write_text(json.dumps({"segvol": {"random_cpu": {"text": {"date": "2026-01-01"}}}}))
-    monkeypatch.setattr(smoke, "RECORD", record)
+    monkeypatch.setattr(sys.modules["seen"], "RECORD", record)
     model = discover().get("segvol").model
     loaded = {"parameters": 1234567, "bytes": 2 * 10**9, "seconds": 3.0, "tokens": [4, 5]}
     rows = [
         smoke.Row(model, model.variants[0], "ok: 7", published=loaded),
         smoke.Row(model, model.variants[1], "FAILED"),
     ]
-    smoke._keep(rows, "cuda")
+    smoke.keep(rows, "cuda")
     kept = json.loads(record.read_text())["segvol"]
     assert kept["random_cpu"] == {"text": {"date": "2026-01-01"}}
     assert list(kept["published_cpu"]) == ["text"]
@@ -259,7 +259,7 @@ def test_a_check_is_run_for_each_prompt_kept_and_shown(
     """Of the first variant that is asked by text and the first that gets boxes; a line that fails fails the model."""
     record = tmp_path / "verified.json"
     record.write_text("{}")
-    monkeypatch.setattr(smoke, "RECORD", record)
+    monkeypatch.setattr(sys.modules["seen"], "RECORD", record)
     model = discover().get("segvol").model
     assert sorted(variant.name for variant in smoke._to_check(model)) == ["box", "text"]
     lines = [_line("reads", "pass", "alike"), _line("row", "skip", "its weights are random here")]
@@ -268,8 +268,8 @@ def test_a_check_is_run_for_each_prompt_kept_and_shown(
     row = smoke.Row(model, model.variants[0])
     smoke._checked(row, "tag", tmp_path)
     assert asked.call_args.args[1:4] == ("plugin", "check", "segvol")
-    smoke._keep([row], "cuda")
-    assert "1 pass, 1 skip" in smoke._table([row])
+    smoke.keep([row], "cuda")
+    assert "1 pass, 1 skip" in smoke.table([row])
     generate = _load(monkeypatch, smoke.ROOT / "docs" / "generate.py", "docs_generate_for_checks")
     cells = generate._of_check(model, "text", json.loads(record.read_text())["segvol"]["checked_cpu"]["text"])
     assert cells[3:] == ["reads", "row: its weights are random here", "0 s"]
@@ -290,7 +290,7 @@ def test_full_size_is_asked_as_declared_and_kept(
     """On the largest CT, with nothing reduced; what is seen reaches the record, the table and the page."""
     record = tmp_path / "verified.json"
     record.write_text("{}")
-    monkeypatch.setattr(smoke, "RECORD", record)
+    monkeypatch.setattr(sys.modules["seen"], "RECORD", record)
     (tmp_path / "ct").mkdir()
     (tmp_path / "ct" / "small.nii.gz").write_bytes(b"1")
     (tmp_path / "ct" / "large.nii.gz").write_bytes(b"12")
@@ -307,14 +307,14 @@ def test_full_size_is_asked_as_declared_and_kept(
     assert first["seg"] == "/data/seg/large.nii.gz"
     assert first["params"] == model.variants[0].params
     assert (first["steps"], second["steps"]) == (0, 6)
-    smoke._keep(rows, "cuda")
+    smoke.keep(rows, "cuda")
     kept = json.loads(record.read_text())["sat"]["full_size_gpu"]
     assert list(kept) == ["fine-tuned", "zero-shot"]
     assert kept["fine-tuned"]["where"] == "image"
     generate = _load(monkeypatch, smoke.ROOT / "docs" / "generate.py", "docs_generate_for_full_size")
     cells = generate._full_size(model, "fine-tuned", kept["fine-tuned"])
     assert cells[3:] == ["A GPU, torch 2.14.1", "9 s", "20.6 GB", "0.51 s", "44.9 GB", "3.6 GB"]
-    assert "44.9" in smoke._table(rows)
+    assert "44.9" in smoke.table(rows)
 
 
 def test_only_what_is_asked_of_a_gpu_gets_one(smoke: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -356,7 +356,7 @@ def test_a_model_that_fails_at_full_size_fails(
 
 def test_what_a_model_took_of_a_gpu_fits_what_it_declares(smoke: ModuleType) -> None:
     """With the half gigabyte that CUDA itself takes; a declaration below would refuse no GPU that is too small."""
-    record = json.loads(smoke.RECORD.read_text())
+    record = json.loads(sys.modules["seen"].RECORD.read_text())
     seen = {name: kept["full_size_gpu"] for name, kept in record.items() if "full_size_gpu" in kept}
     assert seen
     for name, variants in seen.items():
@@ -374,7 +374,7 @@ def test_the_page_names_the_version_that_was_verified(
     generate = _load(monkeypatch, smoke.ROOT / "docs" / "generate.py", "docs_generate_for_models")
     record = tmp_path / "verified.json"
     record.write_text("{}")
-    monkeypatch.setattr(smoke, "RECORD", record)
+    monkeypatch.setattr(sys.modules["seen"], "RECORD", record)
     model = discover().get("segvol").model
     rows = [
         smoke.Row(model, model.variants[0], "ok", 1.0, _document(), "1", "1.000 (5)", "839"),
@@ -382,7 +382,7 @@ def test_the_page_names_the_version_that_was_verified(
             model, model.variants[1], "ok", 1.0, _document(), "1", "1.000 (5)", "839", "238/238, 12 frozen", 19.0
         ),
     ]
-    smoke._keep(rows, "cuda")
+    smoke.keep(rows, "cuda")
     kept = json.loads(record.read_text())["segvol"]
     text, trained = generate._verified(model, kept)
     today = kept["random_cpu"]["text"]["date"]
