@@ -21,6 +21,7 @@ from groundbench_sdk.adapter import Adapter
 from groundbench_sdk.events import Events
 from groundbench_sdk.feeding import Behind, ReadAhead, Room, host_bytes
 from groundbench_sdk.finetuning import Training, log_failure, rank_and_world_size, start_together
+from groundbench_sdk.packed import PackedMask
 from groundbench_sdk.reading import in_file_order
 from groundbench_sdk.records import Case, Job, Rejected, read_cases, read_training_cases
 
@@ -137,13 +138,13 @@ class _Record:
         said = f"{type(error).__name__}: {error}"[:2000].encode("utf-8", "replace").decode()
         self.reason = self.reason or said
 
-    def write(self, path: Path, mask: np.ndarray) -> None:
+    def write(self, path: Path, mask: PackedMask) -> None:
         """Write a checked mask; where that fails the case fails, and what is left of it is not written."""
         if self.reason:
             return
         began = time.perf_counter()
         try:
-            _write(path, mask, self.case.affine)
+            _write(path, mask.unpack(), self.case.affine)
         except Exception as error:  # noqa: BLE001 - a full disk, for one, is seen here
             self.fail(error)
         self.write_s += time.perf_counter() - began
@@ -191,18 +192,25 @@ def save_mask(path: Path, mask: np.ndarray, case: Case) -> None:
     Rejected
         When the mask has another shape or values other than 0 and 1.
     """
-    _write(path, _checked(path.name[: -len(".nii.gz")], mask, case), case.affine)
+    _write(path, _checked(path.name[: -len(".nii.gz")], mask, case).astype(np.uint8, copy=False), case.affine)
 
 
 def _checked(name: str, mask: np.ndarray, case: Case) -> np.ndarray:
-    """Return a copy of a mask as it is stored, uint8; raises Rejected unless it is one of this case."""
+    """Return a mask as booleans, or as bytes that are 0 or 1; raises Rejected unless it is one of this case."""
     array = np.asarray(mask)
     if array.shape != case.shape:
         raise Rejected(f"finding {name}: the mask's shape is {array.shape}, the CT's is {case.shape}")
-    binary = array.astype(bool, copy=False)
-    if array.dtype != np.bool_ and not np.array_equal(array, binary):
+    if array.dtype == np.bool_:
+        return array
+    if array.dtype.kind in "iu" and array.itemsize == 1:
+        binary = array.view(np.uint8)
+        sound = not array.size or binary.max() <= 1
+    else:
+        binary = array.astype(bool)
+        sound = np.array_equal(array, binary)
+    if not sound:
         raise Rejected(f"finding {name}: the mask has values other than 0 and 1; apply your threshold first")
-    return binary.astype(np.uint8)  # a copy in the order of the memory: the adapter may change its own
+    return binary
 
 
 def _write(path: Path, mask: np.ndarray, affine: np.ndarray) -> None:
@@ -224,11 +232,11 @@ def _predict(model: Adapter, record: _Record, folder: Path, behind: Behind) -> N
         if finding not in known:
             raise Rejected(f"the adapter yielded {finding!r}, which is not a finding of case {case.id}")
         began = time.perf_counter()
-        checked = _checked(finding, mask, case)
+        packed = PackedMask(_checked(finding, mask, case))  # the adapter may change its own
         taken = time.perf_counter() - began
         record.handed_s += taken
         record.write_s += taken
-        behind.do(partial(record.write, folder / (finding + ".nii.gz"), checked), checked.nbytes)
+        behind.do(partial(record.write, folder / (finding + ".nii.gz"), packed), packed.nbytes)
         if record.reason:
             return
 
