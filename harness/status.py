@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterable
+from typing import Final
+
+#: What a field holds whose answer nobody has stated.
+UNKNOWN: Final = "unknown"
 
 
 class TrainingState(enum.StrEnum):

@@ -17,7 +17,7 @@ from click.testing import CliRunner
 from harness import errors
 from harness.cli import cli
 from harness.phantom.dataset import VERSION as PHANTOM_VERSION
-from harness.sandbox.contract import CONTRACT_VERSION
+from harness.sandbox import CONTRACT_VERSION
 from harness.scoring import SCORER_VERSION
 from harness.status import RowLevel, Status, TrainingState
 from harness.store.database import Store

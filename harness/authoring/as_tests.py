@@ -13,7 +13,7 @@ from harness.authoring.verdict import PluginCheck, Surroundings
 from harness.errors import BenchError
 from harness.registry.declaration import Variant
 from harness.registry.discovery import Plugin
-from harness.sandbox.watch import Stop
+from harness.sandbox.stop import Stop
 
 
 class CheckFailed(Exception):  # noqa: N818 - as pytest says it

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from harness.rows import CaseRow, RunRow
-from harness.sandbox.watch import Stop
+from harness.sandbox.stop import Stop
 from harness.store.trainings import TrainingPoint
 
 Outcome = Literal["pass", "FAIL", "skip"]

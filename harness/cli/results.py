@@ -326,8 +326,8 @@ def _licences(said: dict[str, Any] | None) -> str:
 
 def _exposure(record: dict[str, Any]) -> str:
     """Say what its weights were trained on elsewhere, and who says so."""
-    from harness.registry.card import UNKNOWN
     from harness.runs.claims import exposure_of
+    from harness.status import UNKNOWN
 
     said = exposure_of(record)
     origin = record["exposure"].get("origin") if said != UNKNOWN else ""

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from harness.rows import RunRow
     from harness.runs.plan import RunRequest
     from harness.runs.run import Result
-    from harness.sandbox.watch import Stop
+    from harness.sandbox.stop import Stop
     from harness.store.database import Store
 
 #: The data set that is made where the paper's is not there.
@@ -356,7 +356,7 @@ def open_data(settings: Settings, name: str | None, log: Any) -> Dataset:
 def interruptible(log: Any) -> Iterator[Stop]:
     """Turn the first Ctrl-C into "after this case", and the second, or another signal that ends, into "now"."""
     from harness.cli.signals import heeding
-    from harness.sandbox.watch import Stop
+    from harness.sandbox.stop import Stop
 
     stop = Stop()
 

@@ -27,7 +27,7 @@ from harness.runs.preflight import check_containers
 from harness.runs.report import ShardReport
 from harness.runs.shard import run_shard
 from harness.runs.spec import ShardSpec
-from harness.sandbox.watch import Stop
+from harness.sandbox.stop import Stop
 
 #: Seconds that the case in flight has when the job is asked to end; Slurm kills it after 30.
 GRACE_S = 20.0

@@ -22,7 +22,7 @@ from harness.runs.place import node, take_place
 from harness.runs.report import ShardReport
 from harness.runs.shard import run_shard
 from harness.runs.spec import ShardSpec
-from harness.sandbox.watch import Stop
+from harness.sandbox.stop import Stop
 
 #: Seconds that a shard waits for a GPU which another process of this host still holds.
 _GPU_WAIT_S = 60.0

@@ -18,12 +18,10 @@ from harness.errors import BenchError, DataError, UnknownName
 from harness.foreign import parse_toml
 from harness.host.sizes import size
 from harness.registry.declaration import Prompt
+from harness.status import UNKNOWN
 
 #: Name of the file in a folder that holds one.
 CARD_FILE: Final = "card.toml"
-
-#: What a field holds whose answer is not known.
-UNKNOWN: Final = "unknown"
 
 #: Bytes of the largest file that is read; entries of the longest list.
 _LONGEST, _MOST = 64 * 1024, 100

@@ -32,9 +32,10 @@ from harness.sandbox.folder import lack_of_disk, remove_tree, require_disk
 from harness.sandbox.job import JobCase, write_job
 from harness.sandbox.masks import Collected, collect_case, drop
 from harness.sandbox.names import InsideNames
+from harness.sandbox.stop import Stop
 from harness.sandbox.trial import prove_again
 from harness.sandbox.wall import explained
-from harness.sandbox.watch import Bounds, Broken, Ended, Stop, watch
+from harness.sandbox.watch import Bounds, Broken, Ended, watch
 from harness.status import Status
 
 #: Containers in a row that may end without finishing a case before each case gets a container of its own; and those

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import DataError
-from harness.registry.card import UNKNOWN
 from harness.registry.declaration import Prompt
 from harness.rows import RunRow
 from harness.runs.checkpoint import files_of_checkpoint
+from harness.status import UNKNOWN
 from harness.store.database import Store
 from harness.store.trainings import Trainings
 

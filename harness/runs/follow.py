@@ -18,7 +18,7 @@ from harness.runs.pools import Pool
 from harness.runs.score import Scorers
 from harness.runs.spec import ShardSpec
 from harness.runs.work import Submit, Work
-from harness.sandbox.watch import Stop
+from harness.sandbox.stop import Stop
 from harness.scoring.case import CaseScore, CaseTask
 
 #: Seconds between two looks at a request to stop.

@@ -7,11 +7,13 @@ import platform
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from harness.engines.nvidia import Gpu
 from harness.host.capacity import usable_cores, usable_memory
-from harness.runs.outcome import ShardFigures
+
+if TYPE_CHECKING:
+    from harness.runs.outcome import ShardFigures
 
 
 def describe_hardware(gpus: Sequence[Gpu], per_gpu: int = 1) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from harness.runs.checkpoint import Checkpoint
 from harness.runs.claims import NOT_ISOLATED
 from harness.runs.params import changed, decisive
 from harness.runs.run_weights import PINNED, RANDOM, Loaded
-from harness.sandbox.contract import CONTRACT_VERSION
+from harness.sandbox import CONTRACT_VERSION
 from harness.scoring import SCORER_VERSION
 
 

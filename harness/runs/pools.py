@@ -30,15 +30,16 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from harness.engines.base import Engine
 from harness.engines.nvidia import Gpu
 from harness.runs.place import offer
 from harness.runs.report import ShardReport
-from harness.runs.shard import run_shard
-from harness.runs.spec import ShardSpec
-from harness.sandbox.watch import Stop
+from harness.sandbox.stop import Stop
+
+if TYPE_CHECKING:
+    from harness.runs.spec import ShardSpec
 
 #: Folder below that of a run in which the containers of this host have theirs.
 SCRATCH = "shards"
@@ -227,6 +228,8 @@ class LocalPool:
             thread.start()
 
     def _run(self, spec: ShardSpec, held: Sequence[Gpu], wake: Wake) -> None:
+        from harness.runs.shard import run_shard  # a run that is finished starts none
+
         place = offer(
             self._engines[spec.engine],
             spec.folder / SCRATCH,

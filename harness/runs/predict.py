@@ -29,9 +29,9 @@ from harness.runs.prepare import Ready, memory_needed, plan_here, ready_here
 from harness.runs.score import case_task
 from harness.runs.shard import run_shard
 from harness.runs.spec import next_number
-from harness.runs.training.finetune import TrainingWatcher
+from harness.runs.training.watcher import TrainingWatcher
 from harness.sandbox.masks import read_refused
-from harness.sandbox.watch import Stop
+from harness.sandbox.stop import Stop
 from harness.scoring.case import check_case
 from harness.status import Status
 

@@ -15,6 +15,7 @@ from harness.dataset.problems import DataProblem
 from harness.engines import choose_engine
 from harness.engines.base import Engine
 from harness.engines.nvidia import Gpu
+from harness.runs.checkpoint import Checkpoint
 from harness.runs.hardware import describe_hardware
 from harness.runs.plan import Plan, RunRequest, select_cases
 from harness.runs.preflight import (
@@ -26,16 +27,8 @@ from harness.runs.preflight import (
     gpu_memory_needed,
 )
 from harness.runs.run_weights import load_weights
-from harness.runs.training.finetune import (
-    TrainingPlan,
-    TrainingWatcher,
-    ensure_checkpoint,
-    plan_training,
-    training_cases,
-)
-from harness.runs.training.here import TrainerHere
-from harness.runs.training.travelled import checkpoint_of, finished_elsewhere
-from harness.sandbox.watch import Stop
+from harness.runs.training.watcher import TrainingWatcher
+from harness.sandbox.stop import Stop
 from harness.scoring.profiles import profile_on
 from harness.store.database import Store
 
@@ -125,15 +118,34 @@ def prepare_here(
     """
     data = data_of(request, home, watcher.log, stop)
     plan, engine = plan_here(request, data.cases, gpus, home=home, watcher=watcher, stop=stop)
-    if data.finished:
-        training = TrainingPlan(request, plan.image, plan.weights, ())
-        plan = replace(plan, checkpoint=checkpoint_of(training, data.finished, watcher.log))
-    elif request.variant.fine_tuned:
-        training = plan_training(request, plan.image, plan.weights, data.trained_on, stop)
-        trainer = TrainerHere(training, home, engine, gpus)
-        checkpoint = ensure_checkpoint(training, trainer, home=home, store=store, watcher=watcher, stop=stop)
+    if request.variant.fine_tuned:
+        checkpoint = _checkpoint(plan, data, engine, gpus, home=home, store=store, watcher=watcher, stop=stop)
         plan = replace(plan, checkpoint=checkpoint)
     return ready_here(plan, engine, gpus, data.warnings, watcher.log), engine
+
+
+def _checkpoint(
+    plan: Plan,
+    data: RunData,
+    engine: Engine,
+    gpus: Sequence[Gpu],
+    *,
+    home: Path,
+    store: Store,
+    watcher: TrainingWatcher,
+    stop: Stop,
+) -> Checkpoint:
+    """Return the checkpoint of a fine-tuned variant: one that was trained elsewhere, or here, now if need be."""
+    from harness.runs.training.finetune import TrainingPlan, ensure_checkpoint, plan_training
+    from harness.runs.training.here import TrainerHere
+    from harness.runs.training.travelled import checkpoint_of
+
+    request = plan.request
+    if data.finished:
+        return checkpoint_of(TrainingPlan(request, plan.image, plan.weights, ()), data.finished, watcher.log)
+    training = plan_training(request, plan.image, plan.weights, data.trained_on, stop)
+    trainer = TrainerHere(training, home, engine, gpus)
+    return ensure_checkpoint(training, trainer, home=home, store=store, watcher=watcher, stop=stop)
 
 
 def plan_here(
@@ -210,11 +222,19 @@ def data_of(request: RunRequest, home: Path, log: Callable[[str], None], stop: S
     """
     profile_on(request.profile, request.split)  # refused before anything long
     cases = select_cases(request.dataset, request.split, request.limit)
-    finished = finished_elsewhere(request, home) if request.variant.fine_tuned else []
-    trained_on = training_cases(request) if request.variant.fine_tuned and not finished else ()
+    finished, trained_on = _training(request, home) if request.variant.fine_tuned else ([], ())
     with stop.nothing_in_flight():  # every volume is read, unless it was read before
         warnings = _sound_data(request, cases, trained_on, log)
     return RunData(tuple(cases), warnings, trained_on, finished)
+
+
+def _training(request: RunRequest, home: Path) -> tuple[list[Path], tuple[RunnableCase, ...]]:
+    """Return the checkpoints that were trained elsewhere, or, where there is none, the cases to train on."""
+    from harness.runs.training.finetune import training_cases
+    from harness.runs.training.travelled import finished_elsewhere
+
+    finished = finished_elsewhere(request, home)
+    return finished, () if finished else training_cases(request)
 
 
 def _sound_data(

@@ -16,7 +16,7 @@ from harness.runs.checkpoint import Checkpoint
 from harness.runs.hardware import describe_harness
 from harness.runs.plan import Plan
 from harness.runs.training.derived import NOT_RECORDED
-from harness.sandbox.contract import CONTRACT_VERSION
+from harness.sandbox import CONTRACT_VERSION
 from harness.scoring import SCORER_VERSION
 from harness.status import of_parts
 from harness.store.database import Store

@@ -34,7 +34,7 @@ from harness.runs.spec import ShardSpec
 from harness.runs.training.finetune import TrainingPlan, ensure_checkpoint, plan_training
 from harness.runs.training.in_pool import LeftInPool, TrainerInPool
 from harness.runs.training.travelled import checkpoint_of
-from harness.sandbox.watch import Stop
+from harness.sandbox.stop import Stop
 from harness.store.database import Store
 
 #: Folders below the shared one: archives of images, weights by their digests, checkpoints by theirs.

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from harness.dataset import ScannedCase
 from harness.dataset.judge import data_record
@@ -17,7 +17,6 @@ from harness.errors import BenchError, Interrupted, PrerequisiteError
 from harness.rows import CaseRow, RunRow
 from harness.runs.boxes import keep_boxes
 from harness.runs.earlier import why_begun_anew
-from harness.runs.follow import Follower
 from harness.runs.lock import only_one
 from harness.runs.place import sweep
 from harness.runs.plan import RunRequest
@@ -25,13 +24,15 @@ from harness.runs.pools import SCRATCH, LocalPool, Pool
 from harness.runs.prepare import Ready, memory_needed, prepare_here
 from harness.runs.provenance import continued, open_row, provenance
 from harness.runs.record import write_record
-from harness.runs.spec import ShardSpec
 from harness.runs.standing import judge, redone, untrusted
-from harness.runs.training.finetune import TrainingWatcher
-from harness.runs.work import Work
-from harness.sandbox.watch import Stop
+from harness.runs.training.watcher import TrainingWatcher
+from harness.sandbox.stop import Stop
 from harness.status import Status
 from harness.store.database import Store
+
+if TYPE_CHECKING:
+    from harness.runs.spec import ShardSpec
+    from harness.runs.work import Work
 
 
 class Watcher(TrainingWatcher, Protocol):
@@ -215,6 +216,8 @@ class _Requests:
                 self._stop.soon.set()
                 break
         if self._works:
+            from harness.runs.follow import Follower
+
             works = list(self._works.values())
             Follower(self._pool, self._stop, self._watcher.case).run(works, self._specs)
         for number, work in self._works.items():
@@ -254,6 +257,9 @@ class _Requests:
                 return row
             if self._store.latest(plan.key) is None and (why := why_begun_anew(plan, self._store, ready.engine)):
                 self._watcher.log(f"note: {why}")
+            # Only a run that is not finished needs what carries it out and scores it.
+            from harness.runs.work import Work
+
             if todo:  # before anything is recorded: a broken machine would look like the model's failure
                 ready.prove(todo, folder)
             with self._stop.nothing_in_flight():  # every mask is read

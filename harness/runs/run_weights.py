@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from harness.digests import DigestCache
 from harness.engines.base import Mount
@@ -13,8 +13,10 @@ from harness.errors import PrerequisiteError, UsageError
 from harness.registry.declaration import Variant
 from harness.registry.discovery import Plugin
 from harness.registry.pinned import Weights
-from harness.sandbox.contract import WeightsMode
 from harness.upstream.weights import Received, WeightsStore, given_files
+
+if TYPE_CHECKING:
+    from harness.sandbox.contract import WeightsMode
 
 #: How the reason begins why a run with unpinned weights is not ranked.
 NOT_PINNED = "weights not pinned by the plugin"

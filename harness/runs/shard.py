@@ -35,7 +35,7 @@ from harness.runs.spec import ShardSpec, versions
 from harness.runs.training.attempt import SAVE_S
 from harness.runs.training.shard import train_shard
 from harness.runs.tries import Mark
-from harness.sandbox.watch import Stop
+from harness.sandbox.stop import Stop
 from harness.status import Status
 
 #: Name of the file in a run's folder whose content, ``soon`` or ``now``, ends its shards wherever they run.

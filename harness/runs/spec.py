@@ -22,7 +22,8 @@ from harness.images.build import Image
 from harness.registry.declaration import Model
 from harness.registry.discovery import Plugin
 from harness.registry.resources import Resources
-from harness.sandbox.contract import CONTRACT_VERSION, CasePrompt, Job
+from harness.sandbox import CONTRACT_VERSION
+from harness.sandbox.contract import CasePrompt, Job
 from harness.sandbox.job import JobCase
 from harness.scoring import SCORER_VERSION
 

@@ -12,7 +12,6 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from harness.registry.card import UNKNOWN
 from harness.registry.declaration import Variant
 from harness.registry.discovery import Plugin, Registry
 from harness.registry.pinned import Weights
@@ -20,7 +19,7 @@ from harness.rows import CaseRow, RunRow
 from harness.runs.claims import NOT_ISOLATED, claimed, exposure_of
 from harness.runs.params import decisive
 from harness.runs.run_weights import NOT_PINNED, not_pinned
-from harness.status import Status
+from harness.status import UNKNOWN, Status
 from harness.upstream.weights import Received
 
 #: How reasons begin that depend on the declaration.

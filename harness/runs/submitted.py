@@ -16,7 +16,7 @@ from harness.dataset.fingerprint import fingerprint_of
 from harness.dataset.judge import data_record
 from harness.dataset.problems import DataProblem
 from harness.dataset.shared import shared_words
-from harness.registry.card import UNKNOWN, Card
+from harness.registry.card import Card
 from harness.registry.licences import commercial_use
 from harness.rows import CaseRow, FindingRow, RunRow
 from harness.runs.from_boxes import made_from_boxes
@@ -30,7 +30,7 @@ from harness.scoring.profiles import Profile, profiles_on
 from harness.scoring.sizes import cuts_on
 from harness.scoring.submission import Submission
 from harness.scoring.summary import summarise
-from harness.status import Status
+from harness.status import UNKNOWN, Status
 from harness.store.database import Store
 
 #: Case -> its rows, in the order of the split.

@@ -23,8 +23,6 @@ from pydantic.json_schema import GenerateJsonSchema
 
 from harness.redaction import redacted
 
-CONTRACT_VERSION = 1
-
 #: A longer line of ``events.jsonl`` is dropped as a whole.
 MAX_EVENT_BYTES = 64 * 1024
 

@@ -6,9 +6,7 @@ each verb's own :class:`Policy`.
 
 from __future__ import annotations
 
-import contextlib
-import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
@@ -18,25 +16,8 @@ from harness.engines.base import Container, Exit
 from harness.sandbox.contract import Event
 from harness.sandbox.events import EventTail
 from harness.sandbox.folder import broken_bound, lack_of_disk, told_apart
+from harness.sandbox.stop import Stop
 from harness.status import Status
-
-
-class Stop:
-    """The request to end a run: after the current case (`soon`), or at once (`now`)."""
-
-    def __init__(self) -> None:
-        self.soon = threading.Event()
-        self.now = threading.Event()
-        self.preparing = False  #: a signal raises KeyboardInterrupt instead of setting `soon`
-
-    @contextlib.contextmanager
-    def nothing_in_flight(self) -> Iterator[None]:
-        """Let a request to stop interrupt the code within the context at once."""
-        self.preparing = True
-        try:
-            yield
-        finally:
-            self.preparing = False
 
 
 class Policy(Protocol):

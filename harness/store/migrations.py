@@ -5,10 +5,19 @@ A release's migrations are never changed afterwards; a later change is another o
 
 from __future__ import annotations
 
+import sqlite3
+
 from sqlite_utils import Database
 from sqlite_utils.migrations import Migrations
 
-migrations = Migrations("groundbench")
+from harness.store.tables import OURS
+
+migrations = Migrations(OURS)
+
+
+def apply(connection: sqlite3.Connection) -> None:
+    """Apply what a database has not had yet, inside the transaction that has begun."""
+    migrations.apply(Database(connection))
 
 
 @migrations()

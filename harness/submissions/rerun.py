@@ -21,7 +21,7 @@ from harness.runs.claims import NOT_ISOLATED
 from harness.runs.hardware import describe_harness
 from harness.runs.plan import RunRequest
 from harness.runs.run import execute
-from harness.sandbox.watch import Stop
+from harness.sandbox.stop import Stop
 from harness.status import RowLevel
 from harness.store.database import Store
 from harness.store.trainings import TrainingPoint

@@ -16,12 +16,12 @@ from harness.dataset import open_dataset
 from harness.dataset.fingerprint import fingerprint_of
 from harness.errors import BenchError, DataError
 from harness.foreign import parse_toml
-from harness.registry.card import UNKNOWN, Card, card_of
+from harness.registry.card import Card, card_of
 from harness.rows import FindingRow
 from harness.runs.claims import exposure_of
 from harness.runs.from_boxes import made_from_boxes
 from harness.runs.verify import compare_identity, verify_run
-from harness.status import RowLevel, Status
+from harness.status import UNKNOWN, RowLevel, Status
 from harness.store.database import Store, cells
 from harness.submissions import signature
 from harness.submissions.checkpoints import compare_training

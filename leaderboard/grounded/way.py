@@ -18,8 +18,8 @@ from harness.registry.discovery import Plugin
 from harness.runs.plan import RunRequest
 from harness.runs.predict import Prediction, predict, require_promptable
 from harness.runs.preflight import require_files
-from harness.runs.training.finetune import TrainingWatcher
-from harness.sandbox.watch import Stop
+from harness.runs.training.watcher import TrainingWatcher
+from harness.sandbox.stop import Stop
 from leaderboard.gallery.choice import choose_slices
 from leaderboard.gallery.parts import Layer, model_layer
 from leaderboard.gallery.pictures import draw_finding, draw_slices

@@ -16,7 +16,7 @@ from harness.masks import Expected, judge, open_volume, read_bits
 from harness.registry.resources import Resources
 from harness.runs import attempts, case_clock, checkpoint
 from harness.runs.training import attempt as training
-from harness.sandbox import contract, masks, safe_copy
+from harness.sandbox import CONTRACT_VERSION, contract, masks, safe_copy
 from harness.status import Status, TrainingState
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def test_every_state_of_a_training_is_described() -> None:
 
 def test_numbers_are_those_of_the_code() -> None:
     """Bounds that the text names are the bounds that hold."""
-    assert contract.CONTRACT_VERSION == 1
+    assert CONTRACT_VERSION == 1
     for bound in (
         f"{contract.MAX_EVENT_BYTES:,} bytes",
         f"After {contract.MAX_EVENTS_BYTES:,} bytes",

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.sandbox.contract import CONTRACT_VERSION, CasePrompt, FindingPrompt, Job, parse_event, to_json_line
+from harness.sandbox import CONTRACT_VERSION
+from harness.sandbox.contract import CasePrompt, FindingPrompt, Job, parse_event, to_json_line
 
 if TYPE_CHECKING:
     from conftest import Bench

@@ -38,5 +38,6 @@ class PackedMask:
 
     def unpack(self) -> np.ndarray:
         """Return the mask, (H, W, D), uint8, with its axes as they were in memory."""
-        lying = np.unpackbits(self._bits, count=self.nbytes).reshape(self._shape)
-        return lying[self._flips].transpose(self._back)
+        lying: np.ndarray = np.unpackbits(self._bits, count=self.nbytes).reshape(self._shape)
+        mask: np.ndarray = lying[self._flips].transpose(self._back)
+        return mask

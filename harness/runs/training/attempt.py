@@ -19,9 +19,10 @@ from harness.sandbox.events import EventTail
 from harness.sandbox.evidence import TrainingEvidence, death_text, last_lines
 from harness.sandbox.folder import lack_of_disk, remove_tree, require_disk
 from harness.sandbox.job import JobCase, write_job
+from harness.sandbox.stop import Stop
 from harness.sandbox.trial import prove_again
 from harness.sandbox.wall import explained
-from harness.sandbox.watch import Bounds, Ended, Stop, watch
+from harness.sandbox.watch import Bounds, Ended, watch
 from harness.status import TrainingState
 from harness.store.trainings import TrainingPoint
 

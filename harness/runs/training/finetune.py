@@ -33,10 +33,12 @@ from harness.runs.plan import RunRequest, select_cases
 from harness.runs.run_weights import Loaded
 from harness.runs.training.attempt import Emit, TrainingEnd, TrainingSpec
 from harness.runs.training.derived import derived
-from harness.sandbox.contract import CONTRACT_VERSION, Job
+from harness.runs.training.watcher import TrainingWatcher
+from harness.sandbox import CONTRACT_VERSION
+from harness.sandbox.contract import Job
 from harness.sandbox.job import make_job, training_case
 from harness.sandbox.safe_copy import RefusedCheckpoint
-from harness.sandbox.watch import Stop
+from harness.sandbox.stop import Stop
 from harness.status import TrainingState
 from harness.store.database import Store
 from harness.store.trainings import TrainingPoint, TrainingRow, Trainings
@@ -48,16 +50,6 @@ _SHOWN = 10
 
 #: Limits of a training that those of predicting replace where both run reduced.
 _REDUCED = ("memory_gb", "cpus", "shm_gb")
-
-
-class TrainingWatcher(Protocol):
-    """Shows the progress of a training."""
-
-    def log(self, line: str) -> None:
-        """Show one line."""
-
-    def training(self, name: str, points: Sequence[TrainingPoint]) -> None:
-        """Show the latest reports of a training."""
 
 
 @dataclass(frozen=True)

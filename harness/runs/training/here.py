@@ -14,7 +14,7 @@ from harness.runs.hardware import describe_hardware
 from harness.runs.preflight import check_containers, check_training_room
 from harness.runs.training.attempt import Emit, TrainingEnd, TrainingSpec, clear, run_training, unheard
 from harness.runs.training.finetune import TrainingPlan
-from harness.sandbox.watch import Stop
+from harness.sandbox.stop import Stop
 from harness.store.trainings import TrainingPoint
 
 

@@ -21,7 +21,7 @@ from harness.runs.spec import ShardSpec, bare, next_number
 from harness.runs.training.attempt import SAVE_S, Emit, TrainingEnd, TrainingSpec
 from harness.runs.training.finetune import TrainingPlan, training_job
 from harness.runs.training.shard import CHECKPOINTS, AttemptEnd, PointReader, furthest, read_ends
-from harness.sandbox.watch import Stop
+from harness.sandbox.stop import Stop
 from harness.status import TrainingState
 from harness.store.trainings import TrainingPoint
 

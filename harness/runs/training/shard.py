@@ -31,7 +31,7 @@ from harness.runs.spec import ShardSpec
 from harness.runs.training.attempt import TrainingEnd, TrainingSpec, run_training
 from harness.sandbox.folder import remove_tree
 from harness.sandbox.safe_copy import RefusedCheckpoint, copy_folder
-from harness.sandbox.watch import Stop
+from harness.sandbox.stop import Stop
 from harness.status import TrainingState
 from harness.store.trainings import TrainingPoint
 

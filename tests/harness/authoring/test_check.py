@@ -15,7 +15,7 @@ from harness.authoring.verdict import PluginCheck, Surroundings
 from harness.registry.declaration import NOT_STATED
 from harness.registry.discovery import Plugin, discover
 from harness.registry.origins import ours
-from harness.sandbox.watch import Stop
+from harness.sandbox.stop import Stop
 
 #: All lines, in their order.
 LINES = (

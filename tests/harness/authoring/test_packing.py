@@ -13,7 +13,7 @@ from harness.authoring.new import NewPlugin, write_plugin
 from harness.authoring.packing import check_packing
 from harness.authoring.verdict import Surroundings
 from harness.registry.discovery import discover
-from harness.sandbox.watch import Stop
+from harness.sandbox.stop import Stop
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "plugin-reference.md"
 EXAMPLES = re.findall(r"```toml\n(\[build-system\].*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)

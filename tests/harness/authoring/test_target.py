@@ -16,7 +16,7 @@ from harness.authoring.target import plugin_at
 from harness.authoring.verdict import Surroundings
 from harness.errors import BenchError, ModelError
 from harness.registry.declaration import Prompt
-from harness.sandbox.watch import Stop
+from harness.sandbox.stop import Stop
 
 EVIL = """
 import os, sqlite3

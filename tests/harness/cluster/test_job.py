@@ -18,7 +18,7 @@ from harness.cluster.job import Proof, read_proof, report_file, run_file, write_
 from harness.errors import PrerequisiteError
 from harness.runs.report import ShardReport
 from harness.runs.spec import ShardSpec
-from harness.sandbox.watch import Stop
+from harness.sandbox.stop import Stop
 from tests.harness.runs.test_spec import a_spec
 
 Run = Callable[[ShardSpec, Path, str, Stop, Any], ShardReport]

@@ -32,7 +32,7 @@ from harness.runs.run import carry_out
 from harness.runs.shard import run_shard
 from harness.runs.spec import ShardSpec
 from harness.runs.tries import TRIES
-from harness.sandbox.watch import Stop
+from harness.sandbox.stop import Stop
 from harness.store.database import Store
 
 CASES = 8

@@ -24,7 +24,7 @@ from harness.runs.tries import Mark, lost_with
 from harness.sandbox.contract import CasePrompt, FindingPrompt, Job
 from harness.sandbox.job import JobCase
 from harness.sandbox.masks import accept
-from harness.sandbox.watch import Stop
+from harness.sandbox.stop import Stop
 from harness.status import Status
 
 CLEAN, KILLED = Exit(0, state="exited"), Exit(137, peak_bytes=7, state="exited")

@@ -30,7 +30,7 @@ from harness.runs.tries import Mark
 from harness.sandbox.contract import CasePrompt, FindingPrompt, Job
 from harness.sandbox.job import JobCase
 from harness.sandbox.masks import accept
-from harness.sandbox.watch import Stop
+from harness.sandbox.stop import Stop
 
 ROOM = 2**20  # bytes: the smallest declared limit of out/
 KILLED, OOM, CLEAN = Exit(137, state="exited"), Exit(137, oom=True, state="exited"), Exit(0, state="exited")

@@ -24,7 +24,7 @@ from harness.runs import deal
 from harness.runs import shard as shards
 from harness.runs import work as works
 from harness.runs.outcome import read_figures
-from harness.sandbox.watch import Stop
+from harness.sandbox.stop import Stop
 from harness.scoring.case import CaseTask
 from harness.status import Status
 from tests.harness.runs.hostile_hosts import CASES, Hostile, Lab, Quiet

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from harness.engines.nvidia import Gpu
-from harness.runs import pools
+from harness.runs import shard
 from harness.runs.place import Place
-from harness.runs.pools import LocalPool, ShardId
+from harness.runs.pools import LocalPool, Seen, ShardId
 from harness.runs.report import ShardReport
 from harness.runs.spec import ShardSpec
-from harness.sandbox.watch import Stop
+from harness.sandbox.stop import Stop
 from tests.harness.runs.test_spec import a_spec
 
 GPUS = [Gpu(id=f"GPU-{n}", name="H200", memory_mb=1) for n in range(4)]
@@ -53,7 +53,7 @@ class Shards:
 def shards(monkeypatch: pytest.MonkeyPatch) -> Shards:
     """Put stand-ins in the place of shards."""
     made = Shards()
-    monkeypatch.setattr(pools, "run_shard", made)
+    monkeypatch.setattr(shard, "run_shard", made)
     return made
 
 
@@ -78,7 +78,7 @@ def test_shards_wait_for_their_gpus(tmp_path: Path, shards: Shards) -> None:
         shards.let_go(number)
     pool.close()
     assert sorted(report.shard for report in pool.poll().reports) == [0, 1, 2, 3]
-    assert pool.poll() == pools.Seen(frozenset(), ())
+    assert pool.poll() == Seen(frozenset(), ())
     assert woken == ["m-v-0"] * 4
 
 

@@ -25,7 +25,7 @@ from harness.runs.plan import RunRequest
 from harness.runs.predict import FindingMask, Prediction, predict, require_cts, require_promptable
 from harness.runs.report import ShardReport
 from harness.runs.spec import ShardSpec
-from harness.sandbox.watch import Stop
+from harness.sandbox.stop import Stop
 from harness.status import Status
 
 SHAPE = (6, 5, 4)

@@ -18,7 +18,7 @@ from harness.runs.place import Place
 from harness.runs.shard import STOP_FILE, run_shard
 from harness.runs.spec import ShardSpec
 from harness.runs.tries import lost_with
-from harness.sandbox.watch import Stop
+from harness.sandbox.stop import Stop
 from harness.status import Status
 from tests.harness.runs.test_spec import a_spec
 

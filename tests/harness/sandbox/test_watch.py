@@ -11,7 +11,8 @@ import pytest
 from harness.engines.base import Exit
 from harness.sandbox import watch as watching
 from harness.sandbox.contract import CaseDone, Event, Started
-from harness.sandbox.watch import Bounds, Broken, Ended, Stop, watch
+from harness.sandbox.stop import Stop
+from harness.sandbox.watch import Bounds, Broken, Ended, watch
 from harness.status import Status
 
 CLEAN = Exit(0, state="exited")

@@ -20,7 +20,7 @@ from harness.runs.run_weights import Loaded
 from harness.runs.training.attempt import TrainingEnd, TrainingSpec, run_training, unheard
 from harness.runs.training.finetune import TrainingPlan
 from harness.sandbox.contract import Job
-from harness.sandbox.watch import Stop
+from harness.sandbox.stop import Stop
 from harness.status import TrainingState
 from harness.store.trainings import TrainingPoint
 

@@ -25,7 +25,7 @@ from harness.runs.plan import RunRequest
 from harness.runs.run_weights import Loaded
 from harness.runs.training.finetune import TrainingPlan, ensure_checkpoint, plan_training, training_cases
 from harness.runs.training.here import TrainerHere
-from harness.sandbox.watch import Stop
+from harness.sandbox.stop import Stop
 from harness.status import TrainingState
 from harness.store.database import Store
 from harness.store.trainings import TrainingPoint, TrainingRow, Trainings

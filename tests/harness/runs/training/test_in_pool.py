@@ -27,7 +27,7 @@ from harness.runs.training.attempt import TrainingSpec
 from harness.runs.training.finetune import TrainingPlan, training_job
 from harness.runs.training.in_pool import LeftInPool, TrainerInPool
 from harness.runs.training.shard import CHECKPOINTS, POINTS
-from harness.sandbox.watch import Stop
+from harness.sandbox.stop import Stop
 from harness.status import TrainingState
 from tests.harness.runs.training.test_shard import STEPS, Host
 

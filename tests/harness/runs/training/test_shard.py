@@ -21,7 +21,7 @@ from harness.runs.shard import STOP_FILE, run_shard
 from harness.runs.spec import ShardSpec, bare
 from harness.runs.training import shard
 from harness.runs.training.shard import CHECKPOINTS, POINTS, STATES, PointReader, furthest, read_ends
-from harness.sandbox.watch import Stop
+from harness.sandbox.stop import Stop
 from harness.status import TrainingState
 from tests.harness.runs.test_spec import a_spec
 
