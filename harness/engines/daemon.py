@@ -147,6 +147,8 @@ def connect(address: Address | None = None, *, request_s: float = REQUEST_S) -> 
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise _misconfigured(error) from error
     client.api.timeout = request_s
+    if address.socket is not None:
+        client.api.trust_env = False  # no proxy stands before a socket; to look for one is a third of a request
     return client
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ClassVar
@@ -84,7 +85,7 @@ class SealedEngine:
         self.client = connect(address)
         self.version: dict[str, Any] = self.client.version()
         self.runtime = runtime
-        if runtime and runtime not in (known := self._info().get("Runtimes") or {}):
+        if runtime and runtime not in (known := self._info.get("Runtimes") or {}):
             raise UnknownName("runtime", runtime, known, fix=f"{self.title} has {', '.join(sorted(known)) or 'none'}")
 
     def own_options(self, spec: ContainerSpec) -> dict[str, Any]:
@@ -104,7 +105,7 @@ class SealedEngine:
 
     def lacks(self, gpu_ids: Sequence[str]) -> list[str]:  # noqa: ARG002 - of other engines it depends on them
         """Return what this engine cannot do on this host, in words that end a reason; empty where it does all."""
-        info = self._info()
+        info = self._info
         unlimited = [what for what, key in _LIMITS.items() if not info.get(key)]
         filters = [str(option) for option in info.get("SecurityOptions") or ()]
         filtered = any("seccomp" in option and "unconfined" not in option for option in filters)
@@ -113,7 +114,9 @@ class SealedEngine:
             *([] if filtered else ["does not filter system calls"]),
         ]
 
+    @cached_property
     def _info(self) -> dict[str, Any]:
+        """What the daemon says of its settings and of the host, asked for once."""
         try:
             return dict(self.client.info())
         except UNREACHABLE as error:
@@ -363,7 +366,7 @@ class SealedEngine:
 
     def describe(self) -> dict[str, Any]:
         """Return the daemon's name, version and kernel, and what stands between its containers and the host."""
-        info = self._info()
+        info = self._info
         parts = {str(one.get("Name")): str(one.get("Version")) for one in self.version.get("Components") or ()}
         return {
             "engine": self.name,

@@ -86,7 +86,7 @@ def remove_strays(client: docker.DockerClient, names: Iterable[str]) -> dict[str
     return stayed
 
 
-def ended_by_others(client: docker.DockerClient, container: str) -> bool:
+def ended_by_others(client: docker.DockerClient, container: str, *, well: bool = False) -> bool:
     """Return whether somebody asked the daemon to end a container, which its exit code does not tell.
 
     Parameters
@@ -95,12 +95,14 @@ def ended_by_others(client: docker.DockerClient, container: str) -> bool:
         A connected client.
     container
         Its id. The harness itself has not asked.
+    well
+        Whether it ended with exit code 0: a process that handled the signal had time, and the daemon has told of the
+        signal. It may do so up to a second later of one that was killed, for which it is asked to wait.
     """
     with contextlib.suppress(*_REFUSED):
-        now = moment(str(client.info().get("SystemTime", ""))) or time.time()
-        events = client.api.events(
-            since=0, until=int(now) + 1, filters={"container": container, "event": "kill"}, decode=True
-        )
+        now = moment(str(client.info().get("SystemTime", "")))
+        until = f"{now:.6f}" if well and now is not None else int(now or time.time()) + 1
+        events = client.api.events(since=0, until=until, filters={"container": container, "event": "kill"}, decode=True)
         return any(True for _ in events)
     return False
 

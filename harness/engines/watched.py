@@ -80,6 +80,8 @@ class WatchedContainer:
 
     def stop(self) -> Exit:
         """Request its end, kill it after a short grace, and return its exit."""
+        if self._exit is not None and self._ended.is_set():
+            return self._exit
         self._ours = True
         with contextlib.suppress(*UNREACHABLE):
             self._client.api.stop(self._id, timeout=GRACE_S)
@@ -123,7 +125,7 @@ class WatchedContainer:
                 peak_bytes=self._memory.peak_bytes,
                 state=str(state.get("Status") or "exited"),
             )
-            if not ended_by_us and ended_by_others(self._client, self._id):
+            if not ended_by_us and ended_by_others(self._client, self._id, well=code == 0):
                 self._exit = replace(
                     self._exit,
                     code=None,

@@ -57,11 +57,11 @@ def require_files(plugin: Plugin, variant: Variant, *, weights: str, engine: str
         Everything that is lacking, with the command that gets it.
     """
     chosen = choose_engine(engine, trusted=plugin.shipped)
-    prepared = chosen.is_prepared(plugin, home=home, gpus=gpus)
     found = missing(plugin.model, home, [variant])
+    needless = bool(found.sources) and chosen.is_prepared(plugin, home=home, gpus=gpus)
     lacking = replace(
         found,
-        sources=() if prepared else found.sources,
+        sources=() if needless else found.sources,
         weights=found.weights if weights == PINNED else (),
     )
     if lacking:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import os
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -257,11 +259,11 @@ class _Requests:
                 return row
             if self._store.latest(plan.key) is None and (why := why_begun_anew(plan, self._store, ready.engine)):
                 self._watcher.log(f"note: {why}")
-            # Only a run that is not finished needs what carries it out and scores it.
-            from harness.runs.work import Work
-
+            threading.Thread(target=_import_ahead, daemon=True).start()
             if todo:  # before anything is recorded: a broken machine would look like the model's failure
                 ready.prove(todo, folder)
+            from harness.runs.work import Work
+
             with self._stop.nothing_in_flight():  # every mask is read
                 boxes = keep_boxes(
                     folder,
@@ -298,6 +300,12 @@ class _Requests:
                 raise
             self._results[number] = error
             self._failed(self._requests[number], error)
+
+
+def _import_ahead() -> None:
+    """Import what carries out and scores a run, which a finished one does not need, while a container is tried out."""
+    for name in ("follow", "shard"):
+        importlib.import_module(f"harness.runs.{name}")
 
 
 def _folder_of(run: str, home: Path, pool: Pool) -> Path:

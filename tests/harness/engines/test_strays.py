@@ -142,6 +142,17 @@ def test_who_ended_it_is_asked_of_the_daemon(events: list[dict[str, str]]) -> No
     assert ended_by_others(Daemon({}, events=events).client, "a") is bool(events)
 
 
+@pytest.mark.parametrize("well", [True, False])
+def test_nobody_waits_for_the_daemon_where_a_container_ended_well(well: bool) -> None:
+    """The daemon waits until the moment up to which events are asked for: none after now for a container of code 0."""
+    client, asked = Daemon({}).client, []
+    client.api.events = lambda **named: iter(asked.append(named["until"]) or ())  # type: ignore[func-returns-value]
+    client.info = lambda: {"SystemTime": "2026-05-04T12:00:00.700000123Z"}
+    assert not ended_by_others(client, "a", well=well)
+    (until,) = asked
+    assert float(until) == pytest.approx(NOW.timestamp() + 0.7 if well else NOW.timestamp() + 1, abs=1e-6)
+
+
 def test_moments() -> None:
     """Times with nanoseconds, or with an offset, are read; nonsense is no time."""
     assert moment("2026-05-04T12:00:00.123456789Z") == pytest.approx(NOW.timestamp() + 0.123456)
