@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from harness.errors import DataError
 from harness.masks.header import Header
-from harness.masks.stream import Volume, open_volume
+from harness.masks.stream import Volume, header_of, open_volume
 from harness.masks.values import checked, decoded
 from harness.masks.verdict import Refused
 
@@ -36,9 +36,15 @@ class Labelled:
 @contextmanager
 def _opened(path: Path) -> Iterator[Volume]:
     """Open a volume of the data set, links followed; faults of the file become DataErrors that name it."""
+    with _named(path), open_volume(path.resolve(), limit=_NO_LIMIT) as volume:
+        yield volume
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Turn faults of a file into DataErrors that name it."""
     try:
-        with open_volume(path.resolve(), limit=_NO_LIMIT) as volume:
-            yield volume
+        yield
     except Refused as refusal:
         problem = refusal.problem
         raise DataError(f"{path}: {problem.message}", fix="download or write the file again", path=path) from refusal
@@ -50,8 +56,8 @@ def _opened(path: Path) -> Iterator[Volume]:
 
 def read_header(path: Path) -> Header:
     """Read the first few hundred bytes of a NIfTI file; raises DataError where that is not possible."""
-    with _opened(path) as volume:
-        return volume.header
+    with _named(path):
+        return header_of(path.resolve(), limit=_NO_LIMIT)
 
 
 #: Called with the SHA-256 of a file that was read to its end.

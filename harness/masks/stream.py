@@ -42,6 +42,9 @@ MAX_ITEMSIZE = 8
 #: Compressed bytes read at a time.
 _RAW_BYTES = 512 * 1024
 
+#: Bytes of a file, compressed or not, that hold most headers.
+_BEGINNING_BYTES = 64 * 1024
+
 _REWRITE = "write the mask again; write to a temporary name and rename it last"
 
 
@@ -149,19 +152,37 @@ def open_volume(source: Source, *, limit: int, root: Path | None = None) -> Iter
     """
     with _open(source, limit, root) as raw:
         content = _Content(raw)
-        with _explained("within its header"):
-            first = content.read(4)
-            if first == NRRD_MAGIC:
-                header, compressed = parse_nrrd(content.text(first, until=""))
-                content.decompress(compressed, wbits=31)
-            elif first in META_MAGICS:
-                header, compressed = parse_meta(content.text(first, until="ElementDataFile"))
-                content.decompress(compressed, wbits=15)
-            else:
-                layout, order = layout_of(first)
-                header = parse_header(first + content.read(layout.size - 4), layout, order)
-                content.read(header.offset - layout.size)
-        yield Volume(header, content)
+        yield Volume(_header(content), content)
+
+
+def header_of(source: Source, *, limit: int) -> Header:
+    """Return the header of a volume as :func:`open_volume` does; of most files no more than 64 KiB are read.
+
+    Where these do not hold a whole and valid header, the file is opened as a volume, which says what is wrong with it.
+    """
+    try:
+        with _open(source, limit, None) as raw:
+            return _header(_Content(io.BytesIO(raw.read(_BEGINNING_BYTES))))
+    except Refused:
+        with open_volume(source, limit=limit) as volume:
+            return volume.header
+
+
+def _header(content: _Content) -> Header:
+    """Read a header; the content goes on with the voxels."""
+    with _explained("within its header"):
+        first = content.read(4)
+        if first == NRRD_MAGIC:
+            header, compressed = parse_nrrd(content.text(first, until=""))
+            content.decompress(compressed, wbits=31)
+        elif first in META_MAGICS:
+            header, compressed = parse_meta(content.text(first, until="ElementDataFile"))
+            content.decompress(compressed, wbits=15)
+        else:
+            layout, order = layout_of(first)
+            header = parse_header(first + content.read(layout.size - 4), layout, order)
+            content.read(header.offset - layout.size)
+    return header
 
 
 class _Content:
