@@ -74,6 +74,20 @@ def test_a_run_imports_only_what_it_needs(bench: Bench, make_dataset: Callable[.
     assert not again.rpartition("loaded:")[2].split()
 
 
+def test_a_start_does_not_look_for_garbage() -> None:
+    """What imports make stays, and a search would look through all of it."""
+    code = (
+        "import gc, sys; sys.argv = ['bench', 'list']\n"
+        "from harness.cli import main\n"
+        "searched = lambda: [one['collections'] for one in gc.get_stats()]\n"
+        "before = searched()\n"
+        "try:\n    main()\n"
+        "finally:\n    assert searched() == before, (before, searched())\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+
+
 @pytest.mark.parametrize("arguments", [["--help"], ["list"]])
 def test_it_answers_in_no_time(arguments: list[str]) -> None:
     """`bench --help` and `bench list` need less than 0.4 s of processor time (the best of five, as others share it)."""
