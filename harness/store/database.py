@@ -151,12 +151,19 @@ class Store:
             ) from error
 
     @contextmanager
-    def write(self) -> Iterator[sqlite3.Connection]:
+    def write(self, *, lasting: bool = True) -> Iterator[sqlite3.Connection]:
         """Hold the writer's lock from the first statement on.
 
         A transaction that begins by reading would fail at once, without waiting, if another process wrote meanwhile.
+
+        Parameters
+        ----------
+        lasting
+            Wait until the disk has it, and everything before it. Otherwise a power failure may take it away again, as
+            a whole; the end of a process does not.
         """
         with self.explaining():
+            self.db.execute(f"PRAGMA synchronous = {'FULL' if lasting else 'NORMAL'}")
             self.db.execute("BEGIN IMMEDIATE")
             try:
                 yield self.db
@@ -255,8 +262,11 @@ class Store:
     # -- cases and findings -------------------------------------------------------------------------------------------
 
     def save_case(self, run_id: str, case: CaseRow, findings: Sequence[FindingRow] = ()) -> None:
-        """Insert or replace a case and, in the same transaction, its findings."""
-        with self.write() as db:
+        """Insert or replace a case and, in the same transaction, its findings.
+
+        It lasts from the next :meth:`save_run` on: a run that is resumed makes up for what a power failure took away.
+        """
+        with self.write(lasting=False) as db:
             _put_case(db, run_id, case, findings)
 
     def cases(self, run_id: str) -> list[CaseRow]:
@@ -291,8 +301,8 @@ class Store:
     # -- metrics ------------------------------------------------------------------------------------------------------
 
     def save_metrics(self, run_id: str, profile: str, metrics: Metrics) -> None:
-        """Replace the metrics of a run under one profile."""
-        with self.write() as db:
+        """Replace the metrics of a run under one profile; they last from the next :meth:`save_run` on."""
+        with self.write(lasting=False) as db:
             _put_metrics(db, run_id, profile, metrics)
 
     def metrics(self, run_id: str, profile: str) -> dict[str, dict[str, Any]]:

@@ -169,6 +169,23 @@ def test_case_and_findings_are_saved_together_or_not_at_all(store: Store) -> Non
     assert len(store.findings(run)) == 1
 
 
+def test_the_disk_is_awaited_for_a_run_and_not_for_each_case(store: Store) -> None:
+    """What is saved of a run is on the disk, and the cases and metrics before it: SQLite syncs its whole log."""
+    full, normal = 2, 1
+
+    def synchronous() -> int:
+        return int(store.db.execute("pragma synchronous").fetchone()[0])
+
+    store.save_run(_run())
+    assert synchronous() == full
+    store.save_case(_run().id, CaseRow("a", 0, "ok"), [_finding(case="a")])
+    assert synchronous() == normal
+    store.save_metrics(_run().id, "mlhc2025", {})
+    assert synchronous() == normal
+    store.save_run(_run())
+    assert synchronous() == full
+
+
 def test_case_of_no_run_is_refused(store: Store) -> None:
     """Rows belong to a run that exists."""
     with pytest.raises(PrerequisiteError, match="FOREIGN KEY"):
