@@ -8,7 +8,7 @@ transform would compute a distance for every voxel of the volume instead.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
@@ -25,8 +25,17 @@ Floats = NDArray[np.float64]
 Spacing = tuple[float, float, float]
 Pooling = Literal["pooled", "directed"]
 
-#: Offsets tried before the tree takes over.
-MAX_OFFSETS = 250
+#: Offsets tried before the tree takes over; and where the target is too large for one tree, for the few points left.
+MAX_OFFSETS, MORE_OFFSETS = 250, 8_000
+
+#: Few are one for so many voxels of the target: trees of all those cost more than to try more offsets for the few.
+_FEW = 1_000
+
+#: A voxel may be so many times longer than it is wide for more offsets: else they reach too far along one axis.
+_UNEVEN = 10
+
+#: Words struck at a time, to stay in the processor's cache.
+_STRUCK = 1 << 14
 
 #: Points looked up at a time, to stay in the processor's cache and to bound the memory.
 _POINTS = 1 << 15
@@ -39,6 +48,9 @@ _CROWDED = 0.5
 
 #: Rounding must not turn a lower bound into more than what it bounds.
 _HAIR = 1 - 1e-9
+
+#: Nor may it make nothing of the last search that a bound allows.
+_SLACK = 1e-9
 
 
 def average_surface_distance(
@@ -65,14 +77,21 @@ def average_surface_distance(
     float
         mm.
     """
-    sides = ((one, other), (other, one))
-    sizes = [one.count, other.count]
+    few, many = sorted((one, other), key=lambda surface: surface.count)  # what costs less may show that it is too far
+    sides = ((few, many), (many, few))
+    sizes = [few.count, many.count]
     step = np.array(spacing)
-    if _pool([_least(a, b, step) for a, b in sides], sizes, pooling) > limit:
+    least = [_least(a, b, step) for a, b in sides]
+    if _pool(least, sizes, pooling) > limit:
         return math.inf
-    searches = [_search(a, b, spacing) for a, b in sides]
-    if _pool([found.total + found.beyond * found.n_far * _HAIR for found in searches], sizes, pooling) > limit:
-        return math.inf
+    shares = [sum(sizes)] * 2 if pooling == "pooled" else [2 * size for size in sizes]
+    searches = []
+    for i, (a, b) in enumerate(sides):
+        most = (limit - least[1 - i] / shares[1 - i]) * shares[i]
+        searches.append(_search(a, b, spacing, most))
+        least[i] = max(least[i], searches[i].least)
+        if _pool(least, sizes, pooling) > limit:
+            return math.inf
     totals = [
         found.total + math.fsum(float(_nearest(points, target, step).sum()) for points in found.far())
         for found, (_, target) in zip(searches, sides, strict=True)
@@ -110,8 +129,10 @@ class _Found:
     beyond: float
 
     @property
-    def n_far(self) -> int:
-        return len(self.points) + int(np.bitwise_count(self.grid).sum(dtype=np.int64))
+    def least(self) -> float:
+        """A lower bound of the sum with the others."""
+        far = len(self.points) + int(np.bitwise_count(self.grid).sum(dtype=np.int64))
+        return self.total + self.beyond * far * _HAIR
 
     def far(self) -> Iterator[Ints]:
         """Yield the others, some at a time."""
@@ -131,24 +152,32 @@ def _nearest(points: Ints, target: Surface, step: Floats) -> Floats:
     return nearest
 
 
-def _search(source: Surface, target: Surface, spacing: Spacing) -> _Found:
-    """Try offsets, shortest first, until every point has met the target or the offsets are used up."""
-    shells, reach, beyond = _shells(spacing)
-    left = source.grid.copy()
-    aligned = _Aligned(target, source)
+def _search(source: Surface, target: Surface, spacing: Spacing, most: float) -> _Found:
+    """Try offsets, shortest first, until every point has met the target or the offsets are used up.
+
+    Where the sum is sure to be more than `most`, the rest is not tried.
+    """
+    large = target.count > _TREE_POINTS and max(spacing) <= _UNEVEN * min(spacing)
+    usual = _shells(spacing, MAX_OFFSETS)[2]
+    shells, reach, beyond = _shells(spacing, MORE_OFFSETS if large else MAX_OFFSETS)
+    left = source.grid
     total = 0.0
     tried = 0
     n = source.count
-    while n > _CROWDED * left.size and tried < len(shells):
-        distance, offsets = shells[tried]
-        for offset in offsets.tolist():
-            aligned.strike(left, offset)
-        still = int(np.bitwise_count(left).sum(dtype=np.int64))
-        total += distance * (n - still)
-        n = still
-        tried += 1
-    if tried == len(shells):
-        return _Found(total, np.empty((0, 3), np.int64), left, source.origin, beyond)
+    if n > _CROWDED * left.size:
+        laid = _Laid(source, target, reach)
+        while n > _CROWDED * left.size and tried < len(shells):
+            distance, offsets = shells[tried]
+            if total + distance * n * _HAIR > most * (1 + _SLACK):
+                beyond = distance
+                break
+            still = laid.strike(offsets)
+            total += distance * (n - still)
+            n = still
+            tried += 1
+        left = laid.left
+        if n > _CROWDED * left.size:
+            return _Found(total, np.empty((0, 3), np.int64), left, source.origin, beyond)
     low, high = target.box - np.array([reach, -reach])
     # Padded so that an offset from a near point never leaves the grid: a whole number of bytes along x.
     pad = reach * 2 + np.array([(8 - reach[0] * 2) % 8, 0, 0])
@@ -165,6 +194,9 @@ def _search(source: Surface, target: Surface, spacing: Spacing) -> _Found:
         for distance, offsets in shells[tried:]:
             if not len(start):
                 break
+            if distance >= usual and _FEW * len(start) > target.count:
+                beyond = min(beyond, distance)
+                break
             at = start + (offsets @ strides)[:, np.newaxis]
             hit = (bits[at >> 3] >> (at & 7) & 1).any(axis=0)
             if hit.any():
@@ -174,41 +206,100 @@ def _search(source: Surface, target: Surface, spacing: Spacing) -> _Found:
     return _Found(total, np.concatenate(unmet), np.empty((0, 0, 0), np.uint64), source.origin, beyond)
 
 
-class _Aligned:
-    """The target, to be laid over the source's grid at any offset."""
+class _Laid:
+    """The source and the target, laid on one grid: rows behind one another, with what an offset can reach around them.
 
-    def __init__(self, target: Surface, source: Surface) -> None:
-        self._grid = target.grid
-        shift = target.origin - source.origin
-        self._shift = (int(shift[0]) // WORD, int(shift[1]), int(shift[2]))
+    Every row and every slice is followed by empty words, so that what leaves one does not get into the next.
 
-    def strike(self, left: NDArray[np.uint64], offset: Sequence[int]) -> None:
-        """Clear the bits of `left` that meet a voxel of the target at this offset (x, y, z) from them."""
-        words, bits = divmod(-offset[0], WORD)  # the target moves against the offset
-        column, y, z = self._shift[0] + words, self._shift[1] - offset[1], self._shift[2] - offset[2]
-        self._clear(left, (z, y, column), np.uint64(bits), up=True)
-        if bits:
-            self._clear(left, (z, y, column + 1), np.uint64(WORD - bits), up=False)
+    Parameters
+    ----------
+    source, target
+        The surfaces.
+    reach
+        (3,) the largest offset along x, y, z.
+    """
 
-    def _clear(self, left: NDArray[np.uint64], at: tuple[int, int, int], bits: np.uint64, *, up: bool) -> None:
-        mine, theirs = [], []
-        for place, extent, size in zip(at, left.shape, self._grid.shape, strict=True):
-            first, last = max(place, 0), min(place + size, extent)
-            if first >= last:
-                return
-            mine.append(slice(first, last))
-            theirs.append(slice(first - place, last - place))
-        moved = self._grid[tuple(theirs)]
-        if bits:
-            moved = moved << bits if up else moved >> bits
-        left[tuple(mine)] &= ~moved
+    def __init__(self, source: Surface, target: Surface, reach: Ints) -> None:
+        step, reach = np.array([WORD, 1, 1]), np.array([reach[0] // WORD + 1, reach[1], reach[2] + 1])
+        first, theirs = source.origin // step, target.origin // step
+        extent, other = (np.array(surface.grid.shape[::-1]) for surface in (source, target))
+        low = np.maximum(np.minimum(first, theirs), first - reach)
+        high = np.minimum(np.maximum(first + extent, theirs + other), first + extent + reach)
+        shape = (high - low + reach)[::-1] + np.array([reach[2], 0, 0])  # as many empty slices before as behind
+        low[2] -= reach[2]
+        self._row = int(shape[2])
+        self._slice = int(shape[1]) * self._row
+        self._margin = int(reach[2]) * self._slice
+        inside, outside = np.maximum(low, theirs), np.minimum(high, theirs + other)
+        self._target, self._left = (np.zeros(shape, np.uint64) for _ in range(2))
+        if (inside < outside).all():
+            self._target[_window(inside - low, outside - low)] = target.grid[_window(inside - theirs, outside - theirs)]
+        self._mine = _window(first - low, first + extent - low)
+        self._left[self._mine] = source.grid
+        self._met, self._wide, self._moved = (np.empty(_STRUCK + 2 * self._slice, np.uint64) for _ in range(3))
+
+    @property
+    def left(self) -> NDArray[np.uint64]:
+        """The source's grid with the voxels that have met no other."""
+        return self._left[self._mine]
+
+    def strike(self, offsets: Ints) -> int:
+        """Clear the source's voxels that meet one of the target at any of these offsets; return how many are left.
+
+        Parameters
+        ----------
+        offsets
+            (n, 3) along x, y, z; with each also the one that is reversed along x.
+        """
+        left = self._left.reshape(-1)
+        rows: dict[tuple[int, int], list[int]] = {}
+        for x, y, z in offsets.tolist():
+            if x >= 0:
+                rows.setdefault((x, z), []).append(y * self._row)
+        still = 0
+        for begin in range(self._margin, len(left) - self._margin, _STRUCK):
+            here = left[begin : min(begin + _STRUCK, len(left) - self._margin)]
+            met = self._met[: len(here)]
+            met[:] = 0
+            for (x, z), moves in rows.items():
+                low, high = min(moves), max(moves)
+                first = begin + z * self._slice
+                wide = self._beside(slice(first + low, first + high + len(here)), x)
+                for move in moves:
+                    met |= wide[move - low : move - low + len(here)]
+            here &= np.invert(met, out=met)
+            still += int(np.bitwise_count(here).sum(dtype=np.int64))
+        return still
+
+    def _beside(self, words: slice, x: int) -> NDArray[np.uint64]:
+        """Return the target's voxels `x` to either side of some words; where x is 0, those in them."""
+        target = self._target.reshape(-1)
+        if not x:
+            return target[words]
+        n = words.stop - words.start
+        wide, moved = self._wide[:n], self._moved[:n]
+        whole, bits = divmod(x, WORD)
+        for side, near, far in ((-1, np.left_shift, np.right_shift), (1, np.right_shift, np.left_shift)):
+            first = words.start + side * whole
+            near(target[first : first + n], np.uint64(bits), out=wide if side < 0 else moved)
+            if side > 0:
+                wide |= moved
+            if bits:
+                far(target[first + side : first + side + n], np.uint64(WORD - bits), out=moved)
+                wide |= moved
+        return wide
+
+
+def _window(low: Ints, high: Ints) -> tuple[slice, ...]:
+    """Return the slices of a grid (z, y, x) between two places (x, y, z)."""
+    return tuple(slice(a, b) for a, b in zip(low[::-1].tolist(), high[::-1].tolist(), strict=True))
 
 
 @lru_cache(maxsize=64)
-def _shells(spacing: Spacing) -> tuple[list[tuple[float, Ints]], Ints, float]:
-    """Return offsets grouped by length, the largest along each axis, and the length of the next one."""
+def _shells(spacing: Spacing, most: int) -> tuple[list[tuple[float, Ints]], Ints, float]:
+    """Return about `most` offsets grouped by length, the largest along each axis, and the length of the next one."""
     step = np.array(spacing)
-    radius = (MAX_OFFSETS * math.prod(spacing) * 3 / (4 * math.pi)) ** (1 / 3) + float(step.max())
+    radius = (most * math.prod(spacing) * 3 / (4 * math.pi)) ** (1 / 3) + float(step.max())
     extent = np.ceil(radius / step).astype(int)
     axes = [np.arange(-n, n + 1) for n in extent]
     offsets = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
@@ -216,7 +307,7 @@ def _shells(spacing: Spacing) -> tuple[list[tuple[float, Ints]], Ints, float]:
     order = np.argsort(length, kind="stable")
     offsets, length = offsets[order], length[order]
     bounds = np.flatnonzero(np.diff(length, prepend=-1.0))
-    bounds = bounds[: np.searchsorted(bounds, MAX_OFFSETS) + 1]
+    bounds = bounds[: np.searchsorted(bounds, most) + 1]
     shells = [(float(length[a]), offsets[a:b].astype(np.int64)) for a, b in pairwise(bounds)]
     reach = np.abs(offsets[: bounds[-1]]).max(axis=0).astype(np.int64)
     return shells, reach, float(length[bounds[-1]])

@@ -19,10 +19,13 @@ from harness.scoring.components import Connectivity, Core
 Words = NDArray[np.uint64]
 
 #: Slices labelled to begin with.
-SLICES = 6
+SLICES = 12
 
 #: The share of those slices that their largest component has at least, where the rest is likely to be small.
 _SHARE = 0.25
+
+#: Of the voxels that this share promises, so many are reached by the first pass to and fro where it is worth going on.
+_REACHED = 0.5
 
 #: Every so many voxels of a slab are looked at for its largest component.
 _SAMPLED = 97
@@ -87,9 +90,12 @@ def flooded(words: Words, shape: Shape, connectivity: Connectivity) -> Flooded |
     up, down = range(d), range(d - 1, -1, -1)
     spread.along(up[first:], solid, wet)
     spread.along(down, solid, wet)
-    left = total = int(np.bitwise_count(solid).sum(dtype=np.int64))
+    left = total = _count(solid)
+    here = slice(first, first + len(seed))
+    if _count(wet) * _count(solid[here]) < _REACHED * total * _count(seed):  # it winds too much to be followed so
+        return None
     for order in (up, down, up, down):
-        still = total - int(np.bitwise_count(wet).sum(dtype=np.int64))
+        still = total - _count(wet)
         if still < _SMALL * total or still > _WORTH * left:
             break
         left = still
@@ -176,6 +182,11 @@ class _Spread:
         np.left_shift(voxels[1:], _TOP, out=moved[1:])
         reach[:-1] |= moved[1:]
         return reach
+
+
+def _count(words: Words) -> int:
+    """Return the number of voxels."""
+    return int(np.bitwise_count(words).sum(dtype=np.int64))
 
 
 def _padded(words: Words) -> Words:

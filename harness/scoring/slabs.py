@@ -32,7 +32,7 @@ AXES: tuple[Axis, ...] = (0, 1, 2)
 MIN_RUNS, MIN_WORDS = 1_600_000, 500_000
 
 #: Slices of a slab where slabs repeat themselves, and where they do not.
-SLICES = (4, 20)
+SLICES = (4, 24)
 
 #: Entries of components that may yet be dropped: where there are more, slabs are labelled twice.
 MAX_ENTRIES = 1 << 23
@@ -59,6 +59,8 @@ _TOP = np.uint64(WORD - 1)
 def is_dense(mask: Bits) -> bool:
     """Return whether labelling voxels is likely to cost less than labelling runs."""
     bits = mask.flat.bits
+    if not len(bits):
+        return False
     some = bits[::_SAMPLED]
     runs = int(np.bitwise_count(some & ~(some << _ONE)).sum(dtype=np.int64))
     solid = 5 * runs < 6 * len(some)

@@ -162,6 +162,9 @@ def test_surface_distances(
     one, other = (Regions(grid_of(mask.astype(np.uint8))).surface(0) for mask in (a, b))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(distances, "MAX_OFFSETS", offsets)
+        patch.setattr(distances, "MORE_OFFSETS", 2 * offsets)
+        patch.setattr(distances, "_FEW", 1 + seed % 20)
+        patch.setattr(distances, "_STRUCK", at_a_time)
         patch.setattr(distances, "_CROWDED", crowded)
         patch.setattr(distances, "_POINTS", at_a_time)
         patch.setattr(distances, "_TREE_POINTS", at_a_time)

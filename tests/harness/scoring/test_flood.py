@@ -55,3 +55,12 @@ def test_scattered_voxels_are_not_flooded() -> None:
     """Nothing holds most of a mask whose components are small."""
     mask = np.random.default_rng(7).random(SHAPE) < 0.05
     assert flooded(words_of(grid_of(mask)), SHAPE, 18) is None
+
+
+def test_what_does_not_lead_on_is_given_up() -> None:
+    """Where passes to and fro reach little of what the densest slices promise, there is nothing to go on with."""
+    mask = np.ones(SHAPE, bool)
+    mask[5, 5, 13:] = False  # so that the flood begins in the first slices
+    assert flooded(words_of(grid_of(mask)), SHAPE, 18) is not None
+    mask[:, :, 12] = False
+    assert flooded(words_of(grid_of(mask)), SHAPE, 18) is None

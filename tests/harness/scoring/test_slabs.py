@@ -20,7 +20,7 @@ from .test_equality import draw_boxes, grid_of
 
 
 def test_what_is_dense() -> None:
-    """Stripes and noise are, and large solid bodies; specks and a nodule are not."""
+    """Stripes and noise are, and large solid bodies; specks and what holds nothing are not."""
     shape = (512, 512, 160)
     words = -(-shape[0] // 64) * shape[1] * shape[2]
     bits = {"stripes": 0x5555555555555555, "solid": 2**64 - 1, "specks": 1}
@@ -30,6 +30,7 @@ def test_what_is_dense() -> None:
         at = np.arange(0, words, step, dtype=np.int32)
         found[name] = is_dense(Bits(shape, at, np.ones(len(at), np.int32), np.full(len(at), word, np.uint64)))
     assert found == {"stripes": True, "solid": True, "specks": False}
+    assert not is_dense(grid_of(np.zeros((64, 4, 4), np.uint8)))  # what a flood of one solid body leaves
 
 
 def draw_dense(rng: np.random.Generator, shape: tuple[int, int, int], kind: str) -> np.ndarray:
@@ -58,6 +59,7 @@ def draw_dense(rng: np.random.Generator, shape: tuple[int, int, int], kind: str)
     large=st.sampled_from([1, 64, 1 << 16]),
     fewer=st.sampled_from([0.1, 1, 2]),
     share=st.sampled_from([0, 0.25, 2]),
+    reached=st.sampled_from([0, 0.5]),
 )
 def test_slabs(
     *,
@@ -70,6 +72,7 @@ def test_slabs(
     large: int,
     fewer: float,
     share: float,
+    reached: float,
 ) -> None:
     """Slabs hold the components that runs do: voxels, order, sizes, centres, boxes, shared voxels and surfaces.
 
@@ -87,6 +90,7 @@ def test_slabs(
         patch.setattr("harness.scoring.flood._SAMPLED", 1 + seed % 7)
         patch.setattr("harness.scoring.flood._STEPS", seed % 3)
         patch.setattr("harness.scoring.flood._SHARE", share)
+        patch.setattr("harness.scoring.flood._REACHED", reached)
         found = Regions(mask, slabs(mask, **rule))
     expected = Regions(components(mask, **rule))
     assert found.labels.tolist() == expected.labels.tolist()
