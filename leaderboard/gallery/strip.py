@@ -38,6 +38,7 @@ _PATTERNS = (
 # In pixels: longer side of a picture, its least width, between pictures, round all, a line of text, a swatch.
 _PANEL, _COLUMN, _GAP, _MARGIN, _LINE, _SWATCH = 280, 190, 14, 16, 18, 13
 _NUMBER, _HIDDEN, _BESIDE = 7.5, 24, 20  # radius of a number; a mask that it would hide; how far beside it stands
+_DIGITS = 2  # that have room in a number
 _LETTER = 6.7  # pixels that a letter takes on average, in the size of the text
 _LINES = 6  # of a finding's text; more are cut
 _FONT = "Arial, Helvetica, Liberation Sans, sans-serif"
@@ -76,8 +77,8 @@ class Strip:
     ----------
     title
         Above all.
-    texts
-        The text of each finding, in the order of its number.
+    numbers, texts
+        The number and the text of each finding.
     columns
         The reference first.
     lines
@@ -85,6 +86,7 @@ class Strip:
     """
 
     title: str
+    numbers: Sequence[str]
     texts: Sequence[str]
     columns: Sequence[StripColumn]
     lines: Sequence[str]
@@ -126,7 +128,7 @@ def strip_of(
     scan
         The CT.
     texts
-        Finding -> its text; numbers follow their order.
+        Finding -> its text. A finding's number is its name where all names are so short, else its place from 1 on.
     truth
         Finding -> the voxels (n, 3) of its reference mask, at least one of them not empty.
     rows
@@ -146,7 +148,9 @@ def strip_of(
         masks = [row.masks.get(finding) for finding in texts]
         columns.append(StripColumn(row.title, masks, [_note(row, finding) for finding in texts]))
     rule = _rule(scan, chosen, named=z is not None)
-    return draw_strip(scan, chosen, Strip(title, list(texts.values()), columns, [rule, *lines]))
+    short = all(len(finding) <= _DIGITS for finding in texts)
+    numbers = list(texts) if short else [str(place) for place in range(1, len(texts) + 1)]
+    return draw_strip(scan, chosen, Strip(title, numbers, list(texts.values()), columns, [rule, *lines]))
 
 
 def _note(row: Marks, finding: str) -> str:
@@ -206,15 +210,15 @@ def draw_strip(scan: Scan, z: int, strip: Strip) -> str:
         left = _MARGIN + number * (column + _GAP)
         for above, words in enumerate(reversed(head)):
             page.put(left, top - 6 - _LINE * above, words, bold=True)
-        page.parts += _picture(scan, z, one, left, top)
+        page.parts += _picture(scan, z, one, strip.numbers, left, top)
         for place, note in enumerate(one.notes):
             base = top + picture[1] + 10 + _LINE * place
             page.swatch(left, base, place)
-            page.put(left + _SWATCH + 6, base + 11, f"{place + 1}  {note}")
+            page.put(left + _SWATCH + 6, base + 11, f"{strip.numbers[place]}  {note}")
     page.y = top + picture[1] + 10 + _LINE * len(strip.texts) + 10
     for place, text in enumerate(strip.texts):
         page.swatch(_MARGIN, page.y + 5, place)
-        lines = _wrapped(f"{place + 1}  {text}", width - 2 * _MARGIN - _SWATCH - 6, lines=_LINES)
+        lines = _wrapped(f"{strip.numbers[place]}  {text}", width - 2 * _MARGIN - _SWATCH - 6, lines=_LINES)
         for words in lines:
             page.text(words, left=_MARGIN + _SWATCH + 6)
     page.y += 6
@@ -290,7 +294,9 @@ def _definitions(scan: Scan, z: int, findings: int) -> str:
     return image + "".join(patterns)
 
 
-def _picture(scan: Scan, z: int, column: StripColumn, left: int, top: int) -> Iterator[str]:
+def _picture(
+    scan: Scan, z: int, column: StripColumn, numbers: Sequence[str], left: int, top: int
+) -> Iterator[str]:
     """Draw the slice with the masks of one column: large ones below, outlines above all insides, numbers on top."""
     width, height = size_of(scan, _PANEL)
     scale = width / scan.shape[0], height / scan.shape[1]
@@ -308,7 +314,7 @@ def _picture(scan: Scan, z: int, column: StripColumn, left: int, top: int) -> It
         ring = f'stroke="{_colour(place)}"'
         yield leader.format(ring=ring)
         yield f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{_NUMBER}" fill="#000" fill-opacity="0.75" {ring}/>'
-        yield f'<text x="{x:.1f}" y="{y + 3.6:.1f}" font-size="10" fill="#fff" text-anchor="middle">{place + 1}</text>'
+        yield f'<text x="{x:.1f}" y="{y + 3.6:.1f}" font-size="10" fill="#fff" text-anchor="middle">{_text(numbers[place])}</text>'
     for x, side in ((6, "R"), (width - 13, "L")) if scan.sided else ():
         halo = 'stroke="#000" stroke-width="2.5" paint-order="stroke"'  # readable on bright tissue as well
         yield f'<text x="{x}" y="{height // 2}" font-size="11" fill="#fff" {halo}>{side}</text>'

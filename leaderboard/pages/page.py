@@ -90,6 +90,7 @@ def make_environment() -> Environment:
         floor_of=floor_of,
         whisker_width=WHISKER_WIDTH,
         scale_of=scale_of,
+        has_intervals=has_intervals,
         groups_of=groups_of,
         groups_in_full=groups_in_full,
         name_of_row=name_of_row,
@@ -228,6 +229,11 @@ def scale_of(rows: Sequence[Row]) -> float:
     """Return where a table's drawings end: the highest average or end of its interval, up to the next tenth."""
     tops = [score.high or score.value or 0.0 for score in (row.scores["average"] for row in rows)]
     return max(0.1, math.ceil(max(tops, default=0.0) * 10 - 1e-9) / 10)
+
+
+def has_intervals(rows: Sequence[Row]) -> bool:
+    """Return whether any average of a table has an interval; of fewer than five cases none has."""
+    return any(row.scores["average"].low is not None for row in rows)
 
 
 def whisker(score: Score, scale: float) -> Whisker | None:

@@ -85,11 +85,11 @@ def test_every_finding_has_its_score_and_text(scan) -> None:
     root = ET.fromstring(strip_of(scan, TEXTS, truth, rows, z=16, lines=["last"]))  # noqa: S314 - written here
     words = [text.text for text in root.iter(f"{SVG}text")]
     for expected in (
-        *("Reference", "A", "B", "1  Dice 0.250", "2  no mask: missing output", "1  Dice 0.500, mask not at hand"),
-        *("2  no mask: not scored", f"2  {len(truth['1'])} voxels, none on this slice", "last"),
+        *("Reference", "A", "B", "0  Dice 0.250", "1  no mask: missing output", "0  Dice 0.500, mask not at hand"),
+        *("1  no mask: not scored", f"1  {len(truth['1'])} voxels, none on this slice", "last"),
     ):
         assert expected in words
-    assert any("1  left nodule" in (word or "") for word in words)
+    assert any("0  left nodule" in (word or "") for word in words)
     assert any("the one that was asked for" in (word or "") for word in words)
 
 

@@ -123,6 +123,9 @@ def test_ranks_are_ranges_or_not_there(bench, store: Store, pages) -> None:
     reason = "6 or more cases are needed to tell rows apart; there are 4"
     assert site["index.html"].text.count(f"No ranks: {reason}.") == 1
     assert f"No ranks: {reason}." in whole(site, "few").text
+    captions = [table.all("caption")[0].text for table in site["index.html"].all("table")]
+    assert ["confidence intervals in brackets" in caption for caption in captions] == [True, False]
+    assert captions[1].startswith("All rows that could be ranked, by average Dice.")
     assert f"No verdict, interval or rank: {reason}." in site["compare.html"].text
     assert f"Rank none: {reason}" in site["runs/run-02.html"].text
     assert {row.all("td")[-1].text for row in site["compare.html"].all("table", "filtered")[1].all("tr")[1:]} == {
