@@ -329,6 +329,7 @@ def test_pictures_for_the_documentation(tmp_path: Path, open_page: Any) -> None:
         page.wait_for_load_state("networkidle")
         if name == "board-print":
             page.emulate_media(media="print")
+        page.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")  # it is painted
         page.screenshot(path=folder / f"{name}.png")
         assert page.faults == []
 
