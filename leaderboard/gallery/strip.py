@@ -210,7 +210,7 @@ def draw_strip(scan: Scan, z: int, strip: Strip) -> str:
         left = _MARGIN + number * (column + _GAP)
         for above, words in enumerate(reversed(head)):
             page.put(left, top - 6 - _LINE * above, words, bold=True)
-        page.parts += _picture(scan, z, one, strip.numbers, left, top)
+        page.parts += _picture(scan, z, one, strip.numbers, (left, top))
         for place, note in enumerate(one.notes):
             base = top + picture[1] + 10 + _LINE * place
             page.swatch(left, base, place)
@@ -294,13 +294,11 @@ def _definitions(scan: Scan, z: int, findings: int) -> str:
     return image + "".join(patterns)
 
 
-def _picture(
-    scan: Scan, z: int, column: StripColumn, numbers: Sequence[str], left: int, top: int
-) -> Iterator[str]:
+def _picture(scan: Scan, z: int, column: StripColumn, numbers: Sequence[str], corner: tuple[int, int]) -> Iterator[str]:
     """Draw the slice with the masks of one column: large ones below, outlines above all insides, numbers on top."""
     width, height = size_of(scan, _PANEL)
     scale = width / scan.shape[0], height / scan.shape[1]
-    yield f'<g transform="translate({left} {top})"><use href="#ct"/>'
+    yield f'<g transform="translate({corner[0]} {corner[1]})"><use href="#ct"/>'
     drawn = [(place, mask) for place, points in enumerate(column.masks) if (mask := _on_slice(points, scan, z)).any()]
     drawn.sort(key=lambda one: -int(one[1].sum()))
     for place, mask in drawn:
@@ -314,7 +312,8 @@ def _picture(
         ring = f'stroke="{_colour(place)}"'
         yield leader.format(ring=ring)
         yield f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{_NUMBER}" fill="#000" fill-opacity="0.75" {ring}/>'
-        yield f'<text x="{x:.1f}" y="{y + 3.6:.1f}" font-size="10" fill="#fff" text-anchor="middle">{_text(numbers[place])}</text>'
+        words = _text(numbers[place])
+        yield f'<text x="{x:.1f}" y="{y + 3.6:.1f}" font-size="10" fill="#fff" text-anchor="middle">{words}</text>'
     for x, side in ((6, "R"), (width - 13, "L")) if scan.sided else ():
         halo = 'stroke="#000" stroke-width="2.5" paint-order="stroke"'  # readable on bright tissue as well
         yield f'<text x="{x}" y="{height // 2}" font-size="11" fill="#fff" {halo}>{side}</text>'
