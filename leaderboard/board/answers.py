@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from harness.scoring.simultaneous import ERROR_RATE
@@ -119,7 +119,8 @@ def _on_data_set(statement: BoardStatement, data: DataSet, tests: Sequence[State
         for test in tests
     ]
     if not found:
-        lacking, whole = (_lacking(statement, map(_facts, rows), "ranked row") for rows in (data.ranked, data.rows))
+        ranked = {row.facts for row in data.ranked}
+        lacking, whole = (_lacking(statement, facts, "ranked row") for facts in (ranked, data.facts))
         more = "; rows that are not ranked do not count" if whole != lacking else ""
         return BoardAnswer(data, LACKING, lacking=lacking + more)
     return _answer(statement, data, found)
@@ -172,7 +173,7 @@ def in_table(statement: BoardStatement, reported: Reported) -> BoardAnswer:
         difference = Score() if value.value is None or other.value is None else Score(value.value - other.value)
         found.append(BoardComparison(first, second, value, other, difference, None, said))
     if not found:
-        return BoardAnswer(None, LACKING, lacking=_lacking(statement, map(_facts, reported.in_table), "row"))
+        return BoardAnswer(None, LACKING, lacking=_lacking(statement, [row.facts for row in reported.in_table], "row"))
     return _answer(statement, None, found)
 
 
@@ -185,14 +186,14 @@ def _column(statement: BoardStatement, group: tuple[str, ...] | str) -> str | No
 
 def _pairs(statement: BoardStatement, rows: Sequence[Row]) -> Iterator[tuple[Row, Row | None]]:
     for first in rows:
-        if not statement.rows.holds(_facts(first)):
+        if not statement.rows.holds(first.facts):
             continue
         if statement.than_rows is None:
             yield first, None
             continue
         for second in rows:
             alike = (first.title, first.prompt) == (second.title, second.prompt)
-            other = first is not second and statement.than_rows.holds(_facts(second))
+            other = first is not second and statement.than_rows.holds(second.facts)
             if other and (alike or not statement.same_model):
                 yield first, second
 
@@ -210,13 +211,8 @@ def _of_intervals(statement: BoardStatement, value: Score, other: Score) -> str:
 # -- words ------------------------------------------------------------------------------------------------------------
 
 
-def _facts(row: Row) -> Facts:
-    return Facts(row.title if row.kind == "reported" or row.level.headline else "", row.prompt, row.training, row.sees)
-
-
-def _lacking(statement: BoardStatement, facts: Iterable[Facts], kind: str) -> str:
+def _lacking(statement: BoardStatement, there: Collection[Facts], kind: str) -> str:
     """Say which rows are not there."""
-    there = list(facts)
     sides: list[Chosen] = [side for side in (statement.rows, statement.than_rows) if side is not None]
     lacking = [side.words for side in sides if not any(side.holds(one) for one in there)]
     return f"no {kind} is one of: {'; '.join(lacking)}" if lacking else f"no two {kind}s of the same model and prompt"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache, cached_property
 from typing import Any
 
 from harness.registry.declaration import Prompt
@@ -17,6 +18,7 @@ from harness.scoring.groups import names_of
 from harness.scoring.simultaneous import too_few
 from harness.status import RowLevel, Status
 from leaderboard.board.columns import COLUMNS, MORE, PAPER
+from leaderboard.board.row_numbers import RowNumbers
 from leaderboard.published import facts
 from leaderboard.published.database import DataSetRow, Published, PublishedRun, Rank
 from leaderboard.published.standing import Standing, standing_of, stands
@@ -267,6 +269,12 @@ class Row:
         of = exposure_of(self.run.record) if self.run else self.exposure
         return facts.training(of, fine_tuned=self.fine_tuned, known_answer=self.known_answer)
 
+    @property
+    def facts(self) -> facts.Facts:
+        """Return what statements choose it by; of a row that was not made here, the model is not known."""
+        model = self.title if self.kind == "reported" or self.level.headline else ""
+        return facts.Facts(model, self.prompt, self.training, self.sees)
+
     def category(self, code: str) -> Score:
         """Return the mean Dice on one category; scored runs have n = 0 on a category that the split does not hold."""
         return self.by_category.get(code, Score(n=0 if self.by_category else None))
@@ -343,6 +351,16 @@ class DataSet:
         """Every row, ranked ones first."""
         return self.ranked + self.apart
 
+    @cached_property
+    def facts(self) -> frozenset[facts.Facts]:
+        """What statements choose its rows by."""
+        return frozenset(row.facts for row in self.rows)
+
+    @property
+    def current(self) -> tuple[Row, ...]:
+        """The rows that no newer run of the same model and variant replaced."""
+        return tuple(row for row in self.rows if not row.replaced)
+
     @property
     def shown(self) -> tuple[Row, ...]:
         """The rows that figures show: the ranked ones or, where there are none, those that have scores."""
@@ -412,22 +430,27 @@ def score_from(cell: Mapping[str, Any] | None) -> Score:
 
 
 def _row(published: Published, run: PublishedRun, profile: str, place: Rank | None) -> Row:
-    metrics = published.metrics(run.id, profile)
-    dice = metrics.get("dice", {})
+    @cache
+    def dice() -> Mapping[str, Mapping[str, Any]]:
+        return published.metrics(run.id, profile).get("dice", {})
+
+    columns = COLUMNS[profile]
+    numbers, counts = published.summary(run.id, profile, [(column.metric, column.group) for column in columns])
+    known = {column.key: score_from(number) for column, number in zip(columns, numbers, strict=True)}
     return Row(
         kind=run.kind,
         title=run.title,
         variant=run.variant,
         prompt=run.prompt,
         fine_tuned=run.fine_tuned,
-        scores=scores_from(metrics, profile, more=True),
-        by_category=_below("by_category", dice),
-        by_size=_below("by_size", dice),
-        by_group={group: score_from(dice[group]) for group in names_of(dice)},
+        scores=RowNumbers(lambda: scores_from(published.metrics(run.id, profile), profile, more=True), **known),
+        by_category=RowNumbers(lambda: _below("by_category", dice())),
+        by_size=RowNumbers(lambda: _below("by_size", dice())),
+        by_group=RowNumbers(lambda: {group: score_from(dice()[group]) for group in names_of(dice())}),
         known_answer=run.known_answer,
         rank=place,
         run=run,
-        coverage=_coverage(published.coverage(run.id), run.n_findings),
+        coverage=_coverage(counts, run.n_findings),
         cost=_cost(run.timing),
         reasons=tuple(run.apart),
         sees=facts.sees(run.record),

@@ -63,7 +63,7 @@ def case_views(published: Published, data: DataSet, rows: Sequence[Row]) -> list
     scores = {finding.number: _Scores() for finding in findings}
     for row in rows:
         assert row.run is not None  # noqa: S101 - rows of a data set are runs
-        for number, (dice,) in published.single(row.run.id, "scores", ["dice"]):
+        for number, dice in published.dice(row.run.id):
             scores[number].add(row, dice)
     by_case: dict[str, list[PublishedFinding]] = {}
     for finding in findings:

@@ -11,7 +11,7 @@ import io
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property, lru_cache, partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final, TextIO
@@ -159,7 +159,8 @@ def _write_csv(columns: Sequence[str], rows: Iterable[Sequence[Any]], path: Path
 def _csv(columns: Sequence[str], rows: Iterable[Sequence[Any]], stream: TextIO) -> None:
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(columns)
-    writer.writerows([harmless(cell) if isinstance(cell, str) else cell for cell in row] for row in rows)
+    safe = lru_cache(maxsize=1 << 12)(harmless)  # the same names stand in many rows
+    writer.writerows([safe(cell) if isinstance(cell, str) else cell for cell in row] for row in rows)
 
 
 def _write_parquet(published: Published, table: str, path: Path) -> None:

@@ -67,7 +67,7 @@ def sizes(data: DataSet) -> charts.Drawing | None:
 
 def category_groups(data: DataSet) -> list[tuple[str, str]]:
     """Return (code, name) of every category that a table shows."""
-    return [(code, category_name(code)) for code in codes_of(data.rows)]
+    return [(code, category_name(code)) for code in codes_of(data.current)]
 
 
 def size_score(row: Row, size: str) -> Score:
@@ -92,7 +92,7 @@ def groups(data: DataSet) -> charts.Drawing | None:
 
 def group_names(data: DataSet) -> list[tuple[str, str]]:
     """Return (group, name) of every group that is known of a row."""
-    return list(names_of({group for row in data.rows for group in row.by_group}).items())
+    return list(names_of({group for row in data.current for group in row.by_group}).items())
 
 
 def group_score(row: Row, group: str) -> Score:
@@ -102,7 +102,7 @@ def group_score(row: Row, group: str) -> Score:
 
 def category_counts(data: DataSet) -> list[tuple[str, int]]:
     """Count the findings of each category (paper, Table 3), as the run with most findings was scored on them."""
-    scored = [row for row in data.rows if row.by_category]
+    scored = [row for row in data.current if row.by_category]
     if not scored:
         return []
     widest = max(scored, key=lambda row: sum(score.n or 0 for score in row.by_category.values()))

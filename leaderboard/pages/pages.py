@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from operator import attrgetter
 from typing import Any
 
 from harness.scoring.placement import APART, PLACEMENTS
@@ -245,7 +246,7 @@ def _placements(site: Site, render: Render) -> Pages:
         shared=[name for name in PLACEMENTS if name not in APART],
         meanings=MEANINGS,
         title_of=title_of,
-        current=_current,
+        current=attrgetter("current"),
         most=LONGEST_LIST,
     )
 
@@ -261,15 +262,10 @@ def _cost(site: Site, render: Render) -> Pages:
         "cost.html.j2",
         "Cost",
         drawings=drawings,
-        current=_current,
+        current=attrgetter("current"),
         most=LONGEST_LIST,
         distinct=DISTINCT,
     )
-
-
-def _current(data: DataSet) -> list[Row]:
-    """Return the rows of a data set that no newer run replaced."""
-    return [row for row in data.rows if not row.replaced]
 
 
 def _cases(site: Site, render: Render) -> Pages:
@@ -277,7 +273,7 @@ def _cases(site: Site, render: Render) -> Pages:
     views: list[tuple[DataSet, CaseView]] = []
     n_rows = {}
     for data in site.board:
-        rows = [row for row in data.rows if not row.known_answer and not row.replaced]
+        rows = [row for row in data.current if not row.known_answer]
         cases = case_views(site.published, data, rows)
         views += [(data, case) for case in cases]
         findings[data.about.id] = disputed(cases)

@@ -188,7 +188,11 @@ class StoredRun:
 
     def cuts(self) -> SizeCuts | None:
         """Return the cuts that its scores were stored with: versions that did not record them used its findings."""
-        return SizeCuts.recorded(self.run.record) or cuts_of(row.details.size_ratio for row in self.findings)
+        if recorded := SizeCuts.recorded(self.run.record):
+            return recorded
+        return cuts_of(
+            self.kept.value("size ratios", [self.digest], lambda: [row.details.size_ratio for row in self.findings])
+        )
 
 
 def stored_digest(store: Store, run: RunRow, runs: Path) -> bytes:

@@ -20,7 +20,7 @@ from harness.runs.confirmed import NOT_CONFIRMED
 from harness.scoring.comparison import rank_words
 from harness.scoring.placement import OTHER_FINDING, PLACEMENTS, SAME_MASK, Placement
 from harness.status import RowLevel
-from leaderboard.published.kept import Kept
+from leaderboard.published.kept import Kept, in_use
 from leaderboard.published.run_file import RUN_TABLES, SUMS, RunFile, Tables, read_sums, table_of_runs
 from leaderboard.published.statements import BoardStatement
 from leaderboard.published.tables import CREATED
@@ -345,6 +345,28 @@ class Published:
             found.setdefault(metric, {})[group] = {"value": value, "ci95": ci95, "n": n, "cases": cases}
         return found
 
+    def summary(
+        self, run: str, profile: str, cells: Sequence[tuple[str, str]]
+    ) -> tuple[list[dict[str, Any] | None], dict[str, int | None]]:
+        """Return what lists show of a run: some numbers of :meth:`metrics`, None for none, and its :meth:`coverage`.
+
+        Parameters
+        ----------
+        run, profile
+            Whose.
+        cells
+            Metric and group of each number.
+        """
+
+        def compute() -> list[Any]:
+            metrics = self.metrics(run, profile)
+            return [[metrics.get(metric, {}).get(group) for metric, group in cells], self.coverage(run)]
+
+        if run not in self.contributed:
+            return [None] * len(cells), {}
+        numbers, counts = in_use().value("summary", [self.contributed[run].sums.sha256, profile, [*cells]], compute)
+        return numbers, counts
+
     def pairs(self, data_set: str, profile: str) -> list[Pair]:
         """Return every compared pair of a data set."""
         query = "select * from comparisons where data_set = ? and profile = ? order by first, second"
@@ -396,7 +418,24 @@ class Published:
             The one that is asked for; by default all.
         """
         picked = ["case", "finding", *(columns or RUN_TABLES[table].columns)]
-        rows = [tuple(row) for row in self._rows(run, table, picked, case)]
+        return self._numbered(run, [tuple(row) for row in self._rows(run, table, picked, case)])
+
+    def dice(self, run: str) -> list[tuple[int, float]]:
+        """Return number of a finding and the Dice of a run on an open data set on it, by number.
+
+        They are kept apart from all else of the run, since the pages of cases look at every row.
+        """
+        if run not in self.contributed:
+            return []
+        found = in_use().value(
+            "dice of findings",
+            [self.contributed[run].file.sha256],
+            lambda: [tuple(row) for row in self._rows(run, "scores", ["case", "finding", "dice"])],
+        )
+        return [(number, dice) for number, (dice,) in self._numbered(run, found)]
+
+    def _numbered(self, run: str, rows: Sequence[Sequence[Any]]) -> list[tuple[int, tuple[Any, ...]]]:
+        """Return the number of a finding, and what comes after case and finding in each of a run's rows, by number."""
         if not rows:
             return []
         (data_set,) = self.db.execute("select data_set from runs where id = ?", [run]).fetchone()

@@ -152,20 +152,18 @@ class KeptResults:
     def _digest(self, key: bytes) -> tuple[bytes, int] | None:
         """Return digest and size of the result of a key; None where there is none, or another's."""
         row = self._row(key, "digest, sha256, size")
-        if row is None or _check(key, row[1], row[2]) != row[0]:
-            return None
-        return row[1], row[2]
+        return None if row is None or _check(key, row[1], row[2]) != row[0] else (row[1], row[2])
 
     def _content(self, key: bytes) -> bytes | None:
-        known, row = self._digest(key), self._row(key, "content")
-        if known is None or row is None or not isinstance(row[0], bytes):
+        row = self._row(key, "digest, sha256, size, content")
+        if row is None or _check(key, row[1], row[2]) != row[0] or not isinstance(row[3], bytes):
             return None
         unpacker = zlib.decompressobj()
         try:
-            content = unpacker.decompress(row[0], MOST_BYTES)
+            content = unpacker.decompress(row[3], MOST_BYTES)
         except zlib.error:
             return None
-        return content if (hashlib.sha256(content).digest(), len(content)) == known else None
+        return content if (hashlib.sha256(content).digest(), len(content)) == row[1:3] else None
 
     def _row(self, key: bytes, columns: str) -> tuple[Any, ...] | None:
         if self._db is None:

@@ -118,9 +118,24 @@ def test_the_work_after_one_new_run_does_not_grow_with_the_others(
         work.append((sorted(set(decoded)), sorted(of_run)))
     runs = [run.id for run in store.runs()]
     parts = ["model.html.j2", "run_details.html.j2", "run_scores.html.j2"]
-    assert work == [([runs[0], runs[2]], parts), ([runs[0], runs[-1]], parts)], (
-        "the first tells where sizes are divided"
-    )
+    assert work == [([runs[2]], parts), ([runs[-1]], parts)]
+
+
+def test_what_lists_show_of_replaced_rows_is_kept(
+    bench, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After one new run all other numbers of those rows stay unread."""
+    for _ in range(3):
+        bench.add(plugin="rules", title="rules", cases=6)
+    options, read = Options(kept=tmp_path / "board.db"), []
+    build_site(store, tmp_path / "site", options)
+    bench.add(plugin="new", title="New", cases=6)
+    with monkeypatch.context() as counted:
+        counted.setattr(Published, "metrics", _told(read, Published.metrics))
+        build_site(store, tmp_path / "site", options)
+    assert {*read} == {"run-03", "run-04"}
+    build_site(store, tmp_path / "whole")
+    assert content(tmp_path / "site") == content(tmp_path / "whole")
 
 
 def _told(names: list[str], function: Callable[..., Any]) -> Callable[..., Any]:
