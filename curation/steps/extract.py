@@ -9,23 +9,21 @@ from typing import Any, Final
 
 from curation.records import ExtractedReport, Phrase, RewrittenReport
 from curation.steps.step import Question, Step, WrongAnswer, closed
-from curation.text import claims, details, measurements, places
+from curation.text import attributes, changes, claims, details, measurements, places
 from curation.text.assertion import (
     is_absent_organ,
-    is_advice,
     is_hedged,
-    is_limitation,
     is_nearly_gone,
     is_negated,
     is_normal,
     is_seen,
-    is_technique,
-    is_told_elsewhere,
     mentions_prior,
 )
-from curation.text.clauses import asserted, phrases_of
+from curation.text.clauses import phrases_of
 from curation.text.lexicon import mentions, subject
+from curation.text.questions import asserted
 from curation.text.regions import region_of
+from curation.text.unseen import is_advice, is_limitation, is_technique, is_told_elsewhere, is_undecided
 from curation.text.wording import without_preface
 
 _LEAST_SHARED: Final = 0.3  # share of a phrase's words that its sentences must have
@@ -81,8 +79,10 @@ def _add(phrase: Phrase, phrases: list[Phrase]) -> None:
     if not same and phrase.codes[0][0] == "I":
         same = [n for n, other in enumerate(phrases) if other.codes[0][0] != "I" and _repeats(phrase, other)]
         known = frozenset().union(*(claims.facts(phrases[n].text) for n in same))
-        if not claims.facts(phrase.text) <= known:
-            if len(same) == 1 and claims.facts(phrases[same[0]].text) <= claims.facts(phrase.text):
+        told = frozenset().union(*(claims.findings(other.text) for other in phrases))
+        own = claims.facts(phrase.text) | (claims.findings(phrase.text) - told)
+        if not own <= known:
+            if len(same) == 1 and claims.facts(phrases[same[0]].text) <= own:
                 phrases[same[0]] = phrases[same[0]].model_copy(update={"text": phrase.text})
             else:
                 same = []
@@ -181,7 +181,7 @@ def check(report: RewrittenReport, result: ExtractedReport) -> list[str]:
     for abnormal and earlier examinations. Recommendations and questions may go: rules 3 to 5 of Figure S4.
     """
     sentences = report.sentences()
-    compared = any(mentions_prior(sentence) or claims.compares(sentence) for sentence in sentences.values())
+    compared = any(mentions_prior(sentence) or changes.compares(sentence) for sentence in sentences.values())
     problems = []
     cited: dict[str, list[Phrase]] = {}
     said: set[str] = set()
@@ -228,7 +228,7 @@ def _phrase_faults(phrase: Phrase, own: list[str]) -> list[str]:
             problems.append("its sentences leave open what it states")
     elif _names_lesion(text) and not is_hedged(text) and any(map(_names_lesion, own)):
         problems.append("it is flagged normal, and names an abnormal finding")
-    compared = all(len(phrases_of(s)) == 1 and claims.compares_time(without_preface(s)) for s in own)
+    compared = all(len(phrases_of(s)) == 1 and changes.compares_time(without_preface(s)) for s in own)
     if not phrase.prior and phrase.abnormal and compared and len(claims.findings(source)) <= 1:
         problems.append("its sentences refer to an earlier examination, and its flag does not")
     return problems
@@ -245,7 +245,7 @@ def _sentence_faults(code: str, whole: str, phrases: list[Phrase]) -> list[str]:
     if is_advice(sentence) or is_technique(sentence) or sentence.rstrip(" .)").endswith("?"):
         return []
     if not phrases:
-        return [f" is lost: {whole!r}"] if is_abnormal(sentence) else []
+        return [f" is lost: {whole!r}"] if is_abnormal(sentence) and not is_undecided(sentence) else []
     here = ". ".join(phrase.text for phrase in phrases)
     gone = [n for n in measurements.lost(sentence, here, rounded=True) if n.endswith(" mm")]
     problems = [f": the size {n} is lost" for n in gone]
@@ -257,7 +257,7 @@ def _sentence_faults(code: str, whole: str, phrases: list[Phrase]) -> list[str]:
     problems += [f": that there is {name.replace('_', ' ')} is lost" for name in lost]
     if not abnormal:
         return problems
-    problems += [f": {fault}" for fault in claims.dropped(there, here)]
+    problems += [f": {fault}" for fault in attributes.dropped(there, here)]
     problems += [f": {place!r} is lost" for place in places.lost(there, here)]
     problems += [f": {fault}" for fault in details.compare(there, here) if "lost" in fault]
     return problems

@@ -10,10 +10,10 @@ from typing import Any, Final
 from curation.records import NOT_GIVEN, Dropped, Line, RewrittenReport, SplitReport
 from curation.schema import REGIONS
 from curation.steps.step import Question, Step, WrongAnswer, closed
-from curation.text import claims, details, measurements, places
-from curation.text.assertion import is_advice
+from curation.text import attributes, changes, claims, details, measurements, places
 from curation.text.lexicon import mentions, subject
 from curation.text.regions import region_of
+from curation.text.unseen import is_advice
 from curation.text.wording import american, capitalised, in_full, is_irrelevant, without_preface
 
 _WORD = re.compile(r"[a-z]{4,}")
@@ -116,8 +116,8 @@ def _sentence_faults(sentence: str, text: str) -> list[str]:
     ]
     problems += [fault for fault in details.compare(sentence, text) if "lost" in fault]
     problems += [f"the {organ} is lost" for organ in claims.lost_organs(claims.stated(sentence), text)]
-    problems += claims.dropped(american(sentence), text)
-    if claims.compares_less(sentence, text):
+    problems += attributes.dropped(american(sentence), text)
+    if changes.compares_less(sentence, text):
         problems.append("what has changed or not since an earlier examination is lost")
     bolder = claims.is_bolder([sentence], text)
     if bolder or (claims.is_open(sentence) and not claims.is_open(text, widely=True)):

@@ -30,7 +30,7 @@ _DIAGNOSIS = re.compile(
 #: A place that another sentence says.
 _ELSEWHERE = re.compile(
     r"\b(?:(?:this|these|that|those|same|described|mentioned|defined|aforementioned)\s+"
-    r"(?:localization|location|level|area|region|segment|site|lesion|nodule|mass|finding|appearance|opacit\w+|densit\w+)s?"
+    r"(?:localization|location|level|area|region|segment|site|place|lesion|nodule|mass|finding|appearance|opacit\w+|densit\w+)s?"
     r"|(?:around|beyond|beside|distal to|next to|adjacent to) (?:it|them)|"
     r"in (?:its|their|the) (?:neighbou?rhood|vicinity)(?! of)|described above)\b",
     re.IGNORECASE,
@@ -41,7 +41,8 @@ _PLACED = re.compile(
 #: Places outside the lung that the words of a finding name, and those of lung and pleura.
 _BEYOND = re.compile(
     r"\b(?:chest wall|thoracic wall|subcutan\w*|under the skin|bladder|mediastin(?:um|al)(?! pleura)|prevascular|"
-    r"breast|axilla|peri-?ventricular)\b",
+    r"breast|axilla|peri-?ventricular|"
+    r"(?:left|right) ventricle|atrium|latissimus|pectoral\w*|muscles?|cardiophrenic|pericardial cyst)\b",
     re.IGNORECASE,
 )
 _WITHIN = re.compile(
@@ -52,7 +53,7 @@ _WITHIN = re.compile(
 _NOT_THERE = re.compile(r"\b(?:not|without)\b[^,;]*", re.IGNORECASE)  #: "a mediastinal mass, not invading the lung"
 #: Phrases that begin so speak of something that another sentence names, or of what should be done.
 _NO_OBJECT = re.compile(
-    r"^(?:(?:in the (?:current|previous|prior) \w+, )?(?:it|they)|this|these|"
+    r"^(?:(?:in the (?:current|previous|prior) \w+, )?(?:it|they)|its|their|this|these|"
     r"similar (?:\w+ )?(?:appearance|finding|change|area|involvement|view)s?|"
     r"(?:in|around|within) which|in whom|although|if|when|because|first of all|follow-?up|"
     r"control|evaluation|apart from|around (?:the|this)|no significant|causing|obliterating|including|containing|"

@@ -13,20 +13,24 @@ from typing import Final
 from curation.text.bounded import bounded
 from curation.text.lexicon import mentions, subject
 from curation.text.places import places
-from curation.text.vocabulary import GONE, SEEN, THE_EARLIER
+from curation.text.unseen import is_former, is_history, is_only_thought_of, own_statement, without_advice
+from curation.text.vocabulary import EXISTS, GONE, SEEN, THE_EARLIER
 
+#: What may have become of a part of the body: "esophagus not dilated"; of a finding it says what it is not like.
+_ALTERED: Final = r"(?:dilat|enlarg|thicken|widen|displac|deviat|narrow|elevat|calcif)\w*"
 _NEGATION = re.compile(
     rf"""\b(?:
       no(?!\s+(?:significant\s+|obvious\s+)?(?:change|difference|increase(?!d)|interval))|
-      not\s+(?:\w+\s+){{0,2}}(?:{SEEN}|distinguish\w*|selected|shown|apparent|appreciated|revealed|determined|
-        (?:demonstr|discern|recogni[sz]|identifi|detect|percept|appreci)\w*[ai]ble)|
+      not\s+(?:\w+\s+){{0,2}}(?:{SEEN}|distinguish\w*|pointed\s+out|selected|shown|apparent|appreciated|revealed|determined|
+        (?:demonstr|discern|recogni[sz]|identifi|detect|percept|appreci|deline)\w*[ai]ble)|
+      not\s+(?=(?:\w+ly\s+)?{_ALTERED})|
       (?:was|were|is|are|has|have)\s+not\b|(?:does|do|did)\s+not\s+(?:\w+ly\s+)?(?:carry|contain|include|have|show|
-        reveal|demonstrate|display|suggest|indicate|see|find|identify|appear|think|believe)\b|not\s+accompanied|cannot|could\s+not|
+        reveal|demonstrate|display|suggest|indicate|see|find|identify|appear|think|believe|{EXISTS})\b|not\s+accompanied|not\s+any\b|cannot|could\s+not|
       can\s+not|without(?!\s+(?:contrast|iv\b))|not\s+much\b|nothing\s+to\s+suggest|fails?\s+to\s+(?:show|demonstrate)|
-      absent|lacking|(?:absence|exclusion|disappearance)\s+of|resolution\s+of|negative(?=\s+for\b|\W*$)|free\s+(?:of|from)|
+      absent|lacking|(?:absence|exclusion|disappearance)\s+of|by\s+(?:its|their)\s+absence|resolution\s+of|out\s+of\s+(?:the\s+)?question|\w+-free|negative(?=\s+for\b|\W*$)|free\s+(?:of|from)|
       neither|nor|none|nil|never|n[o']t\s+given|excluded(?!\s+from)|
       {GONE}|resolved|vanished|disappeared|unremarkable|ruled\s+out|unlikely|non-?visuali[sz]ed
-    )\b|\([-0]\)|:\s*(?:\[\s*\]|(?:n|0)\W*$)|^not\s+(?!only\b)""",
+    )\b|\([-0]\)|:\s*(?:\[\s*\]|(?:n|0)\W*$)|\bnot\W*$|^not\s+(?!only\b)""",
     re.IGNORECASE | re.VERBOSE,
 )
 #: Negation that reaches forward only: what stands before it is there ("opacities without consolidation"). After a dash
@@ -34,7 +38,7 @@ _NEGATION = re.compile(
 _FORWARD = re.compile(
     r"(?<![-\u2013])(?<![-\u2013] )(?:without|no|free\s+(?:of|from)|negative\s+for|neither|not\s+accompanied|"
     r"(?:does|do|did)\s+not|(?:absence|exclusion|disappearance|resolution)\s+of)\b"
-    rf"(?!\s+(?:longer|{SEEN})\b)(?=\s+\w)",
+    rf"(?!\s+(?:longer|{SEEN}|{EXISTS})\b)(?=\s+\w)|\bnot\s+(?=(?:\w+ly\s+)?{_ALTERED})",
     re.IGNORECASE,
 )
 #: What a finding goes without, however general its name: "opacities without consolidation".
@@ -49,7 +53,7 @@ _PSEUDO = re.compile(
     r"(?=\s(?:is|are|was|were)\s+(?:observed|seen|detected|noted|present)|[,;.]|$)|not\s+only|no\s+more\s+than|no\s+aeration|"
     r"not?\s+(?:(?:significant(?:ly)?|obvious|interval|further)\s+){0,2}(?:change[sd]?|differences?|increases?|decreases?|resolution|"
     r"clearing|regression|progression|improvement)\b|neither\s+(?:grown|changed|increased|decreased|progressed)(?:\s+nor\s+\w+(?:\s+in\s+\w+)?)?|"
-    r"(?:has|have|is|are)\s+not\s+(?:\w+\s+)?(?:resolv|cleared|regress|progress|improv|healed|grow)\w*|not\s+(?:in|de)creased\s+in\s+(?:size|number|extent)|"
+    r"(?:has|have|is|are)\s+not\s+(?:\w+\s+)?(?:resolv|disappear|cleared|regress|progress|improv|healed|grow)\w*|not\s+(?:in|de)creased\s+in\s+(?:size|number|extent)|"
     r"not\s+(?:specific|typical|differ\w*)|"
     r"(?:cannot|could\s+not|can\s+not|not)\s+(?:be\s+)?(?:\w+\s+)?(?:characteri[sz]ed|"
     r"excluded?|(?:distinguished|separated)\s+from|differentiated|ruled?\s+out|(?:distinguished|decided)\s+whether)|"
@@ -58,7 +62,8 @@ _PSEUDO = re.compile(
     r"(?:in\s+part|part(?:ial)?ly|partial|mostly|largely|incomplete(?:ly)?)[\s-]+"
     r"(?:complete(?:ly)?\s+)?(?:regress|resol|disappear|clear)\w*(?:\s+of)?|"
     rf"not\s+(?:\w+ly\s+)?{SEEN}\s+(?:earlier\b|before\b|previously|(?:on|in)\s+{THE_EARLIER})|"
-    rf"not\s+previously\s+{SEEN}|{GONE}(?=[^;,]{{0,60}}\s+and\s+(?:now\s+)?(?:has|have|shows?)\s+(?!not\b)))",
+    rf"not\s+previously\s+{SEEN}|(?:was|were)\s+(?:not\s+(?:\w+\s+)?\w+|absent|missing)\s+(?:earlier\b|before\b|previously|formerly|(?:on|in|at)\s+{THE_EARLIER})|"
+    rf"{GONE}(?=[^;,]{{0,60}}\s+and\s+(?:now\s+)?(?:has|have|shows?)\s+(?!not\b)))",
     re.IGNORECASE,
 )
 _NORMAL = re.compile(
@@ -86,6 +91,7 @@ _OF_ORGANS: Final = frozenset(
         "bronchial_wall",
         "hollow_wall",
         "dilatation",
+        "postoperative",
     }
 )
 #: Parts of the body whose names alone say nothing, and what makes findings of them.
@@ -103,6 +109,7 @@ _ABNORMAL_ANYWAY = re.compile(
 _VARIANT = re.compile(
     r"\b(?:non-?pathologic\w*|nonspecific\s+lymph|(?:not?|without|below|under|"
     r"smaller\s+than)\s+(?:in\s+|of\s+|reach\w*\s+)?(?:the\s+)?pathologic\w*|"
+    r"nodes?\s+(?:(?:is|are|was|were)\s+)?(?:(?:all|regressed|shrunk)\s+)?(?:to\s+)?(?:<|below|under|smaller\s+than|less\s+than|not\s+exceeding)\s*(?:1\s*cm|10\s*mm)|"
     r"anatomic(?:al)?\s+variant|normal\s+variant|azygos\s+(?:lobe|fissure)|accessory\s+fissure|fatty\s+hil\w+)\b",
     re.IGNORECASE,
 )
@@ -146,31 +153,6 @@ _HEDGED = re.compile(
     re.IGNORECASE,
 )
 _NEARLY = re.compile(r"\b(?:almost|near(?:ly)?)\b[\s-]+(?:complete(?:ly)?\s+)?(?:re|dis|clear)", re.IGNORECASE)
-#: What the patient is known for or has undergone, as a sentence's own statement: it is not about the images.
-_HISTORY = re.compile(
-    r"^(?:it\s+(?:was|is|has\s+been)\s+(?:learn(?:ed|t)|known|stated|reported)\s+that|"
-    r"(?:the\s+)?(?:patient|case)\s+(?:underwent|has\s+undergone|(?:has|had)\s+(?:an?\s+)?(?:history|surgery|operation)|"
-    r"(?:is|was)\s+(?:operated|diagnosed|known|(?:being\s+)?followed))\b|(?:known|past|previous|medical|clinical)?\s*(?:history|indication|information|question)\s*(?:of|:)|"
-    r"(?:reason|indication)\s+for\s+(?:the\s+)?(?:exam\w*|study)|comparison\s*:|"
-    r"anamnesis|known\s+(?:case|diagnosis)|diagnosed\s+with|k/c/o\b|"
-    r"(?:(?:the\s+)?patient\s+is\s+)?status\s+post\s+(?:\w+\s+){0,3}(?:treatment|therapy)\b|"
-    r"(?:the\s+)?patient\s+(?:was|has\s+been)\s+(?:treated|operated)|"
-    r"(?:the\s+)?(?:\w+\s+){1,4}(?:in|on|at|under)\s+follow-?up\W*$)",
-    re.IGNORECASE,
-)
-#: Who the patient is, or what was there before: what it names is known, and not seen.
-_WHOSE = re.compile(
-    r"\b(?:in|of)\s+(?:the|a|this)\s+(?:case|patient)\s+(?:who|that|which|whose|with\s+(?:an?\s+)?(?:known|history|diagnosis)|operated|followed|"
-    r"diagnosed|known|treated)\b[^,;]*|"
-    r"\bhistory\s+of\b[^,;]*|,\s*(?:previously|formerly|earlier)\s+(?:with|showing)\b[^,;]*|"
-    r"\b(?:rather\s+than|instead\s+of)\b[^,;]*",
-    re.IGNORECASE,
-)
-#: How the images were made.
-_TECHNIQUE = re.compile(
-    r"\btechnique\s*:|\bopacification\s+of\s+(?:the\s+)?(?:\w+\s+)?(?:arter|vessel|vascul)|\b(?:sections?|slices?|images?)\s+(?:was|were|have\s+been)\s+(?:taken|obtained|acquired|created)\b",
-    re.IGNORECASE,
-)
 _ORGAN: Final = (
     r"(?:kidneys?|gall\s?bladder|spleen|breasts?|thyroid(?:\s+(?:gland|lobe))?|adrenal(?:\s+glands?)?|uterus|prostate|"
     r"pancreas|stomach|lungs?|(?:upper|middle|lower)\s+lobes?|lobe\s+of\s+the\s+thyroid|thymus|ribs?|clavicles?)"
@@ -178,8 +160,9 @@ _ORGAN: Final = (
 #: An organ that is not there: an abnormality, unless the images do not reach it.
 _ABSENT_ORGAN = re.compile(
     rf"^(?:absence\s+of\s+(?:the\s+)?(?:\w+\s+){{0,2}}{_ORGAN}\b(?!\s+\w+\s+(?:stone|lesion|mass|nodule))|"
+    rf"(?:surgically|congenitally)\s+absent\s+(?:(?:right|left)\s+)?{_ORGAN}\b|"
     rf"(?:the\s+)?(?:(?:right|left|both|bilateral)\s+)?{_ORGAN}\s+(?:(?:is|are|was|were)\s+)?"
-    r"(?:(?:surgically\s+|congenitally\s+)?absent|"
+    r"(?:(?:surgically\s+|congenitally\s+)?absent|removed|"
     r"not\s+(?:observed|seen|visuali[sz]ed|detected|present|monitored|found|identified|available)))"
     r"(?!.*\b(?:field\s+of\s+view|sections?|cross-section\w*|examination|study)\b)",
     re.IGNORECASE | re.DOTALL,
@@ -189,83 +172,6 @@ _ADVICE_TAIL = re.compile(
 )
 _PLACE = re.compile(
     r"\s(?:in|at|on)\s+(?:the\s+)?(?:both|bilateral|right|left|upper|middle|lower|lung|ling)", re.IGNORECASE
-)
-_ADVICE = re.compile(
-    r"\b(?:recommend\w*|advis\w+|(?:it\s+)?(?:is|would\s+be)\s+appropriate\s+to|"
-    r"should\s+be\s+(?:evaluated|considered|correlated|followed)|"
-    r"correlat(?:ion|ed)\s+with|evaluat(?:e|ed|ion)\s+together\s+with|follow-?up\s+(?:is|was|"
-    r"of\s+the\s+patient|examination)|control\s+(?:is|ct|us)|"
-    r"clinical\s+and\s+lab\w*|please)\b",
-    re.IGNORECASE,
-)
-#: What is recommended, from the word of advice on.
-_ADVISED = re.compile(
-    r"\b(?:follow-?up\s+(?:\w+\s+){0,4})?(?:recommend\w*|advis(?:ed|able)|(?:is|are|would\s+be)\s+appropriate\b|"
-    r"should\s+be\s+(?:evaluated|considered|correlated|followed|investigated|examined)|to\s+(?:exclude|rule\s+out)\b).*$|"
-    r"^(?:repeat(?:ed)?|further)\s+(?:\w+\s+){0,2}?(?:ct|imaging|assessment|evaluation|examination|scan)\s+(?:in|to|of|by|with|for)\b.*$",
-    re.IGNORECASE | re.DOTALL,
-)
-#: What is asked for, before the word that asks: "exclusion of infection and follow-up are recommended".
-_ASKED_FOR = re.compile(
-    r"^(?:in\s+terms\s+of\s+[^,;]*,\s*)?(?:\w+\s+){0,3}(?:correlation|follow-?up|control|evaluation|examination|exclusion|verification|"
-    r"confirmation|characteri[sz]ation|differentiation|differential\s+diagnosis)\b",
-    re.IGNORECASE,
-)
-#: What is said for a case that may not be given.
-_IF = re.compile(
-    r"\b(?:if|in\s+(?:the\s+)?(?:case|presence|event)\s+of\s+(?:\w+\s+)?(?:suspicion|suspected|concern))\b[^,;]*|"
-    r"^(?:were|should)\s+(?:an?|any|the)\b[^,;]*",
-    re.IGNORECASE,
-)
-#: A disease that is considered, or a finding that is looked for, not seen.
-_CONSIDERED = re.compile(
-    r"^(?:\w+\s+){0,3}(?:evaluation|assessment|detection|sensitivity|exclusion)\s+(?:for|of)\b.*\b(?:limited|reduced|impaired|hampered)\b.*$|"
-    r"^(?:in\s+(?:the\s+|its\s+)?(?:differential(?:\s+diagnos[ei]s)?|etiology)|differential\s+diagnos[ei]s|d/?d)\b.*$|"
-    r"\b(?:(?:can|could|may|might|should)\s+be\s+considered|(?:is|are|was|were)(?:\s+also)?(?:\s+(?:included|considered|among))?)\s+"
-    r"(?:\w+\s+)?in\s+(?:the\s+|its\s+)?(?:differential(?:\s+diagnos[ei]s)?(?:\s+of\b[^,;]*)?|etiology)|"
-    r"\bdifferential(?:\s+(?:diagnos[ei]s|considerations?))?\s+(?:also\s+)?(?:includes?|is|are|consists?)\b.*$|"
-    r"^.*\b(?:can|could|may|might)\s+(?:also\s+)?(?:cause|give|produce|have|create|lead\s+to)\s+(?:an?\s+|the\s+)?(?:similar|same|this|such)\b|"
-    r"^(?:\w+\s+){1,3}(?:is|are)\s+favou?red\W*$|"
-    r"^(?:[\w-]+\s+){1,4}involvement\s+(?:can|could|may|might)\s+(?:also\s+)?(?:be|appear|present)\b.*$|"
-    r"\bcannot\s+be\s+\w+\s+(?:because|since|as)\s+it\s+(?:does\s+not|did\s+not|is\s+not)\b.*\b(?:area|image|section|field)\w*\b.*$|"
-    r"^(?:similar|such|these|this)\b[^,;]*\b(?:can|could|may|might)\s+(?:also\s+)?be\s+(?:\w+\s+)?(?:observed|seen|encountered|found|detected)\s+(?:in|with)\s+"
-    r"(?:\w+[\s-]+){0,4}?(?:pneumonia|infection|disease|syndrome|\w+itis|\w+osis)s?\b.*$",
-    re.IGNORECASE,
-)
-#: A disease that this examination cannot exclude: its limits, not what is seen.
-_UNDECIDED = re.compile(
-    r"\b(?:cannot|could\s+not|can\s+not)\s+be\s+(?:\w+\s+)?(?:excluded|ruled\s+out|(?:differentiated|distinguished)(?!\s+(?:\w+\s+)?from)(?=.*\bexamination))\b",
-    re.IGNORECASE,
-)
-_REASON = re.compile(r"\b(?:due\s+to|because\s+of|given|in\s+view\s+of)\b", re.IGNORECASE)
-_EARLIER: Final = rf"(?:in|on|at)\s+{THE_EARLIER}\s+(?:\w+\s+)?(?:examination|review|study|ct|scan|image)s?"
-#: What was there in an earlier examination, with no word of whether it still is, or was something else.
-_FORMERLY = re.compile(
-    r"^when\s+(?:the\s+)?(?:previous|prior|old|earlier)\s+[^,;]*\b(?:is|are|was|were)\s+(?:examined|evaluated|reviewed)\b(?!.*\b(?:both|together)\b)|"
-    rf"^(?:{_EARLIER}\b(?:\s+of\s+the\s+(?:patient|case))?,?[^,;()]*\b(?:was|were|had|(?:is|are)\s+(?:observed|seen|detected|noted|present))\b|"
-    rf"[^,;()]*\b(?:was|were)\s+(?:observed|seen|detected|noted|present)\b[^,;()]*\b{_EARLIER}\W*$)|"
-    r"^(?:[\w ]{1,40}:\s*)?(?:the\s+)?(?:\d{4}|prior|previous|outside|earlier)\s+(?:\w+\s+)?"
-    r"(?:study|ct|report|exam\w*|scan)\s+(?:dated\s+[\d./-]+\s+)?(?:had\s+)?(?:show|mention|describ|report|demonstrat|reveal)\w*|"
-    r"^[^,;]*\b(?:(?:radiograph|film|x-?ray)\b[^,;]*\b(?:correspond|due\s+to)|turn(?:s|ed)?\s+out\s+to\s+be\s+(?:an?\s+)?(?:\w+\s+)?"
-    r"(?:vessel|artifact|fold|shadow))",
-    re.IGNORECASE,
-)
-_STILL = re.compile(
-    r"\b(?:also|still|again|too|stable|unchanged|same|similar|decreas|increas|regress|progress|current|differ|chang)",
-    re.IGNORECASE,
-)
-#: What is told in a place of its own, and is only named here.
-_ELSEWHERE = re.compile(
-    r"\b(?:described|reported|discussed|mentioned|detailed|listed)\s+(?:separately|elsewhere)\b"
-    r"(?:\s+(?:in|at|of|on)\b.*)?\W*$",
-    re.IGNORECASE | re.DOTALL,
-)
-_LIMITED = re.compile(
-    r"\b(?:suboptimal\w*|(?:cannot|could\s+not|can\s+not|not)\s+(?:be\s+)?(?:optimally\s+|"
-    r"clearly\s+|fully\s+)?(?:be\s+)?(?:evaluated|assessed|examined)|"
-    r"without\s+(?:iv\s+)?contrast|un-?enhanced|non-?contrast|contrast\s+(?:material|agent|"
-    r"medium)\s+(?:is|was|were)?\s*not|limited)\b",
-    re.IGNORECASE,
 )
 
 
@@ -300,7 +206,7 @@ def calls_normal(text: str) -> bool:
 
 def mentions_prior(text: str) -> bool:
     """Return whether a text uses terms that only make sense beside an earlier examination; what it advises is none."""
-    return bool(_PRIOR.search(_ADVISED.sub("", text)))
+    return bool(_PRIOR.search(without_advice(text)))
 
 
 def is_hedged(text: str) -> bool:
@@ -313,66 +219,15 @@ def is_nearly_gone(text: str) -> bool:
     return bool(_NEARLY.search(text))
 
 
-def is_history(text: str) -> bool:
-    """Return whether a text tells what the patient is known for or has undergone, instead of describing the image."""
-    return bool(_HISTORY.match(text))
-
-
-def is_former(text: str) -> bool:
-    """Return whether a text says what an earlier examination showed, and nothing of this one."""
-    return bool(_FORMERLY.match(text)) and not _STILL.search(text)
-
-
-def is_only_thought_of(text: str) -> bool:
-    """Return whether a text names its finding as a reason for advice, or as a disease in question, and not as seen."""
-    undecided = _UNDECIDED.search(text)
-    if undecided and (_LIMITED.search(text) or not places(text)):
-        reason = _REASON.search(text, undecided.end())
-        return subject(mentions(_before(text, undecided) + (text[reason.end() :] if reason else ""))) is None
-    if _IF.search(text) and subject(mentions(_ADVISED.sub("", _IF.sub("", text)))) is None:
-        return True
-    if considered := _CONSIDERED.search(text):
-        return subject(mentions(_before(text, considered) + text[considered.end() :])) is None
-    advice = _ADVISED.search(text)
-    if advice is None:
-        return False
-    return bool(_ASKED_FOR.match(text)) or subject(mentions(text[: advice.start()])) is None
-
-
 def is_bare_part(text: str) -> bool:
     """Return whether a text is about a part of the body, a wall or a muscle, of which it says nothing."""
     named = {mention.concept.name for mention in mentions(text) if mention.concept.finding}
     return bool(named) and named <= _PARTS and not _CHANGED.search(text)
 
 
-def _before(text: str, match: re.Match[str]) -> str:
-    """Return the statements of a text before the one in which a match begins."""
-    return text[: max(text.rfind(mark, 0, match.start()) for mark in ",;") + 1]
-
-
-def is_told_elsewhere(text: str) -> bool:
-    """Return whether a text only names what the report describes in another place."""
-    return bool(_ELSEWHERE.search(text))
-
-
 def is_absent_organ(text: str) -> bool:
     """Return whether a text says that an organ is missing in the patient, as after its removal."""
     return bool(_ABSENT_ORGAN.search(text))
-
-
-def is_advice(text: str) -> bool:
-    """Return whether a text recommends something, or asks for correlation, instead of describing the image."""
-    return bool(_ADVICE.search(text))
-
-
-def is_technique(text: str) -> bool:
-    """Return whether a text says how the images were made."""
-    return bool(_TECHNIQUE.search(text))
-
-
-def is_limitation(text: str) -> bool:
-    """Return whether a text speaks of the limits of the examination."""
-    return bool(_LIMITED.search(text))
 
 
 def is_seen(text: str) -> bool:
@@ -383,7 +238,7 @@ def is_seen(text: str) -> bool:
     """
     if is_absent_organ(text):
         return True
-    own = _WHOSE.sub("", text)
+    own = own_statement(text)
     if subject(mentions(own)) is None or is_bare_part(own) or is_negated(text) or is_normal(text):
         return False
     return not (is_history(text) or is_former(text) or is_only_thought_of(text))

@@ -12,12 +12,14 @@ from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import Final
 
-from curation.text import contrasts, measurements, places
-from curation.text.assertion import calls_normal, is_former, is_negated, is_normal, is_seen, mentions_prior
+from curation.text import attributes, changes, contrasts, measurements, places
+from curation.text.assertion import calls_normal, is_negated, is_normal, is_seen
+from curation.text.attributes import SAYS, SHAPES
 from curation.text.bounded import bounded
 from curation.text.clauses import phrases_of
 from curation.text.details import counts, segments, severity
 from curation.text.lexicon import concepts, mentions, subject
+from curation.text.unseen import is_former
 
 #: Concepts that good wordings exchange for each other, named by their first.
 _SAME: Final = (
@@ -47,82 +49,24 @@ _ALSO: Final = {
     "consolidation": re.compile(r"\bpneumonia", re.IGNORECASE),
     "nodule": re.compile(r"\bgranulom", re.IGNORECASE),
     "scar": re.compile(r"\bchronic", re.IGNORECASE),
+    "pleural_effusion": re.compile(r"\bfluid\b", re.IGNORECASE),
     "stone": re.compile(r"\bcalci\w* (?:\w+ ){0,2}nodul|\bnodul\w* (?:\w+ ){0,2}calci", re.IGNORECASE),
 }
-#: Words that describe a finding: one that is not among those of its source, in any of these spellings, is invented.
-_ATTRIBUTES: Final = {
-    "calcified": re.compile(r"calci|granulom", re.IGNORECASE),
-    "spiculated": re.compile(r"spicul|radial", re.IGNORECASE),
-    "cavitary": re.compile(r"cavit|excavat", re.IGNORECASE),
-    "necrotic": re.compile(r"necro", re.IGNORECASE),
-    "subsolid": re.compile(r"\b(?:semi|part|sub)(?:ly)?[- ]?solid|ground", re.IGNORECASE),
-    "loculated": re.compile(r"locul|encyst|encapsul|septat|ankyst", re.IGNORECASE),
-    "peripheral": re.compile(r"periph|subpleural|cortical", re.IGNORECASE),
-    "central": re.compile(r"cent(?:ral|er|re)|hilar|hilum|hilus|caudal|midline", re.IGNORECASE),
-    "new": re.compile(
-        r"\bnew|emerg|appear|develop|de novo|recent|(?:not|no)\b.*\b(?:previous|prior|old|former|earlier)|occur",
-        re.IGNORECASE,
-    ),
-    "stable": re.compile(
-        r"stab|unchang|\b(?:no|not|without)\b.*\b(?:chang|differ|increas|decreas|progress|regress)|same|similar|persist|"
-        r"continu|remain|preserv|still|again|previous",
-        re.IGNORECASE,
-    ),
-}
-_SAID: Final = {
-    "calcified": r"calcif",
-    "spiculated": r"spiculat",
-    "cavitary": r"cavitary|cavitat",
-    "necrotic": r"necrotic",
-    "subsolid": r"(?:semi|part|sub)[- ]?solid",
-    "loculated": r"loculat",
-    "peripheral": r"peripheral",
-    "central": r"central(?:ly)?\b(?!\s+(?:\w+\s+)?(?:catheter|line))",
-    "new": r"new(?:ly)?\b",
-    "stable": r"stable|unchanged",
-}
-_SAYS: Final = {name: re.compile(rf"\b(?:{words})", re.IGNORECASE) for name, words in _SAID.items()}
-#: Attributes that make another finding of a finding of the same name.
-_SHAPES: Final = frozenset({"spiculated", "cavitary", "necrotic", "subsolid", "loculated"})
-#: Growing and shrinking, as of a comparison with an earlier examination: not "increased density".
-_GROWS = re.compile(
-    r"\bincreas\w* (?:in )?(?:the |its |their )?(?:size|number|amount|extent|dimension|diameter|volume)|"
-    r"\b(?:has|have) (?:been )?(?:increased|grown|progressed|enlarged)|"
-    r"\b(?:progress|worsen|enlarging|enlarged (?:since|from|compared)|grow)|\blarger than(?! (?:the )?normal| \d)",
-    re.IGNORECASE,
-)
-_SHRINKS = re.compile(
-    r"\b(?:decreas|reduc|diminish)\w* (?:in )?(?:the |its |their )?"
-    r"(?:size|number|amount|extent|dimension|diameter|volume)|"
-    r"\b(?:has|have) (?:been )?(?:decreased|regressed|shrunk|resolved|resorbed|disappeared|diminished)|"
-    r"\b(?:regress|improv|smaller than(?! (?:the )?normal| \d))",
-    re.IGNORECASE,
-)
 #: A place that a finding spares.
 _EXCEPTED = re.compile(
     r"\b(?:except(?:ing)?(?:\s+for)?|other\s+than|apart\s+from|sparing|spares?|with\s+the\s+exception\s+of)\s+([^,;.]+)",
     re.IGNORECASE,
 )
-#: What is calcified in any case.
-_CALCIUM = re.compile(r"\b(?:athero|plaque|stone|calcul|granulom|sequel)", re.IGNORECASE)
 _CYST = re.compile(r"\bcysts?\b", re.IGNORECASE)
-#: What is gone, or nearly: one wording names it, another says that it is not there.
-_FADES = re.compile(r"\b(?:resorb|resol|disappear)", re.IGNORECASE)
-_COURSE = re.compile(r"\b(?:has|have) (?:been )?(?:in|de)creased|\b(?:progress|regress|worsen)", re.IGNORECASE)
-_THICKER = re.compile(r"\bthickness\w*\b[^,;.]{0,60}?\b(?:has|have) increased", re.IGNORECASE)  #: is thickened
-_BESIDE = re.compile(
-    r"\b(?:compared|(?:also|still|already)\b.*\b(?:previous|prior|old)|previously|again)\b", re.IGNORECASE
-)
+_ELLIPSIS = re.compile(
+    r"^(?:an?\s+)?(?:\w+\s+)?(?:right|left)(?:-sided)?$", re.IGNORECASE
+)  #: "moderate right | and small left effusions"
+_LIMIT = re.compile(r"\blimits? of normal\b", re.IGNORECASE)
 _CA = re.compile(r"\b(?:ca|cancer|carcinoma|malignan\w*|tumou?r\w*)\b", re.IGNORECASE)
 #: A word for a disease, by its ending or as it is.
 _DISEASE = re.compile(
     r"\b(?:\w{3,}(?:omas?|omata|itis|osis|oses|iasis|pathy|pathies)|infarct\w*|embol\w*|sarcoid\w*|tubercul\w*|carcino\w*|"
     r"cancers?|metasta\w*|malignan\w*|fung\w+|abscess\w*|h(?:a)?emorrhag\w*|fistula\w*|edema)\b",
-    re.IGNORECASE,
-)
-_COMPARES = re.compile(
-    r"increas|decreas|reduc|diminish|resorb|resol|disappear|progress|regress|worsen|improv|grow|chang|differ|larger|smaller|enlarg|expan|more|less|loss|"
-    r"dilat|ectas|wide|aneurysm|megal",
     re.IGNORECASE,
 )
 #: Organs outside the lung that good wordings do not exchange.
@@ -138,7 +82,7 @@ _OPEN_TOO = re.compile(
     r"interpreted|evaluated|thought|questioned|raises?|indeterminate|exclude\w*)\b",
     re.IGNORECASE,
 )
-_GRAVE = re.compile(r"\b(?:metasta|malign|carcino|cancer|embol|lymphoma)", re.IGNORECASE)
+_GRAVE = re.compile(r"\b(?:metasta|malign|carcino|cancer|embol|lymphoma|empyem|abscess|infarct)", re.IGNORECASE)
 _TENTATIVE = re.compile(
     rf"{_OPEN.pattern}|\b(?:likely|suggest\w*|in\s+favou?r|favou?red|concerning|may)\b", re.IGNORECASE
 )
@@ -182,7 +126,7 @@ def lost_findings(source: str, target: str) -> list[str]:
         for phrase in phrases_of(source)
         if is_seen(phrase) and not phrase.endswith("?") and (main := subject(mentions(phrase))) is not None
         if not main.concept.generic and main.concept.name not in _WEAK
-        if not _OPEN.search(phrase, 0, main.start) and not _FADES.search(phrase)
+        if not _OPEN.search(phrase, 0, main.start) and not changes.FADES.search(phrase)
     }
     return sorted(subjects - _all_findings(target) - _supposed(target))
 
@@ -211,9 +155,14 @@ def invented_findings(target: str, sources: Iterable[str]) -> list[str]:
 
     Words that name several findings ("hyperinflation") are invented where none of these is there.
     """
+    sources = list(sources)
     allowed = frozenset[str]().union(*(_all_findings(source) | _former_findings(source) for source in sources))
-    text = stated(target)
+    text = contrasts.without_denied(stated(target))
     found = [mention for mention in mentions(text) if mention.concept.finding and not mention.concept.generic]
+    if not any(m.concept.finding for source in sources for m in mentions(source)):
+        found = [
+            mention for mention in mentions(text) if mention.concept.finding
+        ]  # "normal": not even a lesion is there
     new = [m for m in found if _grouped(m.concept.name) not in allowed and m.concept.name not in _WEAK]
     return sorted({_grouped(m.concept.name) for m in new if not _names_at(text, m.start) & allowed})
 
@@ -241,17 +190,26 @@ def denied_findings(target: str, source: str) -> list[str]:
         return []
     name = _grouped(main.concept.name)
     denied = " . ".join(phrase for phrase in phrases_of(source) if is_negated(phrase))
-    exact = {m.concept.name for m in mentions(denied)} - {m.concept.name for m in mentions(stated(source))}
+    named = frozenset(m.concept.name for m in mentions(denied))
+    exact = named - {m.concept.name for m in mentions(stated(source))}
     if not main.concept.generic and main.concept.name in exact:
         return [name]
+    if beside := sorted(_kept_apart(target) & (named | contrasts.lacking(source)) - _kept_apart(source)):
+        return beside
     gone = {_grouped(m.concept.name) for m in mentions(denied) if m.concept.finding}
     return [name] if name in gone and name not in _all_findings(source) else []
+
+
+def _kept_apart(text: str) -> frozenset[str]:
+    """Return what a text says is there of the findings that may be denied beside another one of their group."""
+    names = frozenset(m.concept.name for m in mentions(stated(text))) - contrasts.lacking(text)
+    return names & {"bulla", "bleb", "air_cyst"}
 
 
 @bounded
 def turned(source: str, target: str) -> list[str]:
     """Return what `source` says is there, and `target` says is not there."""
-    there = (phrase for phrase in phrases_of(source) if is_seen(phrase) and not _FADES.search(phrase))
+    there = (phrase for phrase in phrases_of(source) if is_seen(phrase) and not changes.FADES.search(phrase))
     return sorted({name for phrase in there for name in denied_findings(phrase, target)})
 
 
@@ -259,7 +217,7 @@ def facts(text: str) -> frozenset[str]:
     """Return every detail of a text that a joined wording must keep: places, segments, severity, numbers, counts."""
     counted = {f"count {n}" for n in counts(text) if n not in {"many", "1"}}
     placed = places.places(text) | places.implied(text)
-    shaped = {name for name in (*_SHAPES, "calcified") if _SAYS[name].search(text)}
+    shaped = {name for name in (*SHAPES, "calcified") if SAYS[name].search(text)}
     return placed | segments(text) | severity(text) | measurements.numbers(text) | counted | shaped
 
 
@@ -272,12 +230,20 @@ def is_open(text: str, *, widely: bool = False) -> bool:
 def clashes(source: str, target: str) -> list[str]:
     """Return sizes and findings that two texts put on different sides, or in different lobes."""
     problems = []
-    for of in (places.sides, places.lobes, segments, severity, _named, _specific):
+    for of in (places.sides, places.lobes, _segments, severity, _named, _specific):
         here, there = _placed(source, of, widely=True), _placed(target, of)
         for thing in sorted(here.keys() & there.keys()):
             if here[thing] and there[thing] and not here[thing] & there[thing]:
                 where = [" and ".join(sorted(names)).replace("_", " ") for names in (here[thing], there[thing])]
                 problems.append(f"{thing.replace('_', ' ')} is {where[0]} in the source, and {where[1]} here")
+    problems += _exchanged_degrees(source, target)
+    _, denied = _by_side(source)
+    there, _ = _by_side(target)
+    problems += [
+        f"its source says that there is no {thing.replace('_', ' ')} on the {side}"
+        for thing in sorted(denied.keys() & there.keys())
+        for side in sorted(denied[thing] & there[thing])
+    ]
     for match in _EXCEPTED.finditer(source):
         if subject(mentions(match[1])) is not None:
             continue  # a finding is excepted, not a place
@@ -285,6 +251,37 @@ def clashes(source: str, target: str) -> list[str]:
         if spared and spared <= places.places(target) and not _EXCEPTED.search(target) and not is_negated(source):
             problems.append(f"its source excepts {' '.join(sorted(spared))}")
     return problems
+
+
+def _segments(text: str) -> frozenset[str]:
+    """Return the segments of a text; the bases are those of the lower lobes."""
+    named = segments(text)
+    return named | {"lower"} if "basal" in named else named
+
+
+def _exchanged_degrees(source: str, target: str) -> list[str]:
+    """Return the findings to which a text gives on one side the degree that its source gives them on the other."""
+    here, there = _placed(source, severity, widely=True), _placed(target, severity)
+    problems = []
+    for thing in sorted(there.keys() - here.keys()):
+        name, _, side = thing.rpartition(" ")
+        other = {"left": "right", "right": "left"}.get(side, "")
+        if here.get(f"{name} {other}", frozenset()) & there[thing]:
+            problems.append(f"the degree of {name.replace('_', ' ')} is that of the other side")
+    return problems
+
+
+def _by_side(text: str) -> tuple[dict[str, frozenset[str]], dict[str, frozenset[str]]]:
+    """Return on which sides a text says that its findings are there, and on which of the others that they are not."""
+    there: dict[str, frozenset[str]] = {}
+    denied: dict[str, frozenset[str]] = {}
+    for phrase in phrases_of(text):
+        main = subject(mentions(phrase))
+        if main is None or main.concept.generic:
+            continue
+        said = denied if is_negated(phrase) else there
+        said[_grouped(main.concept.name)] = said.get(_grouped(main.concept.name), frozenset()) | places.sides(phrase)
+    return there, {name: sides - there[name] for name, sides in denied.items() if name in there}
 
 
 def _kinds(text: str) -> frozenset[str]:
@@ -307,10 +304,15 @@ def _placed(text: str, of: Callable[[str], frozenset[str]], *, widely: bool = Fa
     last = frozenset[str]()  # findings of the part before: those of one without any, "and in the left lower lobe"
     waiting = frozenset[str]()  # findings of a list that has not come to its place
     leading = frozenset[str]()  # "in the lingula, …"
+    headless: list[tuple[str, frozenset[str]]] = []  # "moderate right and small left effusions"
     for chunk in _CHUNK.split(text):
         where, names = of(chunk), _kinds(chunk)
         if widely and not names and not last:
             leading |= where
+            headless += [(chunk, where)] if _ELLIPSIS.match(chunk) else []
+        if widely and names and headless:
+            _add_headless(found, headless, names, of)
+            leading, headless = frozenset(), []
         where = where or (leading if names else where)
         things = set[str]() if of in (_specific, _named) else set(names or last)
         waiting = waiting | names if widely and not where else waiting
@@ -330,57 +332,35 @@ def _placed(text: str, of: Callable[[str], frozenset[str]], *, widely: bool = Fa
     return found
 
 
+def _add_headless(
+    found: dict[str, frozenset[str]],
+    headless: Iterable[tuple[str, frozenset[str]]],
+    names: Iterable[str],
+    of: Callable[[str], frozenset[str]],
+) -> None:
+    """Give the parts of a list that come before their finding to it: "moderate right" and "small left effusions"."""
+    for chunk, where in headless:
+        for name in names:
+            for thing in [f"{name} {side}" for side in places.sides(chunk)] if of is severity else [name]:
+                found[thing] = found.get(thing, frozenset()) | where
+
+
 def descriptions(source: str, target: str) -> list[str]:
     """Return what a text adds to its source, or puts in place of it: attributes, changes, organs, contrasts."""
-    added = [name for name, says in _SAYS.items() if says.search(target) and not _ATTRIBUTES[name].search(source)]
-    problems = [f"{name!r} is not in its source" for name in added]
-    for says, other in ((_GROWS, _SHRINKS), (_SHRINKS, _GROWS)):
-        if says is _SHRINKS and _FADES.search(target) and is_negated(source) and mentions_prior(source):
-            continue  # "has resolved": was there, and is not seen any more
-        if (
-            says.search(target)
-            and not says.search(source)
-            and (other.search(source) or _SAYS["stable"].search(source) or not _COMPARES.search(source))
-        ):
-            problems.append("the change since an earlier examination is not in its source")
-    if any(map(calls_normal, phrases_of(target))) and not (is_normal(source) or is_negated(source)):
+    problems = attributes.added(source, target) + changes.invented(source, target)
+    if any(map(calls_normal, phrases_of(_LIMIT.sub(" ", target)))) and not (is_normal(source) or is_negated(source)):
         problems.append("it calls normal what its source does not")
     problems += [f"{disease!r} is not in its source" for disease in new_diseases(source, target)]
     problems += [f"the {organ} is not in its source" for organ in sorted(_named(target) - _named(source))]
     return problems + contrasts.exchanged(source, target) + contrasts.turned_signs(source, target)
 
 
-def dropped(source: str, target: str) -> list[str]:
-    """Return attributes that `source` gives its findings, and `target` leaves out, in words."""
-    names = (*sorted(_SHAPES), *(() if _CALCIUM.search(source) else ("calcified",)))
-    return [f"{n!r} is lost" for n in names if _SAYS[n].search(source) and not _ATTRIBUTES[n].search(target)]
-
-
-def compares(text: str) -> bool:
-    """Return whether a text has any word of a change, or of none."""
-    return bool(_COMPARES.search(text))
-
-
-@bounded
-def compares_less(source: str, target: str) -> bool:
-    """Return whether `source` says that something is new, unchanged, grown or shrunk, and `target` nothing like it."""
-    if compares(target) or any(_ATTRIBUTES[name].search(target) for name in ("new", "stable")):
-        return False
-    source = _THICKER.sub(" ", source)
-    return any(says.search(source) for says in (_SAYS["new"], _SAYS["stable"], _COURSE))
-
-
 def is_bolder(sources: Iterable[str], target: str) -> bool:
-    """Return whether `target` states a malignancy or an embolism that each of `sources` that names one supposes."""
+    """Return whether `target` states a grave disease that each of `sources` that names one only supposes."""
     if not _GRAVE.search(target) or _TENTATIVE.search(target):
         return False
     named = [source for source in sources if _GRAVE.search(source)]
     return bool(named) and all(_TENTATIVE.search(source) for source in named)
-
-
-def compares_time(text: str) -> bool:
-    """Return whether a text says what has changed, or has not, since an earlier examination."""
-    return any(says.search(text) for says in (_SAYS["new"], _SAYS["stable"], _COURSE, _BESIDE))
 
 
 def lost_organs(source: str, target: str) -> list[str]:

@@ -8,18 +8,18 @@ from functools import lru_cache
 from typing import Final
 
 from curation.text.assertion import (
-    digits,
     is_bare_part,
-    is_former,
     is_negated,
     is_normal,
-    is_only_thought_of,
     keeps,
     without_speculation,
 )
 from curation.text.bounded import bounded, require_parts
-from curation.text.lexicon import mentions, subject
-from curation.text.vocabulary import SEEN, THE_EARLIER
+from curation.text.lexicon import mentions, names_finding, subject
+from curation.text.questions import asserted
+from curation.text.turned import become, side_by_side
+from curation.text.unseen import is_former, is_only_thought_of
+from curation.text.vocabulary import IN_A_PLACE, SEEN, THE_EARLIER
 from curation.text.wording import capitalised, without_preface
 
 _VERB = re.compile(r"\b(?:is|are|was|were|has|have)\b", re.IGNORECASE)
@@ -28,7 +28,7 @@ _EXCEPTION: Final = (
 )
 _CONTRAST: Final = r"(?:however|but|yet|nevertheless|nonetheless|although|though|on the other hand|in contrast|instead)"
 _CLAUSE = re.compile(
-    rf"\s*[,;]?\s+{_EXCEPTION}\s+|\s*,?\s+with\s+(?=(?:an?\s+)?(?:residual|remaining|persist))|\s*,?\s+leaving\s+|\s*[,;.]?\s+{_CONTRAST}\s*,?\s+|\s*[,;.]\s*(?:and\s+)?only\s+|"
+    rf"\s*[,;]?\s+{_EXCEPTION}\s+|\s*,?\s+with\s+(?=(?:an?\s+)?(?:\w+\s+)?(?:residual|remaining|persist))|(?<=normal|atural)\s+with\s+(?=an?\s)|\s*,?\s+leaving\s+|\s*[,;.]?\s+{_CONTRAST}\s*,?\s+|\s*[,;.]\s*(?:and\s+)?only\s+|"
     r"\s*;\s*|\.\s+|,\s*(?:(?:and|while|whereas)\s+)?|\s+(?:and|while|whereas)\s+|"
     r"\s+(?=(?-i:[A-Z])[\w -]{2,40}:?\s*\[)",
     re.IGNORECASE,
@@ -59,8 +59,9 @@ _DEPENDENT = re.compile(
     r"the (?:largest|bigg|long|small|short|other)|largest|some|one|most|more|"
     r"especially|whose|it|they|these|those|with|as|when|if|(?:around|within|in|on|at|to|of|from) which|"
     r"(?:is|are|was|were|has|have|can|cannot|could|may|did|does)\b|measuring|reaching|extending|showing|accompan|"
-    r"causing|includ|contain|obliterat|observed|seen|approximately|up to|(?:adjacent|close|next|secondary|due) to\b|"
-    r"who\b|(?:\w+ )?air[- ]?bronchogram|\d)",
+    r"causing|includ|contain|corresponds?\b|obliterat|observed|seen|approximately|up to|"
+    r"(?:adjacent|close|next|secondary|due) to\b|"
+    r"who\b|not \w+\W*$|(?:\w+ )?air[- ]?bronchogram|\d)",
     re.IGNORECASE,
 )
 #: What only says of whom or when: "in the case, which was learned to have myeloma", "when evaluated together with …".
@@ -78,6 +79,13 @@ _THERE_IS_NO = re.compile(r"^there\s+(?:is|was|are|were)\s+no\b", re.IGNORECASE)
 #: The verb that closes a denied list.
 _DENIED = re.compile(rf"\b(?:is|are|was|were)\s+not\s+(?:\w+\s+)?{SEEN}\b", re.IGNORECASE)
 #: What says of another side or place that nothing is there: "small effusion on the right, none on the left".
+_DENIES = re.compile(
+    r"^otherwise\b|"
+    r"^(?:but\s+)?(?:no|without)\s+(?!(?:\w+\s+)?(?:chang|differ|progress|increas|decreas|growth|interval|contrast|regress))",
+    re.IGNORECASE,
+)
+#: What the subject of a denial has: "the lung shows no nodule, and has a linear density".
+_HAS = re.compile(r"^(?:has|have|shows?|contains?)\s+(?!no\b|not\b|neither\b|been\b)", re.IGNORECASE)
 _NONE_THERE = re.compile(r"^(?:(?:on\s+)?(?:the\s+)?(?:right|left)\s+)?(?:none|nil)\b", re.IGNORECASE)
 _AMOUNT = re.compile(
     r"^(?:(?:an?\s+)?few|several|multiple|numerous|minimal|mild|tiny|trace|small|millimetric|sub-?centimeter)\b",
@@ -88,14 +96,7 @@ _PART = re.compile(
     r"\s*,\s*(?:and\s+|as well as\s+)?|\s+(?:and|as well as|accompanied by|together with)\s+", re.IGNORECASE
 )
 _LISTED = re.compile(r"\s*[,;]\s*|\s+and\s+", re.IGNORECASE)
-_PLACE = re.compile(
-    (
-        r"\s(?:in|at|on|along|throughout|within|adjacent to|near)\s"
-        r"(?!size|diameter|number|favou?r|addition|thickness|terms|comparison|which|"
-        r"(?:the |his |her )?(?:previous|prior|current|old)\b)"
-    ),
-    re.IGNORECASE,
-)
+_PLACE = re.compile(IN_A_PLACE, re.IGNORECASE)
 _SEEN_GROUP = re.compile(
     rf"\s*\b(?:(?:is|are|was|were|has been|have been)\s+(?:also\s+|still\s+)?{SEEN}|(?:is|are) there)\b"
     rf"(?!\s+(?:in|on)\s+{THE_EARLIER})",
@@ -104,7 +105,7 @@ _SEEN_GROUP = re.compile(
 _THERE = re.compile(
     (
         r"^(?:there\s+(?:is|are|was|were|(?:has|have)\s+been)\s+(?:also\s+)?(?:evidence\s+of\s+)?|evidence\s+of\s+|(?:the\s+)?(?:patient|case)\s+(?:has|had)\s+|it\s+(?:is|was)\s+(?:(?:observed|seen|"
-        r"understood)\s+that|accompanied\s+by)\s+)"
+        r"understood)\s+that|accompanied\s+by)\s+|(?:has|have|shows?|contains?)\s+)"
     ),
     re.IGNORECASE,
 )
@@ -113,13 +114,6 @@ _PLACE_FIRST = re.compile(
 )
 _PLACE_COMMA = re.compile(r"^((?:in|at|on|within|along)\s+[^,;]+),\s+(.+)$", re.IGNORECASE | re.DOTALL)
 _ARTICLE = re.compile(r"^(?:an?|the)\s+(?=\w)", re.IGNORECASE)
-_ASIDE = re.compile(r"\s*\([^()]*\?[^()]*\)")
-#: A question, and the mark that it follows; without a mark, a single word that names a disease.
-_ASKED = re.compile(
-    r"(?:\s*[,;:(]\s*|\s+[-\u2013]\s+|\.\s+)(?P<asked>[^,;:(?]*)\?+\)?|"
-    r"\s+(?P<word>\w*(?:oma|itis|osis|asis|emia|ases|omas|pneumonia|infection|sequela\w*|tuberculosis|covid|tumou?r))\s*\?+",
-    re.IGNORECASE,
-)
 #: Where a statement turns to one of its parts: "…, the largest of which", "in which", "whose".
 _RELATIVE = re.compile(r"\b(?:which|whose|whom|that)\b", re.IGNORECASE)
 #: A verb of seeing that a relative clause cannot lose: "in which air bronchograms are observed".
@@ -172,39 +166,11 @@ def phrases_of(sentence: str) -> list[str]:
 
 @lru_cache(maxsize=16384)
 def _phrases(sentence: str) -> tuple[str, ...]:
-    whole = without_preface(asserted(sentence).strip())
-    clauses = [clause for statement in _SENTENCE_END.split(whole) for clause in _clauses(statement)]
+    whole = side_by_side(without_preface(asserted(sentence).strip()))
+    statements = map(become, _SENTENCE_END.split(whole))
+    clauses = [become(clause) for statement in statements for clause in _clauses(statement)]
     parts = (part for clause in clauses for part in ([clause] if is_negated(clause) else _distinct(clause)))
     return tuple(phrase for part in parts if (phrase := _noun_phrase(part)))
-
-
-@bounded
-def asserted(sentence: str) -> str:
-    """Return what a sentence states: without the parts that it asks.
-
-    "Nodules, metastasis in both lungs?" states nodules in both lungs: a place that stands in the question alone is
-    that of the finding. A sentence that only asks is returned whole.
-    """
-    if "?" not in sentence:
-        return sentence
-    sentence = _ASIDE.sub(_answered_aside, sentence)
-    while match := _ASKED.search(sentence):
-        rest = sentence[: match.start()], sentence[match.end() :]
-        if not _names_finding(rest[0]) or digits(match["asked"] or ""):
-            return sentence
-        asked = f" {match['asked'] or ''}"
-        place = _PLACE.search(asked)
-        where = asked[place.start() :] if place and not _PLACE.search(rest[0]) else ""
-        sentence = f"{rest[0].rstrip(' ,;:-')}{where}{rest[1] if rest[1].strip() else '.'}"
-    return sentence
-
-
-def _answered_aside(match: re.Match[str]) -> str:
-    """Return what a parenthesis states beside its question."""
-    if not digits(match.group()):
-        return ""
-    parts = [part for part in re.split(r"\s*[,;]\s*", match.group().strip(" ()")) if not part.endswith("?")]
-    return f" ({', '.join(parts)})" if digits(" ".join(parts)) == digits(match.group()) else match.group()
 
 
 def _clauses(sentence: str) -> list[str]:
@@ -213,7 +179,7 @@ def _clauses(sentence: str) -> list[str]:
         return [*_clauses(first[1]), *_clauses(first[2])]
     if excepted := _EXCEPTED_PLACE.match(sentence):
         named, count = _ONE_OF_THEM.subn(lambda one: f"{one['which']}{excepted[1]}", excepted[2])
-    if excepted and (count or not _names_finding(excepted[2])):
+    if excepted and (count or not names_finding(excepted[2])):
         return [named if count else f"{excepted[1]} {excepted[2]}"]
     clauses, start = [], 0
     marks = list(_CLAUSE.finditer(sentence))
@@ -231,10 +197,10 @@ def _clauses(sentence: str) -> list[str]:
 
 def _parts(left: str, mark: str, right: str) -> bool:
     """Return whether a mark stands between two statements, or two findings of which one may be denied."""
-    if not left.strip() or _UNFINISHED.match(left) or (_SETTING.match(left) and _names_finding(left)):
+    if not left.strip() or _UNFINISHED.match(left) or (_SETTING.match(left) and names_finding(left)):
         return False
     if _EXCEPT.search(mark):
-        return (is_negated(left) or is_normal(left)) and _names_finding(right)
+        return (is_negated(left) or is_normal(left)) and names_finding(right)
     return _turns(left, mark, right) or _states_anew(left, mark, right)
 
 
@@ -242,11 +208,33 @@ def _turns(left: str, mark: str, right: str) -> bool:
     """Return whether a text turns from what is there to what is not, or the reverse, or to a finding of its own."""
     if not mark.strip():
         return True  # a heading with its box: "Nodules: [ ] Emphysema: [x]"
-    if mark.strip()[:1] == "," and _NONE_THERE.match(right) and _has_finding(left):
+    if "," in mark and (
+        (_NONE_THERE.match(right) and _has_finding(left)) or (_DENIES.match(right) and _is_told(left, right))
+    ):
         return True
-    if (_TURN.search(mark) and is_negated(left)) or _ends_denial(left, right):
+    has = _HAS.match(right) is not None and names_finding(right) and is_negated(f"{left} and {right}")
+    if is_negated(left) and (_TURN.search(mark) or has):
+        return True
+    if _ends_denial(left, right) or (is_normal(left) and _goes_beyond(mark, right)):
         return True
     return _has_finding(left) and ((";" in mark and _begins_anew(right)) or bool(_NOTHING.match(right)))
+
+
+def _is_told(left: str, right: str) -> bool:
+    """Return whether a text says what is there under a heading, or before "otherwise": no part of a denied list."""
+    told = ":" in left or _AMOUNT.match(left) or right.lower().startswith("otherwise")
+    return bool(told) and names_finding(left) and not is_negated(left)
+
+
+def _goes_beyond(mark: str, right: str) -> bool:
+    """Return whether what follows a statement that something is normal names a finding of its own.
+
+    "The trachea is patent, few secretions in the left main bronchus"; "the liver is normal with a cyst".
+    """
+    if "with" in mark:
+        return names_finding(right)
+    apart = ";" in mark or ("," in mark and _AMOUNT.match(right) is not None)
+    return apart and _has_finding(right) and not is_normal(right)
 
 
 def _states_anew(left: str, mark: str, right: str) -> bool:
@@ -271,7 +259,7 @@ def _goes_on(left: str, mark: str, right: str) -> bool:
 
     "… in the middle lobe | and the left lower lobe, in which …"; "… in the aorta | and the coronary arteries, and …".
     """
-    if is_negated(left) or not (_PLACE.search(left) or _PLACE_GOES_ON.match(right)) or _begins(right, _names_finding):
+    if is_negated(left) or not (_PLACE.search(left) or _PLACE_GOES_ON.match(right)) or _begins(right, names_finding):
         return False
     if (turn := _RELATIVE.search(right)) and not _VERB.search(right, 0, turn.start()):
         return True
@@ -280,14 +268,14 @@ def _goes_on(left: str, mark: str, right: str) -> bool:
         first, _, rest = right.partition(" and ")
         if not _VERB.match(rest):
             return False
-    if not rest or _VERB.search(first) or _names_finding(first):
+    if not rest or _VERB.search(first) or names_finding(first):
         return False
     return "," not in mark or bool(_PLACE_GOES_ON.match(right))
 
 
 def _begins_anew(text: str) -> bool:
     own = _SIZE_FIRST.sub("", _ARTICLE.sub("", text))
-    return bool(_OPENS_LIST.match(own)) or _begins(own, _names_finding)
+    return bool(_OPENS_LIST.match(own)) or _begins(own, names_finding)
 
 
 def _ends_denial(left: str, right: str) -> bool:
@@ -302,7 +290,7 @@ def _ends_denial(left: str, right: str) -> bool:
         return False
     own = re.split(r",|;|\.\s", right, maxsplit=1)[0]
     if place := _PLACE_COMMA.match(right):
-        own = own if _names_finding(place[1]) else place[2]
+        own = own if names_finding(place[1]) else place[2]
     if is_negated(right) or " or " in own or not _begins(own, _has_finding):
         return False
     return bool(place or _AMOUNT.match(right) or _PLACE.search(f" {own}"))
@@ -313,11 +301,6 @@ def _is_statement(text: str, *, begun: bool = False) -> bool:
     if _VERB.search(text):
         return True
     return is_negated(text) and not (begun and _OPENS_LIST.search(text))
-
-
-def _names_finding(text: str) -> bool:
-    """Return whether a text names anything that can be abnormal, by however general a word."""
-    return subject(mentions(text)) is not None
 
 
 def _distinct(clause: str) -> list[str]:

@@ -9,11 +9,16 @@ from importlib import resources
 from types import MappingProxyType
 from typing import Final
 
+from curation.text.bounded import bounded
 from curation.text.lexicon import mentions
 from harness.foreign import parse_toml
 
 #: What is denied of a finding: "without air bronchograms", "no cavity".
-_WITHOUT = re.compile(r"\b(?:without|no|free of|not containing|lacking)\s+([^,;.]{1,60})", re.IGNORECASE)
+_WITHOUT = re.compile(r"\b(?:without|no|neither|nor|free of|not containing|lacking)\s+([^,;.]{1,60})", re.IGNORECASE)
+_ABSENT = re.compile(
+    r"(?:^|(?<=[,;.])\s*)(?P<what>[^,;.]{1,60}?)\s+(?:is|are|was|were)\s+(?:also\s+)?(?:absent|not\s+(?:seen|observed|detected|present|found))\b",
+    re.IGNORECASE,
+)
 _NOT_WITHOUT = re.compile(
     r"(?:significant|obvious|interval)?\s*(?:chang|differ|contrast|iv\b|increas|decreas|longer|more than|"
     r"evidence of (?:chang|progress))",
@@ -39,6 +44,7 @@ def _chosen(text: str, choice: str) -> frozenset[str]:
     return frozenset(word for word, pattern in choices()[choice].items() if pattern.search(text))
 
 
+@bounded
 def exchanged(source: str, target: str) -> list[str]:
     """Return where a text has taken one word of a choice in place of another, in words."""
     problems = []
@@ -58,7 +64,14 @@ def exchanged(source: str, target: str) -> list[str]:
 def lacking(text: str) -> frozenset[str]:
     """Return what a text says that something goes without, as concepts."""
     parts = (match[1] for match in _WITHOUT.finditer(text) if not _NOT_WITHOUT.match(match[1]))
-    return frozenset(m.concept.name for part in parts for m in mentions(_END.split(part, maxsplit=1)[0]))
+    absent = {m.concept.name for match in _ABSENT.finditer(text) for m in mentions(match["what"])}
+    return frozenset(m.concept.name for part in parts for m in mentions(_END.split(part, maxsplit=1)[0])) | absent
+
+
+@bounded
+def without_denied(text: str) -> str:
+    """Return a text without what it says that something goes without."""
+    return _WITHOUT.sub(lambda match: match.group() if _NOT_WITHOUT.match(match[1]) else " ", text)
 
 
 _SIGNS: Final = frozenset({"air_bronchogram", "halo", "cavity", "calcified", "calcification"})
@@ -69,7 +82,7 @@ def turned_signs(source: str, target: str) -> list[str]:
     problems = []
     for first, second, what in ((source, target, "is not there"), (target, source, "is there")):
         kept = {
-            mention.concept.name for mention in mentions(_WITHOUT.sub(" ", second))
+            mention.concept.name for mention in mentions(_ABSENT.sub(" ", _WITHOUT.sub(" ", second)))
         }  # "…; no calcification of the lung"
         turned = (lacking(second) - lacking(first) - kept) & _SIGNS & {m.concept.name for m in mentions(first)}
         problems += [f"it says that {name.replace('_', ' ')} {what}" for name in sorted(turned)]

@@ -110,3 +110,8 @@ def subject(found: Sequence[Mention]) -> Mention | None:
     findings = [mention for mention in found if mention.concept.finding]
     telling = [mention for mention in findings if not mention.concept.generic]
     return next(iter(telling or findings), None)
+
+
+def names_finding(text: str) -> bool:
+    """Return whether a text names anything that can be abnormal, by however general a word."""
+    return subject(mentions(text)) is not None

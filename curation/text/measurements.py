@@ -42,6 +42,14 @@ _WORDS: Final = {
 }
 
 
+_ORDINALS: Final = "|".join(word for word in _WORDS if word.endswith(("th", "st", "nd", "rd")) and word != "zeroth")
+_RANGE = re.compile(
+    rf"\b(?P<letter>[TLC](?=\d))?(?P<first>\d{{1,2}}(?=(?:st|nd|rd|th)\b|\s*(?:-|to|through)\s*[TLC]\d)|{_ORDINALS})(?:st|nd|rd|th)?"
+    rf"\s*(?:-|\u2013|to|through)\s*[TLC]?(?P<last>\d{{1,2}}|{_ORDINALS})(?:st|nd|rd|th)?\b(?!\s*(?:mm|cm))",
+    re.IGNORECASE,
+)
+
+
 @dataclass(frozen=True)
 class Size:
     """One size as written: ``9x5x6 mm`` has three numbers, ``2-3 mm`` two."""
@@ -143,7 +151,7 @@ def lost(source: str, target: str, *, rounded: bool = False) -> list[str]:
     rounded
         Whether `target` may have lengths rounded by the rule.
     """
-    there = set(numbers(target)) | _spelled(target) | _said_small(target)
+    there = set(numbers(target)) | _spelled(target) | _said_small(target) | _between(target)
     return sorted(number for number in numbers(source) if not _forms(number, rounded=rounded) & there)
 
 
@@ -151,7 +159,7 @@ def invented(target: str, sources: Iterable[str], *, rounded: bool = False) -> l
     """Return the numbers of `target` that none of `sources` has, sorted; the reverse of :func:`lost`."""
     allowed: set[str] = set()
     for source in sources:
-        allowed |= _spelled(source) | _said_small(source)
+        allowed |= _spelled(source) | _said_small(source) | _between(source)
         for number in numbers(source):
             allowed |= _forms(number, rounded=rounded)
     return sorted(numbers(target) - allowed)
@@ -160,6 +168,17 @@ def invented(target: str, sources: Iterable[str], *, rounded: bool = False) -> l
 def _said_small(text: str) -> frozenset[str]:
     """Return the length that "subcentimeter" names: what is "less than 1 cm" in other words."""
     return frozenset({"10 mm"} if _SUBCENTIMETER.search(text) else set())
+
+
+@lru_cache(maxsize=16384)
+def _between(text: str) -> frozenset[str]:
+    """Return the numbers that a range of ribs or vertebrae passes over: "fourth through sixth", "T4 to T6"."""
+    found: set[str] = set()
+    for match in _RANGE.finditer(text):
+        first, last = (_WORDS.get(match[n].lower(), match[n]) for n in ("first", "last"))
+        letter = (match["letter"] or "").lower()
+        found |= {f"{letter}{n}" for n in range(int(first) + 1, min(int(last), int(first) + 13))}
+    return frozenset(found)
 
 
 @lru_cache(maxsize=16384)

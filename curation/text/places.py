@@ -22,20 +22,32 @@ _LOBES: Final = {
     )
     for lobe in ("upper", "middle", "lower")
 }
+#: Parts of both lungs.
+_PLURAL = re.compile(r"\b(?:apices|bases|lungs|hemi-?thoraces|hila)\b", re.IGNORECASE)
+_BASES = re.compile(r"\b(?:bi)?basilar\b|(?<!pleural )(?<!pleural-)\bbases?\b", re.IGNORECASE)
+_LUNGS = re.compile(r"\b(?:lungs|hemi-?thoraces)\b", re.IGNORECASE)
 _LINGULA = re.compile(r"lingul(?:a|ar)\b|\blingulo", re.IGNORECASE)
 _WITHOUT_LOBE = re.compile(r"\bleft lung\s+(upper|lower)\b|\bright lung\s+(upper|middle|lower)\b", re.IGNORECASE)
 
+#: Coronary arteries, whose names have a side.
+_CORONARY: Final = (
+    (re.compile(r"\bLAD\b|(?<!left )\banterior descending\b", re.IGNORECASE), "left anterior descending"),
+    (re.compile(r"\bL?Cx\b|(?<!left )\bcircumflex\b", re.IGNORECASE), "left circumflex"),
+    (re.compile(r"\bRCA\b"), "right coronary artery"),
+)
 _SHORT = re.compile(r"\b(R)([UML])L\b|\b(L)([UL])L\b")
 _LONG: Final = {"R": "right", "L": "left", "U": "upper", "M": "middle"}
 
 
 def _spelled(text: str) -> str:
-    """Write out ``RUL``, ``RML``, ``RLL``, ``LUL`` and ``LLL``."""
+    """Write out ``RUL``, ``RML``, ``RLL``, ``LUL``, ``LLL``, and the coronary arteries."""
 
     def lobe(match: re.Match[str]) -> str:
         side, level = (part for part in match.groups() if part)
         return f"{_LONG[side]} {'lower' if level == 'L' else _LONG[level]} lobe"
 
+    for pattern, name in _CORONARY:
+        text = pattern.sub(name, text)
     return _SHORT.sub(lobe, text)
 
 
@@ -68,20 +80,28 @@ def places(text: str) -> frozenset[str]:
 
 
 def implied(text: str) -> frozenset[str]:
-    """Return what the anatomy adds: the middle lobe is right, the lingula left and part of the upper lobe."""
+    """Return what the anatomy adds: the middle lobe is right, the lingula left and upper, the bases are lower lobes."""
     named = lobes(text)
-    extra = ({"right"} if "middle" in named else set()) | ({"left", "upper"} if "lingula" in named else set())
+    extra = (
+        ({"lower"} if _BASES.search(text) else set())
+        | ({"right"} if "middle" in named else set())
+        | ({"left", "upper"} if "lingula" in named else set())
+    )
     return frozenset(extra)
 
 
 def lost(source: str, target: str) -> list[str]:
     """Return the sides and lobes of `source` that `target` does not name, sorted."""
-    return sorted(places(source) - places(target) - implied(target))
+    missing = places(source) - places(target) - implied(target)
+    if _LUNGS.search(target) and places(source) >= {"right", "left"} <= missing:
+        missing -= {"right", "left"}  # "both lungs" are the lungs
+    return sorted(missing)
 
 
 def invented(target: str, sources: str) -> list[str]:
     """Return the sides and lobes of `target` that `sources` do not name, sorted."""
-    return sorted(places(target) - places(sources) - implied(sources))
+    new = places(target) - places(sources) - implied(sources)
+    return sorted(new - sides(target) if len(sides(target)) > 1 and _PLURAL.search(sources) else new)
 
 
 def clashes(first: str, second: str) -> bool:

@@ -17,6 +17,8 @@ _SHORT: Final = tuple(
         (r"w/o", "without"),
         (r"b/l", "bilateral"),
         (r"e/o", "evidence of"),
+        (r"n/o", "no"),
+        (r"wnl", "within normal limits"),
         (r"s/p", "status post"),
         (r"r/o", "rule out"),
         (r"atx", "atelectasis"),

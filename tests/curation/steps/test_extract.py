@@ -181,8 +181,23 @@ def _answer(lines: list[tuple[str, str]], phrases: list[tuple[str, list[int], bo
     return _faults(sentences, *found)
 
 
-#: Diagnoses without a shape of their own, and a name that no word of the lexicon is.
+#: Diagnoses without a shape, names that no word of the lexicon is, variants, and what is "the same" elsewhere.
 _NOT_FOUND = {
+    "Aspiration pneumonia in the right lower lobe.",
+    "In the last examination the biggest was 12 mm.",
+    "Old inflammatory change in both apices.",
+    "Radiation changes.",
+    "Right-sided effusion has disappeared while the left-sided one increased to 33 mm.",
+    "Aspiration into the right lower lobe.",
+    "Assessment: no evidence of pneumonia; dystelectases.",
+    "It continues into the fissures.",
+    "Partially necrotic.",
+    "Postradiation changes in right lung.",
+    "Right lung lobulation is normal, accessory azygos fissure exists.",
+    "Right middle lobe: the same.",
+    "The azygos lobe is a variant.",
+    "The tree-in-bud foci of the right lung have nearly vanished, minimal residue in the posterior segment.",
+    "Vascular crowding is present in the posterobasal segment of the left lower lobe due to shallow inspiration.",
     "Minimal respiratory bronchiolitis is questioned in the upper lobes.",
     "Persistence of a bronchiolar syndrome of the lingula.",
     "No change in old inflammatory changes in the left apex.",
@@ -191,9 +206,17 @@ _NOT_FOUND = {
     "* Right lower lobe pneumonia, resolving",
     "Bronchopneumonia?",
 }
-#: Of the patient or of vessels, or of the radiograph: none of it is selected.
+#: Of the patient or of vessels, of the radiograph, or what "it" may be: none but the plaque is selected.
 _INVENTED = {
-    "Chest drain has been removed",
+    "Its density is solid",
+    "Nodule, reported as new elsewhere, corresponds to a plaque seen en face",
+    "These bands",
+    "Thick-walled it",
+    "Drain not sited at the time of this scan",
+    "Hilar node absence of enlargement",
+    "It may be mucus or endobronchial tumor",
+    "It may belong to an intrapulmonary lymph node",
+    "It was first considered as lung abscess",
     "Mass in the right lower lobe was resected in 2015",
     "Acute emboli seen on 3/4 have completely lysed",
     "Patient with operated right breast cancer",

@@ -7,14 +7,13 @@ import pytest
 from curation.text.assertion import (
     is_absent_organ,
     is_hedged,
-    is_history,
     is_negated,
     is_normal,
     is_seen,
-    is_told_elsewhere,
     mentions_prior,
     without_speculation,
 )
+from curation.text.unseen import is_history, is_told_elsewhere
 
 
 @pytest.mark.parametrize(

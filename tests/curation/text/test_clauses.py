@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from curation.steps.extract import is_abnormal
-from curation.text.clauses import asserted, phrases_of
+from curation.text.clauses import phrases_of
+from curation.text.questions import asserted
 
 
 def test_a_denial_does_not_reach_over_a_semicolon_or_an_exception() -> None:
