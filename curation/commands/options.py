@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -102,6 +103,9 @@ def _checked(chosen: dict[str, Any]) -> dict[str, Any]:
         except ValueError:
             option = f"--{name.replace('_', '-')}"
             raise UsageError(f"{option} {chosen[name]!r} is not a number", fix="give a number, or none") from None
+    for name in ("temperature", "timeout", "max_cost", "poll"):  # "nan" is a float, and no limit
+        if chosen[name] is not None and not math.isfinite(chosen[name]):
+            raise UsageError(f"--{name.replace('_', '-')} {chosen[name]} is not a finite number", fix="give a number")
     chosen["llm"] = _by_step("--llm", chosen["llm"])
     chosen["price"] = {step: _price(text) for step, text in _by_step("--price", chosen["price"]).items()}
     if chosen["max_cost"] is not None:
@@ -136,7 +140,7 @@ def _price(text: str) -> tuple[float, float]:
         prices = tuple(float(part) for part in text.split(","))
     except ValueError:
         prices = ()
-    if len(prices) != 2 or min(prices) < 0:
+    if len(prices) != 2 or not all(0 <= price < math.inf for price in prices):
         raise UsageError(f"--price {text!r} is not a pair of prices", fix="e.g. --price 2.5,10")
     return prices[0], prices[1]
 
@@ -165,7 +169,7 @@ def _method(chosen: dict[str, Any], work: Any, step: str) -> Any:
         max_tokens=chosen["max_tokens"],
         answers=chosen["answers"],
     )
-    if not settings.is_local and chosen["send_to"] != settings.host:
+    if not settings.is_local and (chosen["send_to"] or "").lower() != settings.host.lower():
         raise UsageError(
             f"the text of the reports would be sent to {settings.host}, outside this machine",
             fix=f"add --send-to {settings.host} if that is allowed for these reports (docs/curation.md, Privacy)",
