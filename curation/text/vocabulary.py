@@ -11,7 +11,7 @@ SEEN: Final = (
 )
 #: To be there, or to go on being there: "no effusion accompanies", "nodules do not exist".
 EXISTS: Final = (
-    r"(?:accompan(?:y|ies)|(?:co-?)?exists?|occurs?|develops?|persists?|continues?|recurs?|arises?|emerges?|joins?|forms?|"
+    r"(?:accompan(?:y|ies)|(?:co-?)?exists?|occurs?|develops?|persists?|continues?|recurs?|arises?|emerges?|joins?|forms?(?!\s+(?:an?|the)\b)|"
     r"attracts?\s+attention|stands?\s+out|stays?)"
 )
 #: That something is no longer there, said of it after a verb or before it.
