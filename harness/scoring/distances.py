@@ -25,11 +25,14 @@ Floats = NDArray[np.float64]
 Spacing = tuple[float, float, float]
 Pooling = Literal["pooled", "directed"]
 
-#: Offsets tried before the tree takes over; and where the target is too large for one tree, for the few points left.
-MAX_OFFSETS, MORE_OFFSETS = 250, 8_000
+#: Offsets tried before the tree takes over.
+MAX_OFFSETS = 250
 
-#: Few are one for so many voxels of the target: trees of all those cost more than to try more offsets for the few.
-_FEW = 1_000
+#: Offsets tried in place of trees for few points, one for so many voxels of a target too large for one tree.
+MORE_OFFSETS, _FEW = 8_000, 20
+
+#: Of these, so many at a time.
+_TRIED = 128
 
 #: A voxel may be so many times longer than it is wide for more offsets: else they reach too far along one axis.
 _UNEVEN = 10
@@ -146,10 +149,69 @@ def _nearest(points: Ints, target: Surface, step: Floats) -> Floats:
     from scipy.spatial import cKDTree  # imported when first needed, which is seldom
 
     nearest = np.full(len(points), np.inf)
+    large = target.count > _TREE_POINTS and step.max() <= _UNEVEN * step.min()
+    if large and _FEW * len(points) <= target.count:
+        nearest = _nearest_around(points, target, step)
+        if np.isfinite(nearest).all():
+            return nearest
     for part in target.points(_TREE_POINTS):
         tree = cKDTree(part * step, balanced_tree=False, compact_nodes=False)
         nearest = np.minimum(nearest, tree.query(points * step)[0])
     return nearest
+
+
+def _nearest_around(points: Ints, target: Surface, step: Floats) -> Floats:
+    """Return what the tree returns, to the last bit, for points near the target; infinity for others."""
+    shells, reach, _ = _shells((float(step[0]), float(step[1]), float(step[2])), MORE_OFFSETS)
+    around = _Around(target, reach)
+    squared = np.full(len(points), np.inf)
+    which = np.flatnonzero(around.near(points))
+    offsets = np.concatenate([offsets for _, offsets in shells])
+    for first in range(0, len(offsets), _TRIED):
+        some = offsets[first : first + _TRIED]
+        tried, whose = np.nonzero(around.hits(points[which], some))
+        mine = points[which[whose]]
+        away = (mine + some[tried]) * step - mine * step  # rounded as the tree's, so that either gives the same bits
+        np.minimum.at(squared, which[whose], away[:, 0] ** 2 + away[:, 1] ** 2 + away[:, 2] ** 2)
+        beyond = math.sqrt(((some[-1] * step) ** 2).sum()) * _HAIR  # no offset that follows is shorter
+        which = which[np.sqrt(squared[which]) >= beyond]
+        if not len(which):
+            break
+    squared[which] = np.inf
+    nearest: Floats = np.sqrt(squared)
+    return nearest
+
+
+class _Around:
+    """A target's bits, padded so that an offset from a near point never leaves them.
+
+    Parameters
+    ----------
+    target
+        The surface.
+    reach
+        (3,) the largest offset along x, y, z.
+    """
+
+    def __init__(self, target: Surface, reach: Ints) -> None:
+        self._low, self._high = target.box - np.array([reach, -reach])
+        pad = reach * 2 + np.array([(8 - reach[0] * 2) % 8, 0, 0])  # a whole number of bytes along x
+        flags = target.grid.astype("<u8", copy=False).view(np.uint8)
+        grid = np.pad(flags, [(pad[2], pad[2]), (pad[1], pad[1]), (pad[0] // 8, pad[0] // 8)])
+        self._strides = np.array([1, grid.shape[2] * 8, grid.shape[2] * 8 * grid.shape[1]])
+        self._bits = grid.reshape(-1)
+        self._origin = target.origin - pad
+
+    def near(self, points: Ints) -> NDArray[np.bool_]:
+        """Return which of the points, (n, 3), an offset may lead to the target."""
+        near: NDArray[np.bool_] = ((points >= self._low) & (points <= self._high)).all(axis=1)
+        return near
+
+    def hits(self, points: Ints, offsets: Ints) -> NDArray[np.uint8]:
+        """Return (offsets, points) whether an offset leads from a near point to a voxel of the target."""
+        at = (points - self._origin) @ self._strides + (offsets @ self._strides)[:, np.newaxis]
+        bit: NDArray[np.uint8] = self._bits[at >> 3] >> (at & 7).astype(np.uint8) & 1
+        return bit
 
 
 def _search(source: Surface, target: Surface, spacing: Spacing, most: float) -> _Found:
@@ -157,9 +219,7 @@ def _search(source: Surface, target: Surface, spacing: Spacing, most: float) -> 
 
     Where the sum is sure to be more than `most`, the rest is not tried.
     """
-    large = target.count > _TREE_POINTS and max(spacing) <= _UNEVEN * min(spacing)
-    usual = _shells(spacing, MAX_OFFSETS)[2]
-    shells, reach, beyond = _shells(spacing, MORE_OFFSETS if large else MAX_OFFSETS)
+    shells, reach, beyond = _shells(spacing, MAX_OFFSETS)
     left = source.grid
     total = 0.0
     tried = 0
@@ -178,30 +238,19 @@ def _search(source: Surface, target: Surface, spacing: Spacing, most: float) -> 
         left = laid.left
         if n > _CROWDED * left.size:
             return _Found(total, np.empty((0, 3), np.int64), left, source.origin, beyond)
-    low, high = target.box - np.array([reach, -reach])
-    # Padded so that an offset from a near point never leaves the grid: a whole number of bytes along x.
-    pad = reach * 2 + np.array([(8 - reach[0] * 2) % 8, 0, 0])
-    flags = target.grid.astype("<u8", copy=False).view(np.uint8)
-    grid = np.pad(flags, [(pad[2], pad[2]), (pad[1], pad[1]), (pad[0] // 8, pad[0] // 8)])
-    strides = np.array([1, grid.shape[2] * 8, grid.shape[2] * 8 * grid.shape[1]])
-    bits = grid.reshape(-1)
+    around = _Around(target, reach)
     unmet = [np.empty((0, 3), np.int64)]
     for points in grid_points(left, source.origin, _POINTS):
-        near = ((points >= low) & (points <= high)).all(axis=1)
+        near = around.near(points)
         unmet.append(points[~near])
         waiting = points[near]
-        start = (waiting - target.origin + pad) @ strides
         for distance, offsets in shells[tried:]:
-            if not len(start):
+            if not len(waiting):
                 break
-            if distance >= usual and _FEW * len(start) > target.count:
-                beyond = min(beyond, distance)
-                break
-            at = start + (offsets @ strides)[:, np.newaxis]
-            hit = (bits[at >> 3] >> (at & 7) & 1).any(axis=0)
+            hit = around.hits(waiting, offsets).any(axis=0)
             if hit.any():
                 total += distance * int(np.count_nonzero(hit))
-                start, waiting = start[~hit], waiting[~hit]
+                waiting = waiting[~hit]
         unmet.append(waiting)
     return _Found(total, np.concatenate(unmet), np.empty((0, 0, 0), np.uint64), source.origin, beyond)
 

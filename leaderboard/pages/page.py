@@ -6,20 +6,14 @@ forbids, by its content security policy, any script and style that is not a file
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import math
 import re
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
-from importlib.util import cache_from_source
-from pathlib import Path
 
-from jinja2 import Environment, FileSystemBytecodeCache, PackageLoader, StrictUndefined
-from jinja2.bccache import Bucket
+from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from harness.categories import CATEGORIES
 from harness.host.sizes import size
@@ -61,27 +55,9 @@ class Whisker:
     high: float
 
 
-class CompiledTemplates(FileSystemBytecodeCache):
-    """Compiled templates where Python keeps compiled modules, which are trusted no more and no less."""
-
-    def load_bytecode(self, bucket: Bucket) -> None:
-        """Read one, where it is there and can be read."""
-        with contextlib.suppress(OSError):
-            super().load_bytecode(bucket)
-
-    def dump_bytecode(self, bucket: Bucket) -> None:
-        """Keep one, where Python would keep a compiled module and the folder can be written."""
-        if not sys.dont_write_bytecode:
-            with contextlib.suppress(OSError):
-                Path(self.directory).mkdir(parents=True, exist_ok=True)
-                super().dump_bytecode(bucket)
-
-
 def make_environment() -> Environment:
     """Return the environment with everything that templates call."""
-    folder = Path(cache_from_source(str(Path(__file__).parents[1] / "templates" / "any.py"))).parent
     environment = Environment(
-        bytecode_cache=CompiledTemplates(str(folder), f"%s.jinja-{version('jinja2')}.pyc"),
         loader=PackageLoader("leaderboard"),
         autoescape=True,
         undefined=StrictUndefined,

@@ -163,7 +163,8 @@ def test_surface_distances(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(distances, "MAX_OFFSETS", offsets)
         patch.setattr(distances, "MORE_OFFSETS", 2 * offsets)
-        patch.setattr(distances, "_FEW", 1 + seed % 20)
+        patch.setattr(distances, "_FEW", seed % 20 / 10)
+        patch.setattr(distances, "_TRIED", at_a_time)
         patch.setattr(distances, "_STRUCK", at_a_time)
         patch.setattr(distances, "_CROWDED", crowded)
         patch.setattr(distances, "_POINTS", at_a_time)
@@ -174,3 +175,39 @@ def test_surface_distances(
         distances._shells.cache_clear()
     assert found == pytest.approx(expected, abs=1e-12)
     assert limited == found or (found > 1.5 and limited == np.inf)
+
+
+@settings(max_examples=100, deadline=None, derandomize=True)
+@given(
+    seed=st.integers(0, 2**32),
+    shape=st.tuples(st.integers(20, 90), st.integers(5, 30), st.integers(5, 30)),
+    spacing=st.sampled_from(SPACINGS),
+    density=st.sampled_from([0.0005, 0.005, 0.05]),
+    offsets=st.sampled_from([30, 8_000]),
+    at_a_time=st.sampled_from([1, 7, 128]),
+)
+def test_either_way_to_the_nearest_voxel_gives_the_same_bits(
+    seed: int,
+    shape: tuple[int, int, int],
+    spacing: tuple[float, float, float],
+    density: float,
+    offsets: int,
+    at_a_time: int,
+) -> None:
+    """Offsets from a few points, and trees of a large target, part by part: which is taken changes no number."""
+    from harness.scoring import distances
+
+    rng = np.random.default_rng(seed)
+    target = rng.random(shape) < density
+    target[:2, 0, 0] = True
+    surface = Regions(grid_of(target.astype(np.uint8))).surface(0)
+    points = rng.integers(-5, np.array(shape) + 5, (200, 3))
+    found = []
+    for tree in (1 << 18, min(20, surface.count - 1)):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(distances, "MORE_OFFSETS", offsets)
+            patch.setattr(distances, "_TRIED", at_a_time)
+            patch.setattr(distances, "_TREE_POINTS", tree)
+            patch.setattr(distances, "_FEW", 0)
+            found.append(distances._nearest(points, surface, np.array(spacing)))
+    assert np.array_equal(found[0], found[1])

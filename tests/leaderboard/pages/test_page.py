@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import re
-import sys
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
 
 import pytest
-from jinja2 import Environment
 
 from harness.store.database import Store
 from leaderboard.board.board import Score, read_board
@@ -18,7 +14,6 @@ from leaderboard.board.reported import read_reported
 from leaderboard.pages.page import (
     common_basis,
     file_name,
-    make_environment,
     probability,
     readable_bytes,
     readable_seconds,
@@ -32,33 +27,6 @@ from leaderboard.pages.page import (
 from leaderboard.published.database import Pair
 from leaderboard.published.export import export
 from leaderboard.published.privacy import PrivacyPolicy
-
-
-@pytest.mark.parametrize("written", [True, False])
-def test_templates_are_compiled_once(written: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where Python keeps compiled modules, or not at all where it keeps none; what is rendered is the same."""
-    monkeypatch.setattr(sys, "pycache_prefix", str(tmp_path))
-    monkeypatch.setattr(sys, "dont_write_bytecode", not written)
-    compiled: list[Any] = []
-    compile_template = Environment.compile
-
-    def counted(self: Environment, *arguments: Any) -> Any:
-        compiled.append(arguments)
-        return compile_template(self, *arguments)
-
-    monkeypatch.setattr(Environment, "compile", counted)
-    texts = [make_environment().get_template("nothing.html.j2").render(root="../") for _ in range(2)]
-    assert texts[0] == texts[1] != ""
-    assert len(compiled) == (1 if written else 2)
-    assert len([*tmp_path.rglob("*.pyc")]) == (1 if written else 0)
-
-
-def test_a_folder_that_cannot_be_written_keeps_no_template(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """And costs nothing but time."""
-    (tmp_path / "file").write_text("")
-    monkeypatch.setattr(sys, "pycache_prefix", str(tmp_path / "file"))
-    monkeypatch.setattr(sys, "dont_write_bytecode", False)
-    assert make_environment().get_template("nothing.html.j2")
 
 
 def test_texts_of_numbers() -> None:
