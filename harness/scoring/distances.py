@@ -32,7 +32,7 @@ MAX_OFFSETS = 250
 MORE_OFFSETS, _FEW = 8_000, 20
 
 #: Of these, so many at a time.
-_TRIED = 128
+_TRIED = 32
 
 #: A voxel may be so many times longer than it is wide for more offsets: else they reach too far along one axis.
 _UNEVEN = 10
@@ -93,6 +93,8 @@ def average_surface_distance(
         most = (limit - least[1 - i] / shares[1 - i]) * shares[i]
         searches.append(_search(a, b, spacing, most))
         least[i] = max(least[i], searches[i].least)
+        if _pool(least, sizes, pooling) <= limit < math.inf and _is_large(b, step):
+            least[i] = max(least[i], _least_further(searches[i], b, spacing, most))
         if _pool(least, sizes, pooling) > limit:
             return math.inf
     totals = [
@@ -116,6 +118,11 @@ def _least(source: Surface, target: Surface, step: Floats) -> float:
         gap = np.maximum(np.maximum(target.box[0, axis] - index, index - target.box[1, axis]), 0)
         least = max(least, float((profile * gap).sum() * step[axis]))
     return least * _HAIR
+
+
+def _is_large(target: Surface, step: Floats) -> bool:
+    """Return whether more offsets are to be tried before a target's trees."""
+    return target.count > _TREE_POINTS and bool(step.max() <= _UNEVEN * step.min())
 
 
 @dataclass(frozen=True)
@@ -149,8 +156,7 @@ def _nearest(points: Ints, target: Surface, step: Floats) -> Floats:
     from scipy.spatial import cKDTree  # imported when first needed, which is seldom
 
     nearest = np.full(len(points), np.inf)
-    large = target.count > _TREE_POINTS and step.max() <= _UNEVEN * step.min()
-    if large and _FEW * len(points) <= target.count:
+    if _is_large(target, step) and _FEW * len(points) <= target.count:
         nearest = _nearest_around(points, target, step)
         if np.isfinite(nearest).all():
             return nearest
@@ -164,20 +170,22 @@ def _nearest_around(points: Ints, target: Surface, step: Floats) -> Floats:
     """Return what the tree returns, to the last bit, for points near the target; infinity for others."""
     shells, reach, _ = _shells((float(step[0]), float(step[1]), float(step[2])), MORE_OFFSETS)
     around = _Around(target, reach)
-    squared = np.full(len(points), np.inf)
-    which = np.flatnonzero(around.near(points))
     offsets = np.concatenate([offsets for _, offsets in shells])
-    for first in range(0, len(offsets), _TRIED):
-        some = offsets[first : first + _TRIED]
-        tried, whose = np.nonzero(around.hits(points[which], some))
-        mine = points[which[whose]]
-        away = (mine + some[tried]) * step - mine * step  # rounded as the tree's, so that either gives the same bits
-        np.minimum.at(squared, which[whose], away[:, 0] ** 2 + away[:, 1] ** 2 + away[:, 2] ** 2)
-        beyond = math.sqrt(((some[-1] * step) ** 2).sum()) * _HAIR  # no offset that follows is shorter
-        which = which[np.sqrt(squared[which]) >= beyond]
-        if not len(which):
-            break
-    squared[which] = np.inf
+    near = np.flatnonzero(around.near(points))
+    squared = np.full(len(points), np.inf)
+    for begin in range(0, len(near), _POINTS):
+        which = near[begin : begin + _POINTS]
+        for first in range(0, len(offsets), _TRIED):
+            some = offsets[first : first + _TRIED]
+            tried, whose = np.nonzero(around.hits(points[which], some))
+            mine = points[which[whose]]
+            away = (mine + some[tried]) * step - mine * step  # rounded as in the tree: either way gives the same bits
+            np.minimum.at(squared, which[whose], away[:, 0] ** 2 + away[:, 1] ** 2 + away[:, 2] ** 2)
+            beyond = math.sqrt(((some[-1] * step) ** 2).sum()) * _HAIR  # no offset that follows is shorter
+            which = which[np.sqrt(squared[which]) >= beyond]
+            if not len(which):
+                break
+        squared[which] = np.inf
     nearest: Floats = np.sqrt(squared)
     return nearest
 
@@ -225,7 +233,7 @@ def _search(source: Surface, target: Surface, spacing: Spacing, most: float) -> 
     tried = 0
     n = source.count
     if n > _CROWDED * left.size:
-        laid = _Laid(source, target, reach)
+        laid = _Laid(left, source.origin, target, reach)
         while n > _CROWDED * left.size and tried < len(shells):
             distance, offsets = shells[tried]
             if total + distance * n * _HAIR > most * (1 + _SLACK):
@@ -255,6 +263,25 @@ def _search(source: Surface, target: Surface, spacing: Spacing, most: float) -> 
     return _Found(total, np.concatenate(unmet), np.empty((0, 0, 0), np.uint64), source.origin, beyond)
 
 
+def _least_further(found: _Found, target: Surface, spacing: Spacing, most: float) -> float:
+    """Return a lower bound of the sum, from more offsets, as soon as it is more than `most`."""
+    total, n, least = found.total, int(np.bitwise_count(found.grid).sum(dtype=np.int64)), found.least
+    if not n:  # few points
+        return least
+    shells, reach, _ = _shells(spacing, MORE_OFFSETS)
+    laid = _Laid(found.grid, found.origin, target, reach)
+    for distance, offsets in shells:
+        if distance < found.beyond:
+            continue
+        least = (total + distance * n) * _HAIR
+        if not n or least > most * (1 + _SLACK):
+            break
+        still = laid.strike(offsets)
+        total += distance * (n - still)
+        n = still
+    return least
+
+
 class _Laid:
     """The source and the target, laid on one grid: rows behind one another, with what an offset can reach around them.
 
@@ -262,16 +289,18 @@ class _Laid:
 
     Parameters
     ----------
-    source, target
-        The surfaces.
+    source, origin
+        Bits of the source, and the voxel (x, y, z) of the first.
+    target
+        The surface.
     reach
         (3,) the largest offset along x, y, z.
     """
 
-    def __init__(self, source: Surface, target: Surface, reach: Ints) -> None:
+    def __init__(self, source: NDArray[np.uint64], origin: Ints, target: Surface, reach: Ints) -> None:
         step, reach = np.array([WORD, 1, 1]), np.array([reach[0] // WORD + 1, reach[1], reach[2] + 1])
-        first, theirs = source.origin // step, target.origin // step
-        extent, other = (np.array(surface.grid.shape[::-1]) for surface in (source, target))
+        first, theirs = origin // step, target.origin // step
+        extent, other = (np.array(grid.shape[::-1]) for grid in (source, target.grid))
         low = np.maximum(np.minimum(first, theirs), first - reach)
         high = np.minimum(np.maximum(first + extent, theirs + other), first + extent + reach)
         shape = (high - low + reach)[::-1] + np.array([reach[2], 0, 0])  # as many empty slices before as behind
@@ -284,7 +313,7 @@ class _Laid:
         if (inside < outside).all():
             self._target[_window(inside - low, outside - low)] = target.grid[_window(inside - theirs, outside - theirs)]
         self._mine = _window(first - low, first + extent - low)
-        self._left[self._mine] = source.grid
+        self._left[self._mine] = source
         self._met, self._wide, self._moved = (np.empty(_STRUCK + 2 * self._slice, np.uint64) for _ in range(3))
 
     @property
