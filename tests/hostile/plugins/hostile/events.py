@@ -19,6 +19,10 @@ def attack(case, number):
         return set()
     function = FORGERIES[number - 2]
     print(f"TRICK {case.id} {function.__name__.replace('_', '-')}", flush=True)
+    # The SDK writes beside the model that the case before ended, and then that this one began.
+    began = json.dumps({"case": case.id, "event": "progress", "stage": "case"})
+    while began not in (OUT / "events.jsonl").read_text(encoding="utf-8", errors="replace"):
+        time.sleep(0.005)
     return function(case)
 
 
