@@ -47,8 +47,8 @@ def written(what):
 commit = Store.write
 
 @contextmanager
-def write(self):
-    with commit(self) as db:
+def write(self, **options):
+    with commit(self, **options) as db:
         yield db
     written("commit")
 
