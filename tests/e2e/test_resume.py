@@ -45,7 +45,7 @@ def _containers(run: str) -> list[str]:
 
 @pytest.mark.docker
 def test_killed_five_times(base_image: str, bench: Bench, make_dataset: Callable[..., Path]) -> None:
-    """`kill -9` at five random moments, more until one lies between two cases; then the same command: the same table."""
+    """`kill -9` at five random moments, or more; then the same command: the undisturbed table, no stray container."""
     dataset = make_dataset(10)
     command = _command(dataset, "docker")
     began = time.monotonic()
