@@ -118,8 +118,7 @@ def test_the_pattern_finds_words_and_not_parts(text: str, words: set[str]) -> No
 def test_columns_use_the_words(tmp_path: Path) -> None:
     """Every column of both databases that names a case or a finding is called ``case``, ``finding`` or ``index``."""
     with Store(tmp_path / "results.db") as store:
-        found = {name: store.db.execute(f"pragma table_info({name})") for name in ("cases", "findings")}
-        tables = {name: {column[1] for column in columns} for name, columns in found.items()}
+        tables = {name: {column.name for column in store.db[name].columns} for name in ("cases", "findings")}
     published = Published()
     tables["published findings"] = set(published.columns("findings"))
     tables |= {f"published {name}": set(table.names) for name, table in RUN_TABLES.items()}

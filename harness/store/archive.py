@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from harness.store.database import Store
-from harness.store.tables import remove
 
 
 def archived(store: Store) -> dict[str, str]:
@@ -19,11 +18,11 @@ def archive(store: Store, runs: Iterable[str]) -> None:
     """Archive runs; one that is archived already stays so since then."""
     now = datetime.now(UTC).isoformat(timespec="seconds")
     with store.write() as db:
-        db.executemany("insert or ignore into archived (run, since) values (?, ?)", [(run, now) for run in runs])
+        db.table("archived").insert_all([{"run": run, "since": now} for run in runs], pk="run", ignore=True)
 
 
 def unarchive(store: Store, runs: Iterable[str]) -> None:
     """Show archived runs again."""
     with store.write() as db:
         for run in runs:
-            remove(db, "archived", run=run)
+            db.table("archived").delete_where("run = ?", [run])

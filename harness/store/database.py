@@ -15,12 +15,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from sqlite_utils import Database
+
 from harness.errors import BenchError, DataError, PrerequisiteError, UnknownName, UsageError
 from harness.foreign import open_database
 from harness.host.file_systems import shared_file_system
 from harness.rows import CaseRow, FindingDetails, FindingRow, MaskVerdict, RunRow
 from harness.store.cells import OddCell, cell_json, columns_of, made_of
-from harness.store.tables import MIGRATIONS, applied_to, put, query, remove
+from harness.store.migrations import migrations
 
 #: Seconds to wait for another process's write before giving up.
 BUSY_TIMEOUT_S = 30.0
@@ -85,7 +87,7 @@ class Store:
         except OSError as error:
             raise _explained(error, path) from error
         with self.explaining():
-            self.db = _connect(path, "ro" if readonly else "rwc")
+            self.db = Database(_connect(path, "ro" if readonly else "rwc"))
         try:
             self._prepare(readonly=readonly)
         except BaseException:
@@ -95,14 +97,16 @@ class Store:
     def _prepare(self, *, readonly: bool) -> None:
         """Check that the file is ours and of this version, and migrate it where that is allowed."""
         with self.explaining():
-            applied, others = applied_to(self.db)
-        if not applied and (others or readonly):
+            # In this order: another process may be creating the tables right now.
+            foreign = set(self.db.table_names()) - {migrations.migrations_table}
+            applied = {migration.name for migration in migrations.applied(self.db)}
+        if not applied and (foreign or readonly):
             raise DataError(
                 f"{self.path} is not a results database of groundbench",
                 fix="move it away or use another --home",
                 path=self.path,
             )
-        ours = set(MIGRATIONS)
+        ours = {migration.name for migration in migrations._migrations}  # noqa: SLF001 - the library has no public list
         if applied - ours:
             raise DataError(
                 f"{self.path} was written by a newer version of groundbench",
@@ -118,13 +122,10 @@ class Store:
                 )
             return
         with self.explaining():
-            self.db.execute("PRAGMA journal_mode = WAL")
+            self.db.enable_wal()
             self.db.execute("PRAGMA foreign_keys = ON")
         with self.write() as db:  # also where nothing is pending: a file that cannot be written fails here, not later
-            if applied_to(db)[0] != ours:  # another process may have done it since
-                from harness.store.migrations import apply
-
-                apply(db)
+            migrations.apply(db)
 
     def __enter__(self) -> Self:
         return self
@@ -151,7 +152,7 @@ class Store:
             ) from error
 
     @contextmanager
-    def write(self, *, lasting: bool = True) -> Iterator[sqlite3.Connection]:
+    def write(self, *, lasting: bool = True) -> Iterator[Database]:
         """Hold the writer's lock from the first statement on.
 
         A transaction that begins by reading would fail at once, without waiting, if another process wrote meanwhile.
@@ -175,7 +176,7 @@ class Store:
     @contextmanager
     def snapshot(self) -> Iterator[None]:
         """Let all reads inside see one state of the database, whatever others write meanwhile; inside another, its."""
-        if self.db.in_transaction:
+        if self.db.conn.in_transaction:
             yield
             return
         with self.explaining():
@@ -192,8 +193,8 @@ class Store:
         with self.write() as db:
             for case in without:
                 for table in ("cases", "findings"):
-                    remove(db, table, run=run.id, case=case)
-            put(db, "runs", [to_columns(run)])
+                    db.table(table).delete_where('run = ? and "case" = ?', [run.id, case])
+            db.table("runs").upsert(to_columns(run), pk="id")
 
     def save_whole(
         self,
@@ -214,8 +215,8 @@ class Store:
         """
         with self.write() as db:
             for table in ("cases", "findings", "metrics"):
-                remove(db, table, run=run.id)
-            put(db, "runs", [to_columns(run)])
+                db.table(table).delete_where("run = ?", [run.id])
+            db.table("runs").upsert(to_columns(run), pk="id")
             for case, findings in cases:
                 _put_case(db, run.id, case, findings)
             for profile, found in metrics.items():
@@ -227,18 +228,19 @@ class Store:
             self.db.execute("PRAGMA secure_delete = ON")
         with self.write() as db:
             for table in ("metrics", "findings", "cases", "archived"):
-                remove(db, table, run=run_id)
-            remove(db, "runs", id=run_id)
+                db.table(table).delete_where("run = ?", [run_id])
+            db.table("runs").delete_where("id = ?", [run_id])
         with self.explaining():
             self.db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
     def run(self, run_id: str) -> RunRow:
         """Return one run by its id or by an unambiguous beginning of it; raises UsageError otherwise."""
         with self.explaining():
-            rows = query(self.db, "select * from runs where id = ?", [run_id])
-            if run_id and not rows:
-                rows = query(self.db, "select * from runs where substr(id, 1, ?) = ?", [len(run_id), run_id])
-            names = [row["id"] for row in query(self.db, "select id from runs order by created, id")]
+            exact = list(self.db.query("select * from runs where id = ?", [run_id]))
+            rows = exact or list(
+                self.db.query("select * from runs where substr(id, 1, ?) = ?", [len(run_id), run_id]) if run_id else []
+            )
+            names = [row["id"] for row in self.db.query("select id from runs order by created, id")]
             if len(rows) == 1:
                 return _run_from(rows[0])
         if rows:
@@ -251,12 +253,14 @@ class Store:
     def runs(self) -> list[RunRow]:
         """Return every run, oldest first."""
         with self.explaining():
-            return [_run_from(row) for row in query(self.db, "select * from runs order by created, id")]
+            return [_run_from(row) for row in self.db.query("select * from runs order by created, id")]
 
     def latest(self, plan_key: str) -> RunRow | None:
         """Return the newest run of a plan, or None."""
         with self.explaining():
-            rows = query(self.db, "select * from runs where plan_key = ? order by attempt desc limit 1", [plan_key])
+            rows = list(
+                self.db.query("select * from runs where plan_key = ? order by attempt desc limit 1", [plan_key])
+            )
         return _run_from(rows[0]) if rows else None
 
     # -- cases and findings -------------------------------------------------------------------------------------------
@@ -272,14 +276,13 @@ class Store:
     def cases(self, run_id: str) -> list[CaseRow]:
         """Return the cases of a run, in the order of the split."""
         with self.explaining():
-            rows = query(self.db, 'select * from cases where run = ? order by ordinal, "case"', [run_id])
+            rows = self.db.query('select * from cases where run = ? order by ordinal, "case"', [run_id])
             return [_case_from(row) for row in rows]
 
     def findings(self, run_id: str, case: str | None = None) -> list[FindingRow]:
         """Return the findings of a run (of one case, if given), in the order of the split."""
         with self.explaining():
-            rows = query(
-                self.db,
+            rows = self.db.query(
                 # `case` and `index` are words of SQL, so these columns are quoted.
                 "select findings.* from findings left join cases on cases.run = findings.run "
                 'and cases."case" = findings."case" where findings.run = ? and (? is null or findings."case" = ?) '
@@ -313,8 +316,8 @@ class Store:
         """
         found: dict[str, dict[str, Any]] = {}
         with self.explaining():
-            for row in query(
-                self.db, "select * from metrics where run = ? and profile = ? order by rowid", [run_id, profile]
+            for row in self.db.query(
+                "select * from metrics where run = ? and profile = ? order by rowid", [run_id, profile]
             ):
                 cell = {
                     "value": row["value"] if (row["low"] is None) == (row["high"] is None) else None,
@@ -333,10 +336,8 @@ class Store:
     def coverage(self, run_id: str) -> dict[str, int]:
         """Count the findings of a run by status."""
         with self.explaining():
-            rows = query(
-                self.db,
-                "select status, count(*) as n from findings where run = ? group by status order by status",
-                [run_id],
+            rows = self.db.query(
+                "select status, count(*) as n from findings where run = ? group by status order by status", [run_id]
             )
             return {row["status"]: row["n"] for row in rows}
 
@@ -347,12 +348,13 @@ def _interval(row: Mapping[str, Any]) -> list[float] | None:
     return [low, high] if numbers and row["cases"] is not None and low < high else None
 
 
-def _put_case(db: sqlite3.Connection, run_id: str, case: CaseRow, findings: Sequence[FindingRow]) -> None:
-    put(db, "cases", [{"run": run_id, **to_columns(case)}])
-    put(db, "findings", ({"run": run_id, **to_columns(finding)} for finding in findings))
+def _put_case(db: Database, run_id: str, case: CaseRow, findings: Sequence[FindingRow]) -> None:
+    db.table("cases").upsert({"run": run_id, **to_columns(case)}, pk=("run", "case"))
+    rows = ({"run": run_id, **to_columns(finding)} for finding in findings)
+    db.table("findings").upsert_all(rows, pk=("run", "case", "finding"))
 
 
-def _put_metrics(db: sqlite3.Connection, run_id: str, profile: str, metrics: Metrics) -> None:
+def _put_metrics(db: Database, run_id: str, profile: str, metrics: Metrics) -> None:
     rows = [
         {
             "run": run_id,
@@ -368,8 +370,8 @@ def _put_metrics(db: sqlite3.Connection, run_id: str, profile: str, metrics: Met
         for metric, groups in metrics.items()
         for group, cell in cells(groups)
     ]
-    remove(db, "metrics", run=run_id, profile=profile)
-    put(db, "metrics", rows)
+    db.execute("delete from metrics where run = ? and profile = ?", [run_id, profile])
+    db.table("metrics").insert_all(rows)
 
 
 def _connect(path: Path, mode: str) -> sqlite3.Connection:

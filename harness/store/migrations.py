@@ -5,19 +5,10 @@ A release's migrations are never changed afterwards; a later change is another o
 
 from __future__ import annotations
 
-import sqlite3
-
 from sqlite_utils import Database
 from sqlite_utils.migrations import Migrations
 
-from harness.store.tables import OURS
-
-migrations = Migrations(OURS)
-
-
-def apply(connection: sqlite3.Connection) -> None:
-    """Apply what a database has not had yet, inside the transaction that has begun."""
-    migrations.apply(Database(connection))
+migrations = Migrations("groundbench")
 
 
 @migrations()

@@ -9,7 +9,6 @@ from typing import Any
 
 from harness.store.cells import cell_json
 from harness.store.database import Store
-from harness.store.tables import put, query
 
 
 @dataclass(frozen=True)
@@ -70,12 +69,12 @@ class Trainings:
         """Insert a training, or replace the row of the same key."""
         values = asdict(row) | {name: json.dumps(getattr(row, name), sort_keys=True) for name in ("plan", "record")}
         with self._store.write() as db:
-            put(db, "trainings", [values])
+            db.table("trainings").upsert(values, pk="key")
 
     def find(self, key: str) -> TrainingRow | None:
         """Return one training by its key, or None."""
         with self._store.explaining():
-            rows = query(self._store.db, "select * from trainings where key = ?", [key])
+            rows = list(self._store.db.query("select * from trainings where key = ?", [key]))
             if not rows:
                 return None
             values = {f.name: rows[0][f.name] for f in fields(TrainingRow)}
@@ -88,11 +87,11 @@ class Trainings:
         rows = [{"key": key, **asdict(point), "losses": json.dumps(point.losses, sort_keys=True)} for point in points]
         with self._store.write() as db:
             db.execute("delete from training where key = ? and step >= ?", [key, points[0].step])
-            put(db, "training", rows)
+            db.table("training").upsert_all(rows, pk=("key", "step"))
 
     def points(self, key: str) -> list[TrainingPoint]:
         """Return the reports of a training, in the order of its steps."""
         names = [f.name for f in fields(TrainingPoint)]
         with self._store.explaining():
-            rows = query(self._store.db, "select * from training where key = ? order by step", [key])
+            rows = list(self._store.db.query("select * from training where key = ? order by step", [key]))
             return [TrainingPoint(**{n: row[n] for n in names} | {"losses": cell_json(row, "losses")}) for row in rows]

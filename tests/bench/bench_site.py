@@ -27,7 +27,6 @@ from harness.runs.verify import plan_digest
 from harness.scoring.profiles import PROFILES
 from harness.scoring.summary import summarise
 from harness.store.database import Store, to_columns
-from harness.store.tables import put
 from leaderboard.site.check import check_site
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -136,9 +135,9 @@ def add(store: Store, model: int, models: int, attempts: Sequence[int], cases: i
         run = replace(run, plan=plan, plan_key=plan_digest(plan))
         store.save_run(run)
         ended = (CaseRow(f"test_{case}_a_1", case, "ok", scored=True, seconds=2.0) for case in range(cases))
-        with store.db:
-            put(store.db, "cases", ({"run": run.id, **to_columns(case)} for case in ended))
-            put(store.db, "findings", ({"run": run.id, **to_columns(row)} for row in rows))
+        with store.db.conn:
+            store.db.table("cases").insert_all({"run": run.id, **to_columns(case)} for case in ended)
+            store.db.table("findings").insert_all({"run": run.id, **to_columns(row)} for row in rows)
         for name, document in metrics.items():
             store.save_metrics(run.id, name, document)
         folder = store.home / "runs" / run.id

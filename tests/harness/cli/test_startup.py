@@ -38,18 +38,14 @@ def test_nothing_heavy_is_imported(arguments: list[str]) -> None:
     assert ended.stdout
 
 
-#: What a run loads only where it needs it: for distances that are far, dense masks, a mask in NRRD, a container, tables
-#: of an older version.
-SELDOM = (
-    *("scipy", "cc3d", "nibabel", "nrrd", "docker", "requests", "jinja2", "openai", "pyarrow", "PIL", "vl_convert"),
-    "sqlite_utils",
-)
+#: What a run loads only where it needs it: for distances that are far, dense masks, a mask in NRRD, a container.
+SELDOM = ("scipy", "cc3d", "nibabel", "nrrd", "docker", "requests", "jinja2", "openai", "pyarrow", "PIL", "vl_convert")
 
 #: What looking up a finished run does not need either: processes, containers, scoring, training, cards.
 WORKING = (
     *("numpy.ma", "multiprocessing", "harness.runs.work", "harness.runs.follow", "harness.runs.shard"),
     *("harness.sandbox.contract", "harness.sandbox.watch", "harness.scoring.case", "harness.scoring.components"),
-    *("harness.runs.training.finetune", "harness.registry.card", "harness.store.migrations"),
+    *("harness.runs.training.finetune", "harness.registry.card"),
 )
 
 

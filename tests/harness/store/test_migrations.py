@@ -12,10 +12,7 @@ import pytest
 from harness.rows import FindingDetails, FindingRow, MaskProblem
 from harness.scoring.profiles import PROFILES
 from harness.scoring.summary import summarise
-from harness.store import tables
 from harness.store.database import Store
-from harness.store.migrations import apply
-from harness.store.tables import APPLIED, MIGRATIONS, applied_to, query
 
 #: What version 0.1.0 wrote: the demo's run of ``rules``, with a warning on the mask of its first finding.
 OLD = Path(__file__).with_name("results_0_1_0.sql")
@@ -122,14 +119,3 @@ def test_keys_of_other_versions_are_tolerated(old: Path) -> None:
     assert row.details == FindingDetails(truth_entities=2)
     assert row.verdict is not None
     assert row.verdict.level == "ok"
-
-
-def test_what_is_known_without_the_library_is_what_it_has() -> None:
-    """The migrations by name, the library's own table, and the keys of every table."""
-    database = sqlite3.connect(":memory:")
-    apply(database)
-    assert tuple(row["name"] for row in query(database, f"select name from {APPLIED}")) == MIGRATIONS  # noqa: S608
-    assert applied_to(database) == (set(MIGRATIONS), True)
-    for table, key in tables._KEYS.items():
-        columns = database.execute(f"pragma table_info({table})").fetchall()
-        assert tuple(column[1] for column in sorted(columns, key=lambda one: one[5]) if column[5]) == tuple(key)
